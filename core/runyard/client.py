@@ -1,0 +1,171 @@
+"""The client: runs an operation in this process on a database, or sends it to an API."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import quote
+
+from runyard import errors, settings
+from runyard.store.database import Database, get_database
+
+if TYPE_CHECKING:
+    from runyard.operations.base import Operation
+
+R = TypeVar("R")
+
+# A writer that lost against another one in PostgreSQL simply starts again.
+_TRIES = 5
+
+
+class Client(Protocol):
+    """What both clients offer."""
+
+    def call(self, operation: Operation[..., R], /, *args: Any, **kwargs: Any) -> R:
+        """Run an operation; the arguments are its own, without `tx`."""
+        ...
+
+    def changes(self) -> Any:
+        """A token for `wait_for_change`."""
+        ...
+
+    def wait_for_change(self, since: Any, timeout_seconds: float) -> Any:
+        """Wait until somebody changed something, at most `timeout_seconds`; the token of now."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections."""
+        ...
+
+
+class LocalClient:
+    """Runs operations in this process, each in a transaction of its own.
+
+    Args:
+        database: where; by default the settings' one.
+    """
+
+    def __init__(self, database: Database | None = None) -> None:
+        self.database = database or get_database()
+
+    def call(self, operation: Operation[..., R], /, *args: Any, **kwargs: Any) -> R:
+        """Run an operation.
+
+        Raises:
+            RunyardError: what the operation refuses, or StoreError.
+        """
+        for attempt in range(_TRIES):
+            try:
+                with self.database.transaction(operation.write) as tx:
+                    return operation(tx, *args, **kwargs)
+            except errors.DatabaseBusy:
+                if attempt == _TRIES - 1 or self.database.dialect == "sqlite":
+                    raise
+                time.sleep(0.01 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def changes(self) -> Any:
+        """A token for `wait_for_change`."""
+        return self.database.changes()
+
+    def wait_for_change(self, since: Any, timeout_seconds: float) -> Any:
+        """Wait until another connection commits, at most `timeout_seconds`."""
+        return self.database.wait_for_change(since, timeout_seconds)
+
+    def close(self) -> None:
+        """Close this process's connections."""
+        self.database.close()
+
+
+class HttpClient:
+    """Sends operations to an API.
+
+    Args:
+        url: its base, ending in `/api`.
+        auth: `user:password`, or empty.
+        transport: an httpx transport, for a server in the same process.
+    """
+
+    def __init__(self, url: str, auth: str = "", transport: Any = None) -> None:
+        import httpx
+
+        self.url = url.rstrip("/")
+        user, _, password = auth.partition(":")
+        self._http = httpx.Client(
+            base_url=self.url,
+            auth=(user, password) if auth else None,
+            timeout=httpx.Timeout(30.0, connect=5.0),
+            transport=transport,
+        )
+
+    def call(self, operation: Operation[..., R], /, *args: Any, **kwargs: Any) -> R:
+        """Send an operation and rebuild its result from the answer.
+
+        Raises:
+            RunyardError: of the class that the operation itself raised; ApiUnavailable.
+        """
+        from runyard.operations.wire import decode_result, encode
+
+        given = operation.bind(args, kwargs)
+        path = operation.path.format_map(
+            {name: quote(str(given.pop(name)), safe="") for name in operation.placeholders}
+        )
+        body = given.pop("body", None)
+        answer = self._send(
+            operation.method,
+            path,
+            json=encode(body) if body is not None else None,
+            params={name: value for name, value in given.items() if value is not None},
+        )
+        return decode_result(operation, answer.json() if answer.content else None)
+
+    def changes(self) -> Any:
+        """A token for `wait_for_change`."""
+        return self._send("GET", "/runyard/changes").json()
+
+    def wait_for_change(self, since: Any, timeout_seconds: float) -> Any:
+        """A long poll: the server answers when something changed, or after `timeout_seconds`."""
+        params = {"since": since, "timeout_seconds": min(timeout_seconds, 20.0)}
+        return self._send("GET", "/runyard/changes", params=params).json()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _send(self, method: str, path: str, **fields: Any) -> Any:
+        import httpx
+
+        try:
+            answer = self._http.request(method, path, **fields)
+        except httpx.TransportError as error:
+            raise errors.ApiUnavailable(
+                f"no API answers at {self.url} ({error}); check RUNYARD_API_URL"
+            ) from error
+        if answer.status_code >= 400:
+            raise _error_of(answer, self.url)
+        return answer
+
+
+def _error_of(answer: Any, url: str) -> errors.RunyardError:
+    try:
+        body = answer.json()
+    except ValueError:
+        body = {}
+    message = body.get("detail") or body.get("exception_message") or answer.reason_phrase
+    kind = getattr(errors, str(body.get("error", "")), None)
+    if isinstance(kind, type) and issubclass(kind, errors.RunyardError):
+        return kind(message)
+    by_status = {404: errors.NotFound, 409: errors.Conflict, 422: errors.InvalidInput}
+    if answer.status_code in (401, 403):
+        return errors.NotAllowed(f"{url} refuses this caller; check RUNYARD_API_AUTH_STRING")
+    if answer.status_code in by_status:
+        return by_status[answer.status_code](str(message))
+    return errors.ApiUnavailable(f"{url} answered {answer.status_code}: {message}")
+
+
+def connect() -> Client:
+    """The client that the settings ask for: over HTTP when an API URL is set, else in this process."""
+    url = settings.get("api_url")
+    if url:
+        return HttpClient(url, settings.get("api_auth_string"))
+    return LocalClient()

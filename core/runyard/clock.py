@@ -1,0 +1,44 @@
+"""Times: aware UTC datetimes in Python, integer microseconds since 1970 in the database."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def now() -> datetime:
+    """The present, as an aware UTC datetime."""
+    return datetime.now(UTC)
+
+
+def now_us() -> int:
+    """The present, in microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+def to_us(moment: datetime) -> int:
+    """Microseconds since 1970 of an aware datetime; a naive one is taken as UTC."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - EPOCH) // _MICROSECOND
+
+
+def from_us(microseconds: int) -> datetime:
+    """The aware UTC datetime of `microseconds` since 1970."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 in UTC with microseconds and a `Z`, the form used on the wire."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(text: str) -> datetime:
+    """The aware UTC datetime of an ISO 8601 text; without an offset it is taken as UTC.
+
+    Raises:
+        ValueError: `text` is no ISO 8601 date and time.
+    """
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,0 +1,156 @@
+"""Everything Runyard raises on purpose, in one tree.
+
+    RunyardError                    message for the user; `status` is its HTTP status
+    ├── NotFound              404   no such object
+    ├── Conflict              409   it exists already, or its state does not allow this
+    ├── InvalidInput          422   a value is wrong
+    │   ├── ParameterError    409   a flow's parameters do not fit its signature
+    │   ├── ScheduleError     422   a cron, interval, rrule or time zone is wrong
+    │   └── ProjectError      422   a prefect.yaml is wrong; says file, line and key
+    ├── NotAllowed            403   refused to this caller
+    ├── StaleAttempt          409   a report from an attempt that lost its lease
+    ├── EntrypointError       422   a flow's file or function cannot be loaded
+    ├── StoreError            503   the database cannot be used
+    │   ├── DatabaseBusy      503   another process held it for too long
+    │   ├── DatabaseCorrupt   500   it is no database, or is damaged
+    │   ├── DatabaseTooNew    500   a newer Runyard made it
+    │   └── DatabaseReadOnly  500   no permission, or no space, to write
+    ├── ApiUnavailable        503   the API does not answer
+    ├── MissingExtra          500   an optional dependency is not installed
+    ├── SettingError          500   a setting has a wrong value
+    ├── RunFailed                   a failed run's state was asked for its result
+    │   ├── RunCrashed              ... a crashed one's
+    │   └── RunCancelled            ... a cancelled one's
+    ├── MissingResult               a finished run whose result was not kept
+    └── RunAborted                  the orchestrator refused that this run goes on
+"""
+
+from typing import Any
+
+
+class RunyardError(Exception):
+    """The base of all. `str(error)` is one line for the user: what is wrong, where, what to do."""
+
+    status = 500
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class NotFound(RunyardError):
+    """No such object."""
+
+    status = 404
+
+
+class Conflict(RunyardError):
+    """It exists already, or the state it is in does not allow this."""
+
+    status = 409
+
+
+class InvalidInput(RunyardError):
+    """A value is wrong."""
+
+    status = 422
+
+
+class ParameterError(InvalidInput):
+    """A flow's parameters do not fit its signature."""
+
+    status = 409
+
+
+class ScheduleError(InvalidInput):
+    """A cron expression, interval, recurrence rule or time zone is wrong."""
+
+
+class ProjectError(InvalidInput):
+    """A project file is wrong; the message starts with `file:line:column`."""
+
+
+class NotAllowed(RunyardError):
+    """Refused to this caller."""
+
+    status = 403
+
+
+class StaleAttempt(RunyardError):
+    """A report came from an attempt that no longer holds the run's lease."""
+
+    status = 409
+
+
+class EntrypointError(RunyardError):
+    """A flow's file or function cannot be loaded."""
+
+    status = 422
+
+
+class StoreError(RunyardError):
+    """The database cannot be used."""
+
+    status = 503
+
+
+class DatabaseBusy(StoreError):
+    """Another process held the database for too long."""
+
+
+class DatabaseCorrupt(StoreError):
+    """The file is no database, or is damaged."""
+
+    status = 500
+
+
+class DatabaseTooNew(StoreError):
+    """A newer Runyard made this database."""
+
+    status = 500
+
+
+class DatabaseReadOnly(StoreError):
+    """There is no permission, or no space, to write."""
+
+    status = 500
+
+
+class ApiUnavailable(RunyardError):
+    """The API does not answer."""
+
+    status = 503
+
+
+class MissingExtra(RunyardError):
+    """An optional dependency is not installed."""
+
+
+class SettingError(RunyardError):
+    """A setting has a wrong value."""
+
+
+class RunFailed(RunyardError):
+    """A failed run's state was asked for its result."""
+
+
+class RunCrashed(RunFailed):
+    """A crashed run's state was asked for its result."""
+
+
+class RunCancelled(RunFailed):
+    """A cancelled run's state was asked for its result."""
+
+
+class MissingResult(RunyardError):
+    """A finished run's result was not kept."""
+
+
+class RunAborted(RunyardError):
+    """The orchestrator refused that this run goes on."""
+
+
+def extra_missing(module: str, extra: str) -> MissingExtra:
+    """The one-line error for an optional dependency that is not installed."""
+    return MissingExtra(f"{module} is not installed; run: pip install 'runyard[{extra}]'")

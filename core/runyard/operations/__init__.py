@@ -1,0 +1,37 @@
+"""Operations: what can be done, each defined once as a function over a transaction.
+
+The client runs an operation in this process or sends it over HTTP; the server makes a route of each.
+"""
+
+from importlib import import_module
+
+# In the order of the API's reference; one module per resource.
+MODULES = (
+    "admin",
+    "flows",
+    "flow_runs",
+    "task_runs",
+    "logs",
+    "deployments",
+    "schedules",
+    "work_pools",
+    "work_queues",
+    "workers",
+    "claims",
+    "recovery",
+    "scheduler",
+    "journal",
+    "explain",
+)
+
+
+def all_operations() -> list:
+    """Every operation of every module, in the order of their definition."""
+    from runyard.operations.base import Operation
+
+    return [
+        member
+        for name in MODULES
+        for member in vars(import_module(f"runyard.operations.{name}")).values()
+        if isinstance(member, Operation) and member.module == f"runyard.operations.{name}"
+    ]

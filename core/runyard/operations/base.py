@@ -1,0 +1,71 @@
+"""What an operation is: a function over a transaction, with the route it has on the API."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runyard.store.database import Transaction
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_PLACEHOLDER = re.compile(r"{(\w+)}")
+
+
+class Operation(Generic[P, R]):
+    """A declared operation; calling it runs its function in the given transaction.
+
+    Its function takes `tx`, then a string per `{placeholder}` of the path, then `body` when it has
+    one; every further argument is a query parameter and has a default.
+    """
+
+    def __init__(
+        self, function: Callable[..., R], method: str, path: str, status: int, write: bool
+    ) -> None:
+        self.function = function
+        self.method = method
+        self.path = path
+        self.status = status
+        self.write = write
+        self.name = function.__name__
+        self.module = function.__module__
+        self.__doc__ = function.__doc__
+        self.placeholders = tuple(_PLACEHOLDER.findall(path))
+
+    def __call__(self, tx: Transaction, *args: Any, **kwargs: Any) -> R:
+        return self.function(tx, *args, **kwargs)
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments by name, without `tx`; those not given are left out."""
+        code = self.function.__code__
+        names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+        return {**dict(zip(names, args, strict=False)), **kwargs}
+
+    def __repr__(self) -> str:
+        return f"<operation {self.method} {self.path}>"
+
+
+def operation(
+    method: str, path: str, status: int = 200, write: bool | None = None
+) -> Callable[[Callable[..., R]], Operation[..., R]]:
+    """Declare a function as an operation.
+
+    Args:
+        method: the HTTP method.
+        path: the route below `/api`, with `{placeholders}` for arguments.
+        status: the HTTP status of success; `tx.status` overrides it for one call.
+        write: whether it changes anything; by default a GET, and a POST to a route that only
+            searches (`filter`, `count`), does not.
+    """
+    if write is None:
+        tail = path.rstrip("/").rpartition("/")[2]
+        write = method != "GET" and tail not in ("filter", "count", "paginate")
+
+    def declare(function: Callable[..., R]) -> Operation[..., R]:
+        return Operation(function, method, path, status, write)
+
+    return declare

@@ -1,0 +1,81 @@
+"""Leases: who executes a run right now. Taking, checking and giving back; limits count these rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runyard import clock
+from runyard.errors import StaleAttempt
+
+if TYPE_CHECKING:
+    from runyard.store.database import Row, Transaction
+
+
+def take(
+    tx: Transaction,
+    run: Row,
+    owner: str,
+    lease_seconds: float | None,
+    worker_id: str | None = None,
+    work_pool_id: str | None = None,
+) -> int:
+    """Give a run to an executor, replacing any earlier holder.
+
+    Args:
+        run: its row of `flow_runs`.
+        owner: who executes it, for people: a worker's name, or `process 123 on host`.
+        lease_seconds: how long without renewal it counts as alive; None where nobody renews.
+
+    Returns:
+        The new attempt number, the fencing token of all further reports.
+    """
+    attempt = run["attempt"] + 1
+    now = clock.now_us()
+    tx.execute("UPDATE flow_runs SET attempt = :attempt WHERE id = :id", {"attempt": attempt, "id": run["id"]})
+    tx.execute(
+        """INSERT INTO leases (flow_run_id, attempt, owner, worker_id, work_pool_id, work_queue_id,
+               deployment_id, acquired, expires)
+           VALUES (:id, :attempt, :owner, :worker_id, :work_pool_id, :work_queue_id, :deployment_id,
+               :now, :expires)
+           ON CONFLICT (flow_run_id) DO UPDATE SET attempt = excluded.attempt, owner = excluded.owner,
+               worker_id = excluded.worker_id, work_pool_id = excluded.work_pool_id,
+               work_queue_id = excluded.work_queue_id, deployment_id = excluded.deployment_id,
+               acquired = excluded.acquired, expires = excluded.expires""",
+        {
+            "id": run["id"],
+            "attempt": attempt,
+            "owner": owner,
+            "worker_id": worker_id,
+            "work_pool_id": work_pool_id,
+            "work_queue_id": run["work_queue_id"],
+            "deployment_id": run["deployment_id"],
+            "now": now,
+            "expires": None if lease_seconds is None else now + int(lease_seconds * 1e6),
+        },
+    )
+    run["attempt"] = attempt
+    return attempt
+
+
+def holder(tx: Transaction, flow_run_id: str) -> Row | None:
+    """The lease of a run, or None when nobody executes it."""
+    return tx.one("SELECT * FROM leases WHERE flow_run_id = :id", {"id": flow_run_id})
+
+
+def check(tx: Transaction, flow_run_id: str, attempt: int) -> Row:
+    """The lease, if `attempt` still holds it.
+
+    Raises:
+        StaleAttempt: the run was given to a later attempt, or taken back.
+    """
+    lease = holder(tx, flow_run_id)
+    if lease is None or lease["attempt"] != attempt:
+        raise StaleAttempt(
+            f"attempt {attempt} of flow run {flow_run_id} lost its lease; its report was refused"
+        )
+    return lease
+
+
+def release(tx: Transaction, flow_run_id: str) -> None:
+    """Nobody executes the run any more; its slots are free from this transaction on."""
+    tx.execute("DELETE FROM leases WHERE flow_run_id = :id", {"id": flow_run_id})

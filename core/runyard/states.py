@@ -1,0 +1,289 @@
+"""States of flow runs and task runs: their types, names and constructors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runyard import clock, ids
+from runyard.errors import MissingResult, RunCancelled, RunCrashed, RunFailed, RunyardError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+SCHEDULED = "SCHEDULED"
+PENDING = "PENDING"
+RUNNING = "RUNNING"
+PAUSED = "PAUSED"
+CANCELLING = "CANCELLING"
+CANCELLED = "CANCELLED"
+COMPLETED = "COMPLETED"
+FAILED = "FAILED"
+CRASHED = "CRASHED"
+
+STATE_TYPES = (
+    SCHEDULED,
+    PENDING,
+    RUNNING,
+    PAUSED,
+    CANCELLING,
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    CRASHED,
+)
+TERMINAL = frozenset((COMPLETED, FAILED, CANCELLED, CRASHED))
+EXECUTING = frozenset((PENDING, RUNNING, CANCELLING))
+
+_MISSING: Any = object()
+
+
+class State:
+    """One state of a run.
+
+    Args:
+        type: one of STATE_TYPES.
+        name: what is shown, such as `Late` or `TimedOut`; by default the type's own name.
+        message: why, for people.
+        data: the result reference or the described exception, JSON-able, as stored.
+        timestamp: when, in microseconds since 1970 UTC, or an aware datetime; now by default.
+        state_details: further facts by the names of the REST reference.
+        id: a UUID; a fresh one by default.
+        value: the result or the exception itself, while it is still in this process.
+    """
+
+    __slots__ = ("_id", "_value", "data", "message", "name", "state_details", "timestamp_us", "type")
+
+    def __init__(
+        self,
+        type: str,
+        name: str | None = None,
+        message: str | None = None,
+        data: Any = None,
+        timestamp: int | datetime | None = None,
+        state_details: dict[str, Any] | None = None,
+        id: str | None = None,
+        value: Any = _MISSING,
+    ) -> None:
+        if type not in _DEFAULT_NAMES:
+            raise ValueError(f"{type!r} is no state type; one of {', '.join(STATE_TYPES)}")
+        self.type = type
+        self.name = name or _DEFAULT_NAMES[type]
+        self.message = message
+        self.data = data
+        if timestamp is None:
+            timestamp = clock.now_us()
+        self.timestamp_us: int = timestamp if isinstance(timestamp, int) else clock.to_us(timestamp)
+        self.state_details = {} if state_details is None else state_details
+        self._id = id
+        self._value = value
+
+    @property
+    def id(self) -> str:
+        """The state's UUID, made when first asked for."""
+        if self._id is None:
+            self._id = ids.new_id()
+        return self._id
+
+    @property
+    def timestamp(self) -> datetime:
+        """When the run entered the state, as an aware UTC datetime."""
+        return clock.from_us(self.timestamp_us)
+
+    def is_scheduled(self) -> bool:
+        """Whether the run waits for its time."""
+        return self.type == SCHEDULED
+
+    def is_pending(self) -> bool:
+        """Whether somebody took the run and has not started it yet."""
+        return self.type == PENDING
+
+    def is_running(self) -> bool:
+        """Whether the run's code runs."""
+        return self.type == RUNNING
+
+    def is_paused(self) -> bool:
+        """Whether the run waits for somebody to resume it."""
+        return self.type == PAUSED
+
+    def is_cancelling(self) -> bool:
+        """Whether the run is being stopped."""
+        return self.type == CANCELLING
+
+    def is_cancelled(self) -> bool:
+        """Whether the run was stopped on request."""
+        return self.type == CANCELLED
+
+    def is_completed(self) -> bool:
+        """Whether the run succeeded."""
+        return self.type == COMPLETED
+
+    def is_failed(self) -> bool:
+        """Whether the run's code failed."""
+        return self.type == FAILED
+
+    def is_crashed(self) -> bool:
+        """Whether what executed the run was lost."""
+        return self.type == CRASHED
+
+    def is_final(self) -> bool:
+        """Whether the run is over."""
+        return self.type in TERMINAL
+
+    def result(self, raise_on_failure: bool = True) -> Any:
+        """The value the run returned.
+
+        Args:
+            raise_on_failure: raise the exception of a run that did not succeed, or return it.
+
+        Raises:
+            MissingResult: the run succeeded and its value was not kept.
+            Exception: what the run itself raised; RunFailed (RunCrashed, RunCancelled) where that
+                exception is not in this process any more.
+        """
+        if self.type == COMPLETED:
+            if self._value is _MISSING:
+                raise MissingResult("the run's result was not kept; use persist_result=True")
+            return self._value
+        failure = self._value if isinstance(self._value, BaseException) else self._failure()
+        if raise_on_failure:
+            raise failure
+        return failure
+
+    def _failure(self) -> BaseException:
+        kind = {CRASHED: RunCrashed, CANCELLED: RunCancelled}.get(self.type, RunFailed)
+        if self.type not in TERMINAL:
+            return RunyardError(f"the run is not over, it is {self.name}")
+        return kind(self.message or self.name)
+
+    def to_json(self) -> dict[str, Any]:
+        """The state as the REST API shows it."""
+        return {
+            "id": self.id,
+            "type": self.type,
+            "name": self.name,
+            "timestamp": clock.format_time(self.timestamp),
+            "message": self.message,
+            "data": self.data,
+            "state_details": self.state_details,
+        }
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> State:
+        """The state that `to_json` showed; a body without `timestamp` is taken as of now."""
+        moment = body.get("timestamp")
+        return cls(
+            body["type"],
+            body.get("name"),
+            body.get("message"),
+            body.get("data"),
+            clock.parse_time(moment) if isinstance(moment, str) else moment,
+            dict(body.get("state_details") or {}),
+            body.get("id"),
+        )
+
+    def __repr__(self) -> str:
+        text = f"{self.name}({self.message!r})" if self.message else f"{self.name}()"
+        return text if self.name == _DEFAULT_NAMES[self.type] else f"{text} type={self.type}"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, State):
+            return NotImplemented
+        return (self.type, self.name, self.message) == (other.type, other.name, other.message)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.name, self.message))
+
+
+_DEFAULT_NAMES = {kind: kind.capitalize() for kind in STATE_TYPES}
+
+
+def _scheduled(name: str, moment: datetime | None, fields: dict[str, Any]) -> State:
+    details = dict(fields.pop("state_details", None) or {})
+    details["scheduled_time"] = clock.format_time(moment or clock.now())
+    return State(SCHEDULED, name, state_details=details, **fields)
+
+
+def Scheduled(scheduled_time: datetime | None = None, **fields: Any) -> State:
+    """Waits for `scheduled_time` (an aware datetime; now by default)."""
+    return _scheduled(fields.pop("name", "Scheduled"), scheduled_time, fields)
+
+
+def Late(scheduled_time: datetime | None = None, **fields: Any) -> State:
+    """Was due at `scheduled_time` and nobody took it."""
+    return _scheduled("Late", scheduled_time, fields)
+
+
+def AwaitingRetry(scheduled_time: datetime | None = None, **fields: Any) -> State:
+    """Will be tried again at `scheduled_time`."""
+    return _scheduled("AwaitingRetry", scheduled_time, fields)
+
+
+def AwaitingConcurrencySlot(scheduled_time: datetime | None = None, **fields: Any) -> State:
+    """Waits for a slot of its deployment's limit."""
+    return _scheduled("AwaitingConcurrencySlot", scheduled_time, fields)
+
+
+def Resuming(scheduled_time: datetime | None = None, **fields: Any) -> State:
+    """A suspended run that goes on at `scheduled_time`."""
+    return _scheduled("Resuming", scheduled_time, fields)
+
+
+def Pending(**fields: Any) -> State:
+    """Taken and about to start."""
+    return State(PENDING, **fields)
+
+
+def Running(**fields: Any) -> State:
+    """Its code runs."""
+    return State(RUNNING, **fields)
+
+
+def Retrying(**fields: Any) -> State:
+    """Its code runs again after a failure."""
+    return State(RUNNING, "Retrying", **fields)
+
+
+def Paused(**fields: Any) -> State:
+    """Waits, in its process, for somebody to resume it."""
+    return State(PAUSED, fields.pop("name", None), **fields)
+
+
+def Suspended(**fields: Any) -> State:
+    """Waits, with its process ended, for somebody to resume it."""
+    details = {**(fields.pop("state_details", None) or {}), "pause_reschedule": True}
+    return State(PAUSED, "Suspended", state_details=details, **fields)
+
+
+def Cancelling(**fields: Any) -> State:
+    """Is being stopped."""
+    return State(CANCELLING, **fields)
+
+
+def Cancelled(**fields: Any) -> State:
+    """Was stopped on request."""
+    return State(CANCELLED, **fields)
+
+
+def Completed(**fields: Any) -> State:
+    """Succeeded."""
+    return State(COMPLETED, fields.pop("name", None), **fields)
+
+
+def Cached(**fields: Any) -> State:
+    """Succeeded without running: its result was known."""
+    return State(COMPLETED, "Cached", **fields)
+
+
+def Failed(**fields: Any) -> State:
+    """Its code failed."""
+    return State(FAILED, fields.pop("name", None), **fields)
+
+
+def TimedOut(**fields: Any) -> State:
+    """Took longer than allowed."""
+    return State(FAILED, "TimedOut", **fields)
+
+
+def Crashed(**fields: Any) -> State:
+    """What executed it was lost."""
+    return State(CRASHED, fields.pop("name", None), **fields)

@@ -1,0 +1,219 @@
+"""The database: what every driver offers, and the door to the one that a URL names."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from runyard import settings
+from runyard.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+Row = dict[str, Any]
+
+
+class Transaction(Protocol):
+    """One transaction. SQL has `:name` parameters and is understood by both drivers.
+
+    `status` is set by an operation that answers with another HTTP status than its declared one.
+    """
+
+    dialect: str
+    status: int | None
+
+    def execute(self, sql: str, values: Mapping[str, Any] | None = None) -> int:
+        """Run one statement; returns the number of rows it changed."""
+        ...
+
+    def many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Run one statement for each of `rows`."""
+        ...
+
+    def all(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows of a query, or of a statement with RETURNING, as dicts."""
+        ...
+
+    def one(self, sql: str, values: Mapping[str, Any] | None = None) -> Row | None:
+        """The first row, or None."""
+        ...
+
+    def value(self, sql: str, values: Mapping[str, Any] | None = None) -> Any:
+        """The first column of the first row, or None."""
+        ...
+
+
+class Driver(Protocol):
+    """What a database system must offer; connections are per thread and per process."""
+
+    dialect: str
+
+    def connect(self) -> Any:
+        """A new connection, migrated and ready."""
+        ...
+
+    def begin(self, connection: Any, write: bool) -> Transaction:
+        """Start a transaction; with `write`, one that will not be refused later."""
+        ...
+
+    def commit(self, connection: Any) -> None:
+        """Make the transaction last."""
+        ...
+
+    def rollback(self, connection: Any) -> None:
+        """Undo the transaction; never raises."""
+        ...
+
+    def close(self, connection: Any) -> None:
+        """Give the connection back."""
+        ...
+
+    def changes(self, connection: Any) -> Any:
+        """A token that differs after somebody else committed."""
+        ...
+
+    def wait(self, connection: Any, seconds: float) -> None:
+        """Wait until something may have been committed, at most `seconds`."""
+        ...
+
+    def translate(self, error: Exception) -> Exception:
+        """The error of ours that a driver's error means, or the error itself."""
+        ...
+
+
+class Database:
+    """One database, used from any thread and across forks: each gets its own connection.
+
+    Args:
+        url: `sqlite:///FILE` or `postgresql://...`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._driver = _driver(url)
+        self._local = threading.local()
+        self._open: list[tuple[int, Any]] = []
+        self._lock = threading.Lock()
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._driver.dialect
+
+    @contextmanager
+    def transaction(self, write: bool = True) -> Iterator[Transaction]:
+        """One transaction: committed at the end of the block, undone when it raises.
+
+        Args:
+            write: False for one that only reads; it never waits for a writer.
+
+        Raises:
+            StoreError: the database cannot be used, is busy, damaged, full or newer than we.
+        """
+        driver = self._driver
+        connection = self._connection()
+        try:
+            tx = driver.begin(connection, write)
+            try:
+                yield tx
+            except BaseException:
+                driver.rollback(connection)
+                raise
+            driver.commit(connection)
+        except Exception as error:
+            translated = driver.translate(error)
+            if translated is error:
+                raise
+            driver.rollback(connection)
+            self.discard()
+            raise translated from error
+
+    def changes(self) -> Any:
+        """A token that differs from an earlier one once somebody else has committed."""
+        try:
+            return self._driver.changes(self._connection())
+        except Exception as error:
+            self.discard()
+            raise self._driver.translate(error) from error
+
+    def wait_for_change(self, since: Any, timeout_seconds: float) -> Any:
+        """Wait until somebody else commits.
+
+        Args:
+            since: the token of `changes` from before the caller last looked.
+            timeout_seconds: how long at most.
+
+        Returns:
+            The token of now, equal to `since` when nothing happened.
+        """
+        import time
+
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            token = self.changes()
+            left = deadline - time.monotonic()
+            if token != since or left <= 0:
+                return token
+            self._driver.wait(self._connection(), left)
+
+    def discard(self) -> None:
+        """Close this thread's connection; the next use opens a new one."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None and self._local.pid == os.getpid():
+            with self._lock:
+                self._open = [pair for pair in self._open if pair[1] is not connection]
+            self._driver.close(connection)
+        self._local.connection = None
+
+    def close(self) -> None:
+        """Close the connections of all threads of this process."""
+        with self._lock:
+            connections, self._open = self._open, []
+        for pid, connection in connections:
+            if pid == os.getpid():
+                self._driver.close(connection)
+        self._local = threading.local()
+
+    def _connection(self) -> Any:
+        local = self._local
+        connection = getattr(local, "connection", None)
+        pid = os.getpid()
+        if connection is None or local.pid != pid:
+            try:
+                connection = self._driver.connect()
+            except Exception as error:
+                raise self._driver.translate(error) from error
+            local.connection, local.pid = connection, pid
+            with self._lock:
+                self._open.append((pid, connection))
+        return connection
+
+
+def _driver(url: str) -> Driver:
+    scheme = url.partition("://")[0].partition("+")[0]
+    if scheme == "sqlite":
+        from runyard.store.sqlite import SQLiteDriver
+
+        return SQLiteDriver(url)
+    if scheme in ("postgresql", "postgres"):
+        from runyard.store.postgres import PostgresDriver
+
+        return PostgresDriver(url)
+    raise InvalidInput(
+        f"RUNYARD_DATABASE_URL starts with {scheme!r}; use sqlite:///FILE or postgresql://..."
+    )
+
+
+_databases: dict[str, Database] = {}
+
+
+def get_database(url: str | None = None) -> Database:
+    """The database of `url` (by default of the settings), one object per process and URL."""
+    key = url or settings.database_url()
+    database = _databases.get(key)
+    if database is None:
+        database = _databases[key] = Database(key)
+    return database

@@ -1,0 +1,54 @@
+"""Numbered migrations, applied by whoever opens a database first, under the driver's write lock."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from runyard.errors import DatabaseTooNew
+
+if TYPE_CHECKING:
+    from runyard.store.database import Transaction
+
+_FOLDER = os.path.join(os.path.dirname(__file__), "migrations")
+
+# The number of the newest file in migrations/; a test keeps the two equal, so that opening a
+# database lists no folder.
+LATEST = 1
+
+
+def scripts() -> list[tuple[int, str]]:
+    """All migrations as (number, SQL), oldest first."""
+    found = []
+    for name in sorted(os.listdir(_FOLDER)):
+        if name.endswith(".sql"):
+            with open(os.path.join(_FOLDER, name), encoding="utf-8") as file:
+                found.append((int(name.split("_")[0]), file.read()))
+    return found
+
+
+def statements(script: str) -> list[str]:
+    """The single statements of a migration; `--` comments go, `;` ends a statement."""
+    lines = [line.partition("--")[0] for line in script.splitlines()]
+    return [part.strip() for part in "\n".join(lines).split(";") if part.strip()]
+
+
+def check(version: int, where: str) -> bool:
+    """Whether a database at `version` needs an upgrade.
+
+    Raises:
+        DatabaseTooNew: a newer Runyard made it.
+    """
+    if version > LATEST:
+        raise DatabaseTooNew(
+            f"{where} has schema {version}, this Runyard knows up to {LATEST}; upgrade Runyard"
+        )
+    return version < LATEST
+
+
+def upgrade(tx: Transaction, version: int) -> None:
+    """Apply, in the given transaction, all migrations after `version`."""
+    for number, script in scripts():
+        if number > version:
+            for statement in statements(script):
+                tx.execute(statement)

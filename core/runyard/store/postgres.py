@@ -1,0 +1,170 @@
+"""PostgreSQL through psycopg 3: for a team and its fleet of servers and workers."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from runyard.errors import DatabaseBusy, DatabaseReadOnly, RunyardError, StoreError, extra_missing
+from runyard.store import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from runyard.store.database import Row
+
+try:
+    import psycopg
+    from psycopg.rows import dict_row
+except ImportError as error:
+    raise extra_missing("psycopg", "postgres") from error
+
+_CHANNEL = "runyard"
+# Whoever migrates holds this advisory lock; the number is arbitrary and must stay.
+_MIGRATION_LOCK = 7_274_911
+_PARAMETER = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
+
+
+@lru_cache(maxsize=2048)
+def _to_psycopg(sql: str) -> str:
+    return _PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%"))
+
+
+class PostgresTransaction:
+    """A transaction on one connection."""
+
+    dialect = "postgresql"
+
+    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+        self._connection = connection
+        self.status: int | None = None
+        self.wrote = False
+
+    def execute(self, sql: str, values: Mapping[str, Any] | None = None) -> int:
+        """Run one statement; returns the number of rows it changed."""
+        return self._run(sql, values).rowcount
+
+    def many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Run one statement for each of `rows`."""
+        self.wrote = True
+        self._connection.cursor().executemany(_to_psycopg(sql), rows)
+
+    def all(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows as dicts."""
+        return self._run(sql, values).fetchall()
+
+    def one(self, sql: str, values: Mapping[str, Any] | None = None) -> Row | None:
+        """The first row, or None."""
+        return self._run(sql, values).fetchone()
+
+    def value(self, sql: str, values: Mapping[str, Any] | None = None) -> Any:
+        """The first column of the first row, or None."""
+        row = self.one(sql, values)
+        return next(iter(row.values())) if row else None
+
+    def _run(self, sql: str, values: Mapping[str, Any] | None) -> psycopg.Cursor[Row]:
+        if not sql.lstrip()[:6].upper().startswith("SELECT"):
+            self.wrote = True
+        return self._connection.cursor().execute(_to_psycopg(sql), values or {})
+
+
+class PostgresDriver:
+    """Connects to the server that a URL names.
+
+    Args:
+        url: `postgresql://user:password@host:port/database`.
+    """
+
+    dialect = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        scheme, _, rest = url.partition("://")
+        self._url = f"{scheme.partition('+')[0]}://{rest}"
+        self._where = rest.rpartition("@")[2]
+
+    def connect(self) -> psycopg.Connection[Row]:
+        """A connection to the migrated database."""
+        connection: psycopg.Connection[Row] = psycopg.connect(
+            self._url, autocommit=True, row_factory=dict_row, connect_timeout=10
+        )
+        try:
+            if migrate.check(self._version(connection), self._where):
+                self._upgrade(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _version(self, connection: psycopg.Connection[Row]) -> int:
+        row = connection.execute("SELECT to_regclass('runyard_schema') AS found").fetchone()
+        if row is None or row["found"] is None:
+            return 0
+        row = connection.execute("SELECT version FROM runyard_schema").fetchone()
+        return row["version"] if row else 0
+
+    def _upgrade(self, connection: psycopg.Connection[Row]) -> None:
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+            version = self._version(connection)
+            if not migrate.check(version, self._where):
+                return
+            connection.execute("CREATE TABLE IF NOT EXISTS runyard_schema (version INTEGER NOT NULL)")
+            migrate.upgrade(PostgresTransaction(connection), version)
+            connection.execute("DELETE FROM runyard_schema")
+            connection.execute("INSERT INTO runyard_schema VALUES (%s)", (migrate.LATEST,))
+
+    def begin(self, connection: psycopg.Connection[Row], write: bool) -> PostgresTransaction:
+        """Start a transaction; one that only reads sees one moment throughout."""
+        connection.execute("BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        tx = PostgresTransaction(connection)
+        connection._runyard_tx = tx  # type: ignore[attr-defined]  # commit() tells the listeners
+        return tx
+
+    def commit(self, connection: psycopg.Connection[Row]) -> None:
+        """Make the transaction last, and wake those who wait."""
+        if connection._runyard_tx.wrote:  # type: ignore[attr-defined]  # set by begin()
+            connection.execute(f"NOTIFY {_CHANNEL}")
+        connection.execute("COMMIT")
+
+    def rollback(self, connection: psycopg.Connection[Row]) -> None:
+        """Undo the transaction; never raises."""
+        try:
+            connection.execute("ROLLBACK")
+        except psycopg.Error:
+            pass
+
+    def close(self, connection: psycopg.Connection[Row]) -> None:
+        """Close the connection."""
+        connection.close()
+
+    def changes(self, connection: psycopg.Connection[Row]) -> Any:
+        """The number of notifications seen; the first call starts to listen."""
+        if not hasattr(connection, "_runyard_seen"):
+            connection._runyard_seen = 0  # type: ignore[attr-defined]  # lives with the connection
+            connection.execute(f"LISTEN {_CHANNEL}")
+        self._collect(connection, 0.0)
+        return connection._runyard_seen  # type: ignore[attr-defined]  # set above
+
+    def wait(self, connection: psycopg.Connection[Row], seconds: float) -> None:
+        """Wait for a notification."""
+        self._collect(connection, min(seconds, 1.0))
+
+    def _collect(self, connection: psycopg.Connection[Row], seconds: float) -> None:
+        for notice in connection.notifies(timeout=seconds, stop_after=1):
+            if notice.pid != connection.info.backend_pid:
+                connection._runyard_seen += 1  # type: ignore[attr-defined]  # set by changes()
+
+    def translate(self, error: Exception) -> Exception:
+        """Our error for one of psycopg's."""
+        if isinstance(error, RunyardError) or not isinstance(error, psycopg.Error):
+            return error
+        if isinstance(error, (psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.DataError)):
+            return error
+        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if isinstance(error, (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)):
+            return DatabaseBusy(f"{self._where}: {text}; try again")
+        if isinstance(error, (psycopg.errors.DiskFull, psycopg.errors.ReadOnlySqlTransaction)):
+            return DatabaseReadOnly(f"{self._where}: {text}")
+        return StoreError(f"the database at {self._where} cannot be used: {text}")
+

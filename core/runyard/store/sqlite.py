@@ -1,0 +1,193 @@
+"""SQLite: one file in WAL mode, writers one after another, readers never waiting."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from runyard import settings
+from runyard.errors import (
+    DatabaseBusy,
+    DatabaseCorrupt,
+    DatabaseReadOnly,
+    InvalidInput,
+    RunyardError,
+    StoreError,
+)
+from runyard.store import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from runyard.store.database import Row
+
+_NOTHING: dict[str, Any] = {}
+
+
+def path_of(url: str) -> str:
+    """The absolute path of the file a `sqlite:///FILE` URL names."""
+    text = unquote(url.partition("://")[2].partition("?")[0])
+    # As in SQLAlchemy's URLs: after `sqlite://`, one slash and then the path, absolute or relative.
+    path = text[1:]
+    if not path.strip("/") or path == ":memory:":
+        raise InvalidInput(f"{url} names no file; use sqlite:///FILE")
+    return os.path.abspath(os.path.expanduser(path))
+
+
+class SQLiteTransaction:
+    """A transaction on one connection."""
+
+    dialect = "sqlite"
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.status: int | None = None
+
+    def execute(self, sql: str, values: Mapping[str, Any] | None = None) -> int:
+        """Run one statement; returns the number of rows it changed."""
+        return self._connection.execute(sql, values or _NOTHING).rowcount
+
+    def many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Run one statement for each of `rows` (mappings, or tuples where the SQL has `?`)."""
+        self._connection.executemany(sql, rows)
+
+    def all(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows as dicts."""
+        return self._connection.execute(sql, values or _NOTHING).fetchall()
+
+    def one(self, sql: str, values: Mapping[str, Any] | None = None) -> Row | None:
+        """The first row, or None."""
+        rows = self._connection.execute(sql, values or _NOTHING).fetchall()
+        return rows[0] if rows else None
+
+    def value(self, sql: str, values: Mapping[str, Any] | None = None) -> Any:
+        """The first column of the first row, or None."""
+        row = self.one(sql, values)
+        return next(iter(row.values())) if row else None
+
+
+def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:
+    return dict(zip([column[0] for column in cursor.description], row, strict=True))
+
+
+class SQLiteDriver:
+    """Opens the file that a URL names.
+
+    Args:
+        url: `sqlite:///FILE`.
+    """
+
+    dialect = "sqlite"
+
+    def __init__(self, url: str) -> None:
+        self.path = path_of(url)
+        self._timeout: float = settings.get("database_timeout_seconds")
+        self._poll: float = settings.get("worker_poll_seconds")
+
+    def connect(self) -> sqlite3.Connection:
+        """A connection to the migrated database; the file and its folder are made when missing."""
+        folder = os.path.dirname(self.path)
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise DatabaseReadOnly(
+                f"cannot make the folder {folder}: {error.strerror}; set RUNYARD_HOME to another"
+            ) from error
+        connection = sqlite3.connect(
+            self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.row_factory = _as_dict
+        version = connection.execute("PRAGMA user_version").fetchone()["user_version"]
+        if migrate.check(version, self.path):
+            self._upgrade(connection)
+        # WAL with FULL: a committed state change survives a power cut. Foreign keys are off by
+        # default in SQLite, and cost nothing on the tables that are written often (they have none).
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    def _upgrade(self, connection: sqlite3.Connection) -> None:
+        # Switching to WAL takes an exclusive lock for which SQLite does not wait: we do.
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                break
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            version = connection.execute("PRAGMA user_version").fetchone()["user_version"]
+            if migrate.check(version, self.path):
+                migrate.upgrade(SQLiteTransaction(connection), version)
+                connection.execute(f"PRAGMA user_version={migrate.LATEST}")
+            connection.execute("COMMIT")
+        except BaseException:
+            self.rollback(connection)
+            raise
+
+    def begin(self, connection: sqlite3.Connection, write: bool) -> SQLiteTransaction:
+        """Start a transaction; a writing one takes the write lock at once and waits for it."""
+        connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        return SQLiteTransaction(connection)
+
+    def commit(self, connection: sqlite3.Connection) -> None:
+        """Make the transaction last."""
+        connection.execute("COMMIT")
+
+    def rollback(self, connection: sqlite3.Connection) -> None:
+        """Undo the transaction; never raises."""
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            pass
+
+    def close(self, connection: sqlite3.Connection) -> None:
+        """Close the connection."""
+        connection.close()
+
+    def changes(self, connection: sqlite3.Connection) -> Any:
+        """The number that changes when another connection commits (about 4 microseconds)."""
+        return connection.execute("PRAGMA data_version").fetchone()["data_version"]
+
+    def wait(self, connection: sqlite3.Connection, seconds: float) -> None:
+        """Sleep for one poll interval: SQLite tells nobody, so one has to look."""
+        time.sleep(min(seconds, self._poll))
+
+    def translate(self, error: Exception) -> Exception:
+        """Our error for one of sqlite3's."""
+        if isinstance(error, RunyardError) or not isinstance(error, sqlite3.Error):
+            return error
+        if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
+            return error
+        text = str(error)
+        if "locked" in text or "busy" in text:
+            return DatabaseBusy(
+                f"{self.path} was held by another process for {self._timeout:g} s; try again"
+            )
+        if "not a database" in text or "malformed" in text:
+            return DatabaseCorrupt(
+                f"{self.path} is damaged or no database ({text}); restore a backup, or move it away"
+            )
+        if "readonly" in text or "unable to open" in text:
+            return DatabaseReadOnly(f"cannot write {self.path} ({text}); check its permissions")
+        if "full" in text or "disk I/O" in text:
+            return DatabaseReadOnly(f"cannot write {self.path} ({text}); free some disk space")
+        if isinstance(error, sqlite3.OperationalError) and (
+            "no such" in text or "syntax" in text or "has no column" in text
+        ):
+            return error
+        return StoreError(f"{self.path}: {text}")

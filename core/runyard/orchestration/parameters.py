@@ -1,0 +1,240 @@
+"""Checking a run's parameters against the JSON schema of its flow: the part of it that pydantic writes."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time
+from typing import Any
+from uuid import UUID
+
+from runyard.errors import ParameterError
+
+Problem = tuple[str, str]  # where, such as `config.retries`, and what is wrong there
+
+_TYPES: dict[str, Callable[[Any], bool]] = {
+    "null": lambda value: value is None,
+    "boolean": lambda value: isinstance(value, bool),
+    "integer": lambda value: (
+        (isinstance(value, int) and not isinstance(value, bool))
+        or (isinstance(value, float) and value.is_integer())
+    ),
+    "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
+    "string": lambda value: isinstance(value, str),
+    "array": lambda value: isinstance(value, (list, tuple)),
+    "object": lambda value: isinstance(value, Mapping),
+}
+_FORMATS: dict[str, Callable[[str], Any]] = {
+    "date-time": lambda text: datetime.fromisoformat(text.strip()),
+    "date": lambda text: date.fromisoformat(text.strip()[:10]),
+    "time": lambda text: time.fromisoformat(text.strip()),
+    "uuid": UUID,
+}
+
+
+def check(parameters: Mapping[str, Any], schema: Mapping[str, Any] | None, flow: str = "the flow") -> None:
+    """Refuse parameters that do not fit a flow's schema.
+
+    Args:
+        parameters: by name.
+        schema: `parameter_openapi_schema` of a deployment; None or empty fits everything.
+        flow: the flow's or deployment's name, for the message.
+
+    Raises:
+        ParameterError: naming the parameter, and what is wrong with it.
+    """
+    if not schema:
+        return
+    known = schema.get("properties") or {}
+    if not schema.get("additionalProperties"):
+        for name in parameters:
+            if name not in known:
+                raise ParameterError(f"{flow} has no parameter {name!r}{_guess(name, list(known))}")
+    for name in schema.get("required") or ():
+        if name not in parameters:
+            raise ParameterError(f"parameter {name!r} of {flow} is required; give it with --param {name}=...")
+    for name, value in parameters.items():
+        problem = _problem(value, known.get(name, {}), schema, name)
+        if problem:
+            where, what = problem
+            raise ParameterError(f"parameter {where!r} of {flow} {what}")
+
+
+def _guess(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; it has {', '.join(map(repr, known))}" if known else "; it takes none"
+
+
+def _problem(value: Any, schema: Any, root: Mapping[str, Any], where: str) -> Problem | None:
+    """The first thing wrong with a value, or None."""
+    if not isinstance(schema, Mapping):
+        return None if schema is not False else (where, "is not allowed")
+    if "$ref" in schema:
+        target = _resolve(schema["$ref"], root)
+        if target is not schema and (problem := _problem(value, target, root, where)):
+            return problem
+    for rule in (_type, _fixed, _combined, _number, _string, _array, _object):
+        if problem := rule(value, schema, root, where):
+            return problem
+    return None
+
+
+def _resolve(reference: Any, root: Mapping[str, Any]) -> Any:
+    """What `#/definitions/Name` points at; anything that points nowhere allows everything."""
+    found: Any = root
+    for part in str(reference).removeprefix("#/").split("/"):
+        found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
+    return {} if found is None else found
+
+
+def _type(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], where: str) -> Problem | None:
+    wanted = schema.get("type")
+    if wanted is None or (value is None and schema.get("nullable")):
+        return None
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    if any(_TYPES[name](value) for name in names if name in _TYPES) or not set(names) & set(_TYPES):
+        return None
+    return where, f"must be {_words(names)}, not {_show(value)}"
+
+
+def _fixed(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], where: str) -> Problem | None:
+    if "const" in schema and not _same(value, schema["const"]):
+        return where, f"must be {_show(schema['const'])}, not {_show(value)}"
+    allowed = schema.get("enum")
+    if allowed is not None and not any(_same(value, item) for item in allowed):
+        return where, f"must be one of {', '.join(map(_show, allowed))}, not {_show(value)}"
+    return None
+
+
+def _combined(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], where: str) -> Problem | None:
+    for part in schema.get("allOf") or ():
+        if problem := _problem(value, part, root, where):
+            return problem
+    for key in ("anyOf", "oneOf"):
+        parts = schema.get(key)
+        if not parts:
+            continue
+        problems = [_problem(value, part, root, where) for part in parts]
+        if None not in problems:
+            return _closest([problem for problem in problems if problem], parts, value, where)
+    return None
+
+
+def _closest(problems: list[Problem], parts: list[Any], value: Any, where: str) -> Problem:
+    # A problem further inside belongs to the alternative that was meant.
+    deepest = max(problems, key=lambda problem: len(problem[0]))
+    if len(deepest[0]) > len(where):
+        return deepest
+    names = [part.get("type") for part in parts if isinstance(part, Mapping)]
+    if len(names) == len(parts) and all(isinstance(name, str) for name in names):
+        plain = [name for name in names if isinstance(name, str)]
+        if not any(_TYPES[name](value) for name in plain if name in _TYPES):
+            return where, f"must be {_words(plain)}, not {_show(value)}"
+    return next((problem for problem in problems if "must be null" not in problem[1]), problems[0])
+
+
+def _number(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], where: str) -> Problem | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    limits: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
+        ("minimum", "at least", lambda given, limit: given >= limit),
+        ("maximum", "at most", lambda given, limit: given <= limit),
+        ("exclusiveMinimum", "more than", lambda given, limit: given > limit),
+        ("exclusiveMaximum", "less than", lambda given, limit: given < limit),
+        ("multipleOf", "a multiple of", lambda given, limit: _is_multiple(given, limit)),
+    )
+    for key, words, fits in limits:
+        if key in schema and not fits(value, schema[key]):
+            return where, f"must be {words} {schema[key]}, not {value}"
+    return None
+
+
+def _is_multiple(value: float, unit: float) -> bool:
+    return bool(unit) and math.isclose(value / unit, round(value / unit), abs_tol=1e-9)
+
+
+def _string(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], where: str) -> Problem | None:
+    if not isinstance(value, str):
+        return None
+    if problem := _size(len(value), "Length", "characters", schema, where):
+        return problem
+    try:
+        if "pattern" in schema and not re.search(schema["pattern"], value):
+            return where, f"must match {schema['pattern']!r}, not {_show(value)}"
+    except re.error:
+        pass  # a pattern of another dialect: the flow itself will check
+    read = _FORMATS.get(schema.get("format", ""))
+    if read is not None and not _is_unix_time(value, schema["format"]):
+        try:
+            read(value)
+        except ValueError:
+            return where, f"must be a {schema['format']}, not {_show(value)}"
+    return None
+
+
+def _is_unix_time(text: str, kind: str) -> bool:
+    # pydantic reads numbers as seconds since 1970.
+    return kind in ("date-time", "date") and text.strip().lstrip("-").replace(".", "", 1).isdigit()
+
+
+def _size(count: int, suffix: str, unit: str, schema: Mapping[str, Any], where: str) -> Problem | None:
+    least, most = schema.get(f"min{suffix}"), schema.get(f"max{suffix}")
+    if least is not None and count < least:
+        return where, f"must have at least {least} {unit}, not {count}"
+    if most is not None and count > most:
+        return where, f"must have at most {most} {unit}, not {count}"
+    return None
+
+
+def _array(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], where: str) -> Problem | None:
+    if not isinstance(value, (list, tuple)):
+        return None
+    if problem := _size(len(value), "Items", "items", schema, where):
+        return problem
+    if schema.get("uniqueItems") and len({json.dumps(item, sort_keys=True) for item in value}) < len(value):
+        return where, "must not hold an item twice"
+    first = list(schema.get("prefixItems") or ())
+    for index, item in enumerate(value):
+        part = first[index] if index < len(first) else schema.get("items", {})
+        if problem := _problem(item, part, root, f"{where}[{index}]"):
+            return problem
+    return None
+
+
+def _object(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], where: str) -> Problem | None:
+    if not isinstance(value, Mapping):
+        return None
+    for name in schema.get("required") or ():
+        if name not in value:
+            return f"{where}.{name}", "is required"
+    if problem := _size(len(value), "Properties", "keys", schema, where):
+        return problem
+    known = schema.get("properties") or {}
+    others = schema.get("additionalProperties", {})
+    for name, item in value.items():
+        if name not in known and others is False:
+            return f"{where}.{name}", f"is unknown{_guess(str(name), list(known))}"
+        if problem := _problem(item, known.get(name, others), root, f"{where}.{name}"):
+            return problem
+    return None
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    # JSON tells true from 1.
+    return bool(value == wanted) and isinstance(value, bool) == isinstance(wanted, bool)
+
+
+def _words(names: list[str]) -> str:
+    words = [{"integer": "a whole number", "number": "a number", "string": "a text", "boolean": "true or false",
+              "array": "a list", "object": "a mapping", "null": "null"}.get(name, name) for name in names]  # fmt: skip
+    return " or ".join(words)
+
+
+def _show(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."

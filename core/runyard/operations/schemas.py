@@ -1,0 +1,153 @@
+"""What the schemas of all operations share: base models, times, states, JSON columns, listings."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+
+from runyard import clock
+from runyard.states import STATE_TYPES, State
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+Time = Annotated[
+    datetime,
+    AfterValidator(_aware),
+    PlainSerializer(clock.format_time, return_type=str, when_used="json"),
+]
+
+
+def _known_type(kind: str) -> str:
+    if kind not in STATE_TYPES:
+        raise ValueError(f"{kind!r} is no state type; one of {', '.join(STATE_TYPES)}")
+    return kind
+
+
+StateType = Annotated[str, AfterValidator(_known_type)]
+
+
+class Model(BaseModel):
+    """What an operation answers: fields of a newer version are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Input(BaseModel):
+    """What an operation is given: a key it does not know is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class StateModel(Model):
+    """A state as the API shows it."""
+
+    id: str
+    type: StateType
+    name: str | None = None
+    timestamp: Time
+    message: str | None = None
+    data: Any = None
+    state_details: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, state: State) -> StateModel:
+        """The model of a state."""
+        return cls.model_construct(
+            id=state.id,
+            type=state.type,
+            name=state.name,
+            timestamp=state.timestamp,
+            message=state.message,
+            data=state.data,
+            state_details=state.state_details,
+        )
+
+    def to_state(self) -> State:
+        """The state that the model shows."""
+        return State(
+            self.type, self.name, self.message, self.data, self.timestamp, dict(self.state_details), self.id
+        )
+
+
+class StateCreate(Input):
+    """A state to propose. Its time is the moment it is accepted, whatever the caller's clock says."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: StateType
+    name: str | None = None
+    message: str | None = None
+    data: Any = None
+    state_details: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, state: State) -> StateCreate:
+        """The proposal of a state."""
+        return cls(
+            type=state.type,
+            name=state.name,
+            message=state.message,
+            data=state.data,
+            state_details=state.state_details,
+        )
+
+    def to_state(self) -> State:
+        """A fresh state of now; details that say nothing are left out."""
+        details = {name: value for name, value in self.state_details.items() if value not in (None, False)}
+        return State(self.type, self.name, self.message, self.data, None, details)
+
+
+class Filter(Model):
+    """What to search. Each object is a filter of the API's reference; all that are given must hold."""
+
+    flows: dict[str, Any] | None = None
+    flow_runs: dict[str, Any] | None = None
+    task_runs: dict[str, Any] | None = None
+    deployments: dict[str, Any] | None = None
+    work_pools: dict[str, Any] | None = None
+    work_queues: dict[str, Any] | None = None
+
+
+class Listing(Filter):
+    """What to list: a filter, and which part of what it finds.
+
+    `limit` is at most 200, which is also the default; `sort` is one of the kind's sort values.
+    """
+
+    limit: int | None = None
+    offset: int | None = None
+    sort: str | None = None
+
+
+def load(text: str | None, default: Any = None) -> Any:
+    """What a JSON column holds; `default` where it is null."""
+    return default if text is None else json.loads(text)
+
+
+def dump(value: Any) -> str:
+    """The compact JSON of a column."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return clock.format_time(_aware(value))
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} {value!r} cannot be written as JSON")
+
+
+def moment(microseconds: int | None) -> datetime | None:
+    """The datetime of a time column, None where it is null."""
+    return None if microseconds is None else clock.from_us(microseconds)
+
+
+def micros(value: datetime | None) -> int | None:
+    """What a time column holds for a datetime."""
+    return None if value is None else clock.to_us(value)

@@ -1,0 +1,313 @@
+"""The filters and sorts of the API as SQL: a closed list of fields, every value bound.
+
+A filter body may hold one object per kind (`flows`, `flow_runs`, ...). The object of the listed kind
+restricts it directly, the others through a relation: there is a flow, a run, ... such that. In SQL every
+kind has one alias: flows f, flow_runs r, task_runs t, deployments d, work_pools p, work_queues q,
+workers w, logs l.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runyard import clock
+from runyard.errors import InvalidInput
+from runyard.store.query_fields import FIELDS, FILTERS, RELATIONS, SORTS, TABLES, Field
+from runyard.store.query_text import like_pattern, search_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from runyard.store.database import Row, Transaction
+
+MAX_LIMIT = 200
+
+# As in the partial index flow_runs_open: SQLite uses one only when the query repeats its condition.
+_OPEN = ("PENDING", "RUNNING", "PAUSED", "CANCELLING")
+_OPEN_CONDITION = "r.state_type IN ('PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')"
+
+
+def search(
+    tx: Transaction,
+    kind: str,
+    body: Mapping[str, Any],
+    columns: str | None = None,
+    joins: str = "",
+    where: Iterable[str] = (),
+    values: Mapping[str, Any] | None = None,
+) -> list[Row]:
+    """The rows that a listing asks for.
+
+    Args:
+        kind: `flows`, `flow_runs`, `task_runs`, `deployments`, `work_pools`, `work_queues`, `workers` or
+            `logs`.
+        body: the filter objects by kind, `limit` (at most 200, the default), `offset`, `sort`.
+        columns: SQL of what to select; by default all columns of the kind.
+        joins: SQL of joins to the right of the kind's own table, for `columns`.
+        where: further conditions, with `values` for their parameters.
+
+    Raises:
+        InvalidInput: an unknown field, operator or sort value, or a limit out of range.
+    """
+    builder = _Builder(tx.dialect, values)
+    table, alias = TABLES[kind]
+    conditions = [*where, *builder.conditions(kind, body)]
+    limit, offset = page(body)
+    sql = (
+        f"SELECT {columns or alias + '.*'} FROM {table} {alias} {joins}{_where(conditions)} "  # noqa: S608  # closed lists, values bound
+        f"ORDER BY {_order(kind, body.get('sort'))} LIMIT {limit} OFFSET {offset}"
+    )
+    return tx.all(sql, builder.values)
+
+
+def count(
+    tx: Transaction,
+    kind: str,
+    body: Mapping[str, Any],
+    where: Iterable[str] = (),
+    values: Mapping[str, Any] | None = None,
+) -> int:
+    """How many rows the filter objects of `body` find; the arguments are those of `search`."""
+    builder = _Builder(tx.dialect, values)
+    table, alias = TABLES[kind]
+    conditions = [*where, *builder.conditions(kind, body)]
+    sql = f"SELECT count(*) AS n FROM {table} {alias}{_where(conditions)}"  # noqa: S608  # closed lists, values bound
+    return int(tx.value(sql, builder.values))
+
+
+def page(body: Mapping[str, Any]) -> tuple[int, int]:
+    """The checked `limit` and `offset` of a listing."""
+    limit, offset = body.get("limit"), body.get("offset")
+    limit = MAX_LIMIT if limit is None else limit
+    if not isinstance(limit, int) or not 0 <= limit <= MAX_LIMIT:
+        raise InvalidInput(f"Invalid limit {limit}: it must be between 0 and {MAX_LIMIT}")
+    if offset is not None and (not isinstance(offset, int) or offset < 0):
+        raise InvalidInput(f"Invalid offset {offset}: it must not be negative")
+    return limit, offset or 0
+
+
+def _where(conditions: list[str]) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _order(kind: str, sort: str | None) -> str:
+    sorts = SORTS[kind]
+    if sort is None:
+        return next(iter(sorts.values()))
+    if sort not in sorts:
+        raise InvalidInput(f"cannot sort {kind} by {sort!r}; one of {', '.join(sorts)}")
+    return sorts[sort]
+
+
+class _Builder:
+    """Collects the values of one statement while its conditions are made."""
+
+    def __init__(self, dialect: str, values: Mapping[str, Any] | None) -> None:
+        self.dialect = dialect
+        self.values: dict[str, Any] = dict(values or {})
+
+    def bind(self, value: Any) -> str:
+        name = f"p{len(self.values)}"
+        self.values[name] = value
+        return f":{name}"
+
+    def conditions(self, kind: str, body: Mapping[str, Any]) -> list[str]:
+        found = []
+        for other in FILTERS:
+            chosen = body.get(other)
+            if not chosen:
+                continue
+            if other == kind:
+                found.append(self.object(other, chosen))
+            elif other in RELATIONS.get(kind, {}):
+                found.append(self.related(kind, other, chosen))
+        return [condition for condition in found if condition]
+
+    def related(self, kind: str, other: str, chosen: Mapping[str, Any]) -> str:
+        if kind == "flow_runs" and other == "flows":
+            name = _only_name(chosen)
+            if name is not None:
+                # Names are unique: as an equality this uses the index of a flow's runs by time.
+                return f"r.flow_id = (SELECT f.id FROM flows f WHERE f.name = {self.bind(name)})"  # noqa: S608  # bound
+        condition = self.object(other, chosen)
+        if not condition:
+            return ""
+        return f"EXISTS (SELECT 1 FROM {RELATIONS[kind][other]} AND {condition})"  # noqa: S608  # closed lists, values bound
+
+    def object(self, kind: str, chosen: Mapping[str, Any]) -> str:
+        """The condition of one filter object; empty when it asks for nothing."""
+        return self.group(kind, FIELDS[kind], chosen, "")
+
+    def group(self, kind: str, fields: Mapping[str, Any], chosen: Mapping[str, Any], path: str) -> str:
+        found = []
+        for name, asked in chosen.items():
+            if name == "operator" or asked is None:
+                continue
+            field = fields.get(name)
+            if field is None:
+                raise InvalidInput(f"{kind} cannot be filtered by {path}{name}; by: {', '.join(fields)}")
+            if not hasattr(asked, "items"):
+                raise InvalidInput(f"the filter {kind}.{path}{name} must be an object of operators")
+            if isinstance(field, dict):
+                found.append(self.group(kind, field, asked, f"{path}{name}."))
+            else:
+                found.append(self.field(f"{kind}.{path}{name}", field, asked))
+        return _combine(found, chosen)
+
+    def field(self, where: str, field: Field, asked: Mapping[str, Any]) -> str:
+        found = []
+        for name, value in asked.items():
+            if name == "operator" or value is None:
+                continue
+            if name not in field.operators:
+                raise InvalidInput(f"{where} has no {name!r}; it has: {', '.join(field.operators)}")
+            try:
+                found.append(_OPERATORS[name](self, field, value))
+            except (TypeError, ValueError, AttributeError) as error:
+                raise InvalidInput(f"{where}.{name}: {value!r} does not fit ({error})") from error
+        return _combine(found, asked)
+
+    # The operators, by the name the API gives them; each returns a condition.
+
+    def any_(self, field: Field, value: Iterable[Any]) -> str:
+        if field.kind == "tags":
+            return self.tags_overlap(field.sql, list(value))
+        return self.membership(field, list(value))
+
+    def not_any_(self, field: Field, value: Iterable[Any]) -> str:
+        wanted = list(value)
+        return f"NOT ({self.membership(field, wanted)})" if wanted else ""
+
+    def membership(self, field: Field, wanted: list[Any]) -> str:
+        if not wanted:
+            return "1 = 0"
+        if field.kind == "state_type":
+            return self.state_types(field.sql, wanted)
+        names = [self.bind(str(item)) for item in wanted]
+        test = f"= {names[0]}" if len(names) == 1 else f"IN ({', '.join(names)})"
+        return field.sql.format(test=test) if field.kind == "nested" else f"{self.path(field)} {test}"
+
+    def state_types(self, column: str, wanted: list[Any]) -> str:
+        """Written out, not bound (it is a closed list), so that partial indexes can be used."""
+        from runyard.states import STATE_TYPES
+
+        types = sorted({str(item).upper() for item in wanted})
+        for kind in types:
+            if kind not in STATE_TYPES:
+                raise InvalidInput(f"{kind!r} is no state type; one of {', '.join(STATE_TYPES)}")
+        literals = ", ".join(f"'{kind}'" for kind in types)
+        condition = f"{column} = {literals}" if len(types) == 1 else f"{column} IN ({literals})"
+        if column == "r.state_type" and set(types) <= set(_OPEN):
+            return f"({condition} AND {_OPEN_CONDITION})"
+        return condition
+
+    def tags_overlap(self, column: str, wanted: list[Any]) -> str:
+        if not wanted:
+            return "1 = 0"
+        names = ", ".join(self.bind(str(tag)) for tag in wanted)
+        return f"EXISTS (SELECT 1 FROM {self.elements(column)} WHERE e.value IN ({names}))"  # noqa: S608  # closed lists, values bound
+
+    def all_(self, field: Field, value: Iterable[Any]) -> str:
+        tests = [self.tags_overlap(field.sql, [tag]) for tag in value]
+        return f"({' AND '.join(tests)})" if tests else ""
+
+    def elements(self, column: str) -> str:
+        if self.dialect == "sqlite":
+            return f"json_each({column}) e"
+        return f"jsonb_array_elements_text(CAST({column} AS jsonb)) AS e (value)"
+
+    def path(self, field: Field) -> str:
+        """The SQL of a field's value; of a JSON column, of the part that the field names."""
+        if field.kind != "json":
+            return field.sql
+        column, _, part = field.sql.partition(" ")
+        if self.dialect == "sqlite":
+            return f"json_extract({column}, '$.{part}')"
+        return f"CAST({column} AS jsonb) ->> '{part}'"
+
+    def like_(self, field: Field, value: str) -> str:
+        name = self.bind(f"%{value}%")
+        test = f"LIKE lower({name}) ESCAPE '\\'"
+        return field.sql.format(test=test) if field.kind == "nested" else f"lower({field.sql}) {test}"
+
+    def startswith_(self, field: Field, value: Iterable[str]) -> str:
+        prefixes = [value] if isinstance(value, str) else list(value)
+        tests = [
+            f"lower({field.sql}) LIKE lower({self.bind(like_pattern(prefix) + '%')}) ESCAPE '\\'"
+            for prefix in prefixes
+        ]
+        return f"({' OR '.join(tests)})" if tests else "1 = 0"
+
+    def before_(self, field: Field, value: Any) -> str:
+        return f"{field.sql} <= {self.bind(_microseconds(value))}"
+
+    def after_(self, field: Field, value: Any) -> str:
+        return f"{field.sql} >= {self.bind(_microseconds(value))}"
+
+    def ge_(self, field: Field, value: Any) -> str:
+        return f"{field.sql} >= {self.bind(int(value))}"
+
+    def le_(self, field: Field, value: Any) -> str:
+        return f"{field.sql} <= {self.bind(int(value))}"
+
+    def eq_(self, field: Field, value: Any) -> str:
+        return f"{field.sql} = {self.bind(int(bool(value)))}"
+
+    def is_null_(self, field: Field, value: bool) -> str:
+        if field.kind == "tags":
+            return f"{field.sql} = '[]'" if value else f"{field.sql} <> '[]'"
+        if field.kind == "exists":
+            return f"NOT {field.sql}" if value else field.sql
+        return f"{field.null or field.sql} IS {'' if value else 'NOT '}NULL"
+
+    def exists_(self, field: Field, value: bool) -> str:
+        return self.is_null_(field, not value)
+
+    def query(self, field: Field, value: str) -> str:
+        terms = search_terms(value)
+        groups: dict[str, list[str]] = {"any": [], "all": [], "none": []}
+        for role, text in terms:
+            groups[role].append(f"{field.sql} LIKE lower({self.bind(f'%{like_pattern(text)}%')}) ESCAPE '\\'")
+        tests = groups["all"] + [f"NOT {test}" for test in groups["none"]]
+        if groups["any"]:
+            tests.append(f"({' OR '.join(groups['any'])})")
+        return f"({' AND '.join(tests)})" if tests else ""
+
+
+_OPERATORS: dict[str, Callable[[_Builder, Field, Any], str]] = {
+    name: getattr(_Builder, name)
+    for name in (
+        "any_", "not_any_", "all_", "like_", "startswith_", "before_", "after_", "ge_", "le_", "eq_",
+        "is_null_", "exists_", "query",
+    )
+}  # fmt: skip
+# `created_by` calls its lists after what they hold.
+_OPERATORS["id_"] = lambda builder, field, value: builder.any_(field._replace(sql=f"{field.sql} id"), value)
+_OPERATORS["type_"] = lambda builder, field, value: builder.any_(
+    field._replace(sql=f"{field.sql} type"), value
+)
+
+
+def _combine(found: list[str], asked: Mapping[str, Any]) -> str:
+    operator = asked.get("operator") or "and_"
+    if operator not in ("and_", "or_"):
+        raise InvalidInput(f"the operator of a filter is and_ or or_, not {operator!r}")
+    tests = [test for test in found if test]
+    if len(tests) < 2:
+        return "".join(tests)
+    return f"({(' AND ' if operator == 'and_' else ' OR ').join(tests)})"
+
+
+def _only_name(chosen: Mapping[str, Any]) -> str | None:
+    """The name in a filter that asks for nothing else than one name."""
+    asked = {key: value for key, value in chosen.items() if value is not None and key != "operator"}
+    name = asked.pop("name", None)
+    if asked or not name:
+        return None
+    given = {key: value for key, value in name.items() if value is not None and key != "operator"}
+    wanted = given.pop("any_", None)
+    return str(wanted[0]) if not given and wanted and len(wanted) == 1 else None
+
+
+def _microseconds(value: Any) -> int:
+    return clock.to_us(clock.parse_time(value) if isinstance(value, str) else value)

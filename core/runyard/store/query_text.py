@@ -1,0 +1,41 @@
+"""Texts to search for: LIKE patterns, and the little language of the log search."""
+
+from __future__ import annotations
+
+import re
+
+from runyard.errors import InvalidInput
+
+MAX_QUERY = 200
+
+# An optional sign, then a quoted phrase (with \" for a quote in it) or a word.
+_TERM = re.compile(r'([+!-]?)(?:"((?:\\.|[^"\\])*)"|([^\s"]+))')
+
+
+def like_pattern(text: str) -> str:
+    """`text` as a LIKE pattern that matches just it, with a backslash as the escape."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def search_terms(query: str) -> list[tuple[str, str]]:
+    """The terms of a text search.
+
+    Args:
+        query: words, any of which is enough; `+word` must be there, `-word` or `!word` must not;
+            `"a phrase"` is one word.
+
+    Returns:
+        Pairs of a role, `any`, `all` or `none`, and the text.
+
+    Raises:
+        InvalidInput: it is longer than 200 characters.
+    """
+    if len(query) > MAX_QUERY:
+        raise InvalidInput(f"the text to search for has {len(query)} characters; at most {MAX_QUERY}")
+    roles = {"": "any", "+": "all", "-": "none", "!": "none"}
+    found = []
+    for sign, phrase, word in _TERM.findall(query):
+        text = re.sub(r"\\(.)", r"\1", phrase) if phrase else word
+        if text:
+            found.append((roles[sign], text))
+    return found

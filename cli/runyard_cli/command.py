@@ -1,0 +1,138 @@
+"""Our click classes: commands with an example and `--debug`, groups that guess what was meant."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def wants_tracebacks() -> bool:
+    """Whether tracebacks of Runyard's own errors are asked for."""
+    from runyard import settings
+
+    return bool(settings.get("debug"))
+
+
+def _remember_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        os.environ["RUNYARD_DEBUG"] = "1"
+
+
+def debug_option(hidden: bool) -> click.Option:
+    """`--debug`, which every command takes and only the root shows."""
+    return click.Option(
+        ["--debug"],
+        is_flag=True,
+        hidden=hidden,
+        expose_value=False,
+        callback=_remember_debug,
+        help="Show tracebacks of errors.",
+    )
+
+
+class Command(click.Command):
+    """A command whose help ends in an example.
+
+    Args:
+        example: one command line, or several.
+    """
+
+    def __init__(self, *args: Any, example: str = "", **fields: Any) -> None:
+        fields["context_settings"] = {**_CONTEXT, **(fields.get("context_settings") or {})}
+        super().__init__(*args, **fields)
+        self.example = example
+        self.params.append(debug_option(hidden=True))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example."""
+        write_example(formatter, self.example)
+
+
+def write_example(formatter: click.HelpFormatter, example: str) -> None:
+    """A section with command lines, which are not wrapped."""
+    if example:
+        with formatter.section("Example"):
+            for line in example.strip().splitlines():
+                formatter.write(f"{'':{formatter.current_indent}}{line.strip()}\n")
+
+
+@click.pass_context
+def _help_when_bare(context: click.Context) -> None:
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+class Group(click.Group):
+    """Commands below one name; an unknown one is answered with those that are spelled like it.
+
+    Args:
+        example: one command line, or several.
+    """
+
+    command_class = Command
+    aliases: dict[str, str] = {}  # noqa: RUF012  (a table that nobody changes)
+
+    def __init__(self, *args: Any, example: str = "", **fields: Any) -> None:
+        fields["context_settings"] = {**_CONTEXT, **(fields.get("context_settings") or {})}
+        fields.update(callback=_help_when_bare, invoke_without_command=True)
+        super().__init__(*args, **fields)
+        self.example = example
+        self.params.append(debug_option(hidden=True))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            hint = did_you_mean(name, [*self.list_commands(ctx), *self.aliases])
+            ctx.fail(f"No such command '{name}'.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example."""
+        write_example(formatter, self.example)
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """` Did you mean ...?`, or nothing when no known word is like it."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, n=2, cutoff=0.6)
+    return f" Did you mean {' or '.join(repr(name) for name in close)}?" if close else ""
+
+
+def group(name: str, help: str, example: str) -> Group:
+    """A group whose commands its module declares with `@that.command(...)`."""
+    return Group(name, help=help, example=example)
+
+
+_OUTPUT = click.option(
+    "-o", "--output", type=click.Choice(["json"]), help="Print JSON instead of text."
+)
+_YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+_LIMIT = click.option(
+    "-l", "--limit", type=click.IntRange(1), default=15, show_default=True, help="How many at most."
+)
+
+
+def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`-o json`, given to the function as `output`."""
+    return _OUTPUT(function)
+
+
+def yes_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`-y`, given to the function as `yes`."""
+    return _YES(function)
+
+
+def limit_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`-l N`, given to the function as `limit`."""
+    return _LIMIT(function)

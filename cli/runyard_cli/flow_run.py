@@ -1,0 +1,245 @@
+"""`runyard flow-run`: the executions of flows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runyard_cli import output as out
+from runyard_cli.api import body, connect, listed
+from runyard_cli.command import group, limit_option, output_option, yes_option
+from runyard_cli.logs import log_options
+
+if TYPE_CHECKING:
+    from runyard.client import Client
+
+flow_run = group(
+    "flow-run",
+    "See flow runs and their logs, cancel them, and ask why they wait. "
+    "A run is named by its id, the beginning of its id, or its name.",
+    "runyard flow-run ls --state Failed",
+)
+
+
+def find(client: Client, reference: str) -> Any:
+    """The flow run that an id, the beginning of one or a name means."""
+    from runyard.operations import flow_runs
+
+    return client.call(flow_runs.find_flow_run, reference=reference)
+
+
+def state_filter(names: tuple[str, ...], types: tuple[str, ...]) -> dict[str, Any]:
+    """The `state` part of a run filter.
+
+    Args:
+        names: state names in any case; `late` and `Late` are the same.
+        types: state types in any case.
+
+    Raises:
+        click.BadParameter: one of `types` is none.
+    """
+    from runyard.states import STATE_TYPES
+
+    found: dict[str, Any] = {}
+    if names:
+        found["name"] = {"any_": [_state_name(name) for name in names]}
+    if types:
+        upper = [kind.upper() for kind in types]
+        for kind in upper:
+            if kind not in STATE_TYPES:
+                raise click.BadParameter(f"{kind!r} is none of {', '.join(STATE_TYPES)}.")
+        found["type"] = {"any_": upper}
+    return {"state": found} if found else {}
+
+
+_NAMES = (
+    "Scheduled Late AwaitingRetry AwaitingConcurrencySlot Resuming Pending Submitting Running Retrying "
+    "Paused Suspended Cancelling Cancelled Completed Cached Failed TimedOut Crashed"
+).split()
+
+
+def _state_name(name: str) -> str:
+    known = {each.lower(): each for each in _NAMES}
+    return known.get(name.lower(), name)
+
+
+@flow_run.command("ls", example="runyard flow-run ls --flow-name my-etl-flow --state Failed")
+@click.option("--flow-name", multiple=True, help="Only runs of this flow.")
+@click.option("--deployment", help="Only runs of this deployment: flow/name or an id.")
+@click.option("--state", multiple=True, help="Only runs in this state, such as Late or Running.")
+@click.option("--state-type", multiple=True, help="Only runs in a state of this type.")
+@limit_option
+@output_option
+def ls(
+    flow_name: tuple[str, ...],
+    deployment: str | None,
+    state: tuple[str, ...],
+    state_type: tuple[str, ...],
+    limit: int,
+    output: str | None,
+) -> None:
+    """List flow runs, the newest first."""
+    from runyard.operations import flow_runs
+
+    client = connect()
+    fields: dict[str, Any] = {}
+    criteria = state_filter(state, state_type)
+    if deployment:
+        from runyard.operations import deployments
+
+        found = client.call(deployments.find_deployment, reference=deployment)
+        criteria["deployment_id"] = {"any_": [found.id]}
+    if criteria:
+        fields["flow_runs"] = criteria
+    if flow_name:
+        fields["flows"] = {"name": {"any_": list(flow_name)}}
+    runs = list(
+        listed(client, flow_runs.filter_flow_runs, limit=limit, sort="EXPECTED_START_TIME_DESC", **fields)
+    )
+    if output:
+        out.print_json(runs)
+        return
+    flows = flow_names(client, {run.flow_id for run in runs})
+    rows = [[run.id, flows.get(run.flow_id), run.name, run.state_name, when(run)] for run in runs]
+    out.table("Flow runs", ["ID", "Flow", "Name", "State", "When"], rows, "No flow runs.")
+
+
+def when(run: Any) -> str:
+    """When a waiting run is due, else when it entered its state."""
+    if run.state_type == "SCHEDULED":
+        return out.ago(run.next_scheduled_start_time or run.expected_start_time)
+    return out.ago(run.state.timestamp if run.state else None)
+
+
+def flow_names(client: Client, flow_ids: set[str]) -> dict[str, str]:
+    """The names of flows, by id."""
+    if not flow_ids:
+        return {}
+    from runyard.operations import flows
+
+    return {
+        flow.id: flow.name
+        for flow in listed(client, flows.filter_flows, flows={"id": {"any_": sorted(flow_ids)}})
+    }
+
+
+@flow_run.command("inspect", example="runyard flow-run inspect 0193c5a2")
+@click.argument("reference", metavar="RUN")
+@output_option
+def inspect(reference: str, output: str | None) -> None:
+    """Show one flow run."""
+    out.show(find(connect(), reference), output)
+
+
+@flow_run.command("logs", example="runyard flow-run logs calm-otter --follow")
+@click.argument("reference", metavar="RUN")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run is over.")
+@log_options
+@output_option
+def logs(
+    reference: str,
+    follow: bool,
+    head: bool,
+    tail: bool,
+    num_logs: int | None,
+    reverse: bool,
+    output: str | None,
+) -> None:
+    """Show the log records of a flow run and of its task runs."""
+    from runyard_cli.logs import print_logs, run_names, select
+
+    client = connect()
+    run = find(client, reference)
+    if follow:
+        if output or head or tail or num_logs or reverse:
+            raise click.UsageError("--follow goes with no other option.")
+        from runyard_cli.watch import follow as follow_run
+
+        follow_run(client, run, show_states=False)
+        return
+    records = select(client, {"flow_run_id": {"any_": [run.id]}}, head, tail, num_logs, reverse)
+    if output:
+        out.print_json(records)
+    else:
+        print_logs(records, run_names(run))
+
+
+@flow_run.command("watch", example="runyard flow-run watch calm-otter --timeout 600")
+@click.argument("reference", metavar="RUN")
+@click.option("--timeout", type=click.FloatRange(0), help="Give up after so many seconds.")
+@click.pass_context
+def watch(context: click.Context, reference: str, timeout: float | None) -> None:
+    """Follow a run's states and logs; exit code 0 only if it completes."""
+    client = connect()
+    context.exit(watched(client, find(client, reference), timeout))
+
+
+def watched(client: Client, run: Any, timeout_seconds: float | None) -> int:
+    """Follow a run and say how it ended; 0 only if it completed."""
+    from runyard_cli.watch import follow
+
+    final = follow(client, run, timeout_seconds=timeout_seconds)
+    if final.state_type == "COMPLETED":
+        out.done(f"Flow run '{final.name}' completed.")
+        return 0
+    if final.end_time is None:
+        out.error_line(f"flow run '{final.name}' is still {final.state_name} after {timeout_seconds:g} s")
+        return 1
+    message = final.state.message if final.state else None
+    out.error_line(f"flow run '{final.name}' ended as {final.state_name}" + (f": {message}" if message else ""))
+    return 1
+
+
+@flow_run.command("cancel", example="runyard flow-run cancel calm-otter")
+@click.argument("references", metavar="RUN...", nargs=-1, required=True)
+def cancel(references: tuple[str, ...]) -> None:
+    """Stop runs; one that has not started is cancelled at once."""
+    from runyard.errors import Conflict
+    from runyard.operations import flow_runs
+
+    client = connect()
+    for run in [find(client, reference) for reference in references]:
+        proposal = body(flow_runs.set_flow_run_state, state={"type": "CANCELLING"}, force=False)
+        result = client.call(flow_runs.set_flow_run_state, run.id, body=proposal)
+        if result.status == "ABORT":
+            reason = getattr(result.details, "reason", None) or f"it is {run.state_name}"
+            raise Conflict(f"flow run '{run.name}' cannot be cancelled: {reason}")
+        if result.state is not None and result.state.type == "CANCELLED":
+            out.done(f"Cancelled flow run '{run.name}'.")
+        else:
+            out.done(f"Flow run '{run.name}' is being stopped.")
+
+
+@flow_run.command("delete", example="runyard flow-run delete 0193c5a2")
+@click.argument("references", metavar="RUN...", nargs=-1, required=True)
+@yes_option
+def delete(references: tuple[str, ...], yes: bool) -> None:
+    """Delete runs with their task runs, states and logs."""
+    from runyard.operations import flow_runs
+
+    client = connect()
+    runs = [find(client, reference) for reference in references]
+    out.confirm(f"Delete {', '.join(run.name for run in runs)}?", yes)
+    for run in runs:
+        client.call(flow_runs.delete_flow_run, run.id)
+        out.done(f"Deleted flow run '{run.name}'.")
+
+
+@flow_run.command("why", example="runyard flow-run why calm-otter")
+@click.argument("reference", metavar="RUN")
+@output_option
+def why(reference: str, output: str | None) -> None:
+    """Say why a run is not running, and which command would change that."""
+    from runyard.operations import explain
+
+    client = connect()
+    told = client.call(explain.explain_flow_run, find(client, reference).id)
+    if output:
+        out.print_json(told)
+        return
+    out.say(told.summary)
+    for reason in told.reasons:
+        click.echo(f"- {reason.text}")
+        if reason.command:
+            out.hint(f"  {reason.command}")

@@ -1,0 +1,148 @@
+"""The entry point: the root of the command tree, and what becomes of its errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from runyard_cli.command import Group, debug_option, wants_tracebacks
+from runyard_cli.tree import ALIASES, COMMANDS
+
+_INTERRUPTED = 130
+_PIPE_CLOSED = 141  # 128 + SIGPIPE, as a program that does not catch the signal
+
+
+class Root(Group):
+    """`runyard` itself: knows its commands from a table and imports the one that is called."""
+
+    aliases = ALIASES
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of a name or of its plural."""
+        entry = COMMANDS.get(ALIASES.get(name, name))
+        if entry is None:
+            return None
+        command: click.Command = getattr(import_module(f"runyard_cli.{entry.module}"), entry.attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by section, from the table alone."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, entry in COMMANDS.items():
+            sections.setdefault(entry.section, []).append((name, entry.help))
+        width = max(len(name) for name in COMMANDS)
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:{width}}", text) for name, text in rows])
+
+
+def _show_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        click.echo(version("runyard"))
+        context.exit()
+
+
+cli = Root(
+    "runyard",
+    help="Deployments, work pools and workers for Python workflows, on one file.",
+    example="""runyard init
+        runyard work-pool create default-agent-pool --type process
+        runyard deploy --all
+        runyard worker start --pool default-agent-pool""",
+    params=[
+        click.Option(
+            ["-v", "--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_version,
+            help="Show the version and exit.",
+        ),
+    ],
+)
+cli.params[-1] = debug_option(hidden=False)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code.
+
+    Args:
+        arguments: without the program's name; by default those of this process.
+
+    Exit codes: 0 done, 1 an error, 2 wrong usage, 130 interrupted.
+    """
+    if "_RUNYARD_COMPLETE" in os.environ:
+        cli.main(prog_name="runyard")
+    code = _run(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _close_stdout()
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        with cli.make_context("runyard", list(arguments)) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort, EOFError):
+        click.echo("Interrupted.", err=True)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        return _close_stdout()
+    except Exception as error:
+        return _report(error)
+    return 0
+
+
+def _report(error: Exception) -> int:
+    from runyard.errors import RunyardError
+    from runyard_cli.output import error_line
+
+    known = isinstance(error, RunyardError)
+    try:
+        tracebacks = wants_tracebacks()
+    except RunyardError:
+        tracebacks = False
+    if tracebacks:
+        import traceback
+
+        traceback.print_exception(error)
+    if known:
+        error_line(str(error))
+    elif isinstance(error, OSError):
+        error_line(str(error))
+    else:
+        hint = "" if tracebacks else "; run it again with --debug to see where"
+        error_line(f"this is a bug in Runyard: {type(error).__name__}: {_first_line(error)}{hint}")
+    return 1
+
+
+def _first_line(error: Exception) -> str:
+    lines: Any = str(error).strip().splitlines()
+    return lines[0] if lines else "no message"
+
+
+def _close_stdout() -> int:
+    # Whoever read our output has gone; nothing more must be written, not even at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _PIPE_CLOSED
+
+
+if __name__ == "__main__":
+    main()

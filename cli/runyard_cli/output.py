@@ -1,0 +1,194 @@
+"""What commands print: tables and colours on a terminal, aligned text in a pipe, JSON when asked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+STATE_COLOURS = {
+    "SCHEDULED": "yellow",
+    "PENDING": "bright_black",
+    "RUNNING": "blue",
+    "PAUSED": "magenta",
+    "CANCELLING": "bright_black",
+    "CANCELLED": "bright_black",
+    "COMPLETED": "green",
+    "FAILED": "red",
+    "CRASHED": "bright_red",
+}
+_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+
+def on_terminal() -> bool:
+    """Whether a person reads standard output."""
+    return sys.stdout.isatty()
+
+
+def say(text: str, colour: str | None = None) -> None:
+    """Print a line; click leaves the colour away in a pipe."""
+    click.echo(click.style(text, fg=colour) if colour else text)
+
+
+def done(text: str) -> None:
+    """Say that something was done."""
+    say(text, "green")
+
+
+def hint(text: str) -> None:
+    """Say what one may do next."""
+    say(text, "cyan")
+
+
+def warn(text: str) -> None:
+    """One line on standard error that does not end the command."""
+    click.echo(click.style(f"Warning: {text}", fg="yellow"), err=True)
+
+
+def error_line(text: str) -> None:
+    """The one line on standard error that tells why a command failed."""
+    first, *rest = text.strip().splitlines() or ["no message"]
+    click.echo(click.style(f"Error: {first}", fg="red"), err=True)
+    for line in rest:
+        click.echo(line, err=True)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask before something is destroyed, when a person is there to answer.
+
+    Raises:
+        click.Abort: the answer was no.
+    """
+    if not yes and at_keyboard():
+        click.confirm(question, abort=True)
+
+
+def to_json(value: Any) -> Any:
+    """The JSON-able form of API objects, as the API shows them."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if hasattr(value, "to_json"):
+        return value.to_json()
+    if isinstance(value, dict):
+        return {key: to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    return value
+
+
+def print_json(value: Any) -> None:
+    """Print API objects as JSON, two spaces deep."""
+    click.echo(json.dumps(to_json(value), indent=2, default=str, ensure_ascii=False))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
+    """Print rows.
+
+    Args:
+        title: shown above the table on a terminal.
+        columns: their headings.
+        rows: one sequence of cells each; None is an empty cell.
+        empty: what to say, on standard error, when there are no rows.
+    """
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not cells:
+        click.echo(empty, err=True)
+    elif on_terminal():
+        _rich_table(title, columns, cells)
+    else:
+        _plain_table(columns, cells)
+
+
+def _plain_table(columns: Sequence[str], cells: list[list[str]]) -> None:
+    lines = [[column.upper() for column in columns]]
+    lines += [[" ".join(cell.split()) or "-" for cell in row] for row in cells]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        text = "  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True))
+        click.echo(text.rstrip())
+
+
+def _rich_table(title: str, columns: Sequence[str], cells: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for column in columns:
+        shown.add_column(column, overflow="fold", no_wrap=column == "ID")
+    for row in cells:
+        shown.add_row(*(Text(cell, style=_style_of(cell)) for cell in row))
+    Console().print(shown)
+
+
+def _style_of(cell: str) -> str:
+    return STATE_COLOURS.get(cell.upper(), "")
+
+
+def facts(pairs: Iterable[tuple[str, Any]]) -> None:
+    """Print what is known of one object: a name and a value a line; empty values are left out."""
+    kept = [(name, value) for name, value in pairs if value not in (None, "", [], {})]
+    width = max((len(name) for name, _ in kept), default=0) + 2
+    for name, value in kept:
+        text = value if isinstance(value, str) else json.dumps(to_json(value), default=str, ensure_ascii=False)
+        label = click.style(f"{name}:".ljust(width), bold=True)
+        click.echo(label + text.replace("\n", "\n" + " " * width))
+
+
+def show(value: Any, output: str | None, skip: Sequence[str] = ()) -> None:
+    """Print one API object: as JSON when asked, else its fields in their order.
+
+    Args:
+        output: `json` or None.
+        skip: fields to leave out of the text.
+    """
+    if output:
+        print_json(value)
+        return
+    body = to_json(value)
+    facts(
+        (name.replace("_", " ").capitalize(), item) for name, item in body.items() if name not in skip
+    )
+
+
+def ago(moment: datetime | None) -> str:
+    """How long ago, or in how long: `2 minutes ago`, `in 3 hours`."""
+    if moment is None:
+        return ""
+    from runyard import clock
+
+    seconds = (clock.now() - moment).total_seconds()
+    if abs(seconds) < 1:
+        return "now"
+    text = span(abs(seconds))
+    return f"{text} ago" if seconds > 0 else f"in {text}"
+
+
+def span(seconds: float) -> str:
+    """A duration in its largest whole unit."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds:.1f} seconds"
+
+
+def local(moment: datetime | None) -> str:
+    """A moment in this machine's time zone, to the millisecond."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] if moment else ""
+
+
+def state_text(type: str | None, name: str | None) -> str:
+    """A state's name in its colour."""
+    return click.style(name or type or "no state", fg=STATE_COLOURS.get(type or ""))
+
+
+def at_keyboard() -> bool:
+    """Whether somebody is there to answer a question."""
+    return sys.stdin.isatty() and on_terminal()

@@ -1,0 +1,24 @@
+"""`runyard server`: the API for others."""
+
+from __future__ import annotations
+
+import click
+
+from runyard_cli import output as out
+from runyard_cli.command import group
+
+server = group("server", "Serve the API to others.", "runyard server start")
+
+
+@server.command("start", example="runyard server start --port 4200")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=4200, show_default=True, help="0: any free one.")
+def start(host: str, port: int) -> None:
+    """Serve the API until stopped."""
+    from runyard.server.serve import serve
+
+    def announce(url: str) -> None:
+        out.done(f"Serving the API at {url}")
+        out.hint(f"Use it from elsewhere with: export RUNYARD_API_URL={url}")
+
+    serve(host, port, on_listening=announce)

@@ -1,0 +1,83 @@
+"""`runyard task-run`: the task runs inside flow runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from runyard_cli import output as out
+from runyard_cli.api import connect, listed
+from runyard_cli.command import group, limit_option, output_option
+from runyard_cli.logs import log_options
+
+task_run = group("task-run", "See task runs and their logs.", "runyard task-run ls --flow-run calm-otter")
+
+
+def _find(client: Any, reference: str) -> Any:
+    from runyard.operations import task_runs
+
+    return client.call(task_runs.find_task_run, reference=reference)
+
+
+@task_run.command("ls", example="runyard task-run ls --flow-run calm-otter --state Failed")
+@click.option("--flow-run", help="Only those of this flow run.")
+@click.option("--task-run-name", multiple=True, help="Only those of this name.")
+@click.option("--state", multiple=True, help="Only those in this state.")
+@click.option("--state-type", multiple=True, help="Only those in a state of this type.")
+@limit_option
+@output_option
+def ls(
+    flow_run: str | None,
+    task_run_name: tuple[str, ...],
+    state: tuple[str, ...],
+    state_type: tuple[str, ...],
+    limit: int,
+    output: str | None,
+) -> None:
+    """List task runs, the newest first."""
+    from runyard.operations import task_runs
+    from runyard_cli.flow_run import find, state_filter, when
+
+    client = connect()
+    criteria = state_filter(state, state_type)
+    if flow_run:
+        criteria["flow_run_id"] = {"any_": [find(client, flow_run).id]}
+    if task_run_name:
+        criteria["name"] = {"any_": list(task_run_name)}
+    fields: dict[str, Any] = {"task_runs": criteria} if criteria else {}
+    runs = list(
+        listed(client, task_runs.filter_task_runs, limit=limit, sort="EXPECTED_START_TIME_DESC", **fields)
+    )
+    if output:
+        out.print_json(runs)
+        return
+    rows = [[run.id, run.task_key, run.name, run.state_name, when(run)] for run in runs]
+    out.table("Task runs", ["ID", "Task", "Name", "State", "When"], rows, "No task runs.")
+
+
+@task_run.command("inspect", example="runyard task-run inspect 0193c5a2")
+@click.argument("reference", metavar="RUN")
+@output_option
+def inspect(reference: str, output: str | None) -> None:
+    """Show one task run."""
+    out.show(_find(connect(), reference), output)
+
+
+@task_run.command("logs", example="runyard task-run logs 0193c5a2 --tail")
+@click.argument("reference", metavar="RUN")
+@log_options
+@output_option
+def logs(
+    reference: str, head: bool, tail: bool, num_logs: int | None, reverse: bool, output: str | None
+) -> None:
+    """Show the log records of a task run."""
+    from runyard_cli.logs import print_logs, select
+
+    client = connect()
+    run = _find(client, reference)
+    records = select(client, {"task_run_id": {"any_": [run.id]}}, head, tail, num_logs, reverse)
+    if output:
+        out.print_json(records)
+    else:
+        print_logs(records, lambda record: f"Task run '{run.name}'")

@@ -1,0 +1,44 @@
+"""The tree of commands: what each is called, where it lives and what it does, in one line each.
+
+Only this table is read for `runyard --help`; a command's module is imported when it is called.
+"""
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One name below `runyard`. `attribute` is the click command in `runyard_cli.<module>`."""
+
+    module: str
+    attribute: str
+    help: str
+    section: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "init": Entry("init", "init", "Start a project: write its prefect.yaml.", "Projects"),
+    "deploy": Entry("deploy", "deploy", "Make deployments of a project's flows.", "Projects"),
+    "run": Entry("run", "run", "Run a flow or a script here and now.", "Projects"),
+    "deployment": Entry("deployment", "deployment", "See, run, pause and delete deployments.", "Work"),
+    "flow": Entry("flow", "flow", "See flows.", "Work"),
+    "flow-run": Entry("flow_run", "flow_run", "See flow runs, their logs, and cancel them.", "Work"),
+    "task-run": Entry("task_run", "task_run", "See task runs and their logs.", "Work"),
+    "work-pool": Entry("work_pool", "work_pool", "Make and manage work pools.", "Where work runs"),
+    "work-queue": Entry("work_queue", "work_queue", "Make and manage a pool's queues.", "Where work runs"),
+    "worker": Entry("worker", "worker", "Start workers and see them.", "Where work runs"),
+    "server": Entry("server", "server", "Serve the API to others.", "Installation"),
+    "database": Entry("database", "database", "Check, back up and upgrade the database.", "Installation"),
+    "config": Entry("config", "config", "See the settings.", "Installation"),
+    "version": Entry("version", "version", "Show what is installed.", "Installation"),
+}
+
+# The plural of every group works as well.
+ALIASES: dict[str, str] = {
+    "deployments": "deployment",
+    "flows": "flow",
+    "flow-runs": "flow-run",
+    "task-runs": "task-run",
+    "work-pools": "work-pool",
+    "work-queues": "work-queue",
+    "workers": "worker",
+}

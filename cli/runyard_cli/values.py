@@ -1,0 +1,138 @@
+"""Reading what people type: key=value, JSON, durations and moments."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from runyard.errors import InvalidInput
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
+_SECONDS = {
+    "": 1.0, "s": 1.0, "sec": 1.0, "second": 1.0,
+    "m": 60.0, "min": 60.0, "minute": 60.0,
+    "h": 3600.0, "hr": 3600.0, "hour": 3600.0,
+    "d": 86400.0, "day": 86400.0,
+    "w": 604800.0, "week": 604800.0,
+}  # fmt: skip
+
+
+def pair(text: str, option: str) -> tuple[str, str]:
+    """The key and the text of `key=value`.
+
+    Raises:
+        InvalidInput: there is no `=`, or nothing before it.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise InvalidInput(f"{option} {text!r} is not key=value")
+    return key.strip(), value
+
+
+def parse(text: str) -> Any:
+    """The value of a JSON text; anything else is the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def json_object(text: str, option: str) -> dict[str, Any]:
+    """The mapping that a JSON text holds; `-` reads it from standard input.
+
+    Raises:
+        InvalidInput: it is no JSON, or no object.
+    """
+    source = sys.stdin.read() if text == "-" else text
+    try:
+        value = json.loads(source)
+    except ValueError as error:
+        raise InvalidInput(f"{option} is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{option} must be a JSON object, such as '{{\"x\": 1}}'")
+    return value
+
+
+def parameters(
+    given: tuple[str, ...], whole: str | None, schema: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Parameters from `--param` and `--params`; of both, `--param` wins.
+
+    Args:
+        given: `key=value` texts; the value is JSON, or text where it is none.
+        whole: a JSON object.
+        schema: the flow's parameter schema: a value of a text parameter stays text.
+
+    Raises:
+        InvalidInput: one of them cannot be read.
+    """
+    values = json_object(whole, "--params") if whole is not None else {}
+    properties = (schema or {}).get("properties") or {}
+    for text in given:
+        key, value = pair(text, "--param")
+        values[key] = value if properties.get(key, {}).get("type") == "string" else parse(value)
+    return values
+
+
+def job_variables(given: tuple[str, ...]) -> dict[str, Any]:
+    """Job variables from `key=value` texts and JSON objects, later ones over earlier ones.
+
+    A value is read as JSON where that loses nothing: `true` is a boolean, `3.10` stays text.
+
+    Raises:
+        InvalidInput: one of them cannot be read.
+    """
+    values: dict[str, Any] = {}
+    for text in given:
+        if text.lstrip().startswith("{"):
+            values.update(json_object(text, "--job-variable"))
+            continue
+        key, value = pair(text, "--job-variable")
+        parsed = parse(value)
+        lossy = isinstance(parsed, (int, float)) and json.dumps(parsed) != value.strip()
+        values[key] = value if lossy else parsed
+    return values
+
+
+def duration(text: str) -> timedelta:
+    """The duration of `90`, `90s`, `1h30m`, `2 hours`, `in 10 minutes`.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    rest = text.strip().lower().removeprefix("in ").replace(" and ", " ")
+    seconds = 0.0
+    for number, unit in _DURATION.findall(rest):
+        size = _SECONDS.get(unit) or _SECONDS.get(unit.rstrip("s"))
+        if size is None:
+            raise InvalidInput(f"{text!r} has the unknown unit {unit!r}; use s, m, h, d or w")
+        seconds += float(number) * size
+    if not re.search(r"\d", rest) or _DURATION.sub("", rest).strip(" ,"):
+        raise InvalidInput(f"{text!r} is no duration; write 90s, 10m or 1h30m")
+    return timedelta(seconds=seconds)
+
+
+def moment(text: str, now: datetime | None = None) -> datetime:
+    """The moment of an ISO 8601 text, or the next time a clock shows `HH:MM`.
+
+    Without an offset it is this machine's local time.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    word = text.strip()
+    present = (now or datetime.now(UTC)).astimezone()
+    clock = re.fullmatch(r"(\d{1,2}):(\d\d)(?::(\d\d))?", word)
+    try:
+        if clock:
+            hour, minute, second = (int(part or 0) for part in clock.groups())
+            found = present.replace(hour=hour, minute=minute, second=second, microsecond=0)
+            return (found if found > present else found + timedelta(days=1)).astimezone(UTC)
+        return datetime.fromisoformat(word).astimezone(UTC)
+    except ValueError:
+        raise InvalidInput(
+            f"{text!r} is no time; write 2026-11-22T06:00, with an offset if not local, or 06:00"
+        ) from None

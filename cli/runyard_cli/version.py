@@ -1,0 +1,44 @@
+"""`runyard version`: what is installed, and which database it uses."""
+
+from __future__ import annotations
+
+import click
+
+from runyard_cli import output as out
+from runyard_cli.command import Command, output_option
+
+
+@click.command("version", cls=Command, example="runyard version -o json")
+@output_option
+def version(output: str | None) -> None:
+    """Show what is installed and where its data is."""
+    import platform
+    import sqlite3
+    from importlib import metadata
+
+    from runyard import settings
+    from runyard.store import maintenance
+
+    installed = {}
+    for name in ("prefect", "fastapi", "psycopg", "docker"):
+        try:
+            installed[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    facts = {
+        "version": metadata.version("runyard"),
+        "python": platform.python_version(),
+        "platform": f"{platform.system().lower()}/{platform.machine()}",
+        "pydantic": metadata.version("pydantic"),
+        "sqlite": sqlite3.sqlite_version,
+        "home": settings.home(),
+        "api_url": settings.get("api_url") or None,
+        "database": maintenance.where(),
+        "installed": installed,
+    }
+    if output:
+        out.print_json(facts)
+        return
+    also = ", ".join(f"{name} {number}" for name, number in installed.items())
+    out.facts((name.replace("_", " ").capitalize(), also if name == "installed" else value)
+              for name, value in facts.items())

@@ -1,0 +1,78 @@
+"""Following a flow run until it ends: its states and its log records as they come."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runyard import states
+from runyard_cli import output as out
+from runyard_cli.logs import LogTail, print_logs, run_names
+
+if TYPE_CHECKING:
+    from runyard.client import Client
+
+# How long to sleep at most when nothing changes; only a broken notification would make it matter.
+_LONGEST_WAIT_SECONDS = 20.0
+# After this long without a start the user is told how to learn the reason.
+_PATIENCE_SECONDS = 5.0
+
+
+def follow(
+    client: Client,
+    flow_run: Any,
+    show_states: bool = True,
+    timeout_seconds: float | None = None,
+) -> Any:
+    """Print what happens to a flow run until it is over.
+
+    Args:
+        client: where it is.
+        flow_run: the run, as read.
+        show_states: print its states too, not only its logs.
+        timeout_seconds: give up after so long; None: never.
+
+    Returns:
+        The run, as read last; not over only if the time was up.
+    """
+    from runyard.operations import flow_runs
+
+    tail, names = LogTail(client, flow_run.id), run_names(flow_run)
+    started = time.monotonic()
+    seen: set[str] = set()
+    told = not show_states
+    while True:
+        since = client.changes()
+        current = client.call(flow_runs.read_flow_run, flow_run.id)
+        if show_states:
+            _print_states(client, flow_run, seen)
+        print_logs(tail.fresh(), names)
+        if current.state_type in states.TERMINAL:
+            return current
+        waited = time.monotonic() - started
+        left = _LONGEST_WAIT_SECONDS
+        if timeout_seconds is not None:
+            left = min(left, timeout_seconds - waited)
+        if not told:
+            if waited >= _PATIENCE_SECONDS:
+                told = True
+                if current.state_type == states.SCHEDULED:
+                    out.hint(f"It has not started; ask why: runyard flow-run why {flow_run.id}")
+            else:
+                left = min(left, _PATIENCE_SECONDS - waited)
+        if left <= 0:
+            return current
+        client.wait_for_change(since, left)
+
+
+def _print_states(client: Client, flow_run: Any, seen: set[str]) -> None:
+    from runyard.operations import flow_runs
+
+    for state in client.call(flow_runs.read_flow_run_states, flow_run_id=flow_run.id):
+        if state.id in seen:
+            continue
+        seen.add(state.id)
+        text = f"{out.local(state.timestamp)} | {out.state_text(state.type, state.name)}"
+        click.echo(f"{text} - {state.message}" if state.message else text)

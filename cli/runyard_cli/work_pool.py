@@ -1,0 +1,219 @@
+"""`runyard work-pool`: where runs start, and how many at once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from runyard_cli import output as out
+from runyard_cli.api import body, connect, listed
+from runyard_cli.command import group, output_option, yes_option
+
+work_pool = group(
+    "work-pool",
+    "Make and manage work pools: where runs start, and how many at once.",
+    "runyard work-pool create default-agent-pool --type process",
+)
+
+
+@work_pool.command("create", example="runyard work-pool create my-pool --type process --concurrency-limit 4")
+@click.argument("name")
+@click.option("-t", "--type", "kind", help="process, docker or kubernetes.")
+@click.option("--base-job-template", type=click.File(), help="A JSON file instead of the type's own template.")
+@click.option("--description", help="What the pool is for.")
+@click.option("--concurrency-limit", type=click.IntRange(0), help="How many runs at once.")
+@click.option("--paused", is_flag=True, help="Start nothing until it is resumed.")
+@click.option("--overwrite", is_flag=True, help="Change the pool if it exists.")
+@output_option
+def create(
+    name: str,
+    kind: str | None,
+    base_job_template: Any,
+    description: str | None,
+    concurrency_limit: int | None,
+    paused: bool,
+    overwrite: bool,
+    output: str | None,
+) -> None:
+    """Make a work pool."""
+    from runyard.errors import Conflict
+    from runyard.operations import work_pools
+
+    fields: dict[str, Any] = {"type": kind or _ask_type()}
+    if base_job_template is not None:
+        fields["base_job_template"] = _template(base_job_template)
+    if description is not None:
+        fields["description"] = description
+    if concurrency_limit is not None:
+        fields["concurrency_limit"] = concurrency_limit
+    if paused:
+        fields["is_paused"] = True
+    client = connect()
+    verb = "Made"
+    try:
+        client.call(work_pools.create_work_pool, body=body(work_pools.create_work_pool, name=name, **fields))
+    except Conflict:
+        if not overwrite:
+            raise
+        fields.pop("type")
+        client.call(
+            work_pools.update_work_pool, name, body=body(work_pools.update_work_pool, **fields)
+        )
+        verb = "Changed"
+    pool = client.call(work_pools.read_work_pool, name)
+    if output:
+        out.print_json(pool)
+        return
+    out.done(f"{verb} work pool '{name}' of type {pool.type}.")
+    if pool.is_paused:
+        out.hint(f"It is paused; start it with: runyard work-pool resume {name}")
+    out.hint(f"Start a worker for it: runyard worker start --pool {name}")
+
+
+def _ask_type() -> str:
+    from runyard.orchestration.job_templates import known_types
+
+    types = list(known_types())
+    if out.at_keyboard():
+        answer: str = click.prompt("Type", type=click.Choice(types), default="process")
+        return answer
+    raise click.UsageError(f"Missing option '-t' / '--type': one of {', '.join(types)}.")
+
+
+def _template(file: Any) -> dict[str, Any]:
+    from runyard.errors import InvalidInput
+
+    try:
+        template = json.load(file)
+    except ValueError as error:
+        raise InvalidInput(f"{file.name}: not valid JSON: {error}") from None
+    if not isinstance(template, dict):
+        raise InvalidInput(f"{file.name}: a base job template is a JSON object")
+    return template
+
+
+@work_pool.command("ls", example="runyard work-pool ls -o json")
+@click.option("-v", "--verbose", is_flag=True, help="Also descriptions and slots in use.")
+@output_option
+def ls(verbose: bool, output: str | None) -> None:
+    """List the work pools."""
+    from runyard.operations import work_pools
+
+    pools = list(listed(connect(), work_pools.filter_work_pools))
+    if output:
+        out.print_json(pools)
+        return
+    columns = ["Name", "Type", "Status", "ID", "Concurrency limit"]
+    rows: list[list[Any]] = [
+        [pool.name, pool.type, pool.status, pool.id, pool.concurrency_limit] for pool in pools
+    ]
+    if verbose:
+        columns += ["In use", "Description"]
+        for row, pool in zip(rows, pools, strict=True):
+            row += [pool.active_slots, pool.description]
+    out.table("Work pools", columns, rows, "No work pools; make one with: runyard work-pool create NAME")
+
+
+@work_pool.command("inspect", example="runyard work-pool inspect my-pool")
+@click.argument("name")
+@output_option
+def inspect(name: str, output: str | None) -> None:
+    """Show one work pool."""
+    from runyard.operations import work_pools
+
+    out.show(connect().call(work_pools.read_work_pool, name), output)
+
+
+def _update(name: str, **fields: Any) -> None:
+    from runyard.operations import work_pools
+
+    connect().call(work_pools.update_work_pool, name, body=body(work_pools.update_work_pool, **fields))
+
+
+@work_pool.command("pause", example="runyard work-pool pause my-pool")
+@click.argument("name")
+def pause(name: str) -> None:
+    """Start no more runs of a pool; those that run go on."""
+    _update(name, is_paused=True)
+    out.done(f"Paused work pool '{name}'.")
+
+
+@work_pool.command("resume", example="runyard work-pool resume my-pool")
+@click.argument("name")
+def resume(name: str) -> None:
+    """Start runs of a paused pool again."""
+    _update(name, is_paused=False)
+    out.done(f"Resumed work pool '{name}'.")
+
+
+@work_pool.command("update", example="runyard work-pool update my-pool --description 'nightly jobs'")
+@click.argument("name")
+@click.option("--base-job-template", type=click.File(), help="A JSON file with the new template.")
+@click.option("--concurrency-limit", type=click.IntRange(0), help="How many runs at once.")
+@click.option("--description", help="What the pool is for.")
+def update(
+    name: str, base_job_template: Any, concurrency_limit: int | None, description: str | None
+) -> None:
+    """Change a work pool; what is not given stays."""
+    fields: dict[str, Any] = {}
+    if base_job_template is not None:
+        fields["base_job_template"] = _template(base_job_template)
+    if concurrency_limit is not None:
+        fields["concurrency_limit"] = concurrency_limit
+    if description is not None:
+        fields["description"] = description
+    if not fields:
+        raise click.UsageError("Nothing to change; give one of the options.")
+    _update(name, **fields)
+    out.done(f"Changed work pool '{name}'.")
+
+
+@work_pool.command("set-concurrency-limit", example="runyard work-pool set-concurrency-limit my-pool 4")
+@click.argument("name")
+@click.argument("limit", type=click.IntRange(0))
+def set_concurrency_limit(name: str, limit: int) -> None:
+    """Let a pool run at most LIMIT runs at once."""
+    _update(name, concurrency_limit=limit)
+    out.done(f"Work pool '{name}' runs at most {limit} at once.")
+
+
+@work_pool.command("clear-concurrency-limit", example="runyard work-pool clear-concurrency-limit my-pool")
+@click.argument("name")
+def clear_concurrency_limit(name: str) -> None:
+    """Take a pool's limit away."""
+    _update(name, concurrency_limit=None)
+    out.done(f"Work pool '{name}' has no limit.")
+
+
+@work_pool.command("delete", example="runyard work-pool delete my-pool")
+@click.argument("name")
+@yes_option
+def delete(name: str, yes: bool) -> None:
+    """Delete a work pool with its queues."""
+    from runyard.operations import work_pools
+
+    client = connect()
+    client.call(work_pools.read_work_pool, name)
+    out.confirm(f"Delete work pool '{name}' and its queues?", yes)
+    client.call(work_pools.delete_work_pool, name)
+    out.done(f"Deleted work pool '{name}'.")
+
+
+@work_pool.command(
+    "get-default-base-job-template",
+    example="runyard work-pool get-default-base-job-template --type process -f template.json",
+)
+@click.option("-t", "--type", "kind", required=True, help="process, docker or kubernetes.")
+@click.option("-f", "--file", type=click.File("w", lazy=True), help="Write it to a file.")
+def get_default_base_job_template(kind: str, file: Any) -> None:
+    """Print the base job template that pools of a type start with."""
+    from runyard.orchestration import job_templates
+
+    text = json.dumps(job_templates.default(kind), indent=2)
+    if file is None:
+        click.echo(text)
+        return
+    file.write(text + "\n")
+    out.done(f"Wrote {file.name}.")

@@ -1,0 +1,74 @@
+"""`runyard worker`: start one, see all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from runyard_cli import output as out
+from runyard_cli.api import connect, listed
+from runyard_cli.command import group, output_option
+
+worker = group("worker", "Start workers and see them.", "runyard worker start --pool default-agent-pool")
+
+
+@worker.command("start", example="runyard worker start --pool default-agent-pool --limit 8")
+@click.option("-p", "--pool", help="The work pool whose runs it starts.")
+@click.option("-n", "--name", help="The worker's name; by default of this machine and process.")
+@click.option("-q", "--work-queue", multiple=True, help="Only runs of this queue.")
+@click.option("-t", "--type", "kind", help="The pool's type, where the pool has yet to be made.")
+@click.option("-l", "--limit", type=click.IntRange(1), help="How many runs at once.")
+@click.option("--run-once", is_flag=True, help="Run what is due now, then end.")
+@click.option("--with-healthcheck", is_flag=True, help="Answer GET /health over HTTP.")
+@click.pass_context
+def start(
+    context: click.Context,
+    pool: str | None,
+    name: str | None,
+    work_queue: tuple[str, ...],
+    kind: str | None,
+    limit: int | None,
+    run_once: bool,
+    with_healthcheck: bool,
+) -> None:
+    """Start runs of a pool as they become due, until stopped.
+
+    Ctrl-C or SIGTERM stops it once its runs are over, a second one cancels them.
+    """
+    from runyard import settings
+    from runyard.workers.worker import WorkerOptions, start_worker
+
+    chosen = pool or settings.get("default_work_pool_name")
+    if not chosen:
+        raise click.UsageError("Missing option '-p' / '--pool'.")
+    options = WorkerOptions(
+        pool=chosen,
+        name=name,
+        work_queues=list(work_queue) or None,
+        type=kind,
+        limit=limit,
+        run_once=run_once,
+        with_healthcheck=with_healthcheck,
+    )
+    context.exit(start_worker(options) or 0)
+
+
+@worker.command("ls", example="runyard worker ls --pool default-agent-pool")
+@click.option("-p", "--pool", help="Only this pool's.")
+@output_option
+def ls(pool: str | None, output: str | None) -> None:
+    """List workers."""
+    from runyard.operations import work_pools, workers
+
+    client = connect()
+    pools = [pool] if pool else [each.name for each in listed(client, work_pools.filter_work_pools)]
+    found: list[tuple[str, Any]] = [
+        (name, each) for name in pools for each in listed(client, workers.filter_workers, name)
+    ]
+    if output:
+        out.print_json([each for _, each in found])
+        return
+    rows = [[each.name, name, each.status, out.ago(each.last_heartbeat_time)] for name, each in found]
+    columns = ["Name", "Pool", "Status", "Last seen"]
+    out.table("Workers", columns, rows, "No workers; start one with: runyard worker start --pool NAME")

@@ -13,6 +13,8 @@ MODULES = (
     "task_runs",
     "logs",
     "deployments",
+    "deployment_runs",
+    "deployment_apply",
     "schedules",
     "work_pools",
     "work_queues",

@@ -11,7 +11,9 @@ from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID
 
-from runyard.errors import ParameterError
+from runyard.errors import InvalidInput, ParameterError
+
+_PLAIN = object()
 
 Problem = tuple[str, str]  # where, such as `config.retries`, and what is wrong there
 
@@ -27,6 +29,14 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "array": lambda value: isinstance(value, (list, tuple)),
     "object": lambda value: isinstance(value, Mapping),
 }
+_WORDS = {
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "a text",
+    "array": "a list",
+    "object": "a mapping",
+}
 _FORMATS: dict[str, Callable[[str], Any]] = {
     "date-time": lambda text: datetime.fromisoformat(text.strip()),
     "date": lambda text: date.fromisoformat(text.strip()[:10]),
@@ -35,13 +45,19 @@ _FORMATS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def check(parameters: Mapping[str, Any], schema: Mapping[str, Any] | None, flow: str = "the flow") -> None:
+def check(
+    parameters: Mapping[str, Any],
+    schema: Mapping[str, Any] | None,
+    flow: str = "the flow",
+    complete: bool = True,
+) -> None:
     """Refuse parameters that do not fit a flow's schema.
 
     Args:
         parameters: by name.
         schema: `parameter_openapi_schema` of a deployment; None or empty fits everything.
         flow: the flow's or deployment's name, for the message.
+        complete: whether required parameters must be among them.
 
     Raises:
         ParameterError: naming the parameter, and what is wrong with it.
@@ -54,13 +70,53 @@ def check(parameters: Mapping[str, Any], schema: Mapping[str, Any] | None, flow:
             if name not in known:
                 raise ParameterError(f"{flow} has no parameter {name!r}{_guess(name, list(known))}")
     for name in schema.get("required") or ():
-        if name not in parameters:
+        if complete and name not in parameters:
             raise ParameterError(f"parameter {name!r} of {flow} is required; give it with --param {name}=...")
     for name, value in parameters.items():
         problem = _problem(value, known.get(name, {}), schema, name)
         if problem:
             where, what = problem
             raise ParameterError(f"parameter {where!r} of {flow} {what}")
+
+
+def check_job_variables(
+    variables: Mapping[str, Any], base_job_template: Mapping[str, Any], work_pool: str
+) -> None:
+    """Refuse job variables that do not fit a pool's template; values with placeholders pass.
+
+    Raises:
+        ParameterError: naming the variable.
+    """
+    schema = base_job_template.get("variables") or {}
+    known = schema.get("properties") or {}
+    for name, value in variables.items():
+        problem = (
+            None if "{{" in json.dumps(value, default=str) else _problem(value, known.get(name), schema, name)
+        )
+        if problem:
+            raise ParameterError(f"job variable {problem[0]!r} of work pool {work_pool!r} {problem[1]}")
+
+
+def hydrate(value: Any) -> Any:
+    """A parameter as the API's form sends it, `{"__prefect_kind": "json", "value": ..}`, made plain.
+
+    Raises:
+        InvalidInput: the text is no JSON, or the kind is none that is known here.
+    """
+    if isinstance(value, Mapping):
+        kind = value.get("__prefect_kind", _PLAIN)
+        if kind is _PLAIN:
+            return {key: hydrate(item) for key, item in value.items()}
+        inner = hydrate(value.get("value"))
+        if kind in (None, "none"):
+            return inner
+        if kind == "json":
+            try:
+                return json.loads(inner)
+            except (TypeError, ValueError) as error:
+                raise InvalidInput(f"a parameter of kind 'json' is no JSON: {error}") from None
+        raise InvalidInput(f"parameters of kind {kind!r} are not supported; send the value itself")
+    return [hydrate(item) for item in value] if isinstance(value, list) else value
 
 
 def _guess(name: str, known: list[str]) -> str:
@@ -230,9 +286,7 @@ def _same(value: Any, wanted: Any) -> bool:
 
 
 def _words(names: list[str]) -> str:
-    words = [{"integer": "a whole number", "number": "a number", "string": "a text", "boolean": "true or false",
-              "array": "a list", "object": "a mapping", "null": "null"}.get(name, name) for name in names]  # fmt: skip
-    return " or ".join(words)
+    return " or ".join(_WORDS.get(name, name) for name in names)
 
 
 def _show(value: Any) -> str:

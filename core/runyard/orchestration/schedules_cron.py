@@ -48,7 +48,7 @@ def instants(expression: str, day_or: bool, where: ZoneInfo, after: datetime) ->
     return resolve(_until_the_end(walls), where, every_hour)
 
 
-def _until_the_end(walls: croniter) -> Iterator[datetime]:
+def _until_the_end(walls: croniter[datetime]) -> Iterator[datetime]:
     while True:
         try:
             yield walls.get_next(datetime)

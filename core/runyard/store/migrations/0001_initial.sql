@@ -166,6 +166,9 @@ CREATE INDEX flow_runs_due_by_deployment
     WHERE state_type = 'SCHEDULED';
 CREATE INDEX flow_runs_scheduled ON flow_runs (next_scheduled_start_time)
     WHERE state_type = 'SCHEDULED';
+-- What may become Late: a backlog that is late already costs the scheduler nothing.
+CREATE INDEX flow_runs_not_late ON flow_runs (next_scheduled_start_time)
+    WHERE state_type = 'SCHEDULED' AND state_name = 'Scheduled';
 CREATE INDEX flow_runs_open ON flow_runs (state_type, id)
     WHERE state_type IN ('PENDING', 'RUNNING', 'PAUSED', 'CANCELLING');
 CREATE INDEX flow_runs_by_deployment ON flow_runs (deployment_id, expected_start_time);

@@ -1,0 +1,86 @@
+"""Applying what a project's file declares: all its deployments in one transaction, or none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runyard.errors import InvalidInput
+from runyard.operations import schedule_sync
+from runyard.operations.base import operation
+from runyard.operations.deployment_places import flow_id_of
+from runyard.operations.deployment_rows import save
+from runyard.operations.deployment_shapes import (
+    AppliedDeployment,
+    Change,
+    DeploymentApply,
+    DeploymentsApply,
+)
+from runyard.operations.deployments import read_deployment
+from runyard.operations.schemas import load
+from runyard.store.database import Transaction
+
+_JSON_COLUMNS = frozenset(
+    (
+        "version_info", "concurrency_options", "parameter_openapi_schema", "pull_steps", "job_variables",
+        "parameters", "tags", "labels",
+    )
+)  # fmt: skip
+_FLAGS = frozenset(("paused", "enforce_parameter_schema"))
+
+
+@operation("POST", "/runyard/deployments/apply")
+def apply_deployments(tx: Transaction, body: DeploymentsApply) -> list[AppliedDeployment]:
+    """Create or update all deployments that one file declares; a wrong one changes nothing at all.
+
+    A field that is not set keeps what is stored. Schedules keep their identity and an operator's pause
+    (see `schedule_sync.reconcile`). Flows are created as needed.
+
+    Raises:
+        NotFound: a work pool does not exist.
+        InvalidInput: two deployments have the same name and flow.
+        ParameterError: parameters or job variables do not fit.
+    """
+    seen: set[tuple[str, str]] = set()
+    for item in body.deployments:
+        if (item.flow_name, item.name) in seen:
+            raise InvalidInput(f"deployment {item.flow_name}/{item.name} is declared twice")
+        seen.add((item.flow_name, item.name))
+    return [_apply(tx, item, body.owner) for item in body.deployments]
+
+
+def _apply(tx: Transaction, item: DeploymentApply, owner: str) -> AppliedDeployment:
+    saved = save(tx, flow_id_of(tx, item.flow_name), item.name, item, owner)
+    changes = [
+        _change(tx, column, before, after)
+        for column, (before, after) in sorted(saved.changes.items())
+        if column != "owner"
+    ]
+    if item.schedules is not None:
+        changes += schedule_sync.reconcile(tx, saved.row, item.schedules, owner)
+    deployment = read_deployment(tx, saved.row["id"])
+    if saved.created:
+        return AppliedDeployment(deployment=deployment, action="created")
+    action: Any = "updated" if changes else "unchanged"
+    return AppliedDeployment(deployment=deployment, action=action, changes=changes)
+
+
+def _change(tx: Transaction, column: str, before: Any, after: Any) -> Change:
+    if column == "work_queue_id":
+        return Change(field="work_pool", before=_place(tx, before), after=_place(tx, after))
+    if column in _JSON_COLUMNS:
+        return Change(field=column, before=load(before), after=load(after))
+    if column in _FLAGS:
+        return Change(field=column, before=bool(before), after=bool(after))
+    return Change(field=column, before=before, after=after)
+
+
+def _place(tx: Transaction, queue_id: str | None) -> str | None:
+    """A queue as people name it: `pool`, or `pool/queue` when it is not the default one."""
+    row = tx.one(
+        """SELECT pool.name AS pool, queue.name AS queue FROM work_queues queue
+           JOIN work_pools pool ON pool.id = queue.work_pool_id WHERE queue.id = :id""",
+        {"id": queue_id},
+    )
+    if row is None:
+        return None
+    return row["pool"] if row["queue"] == "default" else f"{row['pool']}/{row['queue']}"

@@ -1,0 +1,191 @@
+"""Making runs of deployments: by hand, by a schedule, and handing due ones to who serves them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runyard import clock, ids, states
+from runyard.operations import deployment_places, flow_runs, transitions
+from runyard.operations.base import operation
+from runyard.operations.deployment_rows import deployment_row
+from runyard.operations.deployment_shapes import DeploymentFlowRunCreate, ScheduledRunsOfDeployments
+from runyard.operations.flow_runs import FlowRun
+from runyard.operations.schemas import dump, load
+from runyard.orchestration import parameters as rules
+from runyard.store.database import Row, Transaction
+
+_MOST_RUNS = 200
+
+
+def check_parameters(deployment: Row, parameters: dict[str, Any], enforce: bool | None) -> None:
+    """Refuse parameters that do not fit the deployment's schema.
+
+    Args:
+        deployment: its row.
+        parameters: all of them, the deployment's own included.
+        enforce: whether to check at all; None: as the deployment says.
+
+    Raises:
+        ParameterError: naming the parameter.
+    """
+    if deployment["enforce_parameter_schema"] if enforce is None else enforce:
+        schema = load(deployment["parameter_openapi_schema"], None)
+        rules.check(parameters, schema, f"deployment {deployment['name']!r}")
+
+
+def insert_run(
+    tx: Transaction,
+    deployment: Row,
+    state: states.State,
+    *,
+    parameters: dict[str, Any],
+    tags: list[str] | None = None,
+    labels: dict[str, Any] | None = None,
+    idempotency_key: str | None = None,
+    **columns: Any,
+) -> tuple[str, bool]:
+    """Insert a run of a deployment, in a Scheduled state.
+
+    Args:
+        deployment: its row.
+        state: a SCHEDULED one, with its time.
+        parameters: all of them.
+        tags, labels: added to the deployment's own.
+        idempotency_key: at most one run of the flow has it.
+        columns: further columns of `flow_runs`; mappings become JSON.
+
+    Returns:
+        (id, created): the run of that key, if there is one already, and False.
+    """
+    run_id, now = ids.new_id(), clock.now_us()
+    due = clock.to_us(clock.parse_time(state.state_details["scheduled_time"]))
+    state.state_details["flow_run_id"] = run_id
+    row = {
+        "id": run_id,
+        "created": now,
+        "updated": now,
+        "name": ids.new_name(),
+        "flow_id": deployment["flow_id"],
+        "deployment_id": deployment["id"],
+        "deployment_version": deployment["version"],
+        "work_queue_id": deployment["work_queue_id"],
+        "parameters": dump(parameters),
+        "idempotency_key": idempotency_key,
+        "tags": dump(_united(load(deployment["tags"], []), tags or [])),
+        "labels": dump({**load(deployment["labels"], {}), **(labels or {})}),
+        "state_id": state.id,
+        "state_type": state.type,
+        "state_name": state.name,
+        "state_timestamp": state.timestamp_us,
+        "state": dump(state.to_json()),
+        "expected_start_time": due,
+        "next_scheduled_start_time": due,
+        **{name: dump(value) if isinstance(value, dict) else value for name, value in columns.items()},
+    }
+    names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+    inserted = tx.value(
+        f"INSERT INTO flow_runs ({names}) VALUES ({marks}) "  # noqa: S608  # our own column names
+        "ON CONFLICT (flow_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING id",
+        row,
+    )
+    if inserted is None:
+        existing = tx.value(
+            "SELECT id FROM flow_runs WHERE flow_id = :flow_id AND idempotency_key = :key",
+            {"flow_id": deployment["flow_id"], "key": idempotency_key},
+        )
+        return existing, False
+    tx.execute(
+        """INSERT INTO flow_run_states (id, flow_run_id, type, name, timestamp, message, data, state_details)
+           VALUES (:id, :run_id, :type, :name, :timestamp, :message, NULL, :details)""",
+        {
+            "id": state.id,
+            "run_id": run_id,
+            "type": state.type,
+            "name": state.name,
+            "timestamp": state.timestamp_us,
+            "message": state.message,
+            "details": dump(state.state_details),
+        },
+    )
+    return run_id, True
+
+
+def _united(first: list[str], second: list[str]) -> list[str]:
+    return list(dict.fromkeys([*first, *second]))
+
+
+@operation("POST", "/deployments/{deployment_id}/create_flow_run", status=201)
+def create_flow_run_from_deployment(
+    tx: Transaction, deployment_id: str, body: DeploymentFlowRunCreate
+) -> FlowRun:
+    """Create a run of a deployment: its parameters overlaid by the given ones, tags united.
+
+    With the idempotency key of an existing run, that one is returned.
+
+    Raises:
+        NotFound: no such deployment.
+        ParameterError: the parameters do not fit the flow.
+    """
+    deployment = deployment_row(tx, deployment_id)
+    given = {name: rules.hydrate(value) for name, value in body.parameters.items()}
+    parameters = {**load(deployment["parameters"], {}), **given}
+    check_parameters(deployment, parameters, body.enforce_parameter_schema)
+    wanted = None if body.state is None else body.state.to_state()
+    columns: dict[str, Any] = {"context": body.context, "empirical_policy": body.empirical_policy}
+    columns["parent_task_run_id"] = body.parent_task_run_id
+    if body.name:
+        columns["name"] = body.name
+    if body.job_variables:
+        deployment_places.check_job_variables(tx, deployment["work_queue_id"], body.job_variables)
+        columns["job_variables"] = body.job_variables
+    if body.work_queue_name:
+        columns["work_queue_id"] = deployment_places.sibling_queue_id(tx, deployment, body.work_queue_name)
+    if wanted is not None and wanted.type == states.SCHEDULED:
+        moment = wanted.state_details.get("scheduled_time")
+        first = states.Scheduled(_moment(moment), name=wanted.name, message=wanted.message)
+    else:
+        first = states.Scheduled()
+    run_id, created = insert_run(
+        tx,
+        deployment,
+        first,
+        parameters=parameters,
+        tags=body.tags,
+        labels=body.labels,
+        idempotency_key=body.idempotency_key,
+        **columns,
+    )
+    if not created:
+        tx.status = 200
+    elif wanted is not None and wanted.type != states.SCHEDULED:
+        transitions.set_flow_run_state(tx, run_id, wanted, force=True)
+    return flow_runs.read_flow_run(tx, run_id)
+
+
+def _moment(value: Any) -> Any:
+    return clock.parse_time(value) if isinstance(value, str) else value
+
+
+@operation("POST", "/deployments/get_scheduled_flow_runs")
+def get_scheduled_flow_runs_of_deployments(
+    tx: Transaction, body: ScheduledRunsOfDeployments
+) -> list[FlowRun]:
+    """The due runs of the given deployments, earliest first, for a process that serves them itself."""
+    if not body.deployment_ids:
+        return []
+    now = clock.now_us()
+    names = {f"id{index}": key for index, key in enumerate(body.deployment_ids)}
+    marks = ", ".join(f":{name}" for name in names)
+    tx.execute(
+        f"UPDATE deployments SET last_polled = :now WHERE id IN ({marks})",  # noqa: S608  # only :names
+        {**names, "now": now},
+    )
+    limit = _MOST_RUNS if body.limit is None else min(body.limit, _MOST_RUNS)
+    before = now if body.scheduled_before is None else clock.to_us(body.scheduled_before)
+    rows = tx.all(
+        f"""SELECT id FROM flow_runs WHERE deployment_id IN ({marks}) AND state_type = 'SCHEDULED'
+            AND next_scheduled_start_time <= :before
+            ORDER BY next_scheduled_start_time, id LIMIT :limit""",  # noqa: S608  # only :names
+        {**names, "before": before, "limit": limit},
+    )
+    return [flow_runs.read_flow_run(tx, row["id"]) for row in rows]

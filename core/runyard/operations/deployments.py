@@ -1,0 +1,226 @@
+"""Deployments: creating, reading, changing, pausing and deleting them."""
+
+from __future__ import annotations
+
+import difflib
+from datetime import timedelta
+from typing import Any
+
+from runyard import clock
+from runyard.errors import Conflict, NotFound
+from runyard.operations import schedule_sync, schedules
+from runyard.operations.base import operation
+from runyard.operations.deployment_rows import deployment_row, save
+from runyard.operations.deployment_shapes import (
+    ConcurrencyOptions,
+    Deployment,
+    DeploymentCreate,
+    DeploymentUpdate,
+    GlobalConcurrencyLimit,
+)
+from runyard.operations.schemas import Filter, Listing, load, moment
+from runyard.store import query
+from runyard.store.database import Row, Transaction
+
+_COLUMNS = """d.*, df.name AS flow_name, dq.name AS work_queue_name, dq.last_polled AS queue_polled,
+    dp.name AS work_pool_name,
+    (SELECT count(*) FROM leases dl WHERE dl.deployment_id = d.id) AS active_slots"""
+_JOINS = """JOIN flows df ON df.id = d.flow_id LEFT JOIN work_queues dq ON dq.id = d.work_queue_id
+    LEFT JOIN work_pools dp ON dp.id = dq.work_pool_id"""
+# A deployment is ready while somebody asked for its work so recently.
+_POLLED_WITHIN = timedelta(seconds=60)
+_LEAST_PREFIX = 4
+
+
+def to_models(tx: Transaction, rows: list[Row]) -> list[Deployment]:
+    """The deployments of joined rows, with their schedules."""
+    by_deployment = schedules.of_deployments(tx, [row["id"] for row in rows])
+    return [_to_model(row, by_deployment[row["id"]]) for row in rows]
+
+
+def _to_model(row: Row, its_schedules: list[Any]) -> Deployment:
+    options = load(row["concurrency_options"])
+    polled = max((row["last_polled"] or 0), (row["queue_polled"] or 0))
+    ready = polled and clock.now() - clock.from_us(polled) <= _POLLED_WITHIN
+    json_fields = ("version_info", "job_variables", "parameters", "tags", "labels", "pull_steps")
+    return Deployment.model_construct(
+        **{
+            name: row[name]
+            for name in (
+                "id", "name", "version", "description", "flow_id", "flow_name", "concurrency_limit",
+                "work_queue_name", "work_queue_id", "work_pool_name", "path", "entrypoint",
+                "crash_retries", "owner",
+            )
+        },
+        **{name: load(row[name]) for name in json_fields},
+        created=clock.from_us(row["created"]),
+        updated=clock.from_us(row["updated"]),
+        paused=bool(row["paused"]),
+        schedules=its_schedules,
+        concurrency_options=None if options is None else ConcurrencyOptions.model_validate(options),
+        global_concurrency_limit=_limit(row),
+        last_polled=moment(polled or None),
+        parameter_openapi_schema=load(row["parameter_openapi_schema"]),
+        enforce_parameter_schema=bool(row["enforce_parameter_schema"]),
+        status="READY" if ready else "NOT_READY",
+    )  # fmt: skip
+
+
+def _limit(row: Row) -> GlobalConcurrencyLimit | None:
+    if row["concurrency_limit"] is None:
+        return None
+    return GlobalConcurrencyLimit(
+        id=row["id"],
+        created=clock.from_us(row["created"]),
+        updated=clock.from_us(row["updated"]),
+        name=f"deployment:{row['id']}",
+        limit=row["concurrency_limit"],
+        active_slots=row["active_slots"],
+    )
+
+
+def _select(tx: Transaction, where: str, values: dict[str, Any]) -> list[Deployment]:
+    sql = f"SELECT {_COLUMNS} FROM deployments d {_JOINS} WHERE {where} ORDER BY df.name, d.name"  # noqa: S608  # ours
+    return to_models(tx, tx.all(sql, values))
+
+
+@operation("POST", "/deployments/", status=201)
+def create_deployment(tx: Transaction, body: DeploymentCreate) -> Deployment:
+    """Create a deployment, or update the one of that name of the flow.
+
+    Raises:
+        NotFound: the flow or the work pool does not exist.
+        ParameterError: parameters or job variables do not fit.
+    """
+    if tx.value("SELECT id FROM flows WHERE id = :id", {"id": body.flow_id}) is None:
+        raise NotFound(f"no flow has the id {body.flow_id}")
+    saved = save(tx, body.flow_id, body.name, body, None)
+    if body.schedules is not None:
+        schedule_sync.replace(tx, saved.row, body.schedules)
+    if not saved.created:
+        tx.status = 200
+    return read_deployment(tx, saved.row["id"])
+
+
+@operation("GET", "/deployments/{deployment_id}")
+def read_deployment(tx: Transaction, deployment_id: str) -> Deployment:
+    """One deployment.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    found = _select(tx, "d.id = :id", {"id": deployment_id})
+    if not found:
+        raise NotFound(f"no deployment has the id {deployment_id}; see `runyard deployment ls`")
+    return found[0]
+
+
+@operation("GET", "/deployments/name/{flow_name}/{deployment_name}")
+def read_deployment_by_name(tx: Transaction, flow_name: str, deployment_name: str) -> Deployment:
+    """One deployment, by the names of its flow and its own.
+
+    Raises:
+        NotFound: there is none; the message names one that may be meant.
+    """
+    found = _select(tx, "df.name = :flow AND d.name = :name", {"flow": flow_name, "name": deployment_name})
+    if not found:
+        raise NotFound(_not_found(tx, f"{flow_name}/{deployment_name}"))
+    return found[0]
+
+
+@operation("GET", "/runyard/deployments/find")
+def find_deployment(tx: Transaction, reference: str = "") -> Deployment:
+    """One deployment by `flow/name`, its id, the beginning of its id (4 characters or more) or its name.
+
+    Raises:
+        NotFound: none fits; the message names one that may be meant.
+        Conflict: several do; the message lists them.
+    """
+    found = _select(
+        tx, "df.name || '/' || d.name = :reference OR d.id = :reference", {"reference": reference}
+    )
+    if not found:
+        found = _select(tx, "d.name = :reference", {"reference": reference})
+    if not found and len(reference) >= _LEAST_PREFIX and set(reference.lower()) <= set("0123456789abcdef-"):
+        found = _select(tx, "d.id LIKE :prefix", {"prefix": f"{reference.lower()}%"})
+    if not found:
+        raise NotFound(_not_found(tx, reference))
+    if len(found) > 1:
+        names = ", ".join(f"{item.flow_name}/{item.name} ({item.id})" for item in found[:5])
+        raise Conflict(f"{reference!r} may be any of {names}; say which one")
+    return found[0]
+
+
+def _not_found(tx: Transaction, reference: str) -> str:
+    rows = tx.all(
+        "SELECT f.name || '/' || d.name AS name FROM deployments d "
+        "JOIN flows f ON f.id = d.flow_id LIMIT 1000"
+    )
+    known = {row["name"]: row["name"] for row in rows}
+    known.update({name.rpartition("/")[2]: name for name in known if "/" not in reference})
+    close = difflib.get_close_matches(reference, known, n=1)
+    hint = f"did you mean {known[close[0]]!r}?" if close else "see `runyard deployment ls`"
+    return f"no deployment is called {reference!r}; {hint}"
+
+
+@operation("PATCH", "/deployments/{deployment_id}", status=204)
+def update_deployment(tx: Transaction, deployment_id: str, body: DeploymentUpdate) -> None:
+    """Change a deployment; only the fields that are given change.
+
+    Raises:
+        NotFound: the deployment or the work pool does not exist.
+        ParameterError: parameters or job variables do not fit.
+    """
+    row = deployment_row(tx, deployment_id)
+    if body.job_variables == {}:
+        body = body.model_copy()
+        body.model_fields_set.discard("job_variables")
+    saved = save(tx, row["flow_id"], row["name"], body, row["owner"])
+    if body.schedules is not None:
+        schedule_sync.replace(tx, saved.row, body.schedules)
+
+
+@operation("DELETE", "/deployments/{deployment_id}", status=204)
+def delete_deployment(tx: Transaction, deployment_id: str) -> None:
+    """Delete a deployment, its schedules and its runs that wait; its other runs stay.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    deployment_row(tx, deployment_id)
+    waiting = "SELECT id FROM flow_runs WHERE deployment_id = :id AND state_type = 'SCHEDULED'"
+    values = {"id": deployment_id}
+    for row in schedules.rows_of(tx, deployment_id):
+        tx.execute("DELETE FROM schedule_skips WHERE schedule_id = :id", {"id": row["id"]})
+    tx.execute(f"DELETE FROM flow_run_states WHERE flow_run_id IN ({waiting})", values)  # noqa: S608  # ours
+    tx.execute("DELETE FROM flow_runs WHERE deployment_id = :id AND state_type = 'SCHEDULED'", values)
+    tx.execute("DELETE FROM deployments WHERE id = :id", values)
+
+
+@operation("POST", "/deployments/filter")
+def filter_deployments(tx: Transaction, body: Listing) -> list[Deployment]:
+    """Deployments that fit the filters, by name unless sorted otherwise."""
+    return to_models(tx, query.search(tx, "deployments", body.model_dump(), _COLUMNS, _JOINS))
+
+
+@operation("POST", "/deployments/count")
+def count_deployments(tx: Transaction, body: Filter) -> int:
+    """How many deployments fit the filters."""
+    return query.count(tx, "deployments", body.model_dump())
+
+
+@operation("POST", "/deployments/{deployment_id}/pause_deployment")
+def pause_deployment(tx: Transaction, deployment_id: str) -> None:
+    """Stop a deployment's schedules; scheduled runs that nobody took are removed."""
+    _pause(tx, deployment_id, True)
+
+
+@operation("POST", "/deployments/{deployment_id}/resume_deployment")
+def resume_deployment(tx: Transaction, deployment_id: str) -> None:
+    """Let a deployment's schedules go on from now; what was due meanwhile is not caught up."""
+    _pause(tx, deployment_id, False)
+
+
+def _pause(tx: Transaction, deployment_id: str, paused: bool) -> None:
+    row = deployment_row(tx, deployment_id)
+    save(tx, row["flow_id"], row["name"], DeploymentUpdate(paused=paused), row["owner"])

@@ -1,0 +1,1 @@
+"""Workers: claim due runs of a work pool, launch them, watch them and report how they ended."""

@@ -1,0 +1,235 @@
+"""A run's own process: from the fork to the flow's first line. Also `python -m runyard.workers.child`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# What every run needs, loaded once in the launcher and shared by all runs it forks.
+_WARM_ALL = (
+    "sqlite3",
+    "asyncio",
+    "concurrent.futures",
+    "logging",
+    "pydantic",
+    "runyard.client",
+    "runyard.store.sqlite",
+    "runyard.operations.all",
+    "runyard.operations.journal",
+    "runyard.engine.run",
+    "runyard.deployments.loading",
+    "runyard.deployments.steps",
+)
+_WARM = ()
+_PR_SET_PDEATHSIG = 1
+_STATUS_VARIABLE = "RUNYARD__STATUS_FD"
+CANNOT_START = 126
+_prctl: Callable[..., int] | None = None
+
+
+def preload() -> None:
+    """Import what every run needs."""
+    for name in _WARM:
+        if name == "runyard.operations.all":
+            from runyard.operations import all_operations
+
+            all_operations()
+        else:
+            importlib.import_module(name)
+    # Rebuilding a claim's models compiles their validators; done here, no run has to.
+    if os.environ.get("RUNYARD_API_URL") or os.environ.get("PREFECT_API_URL"):
+        importlib.import_module("httpx")
+
+
+def prepare() -> None:
+    """Find the kernel's call that ties a run's life to its launcher's; elsewhere than Linux, none."""
+    global _prctl
+    if sys.platform == "linux":
+        import ctypes
+
+        _prctl = ctypes.CDLL(None).prctl
+
+
+def main(
+    message: dict[str, Any], files: list[int], launcher_pid: int, drop_inherited: Callable[[], None]
+) -> None:
+    """Become the run that `message` describes; never returns.
+
+    Args:
+        message: what the worker sent: flow_run_id, attempt, env, cwd, argv or claim.
+        files: the write ends for stdout, stderr and the status line.
+        launcher_pid: whose death ends this process.
+        drop_inherited: gives up the launcher's files and signal handlers.
+    """
+    code = 1
+    try:
+        os.setsid()
+        if _prctl is not None:
+            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != launcher_pid:
+            os._exit(1)
+        _take_files(files)
+        drop_inherited()
+        code = _become(message, files[2])
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        try:
+            code = code or _wind_up()
+        finally:
+            os._exit(code)
+
+
+def _become(message: dict[str, Any], status: int) -> int:
+    for name, value in message["env"].items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    try:
+        if message["cwd"]:
+            os.chdir(message["cwd"])
+    except OSError as error:
+        return _fail(status, f"working_dir {message['cwd']} cannot be entered: {error.strerror}")
+    argv = message["argv"]
+    if argv is None:
+        return execute(message["flow_run_id"], message["attempt"], message["claim"], status)
+    os.set_inheritable(status, True)
+    os.environ[_STATUS_VARIABLE] = str(status)
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606 - a command has no shell unless it names one
+    except OSError as error:
+        kind = 127 if isinstance(error, FileNotFoundError) else CANNOT_START
+        return _fail(status, f"command {argv[0]!r} cannot be started: {error.strerror}", kind)
+
+
+def _take_files(files: list[int]) -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for file, target in ((nothing, 0), (files[0], 1), (files[1], 2)):
+        os.dup2(file, target)
+        os.close(file)
+    # Line by line, so that what a run prints is seen when it prints it.
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        stream = open(number, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115 - lives as long as the process
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - as above
+
+
+def _wind_up() -> int:
+    """End as an interpreter does: wait for threads, run what was registered for the exit."""
+    import atexit
+    import threading
+
+    threading._shutdown()  # type: ignore[attr-defined]  # what a forked multiprocessing process calls too
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return 0
+
+
+def _tell(status: int | None, line: dict[str, Any]) -> None:
+    if status is not None:
+        try:
+            os.write(status, json.dumps(line).encode() + b"\n")
+        except OSError:
+            pass  # the worker is gone, and with it who would read
+
+
+def _fail(status: int | None, text: str, code: int = CANNOT_START) -> int:
+    """Say why the run cannot start: to the worker for its state, to stderr for its logs."""
+    _tell(status, {"failure": text})
+    print(text, file=sys.stderr)
+    return code
+
+
+def execute(flow_run_id: str, attempt: int, claim: dict[str, Any] | None, status: int | None) -> int:
+    """Load the flow of a claimed run and run it.
+
+    Args:
+        flow_run_id: which.
+        attempt: its fencing token.
+        claim: `flow_run` and `deployment` as the API shows them, or None to read them.
+        status: where to tell the worker that the end was reported, or why there is no start.
+
+    Returns:
+        The exit code: 0 when the run's end was reported.
+    """
+    from runyard.errors import RunyardError
+
+    try:
+        flow, parameters = _load(claim or _read(flow_run_id))
+    except RunyardError as error:
+        return _fail(status, str(error))
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        _tell(status, {"failure": f"the flow could not be loaded: {type(error).__name__}: {error}"})
+        return CANNOT_START
+    from runyard.engine.run import run_claimed
+
+    code = run_claimed(flow, flow_run_id, attempt, parameters)
+    if code == 0:
+        _tell(status, {"reported": True})
+    return code
+
+
+def _read(flow_run_id: str) -> dict[str, Any]:
+    from runyard.client import connect
+    from runyard.operations.deployments import read_deployment
+    from runyard.operations.flow_runs import read_flow_run
+
+    client = connect()
+    run = client.call(read_flow_run, flow_run_id)
+    deployment = client.call(read_deployment, run.deployment_id) if run.deployment_id else None
+    return {
+        "flow_run": run.model_dump(mode="json"),
+        "deployment": deployment.model_dump(mode="json") if deployment else None,
+    }
+
+
+def _load(claim: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    from runyard.deployments.loading import load_flow
+    from runyard.deployments.steps import run_pull_steps
+    from runyard.errors import EntrypointError
+
+    run, deployment = claim["flow_run"], claim["deployment"]
+    if deployment is None or not deployment.get("entrypoint"):
+        raise EntrypointError(
+            f"flow run {run['name']} has no entrypoint: its deployment is gone or names none; deploy it again"
+        )
+    directory = deployment.get("path") or os.getcwd()
+    if deployment.get("pull_steps"):
+        directory = run_pull_steps(deployment["pull_steps"]) or directory
+    elif deployment.get("path") and not os.path.isdir(directory):
+        raise EntrypointError(f"the deployment's path {directory} is not a folder on this machine")
+    return load_flow(deployment["entrypoint"], directory), run.get("parameters") or {}
+
+
+def _from_environment() -> int:
+    """What `python -m runyard.workers.child` does: run the flow run that the environment names."""
+    status = os.environ.pop(_STATUS_VARIABLE, None)
+    flow_run_id, attempt = os.environ.get("RUNYARD__FLOW_RUN_ID"), os.environ.get("RUNYARD__ATTEMPT")
+    if not flow_run_id or not attempt:
+        print("RUNYARD__FLOW_RUN_ID and RUNYARD__ATTEMPT must name a claimed flow run", file=sys.stderr)
+        return 2
+    descriptor = int(status) if status else None
+    if descriptor is not None:
+        os.set_inheritable(descriptor, False)
+    return execute(flow_run_id, int(attempt), None, descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(_from_environment())

@@ -1,0 +1,27 @@
+"""A run's job configuration: the pool's template with the deployment's and the run's variables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runyard.orchestration import job_templates
+
+if TYPE_CHECKING:
+    from runyard.operations.claims import ClaimedRun
+
+
+def job_of(claimed: ClaimedRun) -> dict[str, Any]:
+    """How the run of a claim is to be started.
+
+    Returns:
+        Of a process pool: command, env, working_dir, python, stream_output, each where it is set.
+
+    Raises:
+        RunyardError: a variable does not fit the template.
+    """
+    deployment = claimed.deployment
+    return job_templates.resolve(
+        claimed.base_job_template,
+        deployment.job_variables if deployment else {},
+        claimed.flow_run.job_variables or {},
+    )

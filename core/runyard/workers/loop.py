@@ -1,0 +1,434 @@
+"""The worker's main loop: claim, launch, renew, cancel, report, until it is told to stop."""
+
+from __future__ import annotations
+
+import random
+import signal
+import socket
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from runyard import clock, settings, states
+from runyard.errors import ApiUnavailable, NotFound, RunyardError, StaleAttempt, StoreError
+from runyard.operations.claims import (
+    ClaimRequest,
+    RenewLeases,
+    claim_flow_runs,
+    read_next_due,
+    renew_leases,
+    return_claim,
+)
+from runyard.operations.flow_runs import SetState, filter_flow_runs, set_flow_run_state
+from runyard.operations.logs import LogCreate, create_logs
+from runyard.operations.recovery import ExitReport, report_exit
+from runyard.operations.schemas import StateCreate
+from runyard.operations.workers import WorkerHeartbeat, heartbeat_worker
+from runyard.workers.jobs import job_of
+from runyard.workers.maintenance import Scheduler, Timer, recover
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runyard.client import Client
+    from runyard.operations.claims import ClaimedRun
+    from runyard.workers.changes import Watcher
+    from runyard.workers.process import RunProcess
+    from runyard.workers.supervisor import Supervisor
+    from runyard.workers.worker import WorkerOptions
+
+_OUTAGE = (StoreError, ApiUnavailable)
+_BATCH = 16
+_CANCEL_LOOK_SECONDS = 0.25
+_LOG_SECONDS = 0.1
+_LONGEST_BACKOFF_SECONDS = 5.0
+
+
+class Worker:
+    """One worker at work.
+
+    Args:
+        client: where the runs are.
+        supervisor: their processes.
+        watcher: tells of changes.
+        options: what the user asked for, with a name.
+        say: prints one line to the user (level, text).
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        supervisor: Supervisor,
+        watcher: Watcher,
+        options: WorkerOptions,
+        say: Callable[[str, str], None],
+    ) -> None:
+        self.client = client
+        self.supervisor = supervisor
+        self.watcher = watcher
+        self.options = options
+        self.name = options.name or ""
+        self.say = say
+        self.lease_seconds: float = settings.get("worker_lease_seconds")
+        self.kill_grace_seconds: float = settings.get("worker_kill_grace_seconds")
+        self.heartbeat_seconds: float = settings.get("worker_heartbeat_seconds")
+        self.scheduler = Scheduler(client, self.name)
+        self.timers = [
+            Timer(self.lease_seconds / 3, self._renew_and_recover),
+            Timer(self.heartbeat_seconds, self._heartbeat),
+        ]
+        self.last_turn = time.monotonic()
+        self.outage: str | None = None
+        self._retry_at = 0.0
+        self._backoff = 0.1
+        self._may_claim = True
+        self._next_due: float | None = None
+        self._next_look = 0.0
+        self._look_for_cancelled = False
+        self._next_cancel_look = 0.0
+        self._next_flush: float | None = None
+        self._claimed_once = False
+        self._once_until = 0
+        self._signals = 0
+        self._handled_signals = 0
+        self._stop_by: float | None = None
+        self._give_up_at: float | None = None
+
+    def run(self) -> None:
+        """Work until stopped, or, with `run_once`, until what was due is done."""
+        with _Signals(self._on_signal) as wake:
+            self.supervisor.selector.register(wake, 1, lambda: wake.recv(4096))
+            if self.watcher.file is not None:
+                self.supervisor.selector.register(self.watcher.file, 1, lambda: None)
+            while not self._finished():
+                self.supervisor.wait(self._timeout())
+                self.last_turn = time.monotonic()
+                self._obey_signals()
+                self._guarded(self._turn)
+        self._take_leave()
+
+    def _turn(self) -> None:
+        """What needs the database; everything here may be cut short by an outage and is done again."""
+        now = time.monotonic()
+        if self.watcher.interval_seconds is None or now >= self._next_look:
+            self._next_look = now + (self.watcher.interval_seconds or 0.0)
+            if self.watcher.changed():
+                self._may_claim = self._look_for_cancelled = True
+                self.scheduler.changed()
+        self._report()
+        for timer in self.timers:
+            timer.run_if_due()
+        if not self._stopping and self.scheduler.run_if_due():
+            self._may_claim = True
+        if self._look_for_cancelled and self.supervisor.running and now >= self._next_cancel_look:
+            self._stop_cancelled()
+        self._claim()
+        if self._next_flush is not None and now >= self._next_flush:
+            self.supervisor.logs.flush()
+            self._next_flush = None
+        elif len(self.supervisor.logs) and self._next_flush is None:
+            self._next_flush = now + _LOG_SECONDS
+
+    # Claiming
+
+    def _claim(self) -> None:
+        if self._next_due is not None and clock.now_us() >= self._next_due:
+            self._next_due, self._may_claim = None, True
+        while self._may_claim and not self._stopping and self._free > 0:
+            if self.options.run_once and self._claimed_once and not self._expects_more():
+                return
+            limit = min(self._free, _BATCH)
+            batch = self.client.call(
+                claim_flow_runs,
+                self.options.pool,
+                ClaimRequest(
+                    worker_name=self.name,
+                    work_queue_names=self.options.work_queues or None,
+                    limit=limit,
+                    lease_seconds=self.lease_seconds,
+                ),
+            )
+            for claimed in batch:
+                self._launch(claimed)
+            if self.options.run_once and not self._claimed_once:
+                self._once_until = clock.now_us() + int((self.options.prefetch_seconds or 0) * 1e6)
+            self._claimed_once = True
+            if len(batch) < limit:
+                self._may_claim = False
+                due = self.client.call(
+                    read_next_due, self.options.pool, work_queue_names=self.options.work_queues or None
+                )
+                self._next_due = None if due is None else clock.to_us(due)
+
+    def _expects_more(self) -> bool:
+        return clock.now_us() <= self._once_until
+
+    @property
+    def _free(self) -> int:
+        limit = self.options.limit
+        return _BATCH if limit is None else limit - len(self.supervisor.running)
+
+    def _launch(self, claimed: ClaimedRun) -> None:
+        if self._signals:
+            self.client.call(return_claim, claimed.flow_run_id, attempt=claimed.attempt)
+            return
+        name = claimed.flow_run.name
+        try:
+            job = job_of(claimed)
+        except RunyardError as error:
+            message = f"Flow run {name!r} could not be launched: {error}"
+            self.say("ERROR", message)
+            self.supervisor.logs.add(claimed.flow_run_id, "runyard.worker", message, level=40)
+            self.client.call(
+                report_exit,
+                ExitReport(
+                    flow_run_id=claimed.flow_run_id, attempt=claimed.attempt, exit_code=1, message=message
+                ),
+            )
+            return
+        process = self.supervisor.launch(claimed, job)
+        if process.exit_code is None:
+            self.say("INFO", f"Flow run {name!r} ({claimed.flow_run_id}) started, attempt {claimed.attempt}")
+
+    # Leases and cancelling
+
+    def _renew_and_recover(self) -> None:
+        # One's own leases first: after an outage they are taken again before they are found expired.
+        processes = {p.flow_run_id: p for p in self.supervisor.running.values() if not p.lost}
+        if processes:
+            leases = [{"flow_run_id": p.flow_run_id, "attempt": p.attempt} for p in processes.values()]
+            body = RenewLeases.model_validate({"leases": leases, "lease_seconds": self.lease_seconds})
+            answer = self.client.call(renew_leases, body)
+            for flow_run_id in answer.lost:
+                self._lose(processes[flow_run_id])
+            for flow_run_id in answer.cancelling:
+                self._cancel(processes[flow_run_id])
+        if recover(self.client):
+            self._may_claim = True
+
+    def _lose(self, process: RunProcess) -> None:
+        if process.reported:
+            return
+        process.lost = True
+        self.say("WARNING", f"Flow run {process.name!r} is not this worker's any more; its process is killed")
+        self.supervisor.kill(process)
+
+    def _stop_cancelled(self) -> None:
+        self._next_cancel_look = time.monotonic() + _CANCEL_LOOK_SECONDS
+        self._look_for_cancelled = False
+        processes = {p.flow_run_id: p for p in self.supervisor.running.values() if not p.cancelling}
+        if processes:
+            wanted = {"id": {"any_": list(processes)}, "state": {"type": {"any_": [states.CANCELLING]}}}
+            for run in self.client.call(filter_flow_runs, _filter_body(wanted)):
+                self._cancel(processes[run.id])
+
+    def _cancel(self, process: RunProcess) -> None:
+        if not process.cancelling:
+            process.cancelling = True
+            self.say("INFO", f"Flow run {process.name!r} is being cancelled")
+            self.supervisor.stop(process, self.kill_grace_seconds)
+
+    # Reporting
+
+    def _report(self) -> None:
+        ended = self.supervisor.ended
+        if ended:
+            self._may_claim = True
+            self.supervisor.logs.flush()
+        while ended:
+            process = ended[0]
+            if not process.reported and not process.lost:
+                self._report_exit(process)
+            elif process.reported:
+                self.say("INFO", f"Flow run {process.name!r} finished")
+            ended.pop(0)
+
+    def _report_exit(self, process: RunProcess) -> None:
+        code = process.exit_code or 0
+        body = ExitReport(
+            flow_run_id=process.flow_run_id, attempt=process.attempt, exit_code=code, message=process.failure
+        )
+        try:
+            outcome = self.client.call(report_exit, body)
+        except (StaleAttempt, NotFound):
+            return
+        how = f"; it is {outcome.state.name}" if outcome is not None and outcome.state is not None else ""
+        reason = f": {process.failure}" if process.failure else ""
+        self.say(
+            "INFO" if process.cancelling or not code else "ERROR",
+            f"Flow run {process.name!r} ended with exit code {code}{reason}{how}",
+        )
+
+    def _heartbeat(self, stopped: bool = False) -> None:
+        self.client.call(
+            heartbeat_worker,
+            self.options.pool,
+            WorkerHeartbeat(
+                name=self.name,
+                heartbeat_interval_seconds=self.heartbeat_seconds,
+                work_queue_names=self.options.work_queues,
+                concurrency_limit=self.options.limit,
+                stopped=stopped,
+            ),
+        )
+        # Once in a while without a sign, should one ever be missed.
+        self._may_claim = True
+
+    def _write_logs(self, bodies: list[dict[str, Any]]) -> None:
+        write_logs(self.client, bodies)
+
+    # Stopping
+
+    @property
+    def _stopping(self) -> bool:
+        return self._signals > 0
+
+    def _on_signal(self) -> None:
+        self._signals += 1
+
+    def _obey_signals(self) -> None:
+        if not self._stopping:
+            return
+        running = self.supervisor.running
+        now = time.monotonic()
+        if self._handled_signals == 0:
+            self._handled_signals = 1
+            grace: float = settings.get("worker_shutdown_grace_seconds")
+            self._stop_by = now + grace
+            if running:
+                self.say(
+                    "INFO",
+                    f"Stopping: {len(running)} flow runs may finish within {grace:g} s; "
+                    "a second signal cancels them",
+                )
+        if self._handled_signals == 1 and (self._signals > 1 or (self._stop_by and now >= self._stop_by)):
+            self._handled_signals = 2
+            for process in list(running.values()):
+                self._guarded(partial(self._mark_cancelling, process))
+                self._cancel(process)
+        if self._signals > 2 and self._handled_signals == 2:
+            self._handled_signals = 3
+            for process in running.values():
+                self.supervisor.kill(process)
+
+    def _mark_cancelling(self, process: RunProcess) -> None:
+        if process.reported or process.lost:
+            return
+        state = StateCreate(type=states.CANCELLING, message=f"Worker {self.name!r} was stopped")
+        try:
+            self.client.call(
+                set_flow_run_state,
+                process.flow_run_id,
+                SetState(state=state, force=False, attempt=process.attempt),
+            )
+        except (StaleAttempt, NotFound):
+            pass
+
+    def _finished(self) -> bool:
+        if self.supervisor.running:
+            return False
+        if self._stopping or (self.options.run_once and self._claimed_once and not self._waits_for_more()):
+            if not self.supervisor.ended and not len(self.supervisor.logs):
+                return True
+            # Nothing runs any more; what cannot be reported, the lease's end will tell others.
+            if self._give_up_at is None:
+                self._give_up_at = time.monotonic() + self.kill_grace_seconds
+            self._next_flush = 0.0
+            return time.monotonic() >= self._give_up_at
+        return False
+
+    def _waits_for_more(self) -> bool:
+        return self._next_due is not None and self._next_due <= self._once_until
+
+    def _take_leave(self) -> None:
+        self._guarded(lambda: self._heartbeat(stopped=True))
+
+    # The loop's own
+
+    def _timeout(self) -> float:
+        now = time.monotonic()
+        moments = [self._retry_at] if self.outage else [t.next_at for t in self.timers]
+        if not self.outage:
+            moments.append(self.scheduler.next_at)
+            if self.watcher.interval_seconds is not None:
+                moments.append(self._next_look)
+            if self._next_flush is not None:
+                moments.append(self._next_flush)
+            if self._look_for_cancelled and self.supervisor.running:
+                moments.append(self._next_cancel_look)
+            if self._next_due is not None:
+                moments.append(now + (self._next_due - clock.now_us()) / 1e6)
+        deadline = self.supervisor.next_deadline()
+        moments.extend(m for m in (deadline, self._stop_by, self._give_up_at) if m is not None and m > now)
+        return max(min(moments) - now, 0.0)
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """Do something with the database; in an outage the runs go on and it is tried again."""
+        if self.outage and time.monotonic() < self._retry_at:
+            return
+        try:
+            action()
+        except _OUTAGE as error:
+            if not self.outage:
+                self.say("WARNING", f"{error}; the runs go on, trying again")
+            self.outage = str(error)
+            self._backoff = min(self._backoff * 2, _LONGEST_BACKOFF_SECONDS)
+            self._retry_at = time.monotonic() + self._backoff * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        else:
+            if self.outage:
+                self.say("INFO", "The database answers again")
+            self.outage, self._backoff = None, 0.1
+
+
+def write_logs(client: Client, bodies: list[dict[str, Any]]) -> None:
+    """Store log records of runs."""
+    client.call(create_logs, [LogCreate.model_validate(body) for body in bodies])
+
+
+def _filter_body(flow_runs: dict[str, Any]) -> Any:
+    from runyard.operations.wire import hints
+
+    return hints(filter_flow_runs)["body"].model_validate({"flow_runs": flow_runs})
+
+
+class _Signals:
+    """SIGINT and SIGTERM counted, also where the worker was started with one of them ignored."""
+
+    def __init__(self, on_signal: Callable[[], None]) -> None:
+        self._on_signal = on_signal
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> socket.socket:
+        self._ours, self._theirs = socket.socketpair()
+        self._ours.setblocking(False)
+        self._theirs.setblocking(False)
+        signal.set_wakeup_fd(self._theirs.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, lambda *_: self._on_signal())
+        return self._ours
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(-1)
+
+
+def say_to_terminal(level: str, text: str) -> None:
+    """One line on stderr, as log lines look."""
+    if _LEVELS.index(level) < _LEVELS.index(_shown_level()):
+        return
+    moment = time.time()
+    stamp = time.strftime("%H:%M:%S", time.localtime(moment))
+    try:
+        print(f"{stamp}.{int(moment % 1 * 1000):03d} | {level:<7} | runyard.worker - {text}", file=sys.stderr)
+    except OSError:
+        pass  # nobody looks at the worker any more; it works on
+
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def _shown_level() -> str:
+    level = settings.get("logging_level").upper()
+    return level if level in _LEVELS else "INFO"

@@ -1,0 +1,78 @@
+"""What a worker does besides its runs: schedules that are due become runs, lost runs are recovered."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from runyard import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from runyard.client import Client
+
+# A change may be a new schedule: looked at soon, but not at every commit of a busy database.
+_AFTER_CHANGE_SECONDS = 1.0
+_AT_LEAST_EVERY_SECONDS = 5.0
+
+
+class Timer:
+    """Something to do every `seconds`, from now on."""
+
+    def __init__(self, seconds: float, action: Callable[[], None]) -> None:
+        self.seconds = seconds
+        self.action = action
+        self.next_at = time.monotonic()
+
+    def run_if_due(self) -> None:
+        """Do it when its time has come; when it raises, its turn is not used up."""
+        now = time.monotonic()
+        if now >= self.next_at:
+            self.action()
+            self.next_at = now + self.seconds
+
+
+class Scheduler:
+    """Turns due schedules into runs, at their instants; several workers may, and each run is made once.
+
+    Args:
+        client: where.
+        owner: this worker, for the scheduler's lock.
+    """
+
+    def __init__(self, client: Client, owner: str) -> None:
+        self._client = client
+        self._owner = owner
+        self._last = 0.0
+        self._next_due: datetime | None = None
+        self.next_at = 0.0
+
+    def changed(self) -> None:
+        """Somebody changed something."""
+        self.next_at = min(self.next_at, self._last + _AFTER_CHANGE_SECONDS)
+
+    def run_if_due(self) -> bool:
+        """One turn when its time has come; whether it made runs."""
+        now = time.monotonic()
+        if now < self.next_at:
+            return False
+        from runyard.operations.scheduler import SchedulerTurn, run_scheduler
+
+        report = self._client.call(run_scheduler, SchedulerTurn(owner=self._owner))
+        wait = _AT_LEAST_EVERY_SECONDS
+        if report.next_due is not None:
+            wait = min(wait, max((report.next_due - clock.now()).total_seconds(), 0.02))
+        self._last = now
+        self.next_at = time.monotonic() + wait
+        return bool(report.created)
+
+
+def recover(client: Client) -> bool:
+    """Bring runs whose executor is lost back to order; whether there were any."""
+    from runyard.operations.recovery import RecoverRequest
+    from runyard.operations.recovery import recover as recover_operation
+
+    report = client.call(recover_operation, RecoverRequest())
+    return bool(report.rescheduled or report.crashed or report.cancelled)

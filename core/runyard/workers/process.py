@@ -1,0 +1,170 @@
+"""One run under supervision: how it is to be launched, and what is known of its process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from runyard.workers import child
+from runyard.workers.output import Pipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runyard.operations.claims import ClaimedRun
+    from runyard.workers.link import Channel
+
+
+class RunProcess:
+    """A claimed run and its process.
+
+    Args:
+        claimed: what the claim gave.
+        job: the pool's job configuration, resolved for this run.
+        keep: called with (process, stream name, line) for each line the run prints.
+    """
+
+    def __init__(
+        self,
+        claimed: ClaimedRun,
+        job: dict[str, Any],
+        keep: Callable[[RunProcess, str, str], None],
+    ) -> None:
+        self.flow_run_id = claimed.flow_run_id
+        self.attempt = claimed.attempt
+        self.name = claimed.flow_run.name
+        self.key = f"{self.flow_run_id}:{self.attempt}"
+        self.job = job
+        echo = job.get("stream_output") is not False
+        self.pipes = [
+            Pipe(name, lambda stream, line: keep(self, stream, line), echo) for name in ("stdout", "stderr")
+        ]
+        self.status_read, self._status_write = os.pipe()
+        os.set_blocking(self.status_read, False)
+        self.pid: int | None = None
+        self.exit_code: int | None = None
+        self.failure: str | None = None
+        # The run's own process said that the end of the run is recorded.
+        self.reported = False
+        self.cancelling = False
+        # The lease is somebody else's now: nothing is reported of this attempt.
+        self.lost = False
+        self.kill_at: float | None = None
+        self._scratch: str | None = None
+        self._claimed = claimed
+
+    def launch(self, line: Channel, environment: dict[str, str | None]) -> None:
+        """Ask the launcher to start the run.
+
+        Args:
+            line: to the launcher.
+            environment: what every run of this worker gets; None removes a variable.
+
+        Raises:
+            OSError: there are no more files, no room for a folder, or no launcher.
+        """
+        claimed = self._claimed
+        run, deployment = claimed.flow_run, claimed.deployment
+        cwd = self.job.get("working_dir")
+        if not cwd and deployment is not None:
+            if deployment.pull_steps:
+                cwd = self._scratch = tempfile.mkdtemp(prefix="runyard-")
+            elif deployment.path and os.path.isdir(deployment.path):
+                cwd = deployment.path
+        message = {
+            "do": "launch",
+            "key": self.key,
+            "flow_run_id": self.flow_run_id,
+            "attempt": self.attempt,
+            "env": {
+                **environment,
+                "RUNYARD__FLOW_RUN_ID": self.flow_run_id,
+                "RUNYARD__ATTEMPT": str(self.attempt),
+                "PREFECT__FLOW_RUN_ID": self.flow_run_id,
+                **_words(self.job.get("env")),
+            },
+            "cwd": cwd,
+            "argv": _argv(self.job),
+            "claim": {
+                "flow_run": run.model_dump(mode="json", include={"name", "parameters"}),
+                "deployment": deployment.model_dump(mode="json", include={"entrypoint", "path", "pull_steps"})
+                if deployment
+                else None,
+            },
+        }
+        files = (*(pipe.write_end for pipe in self.pipes), self._status_write)
+        line.send(message, files)
+        for file in files:
+            os.close(file)
+        self._status_write = -1
+
+    def read_status(self) -> bool:
+        """Read what the run's process says of itself; whether more may come."""
+        try:
+            data = os.read(self.status_read, 1 << 16)
+        except BlockingIOError:
+            return True
+        for text in data.decode(errors="replace").splitlines():
+            try:
+                said = json.loads(text)
+            except ValueError:
+                continue
+            self.reported = self.reported or bool(said.get("reported"))
+            self.failure = said.get("failure") or self.failure
+        return bool(data)
+
+    def stop(self, line: Channel, grace_seconds: float) -> None:
+        """SIGTERM to the group now, SIGKILL after `grace_seconds`; once is enough."""
+        if self.kill_at is None:
+            self.kill_at = time.monotonic() + grace_seconds
+            self.signal(line, signal.SIGTERM if grace_seconds > 0 else signal.SIGKILL)
+
+    def signal(self, line: Channel, number: int) -> None:
+        """Have the launcher signal the run's group."""
+        try:
+            line.send({"do": "signal", "key": self.key, "signal": int(number)})
+        except OSError:
+            pass  # a launcher that is gone took its runs with it
+
+    def finish(self) -> None:
+        """Take what the run left in its pipes, and give everything back."""
+        self.read_status()
+        for pipe in self.pipes:
+            if pipe.open:
+                pipe.drain()
+            pipe.close()
+        os.close(self.status_read)
+        if self._scratch:
+            try:
+                os.rmdir(self._scratch)
+            except OSError:
+                # A clone may take long to remove, and others wait for the worker.
+                threading.Thread(target=shutil.rmtree, args=(self._scratch, True), daemon=True).start()
+
+    def abandon(self) -> None:
+        """Give back what an unsent launch holds."""
+        for pipe in self.pipes:
+            os.close(pipe.write_end)
+        os.close(self._status_write)
+        self.finish()
+
+
+def _argv(job: dict[str, Any]) -> list[str] | None:
+    """The command of a run, or None for a fork of the warm launcher."""
+    command = job.get("command")
+    if command:
+        return shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
+    if job.get("python"):
+        return [str(job["python"]), "-m", child.__name__]
+    return None
+
+
+def _words(env: dict[str, Any] | None) -> dict[str, str | None]:
+    return {name: None if value is None else str(value) for name, value in (env or {}).items()}

@@ -1,0 +1,215 @@
+"""Launches claimed runs through the launcher, watches their processes and keeps what they print."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from runyard.workers import launcher
+from runyard.workers.output import LogBuffer
+from runyard.workers.process import RunProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runyard.operations.claims import ClaimedRun
+    from runyard.workers.link import Channel
+
+# Of a lease: renewed every third, a launcher without beats waits this share of it. What was renewed
+# before the worker stopped is then killed before the lease ends: 1/3 + 0.6 < 1.
+_PATIENCE_SHARE = 0.6
+_BEATS_PER_LEASE = 10
+
+
+class Supervisor:
+    """The processes of this worker's runs.
+
+    Args:
+        line: to the launcher.
+        beats: the write end of the pipe on which the worker shows its life.
+        lease_seconds: of the runs' leases.
+        environment: what every run gets.
+        write_logs: writes a list of log bodies.
+        launcher_pid: the launcher's process id.
+    """
+
+    def __init__(
+        self,
+        line: Channel,
+        beats: int,
+        launcher_pid: int,
+        lease_seconds: float,
+        environment: dict[str, str | None],
+        write_logs: Callable[[list[dict[str, Any]]], None],
+    ) -> None:
+        self.selector = selectors.DefaultSelector()
+        self.logs = LogBuffer(write_logs)
+        self.running: dict[str, RunProcess] = {}
+        # Processes that ended and whose end is not yet reported.
+        self.ended: list[RunProcess] = []
+        self._environment = environment
+        self._lease_seconds = lease_seconds
+        self._line = line
+        self._beats = beats
+        self._launcher_pid = launcher_pid
+        self._paused: list[tuple[int, Callable[[], Any]]] = []
+        self.selector.register(line, selectors.EVENT_READ, self._hear)
+        # A thread, so that a database that hangs does not look like a worker that hangs. It proves what
+        # the launcher has to know: that this process was neither stopped nor killed.
+        self._stopped = threading.Event()
+        threading.Thread(target=self._beat, name="runyard-beats", daemon=True).start()
+
+    def launch(self, claimed: ClaimedRun, job: dict[str, Any]) -> RunProcess:
+        """Start a claimed run; what goes wrong is reported as the end of the run."""
+        process = RunProcess(claimed, job, self._keep)
+        try:
+            process.launch(self._line, self._environment)
+        except (OSError, ValueError) as error:
+            process.abandon()
+            process.exit_code, process.failure = 1, f"the run could not be launched: {error}"
+            self._end(process)
+            return process
+        self.running[process.key] = process
+        for pipe in process.pipes:
+            self._register(pipe.read_end, partial(self._read, pipe))
+        self._register(process.status_read, partial(self._read_status, process))
+        return process
+
+    def wait(self, timeout_seconds: float | None) -> None:
+        """Handle what happens until something did or the time is over."""
+        for key, _ in self.selector.select(timeout_seconds):
+            if key.fd in self.selector.get_map():
+                key.data()
+        self._kill_overdue()
+        if self._paused and not self.logs.full:
+            paused, self._paused = self._paused, []
+            for file, action in paused:
+                self._register(file, action)
+
+    def next_deadline(self) -> float | None:
+        """When the next stopping run will be killed, on the monotonic clock."""
+        return min((p.kill_at for p in self.running.values() if p.kill_at is not None), default=None)
+
+    def stop(self, process: RunProcess, grace_seconds: float) -> None:
+        """SIGTERM to a run's group, SIGKILL after `grace_seconds`."""
+        process.stop(self._line, grace_seconds)
+
+    def kill(self, process: RunProcess) -> None:
+        """SIGKILL to a run's group."""
+        process.signal(self._line, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Let the launcher go; it ends what still runs."""
+        self._stopped.set()
+        self._line.close()
+        try:
+            os.waitpid(self._launcher_pid, 0)
+        except ChildProcessError:
+            pass
+        self.selector.close()
+
+    def _beat(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                os.write(self._beats, b".")
+            except BlockingIOError:
+                pass  # the launcher is stopped; it will find these beats when it goes on
+            except OSError:
+                return
+            self._stopped.wait(self._lease_seconds / _BEATS_PER_LEASE)
+
+    def _keep(self, process: RunProcess, stream: str, line: str) -> None:
+        self.logs.add(process.flow_run_id, f"runyard.{stream}", line)
+
+    def _register(self, file: int, action: Callable[[], Any]) -> None:
+        self.selector.register(file, selectors.EVENT_READ, action)
+
+    def _forget(self, file: int) -> None:
+        if file in self.selector.get_map():
+            self.selector.unregister(file)
+        self._paused = [pair for pair in self._paused if pair[0] != file]
+
+    def _read(self, pipe: Any) -> None:
+        if self.logs.full:
+            # The run waits for us as we wait for the database.
+            action = self.selector.unregister(pipe.read_end).data
+            self._paused.append((pipe.read_end, action))
+            return
+        pipe.read()
+        if not pipe.open:
+            self._forget(pipe.read_end)
+
+    def _read_status(self, process: RunProcess) -> None:
+        if not process.read_status():
+            self._forget(process.status_read)
+
+    def _hear(self) -> None:
+        messages = self._line.receive()
+        if messages is None:
+            self._restart_launcher()
+            return
+        for message, _ in messages:
+            process = self.running.get(message["key"])
+            if process is None:
+                continue
+            if message["event"] == "started":
+                process.pid = message["pid"]
+            else:
+                process.failure = process.failure or message.get("failure")
+                process.exit_code = message["code"]
+                self._finish(process)
+
+    def _finish(self, process: RunProcess) -> None:
+        del self.running[process.key]
+        for file in (*(pipe.read_end for pipe in process.pipes), process.status_read):
+            self._forget(file)
+        process.finish()
+        self._end(process)
+
+    def _end(self, process: RunProcess) -> None:
+        if process.failure and process.pid is None:
+            self.logs.add(process.flow_run_id, "runyard.worker", process.failure, level=40)
+        self.ended.append(process)
+
+    def _kill_overdue(self) -> None:
+        now = time.monotonic()
+        for process in self.running.values():
+            if process.reported and process.kill_at is None:
+                # Its end is recorded; a thread that does not stop must not hold the worker's slot.
+                process.kill_at = now + self._lease_seconds
+            elif process.kill_at is not None and now >= process.kill_at:
+                self.kill(process)
+                process.kill_at = now + 1.0
+
+    def _restart_launcher(self) -> None:
+        """The launcher is gone, and the kernel ended its runs; clear what they left and start another."""
+        self.selector.unregister(self._line)
+        self._line.close()
+        try:
+            os.waitpid(self._launcher_pid, 0)
+        except ChildProcessError:
+            pass
+        for process in list(self.running.values()):
+            if process.pid is not None:
+                try:
+                    os.killpg(process.pid, signal.SIGKILL)
+                except (ProcessLookupError, PermissionError):
+                    pass
+            process.exit_code = -int(signal.SIGKILL)
+            process.failure = process.failure or "the launcher of the worker was killed"
+            self._finish(process)
+        old, self._beats = self._beats, -1
+        self._line, self._beats, self._launcher_pid = launcher.spawn(patience_seconds(self._lease_seconds))
+        os.close(old)
+        self.selector.register(self._line, selectors.EVENT_READ, self._hear)
+        threading.Thread(target=self._beat, name="runyard-beats", daemon=True).start()
+
+
+def patience_seconds(lease_seconds: float) -> float:
+    """How long a launcher lets runs go on without a beat of its worker."""
+    return lease_seconds * _PATIENCE_SHARE

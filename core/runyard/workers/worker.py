@@ -1,0 +1,175 @@
+"""Starting a worker: its options, its pool, its launcher; then the main loop."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from runyard import ids, settings
+from runyard.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from runyard.client import Client
+    from runyard.operations.work_pools import WorkPool
+
+_TYPES = ("process",)
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """What `worker start` was told.
+
+    Args:
+        pool: the work pool to serve.
+        name: unique in the pool; made up when None.
+        work_queues: only these queues of the pool; all when empty.
+        type: the kind of worker; by default the pool's.
+        limit: how many runs at a time; None for any number.
+        run_once: start what is due, wait for it, end.
+        prefetch_seconds: with `run_once`, what will be due within this time counts as due.
+        with_healthcheck: serve `/health`.
+        create_pool_if_not_found: make a missing pool.
+        base_job_template: of a pool that is made.
+    """
+
+    pool: str
+    name: str | None = None
+    work_queues: list[str] = field(default_factory=list)
+    type: str | None = None
+    limit: int | None = None
+    run_once: bool = False
+    prefetch_seconds: float | None = None
+    with_healthcheck: bool = False
+    create_pool_if_not_found: bool = True
+    base_job_template: dict[str, Any] | None = None
+
+
+def start_worker(options: WorkerOptions) -> int:
+    """Serve a work pool until a signal ends it.
+
+    Args:
+        options: see there.
+
+    Returns:
+        The exit code for the command: 0.
+
+    Raises:
+        RunyardError: a wrong option, an unknown pool or type, a database that cannot be used.
+    """
+    options = replace(options, name=options.name or f"ProcessWorker {ids.new_id()}")
+    _check(options)
+    _anchor_paths()
+    # Everything is imported and nothing is open: whatever runs need is shared with them from here on.
+    from runyard.workers import child, launcher
+    from runyard.workers.supervisor import Supervisor, patience_seconds
+
+    child.preload()
+    from runyard.client import connect
+    from runyard.workers import loop
+
+    lease_seconds: float = settings.get("worker_lease_seconds")
+    line, beats, pid = launcher.fork(patience_seconds(lease_seconds))
+    client = connect()
+    supervisor = Supervisor(
+        line, beats, pid, lease_seconds, _environment(options), lambda bodies: loop.write_logs(client, bodies)
+    )
+    try:
+        _greet(_pool(client, options), options)
+        _work(client, supervisor, options)
+    finally:
+        supervisor.close()
+        client.close()
+    print(f"Worker {options.name!r} stopped!", flush=True)
+    return 0
+
+
+def _work(client: Client, supervisor: Any, options: WorkerOptions) -> None:
+    from runyard.workers import changes, loop
+
+    watcher = changes.watch(client, settings.get("worker_poll_seconds"))
+    worker = loop.Worker(client, supervisor, watcher, options, loop.say_to_terminal)
+    server = None
+    if options.with_healthcheck:
+        from runyard.workers.health import problem_of, start_health_server
+
+        server = start_health_server(
+            settings.get("worker_webserver_host"),
+            settings.get("worker_webserver_port"),
+            lambda: problem_of(worker),
+        )
+    try:
+        worker.run()
+    finally:
+        watcher.close()
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+
+
+def _check(options: WorkerOptions) -> None:
+    name = options.name or ""
+    if "/" in name or "%" in name:
+        raise InvalidInput(f"a worker's name has no '/' and no '%': {name!r}")
+    if options.limit is not None and options.limit < 1:
+        raise InvalidInput(f"--limit is at least 1, not {options.limit}")
+    if options.type is not None:
+        _check_type(options.type)
+
+
+def _check_type(kind: str) -> None:
+    if kind not in _TYPES:
+        raise InvalidInput(
+            f"a worker of type {kind!r} is not there yet, only 'process'; use a pool of that type"
+        )
+
+
+def _anchor_paths() -> None:
+    """Make relative places absolute: runs start in other folders and must find the same database."""
+    os.environ["RUNYARD_HOME"] = settings.home()
+    url = settings.get("database_url")
+    if url.startswith("sqlite"):
+        from runyard.store.sqlite import path_of
+
+        os.environ["RUNYARD_DATABASE_URL"] = f"sqlite:///{path_of(url)}"
+
+
+def _environment(options: WorkerOptions) -> dict[str, str | None]:
+    name = options.name or ""
+    return {
+        "RUNYARD__WORKER_NAME": name,
+        "PREFECT__WORKER_NAME": name,
+        # The worker keeps what a run prints: the engine's own records would be kept twice.
+        "RUNYARD__CONSOLE_LOGS": "0",
+    }
+
+
+def _pool(client: Client, options: WorkerOptions) -> WorkPool:
+    from runyard.operations.work_pools import WorkPoolCreate, create_work_pool, read_work_pool
+
+    try:
+        pool = client.call(read_work_pool, options.pool)
+    except NotFound as error:
+        if not options.create_pool_if_not_found:
+            raise NotFound(
+                f"no work pool {options.pool!r}; run: runyard work-pool create {options.pool} --type process"
+            ) from error
+        fields: dict[str, Any] = {"name": options.pool, "type": options.type or "process"}
+        if options.base_job_template is not None:
+            fields["base_job_template"] = options.base_job_template
+        pool = client.call(create_work_pool, WorkPoolCreate(**fields))
+        print(f"Work pool {pool.name!r} of type {pool.type!r} was made.", flush=True)
+    _check_type(pool.type)
+    if options.type is not None and options.type != pool.type:
+        raise InvalidInput(f"work pool {pool.name!r} is of type {pool.type!r}, not {options.type!r}")
+    return pool
+
+
+def _greet(pool: WorkPool, options: WorkerOptions) -> None:
+    if options.type is None:
+        print(f"Discovered type {pool.type!r} for work pool {pool.name!r}.")
+    if pool.is_paused:
+        print(
+            f"Work pool {pool.name!r} is paused; nothing starts until: runyard work-pool resume {pool.name}"
+        )
+    print(f"Worker {options.name!r} started!", flush=True)

@@ -1,0 +1,35 @@
+# Every target makes what it needs: a machine with python3 (3.11 or newer) is enough.
+.PHONY: test lint format types demo bench clean
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+CODE := core cli templates tests benchmarks
+
+$(INSTALLED): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; say make PYTHON=/path/to/python3"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+test: $(INSTALLED)  ## all tests, in parallel
+	$(BIN)/pytest --numprocesses auto
+
+lint: $(INSTALLED)  ## style and mistakes
+	$(BIN)/ruff check $(wildcard $(CODE))
+
+format: $(INSTALLED)  ## is it formatted? (ruff format to do it)
+	$(BIN)/ruff format --check $(wildcard $(CODE))
+
+types: $(INSTALLED)  ## static types
+	$(BIN)/mypy core/runyard cli/runyard_cli templates/runyard_templates
+
+demo: $(INSTALLED)  ## the main job, end to end, in a folder that is thrown away
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/end_to_end/demo.sh
+
+bench: $(INSTALLED)  ## figures beside their limits; PREFECT=/path/to/python adds Prefect's own
+	$(BIN)/python benchmarks $(if $(PREFECT),--prefect $(PREFECT))
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

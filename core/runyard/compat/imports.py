@@ -1,0 +1,104 @@
+"""The import hook: while it is installed, `import prefect...` gives Runyard's modules."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib import import_module
+from importlib.machinery import ModuleSpec, PathFinder
+from typing import TYPE_CHECKING
+
+from runyard import settings
+from runyard.compat import table
+from runyard.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+_NO_NAME = re.compile(r"cannot import name '(\w+)' from '(runyard[\w.]*)'")
+_NO_ATTRIBUTE = re.compile(r"module '(runyard[\w.]*)' has no attribute '(\w+)'")
+
+
+class _Alias:
+    """A loader whose module is another one, imported under its own name."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Let the import system make its usual empty module; `exec_module` puts ours in its place."""
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Replace the module being imported by its target."""
+        sys.modules[module.__name__] = import_module(self.target)
+
+
+class Finder:
+    """Answers for `prefect` and everything below it, before any other finder."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of a Prefect module that Runyard has.
+
+        Raises:
+            ModuleNotFoundError: Runyard has no such module; says what to use instead.
+        """
+        if name != "prefect" and not name.startswith("prefect."):
+            return None
+        if name not in table.MODULES:
+            raise ModuleNotFoundError(_missing(name), name=name)
+        return ModuleSpec(name, _Alias(table.MODULES[name]), is_package=True)  # type: ignore[arg-type]  # duck-typed loader
+
+
+def install(deployed: bool = False) -> bool:
+    """Make `import prefect` give Runyard, if the setting `prefect_imports` wants it here.
+
+    Args:
+        deployed: whether a deployment's flow is about to be loaded, not a plain script.
+
+    Returns:
+        Whether the hook is installed now.
+
+    Raises:
+        SettingError: the setting is none of always, never, auto.
+    """
+    if any(isinstance(finder, Finder) for finder in sys.meta_path):
+        return True
+    wanted = settings.get("prefect_imports").lower()
+    if wanted not in ("always", "never", "auto"):
+        raise SettingError(f"RUNYARD_PREFECT_IMPORTS={wanted!r} is none of always, never, auto")
+    if wanted == "never" or (wanted == "auto" and not deployed and PathFinder.find_spec("prefect")):
+        return False
+    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, Finder())
+    return True
+
+
+def uninstall() -> None:
+    """Take the hook out again, and forget the modules imported through it."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Finder)]
+    for name in list(sys.modules):
+        if name in table.MODULES and sys.modules[name] is sys.modules.get(table.MODULES[name]):
+            del sys.modules[name]
+
+
+def explain(error: BaseException) -> str | None:
+    """What to do about an import that failed because Runyard lacks one of Prefect's names, or None."""
+    text = str(error)
+    match = _NO_NAME.search(text)
+    if match:
+        name, module = match.groups()
+    else:
+        match = _NO_ATTRIBUTE.search(text)
+        if not match:
+            return None
+        module, name = match.groups()
+    return _missing(f"prefect{module.removeprefix('runyard')}.{name}")
+
+
+def _missing(name: str) -> str:
+    hint = table.advice(name)
+    return f"Runyard has no {name}" + (f": {hint}" if hint else "; remove it, or use what Runyard offers")

@@ -1,0 +1,64 @@
+"""The table of Prefect's module names: which of ours answers to each, and what replaces the others."""
+
+from __future__ import annotations
+
+# Aliases, not copies: `prefect.flows is runyard.flows`.
+MODULES: dict[str, str] = {
+    "prefect": "runyard",
+    "prefect.context": "runyard.context",
+    "prefect.deployments": "runyard.deployments",
+    "prefect.deployments.flow_runs": "runyard.deployments.run",
+    "prefect.deployments.steps": "runyard.deployments.steps",
+    "prefect.deployments.steps.core": "runyard.deployments.steps",
+    "prefect.deployments.steps.pull": "runyard.deployments.steps",
+    "prefect.deployments.steps.utility": "runyard.deployments.steps",
+    "prefect.engine": "runyard.engine",
+    "prefect.exceptions": "runyard.exceptions",
+    "prefect.flow_runs": "runyard.flow_runs",
+    "prefect.flows": "runyard.flows",
+    "prefect.futures": "runyard.futures",
+    "prefect.logging": "runyard.logging",
+    "prefect.logging.loggers": "runyard.logging",
+    "prefect.projects": "runyard.deployments",
+    "prefect.projects.steps": "runyard.deployments.steps",
+    "prefect.runtime": "runyard.runtime",
+    "prefect.runtime.deployment": "runyard.runtime.deployment",
+    "prefect.runtime.flow_run": "runyard.runtime.flow_run",
+    "prefect.runtime.task_run": "runyard.runtime.task_run",
+    "prefect.settings": "runyard.settings",
+    "prefect.states": "runyard.states",
+    "prefect.task_runners": "runyard.task_runners",
+    "prefect.tasks": "runyard.tasks",
+}
+
+_IN_FILE = "declare it in prefect.yaml and run `runyard deploy`"
+
+# What to do about names that Runyard does not have; a key also speaks for everything below it.
+ADVICE: dict[str, str] = {
+    "prefect.agent": "workers replaced agents: `runyard worker start --pool NAME`",
+    "prefect.cli": "the commands are the same, called `runyard`",
+    "prefect.client": "use the `runyard` commands, or runyard.client.connect().call(operation)",
+    "prefect.deployments.Deployment": _IN_FILE,
+    "prefect.deployments.deployments": _IN_FILE,
+    "prefect.filesystems": "pass result_storage a path",
+    "prefect.infrastructure": "work pools replaced infrastructure blocks: `runyard work-pool create NAME`",
+    "prefect.orion": "nothing in Runyard goes by this name; it is the server of Prefect 2",
+    "prefect.packaging": _IN_FILE,
+    "prefect.schedules": "write the schedule in prefect.yaml, or `runyard deploy --cron ...`",
+    "prefect.server": "the server is `runyard server start`; schedules are written in prefect.yaml",
+    "prefect.workers": "a worker is started by `runyard worker start --pool NAME`",
+}
+
+
+def advice(name: str) -> str | None:
+    """What to use instead of a dotted Prefect name, or None where nothing is known about it."""
+    while name:
+        if name in ADVICE:
+            return ADVICE[name]
+        name = name.rpartition(".")[0]
+    return None
+
+
+def target(module: str) -> str:
+    """Our module for one of Prefect's; any other name is returned as it is."""
+    return MODULES.get(module, module)

@@ -1,0 +1,222 @@
+"""Loading a flow from its entrypoint: `path/file.py:function` or `package.module.function`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from runyard.compat import imports
+from runyard.deployments import schema
+from runyard.errors import EntrypointError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from runyard.flows import Flow
+
+_SHOWN_FRAMES = 4
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class Entrypoint(NamedTuple):
+    """A parsed entrypoint: a file or else a module, and the dotted name within it."""
+
+    file: str | None
+    module: str | None
+    attribute: str
+
+
+def parse(entrypoint: str) -> Entrypoint:
+    """Take an entrypoint apart.
+
+    Raises:
+        EntrypointError: it has none of the three forms.
+    """
+    if ":" in entrypoint:
+        place, _, attribute = entrypoint.rpartition(":")
+        is_file = place.endswith(".py")
+    else:
+        place, _, attribute = entrypoint.rpartition(".")
+        is_file = False
+        if attribute == "py":
+            raise EntrypointError(f"the entrypoint {entrypoint!r} names no flow; write {entrypoint}:FUNCTION")
+    if not place or not attribute or (not is_file and ("/" in place or os.sep in place)):
+        raise EntrypointError(
+            f"{entrypoint!r} is no entrypoint; write path/file.py:function or package.module.function"
+        )
+    return Entrypoint(place, None, attribute) if is_file else Entrypoint(None, place, attribute)
+
+
+def load_flow(
+    entrypoint: str, directory: str | None = None, modules: dict[str, ModuleType] | None = None
+) -> Flow:
+    """Load a flow; `import prefect` in its code gives Runyard, as the setting `prefect_imports` says.
+
+    Args:
+        entrypoint: `path/file.py:function`, `path/file.py:Class.method`, `pkg.module.function` or
+            `pkg.module:function`.
+        directory: the folder that a relative path starts from, by default the current one. It and the
+            file's own folder are put on sys.path.
+        modules: files loaded already, by absolute path; given and filled to load each file once where
+            several flows are wanted.
+
+    Raises:
+        EntrypointError: the file, module or name is missing, the code fails on import, or what is there
+            is no flow.
+    """
+    from runyard.flows import Flow
+
+    found = parse(entrypoint)
+    imports.install(deployed=True)
+    base = os.path.abspath(directory or os.getcwd())
+    module = _load_file(found.file, base, modules) if found.file else _load_module(found.module or "", base)
+    flow: Any = module
+    for name in found.attribute.split("."):
+        inner = getattr(flow, name, None)
+        if inner is None:
+            raise EntrypointError(_missing_name(entrypoint, name, flow, module))
+        flow = inner
+    if not isinstance(flow, Flow):
+        raise EntrypointError(_not_a_flow(entrypoint, flow))
+    return flow
+
+
+def parameter_schema(flow: Flow) -> dict[str, Any]:
+    """The JSON schema of a flow's parameters; see `schema.parameter_schema`."""
+    return schema.parameter_schema(flow.fn)
+
+
+def flows_in(module: ModuleType) -> list[str]:
+    """The names in a module that are flows."""
+    from runyard.flows import Flow
+
+    return [name for name, value in vars(module).items() if isinstance(value, Flow)]
+
+
+def load_file(path: str, directory: str | None = None) -> ModuleType:
+    """Execute a Python file as a module, for choosing a flow in it.
+
+    Raises:
+        EntrypointError: it is missing, or fails.
+    """
+    imports.install(deployed=True)
+    return _load_file(path, os.path.abspath(directory or os.getcwd()), None)
+
+
+def _load_file(path: str, base: str, modules: dict[str, ModuleType] | None) -> ModuleType:
+    file = os.path.normpath(os.path.join(base, path))
+    if modules is not None and file in modules:
+        return modules[file]
+    if not os.path.isfile(file):
+        raise EntrypointError(f"there is no file {file}{_similar_file(file)}")
+    _put_on_path(base)
+    _put_on_path(os.path.dirname(file))
+    name = _module_name(file)
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise EntrypointError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    replaced = sys.modules.get(name)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        if replaced is None:
+            sys.modules.pop(name, None)
+        else:
+            sys.modules[name] = replaced
+        raise EntrypointError(_import_failure(path, error, base)) from error
+    if modules is not None:
+        modules[file] = module
+    return module
+
+
+def _load_module(name: str, base: str) -> ModuleType:
+    _put_on_path(base)
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise EntrypointError(f"there is no module {error.name} in {base} or on sys.path") from error
+        raise EntrypointError(_import_failure(name, error, base)) from error
+    except (Exception, SystemExit) as error:
+        raise EntrypointError(_import_failure(name, error, base)) from error
+
+
+def _module_name(file: str) -> str:
+    """The file's own stem, so that pickles and logs name it; a fresh name where another module has it."""
+    stem = os.path.splitext(os.path.basename(file))[0]
+    existing = sys.modules.get(stem)
+    same = existing is not None and getattr(existing, "__file__", None) == file
+    if stem.isidentifier() and (same or (existing is None and stem not in sys.stdlib_module_names)):
+        return stem
+    return f"_runyard_{hashlib.sha256(file.encode()).hexdigest()[:12]}"
+
+
+def _put_on_path(folder: str) -> None:
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
+def _similar_file(file: str) -> str:
+    folder, name = os.path.split(file)
+    try:
+        names = [entry for entry in os.listdir(folder) if entry.endswith(".py")]
+    except OSError:
+        return f"; there is no folder {folder} either"
+    close = get_close_matches(name, names, 1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _missing_name(entrypoint: str, name: str, holder: Any, module: ModuleType) -> str:
+    names = flows_in(module) if holder is module else [key for key in vars(holder) if key[0] != "_"]
+    close = get_close_matches(name, names, 1, cutoff=0.5)
+    if close:
+        hint = f"did you mean {close[0]!r}?"
+    elif holder is module:
+        hint = f"its flows are: {', '.join(names)}" if names else "it has no function decorated with @flow"
+    else:
+        hint = f"it has: {', '.join(names) or 'nothing'}"
+    return f"entrypoint {entrypoint}: there is no {name!r}; {hint}"
+
+
+def _not_a_flow(entrypoint: str, value: Any) -> str:
+    kind = type(value)
+    if kind.__name__ == "Flow" and kind.__module__.startswith("prefect"):
+        return (
+            f"entrypoint {entrypoint} is a flow of the installed Prefect, not of Runyard; unset "
+            "RUNYARD_PREFECT_IMPORTS, or write `from runyard import flow`"
+        )
+    what = "a function" if kind.__name__ == "function" else f"a {kind.__name__}"
+    return f"entrypoint {entrypoint} is {what}, not a flow; decorate it with @flow"
+
+
+def _import_failure(place: str, error: BaseException, base: str) -> str:
+    """One line that says what is wrong, then the user's own frames of the traceback."""
+    problem = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    lines = [f"{place} fails on import: {problem}"]
+    hint = imports.explain(error)
+    if hint:
+        lines[0] += f" ({hint})"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(("<frozen", _OURS))
+    ]
+    for frame in frames[-_SHOWN_FRAMES:]:
+        lines.append(f"  {_relative(frame.filename, base)}:{frame.lineno} in {frame.name}: {frame.line}")
+    if isinstance(error, SyntaxError) and error.filename:
+        text = (error.text or "").strip()
+        lines.append(f"  {_relative(error.filename, base)}:{error.lineno}: {text}")
+    return "\n".join(lines)
+
+
+def _relative(file: str, base: str) -> str:
+    return os.path.relpath(file, base) if file.startswith(base + os.sep) else file

@@ -1,0 +1,323 @@
+"""A project file, `prefect.yaml`: what it may say, read strictly and with the place of every mistake."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from runyard.deployments import templating
+from runyard.deployments.project_shapes import (
+    FIELD_NAMES,
+    SCHEDULE_KINDS,
+    ConcurrencySpec,
+    DeploymentSpec,
+    ScheduleSpec,
+    WorkPoolSpec,
+)
+from runyard.deployments.steps import check_steps
+from runyard.deployments.yaml_places import Path, Places, load
+from runyard.errors import NotFound, ProjectError, ScheduleError
+from runyard.orchestration import schedules as schedule_rules
+
+FILE_NAME = "prefect.yaml"
+PHASES = ("build", "push", "pull")
+_TOP_LEVEL = ("name", "prefect-version", "prefect_version", "deployments", "definitions", *PHASES)
+_NAME_FORBIDS = "/%&<>"
+
+
+@dataclass
+class Entry:
+    """A deployment as it stands in the file.
+
+    Args:
+        index: its position in `deployments`.
+        raw: its mapping, environment filled in; steps and step placeholders as written.
+        spec: the same, checked, as far as that is possible before the steps ran.
+    """
+
+    index: int
+    raw: dict[str, Any]
+    spec: DeploymentSpec
+
+
+@dataclass
+class Project:
+    """A project file, or none.
+
+    Args:
+        folder: the absolute path of the folder that its entrypoints start from.
+        file: its absolute path; None where there is no file.
+        name: what the project calls itself.
+        steps: build, push and pull for the deployments that say none of their own.
+        entries: its deployments.
+        places: where everything stands, for messages.
+        warnings: what was noticed and is not wrong.
+    """
+
+    folder: str
+    file: str | None = None
+    name: str | None = None
+    steps: dict[str, list[Any]] = field(default_factory=lambda: {phase: [] for phase in PHASES})
+    entries: list[Entry] = field(default_factory=list)
+    places: Places = field(default_factory=lambda: Places("the command line"))
+    warnings: list[str] = field(default_factory=list)
+
+    @classmethod
+    def empty(cls, folder: str | None = None) -> Project:
+        """A folder without a project file."""
+        return cls(os.path.abspath(folder or os.getcwd()))
+
+    @property
+    def owner(self) -> str:
+        """Who declares its deployments: the project by name, else by its file; `cli` without one."""
+        if self.name:
+            return f"project {self.name}"
+        return f"file {self.file}" if self.file else "cli"
+
+    def phase(self, entry: Entry, phase: str) -> list[Any]:
+        """The build, push or pull steps of a deployment: its own, or those of the file."""
+        if phase in entry.raw:
+            return list(getattr(entry.spec, phase) or ())
+        return self.steps[phase]
+
+
+def read_project(path: str = FILE_NAME) -> Project:
+    """Read a project file.
+
+    Args:
+        path: the file, or its folder.
+
+    Raises:
+        NotFound: there is no such file.
+        ProjectError: it is malformed or says something wrong: `file:line:column: key: what`.
+    """
+    file = os.path.abspath(os.path.join(path, FILE_NAME) if os.path.isdir(path) else path)
+    shown = os.path.relpath(file)
+    shown = file if shown.startswith(os.pardir) else shown
+    try:
+        with open(file, encoding="utf-8-sig") as stream:
+            text = stream.read()
+    except FileNotFoundError:
+        raise NotFound(f"there is no file {shown}; `runyard init` makes one") from None
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"{shown}: is no UTF-8 text: {error.reason} at byte {error.start}") from None
+    except OSError as error:
+        raise ProjectError(f"{shown}: cannot be read: {error.strerror}") from None
+    return parse_project(text, file, shown)
+
+
+def parse_project(text: str, file: str, shown: str | None = None) -> Project:
+    """Read the text of a project file that stands at `file`; see `read_project`."""
+    data, places = load(text, shown or file)
+    project = Project(os.path.dirname(os.path.abspath(file)), os.path.abspath(file), places=places)
+    if data is None:
+        return project
+    if not isinstance(data, dict):
+        raise places.error((), f"a project file is a mapping, not {_kind(data)}")
+    _check_keys(places, (), data, _TOP_LEVEL, None)
+    name = data.get("name")
+    if name is not None and isinstance(name, dict | list):
+        raise places.error(("name",), f"should be text, not {_kind(name)}")
+    project.name = None if name is None else (places.text(("name",)) or str(name))
+    for phase in PHASES:
+        project.steps[phase] = _steps(data.get(phase), places, (phase,))
+    entries = data.get("deployments") or []
+    if not isinstance(entries, list):
+        raise places.error(("deployments",), f"should be a list of deployments, not {_kind(entries)}")
+    for index, raw in enumerate(entries):
+        project.entries.append(_entry(project, index, raw))
+    _refuse_same_names(project)
+    return project
+
+
+def check_deployment(
+    raw: Mapping[str, Any], places: Places, path: Path, final: bool = True
+) -> DeploymentSpec:
+    """Check one deployment's mapping.
+
+    Args:
+        raw: the mapping, steps as lists.
+        places: for the messages.
+        path: where it stands in the file.
+        final: whether steps have run: no placeholder is left that may still turn into a number.
+
+    Raises:
+        ProjectError: something in it is wrong.
+    """
+    body = dict(raw) if final else _without_placeholders(raw)
+    try:
+        spec = DeploymentSpec.model_validate(body)
+    except ValidationError as error:
+        raise _invalid(error, places, path) from None
+    if spec.schedule and spec.schedules:
+        raise places.error((*path, "schedule"), "give either schedule or schedules, not both", key=True)
+    if spec.name is not None:
+        wrong = next((sign for sign in spec.name if sign in _NAME_FORBIDS), None)
+        if wrong or not spec.name.strip():
+            raise places.error(
+                (*path, "name"), f"a name is not empty and has none of {' '.join(_NAME_FORBIDS)}"
+            )
+    _check_schedules(spec, places, path)
+    return spec
+
+
+def _entry(project: Project, index: int, raw: Any) -> Entry:
+    places, path = project.places, ("deployments", index)
+    if not isinstance(raw, dict):
+        raise places.error(path, f"a deployment is a mapping, not {_kind(raw)}")
+    raw = dict(raw)
+    for key in ("name", "version"):
+        # As written: the version 1.10 is not the number 1.1.
+        if isinstance(raw.get(key), int | float):
+            raw[key] = places.text((*path, key)) or str(raw[key])
+    _check_keys(places, path, raw, tuple(DeploymentSpec.model_fields), project.warnings)
+    for phase in PHASES:
+        if phase in raw:
+            raw[phase] = _steps(raw[phase], places, (*path, phase))
+    _flatten(raw, places, path, project.warnings)
+    rest = {key: value for key, value in raw.items() if key not in PHASES}
+
+    def warn(message: str) -> None:
+        project.warnings.append(f"{places.at(path)}: {message}")
+
+    raw.update(templating.fill_environment(rest, os.environ, warn))
+    spec = check_deployment(raw, places, path, final=False)
+    if spec.triggers:
+        warn("triggers are not read by this version of Runyard")
+    if spec.sla:
+        warn("sla is a feature of Prefect Cloud and is not read")
+    return Entry(index, raw, spec)
+
+
+def _flatten(raw: dict[str, Any], places: Places, path: Path, warnings: list[str]) -> None:
+    """Check the keys of the nested mappings, and write every schedule in its plain form."""
+    if isinstance(raw.get("work_pool"), dict):
+        _check_keys(
+            places, (*path, "work_pool"), raw["work_pool"], tuple(WorkPoolSpec.model_fields), warnings
+        )
+    if isinstance(raw.get("concurrency_limit"), dict):
+        keys = tuple(ConcurrencySpec.model_fields)
+        _check_keys(places, (*path, "concurrency_limit"), raw["concurrency_limit"], keys, warnings)
+    if isinstance(raw.get("schedule"), dict):
+        raw["schedule"] = _plain_schedule(raw["schedule"], places, (*path, "schedule"))
+    if raw.get("schedule") == {}:
+        raw["schedule"] = None
+    if isinstance(raw.get("schedules"), dict):
+        raise places.error((*path, "schedules"), "is a list; write `- ` before each schedule")
+    if isinstance(raw.get("schedules"), list):
+        raw["schedules"] = [
+            _plain_schedule(item, places, (*path, "schedules", position)) if isinstance(item, dict) else item
+            for position, item in enumerate(raw["schedules"])
+        ]
+
+
+def _plain_schedule(item: dict[str, Any], places: Places, path: Path) -> dict[str, Any]:
+    """A schedule without the inner mapping `schedule` that the API's form has."""
+    inner = item.get("schedule")
+    if isinstance(inner, dict):
+        _check_keys(places, (*path, "schedule"), inner, tuple(ScheduleSpec.model_fields), None, strict=True)
+        item = {**inner, **{key: value for key, value in item.items() if key != "schedule"}}
+    _check_keys(places, path, item, tuple(ScheduleSpec.model_fields), None, strict=True)
+    return dict(item)
+
+
+def _check_keys(
+    places: Places,
+    path: Path,
+    mapping: Mapping[Any, Any],
+    known: Iterable[str],
+    warnings: list[str] | None,
+    strict: bool = False,
+) -> None:
+    """Refuse keys that look like a misspelt one; warn of others, or with `strict` refuse them too."""
+    known = tuple(known)
+    for key in mapping:
+        if key in known:
+            continue
+        text = "on" if key is True else "off" if key is False else str(key)
+        if text.startswith(("x-", "_", ".")):
+            continue
+        close = get_close_matches(text.lower().replace("-", "_"), known, 1, cutoff=0.75)
+        close = close or [name for name in known if name.replace("_", "-") == text.lower().replace("_", "-")]
+        place = (*path, text)
+        if close:
+            raise places.error(place, f"unknown key; did you mean {close[0]!r}?", key=True)
+        if strict:
+            raise places.error(place, f"unknown key; known are {', '.join(known)}", key=True)
+        if warnings is not None:
+            warnings.append(str(places.error(place, "unknown key, not read", key=True)))
+
+
+def _steps(value: Any, places: Places, path: Path) -> list[Any]:
+    steps = [value] if isinstance(value, dict) and value else value or []
+    if not isinstance(steps, list):
+        raise places.error(path, f"should be a list of steps, not {_kind(value)}")
+    for position, step in enumerate(steps):
+        try:
+            check_steps([step])
+        except ProjectError as error:
+            raise places.error((*path, position) if isinstance(value, list) else path, str(error)) from None
+    return list(steps)
+
+
+def _check_schedules(spec: DeploymentSpec, places: Places, path: Path) -> None:
+    single = bool(spec.schedule)
+    slugs: set[str] = set()
+    for position, item in enumerate(spec.all_schedules()):
+        place = (*path, "schedule") if single else (*path, "schedules", position)
+        try:
+            schedule_rules.validate(item.timing())
+        except ScheduleError as error:
+            kind = next((kind for kind in SCHEDULE_KINDS if getattr(item, kind) is not None), None)
+            raise places.error((*place, kind) if kind else place, str(error)) from None
+        if item.slug and item.slug in slugs:
+            raise places.error((*place, "slug"), f"two schedules have the slug {item.slug!r}")
+        slugs.add(item.slug or "")
+
+
+def _refuse_same_names(project: Project) -> None:
+    seen: dict[tuple[str, str | None], int] = {}
+    for entry in project.entries:
+        name, entrypoint = entry.spec.name, entry.spec.entrypoint
+        if name is None or templating.has_placeholder(name):
+            continue
+        first = seen.setdefault((name, entrypoint), entry.index)
+        if first != entry.index:
+            path = ("deployments", entry.index, "name")
+            raise project.places.error(path, f"deployments[{first}] of this flow is called {name!r} too")
+
+
+def _without_placeholders(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping without the values that only a step's output will make numbers, switches or times."""
+    loose = ("parameters", "tags", "name", "version", "description", "entrypoint", "work_pool", *PHASES)
+    kept: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key in loose or not templating.has_placeholder(value):
+            kept[key] = value
+        elif key == "schedules" and isinstance(value, list):
+            kept[key] = [item for item in value if not templating.has_placeholder(item)]
+    return kept
+
+
+def _invalid(error: ValidationError, places: Places, path: Path) -> ProjectError:
+    """The first of pydantic's complaints, with its place; names of union members are no keys."""
+    first = error.errors(include_url=False)[0]
+    steps: list[str | int] = []
+    for step in first["loc"]:
+        if isinstance(step, int) or step in FIELD_NAMES or not steps or steps[-1] not in FIELD_NAMES:
+            steps.append(step)
+    message = first["msg"].removeprefix("Value error, ")
+    given = first.get("input")
+    if not isinstance(given, dict | list):
+        message += f" (given: {given!r})"
+    return places.error((*path, *steps), message[0].lower() + message[1:])
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "empty"}
+    return names.get(type(value), "a number")

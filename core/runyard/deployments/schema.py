@@ -1,0 +1,220 @@
+"""A flow's parameters: their JSON schema, and whether given values fit them."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    PydanticSchemaGenerationError,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
+
+from runyard.errors import ParameterError
+
+_SECTION = re.compile(r"^\s*(Args|Arguments|Parameters|Params):\s*$")
+_ARGUMENT = re.compile(r"^(\*{0,2}\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")
+_KINDS = {inspect.Parameter.VAR_POSITIONAL: list[Any], inspect.Parameter.VAR_KEYWORD: dict[str, Any]}
+
+
+class _Schema(GenerateJsonSchema):
+    """The JSON schema of pydantic, where what it cannot describe may be anything."""
+
+    def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
+        """Nothing: a default that is no JSON is left out, and nobody can do anything about it."""
+
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:
+        """A type without a schema, such as a class of the user's own: anything."""
+        return {}
+
+
+def parameter_schema(function: Callable[..., Any]) -> dict[str, Any]:
+    """The JSON schema of a flow function's parameters.
+
+    A parameter with a default of None may be null whatever its annotation says. `*args` and `**kwargs`
+    are an optional array and object; `self` and `cls` are left out.
+
+    Returns:
+        An object schema with title, properties (each with a title and its position), required and
+        definitions.
+    """
+    signature = parameters(function)
+    model = _model(signature, _descriptions(function))
+    schema = model.model_json_schema(
+        by_alias=True, ref_template="#/definitions/{model}", schema_generator=_Schema
+    )
+    properties = {
+        name: _property(schema.get("properties", {}).get(name, {}), name, position)
+        for position, name in enumerate(signature)
+    }
+    return {
+        "title": "Parameters",
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in schema.get("required", []) if name in properties],
+        "definitions": schema.get("$defs", {}),
+        **({"additionalProperties": True} if _open_ended(signature) else {}),
+    }
+
+
+def check_parameters(function: Callable[..., Any], given: Mapping[str, Any], where: str) -> None:
+    """Check values against a flow function's parameters; those not given are not missed.
+
+    Args:
+        function: the flow's function.
+        given: values by parameter name, as they come from JSON or YAML.
+        where: what they belong to, which starts the message.
+
+    Raises:
+        ParameterError: a name the function does not take, or a value that does not fit.
+    """
+    signature = parameters(function)
+    open_ended = _open_ended(signature)
+    for name in given:
+        if name not in signature and not open_ended:
+            close = get_close_matches(name, signature, 1)
+            known = ", ".join(signature) or "none"
+            raise ParameterError(
+                f"{where}: the flow has no parameter {name!r}; "
+                + (f"did you mean {close[0]!r}?" if close else f"it has: {known}")
+            )
+    # Values that are made only when the run is created cannot be looked at yet.
+    fixed = {name: value for name, value in given.items() if name in signature and not _deferred(value)}
+    model = _model({name: signature[name] for name in fixed}, {})
+    try:
+        model.model_validate(fixed)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(step) for step in first["loc"])
+        raise ParameterError(
+            f"{where}: parameter {place}: {first['msg']} (given: {_short(first['input'])})"
+        ) from None
+
+
+def missing_parameters(function: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:
+    """The parameters without a default that are not given."""
+    return [
+        name
+        for name, item in parameters(function).items()
+        if item.default is item.empty and item.kind not in _KINDS and name not in given
+    ]
+
+
+def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """A function's parameters by name, annotations resolved where they can be, without self and cls."""
+    try:
+        signature = inspect.signature(function, eval_str=True)
+    except Exception:  # an annotation may be any expression, and raise anything
+        signature = inspect.signature(function)
+    return {name: item for name, item in signature.parameters.items() if name not in ("self", "cls")}
+
+
+def _model(signature: Mapping[str, inspect.Parameter], descriptions: Mapping[str, str]) -> Any:
+    """A pydantic model whose fields p0, p1, ... carry the parameters' names as aliases.
+
+    So that a parameter may be called `schema`, `copy` or `_x`, which pydantic keeps for itself.
+    """
+    fields: dict[str, Any] = {}
+    for position, (name, item) in enumerate(signature.items()):
+        if item.kind in _KINDS:
+            annotation: Any = _KINDS[item.kind]
+            info = Field(default_factory=annotation.__origin__, alias=name, title=name)
+        else:
+            # An annotation that is still text could not be resolved: it may be anything.
+            annotation = item.annotation
+            if annotation is item.empty or isinstance(annotation, str):
+                annotation = Any
+            if item.default is None:
+                annotation = typing.Optional[annotation]  # noqa: UP045  # `|` fails on non-types
+            info = _field(name, item, descriptions)
+        fields[f"p{position}"] = (_describable(annotation), info)
+    return create_model("Parameters", __config__=_CONFIG, **fields)
+
+
+_CONFIG = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
+
+
+def _field(name: str, item: inspect.Parameter, descriptions: Mapping[str, str]) -> Any:
+    texts: dict[str, Any] = {"alias": name, "title": name}
+    if name in descriptions:
+        texts["description"] = descriptions[name]
+    if isinstance(item.default, FieldInfo):
+        return _copy(item.default, texts)
+    return Field(**texts) if item.default is item.empty else Field(item.default, **texts)
+
+
+def _copy(info: FieldInfo, texts: dict[str, Any]) -> FieldInfo:
+    """A parameter's own `Field(...)`, with our names where it has none."""
+    own = copy.copy(info)
+    own.alias = own.validation_alias = own.serialization_alias = texts["alias"]
+    own.title = own.title or texts["title"]
+    own.description = own.description or texts.get("description")
+    return own
+
+
+def _describable(annotation: Any) -> Any:
+    """The annotation, or Any where pydantic can make nothing of it."""
+    try:
+        TypeAdapter(annotation, config=None if _is_model(annotation) else _CONFIG)
+    except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError):
+        return Any
+    return annotation
+
+
+def _is_model(annotation: Any) -> bool:
+    return hasattr(annotation, "__pydantic_core_schema__") or hasattr(annotation, "__pydantic_config__")
+
+
+def _property(found: JsonSchemaValue, name: str, position: int) -> dict[str, Any]:
+    return {**found, "title": found.get("title", name), "position": position}
+
+
+def _deferred(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "__prefect_kind" in value
+    return isinstance(value, str) and "{{" in value
+
+
+def _open_ended(signature: Mapping[str, inspect.Parameter]) -> bool:
+    return any(item.kind is inspect.Parameter.VAR_KEYWORD for item in signature.values())
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _descriptions(function: Callable[..., Any]) -> dict[str, str]:
+    """What a Google-style docstring says of each argument."""
+    lines = inspect.cleandoc(function.__doc__ or "").splitlines()
+    start = next((i for i, line in enumerate(lines) if _SECTION.match(line)), None)
+    if start is None:
+        return {}
+    found: dict[str, str] = {}
+    name, margin = "", None
+    for line in lines[start + 1 :]:
+        if not line.strip():
+            continue
+        indent = len(line) - len(line.lstrip())
+        if indent == 0:
+            break
+        margin = indent if margin is None else margin
+        match = _ARGUMENT.match(line.strip()) if indent <= margin else None
+        if match:
+            name = match.group(1).lstrip("*")
+            found[name] = match.group(2)
+        elif name:
+            found[name] = f"{found[name]} {line.strip()}".strip()
+    return found

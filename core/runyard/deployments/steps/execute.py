@@ -1,0 +1,177 @@
+"""Running steps: find each one's function, fill its inputs, call it, collect what it puts out."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from runyard.compat import imports, table
+from runyard.deployments import templating
+from runyard.errors import InvalidInput, ProjectError, RunyardError
+
+Outputs = dict[str, Any]
+Step = Mapping[str, Any]
+Say = Callable[[str], None]
+
+_REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
+_PLANNED = ("prefect_docker.", "prefect_aws.", "prefect_gcp.", "prefect_azure.")
+
+
+def named(step: Step) -> tuple[str, dict[str, Any]]:
+    """The function name and the inputs of a step.
+
+    Raises:
+        ProjectError: the step is no mapping of one name to its inputs.
+    """
+    if not isinstance(step, Mapping) or len(step) != 1:
+        raise ProjectError(f"a step is one name with its inputs, such as git_clone: {{...}}; given: {step!r}")
+    ((name, inputs),) = step.items()
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise ProjectError(f"step {name}: its inputs are a mapping, not {inputs!r}")
+    return str(name), {str(key): value for key, value in (inputs or {}).items()}
+
+
+def check_steps(steps: Sequence[Step]) -> None:
+    """Check the form of steps, without importing anything.
+
+    Raises:
+        ProjectError: one is no mapping of one name to its inputs.
+    """
+    for step in steps:
+        named(step)
+
+
+def resolve(name: str, requires: str | Sequence[str] = ()) -> Callable[..., Any]:
+    """The function that a step's dotted name stands for; Prefect's own names give ours.
+
+    Args:
+        name: such as `prefect.deployments.steps.git_clone`, or any importable function.
+        requires: requirements to install when the import fails.
+
+    Raises:
+        InvalidInput: nothing of that name can be imported or called.
+    """
+    imports.install(deployed=True)
+    module, _, function = name.rpartition(".")
+    requirements = [requires] if isinstance(requires, str) else list(requires)
+    for requirement in requirements:
+        _require(requirement)
+    if not module:
+        module = "runyard.deployments.steps"
+    try:
+        found = getattr(importlib.import_module(table.target(module)), function)
+    except ImportError as error:
+        if name.startswith(_PLANNED):
+            raise InvalidInput(
+                f"step {name} is not part of this version of Runyard; use run_shell_script"
+            ) from error
+        raise InvalidInput(f"step {name} cannot be imported: {error}") from error
+    except AttributeError:
+        raise InvalidInput(f"step {name}: {module} has no {function!r}") from None
+    if not callable(found):
+        raise InvalidInput(f"step {name} is no function")
+    return found
+
+
+def run_step(step: Step, outputs: Outputs, say: Say = templating.silent) -> Outputs:
+    """Run one step.
+
+    Args:
+        step: one name with its inputs; `id` names its outputs, `requires` what to install for it.
+        outputs: of the earlier steps; the step's own are added, flat and under its id.
+        say: told about placeholders that nothing fills.
+
+    Returns:
+        What this step put out.
+
+    Raises:
+        RunyardError: the step failed; names the step and the reason.
+    """
+    name, inputs = named(step)
+    identity = inputs.pop("id", None)
+    requires = inputs.pop("requires", ())
+    inputs = templating.fill_outputs(inputs, outputs, say)
+    inputs = templating.fill_environment(inputs, os.environ, say)
+    templating.refuse_stored(inputs, f"step {name}")
+    function = resolve(name, requires)
+    try:
+        result = function(**inputs)
+        if hasattr(result, "__await__"):
+            result = _finish(result)
+    except RunyardError as error:
+        raise type(error)(f"step {name}: {error}", **error.details) from error
+    except Exception as error:
+        raise RunyardError(f"step {name} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(result, Mapping):
+        return {}
+    outputs.update(result)
+    if identity:
+        outputs[str(identity)] = dict(result)
+    return dict(result)
+
+
+def run_steps(steps: Sequence[Step], outputs: Outputs | None = None, say: Say = templating.silent) -> Outputs:
+    """Run steps in order, each with the outputs of those before it.
+
+    Args:
+        steps: the list as in the project file.
+        outputs: to start from, and to add to.
+        say: told which step runs, and of placeholders that nothing fills.
+
+    Returns:
+        All outputs: by their names, and by step id.
+
+    Raises:
+        RunyardError: a step failed; the steps after it are not run.
+    """
+    outputs = {} if outputs is None else outputs
+    for step in steps:
+        say(f"Running {named(step)[0]}")
+        run_step(step, outputs, say)
+    return outputs
+
+
+def run_pull_steps(steps: Sequence[Step], say: Say = templating.silent) -> str:
+    """Run a deployment's pull steps, where its run will execute.
+
+    Every step starts in the directory that the last one put out.
+
+    Returns:
+        The absolute path of the directory that holds the flow's code.
+
+    Raises:
+        RunyardError: a step failed.
+    """
+    outputs: Outputs = {}
+    for step in steps:
+        made = run_step(step, outputs, say)
+        if made.get("directory"):
+            os.chdir(str(made["directory"]))
+    return os.getcwd()
+
+
+def _finish(awaitable: Any) -> Any:
+    import asyncio
+
+    async def wait() -> Any:
+        return await awaitable
+
+    return asyncio.run(wait())
+
+
+def _require(requirement: str) -> None:
+    match = _REQUIREMENT.match(requirement)
+    if match is None or requirement.startswith("-"):
+        raise InvalidInput(f"requires: {requirement!r} is no requirement")
+    try:
+        importlib.import_module(match.group(0).replace("-", "_"))
+    except ImportError:
+        done = subprocess.run([sys.executable, "-m", "pip", "install", requirement], check=False)
+        if done.returncode:
+            raise InvalidInput(f"requires: {requirement} cannot be installed, see above") from None
+        importlib.invalidate_caches()

@@ -1,0 +1,145 @@
+"""YAML with places: reads a file safely and remembers the line and column of every key and value."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import yaml
+
+from runyard.errors import ProjectError
+
+Path = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, with dates kept as the text that was written."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, Any]]]] = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+class Places:
+    """Where things stand in a file.
+
+    Args:
+        name: the file as shown to the user.
+        root: its composed node, or None for an empty file.
+    """
+
+    def __init__(self, name: str, root: yaml.Node | None = None) -> None:
+        self.name = name
+        self._root = root
+
+    def at(self, path: Path, key: bool = False) -> str:
+        """`file:line:column` of the value at `path`, or with `key` of the key it stands under.
+
+        Of a path that the file does not have, the place of its nearest parent.
+        """
+        node: yaml.Node | None = self._root
+        mark = node.start_mark if node else None
+        for depth, step in enumerate(path):
+            found = _child(node, step)
+            if found is None:
+                break
+            mark = found[0 if key and depth == len(path) - 1 else 1].start_mark
+            node = found[1]
+        return f"{self.name}:{mark.line + 1}:{mark.column + 1}" if mark else self.name
+
+    def text(self, path: Path) -> str | None:
+        """The scalar at `path` as it was written (`1.10`, not the number 1.1); None if there is none."""
+        node: yaml.Node | None = self._root
+        for step in path:
+            found = _child(node, step)
+            if found is None:
+                return None
+            node = found[1]
+        return node.value if isinstance(node, yaml.ScalarNode) else None
+
+    def error(self, path: Path, message: str, key: bool = False) -> ProjectError:
+        """A ProjectError that says where: `file:line:column: dotted.path: message`."""
+        label = dotted(path)
+        return ProjectError(f"{self.at(path, key)}: {label + ': ' if label else ''}{message}")
+
+
+def dotted(path: Path) -> str:
+    """A path for people: `deployments[0].schedule.cron`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+def load(text: str, name: str) -> tuple[Any, Places]:
+    """Read YAML.
+
+    Args:
+        text: the file's content.
+        name: the file as shown in errors.
+
+    Returns:
+        The data (dates stay text), and where everything stands.
+
+    Raises:
+        ProjectError: the text is no YAML, or gives a key twice; starts with file, line and column.
+    """
+    try:
+        loader = _Loader(text)
+        try:
+            root = loader.get_single_node()
+            if root is None:
+                return None, Places(name)
+            _refuse_duplicates(root, name)
+            return loader.construct_document(root), Places(name, root)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        problem = " ".join(part for part in (error.context, error.problem) if part)
+        raise ProjectError(f"{where}: malformed YAML: {problem}{_tab_hint(text, mark)}") from None
+    except yaml.YAMLError as error:
+        raise ProjectError(f"{name}: malformed YAML: {' '.join(str(error).split())}") from None
+    except (ValueError, RecursionError) as error:
+        raise ProjectError(f"{name}: cannot be read: {error}") from None
+
+
+def _tab_hint(text: str, mark: yaml.Mark | None) -> str:
+    lines = text.splitlines()
+    line = lines[mark.line] if mark and mark.line < len(lines) else ""
+    return "; indent with spaces, not tabs" if line[: len(line) - len(line.lstrip())].count("\t") else ""
+
+
+def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+    """The key node (for a list, the item itself) and the value node of one step into `node`."""
+    if isinstance(node, yaml.MappingNode):
+        # The last one counts: merge keys are flattened to the front when the document is constructed.
+        for key, value in reversed(node.value):
+            if isinstance(key, yaml.ScalarNode) and key.value == str(step):
+                return key, value
+    elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and 0 <= step < len(node.value):
+        return node.value[step], node.value[step]
+    return None
+
+
+def _refuse_duplicates(root: yaml.Node, name: str) -> None:
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting.extend(node.value)
+        elif isinstance(node, yaml.MappingNode):
+            keys: set[tuple[str, str]] = set()
+            for key, value in node.value:
+                waiting.append(value)
+                if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                    continue
+                if (key.tag, key.value) in keys:
+                    where = f"{name}:{key.start_mark.line + 1}:{key.start_mark.column + 1}"
+                    raise ProjectError(f"{where}: the key {key.value!r} is given twice")
+                keys.add((key.tag, key.value))

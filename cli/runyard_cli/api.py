@@ -44,7 +44,6 @@ def model(kind: Any, fields: dict[str, Any]) -> Any:
         InvalidInput: a value does not fit; names the field.
     """
     from pydantic import TypeAdapter, ValidationError
-
     from runyard.errors import InvalidInput
 
     try:

@@ -114,9 +114,7 @@ def group(name: str, help: str, example: str) -> Group:
     return Group(name, help=help, example=example)
 
 
-_OUTPUT = click.option(
-    "-o", "--output", type=click.Choice(["json"]), help="Print JSON instead of text."
-)
+_OUTPUT = click.option("-o", "--output", type=click.Choice(["json"]), help="Print JSON instead of text.")
 _YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 _LIMIT = click.option(
     "-l", "--limit", type=click.IntRange(1), default=15, show_default=True, help="How many at most."

@@ -42,6 +42,7 @@ def full_name(client: Client, found: Any) -> str:
 def ls(flow: tuple[str, ...], by_created: bool, output: str | None) -> None:
     """List deployments, of all flows or of the FLOWs named."""
     from runyard.operations import deployments
+
     from runyard_cli.flow_run import flow_names
 
     client = connect()

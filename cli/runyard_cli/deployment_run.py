@@ -20,7 +20,9 @@ from runyard_cli.command import Command, did_you_mean, output_option
         runyard deployment run daily-etl --start-in 1h30m""",
 )
 @click.argument("reference", metavar="DEPLOYMENT")
-@click.option("-p", "--param", multiple=True, metavar="KEY=VALUE", help="A parameter; the value is JSON or text.")
+@click.option(
+    "-p", "--param", multiple=True, metavar="KEY=VALUE", help="A parameter; the value is JSON or text."
+)
 @click.option("--params", metavar="JSON", help="All parameters as a JSON object; - reads standard input.")
 @click.option("--start-in", metavar="DURATION", help="Start later: 90s, 10m, 1h30m.")
 @click.option("--start-at", metavar="TIME", help="Start then: 2026-11-22T06:00, or 06:00.")
@@ -46,7 +48,8 @@ def run(
     output: str | None,
 ) -> None:
     """Make a run of a deployment; a worker of its pool starts it."""
-    from runyard.operations import deployments
+    from runyard.operations.deployment_runs import create_flow_run_from_deployment
+
     from runyard_cli.deployment import find, full_name
     from runyard_cli.flow_run import watched
 
@@ -62,7 +65,7 @@ def run(
         fields["job_variables"] = values.job_variables(job_variable)
     if flow_run_name:
         fields["name"] = _run_name(flow_run_name, {**found.parameters, **given})
-    create = deployments.create_flow_run_from_deployment
+    create = create_flow_run_from_deployment
     made = client.call(create, found.id, body=body(create, **fields))
     if output:
         out.print_json(made)

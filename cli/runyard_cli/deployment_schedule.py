@@ -67,6 +67,7 @@ def _chosen(client: Client, found: Any, key: str | None) -> list[Any]:
 
 def _set_active(reference: str, key: str | None, everything: bool, active: bool) -> None:
     from runyard.operations import schedules
+
     from runyard_cli.deployment import find
 
     if (key is not None) == everything:

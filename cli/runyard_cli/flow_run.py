@@ -54,9 +54,10 @@ def state_filter(names: tuple[str, ...], types: tuple[str, ...]) -> dict[str, An
 
 
 _NAMES = (
-    "Scheduled Late AwaitingRetry AwaitingConcurrencySlot Resuming Pending Submitting Running Retrying "
-    "Paused Suspended Cancelling Cancelled Completed Cached Failed TimedOut Crashed"
-).split()
+    *("Scheduled", "Late", "AwaitingRetry", "AwaitingConcurrencySlot", "Resuming", "Pending", "Submitting"),
+    *("Running", "Retrying", "Paused", "Suspended", "Cancelling", "Cancelled", "Completed", "Cached"),
+    *("Failed", "TimedOut", "Crashed"),
+)
 
 
 def _state_name(name: str) -> str:
@@ -187,7 +188,9 @@ def watched(client: Client, run: Any, timeout_seconds: float | None) -> int:
         out.error_line(f"flow run '{final.name}' is still {final.state_name} after {timeout_seconds:g} s")
         return 1
     message = final.state.message if final.state else None
-    out.error_line(f"flow run '{final.name}' ended as {final.state_name}" + (f": {message}" if message else ""))
+    out.error_line(
+        f"flow run '{final.name}' ended as {final.state_name}" + (f": {message}" if message else "")
+    )
     return 1
 
 

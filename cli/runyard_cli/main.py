@@ -112,6 +112,7 @@ def _run(arguments: list[str]) -> int:
 
 def _report(error: Exception) -> int:
     from runyard.errors import RunyardError
+
     from runyard_cli.output import error_line
 
     known = isinstance(error, RunyardError)
@@ -123,9 +124,7 @@ def _report(error: Exception) -> int:
         import traceback
 
         traceback.print_exception(error)
-    if known:
-        error_line(str(error))
-    elif isinstance(error, OSError):
+    if known or isinstance(error, OSError):
         error_line(str(error))
     else:
         hint = "" if tracebacks else "; run it again with --debug to see where"

@@ -136,7 +136,9 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> None:
     kept = [(name, value) for name, value in pairs if value not in (None, "", [], {})]
     width = max((len(name) for name, _ in kept), default=0) + 2
     for name, value in kept:
-        text = value if isinstance(value, str) else json.dumps(to_json(value), default=str, ensure_ascii=False)
+        text = (
+            value if isinstance(value, str) else json.dumps(to_json(value), default=str, ensure_ascii=False)
+        )
         label = click.style(f"{name}:".ljust(width), bold=True)
         click.echo(label + text.replace("\n", "\n" + " " * width))
 
@@ -152,9 +154,7 @@ def show(value: Any, output: str | None, skip: Sequence[str] = ()) -> None:
         print_json(value)
         return
     body = to_json(value)
-    facts(
-        (name.replace("_", " ").capitalize(), item) for name, item in body.items() if name not in skip
-    )
+    facts((name.replace("_", " ").capitalize(), item) for name, item in body.items() if name not in skip)
 
 
 def ago(moment: datetime | None) -> str:

@@ -12,7 +12,9 @@ server = group("server", "Serve the API to others.", "runyard server start")
 
 @server.command("start", example="runyard server start --port 4200")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=4200, show_default=True, help="0: any free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=4200, show_default=True, help="0: any free one."
+)
 def start(host: str, port: int) -> None:
     """Serve the API until stopped."""
     from runyard.server.serve import serve

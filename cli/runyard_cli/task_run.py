@@ -37,6 +37,7 @@ def ls(
 ) -> None:
     """List task runs, the newest first."""
     from runyard.operations import task_runs
+
     from runyard_cli.flow_run import find, state_filter, when
 
     client = connect()

@@ -40,5 +40,7 @@ def version(output: str | None) -> None:
         out.print_json(facts)
         return
     also = ", ".join(f"{name} {number}" for name, number in installed.items())
-    out.facts((name.replace("_", " ").capitalize(), also if name == "installed" else value)
-              for name, value in facts.items())
+    out.facts(
+        (name.replace("_", " ").capitalize(), also if name == "installed" else value)
+        for name, value in facts.items()
+    )

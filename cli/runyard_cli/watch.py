@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import click
-
 from runyard import states
+
 from runyard_cli import output as out
 from runyard_cli.logs import LogTail, print_logs, run_names
 

@@ -21,7 +21,9 @@ work_pool = group(
 @work_pool.command("create", example="runyard work-pool create my-pool --type process --concurrency-limit 4")
 @click.argument("name")
 @click.option("-t", "--type", "kind", help="process, docker or kubernetes.")
-@click.option("--base-job-template", type=click.File(), help="A JSON file instead of the type's own template.")
+@click.option(
+    "--base-job-template", type=click.File(), help="A JSON file instead of the type's own template."
+)
 @click.option("--description", help="What the pool is for.")
 @click.option("--concurrency-limit", type=click.IntRange(0), help="How many runs at once.")
 @click.option("--paused", is_flag=True, help="Start nothing until it is resumed.")
@@ -58,9 +60,7 @@ def create(
         if not overwrite:
             raise
         fields.pop("type")
-        client.call(
-            work_pools.update_work_pool, name, body=body(work_pools.update_work_pool, **fields)
-        )
+        client.call(work_pools.update_work_pool, name, body=body(work_pools.update_work_pool, **fields))
         verb = "Changed"
     pool = client.call(work_pools.read_work_pool, name)
     if output:
@@ -153,9 +153,7 @@ def resume(name: str) -> None:
 @click.option("--base-job-template", type=click.File(), help="A JSON file with the new template.")
 @click.option("--concurrency-limit", type=click.IntRange(0), help="How many runs at once.")
 @click.option("--description", help="What the pool is for.")
-def update(
-    name: str, base_job_template: Any, concurrency_limit: int | None, description: str | None
-) -> None:
+def update(name: str, base_job_template: Any, concurrency_limit: int | None, description: str | None) -> None:
     """Change a work pool; what is not given stays."""
     fields: dict[str, Any] = {}
     if base_job_template is not None:

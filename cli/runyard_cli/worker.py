@@ -20,7 +20,13 @@ worker = group("worker", "Start workers and see them.", "runyard worker start --
 @click.option("-t", "--type", "kind", help="The pool's type, where the pool has yet to be made.")
 @click.option("-l", "--limit", type=click.IntRange(1), help="How many runs at once.")
 @click.option("--run-once", is_flag=True, help="Run what is due now, then end.")
+@click.option(
+    "--prefetch-seconds", type=click.FloatRange(0), help="With --run-once: what is due so soon counts as due."
+)
 @click.option("--with-healthcheck", is_flag=True, help="Answer GET /health over HTTP.")
+@click.option(
+    "--create-pool-if-not-found/--no-create-pool-if-not-found", default=True, help="Make a missing pool."
+)
 @click.pass_context
 def start(
     context: click.Context,
@@ -30,7 +36,9 @@ def start(
     kind: str | None,
     limit: int | None,
     run_once: bool,
+    prefetch_seconds: float | None,
     with_healthcheck: bool,
+    create_pool_if_not_found: bool,
 ) -> None:
     """Start runs of a pool as they become due, until stopped.
 
@@ -45,11 +53,13 @@ def start(
     options = WorkerOptions(
         pool=chosen,
         name=name,
-        work_queues=list(work_queue) or None,
+        work_queues=list(work_queue),
         type=kind,
         limit=limit,
         run_once=run_once,
+        prefetch_seconds=prefetch_seconds,
         with_healthcheck=with_healthcheck,
+        create_pool_if_not_found=create_pool_if_not_found,
     )
     context.exit(start_worker(options) or 0)
 

@@ -1,0 +1,35 @@
+"""`runyard init`: a project's first prefect.yaml."""
+
+from __future__ import annotations
+
+import click
+
+from runyard_cli import output as out
+from runyard_cli import values
+from runyard_cli.command import Command
+
+
+@click.command(
+    "init",
+    cls=Command,
+    example="""runyard init
+        runyard init --recipe docker --field image_name=registry/etl --field tag=latest""",
+)
+@click.option("--recipe", help="local, git, docker or minimal; by default what fits this folder.")
+@click.option("-f", "--field", multiple=True, metavar="KEY=VALUE", help="An input of the recipe.")
+@click.option("--name", help="The project's name; by default the folder's.")
+def init(recipe: str | None, field: tuple[str, ...], name: str | None) -> None:
+    """Write prefect.yaml and .prefectignore into this folder, where they are missing."""
+    import os
+
+    from runyard.deployments import init as project
+
+    fields = dict(values.pair(text, "--field") for text in field)
+    made = project.init_project(os.getcwd(), recipe=recipe, fields=fields, name=name)
+    if not made:
+        out.say("Nothing to do: prefect.yaml and .prefectignore are there already.")
+        return
+    out.done(f"Started a project in {os.getcwd()}:")
+    for file in made:
+        out.say(f"  {file}")
+    out.hint("Fill in its deployments, then: runyard deploy --all")

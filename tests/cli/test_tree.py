@@ -1,0 +1,85 @@
+"""The command tree: complete, lazy, and with an example everywhere."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from runyard_cli import reference
+from runyard_cli.main import cli
+from runyard_cli.tree import ALIASES, COMMANDS
+
+ROOT = Path(__file__).parents[2]
+
+
+def every_command():
+    return list(reference.commands(cli, click.Context(cli, info_name="runyard")))
+
+
+def test_every_command_has_an_example_that_names_it():
+    for context in every_command():
+        example = context.command.example
+        assert context.command_path in example, context.command_path
+
+
+def test_every_command_and_option_has_a_help():
+    for context in every_command():
+        assert context.command.help, context.command_path
+        for parameter in context.command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, f"{context.command_path} {parameter.name}"
+
+
+def test_every_row_of_the_table_leads_to_a_command():
+    context = click.Context(cli)
+    for name in COMMANDS:
+        assert cli.get_command(context, name).name == name
+
+
+@pytest.mark.parametrize(("plural", "singular"), ALIASES.items())
+def test_plurals_are_the_same_command(plural, singular):
+    context = click.Context(cli)
+    assert cli.get_command(context, plural) is cli.get_command(context, singular)
+
+
+def test_the_reference_page_is_what_the_commands_say():
+    page = (ROOT / "docs" / "cli.md").read_text()
+    assert page == reference.text(), "run: python -m runyard_cli.reference > docs/cli.md"
+
+
+def modules_of(code):
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\nprint(*sorted(sys.modules))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_help_imports_no_command_and_nothing_heavy():
+    loaded = modules_of("from runyard_cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass")
+    assert not {f"runyard_cli.{entry.module}" for entry in COMMANDS.values()} & loaded
+    assert not {"pydantic", "rich", "sqlite3", "httpx", "asyncio"} & loaded
+
+
+def test_a_bare_group_prints_its_help(runyard):
+    assert "create" in runyard("work-pool").out
+    assert "Usage: runyard" in runyard().out
+
+
+def test_an_unknown_command_is_wrong_usage_with_a_guess(runyard):
+    assert "Did you mean 'work-pool'" in runyard("work-pol", "ls", code=2).err
+    assert "Did you mean 'pause'" in runyard("work-pool", "puase", code=2).err
+
+
+def test_an_unknown_option_and_a_missing_argument_are_wrong_usage(runyard):
+    assert "No such option" in runyard("work-pool", "ls", "--nope", code=2).err
+    assert "Missing argument" in runyard("work-pool", "inspect", code=2).err
+
+
+def test_the_version_alone(runyard):
+    assert runyard("--version").out.strip() == runyard("-v").out.strip() == "0.1.0"

@@ -1,0 +1,96 @@
+"""Reading what people type."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from runyard.errors import InvalidInput
+from runyard_cli import values
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(JSON)
+def test_a_parameter_takes_any_json(value):
+    assert values.parameters((f"x={json.dumps(value)}",), None) == {"x": value}
+
+
+@given(st.text(min_size=1))
+def test_a_text_parameter_stays_as_typed(text):
+    schema = {"properties": {"x": {"type": "string"}}}
+    assert values.parameters((f"x={text}",), None, schema) == {"x": text}
+
+
+def test_a_single_parameter_wins_over_the_object():
+    assert values.parameters(("b=3",), '{"a": 1, "b": 2}') == {"a": 1, "b": 3}
+
+
+@pytest.mark.parametrize("text", ["novalue", "=1", " =1"])
+def test_what_is_no_pair_is_refused(text):
+    with pytest.raises(InvalidInput, match="key=value"):
+        values.parameters((text,), None)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "3"])
+def test_what_is_no_object_is_refused(text):
+    with pytest.raises(InvalidInput, match="--params"):
+        values.parameters((), text)
+
+
+def test_job_variables_keep_what_json_would_change():
+    given_ = ("stream_output=false", "tag=3.10", "big=1e3", "n=3", '{"env": {"A": "1"}}', "image=x:1")
+    assert values.job_variables(given_) == {
+        "stream_output": False,
+        "tag": "3.10",
+        "big": "1e3",
+        "n": 3,
+        "env": {"A": "1"},
+        "image": "x:1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("10m", 600),
+        ("1h30m", 5400),
+        ("in 2 hours", 7200),
+        ("1 day and 1 minute", 86460),
+        ("0.5s", 0.5),
+        ("2 weeks", 1209600),
+    ],
+)
+def test_durations(text, seconds):
+    assert values.duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "10 parsecs", "h", "1h,x"])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(InvalidInput, match=r"duration|unit"):
+        values.duration(text)
+
+
+def test_moments():
+    assert values.moment("2026-11-22T06:00:00Z") == datetime(2026, 11, 22, 6, tzinfo=UTC)
+    assert values.moment("2026-11-22T06:00:00+02:00") == datetime(2026, 11, 22, 4, tzinfo=UTC)
+
+
+@given(st.datetimes(min_value=datetime(2020, 1, 1), max_value=datetime(2040, 1, 1), timezones=st.just(UTC)))
+def test_a_clock_time_is_the_next_such_time(now):
+    found = values.moment("06:00", now)
+    assert now < found <= now + timedelta(hours=26)
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "25:00", "2026-13-01"])
+def test_what_is_no_moment_is_refused(text):
+    with pytest.raises(InvalidInput, match="no time"):
+        values.moment(text)

@@ -38,6 +38,33 @@ class Client(Protocol):
         ...
 
 
+def perform(
+    database: Database, operation: Operation[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[R, int]:
+    """Run an operation in a transaction of its own.
+
+    Args:
+        database: where.
+        args, kwargs: the operation's arguments, without `tx`.
+
+    Returns:
+        What it returned, and the HTTP status it answers with.
+
+    Raises:
+        RunyardError: what the operation refuses, or StoreError.
+    """
+    for attempt in range(_TRIES):
+        try:
+            with database.transaction(operation.write) as tx:
+                result = operation(tx, *args, **kwargs)
+            return result, tx.status or operation.status
+        except errors.DatabaseBusy:
+            if attempt == _TRIES - 1 or database.dialect == "sqlite":
+                raise
+            time.sleep(0.01 * 2**attempt)
+    raise AssertionError("unreachable")
+
+
 class LocalClient:
     """Runs operations in this process, each in a transaction of its own.
 
@@ -54,15 +81,7 @@ class LocalClient:
         Raises:
             RunyardError: what the operation refuses, or StoreError.
         """
-        for attempt in range(_TRIES):
-            try:
-                with self.database.transaction(operation.write) as tx:
-                    return operation(tx, *args, **kwargs)
-            except errors.DatabaseBusy:
-                if attempt == _TRIES - 1 or self.database.dialect == "sqlite":
-                    raise
-                time.sleep(0.01 * 2**attempt)
-        raise AssertionError("unreachable")
+        return perform(self.database, operation, args, kwargs)[0]
 
     def changes(self) -> Any:
         """A token for `wait_for_change`."""

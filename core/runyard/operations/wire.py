@@ -32,6 +32,11 @@ def _result_adapter(operation: Operation[..., Any]) -> TypeAdapter[Any]:
     return TypeAdapter(hints(operation)["return"])
 
 
+def encode_result(operation: Operation[..., Any], result: Any) -> bytes:
+    """The JSON that the API answers for what the operation returned."""
+    return _result_adapter(operation).dump_json(result, by_alias=True)
+
+
 def decode_result(operation: Operation[..., Any], answer: Any) -> Any:
     """What the operation returned, from the JSON that the API answered."""
     return _result_adapter(operation).validate_python(answer)

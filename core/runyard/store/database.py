@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runyard import settings
-from runyard.errors import InvalidInput
+from runyard.errors import InvalidInput, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -79,6 +79,10 @@ class Driver(Protocol):
         """Wait until something may have been committed, at most `seconds`."""
         ...
 
+    def is_lost(self, connection: Any) -> bool:
+        """Whether the connection broke and a new one may work."""
+        ...
+
     def translate(self, error: Exception) -> Exception:
         """The error of ours that a driver's error means, or the error itself."""
         ...
@@ -114,9 +118,8 @@ class Database:
             StoreError: the database cannot be used, is busy, damaged, full or newer than we.
         """
         driver = self._driver
-        connection = self._connection()
+        connection, tx = self._begin(write)
         try:
-            tx = driver.begin(connection, write)
             try:
                 yield tx
             except BaseException:
@@ -128,7 +131,27 @@ class Database:
             if translated is error:
                 raise
             driver.rollback(connection)
+            if isinstance(translated, StoreError):
+                self.discard()
+            raise translated from error
+
+    def _begin(self, write: bool) -> tuple[Any, Transaction]:
+        connection = self._connection()
+        try:
+            try:
+                return connection, self._driver.begin(connection, write)
+            except Exception:
+                if not self._driver.is_lost(connection):
+                    raise
+                # The server was restarted since the last transaction; nothing has been done yet.
+                self.discard()
+                connection = self._connection()
+                return connection, self._driver.begin(connection, write)
+        except Exception as error:
             self.discard()
+            translated = self._driver.translate(error)
+            if translated is error:
+                raise
             raise translated from error
 
     def changes(self) -> Any:
@@ -170,11 +193,14 @@ class Database:
 
     def close(self) -> None:
         """Close the connections of all threads of this process."""
+        here = os.getpid()
         with self._lock:
-            connections, self._open = self._open, []
-        for pid, connection in connections:
-            if pid == os.getpid():
-                self._driver.close(connection)
+            connections = [connection for pid, connection in self._open if pid == here]
+            # A connection from before a fork is its parent's: it is kept, unused, since even letting
+            # go of the object would close it.
+            self._open = [pair for pair in self._open if pair[0] != here]
+        for connection in connections:
+            self._driver.close(connection)
         self._local = threading.local()
 
     def _connection(self) -> Any:

@@ -6,7 +6,15 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from runyard.errors import DatabaseBusy, DatabaseReadOnly, RunyardError, StoreError, extra_missing
+from runyard import settings
+from runyard.errors import (
+    Conflict,
+    DatabaseBusy,
+    DatabaseReadOnly,
+    RunyardError,
+    StoreError,
+    extra_missing,
+)
 from runyard.store import migrate
 
 if TYPE_CHECKING:
@@ -31,12 +39,19 @@ def _to_psycopg(sql: str) -> str:
     return _PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%"))
 
 
+class _Connection(psycopg.Connection[Any]):
+    """A connection that knows its transaction and what it has heard."""
+
+    tx: PostgresTransaction | None = None
+    seen: int | None = None  # notifications of others; None until somebody asks for changes
+
+
 class PostgresTransaction:
     """A transaction on one connection."""
 
     dialect = "postgresql"
 
-    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+    def __init__(self, connection: _Connection) -> None:
         self._connection = connection
         self.status: int | None = None
         self.wrote = False
@@ -81,14 +96,22 @@ class PostgresDriver:
     def __init__(self, url: str) -> None:
         scheme, _, rest = url.partition("://")
         self._url = f"{scheme.partition('+')[0]}://{rest}"
-        self._where = rest.rpartition("@")[2]
+        self._where = rest.rpartition("@")[2].partition("?")[0]
+        self._timeout: float = settings.get("database_timeout_seconds")
 
-    def connect(self) -> psycopg.Connection[Row]:
+    def connect(self) -> _Connection:
         """A connection to the migrated database."""
-        connection: psycopg.Connection[Row] = psycopg.connect(
+        connection = _Connection.connect(
             self._url, autocommit=True, row_factory=dict_row, connect_timeout=10
         )
         try:
+            # The second one: a process stopped in the middle of a transaction must not hold its
+            # locks for longer than others are willing to wait.
+            milliseconds = int(self._timeout * 1000)
+            connection.execute(
+                f"SET lock_timeout = {milliseconds};"
+                f"SET idle_in_transaction_session_timeout = {milliseconds // 2}"
+            )
             if migrate.check(self._version(connection), self._where):
                 self._upgrade(connection)
         except BaseException:
@@ -96,14 +119,14 @@ class PostgresDriver:
             raise
         return connection
 
-    def _version(self, connection: psycopg.Connection[Row]) -> int:
+    def _version(self, connection: _Connection) -> int:
         row = connection.execute("SELECT to_regclass('runyard_schema') AS found").fetchone()
         if row is None or row["found"] is None:
             return 0
         row = connection.execute("SELECT version FROM runyard_schema").fetchone()
         return row["version"] if row else 0
 
-    def _upgrade(self, connection: psycopg.Connection[Row]) -> None:
+    def _upgrade(self, connection: _Connection) -> None:
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
             version = self._version(connection)
@@ -114,55 +137,67 @@ class PostgresDriver:
             connection.execute("DELETE FROM runyard_schema")
             connection.execute("INSERT INTO runyard_schema VALUES (%s)", (migrate.LATEST,))
 
-    def begin(self, connection: psycopg.Connection[Row], write: bool) -> PostgresTransaction:
+    def begin(self, connection: _Connection, write: bool) -> PostgresTransaction:
         """Start a transaction; one that only reads sees one moment throughout."""
         connection.execute("BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        tx = PostgresTransaction(connection)
-        connection._runyard_tx = tx  # type: ignore[attr-defined]  # commit() tells the listeners
-        return tx
+        connection.tx = PostgresTransaction(connection)
+        return connection.tx
 
-    def commit(self, connection: psycopg.Connection[Row]) -> None:
+    def commit(self, connection: _Connection) -> None:
         """Make the transaction last, and wake those who wait."""
-        if connection._runyard_tx.wrote:  # type: ignore[attr-defined]  # set by begin()
+        if connection.tx and connection.tx.wrote:
             connection.execute(f"NOTIFY {_CHANNEL}")
         connection.execute("COMMIT")
 
-    def rollback(self, connection: psycopg.Connection[Row]) -> None:
+    def rollback(self, connection: _Connection) -> None:
         """Undo the transaction; never raises."""
         try:
             connection.execute("ROLLBACK")
         except psycopg.Error:
             pass
 
-    def close(self, connection: psycopg.Connection[Row]) -> None:
+    def close(self, connection: _Connection) -> None:
         """Close the connection."""
         connection.close()
 
-    def changes(self, connection: psycopg.Connection[Row]) -> Any:
+    def changes(self, connection: _Connection) -> Any:
         """The number of notifications seen; the first call starts to listen."""
-        if not hasattr(connection, "_runyard_seen"):
-            connection._runyard_seen = 0  # type: ignore[attr-defined]  # lives with the connection
+        if connection.seen is None:
+            connection.seen = 0
             connection.execute(f"LISTEN {_CHANNEL}")
         self._collect(connection, 0.0)
-        return connection._runyard_seen  # type: ignore[attr-defined]  # set above
+        return connection.seen
 
-    def wait(self, connection: psycopg.Connection[Row], seconds: float) -> None:
+    def wait(self, connection: _Connection, seconds: float) -> None:
         """Wait for a notification."""
         self._collect(connection, min(seconds, 1.0))
 
-    def _collect(self, connection: psycopg.Connection[Row], seconds: float) -> None:
+    def is_lost(self, connection: _Connection) -> bool:
+        """Whether the server closed the connection, or the network did."""
+        return connection.closed
+
+    def _collect(self, connection: _Connection, seconds: float) -> None:
         for notice in connection.notifies(timeout=seconds, stop_after=1):
             if notice.pid != connection.info.backend_pid:
-                connection._runyard_seen += 1  # type: ignore[attr-defined]  # set by changes()
+                connection.seen = (connection.seen or 0) + 1
 
     def translate(self, error: Exception) -> Exception:
         """Our error for one of psycopg's."""
         if isinstance(error, RunyardError) or not isinstance(error, psycopg.Error):
             return error
+        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if isinstance(error, (psycopg.errors.UniqueViolation, psycopg.errors.ForeignKeyViolation)):
+            return Conflict(f"another object stands against this change: {text}")
         if isinstance(error, (psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.DataError)):
             return error
-        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if isinstance(error, (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)):
+        if isinstance(
+            error,
+            (
+                psycopg.errors.DeadlockDetected,
+                psycopg.errors.SerializationFailure,
+                psycopg.errors.LockNotAvailable,
+            ),
+        ):
             return DatabaseBusy(f"{self._where}: {text}; try again")
         if isinstance(error, (psycopg.errors.DiskFull, psycopg.errors.ReadOnlySqlTransaction)):
             return DatabaseReadOnly(f"{self._where}: {text}")

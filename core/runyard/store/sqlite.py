@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from runyard import settings
 from runyard.errors import (
+    Conflict,
     DatabaseBusy,
     DatabaseCorrupt,
     DatabaseReadOnly,
@@ -167,13 +168,19 @@ class SQLiteDriver:
         """Sleep for one poll interval: SQLite tells nobody, so one has to look."""
         time.sleep(min(seconds, self._poll))
 
+    def is_lost(self, connection: sqlite3.Connection) -> bool:
+        """Never: there is no server that could go away."""
+        return False
+
     def translate(self, error: Exception) -> Exception:
         """Our error for one of sqlite3's."""
         if isinstance(error, RunyardError) or not isinstance(error, sqlite3.Error):
             return error
+        text = str(error)
+        if isinstance(error, sqlite3.IntegrityError) and text.startswith(("UNIQUE", "FOREIGN KEY")):
+            return Conflict(f"another object stands against this change: {text}")
         if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
             return error
-        text = str(error)
         if "locked" in text or "busy" in text:
             return DatabaseBusy(
                 f"{self.path} was held by another process for {self._timeout:g} s; try again"

@@ -1,0 +1,1 @@
+"""The API over HTTP (extra `server`): every operation is a route."""

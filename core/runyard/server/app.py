@@ -1,0 +1,161 @@
+"""The FastAPI application: one route per operation, and what all routes share."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from runyard import __version__, settings
+from runyard.client import perform
+from runyard.errors import extra_missing
+from runyard.operations import all_operations
+from runyard.operations.wire import encode_result, hints
+from runyard.server.changes import Changes
+from runyard.server.errors import install_error_handlers
+from runyard.server.guard import Guard
+from runyard.server.maintenance import Maintenance
+from runyard.store.database import Database, get_database
+
+try:
+    from fastapi import Body, FastAPI, Query, Request, Response
+    from fastapi.middleware.gzip import GZipMiddleware
+except ImportError as error:
+    raise extra_missing("fastapi", "server") from error
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from runyard.operations.base import Operation
+
+_LONGEST_POLL_SECONDS = 30.0
+
+
+class Service:
+    """What the routes work on: a database, and who waits for its changes.
+
+    Args:
+        database: where everything is kept.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.changes = Changes(database)
+
+    def close(self) -> None:
+        """Stop watching; the database stays open."""
+        self.changes.close()
+
+
+def create_app(
+    database: Database | None = None, auth: str | None = None, maintenance: bool = True
+) -> FastAPI:
+    """The application, with every operation under `/api`.
+
+    Args:
+        database: where everything is kept; by default the settings' one.
+        auth: `user:password` asked of every caller, empty for none; by default the setting.
+        maintenance: whether this process also schedules and recovers runs while it serves.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service: Service = app.state.service
+        loops = Maintenance(service.database) if maintenance else None
+        if loops:
+            loops.start()
+        try:
+            yield
+        finally:
+            if loops:
+                loops.stop()
+            service.close()
+
+    app = FastAPI(
+        title="Runyard",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url="/api/openapi.json",
+        docs_url="/api/docs",
+        redoc_url=None,
+    )
+    app.state.service = Service(database or get_database())
+    install_error_handlers(app)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
+    app.add_middleware(Guard, auth=settings.get("api_auth_string") if auth is None else auth)
+    _add_changes(app)
+    for operation in sorted(all_operations(), key=_specificity):
+        _add_route(app, operation)
+    return app
+
+
+def _specificity(operation: Operation[..., Any]) -> tuple[bool, ...]:
+    # The first route that fits is taken, so `/a/filter` has to come before `/a/{name}`.
+    return tuple(part.startswith("{") for part in operation.path.split("/"))
+
+
+def _add_route(app: FastAPI, operation: Operation[..., Any]) -> None:
+    app.add_api_route(
+        f"/api{operation.path}",
+        _endpoint(app, operation),
+        methods=[operation.method],
+        status_code=operation.status,
+        response_model=None if operation.status == 204 else hints(operation)["return"],
+        summary=operation.name.replace("_", " ").capitalize(),
+        description=inspect.getdoc(operation.function),
+        operation_id=operation.name,
+        tags=[operation.module.rpartition(".")[2]],
+    )
+
+
+def _endpoint(app: FastAPI, operation: Operation[..., Any]) -> Callable[..., Response]:
+    """A function with the operation's own arguments, which FastAPI reads and checks by their hints.
+
+    It is no coroutine, so FastAPI runs it on a thread: the database may block.
+    """
+
+    def endpoint(**given: Any) -> Response:
+        result, status = perform(app.state.service.database, operation, (), given)
+        if status == 204:
+            return Response(status_code=204)
+        return Response(encode_result(operation, result), status, media_type="application/json")
+
+    endpoint.__name__ = operation.name
+    # FastAPI reads the signature; `inspect` gives this attribute precedence.
+    endpoint.__signature__ = inspect.Signature(_parameters(operation))  # type: ignore[attr-defined]
+    return endpoint
+
+
+def _parameters(operation: Operation[..., Any]) -> list[inspect.Parameter]:
+    types = hints(operation)
+    parameters = []
+    for name, parameter in list(inspect.signature(operation.function).parameters.items())[1:]:
+        annotation = types[name]
+        if name == "body":
+            annotation = Annotated[annotation, Body()]
+        elif name not in operation.placeholders:
+            annotation = Annotated[annotation, Query()]
+        parameters.append(
+            parameter.replace(annotation=annotation, kind=inspect.Parameter.KEYWORD_ONLY)
+        )
+    return parameters
+
+
+def _add_changes(app: FastAPI) -> None:
+    # A coroutine: a hundred waiting workers hold no threads.
+    async def changes(
+        request: Request,
+        since: str | None = None,
+        timeout_seconds: Annotated[float, Query(ge=0)] = 0.0,
+    ) -> str:
+        """A token that differs once something was committed.
+
+        With `since`, an earlier token, the answer comes when the two differ, or after
+        `timeout_seconds` (at most 30).
+        """
+        waiting: Changes = request.app.state.service.changes
+        if since is None:
+            return await waiting.token()
+        return await waiting.wait(since, min(timeout_seconds, _LONGEST_POLL_SECONDS))
+
+    app.add_api_route("/api/runyard/changes", changes, tags=["changes"])

@@ -1,0 +1,94 @@
+"""Serving the API: where it listens, and when it refuses to."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from typing import TYPE_CHECKING
+
+from runyard import settings
+from runyard.errors import Conflict, InvalidInput, SettingError, extra_missing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+try:
+    import uvicorn
+except ImportError as error:
+    raise extra_missing("uvicorn", "server") from error
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 4200,
+    on_listening: Callable[[str], None] | None = None,
+    log_level: str = "warning",
+) -> None:
+    """Serve the API until SIGINT or SIGTERM.
+
+    Args:
+        host: an address or name of this machine; beyond loopback only with a password.
+        port: 0 takes a free one.
+        on_listening: called with the API's URL as soon as connections are accepted.
+        log_level: uvicorn's.
+
+    Raises:
+        SettingError: `host` can be reached by others and RUNYARD_API_AUTH_STRING is not set.
+        Conflict: the port is in use.
+        InvalidInput: this machine has no such address, or may not use it.
+        StoreError: the database cannot be used.
+    """
+    from runyard.server.app import create_app
+    from runyard.store.database import get_database
+
+    if not settings.get("api_auth_string") and not is_loopback(host):
+        raise SettingError(
+            f"{host} can be reached by others; set RUNYARD_API_AUTH_STRING=user:password, "
+            "or listen on 127.0.0.1"
+        )
+    database = get_database()
+    database.changes()  # a database that cannot be used is better said now than to every caller
+    listener = listen(host, port)
+    try:
+        server = uvicorn.Server(uvicorn.Config(create_app(database), log_level=log_level))
+        if on_listening:
+            name = f"[{host}]" if ":" in host else host
+            on_listening(f"http://{name}:{listener.getsockname()[1]}/api")
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        Conflict: the port is in use.
+        InvalidInput: there is no such address, or no right to use it.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, OverflowError) as error:
+        raise InvalidInput(f"{host}:{port} is no address to listen on: {error}") from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(1024)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise Conflict(f"port {port} of {host} is in use; choose another with --port") from error
+        raise InvalidInput(f"cannot listen on {host}:{port}: {error}") from error
+    return listener
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

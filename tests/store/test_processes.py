@@ -1,0 +1,136 @@
+"""Several processes on one database: first start, forks, and one that is killed while it writes."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from runyard.store.database import Database
+from runyard.store.migrate import LATEST
+
+INSERT = "INSERT INTO flows (id, created, updated, name) VALUES (:name, 1, 1, :name)"
+
+ADD_ONE = f"""
+import sys
+from runyard.store.database import get_database
+sys.stdin.readline()
+with get_database(sys.argv[1]).transaction() as tx:
+    tx.execute({INSERT!r}, {{"name": sys.argv[2]}})
+"""
+
+
+def count(url):
+    database = Database(url)
+    with database.transaction(write=False) as tx:
+        found = tx.value("SELECT count(*) FROM flows")
+    database.close()
+    return found
+
+
+def start_all_at_once(url, number):
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", ADD_ONE, url, str(n)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for n in range(number)
+    ]
+    # They wait for the line, so that they open the database at the same moment.
+    for child in children:
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    errors = [child.communicate(timeout=60)[1] for child in children]
+    assert errors == [""] * number
+    assert [child.returncode for child in children] == [0] * number
+
+
+def test_many_processes_start_at_once_on_an_empty_home(home):
+    url = f"sqlite:///{home}/runyard.db"
+    start_all_at_once(url, 8)
+    assert count(url) == 8
+
+
+def test_many_processes_start_at_once_on_an_empty_postgres(postgres_cluster, home):
+    with postgres_cluster._connect("postgres") as connection:
+        connection.execute("DROP DATABASE IF EXISTS empty WITH (FORCE)")
+        connection.execute("CREATE DATABASE empty")
+    url = postgres_cluster.url.rpartition("/")[0] + "/empty"
+    start_all_at_once(url, 6)
+    assert count(url) == 6
+
+
+def _in_child(url, outcome):
+    from runyard.store.database import get_database
+
+    with get_database(url).transaction() as tx:
+        tx.execute(INSERT, {"name": "child"})
+    outcome.put(get_database(url).changes() is not None)
+    get_database(url).close()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_fork_uses_a_connection_of_its_own(database, database_url):
+    with database.transaction() as tx:
+        tx.execute(INSERT, {"name": "before"})
+    context = multiprocessing.get_context("fork")
+    outcome = context.Queue()
+    child = context.Process(target=_in_child, args=(database_url, outcome))
+    child.start()
+    assert outcome.get(timeout=30)
+    child.join(30)
+    assert child.exitcode == 0
+    # The child closed its own connection and left ours alone.
+    with database.transaction() as tx:
+        tx.execute(INSERT, {"name": "after"})
+        names = [row["name"] for row in tx.all("SELECT name FROM flows ORDER BY name")]
+    assert names == ["after", "before", "child"]
+
+
+KILLED = f"""
+import sys
+from runyard.store.database import get_database
+with get_database(sys.argv[1]).transaction() as tx:
+    tx.execute({INSERT!r}, {{"name": "half"}})
+    print("written", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_what_a_killed_process_had_not_committed_is_gone(database, database_url):
+    database.changes()
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, database_url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout.readline() == "written\n"
+    os.kill(child.pid, signal.SIGKILL)
+    child.communicate()
+    with database.transaction() as tx:
+        assert tx.value("SELECT count(*) FROM flows") == 0
+        tx.execute(INSERT, {"name": "next"})
+
+
+def test_a_restarted_server_is_found_again(postgres_cluster, postgres_url, home):
+    database = Database(postgres_url)
+    with database.transaction() as tx:
+        tx.execute(INSERT, {"name": "before"})
+    with postgres_cluster._connect("runyard") as connection:
+        postgres_cluster._end_others(connection)
+    with database.transaction() as tx:
+        assert tx.value("SELECT count(*) FROM flows") == 1
+    assert database.changes() == 0
+    database.close()
+
+
+def test_the_newest_migration_is_the_one_the_code_expects():
+    from runyard.store import migrate
+
+    numbers = [number for number, _ in migrate.scripts()]
+    assert numbers == list(range(1, LATEST + 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runyard.errors import InvalidInput
-from runyard.operations import schedule_sync
+from runyard.operations import deployment_views, schedule_sync
 from runyard.operations.base import operation
 from runyard.operations.deployment_places import flow_id_of
 from runyard.operations.deployment_rows import save
@@ -15,7 +15,6 @@ from runyard.operations.deployment_shapes import (
     DeploymentApply,
     DeploymentsApply,
 )
-from runyard.operations.deployments import read_deployment
 from runyard.operations.schemas import load
 from runyard.store.database import Transaction
 
@@ -57,7 +56,7 @@ def _apply(tx: Transaction, item: DeploymentApply, owner: str) -> AppliedDeploym
     ]
     if item.schedules is not None:
         changes += schedule_sync.reconcile(tx, saved.row, item.schedules, owner)
-    deployment = read_deployment(tx, saved.row["id"])
+    deployment = deployment_views.one(tx, saved.row["id"])
     if saved.created:
         return AppliedDeployment(deployment=deployment, action="created")
     action: Any = "updated" if changes else "unchanged"

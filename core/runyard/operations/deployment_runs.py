@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runyard import clock, ids, states
-from runyard.operations import deployment_places, flow_runs, transitions
+from runyard.operations import deployment_places, flow_runs, run_rows, transitions
 from runyard.operations.base import operation
 from runyard.operations.deployment_rows import deployment_row
 from runyard.operations.deployment_shapes import DeploymentFlowRunCreate, ScheduledRunsOfDeployments
@@ -57,13 +57,11 @@ def insert_run(
     Returns:
         (id, created): the run of that key, if there is one already, and False.
     """
-    run_id, now = ids.new_id(), clock.now_us()
-    due = clock.to_us(clock.parse_time(state.state_details["scheduled_time"]))
+    run_id = ids.new_id()
     state.state_details["flow_run_id"] = run_id
     row = {
         "id": run_id,
-        "created": now,
-        "updated": now,
+        "created": clock.now_us(),
         "name": ids.new_name(),
         "flow_id": deployment["flow_id"],
         "deployment_id": deployment["id"],
@@ -73,13 +71,7 @@ def insert_run(
         "idempotency_key": idempotency_key,
         "tags": dump(_united(load(deployment["tags"], []), tags or [])),
         "labels": dump({**load(deployment["labels"], {}), **(labels or {})}),
-        "state_id": state.id,
-        "state_type": state.type,
-        "state_name": state.name,
-        "state_timestamp": state.timestamp_us,
-        "state": dump(state.to_json()),
-        "expected_start_time": due,
-        "next_scheduled_start_time": due,
+        **run_rows.entered({}, state),
         **{name: dump(value) if isinstance(value, dict) else value for name, value in columns.items()},
     }
     names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
@@ -94,19 +86,7 @@ def insert_run(
             {"flow_id": deployment["flow_id"], "key": idempotency_key},
         )
         return existing, False
-    tx.execute(
-        """INSERT INTO flow_run_states (id, flow_run_id, type, name, timestamp, message, data, state_details)
-           VALUES (:id, :run_id, :type, :name, :timestamp, :message, NULL, :details)""",
-        {
-            "id": state.id,
-            "run_id": run_id,
-            "type": state.type,
-            "name": state.name,
-            "timestamp": state.timestamp_us,
-            "message": state.message,
-            "details": dump(state.state_details),
-        },
-    )
+    run_rows.insert_states(tx, "flow_run", [(run_id, state)])
     return run_id, True
 
 

@@ -3,85 +3,54 @@
 from __future__ import annotations
 
 import difflib
-from datetime import timedelta
-from typing import Any
 
-from runyard import clock
 from runyard.errors import Conflict, NotFound
-from runyard.operations import schedule_sync, schedules
+from runyard.operations import deployment_views, schedule_sync, schedules
 from runyard.operations.base import operation
+from runyard.operations.deployment_apply import apply_deployments
 from runyard.operations.deployment_rows import deployment_row, save
-from runyard.operations.deployment_shapes import (
-    ConcurrencyOptions,
-    Deployment,
-    DeploymentCreate,
-    DeploymentUpdate,
-    GlobalConcurrencyLimit,
+from runyard.operations.deployment_runs import (
+    create_flow_run_from_deployment,
+    get_scheduled_flow_runs_of_deployments,
 )
-from runyard.operations.schemas import Filter, Listing, load, moment
+from runyard.operations.deployment_shapes import (
+    AppliedDeployment,
+    Deployment,
+    DeploymentApply,
+    DeploymentCreate,
+    DeploymentFlowRunCreate,
+    DeploymentsApply,
+    DeploymentUpdate,
+)
+from runyard.operations.schemas import Filter, Listing
 from runyard.store import query
-from runyard.store.database import Row, Transaction
+from runyard.store.database import Transaction
 
-_COLUMNS = """d.*, df.name AS flow_name, dq.name AS work_queue_name, dq.last_polled AS queue_polled,
-    dp.name AS work_pool_name,
-    (SELECT count(*) FROM leases dl WHERE dl.deployment_id = d.id) AS active_slots"""
-_JOINS = """JOIN flows df ON df.id = d.flow_id LEFT JOIN work_queues dq ON dq.id = d.work_queue_id
-    LEFT JOIN work_pools dp ON dp.id = dq.work_pool_id"""
-# A deployment is ready while somebody asked for its work so recently.
-_POLLED_WITHIN = timedelta(seconds=60)
+# All that is done with deployments, under one name.
+__all__ = [
+    "AppliedDeployment",
+    "Deployment",
+    "DeploymentApply",
+    "DeploymentCreate",
+    "DeploymentFlowRunCreate",
+    "DeploymentUpdate",
+    "DeploymentsApply",
+    "apply_deployments",
+    "count_deployments",
+    "create_deployment",
+    "create_flow_run_from_deployment",
+    "delete_deployment",
+    "filter_deployments",
+    "find_deployment",
+    "get_scheduled_flow_runs_of_deployments",
+    "pause_deployment",
+    "read_deployment",
+    "read_deployment_by_name",
+    "resume_deployment",
+    "update_deployment",
+]
+
 _LEAST_PREFIX = 4
-
-
-def to_models(tx: Transaction, rows: list[Row]) -> list[Deployment]:
-    """The deployments of joined rows, with their schedules."""
-    by_deployment = schedules.of_deployments(tx, [row["id"] for row in rows])
-    return [_to_model(row, by_deployment[row["id"]]) for row in rows]
-
-
-def _to_model(row: Row, its_schedules: list[Any]) -> Deployment:
-    options = load(row["concurrency_options"])
-    polled = max((row["last_polled"] or 0), (row["queue_polled"] or 0))
-    ready = polled and clock.now() - clock.from_us(polled) <= _POLLED_WITHIN
-    json_fields = ("version_info", "job_variables", "parameters", "tags", "labels", "pull_steps")
-    return Deployment.model_construct(
-        **{
-            name: row[name]
-            for name in (
-                "id", "name", "version", "description", "flow_id", "flow_name", "concurrency_limit",
-                "work_queue_name", "work_queue_id", "work_pool_name", "path", "entrypoint",
-                "crash_retries", "owner",
-            )
-        },
-        **{name: load(row[name]) for name in json_fields},
-        created=clock.from_us(row["created"]),
-        updated=clock.from_us(row["updated"]),
-        paused=bool(row["paused"]),
-        schedules=its_schedules,
-        concurrency_options=None if options is None else ConcurrencyOptions.model_validate(options),
-        global_concurrency_limit=_limit(row),
-        last_polled=moment(polled or None),
-        parameter_openapi_schema=load(row["parameter_openapi_schema"]),
-        enforce_parameter_schema=bool(row["enforce_parameter_schema"]),
-        status="READY" if ready else "NOT_READY",
-    )  # fmt: skip
-
-
-def _limit(row: Row) -> GlobalConcurrencyLimit | None:
-    if row["concurrency_limit"] is None:
-        return None
-    return GlobalConcurrencyLimit(
-        id=row["id"],
-        created=clock.from_us(row["created"]),
-        updated=clock.from_us(row["updated"]),
-        name=f"deployment:{row['id']}",
-        limit=row["concurrency_limit"],
-        active_slots=row["active_slots"],
-    )
-
-
-def _select(tx: Transaction, where: str, values: dict[str, Any]) -> list[Deployment]:
-    sql = f"SELECT {_COLUMNS} FROM deployments d {_JOINS} WHERE {where} ORDER BY df.name, d.name"  # noqa: S608  # ours
-    return to_models(tx, tx.all(sql, values))
 
 
 @operation("POST", "/deployments/", status=201)
@@ -99,7 +68,7 @@ def create_deployment(tx: Transaction, body: DeploymentCreate) -> Deployment:
         schedule_sync.replace(tx, saved.row, body.schedules)
     if not saved.created:
         tx.status = 200
-    return read_deployment(tx, saved.row["id"])
+    return deployment_views.one(tx, saved.row["id"])
 
 
 @operation("GET", "/deployments/{deployment_id}")
@@ -109,10 +78,7 @@ def read_deployment(tx: Transaction, deployment_id: str) -> Deployment:
     Raises:
         NotFound: there is none of that id.
     """
-    found = _select(tx, "d.id = :id", {"id": deployment_id})
-    if not found:
-        raise NotFound(f"no deployment has the id {deployment_id}; see `runyard deployment ls`")
-    return found[0]
+    return deployment_views.one(tx, deployment_id)
 
 
 @operation("GET", "/deployments/name/{flow_name}/{deployment_name}")
@@ -122,7 +88,9 @@ def read_deployment_by_name(tx: Transaction, flow_name: str, deployment_name: st
     Raises:
         NotFound: there is none; the message names one that may be meant.
     """
-    found = _select(tx, "df.name = :flow AND d.name = :name", {"flow": flow_name, "name": deployment_name})
+    found = deployment_views.select(
+        tx, "df.name = :flow AND d.name = :name", {"flow": flow_name, "name": deployment_name}
+    )
     if not found:
         raise NotFound(_not_found(tx, f"{flow_name}/{deployment_name}"))
     return found[0]
@@ -136,13 +104,13 @@ def find_deployment(tx: Transaction, reference: str = "") -> Deployment:
         NotFound: none fits; the message names one that may be meant.
         Conflict: several do; the message lists them.
     """
-    found = _select(
+    found = deployment_views.select(
         tx, "df.name || '/' || d.name = :reference OR d.id = :reference", {"reference": reference}
     )
     if not found:
-        found = _select(tx, "d.name = :reference", {"reference": reference})
+        found = deployment_views.select(tx, "d.name = :reference", {"reference": reference})
     if not found and len(reference) >= _LEAST_PREFIX and set(reference.lower()) <= set("0123456789abcdef-"):
-        found = _select(tx, "d.id LIKE :prefix", {"prefix": f"{reference.lower()}%"})
+        found = deployment_views.select(tx, "d.id LIKE :prefix", {"prefix": f"{reference.lower()}%"})
     if not found:
         raise NotFound(_not_found(tx, reference))
     if len(found) > 1:
@@ -200,7 +168,10 @@ def delete_deployment(tx: Transaction, deployment_id: str) -> None:
 @operation("POST", "/deployments/filter")
 def filter_deployments(tx: Transaction, body: Listing) -> list[Deployment]:
     """Deployments that fit the filters, by name unless sorted otherwise."""
-    return to_models(tx, query.search(tx, "deployments", body.model_dump(), _COLUMNS, _JOINS))
+    rows = query.search(
+        tx, "deployments", body.model_dump(), deployment_views.COLUMNS, deployment_views.JOINS
+    )
+    return deployment_views.to_models(tx, rows)
 
 
 @operation("POST", "/deployments/count")

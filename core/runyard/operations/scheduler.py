@@ -167,13 +167,9 @@ def _create(tx: Transaction, row: Row, deployment: Row, instant: int) -> bool:
 
 
 def _cancel(tx: Transaction, open_runs: list[Row]) -> None:
-    """End the open runs of a schedule: those not started at once, the others by their supervisor."""
+    """Stop the open runs of a schedule; the rules end those at once that nobody executes."""
     for run in open_runs:
-        if run["state_type"] == states.CANCELLING:
-            continue
-        message = "replaced by a newer run of its schedule"
-        waits = run["state_type"] == states.SCHEDULED
-        state = states.Cancelled(message=message) if waits else states.Cancelling(message=message)
+        state = states.Cancelling(message="replaced by a newer run of its schedule")
         transitions.set_flow_run_state(tx, run["id"], state)
 
 

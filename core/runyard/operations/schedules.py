@@ -19,6 +19,20 @@ from runyard.operations.schemas import dump, load
 from runyard.orchestration import schedules as rules
 from runyard.store.database import Row, Transaction
 
+__all__ = [
+    "DeploymentSchedule",
+    "DeploymentScheduleCreate",
+    "DeploymentScheduleUpdate",
+    "ScheduleSkip",
+    "busy_condition",
+    "create_deployment_schedules",
+    "delete_deployment_schedule",
+    "read_deployment_schedules",
+    "read_schedule_skips",
+    "schedule_is_busy",
+    "update_deployment_schedule",
+]
+
 # The states in which a run is not over, as in the index flow_runs_open_by_schedule.
 OPEN_STATES = "('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')"
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # What every run needs, loaded once in the launcher and shared by all runs it forks.
-_WARM_ALL = (
+_WARM = (
     "sqlite3",
     "asyncio",
     "concurrent.futures",
@@ -27,7 +27,6 @@ _WARM_ALL = (
     "runyard.deployments.loading",
     "runyard.deployments.steps",
 )
-_WARM = ()
 _PR_SET_PDEATHSIG = 1
 _STATUS_VARIABLE = "RUNYARD__STATUS_FD"
 CANNOT_START = 126
@@ -210,11 +209,12 @@ def _load(claim: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         raise EntrypointError(
             f"flow run {run['name']} has no entrypoint: its deployment is gone or names none; deploy it again"
         )
-    directory = deployment.get("path") or os.getcwd()
-    if deployment.get("pull_steps"):
-        directory = run_pull_steps(deployment["pull_steps"]) or directory
-    elif deployment.get("path") and not os.path.isdir(directory):
-        raise EntrypointError(f"the deployment's path {directory} is not a folder on this machine")
+    before = os.getcwd()
+    directory = run_pull_steps(deployment["pull_steps"], print) if deployment.get("pull_steps") else before
+    if directory == before and deployment.get("path"):
+        directory = deployment["path"]
+        if not os.path.isdir(directory):
+            raise EntrypointError(f"the deployment's path {directory} is not a folder on this machine")
     return load_flow(deployment["entrypoint"], directory), run.get("parameters") or {}
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
-import socket
-import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,6 +24,7 @@ from runyard.operations.schemas import StateCreate
 from runyard.operations.workers import WorkerHeartbeat, heartbeat_worker
 from runyard.workers.jobs import job_of
 from runyard.workers.maintenance import Scheduler, Timer, recover
+from runyard.workers.terminal import Signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +95,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until stopped, or, with `run_once`, until what was due is done."""
-        with _Signals(self._on_signal) as wake:
+        with Signals(self._on_signal) as wake:
             self.supervisor.selector.register(wake, 1, lambda: wake.recv(4096))
             if self.watcher.file is not None:
                 self.supervisor.selector.register(self.watcher.file, 1, lambda: None)
@@ -390,45 +388,3 @@ def _filter_body(flow_runs: dict[str, Any]) -> Any:
     from runyard.operations.wire import hints
 
     return hints(filter_flow_runs)["body"].model_validate({"flow_runs": flow_runs})
-
-
-class _Signals:
-    """SIGINT and SIGTERM counted, also where the worker was started with one of them ignored."""
-
-    def __init__(self, on_signal: Callable[[], None]) -> None:
-        self._on_signal = on_signal
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> socket.socket:
-        self._ours, self._theirs = socket.socketpair()
-        self._ours.setblocking(False)
-        self._theirs.setblocking(False)
-        signal.set_wakeup_fd(self._theirs.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, lambda *_: self._on_signal())
-        return self._ours
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(-1)
-
-
-def say_to_terminal(level: str, text: str) -> None:
-    """One line on stderr, as log lines look."""
-    if _LEVELS.index(level) < _LEVELS.index(_shown_level()):
-        return
-    moment = time.time()
-    stamp = time.strftime("%H:%M:%S", time.localtime(moment))
-    try:
-        print(f"{stamp}.{int(moment % 1 * 1000):03d} | {level:<7} | runyard.worker - {text}", file=sys.stderr)
-    except OSError:
-        pass  # nobody looks at the worker any more; it works on
-
-
-_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-
-
-def _shown_level() -> str:
-    level = settings.get("logging_level").upper()
-    return level if level in _LEVELS else "INFO"

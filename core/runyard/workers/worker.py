@@ -86,9 +86,10 @@ def start_worker(options: WorkerOptions) -> int:
 
 def _work(client: Client, supervisor: Any, options: WorkerOptions) -> None:
     from runyard.workers import changes, loop
+    from runyard.workers.terminal import say_to_terminal
 
     watcher = changes.watch(client, settings.get("worker_poll_seconds"))
-    worker = loop.Worker(client, supervisor, watcher, options, loop.say_to_terminal)
+    worker = loop.Worker(client, supervisor, watcher, options, say_to_terminal)
     server = None
     if options.with_healthcheck:
         from runyard.workers.health import problem_of, start_health_server

@@ -84,9 +84,8 @@ def deploy(
         project = Project.empty()
     else:
         project = read_project(prefect_file)
-    for warning in project.warnings:
-        out.warn(warning)
-    wanted = plan.build(project, ["*"] if everything else list(names), _overrides(entrypoint, options))
+    overrides = _overrides(entrypoint, options)
+    wanted = plan.build(project, names, overrides, everything=everything, say=out.progress)
     client = connect()
     applied = client.call(apply_deployments, body=wanted)
     if output:
@@ -98,39 +97,30 @@ def deploy(
 
 
 def _overrides(entrypoint: str | None, options: dict[str, Any]) -> Any:
-    from runyard.deployments import plan
+    from runyard.deployments.plan import Overrides
 
-    given = {key: value for key, value in options.items() if value not in (None, ())}
-    fields: dict[str, Any] = {}
-    if entrypoint:
-        fields["entrypoint"] = entrypoint
-    for name in (
-        "description",
-        "version",
-        "pool",
-        "work_queue",
-        "concurrency_limit",
-        "timezone",
-        "enforce_parameter_schema",
-        "anchor_date",
-        "collision_strategy",
-    ):
-        if name in given:
-            fields[name] = given[name]
-    if "tag" in given:
-        fields["tags"] = list(given["tag"])
-    if "job_variable" in given:
-        fields["job_variables"] = values.job_variables(given["job_variable"])
-    if "param" in given or "params" in given:
-        fields["parameters"] = values.parameters(given.get("param", ()), given.get("params"))
-    fields["schedules"] = _schedules(given)
-    return plan.Overrides(**fields)
+    return Overrides(
+        entrypoint=entrypoint,
+        description=options["description"],
+        version=options["version"],
+        tags=list(options["tag"]) or None,
+        parameters=values.parameters(options["param"], options["params"]),
+        work_pool_name=options["pool"],
+        work_queue_name=options["work_queue"],
+        job_variables=values.job_variables(options["job_variable"]),
+        concurrency_limit=options["concurrency_limit"],
+        collision_strategy=options["collision_strategy"],
+        enforce_parameter_schema=options["enforce_parameter_schema"],
+        schedules=_schedules(options),
+        timezone=options["timezone"],
+        anchor_date=options["anchor_date"],
+    )
 
 
-def _schedules(given: dict[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [{"cron": text} for text in given.get("cron", ())]
-    found += [{"interval": values.duration(text).total_seconds()} for text in given.get("interval", ())]
-    found += [{"rrule": text} for text in given.get("rrule", ())]
+def _schedules(options: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [{"cron": text} for text in options["cron"]]
+    found += [{"interval": values.duration(text).total_seconds()} for text in options["interval"]]
+    found += [{"rrule": text} for text in options["rrule"]]
     return found
 
 

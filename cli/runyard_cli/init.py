@@ -25,11 +25,16 @@ def init(recipe: str | None, field: tuple[str, ...], name: str | None) -> None:
     from runyard.deployments import init as project
 
     fields = dict(values.pair(text, "--field") for text in field)
-    made = project.init_project(os.getcwd(), recipe=recipe, fields=fields, name=name)
+    folder = os.getcwd()
+    chosen = recipe or project.choose_recipe(folder)
+    if out.at_keyboard():
+        for key, meaning in project.missing_fields(chosen, folder, fields).items():
+            fields[key] = click.prompt(f"{key} ({meaning})")
+    made = project.init_project(folder, chosen, name, fields)
     if not made:
         out.say("Nothing to do: prefect.yaml and .prefectignore are there already.")
         return
-    out.done(f"Started a project in {os.getcwd()}:")
+    out.done(f"Started a project in {folder}:")
     for file in made:
         out.say(f"  {file}")
-    out.hint("Fill in its deployments, then: runyard deploy --all")
+    out.hint("Next: runyard deploy --all")

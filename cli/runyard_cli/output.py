@@ -46,9 +46,9 @@ def hint(text: str) -> None:
     say(text, "cyan")
 
 
-def warn(text: str) -> None:
-    """One line on standard error that does not end the command."""
-    click.echo(click.style(f"Warning: {text}", fg="yellow"), err=True)
+def progress(text: str) -> None:
+    """One line on standard error about what is going on, or was noticed."""
+    click.echo(click.style(text, fg="yellow"), err=True)
 
 
 def error_line(text: str) -> None:

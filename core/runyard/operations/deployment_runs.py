@@ -9,7 +9,7 @@ from runyard.operations import deployment_places, flow_runs, run_rows, transitio
 from runyard.operations.base import operation
 from runyard.operations.deployment_rows import deployment_row
 from runyard.operations.deployment_shapes import DeploymentFlowRunCreate, ScheduledRunsOfDeployments
-from runyard.operations.flow_runs import FlowRun
+from runyard.operations.flow_run_shapes import FlowRun
 from runyard.operations.schemas import dump, load
 from runyard.orchestration import parameters as rules
 from runyard.store.database import Row, Transaction

@@ -22,6 +22,7 @@ from runyard.operations.deployment_shapes import (
     DeploymentsApply,
     DeploymentUpdate,
 )
+from runyard.operations.references import id_bounds
 from runyard.operations.schemas import Filter, Listing
 from runyard.store import query
 from runyard.store.database import Transaction
@@ -49,8 +50,6 @@ __all__ = [
     "resume_deployment",
     "update_deployment",
 ]
-
-_LEAST_PREFIX = 4
 
 
 @operation("POST", "/deployments/", status=201)
@@ -109,8 +108,10 @@ def find_deployment(tx: Transaction, reference: str = "") -> Deployment:
     )
     if not found:
         found = deployment_views.select(tx, "d.name = :reference", {"reference": reference})
-    if not found and len(reference) >= _LEAST_PREFIX and set(reference.lower()) <= set("0123456789abcdef-"):
-        found = deployment_views.select(tx, "d.id LIKE :prefix", {"prefix": f"{reference.lower()}%"})
+    bounds = None if found else id_bounds(reference.lower())
+    if bounds is not None:
+        values = {"low": bounds[0], "high": bounds[1]}
+        found = deployment_views.select(tx, "d.id BETWEEN :low AND :high", values)
     if not found:
         raise NotFound(_not_found(tx, reference))
     if len(found) > 1:

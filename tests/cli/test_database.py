@@ -43,7 +43,6 @@ def test_check_does_not_make_a_database(runyard, home):
 def test_check_finds_damage(runyard, filled):
     with sqlite3.connect(filled) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.execute("PRAGMA journal_mode=DELETE")
     connection.close()
     with open(filled, "r+b") as file:
         file.seek(4096 * 3)

@@ -1,0 +1,195 @@
+"""`runyard deployment run`, `runyard flow-run` and `runyard task-run`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from runyard import clock, states
+from runyard.operations import logs as log_operations
+
+FLOW = """
+from prefect import flow
+
+@flow
+def etl(date: str = None, size: int = 1):
+    pass
+"""
+
+
+@pytest.fixture
+def deployed(tmp_path, monkeypatch, runyard):
+    (tmp_path / "etl.py").write_text(FLOW)
+    monkeypatch.chdir(tmp_path)
+    runyard("work-pool", "create", "mine", "--type", "process")
+    runyard("deploy", "etl.py:etl", "-n", "daily", "-p", "mine")
+
+
+@pytest.fixture
+def run(runyard, deployed):
+    return runyard("deployment", "run", "etl/daily", "-o", "json").json
+
+
+def end(store, key, state):
+    """What an executor that no worker started reports."""
+    from runyard.operations import flow_runs, schemas
+
+    for each in (states.Pending(), states.Running(), state):
+        body = flow_runs.SetState(
+            state=schemas.StateCreate.model_validate(
+                {"type": each.type, "name": each.name, "message": each.message}
+            ),
+            force=True,
+        )
+        store.call(flow_runs.set_flow_run_state, key, body=body)
+
+
+def test_run_makes_a_run(runyard, deployed):
+    out = runyard("deployment", "run", "etl/daily", "-p", "size=3", "-p", "date=2026-11-22", "-t", "x").out
+    assert "Made flow run" in out
+    (made,) = runyard("flow-run", "ls", "-o", "json").json
+    assert made["parameters"] == {"size": 3, "date": "2026-11-22"}
+    assert made["tags"] == ["x"]
+    assert made["state_type"] == "SCHEDULED"
+
+
+def test_a_text_parameter_is_not_made_a_number(runyard, deployed):
+    runyard("deployment", "run", "daily", "--param", "date=20261122")
+    assert runyard("flow-run", "ls", "-o", "json").json[0]["parameters"]["date"] == "20261122"
+
+
+def test_a_run_may_start_later_and_have_a_name(runyard, deployed):
+    made = runyard(
+        "deployment", "run", "daily", "--start-in", "2h", "--flow-run-name", "for-{size}",
+        "--params", '{"size": 9}', "-o", "json",
+    ).json  # fmt: skip
+    due = clock.parse_time(made["expected_start_time"])
+    assert timedelta(minutes=119) < due - datetime.now(UTC) < timedelta(minutes=121)
+    assert made["name"] == "for-9"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--param", "sise=1"), 1, "Did you mean 'size'"),
+        (("--param", "size=many"), 1, "size"),
+        (("--param", "size"), 1, "key=value"),
+        (("--params", "[1"), 1, "--params"),
+        (("--start-in", "soon"), 1, "duration"),
+        (("--start-at", "never"), 1, "no time"),
+        (("--start-at", "06:00", "--start-in", "1h"), 2, "exclude"),
+        (("--flow-run-name", "{nope}"), 1, "nope"),
+    ],
+)
+def test_a_wrong_run_is_one_line_and_makes_nothing(runyard, deployed, arguments, code, words):
+    error = runyard("deployment", "run", "daily", *arguments, code=code).err
+    assert words in error
+    assert "bug" not in error
+    if code == 1:
+        assert len(error.splitlines()) == 1
+    assert runyard("flow-run", "ls", "-o", "json").json == []
+
+
+def test_a_run_is_found_by_every_reference(runyard, run):
+    for reference in (run["id"], run["id"][:18], run["name"]):
+        assert runyard("flow-run", "inspect", reference, "-o", "json").json["id"] == run["id"]
+    assert run["name"] in runyard("flow-run", "inspect", run["id"]).out
+    assert "nobody" in runyard("flow-run", "inspect", "nobody", code=1).err
+
+
+def test_runs_are_listed_and_filtered(runyard, run):
+    listing = runyard("flow-run", "ls").out
+    assert listing.splitlines()[0].split() == ["ID", "FLOW", "NAME", "STATE", "WHEN"]
+    assert run["id"] in listing
+    for options, found in (
+        (("--state", "scheduled"), 1),
+        (("--state", "Running"), 0),
+        (("--state-type", "scheduled"), 1),
+        (("--flow-name", "etl"), 1),
+        (("--flow-name", "other"), 0),
+        (("--deployment", "etl/daily"), 1),
+        (("--limit", "1"), 1),
+    ):
+        assert len(runyard("flow-run", "ls", "-o", "json", *options).json) == found, options
+    assert "SCHEDULED" in runyard("flow-run", "ls", "--state-type", "nope", code=2).err
+
+
+def test_flows_are_listed(runyard, run):
+    assert "etl" in runyard("flow", "ls").out
+    assert [each["name"] for each in runyard("flows", "ls", "-o", "json").json] == ["etl"]
+
+
+def test_cancel_of_a_waiting_run_and_of_one_that_is_over(runyard, run):
+    assert "Cancelled" in runyard("flow-run", "cancel", run["name"]).out
+    error = runyard("flow-run", "cancel", run["id"], code=1).err
+    assert "cannot be cancelled" in error
+
+
+def test_delete(runyard, run):
+    runyard("flow-run", "delete", run["id"])
+    assert runyard("flow-run", "ls", "-o", "json").json == []
+
+
+def test_why_names_the_missing_worker(runyard, run):
+    out = runyard("flow-run", "why", run["id"]).out
+    assert "runyard worker start" in out
+    assert runyard("flow-run", "why", run["name"], "-o", "json").json["reasons"]
+
+
+def write_logs(store, run, count):
+    moment = datetime(2026, 11, 22, tzinfo=UTC)
+    store.call(
+        log_operations.create_logs,
+        body=[
+            log_operations.LogCreate(
+                name="test", level=20, message=f"line {number}", flow_run_id=run["id"],
+                timestamp=moment + timedelta(milliseconds=number),
+            )
+            for number in range(count)
+        ],
+    )  # fmt: skip
+
+
+def lines(answer):
+    return [line.rpartition(" - ")[2] for line in answer.out.splitlines()]
+
+
+def test_logs_are_shown_whole_and_from_either_end(runyard, store, run):
+    write_logs(store, run, 450)
+    whole = [f"line {number}" for number in range(450)]
+    assert lines(runyard("flow-run", "logs", run["id"])) == whole
+    assert lines(runyard("flow-run", "logs", run["id"], "--reverse")) == whole[::-1]
+    assert lines(runyard("flow-run", "logs", run["id"], "--head")) == whole[:20]
+    assert lines(runyard("flow-run", "logs", run["id"], "--tail", "-n", 3)) == whole[-3:]
+    assert lines(runyard("flow-run", "logs", run["id"], "--tail", "-n", 3, "-r")) == whole[:-4:-1]
+    assert len(runyard("flow-run", "logs", run["id"], "-o", "json").json) == 450
+    assert "exclude" in runyard("flow-run", "logs", run["id"], "--head", "--tail", code=2).err
+
+
+def test_watch_ends_with_how_the_run_ended(runyard, store, run):
+    write_logs(store, run, 2)
+    end(store, run["id"], states.Completed())
+    answer = runyard("flow-run", "watch", run["id"])
+    assert "line 1" in answer.out
+    assert "Completed" in answer.out
+
+
+def test_watch_of_a_failed_run_fails(runyard, store, run):
+    end(store, run["id"], states.Failed(message="no such table"))
+    assert "no such table" in runyard("flow-run", "watch", run["id"], code=1).err
+
+
+def test_watch_gives_up(runyard, run):
+    assert "still Scheduled" in runyard("flow-run", "watch", run["id"], "--timeout", "0", code=1).err
+
+
+def test_follow_prints_what_is_there_and_ends_with_the_run(runyard, store, run):
+    write_logs(store, run, 3)
+    end(store, run["id"], states.Completed())
+    assert lines(runyard("flow-run", "logs", run["id"], "--follow")) == ["line 0", "line 1", "line 2"]
+
+
+def test_no_task_runs(runyard, run):
+    assert runyard("task-run", "ls", "--flow-run", run["id"], "-o", "json").json == []
+    assert "No task runs" in runyard("task-runs", "ls").err
+    assert runyard("task-run", "inspect", "nobody", code=1).err.startswith("Error: ")

@@ -1,0 +1,116 @@
+"""`runyard work-pool` and `runyard work-queue`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def pool(runyard):
+    runyard("work-pool", "create", "mine", "--type", "process")
+
+
+def test_a_pool_is_made_listed_and_shown(runyard, pool):
+    listing = runyard("work-pools", "ls").out.splitlines()
+    assert listing[0].split() == ["NAME", "TYPE", "STATUS", "ID", "CONCURRENCY", "LIMIT"]
+    assert listing[1].split()[:2] == ["mine", "process"]
+    assert runyard("work-pool", "inspect", "mine", "-o", "json").json["type"] == "process"
+    assert "Name:" in runyard("work-pool", "inspect", "mine").out
+
+
+def test_an_empty_list(runyard):
+    answer = runyard("work-pool", "ls")
+    assert answer.out == ""
+    assert "work-pool create" in answer.err
+    assert runyard("work-pool", "ls", "-o", "json").json == []
+
+
+def test_a_pool_that_exists(runyard, pool):
+    assert "mine" in runyard("work-pool", "create", "mine", "-t", "process", code=1).err
+    runyard("work-pool", "create", "mine", "-t", "process", "--overwrite", "--concurrency-limit", 2)
+    assert runyard("work-pool", "inspect", "mine", "-o", "json").json["concurrency_limit"] == 2
+
+
+def test_an_unknown_type_names_those_known(runyard):
+    error = runyard("work-pool", "create", "mine", "-t", "proces", code=1).err
+    assert "process" in error
+    assert len(error.splitlines()) == 1
+    assert runyard("work-pool", "ls", "-o", "json").json == []
+
+
+def test_without_a_type_and_a_terminal_it_is_wrong_usage(runyard):
+    assert "--type" in runyard("work-pool", "create", "mine", code=2).err
+
+
+def test_limits_pause_and_description(runyard, pool):
+    runyard("work-pool", "set-concurrency-limit", "mine", 3)
+    runyard("work-pool", "pause", "mine")
+    runyard("work-pool", "update", "mine", "--description", "nightly")
+    shown = runyard("work-pool", "inspect", "mine", "-o", "json").json
+    assert (shown["concurrency_limit"], shown["is_paused"], shown["description"]) == (3, True, "nightly")
+    runyard("work-pool", "clear-concurrency-limit", "mine")
+    runyard("work-pool", "resume", "mine")
+    shown = runyard("work-pool", "inspect", "mine", "-o", "json").json
+    assert (shown["concurrency_limit"], shown["is_paused"]) == (None, False)
+    assert "Nothing to change" in runyard("work-pool", "update", "mine", code=2).err
+
+
+def test_a_pool_is_deleted(runyard, pool):
+    runyard("work-pool", "delete", "mine")
+    assert "mine" in runyard("work-pool", "delete", "mine", code=1).err
+
+
+@pytest.mark.parametrize("command", ["inspect", "pause", "resume", "clear-concurrency-limit", "delete"])
+def test_a_pool_that_is_not_there(runyard, command):
+    error = runyard("work-pool", command, "nobody", code=1).err
+    assert error.startswith("Error: ")
+    assert "nobody" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_the_default_template_goes_to_a_file_and_back(runyard, tmp_path):
+    file = tmp_path / "template.json"
+    runyard("work-pool", "get-default-base-job-template", "-t", "process", "-f", file)
+    assert json.loads(file.read_text()) == json.loads(
+        runyard("work-pool", "get-default-base-job-template", "-t", "process").out
+    )
+    runyard("work-pool", "create", "mine", "-t", "process", "--base-job-template", file)
+    shown = runyard("work-pool", "inspect", "mine", "-o", "json").json
+    assert shown["base_job_template"] == json.loads(file.read_text())
+
+
+def test_a_template_that_is_no_json(runyard, tmp_path):
+    file = tmp_path / "template.json"
+    file.write_text("{")
+    error = runyard("work-pool", "create", "mine", "-t", "process", "--base-job-template", file, code=1).err
+    assert "not valid JSON" in error
+
+
+def test_queues(runyard, pool):
+    runyard("work-queue", "create", "urgent", "--pool", "mine", "--priority", 1, "--limit", 2)
+    names = [queue["name"] for queue in runyard("work-queue", "ls", "-o", "json").json]
+    assert sorted(names) == ["default", "urgent"]
+    runyard("work-queue", "pause", "urgent")
+    runyard("work-queue", "clear-concurrency-limit", "urgent", "--pool", "mine")
+    shown = runyard("work-queue", "inspect", "urgent", "-o", "json").json
+    assert (shown["is_paused"], shown["concurrency_limit"], shown["priority"]) == (True, None, 1)
+    runyard("work-queue", "resume", "urgent")
+    runyard("work-queue", "set-concurrency-limit", "urgent", 5)
+    shown = runyard("work-queue", "inspect", "urgent", "-o", "json").json
+    assert (shown["is_paused"], shown["concurrency_limit"]) == (False, 5)
+    runyard("work-queue", "delete", "urgent")
+    assert "urgent" in runyard("work-queue", "inspect", "urgent", code=1).err
+
+
+def test_a_queue_name_of_two_pools_needs_the_pool(runyard, pool):
+    runyard("work-pool", "create", "other", "-t", "process")
+    assert "--pool" in runyard("work-queue", "pause", "default", code=1).err
+    runyard("work-queue", "pause", "default", "--pool", "other")
+
+
+def test_no_workers(runyard, pool):
+    assert "worker start" in runyard("worker", "ls").err
+    assert runyard("workers", "ls", "-p", "mine", "-o", "json").json == []
+    assert "--pool" in runyard("worker", "start", code=2).err

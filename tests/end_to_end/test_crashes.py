@@ -4,179 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from datetime import timedelta
 
 import pytest
+from _yard import DEADLINE_SECONDS, LEASE_SECONDS, a_yard, call_filter, is_gone, status_of, until
 from runyard import clock
-from runyard.client import LocalClient
-from runyard.operations.deployments import (
-    DeploymentApply,
-    DeploymentFlowRunCreate,
-    DeploymentsApply,
-    apply_deployments,
-    create_flow_run_from_deployment,
-)
-from runyard.operations.flow_runs import SetState, read_flow_run, set_flow_run_state
+from runyard.operations.flow_runs import SetState, set_flow_run_state
 from runyard.operations.logs import filter_logs
 from runyard.operations.schemas import StateCreate
-from runyard.operations.work_pools import WorkPoolCreate, create_work_pool
-from runyard.operations.workers import filter_workers
-
-LEASE_SECONDS = 2.0
-DEADLINE_SECONDS = 60.0
-
-# A run notes its attempt and process, then goes on until the file `release` is there. With `at=import`
-# it waits before its flow can be loaded: its worker has claimed it, and it is not Running.
-FLOWS = """
-import os, signal, time
-from runyard import flow
-
-def note(text):
-    with open("notes", "a") as file:
-        file.write(f"{text} {os.environ['RUNYARD__ATTEMPT']} {os.getpid()}\\n")
-
-def wait():
-    while not os.path.exists("release"):
-        time.sleep(0.01)
-
-if os.path.exists("wait-at-import"):
-    note("import")
-    wait()
-
-@flow
-def work(stubborn: bool = False):
-    if stubborn:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    print("working")
-    note("start")
-    wait()
-    note("end")
-"""
-WORKER = """
-import sys
-from runyard.workers.worker import WorkerOptions, start_worker
-sys.exit(start_worker(WorkerOptions(pool="pool", name=sys.argv[1], limit=2)))
-"""
-
-
-def until(condition, what="it"):
-    """The first true value of `condition`."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{what} did not happen in time"
-        time.sleep(0.01)
-    return value
-
-
-def is_gone(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rpartition(")")[2].split()[0] in "ZX"
-    except OSError:
-        return True
-
-
-class Yard:
-    """A home with a pool, a deployment, and the workers that a test starts."""
-
-    def __init__(self, folder, home):
-        self.folder = folder
-        self.client = LocalClient()
-        self.workers = []
-        self.environment = {
-            **os.environ,
-            "RUNYARD_WORKER_LEASE_SECONDS": str(LEASE_SECONDS),
-            "RUNYARD_WORKER_HEARTBEAT_SECONDS": "1",
-            "RUNYARD_WORKER_KILL_GRACE_SECONDS": "1",
-        }
-        (folder / "flows.py").write_text(FLOWS)
-        self.client.call(create_work_pool, WorkPoolCreate(name="pool", type="process"))
-
-    def run(self, crash_retries=0, **parameters):
-        """Deploy the flow and ask for a run of it."""
-        deployment = DeploymentApply(
-            name="crash",
-            flow_name="work",
-            entrypoint="flows.py:work",
-            path=str(self.folder),
-            work_pool_name="pool",
-            crash_retries=crash_retries,
-        )
-        body = DeploymentsApply(deployments=[deployment], owner="test")
-        deployed = self.client.call(apply_deployments, body)[0].deployment
-        body = DeploymentFlowRunCreate(parameters=parameters)
-        return self.client.call(create_flow_run_from_deployment, deployed.id, body).id
-
-    def worker(self, name="first", **environment):
-        with open(self.folder / f"{name}.out", "w") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-c", WORKER, name],
-                env={**self.environment, **environment},
-                cwd=self.folder,
-                start_new_session=True,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-            )
-        self.workers.append(process)
-        return process
-
-    def said(self, name="first"):
-        return (self.folder / f"{name}.out").read_text()
-
-    def notes(self, kind="start"):
-        path = self.folder / "notes"
-        lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
-        return [(int(attempt), int(pid)) for text, attempt, pid in lines if text == kind]
-
-    def started(self, count=1, kind="start"):
-        """The process of the latest start, once there were `count`."""
-        return until(lambda: len(self.notes(kind)) >= count and self.notes(kind), "a start")[-1][1]
-
-    def release(self):
-        (self.folder / "release").touch()
-
-    def state(self, run):
-        return self.client.call(read_flow_run, run).state
-
-    def ended(self, run, *types):
-        def over():
-            state = self.state(run)
-            return state if state.type in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
-
-        state = until(over, "the end of the run")
-        assert state.type in types, state
-        return state
-
-    def launcher_of(self, worker):
-        with open(f"/proc/{worker.pid}/task/{worker.pid}/children", encoding="utf-8") as file:
-            return int(file.read().split()[0])
-
-    def leases(self):
-        with self.client.database.transaction(write=False) as tx:
-            return tx.all("SELECT * FROM leases")
-
-    def clean_up(self):
-        self.release()
-        for worker in self.workers:
-            if worker.poll() is None:
-                os.killpg(worker.pid, signal.SIGCONT)
-                worker.kill()
-            worker.wait()
-        for _, pid in (*self.notes("start"), *self.notes("import")):
-            until(lambda pid=pid: is_gone(pid), "the end of a run's process")
-        self.client.close()
 
 
 @pytest.fixture
 def yard(home, tmp_path):
-    folder = tmp_path / "project"
-    folder.mkdir()
-    yard = Yard(folder, home)
-    yield yard
-    yard.clean_up()
+    with a_yard(tmp_path) as yard:
+        yield yard
 
 
 def kill(*pids):
@@ -330,10 +172,6 @@ def test_a_worker_goes_on_after_the_database_was_held_past_its_lease(yard):
     check_nothing_is_left(yard, run, starts=1)
 
 
-def status_of(yard, name):
-    return {worker.name: worker.status for worker in yard.client.call(filter_workers, "pool")}[name]
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_worker_lets_its_runs_finish(yard, number):
     run = yard.run()
@@ -412,9 +250,3 @@ def test_what_a_run_prints_is_kept(yard):
         ]
 
     assert until(kept, "the log") == ["working"]
-
-
-def call_filter(client, operation, body):
-    from runyard.operations.wire import hints
-
-    return client.call(operation, hints(operation)["body"].model_validate(body))

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -101,12 +102,17 @@ def _become(message: dict[str, Any], status: int) -> int:
             os.chdir(message["cwd"])
     except OSError as error:
         return _fail(status, f"working_dir {message['cwd']} cannot be entered: {error.strerror}")
+    if "TZ" in message["env"]:
+        time.tzset()
     argv = message["argv"]
     if argv is None:
+        sys.argv = ["runyard"]
         return execute(message["flow_run_id"], message["attempt"], message["claim"], status)
     os.set_inheritable(status, True)
     os.environ[_STATUS_VARIABLE] = str(status)
     try:
+        # Python ignores it; other programs expect to end by it.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.execvp(argv[0], argv)  # noqa: S606 - a command has no shell unless it names one
     except OSError as error:
         kind = 127 if isinstance(error, FileNotFoundError) else CANNOT_START

@@ -133,9 +133,9 @@ class Worker:
     def _claim(self) -> None:
         if self._next_due is not None and clock.now_us() >= self._next_due:
             self._next_due, self._may_claim = None, True
+        if self.options.run_once and self._claimed_once and clock.now_us() > self._once_until:
+            return
         while self._may_claim and not self._stopping and self._free > 0:
-            if self.options.run_once and self._claimed_once and not self._expects_more():
-                return
             limit = min(self._free, _BATCH)
             batch = self.client.call(
                 claim_flow_runs,
@@ -158,9 +158,6 @@ class Worker:
                     read_next_due, self.options.pool, work_queue_names=self.options.work_queues or None
                 )
                 self._next_due = None if due is None else clock.to_us(due)
-
-    def _expects_more(self) -> bool:
-        return clock.now_us() <= self._once_until
 
     @property
     def _free(self) -> int:
@@ -249,7 +246,11 @@ class Worker:
         )
         try:
             outcome = self.client.call(report_exit, body)
-        except (StaleAttempt, NotFound):
+        except _OUTAGE:
+            raise
+        except RunyardError as error:
+            # Refused: the run is somebody else's or was deleted.
+            self.say("WARNING", f"The end of flow run {process.name!r} was not taken: {error}")
             return
         how = f"; it is {outcome.state.name}" if outcome is not None and outcome.state is not None else ""
         reason = f": {process.failure}" if process.failure else ""
@@ -321,7 +322,7 @@ class Worker:
                 SetState(state=state, force=False, attempt=process.attempt),
             )
         except (StaleAttempt, NotFound):
-            pass
+            pass  # it ended meanwhile
 
     def _finished(self) -> bool:
         if self.supervisor.running:
@@ -348,7 +349,8 @@ class Worker:
         now = time.monotonic()
         moments = [self._retry_at] if self.outage else [t.next_at for t in self.timers]
         if not self.outage:
-            moments.append(self.scheduler.next_at)
+            if not self._stopping:
+                moments.append(self.scheduler.next_at)
             if self.watcher.interval_seconds is not None:
                 moments.append(self._next_look)
             if self._next_flush is not None:
@@ -367,7 +369,7 @@ class Worker:
             return
         try:
             action()
-        except _OUTAGE as error:
+        except RunyardError as error:
             if not self.outage:
                 self.say("WARNING", f"{error}; the runs go on, trying again")
             self.outage = str(error)

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
     from runyard.operations.claims import ClaimedRun
     from runyard.workers.link import Channel
+
+
+# Variables that only a fresh interpreter heeds.
+_FRESH = ("PYTHON", "LD_", "DYLD_")
 
 
 class RunProcess:
@@ -161,9 +166,10 @@ def _argv(job: dict[str, Any]) -> list[str] | None:
     command = job.get("command")
     if command:
         return shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
-    if job.get("python"):
-        return [str(job["python"]), "-m", child.__name__]
-    return None
+    python = job.get("python")
+    if python is None and any(name.startswith(_FRESH) for name in job.get("env") or {}):
+        python = sys.executable
+    return [str(python), "-m", child.__name__] if python else None
 
 
 def _words(env: dict[str, Any] | None) -> dict[str, str | None]:

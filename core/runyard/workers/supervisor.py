@@ -62,6 +62,7 @@ class Supervisor:
         # A thread, so that a database that hangs does not look like a worker that hangs. It proves what
         # the launcher has to know: that this process was neither stopped nor killed.
         self._stopped = threading.Event()
+        self._beats_lock = threading.Lock()
         threading.Thread(target=self._beat, name="runyard-beats", daemon=True).start()
 
     def launch(self, claimed: ClaimedRun, job: dict[str, Any]) -> RunProcess:
@@ -83,7 +84,8 @@ class Supervisor:
     def wait(self, timeout_seconds: float | None) -> None:
         """Handle what happens until something did or the time is over."""
         for key, _ in self.selector.select(timeout_seconds):
-            if key.fd in self.selector.get_map():
+            # An earlier event of this round may have closed the file, and its number be used again.
+            if self.selector.get_map().get(key.fd) is key:
                 key.data()
         self._kill_overdue()
         if self._paused and not self.logs.full:
@@ -116,11 +118,10 @@ class Supervisor:
     def _beat(self) -> None:
         while not self._stopped.is_set():
             try:
-                os.write(self._beats, b".")
-            except BlockingIOError:
-                pass  # the launcher is stopped; it will find these beats when it goes on
+                with self._beats_lock:
+                    os.write(self._beats, b".")
             except OSError:
-                return
+                pass  # the launcher is stopped and will find the beats there are, or is being replaced
             self._stopped.wait(self._lease_seconds / _BEATS_PER_LEASE)
 
     def _keep(self, process: RunProcess, stream: str, line: str) -> None:
@@ -203,11 +204,12 @@ class Supervisor:
             process.exit_code = -int(signal.SIGKILL)
             process.failure = process.failure or "the launcher of the worker was killed"
             self._finish(process)
-        old, self._beats = self._beats, -1
-        self._line, self._beats, self._launcher_pid = launcher.spawn(patience_seconds(self._lease_seconds))
-        os.close(old)
+        with self._beats_lock:
+            os.close(self._beats)
+            self._line, self._beats, self._launcher_pid = launcher.spawn(
+                patience_seconds(self._lease_seconds)
+            )
         self.selector.register(self._line, selectors.EVENT_READ, self._hear)
-        threading.Thread(target=self._beat, name="runyard-beats", daemon=True).start()
 
 
 def patience_seconds(lease_seconds: float) -> float:

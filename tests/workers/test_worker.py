@@ -1,0 +1,148 @@
+"""Workers as users start them: options, pools, schedules, the health check."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+from _yard import DEADLINE_SECONDS, a_yard, call_filter, status_of, until
+from runyard.errors import InvalidInput
+from runyard.operations.logs import filter_logs
+from runyard.operations.work_pools import (
+    WorkPoolCreate,
+    WorkPoolUpdate,
+    create_work_pool,
+    read_work_pool,
+    update_work_pool,
+)
+from runyard.workers.health import start_health_server
+from runyard.workers.worker import WorkerOptions, start_worker
+
+
+@pytest.fixture
+def yard(home, tmp_path):
+    with a_yard(tmp_path) as yard:
+        yield yard
+
+
+def test_run_once_takes_what_is_due_up_to_the_limit_and_ends(yard):
+    runs = [yard.run() for _ in range(3)]
+    yard.release()
+    worker = yard.worker(run_once=True, limit=2)
+    assert worker.wait(DEADLINE_SECONDS) == 0
+    assert sorted(yard.state(run).type for run in runs) == ["COMPLETED", "COMPLETED", "SCHEDULED"]
+    assert status_of(yard, "first") == "OFFLINE"
+
+
+def test_run_once_with_nothing_to_do_ends(yard):
+    assert yard.worker(run_once=True).wait(DEADLINE_SECONDS) == 0
+
+
+def test_no_more_runs_than_the_limit_at_a_time(yard):
+    runs = [yard.run() for _ in range(3)]
+    yard.worker(limit=2)
+    yard.started(2)
+    assert sorted(yard.state(run).type for run in runs) == ["RUNNING", "RUNNING", "SCHEDULED"]
+    yard.release()
+    for run in runs:
+        yard.ended(run, "COMPLETED")
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"working_dir": "/no/such/folder"}, "working_dir /no/such/folder cannot be entered"),
+        ({"command": "no-such-program --now"}, "command 'no-such-program' cannot be started"),
+        ({"python": "/no/such/python"}, "command '/no/such/python' cannot be started"),
+    ],
+)
+def test_a_run_that_cannot_be_launched_crashes_and_says_why(yard, variables, says):
+    run = yard.run(job_variables=variables)
+    yard.worker()
+    assert says in yard.ended(run, "CRASHED").message
+    body = {"logs": {"flow_run_id": {"any_": [run]}}}
+    until(lambda: any(says in log.message for log in call_filter(yard.client, filter_logs, body)), "the log")
+
+
+def test_a_missing_entrypoint_crashes_and_says_why(yard):
+    run = yard.run(entrypoint="flows.py:wrok")
+    yard.worker()
+    assert "wrok" in yard.ended(run, "CRASHED").message
+
+
+def test_variables_that_need_a_fresh_interpreter_get_one(yard):
+    run = yard.run(job_variables={"env": {"PYTHONHASHSEED": "1"}})
+    yard.release()
+    yard.worker()
+    yard.ended(run, "COMPLETED")
+
+
+def test_the_pool_is_made_where_it_is_missing(home, yard):
+    assert yard.worker(pool="fresh", run_once=True).wait(DEADLINE_SECONDS) == 0
+    assert yard.client.call(read_work_pool, "fresh").type == "process"
+
+
+def test_a_missing_pool_can_be_an_error(yard):
+    assert yard.worker(pool="fresh", create_pool_if_not_found=False).wait(DEADLINE_SECONDS) == 1
+    assert "work-pool create fresh" in yard.said()
+
+
+@pytest.mark.parametrize("kind", ["docker", "kubernetes"])
+def test_pools_of_other_types_get_a_clear_answer(yard, kind):
+    yard.client.call(create_work_pool, WorkPoolCreate(name="other", type=kind))
+    assert yard.worker(pool="other").wait(DEADLINE_SECONDS) == 1
+    assert f"a worker of type '{kind}' is not there yet" in yard.said()
+
+
+def test_a_paused_pool_starts_nothing_until_it_is_resumed(yard):
+    yard.client.call(update_work_pool, "pool", WorkPoolUpdate(is_paused=True))
+    run = yard.run()
+    yard.release()
+    yard.worker()
+    until(lambda: "is paused" in yard.said(), "the warning")
+    until(lambda: status_of(yard, "first") == "ONLINE", "the heartbeat")
+    assert yard.state(run).type == "SCHEDULED"
+    yard.client.call(update_work_pool, "pool", WorkPoolUpdate(is_paused=False))
+    yard.ended(run, "COMPLETED")
+
+
+@pytest.mark.parametrize("options", [{"name": "a/b"}, {"name": "50%"}, {"limit": 0}, {"type": "docker"}])
+def test_wrong_options_are_refused(home, options):
+    with pytest.raises(InvalidInput):
+        start_worker(WorkerOptions(pool="pool", **options))
+
+
+def test_the_health_check_says_what_is_wrong():
+    problem: list[str | None] = [None]
+    server = start_health_server("127.0.0.1", 0, lambda: problem[0])
+    try:
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        with urllib.request.urlopen(f"{url}/health") as answer:
+            assert json.load(answer) == {"message": "OK"}
+        problem[0] = "the database is away"
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"{url}/health")
+        with caught.value as answer:
+            assert (answer.code, json.load(answer)) == (503, {"message": "the database is away"})
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_worker_serves_its_health(yard):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    yard.worker(with_healthcheck=True, RUNYARD_WORKER_WEBSERVER_PORT=str(port))
+
+    def healthy():
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    until(healthy, "the health check")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
 from runyard import clock
 from runyard.states import STATE_TYPES, State
+
+if TYPE_CHECKING:
+    from runyard.store.database import Row
 
 
 def _aware(moment: datetime) -> datetime:
@@ -151,3 +154,16 @@ def moment(microseconds: int | None) -> datetime | None:
 def micros(value: datetime | None) -> int | None:
     """What a time column holds for a datetime."""
     return None if value is None else clock.to_us(value)
+
+
+def state_of_row(row: Row) -> StateModel:
+    """The state in a row of flow_run_states or task_run_states."""
+    return StateModel(
+        id=row["id"],
+        type=row["type"],
+        name=row["name"],
+        timestamp=clock.from_us(row["timestamp"]),
+        message=row["message"],
+        data=load(row["data"]),
+        state_details=load(row["state_details"], {}),
+    )

@@ -27,6 +27,16 @@ _READ = """
     LEFT JOIN deployments d ON d.id = r.deployment_id
     WHERE r.id = :id"""
 _WRITE = f"UPDATE flow_runs SET {run_rows.SET_STATE_COLUMNS}, empirical_policy = :policy WHERE id = :id"  # noqa: S608  # fixed names
+_DESCENDANTS = f"""
+    WITH RECURSIVE below (id) AS (
+        SELECT r.id FROM task_runs t JOIN flow_runs r ON r.parent_task_run_id = t.id
+        WHERE t.flow_run_id = :id AND r.root_flow_run_id IS NOT NULL
+        UNION
+        SELECT r.id FROM below b JOIN task_runs t ON t.flow_run_id = b.id
+        JOIN flow_runs r ON r.parent_task_run_id = t.id WHERE r.root_flow_run_id IS NOT NULL
+    )
+    SELECT * FROM flow_runs WHERE id IN (SELECT id FROM below)
+        AND (state_type IS NULL OR state_type NOT IN {run_rows.TERMINAL_SQL})"""  # noqa: S608  # fixed names
 
 
 class Outcome(NamedTuple):
@@ -122,20 +132,7 @@ def crash_open_children(
 
 def _open_descendants(tx: Transaction, flow_run_id: str) -> list[Row]:
     """The runs in the same process, directly or indirectly started by a run, that are not over."""
-    return tx.all(
-        """WITH RECURSIVE below (id) AS (
-               SELECT r.id FROM task_runs t JOIN flow_runs r ON r.parent_task_run_id = t.id
-               WHERE t.flow_run_id = :id AND r.root_flow_run_id IS NOT NULL
-               UNION
-               SELECT r.id FROM below b JOIN task_runs t ON t.flow_run_id = b.id
-               JOIN flow_runs r ON r.parent_task_run_id = t.id WHERE r.root_flow_run_id IS NOT NULL
-               )
-           SELECT * FROM flow_runs WHERE id IN (SELECT id FROM below)
-               AND (state_type IS NULL OR state_type NOT IN """
-        + run_rows.TERMINAL_SQL
-        + ")",
-        {"id": flow_run_id},
-    )
+    return tx.all(_DESCENDANTS, {"id": flow_run_id})
 
 
 def _end(tx: Transaction, table: str, runs: list[Row], message: str | None, type: str) -> None:

@@ -61,28 +61,6 @@ class FlowRunFacts(NamedTuple):
     cancel_new: bool = False
 
 
-class TaskRunFacts(NamedTuple):
-    """What the rules know of a task run besides its states.
-
-    Args:
-        now_us: the present.
-        run_count: how often it entered RUNNING.
-        flow_run_run_count: how often its flow run had when this one last ran.
-        policy: its `empirical_policy`.
-        flow_type: its flow run's state type; None for a task outside of a flow.
-        flow_run_count: how often its flow run entered RUNNING.
-        jitter: a random number from 0 to 1, for the delay of a retry.
-    """
-
-    now_us: int
-    run_count: int = 0
-    flow_run_run_count: int = 0
-    policy: dict[str, Any] = {}  # noqa: RUF012  # never changed
-    flow_type: str | None = None
-    flow_run_count: int = 0
-    jitter: float = 0.0
-
-
 class Decision(NamedTuple):
     """What follows from a proposal.
 
@@ -117,18 +95,7 @@ def decide_flow_run(
         if decision is not None:
             return decision
     policy = _policy_of_accepted(current, proposed, facts)
-    return Decision(ACCEPT, _with_schedule(current, proposed), policy=policy)
-
-
-def decide_task_run(
-    current: State | None, proposed: State, facts: TaskRunFacts, force: bool = False
-) -> Decision:
-    """Whether a task run enters a state, or which one instead; the arguments are as for flow runs."""
-    for rule in _FORCED_TASK_RULES if force else _TASK_RULES:
-        decision = rule(current, proposed, facts)
-        if decision is not None:
-            return decision
-    return Decision(ACCEPT, _renamed(current, _with_schedule(current, proposed), facts))
+    return Decision(ACCEPT, with_schedule(current, proposed), policy=policy)
 
 
 def keeps_lease(state: State) -> bool:
@@ -152,17 +119,19 @@ def scheduled_us(state: State | None) -> int | None:
     return clock.to_us(clock.parse_time(moment) if isinstance(moment, str) else moment)
 
 
-# Rules for flow runs and task runs.
+# Rules for flow runs and task runs; task_rules.py uses them as well.
 
 
-def _duplicate(current: State | None, proposed: State, facts: Any) -> Decision | None:
+def duplicate(current: State | None, proposed: State, facts: Any) -> Decision | None:
+    """The same proposal, sent again because its answer was lost, is not applied twice."""
     asked = proposed.state_details.get("transition_id")
     if current is not None and asked and asked == current.state_details.get("transition_id"):
         return Decision(REJECT, reason="This run has already made this state transition.")
     return None
 
 
-def _result_kept(current: State | None, proposed: State, facts: Any) -> Decision | None:
+def result_kept(current: State | None, proposed: State, facts: Any) -> Decision | None:
+    """A completed run keeps its result, even when forced."""
     if current is None or current.type != COMPLETED or current.data is None:
         return None
     if proposed.type == COMPLETED and proposed.data is None:
@@ -170,7 +139,8 @@ def _result_kept(current: State | None, proposed: State, facts: Any) -> Decision
     return None
 
 
-def _terminal(current: State | None, proposed: State, facts: Any) -> Decision | None:
+def terminal(current: State | None, proposed: State, facts: Any) -> Decision | None:
+    """A run that is over leaves that state only to run again."""
     if current is None or current.type not in TERMINAL:
         return None
     if proposed.type in (CANCELLING, PAUSED) or (
@@ -182,13 +152,15 @@ def _terminal(current: State | None, proposed: State, facts: Any) -> Decision | 
     return None
 
 
-def _cancelling(current: State | None, proposed: State, facts: Any) -> Decision | None:
+def cancelling(current: State | None, proposed: State, facts: Any) -> Decision | None:
+    """A run that is being stopped can only become stopped."""
     if current is not None and current.type == CANCELLING and proposed.type != CANCELLED:
         return Decision(REJECT, reason="This run is being cancelled; it can only become Cancelled.")
     return None
 
 
-def _wait(current: State | None, proposed: State, facts: Any) -> Decision | None:
+def wait(current: State | None, proposed: State, facts: Any) -> Decision | None:
+    """Nothing starts before its time."""
     if current is None or current.type not in (SCHEDULED, PENDING) or proposed.type != RUNNING:
         return None
     due = scheduled_us(current)
@@ -302,46 +274,14 @@ def _flow_retry(current: State | None, proposed: State, facts: FlowRunFacts) -> 
     delay = facts.policy.get("retry_delay") or 0
     return Decision(
         REJECT,
-        _retry_state(proposed, facts.now_us, delay),
+        retry_state(proposed, facts.now_us, delay),
         "Retrying",
         policy={"retry_type": "in_process", "resuming": False, "pause_keys": []},
     )
 
 
-# Rules for task runs.
-
-
-def _flow_running(current: State | None, proposed: State, facts: TaskRunFacts) -> Decision | None:
-    if proposed.type != RUNNING or facts.flow_type in (None, RUNNING):
-        return None
-    if facts.flow_type == PAUSED:
-        details = {"pause_reschedule": False}
-        waiting = State(PAUSED, "NotReady", timestamp=facts.now_us, state_details=details)
-        return Decision(REJECT, waiting, "The flow is paused, new tasks can execute after resuming.")
-    return Decision(ABORT, reason=f"The enclosing flow must be running to begin task execution, "
-                                  f"it is {facts.flow_type}.")  # fmt: skip
-
-
-def _task_retry(current: State | None, proposed: State, facts: TaskRunFacts) -> Decision | None:
-    if current is None or current.type != RUNNING or proposed.type != FAILED:
-        return None
-    if proposed.state_details.get("retriable") is False:
-        return None
-    # Runs of earlier attempts of the flow do not use up this attempt's retries.
-    if facts.run_count > (facts.policy.get("retries") or 0):
-        return None
-    return Decision(REJECT, _retry_state(proposed, facts.now_us, _task_delay(facts)), "Retrying")
-
-
-def _task_delay(facts: TaskRunFacts) -> float:
-    delay = facts.policy.get("retry_delay") or 0
-    if isinstance(delay, (list, tuple)):
-        delay = delay[min(facts.run_count, len(delay)) - 1] if delay else 0
-    factor = facts.policy.get("retry_jitter_factor") or 0
-    return float(delay) * (1.0 + factor * (2.0 * facts.jitter - 1.0))
-
-
-def _retry_state(failed: State, now_us: int, delay_seconds: float) -> State:
+def retry_state(failed: State, now_us: int, delay_seconds: float) -> State:
+    """What a failed run with retries left becomes: scheduled, within the same process."""
     due = clock.format_time(clock.from_us(now_us + max(0, round(delay_seconds * _SECOND))))
     return State(
         SCHEDULED,
@@ -356,7 +296,7 @@ def _retry_state(failed: State, now_us: int, delay_seconds: float) -> State:
 # What an accepted state takes along.
 
 
-def _with_schedule(current: State | None, proposed: State) -> State:
+def with_schedule(current: State | None, proposed: State) -> State:
     """The proposed state with the scheduled time that it keeps, in a copy of its own details."""
     details = dict(proposed.state_details)
     kept = current.state_details.get("scheduled_time") if current is not None else None
@@ -378,16 +318,6 @@ def _with_schedule(current: State | None, proposed: State) -> State:
     )
 
 
-def _renamed(current: State | None, state: State, facts: TaskRunFacts) -> State:
-    """RUNNING as Retrying after a retry, as Rerunning when the flow's own retry runs it again."""
-    if state.type == RUNNING and state.name == "Running" and facts.run_count > 0:
-        if current is not None and current.name == "AwaitingRetry":
-            state.name = "Retrying"
-        elif facts.flow_run_count > facts.flow_run_run_count:
-            state.name = "Rerunning"
-    return state
-
-
 def _policy_of_accepted(current: State | None, proposed: State, facts: FlowRunFacts) -> dict[str, Any] | None:
     if proposed.type == PAUSED:
         key = proposed.state_details.get("pause_key")
@@ -405,33 +335,21 @@ def _policy_of_accepted(current: State | None, proposed: State, facts: FlowRunFa
 
 
 _FLOW_RULES: tuple[Callable[[State | None, State, FlowRunFacts], Decision | None], ...] = (
-    _duplicate,
-    _result_kept,
-    _terminal,
+    duplicate,
+    result_kept,
+    terminal,
     _terminal_to_scheduled,
-    _cancelling,
+    cancelling,
     _cancel_unexecuted,
     _pending,
     _deployment_slot,
     _late,
     _pausing,
     _resuming,
-    _wait,
+    wait,
     _flow_retry,
 )
 _FORCED_FLOW_RULES: tuple[Callable[[State | None, State, FlowRunFacts], Decision | None], ...] = (
-    _result_kept,
+    result_kept,
     _cancel_unexecuted,
-)
-_TASK_RULES: tuple[Callable[[State | None, State, TaskRunFacts], Decision | None], ...] = (
-    _duplicate,
-    _result_kept,
-    _terminal,
-    _cancelling,
-    _flow_running,
-    _wait,
-    _task_retry,
-)
-_FORCED_TASK_RULES: tuple[Callable[[State | None, State, TaskRunFacts], Decision | None], ...] = (
-    _result_kept,
 )

@@ -241,6 +241,19 @@ def test_a_schedule_whose_parameters_do_not_fit_stops_no_other(client, travel):
     assert "'x'" in skip.reason
 
 
+def test_a_stored_schedule_that_cannot_be_read_is_set_aside(travel, home):
+    client = LocalClient()
+    deployment = deploy(client)
+    with client.database.transaction() as tx:
+        spec = '{"cron":"0 6 * * *","timezone":"Atlantis/Capital"}'
+        tx.execute("UPDATE deployment_schedules SET spec = :spec", {"spec": spec})
+    travel.to(hours=1)
+    report = turn(client)
+    assert (report.created, report.skipped, report.next_due) == (0, 1, None)
+    (skip,) = client.call(schedules.read_schedule_skips, deployment.id)
+    assert "Atlantis" in skip.reason
+
+
 def test_a_waiting_run_becomes_late(client, travel):
     deploy(client, schedule={"at": START + timedelta(seconds=10)})
     travel.to(seconds=10)

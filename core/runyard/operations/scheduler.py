@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runyard import clock, settings, states
-from runyard.errors import RunyardError
+from runyard.errors import RunyardError, ScheduleError
 from runyard.operations import deployment_runs, schedules, transitions
 from runyard.operations.base import operation
 from runyard.operations.deployment_rows import deployment_row
@@ -49,7 +49,10 @@ def run_scheduler(tx: Transaction, body: SchedulerTurn) -> SchedulerReport:
     if moment is not None and moment <= now:
         _take_turn(tx, body.owner, now)
         for row in _due(tx, now):
-            created, skipped = _fire(tx, row, now)
+            try:
+                created, skipped = _fire(tx, row, now)
+            except ScheduleError as error:
+                created, skipped = 0, _set_aside(tx, row, error)
             report.created += created
             report.skipped += skipped
         report.late = _mark_late(tx, now - late_after_us)
@@ -126,6 +129,13 @@ def _fire(tx: Transaction, row: Row, now: int) -> tuple[int, int]:
         else:
             skipped += 1
     return created, skipped
+
+
+def _set_aside(tx: Transaction, row: Row, error: ScheduleError) -> int:
+    """Stop a stored schedule that cannot be read any more, such as one of a zone that was abolished."""
+    tx.execute("UPDATE deployment_schedules SET next_due = NULL WHERE id = :id", {"id": row["id"]})
+    _record(tx, row, row["next_due"], f"the schedule is stopped: {error.message}")
+    return 1
 
 
 def _fire_instant(tx: Transaction, row: Row, deployment: Row, instant: int) -> bool:

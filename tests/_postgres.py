@@ -101,9 +101,7 @@ class Cluster:
     def _connect(self, name: str):
         import psycopg
 
-        return psycopg.connect(
-            host="127.0.0.1", port=self.port, user=_NAME, dbname=name, autocommit=True
-        )
+        return psycopg.connect(host="127.0.0.1", port=self.port, user=_NAME, dbname=name, autocommit=True)
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import threading
+from contextlib import contextmanager
 
 import pytest
 from _postgres import Cluster, programs
-
 from runyard.client import Client, HttpClient, LocalClient
 from runyard.store import database as store
 
 WAYS = ("sqlite", "sqlite-http", "postgres", "postgres-http")
 
 
-@pytest.fixture()
+@pytest.fixture
 def home(tmp_path, monkeypatch):
     """A fresh RUNYARD_HOME; nothing of the developer's own is read or written."""
     for name in list(os.environ):
@@ -41,7 +40,7 @@ def postgres_cluster(tmp_path_factory):
         cluster.stop()
 
 
-@pytest.fixture()
+@pytest.fixture
 def postgres_url(postgres_cluster):
     """The URL of an empty, migrated PostgreSQL database."""
     return postgres_cluster.fresh_database()
@@ -57,59 +56,41 @@ def database_url(request, home):
     return url
 
 
-@pytest.fixture()
+@pytest.fixture
 def database(database_url):
     """An empty database of each kind."""
     return store.get_database(database_url)
 
 
-class ApiServer:
-    """The API on a free port, on whichever database a test puts into it."""
-
-    def __init__(self) -> None:
-        import uvicorn
-
-        from runyard.server.app import Service, create_app
-        from runyard.server.serve import listen
-
-        self._service = Service
-        self._idle = store.Database("sqlite:////nonexistent/runyard.db")
-        self.app = create_app(self._idle, auth="", maintenance=False)
-        self._listener = listen("127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/api"
-        self._server = uvicorn.Server(uvicorn.Config(self.app, log_level="error", lifespan="off"))
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._listener]}, daemon=True
-        )
-        self._thread.start()
-
-    def use(self, database: store.Database) -> None:
-        """Serve this database from now on."""
-        self.app.state.service.close()
-        self.app.state.service = self._service(database)
-
-    def stop(self) -> None:
-        """Stop listening."""
-        self.use(self._idle)
-        self._server.should_exit = True
-        self._thread.join(timeout=10)
-        self._listener.close()
-
-
 @pytest.fixture(scope="session")
-def _session_api():
+def api_server():
+    """The API of this test session, without a database; `api` and `client` put one in."""
     pytest.importorskip("uvicorn", reason="the extra `server` is not installed")
-    server = ApiServer()
+    from _api import ApiServer, no_database
+    from runyard.server.app import create_app
+
+    server = ApiServer(create_app(no_database(), auth="", maintenance=False))
     yield server
     server.stop()
 
 
-@pytest.fixture()
-def api(_session_api, database):
+@contextmanager
+def serving(server, database):
+    """Let the API serve `database` for the block."""
+    from _api import no_database
+
+    server.use(database)
+    try:
+        yield server
+    finally:
+        server.use(no_database())
+
+
+@pytest.fixture
+def api(api_server, database):
     """A running API on an empty database of each kind."""
-    _session_api.use(database)
-    yield _session_api
-    _session_api.use(_session_api._idle)
+    with serving(api_server, database):
+        yield api_server
 
 
 @pytest.fixture(params=WAYS)
@@ -123,9 +104,7 @@ def client(request, home) -> Client:
     if not http:
         yield LocalClient(database)
         return
-    api = request.getfixturevalue("_session_api")
-    api.use(database)
-    remote = HttpClient(api.url)
-    yield remote
-    remote.close()
-    api.use(api._idle)
+    with serving(request.getfixturevalue("api_server"), database) as server:
+        remote = HttpClient(server.url)
+        yield remote
+        remote.close()

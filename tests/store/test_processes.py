@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-
 from runyard.store.database import Database
 from runyard.store.migrate import LATEST
 

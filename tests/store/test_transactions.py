@@ -3,7 +3,6 @@
 import threading
 
 import pytest
-
 from runyard.errors import Conflict, NotFound
 from runyard.store.database import get_database
 
@@ -29,10 +28,14 @@ def test_nothing_of_a_block_that_raises_is_kept(database):
     class Interrupted(BaseException):
         pass
 
-    for kind in (NotFound("no"), ValueError("no"), Interrupted()):
-        with pytest.raises(type(kind)), database.transaction() as tx:
+    def write_and_raise(error):
+        with database.transaction() as tx:
             tx.execute(INSERT, {"id": "a", "name": "a"})
-            raise kind
+            raise error
+
+    for error in (NotFound("no"), ValueError("no"), Interrupted()):
+        with pytest.raises(type(error)):
+            write_and_raise(error)
     assert names(database) == []
     add(database, "b")
     assert names(database) == ["b"]
@@ -92,8 +95,7 @@ def test_a_name_given_twice_is_a_conflict(database):
 def test_a_reference_to_nothing_is_a_conflict(database):
     with pytest.raises(Conflict), database.transaction() as tx:
         tx.execute(
-            "INSERT INTO deployments (id, created, updated, flow_id, name)"
-            " VALUES ('d', 1, 1, 'missing', 'd')"
+            "INSERT INTO deployments (id, created, updated, flow_id, name) VALUES ('d', 1, 1, 'missing', 'd')"
         )
 
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 
 import pytest
-
 from runyard.errors import (
     DatabaseBusy,
     DatabaseCorrupt,
@@ -33,7 +32,7 @@ def one_line(error):
     return text
 
 
-@pytest.fixture()
+@pytest.fixture
 def path(home):
     home.mkdir()
     return home / "runyard.db"

@@ -24,7 +24,7 @@ except ImportError as error:
     raise extra_missing("fastapi", "server") from error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from runyard.operations.base import Operation
 
@@ -48,7 +48,10 @@ class Service:
 
 
 def create_app(
-    database: Database | None = None, auth: str | None = None, maintenance: bool = True
+    database: Database | None = None,
+    auth: str | None = None,
+    maintenance: bool = True,
+    operations: Iterable[Operation[..., Any]] | None = None,
 ) -> FastAPI:
     """The application, with every operation under `/api`.
 
@@ -56,6 +59,7 @@ def create_app(
         database: where everything is kept; by default the settings' one.
         auth: `user:password` asked of every caller, empty for none; by default the setting.
         maintenance: whether this process also schedules and recovers runs while it serves.
+        operations: what gets a route; by default all there are.
     """
 
     @asynccontextmanager
@@ -84,7 +88,7 @@ def create_app(
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
     app.add_middleware(Guard, auth=settings.get("api_auth_string") if auth is None else auth)
     _add_changes(app)
-    for operation in sorted(all_operations(), key=_specificity):
+    for operation in sorted(all_operations() if operations is None else operations, key=_specificity):
         _add_route(app, operation)
     return app
 
@@ -135,9 +139,7 @@ def _parameters(operation: Operation[..., Any]) -> list[inspect.Parameter]:
             annotation = Annotated[annotation, Body()]
         elif name not in operation.placeholders:
             annotation = Annotated[annotation, Query()]
-        parameters.append(
-            parameter.replace(annotation=annotation, kind=inspect.Parameter.KEYWORD_ONLY)
-        )
+        parameters.append(parameter.replace(annotation=annotation, kind=inspect.Parameter.KEYWORD_ONLY))
     return parameters
 
 

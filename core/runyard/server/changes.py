@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 # A token of another server (before a restart, or behind a load balancer) cannot be compared. To
 # answer at once would make its holder poll without pause, to ignore it would lose a change.
 _FOREIGN_TOKEN_SECONDS = 0.5
-_LOOK_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
+# How soon its thread notices that it shall end.
+_LOOK_SECONDS = 0.2
 
 
 class Changes:
@@ -33,7 +35,7 @@ class Changes:
         self._count = 0
         self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._lock = threading.Lock()
-        self._started = False
+        self._thread: threading.Thread | None = None
         self._watching = threading.Event()
         self._stop = threading.Event()
 
@@ -67,16 +69,18 @@ class Changes:
         """End the thread, and every wait."""
         self._stop.set()
         self._bump()
+        if self._thread is not None:
+            self._thread.join(timeout=2 * _RETRY_SECONDS)
 
     def _token(self) -> str:
         return f"{self._instance}-{self._count}"
 
     async def _ensure_watching(self) -> None:
         with self._lock:
-            start, self._started = not self._started, True
-        if start:
-            threading.Thread(target=self._watch, name="runyard-changes", daemon=True).start()
-        if not self._watching.is_set():
+            if self._thread is None and not self._stop.is_set():
+                self._thread = threading.Thread(target=self._watch, name="runyard-changes", daemon=True)
+                self._thread.start()
+        if not self._watching.is_set() and not self._stop.is_set():
             await asyncio.get_running_loop().run_in_executor(None, self._watching.wait, 5.0)
 
     def _watch(self) -> None:
@@ -91,7 +95,7 @@ class Changes:
                 # The database is away. What happens meanwhile is not known: say so when it is back.
                 self._watching.set()
                 seen, token = token, None
-                self._stop.wait(_LOOK_SECONDS)
+                self._stop.wait(_RETRY_SECONDS)
                 self._bump()
                 continue
             if seen != token:

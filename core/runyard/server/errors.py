@@ -35,9 +35,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def misfit(request: Request, error: RequestValidationError) -> JSONResponse:
-        faults = [
-            {key: value for key, value in fault.items() if key != "ctx"} for fault in error.errors()
-        ]
+        faults = [{key: value for key, value in fault.items() if key != "ctx"} for fault in error.errors()]
         body = {
             "exception_message": "Invalid request received.",
             "exception_detail": faults,

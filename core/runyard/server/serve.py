@@ -67,20 +67,22 @@ def listen(host: str, port: int) -> socket.socket:
         Conflict: the port is in use.
         InvalidInput: there is no such address, or no right to use it.
     """
+    if not 0 <= port <= 65535:  # getaddrinfo would take it modulo 65536
+        raise InvalidInput(f"{port} is no port; use 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise InvalidInput(f"{host}:{port} is no address to listen on: {error}") from error
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(1024)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listener.close()
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        if error.errno == errno.EADDRINUSE:
             raise Conflict(f"port {port} of {host} is in use; choose another with --port") from error
         raise InvalidInput(f"cannot listen on {host}:{port}: {error}") from error
     return listener

@@ -136,8 +136,8 @@ class Database:
             raise translated from error
 
     def _begin(self, write: bool) -> tuple[Any, Transaction]:
-        connection = self._connection()
-        try:
+        with self._translated():
+            connection = self._connection()
             try:
                 return connection, self._driver.begin(connection, write)
             except Exception:
@@ -147,20 +147,11 @@ class Database:
                 self.discard()
                 connection = self._connection()
                 return connection, self._driver.begin(connection, write)
-        except Exception as error:
-            self.discard()
-            translated = self._driver.translate(error)
-            if translated is error:
-                raise
-            raise translated from error
 
     def changes(self) -> Any:
         """A token that differs from an earlier one once somebody else has committed."""
-        try:
+        with self._translated():
             return self._driver.changes(self._connection())
-        except Exception as error:
-            self.discard()
-            raise self._driver.translate(error) from error
 
     def wait_for_change(self, since: Any, timeout_seconds: float) -> Any:
         """Wait until somebody else commits.
@@ -180,7 +171,20 @@ class Database:
             left = deadline - time.monotonic()
             if token != since or left <= 0:
                 return token
-            self._driver.wait(self._connection(), left)
+            with self._translated():
+                self._driver.wait(self._connection(), left)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Outside transactions: give up the connection that failed, and raise our error for its."""
+        try:
+            yield
+        except Exception as error:
+            self.discard()
+            translated = self._driver.translate(error)
+            if translated is error:
+                raise
+            raise translated from error
 
     def discard(self) -> None:
         """Close this thread's connection; the next use opens a new one."""
@@ -228,9 +232,7 @@ def _driver(url: str) -> Driver:
         from runyard.store.postgres import PostgresDriver
 
         return PostgresDriver(url)
-    raise InvalidInput(
-        f"RUNYARD_DATABASE_URL starts with {scheme!r}; use sqlite:///FILE or postgresql://..."
-    )
+    raise InvalidInput(f"RUNYARD_DATABASE_URL starts with {scheme!r}; use sqlite:///FILE or postgresql://...")
 
 
 _databases: dict[str, Database] = {}

@@ -101,9 +101,7 @@ class PostgresDriver:
 
     def connect(self) -> _Connection:
         """A connection to the migrated database."""
-        connection = _Connection.connect(
-            self._url, autocommit=True, row_factory=dict_row, connect_timeout=10
-        )
+        connection = _Connection.connect(self._url, autocommit=True, row_factory=dict_row, connect_timeout=10)
         try:
             # The second one: a process stopped in the middle of a transaction must not hold its
             # locks for longer than others are willing to wait.
@@ -177,9 +175,12 @@ class PostgresDriver:
         return connection.closed
 
     def _collect(self, connection: _Connection, seconds: float) -> None:
-        for notice in connection.notifies(timeout=seconds, stop_after=1):
-            if notice.pid != connection.info.backend_pid:
-                connection.seen = (connection.seen or 0) + 1
+        try:
+            for notice in connection.notifies(timeout=seconds, stop_after=1):
+                if notice.pid != connection.info.backend_pid:
+                    connection.seen = (connection.seen or 0) + 1
+        except OSError as error:
+            raise psycopg.OperationalError(f"the connection was closed: {error}") from error
 
     def translate(self, error: Exception) -> Exception:
         """Our error for one of psycopg's."""
@@ -202,4 +203,3 @@ class PostgresDriver:
         if isinstance(error, (psycopg.errors.DiskFull, psycopg.errors.ReadOnlySqlTransaction)):
             return DatabaseReadOnly(f"{self._where}: {text}")
         return StoreError(f"the database at {self._where} cannot be used: {text}")
-

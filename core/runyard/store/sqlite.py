@@ -182,9 +182,7 @@ class SQLiteDriver:
         if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
             return error
         if "locked" in text or "busy" in text:
-            return DatabaseBusy(
-                f"{self.path} was held by another process for {self._timeout:g} s; try again"
-            )
+            return DatabaseBusy(f"{self.path} was held by another process for {self._timeout:g} s; try again")
         if "not a database" in text or "malformed" in text:
             return DatabaseCorrupt(
                 f"{self.path} is damaged or no database ({text}); restore a backup, or move it away"

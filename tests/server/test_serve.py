@@ -1,0 +1,71 @@
+"""Where the server listens, and when it refuses to."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from runyard.errors import Conflict, DatabaseReadOnly, InvalidInput, SettingError
+from runyard.server.serve import is_loopback, listen, serve
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org"])
+def test_beyond_loopback_it_asks_for_a_password(home, host):
+    with pytest.raises(SettingError, match="RUNYARD_API_AUTH_STRING"):
+        serve(host, 0)
+    assert not home.exists()
+
+
+def test_loopback_has_several_names():
+    assert all(is_loopback(host) for host in ("127.0.0.1", "127.8.9.1", "::1", "localhost"))
+    assert not any(is_loopback(host) for host in ("0.0.0.0", "10.0.0.1", "localhost.example.org"))
+
+
+def test_a_port_in_use_is_said_in_one_line(home):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(Conflict, match="in use; choose another") as error:
+            serve("127.0.0.1", taken.getsockname()[1])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("host", "port"), [("192.0.2.7", 0), ("127.0.0.1", 99999), ("no.invalid", 1)])
+def test_an_address_that_cannot_be_had(host, port):
+    with pytest.raises(InvalidInput):
+        listen(host, port)
+
+
+def test_a_database_that_cannot_be_used_is_said_before_listening(tmp_path, home, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RUNYARD_HOME", str(tmp_path / "file" / "home"))
+    with pytest.raises(DatabaseReadOnly):
+        serve("127.0.0.1", 0)
+
+
+SERVE = """
+from runyard.server.serve import serve
+serve("127.0.0.1", 0, on_listening=lambda url: print(url, flush=True))
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_until_it_is_told_to_stop(home, stop):
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            url = server.stdout.readline().strip()
+            assert urlsplit(url).hostname == "127.0.0.1"
+            assert httpx.get(f"{url}/health", timeout=30).json() is True
+            token = httpx.get(f"{url}/runyard/changes").json()
+            assert httpx.get(f"{url}/runyard/changes", params={"since": token}).status_code == 200
+            os.kill(server.pid, stop)
+            _, errors = server.communicate(timeout=30)
+            assert "Traceback" not in errors
+        finally:
+            server.kill()

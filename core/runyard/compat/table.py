@@ -14,7 +14,6 @@ MODULES: dict[str, str] = {
     "prefect.deployments.steps.utility": "runyard.deployments.steps",
     "prefect.engine": "runyard.engine",
     "prefect.exceptions": "runyard.exceptions",
-    "prefect.flow_runs": "runyard.flow_runs",
     "prefect.flows": "runyard.flows",
     "prefect.futures": "runyard.futures",
     "prefect.logging": "runyard.logging",
@@ -25,7 +24,6 @@ MODULES: dict[str, str] = {
     "prefect.runtime.deployment": "runyard.runtime.deployment",
     "prefect.runtime.flow_run": "runyard.runtime.flow_run",
     "prefect.runtime.task_run": "runyard.runtime.task_run",
-    "prefect.settings": "runyard.settings",
     "prefect.states": "runyard.states",
     "prefect.task_runners": "runyard.task_runners",
     "prefect.tasks": "runyard.tasks",
@@ -46,6 +44,7 @@ ADVICE: dict[str, str] = {
     "prefect.packaging": _IN_FILE,
     "prefect.schedules": "write the schedule in prefect.yaml, or `runyard deploy --cron ...`",
     "prefect.server": "the server is `runyard server start`; schedules are written in prefect.yaml",
+    "prefect.settings": "settings are environment variables: RUNYARD_HOME, RUNYARD_API_URL and so on",
     "prefect.workers": "a worker is started by `runyard worker start --pool NAME`",
 }
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from runyard import settings
 from runyard.deployments import loading, schema, templating
 from runyard.deployments.project import Entry, Project, check_deployment
-from runyard.deployments.project_shapes import ConcurrencySpec, DeploymentSpec
+from runyard.deployments.project_shapes import DeploymentSpec
 from runyard.deployments.steps import run_steps
 from runyard.deployments.yaml_places import Path
 from runyard.errors import InvalidInput, NotFound, ParameterError
@@ -234,8 +234,8 @@ def _choose(project: Project, entry: Entry, overrides: Overrides) -> _Chosen:
     if overrides.parameters:
         raw["parameters"] = {**(raw.get("parameters") or {}), **overrides.parameters}
     _lay_over_pool(raw, entry.spec, overrides)
-    _lay_over_limit(raw, entry.spec, overrides)
-    _lay_over_schedules(raw, entry.spec, overrides)
+    _lay_over_limit(raw, overrides)
+    _lay_over_schedules(raw, overrides)
     path: Path = ("deployments", entry.index) if entry.index >= 0 else ()
     spec = check_deployment(raw, project.places, path, final=False)
     return _Chosen(Entry(entry.index, raw, spec), raw, path)
@@ -256,7 +256,7 @@ def _lay_over_pool(raw: dict[str, Any], spec: DeploymentSpec, overrides: Overrid
         raw["work_pool"] = pool
 
 
-def _lay_over_limit(raw: dict[str, Any], spec: DeploymentSpec, overrides: Overrides) -> None:
+def _lay_over_limit(raw: dict[str, Any], overrides: Overrides) -> None:
     limit = raw.get("concurrency_limit")
     if overrides.concurrency_limit is not None:
         said = dict(limit) if isinstance(limit, dict) else {}
@@ -270,7 +270,7 @@ def _lay_over_limit(raw: dict[str, Any], spec: DeploymentSpec, overrides: Overri
         raw["concurrency_limit"] = limit
 
 
-def _lay_over_schedules(raw: dict[str, Any], spec: DeploymentSpec, overrides: Overrides) -> None:
+def _lay_over_schedules(raw: dict[str, Any], overrides: Overrides) -> None:
     if not (overrides.schedules or overrides.timezone or overrides.anchor_date):
         return
     said = raw.pop("schedule", None)
@@ -371,12 +371,11 @@ def _body(project: Project, item: _Chosen, spec: DeploymentSpec, pull: list[Any]
             "job_variables": spec.work_pool.variables(),
         }
         body.update({key: value for key, value in pool.items() if value is not None})
-    if isinstance(spec.concurrency_limit, ConcurrencySpec):
+    if spec.concurrency_limit is not None:
         options = spec.concurrency_limit.model_dump(exclude_none=True)
         body["concurrency_limit"] = options.pop("limit")
-        body["concurrency_options"] = options
-    elif spec.concurrency_limit is not None:
-        body["concurrency_limit"] = spec.concurrency_limit
+        if options:
+            body["concurrency_options"] = options
     schedules = [{"schedule": one.timing(), **one.behaviour()} for one in spec.all_schedules()]
     # A file always speaks for its schedules: one that it names no longer is removed.
     if schedules or project.file:

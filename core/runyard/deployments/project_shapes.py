@@ -14,6 +14,11 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _as_limit(value: Any) -> Any:
+    """A plain number is the limit itself."""
+    return value if value is None or isinstance(value, dict | list) else {"limit": value}
+
+
 class _Part(BaseModel):
     """A mapping of the file; its unknown keys are looked at where the file is read."""
 
@@ -57,7 +62,7 @@ class ConcurrencySpec(_Part):
     """How many runs at once, and what becomes of a run beyond that."""
 
     limit: Annotated[int, Field(ge=0)]
-    collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"] = "ENQUEUE"
+    collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"] | None = None
     grace_period_seconds: Annotated[int, Field(ge=0)] | None = None
 
 
@@ -89,7 +94,7 @@ class DeploymentSpec(_Part):
     parameters: dict[str, Any] | None = None
     enforce_parameter_schema: bool | None = None
     paused: bool | None = None
-    concurrency_limit: Annotated[int, Field(ge=0)] | ConcurrencySpec | None = None
+    concurrency_limit: Annotated[ConcurrencySpec | None, BeforeValidator(_as_limit)] = None
     schedule: ScheduleSpec | None = None
     schedules: list[ScheduleSpec] | None = None
     is_schedule_active: bool | None = None  # Prefect 2's switch for all of them

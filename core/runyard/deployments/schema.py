@@ -6,6 +6,7 @@ import copy
 import inspect
 import re
 import typing
+import warnings
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -166,10 +167,12 @@ def _copy(info: FieldInfo, texts: dict[str, Any]) -> FieldInfo:
 
 def _describable(annotation: Any) -> Any:
     """The annotation, or Any where pydantic can make nothing of it."""
-    try:
-        TypeAdapter(annotation, config=None if _is_model(annotation) else _CONFIG)
-    except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError):
-        return Any
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it warns of an annotation that is no type, such as `x: 3`
+        try:
+            TypeAdapter(annotation, config=None if _is_model(annotation) else _CONFIG)
+        except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError, UserWarning):
+            return Any
     return annotation
 
 

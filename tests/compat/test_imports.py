@@ -1,0 +1,152 @@
+"""`import prefect` gives Runyard's own modules, where the setting wants it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from runyard.compat import imports, table
+from runyard.errors import SettingError
+
+
+@pytest.fixture
+def hook(home):
+    """The import hook, and `prefect` forgotten before and after."""
+    imports.uninstall()
+    yield imports
+    imports.uninstall()
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("name", [name for name, ours in table.MODULES.items() if _exists(ours)])
+def test_a_module_of_prefect_is_ours_and_no_copy(hook, name):
+    assert hook.install(deployed=True)
+    ours = importlib.import_module(table.MODULES[name])
+    before = ours.__spec__
+    assert importlib.import_module(name) is ours
+    assert ours.__spec__ is before
+    assert ours.__name__ == table.MODULES[name]
+
+
+def test_every_name_in_the_table_leads_somewhere():
+    assert {ours for ours in table.MODULES.values() if not _exists(ours)} == set()
+
+
+def test_the_forms_of_import(hook):
+    hook.install(deployed=True)
+    names: dict = {}
+    exec("import prefect\nimport prefect.states as s\nfrom prefect import flow", names)
+    exec("from prefect.flows import Flow", names)
+    import runyard
+    import runyard.states
+
+    assert names["prefect"] is runyard
+    assert names["s"] is runyard.states
+    assert names["flow"] is runyard.flow
+    assert names["Flow"] is runyard.Flow
+
+
+def test_an_unknown_module_says_what_to_use(hook):
+    hook.install(deployed=True)
+    with pytest.raises(ModuleNotFoundError, match=r"no prefect\.agent: .*runyard worker start"):
+        importlib.import_module("prefect.agent")
+    with pytest.raises(ModuleNotFoundError, match=r"no prefect\.server: .*runyard server start"):
+        importlib.import_module("prefect.server.schemas.schedules")
+    with pytest.raises(ModuleNotFoundError, match=r"no prefect\.quite_unknown; "):
+        importlib.import_module("prefect.quite_unknown")
+
+
+def test_an_unknown_name_says_what_to_use(hook):
+    hook.install(deployed=True)
+    with pytest.raises(ImportError) as caught:
+        exec("from prefect.deployments import Deployment")
+    assert "prefect.yaml" in (hook.explain(caught.value) or "")
+    assert hook.explain(ImportError("No module named 'pandas'")) is None
+
+
+def test_other_modules_are_left_alone(hook):
+    hook.install(deployed=True)
+    assert imports.Finder().find_spec("prefect_aws") is None
+    with pytest.raises(ModuleNotFoundError, match="No module named 'prefect_no_such'"):
+        importlib.import_module("prefect_no_such")
+
+
+def test_installing_twice_is_installing_once(hook):
+    assert hook.install(deployed=True)
+    assert hook.install()
+    assert sum(isinstance(finder, imports.Finder) for finder in sys.meta_path) == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "deployed", "real", "expected"),
+    [
+        ("auto", False, False, True),
+        ("auto", False, True, False),
+        ("auto", True, True, True),
+        ("always", False, True, True),
+        ("never", True, False, False),
+    ],
+)
+def test_the_setting_decides_where_the_real_prefect_is_installed(
+    hook, monkeypatch, tmp_path, setting, deployed, real, expected
+):
+    if real:
+        (tmp_path / "prefect.py").write_text("flow = 'the real one'\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("RUNYARD_PREFECT_IMPORTS", setting)
+    assert hook.install(deployed=deployed) is expected
+    if real:
+        flow = importlib.import_module("prefect").flow
+        assert (flow == "the real one") is not expected
+        sys.modules.pop("prefect", None)
+
+
+def test_a_wrong_setting_is_refused(hook, monkeypatch):
+    monkeypatch.setenv("RUNYARD_PREFECT_IMPORTS", "sometimes")
+    with pytest.raises(SettingError, match="always, never, auto"):
+        hook.install()
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "runyard", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_python_m_runyard_runs_a_script(home, tmp_path):
+    (tmp_path / "beside.py").write_text("WORD = 'beside'\n")
+    (tmp_path / "script.py").write_text(
+        "import sys, pickle\nfrom beside import WORD\nfrom prefect import flow\nimport prefect\n"
+        "class Thing: pass\n"
+        "if __name__ == '__main__':\n"
+        "    pickle.loads(pickle.dumps(Thing()))\n"
+        "    print(prefect.__name__, WORD, sys.argv, __file__)\n"
+    )
+    done = _run(tmp_path, "script.py", "--x", "1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "runyard beside ['script.py', '--x', '1'] script.py\n"
+
+
+def test_a_missing_script_is_one_line(home, tmp_path):
+    done = _run(tmp_path, "missing.py")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Error: missing.py cannot be read: No such file or directory\n",
+    )
+
+
+def test_a_scripts_missing_name_comes_with_advice(home, tmp_path):
+    (tmp_path / "script.py").write_text("from prefect.deployments import Deployment\n")
+    done = _run(tmp_path, "script.py")
+    assert done.returncode == 1
+    assert "declare it in prefect.yaml" in done.stderr

@@ -1,0 +1,69 @@
+"""Starting a project: every recipe writes files that deploy."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from runyard.deployments import init, plan
+from runyard.deployments.project import read_project
+from runyard.errors import InvalidInput, NotFound, StoreError
+
+FIELDS = {
+    "git": {"repository": "https://example.com/team/project.git"},
+    "docker": {"image_name": "registry.example.com/team/project", "tag": "1.0"},
+}
+
+
+@pytest.mark.parametrize("recipe", init.RECIPES)
+def test_every_recipe_makes_a_project_that_deploys(project_folder, recipe):
+    made = init.init_project(".", recipe, "my project", FIELDS.get(recipe))
+    assert {"prefect.yaml", ".prefectignore", "flows/hello.py"} <= set(made)
+    project = read_project()
+    assert (project.name, project.warnings) == ("my-project", [])
+    (deployment,) = plan.build(project, steps=False).deployments
+    assert (deployment.flow_name, deployment.name) == ("hello", "hello")
+    for path in made:
+        assert "@NAME@" not in (project_folder / path).read_text()
+    assert init.init_project(".", recipe, "my project", FIELDS.get(recipe)) == []
+
+
+def test_the_recipe_suits_the_folder(project_folder):
+    assert init.choose_recipe(".") == "local"
+    (project_folder / "Dockerfile").write_text("FROM scratch\n")
+    assert init.choose_recipe(".") == "docker"
+    subprocess.run(["git", "init", "-q", "-b", "trunk"], check=True)
+    remote = "https://user:secret@example.com/x.git"
+    subprocess.run(["git", "remote", "add", "origin", remote], check=True)
+    assert init.choose_recipe(".") == "git"
+    init.init_project(".")
+    text = (project_folder / "prefect.yaml").read_text()
+    assert "repository: https://example.com/x.git" in text
+    assert "branch: trunk" in text
+
+
+def test_nothing_that_exists_is_overwritten(project_folder):
+    (project_folder / "prefect.yaml").write_text("name: mine\n")
+    assert "prefect.yaml" not in init.init_project(".", "local")
+    assert (project_folder / "prefect.yaml").read_text() == "name: mine\n"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "fields", "error", "message"),
+    [
+        ("lokal", {}, NotFound, "did you mean 'local'"),
+        ("docker", {"tag": "1"}, InvalidInput, "needs --field image_name=... "),
+        ("local", {"tag": "1"}, InvalidInput, "no field 'tag'"),
+        ("docker", {"image_name": "a b", "tag": "1"}, InvalidInput, "field image_name"),
+    ],
+)
+def test_mistakes_write_nothing(project_folder, recipe, fields, error, message):
+    with pytest.raises(error, match=message):
+        init.init_project(".", recipe, fields=fields)
+    assert list(project_folder.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written(project_folder):
+    (project_folder / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        init.init_project("file/inside", "local")

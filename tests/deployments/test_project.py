@@ -1,0 +1,219 @@
+"""Reading a project file: what is accepted, and where each mistake is said to be."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from runyard.deployments.project import Project, parse_project, read_project
+from runyard.errors import NotFound, ProjectError
+
+TUTORIAL = """\
+name: my-project
+prefect-version: 2.14.0
+
+deployments:
+  - name: daily-etl
+    entrypoint: flows/etl.py:my_etl_flow
+    work_pool:
+      name: default-agent-pool
+    schedule:
+      cron: "0 6 * * *"
+    parameters:
+      date: null
+    tags:
+      - production
+      - etl
+"""
+
+
+def read(text: str) -> Project:
+    return parse_project(text, "/somewhere/prefect.yaml", "prefect.yaml")
+
+
+def one(body: str) -> Project:
+    """A file with one deployment; `body` stands at column 5 from line 3 on."""
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    return read(f"deployments:\n  - name: x\n{lines}")
+
+
+def test_a_file_of_prefect_2_reads_unchanged():
+    project = read(TUTORIAL)
+    spec = project.entries[0].spec
+    assert (project.name, project.warnings) == ("my-project", [])
+    assert spec.entrypoint == "flows/etl.py:my_etl_flow"
+    assert spec.parameters == {"date": None}
+    assert spec.tags == ["production", "etl"]
+    assert [item.timing() for item in spec.all_schedules()] == [{"cron": "0 6 * * *"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("deployments:\n  - name: [x\n", "prefect.yaml:3:1: malformed YAML"),
+        ("name: a\n\tb: c\n", "prefect.yaml:2:1: malformed YAML.*tabs"),
+        ("name: a\nname: b\n", "prefect.yaml:2:1: the key 'name' is given twice"),
+        ("- a\n", "prefect.yaml:1:1: a project file is a mapping, not a list"),
+        ("name: !!python/object:os.system x\n", "prefect.yaml:1:7: malformed YAML"),
+        ("deployments: 3\n", "prefect.yaml:1:14: deployments: should be a list"),
+        ("deployments:\n  - x\n", r"prefect.yaml:2:5: deployments\[0\]: a deployment is a mapping"),
+        ("deploments: []\n", "prefect.yaml:1:1: deploments: unknown key; did you mean 'deployments'"),
+    ],
+)
+def test_mistakes_are_said_with_line_and_column(text, message):
+    with pytest.raises(ProjectError, match=message):
+        read(text)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("entrypont: a.py:f", r"prefect.yaml:3:5: deployments\[0\].entrypont: .* 'entrypoint'"),
+        ("work_pool:\n  nane: p", r"4:7: deployments\[0\].work_pool.nane: unknown key; .* 'name'"),
+        ("schedule:\n  cron: '61 * * * *'", r"prefect.yaml:4:13: deployments\[0\].schedule.cron: "),
+        ("schedule:\n  cron: '* * * * *'\n  timezone: Mars/Olympus", "4:13: .*Mars/Olympus"),
+        ("schedule:\n  interval: 0", "prefect.yaml:4:17: "),
+        ("schedule:\n  interval: 1\n  cron: '* * * * *'", "exactly one of"),
+        ("schedule:\n  cron: '* * * * *'\n  colour: red", r"5:7: .*colour: unknown key"),
+        ("schedules:\n  - cron: '* * * * *'\n    overlap: never", r"5:18: .*schedules\[0\].overlap: .*never"),
+        ("schedules:\n  cron: '* * * * *'", "is a list"),
+        ("schedule: {cron: '* * * * *'}\nschedules:\n  - interval: 5", "3:5: .*not both"),
+        ("paused: perhaps", r"3:13: deployments\[0\].paused: .*'perhaps'"),
+        ("concurrency_limit: many", "3:24: .*concurrency_limit"),
+        ("concurrency_limit:\n  limit: 1\n  collision_strategy: RUN", "5:27: .*collision_strategy"),
+        ("parameters: [a]", r"3:17: deployments\[0\].parameters"),
+        ("crash_retries: -1", "3:20: .*crash_retries"),
+        ("pull:\n  - a: {}\n    b: {}", r"4:9: deployments\[0\].pull\[0\]: a step is one name"),
+        ("pull: 3", "3:11: .*pull: should be a list of steps"),
+    ],
+)
+def test_mistakes_in_a_deployment_are_said_with_line_and_column(body, message):
+    with pytest.raises(ProjectError, match=message):
+        one(body)
+
+
+@pytest.mark.parametrize("name", ["a/b", "50%", "''", "a>b"])
+def test_names_that_a_reference_cannot_hold_are_refused(name):
+    with pytest.raises(ProjectError, match=r"prefect.yaml:2:11: .*name"):
+        read(f"deployments:\n  - name: {name}\n")
+
+
+def test_an_unknown_key_that_resembles_none_is_a_warning():
+    project = one("colour: red")
+    assert project.warnings == ["prefect.yaml:3:5: deployments[0].colour: unknown key, not read"]
+
+
+def test_definitions_with_anchors_at_the_top_are_fine():
+    project = read(
+        "common: &common\n  name: p\n"
+        "deployments:\n  - name: x\n    work_pool:\n      <<: *common\n      work_queue_name: q\n"
+    )
+    assert project.warnings == []
+    pool = project.entries[0].spec.work_pool
+    assert (pool.name, pool.work_queue_name) == ("p", "q")
+
+
+def test_an_error_behind_an_anchor_is_said_where_it_stands():
+    with pytest.raises(ProjectError, match=r"prefect.yaml:2:9: .*schedule.cron"):
+        read("s: &s\n  cron: nonsense\ndeployments:\n  - name: x\n    schedule: *s\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("schedule: {cron: '@daily', timezone: UTC}", [{"cron": "@daily", "timezone": "UTC"}]),
+        ("schedule: {}", []),
+        ("schedule:", []),
+        ("schedules: []", []),
+        (
+            "schedules: [{interval: PT90S}, {interval: '0:01:30'}]",
+            [{"interval": "PT90S"}, {"interval": "0:01:30"}],
+        ),
+        ("schedules: [{schedule: {interval: 60}, active: false, slug: s}]", [{"interval": 60}]),
+        ("schedules: [{rrule: 'FREQ=DAILY'}]", [{"rrule": "FREQ=DAILY"}]),
+        ("schedules: [{at: 2030-01-01T00:00:00Z}]", [{"at": "2030-01-01T00:00:00Z"}]),
+    ],
+)
+def test_schedules_in_every_form(body, expected):
+    assert [item.timing() for item in one(body).entries[0].spec.all_schedules()] == expected
+
+
+def test_how_a_schedule_behaves_is_kept_apart_from_when_it_is_due():
+    body = (
+        "schedule: {cron: '@daily', catchup: all, catchup_limit: 5, overlap: queue, active: false, slug: s}"
+    )
+    (item,) = one(body).entries[0].spec.all_schedules()
+    assert item.behaviour() == {
+        "active": False, "slug": "s", "catchup": "all", "catchup_limit": 5, "overlap": "queue",
+    }  # fmt: skip
+
+
+def test_a_plain_text_is_one_tag_and_numbers_are_kept_as_written():
+    spec = one("tags: hello\nversion: 1.10").entries[0].spec
+    assert (spec.tags, spec.version) == (["hello"], "1.10")
+
+
+def test_forms_of_prefect_2_are_understood():
+    spec = one("is_schedule_active: false\nschedule: {interval: 5}\nwork_pool: {infra_overrides: {a: 1}}")
+    spec = spec.entries[0].spec
+    assert spec.work_pool.variables() == {"a": 1}
+    assert spec.all_schedules()[0].active is False
+
+
+def test_dates_in_parameters_stay_the_text_that_was_written():
+    assert one("parameters: {day: 2026-01-31}").entries[0].spec.parameters == {"day": "2026-01-31"}
+
+
+def test_environment_variables_may_stand_for_any_value(monkeypatch):
+    monkeypatch.setenv("LIMIT", "3")
+    monkeypatch.setenv("PAUSED", "true")
+    spec = one("concurrency_limit: '{{ $LIMIT }}'\npaused: '{{ $PAUSED }}'").entries[0].spec
+    assert (spec.concurrency_limit.limit, spec.paused) == (3, True)
+
+
+def test_step_outputs_may_stand_for_any_value():
+    project = one("concurrency_limit: '{{ sizes.limit }}'\nschedules: [{cron: '{{ when.stdout }}'}]")
+    assert project.entries[0].spec.concurrency_limit is None
+
+
+def test_the_steps_of_a_deployment_stand_in_place_of_the_files():
+    project = read(
+        "pull:\n  a.b: {x: 1}\n"
+        "deployments:\n  - name: x\n  - name: y\n    pull: []\n  - name: z\n    pull: {c.d: }\n"
+    )
+    x, y, z = project.entries
+    assert project.phase(x, "pull") == [{"a.b": {"x": 1}}]
+    assert project.phase(y, "pull") == []
+    assert project.phase(z, "pull") == [{"c.d": None}]
+
+
+def test_two_deployments_of_one_name_are_refused():
+    with pytest.raises(ProjectError, match=r"prefect.yaml:5:11: .*deployments\[0\]"):
+        read(
+            "deployments:\n  - name: x\n    entrypoint: a.py:f\n    paused: true\n"
+            "  - name: x\n    entrypoint: a.py:f\n"
+        )
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path):
+    with pytest.raises(NotFound, match="runyard init"):
+        read_project(str(tmp_path))
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "prefect.yaml").write_bytes(b"name: \xff\xfe")
+    with pytest.raises(ProjectError, match="UTF-8"):
+        read_project(str(tmp_path))
+
+
+def test_an_empty_file_is_a_project_without_deployments(tmp_path):
+    (tmp_path / "prefect.yaml").write_text("# nothing yet\n")
+    assert read_project(str(tmp_path)).entries == []
+
+
+@given(st.text(alphabet=" \n\t-:[]{}&*!|>'\"#%@`abc1", max_size=60))
+def test_no_text_raises_anything_but_a_project_error(text):
+    with contextlib.suppress(ProjectError):
+        read(text)

@@ -1,0 +1,212 @@
+"""Steps: finding them, their inputs and outputs, and those that come along."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+from runyard.deployments import steps
+from runyard.errors import InvalidInput, ProjectError, RunyardError
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A git repository with two branches, and a function that commits to it."""
+    folder = tmp_path / "origin"
+
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+        done = subprocess.run(
+            ["git", "-C", str(folder), *identity, *arguments], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    def commit(text: str) -> str:
+        (folder / "flow.py").write_text(text)
+        git("add", ".")
+        git("commit", "-m", text)
+        return git("rev-parse", "HEAD")
+
+    folder.mkdir()
+    git("init", "-b", "main")
+    commit.git = git
+    commit.folder = folder
+    commit("one")
+    git("checkout", "-b", "feature/x")
+    commit("two")
+    git("checkout", "main")
+    return commit
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "prefect.deployments.steps.run_shell_script",
+        "prefect.deployments.steps.utility.run_shell_script",
+        "prefect.projects.steps.run_shell_script",
+        "runyard.deployments.steps.run_shell_script",
+        "run_shell_script",
+    ],
+)
+def test_the_steps_that_come_along_are_found_by_every_name(project_folder, name):
+    assert steps.resolve(name) is steps.run_shell_script
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no_such_module.step", "cannot be imported"),
+        ("os.no_such_function", "os has no 'no_such_function'"),
+        ("os.sep", "is no function"),
+        ("prefect_docker.deployments.steps.build_docker_image", "use run_shell_script"),
+    ],
+)
+def test_a_step_that_cannot_be_found(project_folder, name, message):
+    with pytest.raises(InvalidInput, match=message):
+        steps.resolve(name)
+
+
+@pytest.mark.parametrize("step", [{}, {"a": {}, "b": {}}, "a", {"a": [1]}])
+def test_malformed_steps(step):
+    with pytest.raises(ProjectError):
+        steps.check_steps([step])
+
+
+def test_outputs_flow_from_step_to_step_flat_and_by_id(write, monkeypatch):
+    write("my_steps.py", "def make(**given):\n    return given\n\nasync def later(x):\n    return {'y': x}\n")
+    monkeypatch.syspath_prepend(os.getcwd())
+    monkeypatch.setenv("WHO", "env")
+    outputs = steps.run_steps(
+        [
+            {"my_steps.make": {"id": "first", "items": [1, 2]}},
+            {"my_steps.make": {"copy": "{{ first.items }}", "who": "{{ $WHO }}"}},
+            {"my_steps.later": {"x": "{{ copy[1] }}"}},
+        ]
+    )
+    assert outputs == {"items": [1, 2], "first": {"items": [1, 2]}, "copy": [1, 2], "who": "env", "y": 2}
+
+
+def test_a_result_that_is_no_mapping_is_no_output(project_folder):
+    assert steps.run_steps([{"os.getcwd": None}]) == {}
+
+
+def test_a_step_that_raises_is_named(project_folder):
+    with pytest.raises(RunyardError, match=r"step os.listdir failed: FileNotFoundError"):
+        steps.run_steps([{"os.listdir": {"path": "/no/such/folder"}}])
+
+
+def test_stored_objects_are_refused_when_a_step_needs_them(project_folder):
+    with pytest.raises(ProjectError, match=r"step os.getcwd: .*keeps no blocks"):
+        steps.run_steps([{"os.getcwd": {"x": "{{ prefect.blocks.secret.x }}"}}])
+
+
+def test_pull_steps_lead_to_the_directory(write, project_folder):
+    write("inner/deeper/flow.py", "")
+    found = steps.run_pull_steps(
+        [
+            {"prefect.deployments.steps.set_working_directory": {"directory": "inner"}},
+            {"set_working_directory": {"directory": "deeper"}},
+            {"run_shell_script": {"script": "pwd", "stream_output": False}},
+        ]
+    )
+    assert found == str(project_folder / "inner" / "deeper") == os.getcwd()
+
+
+def test_a_missing_working_directory(project_folder):
+    with pytest.raises(InvalidInput, match=r"no directory .*nowhere"):
+        steps.set_working_directory("nowhere")
+
+
+def test_a_script_runs_line_by_line(project_folder, capfd):
+    script = "# a comment\n\nsh -c 'echo out'\nsh -c 'echo err >&2'\n"
+    assert steps.run_shell_script(script) == {"stdout": "out", "stderr": "err"}
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("out\n", "err\n")
+    steps.run_shell_script(script, stream_output=False)
+    assert capfd.readouterr().out == ""
+
+
+def test_a_script_has_an_environment_a_directory_and_perhaps_a_shell(write, project_folder):
+    write("sub/x", "")
+
+    def out(script: str, **options) -> str:
+        return steps.run_shell_script(script, stream_output=False, **options)["stdout"]
+
+    assert out("ls", directory="sub") == "x"
+    assert out("echo $NAME", env={"NAME": "n"}) == "$NAME"
+    assert out("echo $NAME", env={"NAME": "n"}, expand_env_vars=True) == "n"
+    assert out("for i in 1 2; do echo $i; done | tail -1", shell=True) == "2"
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("sh -c 'echo why >&2; exit 3'", "exit code 3: why"),
+        ("no-such-command --x", "cannot run: No such file"),
+    ],
+)
+def test_a_failing_command_says_why(project_folder, script, message):
+    with pytest.raises(RunyardError, match=message):
+        steps.run_shell_script(script, stream_output=False)
+
+
+def test_later_lines_do_not_run_after_a_failure(project_folder):
+    with pytest.raises(RunyardError):
+        steps.run_shell_script("false\ntouch late", stream_output=False)
+    assert not (project_folder / "late").exists()
+
+
+def test_missing_requirements(project_folder):
+    with pytest.raises(InvalidInput, match=r"requirements\.txt"):
+        steps.pip_install_requirements()
+
+
+def test_clone_and_bring_up_to_date(repository, project_folder):
+    assert steps.git_clone(str(repository.folder)) == {"directory": "origin"}
+    assert (project_folder / "origin" / "flow.py").read_text() == "one"
+    repository("three")
+    steps.git_clone(str(repository.folder))
+    assert (project_folder / "origin" / "flow.py").read_text() == "three"
+
+
+def test_clone_a_branch(repository, project_folder):
+    assert steps.git_clone(str(repository.folder), branch="feature/x") == {"directory": "origin-feature-x"}
+    assert (project_folder / "origin-feature-x" / "flow.py").read_text() == "two"
+
+
+@pytest.mark.parametrize("digits", [7, 40])
+def test_clone_a_commit(repository, project_folder, digits):
+    sha = repository.git("rev-parse", "HEAD")
+    repository("three")
+    steps.git_clone(str(repository.folder), commit_sha=sha[:digits], clone_directory_name="here")
+    assert (project_folder / "here" / "flow.py").read_text() == "one"
+
+
+def test_a_spoilt_clone_is_made_again(repository, project_folder):
+    steps.git_clone(str(repository.folder))
+    (project_folder / "origin" / ".git" / "HEAD").write_text("spoilt")
+    steps.git_clone(str(repository.folder))
+    assert (project_folder / "origin" / "flow.py").read_text() == "one"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"branch": "a", "commit_sha": "abcd"}, "branch or a commit_sha"),
+        ({"access_token": "t", "credentials": {"token": "t"}}, "access_token or credentials"),
+        ({"commit_sha": "xyz"}, "hex"),
+        ({"access_token": "t"}, "https"),
+        ({"branch": "--upload-pack=x"}, "no repository or branch"),
+    ],
+)
+def test_options_that_exclude_each_other(repository, project_folder, options, message):
+    with pytest.raises(InvalidInput, match=message):
+        steps.git_clone(str(repository.folder), **options)
+
+
+def test_a_failing_clone_says_why_without_the_token(project_folder):
+    with pytest.raises(RunyardError) as caught:
+        steps.git_clone("http://127.0.0.1:1/x.git", access_token="very-secret")
+    assert "git fetch failed" in str(caught.value)
+    assert "very-secret" not in str(caught.value)

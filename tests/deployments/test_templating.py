@@ -1,0 +1,88 @@
+"""Placeholders: what is replaced, by what, and what is left alone."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from runyard.deployments import templating
+from runyard.errors import ProjectError
+
+_words = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
+_plain_text = st.text(max_size=20).filter(lambda text: "{" not in text and "}" not in text)
+_scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | _plain_text
+_values = st.recursive(
+    _scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_words, inner, max_size=4)
+)
+
+
+@given(_values)
+def test_what_has_no_placeholder_stays_as_it_is(value):
+    assert not templating.has_placeholder(value)
+    assert templating.fill_outputs(value, {"a": 1}, lambda _: None) == value
+    assert templating.fill_environment(value, {"A": "1"}, lambda _: None) == value
+
+
+@given(_words, _values.filter(lambda value: value is not None))
+def test_a_placeholder_alone_keeps_the_type_wherever_it_stands(name, value):
+    text = f"{{{{ {name} }}}}"
+    assert templating.fill_outputs({"key": [text]}, {name: value}) == {"key": [value]}
+
+
+@given(_words, _plain_text, _plain_text, st.integers() | _plain_text)
+def test_an_embedded_one_becomes_text(name, before, after, value):
+    text = f"x{before}{{{{{name}}}}}{after}"
+    assert templating.fill_outputs(text, {name: value}) == f"x{before}{value}{after}"
+
+
+@given(st.dictionaries(_words, _plain_text, min_size=1, max_size=4))
+def test_environment_is_filled_before_outputs_and_never_confused_with_them(environment):
+    value = {name: f"{{{{ ${name} }}}} {{{{ {name} }}}}" for name in environment}
+    filled = templating.fill_environment(value, environment)
+    assert filled == {name: f"{text} {{{{ {name} }}}}" for name, text in environment.items()}
+
+
+@given(_words, _words)
+def test_what_is_put_in_is_not_searched_again(name, other):
+    bomb = f"{{{{ {other} }}}}"
+    assert templating.fill_outputs(f"-{{{{ {name} }}}}", {name: bomb, other + "_": 1}) == f"-{bomb}"
+
+
+def test_outputs_are_found_by_path():
+    outputs = {"build-image": {"tags": [{"name": "a"}], "size": 3}, "v1.2": {"x": 1}, "tag": "t"}
+    assert templating.fill_outputs("{{ build-image.tags[0].name }}", outputs) == "a"
+    assert templating.fill_outputs("{{build-image.size}}", outputs) == 3
+    assert templating.fill_outputs("{{ v1.2.x }}", outputs) == 1
+    assert templating.fill_outputs("{{ tag }}:{{ build-image.size }}", outputs) == "t:3"
+
+
+def test_a_missing_output_stays_until_the_last_pass_and_is_then_dropped_with_a_warning():
+    value = {"gone": "{{ no.such }}", "text": "v-{{ no.such }}", "list": ["{{ no.such }}", 1]}
+    assert templating.fill_outputs(value, {"no": {}}) == value
+    warnings: list[str] = []
+    filled = templating.fill_outputs(value, {"no": {}}, warnings.append)
+    assert filled == {"text": "v-", "list": [1]}
+    assert len(warnings) == 3
+    assert "no.such" in warnings[0]
+
+
+def test_a_missing_environment_variable_ends_as_empty_text_with_a_warning():
+    warnings: list[str] = []
+    assert templating.fill_environment("{{ $GONE }}", {}) == "{{ $GONE }}"
+    assert templating.fill_environment("{{ $GONE }}", {}, warnings.append) == ""
+    assert "GONE" in warnings[0]
+
+
+def test_placeholders_of_the_worker_and_of_stored_objects_are_left_for_it():
+    value = "{{ ctx.flow_run.id }} {{ prefect.variables.x }} {{ prefect.blocks.secret.y }}"
+    assert templating.fill_outputs(value, {"ctx": {}, "prefect": {}}, lambda _: None) == value
+
+
+@pytest.mark.parametrize("name", ["prefect.variables.region", "prefect.blocks.secret.key"])
+def test_stored_objects_needed_now_are_refused_with_a_hint(name):
+    with pytest.raises(ProjectError, match=rf"prefect.yaml:3:1: .*{name}.*environment variable"):
+        templating.refuse_stored({"a": [f"{{{{ {name} }}}}"]}, "prefect.yaml:3:1")
+
+
+def test_keys_are_not_templated():
+    assert templating.fill_outputs({"{{ a }}": 1}, {"a": "b"}) == {"{{ a }}": 1}

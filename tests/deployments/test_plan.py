@@ -21,6 +21,9 @@ def second_flow(size: int, name: str = "x"):
 '''
 
 
+FIRST, SECOND = "flows/etl.py:my_etl_flow", "flows/etl.py:second_flow"
+
+
 @pytest.fixture
 def project(write):
     """Write a prefect.yaml beside flows/etl.py, and read it."""

@@ -130,7 +130,13 @@ _FLOW_RUN_COLUMNS = (
     "labels", "parent_task_run_id", "root_flow_run_id", "auto_scheduled", "created_by", "job_variables",
     *STATE_COLUMNS,
 )  # fmt: skip
-_FLOW_RUN_JSON: dict[str, Any] = {"parameters": {}, "context": {}, "empirical_policy": {}, "tags": [], "labels": {}}
+_FLOW_RUN_JSON: dict[str, Any] = {
+    "parameters": {},
+    "context": {},
+    "empirical_policy": {},
+    "tags": [],
+    "labels": {},
+}
 _INSERT_FLOW_RUN = (
     f"INSERT INTO flow_runs ({', '.join(_FLOW_RUN_COLUMNS)}) "  # noqa: S608  # fixed names
     f"VALUES ({', '.join(':' + name for name in _FLOW_RUN_COLUMNS)}) "

@@ -19,6 +19,7 @@ from runyard.operations.deployments import (
     create_flow_run_from_deployment,
 )
 from runyard.operations.flow_runs import read_flow_run
+from runyard.operations.logs import LogListing, filter_logs
 from runyard.operations.work_pools import WorkPoolCreate, create_work_pool
 from runyard.operations.workers import filter_workers
 
@@ -191,7 +192,6 @@ def status_of(yard, name):
     return {worker.name: worker.status for worker in yard.client.call(filter_workers, "pool")}[name]
 
 
-def call_filter(client, operation, body):
-    from runyard.operations.wire import hints
-
-    return client.call(operation, hints(operation)["body"].model_validate(body))
+def logs_of(yard, run):
+    """The log records of a run."""
+    return yard.client.call(filter_logs, LogListing(logs={"flow_run_id": {"any_": [run]}}))

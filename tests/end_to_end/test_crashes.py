@@ -8,10 +8,9 @@ import time
 from datetime import timedelta
 
 import pytest
-from _yard import DEADLINE_SECONDS, LEASE_SECONDS, a_yard, call_filter, is_gone, status_of, until
+from _yard import DEADLINE_SECONDS, LEASE_SECONDS, a_yard, is_gone, logs_of, status_of, until
 from runyard import clock
 from runyard.operations.flow_runs import SetState, set_flow_run_state
-from runyard.operations.logs import filter_logs
 from runyard.operations.schemas import StateCreate
 
 
@@ -242,11 +241,8 @@ def test_what_a_run_prints_is_kept(yard):
     yard.release()
     yard.worker()
     yard.ended(run, "COMPLETED")
-    body = {"logs": {"flow_run_id": {"any_": [run]}}}
 
     def kept():
-        return [
-            log.message for log in call_filter(yard.client, filter_logs, body) if log.name == "runyard.stdout"
-        ]
+        return [log.message for log in logs_of(yard, run) if log.name == "runyard.stdout"]
 
     assert until(kept, "the log") == ["working"]

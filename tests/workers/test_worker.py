@@ -8,9 +8,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from _yard import DEADLINE_SECONDS, a_yard, call_filter, status_of, until
+from _yard import DEADLINE_SECONDS, a_yard, logs_of, status_of, until
 from runyard.errors import InvalidInput
-from runyard.operations.logs import filter_logs
 from runyard.operations.work_pools import (
     WorkPoolCreate,
     WorkPoolUpdate,
@@ -63,8 +62,7 @@ def test_a_run_that_cannot_be_launched_crashes_and_says_why(yard, variables, say
     run = yard.run(job_variables=variables)
     yard.worker()
     assert says in yard.ended(run, "CRASHED").message
-    body = {"logs": {"flow_run_id": {"any_": [run]}}}
-    until(lambda: any(says in log.message for log in call_filter(yard.client, filter_logs, body)), "the log")
+    until(lambda: any(says in log.message for log in logs_of(yard, run)), "the log")
 
 
 def test_a_missing_entrypoint_crashes_and_says_why(yard):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from runyard.orchestration import job_templates
@@ -24,4 +25,11 @@ def job_of(claimed: ClaimedRun) -> dict[str, Any]:
         claimed.base_job_template,
         deployment.job_variables if deployment else {},
         claimed.flow_run.job_variables or {},
+        {
+            "ctx": {
+                "flow": {"name": claimed.flow_name},
+                "flow_run": {"id": claimed.flow_run_id, "name": claimed.flow_run.name},
+            },
+            "env": os.environ,
+        },
     )

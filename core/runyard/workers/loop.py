@@ -20,7 +20,7 @@ from runyard.operations.claims import (
 from runyard.operations.flow_runs import SetState, filter_flow_runs, set_flow_run_state
 from runyard.operations.logs import LogCreate, create_logs
 from runyard.operations.recovery import ExitReport, report_exit
-from runyard.operations.schemas import StateCreate
+from runyard.operations.schemas import Listing, StateCreate
 from runyard.operations.workers import WorkerHeartbeat, heartbeat_worker
 from runyard.workers.jobs import job_of
 from runyard.workers.maintenance import Scheduler, Timer, recover
@@ -215,7 +215,7 @@ class Worker:
         processes = {p.flow_run_id: p for p in self.supervisor.running.values() if not p.cancelling}
         if processes:
             wanted = {"id": {"any_": list(processes)}, "state": {"type": {"any_": [states.CANCELLING]}}}
-            for run in self.client.call(filter_flow_runs, _filter_body(wanted)):
+            for run in self.client.call(filter_flow_runs, Listing(flow_runs=wanted)):
                 self._cancel(processes[run.id])
 
     def _cancel(self, process: RunProcess) -> None:
@@ -384,9 +384,3 @@ class Worker:
 def write_logs(client: Client, bodies: list[dict[str, Any]]) -> None:
     """Store log records of runs."""
     client.call(create_logs, [LogCreate.model_validate(body) for body in bodies])
-
-
-def _filter_body(flow_runs: dict[str, Any]) -> Any:
-    from runyard.operations.wire import hints
-
-    return hints(filter_flow_runs)["body"].model_validate({"flow_runs": flow_runs})

@@ -12,7 +12,6 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runyard.compat import imports
-from runyard.deployments import schema
 from runyard.errors import EntrypointError
 
 if TYPE_CHECKING:
@@ -89,6 +88,9 @@ def load_flow(
 
 def parameter_schema(flow: Flow) -> dict[str, Any]:
     """The JSON schema of a flow's parameters; see `schema.parameter_schema`."""
+    # Here, because it loads pydantic, which starting a run may do without.
+    from runyard.deployments import schema
+
     return schema.parameter_schema(flow.fn)
 
 

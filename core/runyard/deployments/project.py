@@ -26,7 +26,7 @@ from runyard.orchestration import schedules as schedule_rules
 
 FILE_NAME = "prefect.yaml"
 PHASES = ("build", "push", "pull")
-_TOP_LEVEL = ("name", "prefect-version", "prefect_version", "deployments", "definitions", *PHASES)
+_TOP_LEVEL = ("name", "prefect-version", "prefect_version", "deployments", *PHASES)
 _NAME_FORBIDS = "/%&<>"
 
 

@@ -1,0 +1,100 @@
+"""The service itself: is it there, which version, how large is its database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runyard import settings
+from runyard.errors import InvalidInput
+from runyard.operations.base import operation
+from runyard.operations.schemas import Model
+from runyard.store.database import Transaction
+
+# The version of Prefect whose API this is; its clients refuse another major version.
+API_VERSION = "3.8.8"
+_TABLES = (
+    "flows", "flow_runs", "flow_run_states", "task_runs", "task_run_states", "logs", "deployments",
+    "deployment_schedules", "work_pools", "work_queues", "workers", "leases",
+)  # fmt: skip
+
+
+class ResultStorage(Model):
+    """Where results are kept by default; null: in the home folder of whoever runs."""
+
+    default_result_storage_block_id: str | None = None
+
+
+class DatabaseStats(Model):
+    """How much a database holds: its rows by table, and its size in bytes."""
+
+    dialect: str
+    size_bytes: int
+    rows: dict[str, int]
+
+
+@operation("GET", "/health")
+def read_health(tx: Transaction) -> bool:
+    """Whether the service answers."""
+    return True
+
+
+@operation("GET", "/ready")
+def read_ready(tx: Transaction) -> dict[str, str]:
+    """Whether the database answers."""
+    tx.value("SELECT count(*) FROM locks")
+    return {"message": "OK"}
+
+
+@operation("GET", "/hello")
+def read_hello(tx: Transaction) -> str:
+    """A greeting."""
+    return "👋"
+
+
+@operation("GET", "/version")
+def read_api_version(tx: Transaction) -> str:
+    """The version of the API."""
+    return API_VERSION
+
+
+@operation("GET", "/admin/version")
+def read_version(tx: Transaction) -> str:
+    """The version of the API, where its clients ask first."""
+    return API_VERSION
+
+
+@operation("GET", "/csrf-token")
+def read_csrf_token(tx: Transaction, client: str = "") -> None:
+    """No token: requests are not protected that way.
+
+    Raises:
+        InvalidInput: always; it makes clients stop asking.
+    """
+    raise InvalidInput("CSRF protection is disabled.")
+
+
+@operation("GET", "/admin/storage")
+def read_result_storage(tx: Transaction) -> ResultStorage:
+    """Where results are kept by default."""
+    return ResultStorage()
+
+
+@operation("GET", "/admin/settings")
+def read_settings(tx: Transaction) -> dict[str, Any]:
+    """The service's settings by name; those that hold secrets are masked."""
+    return {
+        name: "********" if setting.secret and settings.get(name) else settings.get(name)
+        for name, setting in settings.SETTINGS.items()
+    }
+
+
+@operation("GET", "/runyard/database/stats")
+def read_database_stats(tx: Transaction) -> DatabaseStats:
+    """How many rows each table has, and how large the database is. It counts, so it takes its time."""
+    if tx.dialect == "sqlite":
+        pages = tx.value("SELECT page_count FROM pragma_page_count()")
+        size = pages * tx.value("SELECT page_size FROM pragma_page_size()")
+    else:
+        size = tx.value("SELECT pg_database_size(current_database())")
+    rows = {table: int(tx.value(f"SELECT count(*) FROM {table}")) for table in _TABLES}  # noqa: S608  # a closed list
+    return DatabaseStats(dialect=tx.dialect, size_bytes=int(size), rows=rows)

@@ -99,20 +99,19 @@ def _template(file: Any) -> dict[str, Any]:
 @output_option
 def ls(verbose: bool, output: str | None) -> None:
     """List the work pools."""
-    from runyard.operations import work_pools
-
-    pools = list(listed(connect(), work_pools.filter_work_pools))
+    client = connect()
     if output:
-        out.print_json(pools)
+        from runyard.operations import work_pools
+
+        out.print_json(list(listed(client, work_pools.filter_work_pools)))
         return
-    columns = ["Name", "Type", "Status", "ID", "Concurrency limit"]
-    rows: list[list[Any]] = [
-        [pool.name, pool.type, pool.status, pool.id, pool.concurrency_limit] for pool in pools
-    ]
+    from runyard.operations.overview import list_work_pools
+
+    names = ["name", "type", "status", "id", "concurrency_limit"]
     if verbose:
-        columns += ["In use", "Description"]
-        for row, pool in zip(rows, pools, strict=True):
-            row += [pool.active_slots, pool.description]
+        names += ["active_slots", "description"]
+    rows = [[pool[name] for name in names] for pool in client.call(list_work_pools)]
+    columns = [name.replace("_", " ").capitalize().replace("Id", "ID") for name in names]
     out.table("Work pools", columns, rows, "No work pools; make one with: runyard work-pool create NAME")
 
 

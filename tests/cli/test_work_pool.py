@@ -114,3 +114,40 @@ def test_no_workers(runyard, pool):
     assert "worker start" in runyard("worker", "ls").err
     assert runyard("workers", "ls", "-p", "mine", "-o", "json").json == []
     assert "--pool" in runyard("worker", "start", code=2).err
+
+
+def status(runyard):
+    return runyard("work-pool", "ls").out.splitlines()[1].split()[2]
+
+
+def test_the_list_says_whether_a_pool_is_served(runyard, store, pool):
+    from runyard.operations import workers
+
+    assert status(runyard) == "NOT_READY"
+    beat = workers.WorkerHeartbeat(name="w", heartbeat_interval_seconds=30)
+    store.call(workers.heartbeat_worker, "mine", body=beat)
+    assert status(runyard) == "READY"
+    runyard("work-pool", "pause", "mine")
+    assert status(runyard) == "PAUSED"
+    runyard("work-pool", "resume", "mine")
+    stopped = workers.WorkerHeartbeat(name="w", heartbeat_interval_seconds=30, stopped=True)
+    store.call(workers.heartbeat_worker, "mine", body=stopped)
+    assert status(runyard) == "NOT_READY"
+
+
+def test_the_text_list_and_the_json_list_agree(runyard, pool):
+    runyard("work-pool", "create", "other", "-t", "docker", "--concurrency-limit", 2)
+    text = {line.split()[0] for line in runyard("work-pool", "ls", "--verbose").out.splitlines()[1:]}
+    assert (
+        text == {each["name"] for each in runyard("work-pool", "ls", "-o", "json").json} == {"mine", "other"}
+    )
+
+
+def test_listing_pools_loads_no_models(program):
+    import subprocess
+    import sys
+
+    code = "import sys\nfrom runyard_cli.main import main\n"
+    code += "try: main(['work-pool', 'ls'])\nfinally: print('pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -24,6 +24,7 @@ MODULES = (
     "scheduler",
     "journal",
     "explain",
+    "overview",
 )
 
 

@@ -1,1 +1,71 @@
-"""Runyard."""
+"""Runyard: deployments, work pools and workers for Python workflows. Public names load when asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from runyard import deployments, runtime, states
+    from runyard.context import tags
+    from runyard.deployments.run import run_deployment
+    from runyard.flows import Flow, flow
+    from runyard.futures import as_completed, wait
+    from runyard.logging import get_run_logger
+    from runyard.states import State
+    from runyard.tasks import Task, task
+    from runyard.unmapped import allow_failure, unmapped
+
+__version__ = "0.1.0"
+
+# Public name -> the module that holds it. A module that is itself public maps to None.
+_HOMES: dict[str, str | None] = {
+    "Flow": "runyard.flows",
+    "State": "runyard.states",
+    "Task": "runyard.tasks",
+    "allow_failure": "runyard.unmapped",
+    "as_completed": "runyard.futures",
+    "deployments": None,
+    "flow": "runyard.flows",
+    "get_run_logger": "runyard.logging",
+    "run_deployment": "runyard.deployments.run",
+    "runtime": None,
+    "states": None,
+    "tags": "runyard.context",
+    "task": "runyard.tasks",
+    "unmapped": "runyard.unmapped",
+    "wait": "runyard.futures",
+}
+
+__all__ = [
+    "Flow",
+    "State",
+    "Task",
+    "allow_failure",
+    "as_completed",
+    "deployments",
+    "flow",
+    "get_run_logger",
+    "run_deployment",
+    "runtime",
+    "states",
+    "tags",
+    "task",
+    "unmapped",
+    "wait",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'runyard' has no attribute {name!r}")
+    home = _HOMES[name]
+    value = import_module(f"runyard.{name}") if home is None else getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,7 +1,13 @@
 """Identifiers: time-ordered UUIDs (version 7) and friendly names for runs."""
 
+from __future__ import annotations
+
 import os
 import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _ADJECTIVES = (
     "able agile amber ample azure bold brave brisk bright calm candid cedar clever cobalt copper "
@@ -24,12 +30,44 @@ _NOUNS = (
 ).split()
 
 
+# The random ends of coming ids, drawn in one system call for many; `next` on it is atomic.
+_POOL_SIZE = 256
+_tails: Iterator[str] = iter(())
+
+
+def _draw() -> str:
+    """Refill the pool and take the first."""
+    global _tails
+    noise = os.urandom(8 * _POOL_SIZE).hex()
+    fresh = iter(
+        [
+            f"-{'89ab'[int(noise[at], 16) & 3]}{noise[at + 1 : at + 4]}-{noise[at + 4 : at + 16]}"
+            for at in range(0, 16 * _POOL_SIZE, 16)
+        ]
+    )
+    _tails = fresh
+    return next(fresh)
+
+
+def _forget() -> None:
+    """A forked child must not hand out the ids that its parent will."""
+    global _tails
+    _tails = iter(())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
 def new_id() -> str:
-    """A fresh UUID of version 7 (RFC 9562): ids made later sort later."""
-    value = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10))
-    value = value & ~(0xF000 << 64) & ~(0xC000 << 48) | (0x7000 << 64) | (0x8000 << 48)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    """A fresh UUID of version 7 (RFC 9562): ids made later sort later.
+
+    The 12 bits after the millisecond hold its fraction (the RFC's method 3), so ids made in one
+    process are ordered to a quarter of a microsecond.
+    """
+    millisecond, rest = divmod(time.time_ns(), 1_000_000)
+    text = f"{millisecond:012x}"
+    return f"{text[:8]}-{text[8:]}-7{rest * 4096 // 1_000_000:03x}{next(_tails, None) or _draw()}"
 
 
 def new_name() -> str:

@@ -1,0 +1,33 @@
+"""The engine's client: one per process and setting, shared by its threads."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from runyard import settings
+
+if TYPE_CHECKING:
+    from runyard.client import Client
+
+_clients: dict[tuple[int, str, str], Client] = {}
+
+
+def shared_client() -> Client:
+    """The client that the settings ask for; a forked child gets its own."""
+    url = settings.get("api_url")
+    key = (os.getpid(), url, "" if url else settings.database_url())
+    client = _clients.get(key)
+    if client is None:
+        from runyard.client import connect
+
+        client = _clients[key] = connect()
+    return client
+
+
+def release_thread() -> None:
+    """Close the calling thread's database connections; for threads about to end."""
+    from runyard.store.database import _databases
+
+    for database in list(_databases.values()):
+        database.discard()

@@ -1,0 +1,177 @@
+"""What the engine's generators ask for, and the two drivers, sync and async, that do it.
+
+A core (`tasks.run_task`, `flows.run_flow`) is a generator without IO: it yields an effect and
+receives its outcome, or its exception. Everything that differs between sync and async is here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from runyard.engine.timeouts import time_limit
+from runyard.exceptions import RunTimedOut, TerminationSignal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+
+class Call:
+    """Call the user's function."""
+
+    __slots__ = ("args", "fn", "kwargs", "timeout_seconds")
+
+    def __init__(
+        self, fn: Callable[..., Any], args: Any = (), kwargs: Any = None, timeout_seconds: float | None = None
+    ) -> None:
+        self.fn = fn
+        self.args = args
+        self.kwargs = kwargs or {}
+        self.timeout_seconds = timeout_seconds
+
+
+class Block:
+    """Call something of ours that waits for a disk or for another thread."""
+
+    __slots__ = ("fn",)
+
+    def __init__(self, fn: Callable[[], Any]) -> None:
+        self.fn = fn
+
+
+class Sleep:
+    """Wait for some seconds."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+
+Effect = Call | Block | Sleep
+
+
+def drive(core: Generator[Any, Any, Any]) -> Any:
+    """Run a core in the calling thread; returns what it returns."""
+    send, throw = core.send, core.throw
+    try:
+        effect = send(None)
+        while True:
+            try:
+                kind = type(effect)
+                if kind is Call:
+                    if effect.timeout_seconds is None:
+                        outcome = effect.fn(*effect.args, **effect.kwargs)
+                    else:
+                        with time_limit(effect.timeout_seconds):
+                            outcome = effect.fn(*effect.args, **effect.kwargs)
+                    if hasattr(outcome, "__await__"):
+                        outcome = _finish(outcome)
+                elif kind is Block:
+                    outcome = effect.fn()
+                else:
+                    outcome = time.sleep(effect.seconds)
+            except BaseException as error:
+                effect = throw(error)
+            else:
+                effect = send(outcome)
+    except StopIteration as stop:
+        return stop.value
+
+
+def _finish(awaitable: Any) -> Any:
+    """The outcome of an async function among sync ones, such as an async hook of a sync flow."""
+    import asyncio
+
+    async def wait() -> Any:
+        return await awaitable
+
+    return asyncio.run(wait())
+
+
+async def drive_async(core: Generator[Any, Any, Any], stop_requested: Callable[[], bool] | None = None) -> Any:
+    """Run a core on the event loop; returns what it returns.
+
+    Args:
+        stop_requested: whether a cancellation of this task came from SIGTERM.
+    """
+    import asyncio
+
+    try:
+        effect = core.send(None)
+        while True:
+            try:
+                kind = type(effect)
+                if kind is Call:
+                    outcome = await _call_async(effect)
+                elif kind is Block:
+                    outcome = await in_thread(effect.fn)
+                else:
+                    outcome = await asyncio.sleep(effect.seconds)
+            except asyncio.CancelledError as error:
+                if stop_requested is not None and stop_requested():
+                    current = asyncio.current_task()
+                    if current is not None:
+                        current.uncancel()
+                    effect = core.throw(TerminationSignal("the process was asked to stop"))
+                else:
+                    effect = core.throw(error)
+            except BaseException as error:
+                effect = core.throw(error)
+            else:
+                effect = core.send(outcome)
+    except StopIteration as stop:
+        return stop.value
+
+
+async def _call_async(effect: Call) -> Any:
+    import asyncio
+
+    if effect.timeout_seconds is None:
+        outcome = effect.fn(*effect.args, **effect.kwargs)
+        return await outcome if hasattr(outcome, "__await__") else outcome
+    scope = asyncio.timeout(effect.timeout_seconds)
+    try:
+        async with scope:
+            outcome = effect.fn(*effect.args, **effect.kwargs)
+            return await outcome if hasattr(outcome, "__await__") else outcome
+    except TimeoutError as error:
+        if scope.expired():
+            raise RunTimedOut(f"took longer than {effect.timeout_seconds:g} s") from error
+        raise
+
+
+async def in_thread(fn: Callable[[], Any]) -> Any:
+    """The outcome of `fn`, run in a thread of its own that leaves no database connection behind."""
+    import asyncio
+    from contextvars import copy_context
+
+    from runyard.engine.connection import release_thread
+
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def settle(value: Any, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(value)
+
+    def work() -> None:
+        value, failure = None, None
+        try:
+            value = fn()
+        except BaseException as error:
+            failure = error
+        finally:
+            release_thread()
+        try:
+            loop.call_soon_threadsafe(settle, value, failure)
+        except RuntimeError:
+            pass  # the loop was closed meanwhile: nobody waits any more
+
+    threading.Thread(target=copy_context().run, args=(work,), name="runyard-block", daemon=True).start()
+    return await done

@@ -1,0 +1,242 @@
+"""The records of runs while they are executed, and the rows that the journal writes of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from runyard import clock, ids
+from runyard.states import RUNNING, SCHEDULED, TERMINAL, State
+
+if TYPE_CHECKING:
+    from runyard.engine.journal import Journal
+
+_second = -1
+_second_text = ""
+
+
+def time_text(microseconds: int) -> str:
+    """As `clock.format_time`, for one moment after another: the second is formatted only once."""
+    global _second, _second_text
+    second, rest = divmod(microseconds, 1_000_000)
+    if second != _second:
+        _second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        _second = second
+    return f"{_second_text}.{rest:06d}Z" if second == _second else clock.format_time(clock.from_us(microseconds))
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def state_json(state: State, details: str) -> str:
+    """The whole state as JSON text, `details` being its state_details as text."""
+    message = "null" if state.message is None else to_json(state.message)
+    data = "null" if state.data is None else to_json(state.data)
+    return (
+        f'{{"id":"{state.id}","type":"{state.type}","name":"{state.name}",'
+        f'"timestamp":"{time_text(state.timestamp_us)}","message":{message},"data":{data},'
+        f'"state_details":{details}}}'
+    )
+
+
+class Run:
+    """What flow runs and task runs share: an id, a name, a state and its bookkeeping.
+
+    Times are microseconds since 1970; `start_time`, `end_time` and `expected_start_time` are shown
+    to hooks as aware datetimes.
+    """
+
+    __slots__ = (
+        "_details",
+        "created_us",
+        "end_us",
+        "id",
+        "name",
+        "next_scheduled_us",
+        "run_count",
+        "running_since_us",
+        "start_us",
+        "state",
+        "tags",
+        "total_us",
+    )
+
+    def __init__(self, id: str, name: str, tags: Any) -> None:
+        self.id = id
+        self.name = name
+        self.tags = tags
+        self.created_us = clock.now_us()
+        self.start_us: int | None = None
+        self.end_us: int | None = None
+        self.next_scheduled_us: int | None = None
+        self.running_since_us: int | None = None
+        self.total_us = 0
+        self.run_count = 0
+        self.state: State = None  # type: ignore[assignment]  # set by the first `enter`
+        self._details = "{}"
+
+    def enter(self, state: State) -> None:
+        """Take a state, and keep the times and counts that follow from it."""
+        moment = state.timestamp_us
+        if self.running_since_us is not None:
+            self.total_us += max(0, moment - self.running_since_us)
+            self.running_since_us = None
+        if state.type == RUNNING:
+            self.run_count += 1
+            self.running_since_us = moment
+            if self.start_us is None:
+                self.start_us = moment
+        elif state.type in TERMINAL:
+            self.end_us = moment
+        self.next_scheduled_us = None
+        if state.type == SCHEDULED:
+            self.next_scheduled_us = clock.to_us(clock.parse_time(state.state_details["scheduled_time"]))
+        self.state = state
+
+    @property
+    def start_time(self) -> Any:
+        """When its code first ran, or None."""
+        return None if self.start_us is None else clock.from_us(self.start_us)
+
+    @property
+    def end_time(self) -> Any:
+        """When it ended, or None."""
+        return None if self.end_us is None else clock.from_us(self.end_us)
+
+    @property
+    def expected_start_time(self) -> Any:
+        """When it should have started."""
+        return clock.from_us(self.created_us)
+
+    @property
+    def state_type(self) -> str:
+        """The type of its state."""
+        return self.state.type
+
+    @property
+    def state_name(self) -> str:
+        """The name of its state."""
+        return self.state.name
+
+    def state_row(self, state: State) -> tuple[Any, ...]:
+        """The row of its history for a state it entered."""
+        data = None if state.data is None else to_json(state.data)
+        details = self._details if not state.state_details else self._with(state.state_details)
+        return (
+            state.id, self.id, state.type, state.name, state.timestamp_us, state.message, data, details,
+        )  # fmt: skip
+
+    def _with(self, details: dict[str, Any]) -> str:
+        return to_json({**json.loads(self._details), **details})
+
+    def _state_columns(self, state: State) -> tuple[Any, ...]:
+        details = self._details if not state.state_details else self._with(state.state_details)
+        return (state.id, state.type, state.name, state.timestamp_us, state_json(state, details))
+
+
+class TaskRun(Run):
+    """One run of a task."""
+
+    __slots__ = (
+        "dynamic_key",
+        "flow_run_id",
+        "flow_run_run_count",
+        "policy",
+        "task_inputs",
+        "task_key",
+        "task_version",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        flow_run_id: str | None,
+        task_key: str,
+        dynamic_key: str,
+        tags: Any = (),
+        flow_run_run_count: int = 0,
+        policy: str = "{}",
+        task_version: str | None = None,
+    ) -> None:
+        super().__init__(ids.new_id(), name, tags)
+        self.flow_run_id = flow_run_id
+        self.task_key = task_key
+        self.dynamic_key = dynamic_key
+        self.flow_run_run_count = flow_run_run_count
+        self.policy = policy
+        self.task_version = task_version
+        self.task_inputs: dict[str, Any] = {}
+        place = f'"flow_run_id":"{flow_run_id}",' if flow_run_id else ""
+        self._details = f'{{{place}"task_run_id":"{self.id}"}}'
+
+    def move(self, state: State, journal: Journal) -> None:
+        """Enter a state and write it down."""
+        self.enter(state)
+        journal.task_state(self, state)
+
+    def row(self, now: int) -> tuple[Any, ...]:
+        """Its row, in the order of `operations.journal.TASK_RUN_COLUMNS`."""
+        state = self.state
+        return (
+            self.id, self.created_us, now, self.name, self.flow_run_id, self.task_key, self.dynamic_key,
+            self.task_version, self.policy, to_json(sorted(self.tags)) if self.tags else "[]",
+            to_json(self.task_inputs) if self.task_inputs else "{}", *self._state_columns(state),
+            self.run_count, self.flow_run_run_count, self.created_us, self.next_scheduled_us,
+            self.start_us, self.end_us, self.total_us,
+        )  # fmt: skip
+
+
+class FlowRun(Run):
+    """One run of a flow.
+
+    Args:
+        id: its id.
+        name: its name.
+        flow_name: the name of its flow, by which the row of the flow is found.
+    """
+
+    __slots__ = (
+        "attempt",
+        "deployment_id",
+        "flow_id",
+        "flow_name",
+        "flow_version",
+        "parameters",
+        "parameters_json",
+        "parent_task_run_id",
+        "policy",
+        "root_flow_run_id",
+    )
+
+    def __init__(self, id: str, name: str, flow_name: str, tags: Any = ()) -> None:
+        super().__init__(id, name, tags)
+        self.flow_name = flow_name
+        self.flow_id: str | None = None
+        self.flow_version: str | None = None
+        self.deployment_id: str | None = None
+        self.parent_task_run_id: str | None = None
+        self.root_flow_run_id: str | None = None
+        self.attempt: int | None = None
+        self.parameters: dict[str, Any] = {}
+        self.parameters_json = "{}"
+        self.policy = "{}"
+        self._details = f'{{"flow_run_id":"{id}"}}'
+
+    def move(self, state: State, journal: Journal) -> None:
+        """Enter a state and write it down; only for subflows, whose states need no permission."""
+        self.enter(state)
+        journal.flow_state(self, state)
+
+    def row(self, now: int) -> tuple[Any, ...]:
+        """Its row, in the order of `operations.journal.FLOW_RUN_COLUMNS`."""
+        state = self.state
+        return (
+            self.id, self.created_us, now, self.name, self.flow_name, self.flow_version,
+            self.parameters_json, self.policy, to_json(sorted(self.tags)) if self.tags else "[]",
+            self.parent_task_run_id, self.root_flow_run_id, *self._state_columns(state),
+            self.run_count, self.created_us, self.next_scheduled_us, self.start_us, self.end_us,
+            self.total_us,
+        )  # fmt: skip

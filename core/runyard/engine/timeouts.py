@@ -1,0 +1,77 @@
+"""Time limits for sync code: an alarm in the main thread, an exception set from outside in others."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from runyard.exceptions import RunTimedOut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def time_limit(seconds: float) -> Any:
+    """A block that raises RunTimedOut when it takes longer than `seconds`.
+
+    In the main thread the alarm interrupts system calls as well. In other threads the exception is
+    raised at the next Python instruction: a call that blocks in C code ends first.
+    """
+    if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
+        return _by_alarm(seconds)
+    return _by_watcher(seconds)
+
+
+@contextmanager
+def _by_alarm(seconds: float) -> Iterator[None]:
+    started = time.monotonic()
+    left_before, _ = signal.getitimer(signal.ITIMER_REAL)
+    mine = not left_before or seconds < left_before
+
+    def ring(_number: int, _frame: Any) -> None:
+        raise RunTimedOut(f"took longer than {seconds:g} s")
+
+    if not mine:
+        # An enclosing limit ends sooner; it will interrupt this block too.
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        if left_before:
+            left = left_before - (time.monotonic() - started)
+            signal.setitimer(signal.ITIMER_REAL, max(left, 1e-6))
+
+
+@contextmanager
+def _by_watcher(seconds: float) -> Iterator[None]:
+    import ctypes
+
+    thread = ctypes.c_ulong(threading.get_ident())
+    set_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    lock = threading.Lock()
+    over = False
+
+    def ring() -> None:
+        with lock:
+            if not over:
+                set_exception(thread, ctypes.py_object(RunTimedOut))
+
+    timer = threading.Timer(seconds, ring)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except RunTimedOut:
+        raise RunTimedOut(f"took longer than {seconds:g} s") from None
+    finally:
+        with lock:
+            over = True
+        timer.cancel()

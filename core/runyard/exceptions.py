@@ -1,0 +1,88 @@
+"""The exceptions that users' flows meet, by the names of Prefect; the tree itself is `errors.py`.
+
+    Signal (BaseException)      ends a run from outside; `except Exception` does not swallow it
+    ├── Abort                   the orchestrator refused that this run goes on
+    └── TerminationSignal       the process was asked to stop (SIGTERM)
+"""
+
+from __future__ import annotations
+
+from runyard.errors import (
+    Conflict,
+    EntrypointError,
+    InvalidInput,
+    MissingResult,
+    NotFound,
+    ParameterError,
+    RunCancelled,
+    RunCrashed,
+    RunFailed,
+    RunyardError,
+    StaleAttempt,
+)
+
+__all__ = [
+    "Abort",
+    "CancelledRun",
+    "Conflict",
+    "CrashedRun",
+    "EntrypointError",
+    "FailedRun",
+    "InvalidInput",
+    "MappingLengthMismatch",
+    "MappingMissingIterable",
+    "MissingContextError",
+    "MissingResult",
+    "NotFound",
+    "ObjectNotFound",
+    "ParameterError",
+    "ParameterTypeError",
+    "RunCancelled",
+    "RunCrashed",
+    "RunFailed",
+    "RunTimedOut",
+    "RunyardError",
+    "Signal",
+    "StaleAttempt",
+    "TerminationSignal",
+    "UpstreamTaskError",
+]
+
+# The names under which Prefect has the same.
+FailedRun = RunFailed
+CrashedRun = RunCrashed
+CancelledRun = RunCancelled
+ObjectNotFound = NotFound
+ParameterTypeError = ParameterError
+
+
+class MissingContextError(RunyardError, RuntimeError):
+    """Something that needs a run was used outside of one."""
+
+
+class MappingLengthMismatch(RunyardError, ValueError):
+    """The arguments of `.map()` have different lengths."""
+
+
+class MappingMissingIterable(RunyardError, ValueError):
+    """No argument of `.map()` can be iterated."""
+
+
+class UpstreamTaskError(RunyardError):
+    """A task was not started because one that it needs did not complete."""
+
+
+class RunTimedOut(TimeoutError):
+    """The engine's own timeout, told apart from a TimeoutError that the user's code raised."""
+
+
+class Signal(BaseException):
+    """Ends a run from outside."""
+
+
+class Abort(Signal):
+    """The orchestrator refused that this run goes on; its process ends quietly."""
+
+
+class TerminationSignal(Signal):
+    """The process was asked to stop."""

@@ -1,0 +1,174 @@
+"""Flows: the `@flow` decorator and what it makes."""
+
+from __future__ import annotations
+
+from runyard.engine.runnable import Runnable, checked_hooks, checked_retries, function_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
+
+    from runyard.states import State
+    from runyard.task_runners import TaskRunner
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+    class _Typed(Generic[P, R]):
+        """Carries the function's types to type checkers."""
+else:
+
+    class _Typed:
+        """At run time a flow needs no type variables; `Flow[...]` in annotations still works."""
+
+        def __class_getitem__(cls, _parameters):
+            return cls
+
+    def overload(function):
+        return function
+
+
+class Flow(Runnable, _Typed):
+    """A function whose runs are recorded; calling it runs it.
+
+    Args:
+        fn: the function, sync or async.
+        name: by default the function's name with hyphens.
+        version: free text, kept with each run.
+        flow_run_name: a template over the parameters (`"{date}-load"`), or a function that gives a name.
+        retries: how often a failed run is tried again; by default the setting.
+        retry_delay_seconds: the wait before each retry.
+        task_runner: where submitted tasks run; by default threads.
+        description: for people; by default the docstring.
+        timeout_seconds: how long a run may take before it fails as TimedOut.
+        validate_parameters: whether pydantic checks and coerces arguments by their annotations.
+        persist_result, result_storage, result_serializer, cache_result_in_memory: kept for the
+            results, see `runyard.results`.
+        log_prints: whether `print` goes to the run's log; None: as the calling run.
+        on_completion, on_failure, on_cancellation, on_crashed, on_running: lists of functions of
+            (flow, flow_run, state), called when a run enters that state.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        name: str | None = None,
+        version: str | None = None,
+        flow_run_name: str | Callable[[], str] | None = None,
+        retries: int | None = None,
+        retry_delay_seconds: float | None = None,
+        task_runner: TaskRunner | type[TaskRunner] | None = None,
+        description: str | None = None,
+        timeout_seconds: float | None = None,
+        validate_parameters: bool = True,
+        persist_result: bool | None = None,
+        result_storage: Any = None,
+        result_serializer: Any = None,
+        cache_result_in_memory: bool = True,
+        log_prints: bool | None = None,
+        on_completion: Iterable[Callable[..., Any]] | None = None,
+        on_failure: Iterable[Callable[..., Any]] | None = None,
+        on_cancellation: Iterable[Callable[..., Any]] | None = None,
+        on_crashed: Iterable[Callable[..., Any]] | None = None,
+        on_running: Iterable[Callable[..., Any]] | None = None,
+    ) -> None:
+        options = {key: value for key, value in locals().items() if key not in ("self", "fn", "__class__")}
+        super().__init__(fn, name or function_name(fn).replace("_", "-"), options)
+        self.version = version
+        self.flow_run_name = flow_run_name
+        self.retries = checked_retries(retries)
+        self.retry_delay_seconds = retry_delay_seconds
+        self.task_runner = task_runner
+        self.description = description or self.__doc__
+        self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
+        self.should_validate_parameters = validate_parameters
+        # Kept on the flow; read by the store of results.
+        self.persist_result = persist_result
+        self.result_storage = result_storage
+        self.result_serializer = result_serializer
+        self.cache_result_in_memory = cache_result_in_memory
+        self.log_prints = log_prints
+        self.on_completion_hooks = checked_hooks("on_completion", on_completion)
+        self.on_failure_hooks = checked_hooks("on_failure", on_failure)
+        self.on_cancellation_hooks = checked_hooks("on_cancellation", on_cancellation)
+        self.on_crashed_hooks = checked_hooks("on_crashed", on_crashed)
+        self.on_running_hooks = checked_hooks("on_running", on_running)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> State: ...
+        @overload
+        def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def __call__(
+        self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
+    ) -> Any:
+        """Run the flow, inside another flow as its subflow.
+
+        Args:
+            return_state: give the final State instead of the value; nothing is raised then.
+            wait_for: futures that must be done before.
+
+        Returns:
+            What the function returned; for an async flow an awaitable of it.
+
+        Raises:
+            ParameterError: the arguments do not fit.
+            Exception: what the function raised.
+        """
+        from runyard.engine.run import call_flow
+
+        return call_flow(self, args, kwargs, return_state, wait_for)
+
+    def with_options(self, **options: Any) -> Flow:
+        """A copy of the flow with some options changed."""
+        if options.get("name") is None:
+            options["name"] = self.name
+        return type(self)(self.fn, **{**self._options, **options})
+
+    def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """The parameters by name, checked and coerced by their annotations.
+
+        Raises:
+            ParameterError: they do not fit.
+        """
+        from runyard.engine.parameters import signature_of, validated
+
+        return validated(self, signature_of(self).complete(parameters))
+
+    def on_completion(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Call `fn(flow, flow_run, state)` when a run completes; usable as a decorator."""
+        self.on_completion_hooks.append(fn)
+        return fn
+
+    def on_failure(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Call `fn(flow, flow_run, state)` when a run fails; usable as a decorator."""
+        self.on_failure_hooks.append(fn)
+        return fn
+
+    def on_cancellation(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Call `fn(flow, flow_run, state)` when a run is cancelled; usable as a decorator."""
+        self.on_cancellation_hooks.append(fn)
+        return fn
+
+    def on_crashed(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Call `fn(flow, flow_run, state)` when a run crashes; usable as a decorator."""
+        self.on_crashed_hooks.append(fn)
+        return fn
+
+    def on_running(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Call `fn(flow, flow_run, state)` when a run starts; usable as a decorator."""
+        self.on_running_hooks.append(fn)
+        return fn
+
+    def __repr__(self) -> str:
+        return f"<flow {self.name!r}>"
+
+
+def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a function a flow: `@flow`, or `@flow(name=..., retries=...)` with the options of Flow."""
+    if fn is None:
+        return lambda function: Flow(function, **options)
+    return Flow(fn, **options)

@@ -1,0 +1,237 @@
+"""What a running flow reports: its start, its end, and in groups everything between. Without pydantic.
+
+The bodies are plain dicts, and rows are lists in the order of the column tuples below, so that a
+plain script loads no schema library and tens of thousands of records a second pass.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from runyard import clock, ids
+from runyard.errors import NotFound, StaleAttempt
+from runyard.operations import leases, transitions
+from runyard.operations.base import operation
+from runyard.states import CANCELLED, CANCELLING, PENDING, Running, State
+from runyard.store.database import Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runyard.store.database import Row
+
+_STATE_COLUMNS = ("state_id", "state_type", "state_name", "state_timestamp", "state")
+_TIME_COLUMNS = ("expected_start_time", "next_scheduled_start_time", "start_time", "end_time", "total_run_time")
+TASK_RUN_COLUMNS = (
+    "id", "created", "updated", "name", "flow_run_id", "task_key", "dynamic_key", "task_version",
+    "empirical_policy", "tags", "task_inputs", *_STATE_COLUMNS, "run_count", "flow_run_run_count",
+    *_TIME_COLUMNS,
+)  # fmt: skip
+# In place of flow_id the row holds the flow's name.
+FLOW_RUN_COLUMNS = (
+    "id", "created", "updated", "name", "flow_id", "flow_version", "parameters", "empirical_policy", "tags",
+    "parent_task_run_id", "root_flow_run_id", *_STATE_COLUMNS, "run_count", *_TIME_COLUMNS,
+)  # fmt: skip
+TASK_STATE_COLUMNS = ("id", "task_run_id", "type", "name", "timestamp", "message", "data", "state_details")
+FLOW_STATE_COLUMNS = ("id", "flow_run_id", *TASK_STATE_COLUMNS[2:])
+LOG_COLUMNS = ("id", "name", "level", "message", "timestamp", "flow_run_id", "task_run_id")
+
+# Rows a statement, largest first. Few sizes, so that prepared statements are found again; many rows
+# in one, so that the writing thread seldom gives up the interpreter to the running flow.
+_GROUPS = (32, 8, 1)
+_KEPT = frozenset(("id", "created", "flow_id", "flow_run_id", "task_key", "dynamic_key"))
+
+
+class _Table:
+    """Writes rows of one table, many to a statement."""
+
+    def __init__(self, name: str, columns: tuple[str, ...], update: bool, special: dict[str, str] | None = None):
+        self._columns = columns
+        updates = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in _KEPT)
+        conflict = f"ON CONFLICT (id) DO UPDATE SET {updates}" if update else "ON CONFLICT (id) DO NOTHING"
+        self._statements = {}
+        for size in _GROUPS:
+            names = [[f"p{row}_{at}" for at in range(len(columns))] for row in range(size)]
+            values = ", ".join(
+                "("
+                + ", ".join(
+                    (special or {}).get(column, "{}").format(f":{name}")
+                    for column, name in zip(columns, row, strict=True)
+                )
+                + ")"
+                for row in names
+            )
+            sql = f"INSERT INTO {name} ({', '.join(columns)}) VALUES {values} {conflict}"  # noqa: S608  # constants
+            self._statements[size] = (sql, [name for row in names for name in row])
+
+    def write(self, tx: Transaction, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert the rows; those that exist are updated, or left where a table only grows."""
+        at = 0
+        for size in _GROUPS:
+            sql, names = self._statements[size]
+            while len(rows) - at >= size:
+                values = [value for row in rows[at : at + size] for value in row]
+                tx.execute(sql, dict(zip(names, values, strict=True)))
+                at += size
+
+
+_TASK_RUNS = _Table("task_runs", TASK_RUN_COLUMNS, update=True)
+_FLOW_RUNS = _Table(
+    "flow_runs", FLOW_RUN_COLUMNS, update=True, special={"flow_id": "(SELECT id FROM flows WHERE name = {})"}
+)
+_TASK_STATES = _Table("task_run_states", TASK_STATE_COLUMNS, update=False)
+_FLOW_STATES = _Table("flow_run_states", FLOW_STATE_COLUMNS, update=False)
+_LOGS = _Table("logs", LOG_COLUMNS, update=False)
+
+
+@operation("POST", "/runyard/journal")
+def write_journal(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
+    """Write a group of records of one root run: all of them or none.
+
+    Args:
+        body: `flow_run_id` and `attempt` (both null for tasks outside of any flow), `flows` (names
+            that must exist), and rows: `flow_runs`, `flow_run_states`, `task_runs`,
+            `task_run_states`, `logs`. Writing the same group again changes nothing.
+
+    Raises:
+        StaleAttempt: the run was given to a later attempt.
+    """
+    flow_run_id, attempt = body.get("flow_run_id"), body.get("attempt")
+    if flow_run_id is not None and attempt is not None:
+        current = tx.value("SELECT attempt FROM flow_runs WHERE id = :id", {"id": flow_run_id})
+        if current != attempt:
+            raise StaleAttempt(
+                f"attempt {attempt} of flow run {flow_run_id} is over; its records were refused"
+            )
+    for name in body.get("flows") or ():
+        flow_id_of(tx, name)
+    _FLOW_RUNS.write(tx, body.get("flow_runs") or ())
+    _FLOW_STATES.write(tx, body.get("flow_run_states") or ())
+    _TASK_RUNS.write(tx, body.get("task_runs") or ())
+    _TASK_STATES.write(tx, body.get("task_run_states") or ())
+    _LOGS.write(tx, body.get("logs") or ())
+    return {}
+
+
+@operation("POST", "/runyard/journal/start")
+def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
+    """Make a run Running: one that a worker claimed, or a new one that takes its own lease.
+
+    Args:
+        body: `flow_run_id`, `attempt` (null for a new run), `flow_name`, `name` (null: keep it),
+            `parameters` and `empirical_policy` as JSON texts, `tags`, `flow_version`, and for a new
+            run `owner` and `lease_seconds`.
+
+    Returns:
+        `status`, `reason`, `delay_seconds`, `state` of the proposal, and the run: `attempt`, `name`,
+        `flow_id`, `run_count`, `deployment_id`, `tags`, `start_time`, `created`.
+
+    Raises:
+        StaleAttempt: the claim was lost meanwhile.
+        NotFound: no such run.
+    """
+    flow_run_id, attempt = body["flow_run_id"], body.get("attempt")
+    if attempt is None:
+        attempt = _create(tx, body)
+    else:
+        leases.check(tx, flow_run_id, attempt)
+        if body.get("name") is not None:
+            tx.execute(
+                "UPDATE flow_runs SET name = :name WHERE id = :id", {"name": body["name"], "id": flow_run_id}
+            )
+    outcome = transitions.set_flow_run_state(tx, flow_run_id, Running(), attempt=attempt)
+    return {**_described(outcome), **_run_facts(_read(tx, flow_run_id))}
+
+
+@operation("POST", "/runyard/journal/state")
+def report_state(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
+    """Propose a state of a run on behalf of the attempt that executes it.
+
+    Args:
+        body: `flow_run_id`, `attempt`, `state` as the API shows states, `force`, and `stopped`: the
+            process was asked to stop, so the state is Cancelled if the run is being cancelled and
+            otherwise the given one.
+
+    Returns:
+        `status`, `reason`, `delay_seconds`, `state`, and `run_count`.
+
+    Raises:
+        StaleAttempt: a later attempt holds the run.
+    """
+    flow_run_id, state = body["flow_run_id"], State.from_json(body["state"])
+    if body.get("stopped") and _read(tx, flow_run_id)["state_type"] in (CANCELLING, CANCELLED):
+        state = State(CANCELLED, message="the run was cancelled")
+    outcome = transitions.set_flow_run_state(
+        tx, flow_run_id, state, force=bool(body.get("force")), attempt=body["attempt"]
+    )
+    return {**_described(outcome), "run_count": _read(tx, flow_run_id)["run_count"]}
+
+
+def flow_id_of(tx: Transaction, name: str) -> str:
+    """The id of the flow of that name, which is made when missing."""
+    found = tx.value("SELECT id FROM flows WHERE name = :name", {"name": name})
+    if found is None:
+        now = clock.now_us()
+        tx.execute(
+            """INSERT INTO flows (id, created, updated, name) VALUES (:id, :now, :now, :name)
+               ON CONFLICT (name) DO NOTHING""",
+            {"id": ids.new_id(), "now": now, "name": name},
+        )
+        found = tx.value("SELECT id FROM flows WHERE name = :name", {"name": name})
+    return found
+
+
+def _create(tx: Transaction, body: dict[str, Any]) -> int:
+    """Insert a run started by hand, Pending and leased; returns its attempt."""
+    now = clock.now_us()
+    state = State(PENDING, timestamp=now, state_details={"flow_run_id": body["flow_run_id"]})
+    tx.execute(
+        """INSERT INTO flow_runs (id, created, updated, name, flow_id, flow_version, parameters,
+               empirical_policy, tags, expected_start_time, state_id, state_type, state_name,
+               state_timestamp, state)
+           VALUES (:id, :now, :now, :name, :flow_id, :flow_version, :parameters, :policy, :tags, :now,
+               :state_id, :type, :state_name, :now, :state)""",
+        {
+            "id": body["flow_run_id"],
+            "now": now,
+            "name": body["name"],
+            "flow_id": flow_id_of(tx, body["flow_name"]),
+            "flow_version": body.get("flow_version"),
+            "parameters": body["parameters"],
+            "policy": body["empirical_policy"],
+            "tags": json.dumps(body["tags"], separators=(",", ":")),
+            "state_id": state.id,
+            "type": state.type,
+            "state_name": state.name,
+            "state": json.dumps(state.to_json(), separators=(",", ":")),
+        },
+    )
+    details = json.dumps(state.state_details, separators=(",", ":"))
+    _FLOW_STATES.write(
+        tx, [(state.id, body["flow_run_id"], state.type, state.name, now, None, None, details)]
+    )
+    return leases.take(tx, _read(tx, body["flow_run_id"]), body["owner"], body["lease_seconds"])
+
+
+def _read(tx: Transaction, flow_run_id: str) -> Row:
+    row = tx.one("SELECT * FROM flow_runs WHERE id = :id", {"id": flow_run_id})
+    if row is None:
+        raise NotFound(f"no flow run {flow_run_id}")
+    return row
+
+
+def _run_facts(row: Row) -> dict[str, Any]:
+    names = ("attempt", "name", "flow_id", "run_count", "deployment_id", "start_time", "created")
+    return {**{name: row[name] for name in names}, "tags": json.loads(row["tags"])}
+
+
+def _described(outcome: transitions.Outcome) -> dict[str, Any]:
+    return {
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "delay_seconds": outcome.delay_seconds,
+        "state": outcome.state.to_json() if outcome.state is not None else None,
+    }
+
+

@@ -1,0 +1,219 @@
+"""Tasks: the `@task` decorator and what it makes."""
+
+from __future__ import annotations
+
+from runyard.engine.runnable import Runnable, checked_hooks, checked_retries, function_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import timedelta
+    from typing import Any, Generic, ParamSpec, TypeVar
+
+    from runyard.futures import FutureList, TaskFuture
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+    class _Typed(Generic[P, R]):
+        """Carries the function's types to type checkers."""
+else:
+
+    class _Typed:
+        """At run time a task needs no type variables; `Task[...]` in annotations still works."""
+
+        def __class_getitem__(cls, _parameters):
+            return cls
+
+
+class Task(Runnable, _Typed):
+    """A function whose runs are recorded inside a flow run; calling it runs it.
+
+    Args:
+        fn: the function, sync or async.
+        name: by default the function's name.
+        description: for people; by default the docstring.
+        tags: labels of each run.
+        version: free text, kept with each run.
+        task_run_name: a template over the parameters, or a function that gives a name.
+        retries: how often a failed run is tried again; by default the setting.
+        retry_delay_seconds: the wait before each retry: a number, a list of them, or a function of
+            `retries` that gives the list.
+        retry_jitter_factor: how much longer a wait may randomly be, as a share of it.
+        retry_condition_fn: a function of (task, task_run, state): whether to retry at all.
+        timeout_seconds: how long a run may take before it fails as TimedOut.
+        log_prints: whether `print` goes to the run's log; None: as the flow.
+        cache_policy, cache_key_fn, cache_expiration, refresh_cache, persist_result, result_storage,
+            result_storage_key, result_serializer, cache_result_in_memory: kept for caching and
+            results, see `runyard.results`.
+        on_completion, on_failure, on_running: lists of functions of (task, task_run, state).
+        on_rollback, on_commit: kept for transactions.
+        viz_return_value, asset_deps: accepted for compatibility; they concern drawings and assets.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        name: str | None = None,
+        description: str | None = None,
+        tags: Iterable[str] | None = None,
+        version: str | None = None,
+        cache_policy: Any = None,
+        cache_key_fn: Callable[..., str | None] | None = None,
+        cache_expiration: timedelta | None = None,
+        task_run_name: str | Callable[..., str] | None = None,
+        retries: int | None = None,
+        retry_delay_seconds: float | list[float] | Callable[[int], list[float]] | None = None,
+        retry_jitter_factor: float | None = None,
+        persist_result: bool | None = None,
+        result_storage: Any = None,
+        result_storage_key: str | None = None,
+        result_serializer: Any = None,
+        cache_result_in_memory: bool = True,
+        timeout_seconds: float | None = None,
+        log_prints: bool | None = None,
+        refresh_cache: bool | None = None,
+        on_completion: Iterable[Callable[..., Any]] | None = None,
+        on_failure: Iterable[Callable[..., Any]] | None = None,
+        on_running: Iterable[Callable[..., Any]] | None = None,
+        on_rollback: Iterable[Callable[..., Any]] | None = None,
+        on_commit: Iterable[Callable[..., Any]] | None = None,
+        retry_condition_fn: Callable[..., bool] | None = None,
+        viz_return_value: Any = None,
+        asset_deps: Any = None,
+    ) -> None:
+        options = {key: value for key, value in locals().items() if key not in ("self", "fn", "__class__")}
+        super().__init__(fn, name or function_name(fn), options)
+        self.description = description or self.__doc__
+        self.tags = frozenset((tags,) if isinstance(tags, str) else tags or ())
+        self.version = version
+        self.task_run_name = task_run_name
+        self.retries = checked_retries(retries)
+        if callable(retry_delay_seconds):
+            retry_delay_seconds = retry_delay_seconds(retries or 0)
+        self.retry_delay_seconds: float | list[float] | None = retry_delay_seconds
+        self.retry_jitter_factor = retry_jitter_factor
+        self.retry_condition_fn = retry_condition_fn
+        self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
+        self.log_prints = log_prints
+        # Kept on the task; read by the cache and by the store of results.
+        self.cache_policy = cache_policy
+        self.cache_key_fn = cache_key_fn
+        self.cache_expiration = cache_expiration
+        self.refresh_cache = refresh_cache
+        self.persist_result = persist_result
+        self.result_storage = result_storage
+        self.result_storage_key = result_storage_key
+        self.result_serializer = result_serializer
+        self.cache_result_in_memory = cache_result_in_memory
+        self.on_rollback_hooks = checked_hooks("on_rollback", on_rollback)
+        self.on_commit_hooks = checked_hooks("on_commit", on_commit)
+        self.on_completion_hooks = checked_hooks("on_completion", on_completion)
+        self.on_failure_hooks = checked_hooks("on_failure", on_failure)
+        self.on_running_hooks = checked_hooks("on_running", on_running)
+        self.viz_return_value = viz_return_value
+        self.asset_deps = asset_deps
+        self._key: str | None = None
+
+    @property
+    def task_key(self) -> str:
+        """What tells this task from others in a flow: its qualified name and a digest of its code."""
+        if self._key is None:
+            import zlib
+
+            code = getattr(self.fn, "__code__", None)
+            digest = zlib.crc32(code.co_code if code is not None else b"")
+            self._key = f"{self.__qualname__ or self.name}-{digest:08x}"
+        return self._key
+
+    def __call__(
+        self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
+    ) -> Any:
+        """Run the task here and now.
+
+        Args:
+            return_state: give the final State instead of the value; nothing is raised then.
+            wait_for: futures that must be done before.
+
+        Returns:
+            What the function returned; for an async task an awaitable of it.
+        """
+        from runyard.engine.run import call_task
+
+        return call_task(self, args, kwargs, return_state, wait_for)
+
+    def submit(
+        self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
+    ) -> TaskFuture:
+        """Start the task on the flow's task runner and go on.
+
+        Returns:
+            Its future; with `return_state` the final State, waited for.
+        """
+        from runyard.engine.submit import submit_task
+
+        return submit_task(self, args, kwargs, return_state, wait_for)
+
+    def map(
+        self,
+        *args: Any,
+        return_state: bool = False,
+        wait_for: Iterable[Any] | None = None,
+        deferred: bool = False,
+        **kwargs: Any,
+    ) -> FutureList:
+        """Start the task once for each item of the iterable arguments.
+
+        Arguments that are no iterables (strings count as none) and those wrapped in `unmapped` are
+        given to every call. `deferred` exists for compatibility; what it names, tasks served by
+        another process, is refused.
+
+        Raises:
+            MappingLengthMismatch: iterables of different lengths.
+            MappingMissingIterable: no iterable at all.
+        """
+        from runyard.engine.submit import map_task
+
+        if deferred:
+            raise ValueError("deferred=True needs a process that serves tasks; use .map() without it")
+        return map_task(self, args, kwargs, return_state, wait_for)
+
+    def with_options(self, **options: Any) -> Task:
+        """A copy of the task with some options changed."""
+        if options.get("name") is None:
+            options["name"] = self.name
+        return type(self)(self.fn, **{**self._options, **options})
+
+    def on_completion(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Call `fn(task, task_run, state)` when a run completes; usable as a decorator."""
+        self.on_completion_hooks.append(fn)
+        return fn
+
+    def on_failure(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Call `fn(task, task_run, state)` when a run fails; usable as a decorator."""
+        self.on_failure_hooks.append(fn)
+        return fn
+
+    def on_running(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Call `fn(task, task_run, state)` when a run starts; usable as a decorator."""
+        self.on_running_hooks.append(fn)
+        return fn
+
+    def __repr__(self) -> str:
+        return f"<task {self.name!r}>"
+
+
+def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a function a task: `@task`, or `@task(name=..., retries=...)` with the options of Task."""
+    if fn is None:
+        return lambda function: Task(function, **options)
+    return Task(fn, **options)
+
+
+def exponential_backoff(backoff_factor: float) -> Callable[[int], list[float]]:
+    """Delays that double: `backoff_factor`, then twice, four times ... as many seconds."""
+
+    def delays(retries: int) -> list[float]:
+        return [backoff_factor * 2**retry for retry in range(retries)]
+
+    return delays

@@ -34,14 +34,19 @@ def commands(command: click.Command, context: click.Context) -> Iterator[click.C
         for name in command.list_commands(context):
             inner = command.get_command(context, name)
             if inner is not None:
-                yield from commands(inner, click.Context(inner, info_name=name, parent=context))
+                yield from commands(inner, context_of(inner, name, context))
+
+
+def context_of(command: click.Command, name: str, parent: click.Context | None = None) -> click.Context:
+    """The context in which a command shows its help."""
+    return click.Context(command, info_name=name, parent=parent, **command.context_settings)
 
 
 def text() -> str:
     """The whole page."""
     plurals = {name: plural for plural, name in ALIASES.items()}
     parts = [_INTRODUCTION]
-    for context in commands(cli, click.Context(cli, info_name="runyard")):
+    for context in commands(cli, context_of(cli, "runyard")):
         level = 2 if context.parent is None or context.parent.parent is None else 3
         parts.append(f"{'#' * level} {context.command_path}\n")
         plural = plurals.get(context.info_name or "")

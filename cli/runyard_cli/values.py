@@ -73,8 +73,17 @@ def parameters(
     properties = (schema or {}).get("properties") or {}
     for text in given:
         key, value = pair(text, "--param")
-        values[key] = value if properties.get(key, {}).get("type") == "string" else parse(value)
+        kinds = _kinds(properties.get(key, {}))
+        if kinds == {"string"} or (kinds == {"string", "null"} and value != "null"):
+            values[key] = value
+        else:
+            values[key] = parse(value)
     return values
+
+
+def _kinds(schema: dict[str, Any]) -> set[str | None]:
+    """The JSON types that a property may have."""
+    return {choice.get("type") for choice in schema.get("anyOf") or [schema]}
 
 
 def job_variables(given: tuple[str, ...]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def every_command():
-    return list(reference.commands(cli, click.Context(cli, info_name="runyard")))
+    return list(reference.commands(cli, reference.context_of(cli, "runyard")))
 
 
 def test_every_command_has_an_example_that_names_it():

@@ -28,6 +28,12 @@ def test_a_text_parameter_stays_as_typed(text):
     assert values.parameters((f"x={text}",), None, schema) == {"x": text}
 
 
+def test_a_text_parameter_that_may_be_null():
+    schema = {"properties": {"x": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}
+    assert values.parameters(("x=20261122",), None, schema) == {"x": "20261122"}
+    assert values.parameters(("x=null",), None, schema) == {"x": None}
+
+
 def test_a_single_parameter_wins_over_the_object():
     assert values.parameters(("b=3",), '{"a": 1, "b": 2}') == {"a": 1, "b": 3}
 

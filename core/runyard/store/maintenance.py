@@ -56,7 +56,9 @@ def check() -> Report:
             migrate.check(version, driver.path)
             found = connection.execute(f"PRAGMA integrity_check({_MANY})").fetchall()
             problems = [row[0] for row in found if row[0] != "ok"]
-            problems += [f"broken reference in {row[0]}" for row in connection.execute("PRAGMA foreign_key_check")]
+            problems += [
+                f"broken reference in {row[0]}" for row in connection.execute("PRAGMA foreign_key_check")
+            ]
             runs = connection.execute("SELECT count(*) FROM flow_runs").fetchone()[0] if version else 0
     except sqlite3.Error as error:
         raise driver.translate(error) from error
@@ -110,6 +112,7 @@ def upgrade() -> tuple[int, int]:
     before = _stored_schema()
     database = get_database()
     database.changes()  # opening a database is what upgrades it
+    database.close()
     return before, migrate.LATEST
 
 

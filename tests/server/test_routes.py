@@ -42,3 +42,16 @@ def test_health_is_open(api):
 
     answer = httpx.get(f"{api.url}/health")
     assert (answer.status_code, answer.json()) == (200, True)
+
+
+def test_every_module_with_operations_is_listed():
+    from importlib import import_module
+    from pkgutil import iter_modules
+
+    import runyard.operations as package
+    from runyard.operations.base import Operation
+
+    for module in iter_modules(package.__path__):
+        members = vars(import_module(f"runyard.operations.{module.name}")).values()
+        if any(isinstance(m, Operation) and m.module.endswith(f".{module.name}") for m in members):
+            assert module.name in package.MODULES

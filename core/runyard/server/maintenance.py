@@ -9,9 +9,10 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from runyard import clock, settings
+from runyard import settings
 from runyard.client import LocalClient
 from runyard.errors import RunyardError
+from runyard.workers.maintenance import Scheduler, Timer, recover
 
 if TYPE_CHECKING:
     from runyard.store.database import Database
@@ -33,9 +34,8 @@ class Maintenance:
 
     def __init__(self, database: Database) -> None:
         self._client = LocalClient(database)
-        self._owner = f"server {os.getpid()} on {socket.gethostname()}"
-        self._recover_every_seconds = settings.get("worker_lease_seconds") / 3
-        self._recovered_at = float("-inf")
+        self._scheduler = Scheduler(self._client, f"server {os.getpid()} on {socket.gethostname()}")
+        self._recovery = Timer(settings.get("worker_lease_seconds") / 3, self._recover)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="runyard-maintenance", daemon=True)
 
@@ -50,19 +50,16 @@ class Maintenance:
             self._thread.join(timeout=5.0)
 
     def run_once(self) -> float:
-        """One turn; returns how many seconds until the next is worth while."""
-        from runyard.operations.recovery import RecoverRequest, recover
-        from runyard.operations.scheduler import SchedulerTurn, run_scheduler
-
-        report = self._client.call(run_scheduler, SchedulerTurn(owner=self._owner))
-        moment = time.monotonic()
-        if moment - self._recovered_at >= self._recover_every_seconds:
-            self._client.call(recover, RecoverRequest())
-            self._recovered_at = moment
-        if report.next_due is None:
-            return _LONGEST_PAUSE_SECONDS
-        left = (report.next_due - clock.now()).total_seconds()
+        """Do what is due; returns how many seconds until more may be."""
+        # A schedule may have been made in between, so no turn is put off for long.
+        self._scheduler.changed()
+        self._scheduler.run_if_due()
+        self._recovery.run_if_due()
+        left = min(self._scheduler.next_at, self._recovery.next_at) - time.monotonic()
         return min(max(left, 0.0), _LONGEST_PAUSE_SECONDS)
+
+    def _recover(self) -> None:
+        recover(self._client)
 
     def _run(self) -> None:
         pause = 0.0

@@ -1,0 +1,60 @@
+"""A server alone schedules and recovers."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from runyard import clock
+from runyard.client import LocalClient
+from runyard.operations.deployment_shapes import DeploymentCreate
+from runyard.operations.deployments import create_deployment
+from runyard.operations.flow_runs import count_flow_runs
+from runyard.operations.flows import FlowCreate, create_flow
+from runyard.operations.schemas import Filter
+from runyard.server.maintenance import Maintenance
+
+
+@pytest.fixture
+def maintenance(database):
+    maintenance = Maintenance(database)
+    yield maintenance
+    maintenance.stop()
+
+
+def test_a_turn_says_when_the_next_is_worth_while(maintenance):
+    assert 0 <= maintenance.run_once() <= 1.0
+
+
+def test_a_due_schedule_becomes_a_run_while_it_goes_on(database, maintenance):
+    client = LocalClient(database)
+    flow = client.call(create_flow, FlowCreate(name="f"))
+    at = clock.format_time(clock.now() + timedelta(seconds=0.3))
+    client.call(
+        create_deployment,
+        DeploymentCreate(name="d", flow_id=flow.id, schedules=[{"schedule": {"at": at}}]),
+    )
+    maintenance.start()
+    deadline = time.monotonic() + 20
+    while client.call(count_flow_runs, Filter()) == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    maintenance.stop()
+    assert client.call(count_flow_runs, Filter()) == 1
+
+
+def test_it_goes_on_after_an_outage(database, maintenance, monkeypatch):
+    turns = []
+
+    def fail_once():
+        turns.append(1)
+        if len(turns) == 1:
+            raise RuntimeError("a fault of ours")
+        return 0.0
+
+    monkeypatch.setattr(maintenance, "run_once", fail_once)
+    monkeypatch.setattr("runyard.server.maintenance._LONGEST_PAUSE_SECONDS", 0.01)
+    maintenance.start()
+    deadline = time.monotonic() + 20
+    while len(turns) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

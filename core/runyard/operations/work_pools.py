@@ -20,7 +20,8 @@ MISSED_HEARTBEATS = 3
 DEFAULT_HEARTBEAT_SECONDS = 30.0
 # SQL that is true for a worker `w` that is online at the time :now.
 ONLINE = f"""(w.stopped = 0 AND w.last_heartbeat_time IS NOT NULL AND w.last_heartbeat_time >=
-    :now - {MISSED_HEARTBEATS} * 1000000 * coalesce(w.heartbeat_interval_seconds, {DEFAULT_HEARTBEAT_SECONDS}))"""
+    :now - {MISSED_HEARTBEATS} * 1000000
+        * coalesce(w.heartbeat_interval_seconds, {DEFAULT_HEARTBEAT_SECONDS}))"""
 _COLUMNS = f"""p.*,
     (SELECT count(*) FROM leases l JOIN work_queues lq ON lq.id = l.work_queue_id
      WHERE lq.work_pool_id = p.id) AS active_slots,

@@ -263,7 +263,8 @@ def _delete(tx: Transaction, row: Row) -> None:
     values = {"old": row["id"], "new": default}
     tx.execute("UPDATE deployments SET work_queue_id = :new WHERE work_queue_id = :old", values)
     tx.execute(
-        f"UPDATE flow_runs SET work_queue_id = :new WHERE work_queue_id = :old AND state_type = '{SCHEDULED}'",  # noqa: S608  # fixed
+        "UPDATE flow_runs SET work_queue_id = :new "  # noqa: S608  # fixed
+        f"WHERE work_queue_id = :old AND state_type = '{SCHEDULED}'",
         values,
     )
     # What executes goes on, and the pool's limit still counts it.

@@ -1,0 +1,193 @@
+"""Recovery: runs whose executor is lost, or whose process ended without a word, are brought to an end.
+
+A deployment's `crash_retries` says how often such a run starts again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from runyard import clock, settings
+from runyard.operations import leases, transitions
+from runyard.operations.base import operation
+from runyard.operations.flow_run_shapes import OrchestrationResult, result_of
+from runyard.operations.run_rows import decode_state
+from runyard.operations.schemas import Input, Model, Time
+from runyard.orchestration.exits import describe_exit
+from runyard.states import (
+    CANCELLING,
+    PAUSED,
+    PENDING,
+    SCHEDULED,
+    TERMINAL,
+    AwaitingRetry,
+    Cancelled,
+    Crashed,
+    State,
+)
+from runyard.store.database import Row, Transaction
+
+_BATCH = 200
+# Where the states that recovery writes keep what the lost attempt was, for when it is heard from again.
+_LOST = "lost_lease"
+_RUN = """
+    SELECT r.id, r.state, r.state_type, r.attempt, r.crash_count, r.deployment_id, r.work_queue_id,
+        d.id AS deployment, d.crash_retries
+    FROM flow_runs r LEFT JOIN deployments d ON d.id = r.deployment_id WHERE r.id = :id"""
+
+
+class RecoverRequest(Input):
+    """`now`: the moment until which leases must have run out; the present by default."""
+
+    now: Time | None = None
+
+
+class RecoverReport(Model):
+    """Ids of the runs that were lost, by what became of them."""
+
+    rescheduled: list[str] = Field(default_factory=list)
+    crashed: list[str] = Field(default_factory=list)
+    cancelled: list[str] = Field(default_factory=list)
+
+
+class ExitReport(Input):
+    """A run's process ended: with which exit code (negative: the signal), and what is known of it."""
+
+    flow_run_id: str
+    attempt: int
+    exit_code: int
+    message: str | None = None
+
+
+@operation("POST", "/runyard/recover")
+def recover(tx: Transaction, body: RecoverRequest) -> RecoverReport:
+    """End or restart the runs whose leases ran out: nobody executes them any more.
+
+    One that was not started yet waits again; one that was being cancelled is Cancelled; any other is
+    Crashed, with all that is open under it, and starts again where its deployment allows it.
+    """
+    now = clock.now_us() if body.now is None else clock.to_us(body.now)
+    # Another process that recovers the same runs skips what this one holds.
+    lock = " FOR UPDATE SKIP LOCKED" if tx.dialect == "postgresql" else ""
+    expired = tx.all(
+        f"SELECT * FROM leases WHERE expires < :now ORDER BY expires LIMIT {_BATCH}{lock}",  # noqa: S608  # fixed
+        {"now": now},
+    )
+    report = RecoverReport()
+    for lease in expired:
+        _recover_one(tx, lease, report)
+    return report
+
+
+def _recover_one(tx: Transaction, lease: Row, report: RecoverReport) -> None:
+    run = tx.one(_RUN, {"id": lease["flow_run_id"]})
+    if run is None or run["state_type"] in TERMINAL:
+        leases.release(tx, lease["flow_run_id"])
+        return
+    run_id, owner = run["id"], lease["owner"]
+    if run["state_type"] == CANCELLING:
+        message = f"{owner!r}, who was to stop it, was lost."
+        transitions.set_flow_run_state(tx, run_id, Cancelled(message=message), force=True)
+        report.cancelled.append(run_id)
+    elif run["state_type"] == PENDING and run["deployment"] is not None:
+        message = f"{owner!r} was lost before it started the run."
+        state = AwaitingRetry(message=message, state_details=_marker(lease, run))
+        transitions.set_flow_run_state(tx, run_id, state, force=True)
+        report.rescheduled.append(run_id)
+    elif _crash(tx, run, f"{owner!r}, who executed it, was lost.", _marker(lease, run)):
+        report.rescheduled.append(run_id)
+    else:
+        report.crashed.append(run_id)
+    leases.release(tx, run_id)
+
+
+def _marker(lease: Row, run: Row) -> dict[str, Any]:
+    state = decode_state(run["state"])
+    lost = {name: lease[name] for name in ("attempt", "owner", "worker_id", "work_pool_id")}
+    if state is not None:
+        lost["state"] = {"type": state.type, "name": state.name, "state_details": state.state_details}
+    return {_LOST: lost}
+
+
+def _crash(tx: Transaction, run: Row, message: str, details: dict[str, Any]) -> bool:
+    """Make a run Crashed; whether it starts again after that."""
+    transitions.set_flow_run_state(tx, run["id"], Crashed(message=message, state_details=dict(details)))
+    tx.execute("UPDATE flow_runs SET crash_count = crash_count + 1 WHERE id = :id", {"id": run["id"]})
+    if run["deployment"] is None:
+        return False
+    allowed = run["crash_retries"]
+    if allowed is None:
+        allowed = settings.get("flow_default_crash_retries")
+    count = run["crash_count"] + 1
+    if count > allowed:
+        return False
+    retry = AwaitingRetry(
+        message=f"{message} Starts again, {count} of {allowed} times.", state_details=dict(details)
+    )
+    transitions.set_flow_run_state(tx, run["id"], retry)
+    return True
+
+
+def take_again(tx: Transaction, flow_run_id: str, attempt: int, lease_seconds: float) -> bool:
+    """Give a run back to the attempt that was taken for lost and is not.
+
+    That is so after an outage of the database, or when a machine slept. The run is put back into the
+    state that it was in, unless it was claimed again, ended in another way or was changed by somebody.
+
+    Returns:
+        Whether the attempt holds the run again.
+    """
+    sql = "SELECT * FROM flow_runs WHERE id = :id"
+    run = tx.one(sql + (" FOR UPDATE" if tx.dialect == "postgresql" else ""), {"id": flow_run_id})
+    state = decode_state(run["state"]) if run is not None else None
+    lost = state.state_details.get(_LOST) if state is not None else None
+    if run is None or not lost or lost["attempt"] != attempt or run["attempt"] != attempt:
+        return False
+    before = lost.get("state")
+    if before is None or leases.holder(tx, flow_run_id) is not None:
+        return False
+    # `take` counts the attempt up: from the one before, to the very same number.
+    run["attempt"] = attempt - 1
+    leases.take(tx, run, lost["owner"], lease_seconds, lost["worker_id"], lost["work_pool_id"])
+    back = State(
+        before["type"],
+        before["name"],
+        f"{lost['owner']!r} was taken for lost and is there again.",
+        state_details=dict(before["state_details"]),
+    )
+    transitions.set_flow_run_state(tx, flow_run_id, back, force=True, attempt=attempt)
+    # It is the same run of the same attempt: it neither crashed nor started once more.
+    tx.execute(
+        """UPDATE flow_runs SET run_count = :run_count, crash_count = CASE WHEN :started = 1 AND
+               crash_count > 0 THEN crash_count - 1 ELSE crash_count END WHERE id = :id""",
+        {"run_count": run["run_count"], "started": int(before["type"] != PENDING), "id": flow_run_id},
+    )
+    return True
+
+
+@operation("POST", "/runyard/flow_runs/exit")
+def report_exit(tx: Transaction, body: ExitReport) -> OrchestrationResult | None:
+    """A run's process ended: settle the run, if its own last report did not do so.
+
+    Returns:
+        What became of the run; None where it was settled already, or is not that attempt's any more.
+    """
+    run = tx.one(_RUN, {"id": body.flow_run_id})
+    lease = leases.holder(tx, body.flow_run_id)
+    if run is None or lease is None or lease["attempt"] != body.attempt or run["state_type"] in TERMINAL:
+        return None
+    state = decode_state(run["state"])
+    suspended = state is not None and bool(state.state_details.get("pause_reschedule"))
+    if run["state_type"] == PAUSED and suspended:
+        return None
+    if run["state_type"] == SCHEDULED and not (state and state.state_details.get("in_process")):
+        return None
+    if run["state_type"] == CANCELLING:
+        message = "The run was stopped on request."
+        transitions.set_flow_run_state(tx, body.flow_run_id, Cancelled(message=message), attempt=body.attempt)
+    else:
+        _crash(tx, run, body.message or describe_exit(body.exit_code), {})
+    now = decode_state(tx.value("SELECT state FROM flow_runs WHERE id = :id", {"id": body.flow_run_id}))
+    return result_of("ACCEPT", now, None, 0)

@@ -115,11 +115,19 @@ def _plain_table(columns: Sequence[str], cells: list[list[str]]) -> None:
 
 
 def _rich_table(title: str, columns: Sequence[str], cells: list[list[str]]) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    shown = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for column in columns:
         shown.add_column(column, overflow="fold", no_wrap=column == "ID")
     for row in cells:
@@ -154,7 +162,13 @@ def show(value: Any, output: str | None, skip: Sequence[str] = ()) -> None:
         print_json(value)
         return
     body = to_json(value)
-    facts((name.replace("_", " ").capitalize(), item) for name, item in body.items() if name not in skip)
+    facts((heading(name), item) for name, item in body.items() if name not in skip)
+
+
+def heading(name: str) -> str:
+    """A field's name for people: `work_pool_id` is `Work pool ID`."""
+    words = name.replace("_", " ").capitalize()
+    return words[:-2] + "ID" if words.lower().split()[-1] == "id" else words
 
 
 def ago(moment: datetime | None) -> str:

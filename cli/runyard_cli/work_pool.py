@@ -111,7 +111,7 @@ def ls(verbose: bool, output: str | None) -> None:
     if verbose:
         names += ["active_slots", "description"]
     rows = [[pool[name] for name in names] for pool in client.call(list_work_pools)]
-    columns = [name.replace("_", " ").capitalize().replace("Id", "ID") for name in names]
+    columns = [out.heading(name) for name in names]
     out.table("Work pools", columns, rows, "No work pools; make one with: runyard work-pool create NAME")
 
 

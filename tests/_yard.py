@@ -21,7 +21,7 @@ from runyard.operations.deployments import (
 from runyard.operations.flow_runs import read_flow_run
 from runyard.operations.logs import LogListing, filter_logs
 from runyard.operations.work_pools import WorkPoolCreate, create_work_pool
-from runyard.operations.workers import filter_workers
+from runyard.operations.workers import WorkerListing, filter_workers
 
 LEASE_SECONDS = 2.0
 DEADLINE_SECONDS = 60.0
@@ -188,8 +188,9 @@ def a_yard(tmp_path):
 
 
 def status_of(yard, name):
-    """ONLINE or OFFLINE, of a worker."""
-    return {worker.name: worker.status for worker in yard.client.call(filter_workers, "pool")}[name]
+    """ONLINE or OFFLINE, of a worker; None before its first sign of life."""
+    workers = yard.client.call(filter_workers, "pool", WorkerListing())
+    return next((worker.status for worker in workers if worker.name == name), None)
 
 
 def logs_of(yard, run):

@@ -22,7 +22,9 @@ _WARM = (
     "pydantic",
     "runyard.client",
     "runyard.store.sqlite",
-    "runyard.operations.all",
+    "runyard.operations.flow_runs",
+    "runyard.operations.deployments",
+    "runyard.operations.logs",
     "runyard.operations.journal",
     "runyard.engine.run",
     "runyard.deployments.loading",
@@ -37,13 +39,7 @@ _prctl: Callable[..., int] | None = None
 def preload() -> None:
     """Import what every run needs."""
     for name in _WARM:
-        if name == "runyard.operations.all":
-            from runyard.operations import all_operations
-
-            all_operations()
-        else:
-            importlib.import_module(name)
-    # Rebuilding a claim's models compiles their validators; done here, no run has to.
+        importlib.import_module(name)
     if os.environ.get("RUNYARD_API_URL") or os.environ.get("PREFECT_API_URL"):
         importlib.import_module("httpx")
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 from runyard.store.database import Database
@@ -133,3 +134,17 @@ def test_the_newest_migration_is_the_one_the_code_expects():
 
     numbers = [number for number, _ in migrate.scripts()]
     assert numbers == list(range(1, LATEST + 1))
+
+
+def test_a_thread_that_ends_leaves_no_connection(database):
+    def use():
+        with database.transaction(write=False) as tx:
+            tx.value("SELECT count(*) FROM flows")
+
+    use()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        thread = threading.Thread(target=use)
+        thread.start()
+        thread.join(10)
+    assert len(os.listdir("/proc/self/fd")) <= before + 1

@@ -88,6 +88,39 @@ class Driver(Protocol):
         ...
 
 
+class _Held:
+    """A thread's connection; it is closed when the thread ends.
+
+    Args:
+        driver: opens it.
+        register: all open connections by number, with the process that opened each. It has no lock,
+            which a forked child could find locked for ever: single operations on a dict are atomic.
+    """
+
+    __slots__ = ("_driver", "_register", "connection", "pid")
+
+    def __init__(self, driver: Driver, register: dict[int, tuple[int, Any]]) -> None:
+        self._driver = driver
+        self._register = register
+        self.pid = os.getpid()
+        self.connection = driver.connect()
+        register[id(self.connection)] = (self.pid, self.connection)
+
+    def close(self) -> None:
+        """Give the connection back.
+
+        One from before a fork is the parent's: it stays in the register, unused, since even letting go
+        of the object would close the parent's end.
+        """
+        connection = getattr(self, "connection", None)
+        if connection is not None and self.pid == os.getpid():
+            self.connection = None
+            if self._register.pop(id(connection), None):
+                self._driver.close(connection)
+
+    __del__ = close
+
+
 class Database:
     """One database, used from any thread and across forks: each gets its own connection.
 
@@ -99,8 +132,7 @@ class Database:
         self.url = url
         self._driver = _driver(url)
         self._local = threading.local()
-        self._open: list[tuple[int, Any]] = []
-        self._lock = threading.Lock()
+        self._open: dict[int, tuple[int, Any]] = {}
 
     @property
     def dialect(self) -> str:
@@ -188,38 +220,27 @@ class Database:
 
     def discard(self) -> None:
         """Close this thread's connection; the next use opens a new one."""
-        connection = getattr(self._local, "connection", None)
-        if connection is not None and self._local.pid == os.getpid():
-            with self._lock:
-                self._open = [pair for pair in self._open if pair[1] is not connection]
-            self._driver.close(connection)
-        self._local.connection = None
+        held: _Held | None = getattr(self._local, "held", None)
+        self._local.held = None
+        if held is not None:
+            held.close()
 
     def close(self) -> None:
         """Close the connections of all threads of this process."""
         here = os.getpid()
-        with self._lock:
-            connections = [connection for pid, connection in self._open if pid == here]
-            # A connection from before a fork is its parent's: it is kept, unused, since even letting
-            # go of the object would close it.
-            self._open = [pair for pair in self._open if pair[0] != here]
-        for connection in connections:
-            self._driver.close(connection)
+        for number, (pid, connection) in list(self._open.items()):
+            if pid == here and self._open.pop(number, None) is not None:
+                self._driver.close(connection)
         self._local = threading.local()
 
     def _connection(self) -> Any:
-        local = self._local
-        connection = getattr(local, "connection", None)
-        pid = os.getpid()
-        if connection is None or local.pid != pid:
+        held: _Held | None = getattr(self._local, "held", None)
+        if held is None or held.connection is None or held.pid != os.getpid():
             try:
-                connection = self._driver.connect()
+                held = self._local.held = _Held(self._driver, self._open)
             except Exception as error:
                 raise self._driver.translate(error) from error
-            local.connection, local.pid = connection, pid
-            with self._lock:
-                self._open.append((pid, connection))
-        return connection
+        return held.connection
 
 
 def _driver(url: str) -> Driver:

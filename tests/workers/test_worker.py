@@ -6,10 +6,14 @@ import json
 import socket
 import urllib.error
 import urllib.request
+from datetime import timedelta
 
 import pytest
 from _yard import DEADLINE_SECONDS, a_yard, logs_of, status_of, until
+from runyard import clock
 from runyard.errors import InvalidInput
+from runyard.operations.flow_runs import read_flow_run
+from runyard.operations.schedules import DeploymentScheduleCreate, create_deployment_schedules
 from runyard.operations.work_pools import (
     WorkPoolCreate,
     WorkPoolUpdate,
@@ -76,6 +80,17 @@ def test_variables_that_need_a_fresh_interpreter_get_one(yard):
     yard.release()
     yard.worker()
     yard.ended(run, "COMPLETED")
+
+
+def test_a_worker_alone_turns_schedules_into_runs(yard):
+    yard.release()
+    yard.worker()
+    first = yard.run()
+    yard.ended(first, "COMPLETED")
+    deployment_id = yard.client.call(read_flow_run, first).deployment_id
+    schedule = DeploymentScheduleCreate(schedule={"at": clock.now() + timedelta(seconds=1)})
+    yard.client.call(create_deployment_schedules, deployment_id, [schedule])
+    yard.started(2)
 
 
 def test_the_pool_is_made_where_it_is_missing(home, yard):

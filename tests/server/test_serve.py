@@ -66,6 +66,7 @@ def test_it_serves_until_it_is_told_to_stop(home, stop):
             assert httpx.get(f"{url}/runyard/changes", params={"since": token}).status_code == 200
             os.kill(server.pid, stop)
             _, errors = server.communicate(timeout=30)
-            assert "Traceback" not in errors
+            assert errors == ""
+            assert server.returncode == 0
         finally:
             server.kill()

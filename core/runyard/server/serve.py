@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ def serve(
     on_listening: Callable[[str], None] | None = None,
     log_level: str = "warning",
 ) -> None:
-    """Serve the API until SIGINT or SIGTERM.
+    """Serve the API until SIGINT or SIGTERM; to be called in the main thread.
 
     Args:
         host: an address or name of this machine; beyond loopback only with a password.
@@ -55,7 +56,14 @@ def serve(
         if on_listening:
             name = f"[{host}]" if ":" in host else host
             on_listening(f"http://{name}:{listener.getsockname()[1]}/api")
-        server.run(sockets=[listener])
+        # Having shut down, uvicorn raises the signal again; with this it ends here, in an orderly way.
+        before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+        try:
+            server.run(sockets=[listener])
+        except KeyboardInterrupt:
+            pass
+        finally:
+            signal.signal(signal.SIGTERM, before)
     finally:
         listener.close()
 

@@ -73,7 +73,12 @@ class UpstreamTaskError(RunyardError):
 
 
 class RunTimedOut(TimeoutError):
-    """The engine's own timeout, told apart from a TimeoutError that the user's code raised."""
+    """The engine's own timeout, told apart from a TimeoutError that the user's code raised.
+
+    `limit` is the call whose time was over, since the limit of a flow interrupts its tasks as well.
+    """
+
+    limit: object = None
 
 
 class Signal(BaseException):

@@ -10,8 +10,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from runyard.engine.timeouts import time_limit
-from runyard.exceptions import RunTimedOut, TerminationSignal
+from runyard.engine.timeouts import over, time_limit
+from runyard.exceptions import TerminationSignal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -64,7 +64,7 @@ def drive(core: Generator[Any, Any, Any]) -> Any:
                     if effect.timeout_seconds is None:
                         outcome = effect.fn(*effect.args, **effect.kwargs)
                     else:
-                        with time_limit(effect.timeout_seconds):
+                        with time_limit(effect.timeout_seconds, effect):
                             outcome = effect.fn(*effect.args, **effect.kwargs)
                     if hasattr(outcome, "__await__"):
                         outcome = _finish(outcome)
@@ -138,7 +138,7 @@ async def _call_async(effect: Call) -> Any:
             return await outcome if hasattr(outcome, "__await__") else outcome
     except TimeoutError as error:
         if scope.expired():
-            raise RunTimedOut(f"took longer than {effect.timeout_seconds:g} s") from error
+            raise over(effect.timeout_seconds, effect) from error
         raise
 
 

@@ -14,25 +14,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def time_limit(seconds: float) -> Any:
+def time_limit(seconds: float, limit: object = None) -> Any:
     """A block that raises RunTimedOut when it takes longer than `seconds`.
 
     In the main thread the alarm interrupts system calls as well. In other threads the exception is
     raised at the next Python instruction: a call that blocks in C code ends first.
+
+    Args:
+        limit: what the exception's `limit` is set to.
     """
     if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
-        return _by_alarm(seconds)
-    return _by_watcher(seconds)
+        return _by_alarm(seconds, limit)
+    return _by_watcher(seconds, limit)
+
+
+def over(seconds: float, limit: object) -> RunTimedOut:
+    """The exception of a limit of `seconds` that was reached."""
+    error = RunTimedOut(f"took longer than {seconds:g} s")
+    error.limit = limit
+    return error
 
 
 @contextmanager
-def _by_alarm(seconds: float) -> Iterator[None]:
+def _by_alarm(seconds: float, limit: object) -> Iterator[None]:
     started = time.monotonic()
     left_before, _ = signal.getitimer(signal.ITIMER_REAL)
     mine = not left_before or seconds < left_before
 
     def ring(_number: int, _frame: Any) -> None:
-        raise RunTimedOut(f"took longer than {seconds:g} s")
+        raise over(seconds, limit)
 
     if not mine:
         # An enclosing limit ends sooner; it will interrupt this block too.
@@ -51,17 +61,19 @@ def _by_alarm(seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def _by_watcher(seconds: float) -> Iterator[None]:
+def _by_watcher(seconds: float, limit: object) -> Iterator[None]:
     import ctypes
 
     thread = ctypes.c_ulong(threading.get_ident())
     set_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
     lock = threading.Lock()
-    over = False
+    ended = rang = False
 
     def ring() -> None:
+        nonlocal rang
         with lock:
-            if not over:
+            if not ended:
+                rang = True
                 set_exception(thread, ctypes.py_object(RunTimedOut))
 
     timer = threading.Timer(seconds, ring)
@@ -70,8 +82,10 @@ def _by_watcher(seconds: float) -> Iterator[None]:
     try:
         yield
     except RunTimedOut:
-        raise RunTimedOut(f"took longer than {seconds:g} s") from None
+        if not rang:
+            raise
+        raise over(seconds, limit) from None
     finally:
         with lock:
-            over = True
+            ended = True
         timer.cancel()

@@ -136,10 +136,7 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
         attempt = _create(tx, body)
     else:
         leases.check(tx, flow_run_id, attempt)
-        if body.get("name") is not None:
-            tx.execute(
-                "UPDATE flow_runs SET name = :name WHERE id = :id", {"name": body["name"], "id": flow_run_id}
-            )
+        _take_over(tx, body)
     outcome = transitions.set_flow_run_state(tx, flow_run_id, Running(), attempt=attempt)
     return {**_described(outcome), **_run_facts(_read(tx, flow_run_id))}
 
@@ -212,6 +209,22 @@ def _create(tx: Transaction, body: dict[str, Any]) -> int:
         tx, [(state.id, body["flow_run_id"], state.type, state.name, now, None, None, details)]
     )
     return leases.take(tx, _read(tx, body["flow_run_id"]), body["owner"], body["lease_seconds"])
+
+
+def _take_over(tx: Transaction, body: dict[str, Any]) -> None:
+    """Note on a claimed run what only its code says: a name, its version and its retries."""
+    row = _read(tx, body["flow_run_id"])
+    policy = {**json.loads(row["empirical_policy"]), **json.loads(body["empirical_policy"])}
+    tx.execute(
+        """UPDATE flow_runs SET name = :name, flow_version = :flow_version, empirical_policy = :policy
+           WHERE id = :id""",
+        {
+            "id": row["id"],
+            "name": body["name"] or row["name"],
+            "flow_version": body.get("flow_version") or row["flow_version"],
+            "policy": json.dumps(policy, separators=(",", ":")),
+        },
+    )
 
 
 def _read(tx: Transaction, flow_run_id: str) -> Row:

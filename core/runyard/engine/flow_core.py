@@ -1,0 +1,126 @@
+"""How a flow run goes, from its parameters to its final state: one generator for sync and async."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runyard import settings
+from runyard.context import FlowRunContext, current_flow, current_task
+from runyard.engine import outcome
+from runyard.engine.effects import Block, Call
+from runyard.engine.hooks import call_hooks
+from runyard.engine.parameters import signature_of
+from runyard.engine.task_core import _settled
+from runyard.exceptions import Abort, RunTimedOut, TerminationSignal
+from runyard.states import COMPLETED, FAILED, State
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from runyard.engine.reports import Reporter
+    from runyard.engine.runs import FlowRun
+    from runyard.flows import Flow
+
+
+def retries_of(flow: Flow) -> int:
+    """How often a run of the flow is tried again."""
+    return settings.get("flow_default_retries") if flow.retries is None else flow.retries
+
+
+def run_flow(
+    flow: Flow, run: FlowRun, parameters: dict[str, Any], problem: Exception | None, reporter: Reporter
+) -> Generator[Any, Any, State]:
+    """Run a flow.
+
+    Args:
+        run: its record, not started yet.
+        parameters: validated values by name.
+        problem: why the parameters do not fit; the run fails by it.
+        reporter: how the run's states become known: to the rules for a root run, or through the
+            journal for a subflow.
+
+    Returns:
+        The final state.
+
+    Raises:
+        Abort: the orchestrator refused that the run starts or goes on.
+    """
+    yield from reporter.begin(run)
+    context = FlowRunContext(flow, run, parameters, reporter.journal, reporter.parent)
+    if context.log_prints:
+        from runyard.logging import prints
+
+        prints.install()
+    flow_token, task_token = current_flow.set(context), current_task.set(None)
+    try:
+        return (yield from _attempts(flow, run, context, problem, reporter))
+    finally:
+        current_flow.reset(flow_token)
+        current_task.reset(task_token)
+
+
+def _attempts(
+    flow: Flow, run: FlowRun, context: FlowRunContext, problem: Exception | None, reporter: Reporter
+) -> Generator[Any, Any, State]:
+    from runyard.logging import flow_logger
+
+    log = flow_logger(run, reporter.journal)
+    log.info("Beginning %s %r for flow %r", reporter.word, run.name, flow.name)
+    ending: BaseException | None = None
+    while True:
+        try:
+            state = yield from _attempt(flow, run, context, problem, log)
+        except Abort:
+            yield from _close_runner(context, cancel=True)
+            raise
+        except BaseException as error:
+            ending = error
+            state = outcome.state_of_error(error, "Flow")
+        if state.type == FAILED and problem is None and run.run_count <= retries_of(flow):
+            delay = flow.retry_delay_seconds or 0.0
+            log.info("%s; retry %d/%d starts in %g s", state.message, run.run_count, retries_of(flow), delay)
+            context.counters.clear()
+            try:
+                yield from reporter.retry(run, state, delay)
+            except BaseException as error:
+                ending = error
+                state = outcome.state_of_error(error, "Flow")
+            else:
+                continue
+        break
+    yield from _close_runner(context, cancel=ending is not None)
+    state = yield from reporter.end(run, state, stopped=isinstance(ending, TerminationSignal))
+    (log.info if state.type == COMPLETED else log.error)("Finished in state %r", state)
+    yield from call_hooks(flow, run, lambda: log)
+    if ending is not None and not isinstance(ending, GeneratorExit):
+        raise ending
+    return state
+
+
+def _attempt(
+    flow: Flow, run: FlowRun, context: FlowRunContext, problem: Exception | None, log: Any
+) -> Generator[Any, Any, State]:
+    if problem is not None:
+        message = f"Validation of flow parameters failed with error: {problem}"
+        log.error("%s", message)
+        return State(FAILED, message=message, value=problem)
+    yield from call_hooks(flow, run, lambda: log)
+    args, kwargs = signature_of(flow).call_with(context.parameters)
+    call = Call(flow.fn, args, kwargs, flow.timeout_seconds)
+    try:
+        value = yield call
+        value = yield from _settled(value, flow.isgenerator)
+        return outcome.state_of_value(value, "Flow")
+    except RunTimedOut as error:
+        if error.limit is call:
+            return outcome.timed_out(flow.timeout_seconds or 0, "Flow", error)
+        return outcome.state_of_error(error, "Flow")
+    except Exception as error:
+        log.error("Encountered an exception during execution: %r", error, exc_info=error)
+        return outcome.state_of_error(error, "Flow")
+
+
+def _close_runner(context: FlowRunContext, cancel: bool) -> Generator[Any, Any, None]:
+    runner, context.task_runner = context.task_runner, None
+    if runner is not None:
+        yield Block(lambda: runner.close(cancel))

@@ -1,0 +1,226 @@
+"""The journal: what a run does waits here in memory, and one thread writes it in groups.
+
+Producers append to a deque, which is atomic, and go on. The thread wakes at the first record, lets
+others gather for `journal_flush_seconds`, renders their rows and writes them in one transaction. A
+run that produces faster than the disk takes (`journal_max_records`) waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from runyard import clock, settings
+from runyard.errors import ApiUnavailable, DatabaseCorrupt, DatabaseTooNew, StaleAttempt, StoreError
+from runyard.exceptions import Abort
+
+if TYPE_CHECKING:
+    from runyard.client import Client
+    from runyard.engine.runs import FlowRun, TaskRun
+    from runyard.states import State
+
+_STOP = object()
+# Records in one transaction, so that other writers get their turn.
+_GROUP = 4000
+_live: weakref.WeakSet[Journal] = weakref.WeakSet()
+
+
+class Journal:
+    """The journal of one root run.
+
+    Args:
+        client: where to write.
+        flow_run_id: the root run; None for tasks outside of any flow.
+        attempt: its fencing token.
+    """
+
+    def __init__(self, client: Client, flow_run_id: str | None = None, attempt: int | None = None) -> None:
+        self.flow_run_id = flow_run_id
+        self.attempt = attempt
+        self.refused: StaleAttempt | None = None
+        self._client = client
+        self._delay: float = settings.get("journal_flush_seconds")
+        self._limit: int = settings.get("journal_max_records")
+        self._fresh()
+        _live.add(self)
+
+    def _fresh(self) -> None:
+        """As new: also what a forked child needs, whose parent writes what was waiting."""
+        self._records: deque[Any] = deque()
+        self._wanted = threading.Event()
+        self._hurry = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def task_state(self, run: TaskRun, state: State) -> None:
+        """A task run entered a state."""
+        self._append((0, run, state))
+
+    def flow_state(self, run: FlowRun, state: State) -> None:
+        """A subflow's run entered a state."""
+        self._append((1, run, state))
+
+    def flow_history(self, row: tuple[Any, ...]) -> None:
+        """A row for the history of the root run, whose present state it does not change."""
+        self._append((2, row))
+
+    def log(self, row: tuple[Any, ...]) -> None:
+        """A log record, in the order of `operations.journal.LOG_COLUMNS`."""
+        self._append((3, row))
+
+    def check(self) -> None:
+        """Raise Abort once the run was given to a later attempt."""
+        if self.refused is not None:
+            raise Abort(str(self.refused))
+
+    def flush(self) -> None:
+        """Wait until everything appended before is on disk, or was refused."""
+        if self._thread is None:
+            return
+        done = threading.Event()
+        self._records.append(done)
+        self._hurry.set()
+        self._wanted.set()
+        done.wait()
+
+    def close(self) -> None:
+        """Flush and end the thread; a later record starts another."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._records.append(_STOP)
+            self._hurry.set()
+            self._wanted.set()
+            thread.join()
+
+    def _append(self, record: Any) -> None:
+        records = self._records
+        records.append(record)
+        if self._thread is None:
+            self._start()
+        if not self._wanted.is_set():
+            self._wanted.set()
+        if len(records) >= self._limit and threading.current_thread() is not self._thread:
+            # Back-pressure; on an event loop it holds the loop, since the disk is what is slow.
+            self.flush()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="runyard-journal", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        from runyard.engine.connection import release_thread
+
+        try:
+            stopped = False
+            while not stopped:
+                self._wanted.wait()
+                self._hurry.wait(self._delay)
+                # Cleared before the records are taken: one appended from now on sets it again.
+                self._wanted.clear()
+                self._hurry.clear()
+                stopped = self._drain()
+        finally:
+            release_thread()
+
+    def _drain(self) -> bool:
+        """Write what waits; True when told to stop."""
+        records = self._records
+        while records:
+            group, signals, stopped = [], [], False
+            while records and len(group) < _GROUP:
+                record = records.popleft()
+                if type(record) is tuple:
+                    group.append(record)
+                elif record is _STOP:
+                    stopped = True
+                    break
+                else:
+                    signals.append(record)
+            try:
+                if group and self.refused is None:
+                    self._write(group)
+            finally:
+                for signal in signals:
+                    signal.set()
+            if stopped:
+                return True
+        return False
+
+    def _write(self, group: list[Any]) -> None:
+        from runyard.operations.journal import write_journal
+
+        try:
+            body = self._body(group)
+            persist(lambda: self._client.call(write_journal, body), "what this run does")
+        except StaleAttempt as error:
+            self.refused = error
+        except Exception as error:
+            # A bug or a damaged database must not end the thread: the flow goes on and says so.
+            print(f"runyard: {len(group)} records were not kept: {error}", file=sys.stderr)
+
+    def _body(self, group: list[Any]) -> dict[str, Any]:
+        now = clock.now_us()
+        tasks: dict[str, TaskRun] = {}
+        flows: dict[str, FlowRun] = {}
+        task_states, flow_states, logs = [], [], []
+        for record in group:
+            kind, item = record[0], record[1]
+            if kind == 0:
+                tasks[item.id] = item
+                task_states.append(item.state_row(record[2]))
+            elif kind == 1:
+                flows[item.id] = item
+                flow_states.append(item.state_row(record[2]))
+            elif kind == 2:
+                flow_states.append(item)
+            else:
+                logs.append(item)
+        return {
+            "flow_run_id": self.flow_run_id,
+            "attempt": self.attempt,
+            "flows": sorted({run.flow_name for run in flows.values()}),
+            "flow_runs": [run.row(now) for run in flows.values()],
+            "flow_run_states": flow_states,
+            "task_runs": [run.row(now) for run in tasks.values()],
+            "task_run_states": task_states,
+            "logs": logs,
+        }
+
+
+def persist(write: Any, what: str) -> Any:
+    """Call `write` until the database or the API is back; its outcome.
+
+    Args:
+        write: a function that may raise StoreError or ApiUnavailable.
+        what: for the line on stderr that says, once, what waits.
+    """
+    delay, told = 0.05, False
+    while True:
+        try:
+            return write()
+        except (DatabaseCorrupt, DatabaseTooNew):
+            raise
+        except (StoreError, ApiUnavailable) as error:
+            if not told:
+                print(f"runyard: cannot record {what}, trying on: {error}", file=sys.stderr)
+                told = True
+            time.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
+            delay = min(delay * 2, 5.0)
+
+
+def _after_fork() -> None:
+    for journal in list(_live):
+        journal._fresh()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

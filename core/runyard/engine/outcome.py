@@ -1,0 +1,80 @@
+"""How a run ends: the state that a returned value or a raised exception means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runyard.states import CANCELLED, COMPLETED, CRASHED, FAILED, PAUSED, TERMINAL, State
+
+
+def state_of_value(value: Any, kind: str) -> State:
+    """The final state of a run that returned `value`, whose futures are states by now.
+
+    Args:
+        value: one state is the run's own; a list, tuple or set of states decides together; anything
+            else is the result of a completed run.
+        kind: `Flow` or `Task`, for messages.
+    """
+    if isinstance(value, State):
+        return _own(value)
+    if isinstance(value, (list, tuple, set, frozenset)) and value and all(isinstance(s, State) for s in value):
+        return _together(list(value), value)
+    return State(COMPLETED, value=value)
+
+
+def _own(state: State) -> State:
+    """A returned state as the run's own: same type and name, but a fresh id and time."""
+    fields: dict[str, Any] = {"data": state.data}
+    try:
+        fields["value"] = state.result(raise_on_failure=False)
+    except Exception:  # noqa: S110  # a state without a value stays one
+        pass
+    return State(state.type, state.name, state.message, **fields)
+
+
+def _together(states: list[State], value: Any) -> State:
+    total = len(states)
+    counts = {kind: sum(state.type == kind for state in states) for kind in {s.type for s in states}}
+    failed = counts.get(FAILED, 0) + counts.get(CRASHED, 0)
+    if counts.get(COMPLETED, 0) == total:
+        return State(COMPLETED, message="All states completed.", value=value)
+    if counts.get(CANCELLED):
+        return State(CANCELLED, message=f"{counts[CANCELLED]}/{total} states cancelled.", value=value)
+    if counts.get(PAUSED):
+        return State(PAUSED, message=f"{counts[PAUSED]}/{total} states paused.", value=value)
+    if failed:
+        return State(FAILED, message=f"{failed}/{total} states failed.", value=value)
+    open_ones = sum(state.type not in TERMINAL for state in states)
+    return State(FAILED, message=f"{open_ones}/{total} states are not final.", value=value)
+
+
+def describe(error: BaseException) -> str:
+    """`ValueError: what was wrong`, or the bare name where the exception says nothing."""
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def state_of_error(error: BaseException, kind: str) -> State:
+    """The state of a run whose code raised.
+
+    Args:
+        error: what it raised; exceptions that end the process mean Crashed.
+        kind: `Flow` or `Task`.
+    """
+    if isinstance(error, Exception):
+        return State(FAILED, message=f"{kind} run encountered an exception: {describe(error)}", value=error)
+    reasons = {
+        "KeyboardInterrupt": "Execution was aborted by an interrupt signal.",
+        "TerminationSignal": "Execution was aborted by a termination signal.",
+        "SystemExit": "Execution was aborted by Python system exit call.",
+        "CancelledError": "Execution was cancelled by the runtime environment.",
+    }
+    message = reasons.get(type(error).__name__) or f"Execution was interrupted by {describe(error)}"
+    return State(CRASHED, message=message, value=error)
+
+
+def timed_out(seconds: float, kind: str, error: BaseException) -> State:
+    """The state of a run that took longer than its `timeout_seconds`."""
+    return State(
+        FAILED, "TimedOut", f"{kind} run exceeded timeout of {seconds:g} second(s)", value=error
+    )

@@ -1,0 +1,276 @@
+"""Parameters: binding arguments to a function's signature, coercing them, and name templates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runyard.errors import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runyard.engine.runnable import Runnable
+
+_VAR_ARGS = 0x04
+_VAR_KWARGS = 0x08
+_EXACT = {"str": str, "int": int, "float": float, "bool": bool, "bytes": bytes, "dict": dict, "list": list}
+# Bare containers too: without item types there is nothing in them to coerce.
+_EXACT_TYPES = frozenset(_EXACT.values())
+
+
+class Signature:
+    """The parameters of a function, read from its code object: `inspect` costs a script 10 ms.
+
+    Args:
+        fn: a function or bound method.
+    """
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        function: Any = getattr(fn, "__func__", fn)
+        if getattr(function, "__code__", None) is None or hasattr(function, "__wrapped__"):
+            self._from_inspect(fn)
+            return
+        code = function.__code__
+        names = code.co_varnames
+        skip = 1 if hasattr(fn, "__self__") else 0
+        positional = code.co_argcount
+        keyword_end = positional + code.co_kwonlyargcount
+        self.positional = names[skip:positional]
+        self.positional_only = frozenset(names[skip : code.co_posonlyargcount])
+        self.keyword_only = names[positional:keyword_end]
+        at = keyword_end
+        self.var_args = names[at] if code.co_flags & _VAR_ARGS else None
+        at += self.var_args is not None
+        self.var_kwargs = names[at] if code.co_flags & _VAR_KWARGS else None
+        defaults = function.__defaults__ or ()
+        given = names[positional - len(defaults) : positional]
+        self.defaults = {**dict(zip(given, defaults, strict=True)), **(function.__kwdefaults__ or {})}
+        self.annotations: dict[str, Any] = dict(getattr(function, "__annotations__", {}))
+        self.annotations.pop("return", None)
+
+    def _from_inspect(self, fn: Callable[..., Any]) -> None:
+        """The same for what is no plain function, or wraps one."""
+        import inspect
+
+        parameters = list(inspect.signature(fn).parameters.values())
+
+        def names(*kinds: Any) -> tuple[str, ...]:
+            return tuple(one.name for one in parameters if one.kind in kinds)
+
+        kind = inspect.Parameter
+        self.positional = names(kind.POSITIONAL_ONLY, kind.POSITIONAL_OR_KEYWORD)
+        self.positional_only = frozenset(names(kind.POSITIONAL_ONLY))
+        self.keyword_only = names(kind.KEYWORD_ONLY)
+        self.var_args = next(iter(names(kind.VAR_POSITIONAL)), None)
+        self.var_kwargs = next(iter(names(kind.VAR_KEYWORD)), None)
+        self.defaults = {one.name: one.default for one in parameters if one.default is not kind.empty}
+        self.annotations = {one.name: one.annotation for one in parameters if one.annotation is not kind.empty}
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The value of every parameter by name, defaults included.
+
+        Raises:
+            TypeError: as Python would say it, were the function called so.
+        """
+        bound = dict(zip(self.positional, args, strict=False))
+        if len(args) > len(self.positional):
+            if self.var_args is None:
+                raise TypeError(f"takes {len(self.positional)} positional arguments but {len(args)} were given")
+            bound[self.var_args] = args[len(self.positional) :]
+        extra = {}
+        for name, value in kwargs.items():
+            known = name in self.keyword_only or (name in self.positional and name not in self.positional_only)
+            if not known:
+                if self.var_kwargs is None:
+                    raise TypeError(f"got an unexpected keyword argument {name!r}")
+                extra[name] = value
+            elif name in bound:
+                raise TypeError(f"got multiple values for argument {name!r}")
+            else:
+                bound[name] = value
+        if self.var_kwargs is not None:
+            bound[self.var_kwargs] = extra
+        return self._with_defaults(bound)
+
+    def _with_defaults(self, bound: dict[str, Any]) -> dict[str, Any]:
+        missing = []
+        for name in (*self.positional, *self.keyword_only):
+            if name not in bound:
+                if name in self.defaults:
+                    bound[name] = self.defaults[name]
+                else:
+                    missing.append(repr(name))
+        if missing:
+            raise TypeError(f"missing a required argument: {', '.join(missing)}")
+        return bound
+
+    def complete(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Parameters given by name, such as a deployment's, with the defaults of the others.
+
+        Raises:
+            ParameterError: one is unknown or missing.
+        """
+        names = {*self.positional, *self.keyword_only, self.var_args, self.var_kwargs}
+        bound, extra = {}, {}
+        for name, value in parameters.items():
+            (bound if name in names else extra)[name] = value
+        if extra and self.var_kwargs is None:
+            known = ", ".join(name for name in (*self.positional, *self.keyword_only)) or "none"
+            raise ParameterError(f"unknown parameter {', '.join(map(repr, extra))}; the flow has: {known}")
+        if self.var_kwargs is not None:
+            bound[self.var_kwargs] = {**bound.get(self.var_kwargs, {}), **extra}
+        try:
+            return self._with_defaults(bound)
+        except TypeError as error:
+            raise ParameterError(str(error)) from None
+
+    def call_with(self, parameters: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The (args, kwargs) that give the function these parameters."""
+        args = [parameters[name] for name in self.positional]
+        if self.var_args is not None:
+            args.extend(parameters.get(self.var_args) or ())
+        kwargs = {name: parameters[name] for name in self.keyword_only}
+        if self.var_kwargs is not None:
+            kwargs.update(parameters.get(self.var_kwargs) or {})
+        return tuple(args), kwargs
+
+
+def signature_of(runnable: Runnable) -> Signature:
+    """The signature of a flow's or task's function, worked out once."""
+    found = runnable._kept.get("signature")
+    if found is None:
+        found = runnable._kept["signature"] = Signature(runnable.fn)
+    return found
+
+
+def bind(runnable: Runnable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a call by name.
+
+    Raises:
+        ParameterError: they do not fit the signature.
+    """
+    try:
+        return signature_of(runnable).bind(args, kwargs)
+    except TypeError as error:
+        raise ParameterError(f"{runnable.name}: {error}") from None
+
+
+def validated(flow: Any, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters, checked and coerced by pydantic where the flow asks for it.
+
+    A value that is its parameter's default, or exactly of its plain type, needs no check; pydantic
+    is imported only for the others.
+
+    Raises:
+        ParameterError: values that do not fit, all of them in one message.
+    """
+    if not flow.should_validate_parameters:
+        return parameters
+    signature = signature_of(flow)
+    if all(_is_right(signature, name, value) for name, value in parameters.items()):
+        return parameters
+    from pydantic import ValidationError
+
+    model, fields = _model(flow, signature)
+    given = {field: parameters[name] for field, name in fields.items() if name in parameters}
+    try:
+        checked = model.model_validate(given)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(str(part) for part in (fields.get(str(one['loc'][0]), ''), *one['loc'][1:]))}: {one['msg']}"
+            for one in error.errors()
+        ]
+        raise ParameterError(f"invalid parameters of flow {flow.name!r}: {'; '.join(lines)}") from None
+    return {
+        name: parameters[name] if _is_default(signature, name, parameters[name]) else getattr(checked, field)
+        for field, name in fields.items()
+        if name in parameters
+    }
+
+
+def _is_default(signature: Signature, name: str, value: Any) -> bool:
+    return name in signature.defaults and signature.defaults[name] is value
+
+
+def _is_right(signature: Signature, name: str, value: Any) -> bool:
+    annotation = signature.annotations.get(name, Any)
+    if annotation is Any or annotation == "Any" or _is_default(signature, name, value):
+        return True
+    if name in (signature.var_args, signature.var_kwargs):
+        return not value
+    exact = _EXACT.get(annotation) if isinstance(annotation, str) else annotation
+    return type(value) is exact and exact in _EXACT_TYPES
+
+
+def _model(flow: Any, signature: Signature) -> tuple[Any, dict[str, str]]:
+    """The pydantic model of a flow's parameters, with the parameter that each field stands for."""
+    found = flow._kept.get("model")
+    if found is not None:
+        return found
+    from typing import Optional, get_type_hints
+
+    from pydantic import ConfigDict, create_model
+
+    try:
+        hints = get_type_hints(getattr(flow.fn, "__func__", flow.fn), include_extras=True)
+    except NameError:
+        # An annotation that only type checkers can see; what pydantic cannot know it lets pass.
+        hints = {name: hint for name, hint in signature.annotations.items() if not isinstance(hint, str)}
+    names = [*signature.positional, *signature.keyword_only]
+    names += [name for name in (signature.var_args, signature.var_kwargs) if name]
+    # Neutral field names: a parameter may be called `schema`, `copy` or `_x`.
+    fields = {f"p{at}": name for at, name in enumerate(names)}
+    shapes: dict[str, Any] = {}
+    for field, name in fields.items():
+        hint = hints.get(name, Any)
+        if name == signature.var_args:
+            shapes[field] = (tuple[hint, ...], ())
+        elif name == signature.var_kwargs:
+            shapes[field] = (dict[str, hint], {})
+        elif name in signature.defaults and signature.defaults[name] is None:
+            shapes[field] = (Optional[hint], None)  # noqa: UP045  # `hint | None` fails for strings
+        else:
+            shapes[field] = (hint, signature.defaults.get(name, ...))
+    model = create_model(
+        "Parameters", __config__=ConfigDict(arbitrary_types_allowed=True, protected_namespaces=()), **shapes
+    )
+    found = flow._kept["model"] = (model, fields)
+    return found
+
+
+def stored(parameters: dict[str, Any]) -> tuple[str, list[str]]:
+    """Parameters as the JSON that is kept, and the names of those that have no JSON form."""
+    import json
+
+    if not parameters:
+        return "{}", []
+    try:
+        return json.dumps(parameters, separators=(",", ":"), ensure_ascii=False, allow_nan=False), []
+    except (TypeError, ValueError):
+        pass
+    from pydantic_core import PydanticSerializationError, to_json
+
+    kept, dropped = [], []
+    for name, value in parameters.items():
+        try:
+            kept.append(f"{json.dumps(name)}:{to_json(value, by_alias=False).decode()}")
+        except (PydanticSerializationError, ValueError):
+            dropped.append(name)
+    return "{" + ",".join(kept) + "}", dropped
+
+
+def render_name(template: Any, parameters: dict[str, Any]) -> str:
+    """A run's name from its template: `{parameter}` fields, or a function (of the parameters, if it
+    takes any)."""
+    if isinstance(template, str):
+        return template.format(**parameters)
+    if not callable(template):
+        raise TypeError(f"{template!r} is no name template; give a string or a function")
+    signature = Signature(template)
+    if "parameters" in (*signature.positional, *signature.keyword_only):
+        name = template(parameters=parameters)
+    else:
+        name = template()
+    if not isinstance(name, str):
+        raise TypeError(f"the name template {template!r} gave {name!r}, which is no text")
+    return name

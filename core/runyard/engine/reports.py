@@ -1,0 +1,195 @@
+"""How a flow run's states become known: a root run asks the rules, a subflow tells the journal."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from runyard import clock, ids
+from runyard.engine.effects import Block, Sleep
+from runyard.engine.journal import Journal, persist
+from runyard.engine.runs import TaskRun
+from runyard.errors import StaleAttempt
+from runyard.exceptions import Abort
+from runyard.states import FAILED, PENDING, RUNNING, SCHEDULED, TERMINAL, AwaitingRetry, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from runyard.client import Client
+    from runyard.context import FlowRunContext
+    from runyard.engine.runs import FlowRun
+
+
+class Reporter:
+    """What the core asks of either kind."""
+
+    journal: Journal
+    parent: FlowRunContext | None = None
+    word = "flow run"
+
+    def begin(self, run: FlowRun) -> Generator[Any, Any, None]:
+        """Make the run Running.
+
+        Raises:
+            Abort: it must not run.
+        """
+        raise NotImplementedError
+
+    def retry(self, run: FlowRun, failed: State, delay_seconds: float) -> Generator[Any, Any, None]:
+        """Wait, and make the run Running again."""
+        raise NotImplementedError
+
+    def end(self, run: FlowRun, state: State, stopped: bool) -> Generator[Any, Any, State]:
+        """Report the final state; returns the one it has become."""
+        raise NotImplementedError
+
+
+class RootReporter(Reporter):
+    """Reports a run that holds a lease of its own.
+
+    Args:
+        client: to whom.
+        start: the body of `start_flow_run`.
+    """
+
+    def __init__(self, client: Client, start: dict[str, Any]) -> None:
+        self._client = client
+        self._start = start
+        self.ended = False
+        # Called once the run is Running and its journal open.
+        self.on_begin: Callable[[], None] = lambda: None
+
+    def begin(self, run: FlowRun) -> Generator[Any, Any, None]:
+        """Ask to be Running; waits while the rules say so."""
+        from runyard.operations.journal import start_flow_run
+
+        while True:
+            answer = yield Block(lambda: self._refused(lambda: self._client.call(start_flow_run, self._start)))
+            self._start["attempt"] = answer["attempt"]
+            if answer["status"] != "WAIT":
+                break
+            yield Sleep(max(0.05, float(answer["delay_seconds"])))
+        state = State.from_json(answer["state"])
+        if answer["status"] != "ACCEPT" or state.type != RUNNING:
+            raise Abort(answer["reason"] or f"the run is {state.name}")
+        run.attempt, run.name, run.flow_id = answer["attempt"], answer["name"], answer["flow_id"]
+        run.deployment_id, run.tags = answer["deployment_id"], answer["tags"]
+        run.created_us, run.start_us = answer["created"], answer["start_time"]
+        run.enter(state)
+        run.run_count = answer["run_count"]
+        self.journal = Journal(self._client, run.id, run.attempt)
+        self.on_begin()
+
+    def retry(self, run: FlowRun, failed: State, delay_seconds: float) -> Generator[Any, Any, None]:
+        """Report the failure, which the rules answer with AwaitingRetry, and run again when it is due.
+
+        The run keeps its lease meanwhile: nobody else may take it.
+        """
+        answer = yield from self._propose(run, failed)
+        waiting = State.from_json(answer["state"])
+        if waiting.type != SCHEDULED:
+            raise Abort(answer["reason"] or f"the run is {waiting.name}")
+        run.enter(waiting)
+        due_us = clock.to_us(clock.parse_time(waiting.state_details["scheduled_time"]))
+        yield Sleep(max(0.0, (due_us - clock.now_us()) / 1e6))
+        again = State(RUNNING)
+        while True:
+            answer = yield from self._propose(run, again)
+            if answer["status"] != "WAIT":
+                break
+            yield Sleep(max(0.05, float(answer["delay_seconds"])))
+        self._enter(run, again, answer)
+
+    def end(self, run: FlowRun, state: State, stopped: bool) -> Generator[Any, Any, State]:
+        """Report the end, after everything that happened before it is on disk."""
+        yield Block(self.journal.flush)
+        self.journal.check()
+        # Forced: the core has decided that there is no retry left, whatever the rules would count.
+        answer = yield from self._propose(run, state, stopped, force=state.type == FAILED)
+        self._enter(run, state, answer)
+        self.ended = True
+        return run.state
+
+    def _enter(self, run: FlowRun, proposed: State, answer: dict[str, Any]) -> None:
+        """Take the state the run has by an answer, keeping the value that only this process knows."""
+        state = State.from_json(answer["state"])
+        if state.type == proposed.type:
+            state._value = proposed._value
+        elif state.type not in TERMINAL:
+            raise Abort(answer["reason"] or f"the run is {state.name}")
+        run.enter(state)
+        run.run_count = answer["run_count"]
+
+    def _propose(
+        self, run: FlowRun, state: State, stopped: bool = False, force: bool = False
+    ) -> Generator[Any, Any, dict[str, Any]]:
+        from runyard.operations.journal import report_state
+
+        body = {
+            "flow_run_id": run.id,
+            "attempt": run.attempt,
+            "state": state.to_json(),
+            "stopped": stopped,
+            "force": force,
+        }
+
+        def report() -> Any:
+            return persist(lambda: self._client.call(report_state, body), "the state of this run")
+
+        return (yield Block(lambda: self._refused(report)))
+
+    def _refused(self, call: Any) -> Any:
+        try:
+            return call()
+        except StaleAttempt as error:
+            raise Abort(str(error)) from error
+
+
+class SubflowReporter(Reporter):
+    """Reports a run that lives inside another one, beside the task run that stands in for it.
+
+    Args:
+        parent: the run that calls.
+        stand_in: the task run by which the caller's graph shows it.
+    """
+
+    word = "subflow run"
+
+    def __init__(self, parent: FlowRunContext, stand_in: TaskRun) -> None:
+        self.parent: FlowRunContext = parent
+        self.journal = parent.journal
+        self._stand_in = stand_in
+
+    def begin(self, run: FlowRun) -> Generator[Any, Any, None]:
+        """Note Pending and Running."""
+        self.journal.check()
+        self._move(run, State(PENDING))
+        self._move(run, State(RUNNING))
+        return
+        yield  # a generator like the others, which has nothing to ask for
+
+    def retry(self, run: FlowRun, failed: State, delay_seconds: float) -> Generator[Any, Any, None]:
+        """Note AwaitingRetry, wait, and note Retrying."""
+        moment = clock.now() + timedelta(seconds=delay_seconds)
+        self._move(run, AwaitingRetry(moment, message=failed.message))
+        if delay_seconds > 0:
+            yield Sleep(delay_seconds)
+        self._move(run, State(RUNNING, "Retrying", failed.message))
+
+    def end(self, run: FlowRun, state: State, stopped: bool) -> Generator[Any, Any, State]:
+        """Note the end; of a run that is stopped, the root's end decides."""
+        if not stopped:
+            self._move(run, state)
+        else:
+            run.enter(state)
+        return state
+        yield  # as in `begin`
+
+    def _move(self, run: FlowRun, state: State) -> None:
+        run.move(state, self.journal)
+        details = {**state.state_details, "child_flow_run_id": run.id}
+        twin = State(
+            state.type, state.name, state.message, state.data, state.timestamp_us, details, ids.new_id()
+        )
+        self._stand_in.move(twin, self.journal)

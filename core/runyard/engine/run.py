@@ -1,0 +1,260 @@
+"""The doors of the engine: calling a flow or a task, and executing a run that a worker claimed."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from runyard import ids, settings
+from runyard.context import current_flow, current_tags, current_task
+from runyard.engine.connection import shared_client
+from runyard.engine.effects import drive, drive_async
+from runyard.engine.flow_core import retries_of, run_flow
+from runyard.engine.journal import Journal
+from runyard.engine.parameters import bind, render_name, signature_of, stored, validated
+from runyard.engine.reports import RootReporter, SubflowReporter
+from runyard.engine.runs import FlowRun, TaskRun, to_json
+from runyard.engine.supervise import LeaseKeeper, SignalGuard, owner
+from runyard.engine.task_core import new_run, run_task
+from runyard.errors import ParameterError, RunAborted
+from runyard.exceptions import Abort, TerminationSignal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from itertools import count
+
+    from runyard.context import FlowRunContext
+    from runyard.flows import Flow
+    from runyard.tasks import Task
+
+
+def call_task(
+    task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], return_state: bool, wait_for: Iterable[Any] | None
+) -> Any:
+    """What `task(...)` does."""
+    flow = current_flow.get()
+    journal = flow.journal if flow is not None else journal_without_flow()
+    run = new_run(task, flow, journal)
+    core = run_task(task, run, flow, journal, args, kwargs, wait_for)
+    if task.isasync:
+        return _awaited(core, return_state)
+    state = drive(core)
+    return state if return_state else state.result()
+
+
+async def _awaited(core: Any, return_state: bool) -> Any:
+    state = await drive_async(core)
+    return state if return_state else state.result()
+
+
+_lonely: Journal | None = None
+_lonely_lock = threading.Lock()
+
+
+def journal_without_flow() -> Journal:
+    """The journal of tasks that run outside of any flow; closed when the interpreter ends."""
+    global _lonely
+    client = shared_client()
+    with _lonely_lock:
+        if _lonely is None or _lonely._client is not client:
+            if _lonely is not None:
+                _lonely.close()
+            _lonely = Journal(client)
+            atexit.register(_lonely.close)
+        return _lonely
+
+
+def call_flow(
+    flow: Flow, args: tuple[Any, ...], kwargs: dict[str, Any], return_state: bool, wait_for: Iterable[Any] | None
+) -> Any:
+    """What `flow(...)` does: a root run, or inside another flow a subflow.
+
+    Raises:
+        ParameterError: the arguments do not fit the signature.
+    """
+    parameters = bind(flow, args, kwargs)
+    parent = current_flow.get()
+    if parent is not None:
+        from runyard.engine.resolve import to_data
+
+        to_data(list(wait_for or ()))
+        return _call_subflow(flow, to_data(parameters), parent, return_state)
+    run, start, parameters, problem = _prepare(flow, parameters, name=ids.new_name())
+    start |= {"owner": owner(), "lease_seconds": settings.get("flow_lease_seconds")}
+    root = _Root(flow, run, parameters, problem, start)
+    if flow.isasync:
+        return root.call_async(return_state)
+    return root.call(return_state)
+
+
+def run_claimed(flow: Flow, flow_run_id: str, attempt: int, parameters: dict[str, Any]) -> int:
+    """Execute a run that a worker claimed, in this process.
+
+    Args:
+        flow: the loaded flow.
+        flow_run_id: which run.
+        attempt: its fencing token.
+        parameters: as stored with the run.
+
+    Returns:
+        The exit code: 0 when the end of the run was reported, or when it was not ours to run.
+    """
+    problem: Exception | None = None
+    try:
+        complete = signature_of(flow).complete(parameters)
+    except ParameterError as error:
+        complete, problem = {}, error
+    run, start, complete, wrong = _prepare(flow, complete, flow_run_id=flow_run_id)
+    start["attempt"] = attempt
+    root = _Root(flow, run, complete, problem or wrong, start)
+    try:
+        if flow.isasync:
+            import asyncio
+
+            asyncio.run(root.call_async(return_state=True))
+        else:
+            root.call(return_state=True)
+    except RunAborted as error:
+        print(f"runyard: {error}", file=sys.stderr)
+    except BaseException:
+        if not root.reporter.ended:
+            raise
+    return 0
+
+
+def _prepare(
+    flow: Flow, parameters: dict[str, Any], name: str | None = None, flow_run_id: str | None = None
+) -> tuple[FlowRun, dict[str, Any], dict[str, Any], Exception | None]:
+    """A run's record and what its start needs: (record, body, validated parameters, what is wrong)."""
+    problem: Exception | None = None
+    try:
+        parameters = validated(flow, parameters)
+        if flow.flow_run_name is not None:
+            name = render_name(flow.flow_run_name, parameters)
+    except Exception as error:
+        problem = error
+    run = FlowRun(flow_run_id or ids.new_id(), name or "", flow.name, current_tags.get())
+    run.parameters, run.flow_version = parameters, flow.version
+    run.parameters_json, _unserialisable = stored(parameters)
+    retries = retries_of(flow)
+    if retries:
+        run.policy = to_json({"retries": retries, "retry_delay": flow.retry_delay_seconds or 0})
+    body = {
+        "flow_run_id": run.id,
+        "attempt": None,
+        "flow_name": flow.name,
+        "flow_version": flow.version,
+        "name": name,
+        "parameters": run.parameters_json,
+        "empirical_policy": run.policy,
+        "tags": sorted(run.tags),
+    }
+    return run, body, parameters, problem
+
+
+class _Root:
+    """One root run: its reporter, its journal, what watches over it."""
+
+    def __init__(
+        self, flow: Flow, run: FlowRun, parameters: dict[str, Any], problem: Exception | None, start: dict[str, Any]
+    ) -> None:
+        self._run = run
+        self._client = shared_client()
+        self._by_hand = start["attempt"] is None
+        self.reporter = RootReporter(self._client, start)
+        self.reporter.on_begin = self._watch
+        self._core = run_flow(flow, run, parameters, problem, self.reporter)
+        self._keeper: LeaseKeeper | None = None
+
+    def _watch(self) -> None:
+        """The run has begun: who started it by hand renews its lease himself."""
+        if self._by_hand and self._run.attempt is not None:
+            self._keeper = LeaseKeeper(self._client, self._run.id, self._run.attempt, self.reporter.journal)
+
+    def call(self, return_state: bool) -> Any:
+        """Run it in this thread."""
+        try:
+            with SignalGuard():
+                state = drive(self._core)
+        except TerminationSignal:
+            self._stopped()
+        except Abort as error:
+            raise RunAborted(str(error)) from None
+        finally:
+            self._close()
+        return state if return_state else state.result()
+
+    async def call_async(self, return_state: bool) -> Any:
+        """Run it on this event loop."""
+        import asyncio
+
+        from runyard.engine.effects import in_thread
+
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def cancel() -> None:
+            if task is not None:
+                loop.call_soon_threadsafe(task.cancel)
+
+        guard = SignalGuard(cancel)
+        try:
+            with guard:
+                state = await drive_async(self._core, lambda: guard.received)
+        except TerminationSignal:
+            self._stopped()
+        except Abort as error:
+            raise RunAborted(str(error)) from None
+        finally:
+            await in_thread(self._close)
+        return state if return_state else state.result()
+
+    def _stopped(self) -> None:
+        """SIGTERM ended the run. If it came in a moment when the core could not report, do it now."""
+        if not self.reporter.ended and self._run.attempt is not None:
+            from runyard.states import Crashed
+
+            message = "Execution was aborted by a termination signal."
+            try:
+                drive(self.reporter.end(self._run, Crashed(message=message), stopped=True))
+            except Abort:
+                pass
+        raise SystemExit(143)
+
+    def _close(self) -> None:
+        if self._keeper is not None:
+            self._keeper.close()
+        journal = getattr(self.reporter, "journal", None)
+        if journal is not None:
+            journal.close()
+
+
+def _call_subflow(flow: Flow, parameters: dict[str, Any], parent: FlowRunContext, return_state: bool) -> Any:
+    run, _start, parameters, problem = _prepare(flow, parameters, name=ids.new_name())
+    run.root_flow_run_id = parent.flow_run.root_flow_run_id or parent.flow_run.id
+    stand_in = _stand_in(flow, parent)
+    run.parent_task_run_id = stand_in.id
+    core = run_flow(flow, run, parameters, problem, SubflowReporter(parent, stand_in))
+    if flow.isasync:
+        return _awaited(core, return_state)
+    state = drive(core)
+    return state if return_state else state.result()
+
+
+def _stand_in(flow: Flow, parent: FlowRunContext) -> TaskRun:
+    """The task run by which the graph of the calling run shows a subflow."""
+    from itertools import count as counting
+
+    counter: count[int] = parent.counters.setdefault(f"flow:{flow.name}", counting())  # type: ignore[assignment]  # an iterator of int as well
+    position, attempt = next(counter), parent.flow_run.run_count
+    key = str(position) if attempt <= 1 else f"{position}.{attempt}"
+    task = current_task.get()
+    stand_in = TaskRun(
+        f"{flow.name}-{position}", parent.flow_run.id, f"{flow.__qualname__ or flow.name}-flow", key, (), attempt
+    )
+    if task is not None:
+        stand_in.task_inputs = {"__parents__": [{"input_type": "task_run", "id": task.task_run.id}]}
+    return stand_in
+
+

@@ -1,0 +1,116 @@
+"""What ends a root run from outside: SIGTERM, and a lease that was lost or a run being cancelled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+from runyard import settings
+from runyard.errors import RunyardError, StaleAttempt
+from runyard.exceptions import TerminationSignal
+
+if TYPE_CHECKING:
+    from runyard.client import Client
+    from runyard.engine.journal import Journal
+
+# A run that is being cancelled learns it at the latest after this time.
+_LONGEST_SECONDS = 5.0
+
+
+def owner() -> str:
+    """Who executes a run that was started by hand."""
+    return f"process {os.getpid()} on {os.uname().nodename if hasattr(os, 'uname') else 'this machine'}"
+
+
+class SignalGuard:
+    """A block in which SIGTERM raises TerminationSignal in the main thread, once.
+
+    In other threads it does nothing: Python delivers signals to the main thread only.
+
+    Args:
+        on_signal: called instead of raising, on an event loop.
+    """
+
+    def __init__(self, on_signal: Any = None) -> None:
+        self.received = False
+        self._on_signal = on_signal
+        self._before: Any = None
+        self.active = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> SignalGuard:
+        if self.active:
+            self._before = signal.signal(signal.SIGTERM, self._handle)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self.active:
+            signal.signal(signal.SIGTERM, self._before or signal.SIG_DFL)
+
+    def _handle(self, _number: int, _frame: Any) -> None:
+        if self.received:
+            return  # the end is being reported already; who cannot wait sends SIGKILL
+        self.received = True
+        if self._on_signal is not None:
+            self._on_signal()
+        else:
+            raise TerminationSignal("the process was asked to stop")
+
+
+class LeaseKeeper:
+    """Renews the lease of a run started by hand, in a thread, until it is closed.
+
+    Args:
+        client: to whom.
+        flow_run_id: whose lease.
+        attempt: its fencing token.
+        journal: told when the lease is lost.
+    """
+
+    def __init__(self, client: Client, flow_run_id: str, attempt: int, journal: Journal) -> None:
+        self._client = client
+        self._held = {"flow_run_id": flow_run_id, "attempt": attempt}
+        self._journal = journal
+        self._lease_seconds: float = settings.get("flow_lease_seconds")
+        self._closed = threading.Event()
+        self._main = threading.current_thread() is threading.main_thread()
+        self._thread = threading.Thread(target=self._work, name="runyard-lease", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop renewing."""
+        self._closed.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        from runyard.engine.connection import release_thread
+
+        try:
+            pause = min(self._lease_seconds / 3, _LONGEST_SECONDS)
+            while not self._closed.wait(pause):
+                if not self._renew():
+                    return
+        finally:
+            release_thread()
+
+    def _renew(self) -> bool:
+        """Renew once; False when there is nothing to renew any more."""
+        from runyard.operations.claims import HeldLease, RenewLeases, renew_leases
+
+        body = RenewLeases(leases=[HeldLease(**self._held)], lease_seconds=self._lease_seconds)
+        try:
+            answer = self._client.call(renew_leases, body)
+        except RunyardError:
+            return True  # the database or the API is away: the run goes on, the lease is taken again
+        if self._closed.is_set():
+            return False
+        if answer.lost:
+            self._journal.refused = StaleAttempt(
+                f"attempt {self._held['attempt']} of flow run {self._held['flow_run_id']} lost its lease"
+            )
+        if answer.lost or answer.cancelling:
+            if self._main:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return False
+        return True

@@ -1,0 +1,250 @@
+"""How a task run goes, from its arguments to its final state: one generator for sync and async."""
+
+from __future__ import annotations
+
+import random
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from runyard import settings
+from runyard.context import TaskRunContext, current_flow, current_tags, current_task
+from runyard.engine import outcome
+from runyard.engine.effects import Block, Call, Sleep
+from runyard.engine.hooks import call_hooks
+from runyard.engine.parameters import bind, render_name
+from runyard.engine.resolve import futures_in, has_futures, to_data, to_states
+from runyard.engine.runs import TaskRun, to_json
+from runyard.exceptions import RunTimedOut, Signal, UpstreamTaskError
+from runyard.states import COMPLETED, FAILED, PENDING, RUNNING, AwaitingRetry, State
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from runyard.context import FlowRunContext
+    from runyard.engine.journal import Journal
+    from runyard.tasks import Task
+
+
+def new_run(task: Task, flow: FlowRunContext | None, journal: Journal) -> TaskRun:
+    """A Pending run of a task at the next position in the flow run, which is written down."""
+    own = current_tags.get()
+    tags = task.tags | own if own else task.tags
+    policy = task._kept.get("policy")
+    if policy is None:
+        policy = task._kept["policy"] = _policy(task)
+    key = task.task_key
+    if flow is None:
+        # Outside of a flow nothing counts positions; the run's own id tells it from others.
+        run = TaskRun(task.name, None, key, "", tags, 0, policy, task.version)
+        run.dynamic_key = run.id
+        run.name = f"{task.name}-{run.id[-4:]}"
+    else:
+        counter = flow.counters.get(key) or flow.counters.setdefault(key, count())
+        position, attempt = next(counter), flow.flow_run.run_count
+        # A flow that runs again keeps the rows of its earlier tries: their positions get a suffix.
+        dynamic_key = str(position) if attempt <= 1 else f"{position}.{attempt}"
+        run = TaskRun(
+            f"{task.name}-{position}", flow.flow_run.id, key, dynamic_key, tags, attempt, policy, task.version
+        )
+    run.move(State(PENDING), journal)
+    return run
+
+
+def _policy(task: Task) -> str:
+    retries = _retries(task)
+    if not retries:
+        return "{}"
+    return to_json({"retries": retries, "retry_delay": task.retry_delay_seconds})
+
+
+def _retries(task: Task) -> int:
+    return settings.get("task_default_retries") if task.retries is None else task.retries
+
+
+def run_task(
+    task: Task,
+    run: TaskRun,
+    flow: FlowRunContext | None,
+    journal: Journal,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    wait_for: Iterable[Any] | None = None,
+) -> Generator[Any, Any, State]:
+    """Run a task whose record is Pending.
+
+    Returns:
+        The final state; `NotReady`, which is Pending for ever, where an upstream task failed.
+    """
+    journal.check()
+    if wait_for is not None or has_futures(args, kwargs):
+        try:
+            args, kwargs = yield from _inputs(run, args, kwargs, wait_for)
+        except UpstreamTaskError as error:
+            state = State(PENDING, "NotReady", str(error), value=error)
+            run.move(state, journal)
+            return state
+    log_prints = task.log_prints
+    if log_prints is None:
+        log_prints = flow is not None and flow.log_prints
+    if log_prints:
+        from runyard.logging import prints
+
+        prints.install()
+    context = TaskRunContext(task, run, None, log_prints)
+    token = current_task.set(context)
+    # Where a task runs in a thread or another task, the flow around it comes with the copied context.
+    flow_token = current_flow.set(flow) if flow is not None and current_flow.get() is not flow else None
+    try:
+        if task.task_run_name is not None:
+            context.parameters = bind(task, args, kwargs)
+            run.name = render_name(task.task_run_name, context.parameters)
+        return (yield from _attempts(task, run, flow, journal, args, kwargs))
+    except Signal:
+        raise  # the root run's end decides how what is still open ends
+    except BaseException as error:
+        if run.state.type not in (COMPLETED, FAILED):
+            run.move(outcome.state_of_error(error, "Task"), journal)
+            if isinstance(error, Exception):
+                return run.state
+        raise
+    finally:
+        current_task.reset(token)
+        if flow_token is not None:
+            current_flow.reset(flow_token)
+
+
+def _attempts(
+    task: Task,
+    run: TaskRun,
+    flow: FlowRunContext | None,
+    journal: Journal,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Generator[Any, Any, State]:
+    def logger() -> Any:
+        from runyard.logging import task_logger
+
+        return task_logger(run, flow)
+
+    while True:
+        run.move(State(RUNNING, "Retrying" if run.run_count else None), journal)
+        if task.on_running_hooks:
+            yield from call_hooks(task, run, logger)
+        call = Call(task.fn, args, kwargs, task.timeout_seconds)
+        try:
+            value = yield call
+            state = outcome.state_of_value(
+                (yield from _settled(value, task.isgenerator)), "Task"
+            )
+        except RunTimedOut as error:
+            mine = error.limit is call
+            state = (
+                outcome.timed_out(task.timeout_seconds or 0, "Task", error)
+                if mine
+                else outcome.state_of_error(error, "Task")
+            )
+        except Exception as error:
+            state = outcome.state_of_error(error, "Task")
+            logger().error("Task run failed with exception: %r", error, exc_info=error)
+        if state.type == FAILED:
+            delay = yield from _retry_delay(task, run, state)
+            if delay is not None:
+                yield from _wait_for_retry(task, run, state, delay, journal, logger)
+                continue
+        run.move(state, journal)
+        if state.type != COMPLETED:
+            logger().error("Finished in state %r", state)
+        if task.on_completion_hooks or task.on_failure_hooks:
+            yield from call_hooks(task, run, logger)
+        return state
+
+
+def _settled(value: Any, generator: bool) -> Generator[Any, Any, Any]:
+    """A returned value as a result: generators are read out, futures waited for."""
+    if type(value) in _SIMPLE:
+        return value
+    if generator:
+        value = yield Call(_read_out, (value,))
+    if any(not future.done() for future in futures_in(value)):
+        return (yield Block(lambda: to_states(value)))
+    return to_states(value)
+
+
+_SIMPLE = frozenset((type(None), bool, int, float, str, bytes))
+
+
+def _read_out(value: Any) -> Any:
+    if hasattr(value, "__aiter__"):
+
+        async def collect() -> list[Any]:
+            return [item async for item in value]
+
+        return collect()
+    return list(value)
+
+
+def _inputs(
+    run: TaskRun, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
+) -> Generator[Any, Any, tuple[tuple[Any, ...], dict[str, Any]]]:
+    """The arguments with results in place of futures, once everything to wait for is over."""
+    given = (args, kwargs, list(wait_for or ()))
+
+    def resolve() -> tuple[tuple[Any, ...], dict[str, Any]]:
+        upstream: list[dict[str, str]] = []
+        to_data(given[2], upstream)
+        if upstream:
+            run.task_inputs["wait_for"] = upstream
+        new_args = []
+        for at, value in enumerate(args):
+            inputs: list[dict[str, str]] = []
+            new_args.append(to_data(value, inputs))
+            if inputs:
+                run.task_inputs[str(at)] = inputs
+        new_kwargs = {}
+        for name, value in kwargs.items():
+            inputs = []
+            new_kwargs[name] = to_data(value, inputs)
+            if inputs:
+                run.task_inputs[name] = inputs
+        return tuple(new_args), new_kwargs
+
+    if any(not future.done() for future in futures_in(given)):
+        return (yield Block(resolve))
+    return resolve()
+
+
+def _retry_delay(task: Task, run: TaskRun, state: State) -> Generator[Any, Any, float | None]:
+    """Seconds until the next try, or None when there is none."""
+    if run.run_count > _retries(task):
+        return None
+    if task.retry_condition_fn is not None:
+        try:
+            wanted = yield Call(task.retry_condition_fn, (task, run, state))
+        except Exception:
+            wanted = False
+        if not wanted:
+            return None
+    delays = task.retry_delay_seconds
+    if isinstance(delays, (list, tuple)):
+        delay = float(delays[min(run.run_count, len(delays)) - 1]) if delays else 0.0
+    else:
+        delay = float(delays or 0.0)
+    if task.retry_jitter_factor:
+        delay *= 1 + random.uniform(0, task.retry_jitter_factor)  # noqa: S311  # jitter, no secret
+    return delay
+
+
+def _wait_for_retry(
+    task: Task, run: TaskRun, failed: State, delay: float, journal: Journal, logger: Any
+) -> Generator[Any, Any, None]:
+    from datetime import timedelta
+
+    from runyard import clock
+
+    logger().info(
+        "%s; retry %d/%d starts in %g s", failed.message, run.run_count, _retries(task), delay
+    )
+    if delay > 0:
+        moment = clock.now() + timedelta(seconds=delay)
+        run.move(AwaitingRetry(moment, message=failed.message), journal)
+        yield Sleep(delay)

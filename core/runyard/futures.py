@@ -1,0 +1,152 @@
+"""Futures: the runs of submitted tasks, to wait for, ask for results, or give to other tasks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from runyard.states import State
+
+# How the calling thread of a task runner helps out while it waits; see `task_runners`.
+helper = threading.local()
+
+
+class TaskFuture:
+    """The future of one task run.
+
+    Args:
+        task_run: its record.
+    """
+
+    def __init__(self, task_run: Any) -> None:
+        self.task_run_id: str = task_run.id
+        self._run = task_run
+        self._final: State | None = None
+        self._done = threading.Event()
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[TaskFuture], Any]] = []
+
+    @property
+    def state(self) -> State:
+        """The state of the run now."""
+        return self._final or self._run.state
+
+    def done(self) -> bool:
+        """Whether the run is over."""
+        return self._done.is_set()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the run is over, at most `timeout` seconds; never raises."""
+        if self._done.is_set():
+            return
+        help_out = getattr(helper, "help_out", None)
+        if help_out is not None:
+            help_out(self)
+        self._done.wait(timeout)
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> Any:
+        """What the task returned.
+
+        Args:
+            timeout: seconds to wait at most.
+            raise_on_failure: raise the exception of a task that failed, or return it.
+
+        Raises:
+            TimeoutError: it is not over yet.
+            Exception: what the task raised.
+        """
+        self.wait(timeout)
+        if self._final is None:
+            raise TimeoutError(f"task run {self._run.name} was not over after {timeout} s")
+        return self._final.result(raise_on_failure=raise_on_failure)
+
+    def add_done_callback(self, fn: Callable[[TaskFuture], Any]) -> None:
+        """Call `fn(future)` once the run is over, now if it is."""
+        with self._lock:
+            if not self._done.is_set():
+                self._callbacks.append(fn)
+                return
+        fn(self)
+
+    def resolve(self, state: State) -> None:
+        """The run ended in `state`; for task runners."""
+        with self._lock:
+            self._final = state
+            self._done.set()
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(self)
+
+    def __repr__(self) -> str:
+        return f"<future of {self._run.name!r}: {self.state.name}>"
+
+
+# The names under which Prefect has the same.
+PrefectFuture = TaskFuture
+PrefectConcurrentFuture = TaskFuture
+
+
+class FutureList(list[TaskFuture]):
+    """Futures of mapped tasks, in the order of their arguments."""
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait for all, at most `timeout` seconds together."""
+        wait(self, timeout)
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> list[Any]:
+        """All results, in order.
+
+        Raises:
+            TimeoutError: not all are over after `timeout` seconds.
+            Exception: what the first failed one raised.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        return [
+            future.result(_left(deadline), raise_on_failure=raise_on_failure) for future in self
+        ]
+
+
+PrefectFutureList = FutureList
+
+
+class DoneAndNotDone(NamedTuple):
+    """What `wait` gives: the futures that are over, and the others."""
+
+    done: set[TaskFuture]
+    not_done: set[TaskFuture]
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def wait(futures: Iterable[TaskFuture], timeout: float | None = None) -> DoneAndNotDone:
+    """Wait for futures, at most `timeout` seconds together."""
+    given = list(futures)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    for future in given:
+        future.wait(_left(deadline))
+    done = {future for future in given if future.done()}
+    return DoneAndNotDone(done, set(given) - done)
+
+
+def as_completed(futures: Iterable[TaskFuture], timeout: float | None = None) -> Iterator[TaskFuture]:
+    """The futures in the order in which they end.
+
+    Raises:
+        TimeoutError: not all are over after `timeout` seconds.
+    """
+    from queue import Empty, SimpleQueue
+
+    given = set(futures)
+    ended: SimpleQueue[TaskFuture] = SimpleQueue()
+    for future in given:
+        future.add_done_callback(ended.put)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    for at in range(len(given)):
+        try:
+            yield ended.get(timeout=_left(deadline))
+        except Empty:
+            raise TimeoutError(f"{len(given) - at} of {len(given)} futures are not over") from None

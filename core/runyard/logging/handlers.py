@@ -1,0 +1,62 @@
+"""Where records of runs go: to the console, and through the journal into the database."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Any
+
+from runyard import ids
+from runyard.context import current_flow, current_task
+
+# Longer messages are cut into several records: nothing is lost, and no row gets huge.
+_LONGEST = 200_000
+_exceptions = logging.Formatter()
+
+
+def _text(record: logging.LogRecord) -> str:
+    """The message, with the traceback below it."""
+    text = record.getMessage()
+    if record.exc_info:
+        text = f"{text}\n{_exceptions.formatException(record.exc_info)}"
+    if record.stack_info:
+        text = f"{text}\n{record.stack_info}"
+    return text
+
+
+class ConsoleHandler(logging.Handler):
+    """Writes `HH:MM:SS.mmm | INFO    | Flow run 'calm-otter' - message` to stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record; sys.stderr is looked up each time, since programs replace it."""
+        try:
+            clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+            label = getattr(record, "run_label", None) or record.name
+            text = _text(record)
+            sys.stderr.write(f"{clock}.{int(record.msecs):03d} | {record.levelname:<7} | {label} - {text}\n")
+        except Exception:
+            self.handleError(record)
+
+
+class JournalHandler(logging.Handler):
+    """Keeps records with their run."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand the record to the journal of its run; without a run there is nothing to keep it with."""
+        try:
+            given: dict[str, Any] = record.__dict__
+            flow, task = current_flow.get(), current_task.get()
+            journal = given.get("run_journal") or (flow.journal if flow is not None else None)
+            if journal is None:
+                return
+            flow_run_id = given.get("flow_run_id") or (flow.flow_run.id if flow is not None else None)
+            task_run_id = given.get("task_run_id")
+            if task_run_id is None and "run_label" not in given and task is not None:
+                task_run_id = task.task_run.id
+            text, moment = _text(record), int(record.created * 1e6)
+            for at in range(0, max(len(text), 1), _LONGEST):
+                part = text[at : at + _LONGEST]
+                journal.log((ids.new_id(), record.name, record.levelno, part, moment, flow_run_id, task_run_id))
+        except Exception:
+            self.handleError(record)

@@ -1,0 +1,30 @@
+"""The deployment that the run around the calling code belongs to; None without one."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from runyard.context import current_flow
+
+__all__ = ["flow_run_id", "id", "name", "parameters", "version"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"runtime.deployment has no attribute {name!r}; it has {', '.join(__all__)}")
+    context = current_flow.get()
+    while context is not None and context.parent is not None:
+        context = context.parent
+    run = context.flow_run if context is not None else None
+    if name == "flow_run_id":
+        return run.id if run is not None else os.environ.get("RUNYARD__FLOW_RUN_ID")
+    deployment_id = run.deployment_id if run is not None else None
+    if name == "id" or deployment_id is None:
+        return {} if name == "parameters" and deployment_id is None else deployment_id
+    if name == "parameters":
+        return dict(context.parameters) if context is not None else {}
+    from runyard.engine.connection import shared_client
+    from runyard.operations.deployments import read_deployment
+
+    return getattr(shared_client().call(read_deployment, deployment_id), name)

@@ -1,28 +1,28 @@
 """Everything Runyard raises on purpose, in one tree.
 
-    RunyardError                    message for the user; `status` is its HTTP status
-    ├── NotFound              404   no such object
-    ├── Conflict              409   it exists already, or its state does not allow this
-    ├── InvalidInput          422   a value is wrong
-    │   ├── ParameterError    409   a flow's parameters do not fit its signature
-    │   ├── ScheduleError     422   a cron, interval, rrule or time zone is wrong
-    │   └── ProjectError      422   a prefect.yaml is wrong; says file, line and key
-    ├── NotAllowed            403   refused to this caller
-    ├── StaleAttempt          409   a report from an attempt that lost its lease
-    ├── EntrypointError       422   a flow's file or function cannot be loaded
-    ├── StoreError            503   the database cannot be used
-    │   ├── DatabaseBusy      503   another process held it for too long
-    │   ├── DatabaseCorrupt   500   it is no database, or is damaged
-    │   ├── DatabaseTooNew    500   a newer Runyard made it
-    │   └── DatabaseReadOnly  500   no permission, or no space, to write
-    ├── ApiUnavailable        503   the API does not answer
-    ├── MissingExtra          500   an optional dependency is not installed
-    ├── SettingError          500   a setting has a wrong value
-    ├── RunFailed                   a failed run's state was asked for its result
-    │   ├── RunCrashed              ... a crashed one's
-    │   └── RunCancelled            ... a cancelled one's
-    ├── MissingResult               a finished run whose result was not kept
-    └── RunAborted                  the orchestrator refused that this run goes on
+RunyardError                    message for the user; `status` is its HTTP status
+├── NotFound              404   no such object
+├── Conflict              409   it exists already, or its state does not allow this
+├── InvalidInput          422   a value is wrong
+│   ├── ParameterError    409   a flow's parameters do not fit its signature
+│   ├── ScheduleError     422   a cron, interval, rrule or time zone is wrong
+│   └── ProjectError      422   a prefect.yaml is wrong; says file, line and key
+├── NotAllowed            403   refused to this caller
+├── StaleAttempt          409   a report from an attempt that lost its lease
+├── EntrypointError       422   a flow's file or function cannot be loaded
+├── StoreError            503   the database cannot be used
+│   ├── DatabaseBusy      503   another process held it for too long
+│   ├── DatabaseCorrupt   500   it is no database, or is damaged
+│   ├── DatabaseTooNew    500   a newer Runyard made it
+│   └── DatabaseReadOnly  500   no permission, or no space, to write
+├── ApiUnavailable        503   the API does not answer
+├── MissingExtra          500   an optional dependency is not installed
+├── SettingError          500   a setting has a wrong value
+├── RunFailed                   a failed run's state was asked for its result
+│   ├── RunCrashed              ... a crashed one's
+│   └── RunCancelled            ... a cancelled one's
+├── MissingResult               a finished run whose result was not kept
+└── RunAborted                  the orchestrator refused that this run goes on
 """
 
 from typing import Any

@@ -31,25 +31,26 @@ SETTINGS: dict[str, Setting] = {
         "PREFECT_API_DATABASE_CONNECTION_URL",
         secret=True,
     ),
-    "database_timeout_seconds": Setting(
-        float, 60.0, "How long to wait for another process that is writing."
-    ),
+    "database_timeout_seconds": Setting(float, 60.0, "How long to wait for another process that is writing."),
     "api_url": Setting(
-        str, "", "The API to talk to, such as http://127.0.0.1:4200/api; empty: no server.",
+        str,
+        "",
+        "The API to talk to, such as http://127.0.0.1:4200/api; empty: no server.",
         "PREFECT_API_URL",
     ),
-    "api_auth_string": Setting(
-        str, "", "user:password for the API.", "PREFECT_API_AUTH_STRING", secret=True
-    ),
+    "api_auth_string": Setting(str, "", "user:password for the API.", "PREFECT_API_AUTH_STRING", secret=True),
     "logging_level": Setting(
         str, "INFO", "Least level of the log records shown and kept.", "PREFECT_LOGGING_LEVEL"
     ),
     "logging_extra_loggers": Setting(
-        str, "", "Comma-separated loggers whose records belong to the run as well.",
+        str,
+        "",
+        "Comma-separated loggers whose records belong to the run as well.",
         "PREFECT_LOGGING_EXTRA_LOGGERS",
     ),
     "prefect_imports": Setting(
-        str, "auto",
+        str,
+        "auto",
         "Whether `import prefect` gives Runyard: always, never, or auto (where the real one is not "
         "installed, and always for deployed flows).",
     ),
@@ -74,17 +75,15 @@ SETTINGS: dict[str, Setting] = {
     "worker_webserver_host": Setting(
         str, "127.0.0.1", "Address of the health check.", "PREFECT_WORKER_WEBSERVER_HOST"
     ),
-    "worker_webserver_port": Setting(
-        int, 8080, "Port of the health check.", "PREFECT_WORKER_WEBSERVER_PORT"
-    ),
-    "flow_lease_seconds": Setting(
-        float, 60.0, "The same for a flow started by hand, without a worker."
-    ),
+    "worker_webserver_port": Setting(int, 8080, "Port of the health check.", "PREFECT_WORKER_WEBSERVER_PORT"),
+    "flow_lease_seconds": Setting(float, 60.0, "The same for a flow started by hand, without a worker."),
     "flow_default_crash_retries": Setting(
         int, 0, "How often a run whose process was lost starts again, where its deployment is silent."
     ),
     "scheduler_late_seconds": Setting(
-        float, 15.0, "How long after its time a waiting run is called Late.",
+        float,
+        15.0,
+        "How long after its time a waiting run is called Late.",
         "PREFECT_API_SERVICES_LATE_RUNS_AFTER_SECONDS",
     ),
     "journal_flush_seconds": Setting(
@@ -100,7 +99,9 @@ SETTINGS: dict[str, Setting] = {
         int, 0, "Retries of tasks that name none.", "PREFECT_TASK_DEFAULT_RETRIES"
     ),
     "task_runner_max_workers": Setting(
-        int, 0, "Threads for submitted tasks; 0: four times the cores, at least 16.",
+        int,
+        0,
+        "Threads for submitted tasks; 0: four times the cores, at least 16.",
         "PREFECT_TASK_RUNNER_THREAD_POOL_MAX_WORKERS",
     ),
     "debug": Setting(bool, False, "Show tracebacks of Runyard's own errors.", "PREFECT_DEBUG_MODE"),

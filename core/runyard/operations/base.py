@@ -23,9 +23,7 @@ class Operation(Generic[P, R]):
     one; every further argument is a query parameter and has a default.
     """
 
-    def __init__(
-        self, function: Callable[..., R], method: str, path: str, status: int, write: bool
-    ) -> None:
+    def __init__(self, function: Callable[..., R], method: str, path: str, status: int, write: bool) -> None:
         self.function = function
         self.method = method
         self.path = path

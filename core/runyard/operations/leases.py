@@ -31,7 +31,9 @@ def take(
     """
     attempt = run["attempt"] + 1
     now = clock.now_us()
-    tx.execute("UPDATE flow_runs SET attempt = :attempt WHERE id = :id", {"attempt": attempt, "id": run["id"]})
+    tx.execute(
+        "UPDATE flow_runs SET attempt = :attempt WHERE id = :id", {"attempt": attempt, "id": run["id"]}
+    )
     tx.execute(
         """INSERT INTO leases (flow_run_id, attempt, owner, worker_id, work_pool_id, work_queue_id,
                deployment_id, acquired, expires)

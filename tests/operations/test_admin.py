@@ -1,0 +1,32 @@
+"""The service itself: health, versions, statistics."""
+
+from __future__ import annotations
+
+import pytest
+from runyard.errors import InvalidInput
+from runyard.operations import admin, flows
+
+
+def test_health_version_and_greeting(client):
+    assert client.call(admin.read_health) is True
+    assert client.call(admin.read_ready) == {"message": "OK"}
+    assert client.call(admin.read_version) == client.call(admin.read_api_version) == "3.8.8"
+    assert client.call(admin.read_hello)
+    assert client.call(admin.read_result_storage).default_result_storage_block_id is None
+
+
+def test_there_is_no_token_to_get(client):
+    with pytest.raises(InvalidInput, match="CSRF protection is disabled"):
+        client.call(admin.read_csrf_token, client="c")
+
+
+def test_secrets_of_the_settings_are_masked(client, monkeypatch):
+    monkeypatch.setenv("RUNYARD_API_AUTH_STRING", "user:secret")
+    assert client.call(admin.read_settings)["api_auth_string"] == "********"
+
+
+def test_the_databases_size_and_rows(client):
+    client.call(flows.create_flow, flows.FlowCreate(name="etl"))
+    stats = client.call(admin.read_database_stats)
+    assert stats.rows["flows"] == 1
+    assert stats.size_bytes > 0

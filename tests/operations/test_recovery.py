@@ -1,0 +1,161 @@
+"""Recovery: lost executors, taken again, processes that end without a word. Time is an argument."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from runyard import clock
+from runyard.errors import StaleAttempt
+from runyard.operations import claims, deployments, flow_runs, recovery, task_runs, work_pools
+from runyard.operations.schemas import StateCreate
+from runyard.states import Cancelling, Completed, Running
+
+
+@pytest.fixture
+def pool(client):
+    return client.call(work_pools.create_work_pool, work_pools.WorkPoolCreate(name="machines"))
+
+
+def start(client, running=True, **fields):
+    """A run of a deployment with these fields, claimed for 30 s."""
+    item = {"flow_name": "etl", "name": "daily", "work_pool_name": "machines", **fields}
+    body = deployments.DeploymentsApply.model_validate({"owner": "test", "deployments": [item]})
+    its = client.call(deployments.apply_deployments, body)[0].deployment
+    client.call(deployments.create_flow_run_from_deployment, its.id, deployments.DeploymentFlowRunCreate())
+    return claim(client, running)
+
+
+def claim(client, running=True):
+    body = claims.ClaimRequest(worker_name="w", limit=1, lease_seconds=30)
+    (claimed,) = client.call(claims.claim_flow_runs, "machines", body)
+    if running:
+        propose(client, claimed, Running())
+    return claimed
+
+
+def propose(client, claimed, state):
+    body = flow_runs.SetState(state=StateCreate.of(state), attempt=claimed.attempt)
+    return client.call(flow_runs.set_flow_run_state, claimed.flow_run_id, body)
+
+
+def recover(client, seconds=60):
+    body = recovery.RecoverRequest(now=clock.now() + timedelta(seconds=seconds))
+    return client.call(recovery.recover, body)
+
+
+def renew(client, claimed):
+    held = [{"flow_run_id": claimed.flow_run_id, "attempt": claimed.attempt}]
+    body = claims.RenewLeases.model_validate({"leases": held, "lease_seconds": 30})
+    return client.call(claims.renew_leases, body)
+
+
+def exited(client, claimed, code, message=None):
+    body = recovery.ExitReport(
+        flow_run_id=claimed.flow_run_id, attempt=claimed.attempt, exit_code=code, message=message
+    )
+    return client.call(recovery.report_exit, body)
+
+
+def read(client, claimed):
+    return client.call(flow_runs.read_flow_run, claimed.flow_run_id)
+
+
+def test_nothing_is_recovered_while_leases_hold(client, pool):
+    claimed = start(client)
+    assert recover(client, 0) == recovery.RecoverReport()
+    assert read(client, claimed).state_type == "RUNNING"
+
+
+def test_a_run_whose_executor_is_lost_crashes_with_what_is_open_under_it(client, pool):
+    claimed = start(client)
+    task = client.call(
+        task_runs.create_task_run,
+        task_runs.TaskRunCreate(flow_run_id=claimed.flow_run_id, task_key="t", dynamic_key="0"),
+    )
+    report = recover(client)
+    assert report.crashed == [claimed.flow_run_id]
+    run = read(client, claimed)
+    assert (run.state_type, run.crash_count) == ("CRASHED", 1)
+    assert "'w', who executed it, was lost" in run.state.message
+    assert client.call(task_runs.read_task_run, task.id).state_type == "CRASHED"
+    assert recover(client) == recovery.RecoverReport()
+    with pytest.raises(StaleAttempt):
+        propose(client, claimed, Completed())
+
+
+def test_a_lost_run_starts_again_as_often_as_its_deployment_says(client, pool):
+    claimed = start(client, crash_retries=1)
+    assert recover(client).rescheduled == [claimed.flow_run_id]
+    run = read(client, claimed)
+    assert (run.state_type, run.state_name) == ("SCHEDULED", "AwaitingRetry")
+    again = claim(client)
+    assert (again.flow_run_id, again.attempt) == (claimed.flow_run_id, 2)
+    assert recover(client).crashed == [claimed.flow_run_id]
+    assert read(client, claimed).crash_count == 2
+
+
+def test_the_setting_decides_where_the_deployment_is_silent(client, pool, monkeypatch):
+    monkeypatch.setenv("RUNYARD_FLOW_DEFAULT_CRASH_RETRIES", "1")
+    claimed = start(client)
+    assert recover(client).rescheduled == [claimed.flow_run_id]
+
+
+def test_a_run_lost_before_it_started_waits_again(client, pool):
+    claimed = start(client, running=False)
+    assert recover(client).rescheduled == [claimed.flow_run_id]
+    assert read(client, claimed).crash_count == 0
+    assert claim(client).attempt == 2
+
+
+def test_a_run_lost_while_it_was_stopped_is_cancelled(client, pool):
+    claimed = start(client)
+    propose(client, claimed, Cancelling())
+    assert recover(client).cancelled == [claimed.flow_run_id]
+    assert read(client, claimed).state_type == "CANCELLED"
+
+
+@pytest.mark.parametrize("crash_retries", [0, 3])
+def test_an_executor_that_is_there_again_takes_its_run_again(client, pool, crash_retries):
+    claimed = start(client, crash_retries=crash_retries)
+    recover(client)
+    assert renew(client, claimed).lost == []
+    run = read(client, claimed)
+    assert (run.state_type, run.run_count, run.crash_count, run.attempt) == ("RUNNING", 1, 0, 1)
+    assert propose(client, claimed, Completed()).status == "ACCEPT"
+
+
+def test_a_run_given_away_meanwhile_is_lost_for_good(client, pool):
+    claimed = start(client, crash_retries=3)
+    recover(client)
+    second = claim(client)
+    assert renew(client, claimed).lost == [claimed.flow_run_id]
+    assert renew(client, second).lost == []
+
+
+def test_a_process_that_ended_without_a_word_crashed(client, pool):
+    claimed = start(client)
+    result = exited(client, claimed, -9)
+    assert result.state.type == "CRASHED"
+    assert "status code -9" in result.state.message
+    assert "memory" in result.state.message
+    assert exited(client, claimed, -9) is None
+    assert renew(client, claimed).lost == [claimed.flow_run_id]
+
+
+def test_a_run_that_cannot_start_does_not_go_round_for_ever(client, pool):
+    claimed = start(client, running=False, crash_retries=1)
+    assert exited(client, claimed, 1, "no such interpreter").state.name == "AwaitingRetry"
+    again = claim(client, running=False)
+    assert exited(client, again, 1, "no such interpreter").state.type == "CRASHED"
+    assert read(client, claimed).state.message == "no such interpreter"
+
+
+def test_the_end_of_a_stopped_process_is_cancelled_and_a_reported_end_stays(client, pool):
+    stopped = start(client)
+    propose(client, stopped, Cancelling())
+    assert exited(client, stopped, -15).state.type == "CANCELLED"
+    done = start(client)
+    propose(client, done, Completed())
+    assert exited(client, done, 0) is None
+    assert read(client, done).state_type == "COMPLETED"

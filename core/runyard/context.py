@@ -29,11 +29,20 @@ class FlowRunContext:
         parent: the context of the flow run that called this one, or None.
     """
 
-    __slots__ = ("counters", "flow", "flow_run", "journal", "log_prints", "parameters", "parent", "task_runner")
+    __slots__ = (
+        "counters",
+        "flow",
+        "flow_run",
+        "journal",
+        "log_prints",
+        "parameters",
+        "parent",
+        "task_runner",
+    )
 
     def __init__(
         self,
-        flow: Flow[Any, Any],
+        flow: Flow,
         flow_run: FlowRun,
         parameters: dict[str, Any],
         journal: Journal,
@@ -62,7 +71,7 @@ class TaskRunContext:
     __slots__ = ("log_prints", "parameters", "task", "task_run")
 
     def __init__(
-        self, task: Task[Any, Any], task_run: TaskRun, parameters: dict[str, Any] | None, log_prints: bool
+        self, task: Task, task_run: TaskRun, parameters: dict[str, Any] | None, log_prints: bool
     ) -> None:
         self.task = task
         self.task_run = task_run

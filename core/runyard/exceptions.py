@@ -1,8 +1,8 @@
 """The exceptions that users' flows meet, by the names of Prefect; the tree itself is `errors.py`.
 
-    Signal (BaseException)      ends a run from outside; `except Exception` does not swallow it
-    ├── Abort                   the orchestrator refused that this run goes on
-    └── TerminationSignal       the process was asked to stop (SIGTERM)
+Signal (BaseException)      ends a run from outside; `except Exception` does not swallow it
+├── Abort                   the orchestrator refused that this run goes on
+└── TerminationSignal       the process was asked to stop (SIGTERM)
 """
 
 from __future__ import annotations

@@ -7,29 +7,12 @@ from runyard.engine.runnable import Runnable, checked_hooks, checked_retries, fu
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
+    from typing import Any
 
-    from runyard.states import State
     from runyard.task_runners import TaskRunner
 
-    P = ParamSpec("P")
-    R = TypeVar("R")
 
-    class _Typed(Generic[P, R]):
-        """Carries the function's types to type checkers."""
-else:
-
-    class _Typed:
-        """At run time a flow needs no type variables; `Flow[...]` in annotations still works."""
-
-        def __class_getitem__(cls, _parameters):
-            return cls
-
-    def overload(function):
-        return function
-
-
-class Flow(Runnable, _Typed):
+class Flow(Runnable):
     """A function whose runs are recorded; calling it runs it.
 
     Args:
@@ -94,13 +77,6 @@ class Flow(Runnable, _Typed):
         self.on_cancellation_hooks = checked_hooks("on_cancellation", on_cancellation)
         self.on_crashed_hooks = checked_hooks("on_crashed", on_crashed)
         self.on_running_hooks = checked_hooks("on_running", on_running)
-
-    if TYPE_CHECKING:
-
-        @overload
-        def __call__(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> State: ...
-        @overload
-        def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
     def __call__(
         self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any

@@ -103,9 +103,7 @@ class FutureList(list[TaskFuture]):
             Exception: what the first failed one raised.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        return [
-            future.result(_left(deadline), raise_on_failure=raise_on_failure) for future in self
-        ]
+        return [future.result(_left(deadline), raise_on_failure=raise_on_failure) for future in self]
 
 
 PrefectFutureList = FutureList

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ADJECTIVES = (
+_ADJECTIVES = (  # noqa: SIM905  # many words read better as one text
     "able agile amber ample azure bold brave brisk bright calm candid cedar clever cobalt copper "
     "coral crisp curious daring dapper deft eager early earnest easy fair fancy fearless fleet "
     "fluent fond frank fresh gentle gifted glad golden grand green hardy hearty honest humble "
@@ -18,7 +18,7 @@ _ADJECTIVES = (
     "rapid ready robust rosy royal ruby sage scarlet serene sharp silver smart solid spry stable "
     "steady stout sunny super swift tidy trusty upbeat valiant vivid warm wise witty worthy zesty"
 ).split()
-_NOUNS = (
+_NOUNS = (  # noqa: SIM905  # as above
     "albatross alpaca antelope avocet badger beaver beetle bison bobcat buffalo bunting camel "
     "caribou cheetah chipmunk condor cormorant coyote crane cricket curlew deer dolphin dove "
     "dragonfly eagle egret elk falcon ferret finch firefly fox gazelle gecko gibbon goose grouse "

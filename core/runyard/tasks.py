@@ -8,25 +8,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import timedelta
-    from typing import Any, Generic, ParamSpec, TypeVar
+    from typing import Any
 
     from runyard.futures import FutureList, TaskFuture
 
-    P = ParamSpec("P")
-    R = TypeVar("R")
 
-    class _Typed(Generic[P, R]):
-        """Carries the function's types to type checkers."""
-else:
-
-    class _Typed:
-        """At run time a task needs no type variables; `Task[...]` in annotations still works."""
-
-        def __class_getitem__(cls, _parameters):
-            return cls
-
-
-class Task(Runnable, _Typed):
+class Task(Runnable):
     """A function whose runs are recorded inside a flow run; calling it runs it.
 
     Args:

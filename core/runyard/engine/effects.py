@@ -71,7 +71,8 @@ def drive(core: Generator[Any, Any, Any]) -> Any:
                 elif kind is Block:
                     outcome = effect.fn()
                 else:
-                    outcome = time.sleep(effect.seconds)
+                    time.sleep(effect.seconds)
+                    outcome = None
             except BaseException as error:
                 effect = throw(error)
             else:
@@ -90,7 +91,9 @@ def _finish(awaitable: Any) -> Any:
     return asyncio.run(wait())
 
 
-async def drive_async(core: Generator[Any, Any, Any], stop_requested: Callable[[], bool] | None = None) -> Any:
+async def drive_async(
+    core: Generator[Any, Any, Any], stop_requested: Callable[[], bool] | None = None
+) -> Any:
     """Run a core on the event loop; returns what it returns.
 
     Args:
@@ -108,7 +111,8 @@ async def drive_async(core: Generator[Any, Any, Any], stop_requested: Callable[[
                 elif kind is Block:
                     outcome = await in_thread(effect.fn)
                 else:
-                    outcome = await asyncio.sleep(effect.seconds)
+                    await asyncio.sleep(effect.seconds)
+                    outcome = None
             except asyncio.CancelledError as error:
                 if stop_requested is not None and stop_requested():
                     current = asyncio.current_task()
@@ -173,5 +177,6 @@ async def in_thread(fn: Callable[[], Any]) -> Any:
         except RuntimeError:
             pass  # the loop was closed meanwhile: nobody waits any more
 
-    threading.Thread(target=copy_context().run, args=(work,), name="runyard-block", daemon=True).start()
+    context = copy_context()
+    threading.Thread(target=context.run, args=(work,), name="runyard-block", daemon=True).start()
     return await done

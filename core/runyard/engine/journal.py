@@ -135,7 +135,9 @@ class Journal:
         """Write what waits; True when told to stop."""
         records = self._records
         while records:
-            group, signals, stopped = [], [], False
+            group: list[Any] = []
+            signals: list[threading.Event] = []
+            stopped = False
             while records and len(group) < _GROUP:
                 record = records.popleft()
                 if type(record) is tuple:

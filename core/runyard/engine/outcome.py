@@ -17,7 +17,8 @@ def state_of_value(value: Any, kind: str) -> State:
     """
     if isinstance(value, State):
         return _own(value)
-    if isinstance(value, (list, tuple, set, frozenset)) and value and all(isinstance(s, State) for s in value):
+    several = isinstance(value, (list, tuple, set, frozenset))
+    if several and value and all(isinstance(item, State) for item in value):
         return _together(list(value), value)
     return State(COMPLETED, value=value)
 
@@ -75,6 +76,4 @@ def state_of_error(error: BaseException, kind: str) -> State:
 
 def timed_out(seconds: float, kind: str, error: BaseException) -> State:
     """The state of a run that took longer than its `timeout_seconds`."""
-    return State(
-        FAILED, "TimedOut", f"{kind} run exceeded timeout of {seconds:g} second(s)", value=error
-    )
+    return State(FAILED, "TimedOut", f"{kind} run exceeded timeout of {seconds:g} second(s)", value=error)

@@ -64,7 +64,9 @@ class Signature:
         self.var_args = next(iter(names(kind.VAR_POSITIONAL)), None)
         self.var_kwargs = next(iter(names(kind.VAR_KEYWORD)), None)
         self.defaults = {one.name: one.default for one in parameters if one.default is not kind.empty}
-        self.annotations = {one.name: one.annotation for one in parameters if one.annotation is not kind.empty}
+        self.annotations = {
+            one.name: one.annotation for one in parameters if one.annotation is not kind.empty
+        }
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The value of every parameter by name, defaults included.
@@ -75,12 +77,13 @@ class Signature:
         bound = dict(zip(self.positional, args, strict=False))
         if len(args) > len(self.positional):
             if self.var_args is None:
-                raise TypeError(f"takes {len(self.positional)} positional arguments but {len(args)} were given")
+                takes = len(self.positional)
+                raise TypeError(f"takes {takes} positional arguments but {len(args)} were given")
             bound[self.var_args] = args[len(self.positional) :]
         extra = {}
         for name, value in kwargs.items():
-            known = name in self.keyword_only or (name in self.positional and name not in self.positional_only)
-            if not known:
+            by_position = name in self.positional and name not in self.positional_only
+            if not by_position and name not in self.keyword_only:
                 if self.var_kwargs is None:
                     raise TypeError(f"got an unexpected keyword argument {name!r}")
                 extra[name] = value
@@ -111,7 +114,8 @@ class Signature:
             ParameterError: one is unknown or missing.
         """
         names = {*self.positional, *self.keyword_only, self.var_args, self.var_kwargs}
-        bound, extra = {}, {}
+        bound: dict[str, Any] = {}
+        extra: dict[str, Any] = {}
         for name, value in parameters.items():
             (bound if name in names else extra)[name] = value
         if extra and self.var_kwargs is None:
@@ -176,10 +180,11 @@ def validated(flow: Any, parameters: dict[str, Any]) -> dict[str, Any]:
     try:
         checked = model.model_validate(given)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in (fields.get(str(one['loc'][0]), ''), *one['loc'][1:]))}: {one['msg']}"
-            for one in error.errors()
-        ]
+        lines = []
+        for one in error.errors():
+            field, *inner = one["loc"] or ("",)
+            where = ".".join([fields.get(str(field), str(field)), *map(str, inner)])
+            lines.append(f"{where}: {one['msg']}")
         raise ParameterError(f"invalid parameters of flow {flow.name!r}: {'; '.join(lines)}") from None
     return {
         name: parameters[name] if _is_default(signature, name, parameters[name]) else getattr(checked, field)
@@ -222,11 +227,11 @@ def _model(flow: Any, signature: Signature) -> tuple[Any, dict[str, str]]:
     fields = {f"p{at}": name for at, name in enumerate(names)}
     shapes: dict[str, Any] = {}
     for field, name in fields.items():
-        hint = hints.get(name, Any)
+        hint: Any = hints.get(name, Any)
         if name == signature.var_args:
-            shapes[field] = (tuple[hint, ...], ())
+            shapes[field] = (tuple.__class_getitem__((hint, ...)), ())
         elif name == signature.var_kwargs:
-            shapes[field] = (dict[str, hint], {})
+            shapes[field] = (dict.__class_getitem__((str, hint)), {})
         elif name in signature.defaults and signature.defaults[name] is None:
             shapes[field] = (Optional[hint], None)  # noqa: UP045  # `hint | None` fails for strings
         else:

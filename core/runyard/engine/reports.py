@@ -65,7 +65,9 @@ class RootReporter(Reporter):
         from runyard.operations.journal import start_flow_run
 
         while True:
-            answer = yield Block(lambda: self._refused(lambda: self._client.call(start_flow_run, self._start)))
+            answer = yield Block(
+                lambda: self._refused(lambda: self._client.call(start_flow_run, self._start))
+            )
             self._start["attempt"] = answer["attempt"]
             if answer["status"] != "WAIT":
                 break

@@ -28,9 +28,8 @@ def replace(value: Any, swap: Callable[[Any], Any], _around: frozenset[int] = fr
         return value
     if isinstance(value, (TaskFuture, State, allow_failure)):
         return swap(value)
-    if kind not in _COLLECTIONS and not (
-        isinstance(value, (list, tuple)) or hasattr(kind, "__dataclass_fields__") or hasattr(kind, "model_fields")
-    ):
+    has_fields = hasattr(kind, "__dataclass_fields__") or hasattr(kind, "model_fields")
+    if kind not in _COLLECTIONS and not has_fields and not isinstance(value, (list, tuple)):
         return value
     if id(value) in _around:
         return value  # a collection that holds itself

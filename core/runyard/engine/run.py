@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import sys
 import threading
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from runyard import ids, settings
@@ -23,7 +24,6 @@ from runyard.exceptions import Abort, TerminationSignal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from itertools import count
 
     from runyard.context import FlowRunContext
     from runyard.flows import Flow
@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 
 
 def call_task(
-    task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], return_state: bool, wait_for: Iterable[Any] | None
+    task: Task,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    return_state: bool,
+    wait_for: Iterable[Any] | None,
 ) -> Any:
     """What `task(...)` does."""
     flow = current_flow.get()
@@ -67,7 +71,11 @@ def journal_without_flow() -> Journal:
 
 
 def call_flow(
-    flow: Flow, args: tuple[Any, ...], kwargs: dict[str, Any], return_state: bool, wait_for: Iterable[Any] | None
+    flow: Flow,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    return_state: bool,
+    wait_for: Iterable[Any] | None,
 ) -> Any:
     """What `flow(...)` does: a root run, or inside another flow a subflow.
 
@@ -158,7 +166,12 @@ class _Root:
     """One root run: its reporter, its journal, what watches over it."""
 
     def __init__(
-        self, flow: Flow, run: FlowRun, parameters: dict[str, Any], problem: Exception | None, start: dict[str, Any]
+        self,
+        flow: Flow,
+        run: FlowRun,
+        parameters: dict[str, Any],
+        problem: Exception | None,
+        start: dict[str, Any],
     ) -> None:
         self._run = run
         self._client = shared_client()
@@ -244,17 +257,12 @@ def _call_subflow(flow: Flow, parameters: dict[str, Any], parent: FlowRunContext
 
 def _stand_in(flow: Flow, parent: FlowRunContext) -> TaskRun:
     """The task run by which the graph of the calling run shows a subflow."""
-    from itertools import count as counting
-
-    counter: count[int] = parent.counters.setdefault(f"flow:{flow.name}", counting())  # type: ignore[assignment]  # an iterator of int as well
+    counter = parent.counters.setdefault(f"flow:{flow.name}", count())
     position, attempt = next(counter), parent.flow_run.run_count
     key = str(position) if attempt <= 1 else f"{position}.{attempt}"
     task = current_task.get()
-    stand_in = TaskRun(
-        f"{flow.name}-{position}", parent.flow_run.id, f"{flow.__qualname__ or flow.name}-flow", key, (), attempt
-    )
+    task_key = f"{flow.__qualname__ or flow.name}-flow"
+    stand_in = TaskRun(f"{flow.name}-{position}", parent.flow_run.id, task_key, key, (), attempt)
     if task is not None:
         stand_in.task_inputs = {"__parents__": [{"input_type": "task_run", "id": task.task_run.id}]}
     return stand_in
-
-

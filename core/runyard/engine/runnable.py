@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 _GENERATOR = 0x20
 _COROUTINE = 0x80
 _ASYNC_GENERATOR = 0x200
-_WRAPPED = ("__module__", "__name__", "__qualname__", "__doc__")
 
 
 class Runnable:
@@ -29,8 +28,10 @@ class Runnable:
         self.fn = fn
         self.name = name
         self._options = options
-        for attribute in _WRAPPED:
-            setattr(self, attribute, getattr(fn, attribute, None))
+        self.__module__ = getattr(fn, "__module__", None) or type(fn).__module__
+        self.__name__ = function_name(fn)
+        self.__qualname__ = getattr(fn, "__qualname__", None) or self.__name__
+        self.__doc__ = getattr(fn, "__doc__", None)
         self.__wrapped__ = fn
         code = getattr(fn, "__code__", None) or getattr(type(fn).__call__, "__code__", None)
         flags = code.co_flags if code is not None else 0
@@ -38,6 +39,10 @@ class Runnable:
         self.isgenerator = bool(flags & (_GENERATOR | _ASYNC_GENERATOR))
         # What the engine works out on the first run and keeps: the signature, the validator.
         self._kept: dict[str, Any] = {}
+
+    def __class_getitem__(cls, _parameters: Any) -> type[Self]:
+        """`Flow[[int], str]` in annotations, as written for Prefect, stands for the class."""
+        return cls
 
     def __get__(self, instance: Any, owner: type | None = None) -> Self:
         """The same with the function bound, so that the decorator works on methods."""

@@ -12,18 +12,18 @@ from runyard.states import RUNNING, SCHEDULED, TERMINAL, State
 if TYPE_CHECKING:
     from runyard.engine.journal import Journal
 
-_second = -1
-_second_text = ""
+_last = (-1, "")
 
 
 def time_text(microseconds: int) -> str:
     """As `clock.format_time`, for one moment after another: the second is formatted only once."""
-    global _second, _second_text
+    global _last
     second, rest = divmod(microseconds, 1_000_000)
-    if second != _second:
-        _second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        _second = second
-    return f"{_second_text}.{rest:06d}Z" if second == _second else clock.format_time(clock.from_us(microseconds))
+    known, text = _last
+    if second != known:
+        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        _last = (second, text)
+    return f"{text}.{rest:06d}Z"
 
 
 def to_json(value: Any) -> str:

@@ -28,7 +28,11 @@ _lock = threading.Lock()
 
 
 def submit_task(
-    task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], return_state: bool, wait_for: Iterable[Any] | None
+    task: Task,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    return_state: bool,
+    wait_for: Iterable[Any] | None,
 ) -> Any:
     """What `task.submit(...)` does.
 
@@ -81,7 +85,11 @@ def _runner(flow: FlowRunContext | None) -> TaskRunner:
 
 
 def map_task(
-    task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], return_state: bool, wait_for: Iterable[Any] | None
+    task: Task,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    return_state: bool,
+    wait_for: Iterable[Any] | None,
 ) -> Any:
     """What `task.map(...)` does; see there for its errors."""
     signature = signature_of(task)

@@ -70,7 +70,8 @@ class LeaseKeeper:
 
     def __init__(self, client: Client, flow_run_id: str, attempt: int, journal: Journal) -> None:
         self._client = client
-        self._held = {"flow_run_id": flow_run_id, "attempt": attempt}
+        self._flow_run_id = flow_run_id
+        self._attempt = attempt
         self._journal = journal
         self._lease_seconds: float = settings.get("flow_lease_seconds")
         self._closed = threading.Event()
@@ -98,7 +99,8 @@ class LeaseKeeper:
         """Renew once; False when there is nothing to renew any more."""
         from runyard.operations.claims import HeldLease, RenewLeases, renew_leases
 
-        body = RenewLeases(leases=[HeldLease(**self._held)], lease_seconds=self._lease_seconds)
+        held = HeldLease(flow_run_id=self._flow_run_id, attempt=self._attempt)
+        body = RenewLeases(leases=[held], lease_seconds=self._lease_seconds)
         try:
             answer = self._client.call(renew_leases, body)
         except RunyardError:
@@ -107,7 +109,7 @@ class LeaseKeeper:
             return False
         if answer.lost:
             self._journal.refused = StaleAttempt(
-                f"attempt {self._held['attempt']} of flow run {self._held['flow_run_id']} lost its lease"
+                f"attempt {self._attempt} of flow run {self._flow_run_id} lost its lease"
             )
         if answer.lost or answer.cancelling:
             if self._main:

@@ -133,9 +133,7 @@ def _attempts(
         call = Call(task.fn, args, kwargs, task.timeout_seconds)
         try:
             value = yield call
-            state = outcome.state_of_value(
-                (yield from _settled(value, task.isgenerator)), "Task"
-            )
+            state = outcome.state_of_value((yield from _settled(value, task.isgenerator)), "Task")
         except RunTimedOut as error:
             mine = error.limit is call
             state = (
@@ -241,9 +239,7 @@ def _wait_for_retry(
 
     from runyard import clock
 
-    logger().info(
-        "%s; retry %d/%d starts in %g s", failed.message, run.run_count, _retries(task), delay
-    )
+    logger().info("%s; retry %d/%d starts in %g s", failed.message, run.run_count, _retries(task), delay)
     if delay > 0:
         moment = clock.now() + timedelta(seconds=delay)
         run.move(AwaitingRetry(moment, message=failed.message), journal)

@@ -56,7 +56,9 @@ def get_run_logger(
 def get_logger(name: str | None = None) -> logging.Logger:
     """A logger below `runyard`; its records show on the console and belong to no run by themselves."""
     setup()
-    return logging.getLogger(f"runyard.{name}" if name and not name.startswith("runyard") else name or "runyard")
+    if name and not name.startswith("runyard"):
+        name = f"runyard.{name}"
+    return logging.getLogger(name or "runyard")
 
 
 def disable_run_logger() -> Any:
@@ -97,9 +99,7 @@ def task_logger(run: TaskRun, flow: FlowRunContext | None, **extra: Any) -> RunL
     if flow is not None:
         facts["flow_run_name"] = flow.flow_run.name
         facts["run_journal"] = flow.journal
-    return RunLogger(
-        logging.getLogger(TASK_RUNS), {**facts, "run_label": f"Task run {run.name!r}", **extra}
-    )
+    return RunLogger(logging.getLogger(TASK_RUNS), {**facts, "run_label": f"Task run {run.name!r}", **extra})
 
 
 def setup() -> None:

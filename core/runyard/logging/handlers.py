@@ -56,7 +56,7 @@ class JournalHandler(logging.Handler):
                 task_run_id = task.task_run.id
             text, moment = _text(record), int(record.created * 1e6)
             for at in range(0, max(len(text), 1), _LONGEST):
-                part = text[at : at + _LONGEST]
-                journal.log((ids.new_id(), record.name, record.levelno, part, moment, flow_run_id, task_run_id))
+                row = (ids.new_id(), record.name, record.levelno, text[at : at + _LONGEST], moment)
+                journal.log((*row, flow_run_id, task_run_id))
         except Exception:
             self.handleError(record)

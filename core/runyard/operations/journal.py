@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from runyard.store.database import Row
 
 _STATE_COLUMNS = ("state_id", "state_type", "state_name", "state_timestamp", "state")
-_TIME_COLUMNS = ("expected_start_time", "next_scheduled_start_time", "start_time", "end_time", "total_run_time")
+_TIME_COLUMNS = (
+    "expected_start_time", "next_scheduled_start_time", "start_time", "end_time", "total_run_time",
+)  # fmt: skip
 TASK_RUN_COLUMNS = (
     "id", "created", "updated", "name", "flow_run_id", "task_key", "dynamic_key", "task_version",
     "empirical_policy", "tags", "task_inputs", *_STATE_COLUMNS, "run_count", "flow_run_run_count",
@@ -46,7 +48,9 @@ _KEPT = frozenset(("id", "created", "flow_id", "flow_run_id", "task_key", "dynam
 class _Table:
     """Writes rows of one table, many to a statement."""
 
-    def __init__(self, name: str, columns: tuple[str, ...], update: bool, special: dict[str, str] | None = None):
+    def __init__(
+        self, name: str, columns: tuple[str, ...], update: bool, special: dict[str, str] | None = None
+    ) -> None:
         self._columns = columns
         updates = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in _KEPT)
         conflict = f"ON CONFLICT (id) DO UPDATE SET {updates}" if update else "ON CONFLICT (id) DO NOTHING"
@@ -246,5 +250,3 @@ def _described(outcome: transitions.Outcome) -> dict[str, Any]:
         "delay_seconds": outcome.delay_seconds,
         "state": outcome.state.to_json() if outcome.state is not None else None,
     }
-
-

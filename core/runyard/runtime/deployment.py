@@ -7,12 +7,12 @@ from typing import Any
 
 from runyard.context import current_flow
 
-__all__ = ["flow_run_id", "id", "name", "parameters", "version"]
+_NAMES = ("flow_run_id", "id", "name", "parameters", "version")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"runtime.deployment has no attribute {name!r}; it has {', '.join(__all__)}")
+    if name not in _NAMES:
+        raise AttributeError(f"runtime.deployment has no attribute {name!r}; it has {', '.join(_NAMES)}")
     context = current_flow.get()
     while context is not None and context.parent is not None:
         context = context.parent

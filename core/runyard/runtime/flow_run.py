@@ -7,27 +7,17 @@ from typing import Any
 
 from runyard.context import FlowRunContext, current_flow
 
-__all__ = [
-    "flow_name",
-    "flow_version",
-    "id",
-    "name",
-    "parameters",
-    "parent_flow_run_id",
-    "parent_deployment_id",
-    "root_flow_run_id",
-    "run_count",
-    "scheduled_start_time",
-    "tags",
-]
-__all__.sort()
+_NAMES = (
+    "flow_name", "flow_version", "id", "name", "parameters", "parent_deployment_id", "parent_flow_run_id",
+    "root_flow_run_id", "run_count", "scheduled_start_time", "tags",
+)  # fmt: skip
 
 _WITHOUT = {"tags": [], "parameters": {}, "run_count": 0}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"runtime.flow_run has no attribute {name!r}; it has {', '.join(__all__)}")
+    if name not in _NAMES:
+        raise AttributeError(f"runtime.flow_run has no attribute {name!r}; it has {', '.join(_NAMES)}")
     context = current_flow.get()
     if context is None:
         if name == "id":

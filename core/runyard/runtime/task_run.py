@@ -6,14 +6,14 @@ from typing import Any
 
 from runyard.context import current_task
 
-__all__ = ["id", "name", "parameters", "run_count", "tags", "task_name"]
+_NAMES = ("id", "name", "parameters", "run_count", "tags", "task_name")
 
 _WITHOUT = {"tags": [], "parameters": {}, "run_count": 0}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"runtime.task_run has no attribute {name!r}; it has {', '.join(__all__)}")
+    if name not in _NAMES:
+        raise AttributeError(f"runtime.task_run has no attribute {name!r}; it has {', '.join(_NAMES)}")
     context = current_task.get()
     if context is None:
         value = _WITHOUT.get(name)

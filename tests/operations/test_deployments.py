@@ -93,7 +93,7 @@ def test_a_queue_is_made_when_it_is_named(client, pool):
     client.call(deployments.update_deployment, made.id, body)
     changed = client.call(deployments.read_deployment, made.id)
     assert (changed.work_pool_name, changed.work_queue_name) == ("machines", "slow")
-    queue = client.call(work_queues.read_work_queue, changed.work_queue_id)
+    queue = client.call(work_queues.read_work_queue_by_id, changed.work_queue_id)
     assert queue.name == "slow"
 
 

@@ -51,38 +51,25 @@ class _Table:
     def __init__(
         self, name: str, columns: tuple[str, ...], update: bool, special: dict[str, str] | None = None
     ) -> None:
-        self._columns = columns
         updates = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in _KEPT)
         conflict = f"ON CONFLICT (id) DO UPDATE SET {updates}" if update else "ON CONFLICT (id) DO NOTHING"
-        self._statements = {}
-        for size in _GROUPS:
-            names = [[f"p{row}_{at}" for at in range(len(columns))] for row in range(size)]
-            values = ", ".join(
-                "("
-                + ", ".join(
-                    (special or {}).get(column, "{}").format(f":{name}")
-                    for column, name in zip(columns, row, strict=True)
-                )
-                + ")"
-                for row in names
-            )
-            sql = f"INSERT INTO {name} ({', '.join(columns)}) VALUES {values} {conflict}"  # noqa: S608  # constants
-            self._statements[size] = (sql, [name for row in names for name in row])
+        row = ", ".join((special or {}).get(column, "?") for column in columns)
+        into = f"INSERT INTO {name} ({', '.join(columns)}) VALUES "  # noqa: S608  # constants
+        self._statements = {size: f"{into}{', '.join([f'({row})'] * size)} {conflict}" for size in _GROUPS}
 
     def write(self, tx: Transaction, rows: Sequence[Sequence[Any]]) -> None:
         """Insert the rows; those that exist are updated, or left where a table only grows."""
         at = 0
         for size in _GROUPS:
-            sql, names = self._statements[size]
+            sql = self._statements[size]
             while len(rows) - at >= size:
-                values = [value for row in rows[at : at + size] for value in row]
-                tx.execute(sql, dict(zip(names, values, strict=True)))
+                tx.execute(sql, [value for row in rows[at : at + size] for value in row])
                 at += size
 
 
 _TASK_RUNS = _Table("task_runs", TASK_RUN_COLUMNS, update=True)
 _FLOW_RUNS = _Table(
-    "flow_runs", FLOW_RUN_COLUMNS, update=True, special={"flow_id": "(SELECT id FROM flows WHERE name = {})"}
+    "flow_runs", FLOW_RUN_COLUMNS, update=True, special={"flow_id": "(SELECT id FROM flows WHERE name = ?)"}
 )
 _TASK_STATES = _Table("task_run_states", TASK_STATE_COLUMNS, update=False)
 _FLOW_STATES = _Table("flow_run_states", FLOW_STATE_COLUMNS, update=False)

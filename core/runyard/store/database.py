@@ -11,7 +11,7 @@ from runyard import settings
 from runyard.errors import InvalidInput, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Row = dict[str, Any]
 
@@ -25,8 +25,11 @@ class Transaction(Protocol):
     dialect: str
     status: int | None
 
-    def execute(self, sql: str, values: Mapping[str, Any] | None = None) -> int:
-        """Run one statement; returns the number of rows it changed."""
+    def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> int:
+        """Run one statement; returns the number of rows it changed.
+
+        Many rows in one INSERT have `?` and a sequence: finding hundreds of names takes longer.
+        """
         ...
 
     def many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:

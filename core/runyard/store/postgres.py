@@ -18,7 +18,7 @@ from runyard.errors import (
 from runyard.store import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from runyard.store.database import Row
 
@@ -56,8 +56,11 @@ class PostgresTransaction:
         self.status: int | None = None
         self.wrote = False
 
-    def execute(self, sql: str, values: Mapping[str, Any] | None = None) -> int:
-        """Run one statement; returns the number of rows it changed."""
+    def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> int:
+        """Run one statement; returns the number of rows it changed.
+
+        Many rows in one INSERT have `?` and a sequence: finding hundreds of names takes longer.
+        """
         return self._run(sql, values).rowcount
 
     def many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -78,7 +81,10 @@ class PostgresTransaction:
         row = self.one(sql, values)
         return next(iter(row.values())) if row else None
 
-    def _run(self, sql: str, values: Mapping[str, Any] | None) -> psycopg.Cursor[Row]:
+    def _run(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None) -> psycopg.Cursor[Row]:
+        if isinstance(values, (list, tuple)):
+            self.wrote = True
+            return self._connection.cursor().execute(sql.replace("%", "%%").replace("?", "%s"), values)
         if not sql.lstrip()[:6].upper().startswith("SELECT"):
             self.wrote = True
         return self._connection.cursor().execute(_to_psycopg(sql), values or {})

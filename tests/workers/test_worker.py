@@ -82,6 +82,25 @@ def test_variables_that_need_a_fresh_interpreter_get_one(yard):
     yard.ended(run, "COMPLETED")
 
 
+@pytest.mark.parametrize("variables", [{}, {"env": {"PYTHONHASHSEED": "1"}}], ids=["forked", "executed"])
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_record_is_kept_once_and_shown_once_where_output_is_streamed(yard, variables, shown):
+    run = yard.run(job_variables={**variables, "stream_output": shown})
+    yard.release()
+    yard.worker()
+    yard.ended(run, "COMPLETED")
+    expected = ("Beginning flow run", "Finished in state Completed()", "working")
+
+    def kept():
+        text = "\n".join(log.message for log in logs_of(yard, run))
+        return [text.count(words) for words in expected]
+
+    until(lambda: all(kept()), "all records")
+    assert kept() == [1, 1, 1]
+    until(lambda: "finished" in yard.said(), "the worker's last word")
+    assert [yard.said().count(words) for words in expected] == [int(shown)] * 3
+
+
 def test_a_worker_alone_turns_schedules_into_runs(yard):
     yard.release()
     yard.worker()

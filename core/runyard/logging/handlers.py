@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from typing import Any
 
 from runyard import ids
 from runyard.context import current_flow, current_task
+
+# In a worker's run: the number of the open file of the worker's terminal, empty for none. What a run
+# prints itself is kept as its logs; its records are kept already.
+CONSOLE_VARIABLE = "RUNYARD__CONSOLE"
 
 # Longer messages are cut into several records: nothing is lost, and no row gets huge.
 _LONGEST = 200_000
@@ -34,9 +39,20 @@ class ConsoleHandler(logging.Handler):
             clock = time.strftime("%H:%M:%S", time.localtime(record.created))
             label = getattr(record, "run_label", None) or record.name
             text = _text(record)
-            sys.stderr.write(f"{clock}.{int(record.msecs):03d} | {record.levelname:<7} | {label} - {text}\n")
+            _print(f"{clock}.{int(record.msecs):03d} | {record.levelname:<7} | {label} - {text}\n")
         except Exception:
             self.handleError(record)
+
+
+def _print(line: str) -> None:
+    console = os.environ.get(CONSOLE_VARIABLE)
+    if console is None:
+        sys.stderr.write(line)
+    elif console:
+        try:
+            os.write(int(console), line.encode("utf-8", "replace"))
+        except OSError:
+            pass  # the worker's terminal is gone
 
 
 class JournalHandler(logging.Handler):

@@ -10,6 +10,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from runyard.logging.handlers import CONSOLE_VARIABLE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -59,7 +61,7 @@ def main(
     """Become the run that `message` describes; never returns.
 
     Args:
-        message: what the worker sent: flow_run_id, attempt, env, cwd, argv or claim.
+        message: what the worker sent: flow_run_id, attempt, env, cwd, show, argv or claim.
         files: the write ends for stdout, stderr and the status line.
         launcher_pid: whose death ends this process.
         drop_inherited: gives up the launcher's files and signal handlers.
@@ -71,7 +73,12 @@ def main(
             _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != launcher_pid:
             os._exit(1)
+        console = os.dup(2)
         _take_files(files)
+        # Records are kept by the journal: printed into the pipes they would be kept twice, so their
+        # lines go to the worker's terminal directly.
+        os.environ[CONSOLE_VARIABLE] = str(console) if message["show"] else ""
+        os.set_inheritable(console, message["argv"] is not None)
         drop_inherited()
         code = _become(message, files[2])
     except SystemExit as stop:

@@ -96,6 +96,7 @@ class RunProcess:
                 **_words(self.job.get("env")),
             },
             "cwd": cwd,
+            "show": self.job.get("stream_output") is not False,
             "argv": _argv(self.job),
             "claim": {
                 "flow_run": run.model_dump(mode="json", include={"name", "parameters"}),

@@ -140,8 +140,6 @@ def _environment(options: WorkerOptions) -> dict[str, str | None]:
     return {
         "RUNYARD__WORKER_NAME": name,
         "PREFECT__WORKER_NAME": name,
-        # The worker keeps what a run prints: the engine's own records would be kept twice.
-        "RUNYARD__CONSOLE_LOGS": "0",
     }
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from runyard.flows import Flow, flow
     from runyard.futures import as_completed, wait
     from runyard.logging import get_run_logger
+    from runyard.markers import allow_failure, unmapped
     from runyard.states import State
     from runyard.tasks import Task, task
-    from runyard.unmapped import allow_failure, unmapped
 
 __version__ = "0.1.0"
 
@@ -25,7 +25,7 @@ _HOMES: dict[str, str | None] = {
     "Flow": "runyard.flows",
     "State": "runyard.states",
     "Task": "runyard.tasks",
-    "allow_failure": "runyard.unmapped",
+    "allow_failure": "runyard.markers",
     "as_completed": "runyard.futures",
     "deployments": None,
     "flow": "runyard.flows",
@@ -35,7 +35,7 @@ _HOMES: dict[str, str | None] = {
     "states": None,
     "tags": "runyard.context",
     "task": "runyard.tasks",
-    "unmapped": "runyard.unmapped",
+    "unmapped": "runyard.markers",
     "wait": "runyard.futures",
 }
 

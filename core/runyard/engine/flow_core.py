@@ -116,8 +116,9 @@ def _attempt(
             return outcome.timed_out(flow.timeout_seconds or 0, "Flow", error)
         return outcome.state_of_error(error, "Flow")
     except Exception as error:
+        state = outcome.state_of_error(error, "Flow")
         log.error("Encountered an exception during execution: %r", error, exc_info=error)
-        return outcome.state_of_error(error, "Flow")
+        return state
 
 
 def _close_runner(context: FlowRunContext, cancel: bool) -> Generator[Any, Any, None]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from runyard.states import CANCELLED, COMPLETED, CRASHED, FAILED, PAUSED, TERMINAL, State
+
+_ENGINE = os.path.dirname(os.path.abspath(__file__))
 
 
 def state_of_value(value: Any, kind: str) -> State:
@@ -49,6 +52,16 @@ def _together(states: list[State], value: Any) -> State:
     return State(FAILED, message=f"{open_ones}/{total} states are not final.", value=value)
 
 
+def without_engine(error: BaseException) -> BaseException:
+    """The exception, its traceback starting at the user's code: the engine's frames above tell nothing."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_ENGINE):
+        trace = trace.tb_next
+    if trace is not None:
+        error.__traceback__ = trace
+    return error
+
+
 def describe(error: BaseException) -> str:
     """`ValueError: what was wrong`, or the bare name where the exception says nothing."""
     text = str(error)
@@ -62,6 +75,7 @@ def state_of_error(error: BaseException, kind: str) -> State:
         error: what it raised; exceptions that end the process mean Crashed.
         kind: `Flow` or `Task`.
     """
+    without_engine(error)
     if isinstance(error, Exception):
         return State(FAILED, message=f"{kind} run encountered an exception: {describe(error)}", value=error)
     reasons = {

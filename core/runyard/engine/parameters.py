@@ -212,15 +212,11 @@ def _model(flow: Any, signature: Signature) -> tuple[Any, dict[str, str]]:
     found = flow._kept.get("model")
     if found is not None:
         return found
-    from typing import Optional, get_type_hints
+    from typing import Optional
 
     from pydantic import ConfigDict, create_model
 
-    try:
-        hints = get_type_hints(getattr(flow.fn, "__func__", flow.fn), include_extras=True)
-    except NameError:
-        # An annotation that only type checkers can see; what pydantic cannot know it lets pass.
-        hints = {name: hint for name, hint in signature.annotations.items() if not isinstance(hint, str)}
+    hints = {name: _evaluated(flow.fn, hint) for name, hint in signature.annotations.items()}
     names = [*signature.positional, *signature.keyword_only]
     names += [name for name in (signature.var_args, signature.var_kwargs) if name]
     # Neutral field names: a parameter may be called `schema`, `copy` or `_x`.
@@ -241,6 +237,27 @@ def _model(flow: Any, signature: Signature) -> tuple[Any, dict[str, str]]:
     )
     found = flow._kept["model"] = (model, fields)
     return found
+
+
+def _evaluated(fn: Any, hint: Any) -> Any:
+    """An annotation written as text, evaluated where its function stands.
+
+    One that only type checkers can see (imported under TYPE_CHECKING, or local to a function) is
+    taken as Any: nothing is known to check it by.
+    """
+    if not isinstance(hint, str):
+        return hint
+    from typing import get_type_hints
+
+    def carrier() -> None: ...
+
+    carrier.__annotations__ = {"it": hint}
+    function = getattr(fn, "__func__", fn)
+    try:
+        found = get_type_hints(carrier, getattr(function, "__globals__", {}), include_extras=True)
+    except (NameError, AttributeError):
+        return Any
+    return found["it"]
 
 
 def stored(parameters: dict[str, Any]) -> tuple[str, list[str]]:

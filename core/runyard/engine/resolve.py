@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from runyard.errors import MissingResult
 from runyard.exceptions import UpstreamTaskError
 from runyard.futures import TaskFuture
+from runyard.markers import allow_failure
 from runyard.states import COMPLETED, State
-from runyard.unmapped import allow_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable

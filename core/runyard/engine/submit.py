@@ -14,8 +14,8 @@ from runyard.engine.run import journal_without_flow
 from runyard.engine.task_core import new_run, run_task
 from runyard.exceptions import MappingLengthMismatch, MappingMissingIterable
 from runyard.futures import FutureList, TaskFuture
+from runyard.markers import allow_failure, unmapped
 from runyard.task_runners import TaskRunner, ThreadPoolTaskRunner
-from runyard.unmapped import allow_failure, unmapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

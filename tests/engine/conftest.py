@@ -1,0 +1,49 @@
+"""Fixtures of the engine's tests: a home of its own for each, and a way to see what was recorded."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from runyard.client import LocalClient
+from runyard.engine import connection
+
+
+class Recorded:
+    """What the database holds, read with plain SQL."""
+
+    def __init__(self):
+        self.client = LocalClient()
+
+    def rows(self, sql, **values):
+        with self.client.database.transaction(write=False) as tx:
+            return tx.all(sql, values)
+
+    def flow_runs(self, flow=None):
+        rows = self.rows(
+            "SELECT r.*, f.name AS flow_name FROM flow_runs r JOIN flows f ON f.id = r.flow_id"
+            " ORDER BY r.created"
+        )
+        return [row for row in rows if flow in (None, row["flow_name"])]
+
+    def task_runs(self, name=None):
+        rows = self.rows("SELECT * FROM task_runs ORDER BY created, name")
+        return [row for row in rows if name is None or row["name"].rpartition("-")[0] == name]
+
+    def states(self, run, kind="task"):
+        """The names of the states a run went through."""
+        sql = f"SELECT name FROM {kind}_run_states WHERE {kind}_run_id = :id ORDER BY timestamp, id"
+        return [row["name"] for row in self.rows(sql, id=run["id"])]
+
+    def state(self, run):
+        return json.loads(run["state"])
+
+    def logs(self):
+        return [row["message"] for row in self.rows("SELECT * FROM logs ORDER BY timestamp, id")]
+
+
+@pytest.fixture
+def recorded(home):
+    """What runs leave in a fresh home."""
+    yield Recorded()
+    connection._clients.clear()

@@ -1,0 +1,192 @@
+"""The journal: nothing is lost, whatever the database does meanwhile; stale attempts are refused."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+
+import pytest
+from runyard import flow, task
+from runyard.engine.journal import Journal
+from runyard.engine.runs import TaskRun
+from runyard.errors import ApiUnavailable, RunAborted, StaleAttempt
+from runyard.exceptions import Abort
+from runyard.operations.journal import report_state, start_flow_run, write_journal
+from runyard.states import Completed, Failed, Running, State
+
+
+@task
+def step(n=0):
+    return n
+
+
+def begun(client, **fields):
+    """Start a run by hand, as the engine does; its answer."""
+    body = {
+        "flow_run_id": "00000000-0000-7000-8000-000000000001",
+        "attempt": None,
+        "flow_name": "f",
+        "flow_version": None,
+        "name": "calm-otter",
+        "parameters": '{"x":1}',
+        "empirical_policy": "{}",
+        "tags": ["a"],
+        "owner": "process 1",
+        "lease_seconds": 60.0,
+        **fields,
+    }
+    return body, client.call(start_flow_run, body)
+
+
+def test_a_run_starts_reports_and_ends_through_any_client(client):
+    body, answer = begun(client)
+    assert (answer["status"], answer["attempt"], answer["run_count"]) == ("ACCEPT", 1, 1)
+    assert (answer["name"], answer["tags"]) == ("calm-otter", ["a"])
+    journal = Journal(client, body["flow_run_id"], answer["attempt"])
+    run = TaskRun("t-0", body["flow_run_id"], "t", "0", ("x",))
+    for state in (State("PENDING"), Running(), Completed(message="it's “done”")):
+        run.move(state, journal)
+    for n in range(50):
+        journal.log((f"log-{n}", "runyard.flow_runs", 20, "text", n, body["flow_run_id"], None))
+    journal.close()
+    ended = client.call(
+        report_state,
+        {"flow_run_id": body["flow_run_id"], "attempt": 1, "state": Completed().to_json(), "force": False},
+    )
+    assert (ended["status"], ended["state"]["type"]) == ("ACCEPT", "COMPLETED")
+
+
+def test_writing_a_group_twice_changes_nothing(client):
+    run = TaskRun("t-0", None, "t", "0")
+    run.enter(Completed())
+    body = {"task_runs": [run.row(5)], "task_run_states": [run.state_row(run.state)]}
+    client.call(write_journal, body)
+    client.call(write_journal, body)
+
+
+def test_a_stale_attempt_is_refused(client):
+    body, _answer = begun(client)
+    stale = {"flow_run_id": body["flow_run_id"], "attempt": 7}
+    with pytest.raises(StaleAttempt):
+        client.call(write_journal, stale)
+    with pytest.raises(StaleAttempt):
+        client.call(report_state, {**stale, "state": Failed().to_json()})
+    with pytest.raises(StaleAttempt):
+        begun(client, attempt=7)
+
+
+def test_a_flow_whose_run_was_given_away_stops(recorded):
+    ran = []
+
+    @flow
+    def robbed():
+        ran.append("before")
+        step()
+        with recorded.client.database.transaction() as tx:
+            tx.execute("UPDATE flow_runs SET attempt = attempt + 1")
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            step()
+            time.sleep(0.01)
+        ran.append("after")
+
+    with pytest.raises(RunAborted, match="refused"):
+        robbed()
+    assert ran == ["before"]
+    assert recorded.flow_runs()[0]["state_type"] == "RUNNING"
+
+
+def test_a_run_goes_on_while_the_database_is_held(recorded, monkeypatch, capsys):
+    monkeypatch.setenv("RUNYARD_DATABASE_TIMEOUT_SECONDS", "0.05")
+    done = threading.Event()
+
+    @flow
+    def patient():
+        holder = sqlite3.connect(recorded.client.database._driver.path, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        for n in range(10):
+            step(n)
+        done.set()
+        time.sleep(0.3)
+        holder.execute("COMMIT")
+        holder.close()
+
+    patient()
+    assert done.is_set()
+    assert len(recorded.task_runs("step")) == 10
+    assert capsys.readouterr().err.count("cannot record") <= 1
+
+
+def test_records_wait_for_an_api_that_is_away():
+    calls = []
+
+    class Away:
+        def call(self, _operation, body):
+            calls.append(body)
+            if len(calls) < 3:
+                raise ApiUnavailable("nobody there")
+
+    journal = Journal(Away())
+    TaskRun("t-0", None, "t", "0").move(Running(), journal)
+    journal.close()
+    assert len(calls) == 3
+    assert calls[0] == calls[2]
+
+
+def test_producers_wait_when_too_much_waits(home, monkeypatch):
+    monkeypatch.setenv("RUNYARD_JOURNAL_MAX_RECORDS", "10")
+    longest = []
+
+    class Slow:
+        def call(self, _operation, body):
+            time.sleep(0.005)
+            longest.append(len(body["logs"]))
+
+    journal = Journal(Slow())
+    for n in range(100):
+        journal.log((n,))
+    journal.close()
+    assert sum(longest) == 100
+    assert max(longest) <= 11
+
+
+def test_a_refused_journal_aborts():
+    class Refusing:
+        def call(self, _operation, body):
+            raise StaleAttempt("too late")
+
+    journal = Journal(Refusing(), "r", 1)
+    journal.log((1,))
+    journal.flush()
+    with pytest.raises(Abort, match="too late"):
+        journal.check()
+    journal.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_writes_nothing_of_its_parents(recorded):
+    @flow
+    def forks():
+        step(1)
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        step(2)
+
+    forks()
+    assert len(recorded.task_runs("step")) == 2
+
+
+def test_what_a_flow_wrote_is_there_before_its_end_is(recorded):
+    @flow
+    def busy():
+        for n in range(3000):
+            step(n)
+
+    busy()
+    assert len(recorded.task_runs("step")) == 3000
+    assert {row["state_type"] for row in recorded.task_runs()} == {"COMPLETED"}

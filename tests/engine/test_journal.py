@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import threading
 import time
@@ -179,6 +180,25 @@ def test_a_forked_child_writes_nothing_of_its_parents(recorded):
 
     forks()
     assert len(recorded.task_runs("step")) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_stopping_a_forked_child_does_not_end_the_run(recorded):
+    @flow
+    def forks():
+        heard, ready = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(ready, b"!")
+            time.sleep(60)
+            os._exit(0)
+        assert os.read(heard, 1) == b"!"
+        os.kill(child, signal.SIGTERM)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert forks() == -signal.SIGTERM
+    assert recorded.flow_runs()[0]["state_type"] == "COMPLETED"
 
 
 def test_what_a_flow_wrote_is_there_before_its_end_is(recorded):

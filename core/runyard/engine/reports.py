@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runyard import clock, ids
 from runyard.engine.effects import Block, Sleep
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from runyard.engine.runs import FlowRun
 
 
-class Reporter:
+class Reporter(Protocol):
     """What the core asks of either kind."""
 
     journal: Journal
-    parent: FlowRunContext | None = None
-    word = "flow run"
+    parent: FlowRunContext | None
+    word: str
 
     def begin(self, run: FlowRun) -> Generator[Any, Any, None]:
         """Make the run Running.
@@ -34,15 +34,15 @@ class Reporter:
         Raises:
             Abort: it must not run.
         """
-        raise NotImplementedError
+        ...
 
     def retry(self, run: FlowRun, failed: State, delay_seconds: float) -> Generator[Any, Any, None]:
         """Wait, and make the run Running again."""
-        raise NotImplementedError
+        ...
 
     def end(self, run: FlowRun, state: State, stopped: bool) -> Generator[Any, Any, State]:
         """Report the final state; returns the one it has become."""
-        raise NotImplementedError
+        ...
 
 
 class RootReporter(Reporter):
@@ -52,6 +52,9 @@ class RootReporter(Reporter):
         client: to whom.
         start: the body of `start_flow_run`.
     """
+
+    parent: FlowRunContext | None = None
+    word = "flow run"
 
     def __init__(self, client: Client, start: dict[str, Any]) -> None:
         self._client = client

@@ -37,6 +37,7 @@ class SignalGuard:
         self.received = False
         self._on_signal = on_signal
         self._before: Any = None
+        self._pid = os.getpid()
         self.active = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> SignalGuard:
@@ -48,7 +49,12 @@ class SignalGuard:
         if self.active:
             signal.signal(signal.SIGTERM, self._before or signal.SIG_DFL)
 
-    def _handle(self, _number: int, _frame: Any) -> None:
+    def _handle(self, number: int, _frame: Any) -> None:
+        if os.getpid() != self._pid:
+            # A process that the user's code forked: it ends as it would without us, and reports nothing.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
         if self.received:
             return  # the end is being reported already; who cannot wait sends SIGKILL
         self.received = True

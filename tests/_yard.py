@@ -52,6 +52,15 @@ def work(stubborn: bool = False):
     note("start")
     wait()
     note("end")
+
+@flow(name="work", retries=1)
+def dies_then_fails():
+    note("start")
+    starts = len(open("notes").readlines())
+    if starts == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if starts == 2:
+        raise ValueError("once")
 """
 WORKER = """
 import json, sys

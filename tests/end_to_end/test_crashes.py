@@ -246,3 +246,11 @@ def test_what_a_run_prints_is_kept(yard):
         return [log.message for log in logs_of(yard, run) if log.name == "runyard.stdout"]
 
     assert until(kept, "the log") == ["working"]
+
+
+def test_a_lost_process_does_not_use_up_the_retries_of_failures(yard):
+    run = yard.run(crash_retries=1, entrypoint="flows.py:dies_then_fails")
+    yard.worker()
+    yard.ended(run, "COMPLETED", "FAILED")
+    assert yard.state(run).type == "COMPLETED"
+    assert [attempt for attempt, _ in yard.notes()] == [1, 2, 2]

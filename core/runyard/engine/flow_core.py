@@ -76,9 +76,11 @@ def _attempts(
         except BaseException as error:
             ending = error
             state = outcome.state_of_error(error, "Flow")
-        if state.type == FAILED and problem is None and run.run_count <= retries_of(flow):
+        # Failures and crashes have budgets of their own.
+        tries = run.run_count - run.crash_count
+        if state.type == FAILED and problem is None and tries <= retries_of(flow):
             delay = flow.retry_delay_seconds or 0.0
-            log.info("%s; retry %d/%d starts in %g s", state.message, run.run_count, retries_of(flow), delay)
+            log.info("%s; retry %d/%d starts in %g s", state.message, tries, retries_of(flow), delay)
             context.counters.clear()
             try:
                 yield from reporter.retry(run, state, delay)

@@ -82,7 +82,7 @@ class RootReporter(Reporter):
         run.deployment_id, run.tags = answer["deployment_id"], answer["tags"]
         run.created_us, run.start_us = answer["created"], answer["start_time"]
         run.enter(state)
-        run.run_count = answer["run_count"]
+        run.run_count, run.crash_count = answer["run_count"], answer["crash_count"]
         self.journal = Journal(self._client, run.id, run.attempt)
         self.on_begin()
 

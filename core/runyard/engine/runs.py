@@ -200,6 +200,7 @@ class FlowRun(Run):
 
     __slots__ = (
         "attempt",
+        "crash_count",
         "deployment_id",
         "flow_id",
         "flow_name",
@@ -220,6 +221,7 @@ class FlowRun(Run):
         self.parent_task_run_id: str | None = None
         self.root_flow_run_id: str | None = None
         self.attempt: int | None = None
+        self.crash_count = 0
         self.parameters: dict[str, Any] = {}
         self.parameters_json = "{}"
         self.policy = "{}"

@@ -116,7 +116,7 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         `status`, `reason`, `delay_seconds`, `state` of the proposal, and the run: `attempt`, `name`,
-        `flow_id`, `run_count`, `deployment_id`, `tags`, `start_time`, `created`.
+        `flow_id`, `run_count`, `crash_count`, `deployment_id`, `tags`, `start_time`, `created`.
 
     Raises:
         StaleAttempt: the claim was lost meanwhile.
@@ -226,7 +226,16 @@ def _read(tx: Transaction, flow_run_id: str) -> Row:
 
 
 def _run_facts(row: Row) -> dict[str, Any]:
-    names = ("attempt", "name", "flow_id", "run_count", "deployment_id", "start_time", "created")
+    names = (
+        "attempt",
+        "name",
+        "flow_id",
+        "run_count",
+        "crash_count",
+        "deployment_id",
+        "start_time",
+        "created",
+    )
     return {**{name: row[name] for name in names}, "tags": json.loads(row["tags"])}
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _READ = """
     SELECT r.id, r.flow_id, r.deployment_id, r.work_queue_id, r.parent_task_run_id, r.root_flow_run_id,
         r.empirical_policy, r.attempt, r.state_type, r.state_timestamp, r.state, r.run_count,
+        r.crash_count,
         r.expected_start_time, r.start_time, r.end_time, r.total_run_time,
         l.attempt AS lease_attempt, d.id AS deployment, d.concurrency_limit, d.concurrency_options
     FROM flow_runs r
@@ -172,6 +173,7 @@ def _facts(
     return rules.FlowRunFacts(
         now_us=max(clock.now_us(), proposed.timestamp_us),
         run_count=run["run_count"],
+        crash_count=run["crash_count"],
         policy=policy,
         has_deployment=run["deployment"] is not None,
         is_subflow=run["root_flow_run_id"] is not None,

@@ -41,6 +41,7 @@ class FlowRunFacts(NamedTuple):
     Args:
         now_us: the present.
         run_count: how often it entered RUNNING.
+        crash_count: how often its process was lost; these do not use up its retries.
         policy: its `empirical_policy`.
         has_deployment: it came from a deployment that still exists.
         is_subflow: it runs within another run.
@@ -52,6 +53,7 @@ class FlowRunFacts(NamedTuple):
 
     now_us: int
     run_count: int = 0
+    crash_count: int = 0
     policy: dict[str, Any] = {}  # noqa: RUF012  # never changed
     has_deployment: bool = False
     is_subflow: bool = False
@@ -269,7 +271,7 @@ def _resuming(current: State | None, proposed: State, facts: FlowRunFacts) -> De
 def _flow_retry(current: State | None, proposed: State, facts: FlowRunFacts) -> Decision | None:
     if current is None or current.type != RUNNING or proposed.type != FAILED:
         return None
-    if facts.run_count > (facts.policy.get("retries") or 0):
+    if facts.run_count - facts.crash_count > (facts.policy.get("retries") or 0):
         return None
     delay = facts.policy.get("retry_delay") or 0
     return Decision(

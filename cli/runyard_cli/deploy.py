@@ -59,7 +59,11 @@ if TYPE_CHECKING:
     help="Refuse runs with other parameters.",
 )
 @click.option(
-    "--prefect-file", type=click.Path(), default="prefect.yaml", show_default=True, help="The project's file."
+    "--prefect-file",
+    type=click.Path(readable=False),
+    default="prefect.yaml",
+    show_default=True,
+    help="The project's file.",
 )
 @output_option
 def deploy(
@@ -121,7 +125,23 @@ def _schedules(options: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{"cron": text} for text in options["cron"]]
     found += [{"interval": values.duration(text).total_seconds()} for text in options["interval"]]
     found += [{"rrule": text} for text in options["rrule"]]
+    for schedule in found:
+        _check_schedule(schedule, options["timezone"], options["anchor_date"])
     return found
+
+
+def _check_schedule(schedule: dict[str, Any], timezone: str | None, anchor_date: str | None) -> None:
+    """Refuse a wrong flag by its own name: later it would be looked for in the project's file."""
+    from runyard.errors import ScheduleError
+    from runyard.orchestration.schedules import validate
+
+    spec = {**schedule, **({"timezone": timezone} if timezone else {})}
+    if anchor_date and "interval" in schedule:
+        spec["anchor_date"] = anchor_date
+    try:
+        validate(spec)
+    except ScheduleError as error:
+        raise ScheduleError(f"--{next(iter(schedule))}: {error}") from None
 
 
 def _announce(client: Client, applied: Any) -> None:

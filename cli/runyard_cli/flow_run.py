@@ -8,7 +8,7 @@ import click
 
 from runyard_cli import output as out
 from runyard_cli.api import body, connect, listed
-from runyard_cli.command import group, limit_option, output_option, yes_option
+from runyard_cli.command import did_you_mean, group, limit_option, output_option, yes_option
 from runyard_cli.logs import log_options
 
 if TYPE_CHECKING:
@@ -65,6 +65,14 @@ def _state_name(name: str) -> str:
     return known.get(name.lower(), name)
 
 
+def _no_runs(states: tuple[str, ...]) -> str:
+    """What an empty list says: a misspelt state would hide every run, and code may make names of its own."""
+    for name in states:
+        if _state_name(name) not in _NAMES:
+            return f"No flow runs; {name!r} is no state of Runyard's own.{did_you_mean(name, list(_NAMES))}"
+    return "No flow runs."
+
+
 @flow_run.command("ls", example="runyard flow-run ls --flow-name my-etl-flow --state Failed")
 @click.option("--flow-name", multiple=True, help="Only runs of this flow.")
 @click.option("--deployment", help="Only runs of this deployment: flow/name or an id.")
@@ -103,7 +111,7 @@ def ls(
         return
     flows = flow_names(client, {run.flow_id for run in runs})
     rows = [[run.id, flows.get(run.flow_id), run.name, run.state_name, when(run)] for run in runs]
-    out.table("Flow runs", ["ID", "Flow", "Name", "State", "When"], rows, "No flow runs.")
+    out.table("Flow runs", ["ID", "Flow", "Name", "State", "When"], rows, _no_runs(state))
 
 
 def when(run: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from runyard_cli import values
-from runyard_cli.command import Command
+from runyard_cli.command import Command, wants_tracebacks
 
 
 @click.command(
@@ -55,23 +55,28 @@ def _run_script(path: str, arguments: list[str]) -> int:
     from runyard.compat import imports
     from runyard.errors import EntrypointError
 
-    if not os.path.isfile(path):
-        raise EntrypointError(f"there is no file {path}")
+    try:
+        with open(path, "rb"):
+            pass
+    except FileNotFoundError:
+        raise EntrypointError(f"there is no file {path}") from None
+    except OSError as error:
+        raise EntrypointError(f"{path} cannot be read: {error.strerror}") from None
     imports.install()
     sys.argv = [path, *arguments]
     # As `python FILE.py` does it: the file's folder is where its imports start.
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
     try:
         runpy.run_path(path, run_name="__main__")
-    except Exception as error:
-        _print_traceback(error)
-        return 1
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        return _report(error)
     return 0
 
 
 def _run_flow(entrypoint: str, param: tuple[str, ...], params: str | None) -> int:
     from runyard.deployments.loading import load_flow, parameter_schema
-    from runyard.errors import ParameterError
 
     flow: Any = load_flow(entrypoint)
     given = values.parameters(param, params, parameter_schema(flow))
@@ -81,11 +86,10 @@ def _run_flow(entrypoint: str, param: tuple[str, ...], params: str | None) -> in
             import asyncio
 
             asyncio.run(_wait(answer))
-    except ParameterError:
+    except (KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:
-        _print_traceback(error)
-        return 1
+    except BaseException as error:
+        return _report(error)
     return 0
 
 
@@ -93,10 +97,38 @@ async def _wait(answer: Any) -> Any:
     return await answer
 
 
-def _print_traceback(error: Exception) -> None:
-    """The user's own frames: those of this command and of runpy before them say nothing."""
-    ours = (os.path.dirname(os.path.abspath(__file__)), "<frozen runpy>")
-    frame = error.__traceback__
-    while frame is not None and frame.tb_frame.f_code.co_filename.startswith(ours):
-        frame = frame.tb_next
-    traceback.print_exception(type(error), error, frame or error.__traceback__)
+def _report(error: BaseException) -> int:
+    """Print an error's traceback; the exit code.
+
+    Raises:
+        RunyardError: that very error, when it did not pass through code of the user: one line will do.
+    """
+    from runyard.errors import RunyardError
+
+    shown = traceback.TracebackException.from_exception(error)
+    if isinstance(error, RunyardError) and not any(_is_users(frame) for frame in shown.stack):
+        raise error
+    if not wants_tracebacks():
+        _keep_users_frames(shown)
+    print("".join(shown.format()), end="", file=sys.stderr)
+    return 1
+
+
+def _keep_users_frames(shown: traceback.TracebackException) -> None:
+    shown.stack = traceback.StackSummary.from_list([frame for frame in shown.stack if not _is_ours(frame)])
+    for other in (shown.__cause__, shown.__context__):
+        if other is not None:
+            _keep_users_frames(other)
+
+
+def _is_ours(frame: traceback.FrameSummary) -> bool:
+    import runyard
+
+    folders = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in (__file__, runyard.__file__))
+    return frame.filename.startswith((*folders, "<frozen runpy>"))
+
+
+def _is_users(frame: traceback.FrameSummary) -> bool:
+    library = os.path.dirname(os.__file__) + os.sep
+    from_library = frame.filename.startswith(library) and "site-packages" not in frame.filename
+    return not (from_library or _is_ours(frame))

@@ -312,6 +312,8 @@ def _invalid(error: ValidationError, places: Places, path: Path) -> ProjectError
         if isinstance(step, int) or step in FIELD_NAMES or not steps or steps[-1] not in FIELD_NAMES:
             steps.append(step)
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] in ("dict_type", "model_type", "model_attributes_type"):
+        message = f"should be a mapping, not {_kind(first.get('input'))}"
     given = first.get("input")
     if not isinstance(given, dict | list):
         message += f" (given: {given!r})"

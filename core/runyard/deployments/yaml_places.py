@@ -99,17 +99,19 @@ def load(text: str, name: str) -> tuple[Any, Places]:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         problem = " ".join(part for part in (error.context, error.problem) if part)
-        raise ProjectError(f"{where}: malformed YAML: {problem}{_tab_hint(text, mark)}") from None
+        raise ProjectError(f"{where}: malformed YAML: {problem}{_hint(text, mark)}") from None
     except yaml.YAMLError as error:
         raise ProjectError(f"{name}: malformed YAML: {' '.join(str(error).split())}") from None
     except (ValueError, RecursionError) as error:
         raise ProjectError(f"{name}: cannot be read: {error}") from None
 
 
-def _tab_hint(text: str, mark: yaml.Mark | None) -> str:
+def _hint(text: str, mark: yaml.Mark | None) -> str:
     lines = text.splitlines()
     line = lines[mark.line] if mark and mark.line < len(lines) else ""
-    return "; indent with spaces, not tabs" if line[: len(line) - len(line.lstrip())].count("\t") else ""
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return "; indent with spaces, not tabs"
+    return "; write a placeholder in quotes: '{{ name }}'" if "{{" in line else ""
 
 
 def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Node] | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runyard.states import CANCELLED, COMPLETED, CRASHED, FAILED, PAUSED, TERMINAL, State
 
-_ENGINE = os.path.dirname(os.path.abspath(__file__))
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_LIBRARY = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def state_of_value(value: Any, kind: str) -> State:
@@ -53,13 +56,20 @@ def _together(states: list[State], value: Any) -> State:
 
 
 def without_engine(error: BaseException) -> BaseException:
-    """The exception, its traceback starting at the user's code: the engine's frames above tell nothing."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_ENGINE):
+    """The exception, its traceback with the user's frames alone: the engine's tell nothing."""
+    first = trace = _users_frame(error.__traceback__)
+    while trace is not None:
+        trace.tb_next = _users_frame(trace.tb_next)
         trace = trace.tb_next
-    if trace is not None:
-        error.__traceback__ = trace
+    if first is not None:
+        error.__traceback__ = first
     return error
+
+
+def _users_frame(trace: TracebackType | None) -> TracebackType | None:
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_LIBRARY):
+        trace = trace.tb_next
+    return trace
 
 
 def describe(error: BaseException) -> str:

@@ -1,0 +1,232 @@
+"""What a newcomer gets wrong: one clear line, exit code 1, no traceback, and nothing changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "runyard_cli.main"]
+FLOWS = """\
+import os, sys
+from runyard import flow
+
+@flow
+def etl(n: int = 1):
+    print("n is", n)
+
+@flow
+def broken():
+    raise ValueError("mine")
+
+@flow
+def odd():
+    raise BaseException("odd")
+
+@flow
+def leaves():
+    sys.exit(3)
+
+@flow
+def wrong_inside():
+    etl(n="x")
+
+def plain():
+    pass
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty project's folder with `flows.py`, which is the current one."""
+    place = tmp_path / "project"
+    place.mkdir()
+    (place / "flows.py").write_text(FLOWS)
+    monkeypatch.chdir(place)
+    return place
+
+
+def one_line(answer, *words):
+    """Its error is one line with these words."""
+    lines = answer.err.splitlines()
+    assert len(lines) == 1, answer.err
+    assert lines[0].startswith("Error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+def deployment(rest, entrypoint="flows.py:etl"):
+    return f"deployments:\n- name: d\n  entrypoint: {entrypoint}\n  work_pool: {{name: mine}}\n{rest}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [1\n", ["prefect.yaml:2:1", "malformed YAML"]),
+        ("\tx: 1\n", ["prefect.yaml:1:1", "spaces, not tabs"]),
+        ("name: {{ x }}\n", ["prefect.yaml:1:8", "in quotes"]),
+        ("- 3\n", ["prefect.yaml:1:1", "a mapping, not a list"]),
+        ("name: a\nname: b\n", ["prefect.yaml:2:1", "twice"]),
+        ("deployments: 3\n", ["prefect.yaml:1:14", "a list of deployments"]),
+        ("deployments:\n- nme: d\n", ["prefect.yaml:2:3", "did you mean 'name'?"]),
+        (deployment("  work_pol: {}\n"), ["prefect.yaml:5:3", "did you mean 'work_pool'?"]),
+        (deployment("").replace("{name: mine}", "mine"), ["4:14", "should be a mapping, not text"]),
+        (deployment("  parameters: [3]\n"), ["5:15", "should be a mapping, not a list"]),
+        (deployment("  parameters: {n: abc}\n"), ["5:15", "parameter n", "'abc'"]),
+        (deployment("  parameters: {m: 1}\n"), ["no parameter 'm'"]),
+        (deployment("  schedule: {cron: '61 * * * *'}\n"), ["5:20", "'61 * * * *'"]),
+        (deployment("  schedule: {cron: '0 6 * * *', timezone: Europ/Paris}\n"), ["'Europe/Paris'?"]),
+        (deployment("  schedule: {interval: -3}\n"), ["5:24", "at least 1 second"]),
+        (deployment("", "flows.py:etk"), ["no 'etk'", "'etl'"]),
+        (deployment("", "flow.py:etl"), ["no file", "flows.py"]),
+        (deployment("", "flows.py:plain"), ["not a flow", "@flow"]),
+        (deployment("", "flows.py"), ["names no flow"]),
+    ],
+)
+def test_a_wrong_project_file(runyard, folder, text, words):
+    (folder / "prefect.yaml").write_text(text)
+    runyard("work-pool", "create", "mine", "-t", "process")
+    one_line(runyard("deploy", "--all", code=1), *words)
+    assert runyard("deployment", "ls", "-o", "json").json == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--cron", "* *"], ["--cron: ", "'* *'"]),
+        (["--cron", "0 6 * * *", "--timezone", "X/Y"], ["--cron: ", "'X/Y'"]),
+        (["--rrule", "FREQ=X"], ["--rrule: "]),
+        (["--interval", "0"], ["--interval"]),
+        (["--param", "m=1"], ["no parameter 'm'"]),
+        (["--pool", "other"], ["'other'", "runyard work-pool create other"]),
+    ],
+)
+def test_a_wrong_flag_of_deploy_is_called_by_its_name(runyard, folder, flags, words):
+    runyard("work-pool", "create", "mine", "-t", "process")
+    error = runyard("deploy", "flows.py:etl", "-n", "d", "-p", "mine", *flags, code=1)
+    one_line(error, *words)
+    assert "prefect.yaml" not in error.err
+    assert runyard("deployment", "ls", "-o", "json").json == []
+
+
+def test_a_file_that_fails_on_import_shows_only_its_own_lines(runyard, folder):
+    (folder / "bad.py").write_text("def a():\n    raise KeyError('mine')\na()\n")
+    (folder / "syntax.py").write_text("def x(:\n")
+    failed = runyard("deploy", "bad.py:etl", "-n", "d", code=1).err
+    assert failed.splitlines()[0] == "Error: bad.py fails on import: KeyError: 'mine'"
+    assert [line.split()[0] for line in failed.splitlines()[1:]] == ["bad.py:3", "bad.py:2"]
+    assert "syntax.py:1: def x(:" in runyard("run", "syntax.py:etl", code=1).err
+
+
+def test_a_misspelt_state_does_not_look_like_no_runs(runyard):
+    assert runyard("flow-run", "ls").out == runyard("flow-run", "ls", "--state", "late").out
+    shown = runyard("flow-run", "ls", "--state", "Complete")
+    assert "Did you mean 'Completed'" in shown.out + shown.err
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "words"),
+    [
+        ("flows.py:broken", 1, "ValueError: mine"),
+        ("flows.py:odd", 1, "BaseException: odd"),
+        ("flows.py:leaves", 3, "Crashed"),
+        ("flows.py:wrong_inside", 1, "in wrong_inside"),
+    ],
+)
+def test_a_failing_flow_shows_the_users_frames_alone(program, folder, target, code, words):
+    shown = program("run", target, code=code).err
+    assert words in shown
+    assert "runyard_cli" not in shown
+    assert "runyard/engine" not in shown
+
+
+def test_parameters_that_do_not_fit_are_one_line(program, folder):
+    for parameter in ("n=x", "m=1"):
+        last = program("run", "flows.py:etl", "--param", parameter, code=1).err.splitlines()[-1]
+        assert last.startswith("Error: ")
+        assert f"'{parameter[0]}'" in last or "n: Input should be a valid integer" in last
+
+
+@pytest.mark.parametrize("command", [["work-pool", "ls"], ["run", "flows.py:etl"], ["database", "check"]])
+@pytest.mark.parametrize("damage", ["garbage", "truncated", "newer"])
+def test_a_database_that_cannot_be_used(program, home, folder, damage, command):
+    program("work-pool", "create", "mine", "-t", "process")
+    file = home / "runyard.db"
+    if damage == "garbage":
+        file.write_bytes(b"this is no database at all" * 400)
+    elif damage == "truncated":
+        os.truncate(file, 3000)
+    else:
+        with sqlite3.connect(file) as connection:
+            connection.execute("PRAGMA user_version=99")
+        connection.close()
+    before = file.read_bytes()
+    one_line(program(*command, code=1), str(file), "upgrade" if damage == "newer" else "damaged")
+    assert file.read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="needs a read-only home for root")
+@pytest.mark.parametrize("command", [["work-pool", "ls"], ["run", "flows.py:etl"], ["deploy", "--all"]])
+def test_what_may_not_be_read_or_written(home, folder, command):
+    # Root passes every permission by a capability, which is taken away here.
+    if shutil.which("setpriv") is None:
+        pytest.skip("no setpriv")
+    home.mkdir(exist_ok=True)
+    home.chmod(0o500)
+    (folder / "prefect.yaml").write_text("name: x\n")
+    (folder / "prefect.yaml").chmod(0)
+    without = "-dac_override,-dac_read_search"
+    done = subprocess.run(
+        ["setpriv", f"--bounding-set={without}", f"--inh-caps={without}", *COMMAND, *command],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    home.chmod(0o700)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert ("prefect.yaml" if command[0] == "deploy" else "permissions") in done.stderr
+
+
+def test_a_full_disk(program, home, folder):
+    if os.getuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("needs to mount")
+    home.mkdir(exist_ok=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", home], check=False).returncode:
+        pytest.skip("may not mount")
+    try:
+        for command in (["work-pool", "ls"], ["run", "flows.py:etl"]):
+            one_line(program(*command, code=1), "free some disk space")
+    finally:
+        subprocess.run(["umount", "-l", home], check=True)
+
+
+def test_an_interrupt_of_a_running_flow_is_recorded(program, home, folder):
+    (folder / "slow.py").write_text(
+        "import time\nfrom runyard import flow\n\n"
+        "@flow\ndef slow():\n    print('in', flush=True)\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [*COMMAND, "run", "slow.py:slow"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "in\n"
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in error
+    runs = program("flow-run", "ls", "-o", "json").json
+    assert [run["state_type"] for run in runs] == ["CRASHED"]
+
+
+@pytest.mark.parametrize("recipe", ["local", "minimal"])
+def test_what_a_recipe_writes_runs_at_once(program, tmp_path, monkeypatch, recipe):
+    monkeypatch.chdir(tmp_path)
+    program("init", "--recipe", recipe)
+    program("work-pool", "create", "default-agent-pool", "-t", "process")
+    program("deploy", "--all")
+    program("deployment", "run", "hello/hello")
+    program("worker", "start", "--pool", "default-agent-pool", "--run-once")
+    assert [run["state_name"] for run in program("flow-run", "ls", "-o", "json").json] == ["Completed"]

@@ -108,7 +108,8 @@ def _compared(row: Row, ours: Figure, theirs: Figure | None) -> str:
     if theirs is None:
         return ""
     better = ours.value / theirs.value if row.at_least is not None else theirs.value / ours.value
-    return f"{_number(theirs.value)} {row.unit}; ours {_number(better)} times better"
+    verdict = f"{_number(better)} times better" if better >= 1 else f"{_number(1 / better)} times worse"
+    return f"{_number(theirs.value)} {row.unit}; ours {verdict}"
 
 
 def machine() -> str:

@@ -124,8 +124,13 @@ class PostgresDriver:
         return connection
 
     def _version(self, connection: _Connection) -> int:
-        row = connection.execute("SELECT to_regclass('runyard_schema') AS found").fetchone()
-        if row is None or row["found"] is None:
+        # A look at the table of tables, by this moment's snapshot: to_regclass may answer from what this
+        # connection remembers, and miss the table that another one made while it waited for the lock.
+        row = connection.execute(
+            "SELECT count(*) AS found FROM pg_catalog.pg_tables "
+            "WHERE tablename = 'runyard_schema' AND schemaname = ANY (current_schemas(false))"
+        ).fetchone()
+        if row is None or not row["found"]:
             return 0
         row = connection.execute("SELECT version FROM runyard_schema").fetchone()
         return row["version"] if row else 0

@@ -37,4 +37,16 @@ def init(recipe: str | None, field: tuple[str, ...], name: str | None) -> None:
     out.done(f"Started a project in {folder}:")
     for file in made:
         out.say(f"  {file}")
+    if "prefect.yaml" in made:
+        _say_pool(chosen)
     out.hint("Next: runyard deploy --all")
+
+
+def _say_pool(recipe: str) -> None:
+    """The pool that the new project's deployment wants may not be there: deploying would be refused."""
+    from runyard.deployments.project import read_project
+
+    pool = read_project().entries[0].spec.work_pool
+    if pool and pool.name:
+        kind = "docker" if recipe == "docker" else "process"
+        out.hint(f"It needs a work pool: runyard work-pool create {pool.name} --type {kind}")

@@ -60,13 +60,14 @@ def error_line(text: str) -> None:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask before something is destroyed, when a person is there to answer.
+    """Ask before something is deleted, when a person is there to answer.
 
     Raises:
-        click.Abort: the answer was no.
+        click.exceptions.Exit: the answer was no.
     """
-    if not yes and at_keyboard():
-        click.confirm(question, abort=True)
+    if not yes and at_keyboard() and not click.confirm(question):
+        click.echo("Nothing was deleted.", err=True)
+        raise click.exceptions.Exit(1)
 
 
 def to_json(value: Any) -> Any:

@@ -69,7 +69,8 @@ def create(
     out.done(f"{verb} work pool '{name}' of type {pool.type}.")
     if pool.is_paused:
         out.hint(f"It is paused; start it with: runyard work-pool resume {name}")
-    out.hint(f"Start a worker for it: runyard worker start --pool {name}")
+    if pool.type == "process":
+        out.hint(f"Start a worker for it: runyard worker start --pool {name}")
 
 
 def _ask_type() -> str:

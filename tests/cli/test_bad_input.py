@@ -230,3 +230,30 @@ def test_what_a_recipe_writes_runs_at_once(program, tmp_path, monkeypatch, recip
     program("deployment", "run", "hello/hello")
     program("worker", "start", "--pool", "default-agent-pool", "--run-once")
     assert [run["state_name"] for run in program("flow-run", "ls", "-o", "json").json] == ["Completed"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "pool"),
+    [
+        (["local"], "default-agent-pool --type process"),
+        (["git", "--field", "repository=https://example.com/x.git"], "default-agent-pool --type process"),
+        (["docker", "--field", "image_name=a", "--field", "tag=1"], "docker-pool --type docker"),
+    ],
+)
+def test_init_names_the_pool_that_deploying_wants(runyard, tmp_path, monkeypatch, fields, pool):
+    monkeypatch.chdir(tmp_path)
+    told = runyard("init", "--recipe", *fields).out
+    assert f"runyard work-pool create {pool}" in told
+    assert "work-pool" not in runyard("init", "--recipe", *fields).out
+
+
+def test_no_as_the_answer_deletes_nothing(runyard, monkeypatch):
+    runyard("work-pool", "create", "mine", "-t", "process")
+    monkeypatch.setattr("runyard_cli.output.at_keyboard", lambda: True)
+    monkeypatch.setattr("click.confirm", lambda question: False)
+    assert "Nothing was deleted." in runyard("work-pool", "delete", "mine", code=1).err
+    assert len(runyard("work-pool", "ls", "-o", "json").json) == 1
+
+
+def test_no_worker_is_promised_for_a_pool_that_none_serves(runyard):
+    assert "worker start" not in runyard("work-pool", "create", "mine", "-t", "docker").out

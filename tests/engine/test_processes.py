@@ -131,3 +131,13 @@ def test_a_living_script_keeps_its_lease(recorded, tmp_path):
         until(lambda: expiry() > first, "a renewal")
         recorded.client.call(recover, RecoverRequest())
         assert ended(recorded)["state_type"] == "RUNNING"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_script_that_cannot_record_its_end_stops_all_the_same(recorded, tmp_path, number):
+    # Another process that holds the write lock for good refuses every write, as a full disk does.
+    held = recorded.client.database.transaction
+    with script(tmp_path, RUNYARD_DATABASE_TIMEOUT_SECONDS="0.1") as process, held():
+        process.send_signal(number)
+        assert process.wait(30) != 0
+    assert ended(recorded)["state_type"] == "RUNNING"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import settings
 from runyard.context import FlowRunContext, current_flow, current_task
-from runyard.engine import outcome
+from runyard.engine import outcome, patience
 from runyard.engine.effects import Block, Call
 from runyard.engine.hooks import call_hooks
 from runyard.engine.parameters import signature_of
@@ -74,6 +74,7 @@ def _attempts(
             yield from _close_runner(context, cancel=True)
             raise
         except BaseException as error:
+            patience.hurry()
             ending = error
             state = outcome.state_of_error(error, "Flow")
         # Failures and crashes have budgets of their own.

@@ -11,12 +11,12 @@ import os
 import random
 import sys
 import threading
-import time
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock, settings
+from runyard.engine import patience
 from runyard.errors import ApiUnavailable, DatabaseCorrupt, DatabaseTooNew, StaleAttempt, StoreError
 from runyard.exceptions import Abort
 
@@ -204,6 +204,9 @@ def persist(write: Any, what: str) -> Any:
     Args:
         write: a function that may raise StoreError or ApiUnavailable.
         what: for the line on stderr that says, once, what waits.
+
+    Raises:
+        StoreError, ApiUnavailable: it stayed away, and the process was asked to stop.
     """
     delay, told = 0.05, False
     while True:
@@ -215,7 +218,8 @@ def persist(write: Any, what: str) -> Any:
             if not told:
                 print(f"runyard: cannot record {what}, trying on: {error}", file=sys.stderr)
                 told = True
-            time.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
+            if not patience.wait(delay * random.uniform(0.5, 1.5)):  # noqa: S311  # jitter, no secret
+                raise
             delay = min(delay * 2, 5.0)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import ids, settings
 from runyard.context import current_flow, current_tags, current_task
+from runyard.engine import patience
 from runyard.engine.connection import shared_client
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flow_core import retries_of, run_flow
@@ -19,7 +20,7 @@ from runyard.engine.reports import RootReporter, SubflowReporter
 from runyard.engine.runs import FlowRun, TaskRun, to_json
 from runyard.engine.supervise import LeaseKeeper, SignalGuard, owner
 from runyard.engine.task_core import new_run, run_task
-from runyard.errors import ParameterError, RunAborted
+from runyard.errors import ApiUnavailable, ParameterError, RunAborted, StoreError
 from runyard.exceptions import Abort, TerminationSignal
 
 if TYPE_CHECKING:
@@ -195,6 +196,9 @@ class _Root:
             self._stopped()
         except Abort as error:
             raise RunAborted(str(error)) from None
+        except KeyboardInterrupt:
+            patience.hurry()
+            raise
         finally:
             self._close()
         return state if return_state else state.result()
@@ -219,6 +223,9 @@ class _Root:
             self._stopped()
         except Abort as error:
             raise RunAborted(str(error)) from None
+        except KeyboardInterrupt:
+            patience.hurry()
+            raise
         finally:
             await in_thread(self._close)
         return state if return_state else state.result()
@@ -233,6 +240,8 @@ class _Root:
                 drive(self.reporter.end(self._run, Crashed(message=message), stopped=True))
             except Abort:
                 pass
+            except (StoreError, ApiUnavailable) as error:
+                print(f"runyard: the end of this run was not recorded: {error}", file=sys.stderr)
         raise SystemExit(143)
 
     def _close(self) -> None:

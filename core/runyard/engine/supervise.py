@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
+from runyard.engine import patience
 from runyard.errors import RunyardError, StaleAttempt
 from runyard.exceptions import TerminationSignal
 
@@ -41,6 +42,7 @@ class SignalGuard:
         self.active = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> SignalGuard:
+        patience.renew()
         if self.active:
             self._before = signal.signal(signal.SIGTERM, self._handle)
         return self
@@ -58,6 +60,7 @@ class SignalGuard:
         if self.received:
             return  # the end is being reported already; who cannot wait sends SIGKILL
         self.received = True
+        patience.hurry()
         if self._on_signal is not None:
             self._on_signal()
         else:

@@ -139,7 +139,7 @@ def test_a_home_without_the_right_to_write(tmp_path_factory, exists):
 
 def _small_files():
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (800_000, 800_000))
 
 
 FILL = f"""

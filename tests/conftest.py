@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 from _postgres import Cluster, programs
+from _recorded import Recorded
 from runyard.client import Client, HttpClient, LocalClient
+from runyard.engine import connection
 from runyard.store import database as store
 
 WAYS = ("sqlite", "sqlite-http", "postgres", "postgres-http")
@@ -25,6 +27,13 @@ def home(tmp_path, monkeypatch):
     for database in store._databases.values():
         database.close()
     store._databases.clear()
+
+
+@pytest.fixture
+def recorded(home):
+    """What runs leave in a fresh home."""
+    yield Recorded()
+    connection._clients.clear()
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,10 @@
-"""Fixtures of the engine's tests: a home of its own for each, and a way to see what was recorded."""
+"""What runs left in the database, for tests to look at."""
 
 from __future__ import annotations
 
 import json
 
-import pytest
 from runyard.client import LocalClient
-from runyard.engine import connection
 
 
 class Recorded:
@@ -40,10 +38,3 @@ class Recorded:
 
     def logs(self):
         return [row["message"] for row in self.rows("SELECT * FROM logs ORDER BY timestamp, id")]
-
-
-@pytest.fixture
-def recorded(home):
-    """What runs leave in a fresh home."""
-    yield Recorded()
-    connection._clients.clear()

@@ -1,0 +1,56 @@
+"""One name for sync and async callers: a plain function that async code may await."""
+
+from __future__ import annotations
+
+import sys
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from runyard.context import current_flow, current_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+
+def is_async_context() -> bool:
+    """Whether the caller is async code: on a running event loop, and not in a sync flow or task there."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    task = current_task.get()
+    if task is not None:
+        return task.task.isasync
+    flow = current_flow.get()
+    return flow is None or flow.flow.isasync
+
+
+def async_twin(fn: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """An async function that runs the plain one `fn` in a thread, with the caller's context."""
+
+    @wraps(fn)
+    async def twin(*args: Any, **kwargs: Any) -> Any:
+        from runyard.engine.effects import in_thread
+
+        return await in_thread(lambda: fn(*args, **kwargs))
+
+    return twin
+
+
+def sync_compatible(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that does the work of the plain one `fn` in sync code, and is awaited in async code.
+
+    For methods write `@classmethod` above it. Pass `_sync=True` or `_sync=False` to decide it.
+    """
+    twin = async_twin(fn)
+
+    @wraps(fn)
+    def either(*args: Any, _sync: bool | None = None, **kwargs: Any) -> Any:
+        if is_async_context() if _sync is None else not _sync:
+            return twin(*args, **kwargs)
+        return fn(*args, **kwargs)
+
+    return either

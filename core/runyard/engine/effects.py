@@ -16,6 +16,8 @@ from runyard.exceptions import TerminationSignal
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from runyard.engine.journal import Journal
+
 
 class Call:
     """Call the user's function."""
@@ -40,6 +42,15 @@ class Block:
         self.fn = fn
 
 
+class Commit:
+    """Wait until everything in a journal is on disk."""
+
+    __slots__ = ("journal",)
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+
+
 class Sleep:
     """Wait for some seconds."""
 
@@ -49,7 +60,7 @@ class Sleep:
         self.seconds = seconds
 
 
-Effect = Call | Block | Sleep
+Effect = Call | Block | Commit | Sleep
 
 
 def drive(core: Generator[Any, Any, Any]) -> Any:
@@ -70,6 +81,8 @@ def drive(core: Generator[Any, Any, Any]) -> Any:
                         outcome = _finish(outcome)
                 elif kind is Block:
                     outcome = effect.fn()
+                elif kind is Commit:
+                    outcome = effect.journal.commit()
                 else:
                     time.sleep(effect.seconds)
                     outcome = None
@@ -110,6 +123,8 @@ async def drive_async(
                     outcome = await _call_async(effect)
                 elif kind is Block:
                     outcome = await in_thread(effect.fn)
+                elif kind is Commit:
+                    outcome = await effect.journal.commit_async()
                 else:
                     await asyncio.sleep(effect.seconds)
                     outcome = None

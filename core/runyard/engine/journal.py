@@ -31,6 +31,21 @@ _GROUP = 4000
 _live: weakref.WeakSet[Journal] = weakref.WeakSet()
 
 
+class _LoopSignal:
+    """Like a `threading.Event` to set, for somebody who waits on an event loop."""
+
+    def __init__(self, loop: Any, done: Any) -> None:
+        self._loop = loop
+        self._done = done
+
+    def set(self) -> None:
+        """What was appended before is on disk."""
+        try:
+            self._loop.call_soon_threadsafe(lambda: self._done.done() or self._done.set_result(None))
+        except RuntimeError:
+            pass  # the loop was closed meanwhile: nobody waits any more
+
+
 class Journal:
     """The journal of one root run.
 
@@ -56,6 +71,7 @@ class Journal:
         self._wanted = threading.Event()
         self._hurry = threading.Event()
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def task_state(self, run: TaskRun, state: State) -> None:
@@ -74,6 +90,13 @@ class Journal:
         """A log record, in the order of `operations.journal.LOG_COLUMNS`."""
         self._append((3, row))
 
+    def result(self, row: tuple[Any, ...]) -> None:
+        """A result to keep, in the order of `operations.journal.RESULT_COLUMNS`.
+
+        It is on disk together with every state appended after it, or before.
+        """
+        self._append((4, row))
+
     def check(self) -> None:
         """Raise Abort once the run was given to a later attempt."""
         if self.refused is not None:
@@ -88,6 +111,28 @@ class Journal:
         self._hurry.set()
         self._wanted.set()
         done.wait()
+
+    def commit(self) -> None:
+        """As `flush`, written by the calling thread: quicker than waking the other one."""
+        while True:
+            with self._writing:
+                if not self._records:
+                    return
+                if self._write_group():
+                    self._records.appendleft(_STOP)  # it is the other thread that was told to stop
+                    return
+
+    async def commit_async(self) -> None:
+        """As `flush`, while the event loop goes on."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._start()
+        self._records.append(_LoopSignal(loop, done))
+        self._hurry.set()
+        self._wanted.set()
+        await done
 
     def close(self) -> None:
         """Flush and end the thread; a later record starts another."""
@@ -133,29 +178,34 @@ class Journal:
 
     def _drain(self) -> bool:
         """Write what waits; True when told to stop."""
-        records = self._records
-        while records:
-            group: list[Any] = []
-            signals: list[threading.Event] = []
-            stopped = False
-            while records and len(group) < _GROUP:
-                record = records.popleft()
-                if type(record) is tuple:
-                    group.append(record)
-                elif record is _STOP:
-                    stopped = True
-                    break
-                else:
-                    signals.append(record)
-            try:
-                if group and self.refused is None:
-                    self._write(group)
-            finally:
-                for signal in signals:
-                    signal.set()
-            if stopped:
-                return True
+        while self._records:
+            with self._writing:
+                if self._write_group():
+                    return True
         return False
+
+    def _write_group(self) -> bool:
+        """Write some of what waits, by whoever holds `_writing`; True where it was told to stop."""
+        records = self._records
+        group: list[Any] = []
+        signals: list[Any] = []
+        stopped = False
+        while records and len(group) < _GROUP:
+            record = records.popleft()
+            if type(record) is tuple:
+                group.append(record)
+            elif record is _STOP:
+                stopped = True
+                break
+            else:
+                signals.append(record)
+        try:
+            if group and self.refused is None:
+                self._write(group)
+        finally:
+            for signal in signals:
+                signal.set()
+        return stopped
 
     def _write(self, group: list[Any]) -> None:
         from runyard.operations.journal import write_journal
@@ -173,7 +223,7 @@ class Journal:
         now = clock.now_us()
         tasks: dict[str, TaskRun] = {}
         flows: dict[str, FlowRun] = {}
-        task_states, flow_states, logs = [], [], []
+        task_states, flow_states, logs, results = [], [], [], {}
         for record in group:
             kind, item = record[0], record[1]
             if kind == 0:
@@ -184,8 +234,10 @@ class Journal:
                 flow_states.append(item.state_row(record[2]))
             elif kind == 2:
                 flow_states.append(item)
-            else:
+            elif kind == 3:
                 logs.append(item)
+            else:
+                results[item[0]] = item  # one statement may not write a key twice
         return {
             "flow_run_id": self.flow_run_id,
             "attempt": self.attempt,
@@ -195,6 +247,7 @@ class Journal:
             "task_runs": [run.row(now) for run in tasks.values()],
             "task_run_states": task_states,
             "logs": logs,
+            "results": list(results.values()),
         }
 
 

@@ -23,6 +23,7 @@ MODULES = (
     "recovery",
     "scheduler",
     "journal",
+    "results",
     "explain",
     "overview",
 )

@@ -38,6 +38,7 @@ FLOW_RUN_COLUMNS = (
 TASK_STATE_COLUMNS = ("id", "task_run_id", "type", "name", "timestamp", "message", "data", "state_details")
 FLOW_STATE_COLUMNS = ("id", "flow_run_id", *TASK_STATE_COLUMNS[2:])
 LOG_COLUMNS = ("id", "name", "level", "message", "timestamp", "flow_run_id", "task_run_id")
+RESULT_COLUMNS = ("key", "created", "expires", "flow_run_id", "serializer", "data", "place")
 
 # Rows a statement, largest first. Few sizes, so that prepared statements are found again; many rows
 # in one, so that the writing thread seldom gives up the interpreter to the running flow.
@@ -51,8 +52,9 @@ class _Table:
     def __init__(
         self, name: str, columns: tuple[str, ...], update: bool, special: dict[str, str] | None = None
     ) -> None:
-        updates = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in _KEPT)
-        conflict = f"ON CONFLICT (id) DO UPDATE SET {updates}" if update else "ON CONFLICT (id) DO NOTHING"
+        key, *others = columns
+        updates = ", ".join(f"{column} = excluded.{column}" for column in others if column not in _KEPT)
+        conflict = f"ON CONFLICT ({key}) DO " + (f"UPDATE SET {updates}" if update else "NOTHING")
         row = ", ".join((special or {}).get(column, "?") for column in columns)
         into = f"INSERT INTO {name} ({', '.join(columns)}) VALUES "  # noqa: S608  # constants
         self._statements = {size: f"{into}{', '.join([f'({row})'] * size)} {conflict}" for size in _GROUPS}
@@ -74,6 +76,7 @@ _FLOW_RUNS = _Table(
 _TASK_STATES = _Table("task_run_states", TASK_STATE_COLUMNS, update=False)
 _FLOW_STATES = _Table("flow_run_states", FLOW_STATE_COLUMNS, update=False)
 _LOGS = _Table("logs", LOG_COLUMNS, update=False)
+RESULTS = _Table("results", RESULT_COLUMNS, update=True)
 
 
 @operation("POST", "/runyard/journal")
@@ -83,7 +86,7 @@ def write_journal(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     Args:
         body: `flow_run_id` and `attempt` (both null for tasks outside of any flow), `flows` (names
             that must exist), and rows: `flow_runs`, `flow_run_states`, `task_runs`,
-            `task_run_states`, `logs`. Writing the same group again changes nothing.
+            `task_run_states`, `logs`, `results`. Writing the same group again changes nothing.
 
     Raises:
         StaleAttempt: the run was given to a later attempt.
@@ -102,6 +105,7 @@ def write_journal(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     _TASK_RUNS.write(tx, body.get("task_runs") or ())
     _TASK_STATES.write(tx, body.get("task_run_states") or ())
     _LOGS.write(tx, body.get("logs") or ())
+    RESULTS.write(tx, body.get("results") or ())
     return {}
 
 

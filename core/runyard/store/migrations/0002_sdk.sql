@@ -68,10 +68,10 @@ CREATE TABLE results (
     key TEXT PRIMARY KEY,
     created BIGINT NOT NULL,
     expires BIGINT,
-    flow_run_id TEXT,
-    task_run_id TEXT,
+    flow_run_id TEXT,               -- of the root run it goes away with; NULL: other runs use it too
     serializer TEXT NOT NULL,       -- JSON
-    data TEXT                       -- as the serializer wrote it, base64 where it is binary
+    data TEXT,                      -- base64 of what the serializer wrote
+    place TEXT                      -- or the file that holds it
 );
 CREATE INDEX results_by_flow_run ON results (flow_run_id) WHERE flow_run_id IS NOT NULL;
 CREATE INDEX results_by_expiry ON results (expires) WHERE expires IS NOT NULL;

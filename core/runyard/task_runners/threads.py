@@ -1,4 +1,4 @@
-"""Task runners: where submitted tasks run. Threads by default."""
+"""Task runners of this process: threads, which is the default, and none at all."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import settings
 from runyard.futures import TaskFuture, helper
+from runyard.task_runners.base import TaskRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,21 +31,6 @@ class _Job:
     def claim(self) -> bool:
         """Whether the caller is the one to run it."""
         return self._claim.acquire(blocking=False)
-
-
-class TaskRunner:
-    """What a flow asks of its task runner; each flow run uses a copy of its own."""
-
-    def duplicate(self) -> Self:
-        """A fresh one with the same options."""
-        raise TypeError(f"{type(self).__name__} does not say how to copy itself")
-
-    def submit(self, work: Callable[[], Any], future: TaskFuture) -> None:
-        """Run `work()` sometime soon; it resolves `future`."""
-        raise TypeError(f"{type(self).__name__} does not say how to run tasks")
-
-    def close(self, cancel: bool = False) -> None:
-        """Wait for everything submitted; with `cancel`, give up what has not started."""
 
 
 class ThreadPoolTaskRunner(TaskRunner):

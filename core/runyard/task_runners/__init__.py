@@ -1,0 +1,32 @@
+"""Task runners: where submitted tasks run. Threads by default; the others load when asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from runyard.task_runners.base import TaskRunner
+from runyard.task_runners.threads import ConcurrentTaskRunner, SequentialTaskRunner, ThreadPoolTaskRunner
+
+if TYPE_CHECKING:
+    from runyard.task_runners.dask import DaskTaskRunner
+    from runyard.task_runners.processes import ProcessPoolTaskRunner
+    from runyard.task_runners.ray import RayTaskRunner
+
+__all__ = [
+    "ConcurrentTaskRunner",
+    "DaskTaskRunner",
+    "ProcessPoolTaskRunner",
+    "RayTaskRunner",
+    "SequentialTaskRunner",
+    "TaskRunner",
+    "ThreadPoolTaskRunner",
+]
+
+_LATER = {"DaskTaskRunner": "dask", "ProcessPoolTaskRunner": "processes", "RayTaskRunner": "ray"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

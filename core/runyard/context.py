@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from runyard import settings
 from runyard.exceptions import MissingContextError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from runyard.flows import Flow
     from runyard.task_runners import TaskRunner
     from runyard.tasks import Task
+    from runyard.transactions import Transaction
 
 
 class FlowRunContext:
@@ -30,6 +32,7 @@ class FlowRunContext:
     """
 
     __slots__ = (
+        "_scope",
         "counters",
         "flow",
         "flow_run",
@@ -37,6 +40,8 @@ class FlowRunContext:
         "log_prints",
         "parameters",
         "parent",
+        "persist",
+        "plans",
         "task_runner",
     )
 
@@ -55,9 +60,34 @@ class FlowRunContext:
         self.parent = parent
         inherited = parent.log_prints if parent is not None else False
         self.log_prints: bool = inherited if flow.log_prints is None else flow.log_prints
+        if flow.persist_result is not None:
+            self.persist: bool = flow.persist_result
+        else:
+            self.persist = (
+                parent.persist if parent is not None else settings.get("results_persist_by_default")
+            )
+        # How the results of each task are kept here, see `engine.caching`.
+        self.plans: dict[int, Any] | None = None
+        self._scope: str | None = None
         # The next position of each task in this run, by its key.
         self.counters: dict[str, Iterator[int]] = {}
         self.task_runner: TaskRunner | None = None
+
+    @property
+    def scope(self) -> str:
+        """What tells this run from others in keys, and stays the same when the root run is resumed.
+
+        A resumed run calls its subflows anew: each is known by its parameters, and by its number
+        among those called with the same.
+        """
+        if self._scope is None:
+            if self.parent is None:
+                self._scope = self.flow_run.id
+            else:
+                from runyard.engine.hashing import scope_of_subflow
+
+                self._scope = scope_of_subflow(self.parent, self.flow, self.parameters)
+        return self._scope
 
     @classmethod
     def get(cls) -> FlowRunContext | None:
@@ -68,7 +98,7 @@ class FlowRunContext:
 class TaskRunContext:
     """One execution of a task."""
 
-    __slots__ = ("log_prints", "parameters", "task", "task_run")
+    __slots__ = ("log_prints", "parameters", "task", "task_run", "transaction")
 
     def __init__(
         self, task: Task, task_run: TaskRun, parameters: dict[str, Any] | None, log_prints: bool
@@ -77,6 +107,7 @@ class TaskRunContext:
         self.task_run = task_run
         self.parameters = parameters
         self.log_prints = log_prints
+        self.transaction: Transaction | None = None
 
     @classmethod
     def get(cls) -> TaskRunContext | None:
@@ -86,6 +117,7 @@ class TaskRunContext:
 
 current_flow: ContextVar[FlowRunContext | None] = ContextVar("runyard_flow", default=None)
 current_task: ContextVar[TaskRunContext | None] = ContextVar("runyard_task", default=None)
+current_transaction: ContextVar[Transaction | None] = ContextVar("runyard_transaction", default=None)
 current_tags: ContextVar[frozenset[str]] = ContextVar("runyard_tags", default=frozenset())
 
 

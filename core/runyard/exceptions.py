@@ -72,6 +72,10 @@ class UpstreamTaskError(RunyardError):
     """A task was not started because one that it needs did not complete."""
 
 
+class HashError(RunyardError, ValueError):
+    """No cache key can be made of a value."""
+
+
 class RunTimedOut(TimeoutError):
     """The engine's own timeout, told apart from a TimeoutError that the user's code raised.
 

@@ -26,8 +26,10 @@ class Flow(Runnable):
         description: for people; by default the docstring.
         timeout_seconds: how long a run may take before it fails as TimedOut.
         validate_parameters: whether pydantic checks and coerces arguments by their annotations.
-        persist_result, result_storage, result_serializer, cache_result_in_memory: kept for the
-            results, see `runyard.results`.
+        persist_result: whether the results of the flow and of its tasks and subflows that do not
+            say are kept, so that a resumed run does not run again what had completed.
+        result_storage, result_serializer: where and how, see `runyard.results.ResultStore`.
+        cache_result_in_memory: accepted; a result stays in memory as long as its state.
         log_prints: whether `print` goes to the run's log; None: as the calling run.
         on_completion, on_failure, on_cancellation, on_crashed, on_running: lists of functions of
             (flow, flow_run, state), called when a run enters that state.
@@ -66,7 +68,8 @@ class Flow(Runnable):
         self.description = description or self.__doc__
         self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
         self.should_validate_parameters = validate_parameters
-        # Kept on the flow; read by the store of results.
+        if persist_result is None and (result_storage is not None or result_serializer is not None):
+            persist_result = True
         self.persist_result = persist_result
         self.result_storage = result_storage
         self.result_serializer = result_serializer

@@ -98,6 +98,21 @@ SETTINGS: dict[str, Setting] = {
     "task_default_retries": Setting(
         int, 0, "Retries of tasks that name none.", "PREFECT_TASK_DEFAULT_RETRIES"
     ),
+    "results_persist_by_default": Setting(
+        bool,
+        False,
+        "Whether flows and tasks that do not say keep their results.",
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT",
+    ),
+    "results_inline_bytes": Setting(
+        int, 65_536, "Results up to this size are kept in the database, larger ones in files."
+    ),
+    "tasks_refresh_cache": Setting(
+        bool,
+        False,
+        "Whether tasks that do not say compute their results anew.",
+        "PREFECT_TASKS_REFRESH_CACHE",
+    ),
     "task_runner_max_workers": Setting(
         int,
         0,

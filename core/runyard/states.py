@@ -142,12 +142,22 @@ class State:
         """
         if self.type == COMPLETED:
             if self._value is _MISSING:
-                raise MissingResult("the run's result was not kept; use persist_result=True")
+                if not isinstance(self.data, dict) or "storage_key" not in self.data:
+                    raise MissingResult("the run's result was not kept; use persist_result=True")
+                from runyard.results import result_of_reference
+
+                self._value = result_of_reference(self.data)
             return self._value
         failure = self._value if isinstance(self._value, BaseException) else self._failure()
         if raise_on_failure:
             raise failure
         return failure
+
+    async def aresult(self, raise_on_failure: bool = True) -> Any:
+        """As `result`, for async code: reading a kept result does not hold the event loop."""
+        from runyard.engine.effects import in_thread
+
+        return await in_thread(lambda: self.result(raise_on_failure))
 
     def _failure(self) -> BaseException:
         kind = {CRASHED: RunCrashed, CANCELLED: RunCancelled}.get(self.type, RunFailed)

@@ -30,11 +30,20 @@ class Task(Runnable):
         retry_condition_fn: a function of (task, task_run, state): whether to retry at all.
         timeout_seconds: how long a run may take before it fails as TimedOut.
         log_prints: whether `print` goes to the run's log; None: as the flow.
-        cache_policy, cache_key_fn, cache_expiration, refresh_cache, persist_result, result_storage,
-            result_storage_key, result_serializer, cache_result_in_memory: kept for caching and
-            results, see `runyard.results`.
+        cache_policy: what a cache key is made of, see `runyard.cache_policies`; by default the
+            arguments, the source and the flow run.
+        cache_key_fn: a function that gives the cache key, of as many of (context, parameters) as it
+            takes; None from it: do not cache.
+        cache_expiration: how long a kept result counts.
+        refresh_cache: whether to run anyway, and keep the new result; by default the setting.
+        persist_result: whether the result is kept, so that neither a resumed run nor, by its key,
+            another one runs the task again; by default as the flow, and true where any of the
+            options about results and caching is given.
+        result_storage, result_serializer: where and how, see `runyard.results.ResultStore`.
+        result_storage_key: a template of the key, such as `"{parameters[day]}.json"`.
+        cache_result_in_memory: accepted; a result stays in memory as long as its future or state.
         on_completion, on_failure, on_running: lists of functions of (task, task_run, state).
-        on_rollback, on_commit: kept for transactions.
+        on_rollback, on_commit: lists of functions of (transaction), see `runyard.transactions`.
         viz_return_value, asset_deps: accepted for compatibility; they concern drawings and assets.
     """
 
@@ -83,7 +92,14 @@ class Task(Runnable):
         self.retry_condition_fn = retry_condition_fn
         self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
         self.log_prints = log_prints
-        # Kept on the task; read by the cache and by the store of results.
+        if persist_result is None and (
+            cache_key_fn is not None
+            or result_storage is not None
+            or result_storage_key is not None
+            or result_serializer is not None
+            or (cache_policy is not None and getattr(cache_policy, "makes_keys", True))
+        ):
+            persist_result = True
         self.cache_policy = cache_policy
         self.cache_key_fn = cache_key_fn
         self.cache_expiration = cache_expiration
@@ -179,6 +195,16 @@ class Task(Runnable):
     def on_failure(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """Call `fn(task, task_run, state)` when a run fails; usable as a decorator."""
         self.on_failure_hooks.append(fn)
+        return fn
+
+    def on_rollback(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Call `fn(transaction)` when a run of the task is undone; usable as a decorator."""
+        self.on_rollback_hooks.append(fn)
+        return fn
+
+    def on_commit(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Call `fn(transaction)` when a run of the task takes effect; usable as a decorator."""
+        self.on_commit_hooks.append(fn)
         return fn
 
     def on_running(self, fn: Callable[..., Any]) -> Callable[..., Any]:

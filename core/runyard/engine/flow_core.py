@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.context import FlowRunContext, current_flow, current_task
+from runyard.context import FlowRunContext, current_flow, current_task, current_transaction
 from runyard.engine import outcome, patience
 from runyard.engine.effects import Block, Call
 from runyard.engine.hooks import call_hooks
@@ -52,11 +52,27 @@ def run_flow(
 
         prints.install()
     flow_token, task_token = current_flow.set(context), current_task.set(None)
+    around = current_transaction.set(None) if current_transaction.get() is not None else None
     try:
+        if context.persist and context.parent is not None and _is_resumed(context):
+            from runyard.engine.caching import find_flow_result
+
+            known = yield Block(lambda: find_flow_result(context))
+            if known is not None:
+                return (yield from reporter.end(run, known, stopped=False))
         return (yield from _attempts(flow, run, context, problem, reporter))
     finally:
         current_flow.reset(flow_token)
         current_task.reset(task_token)
+        if around is not None:
+            current_transaction.reset(around)
+
+
+def _is_resumed(context: FlowRunContext) -> bool:
+    """Whether the root run was executed before, so that its subflows may have completed then."""
+    while context.parent is not None:
+        context = context.parent
+    return context.flow_run.run_count > 1
 
 
 def _attempts(
@@ -92,6 +108,10 @@ def _attempts(
                 continue
         break
     yield from _close_runner(context, cancel=ending is not None)
+    if context.persist and state.type == COMPLETED:
+        from runyard.engine.caching import keep_flow_result
+
+        yield Block(lambda: keep_flow_result(context, state, log))
     state = yield from reporter.end(run, state, stopped=isinstance(ending, TerminationSignal))
     (log.info if state.type == COMPLETED else log.error)("Finished in state %r", state)
     yield from call_hooks(flow, run, lambda: log)

@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.context import TaskRunContext, current_flow, current_tags, current_task
+from runyard.context import TaskRunContext, current_flow, current_tags, current_task, current_transaction
 from runyard.engine import outcome
 from runyard.engine.effects import Block, Call, Sleep
 from runyard.engine.hooks import call_hooks
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from runyard.context import FlowRunContext
+    from runyard.engine.caching import Keeping
     from runyard.engine.journal import Journal
     from runyard.tasks import Task
 
@@ -98,7 +99,9 @@ def run_task(
         if task.task_run_name is not None:
             context.parameters = bind(task, args, kwargs)
             run.name = render_name(task.task_run_name, context.parameters)
-        return (yield from _attempts(task, run, flow, journal, args, kwargs))
+        if _is_kept(task, flow):
+            return (yield from _kept(context, flow, journal, args, kwargs))
+        return (yield from _attempts(task, run, flow, journal, args, kwargs, None))
     except Signal:
         raise  # the root run's end decides how what is still open ends
     except BaseException as error:
@@ -113,6 +116,55 @@ def run_task(
             current_flow.reset(flow_token)
 
 
+def _persists(task: Task, flow: FlowRunContext | None) -> bool:
+    if task.persist_result is not None:
+        return task.persist_result
+    return flow.persist if flow is not None else bool(settings.get("results_persist_by_default"))
+
+
+def _is_kept(task: Task, flow: FlowRunContext | None) -> bool:
+    """Whether kept results or a transaction have anything to do with a run of the task."""
+    if current_transaction.get() is not None or task.on_rollback_hooks or task.on_commit_hooks:
+        return True
+    return _persists(task, flow)
+
+
+def _kept(
+    context: TaskRunContext,
+    flow: FlowRunContext | None,
+    journal: Journal,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Generator[Any, Any, State]:
+    """Run a task unless its result is known; keep the result, and undo what failed."""
+    from runyard.engine.caching import Keeping
+    from runyard.logging import task_logger
+
+    task, run = context.task, context.task_run
+
+    def logger() -> Any:
+        return task_logger(run, flow)
+
+    keeping = Keeping(context, flow, journal, logger, _persists(task, flow))
+    try:
+        state = yield from keeping.begin(args, kwargs)
+        if state is not None:
+            run.move(state, journal)
+            if task.on_completion_hooks:
+                yield from call_hooks(task, run, logger)
+            yield from keeping.reuse()
+            return state
+        state = yield from _attempts(task, run, flow, journal, args, kwargs, keeping)
+    except GeneratorExit:
+        raise
+    except BaseException:
+        yield from keeping.fail()
+        raise
+    if state.type != COMPLETED:
+        yield from keeping.fail()
+    return state
+
+
 def _attempts(
     task: Task,
     run: TaskRun,
@@ -120,6 +172,7 @@ def _attempts(
     journal: Journal,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    keeping: Keeping | None,
 ) -> Generator[Any, Any, State]:
     def logger() -> Any:
         from runyard.logging import task_logger
@@ -149,7 +202,12 @@ def _attempts(
             if delay is not None:
                 yield from _wait_for_retry(task, run, state, delay, journal, logger)
                 continue
-        run.move(state, journal)
+        if keeping is not None and state.type == COMPLETED:
+            yield from keeping.complete(state)
+            run.move(state, journal)
+            yield from keeping.settle()
+        else:
+            run.move(state, journal)
         if state.type != COMPLETED:
             logger().error("Finished in state %r", state)
         if task.on_completion_hooks or task.on_failure_hooks:

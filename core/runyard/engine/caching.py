@@ -1,0 +1,257 @@
+"""What a task run has to do with kept results and transactions: finding its result, keeping it, undoing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runyard import settings
+from runyard.cache_policies import DEFAULT, CacheKeyFnPolicy, CachePolicy, NoCache
+from runyard.context import current_transaction
+from runyard.engine.effects import Block, Commit
+from runyard.engine.parameters import bind
+from runyard.results import ResultStore
+from runyard.states import COMPLETED, State
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from runyard.context import FlowRunContext, TaskRunContext
+    from runyard.engine.journal import Journal
+    from runyard.tasks import Task
+    from runyard.transactions import Transaction
+
+
+class Plan:
+    """How the results of a task are kept within one flow run.
+
+    Args:
+        policy: what makes their keys; None: the template `result_storage_key`, if there is one.
+        store: where they go.
+    """
+
+    __slots__ = ("policy", "refresh", "serializable", "store")
+
+    def __init__(self, task: Task, flow: FlowRunContext | None) -> None:
+        self.policy = policy_of(task)
+        storage, serializer = options_of_flow(flow)
+        self.store = ResultStore(
+            storage if task.result_storage is None else task.result_storage,
+            serializer if task.result_serializer is None else task.result_serializer,
+            None if self.policy is None else self.policy.key_storage,
+            None if self.policy is None else self.policy.lock_manager,
+        )
+        refresh = task.refresh_cache
+        self.refresh: bool = settings.get("tasks_refresh_cache") if refresh is None else refresh
+        level = None if self.policy is None else self.policy.isolation_level
+        self.serializable = getattr(level, "value", level) == "SERIALIZABLE"
+
+
+def policy_of(task: Task) -> CachePolicy | None:
+    """What makes a task's cache keys; None where `result_storage_key` does."""
+    policy = task.cache_policy
+    if task.cache_key_fn is not None:
+        return CacheKeyFnPolicy(task.cache_key_fn)
+    if policy is None:
+        return None if task.result_storage_key is not None else DEFAULT
+    return policy if isinstance(policy, CachePolicy) else CacheKeyFnPolicy(policy)
+
+
+def options_of_flow(flow: FlowRunContext | None) -> tuple[Any, Any]:
+    """The result storage and serializer that the flows around the caller give, innermost first."""
+    storage = serializer = None
+    while flow is not None and (storage is None or serializer is None):
+        storage = flow.flow.result_storage if storage is None else storage
+        serializer = flow.flow.result_serializer if serializer is None else serializer
+        flow = flow.parent
+    return storage, serializer
+
+
+def _plan_of(task: Task, flow: FlowRunContext | None) -> Plan:
+    """The plan of a task, made once for each flow run."""
+    if flow is None:
+        return Plan(task, None)
+    plans = flow.plans
+    if plans is None:
+        plans = flow.plans = {}
+    plan = plans.get(id(task))
+    if plan is None:
+        # The task is kept with it, so that its id is not given to another one.
+        plan = plans[id(task)] = (Plan(task, flow), task)
+    found: Plan = plan[0]
+    return found
+
+
+class Keeping:
+    """One task run's dealings with kept results, from its start to its end."""
+
+    __slots__ = ("_context", "_flow", "_journal", "_locked", "_logger", "key", "plan", "transaction")
+
+    def __init__(
+        self,
+        context: TaskRunContext,
+        flow: FlowRunContext | None,
+        journal: Journal,
+        logger: Any,
+        persist: bool,
+    ) -> None:
+        self._context = context
+        self._flow = flow
+        self._journal = journal
+        self._logger = logger
+        self._locked = False
+        self.key: str | None = None
+        self.plan = _plan_of(context.task, flow) if persist else None
+        self.transaction: Transaction | None = None
+
+    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[Any, Any, State | None]:
+        """Begin; the final state where the result is known already, else None."""
+        context, plan = self._context, self.plan
+        if context.parameters is None:
+            context.parameters = bind(context.task, args, kwargs)
+        if plan is not None:
+            self.key = self._key(plan)
+        task = context.task
+        if current_transaction.get() is not None or task.on_commit_hooks or task.on_rollback_hooks:
+            return (yield from self._begin_transaction(task))
+        if plan is None or self.key is None:
+            return None
+        store, key = plan.store, self.key
+        if plan.serializable:
+            holder = context.task_run.id
+            yield Block(lambda: store.acquire_lock(key, holder))
+            self._locked = True
+        if plan.refresh:
+            return None
+        return self._cached(store.find(key) if store.is_quick else (yield Block(lambda: store.find(key))))
+
+    def _begin_transaction(self, task: Task) -> Generator[Any, Any, State | None]:
+        from runyard.transactions import Transaction
+
+        plan = self.plan if self.key is not None else None
+        self.transaction = Transaction(
+            self.key,
+            None if plan is None else plan.store,
+            isolation_level="SERIALIZABLE" if plan is not None and plan.serializable else None,
+            overwrite=plan is not None and plan.refresh,
+            expiration=task.cache_expiration,
+            logger=self._logger(),
+        )
+        yield from self.transaction.entering()
+        if not self.transaction.is_committed():
+            return None
+        return self._cached((yield Block(self.transaction.read)))
+
+    def _cached(self, record: Any) -> State | None:
+        if record is None:
+            return None
+        return State(COMPLETED, "Cached", data=record.metadata, value=record.result)
+
+    def complete(self, state: State) -> Generator[Any, Any, None]:
+        """The task completed: keep its value; what the state refers to then is noted on it."""
+        task, transaction = self._context.task, self.transaction
+        if transaction is not None:
+            if self.key is not None:
+                state.data = {"storage_key": self.key}
+            transaction.stage(state._value, list(task.on_rollback_hooks), list(task.on_commit_hooks))
+            yield from transaction.leaving(failed=False)
+        elif self.plan is not None and self.key is not None:
+            yield from self._write(self.plan, self.key, state)
+
+    def _write(self, plan: Plan, key: str, state: State) -> Generator[Any, Any, None]:
+        root, flow = None, self._flow
+        if flow is not None and plan.policy is not None and plan.policy.of_one_run:
+            root = flow.flow_run.root_flow_run_id or flow.flow_run.id
+        expiration = self._context.task.cache_expiration
+
+        def prepare() -> Any:
+            return plan.store.prepare(state._value, key, expiration, root)
+
+        try:
+            record, row = prepare() if plan.store.is_quick else (yield Block(prepare))
+        except Exception as error:
+            self._logger().warning(
+                "The result of this task could not be kept, so it will not be found again: %s: %s",
+                type(error).__name__, error,
+            )  # fmt: skip
+            return
+        state.data = record.metadata
+        if row is not None:
+            self._journal.result(row)
+
+    def settle(self) -> Generator[Any, Any, None]:
+        """After the final state was noted: it and the result are on disk before the task returns."""
+        if self.key is not None and self.transaction is None:
+            yield Commit(self._journal)
+            self._journal.check()
+            yield from self._unlock()
+
+    def reuse(self) -> Generator[Any, Any, None]:
+        """The result was known: nothing is left to do but to let others have the key."""
+        if self.transaction is not None:
+            yield from self.transaction.leaving(failed=False)
+        yield from self._unlock()
+
+    def fail(self) -> Generator[Any, Any, None]:
+        """The task did not complete."""
+        if self.transaction is not None:
+            yield from self.transaction.leaving(failed=True)
+        yield from self._unlock()
+
+    def _unlock(self) -> Generator[Any, Any, None]:
+        if self._locked and self.plan is not None and self.key is not None:
+            self._locked = False
+            store, key, holder = self.plan.store, self.key, self._context.task_run.id
+            yield Block(lambda: store.release_lock(key, holder))
+
+    def _key(self, plan: Plan) -> str | None:
+        """The storage key of the run's result; None: it is neither looked for nor kept."""
+        context, flow = self._context, self._flow
+        parameters = context.parameters or {}
+        try:
+            if plan.policy is None:
+                return _formatted(context.task.result_storage_key, parameters)
+            if isinstance(plan.policy, NoCache):
+                return None
+            key = plan.policy.compute_key(context, parameters, flow.parameters if flow is not None else {})
+        except Exception as error:
+            self._logger().warning("No cache key for this task run, so its result is not kept: %s", error)
+            return None
+        return None if key is None else str(key)
+
+
+def _formatted(template: str | None, parameters: dict[str, Any]) -> str | None:
+    """The storage key that a template such as `"{flow_run.name}-{parameters[day]}.json"` gives."""
+    from runyard.runtime import deployment, flow_run, task_run
+
+    if template is None:
+        return None
+    return template.format(
+        parameters=parameters, flow_run=flow_run, task_run=task_run, deployment=deployment, **parameters
+    )
+
+
+def _flow_store(context: FlowRunContext) -> ResultStore:
+    return ResultStore(*options_of_flow(context))
+
+
+def find_flow_result(context: FlowRunContext) -> State | None:
+    """The final state of a subflow that completed in an earlier attempt of its root run, or None."""
+    record = _flow_store(context).find(f"{context.scope}-result")
+    if record is None:
+        return None
+    return State(COMPLETED, "Cached", data=record.metadata, value=record.result)
+
+
+def keep_flow_result(context: FlowRunContext, state: State, log: Any) -> None:
+    """Keep what a flow returned; its state refers to it, and the journal writes both."""
+    run, store = context.flow_run, _flow_store(context)
+    try:
+        record, row = store.prepare(
+            state._value, f"{context.scope}-result", None, run.root_flow_run_id or run.id
+        )
+    except Exception as error:
+        log.warning("The result of this flow could not be kept: %s: %s", type(error).__name__, error)
+        return
+    state.data = record.metadata
+    if row is not None:
+        context.journal.result(row)

@@ -1,0 +1,359 @@
+"""Results that outlive their process: small ones in the database, others in a storage of your choice."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from runyard import clock, settings
+from runyard.errors import MissingResult
+from runyard.serializers import describe, from_description, resolve_serializer
+from runyard.syncing import async_twin
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from runyard.client import Client
+    from runyard.flows import Flow
+    from runyard.serializers import Serializer
+    from runyard.tasks import Task
+
+
+class ResultRecord:
+    """A kept result.
+
+    Args:
+        key: its storage key.
+        result: the value.
+        serializer: what wrote it.
+        expiration: when it ceases to count, an aware datetime; None: never.
+        storage: the path or URL of the storage it is in; None: the database.
+    """
+
+    __slots__ = ("expiration", "key", "result", "serializer", "storage")
+
+    def __init__(
+        self,
+        key: str,
+        result: Any,
+        serializer: Serializer,
+        expiration: datetime | None = None,
+        storage: str | None = None,
+    ) -> None:
+        self.key = key
+        self.result = result
+        self.serializer = serializer
+        self.expiration = expiration
+        self.storage = storage
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What a state keeps of it, so that any process finds the value again."""
+        found: dict[str, Any] = {"storage_key": self.key}
+        if self.storage is not None:
+            found["storage"] = self.storage
+        if self.expiration is not None:
+            found["expiration"] = clock.format_time(self.expiration)
+        return found
+
+    def __repr__(self) -> str:
+        return f"ResultRecord({self.key!r}, {self.result!r})"
+
+
+class ResultStore:
+    """Writes results under keys and finds them again.
+
+    Args:
+        result_storage: a path, a URL such as `s3://bucket/results`, a filesystem or the name of a
+            saved one; None: the database, and for what is too large for it a file in the home.
+        result_serializer: a name such as `json`, or a serializer; None: the setting.
+        key_storage: where entries are noted, if not with the results.
+        lock_manager: what guards keys; by default locks in the database.
+        client: for the database; by default the settings' one.
+    """
+
+    def __init__(
+        self,
+        result_storage: Any = None,
+        result_serializer: Any = None,
+        key_storage: Any = None,
+        lock_manager: Any = None,
+        client: Client | None = None,
+    ) -> None:
+        from runyard.engine.connection import shared_client
+
+        self._client = client or shared_client()
+        self.serializer: Serializer = resolve_serializer(result_serializer)
+        self._description = describe(self.serializer)
+        self._given_storage = result_storage
+        self._given_keys = key_storage
+        self.storage: Any = None if result_storage is None else _open(result_storage)
+        self.key_storage: Any = None if key_storage is None else _open(key_storage)
+        self._locks = lock_manager
+
+    @property
+    def lock_manager(self) -> Any:
+        """What guards keys across processes."""
+        if self._locks is None:
+            from runyard.locking.database import DatabaseLockManager
+
+            self._locks = DatabaseLockManager()
+        return self._locks
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether reading takes microseconds: it may then be done on an event loop."""
+        from runyard.client import LocalClient
+
+        return (
+            self.storage is None
+            and self.key_storage is None
+            and isinstance(self._client, LocalClient)
+            and self._client.database.dialect == "sqlite"
+        )
+
+    def find(self, key: str) -> ResultRecord | None:
+        """The kept result of a key, or None where there is none or it has expired.
+
+        Raises:
+            Exception: it is there, and cannot be read.
+        """
+        if self.storage is None and self.key_storage is None:
+            return self._find_row(key)
+        entry = _read_file(self.key_storage if self.key_storage is not None else self.storage, key)
+        if entry is None or _is_past(entry["metadata"].get("expiration")):
+            return None
+        if "result" not in entry:
+            entry["result"] = self._data_beside(key)
+            if entry["result"] is None:
+                return None
+        return self._record(entry, key)
+
+    def read(self, key: str) -> ResultRecord:
+        """The kept result of a key.
+
+        Raises:
+            MissingResult: there is none.
+        """
+        found = self.find(key)
+        if found is None:
+            raise MissingResult(f"no result is kept under the key {key!r}")
+        return found
+
+    def exists(self, key: str) -> bool:
+        """Whether a result of that key is kept and counts."""
+        if self.storage is None and self.key_storage is None:
+            return bool(self._row(key))
+        return self.find(key) is not None
+
+    def write(self, obj: Any, key: str, expiration: datetime | timedelta | None = None) -> ResultRecord:
+        """Keep a value under a key, in place of what the key held before.
+
+        Args:
+            expiration: when the entry ceases to count: an aware datetime, or how long from now.
+        """
+        from runyard.operations.results import write_result
+
+        record, row = self.prepare(obj, key, expiration, None)
+        if row is not None:
+            self._client.call(write_result, {"row": row})
+        return record
+
+    def prepare(
+        self, obj: Any, key: str, expiration: datetime | timedelta | None, flow_run_id: str | None
+    ) -> tuple[ResultRecord, tuple[Any, ...] | None]:
+        """Serialize a value, and write it unless it goes into the database.
+
+        Args:
+            flow_run_id: the root run with which the entry goes away.
+
+        Returns:
+            The record, and the row that is still to be written, if any.
+        """
+        if isinstance(expiration, timedelta):
+            expiration = clock.now() + expiration
+        data = self.serializer.dumps(obj)
+        record = ResultRecord(key, obj, self.serializer, expiration, self._place_for_people())
+        if self.storage is None and self.key_storage is None:
+            return record, self._row_of(record, data, flow_run_id)
+        text = base64.b64encode(data).decode()
+        entry: dict[str, Any] = {
+            "metadata": {**record.metadata, "serializer": json.loads(self._description)},
+            "result": text,
+        }
+        if self.key_storage is None:
+            _write_file(self.storage, key, entry)
+            return record, None
+        row = None
+        if self.storage is not None:
+            _write_file(self.storage, key, entry)
+        else:
+            row = self._row_of(record, data, flow_run_id)
+        _write_file(self.key_storage, key, {"metadata": entry["metadata"]})
+        return record, row
+
+    aread = async_twin(read)
+    aexists = async_twin(exists)
+    awrite = async_twin(write)
+
+    def acquire_lock(self, key: str, holder: str, timeout: float | None = None) -> bool:
+        """Take the lock of a key, waiting at most `timeout` seconds; whether it was taken."""
+        return bool(self.lock_manager.acquire_lock(key, holder, acquire_timeout=timeout))
+
+    def release_lock(self, key: str, holder: str) -> None:
+        """Give the lock of a key back."""
+        self.lock_manager.release_lock(key, holder)
+
+    def is_locked(self, key: str) -> bool:
+        """Whether anybody holds the lock of a key."""
+        return bool(self.lock_manager.is_locked(key))
+
+    def update_for_flow(self, flow: Flow) -> Self:
+        """A store as this one, with the options of a flow where it gives any."""
+        return self._updated(flow.result_storage, flow.result_serializer)
+
+    def update_for_task(self, task: Task) -> Self:
+        """A store as this one, with the options of a task where it gives any."""
+        return self._updated(task.result_storage, task.result_serializer)
+
+    def _updated(self, storage: Any, serializer: Any) -> Self:
+        return type(self)(
+            self._given_storage if storage is None else storage,
+            self.serializer if serializer is None else serializer,
+            self._given_keys,
+            self._locks,
+            self._client,
+        )
+
+    def _place_for_people(self) -> str | None:
+        if self.storage is None:
+            return None
+        from runyard.filesystems import describe_storage
+
+        return describe_storage(self.storage)
+
+    def _row(self, key: str) -> dict[str, Any]:
+        from runyard.operations.results import read_result
+
+        return self._client.call(read_result, {"key": key})
+
+    def _find_row(self, key: str) -> ResultRecord | None:
+        row = self._row(key)
+        if not row:
+            return None
+        serializer = self.serializer
+        if row["serializer"] != self._description:
+            serializer = from_description(row["serializer"])
+        if row["data"] is not None:
+            data = base64.b64decode(row["data"])
+        else:
+            try:
+                with open(row["place"], "rb") as file:
+                    data = file.read()
+            except FileNotFoundError:
+                return None  # somebody removed the file: as good as never written
+        expires = row["expires"]
+        value = serializer.loads(data)
+        return ResultRecord(key, value, serializer, None if expires is None else clock.from_us(expires))
+
+    def _row_of(self, record: ResultRecord, data: bytes, flow_run_id: str | None) -> tuple[Any, ...]:
+        """The row for the database, in the order of `journal.RESULT_COLUMNS`."""
+        text, place = None, None
+        if len(data) <= settings.get("results_inline_bytes") or not self._has_files():
+            text = base64.b64encode(data).decode()
+        else:
+            place = _write_large(record.key, data)
+        expires = None if record.expiration is None else clock.to_us(record.expiration)
+        return (record.key, clock.now_us(), expires, flow_run_id, self._description, text, place)
+
+    def _has_files(self) -> bool:
+        """Whether who reads the database sees this machine's files: not so over HTTP."""
+        from runyard.client import LocalClient
+
+        return isinstance(self._client, LocalClient)
+
+    def _data_beside(self, key: str) -> str | None:
+        """The result whose entry is in the key storage."""
+        if self.storage is not None:
+            entry = _read_file(self.storage, key)
+            return None if entry is None else entry["result"]
+        row = self._row(key)
+        return row["data"] if row else None
+
+    def _record(self, entry: dict[str, Any], key: str) -> ResultRecord:
+        serializer = from_description(json.dumps(entry["metadata"]["serializer"]))
+        value = serializer.loads(base64.b64decode(entry["result"]))
+        expiration = entry["metadata"].get("expiration")
+        moment = clock.parse_time(expiration) if expiration else None
+        return ResultRecord(key, value, serializer, moment, self._place_for_people())
+
+
+def _open(storage: Any) -> Any:
+    from runyard.filesystems import storage_of
+
+    return storage_of(storage)
+
+
+def _is_past(expiration: str | None) -> bool:
+    return expiration is not None and clock.parse_time(expiration) <= clock.now()
+
+
+def _read_file(storage: Any, key: str) -> dict[str, Any] | None:
+    try:
+        content = storage.read_path(key, _sync=True)
+    except (FileNotFoundError, ValueError):
+        return None
+    entry: dict[str, Any] = json.loads(content)
+    return entry
+
+
+def _write_file(storage: Any, key: str, entry: dict[str, Any]) -> None:
+    storage.write_path(key, json.dumps(entry).encode(), _sync=True)
+
+
+def _write_large(key: str, data: bytes) -> str:
+    """Write a result that is too large for the database into the home; its path."""
+    import hashlib
+    import os
+
+    from runyard.filesystems import storage_of
+
+    name = hashlib.sha256(key.encode()).hexdigest()[:32]
+    storage = storage_of(None)
+    storage.write_path(name, data, _sync=True)
+    return os.path.join(os.path.abspath(os.path.expanduser(str(storage.basepath))), name)
+
+
+def result_of_reference(data: dict[str, Any]) -> Any:
+    """The value that a state refers to.
+
+    Args:
+        data: a state's `data`, as `ResultRecord.metadata` gives it.
+
+    Raises:
+        MissingResult: it is not kept any more.
+    """
+    return ResultStore(result_storage=data.get("storage")).read(data["storage_key"]).result
+
+
+def get_result_store() -> ResultStore:
+    """The store that the run around the caller uses; outside of runs the one of the settings."""
+    from runyard.context import current_flow, current_task
+    from runyard.engine.caching import options_of_flow
+
+    flow, task = current_flow.get(), current_task.get()
+    storage, serializer = options_of_flow(flow)
+    store = ResultStore(storage, serializer)
+    return store if task is None else store.update_for_task(task.task)
+
+
+def should_persist_result() -> bool:
+    """Whether the run around the caller keeps its result."""
+    from runyard.context import current_flow, current_task
+
+    task, flow = current_task.get(), current_flow.get()
+    if task is not None and task.task.persist_result is not None:
+        return task.task.persist_result
+    return flow.persist if flow is not None else bool(settings.get("results_persist_by_default"))

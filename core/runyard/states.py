@@ -85,6 +85,23 @@ class State:
         return self._id
 
     @property
+    def has_value(self) -> bool:
+        """Whether the result or exception is in this process."""
+        return self._value is not _MISSING
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields to pickle; a value that is not here is left out, its mark would not be the same."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        if not self.has_value:
+            del fields["_value"]
+        return fields
+
+    def __setstate__(self, fields: dict[str, Any]) -> None:
+        self._value = _MISSING
+        for name, field in fields.items():
+            setattr(self, name, field)
+
+    @property
     def timestamp(self) -> datetime:
         """When the run entered the state, as an aware UTC datetime."""
         return clock.from_us(self.timestamp_us)

@@ -120,9 +120,16 @@ class Keeping:
             holder = context.task_run.id
             yield Block(lambda: store.acquire_lock(key, holder))
             self._locked = True
-        if plan.refresh:
+        if plan.refresh or self._is_new(plan, key):
             return None
         return self._cached(store.find(key) if store.is_quick else (yield Block(lambda: store.find(key))))
+
+    def _is_new(self, plan: Plan, key: str) -> bool:
+        """Whether there can be no result of the key: it is of a run that has kept none under it."""
+        known = self._journal.known_keys
+        if known is None or key in known or plan.store.storage is not None:
+            return False
+        return plan.policy is not None and plan.policy.of_one_run
 
     def _begin_transaction(self, task: Task) -> Generator[Any, Any, State | None]:
         from runyard.transactions import Transaction

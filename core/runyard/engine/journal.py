@@ -59,6 +59,9 @@ class Journal:
         self.flow_run_id = flow_run_id
         self.attempt = attempt
         self.refused: StaleAttempt | None = None
+        # The keys of the results that the run has kept, where it runs for the first time and in this
+        # process alone: no others need to be looked for. Else None.
+        self.known_keys: set[str] | None = None
         self._client = client
         self._delay: float = settings.get("journal_flush_seconds")
         self._limit: int = settings.get("journal_max_records")
@@ -68,6 +71,7 @@ class Journal:
     def _fresh(self) -> None:
         """As new: also what a forked child needs, whose parent writes what was waiting."""
         self._records: deque[Any] = deque()
+        self._results: list[tuple[Any, ...]] = []
         self._wanted = threading.Event()
         self._hurry = threading.Event()
         self._lock = threading.Lock()
@@ -93,9 +97,11 @@ class Journal:
     def result(self, row: tuple[Any, ...]) -> None:
         """A result to keep, in the order of `operations.journal.RESULT_COLUMNS`.
 
-        It is on disk together with every state appended after it, or before.
+        It is on disk together with every record appended after it, or before; with `commit`, at once.
         """
-        self._append((4, row))
+        self._results.append(row)
+        if self.known_keys is not None:
+            self.known_keys.add(row[0])
 
     def check(self) -> None:
         """Raise Abort once the run was given to a later attempt."""
@@ -113,17 +119,17 @@ class Journal:
         done.wait()
 
     def commit(self) -> None:
-        """As `flush`, written by the calling thread: quicker than waking the other one."""
-        while True:
-            with self._writing:
-                if not self._records:
-                    return
-                if self._write_group():
-                    self._records.appendleft(_STOP)  # it is the other thread that was told to stop
-                    return
+        """Wait until the results appended before are on disk.
+
+        The calling thread writes them itself, which is quicker than waking the other one, and them
+        alone: a commit costs by the pages it touches. Threads that wait here find theirs written.
+        """
+        with self._writing:
+            if self._results:
+                self._write([])
 
     async def commit_async(self) -> None:
-        """As `flush`, while the event loop goes on."""
+        """As `commit`, while the event loop goes on: many that wait get one transaction."""
         import asyncio
 
         loop = asyncio.get_running_loop()
@@ -185,7 +191,7 @@ class Journal:
         return False
 
     def _write_group(self) -> bool:
-        """Write some of what waits, by whoever holds `_writing`; True where it was told to stop."""
+        """Write some of what waits; True when told to stop."""
         records = self._records
         group: list[Any] = []
         signals: list[Any] = []
@@ -200,7 +206,7 @@ class Journal:
             else:
                 signals.append(record)
         try:
-            if group and self.refused is None:
+            if (group or self._results) and self.refused is None:
                 self._write(group)
         finally:
             for signal in signals:
@@ -223,7 +229,8 @@ class Journal:
         now = clock.now_us()
         tasks: dict[str, TaskRun] = {}
         flows: dict[str, FlowRun] = {}
-        task_states, flow_states, logs, results = [], [], [], {}
+        task_states, flow_states, logs = [], [], []
+        kept, self._results = self._results, []
         for record in group:
             kind, item = record[0], record[1]
             if kind == 0:
@@ -234,10 +241,8 @@ class Journal:
                 flow_states.append(item.state_row(record[2]))
             elif kind == 2:
                 flow_states.append(item)
-            elif kind == 3:
-                logs.append(item)
             else:
-                results[item[0]] = item  # one statement may not write a key twice
+                logs.append(item)
         return {
             "flow_run_id": self.flow_run_id,
             "attempt": self.attempt,
@@ -247,7 +252,8 @@ class Journal:
             "task_runs": [run.row(now) for run in tasks.values()],
             "task_run_states": task_states,
             "logs": logs,
-            "results": list(results.values()),
+            # One statement may not write a key twice; the last one counts.
+            "results": list({row[0]: row for row in kept}.values()),
         }
 
 

@@ -84,6 +84,8 @@ class RootReporter(Reporter):
         run.enter(state)
         run.run_count, run.crash_count = answer["run_count"], answer["crash_count"]
         self.journal = Journal(self._client, run.id, run.attempt)
+        if run.run_count == 1:
+            self.journal.known_keys = set()
         self.on_begin()
 
     def retry(self, run: FlowRun, failed: State, delay_seconds: float) -> Generator[Any, Any, None]:

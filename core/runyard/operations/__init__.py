@@ -11,6 +11,7 @@ MODULES = (
     "flows",
     "flow_runs",
     "task_runs",
+    "background_tasks",
     "logs",
     "deployments",
     "deployment_runs",

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from runyard import clock, settings
-from runyard.operations import leases, transitions
+from runyard.operations import background_tasks, leases, transitions
 from runyard.operations.base import operation
 from runyard.operations.flow_run_shapes import OrchestrationResult, result_of
 from runyard.operations.run_rows import decode_state
@@ -78,6 +78,7 @@ def recover(tx: Transaction, body: RecoverRequest) -> RecoverReport:
     report = RecoverReport()
     for lease in expired:
         _recover_one(tx, lease, report)
+    background_tasks.reschedule_lost(tx)
     return report
 
 

@@ -113,3 +113,27 @@ CREATE TABLE flow_run_inputs (
     sender TEXT,
     UNIQUE (flow_run_id, key)
 );
+
+-- Task runs that wait for a process that serves their task. payload and outcome are base64 texts of
+-- the SDK; expires is NULL while nobody executes the run, done NULL until it is over.
+CREATE TABLE background_tasks (
+    task_run_id TEXT PRIMARY KEY,
+    created BIGINT NOT NULL,
+    task TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    owner TEXT,
+    expires BIGINT,
+    done BIGINT,
+    outcome TEXT
+);
+CREATE INDEX background_tasks_open ON background_tasks (task, created, task_run_id) WHERE done IS NULL;
+CREATE INDEX background_tasks_leased ON background_tasks (expires) WHERE expires IS NOT NULL;
+CREATE INDEX background_tasks_done ON background_tasks (done) WHERE done IS NOT NULL;
+
+-- Background runs that wait for another one's end.
+CREATE TABLE background_waits (
+    task_run_id TEXT NOT NULL,
+    upstream_id TEXT NOT NULL,
+    PRIMARY KEY (task_run_id, upstream_id)
+);

@@ -222,6 +222,55 @@ def cancel(references: tuple[str, ...]) -> None:
             out.done(f"Flow run '{run.name}' is being stopped.")
 
 
+@flow_run.command("retry", example="runyard flow-run retry calm-otter")
+@click.argument("reference", metavar="RUN")
+@click.option(
+    "-e", "--entrypoint", metavar="FILE:FLOW", help="The code of a run without a deployment; it runs here."
+)
+@click.pass_context
+def retry(context: click.Context, reference: str, entrypoint: str | None) -> None:
+    """Run a run that is over again; tasks whose results it kept do not run a second time.
+
+    A deployment's run goes back to its work pool. Any other one runs in this process.
+    """
+    from runyard.errors import Conflict
+    from runyard.operations import flow_runs
+    from runyard.states import TERMINAL
+
+    client = connect()
+    run = find(client, reference)
+    if run.state_type not in TERMINAL:
+        raise Conflict(f"flow run '{run.name}' is {run.state_name}; only one that is over can be retried")
+    if run.deployment_id is None:
+        if entrypoint is None:
+            raise click.UsageError(
+                f"flow run '{run.name}' has no deployment; name its code: --entrypoint FILE.py:FLOW."
+            )
+        context.exit(_run_again(run, entrypoint))
+    if entrypoint is not None:
+        raise click.UsageError(f"flow run '{run.name}' has a deployment, which names its code.")
+    proposal = body(
+        flow_runs.set_flow_run_state, state={"type": "SCHEDULED", "name": "AwaitingRetry"}, force=True
+    )
+    result = client.call(flow_runs.set_flow_run_state, run.id, body=proposal)
+    if result.status != "ACCEPT":
+        reason = getattr(result.details, "reason", None) or f"it is {run.state_name}"
+        raise Conflict(f"flow run '{run.name}' cannot be retried: {reason}")
+    out.done(f"Flow run '{run.name}' is scheduled again.")
+
+
+def _run_again(run: Any, entrypoint: str) -> int:
+    from runyard.deployments.loading import load_flow
+    from runyard.engine.run import run_again
+
+    state = run_again(load_flow(entrypoint), run.id, run.parameters)
+    if state.is_completed():
+        out.done(f"Flow run '{run.name}' completed.")
+        return 0
+    out.error_line(f"flow run '{run.name}' ended as {state!r}")
+    return 1
+
+
 @flow_run.command("delete", example="runyard flow-run delete 0193c5a2")
 @click.argument("references", metavar="RUN...", nargs=-1, required=True)
 @yes_option

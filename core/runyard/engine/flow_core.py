@@ -111,7 +111,8 @@ def _attempts(
     if context.persist and state.type == COMPLETED:
         from runyard.engine.caching import keep_flow_result
 
-        yield Block(lambda: keep_flow_result(context, state, log))
+        ended = state
+        yield Block(lambda: keep_flow_result(context, ended, log))
     state = yield from reporter.end(run, state, stopped=isinstance(ending, TerminationSignal))
     (log.info if state.type == COMPLETED else log.error)("Finished in state %r", state)
     yield from call_hooks(flow, run, lambda: log)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from runyard.context import FlowRunContext
     from runyard.flows import Flow
+    from runyard.states import State
     from runyard.tasks import Task
 
 
@@ -110,27 +111,45 @@ def run_claimed(flow: Flow, flow_run_id: str, attempt: int, parameters: dict[str
     Returns:
         The exit code: 0 when the end of the run was reported, or when it was not ours to run.
     """
-    problem: Exception | None = None
+    root = _stored(flow, flow_run_id, parameters, {"attempt": attempt})
     try:
-        complete = signature_of(flow).complete(parameters)
-    except ParameterError as error:
-        complete, problem = {}, error
-    run, start, complete, wrong = _prepare(flow, complete, flow_run_id=flow_run_id)
-    start["attempt"] = attempt
-    root = _Root(flow, run, complete, problem or wrong, start)
-    try:
-        if flow.isasync:
-            import asyncio
-
-            asyncio.run(root.call_async(return_state=True))
-        else:
-            root.call(return_state=True)
+        root.execute()
     except RunAborted as error:
         print(f"runyard: {error}", file=sys.stderr)
     except BaseException:
         if not root.reporter.ended:
             raise
     return 0
+
+
+def run_again(flow: Flow, flow_run_id: str, parameters: dict[str, Any]) -> State:
+    """Execute a run that is over once more, in this process: what it kept is not computed again.
+
+    Args:
+        flow: the loaded flow.
+        flow_run_id: which run.
+        parameters: as stored with the run.
+
+    Returns:
+        The final state.
+
+    Raises:
+        Conflict: the run is not over.
+        NotFound: there is none.
+    """
+    start = {"again": True, "owner": owner(), "lease_seconds": settings.get("flow_lease_seconds")}
+    return _stored(flow, flow_run_id, parameters, start).execute()
+
+
+def _stored(flow: Flow, flow_run_id: str, parameters: dict[str, Any], more: dict[str, Any]) -> _Root:
+    """A run that the database knows; `more` goes into the body of its start."""
+    problem: Exception | None = None
+    try:
+        complete = signature_of(flow).complete(parameters)
+    except ParameterError as error:
+        complete, problem = {}, error
+    run, start, complete, wrong = _prepare(flow, complete, flow_run_id=flow_run_id)
+    return _Root(flow, run, complete, problem or wrong, {**start, **more})
 
 
 def _prepare(
@@ -175,6 +194,7 @@ class _Root:
         start: dict[str, Any],
     ) -> None:
         self._run = run
+        self._run_is_async = flow.isasync
         self._client = shared_client()
         self._by_hand = start["attempt"] is None
         self.reporter = RootReporter(self._client, start)
@@ -186,6 +206,14 @@ class _Root:
         """The run has begun: who started it by hand renews its lease himself."""
         if self._by_hand and self._run.attempt is not None:
             self._keeper = LeaseKeeper(self._client, self._run.id, self._run.attempt, self.reporter.journal)
+
+    def execute(self) -> State:
+        """Run it, on an event loop of its own if it is async; the final state."""
+        if not self._run_is_async:
+            return self.call(return_state=True)
+        import asyncio
+
+        return asyncio.run(self.call_async(return_state=True))
 
     def call(self, return_state: bool) -> Any:
         """Run it in this thread."""

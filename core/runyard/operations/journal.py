@@ -10,10 +10,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock, ids
-from runyard.errors import NotFound, StaleAttempt
+from runyard.errors import Conflict, NotFound, StaleAttempt
 from runyard.operations import leases, transitions
 from runyard.operations.base import operation
-from runyard.states import CANCELLED, CANCELLING, PENDING, Running, State
+from runyard.states import CANCELLED, CANCELLING, PENDING, TERMINAL, Running, State
 from runyard.store.database import Transaction
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     Args:
         body: `flow_run_id`, `attempt` (null for a new run), `flow_name`, `name` (null: keep it),
             `parameters` and `empirical_policy` as JSON texts, `tags`, `flow_version`, and for a new
-            run `owner` and `lease_seconds`.
+            run `owner` and `lease_seconds`; with `again` it is a run that is over and starts anew.
 
     Returns:
         `status`, `reason`, `delay_seconds`, `state` of the proposal, and the run: `attempt`, `name`,
@@ -125,14 +125,18 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     Raises:
         StaleAttempt: the claim was lost meanwhile.
         NotFound: no such run.
+        Conflict: a run to start again is not over.
     """
-    flow_run_id, attempt = body["flow_run_id"], body.get("attempt")
-    if attempt is None:
+    flow_run_id, attempt, again = body["flow_run_id"], body.get("attempt"), bool(body.get("again"))
+    if again:
+        attempt = _take_again(tx, body)
+    elif attempt is None:
         attempt = _create(tx, body)
     else:
         leases.check(tx, flow_run_id, attempt)
         _take_over(tx, body)
-    outcome = transitions.set_flow_run_state(tx, flow_run_id, Running(), attempt=attempt)
+    # Forced: a completed run that kept its result starts again only because somebody asked for it.
+    outcome = transitions.set_flow_run_state(tx, flow_run_id, Running(), attempt=attempt, force=again)
     return {**_described(outcome), **_run_facts(_read(tx, flow_run_id))}
 
 
@@ -204,6 +208,17 @@ def _create(tx: Transaction, body: dict[str, Any]) -> int:
         tx, [(state.id, body["flow_run_id"], state.type, state.name, now, None, None, details)]
     )
     return leases.take(tx, _read(tx, body["flow_run_id"]), body["owner"], body["lease_seconds"])
+
+
+def _take_again(tx: Transaction, body: dict[str, Any]) -> int:
+    """Lease a run that is over to whoever runs it again; returns its attempt."""
+    if tx.dialect == "postgresql":
+        tx.one("SELECT id FROM flow_runs WHERE id = :id FOR UPDATE", {"id": body["flow_run_id"]})
+    row = _read(tx, body["flow_run_id"])
+    if row["state_type"] not in TERMINAL:
+        raise Conflict(f"flow run '{row['name']}' is {row['state_name']}; only one that is over runs again")
+    _take_over(tx, {**body, "name": None})
+    return leases.take(tx, row, body["owner"], body["lease_seconds"])
 
 
 def _take_over(tx: Transaction, body: dict[str, Any]) -> None:

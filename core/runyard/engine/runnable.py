@@ -44,6 +44,20 @@ class Runnable:
         """`Flow[[int], str]` in annotations, as written for Prefect, stands for the class."""
         return cls
 
+    def __reduce__(self) -> Any:
+        """Pickled by its name where it can be imported by it, and otherwise as what it is made of."""
+        import sys
+
+        found: Any = sys.modules.get(self.__module__)
+        if self.__module__ != "__main__" and not self.__module__.startswith("_runyard_"):
+            for name in self.__qualname__.split("."):
+                found = getattr(found, name, None)
+            if found is self:
+                return self.__qualname__
+        import copyreg
+
+        return copyreg.__newobj__, (type(self),), {**self.__dict__, "_kept": {}}  # type: ignore[attr-defined]  # undocumented
+
     def __get__(self, instance: Any, owner: type | None = None) -> Self:
         """The same with the function bound, so that the decorator works on methods."""
         if instance is None:

@@ -5,26 +5,126 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from runyard.context import current_flow
+from runyard.context import current_flow, current_tags
 from runyard.engine import outcome
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.parameters import bind, signature_of
-from runyard.engine.resolve import to_data
+from runyard.engine.resolve import futures_in, to_data
 from runyard.engine.run import journal_without_flow
-from runyard.engine.task_core import new_run, run_task
-from runyard.exceptions import MappingLengthMismatch, MappingMissingIterable
+from runyard.engine.task_core import _inputs, new_run, run_task
+from runyard.exceptions import MappingLengthMismatch, MappingMissingIterable, UpstreamTaskError
 from runyard.futures import FutureList, TaskFuture
 from runyard.markers import allow_failure, unmapped
+from runyard.states import FAILED, PENDING, State
 from runyard.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from runyard.context import FlowRunContext
+    from runyard.engine.journal import Journal
+    from runyard.engine.runs import TaskRun
     from runyard.tasks import Task
 
 _lonely: TaskRunner | None = None
 _lock = threading.Lock()
+
+
+class Submission:
+    """A submitted task, as its task runner gets it: called, it runs in the calling thread."""
+
+    __slots__ = ("args", "flow", "future", "journal", "kwargs", "options", "run", "tags", "task", "wait_for")
+
+    def __init__(
+        self,
+        task: Task,
+        run: TaskRun,
+        flow: FlowRunContext | None,
+        journal: Journal,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        wait_for: list[Any] | None,
+        future: TaskFuture,
+    ) -> None:
+        self.task = task
+        self.run = run
+        self.flow = flow
+        self.journal = journal
+        self.args = args
+        self.kwargs = kwargs
+        self.wait_for = wait_for
+        self.future = future
+        self.tags = current_tags.get()
+        self.options: Any = None
+
+    def __call__(self) -> None:
+        """Run it here, and resolve its future."""
+        try:
+            core = run_task(
+                self.task, self.run, self.flow, self.journal, self.args, self.kwargs, self.wait_for
+            )
+            if self.task.isasync:
+                import asyncio
+
+                state = asyncio.run(drive_async(core))
+            else:
+                state = drive(core)
+        except BaseException as error:
+            # Already written down; whoever asks the future gets it, and the thread goes on.
+            state = outcome.state_of_error(error, "Task")
+        self.future.resolve(state)
+
+    def upstream(self) -> list[TaskFuture]:
+        """The futures that it needs and that are not done."""
+        given = (self.args, self.kwargs, self.wait_for)
+        return [future for future in futures_in(given) if not future.done()]
+
+    def package(self, around: Any) -> bytes | None:
+        """It as `runyard.engine.remote.execute` takes it; None where it has ended here instead.
+
+        Args:
+            around: a function that gives what `remote.surroundings` made of its flow run.
+        """
+        from runyard.engine import remote
+
+        try:
+            self.journal.check()
+            args, kwargs = drive(_inputs(self.run, self.args, self.kwargs, self.wait_for))
+        except UpstreamTaskError as error:
+            self._end(State(PENDING, "NotReady", str(error), value=error))
+            return None
+        except BaseException as error:
+            self.future.resolve(outcome.state_of_error(error, "Task"))
+            return None
+        try:
+            packet = remote.package(self.task, self.run, around(self.flow), args, kwargs, self.tags)
+        except Exception as error:
+            message = f"Task run cannot be sent to another process: {outcome.describe(error)}"
+            self._end(State(FAILED, message=message, value=error))
+            return None
+        # From here on it is the other process that writes the run's row.
+        self.journal.commit()
+        return packet
+
+    def finish(self, sent: bytes) -> None:
+        """The outcome came back."""
+        from runyard.engine import remote
+
+        try:
+            state = remote.unpack(sent, self.run)
+        except Exception as error:
+            state = outcome.state_of_error(error, "Task")
+        self.future.resolve(state)
+
+    def lost(self, why: str) -> None:
+        """It will not come back: the process that ran it is gone."""
+        from runyard.engine import remote
+
+        self.future.resolve(remote.crash(self.run, self.journal, f"Task run crashed: {why}"))
+
+    def _end(self, state: State) -> None:
+        self.run.move(state, self.journal)
+        self.future.resolve(state)
 
 
 def submit_task(
@@ -46,20 +146,7 @@ def submit_task(
     future = TaskFuture(run)
     upstream = None if wait_for is None else list(wait_for)
 
-    def work() -> None:
-        try:
-            core = run_task(task, run, flow, journal, args, kwargs, upstream)
-            if task.isasync:
-                import asyncio
-
-                state = asyncio.run(drive_async(core))
-            else:
-                state = drive(core)
-        except BaseException as error:
-            # Already written down; whoever asks the future gets it, and the thread goes on.
-            state = outcome.state_of_error(error, "Task")
-        future.resolve(state)
-
+    work = Submission(task, run, flow, journal, args, kwargs, upstream, future)
     _runner(flow).submit(work, future)
     if return_state:
         future.wait()
@@ -90,8 +177,9 @@ def map_task(
     kwargs: dict[str, Any],
     return_state: bool,
     wait_for: Iterable[Any] | None,
+    start: Callable[..., TaskFuture] = submit_task,
 ) -> Any:
-    """What `task.map(...)` does; see there for its errors."""
+    """What `task.map(...)` does; see there for its errors. `start` submits each of the runs."""
     signature = signature_of(task)
     parameters = bind(task, args, kwargs)
     extra = parameters.pop(signature.var_kwargs, {}) if signature.var_kwargs else {}
@@ -118,7 +206,7 @@ def map_task(
         if signature.var_kwargs:
             values[signature.var_kwargs] = {name: values.pop(name) for name in extra}
         call_args, call_kwargs = signature.call_with(values)
-        futures.append(submit_task(task, call_args, call_kwargs, False, wait_for))
+        futures.append(start(task, call_args, call_kwargs, False, wait_for))
     if return_state:
         futures.wait()
         return [future.state for future in futures]

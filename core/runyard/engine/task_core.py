@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from runyard.tasks import Task
 
 
+# In place of `wait_for`: every argument is data already.
+READY: Any = object()
+
+
 def new_run(task: Task, flow: FlowRunContext | None, journal: Journal) -> TaskRun:
     """A Pending run of a task at the next position in the flow run, which is written down."""
     own = current_tags.get()
@@ -77,7 +81,7 @@ def run_task(
         The final state; `NotReady`, which is Pending for ever, where an upstream task failed.
     """
     journal.check()
-    if wait_for is not None or has_futures(args, kwargs):
+    if wait_for is not READY and (wait_for is not None or has_futures(args, kwargs)):
         try:
             args, kwargs = yield from _inputs(run, args, kwargs, wait_for)
         except UpstreamTaskError as error:

@@ -23,7 +23,14 @@ __all__ = [
     "ThreadPoolTaskRunner",
 ]
 
-_LATER = {"DaskTaskRunner": "dask", "ProcessPoolTaskRunner": "processes", "RayTaskRunner": "ray"}
+_LATER = {
+    "DaskTaskRunner": "dask",
+    "ProcessPoolTaskRunner": "processes",
+    "RayTaskRunner": "ray",
+    "get_async_dask_client": "dask",
+    "get_dask_client": "dask",
+    "remote_options": "ray",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,312 @@
+"""Task runs in other processes: what is sent there, how it runs, and what comes back.
+
+`package` makes bytes of a task run and of as much of the run around it as its code may ask for.
+`execute` takes them wherever cloudpickle and Runyard are: it runs the task with the engine's own core,
+on a journal of its own that is fenced by the run's attempt, and gives the outcome as bytes, once the
+journal is on disk.
+`unpack` reads those. The process pool, Dask and Ray differ only in how they carry the bytes.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from runyard import settings
+from runyard.context import FlowRunContext, current_flow, current_tags, current_task
+from runyard.engine import outcome
+from runyard.engine.journal import Journal
+from runyard.errors import RunCrashed, RunFailed
+from runyard.states import COMPLETED, CRASHED, FAILED, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runyard.engine.runs import FlowRun, TaskRun
+    from runyard.flows import Flow
+    from runyard.tasks import Task
+
+_BOOKKEEPING = ("name", "run_count", "start_us", "end_us", "total_us", "task_inputs")
+
+
+class RemoteTraceback(Exception):
+    """The cause of an exception that was raised in another process: its traceback there, as text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"\n{self.text}"
+
+
+class _Surroundings:
+    """The flow run around a task, as another process needs it."""
+
+    __slots__ = ("attempt", "flow", "flow_run", "log_prints", "parameters", "persist", "root", "scope")
+
+    def __init__(self, context: FlowRunContext) -> None:
+        self.flow = _without_code(context.flow)
+        self.flow_run: FlowRun = context.flow_run
+        self.parameters = _sendable(context.parameters)
+        self.root = context.journal.flow_run_id
+        self.attempt = context.journal.attempt
+        self.log_prints = context.log_prints
+        self.persist = context.persist
+        self.scope = context.scope
+
+    def context(self, journal: Journal, run: TaskRun) -> FlowRunContext:
+        """The context there, in which `run` is executed."""
+        context = FlowRunContext(self.flow, self.flow_run, self.parameters, journal, None)
+        context.log_prints, context.persist, context._scope = self.log_prints, self.persist, self.scope
+        context.counters = _Positions(run)
+        return context
+
+
+class _Positions(dict[str, "Iterator[Any]"]):
+    """Positions of the runs inside a task run elsewhere, which no other process hands out as well."""
+
+    def __init__(self, run: TaskRun) -> None:
+        super().__init__()
+        self._prefix = f"{run.name}.{run.dynamic_key}" if run.dynamic_key not in run.name else run.name
+
+    def setdefault(self, key: str, _counter: Any = None) -> Any:
+        """The positions of one task, such as `parent-0-0`, `parent-0-1` ..."""
+        from itertools import count
+
+        found = self.get(key)
+        if found is None:
+            found = self[key] = (f"{self._prefix}-{number}" for number in count())
+        return found
+
+
+def _elsewhere(*_args: Any, **_kwargs: Any) -> Any:
+    raise RuntimeError("this flow runs in another process; here it is known only by its options")
+
+
+def _without_code(flow: Flow) -> Flow:
+    """A copy that carries the options which tasks ask for, and none of the user's functions."""
+    twin = copy.copy(flow)
+    twin.fn = twin.__wrapped__ = _elsewhere
+    twin.flow_run_name = twin.task_runner = None
+    twin._options, twin._kept = {}, {}
+    for name in ("completion", "failure", "cancellation", "crashed", "running"):
+        setattr(twin, f"on_{name}_hooks", [])
+    return twin
+
+
+def _sendable(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that can be pickled; a task that needs another one is told by its name only."""
+    import cloudpickle
+
+    kept = {}
+    for name, value in parameters.items():
+        try:
+            cloudpickle.dumps(value)
+        except Exception:  # noqa: S112  # a lock, a connection: it stays where it is
+            continue
+        kept[name] = value
+    return kept
+
+
+def surroundings(context: FlowRunContext | None) -> bytes | None:
+    """A flow run as `package` takes it; made once for all its tasks."""
+    import cloudpickle
+
+    return None if context is None else cloudpickle.dumps(_Surroundings(context))
+
+
+def package(
+    task: Task, run: TaskRun, around: bytes | None, args: tuple[Any, ...], kwargs: dict[str, Any], tags: Any
+) -> bytes:
+    """A task run as bytes.
+
+    Args:
+        around: from `surroundings`.
+        args, kwargs: data, without futures.
+        tags: those of the `tags(...)` blocks around the submission.
+
+    Raises:
+        Exception: something in it cannot be pickled.
+    """
+    import pickle
+
+    import cloudpickle
+
+    from runyard.compat import imports
+
+    module = sys.modules.get(task.__module__)
+    if module is not None and module.__name__.startswith("_runyard_"):
+        # Loaded from a file under a name that no other process can import it by.
+        cloudpickle.register_pickle_by_value(module)
+    inner = cloudpickle.dumps((task, run, args, kwargs, tags))
+    hooked = any(isinstance(finder, imports.Finder) for finder in sys.meta_path)
+    return pickle.dumps((_environment(), hooked, around, inner))
+
+
+def _environment() -> dict[str, str]:
+    """The settings, which count wherever the task runs."""
+    found = {key: value for key, value in os.environ.items() if key.startswith(("RUNYARD_", "PREFECT_"))}
+    return {**found, "RUNYARD_HOME": settings.home()}
+
+
+def execute(packet: bytes) -> bytes:
+    """Run what was packaged; its outcome as bytes, once everything it did is on disk."""
+    import pickle
+    from contextvars import copy_context
+
+    # From the flow that owns this process, or that its cluster trusts.
+    environment, hooked, around, inner = pickle.loads(packet)  # noqa: S301
+    if any(os.environ.get(key) != value for key, value in environment.items()):
+        os.environ.update(environment)
+    if hooked:
+        from runyard.compat import imports
+
+        imports.install(deployed=True)
+    return copy_context().run(_execute, around, inner)
+
+
+def _execute(around: bytes | None, inner: bytes) -> bytes:
+    import pickle
+
+    from runyard.engine.effects import drive, drive_async
+    from runyard.engine.task_core import READY, run_task
+
+    task, run, args, kwargs, tags = pickle.loads(inner)  # noqa: S301  # see `execute`
+    told: _Surroundings | None = None if around is None else pickle.loads(around)  # noqa: S301  # likewise
+    with _journal(told) as journal:
+        flow = None if told is None else told.context(journal, run)
+        current_tags.set(tags)
+        current_flow.set(flow)
+        current_task.set(None)
+        try:
+            core = run_task(task, run, flow, journal, args, kwargs, READY)
+            if task.isasync:
+                import asyncio
+
+                state = asyncio.run(drive_async(core))
+            else:
+                state = drive(core)
+        except BaseException as error:
+            state = outcome.state_of_error(error, "Task")
+        if flow is not None and flow.task_runner is not None:
+            flow.task_runner.close()
+        return _encode(run, state, journal)
+
+
+class _journal:  # noqa: N801  # used like a function
+    """A block with the journal of a root run in this process; at its end everything is on disk.
+
+    Several tasks of the run may be executed at once; the last one closes the journal.
+    """
+
+    _open: dict[tuple[int, str | None, int | None], list[Any]] = {}  # noqa: RUF012  # shared on purpose
+    _lock = threading.Lock()
+
+    def __init__(self, told: _Surroundings | None) -> None:
+        root, attempt = (None, None) if told is None else (told.root, told.attempt)
+        self._key = (os.getpid(), root, attempt)
+
+    def __enter__(self) -> Journal:
+        from runyard.engine.connection import shared_client
+
+        with self._lock:
+            entry = self._open.get(self._key)
+            if entry is None:
+                entry = self._open[self._key] = [Journal(shared_client(), *self._key[1:]), 0]
+            entry[1] += 1
+            self._entry = entry
+        journal: Journal = entry[0]
+        return journal
+
+    def __exit__(self, *_error: object) -> None:
+        self._entry[0].commit()
+        with self._lock:
+            self._entry[1] -= 1
+            last = self._entry[1] == 0
+            if last:
+                del self._open[self._key]
+        if last:
+            self._entry[0].close()
+
+
+def _encode(run: TaskRun, state: State, journal: Journal) -> bytes:
+    import pickle
+
+    try:
+        value = _dumped(state)
+    except Exception as error:
+        message = f"Task run completed, but its result cannot be sent back: {outcome.describe(error)}"
+        state = State(FAILED, message=message, value=RunFailed(message))
+        run.move(state, journal)
+        value = _dumped(state)
+    facts = {name: getattr(run, name) for name in _BOOKKEEPING}
+    return pickle.dumps((state.to_json(), value, facts))
+
+
+def _dumped(state: State) -> bytes | None:
+    """The value of a state, which comes out of its bytes again."""
+    import pickle
+
+    import cloudpickle
+
+    if not state.has_value:
+        return None
+    value = state._value
+    if not isinstance(value, BaseException) or state.type == COMPLETED:
+        return cloudpickle.dumps(value)
+    trace = None
+    if value.__traceback__ is not None and value.__cause__ is None:
+        import traceback
+
+        trace = "".join(traceback.format_exception(value))
+    try:
+        # An exception with arguments of its own is pickled, and then not unpickled.
+        sent = cloudpickle.dumps((value, trace))
+        pickle.loads(sent)  # noqa: S301  # made one line above
+    except Exception:
+        sent = pickle.dumps((RunFailed(outcome.describe(value)), trace))
+    return sent
+
+
+def unpack(sent: bytes, run: TaskRun) -> State:
+    """The final state in an outcome; the run's bookkeeping is brought up to date."""
+    import pickle
+
+    body, value, facts = pickle.loads(sent)  # noqa: S301  # from a process that this one started, or trusts
+    state = State.from_json(body)
+    if value is not None:
+        found = pickle.loads(value)  # noqa: S301  # as above
+        if state.type != COMPLETED and isinstance(found, tuple) and len(found) == 2:
+            error, trace = found
+            if isinstance(error, BaseException) and trace:
+                error.__cause__ = RemoteTraceback(trace)
+            found = error
+        state._value = found
+    run.enter(state)
+    for name, fact in facts.items():
+        setattr(run, name, fact)
+    return state
+
+
+def crash(run: TaskRun, journal: Journal, message: str) -> State:
+    """Note that the process which ran a task is gone; the state of the run from now on."""
+    state = State(CRASHED, message=message, value=RunCrashed(message))
+    run.enter(state)
+    if journal.refused is None:
+        from runyard.errors import RunyardError
+        from runyard.operations.flow_run_shapes import SetState
+        from runyard.operations.schemas import StateCreate
+        from runyard.operations.task_runs import set_task_run_state
+
+        body = SetState(
+            state=StateCreate.model_validate(state.to_json()), force=True, attempt=journal.attempt
+        )
+        try:
+            journal._client.call(set_task_run_state, run.id, body)
+        except RunyardError as error:
+            print(f"runyard: the end of task run {run.name} was not recorded: {error}", file=sys.stderr)
+    return state

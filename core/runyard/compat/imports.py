@@ -36,7 +36,7 @@ class _Alias:
 
 
 class Finder:
-    """Answers for `prefect` and everything below it, before any other finder."""
+    """Answers for `prefect`, its integrations and everything below them, before any other finder."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -46,7 +46,7 @@ class Finder:
         Raises:
             ModuleNotFoundError: Runyard has no such module; says what to use instead.
         """
-        if name != "prefect" and not name.startswith("prefect."):
+        if name.partition(".")[0] not in table.ROOTS:
             return None
         if name not in table.MODULES:
             raise ModuleNotFoundError(_missing(name), name=name)

@@ -27,7 +27,19 @@ MODULES: dict[str, str] = {
     "prefect.states": "runyard.states",
     "prefect.task_runners": "runyard.task_runners",
     "prefect.tasks": "runyard.tasks",
+    "prefect.utilities": "runyard.compat",
+    "prefect.utilities.annotations": "runyard.markers",
+    "prefect_dask": "runyard.task_runners",
+    "prefect_dask.client": "runyard.task_runners.dask",
+    "prefect_dask.task_runners": "runyard.task_runners.dask",
+    "prefect_dask.utils": "runyard.task_runners.dask",
+    "prefect_ray": "runyard.task_runners",
+    "prefect_ray.context": "runyard.task_runners.ray",
+    "prefect_ray.task_runners": "runyard.task_runners.ray",
 }
+
+# The top-level names among them.
+ROOTS = frozenset(name.partition(".")[0] for name in MODULES)
 
 _IN_FILE = "declare it in prefect.yaml and run `runyard deploy`"
 

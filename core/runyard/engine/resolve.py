@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runyard.errors import MissingResult
 from runyard.exceptions import UpstreamTaskError
 from runyard.futures import TaskFuture
-from runyard.markers import allow_failure
+from runyard.markers import allow_failure, quote
 from runyard.states import COMPLETED, State
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _COLLECTIONS = frozenset((list, tuple, set, frozenset, dict))
 
 
 def replace(value: Any, swap: Callable[[Any], Any], _around: frozenset[int] = frozenset()) -> Any:
-    """`value` with every future, state and allow_failure inside it replaced by `swap` of it.
+    """`value` with every future, state, allow_failure and quote inside it replaced by `swap` of it.
 
     Collections without any come back as they are, not copied. Looked into are the builtin
     collections, named tuples, dataclasses and pydantic models.
@@ -26,7 +26,7 @@ def replace(value: Any, swap: Callable[[Any], Any], _around: frozenset[int] = fr
     kind = type(value)
     if kind in _PLAIN:
         return value
-    if isinstance(value, (TaskFuture, State, allow_failure)):
+    if isinstance(value, (TaskFuture, State, allow_failure, quote)):
         return swap(value)
     has_fields = hasattr(kind, "__dataclass_fields__") or hasattr(kind, "model_fields")
     if kind not in _COLLECTIONS and not has_fields and not isinstance(value, (list, tuple)):
@@ -123,6 +123,8 @@ def to_data(value: Any, inputs: list[dict[str, str]] | None = None) -> Any:
     """
 
     def swap(item: Any, allowed: bool = False) -> Any:
+        if isinstance(item, quote):
+            return item.value
         if isinstance(item, allow_failure):
             return replace(item.value, lambda inner: swap(inner, True))
         if isinstance(item, TaskFuture):

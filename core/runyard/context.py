@@ -118,6 +118,8 @@ class TaskRunContext:
 current_flow: ContextVar[FlowRunContext | None] = ContextVar("runyard_flow", default=None)
 current_task: ContextVar[TaskRunContext | None] = ContextVar("runyard_task", default=None)
 current_transaction: ContextVar[Transaction | None] = ContextVar("runyard_transaction", default=None)
+# Of a task that runs outside of any flow, where it has a journal of its own.
+current_journal: ContextVar[Journal | None] = ContextVar("runyard_journal", default=None)
 current_tags: ContextVar[frozenset[str]] = ContextVar("runyard_tags", default=frozenset())
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any
 
+    from runyard.engine.background import BackgroundFuture
     from runyard.futures import FutureList, TaskFuture
 
 
@@ -168,18 +169,61 @@ class Task(Runnable):
         """Start the task once for each item of the iterable arguments.
 
         Arguments that are no iterables (strings count as none) and those wrapped in `unmapped` are
-        given to every call. `deferred` exists for compatibility; what it names, tasks served by
-        another process, is refused.
+        given to every call.
+
+        Args:
+            deferred: do not run them here; they wait for a process that serves the task, see `delay`.
 
         Raises:
             MappingLengthMismatch: iterables of different lengths.
             MappingMissingIterable: no iterable at all.
         """
+        if deferred:
+            from runyard.engine.background import delay_map
+
+            return delay_map(self, args, kwargs, wait_for)
         from runyard.engine.submit import map_task
 
-        if deferred:
-            raise ValueError("deferred=True needs a process that serves tasks; use .map() without it")
         return map_task(self, args, kwargs, return_state, wait_for)
+
+    def delay(self, *args: Any, **kwargs: Any) -> BackgroundFuture:
+        """Let a run wait for a process that serves the task (`serve`), and go on at once.
+
+        Returns:
+            Its future, which any process with the same database can be asked by.
+
+        Raises:
+            ParameterError: the arguments do not fit the signature.
+        """
+        return self.apply_async(args, kwargs)
+
+    def apply_async(
+        self,
+        args: tuple[Any, ...] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        wait_for: Iterable[Any] | None = None,
+        dependencies: Any = None,
+    ) -> BackgroundFuture:
+        """As `delay`, with options.
+
+        Args:
+            args, kwargs: what the task is called with.
+            wait_for: futures that must be done before.
+            dependencies: accepted for compatibility.
+        """
+        from runyard.engine.background import delay_task
+
+        return delay_task(self, tuple(args or ()), dict(kwargs or {}), wait_for)
+
+    def serve(self, limit: int | None = 10) -> None:
+        """Execute the runs of this task that `delay` submitted, until Ctrl-C or SIGTERM.
+
+        Args:
+            limit: how many at a time; None for any number.
+        """
+        from runyard.task_worker import serve
+
+        serve(self, limit=limit)
 
     def with_options(self, **options: Any) -> Task:
         """A copy of the task with some options changed."""

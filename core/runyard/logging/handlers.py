@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from runyard import ids
-from runyard.context import current_flow, current_task
+from runyard.context import current_flow, current_journal, current_task
 
 # In a worker's run: the number of the open file of the worker's terminal, empty for none. What a run
 # prints itself is kept as its logs; its records are kept already.
@@ -63,7 +63,9 @@ class JournalHandler(logging.Handler):
         try:
             given: dict[str, Any] = record.__dict__
             flow, task = current_flow.get(), current_task.get()
-            journal = given.get("run_journal") or (flow.journal if flow is not None else None)
+            journal = given.get("run_journal") or (
+                flow.journal if flow is not None else current_journal.get()
+            )
             if journal is None:
                 return
             flow_run_id = given.get("flow_run_id") or (flow.flow_run.id if flow is not None else None)

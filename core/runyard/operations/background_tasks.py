@@ -108,7 +108,7 @@ def claim_background_tasks(tx: Transaction, body: dict[str, Any]) -> list[dict[s
     for task in body["tasks"]:
         rows = tx.all(_FIND, {"task": task, "now": now, "room": limit})
         found.extend((row["created"], row["task_run_id"], task) for row in rows)
-    claimed = []
+    claimed: list[dict[str, Any]] = []
     for _, task_run_id, _task in sorted(found):
         if len(claimed) >= limit:
             break
@@ -227,11 +227,15 @@ def read_background_task(tx: Transaction, body: dict[str, Any]) -> dict[str, Any
         NotFound: there is no such task run.
     """
     task_run_id = body["task_run_id"]
-    run = tx.one("SELECT state, state_type FROM task_runs WHERE id = :id", {"id": task_run_id})
+    run = tx.one(
+        """SELECT run.state, run.state_type, background.done, background.outcome FROM task_runs run
+           LEFT JOIN background_tasks background ON background.task_run_id = run.id WHERE run.id = :id""",
+        {"id": task_run_id},
+    )
     if run is None:
         raise NotFound(f"no task run {task_run_id}; see: runyard task-run ls")
-    outcome = tx.value("SELECT outcome FROM background_tasks WHERE task_run_id = :id", {"id": task_run_id})
-    return {"state": json.loads(run["state"]), "done": run["state_type"] in TERMINAL, "outcome": outcome}
+    over = run["done"] is not None or run["state_type"] in TERMINAL
+    return {"state": json.loads(run["state"]), "done": over, "outcome": run["outcome"]}
 
 
 def reschedule_lost(tx: Transaction) -> int:

@@ -1,0 +1,418 @@
+"""Background tasks: submitting runs to whoever serves their task, their futures, and executing them.
+
+The arguments are kept with the run, and so is its outcome, both as cloudpickle: any process that has
+the database gets the result.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from runyard import clock
+from runyard.context import current_flow, current_journal, current_tags, current_task
+from runyard.engine import outcome
+from runyard.engine.connection import release_thread, shared_client
+from runyard.engine.effects import drive, drive_async
+from runyard.engine.journal import Journal, persist
+from runyard.engine.parameters import bind
+from runyard.engine.resolve import futures_in, replace, to_data
+from runyard.engine.runs import TaskRun
+from runyard.engine.submit import map_task
+from runyard.engine.task_core import _policy, run_task
+from runyard.errors import MissingResult, RunyardError, StaleAttempt
+from runyard.futures import FutureList, TaskFuture
+from runyard.markers import allow_failure
+from runyard.states import COMPLETED, FAILED, PENDING, TERMINAL, Scheduled, State
+from runyard.syncing import async_twin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from runyard.client import Client
+    from runyard.tasks import Task
+
+# Changes are seen at once; this is how long one look lasts, should a sign of one ever be missed.
+_LOOK_SECONDS = 10.0
+
+
+class BackgroundFuture(TaskFuture):
+    """The future of a run that another process executes; it may be given to other processes.
+
+    Args:
+        task_run_id: the run.
+        name: of the run, for people.
+    """
+
+    def __init__(self, task_run_id: str, name: str = "") -> None:
+        self.task_run_id = task_run_id
+        self._name = name
+        self._ended: State | None = None
+        self._missing: str | None = None
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.task_run_id, self._name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BackgroundFuture) and other.task_run_id == self.task_run_id
+
+    def __hash__(self) -> int:
+        return hash(self.task_run_id)
+
+    @property
+    def state(self) -> State:
+        """The state of the run now."""
+        return self._ended or self._look()
+
+    def done(self) -> bool:
+        """Whether the run is over."""
+        if self._ended is None:
+            self._look()
+        return self._ended is not None
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the run is over, at most `timeout` seconds.
+
+        Raises:
+            NotFound: the run was deleted.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        client = shared_client()
+        while self._ended is None:
+            token = client.changes()
+            self._look()
+            left = _LOOK_SECONDS if deadline is None else min(_LOOK_SECONDS, deadline - time.monotonic())
+            if self._ended is not None or left <= 0:
+                return
+            client.wait_for_change(token, left)
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> Any:
+        """What the task returned.
+
+        Args:
+            timeout: seconds to wait at most.
+            raise_on_failure: raise the exception of a task that failed, or return it.
+
+        Raises:
+            TimeoutError: it is not over yet.
+            MissingResult: the result could not be kept, or is not kept any more.
+            Exception: what the task raised.
+        """
+        self.wait(timeout)
+        if self._ended is None:
+            raise TimeoutError(f"background task run {self._name} was not over after {timeout} s")
+        if self._missing is not None and self._ended.type == COMPLETED:
+            raise MissingResult(self._missing)
+        return self._ended.result(raise_on_failure=raise_on_failure)
+
+    wait_async = async_twin(wait)
+    result_async = async_twin(result)
+
+    def add_done_callback(self, fn: Callable[[TaskFuture], Any]) -> None:
+        """Call `fn(future)` once the run is over, from a thread that waits for it."""
+
+        def work() -> None:
+            try:
+                self.wait()
+                fn(self)
+            finally:
+                release_thread()
+
+        threading.Thread(target=work, name="runyard-future", daemon=True).start()
+
+    def resolve(self, state: State) -> None:
+        """The run ended in `state`."""
+        self._ended = state
+
+    def _look(self) -> State:
+        from runyard.operations.background_tasks import read_background_task
+
+        found = shared_client().call(read_background_task, {"task_run_id": self.task_run_id})
+        state = State.from_json(found["state"])
+        if found["done"]:
+            self._missing = _fill(state, found["outcome"])
+            self._ended = state
+        return state
+
+    def __repr__(self) -> str:
+        return f"<future of background task run {self._name or self.task_run_id!r}>"
+
+
+# The name under which Prefect has the same.
+PrefectDistributedFuture = BackgroundFuture
+
+
+def served_name(task: Task) -> str:
+    """What a task is called between those who submit runs of it and those who serve it.
+
+    It is made of the file's name and the function's, so that a task that is imported here and loaded by
+    its path there is the same, and one whose code was mended takes over what waits.
+    """
+    function = getattr(task.fn, "__func__", task.fn)
+    code = getattr(function, "__code__", None)
+    path = code.co_filename if code is not None else task.__module__
+    stem = os.path.splitext(os.path.basename(path))[0]
+    if stem == "__init__":
+        stem = os.path.basename(os.path.dirname(path))
+    return f"{stem}:{task.__qualname__ or task.name}"
+
+
+def delay_task(
+    task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None = None
+) -> BackgroundFuture:
+    """What `task.delay(...)` does.
+
+    Raises:
+        ParameterError: the arguments do not fit the signature.
+        UpstreamTaskError: a future among the arguments failed.
+        RunyardError: an argument cannot be pickled.
+    """
+    future, entry = _prepared(task, args, kwargs, wait_for)
+    _submit([entry])
+    return future
+
+
+def delay_map(
+    task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
+) -> FutureList:
+    """What `task.map(..., deferred=True)` does: all runs are submitted, or none."""
+    entries: list[_Entry] = []
+
+    def start(
+        task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], _state: bool, wait_for: Any
+    ) -> BackgroundFuture:
+        future, entry = _prepared(task, args, kwargs, wait_for)
+        entries.append(entry)
+        return future
+
+    futures: FutureList = map_task(task, args, kwargs, False, wait_for, start)
+    _submit(entries)
+    return futures
+
+
+class _Rows:
+    """Stands in for a journal, to collect the rows of a state."""
+
+    def __init__(self) -> None:
+        self.states: list[tuple[Any, ...]] = []
+
+    def task_state(self, run: TaskRun, state: State) -> None:
+        """A task run entered a state."""
+        self.states.append(run.state_row(state))
+
+
+_Entry = tuple[TaskRun, list[tuple[Any, ...]], dict[str, Any]]
+
+
+def _prepared(
+    task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
+) -> tuple[BackgroundFuture, _Entry]:
+    """The future of a run that is still to be submitted, and what is to be written."""
+    bind(task, args, kwargs)
+    run = TaskRun(
+        task.name, None, task.task_key, "", task.tags | current_tags.get(), 0, _policy(task), task.version
+    )
+    run.dynamic_key = run.id
+    run.name = f"{task.name}-{run.id[-4:]}"
+    upstream: dict[str, None] = {}
+    new_args = tuple(_settled(value, run, str(at), upstream) for at, value in enumerate(args))
+    new_kwargs = {name: _settled(value, run, name, upstream) for name, value in kwargs.items()}
+    first = None if wait_for is None else _settled(list(wait_for), run, "wait_for", upstream)
+    around_task, around_flow = current_task.get(), current_flow.get()
+    if around_task is not None:
+        run.task_inputs["__parents__"] = [{"input_type": "task_run", "id": around_task.task_run.id}]
+    elif around_flow is not None:
+        run.task_inputs["__parents__"] = [{"input_type": "flow_run", "id": around_flow.flow_run.id}]
+    rows = _Rows()
+    run.enter(Scheduled())
+    rows.task_state(run, run.state)
+    told = {
+        "task_run_id": run.id,
+        "created": run.created_us,
+        "task": served_name(task),
+        "payload": _packed(task, (new_args, new_kwargs, first)),
+        "upstream": list(upstream),
+    }
+    return BackgroundFuture(run.id, run.name), (run, rows.states, told)
+
+
+def _settled(value: Any, run: TaskRun, name: str, upstream: dict[str, None]) -> Any:
+    """An argument that another process can use: futures of background runs stay, others are waited for."""
+    inputs: list[dict[str, str]] = []
+
+    def swap(item: Any) -> Any:
+        ids = [inner.task_run_id for inner in futures_in(item) if isinstance(inner, BackgroundFuture)]
+        if not ids:
+            return to_data(item, inputs)
+        upstream.update(dict.fromkeys(ids))
+        inputs.extend({"input_type": "task_run", "id": each} for each in ids)
+        return allow_failure(replace(item.value, swap)) if isinstance(item, allow_failure) else item
+
+    new = replace(value, swap)
+    if inputs:
+        run.task_inputs[name] = inputs
+    return new
+
+
+def _packed(task: Task, given: Any) -> str:
+    import sys
+
+    import cloudpickle
+
+    module = sys.modules.get(task.__module__)
+    if module is not None and module.__name__.startswith("_runyard_"):
+        # Loaded from a file under a name that no other process can import it by.
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return base64.b64encode(cloudpickle.dumps(given)).decode()
+    except Exception as error:
+        raise RunyardError(
+            f"{task.name}.delay(): an argument cannot be sent to another process: {error}"
+        ) from error
+
+
+def _submit(entries: list[_Entry]) -> None:
+    from runyard.operations.background_tasks import submit_background_tasks
+
+    now = clock.now_us()
+    body = {
+        "task_runs": [run.row(now) for run, _, _ in entries],
+        "task_run_states": [row for _, states, _ in entries for row in states],
+        "tasks": [told for _, _, told in entries],
+    }
+    shared_client().call(submit_background_tasks, body)
+
+
+class FencedJournal(Journal):
+    """The journal of one background run: refused once the run was given to another server.
+
+    The final state is held back, to be written together with the outcome.
+    """
+
+    def __init__(self, client: Client, task_run_id: str, attempt: int) -> None:
+        super().__init__(client, None, attempt)
+        self._task_run_id = task_run_id
+        self._final: list[Any] = []
+
+    def task_state(self, run: TaskRun, state: State) -> None:
+        """A task run entered a state."""
+        if run.id == self._task_run_id and state.type in TERMINAL:
+            self._final = [(0, run, state)]
+        else:
+            super().task_state(run, state)
+
+    def end(self, kept: str | None) -> bool:
+        """Write the final state and the outcome; False where the run is another server's by now."""
+        self.close()
+        if self.refused is None:
+            self._report(self._final, outcome=kept)
+        return self.refused is None
+
+    def _write(self, group: list[Any]) -> None:
+        self._report(group)
+
+    def _report(self, group: list[Any], **fields: Any) -> None:
+        from runyard.operations.background_tasks import report_background_task
+        from runyard.operations.journal import TASK_RUN_COLUMNS
+
+        told = self._body(group)
+        if not fields:
+            # A row shows the run as it is by now: where that is the end, it is not to be seen yet.
+            kind = TASK_RUN_COLUMNS.index("state_type")
+            told["task_runs"] = [
+                row for row in told["task_runs"] if row[0] != self._task_run_id or row[kind] not in TERMINAL
+            ]
+        body = {"task_run_id": self._task_run_id, "attempt": self.attempt, "journal": told, **fields}
+        try:
+            persist(lambda: self._client.call(report_background_task, body), "a background task run")
+        except StaleAttempt as error:
+            self.refused = error
+
+
+def execute(task: Task, claimed: dict[str, Any], journal: FencedJournal) -> State | None:
+    """Run a claimed background run in this thread, to its end.
+
+    Args:
+        claimed: what `claim_background_tasks` gave.
+
+    Returns:
+        The final state; None where another server got the run meanwhile.
+    """
+    import pickle
+
+    run = _record(claimed)
+    current_journal.set(journal)
+    try:
+        # What the SDK of a process with the same database wrote.
+        args, kwargs, wait_for = pickle.loads(base64.b64decode(claimed["payload"]))  # noqa: S301
+        core = run_task(task, run, None, journal, args, kwargs, wait_for)
+        if task.isasync:
+            import asyncio
+
+            state: State = asyncio.run(drive_async(core))
+        else:
+            state = drive(core)
+    except BaseException as error:
+        state = run.state
+        if state.type == PENDING:
+            message = f"The arguments could not be read here: {outcome.describe(error)}"
+            state = State(FAILED, message=message, value=error)
+            run.move(state, journal)
+        elif state.type not in TERMINAL:
+            state = outcome.state_of_error(error, "Task")
+            run.move(state, journal)
+    return state if journal.end(_kept(state)) else None
+
+
+def _record(claimed: dict[str, Any]) -> TaskRun:
+    run = TaskRun(
+        claimed["name"], None, claimed["task_key"], claimed["dynamic_key"], claimed["tags"], 0,
+        claimed["policy"], claimed["task_version"],
+    )  # fmt: skip
+    run.id = claimed["task_run_id"]
+    run._details = f'{{"task_run_id":"{run.id}"}}'
+    run.task_inputs = claimed["task_inputs"]
+    run.created_us, run.start_us = claimed["created"], claimed["start_time"]
+    run.total_us, run.run_count = claimed["total_run_time"], claimed["run_count"]
+    run.enter(State(PENDING))
+    return run
+
+
+def _kept(state: State) -> str:
+    """What of a final state its JSON does not tell, as text."""
+    import pickle
+
+    from runyard.engine.remote import _dumped
+
+    try:
+        told: dict[str, Any] = {"value": _dumped(state)}
+    except Exception as error:
+        told = {"missing": f"the result cannot be sent to another process: {outcome.describe(error)}"}
+    return base64.b64encode(pickle.dumps(told)).decode()
+
+
+def _fill(state: State, kept: str | None) -> str | None:
+    """Give a final state its value back; why it has none, where that is known."""
+    import pickle
+
+    from runyard.engine.remote import RemoteTraceback
+
+    if not kept:
+        return None
+    try:
+        told = pickle.loads(base64.b64decode(kept))  # noqa: S301  # written by `_kept`
+        value = None if told.get("value") is None else pickle.loads(told["value"])  # noqa: S301  # likewise
+    except Exception as error:
+        return f"the result cannot be read in this process: {outcome.describe(error)}"
+    if told.get("value") is None:
+        missing: str | None = told.get("missing")
+        return missing
+    if state.type != COMPLETED and isinstance(value, tuple):
+        value, trace = value
+        if trace:
+            value.__cause__ = RemoteTraceback(trace)
+    state._value = value
+    return None

@@ -1,0 +1,317 @@
+"""Serving tasks: a process that executes what `task.delay(...)` submitted.
+
+Several may serve the same tasks: a run is claimed by a lease, so none is executed twice, and one whose
+server was killed is given to another once its lease has run out.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from runyard import clock, ids, settings
+from runyard.client import LocalClient
+from runyard.engine.background import FencedJournal, execute, served_name
+from runyard.engine.connection import release_thread, shared_client
+from runyard.errors import RunyardError
+from runyard.tasks import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from typing import Self
+
+_BATCH = 16
+# How long one look for changes lasts, on a database and over HTTP.
+_LOCAL_WATCH_SECONDS = 0.2
+_HTTP_WATCH_SECONDS = 10.0
+_RETRY_SECONDS = 1.0
+_LONGEST_BACKOFF_SECONDS = 5.0
+
+
+class TaskWorker:
+    """Executes background runs of some tasks.
+
+    Args:
+        tasks: which.
+        limit: how many runs at a time; None for any number.
+        say: prints one line to the user; by default nobody is told.
+
+    Raises:
+        TypeError: one of them is no task.
+        ValueError: none is given, two are the same, or the limit is below 1.
+    """
+
+    def __init__(
+        self, *tasks: Task, limit: int | None = 10, say: Callable[[str], None] | None = None
+    ) -> None:
+        self.tasks: dict[str, Task] = {}
+        for given in tasks:
+            if not isinstance(given, Task):
+                raise TypeError(f"{given!r} is no task; decorate it with @task")
+            if self.tasks.setdefault(served_name(given), given) is not given:
+                raise ValueError(f"two of the tasks to serve are {served_name(given)!r}; serve one of them")
+        if not tasks:
+            raise ValueError("there is no task to serve; give at least one")
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit={limit} is below 1")
+        self.limit = limit
+        self.client_id = f"{socket.gethostname()}-{os.getpid()}-{ids.new_id()[-6:]}"
+        self.started_at: datetime | None = None
+        self._say = say or (lambda _line: None)
+        self._client: Any = None
+        self._lease_seconds: float = settings.get("worker_lease_seconds")
+        # Both may be used by signal handlers, which a lock could hold up for ever.
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._asked = 0
+        self._running: dict[str, tuple[FencedJournal, threading.Thread]] = {}
+        self._lock = threading.Lock()
+        self._next_renewal = 0.0
+        self._thread: threading.Thread | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether it serves now."""
+        return self.started_at is not None
+
+    @property
+    def current_tasks(self) -> int:
+        """How many runs it executes now."""
+        return len(self._running)
+
+    @property
+    def available_tasks(self) -> int | None:
+        """How many more runs it would take now; None for any number."""
+        return None if self.limit is None else max(0, self.limit - len(self._running))
+
+    def start(self, timeout: float | None = None) -> None:
+        """Serve in this thread until `stop`, Ctrl-C or SIGTERM; runs that were begun are finished.
+
+        A second signal gives them back, for another server to begin anew.
+
+        Args:
+            timeout: seconds after which it stops by itself.
+        """
+        self._client = shared_client()
+        self.started_at = clock.now()
+        stopped = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(stopped,), name="runyard-changes", daemon=True)
+        watcher.start()
+        before = self._catch_signals()
+        try:
+            self._serve(None if timeout is None else time.monotonic() + timeout)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            stopped.set()
+            watcher.join(_RETRY_SECONDS)
+            self.started_at, self._asked = None, 0
+
+    def stop(self) -> None:
+        """Claim nothing more, and end once the runs that were begun are over; asked again, at once."""
+        self._asked += 1
+        self._wake.put(None)
+
+    async def astart(self, timeout: float | None = None) -> None:
+        """As `start`, while the event loop goes on."""
+        from runyard.engine.effects import in_thread
+
+        await in_thread(lambda: self.start(timeout))
+
+    async def astop(self) -> None:
+        """As `stop`."""
+        self.stop()
+
+    def __enter__(self) -> Self:
+        """Serve in a thread of its own for the block."""
+        self._thread = threading.Thread(target=self._start_and_release, name="runyard-tasks", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
+        if self._thread is not None:
+            self._thread.join()
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(self, *_error: object) -> None:
+        from runyard.engine.effects import in_thread
+
+        await in_thread(self.__exit__)
+
+    def _start_and_release(self) -> None:
+        try:
+            self.start()
+        finally:
+            release_thread()
+
+    def _catch_signals(self) -> dict[int, Any]:
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {
+            number: signal.signal(number, lambda *_: self.stop())
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+
+    # The loop
+
+    def _serve(self, until: float | None) -> None:
+        backoff, problem, told = 0.05, False, False
+        while True:
+            if until is not None and time.monotonic() >= until and not self._asked:
+                self._asked = 1
+            if self._asked and not told and self._running:
+                told = True
+                self._say(f"Stopping: {len(self._running)} runs are finished first; again to give them back")
+            if self._asked and not self._running:
+                return
+            self._drain_wake()
+            try:
+                self._renew()
+                if self._asked > 1:
+                    self._give_back()
+                    return
+                pause = self._lease_seconds / 3 if self._asked else self._claim()
+            except RunyardError as error:
+                if not problem:
+                    self._say(f"{error}; trying again")
+                problem = True
+                backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
+                pause = backoff * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, no secret
+            else:
+                backoff, problem = 0.05, False
+            if until is not None and not self._asked:
+                pause = min(pause, max(0.0, until - time.monotonic()))
+            self._sleep(pause, quiet=problem)
+
+    def _sleep(self, seconds: float, quiet: bool) -> None:
+        """Until something happens, or the time is over; where `quiet`, only the time or a signal counts."""
+        deadline = time.monotonic() + seconds
+        asked = self._asked
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                self._wake.get(timeout=left)
+            except Empty:
+                return
+            if not quiet or self._asked != asked:
+                return
+
+    def _drain_wake(self) -> None:
+        try:
+            while True:
+                self._wake.get_nowait()
+        except Empty:
+            pass
+
+    def _claim(self) -> float:
+        """Take what may start; returns how many seconds there is nothing to do unless something happens."""
+        from runyard.operations.background_tasks import claim_background_tasks, look_for_background_tasks
+
+        names = list(self.tasks)
+        pause: float = self._lease_seconds / 3
+        while (free := _BATCH if self.limit is None else self.limit - len(self._running)) > 0:
+            # Only looks, as most changes have nothing to do with these tasks.
+            found = self._client.call(look_for_background_tasks, {"tasks": names})
+            if not found["due"]:
+                if found["next_expiry"] is not None:
+                    pause = min(pause, max(0.02, (found["next_expiry"] - clock.now_us()) / 1e6))
+                break
+            body = {
+                "tasks": names,
+                "owner": self.client_id,
+                "lease_seconds": self._lease_seconds,
+                "limit": min(free, _BATCH),
+            }
+            for claimed in self._client.call(claim_background_tasks, body):
+                self._launch(claimed)
+        return pause
+
+    def _launch(self, claimed: dict[str, Any]) -> None:
+        journal = FencedJournal(self._client, claimed["task_run_id"], claimed["attempt"])
+        thread = threading.Thread(
+            target=self._execute, args=(claimed, journal), name=f"runyard-{claimed['name']}", daemon=True
+        )
+        with self._lock:
+            self._running[claimed["task_run_id"]] = (journal, thread)
+        thread.start()
+
+    def _execute(self, claimed: dict[str, Any], journal: FencedJournal) -> None:
+        try:
+            state = execute(self.tasks[claimed["task"]], claimed, journal)
+            how = "was given to another process meanwhile" if state is None else f"is {state.name}"
+            self._say(f"Task run {claimed['name']!r} {how}")
+        except Exception as error:
+            self._say(f"The end of task run {claimed['name']!r} was not recorded: {error}")
+        finally:
+            with self._lock:
+                if self._running.get(claimed["task_run_id"], (None,))[0] is journal:
+                    del self._running[claimed["task_run_id"]]
+            release_thread()
+            self._wake.put(None)
+
+    def _renew(self) -> None:
+        if not self._running or time.monotonic() < self._next_renewal:
+            return
+        self._call_renew(self._lease_seconds)
+        self._next_renewal = time.monotonic() + self._lease_seconds / 4
+
+    def _give_back(self) -> None:
+        """Leave what runs to others; what it still reports is refused once one of them took it."""
+        self._call_renew(0)
+        self._say(f"{len(self._running)} runs were given back")
+
+    def _call_renew(self, seconds: float) -> None:
+        from runyard.operations.background_tasks import renew_background_tasks
+
+        with self._lock:
+            held = [[task_run_id, journal.attempt] for task_run_id, (journal, _) in self._running.items()]
+        self._client.call(renew_background_tasks, {"held": held, "lease_seconds": seconds})
+
+    def _watch(self, stopped: threading.Event) -> None:
+        """Wake the loop at every change."""
+        local = isinstance(self._client, LocalClient)
+        seconds = _LOCAL_WATCH_SECONDS if local else _HTTP_WATCH_SECONDS
+        seen: Any = None
+        try:
+            while not stopped.is_set():
+                try:
+                    if seen is None:
+                        token = self._client.changes()
+                    else:
+                        token = self._client.wait_for_change(seen, seconds)
+                except RunyardError:
+                    # After an outage anything may have happened: the next token counts as a change.
+                    seen = None
+                    stopped.wait(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
+                    continue
+                if token != seen:
+                    seen = token
+                    self._wake.put(None)
+        finally:
+            release_thread()
+
+
+def serve(
+    *tasks: Task, limit: int | None = 10, status_server_port: int | None = None, timeout: float | None = None
+) -> None:
+    """Execute the runs of some tasks that `delay` submitted, until Ctrl-C or SIGTERM.
+
+    Args:
+        tasks: which.
+        limit: how many runs at a time; None for any number.
+        status_server_port: accepted for compatibility; there is no such server.
+        timeout: seconds after which it stops by itself.
+    """
+    worker = TaskWorker(*tasks, limit=limit, say=lambda line: print(line, flush=True))
+    names = ", ".join(each.name for each in tasks)
+    print(f"Serving {names}; Ctrl-C to stop", flush=True)
+    worker.start(timeout)
+    print("Stopped serving tasks", flush=True)

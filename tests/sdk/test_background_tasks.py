@@ -1,0 +1,346 @@
+"""Background tasks: submitted by one process, executed once by another that serves the task."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from runyard import allow_failure, flow, get_run_logger, tags, task
+from runyard.client import LocalClient
+from runyard.engine.background import BackgroundFuture, served_name
+from runyard.errors import MissingResult, ParameterError, RunyardError
+from runyard.operations.logs import LogListing, filter_logs
+from runyard.operations.task_runs import read_task_run
+from runyard.task_worker import TaskWorker, serve
+
+WAIT_SECONDS = 60
+
+TASKS = """
+import os, time
+from runyard import task
+
+def note(text):
+    with open("notes", "a") as file:
+        file.write(f"{text} {os.getpid()}\\n")
+
+@task
+def work(name):
+    note(f"start-{name}")
+    while not os.path.exists(f"release-{name}"):
+        time.sleep(0.01)
+    note(f"end-{name}")
+    return name
+
+@task
+def quick(number):
+    note(f"quick-{number}")
+    return number
+
+if __name__ == "__main__":
+    from runyard.task_worker import serve
+    serve(work, quick, limit=4)
+"""
+
+
+def until(condition):
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+    return value
+
+
+@task
+def double(number):
+    return number * 2
+
+
+@task
+async def halve(number):
+    await asyncio.sleep(0)
+    return number / 2
+
+
+@task
+def fails(text):
+    raise ValueError(text)
+
+
+class Yard:
+    """A folder with served tasks and the processes that serve them."""
+
+    def __init__(self, folder, tasks):
+        self.folder, self.tasks, self.servers = folder, tasks, []
+
+    def server(self):
+        environment = {**os.environ, "RUNYARD_WORKER_LEASE_SECONDS": "1.5"}
+        process = subprocess.Popen(
+            [sys.executable, "served.py"],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.servers.append(process)
+        assert "Serving" in process.stdout.readline()
+        return process
+
+    def notes(self, kind):
+        path = self.folder / "notes"
+        lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+        return [int(pid) for text, pid in lines if text == kind]
+
+    def release(self, name):
+        (self.folder / f"release-{name}").touch()
+
+
+@pytest.fixture
+def yard(home, tmp_path, monkeypatch):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "served.py").write_text(TASKS)
+    monkeypatch.syspath_prepend(str(folder))
+    sys.modules.pop("served", None)
+    import served
+
+    yard = Yard(folder, served)
+    yield yard
+    for process in yard.servers:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    sys.modules.pop("served", None)
+
+
+def test_delay_gives_a_future_at_once_and_a_server_runs_it(home):
+    future = double.delay(21)
+    assert future.state.is_scheduled()
+    assert not future.done()
+    with TaskWorker(double):
+        assert future.result(timeout=WAIT_SECONDS) == 42
+    assert future.done()
+    assert future.state.is_completed()
+
+
+def test_an_async_task_in_async_code(home):
+    async def main():
+        future = halve.delay(42)
+        async with TaskWorker(halve):
+            return await future.result_async(timeout=WAIT_SECONDS)
+
+    assert asyncio.run(main()) == 21
+
+
+def test_states_tags_and_logs_are_recorded(home):
+    @task(log_prints=True, tags=["one"])
+    def talk(name):
+        get_run_logger().warning("hello %s", name)
+        print("printed")
+
+    with tags("two"):
+        future = talk.delay(name="otter")
+    with TaskWorker(talk):
+        future.wait(WAIT_SECONDS)
+    client = LocalClient()
+    run = client.call(read_task_run, future.task_run_id)
+    assert (run.state_name, run.run_count, run.flow_run_id) == ("Completed", 1, None)
+    assert run.tags == ["one", "two"]
+    logs = client.call(filter_logs, LogListing(logs={"task_run_id": {"any_": [run.id]}}))
+    said = [log.message for log in logs]
+    assert "hello otter" in said
+    assert "printed" in said
+
+
+def test_a_failure_comes_back_with_its_type(home):
+    future = fails.delay("broken")
+    with TaskWorker(fails), pytest.raises(ValueError, match="broken"):
+        future.result(timeout=WAIT_SECONDS)
+    assert isinstance(future.result(raise_on_failure=False), ValueError)
+
+
+def test_retries_of_the_task_hold(home, tmp_path):
+    notes = tmp_path / "notes"
+
+    @task(retries=2)
+    def third_time(path):
+        with open(path, "a") as file:
+            file.write("x")
+            if file.tell() < 3:
+                raise ValueError("not yet")
+        return "done"
+
+    future = third_time.delay(str(notes))
+    with TaskWorker(third_time):
+        assert future.result(timeout=WAIT_SECONDS) == "done"
+    assert LocalClient().call(read_task_run, future.task_run_id).run_count == 3
+
+
+def test_a_wrong_call_is_refused_where_it_is_made(home):
+    with pytest.raises(ParameterError):
+        double.delay()
+    with pytest.raises(RunyardError, match="cannot be sent"):
+        double.delay(threading.Lock())
+
+
+def test_a_result_that_cannot_be_kept_says_so(home):
+    @task
+    def locks():
+        return threading.Lock()
+
+    future = locks.delay()
+    with TaskWorker(locks):
+        future.wait(WAIT_SECONDS)
+    assert future.state.is_completed()
+    with pytest.raises(MissingResult, match="cannot be sent"):
+        future.result()
+
+
+def test_a_future_that_is_not_done_times_out(home):
+    with pytest.raises(TimeoutError):
+        double.delay(1).result(timeout=0.01)
+
+
+def test_map_deferred_submits_all_and_futures_are_arguments(home):
+    first = double.map([1, 2, 3], deferred=True)
+    assert all(isinstance(future, BackgroundFuture) for future in first)
+    second = [double.delay(future) for future in first]
+    with TaskWorker(double, limit=1):
+        assert [future.result(timeout=WAIT_SECONDS) for future in second] == [4, 8, 12]
+        assert first.result() == [2, 4, 6]
+
+
+def test_upstream_failures_and_allow_failure(home):
+    @task
+    def told(value):
+        return type(value).__name__
+
+    broken = fails.delay("broken")
+    stopped, allowed = told.delay(broken), told.delay(allow_failure(broken))
+    after = told.apply_async(kwargs={"value": 1}, wait_for=[broken])
+    with TaskWorker(fails, told):
+        assert allowed.result(timeout=WAIT_SECONDS) == "ValueError"
+        stopped.wait(WAIT_SECONDS)
+        after.wait(WAIT_SECONDS)
+    assert (stopped.state.name, after.state.name) == ("NotReady", "NotReady")
+
+
+def test_a_flow_delays_and_uses_futures_in_its_own_tasks(home):
+    @flow
+    def parent():
+        future = double.delay(4)
+        return double(future), double.submit(future).result()
+
+    with TaskWorker(double):
+        assert parent() == (16, 16)
+
+
+def test_a_background_run_outlives_its_flow(home):
+    @flow
+    def crashes():
+        futures.append(double.delay(1))
+        raise ValueError("later")
+
+    futures = []
+    crashes(return_state=True)
+    assert futures[0].state.is_scheduled()
+    with TaskWorker(double):
+        assert futures[0].result(timeout=WAIT_SECONDS) == 2
+
+
+def test_any_process_gets_the_result(home):
+    future = double.delay(5)
+    with TaskWorker(double):
+        future.wait(WAIT_SECONDS)
+    assert BackgroundFuture(future.task_run_id).result() == 10
+
+
+def test_a_served_task_keeps_its_name_when_its_code_is_mended():
+    assert served_name(double) == "test_background_tasks:double"
+    assert served_name(double.with_options(retries=1)) == served_name(double)
+
+
+def test_what_cannot_be_served_is_refused(home):
+    with pytest.raises(TypeError):
+        TaskWorker(len)
+    with pytest.raises(ValueError, match="no task"):
+        serve()
+    with pytest.raises(ValueError, match="two of the tasks"):
+        TaskWorker(double, double.with_options(name="other"))
+    with pytest.raises(ValueError, match="below 1"):
+        TaskWorker(double, limit=0)
+
+
+def test_serving_ends_by_its_timeout(home, capsys):
+    future = double.delay(1)
+    serve(double, timeout=0.5)
+    assert future.result(timeout=0) == 2
+    assert "Stopped serving" in capsys.readouterr().out
+
+
+def test_a_killed_servers_task_is_run_by_another(yard):
+    future = yard.tasks.work.delay("a")
+    first = yard.server()
+    until(lambda: yard.notes("start-a"))
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    second = yard.server()
+    until(lambda: second.pid in yard.notes("start-a"))
+    yard.release("a")
+    assert future.result(timeout=WAIT_SECONDS) == "a"
+    assert yard.notes("start-a") == [first.pid, second.pid]
+    assert yard.notes("end-a") == [second.pid]
+    assert LocalClient().call(read_task_run, future.task_run_id).run_count == 1
+
+
+def test_a_stopped_server_that_lost_its_task_is_refused(yard):
+    future = yard.tasks.work.delay("a")
+    first = yard.server()
+    until(lambda: yard.notes("start-a"))
+    first.send_signal(signal.SIGSTOP)
+    second = yard.server()
+    until(lambda: second.pid in yard.notes("start-a"))
+    first.send_signal(signal.SIGCONT)
+    yard.release("a")
+    assert future.result(timeout=WAIT_SECONDS) == "a"
+    until(lambda: len(yard.notes("end-a")) == 2)
+    first.send_signal(signal.SIGINT)
+    assert "was given to another process" in first.communicate(timeout=WAIT_SECONDS)[0]
+
+
+def test_two_servers_never_run_one_task_twice(yard):
+    yard.server(), yard.server()
+    futures = yard.tasks.quick.map(range(60), deferred=True)
+    assert futures.result(timeout=WAIT_SECONDS) == list(range(60))
+    assert all(len(yard.notes(f"quick-{number}")) == 1 for number in range(60))
+
+
+def test_ctrl_c_finishes_what_runs_and_takes_nothing_more(yard):
+    future = yard.tasks.work.delay("a")
+    server = yard.server()
+    until(lambda: yard.notes("start-a"))
+    server.send_signal(signal.SIGINT)
+    assert "finished first" in server.stdout.readline()
+    later = yard.tasks.quick.delay(1)
+    yard.release("a")
+    assert server.wait(WAIT_SECONDS) == 0
+    assert future.result(timeout=0) == "a"
+    assert later.state.is_scheduled()
+
+
+def test_a_second_ctrl_c_gives_back_what_runs(yard):
+    future = yard.tasks.work.delay("a")
+    first = yard.server()
+    until(lambda: yard.notes("start-a"))
+    first.send_signal(signal.SIGINT)
+    assert "finished first" in first.stdout.readline()
+    first.send_signal(signal.SIGINT)
+    assert first.wait(WAIT_SECONDS) == 0
+    second = yard.server()
+    until(lambda: second.pid in yard.notes("start-a"))
+    yard.release("a")
+    assert future.result(timeout=WAIT_SECONDS) == "a"

@@ -31,7 +31,9 @@ class TaskFuture:
     @property
     def state(self) -> State:
         """The state of the run now."""
-        return self._final or self._run.state
+        state: State = self._final or self._run.state
+        state.state_details.setdefault("task_run_id", self.task_run_id)
+        return state
 
     def done(self) -> bool:
         """Whether the run is over."""

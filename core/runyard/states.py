@@ -85,6 +85,11 @@ class State:
         return self._id
 
     @property
+    def belongs_to_run(self) -> bool:
+        """Whether it is known as the state of a run, not made by hand."""
+        return "task_run_id" in self.state_details or "flow_run_id" in self.state_details
+
+    @property
     def has_value(self) -> bool:
         """Whether the result or exception is in this process."""
         return self._value is not _MISSING
@@ -165,7 +170,10 @@ class State:
 
                 self._value = result_of_reference(self.data)
             return self._value
-        failure = self._value if isinstance(self._value, BaseException) else self._failure()
+        value = self._value
+        if not raise_on_failure and isinstance(value, _SEVERAL):
+            return value
+        failure = value if isinstance(value, BaseException) else self._failure()
         if raise_on_failure:
             raise failure
         return failure
@@ -177,6 +185,14 @@ class State:
         return await in_thread(lambda: self.result(raise_on_failure))
 
     def _failure(self) -> BaseException:
+        if isinstance(self._value, State):
+            return _exception_of(self._value)
+        if isinstance(self._value, _SEVERAL):
+            states = [item for item in self._value if isinstance(item, State)]
+            worst = [item for item in states if item.type in (FAILED, CRASHED)] or states
+            for item in worst:
+                if item.type != COMPLETED:
+                    return _exception_of(item)
         kind = {CRASHED: RunCrashed, CANCELLED: RunCancelled}.get(self.type, RunFailed)
         if self.type not in TERMINAL:
             return RunyardError(f"the run is not over, it is {self.name}")
@@ -219,6 +235,15 @@ class State:
 
     def __hash__(self) -> int:
         return hash((self.type, self.name, self.message))
+
+
+# What the result of a run may be that several states decide about, or one of another run.
+_SEVERAL = (State, list, tuple, set, frozenset)
+
+
+def _exception_of(state: State) -> BaseException:
+    failure: BaseException = state.result(raise_on_failure=False)
+    return failure if isinstance(failure, BaseException) else state._failure()
 
 
 _DEFAULT_NAMES = {kind: kind.capitalize() for kind in STATE_TYPES}
@@ -292,7 +317,8 @@ def Cancelled(**fields: Any) -> State:
 
 
 def Completed(**fields: Any) -> State:
-    """Succeeded."""
+    """Succeeded; `data` is the result."""
+    fields.setdefault("value", fields.get("data"))
     return State(COMPLETED, fields.pop("name", None), **fields)
 
 
@@ -302,7 +328,9 @@ def Cached(**fields: Any) -> State:
 
 
 def Failed(**fields: Any) -> State:
-    """Its code failed."""
+    """Its code failed; `data` may be the exception."""
+    if isinstance(fields.get("data"), BaseException):
+        fields["value"] = fields.pop("data")
     return State(FAILED, fields.pop("name", None), **fields)
 
 

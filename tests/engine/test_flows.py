@@ -110,7 +110,8 @@ def test_the_returned_states_decide(recorded):
     state = mixed(return_state=True)
     assert (state.type, state.message) == ("FAILED", "1/2 states failed.")
     assert all(isinstance(item, State) and item.is_completed() for item in futures())
-    assert single() == 1
+    assert isinstance(single(), State)
+    assert single().result() == 1
 
 
 def test_parameters_are_validated_and_coerced(recorded):

@@ -17,12 +17,16 @@ def state_of_value(value: Any, kind: str) -> State:
     """The final state of a run that returned `value`, whose futures are states by now.
 
     Args:
-        value: one state is the run's own; a list, tuple or set of states decides together; anything
-            else is the result of a completed run.
-        kind: `Flow` or `Task`, for messages.
+        value: a state made by hand is the run's own. The state of another run decides about a flow,
+            and a list, tuple or set of states together; the result is the state, or they. A task
+            that returns the state of another run ends like that one. Anything else is the result of
+            a completed run.
+        kind: `Flow` or `Task`.
     """
     if isinstance(value, State):
-        return _own(value)
+        if value.type not in TERMINAL and value.type != PAUSED:
+            return _together([value], value)
+        return _own(value) if kind == "Task" or not value.belongs_to_run else _together([value], value)
     several = isinstance(value, (list, tuple, set, frozenset))
     if several and value and all(isinstance(item, State) for item in value):
         return _together(list(value), value)
@@ -31,7 +35,9 @@ def state_of_value(value: Any, kind: str) -> State:
 
 def _own(state: State) -> State:
     """A returned state as the run's own: same type and name, but a fresh id and time."""
-    fields: dict[str, Any] = {"data": state.data}
+    fields: dict[str, Any] = {}
+    if isinstance(state.data, dict) and "storage_key" in state.data:
+        fields["data"] = state.data
     try:
         fields["value"] = state.result(raise_on_failure=False)
     except Exception:  # noqa: S110  # a state without a value stays one

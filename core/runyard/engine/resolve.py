@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.errors import MissingResult
 from runyard.exceptions import UpstreamTaskError
-from runyard.futures import TaskFuture
+from runyard.futures import FutureList, TaskFuture
 from runyard.markers import allow_failure, quote
 from runyard.states import COMPLETED, State
 
@@ -56,6 +56,8 @@ def _replace_items(value: Any, swap: Callable[[Any], Any], around: frozenset[int
     if not changed:
         return value
     kind = type(value)
+    if kind is FutureList:
+        return items
     return kind(*items) if hasattr(kind, "_fields") else kind(items)
 
 
@@ -103,12 +105,19 @@ def futures_in(value: Any) -> list[TaskFuture]:
 
 def to_states(value: Any) -> Any:
     """A returned value with every future in it waited for and replaced by its final state."""
-    return replace(value, lambda item: _wait(item) if isinstance(item, TaskFuture) else item)
+
+    def swap(item: Any) -> Any:
+        if not isinstance(item, TaskFuture):
+            return item
+        item.wait()
+        return item.state
+
+    return replace(value, swap)
 
 
 def _wait(future: TaskFuture) -> State:
     future.wait()
-    return future.state
+    return future._final or future.state
 
 
 def to_data(value: Any, inputs: list[dict[str, str]] | None = None) -> Any:

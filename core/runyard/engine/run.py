@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runyard.context import FlowRunContext
     from runyard.flows import Flow
     from runyard.states import State
+    from runyard.states import State
     from runyard.tasks import Task
 
 
@@ -45,14 +46,20 @@ def call_task(
     run = new_run(task, flow, journal)
     core = run_task(task, run, flow, journal, args, kwargs, wait_for)
     if task.isasync:
-        return _awaited(core, return_state)
+        return _awaited(core, return_state, {"task_run_id": run.id})
     state = drive(core)
-    return state if return_state else state.result()
+    return _of_run(state, {"task_run_id": run.id}) if return_state else state.result()
 
 
-async def _awaited(core: Any, return_state: bool) -> Any:
+async def _awaited(core: Any, return_state: bool, whose: dict[str, str]) -> Any:
     state = await drive_async(core)
-    return state if return_state else state.result()
+    return _of_run(state, whose) if return_state else state.result()
+
+
+def _of_run(state: State, whose: dict[str, str]) -> State:
+    """A state given to the user's code, which may return it: it says that a run has it."""
+    state.state_details.update(whose)
+    return state
 
 
 _lonely: Journal | None = None
@@ -287,9 +294,9 @@ def _call_subflow(flow: Flow, parameters: dict[str, Any], parent: FlowRunContext
     run.parent_task_run_id = stand_in.id
     core = run_flow(flow, run, parameters, problem, SubflowReporter(parent, stand_in))
     if flow.isasync:
-        return _awaited(core, return_state)
+        return _awaited(core, return_state, {"flow_run_id": run.id})
     state = drive(core)
-    return state if return_state else state.result()
+    return _of_run(state, {"flow_run_id": run.id}) if return_state else state.result()
 
 
 def _stand_in(flow: Flow, parent: FlowRunContext) -> TaskRun:

@@ -234,10 +234,12 @@ def retry(context: click.Context, reference: str, entrypoint: str | None) -> Non
     A deployment's run goes back to its work pool. Any other one runs in this process.
     """
     from runyard.errors import Conflict
-    from runyard.operations import flow_runs
+    from runyard.operations import flow_runs, recovery
     from runyard.states import TERMINAL
 
     client = connect()
+    # What was killed a while ago may not have been noticed yet.
+    client.call(recovery.recover, body(recovery.recover))
     run = find(client, reference)
     if run.state_type not in TERMINAL:
         raise Conflict(f"flow run '{run.name}' is {run.state_name}; only one that is over can be retried")

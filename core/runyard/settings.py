@@ -104,6 +104,18 @@ SETTINGS: dict[str, Setting] = {
         "Whether flows and tasks that do not say keep their results.",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT",
     ),
+    "results_default_serializer": Setting(
+        str,
+        "pickle",
+        "How results are written: pickle, json, compressed/pickle or compressed/json.",
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER",
+    ),
+    "results_local_storage_path": Setting(
+        str,
+        "",
+        "Folder of large results; by default the folder storage in the home.",
+        "PREFECT_LOCAL_STORAGE_PATH",
+    ),
     "results_inline_bytes": Setting(
         int, 65_536, "Results up to this size are kept in the database, larger ones in files."
     ),

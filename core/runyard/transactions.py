@@ -158,7 +158,7 @@ class Transaction:
         return self.store.find(self.key) if self.store is not None and self.key is not None else None
 
     def commit(self) -> bool:
-        """Take effect: the transactions inside first, then the hooks, then the value is kept.
+        """Take effect: the hooks are called, those of the transactions inside first, then values are kept.
 
         Returns:
             Whether it did; where something failed, all of it was rolled back and told in the log.
@@ -222,20 +222,33 @@ class Transaction:
         if self.state in _OVER:
             return False
         try:
-            for child in self.children:
-                yield from child.committing()
-            for hook in self.on_commit_hooks:
-                yield Call(hook, (self,))
-            if self.store is not None and self.key is not None and self.write_on_commit:
-                store, key = self.store, self.key
-                yield Block(lambda: store.write(self._staged, key, self.expiration))
+            # All hooks before the first value is kept: until then everything can be undone.
+            yield from self._call_commit_hooks()
+            yield from self._keep()
         except Exception:
             self._log().error("The commit failed; rolling back", exc_info=True)
             yield from self.undoing()
             return False
+        return True
+
+    def _call_commit_hooks(self) -> Generator[Any, Any, None]:
+        if self.state in _OVER:
+            return
+        for child in self.children:
+            yield from child._call_commit_hooks()
+        for hook in self.on_commit_hooks:
+            yield Call(hook, (self,))
+
+    def _keep(self) -> Generator[Any, Any, None]:
+        if self.state in _OVER:
+            return
+        for child in self.children:
+            yield from child._keep()
+        if self.store is not None and self.key is not None and self.write_on_commit:
+            store, key = self.store, self.key
+            yield Block(lambda: store.write(self._staged, key, self.expiration))
         self.state = TransactionState.COMMITTED
         yield from self._unlock()
-        return True
 
     def undoing(self) -> Generator[Any, Any, bool]:
         """Undo, as an engine's generator; see `rollback`."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 # Aliases, not copies: `prefect.flows is runyard.flows`.
 MODULES: dict[str, str] = {
     "prefect": "runyard",
+    "prefect.cache_policies": "runyard.cache_policies",
+    "prefect.results": "runyard.results",
+    "prefect.serializers": "runyard.serializers",
+    "prefect.transactions": "runyard.transactions",
     "prefect.context": "runyard.context",
     "prefect.deployments": "runyard.deployments",
     "prefect.deployments.flow_runs": "runyard.deployments.run",
@@ -27,7 +31,6 @@ MODULES: dict[str, str] = {
     "prefect.states": "runyard.states",
     "prefect.task_runners": "runyard.task_runners",
     "prefect.tasks": "runyard.tasks",
-    "prefect.utilities": "runyard.compat",
     "prefect.utilities.annotations": "runyard.markers",
     "prefect_dask": "runyard.task_runners",
     "prefect_dask.client": "runyard.task_runners.dask",
@@ -36,6 +39,7 @@ MODULES: dict[str, str] = {
     "prefect_ray": "runyard.task_runners",
     "prefect_ray.context": "runyard.task_runners.ray",
     "prefect_ray.task_runners": "runyard.task_runners.ray",
+    "prefect.utilities": "runyard.compat",
 }
 
 # The top-level names among them.

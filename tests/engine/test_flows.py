@@ -378,7 +378,7 @@ def test_flows_on_methods_and_with_options(recorded):
     assert (renamed.name, renamed.retries, Job.scaled.name) == ("other", 1, "scaled")
 
 
-def test_generator_flows_give_a_list(recorded):
+def test_the_result_of_a_generator_flow_is_a_list(recorded):
     @flow
     def count():
         yield from range(3)
@@ -388,8 +388,8 @@ def test_generator_flows_give_a_list(recorded):
         for n in range(3):
             yield n
 
-    assert count() == [0, 1, 2]
-    assert asyncio.run(count_async()) == [0, 1, 2]
+    assert count(return_state=True).result() == [0, 1, 2]
+    assert asyncio.run(count_async(return_state=True)).result() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])

@@ -33,6 +33,17 @@ class Call:
         self.timeout_seconds = timeout_seconds
 
 
+class Read:
+    """Take all values of the user's generator; `limit` is the call that gave it."""
+
+    __slots__ = ("generator", "limit", "timeout_seconds")
+
+    def __init__(self, generator: Any, limit: Call) -> None:
+        self.generator = generator
+        self.limit = limit
+        self.timeout_seconds = limit.timeout_seconds
+
+
 class Block:
     """Call something of ours that waits for a disk or for another thread."""
 
@@ -60,7 +71,7 @@ class Sleep:
         self.seconds = seconds
 
 
-Effect = Call | Block | Commit | Sleep
+Effect = Call | Read | Block | Commit | Sleep
 
 
 def drive(core: Generator[Any, Any, Any]) -> Any:
@@ -83,6 +94,8 @@ def drive(core: Generator[Any, Any, Any]) -> Any:
                     outcome = effect.fn()
                 elif kind is Commit:
                     outcome = effect.journal.commit()
+                elif kind is Read:
+                    outcome = _read_out(effect)
                 else:
                     time.sleep(effect.seconds)
                     outcome = None
@@ -92,6 +105,29 @@ def drive(core: Generator[Any, Any, Any]) -> Any:
                 effect = send(outcome)
     except StopIteration as stop:
         return stop.value
+
+
+def _read_out(effect: Read) -> list[Any]:
+    """All values of a generator, within its time limit."""
+    if effect.timeout_seconds is None:
+        return list(effect.generator)
+    with time_limit(effect.timeout_seconds, effect.limit):
+        return list(effect.generator)
+
+
+async def read_out_async(effect: Read) -> list[Any]:
+    """As `_read_out`, for a generator of either kind."""
+    if not hasattr(effect.generator, "__aiter__"):
+        return _read_out(effect)
+    import asyncio
+
+    async with asyncio.timeout(effect.timeout_seconds) as scope:
+        try:
+            return [item async for item in effect.generator]
+        except asyncio.CancelledError as error:
+            if scope.expired():
+                raise over(effect.timeout_seconds or 0, effect.limit) from error
+            raise
 
 
 def _finish(awaitable: Any) -> Any:
@@ -125,6 +161,8 @@ async def drive_async(
                     outcome = await in_thread(effect.fn)
                 elif kind is Commit:
                     outcome = await effect.journal.commit_async()
+                elif kind is Read:
+                    outcome = await read_out_async(effect)
                 else:
                     await asyncio.sleep(effect.seconds)
                     outcome = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runyard import settings
 from runyard.context import FlowRunContext, current_flow, current_task, current_transaction
 from runyard.engine import outcome, patience
-from runyard.engine.effects import Block, Call
+from runyard.engine.effects import Block, Call, Read
 from runyard.engine.hooks import call_hooks
 from runyard.engine.parameters import signature_of
 from runyard.engine.task_core import _settled
@@ -28,7 +28,12 @@ def retries_of(flow: Flow) -> int:
 
 
 def run_flow(
-    flow: Flow, run: FlowRun, parameters: dict[str, Any], problem: Exception | None, reporter: Reporter
+    flow: Flow,
+    run: FlowRun,
+    parameters: dict[str, Any],
+    problem: Exception | None,
+    reporter: Reporter,
+    streams: bool = False,
 ) -> Generator[Any, Any, State]:
     """Run a flow.
 
@@ -38,6 +43,7 @@ def run_flow(
         problem: why the parameters do not fit; the run fails by it.
         reporter: how the run's states become known: to the rules for a root run, or through the
             journal for a subflow.
+        streams: whether the values of a generator are passed on; there is no result to keep then.
 
     Returns:
         The final state.
@@ -54,13 +60,13 @@ def run_flow(
     flow_token, task_token = current_flow.set(context), current_task.set(None)
     around = current_transaction.set(None) if current_transaction.get() is not None else None
     try:
-        if context.persist and context.parent is not None and _is_resumed(context):
+        if context.persist and not streams and context.parent is not None and _is_resumed(context):
             from runyard.engine.caching import find_flow_result
 
             known = yield Block(lambda: find_flow_result(context))
             if known is not None:
                 return (yield from reporter.end(run, known, stopped=False))
-        return (yield from _attempts(flow, run, context, problem, reporter))
+        return (yield from _attempts(flow, run, context, problem, reporter, streams))
     finally:
         current_flow.reset(flow_token)
         current_task.reset(task_token)
@@ -76,7 +82,12 @@ def _is_resumed(context: FlowRunContext) -> bool:
 
 
 def _attempts(
-    flow: Flow, run: FlowRun, context: FlowRunContext, problem: Exception | None, reporter: Reporter
+    flow: Flow,
+    run: FlowRun,
+    context: FlowRunContext,
+    problem: Exception | None,
+    reporter: Reporter,
+    streams: bool,
 ) -> Generator[Any, Any, State]:
     from runyard.logging import flow_logger
 
@@ -108,7 +119,7 @@ def _attempts(
                 continue
         break
     yield from _close_runner(context, cancel=ending is not None)
-    if context.persist and state.type == COMPLETED:
+    if context.persist and state.type == COMPLETED and not streams:
         from runyard.engine.caching import keep_flow_result
 
         ended = state
@@ -133,7 +144,9 @@ def _attempt(
     call = Call(flow.fn, args, kwargs, flow.timeout_seconds)
     try:
         value = yield call
-        value = yield from _settled(value, flow.isgenerator)
+        if flow.isgenerator:
+            value = yield Read(value, call)
+        value = yield from _settled(value)
         return outcome.state_of_value(value, "Flow")
     except RunTimedOut as error:
         if error.limit is call:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import sys
 import threading
+from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from runyard.errors import ApiUnavailable, ParameterError, RunAborted, StoreErro
 from runyard.exceptions import Abort, TerminationSignal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from runyard.context import FlowRunContext
     from runyard.flows import Flow
@@ -41,6 +42,10 @@ def call_task(
     wait_for: Iterable[Any] | None,
 ) -> Any:
     """What `task(...)` does."""
+    if task.isgenerator and not return_state:
+        from runyard.engine.streams import stream_task
+
+        return stream_task(task, args, kwargs, wait_for)
     flow = current_flow.get()
     journal = flow.journal if flow is not None else journal_without_flow()
     run = new_run(task, flow, journal)
@@ -97,13 +102,27 @@ def call_flow(
         from runyard.engine.resolve import to_data
 
         to_data(list(wait_for or ()))
-        return _call_subflow(flow, to_data(parameters), parent, return_state)
-    run, start, parameters, problem = _prepare(flow, parameters, name=ids.new_name())
-    start |= {"owner": owner(), "lease_seconds": settings.get("flow_lease_seconds")}
-    root = _Root(flow, run, parameters, problem, start)
+        given = to_data(parameters)
+        if flow.isgenerator and not return_state:
+            from runyard.engine.streams import stream_subflow
+
+            return stream_subflow(flow, lambda: _call_subflow(flow, given, parent, False, streams=True))
+        return _call_subflow(flow, given, parent, return_state)
+    if flow.isgenerator and not return_state:
+        from runyard.engine.streams import stream_root
+
+        return stream_root(flow, lambda: _by_hand(flow, parameters))
+    root = _by_hand(flow, parameters)
     if flow.isasync:
         return root.call_async(return_state)
     return root.call(return_state)
+
+
+def _by_hand(flow: Flow, parameters: dict[str, Any]) -> _Root:
+    """A root run that holds a lease of its own."""
+    run, start, parameters, problem = _prepare(flow, parameters, name=ids.new_name())
+    start |= {"owner": owner(), "lease_seconds": settings.get("flow_lease_seconds")}
+    return _Root(flow, run, parameters, problem, start)
 
 
 def run_claimed(flow: Flow, flow_run_id: str, attempt: int, parameters: dict[str, Any]) -> int:
@@ -224,9 +243,17 @@ class _Root:
 
     def call(self, return_state: bool) -> Any:
         """Run it in this thread."""
+        with self.watched():
+            state = drive(self._core)
+        return state if return_state else state.result()
+
+    @contextmanager
+    def watched(self, on_signal: Callable[[], None] | None = None) -> Iterator[SignalGuard]:
+        """A block that drives the core: SIGTERM ends it, and at its end everything is closed."""
+        guard = SignalGuard(on_signal)
         try:
-            with SignalGuard():
-                state = drive(self._core)
+            with guard:
+                yield guard
         except TerminationSignal:
             self._stopped()
         except Abort as error:
@@ -236,7 +263,6 @@ class _Root:
             raise
         finally:
             self._close()
-        return state if return_state else state.result()
 
     async def call_async(self, return_state: bool) -> Any:
         """Run it on this event loop."""
@@ -287,12 +313,21 @@ class _Root:
             journal.close()
 
 
-def _call_subflow(flow: Flow, parameters: dict[str, Any], parent: FlowRunContext, return_state: bool) -> Any:
+def _call_subflow(
+    flow: Flow,
+    parameters: dict[str, Any],
+    parent: FlowRunContext,
+    return_state: bool,
+    streams: bool = False,
+) -> Any:
+    """Run it; where it streams, only give the core."""
     run, _start, parameters, problem = _prepare(flow, parameters, name=ids.new_name())
     run.root_flow_run_id = parent.flow_run.root_flow_run_id or parent.flow_run.id
     stand_in = _stand_in(flow, parent)
     run.parent_task_run_id = stand_in.id
-    core = run_flow(flow, run, parameters, problem, SubflowReporter(parent, stand_in))
+    core = run_flow(flow, run, parameters, problem, SubflowReporter(parent, stand_in), streams)
+    if streams:
+        return core
     if flow.isasync:
         return _awaited(core, return_state, {"flow_run_id": run.id})
     state = drive(core)

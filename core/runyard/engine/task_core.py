@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runyard import settings
 from runyard.context import TaskRunContext, current_flow, current_tags, current_task, current_transaction
 from runyard.engine import outcome
-from runyard.engine.effects import Block, Call, Sleep
+from runyard.engine.effects import Block, Call, Read, Sleep
 from runyard.engine.hooks import call_hooks
 from runyard.engine.parameters import bind, render_name
 from runyard.engine.resolve import futures_in, has_futures, to_data, to_states
@@ -74,8 +74,12 @@ def run_task(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     wait_for: Iterable[Any] | None = None,
+    streams: bool = False,
 ) -> Generator[Any, Any, State]:
     """Run a task whose record is Pending.
+
+    Args:
+        streams: whether the values of a generator are passed on; there is no result to keep then.
 
     Returns:
         The final state; `NotReady`, which is Pending for ever, where an upstream task failed.
@@ -103,7 +107,7 @@ def run_task(
         if task.task_run_name is not None:
             context.parameters = bind(task, args, kwargs)
             run.name = render_name(task.task_run_name, context.parameters)
-        if _is_kept(task, flow):
+        if _is_kept(task, flow) and not streams:
             return (yield from _kept(context, flow, journal, args, kwargs))
         return (yield from _attempts(task, run, flow, journal, args, kwargs, None))
     except Signal:
@@ -190,7 +194,9 @@ def _attempts(
         call = Call(task.fn, args, kwargs, task.timeout_seconds)
         try:
             value = yield call
-            state = outcome.state_of_value((yield from _settled(value, task.isgenerator)), "Task")
+            if task.isgenerator:
+                value = yield Read(value, call)
+            state = outcome.state_of_value((yield from _settled(value)), "Task")
         except RunTimedOut as error:
             mine = error.limit is call
             state = (
@@ -219,28 +225,16 @@ def _attempts(
         return state
 
 
-def _settled(value: Any, generator: bool) -> Generator[Any, Any, Any]:
-    """A returned value as a result: generators are read out, futures waited for."""
+def _settled(value: Any) -> Generator[Any, Any, Any]:
+    """A returned value as a result: futures are waited for."""
     if type(value) in _SIMPLE:
         return value
-    if generator:
-        value = yield Call(_read_out, (value,))
     if any(not future.done() for future in futures_in(value)):
         return (yield Block(lambda: to_states(value)))
     return to_states(value)
 
 
 _SIMPLE = frozenset((type(None), bool, int, float, str, bytes))
-
-
-def _read_out(value: Any) -> Any:
-    if hasattr(value, "__aiter__"):
-
-        async def collect() -> list[Any]:
-            return [item async for item in value]
-
-        return collect()
-    return list(value)
 
 
 def _inputs(

@@ -1,0 +1,251 @@
+"""Generators as tasks and flows: called, they give their values as they come, while the run is Running.
+
+The run begins with the first value that is asked for and ends with the generator. The core runs in a
+context of its own, so that between two values the caller is in his own run, with his own tags.
+Submitted, or asked for its state, a generator is read out into a list (`read_out`).
+"""
+
+from __future__ import annotations
+
+import time
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from runyard.context import current_flow
+from runyard.engine.effects import Block, Call, Commit, Read, drive, in_thread, read_out_async
+from runyard.engine.parameters import bind
+from runyard.engine.timeouts import over, time_limit
+from runyard.exceptions import TerminationSignal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+    from contextvars import Context
+
+    from runyard.engine.run import _Root
+    from runyard.flows import Flow
+    from runyard.tasks import Task
+
+    Core = Generator[Any, Any, Any]
+
+
+def stream_task(
+    task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
+) -> Any:
+    """What `task(...)` gives for a task that is a generator: one, sync or async.
+
+    Raises:
+        ParameterError: the arguments do not fit the signature.
+    """
+    from runyard.engine.run import journal_without_flow
+    from runyard.engine.task_core import new_run, run_task
+
+    bind(task, args, kwargs)
+
+    def begin() -> Core:
+        flow = current_flow.get()
+        journal = flow.journal if flow is not None else journal_without_flow()
+        run = new_run(task, flow, journal)
+        return run_task(task, run, flow, journal, args, kwargs, wait_for, streams=True)
+
+    return _items_async(begin, copy_context()) if task.isasync else _items(begin, copy_context())
+
+
+def stream_subflow(flow: Flow, begin: Callable[[], Core]) -> Any:
+    """What `flow(...)` gives inside another flow for a generator; `begin` makes the core."""
+    return _items_async(begin, copy_context()) if flow.isasync else _items(begin, copy_context())
+
+
+def stream_root(flow: Flow, make: Callable[[], _Root]) -> Any:
+    """What `flow(...)` gives for a generator, outside of flows; `make` makes its run."""
+    return _root_async(make) if flow.isasync else _root(make)
+
+
+def _root(make: Callable[[], _Root]) -> Generator[Any, Any, Any]:
+    root = make()
+    with root.watched() as guard:
+        return (yield from _items(lambda: root._core, copy_context(), lambda: guard.received))
+
+
+async def _root_async(make: Callable[[], _Root]) -> AsyncGenerator[Any, Any]:
+    import asyncio
+
+    root, loop, task = make(), asyncio.get_running_loop(), asyncio.current_task()
+
+    def cancel() -> None:
+        if task is not None:
+            loop.call_soon_threadsafe(task.cancel)
+
+    with root.watched(cancel) as guard:
+        items = _items_async(lambda: root._core, copy_context(), lambda: guard.received)
+        try:
+            async for item in items:
+                yield item
+        finally:
+            await items.aclose()
+
+
+def _never() -> bool:
+    return False
+
+
+def _items(
+    begin: Callable[[], Core], context: Context, stop_requested: Callable[[], bool] = _never
+) -> Generator[Any, Any, Any]:
+    """Drive a core, and pass on what the user's generator gives; returns what that returns."""
+    core = context.run(begin)
+    step, given, closed = core.send, None, False
+    while True:
+        try:
+            effect = context.run(step, given)
+        except StopIteration as stop:
+            return None if closed else stop.value.result()
+        try:
+            if type(effect) is not Read:
+                given = context.run(_perform, effect)
+            elif closed:
+                given = context.run(effect.generator.close)
+            else:
+                try:
+                    given = yield from _pass_on(effect, context)
+                except GeneratorExit:
+                    given, closed = None, True
+                    if stop_requested():
+                        raise TerminationSignal("the process was asked to stop") from None
+            step = core.send
+        except BaseException as error:
+            step, given = core.throw, error
+
+
+def _pass_on(effect: Read, context: Context) -> Generator[Any, Any, Any]:
+    """The values of the user's generator, which is closed with this one; returns what it returned."""
+    generator, left = effect.generator, effect.timeout_seconds
+    step, given = generator.send, None
+    while True:
+        began = time.monotonic()
+        try:
+            if left is None:
+                item = context.run(step, given)
+            else:
+                # What counts is the time spent in the generator, not what is done with its values.
+                with time_limit(left, effect.limit):
+                    item = context.run(step, given)
+                left = max(1e-6, left - (time.monotonic() - began))
+        except StopIteration as stop:
+            return stop.value
+        try:
+            given, step = (yield item), generator.send
+        except GeneratorExit:
+            context.run(generator.close)
+            raise
+        except BaseException as error:
+            given, step = error, generator.throw
+
+
+def _perform(effect: Any) -> Any:
+    """Do one effect here."""
+
+    def once() -> Core:
+        return (yield effect)
+
+    return drive(once())
+
+
+class _Within:
+    """An awaitable whose steps run in a given context."""
+
+    __slots__ = ("_awaitable", "_context")
+
+    def __init__(self, awaitable: Any, context: Context) -> None:
+        self._awaitable = awaitable
+        self._context = context
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        inner, run = self._awaitable.__await__(), self._context.run
+        step, given = inner.send, None
+        while True:
+            try:
+                waiting = run(step, given)
+            except StopIteration as stop:
+                return stop.value
+            try:
+                given, step = (yield waiting), inner.send
+            except BaseException as error:
+                given, step = error, inner.throw
+
+
+async def _items_async(
+    begin: Callable[[], Core], context: Context, stop_requested: Callable[[], bool] = _never
+) -> AsyncGenerator[Any, Any]:
+    """As `_items`, for a core whose user's generator is async."""
+    import asyncio
+
+    core = context.run(begin)
+    step: Any = core.send
+    given, closed = None, False
+    while True:
+        try:
+            effect = context.run(step, given)
+        except StopIteration as stop:
+            if not closed:
+                stop.value.result()  # an async generator returns nothing, but it raises
+            return
+        step = core.send
+        try:
+            if type(effect) is not Read:
+                given = await _Within(_perform_async(effect), context)
+                continue
+            generator, left, given = effect.generator, effect.timeout_seconds, None
+            while not closed:
+                began = time.monotonic()
+                try:
+                    item = await _Within(_next(generator, given, left, effect.limit), context)
+                except StopAsyncIteration:
+                    break
+                if left is not None:
+                    left = max(1e-6, left - (time.monotonic() - began))
+                try:
+                    given = yield item
+                except GeneratorExit:
+                    closed = True
+            await _Within(generator.aclose(), context)
+            given = None
+            if closed and stop_requested():
+                raise TerminationSignal("the process was asked to stop")
+        except asyncio.CancelledError as error:
+            stopped = TerminationSignal("the process was asked to stop")
+            step, given = core.throw, (stopped if stop_requested() else error)
+        except BaseException as error:
+            step, given = core.throw, error
+
+
+async def _next(generator: Any, given: Any, seconds: float | None, limit: object) -> Any:
+    """The next value, within what is left of a time limit."""
+    import asyncio
+
+    if seconds is None:
+        return await generator.asend(given)
+    scope = asyncio.timeout(seconds)
+    try:
+        async with scope:
+            return await generator.asend(given)
+    except TimeoutError as error:
+        if scope.expired():
+            raise over(seconds, limit) from error
+        raise
+
+
+async def _perform_async(effect: Any) -> Any:
+    """Do one effect on this event loop."""
+    import asyncio
+
+    kind = type(effect)
+    if kind is Call:
+        outcome = effect.fn(*effect.args, **effect.kwargs)
+        return await outcome if hasattr(outcome, "__await__") else outcome
+    if kind is Block:
+        return await in_thread(effect.fn)
+    if kind is Commit:
+        return await effect.journal.commit_async()
+    if kind is Read:
+        return await read_out_async(effect)
+    return await asyncio.sleep(effect.seconds)

@@ -21,10 +21,12 @@ MODULES = (
     "work_queues",
     "workers",
     "claims",
+    "served_runs",
     "recovery",
     "scheduler",
     "journal",
     "results",
+    "locks",
     "explain",
     "overview",
 )

@@ -1,0 +1,439 @@
+"""Filesystems: folders and object stores, where results and code are kept; paths never leave the base."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, SecretStr
+
+from runyard import settings
+from runyard.errors import InvalidInput, MissingExtra
+from runyard.syncing import async_twin, sync_compatible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The extra that a kind of object store needs; all bring obstore.
+_EXTRAS = {
+    "s3": "aws",
+    "s3a": "aws",
+    "gs": "gcp",
+    "gcs": "gcp",
+    "az": "azure",
+    "abfs": "azure",
+    "adl": "azure",
+}
+
+
+class FileSystem(BaseModel):
+    """What every filesystem offers: `read`, `write`, `remove` and `walk` by paths below its base."""
+
+    def read(self, path: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            FileNotFoundError: there is none.
+            InvalidInput: the path leads out of the base.
+        """
+        raise TypeError(f"{type(self).__name__} does not say how to read files")
+
+    def write(self, path: str, content: bytes) -> str:
+        """Write a file, whole or not at all; where it is."""
+        raise TypeError(f"{type(self).__name__} does not say how to write files")
+
+    def remove(self, path: str) -> None:
+        """Delete a file; it is no error if there is none."""
+        raise TypeError(f"{type(self).__name__} does not say how to delete files")
+
+    def walk(self, path: str) -> Iterator[str]:
+        """The paths of all files below a folder, from the base."""
+        raise TypeError(f"{type(self).__name__} does not say how to list files")
+
+    @sync_compatible
+    def read_path(self, path: str) -> bytes:
+        """The content of a file; see `read`."""
+        return self.read(str(path))
+
+    @sync_compatible
+    def write_path(self, path: str, content: bytes | str) -> str:
+        """Write a file; see `write`."""
+        return self.write(str(path), content.encode() if isinstance(content, str) else content)
+
+    @sync_compatible
+    def delete_path(self, path: str) -> None:
+        """Delete a file; see `remove`."""
+        self.remove(str(path))
+
+    @sync_compatible
+    def get_directory(self, from_path: str | None = None, local_path: str | None = None) -> int:
+        """Copy a folder of this filesystem into a local one, by default the current one.
+
+        Returns:
+            How many files were copied.
+        """
+        base = (from_path or "").strip("/")
+        target = os.path.abspath(os.path.expanduser(local_path or "."))
+        copied = 0
+        for path in list(self.walk(base)):
+            below = path[len(base) :].lstrip("/") if base else path
+            file = _inside(target, below)
+            os.makedirs(os.path.dirname(file), exist_ok=True)
+            _write_whole(file, self.read(path))
+            copied += 1
+        return copied
+
+    @sync_compatible
+    def put_directory(
+        self, local_path: str | None = None, to_path: str | None = None, ignore_file: str | None = None
+    ) -> int:
+        """Copy a local folder, by default the current one, into a folder of this filesystem.
+
+        Args:
+            ignore_file: a file of patterns, as `.prefectignore`, of what is left out.
+
+        Returns:
+            How many files were copied.
+        """
+        source = os.path.abspath(os.path.expanduser(local_path or "."))
+        patterns = _patterns(ignore_file)
+        copied = 0
+        for folder, _folders, names in os.walk(source):
+            for name in sorted(names):
+                file = os.path.join(folder, name)
+                path = os.path.relpath(file, source).replace(os.sep, "/")
+                if _is_left_out(path, patterns):
+                    continue
+                with open(file, "rb") as opened:
+                    self.write(
+                        "/".join(part for part in ((to_path or "").strip("/"), path) if part), opened.read()
+                    )
+                copied += 1
+        return copied
+
+    aread_path = async_twin(read_path)
+    awrite_path = async_twin(write_path)
+    adelete_path = async_twin(delete_path)
+    aget_directory = async_twin(get_directory)
+    aput_directory = async_twin(put_directory)
+
+
+# Prefect's names for the interfaces.
+ReadableFileSystem = WritableFileSystem = ReadableDeploymentStorage = WritableDeploymentStorage = FileSystem
+
+
+class LocalFileSystem(FileSystem):
+    """A folder of this machine.
+
+    Args:
+        basepath: the folder, by default the current one; made when something is written.
+    """
+
+    basepath: str | None = None
+
+    def __init__(self, basepath: Any = None, **fields: Any) -> None:
+        super().__init__(**{"basepath": None if basepath is None else str(basepath), **fields})
+
+    def _path(self, path: str) -> str:
+        return _inside(os.path.abspath(os.path.expanduser(self.basepath or ".")), path)
+
+    def read(self, path: str) -> bytes:
+        """The content of a file."""
+        with open(self._path(path), "rb") as file:
+            return file.read()
+
+    def write(self, path: str, content: bytes) -> str:
+        """Write a file; who reads it meanwhile sees the old one or the new one."""
+        file = self._path(path)
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        _write_whole(file, content)
+        return file
+
+    def remove(self, path: str) -> None:
+        """Delete a file."""
+        try:
+            os.remove(self._path(path))
+        except FileNotFoundError:
+            pass
+
+    def walk(self, path: str) -> Iterator[str]:
+        """The paths of all files below a folder."""
+        base = self._path("")
+        for folder, _folders, names in os.walk(self._path(path)):
+            for name in sorted(names):
+                yield os.path.relpath(os.path.join(folder, name), base).replace(os.sep, "/")
+
+
+class RemoteFileSystem(FileSystem):
+    """A place in an object store, by its URL.
+
+    Args:
+        basepath: `s3://bucket/folder`, `gs://...`, `az://...`.
+        settings: options of the store by the names of obstore, such as `region`; what is not
+            given comes from the usual environment variables.
+    """
+
+    basepath: str
+    settings: dict[str, Any] = {}
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value
+            for name, value in self.settings.items()
+            if value is not None
+        }
+
+    def _url(self) -> str:
+        return self.basepath.rstrip("/")
+
+    def _store(self) -> Any:
+        kept = self.__dict__.get("_opened")
+        if kept is None:
+            kept = self.__dict__["_opened"] = _open_store(self._url(), self._options())
+        return kept
+
+    def read(self, path: str) -> bytes:
+        """The content of an object."""
+        import obstore
+
+        return bytes(obstore.get(self._store(), _key(path)).bytes())
+
+    def write(self, path: str, content: bytes) -> str:
+        """Write an object."""
+        import obstore
+
+        obstore.put(self._store(), _key(path), content)
+        return f"{self._url()}/{_key(path)}"
+
+    def remove(self, path: str) -> None:
+        """Delete an object."""
+        import obstore
+
+        try:
+            obstore.delete(self._store(), _key(path))
+        except FileNotFoundError:
+            pass
+
+    def walk(self, path: str) -> Iterator[str]:
+        """The keys of all objects below a prefix."""
+        import obstore
+
+        store = self._store()
+        for group in obstore.list(store, prefix=_key(path) or None):
+            for found in group:
+                yield found["path"]
+
+
+class S3(RemoteFileSystem):
+    """A bucket of Amazon S3, or of anything that speaks its protocol.
+
+    Args:
+        bucket_path: `bucket/folder`.
+        aws_access_key_id, aws_secret_access_key: by default from the environment.
+        endpoint_url, region: by default those of the environment.
+    """
+
+    basepath: str = ""
+    bucket_path: str
+    aws_access_key_id: SecretStr | None = None
+    aws_secret_access_key: SecretStr | None = None
+    endpoint_url: str | None = None
+    region: str | None = None
+
+    def _url(self) -> str:
+        return f"s3://{self.bucket_path.removeprefix('s3://').strip('/')}"
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            **super()._options(),
+            **_given(
+                access_key_id=self.aws_access_key_id,
+                secret_access_key=self.aws_secret_access_key,
+                endpoint=self.endpoint_url,
+                region=self.region,
+            ),
+        }
+
+
+class GCS(RemoteFileSystem):
+    """A bucket of Google Cloud Storage.
+
+    Args:
+        bucket_path: `bucket/folder`.
+        service_account_info: the JSON of a service account; by default from the environment.
+    """
+
+    basepath: str = ""
+    bucket_path: str
+    service_account_info: SecretStr | None = None
+    project: str | None = None
+
+    def _url(self) -> str:
+        return f"gs://{self.bucket_path.removeprefix('gs://').strip('/')}"
+
+    def _options(self) -> dict[str, Any]:
+        return {**super()._options(), **_given(service_account_key=self.service_account_info)}
+
+
+class Azure(RemoteFileSystem):
+    """A container of Azure Blob Storage.
+
+    Args:
+        bucket_path: `container/folder`.
+        azure_storage_account_name, azure_storage_account_key: by default from the environment.
+    """
+
+    basepath: str = ""
+    bucket_path: str
+    azure_storage_account_name: SecretStr | None = None
+    azure_storage_account_key: SecretStr | None = None
+    azure_storage_sas_token: SecretStr | None = None
+
+    def _url(self) -> str:
+        return f"az://{self.bucket_path.removeprefix('az://').strip('/')}"
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            **super()._options(),
+            **_given(
+                account_name=self.azure_storage_account_name,
+                account_key=self.azure_storage_account_key,
+                sas_key=self.azure_storage_sas_token,
+            ),
+        }
+
+
+def storage_of(value: Any = None) -> Any:
+    """The filesystem that an option names.
+
+    Args:
+        value: a filesystem, a path, a URL (`file://`, `s3://`, `gs://`, `az://`), `type/name` of a
+            saved one, or None for the setting `results_local_storage_path`.
+
+    Raises:
+        InvalidInput: it names none.
+    """
+    if value is None:
+        folder = settings.get("results_local_storage_path") or os.path.join(settings.home(), "storage")
+        return LocalFileSystem(basepath=folder)
+    if hasattr(value, "read_path") and hasattr(value, "write_path"):
+        return value
+    if not isinstance(value, (str, os.PathLike)):
+        raise InvalidInput(f"{value!r} is no storage; give a path, a URL or a filesystem")
+    text = os.fspath(value)
+    scheme = urlsplit(text).scheme
+    if scheme == "file":
+        return LocalFileSystem(basepath=urlsplit(text).path)
+    if scheme in _EXTRAS:
+        return RemoteFileSystem(basepath=text)
+    if scheme and len(scheme) > 1:
+        raise InvalidInput(f"{text}: no storage for {scheme}://; there are file, s3, gs and az")
+    saved = _saved(text) if isinstance(value, str) else None
+    return saved if saved is not None else LocalFileSystem(basepath=text)
+
+
+def _saved(reference: str) -> Any:
+    """The saved filesystem of a reference such as `s3/results`; None where it is a path."""
+    slug, _, name = reference.partition("/")
+    kinds = {"local-file-system", "remote-file-system", "s3", "gcs", "azure", "s3-bucket", "gcs-bucket"}
+    if slug not in kinds or not name or "/" in name or os.path.exists(reference):
+        return None
+    from runyard.blocks.core import Block
+
+    return Block.load(reference, _sync=True)
+
+
+def describe_storage(storage: Any) -> str | None:
+    """The path or URL of a filesystem, without secrets; None where it has neither."""
+    if isinstance(storage, LocalFileSystem):
+        return os.path.abspath(os.path.expanduser(storage.basepath or "."))
+    if isinstance(storage, RemoteFileSystem):
+        return storage._url()
+    return None
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for name, value in options.items()
+        if value is not None
+    }
+
+
+def _open_store(url: str, options: dict[str, Any]) -> Any:
+    scheme = urlsplit(url).scheme
+    try:
+        from obstore import store
+    except ImportError:
+        extra = _EXTRAS.get(scheme, "aws")
+        raise MissingExtra(f'{url} needs the extra {extra}: pip install "runyard[{extra}]"') from None
+    endpoint = options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    client: dict[str, Any] = {"allow_http": True} if endpoint.startswith("http://") else {}
+    if scheme in ("s3", "s3a") and "region" not in options and not _environment_has("AWS_REGION"):
+        options = {**options, "region": "us-east-1"}
+    if endpoint and scheme in ("s3", "s3a"):
+        options = {**options, "endpoint": endpoint}
+    opened: Any = store
+    return opened.from_url(url, client_options=client, **options)
+
+
+def _environment_has(name: str) -> bool:
+    return name in os.environ or name.replace("AWS_", "AWS_DEFAULT_") in os.environ
+
+
+def _inside(base: str, path: str) -> str:
+    """The absolute path of a file below `base`.
+
+    Raises:
+        InvalidInput: it would be elsewhere.
+    """
+    full = os.path.normpath(os.path.join(base, path))
+    if full != base and not full.startswith(base.rstrip(os.sep) + os.sep):
+        raise InvalidInput(f"{path!r} leads out of {base}; paths are given from there")
+    return full
+
+
+def _key(path: str) -> str:
+    key = os.path.normpath(path.strip("/")).replace(os.sep, "/") if path.strip("/") else ""
+    if key == ".." or key.startswith("../"):
+        raise InvalidInput(f"{path!r} leads out of the storage; paths are given from its base")
+    return "" if key == "." else key
+
+
+def _write_whole(file: str, content: bytes) -> None:
+    handle, partial = tempfile.mkstemp(dir=os.path.dirname(file), prefix=".partial-")
+    try:
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        os.replace(partial, file)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def _patterns(ignore_file: str | None) -> list[str]:
+    if ignore_file is None:
+        return []
+    with open(ignore_file, encoding="utf-8") as file:
+        lines = (line.strip() for line in file)
+        return [line for line in lines if line and not line.startswith("#")]
+
+
+def _is_left_out(path: str, patterns: list[str]) -> bool:
+    """Whether the last pattern that fits a path leaves it out; `!` in front of one lets it in again."""
+    parts, out = path.split("/"), False
+    for pattern in patterns:
+        wanted, negated = pattern.lstrip("!").strip("/"), pattern.startswith("!")
+        anchored = "/" in wanted
+        heads = ["/".join(parts[: at + 1]) for at in range(len(parts))]
+        names = heads if anchored else parts
+        if pattern.endswith("/"):
+            names = names[:-1]
+        if any(fnmatch(name, wanted) for name in names):
+            out = not negated
+    return out

@@ -1,0 +1,127 @@
+"""Locks among all who share a database: rows that are renewed while their process lives."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from runyard.locking.protocol import Waiting, refuse_release
+from runyard.operations import locks
+from runyard.syncing import async_twin
+
+if TYPE_CHECKING:
+    from runyard.client import Client
+
+# A lock whose process was killed is free after this time.
+LEASE_SECONDS = 10.0
+
+
+class DatabaseLockManager:
+    """Keeps locks in the database of this process's client.
+
+    Args:
+        client: by default the settings' one.
+    """
+
+    def __init__(self, client: Client | None = None) -> None:
+        self._given = client
+        self._guard = threading.Lock()
+        self._renewed: dict[str, str] = {}
+        self._thread: threading.Thread | None = None
+        self._changed = threading.Event()
+
+    @property
+    def _client(self) -> Client:
+        from runyard.engine.connection import shared_client
+
+        return self._given or shared_client()
+
+    def acquire_lock(
+        self,
+        key: str,
+        holder: str,
+        acquire_timeout: float | None = None,
+        hold_timeout: float | None = None,
+    ) -> bool:
+        """Take the lock of a key; see LockManager."""
+        waiting = Waiting(acquire_timeout)
+        seconds = LEASE_SECONDS if hold_timeout is None else hold_timeout
+        while not self._ask(key, holder, seconds):
+            if not waiting.again():
+                return False
+        if hold_timeout is None:
+            self._renew(key, holder)
+        return True
+
+    def _ask(self, key: str, holder: str, seconds: float) -> bool:
+        body = {"name": _name(key), "holder": holder, "lease_seconds": seconds}
+        return bool(self._client.call(locks.acquire_lock, body)["acquired"])
+
+    def release_lock(self, key: str, holder: str) -> None:
+        """Give the lock back; see LockManager."""
+        with self._guard:
+            self._renewed.pop(key, None)
+            self._changed.set()
+        body = {"name": _name(key), "holder": holder}
+        if not self._client.call(locks.release_lock, body)["released"]:
+            raise refuse_release(key, holder)
+
+    def _holder(self, key: str) -> Any:
+        return self._client.call(locks.read_lock, {"name": _name(key)})["holder"]
+
+    def is_locked(self, key: str) -> bool:
+        """Whether anybody holds the lock."""
+        return self._holder(key) is not None
+
+    def is_lock_holder(self, key: str, holder: str) -> bool:
+        """Whether that holder holds it."""
+        return bool(self._holder(key) == holder)
+
+    def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        """Wait until nobody holds it; see LockManager."""
+        waiting = Waiting(timeout)
+        while self.is_locked(key):
+            if not waiting.again():
+                return False
+        return True
+
+    aacquire_lock = async_twin(acquire_lock)
+    await_for_lock = async_twin(wait_for_lock)
+
+    def _renew(self, key: str, holder: str) -> None:
+        """Have a thread hold the lock until it is released; it ends with the last one."""
+        with self._guard:
+            self._renewed[key] = holder
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="runyard-locks", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        from runyard.engine.connection import release_thread
+        from runyard.errors import RunyardError
+
+        try:
+            while True:
+                self._changed.wait(LEASE_SECONDS / 4)
+                with self._guard:
+                    self._changed.clear()
+                    if not self._renewed:
+                        self._thread = None
+                        return
+                    held = dict(self._renewed)
+                for key, holder in held.items():
+                    try:
+                        self._ask(key, holder, LEASE_SECONDS)
+                    except RunyardError:
+                        continue  # tried again soon; until the lease is over it is held anyway
+                    with self._guard:
+                        given_back = self._renewed.get(key) != holder
+                    if given_back:
+                        # It was released while it was being renewed: nobody must find it held.
+                        self._client.call(locks.release_lock, {"name": _name(key), "holder": holder})
+        finally:
+            release_thread()
+
+
+def _name(key: str) -> str:
+    return f"key:{key}"

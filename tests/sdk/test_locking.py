@@ -1,0 +1,160 @@
+"""Lock managers: one holder at a time, in a process, between processes, and after one was killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from runyard.locking import database
+from runyard.locking.database import DatabaseLockManager
+from runyard.locking.filesystem import FileSystemLockManager
+from runyard.locking.memory import MemoryLockManager
+from runyard.locking.protocol import LockManager
+
+KINDS = ["memory", "filesystem", "database"]
+SHARED = KINDS[1:]
+
+
+@pytest.fixture
+def make(home, tmp_path):
+    """A function that makes a manager of a kind; those of one kind share their locks."""
+
+    def make(kind):
+        if kind == "filesystem":
+            return FileSystemLockManager(tmp_path / "locks")
+        return {"memory": MemoryLockManager, "database": DatabaseLockManager}[kind]()
+
+    return make
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_holds_a_key_at_a_time(make, kind):
+    locks, others = make(kind), make(kind)
+    assert isinstance(locks, LockManager)
+    assert not locks.is_locked("k")
+    assert locks.acquire_lock("k", "me", acquire_timeout=0)
+    assert locks.acquire_lock("k", "me", acquire_timeout=0)
+    assert locks.is_lock_holder("k", "me")
+    assert not locks.is_lock_holder("k", "you")
+    assert others.is_locked("k")
+    assert not others.acquire_lock("k", "you", acquire_timeout=0)
+    assert not others.wait_for_lock("k", timeout=0)
+    assert others.acquire_lock("other", "you", acquire_timeout=0)
+    with pytest.raises(ValueError, match="you does not hold the lock of 'k'"):
+        locks.release_lock("k", "you")
+    locks.release_lock("k", "me")
+    others.release_lock("other", "you")
+    assert others.wait_for_lock("k", timeout=0)
+    assert others.acquire_lock("k", "you", acquire_timeout=0)
+    others.release_lock("k", "you")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hold_timeout_ends_it(make, kind):
+    locks = make(kind)
+    assert locks.acquire_lock("k", "me", hold_timeout=0.01)
+    assert locks.wait_for_lock("k", timeout=20)
+    assert locks.acquire_lock("k", "you", acquire_timeout=20)
+    locks.release_lock("k", "you")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_waits_is_next(make, kind):
+    locks, got = make(kind), []
+    locks.acquire_lock("k", "me")
+    waiting = threading.Thread(target=lambda: got.append(locks.acquire_lock("k", "you", acquire_timeout=20)))
+    waiting.start()
+    locks.release_lock("k", "me")
+    waiting.join(20)
+    assert got == [True]
+    locks.release_lock("k", "you")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_async_code_has_the_same(make, kind):
+    locks = make(kind)
+
+    async def main():
+        assert await locks.aacquire_lock("k", "me")
+        assert not await locks.aacquire_lock("k", "you", acquire_timeout=0)
+        assert not await locks.await_for_lock("k", timeout=0)
+        locks.release_lock("k", "me")
+        return await locks.await_for_lock("k", timeout=0)
+
+    assert asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_threads_never_hold_one_together(make, kind):
+    locks, inside, most = make(kind), [], []
+
+    def work(name):
+        for _ in range(10):
+            assert locks.acquire_lock("k", name, acquire_timeout=60)
+            inside.append(name)
+            most.append(len(inside))
+            inside.remove(name)
+            locks.release_lock("k", name)
+
+    threads = [threading.Thread(target=work, args=(f"t{at}",)) for at in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert most == [1] * 40
+
+
+HOLDER = """
+import sys, time
+from runyard.locking import database
+from runyard.locking.database import DatabaseLockManager
+from runyard.locking.filesystem import FileSystemLockManager
+database.LEASE_SECONDS = 1.0
+locks = DatabaseLockManager() if sys.argv[1] == "database" else FileSystemLockManager(sys.argv[2])
+assert locks.acquire_lock("k", "child")
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_a_killed_holder_holds_nothing_for_long(make, kind, tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, kind, str(tmp_path / "locks")], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout.readline() == "held\n"
+        locks = make(kind)
+        # It is renewed while the process lives: longer than one lease.
+        deadline = time.monotonic() + (1.5 if kind == "database" else 0)
+        assert not locks.acquire_lock("k", "me", acquire_timeout=max(0, deadline - time.monotonic()))
+        holder.send_signal(signal.SIGKILL)
+        assert locks.acquire_lock("k", "me", acquire_timeout=30)
+        locks.release_lock("k", "me")
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def test_the_thread_that_renews_ends_with_the_last_lock(make, monkeypatch):
+    monkeypatch.setattr(database, "LEASE_SECONDS", 0.4)
+    locks = make("database")
+    locks.acquire_lock("k", "me")
+    assert not locks.acquire_lock("k", "you", acquire_timeout=1.0)
+    locks.release_lock("k", "me")
+    thread = locks._thread
+    if thread is not None:
+        thread.join(20)
+    assert locks._thread is None
+
+
+def test_lock_files_are_private(make, tmp_path):
+    make("filesystem").acquire_lock("../k", "me")
+    (file,) = (tmp_path / "locks").iterdir()
+    assert oct(os.stat(file).st_mode & 0o777) == "0o600"

@@ -225,12 +225,6 @@ class Task(Runnable):
 
         serve(self, limit=limit)
 
-    def with_options(self, **options: Any) -> Task:
-        """A copy of the task with some options changed."""
-        if options.get("name") is None:
-            options["name"] = self.name
-        return type(self)(self.fn, **{**self._options, **options})
-
     def on_completion(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """Call `fn(task, task_run, state)` when a run completes; usable as a decorator."""
         self.on_completion_hooks.append(fn)

@@ -23,6 +23,10 @@ class Runnable:
     """
 
     def __init__(self, fn: Callable[..., Any], name: str, options: dict[str, Any]) -> None:
+        # `@flow` above `@staticmethod` or `@classmethod`: the function in it, and how it is bound.
+        self._binding = type(fn) if isinstance(fn, (staticmethod, classmethod)) else None
+        if self._binding is not None:
+            fn = fn.__func__  # type: ignore[attr-defined]  # both kinds have it
         if not callable(fn):
             raise TypeError(f"{fn!r} is not callable; the decorator stands above a function")
         self.fn = fn
@@ -33,7 +37,10 @@ class Runnable:
         self.__qualname__ = getattr(fn, "__qualname__", None) or self.__name__
         self.__doc__ = getattr(fn, "__doc__", None)
         self.__wrapped__ = fn
-        code = getattr(fn, "__code__", None) or getattr(type(fn).__call__, "__code__", None)
+        inner: Any = fn
+        while not hasattr(inner, "__code__") and hasattr(inner, "func"):
+            inner = inner.func  # of a functools.partial
+        code = getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)
         flags = code.co_flags if code is not None else 0
         self.isasync = bool(flags & (_COROUTINE | _ASYNC_GENERATOR))
         self.isgenerator = bool(flags & (_GENERATOR | _ASYNC_GENERATOR))
@@ -60,9 +67,32 @@ class Runnable:
 
     def __get__(self, instance: Any, owner: type | None = None) -> Self:
         """The same with the function bound, so that the decorator works on methods."""
-        if instance is None:
+        if self._binding is staticmethod:
             return self
-        return type(self)(self.fn.__get__(instance, owner), **self._options)
+        if self._binding is classmethod:
+            instance, owner = owner or type(instance), None
+        bind = getattr(self.fn, "__get__", None)
+        if instance is None or bind is None:
+            return self
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin.fn = twin.__wrapped__ = bind(instance, owner)
+        twin._binding = None
+        # Bound to any instance, it has the same signature.
+        twin._kept = self._kept.setdefault("bound", {})
+        return twin
+
+    def with_options(self, **options: Any) -> Self:
+        """A copy with some options changed; hooks added since it was made stay."""
+        if options.get("name") is None:
+            options["name"] = self.name
+        given = {**self._options}
+        for name in given:
+            if name.startswith("on_"):
+                given[name] = list(getattr(self, f"{name}_hooks"))
+        twin = type(self)(self.fn, **{**given, **options})
+        twin._binding = self._binding
+        return twin
 
 
 def function_name(fn: Callable[..., Any]) -> str:

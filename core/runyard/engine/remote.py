@@ -13,6 +13,7 @@ import copy
 import os
 import sys
 import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
@@ -50,8 +51,9 @@ class _Surroundings:
 
     def __init__(self, context: FlowRunContext) -> None:
         self.flow = _without_code(context.flow)
-        self.flow_run: FlowRun = context.flow_run
         self.parameters = _sendable(context.parameters)
+        self.flow_run: FlowRun = copy.copy(context.flow_run)
+        self.flow_run.parameters = self.parameters
         self.root = context.journal.flow_run_id
         self.attempt = context.journal.attempt
         self.log_prints = context.log_prints
@@ -139,12 +141,29 @@ def package(
     from runyard.compat import imports
 
     module = sys.modules.get(task.__module__)
-    if module is not None and module.__name__.startswith("_runyard_"):
-        # Loaded from a file under a name that no other process can import it by.
+    if module is not None and not importable(module.__name__):
         cloudpickle.register_pickle_by_value(module)
     inner = cloudpickle.dumps((task, run, args, kwargs, tags))
     hooked = any(isinstance(finder, imports.Finder) for finder in sys.meta_path)
     return pickle.dumps((_environment(), hooked, around, inner))
+
+
+@cache
+def importable(module: str) -> bool:
+    """Whether another process with our `sys.path` finds this module by its name.
+
+    The script itself does not count, nor a file that was loaded under a name of its own.
+    """
+    from importlib.machinery import PathFinder
+
+    loaded, places, name = sys.modules.get(module), None, ""
+    for part in module.split("."):
+        name = f"{name}.{part}" if name else part
+        spec = PathFinder.find_spec(name, places)
+        if spec is None:
+            return False
+        places = spec.submodule_search_locations
+    return module != "__main__" and getattr(loaded, "__file__", None) in (None, spec.origin if spec else None)
 
 
 def _environment() -> dict[str, str]:

@@ -55,12 +55,13 @@ class Runnable:
         """Pickled by its name where it can be imported by it, and otherwise as what it is made of."""
         import sys
 
+        from runyard.engine.remote import importable
+
         found: Any = sys.modules.get(self.__module__)
-        if self.__module__ != "__main__" and not self.__module__.startswith("_runyard_"):
-            for name in self.__qualname__.split("."):
-                found = getattr(found, name, None)
-            if found is self:
-                return self.__qualname__
+        for name in self.__qualname__.split("."):
+            found = getattr(found, name, None)
+        if found is self and importable(self.__module__):
+            return self.__qualname__
         import copyreg
 
         return copyreg.__newobj__, (type(self),), {**self.__dict__, "_kept": {}}  # type: ignore[attr-defined]  # undocumented

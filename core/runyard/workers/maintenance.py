@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -76,3 +77,24 @@ def recover(client: Client) -> bool:
 
     report = client.call(recover_operation, RecoverRequest())
     return bool(report.rescheduled or report.crashed or report.cancelled)
+
+
+# How many expired results one transaction forgets.
+_PRUNED_AT_ONCE = 500
+
+
+def prune(client: Client) -> int:
+    """Forget the results that have expired, and delete their files on this machine; how many."""
+    from runyard.operations.results import prune_results
+
+    total = 0
+    while True:
+        report = client.call(prune_results, {"limit": _PRUNED_AT_ONCE})
+        total += report["pruned"]
+        for place in report["places"]:
+            try:
+                os.remove(place)
+            except OSError:
+                continue  # another machine's, or gone already
+        if report["pruned"] < _PRUNED_AT_ONCE:
+            return total

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from runyard.deployments.runner import RunnerDeployment
     from runyard.task_runners import TaskRunner
 
 
@@ -80,6 +81,8 @@ class Flow(Runnable):
         self.on_cancellation_hooks = checked_hooks("on_cancellation", on_cancellation)
         self.on_crashed_hooks = checked_hooks("on_crashed", on_crashed)
         self.on_running_hooks = checked_hooks("on_running", on_running)
+        # The storage and the entrypoint of a flow that `from_source` loaded.
+        self.source: tuple[Any, str] | None = None
 
     def __call__(
         self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
@@ -103,9 +106,9 @@ class Flow(Runnable):
 
     def with_options(self, **options: Any) -> Flow:
         """A copy of the flow with some options changed."""
-        if options.get("name") is None:
-            options["name"] = self.name
-        return type(self)(self.fn, **{**self._options, **options})
+        copy = super().with_options(**options)
+        copy.source = self.source
+        return copy
 
     def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters by name, checked and coerced by their annotations.
@@ -142,6 +145,76 @@ class Flow(Runnable):
         self.on_running_hooks.append(fn)
         return fn
 
+    def to_deployment(self, name: str, **options: Any) -> RunnerDeployment:
+        """A deployment of this flow, for `serve(...)` and `deploy(...)`; `options` as of `deploy`."""
+        from runyard.deployments.runner import to_deployment
+
+        return to_deployment(self, name, **options)
+
+    def deploy(self, name: str, work_pool_name: str | None = None, **options: Any) -> str:
+        """Make a deployment of this flow, whose runs the workers of a pool start.
+
+        Args:
+            name: of the deployment.
+            work_pool_name: by default the setting.
+            options: image, build, push; interval, cron, rrule, schedule, schedules; paused, parameters,
+                concurrency_limit, description, tags, version, enforce_parameter_schema, work_queue_name,
+                job_variables, entrypoint_type, print_next_steps.
+
+        Returns:
+            The deployment's id; in async code an awaitable of it.
+
+        Raises:
+            RunyardError: the deployment is refused.
+        """
+        from runyard.deployments.runner import deploy_flow
+
+        return deploy_flow(self, name, work_pool_name, **options)
+
+    def serve(self, name: str | None = None, **options: Any) -> None:
+        """Make a deployment of this flow and start its runs from this process, until Ctrl-C.
+
+        Args:
+            name: of the deployment; by default the flow's.
+            options: interval, cron, rrule, schedule, schedules, paused, parameters, description, tags,
+                version, global_limit (of the deployment's runs anywhere), limit (of this process's runs),
+                enforce_parameter_schema, pause_on_shutdown, print_starting_message, webserver.
+        """
+        from runyard.deployments.serving import serve_flow
+
+        serve_flow(self, name, **options)
+
+    @classmethod
+    def from_source(cls, source: Any, entrypoint: str) -> Flow:
+        """Load a flow from a git address, a folder or a storage; in async code awaited.
+
+        Args:
+            source: such as `https://github.com/team/flows.git`.
+            entrypoint: `path/file.py:function`, below the source.
+        """
+        from runyard.deployments.from_source import load
+
+        return load(source, entrypoint)
+
+    @classmethod
+    async def afrom_source(cls, source: Any, entrypoint: str) -> Flow:
+        """As `from_source`, for async code."""
+        from runyard.deployments.from_source import load
+
+        return await load(source, entrypoint, _sync=False)
+
+    async def adeploy(self, name: str, work_pool_name: str | None = None, **options: Any) -> str:
+        """As `deploy`, for async code."""
+        from runyard.deployments.runner import deploy_flow
+
+        return await deploy_flow(self, name, work_pool_name, _sync=False, **options)
+
+    async def ato_deployment(self, name: str, **options: Any) -> RunnerDeployment:
+        """As `to_deployment`, for async code."""
+        from runyard.deployments.runner import to_deployment
+
+        return await to_deployment(self, name, _sync=False, **options)
+
     def __repr__(self) -> str:
         return f"<flow {self.name!r}>"
 
@@ -151,3 +224,8 @@ def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     if fn is None:
         return lambda function: Flow(function, **options)
     return Flow(fn, **options)
+
+
+# `flow.from_source(...)` is how Prefect's users write it.
+flow.from_source = Flow.from_source  # type: ignore[attr-defined]  # an attribute of a function
+flow.afrom_source = Flow.afrom_source  # type: ignore[attr-defined]  # likewise

@@ -150,3 +150,12 @@ def as_completed(futures: Iterable[TaskFuture], timeout: float | None = None) ->
             yield ended.get(timeout=_left(deadline))
         except Empty:
             raise TimeoutError(f"{len(given) - at} of {len(given)} futures are not over") from None
+
+
+def __getattr__(name: str) -> Any:
+    # Prefect has the future of a background task here; ours loads with them.
+    if name == "PrefectDistributedFuture":
+        from runyard.engine.background import BackgroundFuture
+
+        return BackgroundFuture
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -117,8 +117,9 @@ def claim_flow_runs(tx: Transaction, work_pool_name: str, body: ClaimRequest) ->
         "SELECT id FROM workers WHERE work_pool_id = :pool AND name = :name",
         {"pool": pool["id"], "name": body.worker_name},
     )
-    attempts = {run_id: _take(tx, run_id, pool["id"], worker_id, body) for run_id in found.start}
-    return _claimed(tx, pool, {run_id: number for run_id, number in attempts.items() if number is not None})
+    attempts = {run_id: take(tx, run_id, pool["id"], worker_id, body) for run_id in found.start}
+    got = {run_id: number for run_id, number in attempts.items() if number is not None}
+    return claimed(tx, pool["base_job_template"], got)
 
 
 def _locked_pool(tx: Transaction, work_pool_name: str) -> Row:
@@ -175,8 +176,8 @@ def _free_of_queue(tx: Transaction, queue: Row) -> int | None:
     return limits.free(queue["concurrency_limit"], used)
 
 
-def _take(
-    tx: Transaction, flow_run_id: str, pool_id: str, worker_id: str | None, body: ClaimRequest
+def take(
+    tx: Transaction, flow_run_id: str, pool_id: str | None, worker_id: str | None, body: ClaimRequest
 ) -> int | None:
     """Give a run to the worker; the attempt's number, or None where somebody was quicker."""
     lock = " FOR UPDATE SKIP LOCKED" if tx.dialect == "postgresql" else ""
@@ -195,20 +196,21 @@ def _take(
     return attempt
 
 
-def _claimed(tx: Transaction, pool: Row, attempts: dict[str, int]) -> list[ClaimedRun]:
-    template = load(pool["base_job_template"], {})
+def claimed(tx: Transaction, base_job_template: str, attempts: dict[str, int]) -> list[ClaimedRun]:
+    """What a worker gets to know of the runs it took, by id with their attempts."""
+    template = load(base_job_template, {})
     deployments: dict[str, Deployment | None] = {}
     flow_names: dict[str, str] = {}
-    claimed = []
+    found = []
     for run_id, attempt in attempts.items():
         row = flow_runs.read_row(tx, run_id)
         deployment_id, flow_id = row["deployment_id"], row["flow_id"]
         if deployment_id is not None and deployment_id not in deployments:
-            found = deployment_views.select(tx, "d.id = :id", {"id": deployment_id})
-            deployments[deployment_id] = found[0] if found else None
+            views = deployment_views.select(tx, "d.id = :id", {"id": deployment_id})
+            deployments[deployment_id] = views[0] if views else None
         if flow_id not in flow_names:
             flow_names[flow_id] = tx.value("SELECT name FROM flows WHERE id = :id", {"id": flow_id}) or ""
-        claimed.append(
+        found.append(
             ClaimedRun.model_construct(
                 flow_run_id=run_id,
                 attempt=attempt,
@@ -218,7 +220,7 @@ def _claimed(tx: Transaction, pool: Row, attempts: dict[str, int]) -> list[Claim
                 base_job_template=template,
             )
         )
-    return claimed
+    return found
 
 
 @operation("GET", "/runyard/work_pools/{work_pool_name}/next_due")

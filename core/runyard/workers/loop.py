@@ -28,6 +28,7 @@ from runyard.workers.terminal import Signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from runyard.client import Client
     from runyard.operations.claims import ClaimedRun
@@ -90,12 +91,13 @@ class Worker:
         self._once_until = 0
         self._signals = 0
         self._handled_signals = 0
+        self._stopping_by = Signals(self._on_signal)
         self._stop_by: float | None = None
         self._give_up_at: float | None = None
 
     def run(self) -> None:
         """Work until stopped, or, with `run_once`, until what was due is done."""
-        with Signals(self._on_signal) as wake:
+        with self._stopping_by as wake:
             self.supervisor.selector.register(wake, 1, lambda: wake.recv(4096))
             if self.watcher.file is not None:
                 self.supervisor.selector.register(self.watcher.file, 1, lambda: None)
@@ -137,16 +139,7 @@ class Worker:
             return
         while self._may_claim and not self._stopping and self._free > 0:
             limit = min(self._free, _BATCH)
-            batch = self.client.call(
-                claim_flow_runs,
-                self.options.pool,
-                ClaimRequest(
-                    worker_name=self.name,
-                    work_queue_names=self.options.work_queues or None,
-                    limit=limit,
-                    lease_seconds=self.lease_seconds,
-                ),
-            )
+            batch = self._ask_for_runs(limit)
             for claimed in batch:
                 self._launch(claimed)
             if self.options.run_once and not self._claimed_once:
@@ -154,10 +147,21 @@ class Worker:
             self._claimed_once = True
             if len(batch) < limit:
                 self._may_claim = False
-                due = self.client.call(
-                    read_next_due, self.options.pool, work_queue_names=self.options.work_queues or None
-                )
+                due = self._ask_for_next_due()
                 self._next_due = None if due is None else clock.to_us(due)
+
+    def _ask_for_runs(self, limit: int) -> list[ClaimedRun]:
+        body = ClaimRequest(
+            worker_name=self.name,
+            work_queue_names=self.options.work_queues or None,
+            limit=limit,
+            lease_seconds=self.lease_seconds,
+        )
+        return self.client.call(claim_flow_runs, self.options.pool, body)
+
+    def _ask_for_next_due(self) -> datetime | None:
+        queues = self.options.work_queues or None
+        return self.client.call(read_next_due, self.options.pool, work_queue_names=queues)
 
     @property
     def _free(self) -> int:
@@ -282,6 +286,11 @@ class Worker:
     @property
     def _stopping(self) -> bool:
         return self._signals > 0
+
+    def stop(self) -> None:
+        """As a signal does, from another thread."""
+        self._on_signal()
+        self._stopping_by.wake()
 
     def _on_signal(self) -> None:
         self._signals += 1

@@ -59,7 +59,7 @@ def start_worker(options: WorkerOptions) -> int:
     """
     options = replace(options, name=options.name or f"ProcessWorker {ids.new_id()}")
     _check(options)
-    _anchor_paths()
+    anchor_paths()
     # Everything is imported and nothing is open: whatever runs need is shared with them from here on.
     from runyard.workers import child, launcher
     from runyard.workers.supervisor import Supervisor, patience_seconds
@@ -125,7 +125,7 @@ def _check_type(kind: str) -> None:
         )
 
 
-def _anchor_paths() -> None:
+def anchor_paths() -> None:
     """Make relative places absolute: runs start in other folders and must find the same database."""
     os.environ["RUNYARD_HOME"] = settings.home()
     url = settings.get("database_url")

@@ -1,0 +1,416 @@
+"""Deployments made by Python: `flow.to_deployment`, `flow.deploy`, `deploy(a, b)`."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from runyard import settings
+from runyard.deployments import schema
+from runyard.deployments.loading import load_flow
+from runyard.deployments.plan import _file_version
+from runyard.deployments.storage import RunnerStorage
+from runyard.engine.connection import shared_client
+from runyard.errors import EntrypointError, InvalidInput
+from runyard.operations.deployment_apply import apply_deployments
+from runyard.operations.deployment_shapes import DeploymentApply, DeploymentsApply
+from runyard.operations.work_pools import read_work_pool
+from runyard.syncing import sync_compatible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Self
+
+    from runyard.flows import Flow
+    from runyard.operations.deployment_shapes import Deployment
+
+# Whoever declares schedules: those made by Python go with a redeploy by Python, others stay.
+OWNER = "python"
+_TIMINGS = ("cron", "interval", "rrule")
+_TIMING_OPTIONS = ("timezone", "anchor_date", "day_or")
+_BEHAVIOUR = ("active", "parameters", "slug", "max_scheduled_runs", "catchup", "catchup_limit", "overlap")
+
+
+class EntrypointType(Enum):
+    """How a run finds its flow."""
+
+    FILE_PATH = "file_path"
+    MODULE_PATH = "module_path"
+
+
+@dataclass
+class RunnerDeployment:
+    """A deployment that is still to be made; `flow.to_deployment(...)` gives one.
+
+    Args:
+        name: its name.
+        flow_name: its flow's.
+        entrypoint: where the flow is, below `path` or the source's folder.
+        path: the folder of the code, on this machine; None with a storage.
+        storage: where the code comes from instead.
+        schedules: mappings as the API takes them; None: keep what is stored.
+        paused: None: as it is.
+        The others are as in `prefect.yaml`.
+    """
+
+    name: str
+    flow_name: str
+    entrypoint: str
+    path: str | None = None
+    storage: RunnerStorage | None = None
+    description: str | None = None
+    version: str | None = None
+    tags: list[str] | None = None
+    schedules: list[dict[str, Any]] | None = None
+    paused: bool | None = None
+    parameters: dict[str, Any] | None = None
+    concurrency_limit: int | None = None
+    concurrency_options: dict[str, Any] | None = None
+    enforce_parameter_schema: bool = True
+    work_pool_name: str | None = None
+    work_queue_name: str | None = None
+    job_variables: dict[str, Any] = field(default_factory=dict)
+    parameter_openapi_schema: dict[str, Any] | None = None
+    triggers: list[Any] = field(default_factory=list)
+
+    @property
+    def full_name(self) -> str:
+        """`flow/deployment`."""
+        return f"{self.flow_name}/{self.name}"
+
+    @classmethod
+    def from_flow(
+        cls, flow: Flow, name: str, entrypoint_type: EntrypointType = EntrypointType.FILE_PATH, **options: Any
+    ) -> Self:
+        """A deployment of a flow of this program.
+
+        Args:
+            name: its name.
+            entrypoint_type: whether runs find the flow by its file, or by its module.
+            options: interval, cron, rrule (each one or several), schedule, schedules, paused,
+                concurrency_limit, parameters, triggers, description, tags, version,
+                enforce_parameter_schema, work_pool_name, work_queue_name, job_variables.
+
+        Raises:
+            EntrypointError: other processes cannot find the flow.
+            InvalidInput: options that are unknown or contradict each other.
+            ParameterError: the parameters do not fit the flow.
+        """
+        entrypoint, path, storage = _place_of(flow, entrypoint_type)
+        given = _fields(options)
+        where = f"deployment {name}"
+        if given.get("enforce_parameter_schema", True):
+            schema.check_parameters(flow.fn, given.get("parameters") or {}, where)
+        return cls(
+            name=name,
+            flow_name=flow.name,
+            entrypoint=entrypoint,
+            path=path,
+            storage=storage,
+            parameter_openapi_schema=schema.parameter_schema(flow.fn),
+            description=given.pop("description", None) or flow.description,
+            version=given.pop("version", None) or flow.version or _file_version(flow),
+            **given,
+        )
+
+    @classmethod
+    def from_entrypoint(
+        cls, entrypoint: str, name: str, flow_name: str | None = None, **options: Any
+    ) -> Self:
+        """A deployment of the flow at an entrypoint; `options` as of `from_flow`.
+
+        Raises:
+            EntrypointError: there is no flow.
+        """
+        made = cls.from_flow(load_flow(entrypoint), name, **options)
+        made.entrypoint, made.path, made.storage = entrypoint, os.getcwd(), None
+        made.flow_name = flow_name or made.flow_name
+        return made
+
+    @classmethod
+    def from_storage(
+        cls, storage: Any, entrypoint: str, name: str, flow_name: str | None = None, **options: Any
+    ) -> Self:
+        """A deployment of a flow in a source of code; `options` as of `from_flow`.
+
+        Raises:
+            RunyardError: the code cannot be got, or there is no flow in it.
+        """
+        from runyard.deployments.from_source import flow_from_source
+
+        made = cls.from_flow(flow_from_source(storage, entrypoint), name, **options)
+        made.flow_name = flow_name or made.flow_name
+        return made
+
+    def to_apply(self) -> DeploymentApply:
+        """What the operation takes; nobody's word is not among it, so that it keeps what is stored."""
+        body: dict[str, Any] = {
+            "name": self.name,
+            "flow_name": self.flow_name,
+            "entrypoint": self.entrypoint,
+            "path": None if self.storage else self.path,
+            "pull_steps": [self.storage.to_pull_step()] if self.storage else None,
+            "enforce_parameter_schema": self.enforce_parameter_schema,
+            "work_pool_name": self.work_pool_name,
+        }
+        for name in (
+            "description", "version", "tags", "schedules", "paused", "parameters", "concurrency_options",
+            "parameter_openapi_schema", "work_queue_name", "concurrency_limit",
+        ):  # fmt: skip
+            if getattr(self, name) is not None:
+                body[name] = getattr(self, name)
+        if self.job_variables:
+            body["job_variables"] = self.job_variables
+        return DeploymentApply.model_validate(body)
+
+    @sync_compatible
+    def apply(
+        self,
+        schedules: list[dict[str, Any]] | None = None,
+        work_pool_name: str | None = None,
+        image: str | None = None,
+    ) -> str:
+        """Make the deployment, or bring it up to date.
+
+        Args:
+            schedules: instead of its own.
+            work_pool_name: instead of its own.
+            image: the container image of its runs.
+
+        Returns:
+            Its id.
+
+        Raises:
+            NotFound: there is no such pool.
+            ParameterError: parameters or job variables do not fit.
+        """
+        if schedules is not None:
+            self.schedules = [_schedule_of(each) for each in schedules]
+        self.work_pool_name = work_pool_name or self.work_pool_name
+        if image:
+            self.job_variables = {**self.job_variables, "image": image}
+        return apply_all([self])[0].id
+
+
+def apply_all(deployments: Iterable[RunnerDeployment]) -> list[Deployment]:
+    """Make deployments, all or none.
+
+    Raises:
+        RunyardError: one of them is refused.
+    """
+    body = DeploymentsApply(deployments=[each.to_apply() for each in deployments], owner=OWNER)
+    return [applied.deployment for applied in shared_client().call(apply_deployments, body)]
+
+
+to_deployment = sync_compatible(RunnerDeployment.from_flow)
+
+
+def _deploy_flow(
+    flow: Flow,
+    name: str,
+    work_pool_name: str | None = None,
+    image: Any = None,
+    build: bool = True,
+    push: bool = True,
+    print_next_steps: bool = True,
+    ignore_warnings: bool = False,
+    **options: Any,
+) -> str:
+    """What `flow.deploy(...)` does; its deployment's id."""
+    if not name or not isinstance(name, str):
+        raise InvalidInput("flow.deploy() needs a name for the deployment")
+    made = RunnerDeployment.from_flow(flow, name, **options)
+    return _deploy(
+        made,
+        work_pool_name=work_pool_name,
+        image=image,
+        build=build,
+        push=push,
+        print_next_steps_message=print_next_steps,
+    )[0]
+
+
+def _deploy(
+    *deployments: RunnerDeployment,
+    work_pool_name: str | None = None,
+    image: Any = None,
+    build: bool = True,
+    push: bool = True,
+    print_next_steps_message: bool = True,
+    ignore_warnings: bool = False,
+) -> list[str]:
+    """Make deployments for a work pool: all of them or none.
+
+    Args:
+        deployments: from `flow.to_deployment(...)`.
+        work_pool_name: the pool whose workers start their runs; by default the setting, or each one's own.
+        image: for pools of containers: the image's name, or a `DockerImage`.
+        build, push: whether the image is built and pushed first.
+        print_next_steps_message: say how to start a worker and a run.
+        ignore_warnings: accepted for compatibility.
+
+    Returns:
+        Their ids.
+
+    Raises:
+        NotFound: there is no such pool.
+        InvalidInput: no pool is named, or it needs an image and there is none.
+    """
+    for each in deployments:
+        if not isinstance(each, RunnerDeployment):
+            raise InvalidInput(f"deploy() takes what flow.to_deployment(...) gives, not {each!r}")
+        pool_name = work_pool_name or each.work_pool_name or settings.get("default_work_pool_name")
+        if not pool_name:
+            raise InvalidInput(
+                f"deployment {each.full_name} has no work pool; say work_pool_name=..., or use serve()"
+            )
+        each.work_pool_name = pool_name
+        pool = shared_client().call(read_work_pool, pool_name)
+        if pool.type != "process" and image is None and not each.job_variables.get("image"):
+            raise InvalidInput(
+                f"work pool {pool_name!r} runs containers: deployment {each.full_name} needs an image=..."
+            )
+    if image is not None:
+        from runyard.deployments.images import provide
+
+        reference = provide(image, build=build, push=push)
+        for each in deployments:
+            each.job_variables = {**each.job_variables, "image": reference}
+            # Without a storage the code is in the image, in the folder where its runs start.
+            each.path = None
+    made = apply_all(deployments)
+    if print_next_steps_message:
+        _say_next_steps(list(deployments))
+    return [each.id for each in made]
+
+
+deploy_flow = sync_compatible(_deploy_flow)
+deploy = sync_compatible(_deploy)
+
+
+def _say_next_steps(deployments: list[RunnerDeployment]) -> None:
+    for each in deployments:
+        print(f"Deployment {each.full_name!r} is there, for work pool {each.work_pool_name!r}.")
+    for pool in dict.fromkeys(each.work_pool_name for each in deployments):
+        print(f"Runs are started by a worker:\n\n    runyard worker start --pool {pool}\n")
+    print(f"Ask for one with:\n\n    runyard deployment run '{deployments[0].full_name}'\n")
+
+
+# Where a flow is
+
+
+def _place_of(flow: Flow, kind: EntrypointType) -> tuple[str, str | None, RunnerStorage | None]:
+    """A flow's entrypoint, and the folder or the storage it starts from."""
+    if flow.source is not None:
+        storage, entrypoint = flow.source
+        return entrypoint, None, storage
+    name = _name_in_module(flow)
+    if "<locals>" in name:
+        raise EntrypointError(
+            f"flow {flow.name!r} is defined inside a function, where no other process finds it; "
+            "define it at the top of its file"
+        )
+    if kind is EntrypointType.MODULE_PATH and flow.__module__ != "__main__":
+        return f"{flow.__module__}.{name}", os.getcwd(), None
+    file = getattr(getattr(inspect.unwrap(flow.fn), "__code__", None), "co_filename", "")
+    if not os.path.isfile(file):
+        raise EntrypointError(f"flow {flow.name!r} is in no file; write it into one to serve or deploy it")
+    file, here = os.path.abspath(file), os.getcwd()
+    folder = here if file.startswith(here + os.sep) else os.path.dirname(file)
+    return f"{os.path.relpath(file, folder)}:{name}", folder, None
+
+
+def _name_in_module(flow: Flow) -> str:
+    """By which name the flow is found in its module: the variable's, which may differ from the function's."""
+    found = [name for name, value in vars(sys.modules.get(flow.__module__, sys)).items() if value is flow]
+    return found[0] if found else flow.__qualname__
+
+
+# Options
+
+
+def _fields(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of `from_flow` as fields of a deployment."""
+    given = dict(options)
+    schedules = _schedules(given)
+    for name in ("version_type", "_sla", "ignore_warnings"):
+        given.pop(name, None)
+    limit = given.pop("concurrency_limit", None)
+    fields = {name: given.pop(name) for name in _PLAIN if given.get(name) is not None}
+    for name in _PLAIN:
+        given.pop(name, None)
+    if given:
+        raise InvalidInput(f"a deployment has no option {', '.join(sorted(given))}")
+    fields["schedules"] = schedules
+    if isinstance(fields.get("tags"), str):
+        fields["tags"] = [fields["tags"]]
+    if limit is not None:
+        fields.update(_limit(limit))
+    return fields
+
+
+_PLAIN = (
+    "paused", "parameters", "triggers", "description", "tags", "version", "enforce_parameter_schema",
+    "work_pool_name", "work_queue_name", "job_variables",
+)  # fmt: skip
+
+
+def _limit(limit: Any) -> dict[str, Any]:
+    """A limit as a number, or as a mapping or an object with `limit` and `collision_strategy`."""
+    if isinstance(limit, int):
+        return {"concurrency_limit": limit}
+    told = dict(limit) if isinstance(limit, dict) else {
+        name: getattr(limit, name, None) for name in ("limit", "collision_strategy", "grace_period_seconds")
+    }  # fmt: skip
+    number = told.pop("limit", None)
+    told = {key: getattr(value, "value", value) for key, value in told.items() if value is not None}
+    return {"concurrency_limit": number, "concurrency_options": told or None}
+
+
+def _schedules(given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Take everything that says when out of the options."""
+    single, several = given.pop("schedule", None), given.pop("schedules", None)
+    timings = {name: given.pop(name, None) for name in _TIMINGS}
+    said = [name for name, value in timings.items() if value is not None]
+    ways = [*said, *(["schedule"] if single is not None else []), *(["schedules"] if several else [])]
+    if len(ways) > 1:
+        raise InvalidInput(f"a deployment's schedules are given one way, not by {' and '.join(ways)}")
+    found: list[Any] = list(several or ())
+    if single is not None:
+        found.append(single)
+    for name in said:
+        value = timings[name]
+        each = [value] if isinstance(value, (str, int, float, timedelta)) else list(value)
+        found.extend({name: one} for one in each)
+    return [_schedule_of(one) for one in found]
+
+
+def _schedule_of(value: Any) -> dict[str, Any]:
+    """One schedule, of whatever shape, as the API takes it."""
+    if isinstance(value, dict):
+        told = dict(value)
+    else:
+        names = (*_TIMINGS, *_TIMING_OPTIONS, *_BEHAVIOUR, "schedule")
+        told = {name: getattr(value, name) for name in names if getattr(value, name, None) is not None}
+    behaviour = {name: told.pop(name) for name in _BEHAVIOUR if told.get(name) is not None}
+    inner = told.pop("schedule", None)
+    timing = _schedule_of(inner)["schedule"] if inner is not None else told
+    timing = {key: _plain(item) for key, item in timing.items() if item is not None}
+    if "cron" not in timing:
+        timing.pop("day_or", None)
+    if not timing:
+        raise InvalidInput(f"{value!r} is no schedule; use Cron(...), Interval(...) or RRule(...)")
+    return {"schedule": timing, **behaviour}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, datetime):
+        return value if value.tzinfo is not None else value.astimezone()
+    return value

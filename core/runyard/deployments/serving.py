@@ -1,0 +1,118 @@
+"""`flow.serve` and `serve(a, b)`: deployments whose runs start as child processes of this one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runyard.deployments.runner import RunnerDeployment, apply_all
+from runyard.engine.connection import shared_client
+from runyard.errors import InvalidInput, NotFound, RunyardError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runyard.flows import Flow
+    from runyard.workers.serving import ServingLoop
+
+
+def serve(
+    *deployments: RunnerDeployment,
+    pause_on_shutdown: bool = True,
+    print_starting_message: bool = True,
+    limit: int | None = None,
+    webserver: bool = False,
+    on_start: Callable[[ServingLoop], None] | None = None,
+) -> None:
+    """Make deployments, and start their runs in processes of this one until Ctrl-C or SIGTERM.
+
+    Args:
+        deployments: from `flow.to_deployment(...)`.
+        pause_on_shutdown: pause their schedules at the end, as nobody would start their runs.
+        print_starting_message: say what is served and how to ask for a run.
+        limit: how many runs at a time; None for any number.
+        webserver: answer GET /health over HTTP.
+        on_start: gets the loop, whose `stop` does as Ctrl-C.
+
+    Raises:
+        InvalidInput: something else than a deployment, or none.
+        RunyardError: a deployment is refused.
+    """
+    from runyard.workers.serving import serve_deployments
+
+    if not deployments:
+        raise InvalidInput("there is nothing to serve; give what flow.to_deployment(...) gives")
+    for each in deployments:
+        if not isinstance(each, RunnerDeployment):
+            raise InvalidInput(f"serve() takes what flow.to_deployment(...) gives, not {each!r}")
+        # Its runs are this process's, whatever pool it had; and it was paused when it was last served.
+        each.work_pool_name = each.work_queue_name = None
+        each.paused = bool(each.paused)
+    if limit is not None and limit < 1:
+        raise InvalidInput(f"limit={limit} is below 1")
+    client = shared_client()
+    made = apply_all(deployments)
+
+    def started(serving: ServingLoop) -> None:
+        if print_starting_message:
+            _greet(list(deployments))
+        if on_start is not None:
+            on_start(serving)
+
+    try:
+        serve_deployments(client, [each.id for each in made], limit, webserver, started)
+    except KeyboardInterrupt:
+        pass  # Ctrl-C before the loop, which takes it for a request to stop, was there
+    finally:
+        if pause_on_shutdown:
+            _pause([(each.id, one.full_name) for each, one in zip(made, deployments, strict=True)])
+
+
+async def aserve(*deployments: RunnerDeployment, **options: Any) -> None:
+    """As `serve`, while the event loop goes on; cancelling it does as Ctrl-C."""
+    import asyncio
+
+    from runyard.engine.effects import in_thread
+
+    loops: list[ServingLoop] = []
+    work = asyncio.ensure_future(in_thread(lambda: serve(*deployments, on_start=loops.append, **options)))
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        for each in loops:
+            each.stop()
+        await work
+        raise
+
+
+def serve_flow(flow: Flow, name: str | None = None, global_limit: Any = None, **options: Any) -> None:
+    """What `flow.serve(...)` does: options of `serve`, the others of the deployment."""
+    own = ("pause_on_shutdown", "print_starting_message", "limit", "webserver")
+    serving = {key: options.pop(key) for key in own if key in options}
+    if global_limit is not None:
+        options["concurrency_limit"] = global_limit
+    serve(RunnerDeployment.from_flow(flow, name or flow.name, **options), **serving)
+
+
+def _greet(deployments: list[RunnerDeployment]) -> None:
+    if len(deployments) == 1:
+        print(f"Your flow {deployments[0].flow_name!r} is being served and polling for scheduled runs!")
+    else:
+        print("Your deployments are being served and polling for scheduled runs!")
+    for each in deployments:
+        print(f"    {each.full_name}")
+    print(f"\nAsk for a run with:\n\n    runyard deployment run '{deployments[0].full_name}'\n", flush=True)
+
+
+def _pause(made: list[tuple[str, str]]) -> None:
+    from runyard.operations.deployments import pause_deployment
+
+    client = shared_client()
+    for deployment_id, name in made:
+        try:
+            client.call(pause_deployment, deployment_id)
+        except NotFound:
+            continue  # deleted meanwhile
+        except RunyardError as error:
+            print(f"The schedules of {name} could not be paused: {error}", flush=True)
+        else:
+            print(f"The schedules of {name} are paused until it is served again.", flush=True)

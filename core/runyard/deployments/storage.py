@@ -1,0 +1,208 @@
+"""Where a flow's code comes from when it is not beside the caller: a git repository, a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from runyard.deployments.steps.git import git_clone
+from runyard.errors import InvalidInput
+
+_GIT_HOST = re.compile(r"^(git@|ssh://|git://|git\+)")
+
+
+class RunnerStorage(Protocol):
+    """A place of code."""
+
+    def pull_code(self, folder: str) -> str:
+        """Bring the code below `folder`; the folder it is in then."""
+        ...
+
+    def to_pull_step(self) -> dict[str, Any]:
+        """The pull step by which a run gets the code."""
+        ...
+
+
+class GitRepository:
+    """Code in a git repository.
+
+    Args:
+        url: its address or path.
+        credentials: for an https address: a mapping with `access_token` (text, or a saved Secret) and
+            perhaps `username`, or a saved credentials block.
+        name: the folder it is cloned into; by default the repository's name.
+        branch: a branch or tag; by default the repository's own.
+        commit_sha: or this commit.
+        include_submodules: clone its submodules too.
+        pull_interval: accepted for compatibility; every run gets the newest code.
+        directories: only these folders of it.
+
+    Raises:
+        InvalidInput: a branch and a commit, or a username without a token.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        credentials: Any = None,
+        name: str | None = None,
+        branch: str | None = None,
+        commit_sha: str | None = None,
+        include_submodules: bool = False,
+        pull_interval: int | None = 60,
+        directories: list[str] | None = None,
+    ) -> None:
+        if branch and commit_sha:
+            raise InvalidInput("give a branch or a commit_sha, not both")
+        told = credentials if isinstance(credentials, dict) else {}
+        if told.get("username") and not (told.get("access_token") or told.get("password")):
+            raise InvalidInput("credentials with a username need an access_token too")
+        self.url = url.removeprefix("git+")
+        self.credentials = credentials
+        self.name = name
+        self.branch = branch
+        self.commit_sha = commit_sha
+        self.include_submodules = include_submodules
+        self.pull_interval = pull_interval
+        self.directories = directories
+
+    def pull_code(self, folder: str) -> str:
+        """Clone the repository below `folder`, or bring a clone up to date; the clone's folder.
+
+        Raises:
+            RunyardError: git failed.
+        """
+        name = self.name or _name_of(self.url)
+        target = os.path.join(folder, name)
+        git_clone(**self._options(), credentials=_login(self.credentials), clone_directory_name=target)
+        return target
+
+    def to_pull_step(self) -> dict[str, Any]:
+        """The step `git_clone`.
+
+        Raises:
+            InvalidInput: the token is plain text, which would be kept with the deployment.
+        """
+        options = {key: value for key, value in self._options().items() if value}
+        if self.name:
+            options["clone_directory_name"] = self.name
+        if self.credentials is not None:
+            options["credentials"] = _reference(self.credentials)
+        return {"prefect.deployments.steps.git_clone": options}
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "repository": self.url,
+            "branch": self.branch,
+            "commit_sha": self.commit_sha,
+            "include_submodules": self.include_submodules,
+            "directories": self.directories,
+        }
+
+    def __repr__(self) -> str:
+        return f"GitRepository(url={self.url!r}, branch={self.branch!r})"
+
+
+class LocalStorage:
+    """Code in a folder of this machine.
+
+    Args:
+        path: the folder.
+        pull_interval: accepted for compatibility.
+    """
+
+    def __init__(self, path: str | Path, pull_interval: int | None = None) -> None:
+        self.path = os.path.abspath(os.path.expanduser(str(path)))
+        self.pull_interval = pull_interval
+
+    def pull_code(self, folder: str) -> str:
+        """The folder itself.
+
+        Raises:
+            InvalidInput: it is not there.
+        """
+        if not os.path.isdir(self.path):
+            raise InvalidInput(f"there is no folder {self.path}")
+        return self.path
+
+    def to_pull_step(self) -> dict[str, Any]:
+        """The step `set_working_directory`."""
+        return {"prefect.deployments.steps.set_working_directory": {"directory": self.path}}
+
+    def __repr__(self) -> str:
+        return f"LocalStorage(path={self.path!r})"
+
+
+def storage_of(source: Any) -> RunnerStorage:
+    """The storage that a source stands for.
+
+    Args:
+        source: a git address, a path, or a storage.
+
+    Raises:
+        InvalidInput: it is none of these.
+    """
+    if hasattr(source, "pull_code") and hasattr(source, "to_pull_step"):
+        found: RunnerStorage = source
+        return found
+    if isinstance(source, Path):
+        return LocalStorage(source)
+    if not isinstance(source, str):
+        raise InvalidInput(f"{source!r} is no source of code; give a git URL, a folder or a storage")
+    parts = urlsplit(source)
+    if parts.path.endswith(".git") or _GIT_HOST.match(source):
+        return GitRepository(source)
+    if parts.scheme in ("file", "local"):
+        return LocalStorage(source.split("://", 1)[1])
+    if "://" not in source:
+        return LocalStorage(source)
+    raise InvalidInput(f"code cannot be taken from {source}; give a URL that ends in .git, or a folder")
+
+
+def _name_of(url: str) -> str:
+    return re.split(r"[/:]", url.rstrip("/"))[-1].removesuffix(".git") or "repository"
+
+
+def _plain(value: Any) -> Any:
+    """The text of a secret, of whatever kind."""
+    for name in ("get", "get_secret_value"):
+        read = getattr(value, name, None)
+        if callable(read) and not isinstance(value, dict):
+            return _plain(read())
+    return value
+
+
+def _login(credentials: Any) -> dict[str, Any] | None:
+    if credentials is None:
+        return None
+    given = credentials if isinstance(credentials, dict) else vars(credentials)
+    token = given.get("access_token") or given.get("token") or given.get("password") or given.get("value")
+    if token is None:
+        raise InvalidInput("these credentials hold no token; give {'access_token': ...}")
+    return {"username": given.get("username"), "token": _plain(token)}
+
+
+def _reference(credentials: Any) -> Any:
+    """Credentials as a deployment keeps them: by the names of saved blocks."""
+    if not isinstance(credentials, dict):
+        return _placeholder(credentials)
+    kept = {}
+    for key, value in credentials.items():
+        secret = key in ("access_token", "token", "password")
+        if isinstance(value, str) and secret and not value.strip().startswith("{{"):
+            raise InvalidInput(
+                f"the {key} would be kept with the deployment as plain text; save it with "
+                "`runyard secret set NAME` and give Secret.load(NAME), or '{{ prefect.blocks.secret.NAME }}'"
+            )
+        kept["token" if secret else key] = value if isinstance(value, str) else _placeholder(value)
+    return kept
+
+
+def _placeholder(block: Any) -> str:
+    make = getattr(block, "get_block_placeholder", None)
+    if make is None:
+        raise InvalidInput(f"{type(block).__name__} is no saved block; save it and load it by its name")
+    return f"{{{{ {make()} }}}}"

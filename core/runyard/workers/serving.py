@@ -1,0 +1,96 @@
+"""Serving deployments: their due runs start as processes of this one, without a pool and a worker."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from runyard import ids, settings
+from runyard.operations.served_runs import (
+    ServedClaim,
+    ServedDeployments,
+    claim_served_flow_runs,
+    read_next_served,
+)
+from runyard.workers import changes, launcher, loop
+from runyard.workers.supervisor import Supervisor, patience_seconds
+from runyard.workers.terminal import say_to_terminal
+from runyard.workers.worker import WorkerOptions, anchor_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from runyard.client import Client
+    from runyard.operations.claims import ClaimedRun
+
+
+class ServingLoop(loop.Worker):
+    """A worker's loop that claims the runs of some deployments instead of a pool's."""
+
+    deployment_ids: list[str]
+
+    def _ask_for_runs(self, limit: int) -> list[ClaimedRun]:
+        body = ServedClaim(
+            deployment_ids=self.deployment_ids,
+            worker_name=self.name,
+            limit=limit,
+            lease_seconds=self.lease_seconds,
+        )
+        return self.client.call(claim_served_flow_runs, body)
+
+    def _ask_for_next_due(self) -> datetime | None:
+        return self.client.call(read_next_served, ServedDeployments(deployment_ids=self.deployment_ids))
+
+    def _heartbeat(self, stopped: bool = False) -> None:
+        # There is no pool that would show this process; now and then it looks for runs unasked.
+        self._may_claim = True
+
+
+def serve_deployments(
+    client: Client,
+    deployment_ids: list[str],
+    limit: int | None,
+    webserver: bool = False,
+    on_start: Callable[[ServingLoop], None] | None = None,
+) -> None:
+    """Start the due runs of some deployments, make runs of their schedules, until a signal ends it.
+
+    Args:
+        limit: how many runs at a time; None for any number.
+        webserver: answer GET /health over HTTP.
+        on_start: gets the loop before it turns, whose `stop` does as a signal.
+    """
+    anchor_paths()
+    lease_seconds: float = settings.get("worker_lease_seconds")
+    # A fresh interpreter: whatever the calling script has loaded and started is not for its runs.
+    line, beats, pid = launcher.spawn(patience_seconds(lease_seconds))
+    name = f"runner-{socket.gethostname()}-{os.getpid()}-{ids.new_id()[-4:]}"
+    environment: dict[str, str | None] = {"RUNYARD__WORKER_NAME": name, "PREFECT__WORKER_NAME": name}
+    supervisor = Supervisor(
+        line, beats, pid, lease_seconds, environment, lambda bodies: loop.write_logs(client, bodies)
+    )
+    watcher = changes.watch(client, settings.get("worker_poll_seconds"))
+    server: Any = None
+    try:
+        options = WorkerOptions(pool="", name=name, limit=limit)
+        serving = ServingLoop(client, supervisor, watcher, options, say_to_terminal)
+        serving.deployment_ids = deployment_ids
+        if webserver:
+            from runyard.workers.health import problem_of, start_health_server
+
+            server = start_health_server(
+                settings.get("worker_webserver_host"),
+                settings.get("worker_webserver_port"),
+                lambda: problem_of(serving),
+            )
+        if on_start is not None:
+            on_start(serving)
+        serving.run()
+    finally:
+        watcher.close()
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+        supervisor.close()

@@ -1,0 +1,240 @@
+"""Deployments made by Python: `flow.deploy`, `deploy(a, b)`, `flow.to_deployment`, their schedules."""
+
+import asyncio
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from runyard import flow
+from runyard.client import LocalClient
+from runyard.deployments.images import DockerImage
+from runyard.deployments.runner import EntrypointType, RunnerDeployment, deploy
+from runyard.errors import InvalidInput, NotFound, ParameterError, RunyardError
+from runyard.operations.deployments import find_deployment
+from runyard.operations.work_pools import WorkPoolCreate, create_work_pool
+from runyard.schedules import Cron, Interval, RRule
+
+
+@flow(description="counts", version="7")
+def count(upto: int = 3):
+    return list(range(upto))
+
+
+@flow
+def other():
+    pass
+
+
+renamed = flow(lambda: "x", name="renamed")
+
+
+@pytest.fixture
+def client(home):
+    client = LocalClient()
+    client.call(create_work_pool, WorkPoolCreate(name="pool", type="process"))
+    client.call(create_work_pool, WorkPoolCreate(name="boxes", type="docker"))
+    return client
+
+
+def read(client, name):
+    return client.call(find_deployment, name)
+
+
+def specs(deployment):
+    """The timings as they were given, without what is filled in: where intervals and rules begin."""
+    found = []
+    for each in deployment.schedules:
+        told = each.schedule.model_dump(exclude_none=True, exclude_defaults=True, exclude={"anchor_date"})
+        found.append({key: v.splitlines()[-1] if key == "rrule" else v for key, v in told.items()})
+    return found
+
+
+def test_a_deployment_with_everything(client, capsys):
+    made = count.deploy(
+        "daily",
+        work_pool_name="pool",
+        cron="0 6 * * *",
+        parameters={"upto": 5},
+        tags=["one"],
+        job_variables={"env": {"A": "b"}},
+        concurrency_limit=2,
+        work_queue_name="default",
+    )
+    stored = read(client, "count/daily")
+    assert stored.id == made
+    assert (stored.description, stored.version, stored.work_pool_name) == ("counts", "7", "pool")
+    assert (stored.parameters, stored.tags) == ({"upto": 5}, ["one"])
+    assert stored.job_variables == {"env": {"A": "b"}}
+    assert stored.concurrency_limit == 2
+    assert specs(stored) == [{"cron": "0 6 * * *"}]
+    assert stored.parameter_openapi_schema["properties"]["upto"]["type"] == "integer"
+    assert os.path.join(stored.path, stored.entrypoint.split(":")[0]) == __file__
+    assert stored.entrypoint.endswith(":count")
+    assert "runyard worker start --pool pool" in capsys.readouterr().out
+
+
+def test_the_name_of_the_variable_counts(client):
+    renamed.deploy("x", work_pool_name="pool", print_next_steps=False)
+    assert read(client, "renamed/x").entrypoint.endswith(":renamed")
+
+
+def test_a_module_as_entrypoint(client):
+    made = count.to_deployment("module", entrypoint_type=EntrypointType.MODULE_PATH)
+    assert made.entrypoint == f"{__name__}.count"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"interval": 60}, [{"interval": 60.0}]),
+        ({"interval": timedelta(minutes=2)}, [{"interval": 120.0}]),
+        ({"interval": [60, timedelta(hours=1)]}, [{"interval": 60.0}, {"interval": 3600.0}]),
+        ({"cron": ["0 1 * * *", "0 2 * * *"]}, [{"cron": "0 1 * * *"}, {"cron": "0 2 * * *"}]),
+        ({"rrule": "FREQ=DAILY"}, [{"rrule": "FREQ=DAILY"}]),
+        (
+            {"schedule": Cron("0 1 * * *", timezone="Europe/Berlin")},
+            [{"cron": "0 1 * * *", "timezone": "Europe/Berlin"}],
+        ),
+        ({"schedules": [Interval(60), RRule("FREQ=DAILY")]}, [{"interval": 60.0}, {"rrule": "FREQ=DAILY"}]),
+        ({"schedules": [{"cron": "0 1 * * *", "slug": "a"}]}, [{"cron": "0 1 * * *"}]),
+        ({"schedules": [{"schedule": {"interval": 60}, "active": False}]}, [{"interval": 60.0}]),
+    ],
+)
+def test_every_way_to_say_when(client, options, expected):
+    count.deploy("timed", work_pool_name="pool", print_next_steps=False, **options)
+    key = str
+    assert sorted(specs(read(client, "count/timed")), key=key) == sorted(expected, key=key)
+
+
+def test_schedules_keep_their_options(client):
+    anchor = datetime(2026, 1, 1, tzinfo=UTC)
+    schedule = Interval(
+        timedelta(hours=1), anchor_date=anchor, active=False, parameters={"upto": 1}, slug="hourly"
+    )
+    count.deploy("timed", work_pool_name="pool", schedule=schedule, print_next_steps=False)
+    (stored,) = read(client, "count/timed").schedules
+    assert (stored.active, stored.parameters, stored.slug) == (False, {"upto": 1}, "hourly")
+    assert stored.schedule.anchor_date == anchor
+
+
+def test_a_redeploy_changes_its_own_and_does_not_unpause(client):
+    first = count.deploy(
+        "again", work_pool_name="pool", cron="0 1 * * *", paused=True, print_next_steps=False
+    )
+    second = count.deploy("again", work_pool_name="pool", interval=60, tags=["t"], print_next_steps=False)
+    stored = read(client, "count/again")
+    assert first == second == stored.id
+    assert stored.paused
+    assert specs(stored) == [{"interval": 60.0}]
+
+
+def test_several_at_once_all_or_none(client):
+    ids = deploy(count.to_deployment("a"), other.to_deployment("b"), work_pool_name="pool")
+    assert [read(client, "count/a").id, read(client, "other/b").id] == ids
+    bad = count.to_deployment("c", job_variables={"env": 3})
+    with pytest.raises(RunyardError):
+        deploy(other.to_deployment("d"), bad, work_pool_name="pool")
+    with pytest.raises(NotFound):
+        read(client, "other/d")
+
+
+def test_in_async_code(client):
+    async def main():
+        first = await count.deploy("async", work_pool_name="pool", print_next_steps=False)
+        made = await other.to_deployment("async", work_pool_name="pool")
+        second = await made.apply()
+        third = await count.adeploy("async", work_pool_name="pool", print_next_steps=False)
+        return first, second, third
+
+    first, second, third = asyncio.run(main())
+    assert first == third == read(client, "count/async").id
+    assert second == read(client, "other/async").id
+
+
+def test_applied_without_a_pool(client):
+    made = RunnerDeployment.from_flow(count, "bare")
+    assert made.full_name == "count/bare"
+    assert made.apply() == read(client, "count/bare").id
+    made = RunnerDeployment.from_entrypoint(f"{__file__}:other", "by-place")
+    made.apply(work_pool_name="pool")
+    assert read(client, "other/by-place").work_pool_name == "pool"
+
+
+def test_the_default_pool_is_the_settings_one(client, monkeypatch):
+    monkeypatch.setenv("RUNYARD_DEFAULT_WORK_POOL_NAME", "pool")
+    count.deploy("default", print_next_steps=False)
+    assert read(client, "count/default").work_pool_name == "pool"
+
+
+def test_what_is_wrong_is_refused_before_anything_is_made(client):
+    with pytest.raises(InvalidInput, match="no work pool"):
+        count.deploy("x")
+    with pytest.raises(NotFound, match="nowhere"):
+        count.deploy("x", work_pool_name="nowhere")
+    with pytest.raises(InvalidInput, match="image"):
+        count.deploy("x", work_pool_name="boxes")
+    with pytest.raises(ParameterError, match="upto"):
+        count.deploy("x", work_pool_name="pool", parameters={"upto": "many"})
+    with pytest.raises(InvalidInput, match="cron and interval"):
+        count.deploy("x", work_pool_name="pool", cron="0 1 * * *", interval=60)
+    with pytest.raises(InvalidInput, match="no option chron"):
+        count.deploy("x", work_pool_name="pool", chron="0 1 * * *")
+    with pytest.raises(InvalidInput, match="to_deployment"):
+        deploy(count, work_pool_name="pool")
+    with pytest.raises(NotFound):
+        read(client, "count/x")
+
+
+DOCKER = """#!/bin/sh
+echo "$@" >> "$DOCKER_LOG"
+[ "$1" = build ] && cat "$5" >> "$DOCKER_LOG"
+exit 0
+"""
+
+
+@pytest.fixture
+def docker(tmp_path, monkeypatch):
+    """A `docker` that only notes what it is asked for; gives the notes."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "docker").write_text(DOCKER)
+    (folder / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("DOCKER_LOG", str(tmp_path / "log"))
+    monkeypatch.chdir(tmp_path)
+    return lambda: (tmp_path / "log").read_text() if (tmp_path / "log").exists() else ""
+
+
+def test_an_image_is_built_and_pushed(client, docker):
+    count.deploy("boxed", work_pool_name="boxes", image="team/count:1", print_next_steps=False)
+    assert "build --tag team/count:1 --file" in docker()
+    assert "COPY . /opt/flows" in docker()
+    assert "push team/count:1" in docker()
+    assert read(client, "count/boxed").job_variables["image"] == "team/count:1"
+    assert read(client, "count/boxed").path is None
+
+
+def test_an_image_that_is_there_is_only_named(client, docker):
+    image = DockerImage("team/count", tag="2")
+    count.deploy("boxed", work_pool_name="boxes", image=image, build=False, print_next_steps=False)
+    assert docker() == ""
+    assert read(client, "count/boxed").job_variables["image"] == "team/count:2"
+
+
+def test_options_of_a_build(client, docker, tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM mine\n")
+    options = {"platform": "linux/arm64", "buildargs": {"A": "1"}, "nocache": True}
+    image = DockerImage("team/count", tag="3", dockerfile="Dockerfile", **options)
+    count.deploy("boxed", work_pool_name="boxes", image=image, push=False, print_next_steps=False)
+    assert "--platform linux/arm64 --build-arg A=1 --no-cache ." in docker()
+    assert "FROM mine" in docker()
+    assert "push" not in docker()
+    with pytest.raises(InvalidInput, match="Dockerfile"):
+        count.deploy("boxed", work_pool_name="boxes", image="team/count:4")
+
+
+def test_without_docker_it_says_so(client, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunyardError, match="docker is not installed"):
+        count.deploy("boxed", work_pool_name="boxes", image="team/count:1")

@@ -173,7 +173,8 @@ def _error_of(answer: Any, url: str) -> errors.RunyardError:
     message = body.get("detail") or body.get("exception_message") or answer.reason_phrase
     kind = getattr(errors, str(body.get("error", "")), None)
     if isinstance(kind, type) and issubclass(kind, errors.RunyardError):
-        return kind(message)
+        wait = answer.headers.get("Retry-After")
+        return kind(message, **({} if wait is None else {"retry_after_seconds": float(wait)}))
     by_status = {404: errors.NotFound, 409: errors.Conflict, 422: errors.InvalidInput}
     if answer.status_code in (401, 403):
         return errors.NotAllowed(f"{url} refuses this caller; check RUNYARD_API_AUTH_STRING")

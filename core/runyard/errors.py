@@ -9,6 +9,8 @@ RunyardError                    message for the user; `status` is its HTTP statu
 │   └── ProjectError      422   a prefect.yaml is wrong; says file, line and key
 ├── NotAllowed            403   refused to this caller
 ├── StaleAttempt          409   a report from an attempt that lost its lease
+├── Locked                423   not enough slots of a limit are free now
+├── LeaseGone             410   a lease of slots ran out, or was given back
 ├── EntrypointError       422   a flow's file or function cannot be loaded
 ├── StoreError            503   the database cannot be used
 │   ├── DatabaseBusy      503   another process held it for too long
@@ -81,6 +83,18 @@ class StaleAttempt(RunyardError):
     """A report came from an attempt that no longer holds the run's lease."""
 
     status = 409
+
+
+class Locked(RunyardError):
+    """Not enough slots of a limit are free now; `details["retry_after_seconds"]`: when to ask again."""
+
+    status = 423
+
+
+class LeaseGone(RunyardError):
+    """A lease of slots ran out and they were taken, or it was given back."""
+
+    status = 410
 
 
 class EntrypointError(RunyardError):

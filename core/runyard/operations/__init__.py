@@ -29,6 +29,11 @@ MODULES = (
     "locks",
     "explain",
     "overview",
+    "block_types",
+    "block_documents",
+    "concurrency_limits",
+    "tag_limits",
+    "limit_slots",
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from runyard import clock, settings
-from runyard.operations import background_tasks, leases, transitions
+from runyard.operations import background_tasks, leases, limit_slots, pauses, transitions
 from runyard.operations.base import operation
 from runyard.operations.flow_run_shapes import OrchestrationResult, result_of
 from runyard.operations.run_rows import decode_state
@@ -81,6 +81,7 @@ def recover(tx: Transaction, body: RecoverRequest) -> RecoverReport:
     background_tasks.reschedule_lost(tx)
     return report
 
+    limit_slots.prune(tx)
 
 def _recover_one(tx: Transaction, lease: Row, report: RecoverReport) -> None:
     run = tx.one(_RUN, {"id": lease["flow_run_id"]})

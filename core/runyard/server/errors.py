@@ -31,7 +31,8 @@ def install_error_handlers(app: FastAPI) -> None:
         body = {"detail": error.message, "error": type(error).__name__}
         if isinstance(error, StoreError):
             body["exception_message"] = "Service Unavailable"
-        return JSONResponse(body, error.status)
+        wait = error.details.get("retry_after_seconds")
+        return JSONResponse(body, error.status, {"Retry-After": str(wait)} if wait is not None else None)
 
     @app.exception_handler(RequestValidationError)
     async def misfit(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from runyard.task_runners import TaskRunner
     from runyard.tasks import Task
     from runyard.transactions import Transaction
+    from runyard.visualization import Tracker
 
 
 class FlowRunContext:
@@ -120,6 +121,8 @@ current_task: ContextVar[TaskRunContext | None] = ContextVar("runyard_task", def
 current_transaction: ContextVar[Transaction | None] = ContextVar("runyard_transaction", default=None)
 # Of a task that runs outside of any flow, where it has a journal of its own.
 current_journal: ContextVar[Journal | None] = ContextVar("runyard_journal", default=None)
+# The calls of a flow that is being drawn, see `visualization`.
+current_drawing: ContextVar[Tracker | None] = ContextVar("runyard_drawing", default=None)
 current_tags: ContextVar[frozenset[str]] = ContextVar("runyard_tags", default=frozenset())
 
 

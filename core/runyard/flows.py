@@ -145,6 +145,24 @@ class Flow(Runnable):
         self.on_running_hooks.append(fn)
         return fn
 
+    def visualize(self, *args: Any, **kwargs: Any) -> Any:
+        """Draw the graph of the flow's tasks, which are not run; see `runyard.visualization`.
+
+        Args:
+            args, kwargs: what the flow is called with, and two options that are not the flow's:
+            format: `svg` or `mermaid`.
+            path: where to write it; an SVG goes to `NAME.svg` by default.
+
+        Returns:
+            The drawing, whose text is `str()` of it; in async code an awaitable of it.
+
+        Raises:
+            VisualizationError: the flow decides by the result of a task that has no viz_return_value.
+        """
+        from runyard.visualization import run_visualize
+
+        return run_visualize(self, args, kwargs)
+
     def to_deployment(self, name: str, **options: Any) -> RunnerDeployment:
         """A deployment of this flow, for `serve(...)` and `deploy(...)`; `options` as of `deploy`."""
         from runyard.deployments.runner import to_deployment

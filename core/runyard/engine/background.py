@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock
-from runyard.context import current_flow, current_journal, current_tags, current_task
+from runyard.context import current_drawing, current_flow, current_journal, current_tags, current_task
 from runyard.engine import outcome
 from runyard.engine.connection import release_thread, shared_client
 from runyard.engine.effects import drive, drive_async
@@ -170,6 +170,11 @@ def delay_task(
         UpstreamTaskError: a future among the arguments failed.
         RunyardError: an argument cannot be pickled.
     """
+    if current_drawing.get() is not None:
+        from runyard.visualization import drawn_submit
+
+        drawn: BackgroundFuture = drawn_submit(task, args, kwargs, False, wait_for)
+        return drawn
     future, entry = _prepared(task, args, kwargs, wait_for)
     _submit([entry])
     return future
@@ -189,7 +194,8 @@ def delay_map(
         return future
 
     futures: FutureList = map_task(task, args, kwargs, False, wait_for, start)
-    _submit(entries)
+    if entries:
+        _submit(entries)
     return futures
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from runyard.context import current_flow, current_tags
+from runyard.context import current_drawing, current_flow, current_tags
 from runyard.engine import outcome
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.parameters import bind, signature_of
@@ -139,6 +139,10 @@ def submit_task(
     Raises:
         ParameterError: the arguments do not fit the signature; nothing is started then.
     """
+    if current_drawing.get() is not None:
+        from runyard.visualization import drawn_submit
+
+        return drawn_submit(task, args, kwargs, return_state, wait_for)
     bind(task, args, kwargs)
     flow = current_flow.get()
     journal = flow.journal if flow is not None else journal_without_flow()
@@ -180,6 +184,10 @@ def map_task(
     start: Callable[..., TaskFuture] = submit_task,
 ) -> Any:
     """What `task.map(...)` does; see there for its errors. `start` submits each of the runs."""
+    if current_drawing.get() is not None:
+        from runyard.visualization import drawn_map
+
+        return drawn_map(task, args, kwargs, return_state, wait_for)
     signature = signature_of(task)
     parameters = bind(task, args, kwargs)
     extra = parameters.pop(signature.var_kwargs, {}) if signature.var_kwargs else {}

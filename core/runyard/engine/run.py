@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from runyard import ids, settings
-from runyard.context import current_flow, current_tags, current_task
+from runyard.context import current_drawing, current_flow, current_tags, current_task
 from runyard.engine import patience
 from runyard.engine.connection import shared_client
 from runyard.engine.effects import drive, drive_async
@@ -42,6 +42,10 @@ def call_task(
     wait_for: Iterable[Any] | None,
 ) -> Any:
     """What `task(...)` does."""
+    if current_drawing.get() is not None:
+        from runyard.visualization import drawn_call
+
+        return drawn_call(task, "task", args, kwargs, return_state, wait_for)
     if task.isgenerator and not return_state:
         from runyard.engine.streams import stream_task
 
@@ -96,6 +100,10 @@ def call_flow(
     Raises:
         ParameterError: the arguments do not fit the signature.
     """
+    if current_drawing.get() is not None:
+        from runyard.visualization import drawn_call
+
+        return drawn_call(flow, "flow", args, kwargs, return_state, wait_for)
     parameters = bind(flow, args, kwargs)
     parent = current_flow.get()
     if parent is not None:

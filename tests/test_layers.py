@@ -13,7 +13,7 @@ MOST_LINES = 450
 
 # A room of `core/runyard`, or a module in its root, and the floor it stands on.
 FLOORS = {
-    **dict.fromkeys(("clock", "errors", "ids", "settings", "states"), 0),
+    **dict.fromkeys(("clock", "encryption", "errors", "ids", "redaction", "settings", "states"), 0),
     "compat": 0,  # it names our modules as text, for the programs it imports them into
     "store": 1,
     "operations": 2,
@@ -33,7 +33,9 @@ PUBLIC = {"runyard", "runyard.deployments", "runyard.runtime"}
 FACADES = {
     "runyard.states": {"runyard.engine.effects", "runyard.results"},
     "runyard.flows": {
+        "runyard.deployments",
         "runyard.deployments.from_source",
+        "runyard.deployments.loading",
         "runyard.deployments.runner",
         "runyard.deployments.serving",
     },

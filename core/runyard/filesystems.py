@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, SecretStr
+from pydantic import Field, SecretStr
 
 from runyard import settings
+from runyard.blocks.core import Block
 from runyard.errors import InvalidInput, MissingExtra
 from runyard.syncing import async_twin, sync_compatible
 
@@ -29,8 +30,15 @@ _EXTRAS = {
 }
 
 
-class FileSystem(BaseModel):
+class FileSystem(Block):
     """What every filesystem offers: `read`, `write`, `remove` and `walk` by paths below its base."""
+
+    _block_schema_capabilities: ClassVar[list[str] | None] = [
+        "read-path",
+        "write-path",
+        "get-directory",
+        "put-directory",
+    ]
 
     def read(self, path: str) -> bytes:
         """The content of a file.
@@ -132,6 +140,9 @@ class LocalFileSystem(FileSystem):
         basepath: the folder, by default the current one; made when something is written.
     """
 
+    _block_type_name: ClassVar[str | None] = "Local File System"
+    _block_type_slug: ClassVar[str | None] = "local-file-system"
+
     basepath: str | None = None
 
     def __init__(self, basepath: Any = None, **fields: Any) -> None:
@@ -176,8 +187,11 @@ class RemoteFileSystem(FileSystem):
             given comes from the usual environment variables.
     """
 
+    _block_type_name: ClassVar[str | None] = "Remote File System"
+    _block_type_slug: ClassVar[str | None] = "remote-file-system"
+
     basepath: str
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -236,6 +250,9 @@ class S3(RemoteFileSystem):
         endpoint_url, region: by default those of the environment.
     """
 
+    _block_type_name: ClassVar[str | None] = "S3"
+    _block_type_slug: ClassVar[str | None] = "s3"
+
     basepath: str = ""
     bucket_path: str
     aws_access_key_id: SecretStr | None = None
@@ -266,6 +283,9 @@ class GCS(RemoteFileSystem):
         service_account_info: the JSON of a service account; by default from the environment.
     """
 
+    _block_type_name: ClassVar[str | None] = "GCS"
+    _block_type_slug: ClassVar[str | None] = "gcs"
+
     basepath: str = ""
     bucket_path: str
     service_account_info: SecretStr | None = None
@@ -285,6 +305,9 @@ class Azure(RemoteFileSystem):
         bucket_path: `container/folder`.
         azure_storage_account_name, azure_storage_account_key: by default from the environment.
     """
+
+    _block_type_name: ClassVar[str | None] = "Azure"
+    _block_type_slug: ClassVar[str | None] = "azure"
 
     basepath: str = ""
     bucket_path: str
@@ -341,8 +364,6 @@ def _saved(reference: str) -> Any:
     kinds = {"local-file-system", "remote-file-system", "s3", "gcs", "azure", "s3-bucket", "gcs-bucket"}
     if slug not in kinds or not name or "/" in name or os.path.exists(reference):
         return None
-    from runyard.blocks.core import Block
-
     return Block.load(reference, _sync=True)
 
 

@@ -32,6 +32,13 @@ SETTINGS: dict[str, Setting] = {
         secret=True,
     ),
     "database_timeout_seconds": Setting(float, 60.0, "How long to wait for another process that is writing."),
+    "encryption_key": Setting(
+        str,
+        "",
+        "The key of the secrets, or several, the newest first; by default the file secret.key in the home.",
+        "PREFECT_API_ENCRYPTION_KEY",
+        secret=True,
+    ),
     "api_url": Setting(
         str,
         "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from runyard.redaction import redact
 from runyard.states import CANCELLED, COMPLETED, CRASHED, FAILED, PAUSED, TERMINAL, State
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _users_frame(trace: TracebackType | None) -> TracebackType | None:
 
 def describe(error: BaseException) -> str:
     """`ValueError: what was wrong`, or the bare name where the exception says nothing."""
-    text = str(error)
+    text = redact(str(error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from runyard import ids
 from runyard.context import current_flow, current_journal, current_task
+from runyard.redaction import redact
 
 # In a worker's run: the number of the open file of the worker's terminal, empty for none. What a run
 # prints itself is kept as its logs; its records are kept already.
@@ -21,13 +22,13 @@ _exceptions = logging.Formatter()
 
 
 def _text(record: logging.LogRecord) -> str:
-    """The message, with the traceback below it."""
+    """The message, with the traceback below it, and no secrets."""
     text = record.getMessage()
     if record.exc_info:
         text = f"{text}\n{_exceptions.formatException(record.exc_info)}"
     if record.stack_info:
         text = f"{text}\n{record.stack_info}"
-    return text
+    return redact(text)
 
 
 class ConsoleHandler(logging.Handler):

@@ -10,6 +10,8 @@ MODULES = (
     "admin",
     "flows",
     "flow_runs",
+    "flow_run_inputs",
+    "pauses",
     "task_runs",
     "background_tasks",
     "logs",
@@ -27,13 +29,13 @@ MODULES = (
     "journal",
     "results",
     "locks",
-    "explain",
-    "overview",
     "block_types",
     "block_documents",
     "concurrency_limits",
     "tag_limits",
     "limit_slots",
+    "explain",
+    "overview",
 )
 
 

@@ -1,0 +1,1 @@
+"""Blocks: configuration and secrets saved by name."""

@@ -1,0 +1,378 @@
+"""Block: a pydantic model that can be saved by name and loaded anywhere."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
+
+from runyard import redaction
+from runyard.blocks.fields import SecretDict, revealed, secret_fields, secrets_in
+from runyard.errors import Conflict, InvalidInput, NotFound
+from runyard.operations import block_documents, block_types
+from runyard.syncing import async_twin, sync_compatible
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from pydantic import ModelWrapValidatorHandler
+
+    from runyard.client import Client
+    from runyard.operations.block_documents import BlockDocument
+
+__all__ = ["Block", "SecretDict", "block_class"]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*\Z")
+# Where the types are that come with Runyard; loaded when one is asked for.
+_OURS = (
+    "runyard.blocks.system",
+    "runyard.blocks.notifications",
+    "runyard.blocks.webhook",
+    "runyard.filesystems",
+)
+
+
+class Block(BaseModel):
+    """Configuration to be saved by name; a subclass declares its fields.
+
+    Class attributes tell about the type: `_block_type_name` (by default the class's name),
+    `_block_type_slug`, `_description`, `_documentation_url`, `_logo_url`, `_code_example`,
+    `_block_schema_capabilities`.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    _block_type_name: ClassVar[str | None] = None
+    _block_type_slug: ClassVar[str | None] = None
+    _logo_url: ClassVar[Any] = None
+    _documentation_url: ClassVar[Any] = None
+    _description: ClassVar[str | None] = None
+    _code_example: ClassVar[str | None] = None
+    _block_schema_capabilities: ClassVar[list[str] | None] = None
+
+    _block_document_id: str | None = PrivateAttr(None)
+    _block_document_name: str | None = PrivateAttr(None)
+    _is_anonymous: bool | None = PrivateAttr(None)
+
+    def __init__(self, *args: Any, **fields: Any) -> None:
+        super().__init__(*args, **fields)
+        self.block_initialization()
+
+    def block_initialization(self) -> None:
+        """Called when a block is made or loaded; subclasses may override it."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_its_own_class(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Data that name another type are of that type: where a field says `Block`, for example."""
+        slug = value.get("block_type_slug") if isinstance(value, dict) else None
+        if slug is not None:
+            value = {name: item for name, item in value.items() if name != "block_type_slug"}
+            if slug != cls.get_block_type_slug():
+                other = block_class(slug)
+                if other is not None and issubclass(other, cls):
+                    return other.model_validate(value)
+        return handler(value)
+
+    @classmethod
+    def get_block_type_name(cls) -> str:
+        """What the type is called."""
+        return cls.__dict__.get("_block_type_name") or cls._block_type_name or cls.__name__
+
+    @classmethod
+    def get_block_type_slug(cls) -> str:
+        """The type in references such as `secret/my-key`."""
+        slug = cls._block_type_slug or cls.get_block_type_name()
+        return re.sub(r"[^a-z0-9]+", "-", slug.lower()).strip("-")
+
+    @classmethod
+    def get_description(cls) -> str | None:
+        """What the type is for: `_description`, or the first paragraph of the docstring."""
+        text = cls._description or (cls.__doc__ if cls.__doc__ != Block.__doc__ else None)
+        return re.sub(r"\s+", " ", text.strip().split("\n\n")[0]) if text else None
+
+    @classmethod
+    def get_block_capabilities(cls) -> frozenset[str]:
+        """What blocks of the type can do, with what the classes they are made of can."""
+        return frozenset(
+            name for each in cls.__mro__ for name in each.__dict__.get("_block_schema_capabilities") or ()
+        )
+
+    @classmethod
+    def schema_fields(cls) -> dict[str, Any]:
+        """The fields of the type as JSON schema, with the paths of those that are secret."""
+        schema = cls.model_json_schema()
+        return {
+            **schema,
+            "title": cls.__name__,
+            "block_type_slug": cls.get_block_type_slug(),
+            "secret_fields": secret_fields(schema),
+            "block_schema_references": {},
+        }
+
+    @classmethod
+    def is_block_class(cls, value: Any) -> bool:
+        """Whether something is a block type."""
+        return isinstance(value, type) and issubclass(value, Block)
+
+    @classmethod
+    def _ids(cls, client: Client) -> tuple[str, str]:
+        """The ids of the type and the schema in the database, which are made when missing."""
+        if cls is Block:
+            raise InvalidInput("Block itself is no type; make a subclass with the fields you need")
+        slug = cls.get_block_type_slug()
+        facts = {
+            "logo_url": _text(cls._logo_url),
+            "documentation_url": _text(cls._documentation_url),
+            "description": cls.get_description(),
+            "code_example": cls._code_example,
+        }
+        try:
+            kind = client.call(block_types.read_block_type_by_slug, slug)
+            if any(getattr(kind, name) != value for name, value in facts.items()):
+                client.call(block_types.update_block_type, kind.id, block_types.BlockTypeUpdate(**facts))
+        except NotFound:
+            create = block_types.BlockTypeCreate(name=cls.get_block_type_name(), slug=slug, **facts)
+            try:
+                kind = client.call(block_types.create_block_type, create)
+            except Conflict:
+                kind = client.call(block_types.read_block_type_by_slug, slug)
+        schema = client.call(
+            block_types.create_block_schema,
+            block_types.BlockSchemaCreate(
+                fields=cls.schema_fields(),
+                block_type_id=kind.id,
+                capabilities=sorted(cls.get_block_capabilities()),
+                version=str(cls.__dict__.get("_block_schema_version") or "non-versioned"),
+            ),
+        )
+        return kind.id, schema.id
+
+    @classmethod
+    def _register(cls, client: Any = None) -> None:
+        known = client if hasattr(client, "call") else _client()
+        for field in cls.model_fields.values():
+            for inner in _blocks_in(field.annotation):
+                if inner not in (Block, cls):
+                    inner._ids(known)
+        cls._ids(known)
+
+    @classmethod
+    def _load(cls, name: str, validate: bool = True, client: Any = None) -> Self:
+        slug, _, rest = name.partition("/")
+        if not rest:
+            slug, rest = cls.get_block_type_slug(), name
+            if cls is Block:
+                raise InvalidInput(f"{name!r} names no saved block; write TYPE/NAME, such as secret/{name}")
+        document = _client().call(
+            block_documents.read_block_document_by_name, slug, rest, include_secrets=True
+        )
+        return cls._of_document(document, validate)
+
+    @classmethod
+    def _load_from_ref(cls, ref: Any, validate: bool = True, client: Any = None) -> Self:
+        if isinstance(ref, dict):
+            ref = ref.get("block_document_id") or ref.get("block_document_slug")
+        if isinstance(ref, str) and "/" in ref:
+            return cls._load(ref, validate)
+        document = _client().call(block_documents.read_block_document, str(ref), include_secrets=True)
+        return cls._of_document(document, validate)
+
+    @classmethod
+    def _of_document(cls, document: BlockDocument, validate: bool) -> Self:
+        slug = document.block_type.slug if document.block_type is not None else ""
+        kind: Any = cls if cls is not Block and slug == cls.get_block_type_slug() else block_class(slug)
+        if kind is None:
+            raise NotFound(
+                f"the block type {slug!r} is not known here; import the module that declares it first"
+            )
+        if not issubclass(kind, cls):
+            raise InvalidInput(f"{slug}/{document.name} is no {cls.__name__}, it is a {kind.__name__}")
+        try:
+            block: Self = kind.model_validate(document.data)
+        except ValueError as error:
+            if validate:
+                wrong = str(error).replace("\n", "; ")
+                raise InvalidInput(
+                    f"{slug}/{document.name} does not fit the type as it is now: {wrong} (load it with "
+                    "validate=False, mend it and save it with overwrite=True)"
+                ) from None
+            block = kind.model_construct(**document.data)
+            for field in kind.model_fields:
+                if field not in document.data and not hasattr(block, field):
+                    setattr(block, field, None)
+        block._block_document_id, block._block_document_name = document.id, document.name
+        block._is_anonymous = document.is_anonymous
+        block._hide_secrets()
+        return block
+
+    def _hide_secrets(self) -> None:
+        for value in secrets_in(self):
+            redaction.register(value)
+
+    def _document_data(self, client: Client) -> dict[str, Any]:
+        """The fields as plain data; blocks in them that are saved themselves as references.
+
+        The types of the others are made known, so that their secrets are known to be some.
+        """
+        names = {*type(self).model_fields, *(self.model_extra or {})}
+        return {name: _plain(getattr(self, name), client) for name in sorted(names)}
+
+    def _save(self, name: str | None = None, overwrite: bool = False, client: Any = None) -> str:
+        name = name or self._block_document_name
+        if name is None:
+            raise InvalidInput("a name is needed to save a block: block.save('my-name')")
+        if not _NAME.match(name):
+            raise InvalidInput(f"{name!r} is no block name: lowercase letters, digits and hyphens only")
+        known = _client()
+        kind_id, schema_id = self._ids(known)
+        data = self._document_data(known)
+        try:
+            document = known.call(
+                block_documents.create_block_document,
+                block_documents.BlockDocumentCreate(
+                    name=name, data=data, block_schema_id=schema_id, block_type_id=kind_id
+                ),
+            )
+        except Conflict:
+            if not overwrite:
+                slug = self.get_block_type_slug()
+                raise Conflict(
+                    f"{slug}/{name} is saved already; save it with overwrite=True to replace it"
+                ) from None
+            document = known.call(
+                block_documents.read_block_document_by_name, self.get_block_type_slug(), name
+            )
+            known.call(
+                block_documents.update_block_document,
+                document.id,
+                block_documents.BlockDocumentUpdate(
+                    data=data, block_schema_id=schema_id, merge_existing_data=False
+                ),
+            )
+        self._block_document_id, self._block_document_name = document.id, name
+        self._is_anonymous = False
+        self._hide_secrets()
+        return document.id
+
+    @classmethod
+    def _delete(cls, name: str, client: Any = None) -> None:
+        slug, _, rest = name.rpartition("/")
+        known = _client()
+        found = known.call(
+            block_documents.read_block_document_by_name, slug or cls.get_block_type_slug(), rest
+        )
+        known.call(block_documents.delete_block_document, found.id)
+
+    @sync_compatible
+    def save(self, name: str | None = None, overwrite: bool = False, client: Any = None) -> str:
+        """Save the block.
+
+        Args:
+            name: lowercase letters, digits and hyphens; by default the name it was loaded by.
+            overwrite: whether a block saved by that name is replaced.
+
+        Returns:
+            The id of the saved block.
+
+        Raises:
+            Conflict: the name is taken.
+            InvalidInput: the name is none.
+        """
+        return self._save(name, overwrite)
+
+    @classmethod
+    @sync_compatible
+    def load(cls, name: str, validate: bool = True, client: Any = None) -> Self:
+        """The block saved by a name.
+
+        Args:
+            name: the name, or `type/name`, which `Block.load` needs.
+            validate: False: load it even if its fields have changed since.
+
+        Raises:
+            NotFound: there is none.
+            InvalidInput: it does not fit the class.
+        """
+        return cls._load(name, validate)
+
+    @classmethod
+    @sync_compatible
+    def load_from_ref(cls, ref: Any, validate: bool = True, client: Any = None) -> Self:
+        """The block of an id, of `type/name`, or of a dict with `block_document_id`."""
+        return cls._load_from_ref(ref, validate)
+
+    @classmethod
+    @sync_compatible
+    def delete(cls, name: str, client: Any = None) -> None:
+        """Delete the block saved by a name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        cls._delete(name)
+
+    @classmethod
+    @sync_compatible
+    def register_type_and_schema(cls, client: Any = None) -> None:
+        """Make the type known to the database, with the types of blocks inside it."""
+        cls._register(client)
+
+    register = register_type_and_schema
+
+    asave = async_twin(_save)
+    aload = classmethod(async_twin(_load.__func__))  # type: ignore[attr-defined]
+    adelete = classmethod(async_twin(_delete.__func__))  # type: ignore[attr-defined]
+
+
+def _client() -> Client:
+    from runyard.engine.connection import shared_client
+
+    return shared_client()
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _plain(value: Any, client: Client) -> Any:
+    if isinstance(value, Block):
+        if value._block_document_id is not None:
+            return {"$ref": {"block_document_id": value._block_document_id}}
+        value._ids(client)
+        return {**value._document_data(client), "block_type_slug": value.get_block_type_slug()}
+    if isinstance(value, dict):
+        return {str(key): _plain(item, client) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, client) for item in value]
+    return revealed(value)
+
+
+def _blocks_in(annotation: Any) -> list[type[Block]]:
+    """The block types inside an annotation."""
+    if isinstance(annotation, type):
+        return [annotation] if issubclass(annotation, Block) else []
+    return [found for part in getattr(annotation, "__args__", ()) for found in _blocks_in(part)]
+
+
+def block_class(slug: str) -> type[Block] | None:
+    """The class of a block type: one that somebody has declared, or one of ours."""
+    found = _declared(Block, slug)
+    if found is None:
+        for module in _OURS:
+            import_module(module)
+        found = _declared(Block, slug)
+    return found
+
+
+def _declared(base: type[Block], slug: str) -> type[Block] | None:
+    """The subclass of a type, the one declared last where a script declared it twice."""
+    for child in reversed(base.__subclasses__()):
+        if child.get_block_type_slug() == slug:
+            return child
+        found = _declared(child, slug)
+        if found is not None:
+            return found
+    return None

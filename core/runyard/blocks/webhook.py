@@ -1,0 +1,45 @@
+"""The block that calls a webhook."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, SecretStr
+
+from runyard.blocks.core import Block
+from runyard.blocks.fields import SecretDict
+from runyard.syncing import async_twin, sync_compatible
+
+
+class Webhook(Block):
+    """An HTTP endpoint to call with a payload."""
+
+    _block_type_name: ClassVar[str | None] = "Webhook"
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    url: SecretStr
+    headers: SecretDict = Field(default_factory=lambda: SecretDict({}))
+    verify: bool = True
+
+    @sync_compatible
+    def call(self, payload: dict[str, Any] | str | None = None) -> Any:
+        """Call the endpoint.
+
+        Args:
+            payload: an object, sent as JSON, or a text.
+
+        Returns:
+            The response, an `httpx.Response`.
+        """
+        import httpx
+
+        body: dict[str, Any] = {"content": payload} if isinstance(payload, str) else {"json": payload}
+        with httpx.Client(verify=self.verify, timeout=30) as client:
+            return client.request(
+                self.method,
+                self.url.get_secret_value(),
+                headers=self.headers.get_secret_value(),
+                **(body if payload is not None else {}),
+            )
+
+    acall = async_twin(call)

@@ -1,12 +1,14 @@
-"""`runyard flow`: the flows that were deployed or run."""
+"""`runyard flow`: the flows that were deployed or run, and serving one."""
 
 from __future__ import annotations
+
+import click
 
 from runyard_cli import output as out
 from runyard_cli.api import connect, listed
 from runyard_cli.command import group, limit_option, output_option
 
-flow = group("flow", "See flows.", "runyard flow ls")
+flow = group("flow", "See flows, and serve one.", "runyard flow ls")
 
 
 @flow.command("ls", example="runyard flow ls --limit 50")
@@ -22,3 +24,50 @@ def ls(limit: int, output: str | None) -> None:
         return
     rows = [[each.id, each.name, out.ago(each.created)] for each in found]
     out.table("Flows", ["ID", "Name", "Created"], rows, "No flows yet; run or deploy one.")
+
+
+@flow.command("serve", example="runyard flow serve flows.py:etl --name daily --cron '0 6 * * *'")
+@click.argument("entrypoint", metavar="FILE.py:FLOW")
+@click.option("-n", "--name", help="The deployment's name; by default the flow's.")
+@click.option("-d", "--description", help="For people.")
+@click.option("-v", "--version", help="Free text.")
+@click.option("-t", "--tag", multiple=True, help="A label of its runs.")
+@click.option("--cron", multiple=True, help="When, as a cron expression.")
+@click.option("--interval", multiple=True, type=float, help="Every so many seconds.")
+@click.option("--rrule", multiple=True, help="When, as an RFC 5545 rule.")
+@click.option("--timezone", help="Of the schedules, such as Europe/Berlin.")
+@click.option(
+    "--pause-on-shutdown/--no-pause-on-shutdown", default=True, help="Pause the schedules at the end."
+)
+@click.option("-l", "--limit", type=click.IntRange(1), help="How many runs at once.")
+@click.option("--global-limit", type=click.IntRange(0), help="How many runs of the deployment anywhere.")
+def serve(
+    entrypoint: str,
+    name: str | None,
+    description: str | None,
+    version: str | None,
+    tag: tuple[str, ...],
+    cron: tuple[str, ...],
+    interval: tuple[float, ...],
+    rrule: tuple[str, ...],
+    timezone: str | None,
+    pause_on_shutdown: bool,
+    limit: int | None,
+    global_limit: int | None,
+) -> None:
+    """Make a deployment of a flow and run it from here, without pool and worker, until Ctrl-C."""
+    from runyard.deployments.runner import RunnerDeployment
+    from runyard.deployments.serving import serve as serve_deployments
+
+    timings = [*(("cron", each) for each in cron), *(("interval", each) for each in interval)]
+    timings += [("rrule", each) for each in rrule]
+    schedules = [{kind: value, **({"timezone": timezone} if timezone else {})} for kind, value in timings]
+    options = {
+        "description": description,
+        "version": version,
+        "tags": list(tag) or None,
+        "schedules": schedules,
+        "concurrency_limit": global_limit,
+    }
+    deployment = RunnerDeployment.from_entrypoint(entrypoint, name, **options)
+    serve_deployments(deployment, pause_on_shutdown=pause_on_shutdown, limit=limit)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from runyard import deployments, runtime, states
     from runyard.context import tags
     from runyard.deployments.run import run_deployment
+    from runyard.deployments.runner import deploy
+    from runyard.deployments.serving import aserve, serve
     from runyard.flows import Flow, flow
     from runyard.futures import as_completed, wait
     from runyard.logging import get_run_logger
@@ -27,11 +29,14 @@ _HOMES: dict[str, str | None] = {
     "Task": "runyard.tasks",
     "allow_failure": "runyard.markers",
     "as_completed": "runyard.futures",
+    "aserve": "runyard.deployments.serving",
+    "deploy": "runyard.deployments.runner",
     "deployments": None,
     "flow": "runyard.flows",
     "get_run_logger": "runyard.logging",
     "run_deployment": "runyard.deployments.run",
     "runtime": None,
+    "serve": "runyard.deployments.serving",
     "states": None,
     "tags": "runyard.context",
     "task": "runyard.tasks",
@@ -45,11 +50,14 @@ __all__ = [
     "Task",
     "allow_failure",
     "as_completed",
+    "aserve",
+    "deploy",
     "deployments",
     "flow",
     "get_run_logger",
     "run_deployment",
     "runtime",
+    "serve",
     "states",
     "tags",
     "task",

@@ -247,3 +247,20 @@ def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 # `flow.from_source(...)` is how Prefect's users write it.
 flow.from_source = Flow.from_source  # type: ignore[attr-defined]  # an attribute of a function
 flow.afrom_source = Flow.afrom_source  # type: ignore[attr-defined]  # likewise
+
+
+def __getattr__(name: str) -> Any:
+    # Prefect has these beside its flows.
+    if name in ("serve", "aserve"):
+        from runyard.deployments import serving
+
+        return getattr(serving, name)
+    if name == "deploy":
+        from runyard.deployments.runner import deploy
+
+        return deploy
+    if name == "load_flow_from_entrypoint":
+        from runyard.deployments.loading import load_flow
+
+        return load_flow
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

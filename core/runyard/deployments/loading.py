@@ -15,9 +15,11 @@ from runyard.compat import imports
 from runyard.errors import EntrypointError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
     from runyard.flows import Flow
+    from runyard.tasks import Task
 
 _SHOWN_FRAMES = 4
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -71,19 +73,60 @@ def load_flow(
     """
     from runyard.flows import Flow
 
+    flow = _load(entrypoint, directory, modules, flows_in, "flow")
+    if not isinstance(flow, Flow):
+        raise EntrypointError(_not_a(entrypoint, flow, "flow"))
+    return flow
+
+
+def load_tasks(entrypoint: str, directory: str | None = None) -> list[Task]:
+    """The task at an entrypoint, or all tasks of a file; otherwise as `load_flow`.
+
+    Raises:
+        EntrypointError: there is no such file, module or task, or its code fails on import.
+    """
+    from runyard.tasks import Task
+
+    if entrypoint.endswith(".py"):
+        return _all_tasks(load_file(entrypoint, directory), entrypoint)
+    task = _load(entrypoint, directory, None, tasks_in, "task")
+    if not isinstance(task, Task):
+        raise EntrypointError(_not_a(entrypoint, task, "task"))
+    return [task]
+
+
+def load_module_tasks(name: str, directory: str | None = None) -> list[Task]:
+    """All tasks of an importable module; otherwise as `load_tasks`."""
+    imports.install(deployed=True)
+    return _all_tasks(_load_module(name, os.path.abspath(directory or os.getcwd())), name)
+
+
+def _all_tasks(module: ModuleType, place: str) -> list[Task]:
+    found = [getattr(module, name) for name in tasks_in(module)]
+    if not found:
+        raise EntrypointError(f"{place} has no function decorated with @task")
+    return list(dict.fromkeys(found))
+
+
+def _load(
+    entrypoint: str,
+    directory: str | None,
+    modules: dict[str, ModuleType] | None,
+    names_in: Callable[[ModuleType], list[str]],
+    kind: str,
+) -> Any:
+    """What an entrypoint names."""
     found = parse(entrypoint)
     imports.install(deployed=True)
     base = os.path.abspath(directory or os.getcwd())
     module = _load_file(found.file, base, modules) if found.file else _load_module(found.module or "", base)
-    flow: Any = module
+    value: Any = module
     for name in found.attribute.split("."):
-        inner = getattr(flow, name, None)
+        inner = getattr(value, name, None)
         if inner is None:
-            raise EntrypointError(_missing_name(entrypoint, name, flow, module))
-        flow = inner
-    if not isinstance(flow, Flow):
-        raise EntrypointError(_not_a_flow(entrypoint, flow))
-    return flow
+            raise EntrypointError(_missing_name(entrypoint, name, value, module, names_in, kind))
+        value = inner
+    return value
 
 
 def parameter_schema(flow: Flow) -> dict[str, Any]:
@@ -99,6 +142,13 @@ def flows_in(module: ModuleType) -> list[str]:
     from runyard.flows import Flow
 
     return [name for name, value in vars(module).items() if isinstance(value, Flow)]
+
+
+def tasks_in(module: ModuleType) -> list[str]:
+    """The names in a module that are tasks."""
+    from runyard.tasks import Task
+
+    return [name for name, value in vars(module).items() if isinstance(value, Task)]
 
 
 def load_file(path: str, directory: str | None = None) -> ModuleType:
@@ -177,27 +227,36 @@ def _similar_file(file: str) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _missing_name(entrypoint: str, name: str, holder: Any, module: ModuleType) -> str:
-    names = flows_in(module) if holder is module else [key for key in vars(holder) if key[0] != "_"]
+def _missing_name(
+    entrypoint: str,
+    name: str,
+    holder: Any,
+    module: ModuleType,
+    names_in: Callable[[ModuleType], list[str]],
+    kind: str,
+) -> str:
+    names = names_in(module) if holder is module else [key for key in vars(holder) if key[0] != "_"]
     close = get_close_matches(name, names, 1, cutoff=0.5)
     if close:
         hint = f"did you mean {close[0]!r}?"
     elif holder is module:
-        hint = f"its flows are: {', '.join(names)}" if names else "it has no function decorated with @flow"
+        hint = (
+            f"its {kind}s are: {', '.join(names)}" if names else f"it has no function decorated with @{kind}"
+        )
     else:
         hint = f"it has: {', '.join(names) or 'nothing'}"
     return f"entrypoint {entrypoint}: there is no {name!r}; {hint}"
 
 
-def _not_a_flow(entrypoint: str, value: Any) -> str:
-    kind = type(value)
-    if kind.__name__ == "Flow" and kind.__module__.startswith("prefect"):
+def _not_a(entrypoint: str, value: Any, kind: str) -> str:
+    found = type(value)
+    if found.__name__ == kind.capitalize() and found.__module__.startswith("prefect"):
         return (
-            f"entrypoint {entrypoint} is a flow of the installed Prefect, not of Runyard; unset "
-            "RUNYARD_PREFECT_IMPORTS, or write `from runyard import flow`"
+            f"entrypoint {entrypoint} is a {kind} of the installed Prefect, not of Runyard; unset "
+            f"RUNYARD_PREFECT_IMPORTS, or write `from runyard import {kind}`"
         )
-    what = "a function" if kind.__name__ == "function" else f"a {kind.__name__}"
-    return f"entrypoint {entrypoint} is {what}, not a flow; decorate it with @flow"
+    what = "a function" if found.__name__ == "function" else f"a {found.__name__}"
+    return f"entrypoint {entrypoint} is {what}, not a {kind}; decorate it with @{kind}"
 
 
 def _import_failure(place: str, error: BaseException, base: str) -> str:

@@ -78,6 +78,13 @@ def run_deployment(
     return run()
 
 
+async def arun_deployment(name: str, *args: Any, **options: Any) -> FlowRun:
+    """As `run_deployment`, for async code."""
+    answer: Any = run_deployment(name, *args, **options)
+    found: FlowRun = await answer
+    return found
+
+
 def _on_event_loop() -> bool:
     import asyncio
 

@@ -120,14 +120,20 @@ class RunnerDeployment:
 
     @classmethod
     def from_entrypoint(
-        cls, entrypoint: str, name: str, flow_name: str | None = None, **options: Any
+        cls, entrypoint: str, name: str | None = None, flow_name: str | None = None, **options: Any
     ) -> Self:
         """A deployment of the flow at an entrypoint; `options` as of `from_flow`.
+
+        Args:
+            entrypoint: below the current folder.
+            name: its name; by default the flow's.
+            flow_name: instead of the flow's own name.
 
         Raises:
             EntrypointError: there is no flow.
         """
-        made = cls.from_flow(load_flow(entrypoint), name, **options)
+        flow = load_flow(entrypoint)
+        made = cls.from_flow(flow, name or flow.name, **options)
         made.entrypoint, made.path, made.storage = entrypoint, os.getcwd(), None
         made.flow_name = flow_name or made.flow_name
         return made

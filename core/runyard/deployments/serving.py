@@ -74,7 +74,14 @@ async def aserve(*deployments: RunnerDeployment, **options: Any) -> None:
     from runyard.engine.effects import in_thread
 
     loops: list[ServingLoop] = []
-    work = asyncio.ensure_future(in_thread(lambda: serve(*deployments, on_start=loops.append, **options)))
+    told = options.pop("on_start", None)
+
+    def on_start(serving: ServingLoop) -> None:
+        loops.append(serving)
+        if told is not None:
+            told(serving)
+
+    work = asyncio.ensure_future(in_thread(lambda: serve(*deployments, on_start=on_start, **options)))
     try:
         await asyncio.shield(work)
     except asyncio.CancelledError:
@@ -91,6 +98,49 @@ def serve_flow(flow: Flow, name: str | None = None, global_limit: Any = None, **
     if global_limit is not None:
         options["concurrency_limit"] = global_limit
     serve(RunnerDeployment.from_flow(flow, name or flow.name, **options), **serving)
+
+
+class Runner:
+    """Serves deployments that are added one by one.
+
+    Args:
+        name: accepted for compatibility.
+        pause_on_shutdown, limit, webserver: as of `serve`.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        pause_on_shutdown: bool = True,
+        limit: int | None = None,
+        webserver: bool = False,
+    ) -> None:
+        self.name = name
+        self._options: dict[str, Any] = {
+            "pause_on_shutdown": pause_on_shutdown, "limit": limit, "webserver": webserver,
+        }  # fmt: skip
+        self._deployments: list[RunnerDeployment] = []
+        self._loops: list[ServingLoop] = []
+
+    def add_deployment(self, deployment: RunnerDeployment) -> None:
+        """Serve this one too, once started."""
+        self._deployments.append(deployment)
+
+    def add_flow(self, flow: Flow, name: str | None = None, **options: Any) -> None:
+        """Serve a deployment of this flow too; `options` as of `flow.to_deployment`."""
+        self.add_deployment(RunnerDeployment.from_flow(flow, name or flow.name, **options))
+
+    def start(self) -> Any:
+        """Serve until stopped; in async code to be awaited."""
+        from runyard.syncing import is_async_context
+
+        act = aserve if is_async_context() else serve
+        return act(*self._deployments, on_start=self._loops.append, **self._options)
+
+    def stop(self) -> None:
+        """As Ctrl-C does, from another thread."""
+        for each in self._loops:
+            each.stop()
 
 
 def _greet(deployments: list[RunnerDeployment]) -> None:

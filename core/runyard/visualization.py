@@ -224,6 +224,7 @@ class DrawnFuture(TaskFuture):
     def __init__(self, node: str, value: Any) -> None:
         self._node = node
         self._value = value
+        self._final = None
         self.task_run_id = ids.new_id()
 
     @property

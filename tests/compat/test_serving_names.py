@@ -47,4 +47,6 @@ def test_the_same_thing_at_every_place():
         "sources = callable(flow.from_source)",
         names,
     )
-    assert names["same"] and names["also"] and names["sources"]
+    assert names["same"]
+    assert names["also"]
+    assert names["sources"]

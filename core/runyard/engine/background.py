@@ -50,7 +50,7 @@ class BackgroundFuture(TaskFuture):
     def __init__(self, task_run_id: str, name: str = "") -> None:
         self.task_run_id = task_run_id
         self._name = name
-        self._ended: State | None = None
+        self._final: State | None = None
         self._missing: str | None = None
 
     def __reduce__(self) -> Any:
@@ -65,13 +65,13 @@ class BackgroundFuture(TaskFuture):
     @property
     def state(self) -> State:
         """The state of the run now."""
-        return self._ended or self._look()
+        return self._final or self._look()
 
     def done(self) -> bool:
         """Whether the run is over."""
-        if self._ended is None:
+        if self._final is None:
             self._look()
-        return self._ended is not None
+        return self._final is not None
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the run is over, at most `timeout` seconds.
@@ -81,11 +81,11 @@ class BackgroundFuture(TaskFuture):
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         client = shared_client()
-        while self._ended is None:
+        while self._final is None:
             token = client.changes()
             self._look()
             left = _LOOK_SECONDS if deadline is None else min(_LOOK_SECONDS, deadline - time.monotonic())
-            if self._ended is not None or left <= 0:
+            if self._final is not None or left <= 0:
                 return
             client.wait_for_change(token, left)
 
@@ -102,11 +102,11 @@ class BackgroundFuture(TaskFuture):
             Exception: what the task raised.
         """
         self.wait(timeout)
-        if self._ended is None:
+        if self._final is None:
             raise TimeoutError(f"background task run {self._name} was not over after {timeout} s")
-        if self._missing is not None and self._ended.type == COMPLETED:
+        if self._missing is not None and self._final.type == COMPLETED:
             raise MissingResult(self._missing)
-        return self._ended.result(raise_on_failure=raise_on_failure)
+        return self._final.result(raise_on_failure=raise_on_failure)
 
     wait_async = async_twin(wait)
     result_async = async_twin(result)
@@ -125,7 +125,7 @@ class BackgroundFuture(TaskFuture):
 
     def resolve(self, state: State) -> None:
         """The run ended in `state`."""
-        self._ended = state
+        self._final = state
 
     def _look(self) -> State:
         from runyard.operations.background_tasks import read_background_task
@@ -134,7 +134,7 @@ class BackgroundFuture(TaskFuture):
         state = State.from_json(found["state"])
         if found["done"]:
             self._missing = _fill(state, found["outcome"])
-            self._ended = state
+            self._final = state
         return state
 
     def __repr__(self) -> str:

@@ -248,7 +248,7 @@ def retry(context: click.Context, reference: str, entrypoint: str | None) -> Non
             raise click.UsageError(
                 f"flow run '{run.name}' has no deployment; name its code: --entrypoint FILE.py:FLOW."
             )
-        context.exit(_run_again(run, entrypoint))
+        context.exit(run_again_here(run, entrypoint))
     if entrypoint is not None:
         raise click.UsageError(f"flow run '{run.name}' has a deployment, which names its code.")
     proposal = body(
@@ -261,13 +261,17 @@ def retry(context: click.Context, reference: str, entrypoint: str | None) -> Non
     out.done(f"Flow run '{run.name}' is scheduled again.")
 
 
-def _run_again(run: Any, entrypoint: str) -> int:
+def run_again_here(run: Any, entrypoint: str) -> int:
+    """Run a run without a deployment again in this process; the exit code."""
     from runyard.deployments.loading import load_flow
     from runyard.engine.run import run_again
 
     state = run_again(load_flow(entrypoint), run.id, run.parameters)
     if state.is_completed():
         out.done(f"Flow run '{run.name}' completed.")
+        return 0
+    if state.is_paused():
+        out.done(f"Flow run '{run.name}' is suspended again.")
         return 0
     out.error_line(f"flow run '{run.name}' ended as {state!r}")
     return 1
@@ -305,3 +309,13 @@ def why(reference: str, output: str | None) -> None:
         click.echo(f"- {reason.text}")
         if reason.command:
             out.hint(f"  {reason.command}")
+
+
+def _extend() -> None:
+    from runyard_cli.flow_run_pause import resume, suspend
+
+    flow_run.add_command(resume)
+    flow_run.add_command(suspend)
+
+
+_extend()

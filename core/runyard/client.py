@@ -136,6 +136,8 @@ class HttpClient:
             json=encode(body) if body is not None else None,
             params={name: value for name, value in given.items() if value is not None},
         )
+        if operation.text:
+            return answer.text
         return decode_result(operation, answer.json() if answer.content else None)
 
     def changes(self) -> Any:

@@ -2,10 +2,13 @@
 
 Signal (BaseException)      ends a run from outside; `except Exception` does not swallow it
 ├── Abort                   the orchestrator refused that this run goes on
+├── Pause                   the run is to be suspended: its process ends, until it is resumed
 └── TerminationSignal       the process was asked to stop (SIGTERM)
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from runyard.errors import (
     Conflict,
@@ -28,15 +31,19 @@ __all__ = [
     "CrashedRun",
     "EntrypointError",
     "FailedRun",
+    "FlowPauseTimeout",
+    "FlowRunWaitTimeout",
     "InvalidInput",
     "MappingLengthMismatch",
     "MappingMissingIterable",
     "MissingContextError",
     "MissingResult",
     "NotFound",
+    "NotPausedError",
     "ObjectNotFound",
     "ParameterError",
     "ParameterTypeError",
+    "Pause",
     "RunCancelled",
     "RunCrashed",
     "RunFailed",
@@ -76,6 +83,18 @@ class HashError(RunyardError, ValueError):
     """No cache key can be made of a value."""
 
 
+class FlowPauseTimeout(RunyardError):
+    """A run was paused and nobody resumed it in time."""
+
+
+class FlowRunWaitTimeout(RunyardError, TimeoutError):
+    """A run that was waited for was not over in time."""
+
+
+class NotPausedError(RunyardError):
+    """A run that is not paused was to be resumed."""
+
+
 class RunTimedOut(TimeoutError):
     """The engine's own timeout, told apart from a TimeoutError that the user's code raised.
 
@@ -91,6 +110,18 @@ class Signal(BaseException):
 
 class Abort(Signal):
     """The orchestrator refused that this run goes on; its process ends quietly."""
+
+
+class Pause(Signal):
+    """The run is to be suspended.
+
+    Args:
+        body: of the operation `pause_flow_run`.
+    """
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        super().__init__("the run is suspended")
+        self.body = body
 
 
 class TerminationSignal(Signal):

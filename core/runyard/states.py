@@ -295,15 +295,35 @@ def Retrying(**fields: Any) -> State:
     return State(RUNNING, "Retrying", **fields)
 
 
-def Paused(**fields: Any) -> State:
-    """Waits, in its process, for somebody to resume it."""
-    return State(PAUSED, fields.pop("name", None), **fields)
+def Paused(
+    timeout_seconds: float | None = None,
+    pause_expiration_time: datetime | None = None,
+    reschedule: bool = False,
+    pause_key: str | None = None,
+    **fields: Any,
+) -> State:
+    """Waits, in its process or with `reschedule` after its end, for somebody to resume it.
+
+    Args:
+        timeout_seconds: until when at the latest; or give the moment by `pause_expiration_time`.
+        pause_key: the pause, of which a run has each only once.
+    """
+    details = dict(fields.pop("state_details", None) or {})
+    if timeout_seconds is not None:
+        pause_expiration_time = clock.from_us(clock.now_us() + round(timeout_seconds * 1e6))
+    if pause_expiration_time is not None:
+        details["pause_timeout"] = clock.format_time(pause_expiration_time)
+    if reschedule:
+        details["pause_reschedule"] = True
+    if pause_key is not None:
+        details["pause_key"] = pause_key
+    return State(PAUSED, fields.pop("name", None), state_details=details, **fields)
 
 
-def Suspended(**fields: Any) -> State:
+def Suspended(timeout_seconds: float | None = None, pause_key: str | None = None, **fields: Any) -> State:
     """Waits, with its process ended, for somebody to resume it."""
-    details = {**(fields.pop("state_details", None) or {}), "pause_reschedule": True}
-    return State(PAUSED, "Suspended", state_details=details, **fields)
+    fields.setdefault("name", "Suspended")
+    return Paused(timeout_seconds, reschedule=True, pause_key=pause_key, **fields)
 
 
 def Cancelling(**fields: Any) -> State:

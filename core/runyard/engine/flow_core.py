@@ -11,7 +11,7 @@ from runyard.engine.effects import Block, Call, Read
 from runyard.engine.hooks import call_hooks
 from runyard.engine.parameters import signature_of
 from runyard.engine.task_core import _settled
-from runyard.exceptions import Abort, RunTimedOut, TerminationSignal
+from runyard.exceptions import Abort, Pause, RunTimedOut, TerminationSignal
 from runyard.states import COMPLETED, FAILED, State
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _is_resumed(context: FlowRunContext) -> bool:
     """Whether the root run was executed before, so that its subflows may have completed then."""
     while context.parent is not None:
         context = context.parent
-    return context.flow_run.run_count > 1
+    return context.flow_run.run_count + context.flow_run.resumes > 1
 
 
 def _attempts(
@@ -100,6 +100,11 @@ def _attempts(
         except Abort:
             yield from _close_runner(context, cancel=True)
             raise
+        except Pause as pause:
+            # What runs already is not lost: it ends, and is not run again.
+            yield from _close_runner(context, cancel=False)
+            state = yield from reporter.suspend(run, pause.body)
+            return state
         except BaseException as error:
             patience.hurry()
             ending = error

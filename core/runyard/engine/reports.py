@@ -11,7 +11,7 @@ from runyard.engine.journal import Journal, persist
 from runyard.engine.runs import TaskRun
 from runyard.errors import StaleAttempt
 from runyard.exceptions import Abort
-from runyard.states import FAILED, PENDING, RUNNING, SCHEDULED, TERMINAL, AwaitingRetry, State
+from runyard.states import FAILED, PAUSED, PENDING, RUNNING, SCHEDULED, TERMINAL, AwaitingRetry, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -42,6 +42,10 @@ class Reporter(Protocol):
 
     def end(self, run: FlowRun, state: State, stopped: bool) -> Generator[Any, Any, State]:
         """Report the final state; returns the one it has become."""
+        ...
+
+    def suspend(self, run: FlowRun, body: dict[str, Any]) -> Generator[Any, Any, State]:
+        """Report that the run is suspended; returns its state."""
         ...
 
 
@@ -84,7 +88,8 @@ class RootReporter(Reporter):
         run.enter(state)
         run.run_count, run.crash_count = answer["run_count"], answer["crash_count"]
         self.journal = Journal(self._client, run.id, run.attempt)
-        if run.run_count == 1:
+        run.resumes, run.pause_keys = answer["resumes"], set(answer["pause_keys"])
+        if run.run_count + run.resumes == 1:
             self.journal.known_keys = set()
         self.on_begin()
 
@@ -98,6 +103,7 @@ class RootReporter(Reporter):
         if waiting.type != SCHEDULED:
             raise Abort(answer["reason"] or f"the run is {waiting.name}")
         run.enter(waiting)
+        run.pause_keys.clear()
         due_us = clock.to_us(clock.parse_time(waiting.state_details["scheduled_time"]))
         yield Sleep(max(0.0, (due_us - clock.now_us()) / 1e6))
         again = State(RUNNING)
@@ -117,6 +123,29 @@ class RootReporter(Reporter):
         self._enter(run, state, answer)
         self.ended = True
         return run.state
+
+    def suspend(self, run: FlowRun, body: dict[str, Any]) -> Generator[Any, Any, State]:
+        """Report that the run is suspended, after everything that happened before it is on disk.
+
+        Raises:
+            Abort: it cannot be, for example because it is being cancelled.
+        """
+        from runyard.operations.pauses import pause_flow_run
+
+        yield Block(self.journal.flush)
+        self.journal.check()
+        yield Block(self.journal.commit)
+
+        def report() -> Any:
+            return persist(lambda: self._client.call(pause_flow_run, body), "the pause of this run")
+
+        answer = yield Block(lambda: self._refused(report))
+        state = State.from_json(answer["state"])
+        if state.type != PAUSED:
+            raise Abort(answer["reason"] or f"the run is {state.name}")
+        run.enter(state)
+        self.ended = True
+        return state
 
     def _enter(self, run: FlowRun, proposed: State, answer: dict[str, Any]) -> None:
         """Take the state the run has by an answer, keeping the value that only this process knows."""
@@ -191,6 +220,11 @@ class SubflowReporter(Reporter):
         else:
             run.enter(state)
         return state
+        yield  # as in `begin`
+
+    def suspend(self, run: FlowRun, body: dict[str, Any]) -> Generator[Any, Any, State]:
+        """A subflow has no process of its own that could end."""
+        raise Abort("subflow runs cannot be suspended")
         yield  # as in `begin`
 
     def _move(self, run: FlowRun, state: State) -> None:

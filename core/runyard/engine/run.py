@@ -23,13 +23,13 @@ from runyard.engine.supervise import LeaseKeeper, SignalGuard, owner
 from runyard.engine.task_core import new_run, run_task
 from runyard.errors import ApiUnavailable, ParameterError, RunAborted, StoreError
 from runyard.exceptions import Abort, TerminationSignal
+from runyard.states import PAUSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from runyard.context import FlowRunContext
     from runyard.flows import Flow
-    from runyard.states import State
     from runyard.states import State
     from runyard.tasks import Task
 
@@ -253,7 +253,7 @@ class _Root:
         """Run it in this thread."""
         with self.watched():
             state = drive(self._core)
-        return state if return_state else state.result()
+        return state if return_state else self._value_of(state)
 
     @contextmanager
     def watched(self, on_signal: Callable[[], None] | None = None) -> Iterator[SignalGuard]:
@@ -297,7 +297,15 @@ class _Root:
             raise
         finally:
             await in_thread(self._close)
-        return state if return_state else state.result()
+        return state if return_state else self._value_of(state)
+
+    def _value_of(self, state: State) -> Any:
+        """The result; a suspended run has none: who called it ends."""
+        if state.type == PAUSED and state.state_details.get("pause_reschedule"):
+            from runyard.pausing import leave
+
+            leave(self._run)
+        return state.result()
 
     def _stopped(self) -> None:
         """SIGTERM ended the run. If it came in a moment when the core could not report, do it now."""
@@ -345,7 +353,7 @@ def _call_subflow(
 def _stand_in(flow: Flow, parent: FlowRunContext) -> TaskRun:
     """The task run by which the graph of the calling run shows a subflow."""
     counter = parent.counters.setdefault(f"flow:{flow.name}", count())
-    position, attempt = next(counter), parent.flow_run.run_count
+    position, attempt = next(counter), parent.flow_run.run_count + parent.flow_run.resumes
     key = str(position) if attempt <= 1 else f"{position}.{attempt}"
     task = current_task.get()
     task_key = f"{flow.__qualname__ or flow.name}-flow"

@@ -208,7 +208,9 @@ class FlowRun(Run):
         "parameters",
         "parameters_json",
         "parent_task_run_id",
+        "pause_keys",
         "policy",
+        "resumes",
         "root_flow_run_id",
     )
 
@@ -222,6 +224,9 @@ class FlowRun(Run):
         self.root_flow_run_id: str | None = None
         self.attempt: int | None = None
         self.crash_count = 0
+        # How often it was suspended and resumed, and the pauses it is past.
+        self.resumes = 0
+        self.pause_keys: set[str] = set()
         self.parameters: dict[str, Any] = {}
         self.parameters_json = "{}"
         self.policy = "{}"

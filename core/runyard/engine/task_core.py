@@ -45,7 +45,8 @@ def new_run(task: Task, flow: FlowRunContext | None, journal: Journal) -> TaskRu
         run.name = f"{task.name}-{run.id[-4:]}"
     else:
         counter = flow.counters.get(key) or flow.counters.setdefault(key, count())
-        position, attempt = next(counter), flow.flow_run.run_count
+        owner = flow.flow_run
+        position, attempt = next(counter), owner.run_count + owner.resumes
         # A flow that runs again keeps the rows of its earlier tries: their positions get a suffix.
         dynamic_key = str(position) if attempt <= 1 else f"{position}.{attempt}"
         run = TaskRun(

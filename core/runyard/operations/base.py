@@ -23,12 +23,15 @@ class Operation(Generic[P, R]):
     one; every further argument is a query parameter and has a default.
     """
 
-    def __init__(self, function: Callable[..., R], method: str, path: str, status: int, write: bool) -> None:
+    def __init__(
+        self, function: Callable[..., R], method: str, path: str, status: int, write: bool, text: bool = False
+    ) -> None:
         self.function = function
         self.method = method
         self.path = path
         self.status = status
         self.write = write
+        self.text = text
         self.name = function.__name__
         self.module = function.__module__
         self.__doc__ = function.__doc__
@@ -48,7 +51,7 @@ class Operation(Generic[P, R]):
 
 
 def operation(
-    method: str, path: str, status: int = 200, write: bool | None = None
+    method: str, path: str, status: int = 200, write: bool | None = None, text: bool = False
 ) -> Callable[[Callable[..., R]], Operation[..., R]]:
     """Declare a function as an operation.
 
@@ -58,12 +61,13 @@ def operation(
         status: the HTTP status of success; `tx.status` overrides it for one call.
         write: whether it changes anything; by default a GET, and a POST to a route that only
             searches (`filter`, `count`), does not.
+        text: the API answers with the text itself that it returns, not with JSON.
     """
     if write is None:
         tail = path.rstrip("/").rpartition("/")[2]
         write = method != "GET" and tail not in ("filter", "count", "paginate")
 
     def declare(function: Callable[..., R]) -> Operation[..., R]:
-        return Operation(function, method, path, status, write)
+        return Operation(function, method, path, status, write, text)
 
     return declare

@@ -62,9 +62,18 @@ def _executing(tx: Transaction, run: Row, state: State) -> Explanation:
         text = state.message or "It waits until somebody resumes it."
         if limit := state.state_details.get("pause_timeout"):
             text += f" It fails at {moment_in_words(clock.parse_time(limit), now)} unless it is resumed."
-        explanation.reasons.append(Reason(code="paused", text=text))
+        explanation.reasons.append(Reason(code="paused", text=text, command=_resume_command(run, state)))
     explanation.reasons.append(_lease(tx, run, state))
     return explanation
+
+
+def _resume_command(run: Row, state: State) -> str:
+    command = f"runyard flow-run resume {run['id']}"
+    if state.state_details.get("run_input_keyset"):
+        command += " --input JSON"
+    if state.state_details.get("pause_reschedule") and run["deployment_id"] is None:
+        command += " --entrypoint FILE.py:FLOW"
+    return command
 
 
 def _lease(tx: Transaction, run: Row, state: State) -> Reason:

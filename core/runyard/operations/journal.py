@@ -13,7 +13,7 @@ from runyard import clock, ids
 from runyard.errors import Conflict, NotFound, StaleAttempt
 from runyard.operations import leases, transitions
 from runyard.operations.base import operation
-from runyard.states import CANCELLED, CANCELLING, PENDING, TERMINAL, Running, State
+from runyard.states import CANCELLED, CANCELLING, PAUSED, PENDING, TERMINAL, Running, State
 from runyard.store.database import Transaction
 
 if TYPE_CHECKING:
@@ -120,7 +120,8 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         `status`, `reason`, `delay_seconds`, `state` of the proposal, and the run: `attempt`, `name`,
-        `flow_id`, `run_count`, `crash_count`, `deployment_id`, `tags`, `start_time`, `created`.
+        `flow_id`, `run_count`, `crash_count`, `deployment_id`, `tags`, `start_time`, `created`, and how
+        often it was resumed by `resumes`, past which pauses by `pause_keys`.
 
     Raises:
         StaleAttempt: the claim was lost meanwhile.
@@ -135,8 +136,10 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     else:
         leases.check(tx, flow_run_id, attempt)
         _take_over(tx, body)
-    # Forced: a completed run that kept its result starts again only because somebody asked for it.
-    outcome = transitions.set_flow_run_state(tx, flow_run_id, Running(), attempt=attempt, force=again)
+    # Forced: a completed run that kept its result starts again only because somebody asked for it. A
+    # suspended one may be too late.
+    force = again and _read(tx, flow_run_id)["state_type"] != PAUSED
+    outcome = transitions.set_flow_run_state(tx, flow_run_id, Running(), attempt=attempt, force=force)
     return {**_described(outcome), **_run_facts(_read(tx, flow_run_id))}
 
 
@@ -215,7 +218,8 @@ def _take_again(tx: Transaction, body: dict[str, Any]) -> int:
     if tx.dialect == "postgresql":
         tx.one("SELECT id FROM flow_runs WHERE id = :id FOR UPDATE", {"id": body["flow_run_id"]})
     row = _read(tx, body["flow_run_id"])
-    if row["state_type"] not in TERMINAL:
+    suspended = row["state_type"] == PAUSED and leases.holder(tx, row["id"]) is None
+    if row["state_type"] not in TERMINAL and not suspended:
         raise Conflict(f"flow run '{row['name']}' is {row['state_name']}; only one that is over runs again")
     _take_over(tx, {**body, "name": None})
     return leases.take(tx, row, body["owner"], body["lease_seconds"])
@@ -255,7 +259,9 @@ def _run_facts(row: Row) -> dict[str, Any]:
         "start_time",
         "created",
     )
-    return {**{name: row[name] for name in names}, "tags": json.loads(row["tags"])}
+    policy = json.loads(row["empirical_policy"])
+    more = {"resumes": policy.get("resumes") or 0, "pause_keys": policy.get("pause_keys") or []}
+    return {**{name: row[name] for name in names}, "tags": json.loads(row["tags"]), **more}
 
 
 def _described(outcome: transitions.Outcome) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class RecoverReport(Model):
     rescheduled: list[str] = Field(default_factory=list)
     crashed: list[str] = Field(default_factory=list)
     cancelled: list[str] = Field(default_factory=list)
+    expired: list[str] = Field(default_factory=list)
 
 
 class ExitReport(Input):
@@ -78,10 +79,11 @@ def recover(tx: Transaction, body: RecoverRequest) -> RecoverReport:
     report = RecoverReport()
     for lease in expired:
         _recover_one(tx, lease, report)
+    report.expired = pauses.expire(tx, now)
     background_tasks.reschedule_lost(tx)
+    limit_slots.prune(tx)
     return report
 
-    limit_slots.prune(tx)
 
 def _recover_one(tx: Transaction, lease: Row, report: RecoverReport) -> None:
     run = tx.one(_RUN, {"id": lease["flow_run_id"]})

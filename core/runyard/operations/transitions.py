@@ -177,6 +177,7 @@ def _facts(
         policy=policy,
         has_deployment=run["deployment"] is not None,
         is_subflow=run["root_flow_run_id"] is not None,
+        reported=attempt is not None,
         leased=run["lease_attempt"] is not None,
         limit=limit,
         free_slots=free,

@@ -79,6 +79,12 @@ def check(
             raise ParameterError(f"parameter {where!r} of {flow} {what}")
 
 
+def misfit(value: Any, schema: Mapping[str, Any], where: str) -> str | None:
+    """What is wrong with a value by a JSON schema: `input.count must be a number, not "x"`; or None."""
+    problem = _problem(value, schema, schema, where)
+    return " ".join(problem) if problem else None
+
+
 def check_job_variables(
     variables: Mapping[str, Any], base_job_template: Mapping[str, Any], work_pool: str
 ) -> None:

@@ -13,6 +13,7 @@ from runyard.states import (
     CANCELLED,
     CANCELLING,
     COMPLETED,
+    CRASHED,
     FAILED,
     PAUSED,
     PENDING,
@@ -45,6 +46,7 @@ class FlowRunFacts(NamedTuple):
         policy: its `empirical_policy`.
         has_deployment: it came from a deployment that still exists.
         is_subflow: it runs within another run.
+        reported: the proposal comes from who executes the run.
         leased: somebody executes it: it, or the run that it is part of, has a lease.
         limit: its deployment's concurrency limit, None without one.
         free_slots: how many of these are free.
@@ -57,6 +59,7 @@ class FlowRunFacts(NamedTuple):
     policy: dict[str, Any] = {}  # noqa: RUF012  # never changed
     has_deployment: bool = False
     is_subflow: bool = False
+    reported: bool = False
     leased: bool = False
     limit: int | None = None
     free_slots: int = 0
@@ -247,7 +250,8 @@ def _pausing(current: State | None, proposed: State, facts: FlowRunFacts) -> Dec
     if proposed.state_details.get("pause_reschedule"):
         if facts.is_subflow:
             return Decision(ABORT, reason="Cannot suspend subflows.")
-        if not facts.has_deployment:
+        # Who executes a script himself can run it again himself.
+        if not facts.has_deployment and not facts.reported:
             return Decision(ABORT, reason="Cannot suspend flows without a deployment.")
     return None
 
@@ -259,7 +263,8 @@ def _resuming(current: State | None, proposed: State, facts: FlowRunFacts) -> De
         return Decision(REJECT, reason=f"A paused run cannot become {proposed.type}; resume it.")
     if proposed.type in TERMINAL:
         return None
-    if current.state_details.get("pause_reschedule") and not facts.has_deployment:
+    suspended = current.state_details.get("pause_reschedule")
+    if suspended and not facts.has_deployment and not facts.reported:
         return Decision(REJECT, reason="Cannot resume a suspended run without a deployment.")
     limit = current.state_details.get("pause_timeout")
     if limit and clock.to_us(clock.parse_time(limit)) < facts.now_us:
@@ -269,8 +274,10 @@ def _resuming(current: State | None, proposed: State, facts: FlowRunFacts) -> De
 
 
 def _flow_retry(current: State | None, proposed: State, facts: FlowRunFacts) -> Decision | None:
-    if current is None or current.type != RUNNING or proposed.type != FAILED:
+    if current is None or current.type not in (RUNNING, PAUSED) or proposed.type != FAILED:
         return None
+    if current.type == PAUSED and not facts.reported:
+        return None  # only a living process can try again within itself
     if facts.run_count - facts.crash_count > (facts.policy.get("retries") or 0):
         return None
     delay = facts.policy.get("retry_delay") or 0
@@ -326,11 +333,17 @@ def _policy_of_accepted(current: State | None, proposed: State, facts: FlowRunFa
         return {"pause_keys": [*(facts.policy.get("pause_keys") or ()), key]} if key else None
     if current is None:
         return None
-    if current.type == PAUSED and proposed.type == SCHEDULED:
-        return {"resuming": True}
+    if current.type == PAUSED and (
+        proposed.type == SCHEDULED or current.state_details.get("pause_reschedule")
+    ):
+        # `resumes` counts how often it was executed anew without that being a further try.
+        again = {"resumes": (facts.policy.get("resumes") or 0) + 1} if proposed.type not in TERMINAL else {}
+        return {"resuming": proposed.type == SCHEDULED, **again}
     if current.type in TERMINAL and proposed.type not in TERMINAL:
         kind = "reschedule" if proposed.type == SCHEDULED else None
-        return {"resuming": False, "pause_keys": [], "retry_type": kind}
+        # What a lost process was told by a person still holds: the pauses it had are not repeated.
+        kept = {} if current.type == CRASHED else {"pause_keys": []}
+        return {"resuming": False, "retry_type": kind, **kept}
     if proposed.type == RUNNING and facts.policy.get("resuming"):
         return {"resuming": False}
     return None

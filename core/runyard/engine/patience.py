@@ -26,6 +26,11 @@ def hurry() -> None:
         _asked.set()
 
 
+def asked() -> bool:
+    """Whether the process was asked to stop."""
+    return _asked.is_set()
+
+
 def wait(seconds: float) -> bool:
     """Wait before another try, at most `seconds`; False when there is to be no other."""
     if _asked.is_set():

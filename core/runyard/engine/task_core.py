@@ -20,6 +20,7 @@ from runyard.states import COMPLETED, FAILED, PENDING, RUNNING, AwaitingRetry, S
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
+    from runyard.concurrency.leases import Lease
     from runyard.context import FlowRunContext
     from runyard.engine.caching import Keeping
     from runyard.engine.journal import Journal
@@ -188,7 +189,12 @@ def _attempts(
 
         return task_logger(run, flow)
 
+    slots: Lease | None = None
     while True:
+        if run.tags:
+            from runyard.engine import tag_limits
+
+            slots = yield from tag_limits.take(task, run, journal)
         run.move(State(RUNNING, "Retrying" if run.run_count else None), journal)
         if task.on_running_hooks:
             yield from call_hooks(task, run, logger)
@@ -208,6 +214,9 @@ def _attempts(
         except Exception as error:
             state = outcome.state_of_error(error, "Task")
             logger().error("Task run failed with exception: %r", error, exc_info=error)
+        finally:
+            if slots is not None:
+                tag_limits.give_back(task, slots)
         if state.type == FAILED:
             delay = yield from _retry_delay(task, run, state)
             if delay is not None:

@@ -1,0 +1,142 @@
+"""Secrets: never in clear on disk, in logs, in states or in process lists; keys that are private and change."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from runyard import encryption, flow, task
+from runyard.blocks.system import Secret
+from runyard.client import connect
+from runyard.errors import SettingError
+from runyard.operations.block_documents import rotate_encryption
+from runyard.redaction import redact, register
+
+pytestmark = pytest.mark.usefixtures("home")
+
+VALUE = "sk-very-secret-1234"
+
+
+def files_of(home):
+    return b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+
+
+def test_a_secret_is_kept_encrypted(home):
+    Secret(value=VALUE).save("key")
+    assert Secret.load("key").get() == VALUE
+    assert VALUE not in repr(Secret.load("key"))
+    assert VALUE.encode() not in files_of(home)
+
+
+def test_values_of_all_kinds():
+    for value in ("plain", "1234", 1234, {"user": "u"}, ["a"], '{"user": "u"}'):
+        Secret(value=value).save("key", overwrite=True)
+        expected = {"user": "u"} if value == '{"user": "u"}' else value
+        assert Secret.load("key").get() == expected
+
+
+def test_the_key_file_is_private(home):
+    Secret(value=VALUE).save("key")
+    assert oct((home / "secret.key").stat().st_mode & 0o777) == "0o600"
+
+
+def test_another_key_cannot_read_it(home, monkeypatch):
+    Secret(value=VALUE).save("key")
+    monkeypatch.setenv("RUNYARD_ENCRYPTION_KEY", encryption.new_key())
+    with pytest.raises(SettingError, match="encrypted with another key"):
+        Secret.load("key")
+    monkeypatch.setenv("RUNYARD_ENCRYPTION_KEY", "no key")
+    with pytest.raises(SettingError, match="RUNYARD_ENCRYPTION_KEY holds no Fernet key"):
+        Secret.load("key")
+
+
+def test_keys_change(home, monkeypatch):
+    old, new = encryption.new_key(), encryption.new_key()
+    monkeypatch.setenv("RUNYARD_ENCRYPTION_KEY", old)
+    Secret(value=VALUE).save("key")
+    monkeypatch.setenv("RUNYARD_ENCRYPTION_KEY", f"{new},{old}")
+    assert Secret.load("key").get() == VALUE
+    connect().call(rotate_encryption)
+    monkeypatch.setenv("RUNYARD_ENCRYPTION_KEY", new)
+    assert Secret.load("key").get() == VALUE
+    with pytest.raises(SettingError, match="is given by RUNYARD_ENCRYPTION_KEY"):
+        encryption.write_keys([new])
+
+
+def test_many_processes_make_one_key(home):
+    code = "from runyard import encryption; print(encryption.keys())"
+    started = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    answers = {process.communicate()[0] for process in started}
+    assert len(answers) == 1
+    assert [path.name for path in home.iterdir()] == ["secret.key"]
+
+
+def test_a_secret_shows_nowhere_in_a_run(home, recorded, capfd):
+    Secret(value=VALUE).save("key")
+
+    @task(log_prints=True)
+    def leaks():
+        key = Secret.load("key").get()
+        print(f"using {key}")
+        raise ValueError(f"refused: {key}")
+
+    @flow
+    def main():
+        leaks()
+
+    with pytest.raises(ValueError, match="refused"):
+        main()
+    assert VALUE.encode() not in files_of(home)
+    assert any("using ********" in line for line in recorded.logs())
+    assert "refused: ********" in recorded.state(recorded.task_runs()[0])["message"]
+    said = capfd.readouterr()
+    assert VALUE not in said.err
+
+
+def test_a_part_of_it_may_be_used():
+    Secret(value=VALUE).save("my-api-key")
+
+    @task
+    def use_secret():
+        api_key = Secret.load("my-api-key").get()
+        return f"Using key: {api_key[:4]}..."
+
+    assert use_secret() == "Using key: sk-v..."
+
+
+def test_what_a_launched_run_prints_is_redacted():
+    code = (
+        "from runyard.redaction import register; register('swordfish')\n"
+        "import sys; print('the swordfish'); sys.stderr.write('swordfish\\n')"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "RUNYARD__FLOW_RUN_ID": "x"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (answer.stdout, answer.stderr) == ("the ********\n", "********\n")
+
+
+def test_redaction_takes_the_longest_first():
+    register("inner-secret")
+    register(["an inner-secret outside", {"k": b"in bytes"}])
+    assert redact("an inner-secret outside, in bytes, inner-secret") == "********, ********, ********"
+    register("abc")
+    assert redact("abc") == "abc"  # too short: it would be everywhere
+
+
+def test_secret_parameters_are_not_stored(recorded, home):
+    from pydantic import SecretStr
+
+    @flow
+    def main(password: SecretStr):
+        return len(password.get_secret_value())
+
+    assert main(SecretStr(VALUE)) == len(VALUE)
+    assert VALUE.encode() not in files_of(home)

@@ -90,7 +90,8 @@ def _holders(tx: Transaction, run: Row) -> list[Reason]:
     deployment = None
     if run["deployment_id"] is not None:
         deployment = tx.one(
-            """SELECT d.id, d.name, d.paused, d.concurrency_limit, d.work_queue_id, f.name AS flow_name
+            """SELECT d.id, d.name, d.paused, d.concurrency_limit, d.work_queue_id, d.owner, d.entrypoint,
+                   f.name AS flow_name
                FROM deployments d JOIN flows f ON f.id = d.flow_id WHERE d.id = :id""",
             {"id": run["deployment_id"]},
         )
@@ -115,6 +116,13 @@ def _nowhere(run: Row, deployment: Row | None) -> Reason:
         text = "It belongs to no deployment and no work pool, so no worker can take it."
         return Reason(code="no_work_pool", text=text, command=f"runyard flow-run delete {run['id']}")
     full_name = f"{deployment['flow_name']}/{deployment['name']}"
+    if deployment["work_queue_id"] is None and deployment["owner"] == "python":
+        text = (
+            f"Its deployment {full_name!r} has no work pool; its runs are started by the script that serves it, "
+            "which does not run, or has no free slot."
+        )
+        command = f"runyard flow serve {quote(deployment['entrypoint'] or 'FILE:FLOW')} --name "
+        return Reason(code="not_served", text=text, command=command + quote(deployment["name"]))
     if deployment["work_queue_id"] is None:
         text = f"Its deployment {full_name!r} has no work pool, so no worker can take it."
         command = f"runyard deploy --name {quote(deployment['name'])} --pool NAME"

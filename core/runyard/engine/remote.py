@@ -242,7 +242,7 @@ class _journal:  # noqa: N801  # used like a function
         return journal
 
     def __exit__(self, *_error: object) -> None:
-        self._entry[0].commit()
+        self._entry[0].flush()
         with self._lock:
             self._entry[1] -= 1
             last = self._entry[1] == 0

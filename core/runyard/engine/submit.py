@@ -103,7 +103,7 @@ class Submission:
             self._end(State(FAILED, message=message, value=error))
             return None
         # From here on it is the other process that writes the run's row.
-        self.journal.commit()
+        self.journal.flush()
         return packet
 
     def finish(self, sent: bytes) -> None:

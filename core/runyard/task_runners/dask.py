@@ -119,8 +119,8 @@ class DaskTaskRunner(RemoteTaskRunner):
                 make = getattr(import_module(module), name)
             arguments = dict(options["cluster_kwargs"] or {})
             if make is distributed.LocalCluster:
-                # No web page for a cluster that lives as long as one run.
-                arguments.setdefault("dashboard_address", None)
+                # Several runs make clusters on this machine: the web page of each takes a free port.
+                arguments.setdefault("dashboard_address", ":0")
             place = self._cluster = make(**arguments)
         if options["adapt_kwargs"]:
             place.adapt(**options["adapt_kwargs"])

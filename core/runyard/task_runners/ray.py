@@ -55,7 +55,8 @@ class RayTaskRunner(RemoteTaskRunner):
         return type(self)(self._address, self._init)
 
     def options(self) -> Any:
-        """The `remote_options(...)` around the submission."""
+        """The `remote_options(...)` around the submission; connects when first asked."""
+        self._connected()
         return _around.get()
 
     def send(self, packet: bytes, work: Submission) -> None:

@@ -34,9 +34,10 @@ class RemoteTaskRunner(TaskRunner):
     def submit(self, work: Callable[[], Any], future: TaskFuture) -> None:
         """Send the task when what it waits for is over."""
         submission: Submission = work  # type: ignore[assignment]  # what the engine submits
+        # What fails here fails the submission, before anybody waits for it.
+        submission.options = self.options()
         with self._settled:
             self._open += 1
-        submission.options = self.options()
         future.add_done_callback(self._ended)
         _after(submission.upstream(), lambda: self._begin(submission))
 

@@ -27,6 +27,8 @@ COMMANDS: dict[str, Entry] = {
     "work-pool": Entry("work_pool", "work_pool", "Make and manage work pools.", "Where work runs"),
     "work-queue": Entry("work_queue", "work_queue", "Make and manage a pool's queues.", "Where work runs"),
     "worker": Entry("worker", "worker", "Start workers and see them.", "Where work runs"),
+    "block": Entry("block", "block", "Save configuration by name.", "What runs use"),
+    "secret": Entry("secret", "secret", "Keep secret values by name.", "What runs use"),
     "server": Entry("server", "server", "Serve the API to others.", "Installation"),
     "database": Entry("database", "database", "Check, back up and upgrade the database.", "Installation"),
     "config": Entry("config", "config", "See the settings.", "Installation"),
@@ -35,9 +37,11 @@ COMMANDS: dict[str, Entry] = {
 
 # The plural of every group works as well.
 ALIASES: dict[str, str] = {
+    "blocks": "block",
     "deployments": "deployment",
     "flows": "flow",
     "flow-runs": "flow-run",
+    "secrets": "secret",
     "task-runs": "task-run",
     "tasks": "task",
     "work-pools": "work-pool",

@@ -240,7 +240,7 @@ class Block(BaseModel):
             if not overwrite:
                 slug = self.get_block_type_slug()
                 raise Conflict(
-                    f"{slug}/{name} is saved already; save it with overwrite=True to replace it"
+                    f"{slug}/{name} is saved already; replace it with overwrite=True (--overwrite)"
                 ) from None
             document = known.call(
                 block_documents.read_block_document_by_name, self.get_block_type_slug(), name

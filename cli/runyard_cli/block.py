@@ -1,0 +1,243 @@
+"""`runyard block`: configuration saved by name, and the types it comes in."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from runyard_cli import output as out
+from runyard_cli.api import connect, listed
+from runyard_cli.command import group, output_option, yes_option
+
+block = group(
+    "block",
+    "Save configuration by name, see it, and register types of it. A block is named TYPE/NAME.",
+    "runyard block ls",
+)
+block_type = group("type", "See and delete block types.", "runyard block type ls")
+block.add_command(block_type)
+block.add_command(block_type, "types")
+
+
+def document_of(client: Any, reference: str) -> Any:
+    """The saved block that TYPE/NAME means, its secrets hidden."""
+    from runyard.operations import block_documents
+
+    slug, _, name = reference.partition("/")
+    if not name:
+        raise click.UsageError(f"{reference!r} names no block; write TYPE/NAME, such as secret/{reference}.")
+    return client.call(block_documents.read_block_document_by_name, slug, name)
+
+
+@block.command("ls", example="runyard block ls")
+@output_option
+def ls(output: str | None) -> None:
+    """List the saved blocks."""
+    from runyard.operations import block_documents
+
+    found = list(listed(connect(), block_documents.filter_block_documents))
+    if output:
+        out.print_json(found)
+        return
+    rows = [
+        [each.id, each.block_type.name, each.name, f"{each.block_type.slug}/{each.name}"] for each in found
+    ]
+    out.table(
+        "Blocks", ["ID", "Type", "Name", "Slug"], rows, "No blocks; save one: runyard block create --help"
+    )
+
+
+@block.command("inspect", example="runyard block inspect json/settings")
+@click.argument("reference", metavar="TYPE/NAME")
+@output_option
+def inspect(reference: str, output: str | None) -> None:
+    """Show one block; its secrets are stars."""
+    found = document_of(connect(), reference)
+    if output:
+        out.print_json(found)
+        return
+    out.facts([("Name", reference), ("Type", found.block_type_name), ("ID", found.id)])
+    out.facts((name, _shown(value)) for name, value in sorted(found.data.items()))
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+@block.command("create", example="runyard block create json --name settings value='{\"retries\": 3}'")
+@click.argument("kind", metavar="TYPE")
+@click.option("-n", "--name", required=True, help="Lowercase letters, digits and hyphens.")
+@click.option("--overwrite", is_flag=True, help="Replace a block saved by that name.")
+@click.argument("fields", metavar="FIELD=VALUE...", nargs=-1)
+def create(kind: str, name: str, overwrite: bool, fields: tuple[str, ...]) -> None:
+    """Save a block. Each value is JSON or text; a secret one is asked for when it is left out."""
+    from runyard.blocks.core import block_class
+    from runyard.errors import InvalidInput, NotFound
+
+    found = block_class(kind)
+    if found is None:
+        raise NotFound(f"no block type {kind!r} comes with Runyard; save yours from Python: block.save()")
+    given: dict[str, Any] = {}
+    for field in fields:
+        key, equals, value = field.partition("=")
+        if not equals:
+            raise click.UsageError(f"{field!r} is not FIELD=VALUE.")
+        given[key] = _value(value)
+    for secret in found.schema_fields()["secret_fields"]:
+        if secret in given:
+            raise click.UsageError(
+                f"{secret} is a secret, which others could read from a command line; leave it out, and it is "
+                "asked for."
+            )
+        if secret in found.model_json_schema().get("required", ()):
+            from runyard_cli.secret import ask
+
+            given[secret] = ask(secret)
+    try:
+        made = found(**given)
+    except ValueError as error:
+        from runyard.errors import RunyardError
+
+        if isinstance(error, RunyardError):
+            raise
+        raise InvalidInput(_first_problem(error)) from None
+    made.save(name, overwrite=overwrite, _sync=True)
+    out.done(f"Saved {kind}/{name}.")
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _first_problem(error: Any) -> str:
+    details = error.errors()[0] if hasattr(error, "errors") else {"loc": (), "msg": str(error)}
+    place = ".".join(str(part) for part in details["loc"])
+    return f"{place}: {details['msg']}" if place else str(details["msg"])
+
+
+@block.command("delete", example="runyard block delete json/settings")
+@click.argument("references", metavar="TYPE/NAME...", nargs=-1, required=True)
+@yes_option
+def delete(references: tuple[str, ...], yes: bool) -> None:
+    """Delete blocks."""
+    from runyard.operations import block_documents
+
+    client = connect()
+    found = [document_of(client, reference) for reference in references]
+    out.confirm(f"Delete {', '.join(references)}?", yes)
+    for reference, each in zip(references, found, strict=True):
+        client.call(block_documents.delete_block_document, each.id)
+        out.done(f"Deleted {reference}.")
+
+
+@block.command("register", example="runyard block register -m my_project.blocks")
+@click.option("-m", "--module", help="A module that declares blocks.")
+@click.option("-f", "--file", "path", type=click.Path(), help="A Python file that declares blocks.")
+def register(module: str | None, path: str | None) -> None:
+    """Make the block types of a module or a file known."""
+    if (module is None) == (path is None):
+        raise click.UsageError("Give --module or --file, one of them.")
+    found = _declared_in(module, path)
+    if not found:
+        from runyard.errors import NotFound
+
+        raise NotFound(f"{module or path} declares no blocks")
+    for each in found:
+        each.register_type_and_schema(_sync=True)
+    rows = [[each.get_block_type_name(), each.get_block_type_slug()] for each in found]
+    out.table("Registered blocks", ["Name", "Slug"], rows, "")
+    out.done(f"Registered {len(found)} block type{'s' if len(found) != 1 else ''}.")
+
+
+def _declared_in(module: str | None, path: str | None) -> list[Any]:
+    import inspect as inspection
+    from importlib import import_module
+
+    from runyard.blocks.core import Block
+    from runyard.compat import imports
+    from runyard.compat.table import target
+    from runyard.errors import EntrypointError
+
+    imports.install()
+    try:
+        if module is not None:
+            loaded = import_module(target(module))
+        else:
+            from runyard.deployments.loading import load_file
+
+            loaded = load_file(str(path))
+    except ImportError as error:
+        raise EntrypointError(f"{module or path} cannot be imported: {error}") from None
+    return [
+        each
+        for _name, each in inspection.getmembers(loaded)
+        if Block.is_block_class(each)
+        and each.__module__ == loaded.__name__
+        and not inspection.isabstract(each)
+    ]
+
+
+@block_type.command("ls", example="runyard block type ls")
+@output_option
+def type_ls(output: str | None) -> None:
+    """List the block types that are known."""
+    from runyard.operations import block_types
+
+    found = list(listed(connect(), block_types.filter_block_types))
+    if output:
+        out.print_json(found)
+        return
+    rows = [[each.slug, each.name, each.description or ""] for each in found]
+    out.table(
+        "Block types", ["Slug", "Name", "Description"], rows,
+        "No block types yet; register some: runyard block register -m runyard.blocks.system",
+    )  # fmt: skip
+
+
+@block_type.command("inspect", example="runyard block type inspect secret")
+@click.argument("slug")
+@output_option
+def type_inspect(slug: str, output: str | None) -> None:
+    """Show a block type and its fields."""
+    from runyard.operations import block_types
+
+    client = connect()
+    kind = client.call(block_types.read_block_type_by_slug, slug)
+    listing = block_types.BlockListing(block_schemas={"block_type_id": {"any_": [kind.id]}}, limit=1)
+    schemas = client.call(block_types.filter_block_schemas, listing)
+    if output:
+        out.print_json({"block_type": kind, "schema": schemas[0] if schemas else None})
+        return
+    out.facts([("Name", kind.name), ("Slug", kind.slug), ("Description", kind.description), ("ID", kind.id)])
+    if schemas:
+        fields = schemas[0].fields
+        required = fields.get("required") or ()
+        rows = [
+            [
+                name,
+                field.get("type") or "any",
+                "yes" if name in required else "",
+                field.get("description") or "",
+            ]
+            for name, field in (fields.get("properties") or {}).items()
+        ]
+        out.table("Fields", ["Name", "Type", "Required", "Description"], rows, "No fields.")
+
+
+@block_type.command("delete", example="runyard block type delete my-type")
+@click.argument("slug")
+@yes_option
+def type_delete(slug: str, yes: bool) -> None:
+    """Delete a block type with every block saved of it."""
+    from runyard.operations import block_types
+
+    client = connect()
+    kind = client.call(block_types.read_block_type_by_slug, slug)
+    out.confirm(f"Delete the block type {slug} and all its blocks?", yes)
+    client.call(block_types.delete_block_type, kind.id)
+    out.done(f"Deleted block type {slug}.")

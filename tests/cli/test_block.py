@@ -1,0 +1,104 @@
+"""`runyard block` and `runyard secret`, typed as a user would."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+
+@pytest.fixture
+def cli(runyard, monkeypatch):
+    """Runs a command line with something on its standard input."""
+
+    def type_(*arguments, stdin="", code=0):
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        return runyard(*arguments, code=code)
+
+    return type_
+
+
+@pytest.fixture
+def secret(cli):
+    """A secret named `key`, and its value."""
+    cli("secret", "set", "key", stdin="sk-12345\n")
+    return "sk-12345"
+
+
+def test_a_secret_is_set_from_standard_input_and_hidden(cli, secret):
+    assert "key" in cli("secret", "ls").out
+    assert secret not in cli("secret", "inspect", "key").out
+    assert secret not in cli("secret", "inspect", "key", "-o", "json").out
+    assert secret in cli("secret", "inspect", "key", "--show").out
+    assert secret not in cli("block", "inspect", "secret/key").out
+    assert json.loads(cli("secret", "ls", "-o", "json").out)[0]["data"] == {"value": "********"}
+
+
+def test_a_secret_is_replaced_rotated_and_deleted(cli, secret, home):
+    before = (home / "secret.key").read_text()
+    assert "Encrypted 1 saved block" in cli("secret", "rotate").out
+    after = (home / "secret.key").read_text()
+    assert after != before
+    assert len(after.split()) == 1
+    assert secret in cli("secret", "inspect", "key", "--show").out
+    cli("secret", "set", "key", stdin="other-value")
+    assert "other-value" in cli("secret", "inspect", "key", "--show").out
+    cli("secret", "delete", "key", "-y")
+    assert "no saved block secret/key" in cli("secret", "inspect", "key", code=1).err
+
+
+def test_a_secret_needs_a_value_and_a_name(cli):
+    assert "standard input, which is empty" in cli("secret", "set", "key", code=2).err
+    assert "lowercase letters" in cli("secret", "set", "Bad Name", stdin="x", code=1).err
+
+
+def test_blocks_are_saved_and_seen(cli):
+    cli("block", "create", "json", "--name", "settings", 'value={"retries": 3}')
+    assert "json/settings" in cli("block", "ls").out
+    assert '{"retries": 3}' in cli("block", "inspect", "json/settings").out
+    found = json.loads(cli("block", "inspect", "json/settings", "-o", "json").out)
+    assert found["data"] == {"value": {"retries": 3}}
+    assert "--overwrite" in cli("block", "create", "json", "--name", "settings", "value=1", code=1).err
+    cli("block", "create", "json", "-n", "settings", "--overwrite", "value=1")
+    cli("block", "delete", "json/settings", "-y")
+    listed = cli("block", "ls")
+    assert "No blocks" in listed.err + listed.out
+
+
+def test_secret_fields_are_not_taken_from_the_command_line(cli):
+    assert "is a secret" in cli("block", "create", "secret", "--name", "x", "value=sk-1", code=2).err
+    cli("block", "create", "secret", "--name", "x", stdin="sk-12345")
+    assert "sk-12345" in cli("secret", "inspect", "x", "--show").out
+
+
+def test_mistakes(cli):
+    def said(*arguments, code):
+        return cli("block", *arguments, code=code).err
+
+    assert "write TYPE/NAME" in said("inspect", "settings", code=2)
+    assert "not FIELD=VALUE" in said("create", "json", "-n", "x", "value", code=2)
+    assert "no block type 'nothing'" in said("create", "nothing", "-n", "x", code=1)
+    assert "value: Field required" in said("create", "json", "-n", "x", code=1)
+    assert "one of them" in said("register", code=2)
+    assert "cannot be imported" in said("register", "-m", "no_such_module", code=1)
+
+
+def test_types_are_registered(cli, tmp_path):
+    answer = cli("block", "register", "-m", "prefect.blocks.system")
+    assert "Registered 4 block types" in answer.out + answer.err
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from prefect.blocks.core import Block\n"
+        "class Own(Block):\n    'Our own.'\n    name: str\n    size: int = 1\n"
+    )
+    cli("block", "register", "-f", str(file))
+    assert "Our own." in cli("block", "type", "ls").out
+    shown = cli("block", "type", "inspect", "own").out
+    assert "name" in shown
+    assert "size" in shown
+    cli("block", "type", "delete", "own", "-y")
+    assert "own" not in cli("block", "type", "ls").out
+    empty = tmp_path / "empty.py"
+    empty.write_text("")
+    assert "declares no blocks" in cli("block", "register", "-f", str(empty), code=1).err

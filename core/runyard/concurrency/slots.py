@@ -186,7 +186,7 @@ class Request:
             except Locked as error:
                 self.waits()
                 self._check()
-                seconds: float = error.details.get("retry_after_seconds") or _LOOK_SECONDS
+                seconds: float = error.details.get("retry_after_seconds", _LOOK_SECONDS)
                 self._count(seconds)
                 # Asked once more after the first look at the changes: what is freed between is not missed.
                 token = self.client.changes() if token is None else self._pause(line, token, seconds)
@@ -218,7 +218,8 @@ class Request:
     def _pause(self, line: Line, token: Any, seconds: float) -> Any:
         """Wait until slots may be free, at most `seconds`; the token of now."""
         until = time.monotonic() + seconds
-        line.freed.wait(self._left(_SHORTEST_PAUSE_SECONDS * random.uniform(0.5, 1.0)))  # noqa: S311  # jitter
+        pause = _SHORTEST_PAUSE_SECONDS * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
+        line.freed.wait(self._left(min(seconds, pause)))
         database = getattr(self.client, "database", None)
         here = database is not None and database.dialect == "sqlite"
         while not line.freed.is_set():

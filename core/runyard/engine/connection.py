@@ -21,7 +21,8 @@ def shared_client() -> Client:
     if client is None:
         from runyard.client import connect
 
-        client = _clients[key] = connect()
+        # Of several threads that come first at once, all get the same.
+        client = _clients.setdefault(key, connect())
     return client
 
 

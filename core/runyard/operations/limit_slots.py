@@ -8,6 +8,7 @@ only `taken`, at the time `taken_at`, is known, and its rows say what is given b
 from __future__ import annotations
 
 import json
+import math
 import random
 from typing import Any
 
@@ -125,7 +126,7 @@ def take(
     if full:
         wait = max(_wait(tx, limit, used[limit["id"]], slots, now) for limit in full)
         names_of_full = ", ".join(repr(limit["name"]) for limit in full)
-        raise Locked(f"no slot is free of {names_of_full}", retry_after_seconds=round(wait, 3))
+        raise Locked(f"no slot is free of {names_of_full}", retry_after_seconds=math.ceil(wait * 1000) / 1000)
     _forget_expired(tx, limits, now)
     expires = None if lease_seconds is None else now + int(lease_seconds * 1e6)
     for limit in limits:

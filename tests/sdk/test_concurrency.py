@@ -1,0 +1,467 @@
+"""`concurrency` and `rate_limit`: never more than the limit, in threads, on loops and in processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from runyard import flow, task
+from runyard.concurrency import ConcurrencyLeaseLost, leases, lines
+from runyard.concurrency import asyncio as in_async
+from runyard.concurrency import sync as in_sync
+from runyard.concurrency.asyncio import concurrency as aconcurrency
+from runyard.concurrency.sync import (
+    AcquireConcurrencySlotTimeoutError,
+    ConcurrencySlotAcquisitionError,
+    concurrency,
+    rate_limit,
+)
+from runyard.operations import concurrency_limits as limits
+from runyard.operations import limit_slots
+
+
+class Yard:
+    """Limits of a fresh home."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def limit(self, name, limit, **fields):
+        body = limits.ConcurrencyLimitCreate(name=name, limit=limit, **fields)
+        self.client.call(limits.create_concurrency_limit, body)
+
+    def taken(self, name):
+        return self.client.call(limits.read_concurrency_limit, name).active_slots
+
+    def until(self, condition, seconds=30.0):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def yard(recorded):
+    return Yard(recorded.client)
+
+
+class Room:
+    """Counts who is inside."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self.inside = self.most = self.visits = 0
+
+    def enter(self):
+        with self._lock:
+            self.inside += 1
+            self.visits += 1
+            self.most = max(self.most, self.inside)
+
+    def leave(self):
+        with self._lock:
+            self.inside -= 1
+
+
+def run_all(*functions):
+    threads = [threading.Thread(target=function) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def test_a_block_holds_its_slots(yard):
+    yard.limit("db", 5)
+    with concurrency("db", occupy=3):
+        assert yard.taken("db") == 3
+        with concurrency(["db"]):
+            assert yard.taken("db") == 4
+    assert yard.taken("db") == 0
+    with pytest.raises(KeyError), concurrency("db"):
+        raise KeyError
+    assert yard.taken("db") == 0
+
+
+def test_an_async_block_holds_its_slots(yard):
+    yard.limit("db", 5)
+
+    async def main():
+        async with aconcurrency(["db"], occupy=2):
+            inside = yard.taken("db")
+        return inside, yard.taken("db")
+
+    assert asyncio.run(main()) == (2, 0)
+
+
+def test_threads_never_hold_more_than_there_are(yard):
+    yard.limit("db", 2)
+    room = Room()
+
+    def work():
+        for _ in range(5):
+            with concurrency("db"):
+                room.enter()
+                time.sleep(0.001)
+                room.leave()
+
+    run_all(*[work] * 8)
+    assert room.visits == 40
+    assert room.most == 2
+    assert lines._lines == {}
+
+
+def test_many_tasks_of_a_loop_never_hold_more_than_there_are(yard):
+    yard.limit("db", 3)
+    room = Room()
+
+    async def work():
+        async with aconcurrency("db"):
+            room.enter()
+            await asyncio.sleep(0.001)
+            room.leave()
+
+    async def main():
+        await asyncio.gather(*(work() for _ in range(30)))
+
+    asyncio.run(main())
+    assert room.visits == 30
+    assert room.most <= 3
+    assert lines._lines == {}
+
+
+def test_several_limits_are_held_together_or_not_at_all(yard):
+    yard.limit("a", 1)
+    yard.limit("b", 1)
+    room = Room()
+
+    def work(names):
+        for _ in range(4):
+            with concurrency(names):
+                room.enter()
+                room.leave()
+
+    run_all(lambda: work(["a", "b"]), lambda: work(["b", "a"]), lambda: work("a"), lambda: work("b"))
+    assert room.visits == 16
+    assert room.most <= 2
+    with concurrency("a"):
+        with pytest.raises(AcquireConcurrencySlotTimeoutError), concurrency(["a", "b"], timeout_seconds=0.1):
+            pass
+        assert yard.taken("b") == 0
+
+
+PROCESS = """
+import sys, time
+from pathlib import Path
+from runyard.concurrency.sync import concurrency
+folder = Path(sys.argv[1])
+for at in range(6):
+    with concurrency("db"):
+        mark = folder / f"{sys.argv[2]}-{at}"
+        mark.touch()
+        assert len(list(folder.iterdir())) <= 2, "too many"
+        time.sleep(0.002)
+        mark.unlink()
+"""
+
+
+def test_processes_never_hold_more_than_there_are(yard, tmp_path):
+    yard.limit("db", 2)
+    folder = tmp_path / "inside"
+    folder.mkdir()
+    processes = [
+        subprocess.Popen([sys.executable, "-c", PROCESS, str(folder), str(at)], env=dict(os.environ))
+        for at in range(3)
+    ]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert yard.taken("db") == 0
+
+
+HOLDER = """
+import sys, time
+from runyard.concurrency.sync import concurrency
+with concurrency("db", lease_duration=2):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def start_holder():
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
+def test_a_killed_holder_frees_its_slots_within_the_lease(yard):
+    yard.limit("db", 1)
+    holder = start_holder()
+    try:
+        # While it lives its lease is renewed: longer than one lease.
+        with pytest.raises(AcquireConcurrencySlotTimeoutError), concurrency("db", timeout_seconds=2.5):
+            pass
+        holder.send_signal(signal.SIGKILL)
+        began = time.monotonic()
+        with concurrency("db", timeout_seconds=30):
+            assert time.monotonic() - began < 10
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def test_who_was_stopped_for_long_keeps_slots_that_nobody_needed(yard):
+    yard.limit("db", 1)
+    holder = start_holder()
+    try:
+        holder.send_signal(signal.SIGSTOP)
+        yard.until(lambda: yard.taken("db") == 0)
+        holder.send_signal(signal.SIGCONT)
+        yard.until(lambda: yard.taken("db") == 1)
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def lose(yard, name):
+    """Take the slots away from whoever holds them."""
+    yard.client.call(limits.update_concurrency_limit, name, limits.ConcurrencyLimitUpdate(active_slots=0))
+
+
+def test_slots_that_were_lost_interrupt_a_strict_block(yard):
+    yard.limit("db", 1)
+
+    @concurrency("db", lease_duration=1, strict=True)
+    def work():
+        lose(yard, "db")
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    with pytest.raises(ConcurrencyLeaseLost, match="'db'"):
+        work()
+
+
+def test_slots_that_were_lost_interrupt_a_strict_async_block(yard):
+    yard.limit("db", 1)
+
+    async def main():
+        async with aconcurrency("db", lease_duration=1, raise_on_lease_renewal_failure=True):
+            lose(yard, "db")
+            await asyncio.sleep(30)
+
+    with pytest.raises(ConcurrencyLeaseLost, match="'db'"):
+        asyncio.run(main())
+
+
+def test_slots_that_were_lost_are_told_and_the_block_goes_on(recorded, yard):
+    yard.limit("db", 1)
+
+    @flow
+    def holds():
+        with concurrency("db", lease_duration=1):
+            lose(yard, "db")
+            yard.until(lambda: not leases._held)
+
+    holds()
+    assert any("slots of 'db' were lost" in line for line in recorded.logs())
+
+
+def test_a_timeout(yard):
+    yard.limit("db", 1)
+
+    async def wait():
+        async with aconcurrency("db", timeout_seconds=0.1):
+            pass
+
+    with concurrency("db"):
+        with (
+            pytest.raises(TimeoutError, match=r"'db' were free within 0\.1 s"),
+            concurrency("db", timeout_seconds=0.1),
+        ):
+            pass
+        with pytest.raises(AcquireConcurrencySlotTimeoutError):
+            asyncio.run(wait())
+        assert yard.taken("db") == 1
+    assert in_async.AcquireConcurrencySlotTimeoutError is AcquireConcurrencySlotTimeoutError
+
+
+def test_a_timeout_of_who_stands_behind_another(yard):
+    yard.limit("db", 1)
+    waiting = threading.Event()
+    ended = []
+
+    def patient():
+        waiting.set()
+        with concurrency("db"):
+            ended.append("patient")
+
+    with concurrency("db"):
+        thread = threading.Thread(target=patient)
+        thread.start()
+        waiting.wait()
+        yard.until(lambda: lines._lines)
+        with pytest.raises(AcquireConcurrencySlotTimeoutError), concurrency("db", timeout_seconds=0.1):
+            pass
+    thread.join(30)
+    assert ended == ["patient"]
+
+
+def test_retries_are_counted(yard):
+    yard.limit("db", 1)
+    with concurrency("db"):
+        for most in (0, 1):
+            with (
+                pytest.raises(ConcurrencySlotAcquisitionError, match="'db'"),
+                concurrency("db", max_retries=most),
+            ):
+                pass
+
+
+def test_a_limit_that_does_not_exist(yard, recorded):
+    with concurrency("nobody"):
+        pass
+    rate_limit("nobody")
+    with concurrency([]):
+        pass
+    with pytest.raises(ConcurrencySlotAcquisitionError, match="'nobody'"), concurrency("nobody", strict=True):
+        pass
+    with pytest.raises(ConcurrencySlotAcquisitionError, match="'nobody'"):
+        rate_limit("nobody", strict=True)
+    with pytest.raises(ConcurrencySlotAcquisitionError, match="'nobody'"):
+        asyncio.run(in_async.rate_limit("nobody", strict=True))
+
+    @flow
+    def says():
+        with concurrency("nobody"):
+            pass
+
+    says()
+    assert any("no limit named 'nobody'" in line for line in recorded.logs())
+
+
+def test_more_slots_than_there_are(yard):
+    yard.limit("db", 1)
+    with pytest.raises(ConcurrencySlotAcquisitionError, match="2 slots"), concurrency("db", occupy=2):
+        pass
+
+
+def test_an_inactive_limit_limits_nothing(yard):
+    yard.limit("off", 1, active=False)
+    with concurrency("off", strict=True), concurrency("off", strict=True):
+        assert yard.taken("off") == 0
+
+
+def test_a_rate_is_kept(yard):
+    yard.limit("rate", 2, slot_decay_per_second=20)
+    began = time.monotonic()
+    for _ in range(8):
+        rate_limit("rate")
+    # Two at once, and the other six one every 50 ms: never sooner.
+    assert time.monotonic() - began >= 6 / 20 - 0.02
+    yard.limit("slow", 1, slot_decay_per_second=0.01)
+    in_sync.rate_limit(["slow"])
+    with pytest.raises(AcquireConcurrencySlotTimeoutError):
+        rate_limit("slow", timeout_seconds=0.05)
+    yard.limit("still", 1)
+    with pytest.raises(ConcurrencySlotAcquisitionError, match="decay"):
+        rate_limit("still")
+
+
+def test_an_async_rate_is_kept(yard):
+    yard.limit("rate", 2, slot_decay_per_second=20)
+
+    async def main():
+        await asyncio.gather(*(in_async.rate_limit("rate") for _ in range(6)))
+
+    began = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - began >= 4 / 20 - 0.02
+
+
+def test_a_cancelled_waiter_takes_nothing(yard):
+    yard.limit("db", 1)
+
+    async def wait():
+        async with aconcurrency("db"):
+            raise AssertionError
+
+    async def main():
+        async with aconcurrency("db"):
+            waiting = [asyncio.create_task(wait()) for _ in range(3)]
+            await asyncio.sleep(0.05)
+            for each in waiting:
+                each.cancel()
+            return await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [type(each) for each in asyncio.run(main())] == [asyncio.CancelledError] * 3
+    yard.until(lambda: yard.taken("db") == 0)
+    with concurrency("db", timeout_seconds=10):
+        pass
+
+
+def test_a_decorator(yard):
+    yard.limit("db", 1)
+
+    @concurrency("db")
+    def work():
+        return yard.taken("db")
+
+    assert work() == 1
+    assert yard.taken("db") == 0
+
+
+def test_the_holder_is_the_run_around(recorded, yard):
+    yard.limit("db", 1)
+
+    @task
+    def work():
+        with concurrency("db"):
+            return recorded.rows("SELECT holder FROM limit_slots")[0]["holder"]
+
+    @flow
+    def outer():
+        return work()
+
+    held = outer()
+    (run,) = recorded.task_runs("work")
+    assert run["id"] in held
+
+
+def test_over_http(api, monkeypatch):
+    from runyard.client import connect
+    from runyard.engine import connection
+
+    monkeypatch.setenv("RUNYARD_API_URL", api.url)
+    client = connect()
+    far = Yard(client)
+    far.limit("db", 1)
+    room = Room()
+
+    def work():
+        for _ in range(3):
+            with concurrency("db"):
+                room.enter()
+                room.leave()
+
+    run_all(work, work, work)
+    assert (room.visits, room.most) == (9, 1)
+    assert far.taken("db") == 0
+    assert client.call(limit_slots.read_limited_tags) == []
+    for each in (client, *connection._clients.values()):
+        each.close()
+    connection._clients.clear()
+
+
+def test_prefects_names():
+    code = "from prefect.concurrency.sync import concurrency, rate_limit\n"
+    code += "from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError\n"
+    code += "import runyard.concurrency.sync as ours\nassert concurrency is ours.concurrency"
+    environment = {**os.environ, "RUNYARD_PREFECT_IMPORTS": "always"}
+    script = f"from runyard.compat.imports import install\ninstall()\n{code}"
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment)

@@ -216,6 +216,12 @@ def _prepare(
     return run, body, parameters, problem
 
 
+# A task that calls a task takes four frames of Python's stack: with this limit tasks may call each
+# other as deep as plain functions may by default. One that the user has set stays.
+_FRAMES = 5_000
+_DEFAULT_FRAMES = 1_000
+
+
 class _Root:
     """One root run: its reporter, its journal, what watches over it."""
 
@@ -227,6 +233,8 @@ class _Root:
         problem: Exception | None,
         start: dict[str, Any],
     ) -> None:
+        if sys.getrecursionlimit() == _DEFAULT_FRAMES:
+            sys.setrecursionlimit(_FRAMES)
         self._run = run
         self._run_is_async = flow.isasync
         self._client = shared_client()

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from typing import Self
 
 
+# How many tasks a thread runs inside each other, each waiting for the next.
+_DEEPEST = 20
+
+
 class _Job:
     """One submitted call, run by whoever claims it first."""
 
@@ -118,8 +122,27 @@ class ThreadPoolTaskRunner(TaskRunner):
         """Run what the calling task waits for, if nobody has begun it."""
         with self._changed:
             job = self._waiting.get(future)
-        if job is not None and job.claim():
+        if job is None or not job.claim():
+            return
+        depth = getattr(helper, "depth", 0)
+        if depth >= _DEEPEST:
+            # The stack of this thread has grown enough: it waits, and another one works for it.
+            threading.Thread(target=self._instead, args=(job,), name="runyard-task-more", daemon=True).start()
+            return
+        helper.depth = depth + 1
+        try:
             self._run(job)
+        finally:
+            helper.depth = depth
+
+    def _instead(self, job: _Job) -> None:
+        from runyard.engine.connection import release_thread
+
+        helper.help_out = self._help
+        try:
+            self._run(job)
+        finally:
+            release_thread()
 
 
 # Prefect 2's name for it.

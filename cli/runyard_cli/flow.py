@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from runyard_cli import output as out
@@ -62,7 +64,7 @@ def serve(
     timings = [*(("cron", each) for each in cron), *(("interval", each) for each in interval)]
     timings += [("rrule", each) for each in rrule]
     schedules = [{kind: value, **({"timezone": timezone} if timezone else {})} for kind, value in timings]
-    options = {
+    options: dict[str, Any] = {
         "description": description,
         "version": version,
         "tags": list(tag) or None,

@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 import time
+from contextvars import Context
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,11 @@ class TaskWorker:
         # Both may be used by signal handlers, which a lock could hold up for ever.
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._asked = 0
-        self._running: dict[str, tuple[FencedJournal, threading.Thread]] = {}
+        self._running: dict[str, FencedJournal] = {}
+        # Claimed runs for the threads that execute them, and journals for the one that writes them.
+        self._jobs: SimpleQueue[tuple[dict[str, Any], FencedJournal] | None] = SimpleQueue()
+        self._unwritten: SimpleQueue[tuple[float, FencedJournal] | None] = SimpleQueue()
+        self._threads = 0
         self._lock = threading.Lock()
         self._next_renewal = 0.0
         self._thread: threading.Thread | None = None
@@ -103,6 +108,8 @@ class TaskWorker:
         stopped = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(stopped,), name="runyard-changes", daemon=True)
         watcher.start()
+        writer = threading.Thread(target=self._write_journals, name="runyard-journal", daemon=True)
+        writer.start()
         before = self._catch_signals()
         try:
             self._serve(None if timeout is None else time.monotonic() + timeout)
@@ -110,6 +117,11 @@ class TaskWorker:
             for number, handler in before.items():
                 signal.signal(number, handler)
             stopped.set()
+            for _ in range(self._threads):
+                self._jobs.put(None)
+            self._threads = 0
+            self._unwritten.put(None)
+            writer.join()
             watcher.join(_RETRY_SECONDS)
             self.started_at, self._asked = None, 0
 
@@ -119,10 +131,18 @@ class TaskWorker:
         self._wake.put(None)
 
     async def astart(self, timeout: float | None = None) -> None:
-        """As `start`, while the event loop goes on."""
+        """As `start`, while the event loop goes on; cancelling it does as Ctrl-C."""
+        import asyncio
+
         from runyard.engine.effects import in_thread
 
-        await in_thread(lambda: self.start(timeout))
+        work = asyncio.ensure_future(in_thread(lambda: self.start(timeout)))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self.stop()
+            await work
+            raise
 
     async def astop(self) -> None:
         """As `stop`."""
@@ -235,13 +255,22 @@ class TaskWorker:
         return pause
 
     def _launch(self, claimed: dict[str, Any]) -> None:
-        journal = FencedJournal(self._client, claimed["task_run_id"], claimed["attempt"])
-        thread = threading.Thread(
-            target=self._execute, args=(claimed, journal), name=f"runyard-{claimed['name']}", daemon=True
-        )
+        journal = FencedJournal(self._client, claimed["task_run_id"], claimed["attempt"], self._note)
         with self._lock:
-            self._running[claimed["task_run_id"]] = (journal, thread)
-        thread.start()
+            self._running[claimed["task_run_id"]] = journal
+            missing = len(self._running) > self._threads
+            self._threads += missing
+        self._jobs.put((claimed, journal))
+        if missing:
+            threading.Thread(target=self._work, name="runyard-task", daemon=True).start()
+
+    def _work(self) -> None:
+        """Execute one run after another; a thread is kept, as opening a database costs more than a run."""
+        try:
+            while (job := self._jobs.get()) is not None:
+                Context().run(self._execute, *job)
+        finally:
+            release_thread()
 
     def _execute(self, claimed: dict[str, Any], journal: FencedJournal) -> None:
         try:
@@ -252,10 +281,23 @@ class TaskWorker:
             self._say(f"The end of task run {claimed['name']!r} was not recorded: {error}")
         finally:
             with self._lock:
-                if self._running.get(claimed["task_run_id"], (None,))[0] is journal:
+                if self._running.get(claimed["task_run_id"]) is journal:
                     del self._running[claimed["task_run_id"]]
-            release_thread()
             self._wake.put(None)
+
+    def _note(self, journal: FencedJournal) -> None:
+        self._unwritten.put((time.monotonic(), journal))
+
+    def _write_journals(self) -> None:
+        """Write what runs do, some moments after it was done: what is over by then is written already."""
+        delay: float = settings.get("journal_flush_seconds")
+        try:
+            while (noted := self._unwritten.get()) is not None:
+                since, journal = noted
+                time.sleep(max(0.0, since + delay - time.monotonic()))
+                journal.flush()
+        finally:
+            release_thread()
 
     def _renew(self) -> None:
         if not self._running or time.monotonic() < self._next_renewal:
@@ -272,7 +314,7 @@ class TaskWorker:
         from runyard.operations.background_tasks import renew_background_tasks
 
         with self._lock:
-            held = [[task_run_id, journal.attempt] for task_run_id, (journal, _) in self._running.items()]
+            held = [[task_run_id, journal.attempt] for task_run_id, journal in self._running.items()]
         self._client.call(renew_background_tasks, {"held": held, "lease_seconds": seconds})
 
     def _watch(self, stopped: threading.Event) -> None:
@@ -287,7 +329,11 @@ class TaskWorker:
                         token = self._client.changes()
                     else:
                         token = self._client.wait_for_change(seen, seconds)
-                except RunyardError:
+                except Exception as error:
+                    if stopped.is_set():
+                        return  # the program closed the client, as it no longer serves
+                    if not isinstance(error, RunyardError):
+                        raise
                     # After an outage anything may have happened: the next token counts as a change.
                     seen = None
                     stopped.wait(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  # jitter

@@ -11,7 +11,9 @@ import time
 import pytest
 from runyard import allow_failure, flow, get_run_logger, tags, task
 from runyard.client import LocalClient
+from runyard.engine import connection
 from runyard.engine.background import BackgroundFuture, served_name
+from runyard.engine.connection import shared_client
 from runyard.errors import MissingResult, ParameterError, RunyardError
 from runyard.operations.logs import LogListing, filter_logs
 from runyard.operations.task_runs import read_task_run
@@ -280,6 +282,56 @@ def test_serving_ends_by_its_timeout(home, capsys):
     serve(double, timeout=0.5)
     assert future.result(timeout=0) == 2
     assert "Stopped serving" in capsys.readouterr().out
+
+
+def test_over_http(api, home, monkeypatch):
+    monkeypatch.setenv("RUNYARD_API_URL", api.url)
+
+    @task(log_prints=True)
+    def talk(word):
+        print("said", word)
+        return word.upper()
+
+    futures = talk.map(["a", "b"], deferred=True)
+    with TaskWorker(talk):
+        assert futures.result(timeout=WAIT_SECONDS) == ["A", "B"]
+    logs = shared_client().call(
+        filter_logs, LogListing(logs={"task_run_id": {"any_": [futures[0].task_run_id]}})
+    )
+    assert [log.message for log in logs][:1] == ["said a"]
+    for client in connection._clients.values():
+        client.close()
+    connection._clients.clear()
+
+
+def test_what_a_long_run_does_is_seen_while_it_runs(home, tmp_path):
+    @task(log_prints=True)
+    def wait(path):
+        print("waiting")
+        while not os.path.exists(path):
+            time.sleep(0.01)
+
+    future = wait.delay(str(tmp_path / "go"))
+    client = LocalClient()
+    wanted = LogListing(logs={"task_run_id": {"any_": [future.task_run_id]}})
+    with TaskWorker(wait):
+        until(lambda: future.state.is_running())
+        until(lambda: [log.message for log in client.call(filter_logs, wanted)] == ["waiting"])
+        (tmp_path / "go").touch()
+        future.result(timeout=WAIT_SECONDS)
+
+
+def test_astart_is_ended_by_cancelling_it(home):
+    async def main():
+        future = halve.delay(8)
+        work = asyncio.create_task(TaskWorker(halve).astart())
+        found = await future.result_async(WAIT_SECONDS)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        return found
+
+    assert asyncio.run(main()) == 4
 
 
 def test_a_killed_servers_task_is_run_by_another(yard):

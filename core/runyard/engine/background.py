@@ -16,7 +16,7 @@ from runyard import clock
 from runyard.context import current_drawing, current_flow, current_journal, current_tags, current_task
 from runyard.engine import outcome
 from runyard.engine.connection import release_thread, shared_client
-from runyard.engine.effects import drive, drive_async
+from runyard.engine.effects import drive, drive_async, in_thread
 from runyard.engine.journal import Journal, persist
 from runyard.engine.parameters import bind
 from runyard.engine.resolve import futures_in, replace, to_data
@@ -295,13 +295,23 @@ def _submit(entries: list[_Entry]) -> None:
 class FencedJournal(Journal):
     """The journal of one background run: refused once the run was given to another server.
 
-    The final state is held back, to be written together with the outcome.
+    The final state is held back, to be written together with the outcome. There is no thread of its own:
+    a server executes many runs, and one thread writes what any of them did for some time.
+
+    Args:
+        client: where to write.
+        task_run_id, attempt: the run, and the claim's number.
+        note: told when there is something to `flush` before long.
     """
 
-    def __init__(self, client: Client, task_run_id: str, attempt: int) -> None:
+    def __init__(
+        self, client: Client, task_run_id: str, attempt: int, note: Callable[[FencedJournal], None]
+    ) -> None:
         super().__init__(client, None, attempt)
         self._task_run_id = task_run_id
         self._final: list[Any] = []
+        self._note = note
+        self._noted = False
 
     def task_state(self, run: TaskRun, state: State) -> None:
         """A task run entered a state."""
@@ -310,12 +320,34 @@ class FencedJournal(Journal):
         else:
             super().task_state(run, state)
 
+    def flush(self) -> None:
+        """Write everything appended before."""
+        self._noted = False
+        self._drain()
+
+    async def commit_async(self) -> None:
+        """As `commit`, while the event loop goes on."""
+        await in_thread(self.commit)
+
+    def close(self) -> None:
+        """As `flush`."""
+        self.flush()
+
     def end(self, kept: str | None) -> bool:
-        """Write the final state and the outcome; False where the run is another server's by now."""
-        self.close()
-        if self.refused is None:
-            self._report(self._final, outcome=kept)
+        """Write what waits, the final state and the outcome; False where the run is another server's."""
+        with self._writing:
+            waiting = [self._records.popleft() for _ in range(len(self._records))]
+            if self.refused is None:
+                self._report([*waiting, *self._final], outcome=kept)
         return self.refused is None
+
+    def _append(self, record: Any) -> None:
+        self._records.append(record)
+        if not self._noted:
+            self._noted = True
+            self._note(self)
+        if len(self._records) >= self._limit:
+            self.flush()
 
     def _write(self, group: list[Any]) -> None:
         self._report(group)

@@ -118,8 +118,8 @@ def _nowhere(run: Row, deployment: Row | None) -> Reason:
     full_name = f"{deployment['flow_name']}/{deployment['name']}"
     if deployment["work_queue_id"] is None and deployment["owner"] == "python":
         text = (
-            f"Its deployment {full_name!r} has no work pool; its runs are started by the script that serves it, "
-            "which does not run, or has no free slot."
+            f"Its deployment {full_name!r} has no work pool: the script that serves it starts its runs. "
+            "It does not run, or has no free slot."
         )
         command = f"runyard flow serve {quote(deployment['entrypoint'] or 'FILE:FLOW')} --name "
         return Reason(code="not_served", text=text, command=command + quote(deployment["name"]))

@@ -18,7 +18,7 @@ block = group(
 )
 block_type = group("type", "See and delete block types.", "runyard block type ls")
 block.add_command(block_type)
-block.add_command(block_type, "types")
+block.aliases = {"types": "type"}
 
 
 def document_of(client: Any, reference: str) -> Any:

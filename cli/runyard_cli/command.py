@@ -86,6 +86,10 @@ class Group(click.Group):
         self.example = example
         self.params.append(debug_option(hidden=True))
 
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or that the name is another word for."""
+        return super().get_command(ctx, self.aliases.get(cmd_name, cmd_name))
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

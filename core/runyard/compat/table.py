@@ -12,6 +12,8 @@ MODULES: dict[str, str] = {
     "prefect.blocks.system": "runyard.blocks.system",
     "prefect.blocks.webhook": "runyard.blocks.webhook",
     "prefect.blocks": "runyard.blocks",
+    "prefect.artifacts": "runyard.artifacts",
+    "prefect.variables": "runyard.variables",
     "prefect.cache_policies": "runyard.cache_policies",
     "prefect.results": "runyard.results",
     "prefect.serializers": "runyard.serializers",

@@ -31,6 +31,8 @@ MODULES = (
     "locks",
     "block_types",
     "block_documents",
+    "variables",
+    "artifacts",
     "concurrency_limits",
     "tag_limits",
     "limit_slots",

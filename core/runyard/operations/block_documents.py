@@ -14,11 +14,10 @@ from runyard.operations.block_types import (
     BlockListing,
     BlockSchema,
     BlockType,
-    Criteria,
-    limits_of,
     schema_of_row,
     type_of_row,
 )
+from runyard.operations.criteria import Criteria, limits_of
 from runyard.operations.schemas import Input, Model, Time, load
 from runyard.redaction import STARS
 from runyard.store.database import Row, Transaction

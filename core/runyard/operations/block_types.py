@@ -7,12 +7,11 @@ from typing import Any
 from pydantic import Field
 
 from runyard import clock, ids
-from runyard.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from runyard.errors import Conflict, NotAllowed, NotFound
 from runyard.operations.base import operation
+from runyard.operations.criteria import Criteria, limits_of
 from runyard.operations.schemas import Input, Model, Time, dump, load
 from runyard.store.database import Row, Transaction
-
-_MOST = 200
 
 
 class BlockType(Model):
@@ -83,73 +82,6 @@ class BlockListing(Model):
     limit: int | None = None
     offset: int | None = None
     sort: str | None = None
-
-
-class Criteria:
-    """The conditions of one filter of a listing, as SQL with bound values.
-
-    Args:
-        given: the filter, or None.
-        name: what it is called, for errors.
-    """
-
-    def __init__(self, given: dict[str, Any] | None, name: str) -> None:
-        self._given = {key: value for key, value in (given or {}).items() if value is not None}
-        self._name = name
-        self.sql: list[str] = []
-        self.values: dict[str, Any] = {}
-
-    def any_of(self, field: str, column: str) -> Criteria:
-        """`{field: {any_: [...]}}`: the column is one of these."""
-        wanted = self._take(field, "any_")
-        if wanted is not None:
-            names = [self._bind(value) for value in wanted]
-            self.sql.append(f"{column} IN ({', '.join(names)})" if names else "1 = 0")
-        return self
-
-    def like(self, field: str, column: str) -> Criteria:
-        """`{field: {like_: "part"}}`: the column contains it, in any case."""
-        wanted = self._take(field, "like_")
-        if wanted is not None:
-            self.sql.append(f"lower({column}) LIKE lower({self._bind(f'%{wanted}%')})")
-        return self
-
-    def equal(self, field: str, column: str) -> Criteria:
-        """`{field: {eq_: true}}`: a flag is so."""
-        wanted = self._take(field, "eq_")
-        if wanted is not None:
-            self.sql.append(f"{column} = {self._bind(int(bool(wanted)))}")
-        return self
-
-    def has(self, field: str) -> bool:
-        """Whether anything is asked of a field."""
-        return field in self._given
-
-    def _take(self, field: str, operator: str) -> Any:
-        asked = self._given.get(field)
-        if asked is None:
-            return None
-        if not isinstance(asked, dict):
-            raise InvalidInput(f"{self._name}.{field} takes an object such as {{'{operator}': ...}}")
-        return asked.get(operator)
-
-    def _bind(self, value: Any) -> str:
-        name = f"{self._name}_{len(self.values)}"
-        self.values[name] = value
-        return f":{name}"
-
-
-def limits_of(limit: int | None, offset: int | None) -> dict[str, int]:
-    """The bound values of LIMIT and OFFSET.
-
-    Raises:
-        InvalidInput: one is out of range.
-    """
-    if limit is not None and not 0 <= limit <= _MOST:
-        raise InvalidInput(f"limit={limit} is not between 0 and {_MOST}")
-    if offset is not None and offset < 0:
-        raise InvalidInput(f"offset={offset} is negative")
-    return {"limit": _MOST if limit is None else limit, "offset": offset or 0}
 
 
 def type_of_row(row: Row) -> BlockType:

@@ -1,0 +1,107 @@
+"""`runyard variable`: JSON values by name that all flows share."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from runyard_cli import output as out
+from runyard_cli.api import connect, listed
+from runyard_cli.command import group, output_option, yes_option
+
+variable = group(
+    "variable",
+    "Set and see variables: JSON values by name that flows read by Variable.get(NAME).",
+    "runyard variable set threshold 42",
+)
+_WIDEST = 50
+
+
+@variable.command(
+    "set",
+    example="""runyard variable set threshold 42
+        runyard variable set regions '["eu", "us"]' --overwrite --tag production""",
+)
+@click.argument("name")
+@click.argument("value")
+@click.option("--overwrite", is_flag=True, help="Replace an existing one.")
+@click.option("--tag", multiple=True, help="A label; may be given several times.")
+def set_(name: str, value: str, overwrite: bool, tag: tuple[str, ...]) -> None:
+    """Set a variable; VALUE is JSON, or else text."""
+    from runyard.variables import Variable
+
+    Variable.set(name, _value(value), list(tag) or None, overwrite, _sync=True)
+    out.done(f"Variable '{name}' is set.")
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+@variable.command("get", example="runyard variable get threshold")
+@click.argument("name")
+def get(name: str) -> None:
+    """Print a variable's value: a text as it is, anything else as JSON."""
+    from runyard.operations import variables
+
+    value = connect().call(variables.read_variable_by_name, name).value
+    click.echo(value if isinstance(value, str) else json.dumps(value))
+
+
+@variable.command("inspect", example="runyard variable inspect threshold")
+@click.argument("name")
+@output_option
+def inspect(name: str, output: str | None) -> None:
+    """Show a variable."""
+    from runyard.operations import variables
+
+    out.show(connect().call(variables.read_variable_by_name, name), output)
+
+
+@variable.command("ls", example="runyard variable ls")
+@click.option(
+    "-l", "--limit", type=click.IntRange(1), default=100, show_default=True, help="How many at most."
+)
+@output_option
+def ls(limit: int, output: str | None) -> None:
+    """List the variables."""
+    from runyard.operations import variables
+
+    found = list(listed(connect(), variables.filter_variables, limit=limit))
+    if output:
+        out.print_json(found)
+        return
+    rows = [[each.name, _short(each.value), ", ".join(each.tags), out.ago(each.updated)] for each in found]
+    out.table(
+        "Variables", ["Name", "Value", "Tags", "Updated"], rows,
+        "No variables; set one: runyard variable set NAME VALUE",
+    )  # fmt: skip
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+
+
+@variable.command("unset", example="runyard variable unset threshold")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@yes_option
+def unset(names: tuple[str, ...], yes: bool) -> None:
+    """Delete variables."""
+    from runyard.operations import variables
+
+    client = connect()
+    for name in names:
+        client.call(variables.read_variable_by_name, name)
+    out.confirm(f"Delete {', '.join(names)}?", yes)
+    for name in names:
+        client.call(variables.delete_variable_by_name, name)
+        out.done(f"Deleted variable '{name}'.")
+
+
+variable.aliases = {"delete": "unset"}

@@ -1,0 +1,102 @@
+"""Filters of the smaller resources as SQL conditions with bound values, and their limits."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from runyard.errors import InvalidInput
+
+_MOST = 200
+
+
+class Criteria:
+    """The conditions of one filter of a listing, as SQL with bound values.
+
+    Args:
+        given: the filter, or None.
+        name: what it is called, for errors.
+    """
+
+    def __init__(self, given: dict[str, Any] | None, name: str) -> None:
+        self._given = {key: value for key, value in (given or {}).items() if value is not None}
+        self._name = name
+        self.sql: list[str] = []
+        self.values: dict[str, Any] = {}
+
+    def any_of(self, field: str, column: str) -> Criteria:
+        """`{field: {any_: [...]}}`: the column is one of these."""
+        wanted = self._take(field, "any_")
+        if wanted is not None:
+            names = [self._bind(value) for value in wanted]
+            self.sql.append(f"{column} IN ({', '.join(names)})" if names else "1 = 0")
+        return self
+
+    def like(self, field: str, column: str) -> Criteria:
+        """`{field: {like_: "part"}}`: the column contains it, in any case."""
+        wanted = self._take(field, "like_")
+        if wanted is not None:
+            self.sql.append(f"lower({column}) LIKE lower({self._bind(f'%{wanted}%')})")
+        return self
+
+    def none_of(self, field: str, column: str) -> Criteria:
+        """`{field: {not_any_: [...]}}`: the column is none of these."""
+        wanted = self._take(field, "not_any_")
+        if wanted:
+            names = [self._bind(value) for value in wanted]
+            self.sql.append(f"({column} IS NULL OR {column} NOT IN ({', '.join(names)}))")
+        return self
+
+    def exists(self, field: str, column: str) -> Criteria:
+        """`{field: {exists_: true}}`: the column is not null."""
+        wanted = self._take(field, "exists_")
+        if wanted is not None:
+            self.sql.append(f"{column} IS {'NOT ' if wanted else ''}NULL")
+        return self
+
+    def all_tags(self, field: str, column: str) -> Criteria:
+        """`{field: {all_: [...]}}`: a JSON list of texts holds all of these."""
+        for tag in self._take(field, "all_") or ():
+            self.sql.append(f"{column} LIKE {self._bind(f'%{json.dumps(tag, ensure_ascii=False)}%')}")
+        return self
+
+    def where(self) -> str:
+        """All conditions together; what always holds where there is none."""
+        return " AND ".join(["1 = 1", *self.sql])
+
+    def equal(self, field: str, column: str) -> Criteria:
+        """`{field: {eq_: true}}`: a flag is so."""
+        wanted = self._take(field, "eq_")
+        if wanted is not None:
+            self.sql.append(f"{column} = {self._bind(int(bool(wanted)))}")
+        return self
+
+    def has(self, field: str) -> bool:
+        """Whether anything is asked of a field."""
+        return field in self._given
+
+    def _take(self, field: str, operator: str) -> Any:
+        asked = self._given.get(field)
+        if asked is None:
+            return None
+        if not isinstance(asked, dict):
+            raise InvalidInput(f"{self._name}.{field} takes an object such as {{'{operator}': ...}}")
+        return asked.get(operator)
+
+    def _bind(self, value: Any) -> str:
+        name = f"{self._name}_{len(self.values)}"
+        self.values[name] = value
+        return f":{name}"
+
+
+def limits_of(limit: int | None, offset: int | None) -> dict[str, int]:
+    """The bound values of LIMIT and OFFSET.
+
+    Raises:
+        InvalidInput: one is out of range.
+    """
+    if limit is not None and not 0 <= limit <= _MOST:
+        raise InvalidInput(f"limit={limit} is not between 0 and {_MOST}")
+    if offset is not None and offset < 0:
+        raise InvalidInput(f"offset={offset} is negative")
+    return {"limit": _MOST if limit is None else limit, "offset": offset or 0}

@@ -11,7 +11,7 @@ import time
 import pytest
 from runyard import flow
 from runyard.client import LocalClient
-from runyard.deployments.serving import aserve, serve
+from runyard.deployments.serving import Runner, aserve, serve
 from runyard.errors import EntrypointError, InvalidInput, NotFound
 from runyard.operations.deployments import (
     DeploymentFlowRunCreate,
@@ -278,3 +278,25 @@ def test_what_cannot_be_served_is_refused(home):
 
     with pytest.raises(EntrypointError, match="inside a function"):
         inner.serve("x")
+
+
+def test_a_runner_serves_what_is_added(home):
+    runner = Runner(limit=1, pause_on_shutdown=False)
+    runner.add_flow(here, name="added", interval=3600)
+    runner.add_deployment(here.to_deployment("second"))
+    thread = threading.Thread(target=runner.start)
+    thread.start()
+    client = LocalClient()
+
+    def asked():
+        try:
+            return client.call(find_deployment, "here/second").id
+        except NotFound:
+            return None
+
+    run = client.call(create_flow_run_from_deployment, until(asked), DeploymentFlowRunCreate())
+    until(lambda: client.call(read_flow_run, run.id).state_name == "Completed")
+    runner.stop()
+    thread.join(WAIT_SECONDS)
+    assert not thread.is_alive()
+    assert len(client.call(find_deployment, "here/added").schedules) == 1

@@ -94,6 +94,7 @@ def _attempts(
     log = flow_logger(run, reporter.journal)
     log.info("Beginning %s %r for flow %r", reporter.word, run.name, flow.name)
     ending: BaseException | None = None
+    state: State
     while True:
         try:
             state = yield from _attempt(flow, run, context, problem, log)

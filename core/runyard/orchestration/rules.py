@@ -333,12 +333,16 @@ def _policy_of_accepted(current: State | None, proposed: State, facts: FlowRunFa
         return {"pause_keys": [*(facts.policy.get("pause_keys") or ()), key]} if key else None
     if current is None:
         return None
+    keys = facts.policy.get("pause_keys") or []
+    if current.type == PAUSED and proposed.type in TERMINAL:
+        # Nobody has ended this pause: if the run starts again, it asks again.
+        asked = current.state_details.get("pause_key")
+        return {"resuming": False, "pause_keys": [key for key in keys if key != asked]}
     if current.type == PAUSED and (
         proposed.type == SCHEDULED or current.state_details.get("pause_reschedule")
     ):
         # `resumes` counts how often it was executed anew without that being a further try.
-        again = {"resumes": (facts.policy.get("resumes") or 0) + 1} if proposed.type not in TERMINAL else {}
-        return {"resuming": proposed.type == SCHEDULED, **again}
+        return {"resuming": proposed.type == SCHEDULED, "resumes": (facts.policy.get("resumes") or 0) + 1}
     if current.type in TERMINAL and proposed.type not in TERMINAL:
         kind = "reschedule" if proposed.type == SCHEDULED else None
         # What a lost process was told by a person still holds: the pauses it had are not repeated.

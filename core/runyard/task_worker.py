@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import clock, ids, settings
 from runyard.client import LocalClient
-from runyard.engine.background import FencedJournal, execute, served_name
+from runyard.engine.background import served_name
+from runyard.engine.background_run import FencedJournal, execute
 from runyard.engine.connection import release_thread, shared_client
 from runyard.errors import RunyardError
 from runyard.tasks import Task

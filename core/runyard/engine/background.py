@@ -1,4 +1,4 @@
-"""Background tasks: submitting runs to whoever serves their task, their futures, and executing them.
+"""Background tasks: submitting runs to whoever serves their task, and their futures.
 
 The arguments are kept with the run, and so is its outcome, both as cloudpickle: any process that has
 the database gets the result.
@@ -13,26 +13,23 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock
-from runyard.context import current_drawing, current_flow, current_journal, current_tags, current_task
+from runyard.context import current_drawing, current_flow, current_tags, current_task
 from runyard.engine import outcome
 from runyard.engine.connection import release_thread, shared_client
-from runyard.engine.effects import drive, drive_async, in_thread
-from runyard.engine.journal import Journal, persist
 from runyard.engine.parameters import bind
 from runyard.engine.resolve import futures_in, replace, to_data
 from runyard.engine.runs import TaskRun
 from runyard.engine.submit import map_task
-from runyard.engine.task_core import _policy, run_task
-from runyard.errors import MissingResult, RunyardError, StaleAttempt
+from runyard.engine.task_core import _policy
+from runyard.errors import MissingResult, RunyardError
 from runyard.futures import FutureList, TaskFuture
 from runyard.markers import allow_failure
-from runyard.states import COMPLETED, FAILED, PENDING, TERMINAL, Scheduled, State
+from runyard.states import COMPLETED, Scheduled, State
 from runyard.syncing import async_twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from runyard.client import Client
     from runyard.tasks import Task
 
 # Changes are seen at once; this is how long one look lasts, should a sign of one ever be missed.
@@ -292,146 +289,6 @@ def _submit(entries: list[_Entry]) -> None:
     shared_client().call(submit_background_tasks, body)
 
 
-class FencedJournal(Journal):
-    """The journal of one background run: refused once the run was given to another server.
-
-    The final state is held back, to be written together with the outcome. There is no thread of its own:
-    a server executes many runs, and one thread writes what any of them did for some time.
-
-    Args:
-        client: where to write.
-        task_run_id, attempt: the run, and the claim's number.
-        note: told when there is something to `flush` before long.
-    """
-
-    def __init__(
-        self, client: Client, task_run_id: str, attempt: int, note: Callable[[FencedJournal], None]
-    ) -> None:
-        super().__init__(client, None, attempt)
-        self._task_run_id = task_run_id
-        self._final: list[Any] = []
-        self._note = note
-        self._noted = False
-
-    def task_state(self, run: TaskRun, state: State) -> None:
-        """A task run entered a state."""
-        if run.id == self._task_run_id and state.type in TERMINAL:
-            self._final = [(0, run, state)]
-        else:
-            super().task_state(run, state)
-
-    def flush(self) -> None:
-        """Write everything appended before."""
-        self._noted = False
-        self._drain()
-
-    async def commit_async(self) -> None:
-        """As `commit`, while the event loop goes on."""
-        await in_thread(self.commit)
-
-    def close(self) -> None:
-        """As `flush`."""
-        self.flush()
-
-    def end(self, kept: str | None) -> bool:
-        """Write what waits, the final state and the outcome; False where the run is another server's."""
-        with self._writing:
-            waiting = [self._records.popleft() for _ in range(len(self._records))]
-            if self.refused is None:
-                self._report([*waiting, *self._final], outcome=kept)
-        return self.refused is None
-
-    def _append(self, record: Any) -> None:
-        self._records.append(record)
-        if not self._noted:
-            self._noted = True
-            self._note(self)
-        if len(self._records) >= self._limit:
-            self.flush()
-
-    def _write(self, group: list[Any]) -> None:
-        self._report(group)
-
-    def _report(self, group: list[Any], **fields: Any) -> None:
-        from runyard.operations.background_tasks import report_background_task
-        from runyard.operations.journal import TASK_RUN_COLUMNS
-
-        told = self._body(group)
-        if not fields:
-            # A row shows the run as it is by now: where that is the end, it is not to be seen yet.
-            kind = TASK_RUN_COLUMNS.index("state_type")
-            told["task_runs"] = [
-                row for row in told["task_runs"] if row[0] != self._task_run_id or row[kind] not in TERMINAL
-            ]
-        body = {"task_run_id": self._task_run_id, "attempt": self.attempt, "journal": told, **fields}
-        try:
-            persist(lambda: self._client.call(report_background_task, body), "a background task run")
-        except StaleAttempt as error:
-            self.refused = error
-
-
-def execute(task: Task, claimed: dict[str, Any], journal: FencedJournal) -> State | None:
-    """Run a claimed background run in this thread, to its end.
-
-    Args:
-        claimed: what `claim_background_tasks` gave.
-
-    Returns:
-        The final state; None where another server got the run meanwhile.
-    """
-    import pickle
-
-    run = _record(claimed)
-    current_journal.set(journal)
-    try:
-        # What the SDK of a process with the same database wrote.
-        args, kwargs, wait_for = pickle.loads(base64.b64decode(claimed["payload"]))  # noqa: S301
-        core = run_task(task, run, None, journal, args, kwargs, wait_for)
-        if task.isasync:
-            import asyncio
-
-            state: State = asyncio.run(drive_async(core))
-        else:
-            state = drive(core)
-    except BaseException as error:
-        state = run.state
-        if state.type == PENDING:
-            message = f"The arguments could not be read here: {outcome.describe(error)}"
-            state = State(FAILED, message=message, value=error)
-            run.move(state, journal)
-        elif state.type not in TERMINAL:
-            state = outcome.state_of_error(error, "Task")
-            run.move(state, journal)
-    return state if journal.end(_kept(state)) else None
-
-
-def _record(claimed: dict[str, Any]) -> TaskRun:
-    run = TaskRun(
-        claimed["name"], None, claimed["task_key"], claimed["dynamic_key"], claimed["tags"], 0,
-        claimed["policy"], claimed["task_version"],
-    )  # fmt: skip
-    run.id = claimed["task_run_id"]
-    run._details = f'{{"task_run_id":"{run.id}"}}'
-    run.task_inputs = claimed["task_inputs"]
-    run.created_us, run.start_us = claimed["created"], claimed["start_time"]
-    run.total_us, run.run_count = claimed["total_run_time"], claimed["run_count"]
-    run.enter(State(PENDING))
-    return run
-
-
-def _kept(state: State) -> str:
-    """What of a final state its JSON does not tell, as text."""
-    import pickle
-
-    from runyard.engine.remote import _dumped
-
-    try:
-        told: dict[str, Any] = {"value": _dumped(state)}
-    except Exception as error:
-        told = {"missing": f"the result cannot be sent to another process: {outcome.describe(error)}"}
-    return base64.b64encode(pickle.dumps(told)).decode()
-
-
 def _fill(state: State, kept: str | None) -> str | None:
     """Give a final state its value back; why it has none, where that is known."""
     import pickle
@@ -441,7 +298,7 @@ def _fill(state: State, kept: str | None) -> str | None:
     if not kept:
         return None
     try:
-        told = pickle.loads(base64.b64decode(kept))  # noqa: S301  # written by `_kept`
+        told = pickle.loads(base64.b64decode(kept))  # noqa: S301  # written by `background_run`
         value = None if told.get("value") is None else pickle.loads(told["value"])  # noqa: S301  # likewise
     except Exception as error:
         return f"the result cannot be read in this process: {outcome.describe(error)}"

@@ -27,8 +27,19 @@ COMMANDS: dict[str, Entry] = {
     "work-pool": Entry("work_pool", "work_pool", "Make and manage work pools.", "Where work runs"),
     "work-queue": Entry("work_queue", "work_queue", "Make and manage a pool's queues.", "Where work runs"),
     "worker": Entry("worker", "worker", "Start workers and see them.", "Where work runs"),
+    "variable": Entry("variable", "variable", "Set values that flows share.", "What runs use"),
     "block": Entry("block", "block", "Save configuration by name.", "What runs use"),
     "secret": Entry("secret", "secret", "Keep secret values by name.", "What runs use"),
+    "global-concurrency-limit": Entry(
+        "global_concurrency_limit",
+        "global_concurrency_limit",
+        "Limit by name what is done at once.",
+        "What runs use",
+    ),
+    "concurrency-limit": Entry(
+        "concurrency_limit", "concurrency_limit", "Limit the task runs of a tag.", "What runs use"
+    ),
+    "artifact": Entry("artifact", "artifact", "See what runs left for people.", "What runs use"),
     "server": Entry("server", "server", "Serve the API to others.", "Installation"),
     "database": Entry("database", "database", "Check, back up and upgrade the database.", "Installation"),
     "config": Entry("config", "config", "See the settings.", "Installation"),
@@ -37,13 +48,18 @@ COMMANDS: dict[str, Entry] = {
 
 # The plural of every group works as well.
 ALIASES: dict[str, str] = {
+    "artifacts": "artifact",
     "blocks": "block",
+    "concurrency-limits": "concurrency-limit",
     "deployments": "deployment",
     "flows": "flow",
     "flow-runs": "flow-run",
+    "gcl": "global-concurrency-limit",
+    "global-concurrency-limits": "global-concurrency-limit",
     "secrets": "secret",
     "task-runs": "task-run",
     "tasks": "task",
+    "variables": "variable",
     "work-pools": "work-pool",
     "work-queues": "work-queue",
     "workers": "worker",

@@ -1,0 +1,76 @@
+"""`runyard global-concurrency-limit` and `runyard concurrency-limit`."""
+
+from __future__ import annotations
+
+import pytest
+from runyard.operations import limit_slots
+
+
+def shown(runyard, name="db"):
+    return runyard("gcl", "inspect", name, "-o", "json").json
+
+
+def test_a_limit_is_made_listed_changed_and_deleted(runyard):
+    runyard("global-concurrency-limit", "create", "db", "--limit", 5)
+    assert (shown(runyard)["limit"], shown(runyard)["active"]) == (5, True)
+    listing = runyard("gcl", "ls").out.splitlines()
+    assert listing[0].split()[:3] == ["NAME", "ACTIVE", "LIMIT"]
+    assert listing[1].split()[:5] == ["db", "yes", "5", "0", "0.0"]
+    runyard("gcl", "update", "db", "--limit", 8, "--slot-decay-per-second", 0.5, "--active-slots", 2)
+    assert (shown(runyard)["limit"], shown(runyard)["slot_decay_per_second"]) == (8, 0.5)
+    assert "Name:" in runyard("gcl", "inspect", "db").out
+    runyard("gcl", "delete", "db")
+    assert runyard("gcl", "ls", "-o", "json").json == []
+    assert "create NAME" in runyard("global-concurrency-limits", "ls").err
+
+
+def test_a_limit_is_disabled_and_enabled(runyard):
+    assert "inactive" in runyard("gcl", "create", "db", "-l", 1, "--inactive").out
+    assert shown(runyard)["active"] is False
+    runyard("gcl", "enable", "db")
+    assert shown(runyard)["active"] is True
+    runyard("gcl", "disable", "db")
+    assert shown(runyard)["active"] is False
+    runyard("gcl", "update", "db", "--enable")
+    assert shown(runyard)["active"] is True
+    assert runyard("gcl", "create", "other", "-l", 1, "--disable", "-o", "json").json["active"] is False
+
+
+def test_wrong_usage(runyard):
+    assert "--limit" in runyard("gcl", "create", "db", code=2).err
+    assert "-1" in runyard("gcl", "create", "db", "--limit", -1, code=2).err
+    runyard("gcl", "create", "db", "--limit", 1)
+    assert "Nothing to change" in runyard("gcl", "update", "db", code=2).err
+    assert "exclude" in runyard("gcl", "update", "db", "--enable", "--disable", code=2).err
+    error = runyard("gcl", "create", "db", "--limit", 1, code=1).err
+    assert error == "Error: there is a limit named 'db' already\n"
+
+
+@pytest.mark.parametrize("command", ["inspect", "enable", "disable", "delete"])
+def test_a_limit_that_is_not_there(runyard, command):
+    error = runyard("gcl", command, "nobody", code=1).err
+    assert error.startswith("Error: ")
+    assert "nobody" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_the_limit_of_a_tag(runyard, store):
+    assert "at most 2" in runyard("concurrency-limit", "create", "db", 2).out
+    runyard("concurrency-limit", "create", "db", 3)
+    take = {"names": ["tag:db"], "slots": 1, "holder": {"type": "task_run", "id": "run-1"}}
+    store.call(limit_slots.increment_slots_with_lease, take)
+    seen = runyard("concurrency-limit", "inspect", "db", "-o", "json").json
+    assert (seen["tag"], seen["concurrency_limit"], seen["active_slots"]) == ("db", 3, ["run-1"])
+    assert runyard("concurrency-limits", "ls").out.splitlines()[1].split()[:3] == ["db", "3", "1"]
+    runyard("concurrency-limit", "reset", "db")
+    assert runyard("concurrency-limit", "ls", "-o", "json").json[0]["active_slots"] == []
+    runyard("concurrency-limit", "delete", "db")
+    assert "create TAG" in runyard("concurrency-limit", "ls").err
+
+
+@pytest.mark.parametrize("command", ["inspect", "delete", "reset"])
+def test_a_tag_without_a_limit(runyard, command):
+    error = runyard("concurrency-limit", command, "nobody", code=1).err
+    assert error.startswith("Error: ")
+    assert "nobody" in error
+    assert len(error.splitlines()) == 1

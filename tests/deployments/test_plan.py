@@ -182,7 +182,7 @@ def test_all_skips_what_has_no_name_and_says_so(project):
             "schedules:\n  - {cron: '@daily', parameters: {size: x}}",
             SECOND, ParameterError, "prefect.yaml:5:38: schedule of daily: parameter size",
         ),
-        ("tags: ['{{ prefect.variables.x }}']", FIRST, ProjectError, "keeps no variables"),
+        ("tags: ['{{ prefect.variables.x }}']", FIRST, ProjectError, "there is no variable 'x'"),
     ],
 )  # fmt: skip
 def test_everything_is_checked_before_a_step_runs(project, project_folder, body, entrypoint, error, message):

@@ -96,8 +96,8 @@ def test_a_step_that_raises_is_named(project_folder):
         steps.run_steps([{"os.listdir": {"path": "/no/such/folder"}}])
 
 
-def test_stored_objects_are_refused_when_a_step_needs_them(project_folder):
-    with pytest.raises(ProjectError, match=r"step os.getcwd: .*keeps no blocks"):
+def test_stored_objects_that_are_missing_say_what_to_type(project_folder):
+    with pytest.raises(ProjectError, match=r"step os.getcwd: .*runyard secret set x"):
         steps.run_steps([{"os.getcwd": {"x": "{{ prefect.blocks.secret.x }}"}}])
 
 

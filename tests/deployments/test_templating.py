@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runyard.deployments import templating
-from runyard.errors import ProjectError
 
 _words = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 _plain_text = st.text(max_size=20).filter(lambda text: "{" not in text and "}" not in text)
@@ -76,12 +74,6 @@ def test_a_missing_environment_variable_ends_as_empty_text_with_a_warning():
 def test_placeholders_of_the_worker_and_of_stored_objects_are_left_for_it():
     value = "{{ ctx.flow_run.id }} {{ prefect.variables.x }} {{ prefect.blocks.secret.y }}"
     assert templating.fill_outputs(value, {"ctx": {}, "prefect": {}}, lambda _: None) == value
-
-
-@pytest.mark.parametrize("name", ["prefect.variables.region", "prefect.blocks.secret.key"])
-def test_stored_objects_needed_now_are_refused_with_a_hint(name):
-    with pytest.raises(ProjectError, match=rf"prefect.yaml:3:1: .*{name}.*environment variable"):
-        templating.refuse_stored({"a": [f"{{{{ {name} }}}}"]}, "prefect.yaml:3:1")
 
 
 def test_keys_are_not_templated():

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.deployments import loading, schema, templating
+from runyard.deployments import loading, schema, stored, templating
 from runyard.deployments.project import Entry, Project, check_deployment
 from runyard.deployments.project_shapes import DeploymentSpec
 from runyard.deployments.steps import run_steps
@@ -237,8 +237,22 @@ def _choose(project: Project, entry: Entry, overrides: Overrides) -> _Chosen:
     _lay_over_limit(raw, overrides)
     _lay_over_schedules(raw, overrides)
     path: Path = ("deployments", entry.index) if entry.index >= 0 else ()
+    _fill_stored(raw, project.places.at(path) if path else "the command line")
     spec = check_deployment(raw, project.places, path, final=False)
     return _Chosen(Entry(entry.index, raw, spec), raw, path)
+
+
+def _fill_stored(raw: dict[str, Any], where: str) -> None:
+    """Fill in variables and blocks. Steps and job variables have theirs filled in when they are used, so
+    that no secret is stored with the deployment."""
+    for key, value in raw.items():
+        if key in ("build", "push", "pull"):
+            continue
+        if key == "work_pool" and isinstance(value, dict):
+            named = {name: item for name, item in value.items() if name != "job_variables"}
+            raw[key] = {**value, **stored.resolve(named, where, secrets=False)}
+        else:
+            raw[key] = stored.resolve(value, where, secrets=False)
 
 
 def _lay_over_pool(raw: dict[str, Any], spec: DeploymentSpec, overrides: Overrides) -> None:
@@ -293,10 +307,6 @@ def _load(project: Project, item: _Chosen, modules: dict[str, ModuleType]) -> No
             f"{place}deployment {spec.name!r} has no entrypoint; write entrypoint: path/file.py:function"
         )
     where = (*item.path, "entrypoint")
-    templating.refuse_stored(
-        {key: value for key, value in item.raw.items() if key not in ("build", "push", "pull", "work_pool")},
-        places.at(item.path) if item.path else "the command line",
-    )
     if templating.has_placeholder(spec.entrypoint):
         raise places.error(where, "an entrypoint must be known before the steps run")
     item.flow = loading.load_flow(spec.entrypoint, project.folder, modules)

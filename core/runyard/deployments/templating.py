@@ -6,8 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from runyard.errors import ProjectError
-
 STEP = "step"
 ENVIRONMENT = "environment"
 VARIABLE = "variable"
@@ -140,24 +138,6 @@ def fill_environment(value: Any, environment: Mapping[str, str], warn: Warn | No
         return ""
 
     return fill(value, lookup)
-
-
-def refuse_stored(value: Any, where: str) -> None:
-    """Refuse placeholders for stored objects where they would be needed now.
-
-    Args:
-        value: what is about to be used.
-        where: its place, which starts the message.
-
-    Raises:
-        ProjectError: it refers to a variable or a block, which this version does not keep.
-    """
-    for placeholder in placeholders(value):
-        if placeholder.kind in (VARIABLE, BLOCK):
-            raise ProjectError(
-                f"{where}: {placeholder.text} cannot be resolved: this version of Runyard keeps no "
-                f"{placeholder.kind}s; use an environment variable, {{{{ $NAME }}}}"
-            )
 
 
 def _fill(value: Any, lookup: Lookup) -> Any:

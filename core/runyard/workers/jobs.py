@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from runyard.deployments import stored
 from runyard.orchestration import job_templates
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ def job_of(claimed: ClaimedRun) -> dict[str, Any]:
     """
     deployment = claimed.deployment
     return job_templates.resolve(
-        claimed.base_job_template,
-        deployment.job_variables if deployment else {},
-        claimed.flow_run.job_variables or {},
+        stored.resolve(claimed.base_job_template, "the work pool's base job template"),
+        stored.resolve(deployment.job_variables, "job variables of the deployment") if deployment else {},
+        stored.resolve(claimed.flow_run.job_variables or {}, "job variables of the run"),
         {
             "ctx": {
                 "flow": {"name": claimed.flow_name},

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock
+from runyard.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,8 +66,10 @@ class Pipe:
 
     def _take(self, text: str, last: bool) -> None:
         *lines, rest = (self._rest + text).split("\n")
+        # Secrets that the worker gave to the run, by its job variables.
+        lines = [redact(line) for line in lines]
         if last and rest:
-            lines, rest = [*lines, rest], ""
+            lines, rest = [*lines, redact(rest)], ""
         while len(rest) > MAX_LINE_CHARACTERS:
             lines.append(rest[:MAX_LINE_CHARACTERS])
             rest = rest[MAX_LINE_CHARACTERS:]

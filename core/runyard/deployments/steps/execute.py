@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from runyard.compat import imports, table
-from runyard.deployments import templating
+from runyard.deployments import stored, templating
 from runyard.errors import InvalidInput, ProjectError, RunyardError
 
 Outputs = dict[str, Any]
@@ -97,7 +97,7 @@ def run_step(step: Step, outputs: Outputs, say: Say = templating.silent) -> Outp
     requires = inputs.pop("requires", ())
     inputs = templating.fill_outputs(inputs, outputs, say)
     inputs = templating.fill_environment(inputs, os.environ, say)
-    templating.refuse_stored(inputs, f"step {name}")
+    inputs = stored.resolve(inputs, f"step {name}")
     function = resolve(name, requires)
     try:
         result = function(**inputs)

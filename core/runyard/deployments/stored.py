@@ -1,0 +1,89 @@
+"""Placeholders for what the database holds: `{{ prefect.variables.x }}`, `{{ prefect.blocks.type.name }}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from runyard import redaction
+from runyard.deployments import templating
+from runyard.errors import NotFound, ProjectError
+
+
+def resolve(value: Any, where: str, secrets: bool = True) -> Any:
+    """A copy of a value with its variables and blocks filled in.
+
+    Args:
+        value: anything YAML can say.
+        where: its place, which starts the messages.
+        secrets: whether blocks with secrets may be used: not where the result would be stored.
+
+    Raises:
+        ProjectError: a variable or block is not there, has no such field, or is secret.
+    """
+    kinds = (templating.VARIABLE, templating.BLOCK)
+    if not any(placeholder.kind in kinds for placeholder in templating.placeholders(value)):
+        return value
+
+    def lookup(placeholder: templating.Placeholder) -> Any:
+        if placeholder.kind == templating.VARIABLE:
+            return _variable(placeholder, where)
+        if placeholder.kind == templating.BLOCK:
+            return _block(placeholder, where, secrets)
+        return templating.KEEP
+
+    return templating.fill(value, lookup)
+
+
+def _variable(placeholder: templating.Placeholder, where: str) -> Any:
+    from runyard.engine.connection import shared_client
+    from runyard.operations.variables import read_variable_by_name
+
+    name = placeholder.name.removeprefix("prefect.variables.")
+    try:
+        return shared_client().call(read_variable_by_name, name).value
+    except NotFound:
+        raise ProjectError(
+            f"{where}: {placeholder.text}: there is no variable {name!r}; set it: "
+            f"runyard variable set {name} VALUE"
+        ) from None
+
+
+def _block(placeholder: templating.Placeholder, where: str, secrets: bool) -> Any:
+    from runyard.engine.connection import shared_client
+    from runyard.operations.block_documents import read_block_document_by_name
+
+    slug, _, rest = placeholder.name.removeprefix("prefect.blocks.").partition(".")
+    name, *path = rest.split(".")
+    try:
+        document = shared_client().call(read_block_document_by_name, slug, name, include_secrets=True)
+    except NotFound:
+        how = f"runyard secret set {name}" if slug == "secret" else "runyard block create --help"
+        raise ProjectError(
+            f"{where}: {placeholder.text}: no block is saved as {slug}/{name}; save it: {how}"
+        ) from None
+    schema = document.block_schema
+    hidden = (schema.fields.get("secret_fields") or []) if schema is not None else []
+    if hidden and not secrets:
+        raise ProjectError(
+            f"{where}: {placeholder.text} holds a secret, which would be stored in clear here; use it in "
+            "pull steps or job variables, or load it in the flow"
+        )
+    for field in hidden:
+        redaction.register(_at(document.data, field.removesuffix(".*").split(".")))
+    found: Any = document.data
+    if not path and set(found) == {"value"}:
+        return found["value"]
+    for part in path:
+        if not isinstance(found, Mapping) or part not in found:
+            raise ProjectError(f"{where}: {placeholder.text}: the block {slug}/{name} has no {part!r}")
+        found = found[part]
+    return found
+
+
+def _at(data: Any, path: list[str]) -> Any:
+    for part in path:
+        if not isinstance(data, Mapping):
+            return None
+        data = data.get(part)
+    return data

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
+from _limits import Room, Yard, run_all
 from runyard import flow, task
-from runyard.concurrency import ConcurrencyLeaseLost, leases, lines
 from runyard.concurrency import asyncio as in_async
+from runyard.concurrency import lines
 from runyard.concurrency import sync as in_sync
 from runyard.concurrency.asyncio import concurrency as aconcurrency
 from runyard.concurrency.sync import (
@@ -22,60 +22,12 @@ from runyard.concurrency.sync import (
     concurrency,
     rate_limit,
 )
-from runyard.operations import concurrency_limits as limits
 from runyard.operations import limit_slots
-
-
-class Yard:
-    """Limits of a fresh home."""
-
-    def __init__(self, client):
-        self.client = client
-
-    def limit(self, name, limit, **fields):
-        body = limits.ConcurrencyLimitCreate(name=name, limit=limit, **fields)
-        self.client.call(limits.create_concurrency_limit, body)
-
-    def taken(self, name):
-        return self.client.call(limits.read_concurrency_limit, name).active_slots
-
-    def until(self, condition, seconds=30.0):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
 
 
 @pytest.fixture
 def yard(recorded):
     return Yard(recorded.client)
-
-
-class Room:
-    """Counts who is inside."""
-
-    def __init__(self):
-        self._lock = threading.Lock()
-        self.inside = self.most = self.visits = 0
-
-    def enter(self):
-        with self._lock:
-            self.inside += 1
-            self.visits += 1
-            self.most = max(self.most, self.inside)
-
-    def leave(self):
-        with self._lock:
-            self.inside -= 1
-
-
-def run_all(*functions):
-    threads = [threading.Thread(target=function) for function in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-        assert not thread.is_alive()
 
 
 def test_a_block_holds_its_slots(yard):
@@ -182,94 +134,6 @@ def test_processes_never_hold_more_than_there_are(yard, tmp_path):
     ]
     assert [process.wait(60) for process in processes] == [0, 0, 0]
     assert yard.taken("db") == 0
-
-
-HOLDER = """
-import sys, time
-from runyard.concurrency.sync import concurrency
-with concurrency("db", lease_duration=2):
-    print("held", flush=True)
-    time.sleep(600)
-"""
-
-
-def start_holder():
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout.readline() == "held\n"
-    return holder
-
-
-def test_a_killed_holder_frees_its_slots_within_the_lease(yard):
-    yard.limit("db", 1)
-    holder = start_holder()
-    try:
-        # While it lives its lease is renewed: longer than one lease.
-        with pytest.raises(AcquireConcurrencySlotTimeoutError), concurrency("db", timeout_seconds=2.5):
-            pass
-        holder.send_signal(signal.SIGKILL)
-        began = time.monotonic()
-        with concurrency("db", timeout_seconds=30):
-            assert time.monotonic() - began < 10
-    finally:
-        holder.kill()
-        holder.communicate()
-
-
-def test_who_was_stopped_for_long_keeps_slots_that_nobody_needed(yard):
-    yard.limit("db", 1)
-    holder = start_holder()
-    try:
-        holder.send_signal(signal.SIGSTOP)
-        yard.until(lambda: yard.taken("db") == 0)
-        holder.send_signal(signal.SIGCONT)
-        yard.until(lambda: yard.taken("db") == 1)
-    finally:
-        holder.kill()
-        holder.communicate()
-
-
-def lose(yard, name):
-    """Take the slots away from whoever holds them."""
-    yard.client.call(limits.update_concurrency_limit, name, limits.ConcurrencyLimitUpdate(active_slots=0))
-
-
-def test_slots_that_were_lost_interrupt_a_strict_block(yard):
-    yard.limit("db", 1)
-
-    @concurrency("db", lease_duration=1, strict=True)
-    def work():
-        lose(yard, "db")
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            time.sleep(0.01)
-
-    with pytest.raises(ConcurrencyLeaseLost, match="'db'"):
-        work()
-
-
-def test_slots_that_were_lost_interrupt_a_strict_async_block(yard):
-    yard.limit("db", 1)
-
-    async def main():
-        async with aconcurrency("db", lease_duration=1, raise_on_lease_renewal_failure=True):
-            lose(yard, "db")
-            await asyncio.sleep(30)
-
-    with pytest.raises(ConcurrencyLeaseLost, match="'db'"):
-        asyncio.run(main())
-
-
-def test_slots_that_were_lost_are_told_and_the_block_goes_on(recorded, yard):
-    yard.limit("db", 1)
-
-    @flow
-    def holds():
-        with concurrency("db", lease_duration=1):
-            lose(yard, "db")
-            yard.until(lambda: not leases._held)
-
-    holds()
-    assert any("slots of 'db' were lost" in line for line in recorded.logs())
 
 
 def test_a_timeout(yard):

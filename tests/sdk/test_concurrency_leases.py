@@ -1,0 +1,110 @@
+"""Slots under leases: killed and stopped holders, and slots that were lost while they were held."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from _limits import Yard
+from runyard import flow
+from runyard.concurrency import ConcurrencyLeaseLost, leases
+from runyard.concurrency.asyncio import concurrency as aconcurrency
+from runyard.concurrency.sync import AcquireConcurrencySlotTimeoutError, concurrency
+from runyard.operations import concurrency_limits as limits
+
+
+@pytest.fixture
+def yard(recorded):
+    return Yard(recorded.client)
+
+
+HOLDER = """
+import sys, time
+from runyard.concurrency.sync import concurrency
+with concurrency("db", lease_duration=2):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def start_holder():
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
+def test_a_killed_holder_frees_its_slots_within_the_lease(yard):
+    yard.limit("db", 1)
+    holder = start_holder()
+    try:
+        # While it lives its lease is renewed: longer than one lease.
+        with pytest.raises(AcquireConcurrencySlotTimeoutError), concurrency("db", timeout_seconds=2.5):
+            pass
+        holder.send_signal(signal.SIGKILL)
+        began = time.monotonic()
+        with concurrency("db", timeout_seconds=30):
+            assert time.monotonic() - began < 10
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def test_who_was_stopped_for_long_keeps_slots_that_nobody_needed(yard):
+    yard.limit("db", 1)
+    holder = start_holder()
+    try:
+        holder.send_signal(signal.SIGSTOP)
+        yard.until(lambda: yard.taken("db") == 0)
+        holder.send_signal(signal.SIGCONT)
+        yard.until(lambda: yard.taken("db") == 1)
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def lose(yard, name):
+    """Take the slots away from whoever holds them."""
+    yard.client.call(limits.update_concurrency_limit, name, limits.ConcurrencyLimitUpdate(active_slots=0))
+
+
+def test_slots_that_were_lost_interrupt_a_strict_block(yard):
+    yard.limit("db", 1)
+
+    @concurrency("db", lease_duration=1, strict=True)
+    def work():
+        lose(yard, "db")
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    with pytest.raises(ConcurrencyLeaseLost, match="'db'"):
+        work()
+
+
+def test_slots_that_were_lost_interrupt_a_strict_async_block(yard):
+    yard.limit("db", 1)
+
+    async def main():
+        async with aconcurrency("db", lease_duration=1, raise_on_lease_renewal_failure=True):
+            lose(yard, "db")
+            await asyncio.sleep(30)
+
+    with pytest.raises(ConcurrencyLeaseLost, match="'db'"):
+        asyncio.run(main())
+
+
+def test_slots_that_were_lost_are_told_and_the_block_goes_on(recorded, yard):
+    yard.limit("db", 1)
+
+    @flow
+    def holds():
+        with concurrency("db", lease_duration=1):
+            lose(yard, "db")
+            yard.until(lambda: not leases._held)
+
+    holds()
+    assert any("slots of 'db' were lost" in line for line in recorded.logs())

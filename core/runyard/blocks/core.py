@@ -6,11 +6,12 @@ import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, model_validator
 
 from runyard import redaction
-from runyard.blocks.fields import SecretDict, revealed, secret_fields, secrets_in
-from runyard.errors import Conflict, InvalidInput, NotFound
+from runyard.blocks.errors import BlockExists, BlockNotFound, InvalidBlock, problems
+from runyard.blocks.fields import SecretDict, fitting, inside, revealed, secret_fields, secrets_in
+from runyard.errors import Conflict, NotFound
 from runyard.operations import block_documents, block_types
 from runyard.syncing import async_twin, sync_compatible
 
@@ -42,7 +43,7 @@ class Block(BaseModel):
     `_block_schema_capabilities`.
     """
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     _block_type_name: ClassVar[str | None] = None
     _block_type_slug: ClassVar[str | None] = None
@@ -121,7 +122,7 @@ class Block(BaseModel):
     def _ids(cls, client: Client) -> tuple[str, str]:
         """The ids of the type and the schema in the database, which are made when missing."""
         if cls is Block:
-            raise InvalidInput("Block itself is no type; make a subclass with the fields you need")
+            raise InvalidBlock("Block itself is no type; make a subclass with the fields you need")
         slug = cls.get_block_type_slug()
         facts = {
             "logo_url": _text(cls._logo_url),
@@ -165,10 +166,8 @@ class Block(BaseModel):
         if not rest:
             slug, rest = cls.get_block_type_slug(), name
             if cls is Block:
-                raise InvalidInput(f"{name!r} names no saved block; write TYPE/NAME, such as secret/{name}")
-        document = _client().call(
-            block_documents.read_block_document_by_name, slug, rest, include_secrets=True
-        )
+                raise InvalidBlock(f"{name!r} names no saved block; write TYPE/NAME, such as secret/{name}")
+        document = _read(slug, rest, include_secrets=True)
         return cls._of_document(document, validate)
 
     @classmethod
@@ -177,7 +176,10 @@ class Block(BaseModel):
             ref = ref.get("block_document_id") or ref.get("block_document_slug")
         if isinstance(ref, str) and "/" in ref:
             return cls._load(ref, validate)
-        document = _client().call(block_documents.read_block_document, str(ref), include_secrets=True)
+        try:
+            document = _client().call(block_documents.read_block_document, str(ref), include_secrets=True)
+        except NotFound as error:
+            raise BlockNotFound(str(error)) from None
         return cls._of_document(document, validate)
 
     @classmethod
@@ -185,28 +187,39 @@ class Block(BaseModel):
         slug = document.block_type.slug if document.block_type is not None else ""
         kind: Any = cls if cls is not Block and slug == cls.get_block_type_slug() else block_class(slug)
         if kind is None:
-            raise NotFound(
+            raise BlockNotFound(
                 f"the block type {slug!r} is not known here; import the module that declares it first"
             )
         if not issubclass(kind, cls):
-            raise InvalidInput(f"{slug}/{document.name} is no {cls.__name__}, it is a {kind.__name__}")
+            raise InvalidBlock(f"{slug}/{document.name} is no {cls.__name__}, it is a {kind.__name__}")
         try:
             block: Self = kind.model_validate(document.data)
-        except ValueError as error:
+        except ValidationError as error:
             if validate:
-                wrong = str(error).replace("\n", "; ")
-                raise InvalidInput(
-                    f"{slug}/{document.name} does not fit the type as it is now: {wrong} (load it with "
-                    "validate=False, mend it and save it with overwrite=True)"
+                raise InvalidBlock(
+                    f"{slug}/{document.name} does not fit the type as it is now: {problems(error)} (load it "
+                    "with validate=False, mend it and save it with overwrite=True)"
                 ) from None
-            block = kind.model_construct(**document.data)
-            for field in kind.model_fields:
-                if field not in document.data and not hasattr(block, field):
-                    setattr(block, field, None)
-        block._block_document_id, block._block_document_name = document.id, document.name
-        block._is_anonymous = document.is_anonymous
+            block = kind._unchecked(document.data)
+        block._is_saved_as(document.id, document.name, document.is_anonymous)
+        _tell_where_saved(block, document.block_document_references)
         block._hide_secrets()
         return block
+
+    @classmethod
+    def _unchecked(cls, data: dict[str, Any]) -> Self:
+        """A block of data that do not fit: fields that do are what they should be, the others as they are."""
+        given: dict[str, Any] = dict.fromkeys(
+            name for name, field in cls.model_fields.items() if field.is_required()
+        )
+        for name, value in data.items():
+            field = cls.model_fields.get(name)
+            given[name] = value if field is None else fitting(field.annotation, value)
+        return cls.model_construct(**given)
+
+    def _is_saved_as(self, document_id: str, name: str | None, is_anonymous: bool) -> None:
+        self._block_document_id, self._block_document_name = document_id, name
+        self._is_anonymous = is_anonymous
 
     def _hide_secrets(self) -> None:
         for value in secrets_in(self):
@@ -223,9 +236,9 @@ class Block(BaseModel):
     def _save(self, name: str | None = None, overwrite: bool = False, client: Any = None) -> str:
         name = name or self._block_document_name
         if name is None:
-            raise InvalidInput("a name is needed to save a block: block.save('my-name')")
+            raise InvalidBlock("a name is needed to save a block: block.save('my-name')")
         if not _NAME.match(name):
-            raise InvalidInput(f"{name!r} is no block name: lowercase letters, digits and hyphens only")
+            raise InvalidBlock(f"{name!r} is no block name: lowercase letters, digits and hyphens only")
         known = _client()
         kind_id, schema_id = self._ids(known)
         data = self._document_data(known)
@@ -239,7 +252,7 @@ class Block(BaseModel):
         except Conflict:
             if not overwrite:
                 slug = self.get_block_type_slug()
-                raise Conflict(
+                raise BlockExists(
                     f"{slug}/{name} is saved already; replace it with overwrite=True (--overwrite)"
                 ) from None
             document = known.call(
@@ -252,19 +265,15 @@ class Block(BaseModel):
                     data=data, block_schema_id=schema_id, merge_existing_data=False
                 ),
             )
-        self._block_document_id, self._block_document_name = document.id, name
-        self._is_anonymous = False
+        self._is_saved_as(document.id, name, False)
         self._hide_secrets()
         return document.id
 
     @classmethod
     def _delete(cls, name: str, client: Any = None) -> None:
         slug, _, rest = name.rpartition("/")
-        known = _client()
-        found = known.call(
-            block_documents.read_block_document_by_name, slug or cls.get_block_type_slug(), rest
-        )
-        known.call(block_documents.delete_block_document, found.id)
+        found = _read(slug or cls.get_block_type_slug(), rest)
+        _client().call(block_documents.delete_block_document, found.id)
 
     @sync_compatible
     def save(self, name: str | None = None, overwrite: bool = False, client: Any = None) -> str:
@@ -278,8 +287,8 @@ class Block(BaseModel):
             The id of the saved block.
 
         Raises:
-            Conflict: the name is taken.
-            InvalidInput: the name is none.
+            BlockExists: the name is taken.
+            InvalidBlock: the name is none.
         """
         return self._save(name, overwrite)
 
@@ -293,8 +302,8 @@ class Block(BaseModel):
             validate: False: load it even if its fields have changed since.
 
         Raises:
-            NotFound: there is none.
-            InvalidInput: it does not fit the class.
+            BlockNotFound: there is none.
+            InvalidBlock: it does not fit the class.
         """
         return cls._load(name, validate)
 
@@ -310,7 +319,7 @@ class Block(BaseModel):
         """Delete the block saved by a name.
 
         Raises:
-            NotFound: there is none.
+            BlockNotFound: there is none.
         """
         cls._delete(name)
 
@@ -331,6 +340,25 @@ def _client() -> Client:
     from runyard.engine.connection import shared_client
 
     return shared_client()
+
+
+def _read(slug: str, name: str, include_secrets: bool = False) -> BlockDocument:
+    try:
+        return _client().call(
+            block_documents.read_block_document_by_name, slug, name, include_secrets=include_secrets
+        )
+    except NotFound as error:
+        raise BlockNotFound(str(error)) from None
+
+
+def _tell_where_saved(block: Block, references: dict[str, Any]) -> None:
+    """Let the blocks inside a loaded one know that they are saved themselves."""
+    for path, reference in references.items():
+        inner = inside(block, path.split("."))
+        if isinstance(inner, Block):
+            document = reference["block_document"]
+            inner._is_saved_as(document["id"], document["name"], document["is_anonymous"])
+            _tell_where_saved(inner, document["block_document_references"])
 
 
 def _text(value: Any) -> str | None:

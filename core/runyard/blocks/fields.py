@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, Secret, SecretBytes, SecretStr
+from pydantic import (
+    BaseModel,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Secret,
+    SecretBytes,
+    SecretStr,
+    TypeAdapter,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from runyard.redaction import STARS
@@ -84,3 +92,21 @@ def secrets_in(value: Any) -> list[Any]:
     if isinstance(value, (list, tuple, set, frozenset)):
         return [one for item in value for one in secrets_in(item)]
     return []
+
+
+def fitting(annotation: Any, value: Any) -> Any:
+    """A value as a field's type, or as it is where it does not fit: what is secret must stay so."""
+    try:
+        return TypeAdapter(annotation).validate_python(value)
+    except ValueError:
+        return value
+
+
+def inside(value: Any, path: list[str]) -> Any:
+    """What is at a place such as `["steps", "0", "credentials"]` of a model; None where nothing is."""
+    for part in path:
+        if isinstance(value, (list, tuple)):
+            value = value[int(part)] if part.isdecimal() and int(part) < len(value) else None
+        else:
+            value = value.get(part) if isinstance(value, dict) else getattr(value, part, None)
+    return value

@@ -139,30 +139,37 @@ def _obfuscate_inner(tx: Transaction, data: Any) -> None:
 
 
 def _resolved(
-    tx: Transaction, data: dict[str, Any], include_secrets: bool, references: dict[str, Any], depth: int
-) -> dict[str, Any]:
-    """The data with every reference to another saved block replaced by that block's data."""
-    found = {}
-    for name, value in data.items():
-        reference = value.get("$ref") if isinstance(value, dict) else None
-        if not isinstance(reference, dict) or "block_document_id" not in reference:
-            found[name] = value
-            continue
-        if depth >= _DEEPEST:
-            raise InvalidInput("saved blocks refer to each other in a circle")
-        inner = _document(tx, _row(tx, reference["block_document_id"]), include_secrets, depth + 1)
-        slug = inner.block_type.slug if inner.block_type is not None else None
-        found[name] = {**inner.data, "block_type_slug": slug}
-        references[name] = {
-            "block_document": {
-                "id": inner.id,
-                "name": inner.name,
-                "block_type": inner.block_type,
-                "is_anonymous": inner.is_anonymous,
-                "block_document_references": inner.block_document_references,
-            }
+    tx: Transaction, value: Any, include_secrets: bool, references: dict[str, Any], depth: int, path: str = ""
+) -> Any:
+    """The data with every reference to another saved block replaced by that block's data.
+
+    `references` is given what was replaced, by its place, such as `credentials` or `steps.0`.
+    """
+
+    def inside(name: Any, item: Any) -> Any:
+        below = f"{path}.{name}" if path else str(name)
+        return _resolved(tx, item, include_secrets, references, depth, below)
+
+    if isinstance(value, list):
+        return [inside(at, item) for at, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    reference = value.get("$ref")
+    if not isinstance(reference, dict) or "block_document_id" not in reference:
+        return {name: inside(name, item) for name, item in value.items()}
+    if depth >= _DEEPEST:
+        raise InvalidInput("saved blocks refer to each other in a circle")
+    inner = _document(tx, _row(tx, reference["block_document_id"]), include_secrets, depth + 1)
+    references[path] = {
+        "block_document": {
+            "id": inner.id,
+            "name": inner.name,
+            "block_type": inner.block_type,
+            "is_anonymous": inner.is_anonymous,
+            "block_document_references": inner.block_document_references,
         }
-    return found
+    }
+    return {**inner.data, "block_type_slug": inner.block_type.slug if inner.block_type is not None else None}
 
 
 @operation("POST", "/block_documents/", status=201)

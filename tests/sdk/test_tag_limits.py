@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from runyard import flow, tags, task
 from runyard.engine import tag_limits as engine
 from runyard.operations import concurrency_limits as limits
 from runyard.operations import tag_limits
+from runyard.task_runners import ProcessPoolTaskRunner
 
 WAITED = ["Pending", "AwaitingConcurrencySlot", "Running", "Completed"]
 PLAIN = ["Pending", "Running", "Completed"]
@@ -250,6 +252,25 @@ def test_generators_hold_a_slot_while_they_give(recorded, limit):
         return list(rows())
 
     assert work() == [1]
+    assert holders(recorded, "db") == []
+
+
+def test_tasks_in_other_processes_run_within_the_limit(recorded, limit):
+    limit("db", 1)
+
+    @task(tags=["db"])
+    def query(n):
+        began = time.monotonic()
+        time.sleep(0.02)
+        return began, time.monotonic()
+
+    @flow(task_runner=ProcessPoolTaskRunner(max_workers=3))
+    def many():
+        return query.map(range(6)).result()
+
+    spans = sorted(many())
+    assert len(spans) == 6
+    assert all(first[1] <= second[0] for first, second in itertools.pairwise(spans))
     assert holders(recorded, "db") == []
 
 

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from runyard.futures import as_completed, wait
     from runyard.logging import get_run_logger
     from runyard.markers import allow_failure, unmapped
+    from runyard.pausing import (
+        apause_flow_run,
+        aresume_flow_run,
+        asuspend_flow_run,
+        pause_flow_run,
+        resume_flow_run,
+        suspend_flow_run,
+    )
+    from runyard.sdk_client import get_client
     from runyard.states import State
     from runyard.tasks import Task, task
 
@@ -28,16 +37,23 @@ _HOMES: dict[str, str | None] = {
     "State": "runyard.states",
     "Task": "runyard.tasks",
     "allow_failure": "runyard.markers",
+    "apause_flow_run": "runyard.pausing",
+    "aresume_flow_run": "runyard.pausing",
     "as_completed": "runyard.futures",
     "aserve": "runyard.deployments.serving",
+    "asuspend_flow_run": "runyard.pausing",
     "deploy": "runyard.deployments.runner",
     "deployments": None,
     "flow": "runyard.flows",
+    "get_client": "runyard.sdk_client",
     "get_run_logger": "runyard.logging",
+    "pause_flow_run": "runyard.pausing",
+    "resume_flow_run": "runyard.pausing",
     "run_deployment": "runyard.deployments.run",
     "runtime": None,
     "serve": "runyard.deployments.serving",
     "states": None,
+    "suspend_flow_run": "runyard.pausing",
     "tags": "runyard.context",
     "task": "runyard.tasks",
     "unmapped": "runyard.markers",
@@ -49,16 +65,23 @@ __all__ = [
     "State",
     "Task",
     "allow_failure",
+    "apause_flow_run",
+    "aresume_flow_run",
     "as_completed",
     "aserve",
+    "asuspend_flow_run",
     "deploy",
     "deployments",
     "flow",
+    "get_client",
     "get_run_logger",
+    "pause_flow_run",
+    "resume_flow_run",
     "run_deployment",
     "runtime",
     "serve",
     "states",
+    "suspend_flow_run",
     "tags",
     "task",
     "unmapped",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
 from runyard import clock
-from runyard.states import STATE_TYPES, State
+from runyard.states import STATE_TYPES, TERMINAL, State
 
 if TYPE_CHECKING:
     from runyard.store.database import Row
@@ -47,6 +47,15 @@ class Input(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _is(*types: str) -> Any:
+    """A method that tells whether a state is of one of the types."""
+
+    def test(self: StateModel) -> bool:
+        return self.type in types
+
+    return test
+
+
 class StateModel(Model):
     """A state as the API shows it."""
 
@@ -76,6 +85,16 @@ class StateModel(Model):
         return State(
             self.type, self.name, self.message, self.data, self.timestamp, dict(self.state_details), self.id
         )
+
+    # As of a State: what people ask the state of a run that they have read.
+    is_scheduled, is_pending, is_running = _is("SCHEDULED"), _is("PENDING"), _is("RUNNING")
+    is_paused, is_cancelling, is_cancelled = _is("PAUSED"), _is("CANCELLING"), _is("CANCELLED")
+    is_completed, is_failed, is_crashed = _is("COMPLETED"), _is("FAILED"), _is("CRASHED")
+    is_final = _is(*TERMINAL)
+
+    def result(self, raise_on_failure: bool = True) -> Any:
+        """The value that the run returned, where it was kept; see `State.result`."""
+        return self.to_state().result(raise_on_failure)
 
 
 class StateCreate(Input):

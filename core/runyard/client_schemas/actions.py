@@ -1,0 +1,51 @@
+"""What the API takes to make and change things, by the names of Prefect."""
+
+from runyard.operations.artifacts import ArtifactCreate, ArtifactUpdate
+from runyard.operations.block_documents import BlockDocumentCreate, BlockDocumentUpdate
+from runyard.operations.block_types import BlockSchemaCreate, BlockTypeCreate, BlockTypeUpdate
+from runyard.operations.concurrency_limits import ConcurrencyLimitCreate as GlobalConcurrencyLimitCreate
+from runyard.operations.concurrency_limits import ConcurrencyLimitUpdate as GlobalConcurrencyLimitUpdate
+from runyard.operations.deployment_shapes import DeploymentFlowRunCreate
+from runyard.operations.deployments import DeploymentCreate, DeploymentUpdate
+from runyard.operations.flow_run_shapes import FlowRunCreate, FlowRunUpdate
+from runyard.operations.flows import FlowCreate, FlowUpdate
+from runyard.operations.logs import LogCreate
+from runyard.operations.schedule_shapes import DeploymentScheduleCreate, DeploymentScheduleUpdate
+from runyard.operations.schemas import StateCreate
+from runyard.operations.tag_limits import TagLimitCreate as ConcurrencyLimitCreate
+from runyard.operations.task_runs import TaskRunCreate, TaskRunUpdate
+from runyard.operations.variables import VariableCreate, VariableUpdate
+from runyard.operations.work_pools import WorkPoolCreate, WorkPoolUpdate
+from runyard.operations.work_queues import WorkQueueCreate, WorkQueueUpdate
+
+__all__ = [
+    "ArtifactCreate",
+    "ArtifactUpdate",
+    "BlockDocumentCreate",
+    "BlockDocumentUpdate",
+    "BlockSchemaCreate",
+    "BlockTypeCreate",
+    "BlockTypeUpdate",
+    "ConcurrencyLimitCreate",
+    "DeploymentCreate",
+    "DeploymentFlowRunCreate",
+    "DeploymentScheduleCreate",
+    "DeploymentScheduleUpdate",
+    "DeploymentUpdate",
+    "FlowCreate",
+    "FlowRunCreate",
+    "FlowRunUpdate",
+    "FlowUpdate",
+    "GlobalConcurrencyLimitCreate",
+    "GlobalConcurrencyLimitUpdate",
+    "LogCreate",
+    "StateCreate",
+    "TaskRunCreate",
+    "TaskRunUpdate",
+    "VariableCreate",
+    "VariableUpdate",
+    "WorkPoolCreate",
+    "WorkPoolUpdate",
+    "WorkQueueCreate",
+    "WorkQueueUpdate",
+]

@@ -39,6 +39,23 @@ def redact(text: str) -> str:
     return text
 
 
+def redact_json(text: str) -> str:
+    """A JSON text with every known secret replaced in the texts that it holds, however they are written."""
+    if not _known:
+        return text
+    import json
+
+    return json.dumps(_redacted(json.loads(text)), separators=(",", ":"), ensure_ascii=False)
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {redact(name): _redacted(item) for name, item in value.items()}
+    return [_redacted(item) for item in value] if isinstance(value, list) else value
+
+
 class _Guarded:
     """A stream that redacts what is written to it."""
 

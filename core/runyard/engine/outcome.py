@@ -43,7 +43,8 @@ def _own(state: State) -> State:
         fields["value"] = state.result(raise_on_failure=False)
     except Exception:  # noqa: S110  # a state without a value stays one
         pass
-    return State(state.type, state.name, state.message, **fields)
+    message = redact(state.message) if state.message else state.message
+    return State(state.type, state.name, message, **fields)
 
 
 def _together(states: list[State], value: Any) -> State:

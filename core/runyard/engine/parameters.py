@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runyard.errors import ParameterError
+from runyard.redaction import redact_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -261,13 +262,14 @@ def _evaluated(fn: Any, hint: Any) -> Any:
 
 
 def stored(parameters: dict[str, Any]) -> tuple[str, list[str]]:
-    """Parameters as the JSON that is kept, and the names of those that have no JSON form."""
+    """Parameters as the JSON that is kept, without secrets, and the names of those with no JSON form."""
     import json
 
     if not parameters:
         return "{}", []
     try:
-        return json.dumps(parameters, separators=(",", ":"), ensure_ascii=False, allow_nan=False), []
+        text = json.dumps(parameters, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return redact_json(text), []
     except (TypeError, ValueError):
         pass
     from pydantic_core import PydanticSerializationError, to_json
@@ -278,7 +280,7 @@ def stored(parameters: dict[str, Any]) -> tuple[str, list[str]]:
             kept.append(f"{json.dumps(name)}:{to_json(value, by_alias=False).decode()}")
         except (PydanticSerializationError, ValueError):
             dropped.append(name)
-    return "{" + ",".join(kept) + "}", dropped
+    return redact_json("{" + ",".join(kept) + "}"), dropped
 
 
 def render_name(template: Any, parameters: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 from runyard import flow, redaction, task
 from runyard.blocks.system import Secret
+from runyard.errors import ParameterError
 from runyard.states import Completed, Failed
 
 CLEAR = 'hunter2-the-whole"secret'
@@ -43,6 +44,18 @@ def test_parameters_of_secret_types_are_stars(home, recorded):
     assert main(CLEAR, {"user": "me", "password": CLEAR}, [CLEAR]) is True
     parameters = json.loads(recorded.flow_runs()[0]["parameters"])
     assert parameters["login"] == {"user": "me", "password": "**********"}
+    assert b"hunter2" not in kept(home)
+
+
+def test_parameters_that_are_refused_are_stars_too(home, recorded):
+    @flow
+    def main(password: SecretStr, login: Login, number: int):
+        raise AssertionError
+
+    with pytest.raises(ParameterError, match="number"):
+        main(CLEAR, {"name": "me", "password": CLEAR}, "many")
+    parameters = json.loads(recorded.flow_runs()[0]["parameters"])
+    assert parameters == {"password": "**********", "login": "********", "number": "many"}
     assert b"hunter2" not in kept(home)
 
 

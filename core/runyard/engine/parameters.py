@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runyard.errors import ParameterError
-from runyard.redaction import redact_json
+from runyard.redaction import STARS, redact_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,6 +192,41 @@ def validated(flow: Any, parameters: dict[str, Any]) -> dict[str, Any]:
         for field, name in fields.items()
         if name in parameters
     }
+
+
+def concealed(flow: Any, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters that did not pass validation, to be recorded: secrets among them stay secret."""
+    if not flow.should_validate_parameters:
+        return parameters
+    from pydantic import ValidationError
+
+    found = dict(parameters)
+    try:
+        model, fields = _model(flow, signature_of(flow))
+    except Exception:
+        # Nothing can be said about these types.
+        return parameters
+    for field, name in fields.items():
+        if name not in parameters:
+            continue
+        try:
+            checked = model.__pydantic_validator__.validate_assignment(
+                model.model_construct(), field, parameters[name]
+            )
+            found[name] = getattr(checked, field)
+        except ValidationError:
+            if _holds_secrets(model.model_fields[field].annotation):
+                found[name] = STARS
+    return found
+
+
+def _holds_secrets(hint: Any) -> bool:
+    from pydantic import PydanticUserError, TypeAdapter
+
+    try:
+        return "'writeOnly'" in str(TypeAdapter(hint).json_schema())
+    except PydanticUserError:
+        return "Secret" in repr(hint)
 
 
 def _is_default(signature: Signature, name: str, value: Any) -> bool:

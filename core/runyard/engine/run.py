@@ -16,7 +16,7 @@ from runyard.engine.connection import shared_client
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flow_core import retries_of, run_flow
 from runyard.engine.journal import Journal
-from runyard.engine.parameters import bind, render_name, signature_of, stored, validated
+from runyard.engine.parameters import bind, concealed, render_name, signature_of, stored, validated
 from runyard.engine.reports import RootReporter, SubflowReporter
 from runyard.engine.runs import FlowRun, TaskRun, to_json
 from runyard.engine.supervise import LeaseKeeper, SignalGuard, owner
@@ -199,7 +199,8 @@ def _prepare(
         problem = error
     run = FlowRun(flow_run_id or ids.new_id(), name or "", flow.name, current_tags.get())
     run.parameters, run.flow_version = parameters, flow.version
-    run.parameters_json, _unserialisable = stored(parameters)
+    shown = parameters if problem is None else concealed(flow, parameters)
+    run.parameters_json, _unserialisable = stored(shown)
     retries = retries_of(flow)
     if retries:
         run.policy = to_json({"retries": retries, "retry_delay": flow.retry_delay_seconds or 0})

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from runyard.engine.runnable import Runnable, checked_hooks, checked_retries, function_name
+from runyard.engine.runnable import P, R, Runnable, checked_hooks, checked_retries, function_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any
+    from collections.abc import Callable, Coroutine, Iterable
+    from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
 
     from runyard.deployments.runner import RunnerDeployment
+    from runyard.states import State
     from runyard.task_runners import TaskRunner
 
+    Q = ParamSpec("Q")
+    T = TypeVar("T")
 
-class Flow(Runnable):
+
+class Flow(Runnable[P, R]):
     """A function whose runs are recorded; calling it runs it.
 
     Args:
@@ -84,7 +88,40 @@ class Flow(Runnable):
         # The storage and the entrypoint of a flow that `from_source` loaded.
         self.source: tuple[Any, str] | None = None
 
-    def __call__(
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+        @overload
+        def __get__(
+            self: Flow[Concatenate[Any, Q], R], instance: object, owner: type | None = None
+        ) -> Flow[Q, R]: ...
+        def __get__(self, instance: Any, owner: type | None = None) -> Any: ...
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+        @overload
+        def __call__(
+            self: Flow[..., Coroutine[Any, Any, T]],
+            *args: Any,
+            return_state: Literal[True],
+            wait_for: Iterable[Any] | None = None,
+            **kwargs: Any,
+        ) -> Coroutine[Any, Any, State]: ...
+        @overload
+        def __call__(
+            self,
+            *args: Any,
+            return_state: Literal[True],
+            wait_for: Iterable[Any] | None = None,
+            **kwargs: Any,
+        ) -> State: ...
+        @overload
+        def __call__(self, *args: Any, wait_for: Iterable[Any], **kwargs: Any) -> R: ...
+
+    def __call__(  # type: ignore[misc]  # the checker fears a parameter called like ours
         self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
     ) -> Any:
         """Run the flow, inside another flow as its subflow.
@@ -235,6 +272,14 @@ class Flow(Runnable):
 
     def __repr__(self) -> str:
         return f"<flow {self.name!r}>"
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
+    @overload
+    def flow(fn: None = None, /, **options: Any) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 
 
 def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from runyard.states import State
 
@@ -13,7 +13,10 @@ from runyard.states import State
 helper = threading.local()
 
 
-class TaskFuture:
+R = TypeVar("R")
+
+
+class TaskFuture(Generic[R]):
     """The future of one task run.
 
     Args:
@@ -48,7 +51,7 @@ class TaskFuture:
             help_out(self)
         self._done.wait(timeout)
 
-    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> Any:
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
         """What the task returned.
 
         Args:
@@ -62,7 +65,8 @@ class TaskFuture:
         self.wait(timeout)
         if self._final is None:
             raise TimeoutError(f"task run {self._run.name} was not over after {timeout} s")
-        return self._final.result(raise_on_failure=raise_on_failure)
+        value: R = self._final.result(raise_on_failure=raise_on_failure)
+        return value
 
     def add_done_callback(self, fn: Callable[[TaskFuture], Any]) -> None:
         """Call `fn(future)` once the run is over, now if it is."""
@@ -90,14 +94,14 @@ PrefectFuture = TaskFuture
 PrefectConcurrentFuture = TaskFuture
 
 
-class FutureList(list[TaskFuture]):
+class FutureList(list[TaskFuture[R]]):
     """Futures of mapped tasks, in the order of their arguments."""
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait for all, at most `timeout` seconds together."""
         wait(self, timeout)
 
-    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> list[Any]:
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> list[R]:
         """All results, in order.
 
         Raises:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from runyard.engine.runnable import Runnable, checked_hooks, checked_retries, function_name
+from runyard.engine.runnable import (
+    P,
+    R,
+    Runnable,
+    checked_hooks,
+    checked_jitter,
+    checked_retries,
+    function_name,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
     from datetime import timedelta
-    from typing import Any
+    from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
 
     from runyard.engine.background import BackgroundFuture
     from runyard.futures import FutureList, TaskFuture
+    from runyard.states import State
+
+    Q = ParamSpec("Q")
+    T = TypeVar("T")
 
 
-class Task(Runnable):
+class Task(Runnable[P, R]):
     """A function whose runs are recorded inside a flow run; calling it runs it.
 
     Args:
@@ -89,7 +101,7 @@ class Task(Runnable):
         if callable(retry_delay_seconds):
             retry_delay_seconds = retry_delay_seconds(retries or 0)
         self.retry_delay_seconds: float | list[float] | None = retry_delay_seconds
-        self.retry_jitter_factor = retry_jitter_factor
+        self.retry_jitter_factor = checked_jitter(retry_jitter_factor)
         self.retry_condition_fn = retry_condition_fn
         self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
         self.log_prints = log_prints
@@ -130,7 +142,40 @@ class Task(Runnable):
             self._key = f"{self.__qualname__ or self.name}-{digest:08x}"
         return self._key
 
-    def __call__(
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+        @overload
+        def __get__(
+            self: Task[Concatenate[Any, Q], R], instance: object, owner: type | None = None
+        ) -> Task[Q, R]: ...
+        def __get__(self, instance: Any, owner: type | None = None) -> Any: ...
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+        @overload
+        def __call__(
+            self: Task[..., Coroutine[Any, Any, T]],
+            *args: Any,
+            return_state: Literal[True],
+            wait_for: Iterable[Any] | None = None,
+            **kwargs: Any,
+        ) -> Coroutine[Any, Any, State]: ...
+        @overload
+        def __call__(
+            self,
+            *args: Any,
+            return_state: Literal[True],
+            wait_for: Iterable[Any] | None = None,
+            **kwargs: Any,
+        ) -> State: ...
+        @overload
+        def __call__(self, *args: Any, wait_for: Iterable[Any], **kwargs: Any) -> R: ...
+
+    def __call__(  # type: ignore[misc]  # the checker fears a parameter called like ours
         self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
     ) -> Any:
         """Run the task here and now.
@@ -146,9 +191,31 @@ class Task(Runnable):
 
         return call_task(self, args, kwargs, return_state, wait_for)
 
+    if TYPE_CHECKING:
+
+        @overload
+        def submit(
+            self,
+            *args: Any,
+            return_state: Literal[True],
+            wait_for: Iterable[Any] | None = None,
+            **kwargs: Any,
+        ) -> State: ...
+        @overload
+        def submit(
+            self: Task[..., Coroutine[Any, Any, T]],
+            *args: Any,
+            wait_for: Iterable[Any] | None = None,
+            **kwargs: Any,
+        ) -> TaskFuture[T]: ...
+        @overload
+        def submit(
+            self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any
+        ) -> TaskFuture[R]: ...
+
     def submit(
         self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
-    ) -> TaskFuture:
+    ) -> Any:
         """Start the task on the flow's task runner and go on.
 
         Returns:
@@ -158,6 +225,22 @@ class Task(Runnable):
 
         return submit_task(self, args, kwargs, return_state, wait_for)
 
+    if TYPE_CHECKING:
+
+        @overload
+        def map(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> list[State]: ...
+        @overload
+        def map(self, *args: Any, deferred: Literal[True], **kwargs: Any) -> Any: ...
+        @overload
+        def map(
+            self: Task[..., Coroutine[Any, Any, T]],
+            *args: Any,
+            wait_for: Iterable[Any] | None = None,
+            **kwargs: Any,
+        ) -> FutureList[T]: ...
+        @overload
+        def map(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> FutureList[R]: ...
+
     def map(
         self,
         *args: Any,
@@ -165,7 +248,7 @@ class Task(Runnable):
         wait_for: Iterable[Any] | None = None,
         deferred: bool = False,
         **kwargs: Any,
-    ) -> FutureList:
+    ) -> Any:
         """Start the task once for each item of the iterable arguments.
 
         Arguments that are no iterables (strings count as none) and those wrapped in `unmapped` are
@@ -252,6 +335,14 @@ class Task(Runnable):
 
     def __repr__(self) -> str:
         return f"<task {self.name!r}>"
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def task(fn: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(fn: None = None, /, **options: Any) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
 
 def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:

@@ -5,7 +5,19 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Self
+    from typing import Any, Generic, ParamSpec, Self, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+else:
+    P = R = None
+
+    class Generic:
+        """Stands for the one of `typing`, which is slow to import: subscripts change nothing."""
+
+        def __class_getitem__(cls, _parameters):
+            return cls
+
 
 # Flags of a code object, as in `inspect`, which is too slow to import for three numbers.
 _GENERATOR = 0x20
@@ -13,7 +25,7 @@ _COROUTINE = 0x80
 _ASYNC_GENERATOR = 0x200
 
 
-class Runnable:
+class Runnable(Generic[P, R]):
     """A function with options; subclasses say what calling it does.
 
     Args:
@@ -46,10 +58,6 @@ class Runnable:
         self.isgenerator = bool(flags & (_GENERATOR | _ASYNC_GENERATOR))
         # What the engine works out on the first run and keeps: the signature, the validator.
         self._kept: dict[str, Any] = {}
-
-    def __class_getitem__(cls, _parameters: Any) -> type[Self]:
-        """`Flow[[int], str]` in annotations, as written for Prefect, stands for the class."""
-        return cls
 
     def __reduce__(self) -> Any:
         """Pickled by its name where it can be imported by it, and otherwise as what it is made of."""
@@ -99,6 +107,13 @@ class Runnable:
 def function_name(fn: Callable[..., Any]) -> str:
     """A name for a callable that was given none."""
     return getattr(fn, "__name__", None) or type(fn).__name__
+
+
+def checked_jitter(factor: float | None) -> float | None:
+    """`retry_jitter_factor`, if it can be one."""
+    if factor is not None and factor < 0:
+        raise ValueError(f"retry_jitter_factor={factor} is negative")
+    return factor
 
 
 def checked_retries(retries: int | None) -> int | None:

@@ -147,7 +147,7 @@ def submit_task(
     flow = current_flow.get()
     journal = flow.journal if flow is not None else journal_without_flow()
     run = new_run(task, flow, journal)
-    future = TaskFuture(run)
+    future: TaskFuture[Any] = TaskFuture(run)
     upstream = None if wait_for is None else list(wait_for)
 
     work = Submission(task, run, flow, journal, args, kwargs, upstream, future)
@@ -208,7 +208,7 @@ def map_task(
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise MappingLengthMismatch(f"{task.name}.map() needs arguments of one length, not {told}")
-    futures = FutureList()
+    futures: FutureList[Any] = FutureList()
     for at in range(next(iter(lengths.values()))):
         values = {**same, **{name: items[at] for name, items in mapped.items()}}
         if signature.var_kwargs:

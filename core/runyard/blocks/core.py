@@ -59,6 +59,7 @@ class Block(BaseModel):
 
     def __init__(self, *args: Any, **fields: Any) -> None:
         super().__init__(*args, **fields)
+        self._hide_secrets()
         self.block_initialization()
 
     def block_initialization(self) -> None:

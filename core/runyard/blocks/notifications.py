@@ -8,9 +8,11 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
+from runyard.blocks.addresses import refuse_private
 from runyard.blocks.core import Block
 from runyard.blocks.fields import SecretDict
 from runyard.errors import MissingExtra, RunyardError
+from runyard.redaction import redact
 from runyard.syncing import async_twin, sync_compatible
 
 _SUBJECT = "Runyard Notifications"
@@ -90,10 +92,17 @@ class AppriseNotificationBlock(AbstractAppriseNotificationBlock):
     """Any service that apprise knows, by its URL."""
 
     url: SecretStr
+    allow_private_urls: bool = True
 
     def target(self) -> Any:
         """The URL."""
         return self.url.get_secret_value()
+
+    def send(self, body: str, subject: str | None = None) -> None:
+        """Deliver a message through apprise, where the address may be called."""
+        if not self.allow_private_urls:
+            refuse_private(self.url.get_secret_value())
+        super().send(body, subject)
 
 
 class SlackWebhook(AppriseNotificationBlock):
@@ -107,6 +116,21 @@ class MicrosoftTeamsWebhook(AppriseNotificationBlock):
 
     _block_type_name: ClassVar[str | None] = "Microsoft Teams Webhook"
     _block_type_slug: ClassVar[str | None] = "ms-teams-webhook"
+
+    include_image: bool = True
+    wrap: bool = True
+
+    def target(self) -> Any:
+        """The plugin for the workflow.
+
+        Raises:
+            NotificationError: the URL is none of a workflow.
+        """
+        plugin = _plugin("workflows", "NotifyWorkflows")
+        found = plugin.parse_native_url(self.url.get_secret_value())
+        if not found:
+            raise NotificationError("this is no URL of a Microsoft Teams workflow")
+        return plugin(**{**found, "include_image": self.include_image, "wrap": self.wrap})
 
 
 class PagerDutyWebHook(AbstractAppriseNotificationBlock):
@@ -209,7 +233,7 @@ class MattermostWebhook(AbstractAppriseNotificationBlock):
 
     hostname: str
     token: SecretStr
-    secure: bool = True
+    secure: bool = False
     botname: str | None = None
     channels: list[str] | None = None
     include_image: bool = False
@@ -286,6 +310,7 @@ class CustomWebhookNotificationBlock(NotificationBlock):
     headers: dict[str, str] | None = None
     cookies: dict[str, str] | None = None
     timeout: float = Field(default=10, description="Seconds.")
+    allow_private_urls: bool = True
     secrets: SecretDict = Field(default_factory=lambda: SecretDict({}))
 
     @model_validator(mode="after")
@@ -318,11 +343,15 @@ class CustomWebhookNotificationBlock(NotificationBlock):
             values,
         )
         cookies = _filled(self.cookies, values)
+        if not self.allow_private_urls:
+            refuse_private(request["url"])
         try:
             with httpx.Client(cookies=cookies, timeout=self.timeout) as client:
                 client.request(self.method, **request).raise_for_status()
         except httpx.HTTPError as error:
-            raise NotificationError(f"the webhook {self.name!r} did not take it: {error}") from error
+            # Secrets may be part of the URL, which is told; so may they in the cause.
+            said = redact(str(error))
+            raise NotificationError(f"the webhook {self.name!r} did not take it: {said}") from None
 
 
 _PLACEHOLDER = re.compile(r"{{\s*([\w.-]+)\s*}}")

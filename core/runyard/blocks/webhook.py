@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
+from runyard.blocks.addresses import refuse_private
 from runyard.blocks.core import Block
 from runyard.blocks.fields import SecretDict
 from runyard.syncing import async_twin, sync_compatible
@@ -19,6 +20,7 @@ class Webhook(Block):
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
     url: SecretStr
     headers: SecretDict = Field(default_factory=lambda: SecretDict({}))
+    allow_private_urls: bool = True
     verify: bool = True
 
     @sync_compatible
@@ -30,9 +32,14 @@ class Webhook(Block):
 
         Returns:
             The response, an `httpx.Response`.
+
+        Raises:
+            ValueError: the address is private, and `allow_private_urls` is false.
         """
         import httpx
 
+        if not self.allow_private_urls:
+            refuse_private(self.url.get_secret_value())
         body: dict[str, Any] = {"content": payload} if isinstance(payload, str) else {"json": payload}
         with httpx.Client(verify=self.verify, timeout=30) as client:
             return client.request(

@@ -1,0 +1,27 @@
+"""Which addresses a block may call, where it must not reach into the network that it runs in."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+
+def refuse_private(url: str) -> None:
+    """Check that a URL is http or https, and that its host is on the public internet.
+
+    Raises:
+        ValueError: it is not; the URL itself is not told, as it may be secret.
+    """
+    import ipaddress
+    import socket
+
+    parts = urlsplit(url)
+    host = parts.hostname
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError("only http and https URLs may be called with allow_private_urls=False")
+    try:
+        found = {str(one[4][0]) for one in socket.getaddrinfo(host, None)}
+    except OSError:
+        raise ValueError(f"the host {host!r} is not known, with allow_private_urls=False") from None
+    for address in found:
+        if not ipaddress.ip_address(address.partition("%")[0]).is_global:
+            raise ValueError(f"{host!r} is the private address {address}, with allow_private_urls=False")

@@ -90,6 +90,11 @@ class FlowRunContext:
                 self._scope = scope_of_subflow(self.parent, self.flow, self.parameters)
         return self._scope
 
+    @property
+    def start_time(self) -> Any:
+        """When the run first ran, an aware datetime."""
+        return self.flow_run.start_time
+
     @classmethod
     def get(cls) -> FlowRunContext | None:
         """The one around the calling code, or None."""
@@ -99,16 +104,42 @@ class FlowRunContext:
 class TaskRunContext:
     """One execution of a task."""
 
-    __slots__ = ("log_prints", "parameters", "task", "task_run", "transaction")
+    __slots__ = ("_args", "_kwargs", "_parameters", "log_prints", "task", "task_run", "transaction")
 
     def __init__(
-        self, task: Task, task_run: TaskRun, parameters: dict[str, Any] | None, log_prints: bool
+        self,
+        task: Task,
+        task_run: TaskRun,
+        parameters: dict[str, Any] | None,
+        log_prints: bool,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> None:
         self.task = task
         self.task_run = task_run
-        self.parameters = parameters
+        self._parameters = parameters
+        self._args = args
+        self._kwargs = kwargs
         self.log_prints = log_prints
         self.transaction: Transaction | None = None
+
+    @property
+    def parameters(self) -> dict[str, Any] | None:
+        """The arguments by name; bound when first asked for, which most tasks never do."""
+        if self._parameters is None and self._kwargs is not None:
+            from runyard.engine.parameters import bind
+
+            self._parameters = bind(self.task, self._args, self._kwargs)
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, values: dict[str, Any] | None) -> None:
+        self._parameters = values
+
+    @property
+    def start_time(self) -> Any:
+        """When the run first ran, an aware datetime."""
+        return self.task_run.start_time
 
     @classmethod
     def get(cls) -> TaskRunContext | None:

@@ -45,6 +45,7 @@ SETTINGS: dict[str, Setting] = {
         "The API to talk to, such as http://127.0.0.1:4200/api; empty: no server.",
         "PREFECT_API_URL",
     ),
+    "ui_url": Setting(str, "", "Where people see runs; by default beside the API.", "PREFECT_UI_URL"),
     "api_auth_string": Setting(str, "", "user:password for the API.", "PREFECT_API_AUTH_STRING", secret=True),
     "logging_level": Setting(
         str, "INFO", "Least level of the log records shown and kept.", "PREFECT_LOGGING_LEVEL"

@@ -101,7 +101,7 @@ def run_task(
         from runyard.logging import prints
 
         prints.install()
-    context = TaskRunContext(task, run, None, log_prints)
+    context = TaskRunContext(task, run, None, log_prints, args, kwargs)
     token = current_task.set(context)
     # Where a task runs in a thread or another task, the flow around it comes with the copied context.
     flow_token = current_flow.set(flow) if flow is not None and current_flow.get() is not flow else None

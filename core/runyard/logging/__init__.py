@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 FLOW_RUNS = "runyard.flow_runs"
 TASK_RUNS = "runyard.task_runs"
 _ready: tuple[str, str] | None = None
+# What functions that ask for a run's logger get outside of any run, within `disable_run_logger()`.
+_SILENT = logging.Logger("runyard.silent")
+_SILENT.disabled = True
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
@@ -46,6 +49,8 @@ def get_run_logger(
     from runyard.context import TaskRunContext
 
     found = context or current_task.get() or current_flow.get()
+    if found is None and logging.getLogger(FLOW_RUNS).disabled and logging.getLogger(TASK_RUNS).disabled:
+        return _SILENT
     if found is None:
         raise MissingContextError("no run context: get_run_logger() must be called inside a flow or a task")
     if isinstance(found, TaskRunContext):
@@ -100,6 +105,24 @@ def task_logger(run: TaskRun, flow: FlowRunContext | None, **extra: Any) -> RunL
         facts["flow_run_name"] = flow.flow_run.name
         facts["run_journal"] = flow.journal
     return RunLogger(logging.getLogger(TASK_RUNS), {**facts, "run_label": f"Task run {run.name!r}", **extra})
+
+
+def flow_run_logger(flow_run: FlowRun, flow: Any = None, **extra: Any) -> RunLogger:
+    """The logger of a flow run that a hook or the like was given."""
+    setup()
+    facts = {"flow_run_id": flow_run.id, "flow_run_name": flow_run.name}
+    if flow is not None:
+        facts["flow_name"] = flow.name
+    return RunLogger(
+        logging.getLogger(FLOW_RUNS), {**facts, "run_label": f"Flow run {flow_run.name!r}", **extra}
+    )
+
+
+def task_run_logger(task_run: TaskRun, task: Any = None, **extra: Any) -> RunLogger:
+    """The logger of a task run that a hook or the like was given."""
+    if task is not None:
+        extra = {"task_name": task.name, **extra}
+    return task_logger(task_run, current_flow.get(), **extra)
 
 
 def setup() -> None:

@@ -6,13 +6,20 @@ import os
 from typing import Any
 
 from runyard.context import current_flow
+from runyard.runtime import overrides
 
 _NAMES = ("flow_run_id", "id", "name", "parameters", "version")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"runtime.deployment has no attribute {name!r}; it has {', '.join(_NAMES)}")
+    return overrides.attribute("deployment", name, lambda: _value(name), _NAMES)
+
+
+def __dir__() -> list[str]:
+    return sorted(_NAMES)
+
+
+def _value(name: str) -> Any:
     context = current_flow.get()
     while context is not None and context.parent is not None:
         context = context.parent

@@ -5,19 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from runyard.context import current_task
+from runyard.runtime import overrides
 
-_NAMES = ("id", "name", "parameters", "run_count", "tags", "task_name")
+_NAMES = ("api_url", "id", "name", "parameters", "run_count", "tags", "task_name", "ui_url")
 
 _WITHOUT = {"tags": [], "parameters": {}, "run_count": 0}
+_PATH = "runs/task-run"
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"runtime.task_run has no attribute {name!r}; it has {', '.join(_NAMES)}")
+    return overrides.attribute("task_run", name, lambda: _value(name), _NAMES)
+
+
+def __dir__() -> list[str]:
+    return sorted(_NAMES)
+
+
+def _value(name: str) -> Any:
     context = current_task.get()
     if context is None:
         value = _WITHOUT.get(name)
         return type(value)(value) if isinstance(value, (list, dict)) else value
+    if name in ("api_url", "ui_url"):
+        return (overrides.api_url if name == "api_url" else overrides.ui_url)(_PATH, context.task_run.id)
     if name == "task_name":
         return context.task.name
     if name == "parameters":

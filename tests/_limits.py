@@ -8,6 +8,15 @@ import time
 from runyard.operations import concurrency_limits as limits
 
 
+def settled():
+    """Threads that give slots back, or ask on behalf of a loop, have ended."""
+    deadline = time.monotonic() + 30
+    names = ("runyard-block", "runyard-slots-back")
+    while any(thread.name in names for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 class Yard:
     """Limits of a fresh home."""
 

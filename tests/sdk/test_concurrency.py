@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from _limits import Room, Yard, run_all
+from _limits import Room, Yard, run_all, settled
 from runyard import flow, task
 from runyard.concurrency import asyncio as in_async
 from runyard.concurrency import lines
@@ -27,7 +27,8 @@ from runyard.operations import limit_slots
 
 @pytest.fixture
 def yard(recorded):
-    return Yard(recorded.client)
+    yield Yard(recorded.client)
+    settled()
 
 
 def test_a_block_holds_its_slots(yard):
@@ -66,7 +67,7 @@ def test_threads_never_hold_more_than_there_are(yard):
 
     run_all(*[work] * 8)
     assert room.visits == 40
-    assert room.most == 2
+    assert room.most <= 2
     assert lines._lines == {}
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from _limits import Yard
+from _limits import Yard, settled
 from runyard import flow
 from runyard.concurrency import ConcurrencyLeaseLost, leases
 from runyard.concurrency.asyncio import concurrency as aconcurrency
@@ -19,7 +19,8 @@ from runyard.operations import concurrency_limits as limits
 
 @pytest.fixture
 def yard(recorded):
-    return Yard(recorded.client)
+    yield Yard(recorded.client)
+    settled()
 
 
 HOLDER = """

@@ -12,6 +12,7 @@ import threading
 import time
 
 import pytest
+from _limits import settled
 from runyard import flow, tags, task
 from runyard.engine import tag_limits as engine
 from runyard.operations import concurrency_limits as limits
@@ -30,7 +31,8 @@ def limit(recorded):
         body = tag_limits.TagLimitCreate(tag=tag, concurrency_limit=slots)
         recorded.client.call(tag_limits.create_tag_limit, body)
 
-    return set_limit
+    yield set_limit
+    settled()
 
 
 def holders(recorded, tag):

@@ -26,15 +26,21 @@ class Line:
 
     def leave(self, wake: Callable[[], None]) -> None:
         """Go away; the next one is woken when it was the turn of who leaves."""
-        with _guard:
-            first = self._waiting[0] is wake
-            self._waiting.remove(wake)
-            if not self._waiting:
-                _lines.pop(self._names, None)
+        while True:
+            with _guard:
+                first = self._waiting[0] is wake
+                self._waiting.remove(wake)
+                if not self._waiting:
+                    _lines.pop(self._names, None)
+                    return
+                following = self._waiting[0]
+            if not first:
                 return
-            following = self._waiting[0] if first else None
-        if following is not None:
-            following()
+            try:
+                following()
+                return
+            except RuntimeError:
+                wake = following  # his event loop was closed while he waited: it is nobody's turn
 
 
 def enter(names: Iterable[str], wake: Callable[[], None]) -> tuple[Line, bool]:

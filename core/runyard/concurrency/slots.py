@@ -76,6 +76,9 @@ class Request:
         self._deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         self._counts_at = 0.0
         self._stopped = threading.Event()
+        self._handing_over = threading.Lock()
+        self._given = False
+        # Whether slots may be held: they were asked for, and not refused.
         self._asked = False
         self._told = False
 
@@ -113,7 +116,6 @@ class Request:
             loop.call_soon_threadsafe(my_turn)
 
         line, is_first = lines.enter(self.names, wake)
-        asking = False
         try:
             if not is_first:
                 self.waits()
@@ -121,31 +123,29 @@ class Request:
                     await asyncio.wait([turn], timeout=self._left(_LONGEST_LOOK_SECONDS))
                     if not turn.done():
                         self._check()
-            ended = threading.Event()
-
-            def ask() -> list[str]:
-                try:
-                    return self._ask_until_taken(line)
-                finally:
-                    ended.set()
-
-            asking = True
-            return await in_thread(ask)
-        except BaseException:
-            self._stopped.set()
-            if asking:
-                # The thread may be given slots still; what it got goes back once it has ended.
-                def clean_up() -> None:
-                    from runyard.engine.connection import release_thread
-
-                    ended.wait()
-                    self.give_up()
-                    release_thread()
-
-                threading.Thread(target=clean_up, name="runyard-slots-back").start()
+            return await in_thread(lambda: self._ask_for_another(line))
+        except asyncio.CancelledError:
+            with self._handing_over:
+                self._stopped.set()
+                given = self._given
+            if given:
+                await in_thread(self.give_up)
             raise
         finally:
             line.leave(wake)
+
+    def _ask_for_another(self, line: Line) -> list[str]:
+        """Ask in a thread, for who may go away meanwhile: what he does not get any more goes back."""
+        try:
+            taken = self._ask_until_taken(line)
+            with self._handing_over:
+                self._given = not self._stopped.is_set()
+            self._check_wanted()
+            return taken
+        except BaseException:
+            if not self._given:
+                self.give_up()
+            raise
 
     def lease(self, names: list[str]) -> Lease | None:
         """What was taken, renewed from now on; None where there is nothing to hold."""
@@ -184,6 +184,7 @@ class Request:
             try:
                 return self._ask()
             except Locked as error:
+                self._asked = False
                 self.waits()
                 self._check()
                 seconds: float = error.details.get("retry_after_seconds", _LOOK_SECONDS)
@@ -248,6 +249,11 @@ class Request:
             raise AcquireConcurrencySlotTimeoutError(
                 f"no slots of {_listed(self.names)} were free within {self.timeout_seconds:g} s"
             )
+        self._check_wanted()
+
+    def _check_wanted(self) -> None:
+        if self._given:
+            return
         if self._stopped.is_set() or (self._given_up is not None and self._given_up()):
             from runyard.exceptions import TerminationSignal
 

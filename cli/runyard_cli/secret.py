@@ -116,11 +116,14 @@ def rotate() -> None:
 
     if settings.get("api_url"):
         raise InvalidInput("keys belong to the server; rotate them on its machine, without RUNYARD_API_URL")
-    given = bool(settings.get("encryption_key"))
-    if not given:
-        # Old and new are in the file until everything is encrypted anew: a crash loses nothing.
-        encryption.write_keys([encryption.new_key(), *encryption.keys()])
-    count = connect().call(block_documents.rotate_encryption)
-    if not given:
-        encryption.write_keys(encryption.keys()[:1])
+    client = connect()
+    if settings.get("encryption_key"):
+        count = client.call(block_documents.rotate_encryption)
+    else:
+        with encryption.changing_keys():
+            new = encryption.new_key()
+            # Old and new are in the file until everything is encrypted anew: a crash loses nothing.
+            encryption.write_keys([new, *encryption.keys()])
+            count = client.call(block_documents.rotate_encryption)
+            encryption.write_keys([new])
     out.done(f"Encrypted {count} saved block{'s' if count != 1 else ''} with the new key.")

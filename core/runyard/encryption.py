@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from runyard import settings
 from runyard.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KEY_FILE = "secret.key"
 _made: tuple[str, Any] | None = None
@@ -57,6 +61,20 @@ def keys() -> list[str]:
     given = settings.get("encryption_key")
     text = given or _read_file() or _make_file(new_key())
     return [key.strip() for key in text.replace(",", "\n").split("\n") if key.strip()]
+
+
+@contextmanager
+def changing_keys() -> Iterator[None]:
+    """A block that one process at a time is in: two that change keys would take them from each other."""
+    import fcntl
+
+    keys()
+    handle = os.open(settings.home(), os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_keys(given: list[str]) -> None:

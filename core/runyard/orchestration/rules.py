@@ -346,7 +346,7 @@ def _policy_of_accepted(current: State | None, proposed: State, facts: FlowRunFa
     if current.type in TERMINAL and proposed.type not in TERMINAL:
         kind = "reschedule" if proposed.type == SCHEDULED else None
         # What a lost process was told by a person still holds: the pauses it had are not repeated.
-        kept = {} if current.type == CRASHED else {"pause_keys": []}
+        kept: dict[str, Any] = {} if current.type == CRASHED else {"pause_keys": []}
         return {"resuming": False, "retry_type": kind, **kept}
     if proposed.type == RUNNING and facts.policy.get("resuming"):
         return {"resuming": False}

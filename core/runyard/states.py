@@ -187,7 +187,7 @@ class State:
     def _failure(self) -> BaseException:
         if isinstance(self._value, State):
             return _exception_of(self._value)
-        if isinstance(self._value, _SEVERAL):
+        if isinstance(self._value, _SEVERAL[1:]):
             states = [item for item in self._value if isinstance(item, State)]
             worst = [item for item in states if item.type in (FAILED, CRASHED)] or states
             for item in worst:

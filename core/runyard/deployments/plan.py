@@ -354,7 +354,7 @@ def _finish(project: Project, item: _Chosen, steps: bool, say: Say) -> Deploymen
 def _body(project: Project, item: _Chosen, spec: DeploymentSpec, pull: list[Any]) -> dict[str, Any]:
     """The fields to apply. What nobody said is not among them, so that a redeploy keeps what is stored."""
     assert item.flow is not None
-    flow = item.flow
+    flow: Flow = item.flow
     body: dict[str, Any] = {
         "name": spec.name,
         "flow_name": flow.name,

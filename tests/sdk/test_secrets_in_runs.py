@@ -9,10 +9,11 @@ import sys
 
 import pytest
 from pydantic import BaseModel, SecretStr
-from runyard import flow, redaction, task
+from runyard import flow, get_run_logger, redaction, task
 from runyard.blocks.system import Secret
 from runyard.errors import ParameterError
 from runyard.states import Completed, Failed
+from runyard.task_runners import ProcessPoolTaskRunner
 
 CLEAR = 'hunter2-the-whole"secret'
 
@@ -120,3 +121,32 @@ def test_a_script_shows_no_secret_in_its_log(home):
     assert "printed ********" in shown
     assert "logged ********" in shown
     assert "hunter2" not in shown
+
+
+@task
+def told(key):
+    get_run_logger().info("told %s", key)
+    raise ValueError(key)
+
+
+@task
+def learns():
+    return Secret.load("other").get()
+
+
+def test_tasks_in_other_processes_know_the_secrets(home, recorded):
+    Secret(value=CLEAR).save("key")
+    Secret(value="swordfish-of-the-child").save("other")
+    redaction._known.clear()
+
+    @flow(task_runner=ProcessPoolTaskRunner(max_workers=1))
+    def main():
+        told.submit(Secret.load("key").get()).wait()
+        get_run_logger().info("learned %s", learns.submit().result())
+
+    main()
+    logs = "\n".join(recorded.logs())
+    assert "told ********" in logs
+    assert "learned ********" in logs
+    assert b"hunter2" not in kept(home)
+    assert b"swordfish" not in kept(home)

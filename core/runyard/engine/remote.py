@@ -16,7 +16,7 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from runyard import settings
+from runyard import redaction, settings
 from runyard.context import FlowRunContext, current_flow, current_tags, current_task
 from runyard.engine import outcome
 from runyard.engine.journal import Journal
@@ -145,7 +145,7 @@ def package(
         cloudpickle.register_pickle_by_value(module)
     inner = cloudpickle.dumps((task, run, args, kwargs, tags))
     hooked = any(isinstance(finder, imports.Finder) for finder in sys.meta_path)
-    return pickle.dumps((_environment(), hooked, around, inner))
+    return pickle.dumps((_environment(), hooked, redaction.known(), around, inner))
 
 
 @cache
@@ -178,13 +178,14 @@ def execute(packet: bytes) -> bytes:
     from contextvars import copy_context
 
     # From the flow that owns this process, or that its cluster trusts.
-    environment, hooked, around, inner = pickle.loads(packet)  # noqa: S301
+    environment, hooked, secrets, around, inner = pickle.loads(packet)  # noqa: S301
     if any(os.environ.get(key) != value for key, value in environment.items()):
         os.environ.update(environment)
     if hooked:
         from runyard.compat import imports
 
         imports.install(deployed=True)
+    redaction.register(secrets)
     return copy_context().run(_execute, around, inner)
 
 
@@ -263,7 +264,7 @@ def _encode(run: TaskRun, state: State, journal: Journal) -> bytes:
         run.move(state, journal)
         value = _dumped(state)
     facts = {name: getattr(run, name) for name in _BOOKKEEPING}
-    return pickle.dumps((state.to_json(), value, facts))
+    return pickle.dumps((state.to_json(), value, facts, redaction.known()))
 
 
 def _dumped(state: State) -> bytes | None:
@@ -295,7 +296,8 @@ def unpack(sent: bytes, run: TaskRun) -> State:
     """The final state in an outcome; the run's bookkeeping is brought up to date."""
     import pickle
 
-    body, value, facts = pickle.loads(sent)  # noqa: S301  # from a process that this one started, or trusts
+    body, value, facts, secrets = pickle.loads(sent)  # noqa: S301  # from a process that this one trusts
+    redaction.register(secrets)
     state = State.from_json(body)
     if value is not None:
         found = pickle.loads(value)  # noqa: S301  # as above

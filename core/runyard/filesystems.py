@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -12,6 +10,7 @@ from pydantic import Field, SecretStr
 
 from runyard import settings
 from runyard.blocks.core import Block
+from runyard.engine.paths import inside, is_left_out, object_key, patterns_of, write_whole
 from runyard.errors import InvalidInput, MissingExtra
 from runyard.syncing import async_twin, sync_compatible
 
@@ -88,9 +87,9 @@ class FileSystem(Block):
         copied = 0
         for path in list(self.walk(base)):
             below = path[len(base) :].lstrip("/") if base else path
-            file = _inside(target, below)
+            file = inside(target, below)
             os.makedirs(os.path.dirname(file), exist_ok=True)
-            _write_whole(file, self.read(path))
+            write_whole(file, self.read(path))
             copied += 1
         return copied
 
@@ -107,13 +106,13 @@ class FileSystem(Block):
             How many files were copied.
         """
         source = os.path.abspath(os.path.expanduser(local_path or "."))
-        patterns = _patterns(ignore_file)
+        patterns = patterns_of(ignore_file)
         copied = 0
         for folder, _folders, names in os.walk(source):
             for name in sorted(names):
                 file = os.path.join(folder, name)
                 path = os.path.relpath(file, source).replace(os.sep, "/")
-                if _is_left_out(path, patterns):
+                if is_left_out(path, patterns):
                     continue
                 with open(file, "rb") as opened:
                     self.write(
@@ -149,7 +148,7 @@ class LocalFileSystem(FileSystem):
         super().__init__(**{"basepath": None if basepath is None else str(basepath), **fields})
 
     def _path(self, path: str) -> str:
-        return _inside(os.path.abspath(os.path.expanduser(self.basepath or ".")), path)
+        return inside(os.path.abspath(os.path.expanduser(self.basepath or ".")), path)
 
     def read(self, path: str) -> bytes:
         """The content of a file."""
@@ -160,7 +159,7 @@ class LocalFileSystem(FileSystem):
         """Write a file; who reads it meanwhile sees the old one or the new one."""
         file = self._path(path)
         os.makedirs(os.path.dirname(file), exist_ok=True)
-        _write_whole(file, content)
+        write_whole(file, content)
         return file
 
     def remove(self, path: str) -> None:
@@ -213,21 +212,21 @@ class RemoteFileSystem(FileSystem):
         """The content of an object."""
         import obstore
 
-        return bytes(obstore.get(self._store(), _key(path)).bytes())
+        return bytes(obstore.get(self._store(), object_key(path)).bytes())
 
     def write(self, path: str, content: bytes) -> str:
         """Write an object."""
         import obstore
 
-        obstore.put(self._store(), _key(path), content)
-        return f"{self._url()}/{_key(path)}"
+        obstore.put(self._store(), object_key(path), content)
+        return f"{self._url()}/{object_key(path)}"
 
     def remove(self, path: str) -> None:
         """Delete an object."""
         import obstore
 
         try:
-            obstore.delete(self._store(), _key(path))
+            obstore.delete(self._store(), object_key(path))
         except FileNotFoundError:
             pass
 
@@ -236,7 +235,7 @@ class RemoteFileSystem(FileSystem):
         import obstore
 
         store = self._store()
-        for group in obstore.list(store, prefix=_key(path) or None):
+        for group in obstore.list(store, prefix=object_key(path) or None):
             for found in group:
                 yield found["path"]
 
@@ -403,58 +402,3 @@ def _open_store(url: str, options: dict[str, Any]) -> Any:
 
 def _environment_has(name: str) -> bool:
     return name in os.environ or name.replace("AWS_", "AWS_DEFAULT_") in os.environ
-
-
-def _inside(base: str, path: str) -> str:
-    """The absolute path of a file below `base`.
-
-    Raises:
-        InvalidInput: it would be elsewhere.
-    """
-    full = os.path.normpath(os.path.join(base, path))
-    if full != base and not full.startswith(base.rstrip(os.sep) + os.sep):
-        raise InvalidInput(f"{path!r} leads out of {base}; paths are given from there")
-    return full
-
-
-def _key(path: str) -> str:
-    key = os.path.normpath(path.strip("/")).replace(os.sep, "/") if path.strip("/") else ""
-    if key == ".." or key.startswith("../"):
-        raise InvalidInput(f"{path!r} leads out of the storage; paths are given from its base")
-    return "" if key == "." else key
-
-
-def _write_whole(file: str, content: bytes) -> None:
-    handle, partial = tempfile.mkstemp(dir=os.path.dirname(file), prefix=".partial-")
-    try:
-        with os.fdopen(handle, "wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        os.replace(partial, file)
-    except BaseException:
-        os.unlink(partial)
-        raise
-
-
-def _patterns(ignore_file: str | None) -> list[str]:
-    if ignore_file is None:
-        return []
-    with open(ignore_file, encoding="utf-8") as file:
-        lines = (line.strip() for line in file)
-        return [line for line in lines if line and not line.startswith("#")]
-
-
-def _is_left_out(path: str, patterns: list[str]) -> bool:
-    """Whether the last pattern that fits a path leaves it out; `!` in front of one lets it in again."""
-    parts, out = path.split("/"), False
-    for pattern in patterns:
-        wanted, negated = pattern.lstrip("!").strip("/"), pattern.startswith("!")
-        anchored = "/" in wanted
-        heads = ["/".join(parts[: at + 1]) for at in range(len(parts))]
-        names = heads if anchored else parts
-        if pattern.endswith("/"):
-            names = names[:-1]
-        if any(fnmatch(name, wanted) for name in names):
-            out = not negated
-    return out

@@ -8,6 +8,7 @@ import builtins
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from runyard.engine.paths import is_left_out
 from runyard.errors import InvalidInput, MissingExtra
 from runyard.filesystems import (
     GCS,
@@ -15,7 +16,6 @@ from runyard.filesystems import (
     Azure,
     LocalFileSystem,
     RemoteFileSystem,
-    _is_left_out,
     describe_storage,
     storage_of,
 )
@@ -85,9 +85,9 @@ def test_folders_are_copied_without_what_is_ignored(folder, tmp_path):
 @given(st.lists(st.sampled_from(["a", "b", "c.py"]), min_size=1, max_size=4))
 def test_a_folder_that_is_ignored_takes_all_below_it(parts):
     path = "/".join(parts)
-    assert _is_left_out(path, ["a/"]) == ("a" in parts[:-1])
-    assert _is_left_out(path, ["a"]) == ("a" in parts)
-    assert not _is_left_out(path, ["*", "!*"])
+    assert is_left_out(path, ["a/"]) == ("a" in parts[:-1])
+    assert is_left_out(path, ["a"]) == ("a" in parts)
+    assert not is_left_out(path, ["*", "!*"])
 
 
 def test_an_option_names_a_storage(home, tmp_path):

@@ -88,6 +88,15 @@ def journal_without_flow() -> Journal:
         return _lonely
 
 
+def close_journal_without_flow() -> None:
+    """Write what tasks outside of any flow have recorded, and forget the journal."""
+    global _lonely
+    with _lonely_lock:
+        journal, _lonely = _lonely, None
+    if journal is not None:
+        journal.close()
+
+
 def call_flow(
     flow: Flow,
     args: tuple[Any, ...],

@@ -79,6 +79,27 @@ def test_a_loaded_secret_given_to_a_subflow_is_stars(home, recorded):
     assert b"hunter2" not in kept(home)
 
 
+def test_names_made_of_secrets_are_stars(home, recorded):
+    Secret(value=CLEAR).save("key")
+
+    @task(task_run_name="with-{key}")
+    def work(key):
+        pass
+
+    @flow(flow_run_name=lambda parameters: f"for-{parameters['key']}")
+    def inner(key):
+        work(key)
+
+    @flow
+    def outer():
+        inner(Secret.load("key").get())
+
+    outer()
+    assert [run["name"] for run in recorded.flow_runs("inner")] == ["for-********"]
+    assert "with-********" in [run["name"] for run in recorded.task_runs()]
+    assert b"hunter2" not in kept(home)
+
+
 @pytest.mark.parametrize("make", [Completed, Failed])
 def test_states_made_by_hand_tell_no_secret(home, recorded, make):
     Secret(value=CLEAR).save("key")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runyard.errors import ParameterError
-from runyard.redaction import STARS, redact_json
+from runyard.redaction import STARS, redact, redact_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -320,9 +320,9 @@ def stored(parameters: dict[str, Any]) -> tuple[str, list[str]]:
 
 def render_name(template: Any, parameters: dict[str, Any]) -> str:
     """A run's name from its template: `{parameter}` fields, or a function (of the parameters, if it
-    takes any)."""
+    takes any). Secrets in it are stars."""
     if isinstance(template, str):
-        return template.format(**parameters)
+        return redact(template.format(**parameters))
     if not callable(template):
         raise TypeError(f"{template!r} is no name template; give a string or a function")
     signature = Signature(template)
@@ -332,4 +332,4 @@ def render_name(template: Any, parameters: dict[str, Any]) -> str:
         name = template()
     if not isinstance(name, str):
         raise TypeError(f"the name template {template!r} gave {name!r}, which is no text")
-    return name
+    return redact(name)

@@ -13,6 +13,7 @@ import time
 
 import pytest
 from runyard import allow_failure, flow, get_run_logger, runtime, tags, task
+from runyard.context import FlowRunContext
 from runyard.errors import RunCrashed
 from runyard.task_runners import ProcessPoolTaskRunner, SequentialTaskRunner, ThreadPoolTaskRunner
 
@@ -221,6 +222,33 @@ def test_a_killed_process_crashes_its_task_and_the_next_goes_on(recorded):
     assert calls() == 2
     assert recorded.task_runs("dies")[0]["state_name"] == "Crashed"
     assert recorded.task_runs("exits")[0]["state_name"] == "Crashed"
+
+
+def test_what_ran_inside_a_killed_process_is_crashed_too(recorded, tmp_path):
+    @task
+    def waits_for_the_kill():
+        FlowRunContext.get().journal.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @flow
+    def middle():
+        waits_for_the_kill()
+
+    @task
+    def outer_task():
+        middle()
+
+    @flow(task_runner=ProcessPoolTaskRunner(max_workers=1))
+    def calls():
+        lost = outer_task.submit()
+        lost.wait()
+        return lost.state.name
+
+    assert calls() == "Crashed"
+    assert {run["state_name"] for run in recorded.task_runs()} == {"Crashed"}
+    assert len(recorded.task_runs()) == 3
+    states = {run["flow_name"]: run["state_name"] for run in recorded.flow_runs()}
+    assert states == {"calls": "Completed", "middle": "Crashed"}
 
 
 def script(tmp_path, code):

@@ -73,7 +73,7 @@ class _Positions(dict[str, "Iterator[Any]"]):
 
     def __init__(self, run: TaskRun) -> None:
         super().__init__()
-        self._prefix = f"{run.name}.{run.dynamic_key}" if run.dynamic_key not in run.name else run.name
+        self._prefix = _prefix(run)
 
     def setdefault(self, key: str, _counter: Any = None) -> Any:
         """The positions of one task, such as `parent-0-0`, `parent-0-1` ..."""
@@ -83,6 +83,11 @@ class _Positions(dict[str, "Iterator[Any]"]):
         if found is None:
             found = self[key] = (f"{self._prefix}-{number}" for number in count())
         return found
+
+
+def _prefix(run: TaskRun) -> str:
+    """What the positions of the runs inside a task run elsewhere begin with."""
+    return f"{run.name}.{run.dynamic_key}" if run.dynamic_key not in run.name else run.name
 
 
 def _elsewhere(*_args: Any, **_kwargs: Any) -> Any:
@@ -319,15 +324,17 @@ def crash(run: TaskRun, journal: Journal, message: str) -> State:
     run.enter(state)
     if journal.refused is None:
         from runyard.errors import RunyardError
-        from runyard.operations.flow_run_shapes import SetState
-        from runyard.operations.schemas import StateCreate
-        from runyard.operations.task_runs import set_task_run_state
+        from runyard.operations.journal import report_lost_task
 
-        body = SetState(
-            state=StateCreate.model_validate(state.to_json()), force=True, attempt=journal.attempt
-        )
+        body = {
+            "task_run_id": run.id,
+            "inside": f"{_prefix(run)}-",
+            "message": message,
+            "flow_run_id": journal.flow_run_id,
+            "attempt": journal.attempt,
+        }
         try:
-            journal._client.call(set_task_run_state, run.id, body)
+            journal._client.call(report_lost_task, body)
         except RunyardError as error:
             print(f"runyard: the end of task run {run.name} was not recorded: {error}", file=sys.stderr)
     return state

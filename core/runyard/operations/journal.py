@@ -167,6 +167,22 @@ def report_state(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     return {**_described(outcome), "run_count": _read(tx, flow_run_id)["run_count"]}
 
 
+@operation("POST", "/runyard/journal/lost")
+def report_lost_task(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
+    """Note that the process which ran a task, beside the one of its flow, is gone.
+
+    Args:
+        body: `task_run_id`, `inside` (how the dynamic keys of task runs inside it begin), `message`, and
+            `flow_run_id` and `attempt` of the root run, both null outside of flows.
+
+    Raises:
+        StaleAttempt: a later attempt holds the run.
+    """
+    if body.get("flow_run_id") is not None and body.get("attempt") is not None:
+        leases.check(tx, body["flow_run_id"], body["attempt"])
+    return {"ended": transitions.crash_task_run(tx, body["task_run_id"], body["inside"], body["message"])}
+
+
 def flow_id_of(tx: Transaction, name: str) -> str:
     """The id of the flow of that name, which is made when missing."""
     found = tx.value("SELECT id FROM flows WHERE name = :name", {"name": name})

@@ -131,6 +131,37 @@ def crash_open_children(
     return len(flow_runs) + len(task_runs)
 
 
+def crash_task_run(tx: Transaction, task_run_id: str, inside: str, message: str) -> int:
+    """End a task run whose own process is gone, and what it had begun there.
+
+    Args:
+        inside: how the dynamic keys of task runs inside it begin.
+        message: why, for their states.
+
+    Returns:
+        How many runs were ended.
+    """
+    values = {"id": task_run_id, "inside": inside, "length": len(inside)}
+    task_runs = tx.all(
+        f"""SELECT * FROM task_runs
+            WHERE (id = :id OR (flow_run_id = (SELECT flow_run_id FROM task_runs WHERE id = :id)
+                                AND substr(dynamic_key, 1, :length) = :inside))
+                AND (state_type IS NULL OR state_type NOT IN {run_rows.TERMINAL_SQL})""",  # noqa: S608  # a constant
+        values,
+    )
+    ended = len(task_runs)
+    for task_run in task_runs:
+        subflows = tx.all(
+            "SELECT * FROM flow_runs WHERE parent_task_run_id = :id "  # noqa: S608  # a constant
+            f"AND state_type NOT IN {run_rows.TERMINAL_SQL}",
+            {"id": task_run["id"]},
+        )
+        ended += len(subflows) + sum(crash_open_children(tx, run["id"], message) for run in subflows)
+        _end(tx, "flow_run", subflows, message, CRASHED)
+    _end(tx, "task_run", task_runs, message, CRASHED)
+    return ended
+
+
 def _open_descendants(tx: Transaction, flow_run_id: str) -> list[Row]:
     """The runs in the same process, directly or indirectly started by a run, that are not over."""
     return tx.all(_DESCENDANTS, {"id": flow_run_id})

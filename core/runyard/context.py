@@ -169,6 +169,20 @@ def get_run_context() -> FlowRunContext | TaskRunContext:
     return context
 
 
+class TagsContext:
+    """The tags that runs get which start here: `TagsContext.get().current_tags`."""
+
+    __slots__ = ("current_tags",)
+
+    def __init__(self, current_tags: set[str]) -> None:
+        self.current_tags = current_tags
+
+    @classmethod
+    def get(cls) -> TagsContext:
+        """Those around the calling code."""
+        return cls(set(current_tags.get()))
+
+
 class tags:  # noqa: N801  # written like a function in users' code
     """Within the block, runs that start get these tags as well."""
 

@@ -23,6 +23,7 @@ RunyardError                    message for the user; `status` is its HTTP statu
 ├── RunFailed                   a failed run's state was asked for its result
 │   ├── RunCrashed              ... a crashed one's
 │   └── RunCancelled            ... a cancelled one's
+├── RunPaused                   ... a paused one's
 ├── MissingResult               a finished run whose result was not kept
 └── RunAborted                  the orchestrator refused that this run goes on
 """
@@ -155,6 +156,10 @@ class RunCrashed(RunFailed):
 
 class RunCancelled(RunFailed):
     """A cancelled run's state was asked for its result."""
+
+
+class RunPaused(RunyardError):
+    """A paused run's state was asked for its result."""
 
 
 class MissingResult(RunyardError):

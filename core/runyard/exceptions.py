@@ -20,6 +20,7 @@ from runyard.errors import (
     RunCancelled,
     RunCrashed,
     RunFailed,
+    RunPaused,
     RunyardError,
     StaleAttempt,
 )
@@ -44,9 +45,11 @@ __all__ = [
     "ParameterError",
     "ParameterTypeError",
     "Pause",
+    "PausedRun",
     "RunCancelled",
     "RunCrashed",
     "RunFailed",
+    "RunPaused",
     "RunTimedOut",
     "RunyardError",
     "Signal",
@@ -59,6 +62,7 @@ __all__ = [
 FailedRun = RunFailed
 CrashedRun = RunCrashed
 CancelledRun = RunCancelled
+PausedRun = RunPaused
 ObjectNotFound = NotFound
 ParameterTypeError = ParameterError
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock, ids
-from runyard.errors import MissingResult, RunCancelled, RunCrashed, RunFailed, RunyardError
+from runyard.errors import MissingResult, RunCancelled, RunCrashed, RunFailed, RunPaused, RunyardError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,6 +32,22 @@ STATE_TYPES = (
     FAILED,
     CRASHED,
 )
+
+
+class StateType(StrEnum):
+    """The types of states, equal to the texts."""
+
+    SCHEDULED = SCHEDULED
+    PENDING = PENDING
+    RUNNING = RUNNING
+    COMPLETED = COMPLETED
+    FAILED = FAILED
+    CANCELLED = CANCELLED
+    CRASHED = CRASHED
+    PAUSED = PAUSED
+    CANCELLING = CANCELLING
+
+
 TERMINAL = frozenset((COMPLETED, FAILED, CANCELLED, CRASHED))
 EXECUTING = frozenset((PENDING, RUNNING, CANCELLING))
 
@@ -194,6 +211,8 @@ class State:
                 if item.type != COMPLETED:
                     return _exception_of(item)
         kind = {CRASHED: RunCrashed, CANCELLED: RunCancelled}.get(self.type, RunFailed)
+        if self.type == PAUSED:
+            return RunPaused(f"the run is {self.name}, it has no result yet")
         if self.type not in TERMINAL:
             return RunyardError(f"the run is not over, it is {self.name}")
         return kind(self.message or self.name)

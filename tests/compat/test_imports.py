@@ -60,7 +60,7 @@ def test_an_unknown_module_says_what_to_use(hook):
     hook.install(deployed=True)
     with pytest.raises(ModuleNotFoundError, match=r"no prefect\.agent: .*runyard worker start"):
         importlib.import_module("prefect.agent")
-    with pytest.raises(ModuleNotFoundError, match=r"no prefect\.server: .*runyard server start"):
+    with pytest.raises(ModuleNotFoundError, match=r"no prefect\.server\.api: .*runyard server start"):
         importlib.import_module("prefect.server.schemas.schedules")
     with pytest.raises(ModuleNotFoundError, match=r"no prefect\.quite_unknown; "):
         importlib.import_module("prefect.quite_unknown")

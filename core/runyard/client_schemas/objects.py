@@ -20,7 +20,7 @@ from runyard.operations.variables import Variable
 from runyard.operations.work_pools import WorkPool
 from runyard.operations.work_queues import WorkQueue
 from runyard.operations.workers import Worker
-from runyard.states import TERMINAL, State
+from runyard.states import TERMINAL, State, StateType
 
 TERMINAL_STATES = TERMINAL
 
@@ -55,20 +55,6 @@ __all__ = [
     "Worker",
     "WorkerStatus",
 ]
-
-
-class StateType(StrEnum):
-    """The types of states."""
-
-    SCHEDULED = "SCHEDULED"
-    PENDING = "PENDING"
-    RUNNING = "RUNNING"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-    CRASHED = "CRASHED"
-    PAUSED = "PAUSED"
-    CANCELLING = "CANCELLING"
 
 
 class WorkPoolStatus(StrEnum):

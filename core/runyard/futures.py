@@ -162,4 +162,9 @@ def __getattr__(name: str) -> Any:
         from runyard.engine.background import BackgroundFuture
 
         return BackgroundFuture
+    # And what replaces futures inside a value by their states, or by their results.
+    if name in ("resolve_futures_to_results", "resolve_futures_to_states"):
+        from runyard.engine.resolve import to_data, to_states
+
+        return to_data if name == "resolve_futures_to_results" else to_states
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -224,7 +224,7 @@ def test_a_killed_process_crashes_its_task_and_the_next_goes_on(recorded):
     assert recorded.task_runs("exits")[0]["state_name"] == "Crashed"
 
 
-def test_what_ran_inside_a_killed_process_is_crashed_too(recorded, tmp_path):
+def test_what_ran_inside_a_killed_process_is_crashed_too(database_url, recorded):
     @task
     def waits_for_the_kill():
         FlowRunContext.get().journal.flush()

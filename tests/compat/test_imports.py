@@ -61,7 +61,7 @@ def test_an_unknown_module_says_what_to_use(hook):
     with pytest.raises(ModuleNotFoundError, match=r"no prefect\.agent: .*runyard worker start"):
         importlib.import_module("prefect.agent")
     with pytest.raises(ModuleNotFoundError, match=r"no prefect\.server\.api: .*runyard server start"):
-        importlib.import_module("prefect.server.schemas.schedules")
+        importlib.import_module("prefect.server.api")
     with pytest.raises(ModuleNotFoundError, match=r"no prefect\.quite_unknown; "):
         importlib.import_module("prefect.quite_unknown")
 

@@ -39,8 +39,6 @@ FACADES = {
         "runyard.deployments.runner",
         "runyard.deployments.serving",
     },
-    # A state from the database refers to its result, which `state.result()` fetches.
-    "runyard.states": {"runyard.engine.effects", "runyard.results"},
 }
 
 

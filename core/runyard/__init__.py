@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from runyard.sdk_client import get_client
     from runyard.states import State
     from runyard.tasks import Task, task
+    from runyard.transactions import Transaction
 
 __version__ = "0.1.0"
 
@@ -36,6 +37,7 @@ _HOMES: dict[str, str | None] = {
     "Flow": "runyard.flows",
     "State": "runyard.states",
     "Task": "runyard.tasks",
+    "Transaction": "runyard.transactions",
     "allow_failure": "runyard.markers",
     "apause_flow_run": "runyard.pausing",
     "aresume_flow_run": "runyard.pausing",
@@ -64,6 +66,7 @@ __all__ = [
     "Flow",
     "State",
     "Task",
+    "Transaction",
     "allow_failure",
     "apause_flow_run",
     "aresume_flow_run",

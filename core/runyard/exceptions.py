@@ -22,6 +22,7 @@ from runyard.errors import (
     RunFailed,
     RunPaused,
     RunyardError,
+    SettingError,
     StaleAttempt,
 )
 
@@ -64,7 +65,13 @@ CrashedRun = RunCrashed
 CancelledRun = RunCancelled
 PausedRun = RunPaused
 ObjectNotFound = NotFound
-ParameterTypeError = ParameterError
+ObjectAlreadyExists = Conflict
+ParameterTypeError = ParameterBindError = SignatureMismatchError = ParameterError
+PrefectException = RunyardError
+PrefectHTTPStatusError = RunyardError
+ConfigurationError = SettingError
+MissingFlowError = UnspecifiedFlowError = ScriptError = EntrypointError
+ValidationError = InvalidInput
 
 
 class MissingContextError(RunyardError, RuntimeError):

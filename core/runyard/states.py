@@ -381,3 +381,42 @@ def TimedOut(**fields: Any) -> State:
 def Crashed(**fields: Any) -> State:
     """What executed it was lost."""
     return State(CRASHED, fields.pop("name", None), **fields)
+
+
+def InfrastructurePending(**fields: Any) -> State:
+    """What is to execute it is being made."""
+    return State(PENDING, "InfrastructurePending", **fields)
+
+
+def Submitting(**fields: Any) -> State:
+    """Is being handed to what is to execute it."""
+    return State(PENDING, "Submitting", **fields)
+
+
+def get_state_result(state: State, raise_on_failure: bool = True) -> Any:
+    """The value of a state; see `State.result`."""
+    return state.result(raise_on_failure)
+
+
+def get_state_exception(state: State) -> BaseException:
+    """The exception of a state that did not succeed.
+
+    Raises:
+        ValueError: it did succeed, or is not final.
+    """
+    if state.type not in (FAILED, CRASHED, CANCELLED):
+        raise ValueError(f"a state of type {state.type} has no exception")
+    found = state.result(raise_on_failure=False)
+    return found if isinstance(found, BaseException) else state._failure()
+
+
+def raise_state_exception(state: State) -> None:
+    """Raise the exception of a state, if it is one that did not succeed."""
+    if state.type in (FAILED, CRASHED, CANCELLED):
+        raise get_state_exception(state)
+
+
+def is_state_iterable(value: Any) -> bool:
+    """Whether something is a list, tuple or set of states, and not empty."""
+    several = isinstance(value, (list, tuple, set, frozenset))
+    return several and bool(value) and all(isinstance(item, State) for item in value)

@@ -359,3 +359,16 @@ def exponential_backoff(backoff_factor: float) -> Callable[[int], list[float]]:
         return [backoff_factor * 2**retry for retry in range(retries)]
 
     return delays
+
+
+def task_input_hash(context: Any, arguments: dict[str, Any]) -> str | None:
+    """A `cache_key_fn`: the task, its code and its arguments.
+
+    Args:
+        context: of the task run.
+        arguments: by name.
+    """
+    from runyard.engine.hashing import hash_objects
+
+    code = getattr(context.task.fn, "__code__", None)
+    return hash_objects(context.task.task_key, code.co_code.hex() if code is not None else "", arguments)

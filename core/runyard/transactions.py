@@ -290,6 +290,10 @@ class Transaction:
         return f"<transaction {self.key or ''} {self.state.value}>"
 
 
+# Prefect's names for it.
+BaseTransaction = AsyncTransaction = Transaction
+
+
 def get_transaction() -> Transaction | None:
     """The innermost transaction around the caller; a task's own, where it is in no other."""
     found = current_transaction.get()

@@ -69,7 +69,7 @@ def test_an_unknown_module_says_what_to_use(hook):
 def test_an_unknown_name_says_what_to_use(hook):
     hook.install(deployed=True)
     with pytest.raises(ImportError) as caught:
-        exec("from prefect.deployments import Deployment")
+        exec("from prefect.runner.storage import RemoteStorage")
     assert "prefect.yaml" in (hook.explain(caught.value) or "")
     assert hook.explain(ImportError("No module named 'pandas'")) is None
 
@@ -146,7 +146,13 @@ def test_a_missing_script_is_one_line(home, tmp_path):
 
 
 def test_a_scripts_missing_name_comes_with_advice(home, tmp_path):
-    (tmp_path / "script.py").write_text("from prefect.deployments import Deployment\n")
+    (tmp_path / "script.py").write_text("from prefect.filesystems import SMB\n")
     done = _run(tmp_path, "script.py")
     assert done.returncode == 1
-    assert "declare it in prefect.yaml" in done.stderr
+    assert "mount the share and give its path" in done.stderr
+
+
+def test_a_folder_named_prefect_is_not_taken_for_it(home, tmp_path):
+    (tmp_path / "prefect").mkdir()
+    (tmp_path / "script.py").write_text("from prefect import flow\nprint(flow.__module__)\n")
+    assert _run(tmp_path, "script.py").stdout == "runyard.flows\n"

@@ -70,11 +70,17 @@ def install(deployed: bool = False) -> bool:
     wanted = settings.get("prefect_imports").lower()
     if wanted not in ("always", "never", "auto"):
         raise SettingError(f"RUNYARD_PREFECT_IMPORTS={wanted!r} is none of always, never, auto")
-    if wanted == "never" or (wanted == "auto" and not deployed and PathFinder.find_spec("prefect")):
+    if wanted == "never" or (wanted == "auto" and not deployed and _is_installed()):
         return False
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())
     return True
+
+
+def _is_installed() -> bool:
+    """Whether the real Prefect is here; a mere folder of that name in the working directory is not it."""
+    found = PathFinder.find_spec("prefect")
+    return found is not None and found.origin is not None
 
 
 def uninstall() -> None:

@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runyard.deployments.images import DockerImage
+    from runyard.deployments.legacy import Deployment
     from runyard.deployments.run import arun_deployment, run_deployment
     from runyard.deployments.runner import RunnerDeployment, deploy
     from runyard.deployments.serving import Runner, serve
 
 __all__ = [
+    "Deployment",
     "DockerImage",
     "Runner",
     "RunnerDeployment",
@@ -19,6 +21,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Deployment": "legacy",
     "DockerImage": "images",
     "Runner": "serving",
     "RunnerDeployment": "runner",

@@ -1,0 +1,98 @@
+"""Prefect 2's way to a deployment: `Deployment.build_from_flow(flow, name=...).apply()`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from runyard.deployments.runner import RunnerDeployment
+from runyard.engine.connection import shared_client
+from runyard.errors import InvalidInput, NotFound
+from runyard.operations.work_pools import WorkPoolCreate, create_work_pool, read_work_pool
+from runyard.syncing import sync_compatible
+
+if TYPE_CHECKING:
+    from runyard.flows import Flow
+
+# What concerned the storage and infrastructure of Prefect 2, and has nothing to say here.
+_WITHOUT_MEANING = ("skip_upload", "ignore_file", "load_existing", "path", "output", "manifest_path")
+
+
+class Deployment:
+    """A deployment to be made by `apply`.
+
+    Args:
+        made: what is to be applied.
+    """
+
+    def __init__(self, made: RunnerDeployment) -> None:
+        self._made = made
+
+    @property
+    def name(self) -> str:
+        """The deployment's name."""
+        return self._made.name
+
+    @classmethod
+    def build_from_flow(
+        cls, flow: Flow, name: str, apply: bool = False, entrypoint: str | None = None, **options: Any
+    ) -> Deployment:
+        """A deployment of a flow of this program.
+
+        Args:
+            flow: the flow.
+            name: the deployment's name.
+            apply: whether to make it at once.
+            entrypoint: `file.py:function`, where it is not the flow's own.
+            options: version, description, tags, parameters, schedule, schedules, is_schedule_active,
+                work_pool_name, work_queue_name, job_variables (or infra_overrides),
+                enforce_parameter_schema.
+
+        Raises:
+            InvalidInput: an option names storage or infrastructure blocks of Prefect 2.
+            ParameterError: the parameters do not fit the flow.
+        """
+        for gone in ("storage", "infrastructure"):
+            if options.pop(gone, None) is not None:
+                raise InvalidInput(
+                    f"{gone}= names a block of Prefect 2; say work_pool_name=, and where the code is by "
+                    "flow.from_source(...)"
+                )
+        for unused in _WITHOUT_MEANING:
+            options.pop(unused, None)
+        overrides = options.pop("infra_overrides", None)
+        if overrides:
+            options["job_variables"] = {**overrides, **(options.get("job_variables") or {})}
+        if options.pop("is_schedule_active", None) is False:
+            options["paused"] = True
+        if entrypoint is not None:
+            made = RunnerDeployment.from_entrypoint(entrypoint, name, flow.name, **options)
+        else:
+            made = RunnerDeployment.from_flow(flow, name, **options)
+        found = cls(made)
+        if apply:
+            found._apply()
+        return found
+
+    @sync_compatible
+    def apply(self, upload: bool = False, work_queue_concurrency: int | None = None) -> str:
+        """Make the deployment, or bring it up to date. Awaited in async code.
+
+        A work pool that does not exist is made, of type process: scripts of this kind come before it.
+
+        Returns:
+            Its id.
+        """
+        return self._apply()
+
+    def _apply(self) -> str:
+        pool = self._made.work_pool_name
+        if pool:
+            client = shared_client()
+            try:
+                client.call(read_work_pool, pool)
+            except NotFound:
+                client.call(create_work_pool, WorkPoolCreate(name=pool, type="process"))
+                print(f"Made work pool '{pool}' of type process.", file=sys.stderr)
+        made: str = self._made.apply(_sync=True)
+        return made

@@ -1,0 +1,107 @@
+"""What scripts take from `prefect.settings`: `PREFECT_API_URL.value()`, `temporary_settings` and so on."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from runyard import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_BY_NAME = {
+    **{f"PREFECT_{name.upper()}": name for name in settings.SETTINGS},
+    **{row.alias: name for name, row in settings.SETTINGS.items() if row.alias},
+}
+
+
+class Setting:
+    """One setting by Prefect's name.
+
+    Args:
+        name: such as `PREFECT_API_URL`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def value(self) -> Any:
+        """What it is now; a setting that is not given as text is None, as in Prefect."""
+        found = settings.get(_BY_NAME[self.name])
+        return None if found == "" else found
+
+    def __repr__(self) -> str:
+        return f"<setting {self.name}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Setting) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+class Settings:
+    """All settings, as attributes by our names and by Prefect's."""
+
+    def __getattr__(self, name: str) -> Any:
+        key = _BY_NAME.get(name.upper(), name)
+        if key not in settings.SETTINGS:
+            raise AttributeError(f"there is no setting {name!r}; see: runyard config view")
+        return settings.get(key)
+
+
+def get_current_settings() -> Settings:
+    """The settings as they are now."""
+    return Settings()
+
+
+@contextmanager
+def temporary_settings(
+    updates: Mapping[Any, Any] | None = None, set_defaults: Mapping[Any, Any] | None = None
+) -> Iterator[Settings]:
+    """A block in which some settings are others.
+
+    Args:
+        updates: by setting or name; None takes a setting back to its default.
+        set_defaults: the same for those that nobody has set.
+    """
+    before = dict(os.environ)
+    try:
+        for key, value in (updates or {}).items():
+            _change(_name(key), value)
+        for key, value in (set_defaults or {}).items():
+            name = _name(key)
+            if not any(each in os.environ for each in _variables(name)):
+                _change(name, value)
+        yield Settings()
+    finally:
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def _name(key: Any) -> str:
+    return key.name if isinstance(key, Setting) else str(key)
+
+
+def _variables(name: str) -> list[str]:
+    key = _BY_NAME[name]
+    alias = settings.SETTINGS[key].alias
+    return [f"RUNYARD_{key.upper()}", *([alias] if alias else [])]
+
+
+def _change(name: str, value: Any) -> None:
+    if name not in _BY_NAME:
+        raise AttributeError(f"there is no setting {name!r}; see: runyard config view")
+    for variable in _variables(name):
+        os.environ.pop(variable, None)
+    if value is not None:
+        os.environ[f"RUNYARD_{_BY_NAME[name].upper()}"] = str(value)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _BY_NAME:
+        return Setting(name)
+    raise AttributeError(f"there is no setting {name!r}; see: runyard config view")

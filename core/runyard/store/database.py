@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -91,6 +92,10 @@ class Driver(Protocol):
         ...
 
 
+# How long `close` waits for another thread's transaction; after that it is left to that thread.
+_CLOSE_SECONDS = 5.0
+
+
 class _Held:
     """A thread's connection; it is closed when the thread ends.
 
@@ -100,14 +105,18 @@ class _Held:
             which a forked child could find locked for ever: single operations on a dict are atomic.
     """
 
-    __slots__ = ("_driver", "_register", "connection", "pid")
+    __slots__ = ("__weakref__", "_driver", "_register", "connection", "doomed", "lock", "pid")
 
-    def __init__(self, driver: Driver, register: dict[int, tuple[int, Any]]) -> None:
+    def __init__(self, driver: Driver, register: dict[int, tuple[int, Any, Any]]) -> None:
         self._driver = driver
         self._register = register
         self.pid = os.getpid()
+        # Held while the connection is used: a driver crashes when another thread closes it meanwhile.
+        self.lock = threading.RLock()
+        # To be closed by its thread, after what it does now.
+        self.doomed = False
         self.connection = driver.connect()
-        register[id(self.connection)] = (self.pid, self.connection)
+        register[id(self.connection)] = (self.pid, self.connection, weakref.ref(self))
 
     def close(self) -> None:
         """Give the connection back.
@@ -135,7 +144,7 @@ class Database:
         self.url = url
         self._driver = _driver(url)
         self._local = threading.local()
-        self._open: dict[int, tuple[int, Any]] = {}
+        self._open: dict[int, tuple[int, Any, Any]] = {}
 
     @property
     def dialect(self) -> str:
@@ -153,7 +162,8 @@ class Database:
             StoreError: the database cannot be used, is busy, damaged, full or newer than we.
         """
         driver = self._driver
-        connection, tx = self._begin(write)
+        held, tx = self._begin(write)
+        connection = held.connection
         try:
             try:
                 yield tx
@@ -167,26 +177,35 @@ class Database:
                 raise
             driver.rollback(connection)
             if isinstance(translated, StoreError):
-                self.discard()
+                held.doomed = True
             raise translated from error
+        finally:
+            self._give_back(held)
 
-    def _begin(self, write: bool) -> tuple[Any, Transaction]:
+    def _begin(self, write: bool) -> tuple[_Held, Transaction]:
+        """Begin a transaction; its connection is to be given back."""
         with self._translated():
-            connection = self._connection()
+            held = self._take()
             try:
-                return connection, self._driver.begin(connection, write)
+                return held, self._driver.begin(held.connection, write)
             except Exception:
-                if not self._driver.is_lost(connection):
+                lost = self._driver.is_lost(held.connection)
+                held.doomed = True
+                self._give_back(held)
+                if not lost:
                     raise
-                # The server was restarted since the last transaction; nothing has been done yet.
-                self.discard()
-                connection = self._connection()
-                return connection, self._driver.begin(connection, write)
+            # The server was restarted since the last transaction; nothing has been done yet.
+            held = self._take()
+            try:
+                return held, self._driver.begin(held.connection, write)
+            except Exception:
+                self._give_back(held)
+                raise
 
     def changes(self) -> Any:
         """A token that differs from an earlier one once somebody else has committed."""
-        with self._translated():
-            return self._driver.changes(self._connection())
+        with self._used() as connection:
+            return self._driver.changes(connection)
 
     def wait_for_change(self, since: Any, timeout_seconds: float) -> Any:
         """Wait until somebody else commits.
@@ -206,8 +225,18 @@ class Database:
             left = deadline - time.monotonic()
             if token != since or left <= 0:
                 return token
-            with self._translated():
-                self._driver.wait(self._connection(), left)
+            with self._used() as connection:
+                self._driver.wait(connection, left)
+
+    @contextmanager
+    def _used(self) -> Iterator[Any]:
+        """This thread's connection, outside of transactions."""
+        with self._translated():
+            held = self._take()
+            try:
+                yield held.connection
+            finally:
+                self._give_back(held)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -231,19 +260,38 @@ class Database:
     def close(self) -> None:
         """Close the connections of all threads of this process."""
         here = os.getpid()
-        for number, (pid, connection) in list(self._open.items()):
-            if pid == here and self._open.pop(number, None) is not None:
-                self._driver.close(connection)
-        self._local = threading.local()
+        for pid, _connection, reference in list(self._open.values()):
+            held: _Held | None = reference()
+            if pid != here or held is None:
+                continue
+            if held.lock.acquire(timeout=_CLOSE_SECONDS):
+                try:
+                    held.close()
+                finally:
+                    held.lock.release()
+            else:
+                held.doomed = True
 
-    def _connection(self) -> Any:
-        held: _Held | None = getattr(self._local, "held", None)
-        if held is None or held.connection is None or held.pid != os.getpid():
-            try:
-                held = self._local.held = _Held(self._driver, self._open)
-            except Exception as error:
-                raise self._driver.translate(error) from error
-        return held.connection
+    def _take(self) -> _Held:
+        """This thread's connection, which nobody else closes until it is given back."""
+        while True:
+            held: _Held | None = getattr(self._local, "held", None)
+            if held is None or held.connection is None or held.pid != os.getpid():
+                try:
+                    held = self._local.held = _Held(self._driver, self._open)
+                except Exception as error:
+                    raise self._driver.translate(error) from error
+            held.lock.acquire()
+            if held.connection is not None:
+                return held
+            held.lock.release()
+
+    def _give_back(self, held: _Held) -> None:
+        try:
+            if held.doomed:
+                held.close()
+        finally:
+            held.lock.release()
 
 
 def _driver(url: str) -> Driver:

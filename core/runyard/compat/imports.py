@@ -6,7 +6,7 @@ import re
 import sys
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runyard import settings
 from runyard.compat import table
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
-_NO_NAME = re.compile(r"cannot import name '(\w+)' from '(runyard[\w.]*)'")
+_NO_NAME = re.compile(r"cannot import name '(\w+)' from '((?:runyard|prefect)[\w.]*)'")
 _NO_ATTRIBUTE = re.compile(r"module '(runyard[\w.]*)' has no attribute '(\w+)'")
 
 
@@ -31,8 +31,20 @@ class _Alias:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Replace the module being imported by its target."""
-        sys.modules[module.__name__] = import_module(self.target)
+        """Replace the module being imported by its target.
+
+        `prefect` itself only looks like `runyard`: Python puts imported modules into the one above, and
+        `prefect.settings` in the place of `runyard.settings` would break us.
+        """
+        target = import_module(self.target)
+        if module.__name__ != "prefect":
+            sys.modules[module.__name__] = target
+            return
+        shown: Any = module
+        shown.__getattr__ = lambda name: getattr(target, name)
+        shown.__dir__ = lambda: dir(target)
+        shown.__all__ = target.__all__
+        shown.__doc__ = target.__doc__
 
 
 class Finder:
@@ -87,7 +99,8 @@ def uninstall() -> None:
     """Take the hook out again, and forget the modules imported through it."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Finder)]
     for name in list(sys.modules):
-        if name in table.MODULES and sys.modules[name] is sys.modules.get(table.MODULES[name]):
+        is_ours = name in table.MODULES and sys.modules[name] is sys.modules.get(table.MODULES[name])
+        if is_ours or (name == "prefect" and isinstance(sys.modules[name].__loader__, _Alias)):
             del sys.modules[name]
 
 
@@ -102,7 +115,11 @@ def explain(error: BaseException) -> str | None:
         if not match:
             return None
         module, name = match.groups()
-    return _missing(f"prefect{module.removeprefix('runyard')}.{name}")
+    if module == "prefect":
+        module = "runyard"
+    names = [f"{theirs}.{name}" for theirs, ours in table.MODULES.items() if ours == module]
+    known = [each for each in names if table.advice(each)]
+    return _missing((known or names or [f"prefect{module.removeprefix('runyard')}.{name}"])[0])
 
 
 def _missing(name: str) -> str:

@@ -41,7 +41,7 @@ def test_an_expired_result_does_not_count_and_is_pruned(client, tmp_path):
     keep(client, "future", expires_in=HOUR)
     keep(client, "forever")
     assert find(client, "past") == {}
-    assert prune(client) == 2
+    prune(client)
     assert client.call(prune_results, {"limit": 1}) == {"pruned": 0, "places": []}
     assert not file.exists()
     assert find(client, "future")["key"] == "future"

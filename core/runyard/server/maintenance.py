@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from runyard import settings
 from runyard.client import LocalClient
 from runyard.errors import RunyardError
-from runyard.workers.maintenance import Scheduler, Timer, recover
+from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer, prune, recover
 
 if TYPE_CHECKING:
     from runyard.store.database import Database
@@ -36,6 +36,7 @@ class Maintenance:
         self._client = LocalClient(database)
         self._scheduler = Scheduler(self._client, f"server {os.getpid()} on {socket.gethostname()}")
         self._recovery = Timer(settings.get("worker_lease_seconds") / 3, self._recover)
+        self._pruning = Timer(PRUNE_SECONDS, lambda: prune(self._client))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="runyard-maintenance", daemon=True)
 
@@ -55,6 +56,7 @@ class Maintenance:
         self._scheduler.changed()
         self._scheduler.run_if_due()
         self._recovery.run_if_due()
+        self._pruning.run_if_due()
         left = min(self._scheduler.next_at, self._recovery.next_at) - time.monotonic()
         return min(max(left, 0.0), _LONGEST_PAUSE_SECONDS)
 

@@ -23,7 +23,7 @@ from runyard.operations.recovery import ExitReport, report_exit
 from runyard.operations.schemas import Listing, StateCreate
 from runyard.operations.workers import WorkerHeartbeat, heartbeat_worker
 from runyard.workers.jobs import job_of
-from runyard.workers.maintenance import Scheduler, Timer, recover
+from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer, prune, recover
 from runyard.workers.terminal import Signals
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Worker:
         self.timers = [
             Timer(self.lease_seconds / 3, self._renew_and_recover),
             Timer(self.heartbeat_seconds, self._heartbeat),
+            Timer(PRUNE_SECONDS, lambda: prune(client)),
         ]
         self.last_turn = time.monotonic()
         self.outage: str | None = None

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # A change may be a new schedule: looked at soon, but not at every commit of a busy database.
 _AFTER_CHANGE_SECONDS = 1.0
 _AT_LEAST_EVERY_SECONDS = 5.0
+# How often expired results are forgotten, and how many in one transaction.
+PRUNE_SECONDS = 600.0
+_PRUNED_AT_ONCE = 500
 
 
 class Timer:
@@ -79,22 +82,16 @@ def recover(client: Client) -> bool:
     return bool(report.rescheduled or report.crashed or report.cancelled)
 
 
-# How many expired results one transaction forgets.
-_PRUNED_AT_ONCE = 500
-
-
-def prune(client: Client) -> int:
-    """Forget the results that have expired, and delete their files on this machine; how many."""
+def prune(client: Client) -> None:
+    """Forget the results that have expired, and delete their files on this machine."""
     from runyard.operations.results import prune_results
 
-    total = 0
     while True:
         report = client.call(prune_results, {"limit": _PRUNED_AT_ONCE})
-        total += report["pruned"]
         for place in report["places"]:
             try:
                 os.remove(place)
             except OSError:
                 continue  # another machine's, or gone already
         if report["pruned"] < _PRUNED_AT_ONCE:
-            return total
+            return

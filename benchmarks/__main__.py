@@ -1,4 +1,4 @@
-"""Measure Runyard: `python benchmarks [--only NAME] [--prefect PYTHON] [--json FILE] [--write]`."""
+"""Measure Runyard: `python benchmarks [--only NAME] [--prefect PYTHON] [--dbos PYTHON] [--write]`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from typing import Any
 
 import claiming
 import running
+import sdk
 import starting
 import working
 from measure import Figure, Row
 from products import Prefect, Product, runyard
 
-ROWS: list[Row] = [*starting.ROWS, *running.ROWS, *working.ROWS, *claiming.ROWS]
+ROWS: list[Row] = [*starting.ROWS, *running.ROWS, *sdk.ROWS, *working.ROWS, *claiming.ROWS]
 _README = os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md")
 _BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 
@@ -29,6 +30,8 @@ def main() -> int:
     """Measure the rows asked for and print the table; 1 when a limit is broken."""
     options = _options()
     rows = [row for row in ROWS if not options.only or row.name in options.only]
+    if options.dbos:
+        rows.append(sdk.dbos_row(os.path.abspath(options.dbos)))
     with _started(runyard()) as ours, _other(options.prefect) as theirs:
         results = [_measure(row, ours, theirs) for row in rows]
     if options.json:
@@ -44,6 +47,7 @@ def _options() -> argparse.Namespace:
     names = [row.name for row in ROWS]
     parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--prefect", metavar="PYTHON", help="an interpreter with Prefect, for comparison")
+    parser.add_argument("--dbos", metavar="PYTHON", help="an interpreter with DBOS, for comparison")
     parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
     parser.add_argument("--write", action="store_true", help="write the table into benchmarks/README.md")
     return parser.parse_args()

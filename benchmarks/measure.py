@@ -41,6 +41,7 @@ class Row:
         measure: takes the product.
         at_most: the greatest value, or the greatest ratio where `of` names a baseline.
         at_least: the least value.
+        more_than: a ratio to stay above, where `of` names a baseline.
         of: what the ratio refers to.
         prefect_factor: how many times Prefect's figure it shall be.
         prefect: whether Prefect has the like.
@@ -52,6 +53,7 @@ class Row:
     measure: Callable[[Product], Figure]
     at_most: float | None = None
     at_least: float | None = None
+    more_than: float | None = None
     of: str = ""
     prefect_factor: float | None = None
     prefect: bool = True
@@ -65,6 +67,8 @@ class Row:
             parts.append(f"at most {bound}")
         if self.at_least is not None:
             parts.append(f"at least {self.at_least:,.0f} {self.unit}")
+        if self.more_than is not None:
+            parts.append(f"more than {self.more_than:g} times {self.of}")
         if self.prefect_factor is not None:
             parts.append(f"{self.prefect_factor:g} times Prefect")
         return ", ".join(parts)
@@ -75,6 +79,7 @@ class Row:
         return (
             (self.at_most is None or value <= self.at_most)
             and (self.at_least is None or value >= self.at_least)
+            and (self.more_than is None or value > self.more_than)
             and (
                 self.prefect_factor is None
                 or theirs is None

@@ -1,4 +1,4 @@
-"""Secrets: never in clear on disk, in logs, in states or in process lists; keys that are private and change."""
+"""Secrets: never in clear on disk, in logs or in states; keys that are private, and change."""
 
 from __future__ import annotations
 

@@ -260,7 +260,7 @@ def test_aserve_is_ended_by_cancelling_it(home):
         with pytest.raises(asyncio.CancelledError):
             await work
 
-    asyncio.run(main())
+    asyncio.run(asyncio.wait_for(main(), WAIT_SECONDS))
     assert not client.call(find_deployment, "here/awaited").paused
 
 

@@ -155,8 +155,8 @@ def test_a_file_that_exits_does_not_end_the_command(write, text):
 
 
 def test_a_name_that_runyard_lacks_says_what_to_use(write):
-    write("etl.py", "from prefect.deployments import Deployment\n")
-    with pytest.raises(EntrypointError, match=r"declare it in prefect\.yaml"):
+    write("etl.py", "from prefect.events import emit_event\n")
+    with pytest.raises(EntrypointError, match="use state hooks"):
         load_flow("etl.py:f")
 
 

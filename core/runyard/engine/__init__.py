@@ -1,6 +1,10 @@
 """The engine: runs flows and tasks in this process, and writes down what happens."""
 
-from typing import Any
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from runyard.flows import Flow
 
 
+# Made once: `json.dumps` with options makes an encoder for every call.
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def hash_objects(*values: Any) -> str:
     """A hexadecimal digest of some values together, of 32 characters.
 
@@ -41,7 +45,7 @@ def _bytes_of(values: tuple[Any, ...]) -> bytes:
 
 def _plain(value: Any) -> str:
     _check(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return _encode(value)
 
 
 def _check(value: Any) -> None:

@@ -71,7 +71,7 @@ class Journal:
     def _fresh(self) -> None:
         """As new: also what a forked child needs, whose parent writes what was waiting."""
         self._records: deque[Any] = deque()
-        self._results: list[tuple[Any, ...]] = []
+        self._results: deque[tuple[Any, ...]] = deque()
         self._wanted = threading.Event()
         self._hurry = threading.Event()
         self._lock = threading.Lock()
@@ -230,7 +230,10 @@ class Journal:
         tasks: dict[str, TaskRun] = {}
         flows: dict[str, FlowRun] = {}
         task_states, flow_states, logs = [], [], []
-        kept, self._results = self._results, []
+        kept = {}
+        while self._results:
+            row = self._results.popleft()
+            kept[row[0]] = row  # one statement may not write a key twice; the last one counts
         for record in group:
             kind, item = record[0], record[1]
             if kind == 0:
@@ -252,8 +255,7 @@ class Journal:
             "task_runs": [run.row(now) for run in tasks.values()],
             "task_run_states": task_states,
             "logs": logs,
-            # One statement may not write a key twice; the last one counts.
-            "results": list({row[0]: row for row in kept}.values()),
+            "results": list(kept.values()),
         }
 
 

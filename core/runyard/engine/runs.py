@@ -26,9 +26,13 @@ def time_text(microseconds: int) -> str:
     return f"{text}.{rest:06d}Z"
 
 
+# Made once: `json.dumps` with options makes an encoder for every call.
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 def to_json(value: Any) -> str:
     """Compact JSON."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _encode(value)
 
 
 def state_json(state: State, details: str) -> str:

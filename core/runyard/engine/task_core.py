@@ -199,6 +199,7 @@ def _attempts(
         if task.on_running_hooks:
             yield from call_hooks(task, run, logger)
         call = Call(task.fn, args, kwargs, task.timeout_seconds)
+        failure: Exception | None = None
         try:
             value = yield call
             if task.isgenerator:
@@ -213,15 +214,19 @@ def _attempts(
             )
         except Exception as error:
             state = outcome.state_of_error(error, "Task")
-            logger().error("Task run failed with exception: %r", error, exc_info=error)
+            failure = error
         finally:
             if slots is not None:
                 tag_limits.give_back(task, slots)
         if state.type == FAILED:
             delay = yield from _retry_delay(task, run, state)
             if delay is not None:
-                yield from _wait_for_retry(task, run, state, delay, journal, logger)
+                _say_retry(task, run, state, delay, failure, logger)
+                if delay > 0:
+                    yield from _wait_for_retry(run, state, delay, journal)
                 continue
+        if failure is not None:
+            logger().error("Task run failed with exception: %r", failure, exc_info=failure)
         if keeping is not None and state.type == COMPLETED:
             yield from keeping.complete(state)
             run.move(state, journal)
@@ -298,15 +303,24 @@ def _retry_delay(task: Task, run: TaskRun, state: State) -> Generator[Any, Any, 
     return delay
 
 
-def _wait_for_retry(
-    task: Task, run: TaskRun, failed: State, delay: float, journal: Journal, logger: Any
-) -> Generator[Any, Any, None]:
+def _say_retry(
+    task: Task, run: TaskRun, failed: State, delay: float, failure: Exception | None, logger: Any
+) -> None:
+    """One line; the traceback is shown of the last failure, and of this one at level DEBUG."""
+    from runyard.logging import DEBUG, WARNING, logs_tasks_at
+
+    if logs_tasks_at(WARNING):
+        logger().warning(
+            "%s; retry %d/%d starts in %g s", failed.message, run.run_count, _retries(task), delay,
+            exc_info=failure if logs_tasks_at(DEBUG) else None,
+        )  # fmt: skip
+
+
+def _wait_for_retry(run: TaskRun, failed: State, delay: float, journal: Journal) -> Generator[Any, Any, None]:
     from datetime import timedelta
 
     from runyard import clock
 
-    logger().info("%s; retry %d/%d starts in %g s", failed.message, run.run_count, _retries(task), delay)
-    if delay > 0:
-        moment = clock.now() + timedelta(seconds=delay)
-        run.move(AwaitingRetry(moment, message=failed.message), journal)
-        yield Sleep(delay)
+    moment = clock.now() + timedelta(seconds=delay)
+    run.move(AwaitingRetry(moment, message=failed.message), journal)
+    yield Sleep(delay)

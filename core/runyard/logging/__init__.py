@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runyard.engine.journal import Journal
     from runyard.engine.runs import FlowRun, TaskRun
 
+DEBUG, WARNING = logging.DEBUG, logging.WARNING
 FLOW_RUNS = "runyard.flow_runs"
 TASK_RUNS = "runyard.task_runs"
 _ready: tuple[str, str] | None = None
@@ -123,6 +124,12 @@ def task_run_logger(task_run: TaskRun, task: Any = None, **extra: Any) -> RunLog
     if task is not None:
         extra = {"task_name": task.name, **extra}
     return task_logger(task_run, current_flow.get(), **extra)
+
+
+def logs_tasks_at(level: int) -> bool:
+    """Whether records of task runs at a level go anywhere: cheaper than making one."""
+    setup()
+    return logging.getLogger(TASK_RUNS).isEnabledFor(level)
 
 
 def setup() -> None:

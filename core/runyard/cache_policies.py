@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from runyard.engine.hashing import hash_objects
+from runyard.engine.hashing import hash_objects, join_keys
 from runyard.exceptions import HashError
 
 if TYPE_CHECKING:
@@ -173,8 +173,8 @@ class CompoundCachePolicy(CachePolicy):
     ) -> str | None:
         """The digest of the parts' keys."""
         keys = [policy.compute_key(task_ctx, inputs, flow_parameters, **kwargs) for policy in self.policies]
-        known = [key for key in keys if key is not None]
-        return hash_objects(*known) if known else None
+        known = [str(key) for key in keys if key is not None]
+        return join_keys(known) if known else None
 
     def __add__(self, other: CachePolicy) -> CachePolicy:
         if isinstance(other, NoCache):

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from runyard.flows import Flow
 
 
+def join_keys(keys: list[str]) -> str:
+    """One key of several, of 32 characters; their order counts."""
+    return hashlib.sha256("\0".join(keys).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
 # Made once: `json.dumps` with options makes an encoder for every call.
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 

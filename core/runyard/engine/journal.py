@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _STOP = object()
 # Records in one transaction, so that other writers get their turn.
 _GROUP = 4000
+# A thread that commits a result writes the records along once so many have gathered.
+_GATHERED = 128
 _live: weakref.WeakSet[Journal] = weakref.WeakSet()
 
 
@@ -76,6 +78,9 @@ class Journal:
         self._hurry = threading.Event()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
+        # How often a thread has written results, and with them what had gathered: as long as it goes
+        # on the journal's own thread rests, which would only make it wait.
+        self._commits = 0
         self._thread: threading.Thread | None = None
 
     def task_state(self, run: TaskRun, state: State) -> None:
@@ -121,12 +126,15 @@ class Journal:
     def commit(self) -> None:
         """Wait until the results appended before are on disk.
 
-        The calling thread writes them itself, which is quicker than waking the other one, and them
-        alone: a commit costs by the pages it touches. Threads that wait here find theirs written.
+        The calling thread writes them itself, which is quicker than waking the other one: alone, since
+        a commit costs by the pages it touches, or with the records where many have gathered. Threads
+        that wait here find theirs written.
         """
         with self._writing:
             if self._results:
-                self._write([])
+                self._commits += 1
+                if self._write_group(_GROUP if len(self._records) >= _GATHERED else 0):
+                    self._records.appendleft(_STOP)  # it is the other thread that was told to stop
 
     async def commit_async(self) -> None:
         """As `commit`, while the event loop goes on: many that wait get one transaction."""
@@ -174,7 +182,7 @@ class Journal:
             stopped = False
             while not stopped:
                 self._wanted.wait()
-                self._hurry.wait(self._delay)
+                self._let_gather()
                 # Cleared before the records are taken: one appended from now on sets it again.
                 self._wanted.clear()
                 self._hurry.clear()
@@ -182,21 +190,28 @@ class Journal:
         finally:
             release_thread()
 
+    def _let_gather(self) -> None:
+        commits = -1
+        while commits != self._commits:
+            commits = self._commits
+            if self._hurry.wait(self._delay):
+                return
+
     def _drain(self) -> bool:
         """Write what waits; True when told to stop."""
         while self._records:
             with self._writing:
-                if self._write_group():
+                if self._write_group(_GROUP):
                     return True
         return False
 
-    def _write_group(self) -> bool:
-        """Write some of what waits; True when told to stop."""
+    def _write_group(self, most: int) -> bool:
+        """Write at most so many of what waits, by whoever holds `_writing`; True when told to stop."""
         records = self._records
         group: list[Any] = []
         signals: list[Any] = []
         stopped = False
-        while records and len(group) < _GROUP:
+        while records and len(group) < most:
             record = records.popleft()
             if type(record) is tuple:
                 group.append(record)

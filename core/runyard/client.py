@@ -55,7 +55,7 @@ def perform(
     """
     for attempt in range(_TRIES):
         try:
-            with database.transaction(operation.write) as tx:
+            with database.transaction(operation.write, operation.durable) as tx:
                 result = operation(tx, *args, **kwargs)
             return result, tx.status or operation.status
         except errors.DatabaseBusy:

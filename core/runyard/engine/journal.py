@@ -229,11 +229,20 @@ class Journal:
         return stopped
 
     def _write(self, group: list[Any]) -> None:
-        from runyard.operations.journal import write_journal
+        from runyard.operations.journal import keep_results, write_journal
 
         try:
-            body = self._body(group)
-            persist(lambda: self._client.call(write_journal, body), "what this run does")
+            body: dict[str, Any] = {"flow_run_id": self.flow_run_id, "attempt": self.attempt}
+            operation = keep_results
+            if group:
+                operation = write_journal
+                body |= self._body(group)
+            kept = {}
+            while self._results:
+                row = self._results.popleft()
+                kept[row[0]] = row  # one statement may not write a key twice; the last one counts
+            body["results"] = list(kept.values())
+            persist(lambda: self._client.call(operation, body), "what this run does")
         except StaleAttempt as error:
             self.refused = error
         except Exception as error:
@@ -245,10 +254,6 @@ class Journal:
         tasks: dict[str, TaskRun] = {}
         flows: dict[str, FlowRun] = {}
         task_states, flow_states, logs = [], [], []
-        kept = {}
-        while self._results:
-            row = self._results.popleft()
-            kept[row[0]] = row  # one statement may not write a key twice; the last one counts
         for record in group:
             kind, item = record[0], record[1]
             if kind == 0:
@@ -262,15 +267,12 @@ class Journal:
             else:
                 logs.append(item)
         return {
-            "flow_run_id": self.flow_run_id,
-            "attempt": self.attempt,
             "flows": sorted({run.flow_name for run in flows.values()}),
             "flow_runs": [run.row(now) for run in flows.values()],
             "flow_run_states": flow_states,
             "task_runs": [run.row(now) for run in tasks.values()],
             "task_run_states": task_states,
             "logs": logs,
-            "results": list(kept.values()),
         }
 
 

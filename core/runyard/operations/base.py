@@ -24,7 +24,14 @@ class Operation(Generic[P, R]):
     """
 
     def __init__(
-        self, function: Callable[..., R], method: str, path: str, status: int, write: bool, text: bool = False
+        self,
+        function: Callable[..., R],
+        method: str,
+        path: str,
+        status: int,
+        write: bool,
+        text: bool = False,
+        durable: bool = True,
     ) -> None:
         self.function = function
         self.method = method
@@ -32,6 +39,7 @@ class Operation(Generic[P, R]):
         self.status = status
         self.write = write
         self.text = text
+        self.durable = durable
         self.name = function.__name__
         self.module = function.__module__
         self.__doc__ = function.__doc__
@@ -51,7 +59,12 @@ class Operation(Generic[P, R]):
 
 
 def operation(
-    method: str, path: str, status: int = 200, write: bool | None = None, text: bool = False
+    method: str,
+    path: str,
+    status: int = 200,
+    write: bool | None = None,
+    text: bool = False,
+    durable: bool = True,
 ) -> Callable[[Callable[..., R]], Operation[..., R]]:
     """Declare a function as an operation.
 
@@ -62,12 +75,14 @@ def operation(
         write: whether it changes anything; by default a GET, and a POST to a route that only
             searches (`filter`, `count`), does not.
         text: the API answers with the text itself that it returns, not with JSON.
+        durable: whether what it wrote survives a power cut from its return on; if not, a process that
+            is killed loses nothing all the same, and the next durable write makes it last.
     """
     if write is None:
         tail = path.rstrip("/").rpartition("/")[2]
         write = method != "GET" and tail not in ("filter", "count", "paginate")
 
     def declare(function: Callable[..., R]) -> Operation[..., R]:
-        return Operation(function, method, path, status, write, text)
+        return Operation(function, method, path, status, write, text, durable)
 
     return declare

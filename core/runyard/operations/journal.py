@@ -91,13 +91,7 @@ def write_journal(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     Raises:
         StaleAttempt: the run was given to a later attempt.
     """
-    flow_run_id, attempt = body.get("flow_run_id"), body.get("attempt")
-    if flow_run_id is not None and attempt is not None:
-        current = tx.value("SELECT attempt FROM flow_runs WHERE id = :id", {"id": flow_run_id})
-        if current != attempt:
-            raise StaleAttempt(
-                f"attempt {attempt} of flow run {flow_run_id} is over; its records were refused"
-            )
+    _check_attempt(tx, body)
     for name in body.get("flows") or ():
         flow_id_of(tx, name)
     _FLOW_RUNS.write(tx, body.get("flow_runs") or ())
@@ -107,6 +101,32 @@ def write_journal(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     _LOGS.write(tx, body.get("logs") or ())
     RESULTS.write(tx, body.get("results") or ())
     return {}
+
+
+@operation("POST", "/runyard/journal/results", durable=False)
+def keep_results(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
+    """Keep results of one root run, before anything says that their tasks completed.
+
+    The record that says so comes later and is durable, and what is written before it is so as well then.
+
+    Args:
+        body: `flow_run_id` and `attempt` as of `write_journal`, and `results`.
+
+    Raises:
+        StaleAttempt: the run was given to a later attempt.
+    """
+    _check_attempt(tx, body)
+    RESULTS.write(tx, body["results"])
+    return {}
+
+
+def _check_attempt(tx: Transaction, body: dict[str, Any]) -> None:
+    flow_run_id, attempt = body.get("flow_run_id"), body.get("attempt")
+    if flow_run_id is None or attempt is None:
+        return
+    current = tx.value("SELECT attempt FROM flow_runs WHERE id = :id", {"id": flow_run_id})
+    if current != attempt:
+        raise StaleAttempt(f"attempt {attempt} of flow run {flow_run_id} is over; its records were refused")
 
 
 @operation("POST", "/runyard/journal/start")

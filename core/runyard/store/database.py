@@ -59,8 +59,12 @@ class Driver(Protocol):
         """A new connection, migrated and ready."""
         ...
 
-    def begin(self, connection: Any, write: bool) -> Transaction:
-        """Start a transaction; with `write`, one that will not be refused later."""
+    def begin(self, connection: Any, write: bool, durable: bool = True) -> Transaction:
+        """Start a transaction; one that is not durable ends without waiting for the disk."""
+        ...
+
+    def restore(self, connection: Any) -> bool:
+        """After a transaction that was not durable: whether the next ones are. Never raises."""
         ...
 
     def commit(self, connection: Any) -> None:
@@ -152,17 +156,19 @@ class Database:
         return self._driver.dialect
 
     @contextmanager
-    def transaction(self, write: bool = True) -> Iterator[Transaction]:
+    def transaction(self, write: bool = True, durable: bool = True) -> Iterator[Transaction]:
         """One transaction: committed at the end of the block, undone when it raises.
 
         Args:
             write: False for one that only reads; it never waits for a writer.
+            durable: False for one that need not survive a power cut before the next durable one has
+                ended. It does not wait for the disk; a process that is killed loses nothing.
 
         Raises:
             StoreError: the database cannot be used, is busy, damaged, full or newer than we.
         """
         driver = self._driver
-        held, tx = self._begin(write)
+        held, tx = self._begin(write, durable)
         connection = held.connection
         try:
             try:
@@ -180,14 +186,16 @@ class Database:
                 held.doomed = True
             raise translated from error
         finally:
+            if not durable and not driver.restore(connection):
+                held.doomed = True
             self._give_back(held)
 
-    def _begin(self, write: bool) -> tuple[_Held, Transaction]:
+    def _begin(self, write: bool, durable: bool) -> tuple[_Held, Transaction]:
         """Begin a transaction; its connection is to be given back."""
         with self._translated():
             held = self._take()
             try:
-                return held, self._driver.begin(held.connection, write)
+                return held, self._driver.begin(held.connection, write, durable)
             except Exception:
                 lost = self._driver.is_lost(held.connection)
                 held.doomed = True
@@ -197,8 +205,9 @@ class Database:
             # The server was restarted since the last transaction; nothing has been done yet.
             held = self._take()
             try:
-                return held, self._driver.begin(held.connection, write)
+                return held, self._driver.begin(held.connection, write, durable)
             except Exception:
+                held.doomed = True
                 self._give_back(held)
                 raise
 

@@ -146,11 +146,17 @@ class PostgresDriver:
             connection.execute("DELETE FROM runyard_schema")
             connection.execute("INSERT INTO runyard_schema VALUES (%s)", (migrate.LATEST,))
 
-    def begin(self, connection: _Connection, write: bool) -> PostgresTransaction:
+    def begin(self, connection: _Connection, write: bool, durable: bool = True) -> PostgresTransaction:
         """Start a transaction; one that only reads sees one moment throughout."""
         connection.execute("BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        if not durable:
+            connection.execute("SET LOCAL synchronous_commit TO OFF")
         connection.tx = PostgresTransaction(connection)
         return connection.tx
+
+    def restore(self, connection: _Connection) -> bool:
+        """Nothing to do: what was set belonged to the transaction."""
+        return True
 
     def commit(self, connection: _Connection) -> None:
         """Make the transaction last, and wake those who wait."""

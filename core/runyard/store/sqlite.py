@@ -142,10 +142,24 @@ class SQLiteDriver:
             self.rollback(connection)
             raise
 
-    def begin(self, connection: sqlite3.Connection, write: bool) -> SQLiteTransaction:
-        """Start a transaction; a writing one takes the write lock at once and waits for it."""
+    def begin(self, connection: sqlite3.Connection, write: bool, durable: bool = True) -> SQLiteTransaction:
+        """Start a transaction; a writing one takes the write lock at once and waits for it.
+
+        One that is not durable is in the log when it ends, and the log reaches the disk with the next
+        durable one, in order.
+        """
+        if not durable:
+            connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
         return SQLiteTransaction(connection)
+
+    def restore(self, connection: sqlite3.Connection) -> bool:
+        """The next transactions are durable again; never raises."""
+        try:
+            connection.execute("PRAGMA synchronous=FULL")
+        except sqlite3.Error:
+            return False
+        return True
 
     def commit(self, connection: sqlite3.Connection) -> None:
         """Make the transaction last."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from runyard.locking.protocol import Waiting, refuse_release
+from runyard.locking.protocol import PolledLocks, refuse_release
 from runyard.operations import locks
-from runyard.syncing import async_twin
 
 if TYPE_CHECKING:
     from runyard.client import Client
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 10.0
 
 
-class DatabaseLockManager:
+class DatabaseLockManager(PolledLocks):
     """Keeps locks in the database of this process's client.
 
     Args:
@@ -36,19 +35,9 @@ class DatabaseLockManager:
 
         return self._given or shared_client()
 
-    def acquire_lock(
-        self,
-        key: str,
-        holder: str,
-        acquire_timeout: float | None = None,
-        hold_timeout: float | None = None,
-    ) -> bool:
-        """Take the lock of a key; see LockManager."""
-        waiting = Waiting(acquire_timeout)
-        seconds = LEASE_SECONDS if hold_timeout is None else hold_timeout
-        while not self._ask(key, holder, seconds):
-            if not waiting.again():
-                return False
+    def _take(self, key: str, holder: str, hold_timeout: float | None) -> bool:
+        if not self._ask(key, holder, LEASE_SECONDS if hold_timeout is None else hold_timeout):
+            return False
         if hold_timeout is None:
             self._renew(key, holder)
         return True
@@ -76,17 +65,6 @@ class DatabaseLockManager:
     def is_lock_holder(self, key: str, holder: str) -> bool:
         """Whether that holder holds it."""
         return bool(self._holder(key) == holder)
-
-    def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
-        """Wait until nobody holds it; see LockManager."""
-        waiting = Waiting(timeout)
-        while self.is_locked(key):
-            if not waiting.again():
-                return False
-        return True
-
-    aacquire_lock = async_twin(acquire_lock)
-    await_for_lock = async_twin(wait_for_lock)
 
     def _renew(self, key: str, holder: str) -> None:
         """Have a thread hold the lock until it is released; it ends with the last one."""

@@ -9,11 +9,10 @@ import threading
 import time
 from typing import Any
 
-from runyard.locking.protocol import Waiting, refuse_release
-from runyard.syncing import async_twin
+from runyard.locking.protocol import PolledLocks, refuse_release
 
 
-class FileSystemLockManager:
+class FileSystemLockManager(PolledLocks):
     """Keeps locks as files in a folder, which may be on a disk that several processes share.
 
     Args:
@@ -30,20 +29,6 @@ class FileSystemLockManager:
         os.makedirs(self.lock_files_directory, exist_ok=True)
         name = hashlib.sha256(key.encode()).hexdigest()[:32]
         return os.path.join(self.lock_files_directory, f"{name}.lock")
-
-    def acquire_lock(
-        self,
-        key: str,
-        holder: str,
-        acquire_timeout: float | None = None,
-        hold_timeout: float | None = None,
-    ) -> bool:
-        """Take the lock of a key; see LockManager."""
-        waiting = Waiting(acquire_timeout)
-        while not self._take(key, holder, hold_timeout):
-            if not waiting.again():
-                return False
-        return True
 
     def _take(self, key: str, holder: str, hold_timeout: float | None) -> bool:
         until = None if hold_timeout is None else time.monotonic() + hold_timeout
@@ -97,14 +82,3 @@ class FileSystemLockManager:
         with self._guard:
             self._give_up_old(key)
             return key in self._mine and self._mine[key][0] == holder
-
-    def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
-        """Wait until nobody holds it; see LockManager."""
-        waiting = Waiting(timeout)
-        while self.is_locked(key):
-            if not waiting.again():
-                return False
-        return True
-
-    aacquire_lock = async_twin(acquire_lock)
-    await_for_lock = async_twin(wait_for_lock)

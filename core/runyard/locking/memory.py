@@ -5,29 +5,14 @@ from __future__ import annotations
 import threading
 import time
 
-from runyard.locking.protocol import Waiting, refuse_release
-from runyard.syncing import async_twin
+from runyard.locking.protocol import PolledLocks, refuse_release
 
 
-class MemoryLockManager:
+class MemoryLockManager(PolledLocks):
     """Keeps locks in memory; all its users in a process share them."""
 
     _guard = threading.Lock()
     _held: dict[str, tuple[str, float | None]] = {}  # noqa: RUF012  # shared on purpose
-
-    def acquire_lock(
-        self,
-        key: str,
-        holder: str,
-        acquire_timeout: float | None = None,
-        hold_timeout: float | None = None,
-    ) -> bool:
-        """Take the lock of a key; see LockManager."""
-        waiting = Waiting(acquire_timeout)
-        while not self._take(key, holder, hold_timeout):
-            if not waiting.again():
-                return False
-        return True
 
     def _take(self, key: str, holder: str, hold_timeout: float | None) -> bool:
         with self._guard:
@@ -57,14 +42,3 @@ class MemoryLockManager:
         """Whether that holder holds it."""
         with self._guard:
             return self._holder(key) == holder
-
-    def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
-        """Wait until nobody holds it; see LockManager."""
-        waiting = Waiting(timeout)
-        while self.is_locked(key):
-            if not waiting.again():
-                return False
-        return True
-
-    aacquire_lock = async_twin(acquire_lock)
-    await_for_lock = async_twin(wait_for_lock)

@@ -6,6 +6,8 @@ import random
 import time
 from typing import Protocol, runtime_checkable
 
+from runyard.syncing import async_twin
+
 
 @runtime_checkable
 class LockManager(Protocol):
@@ -81,6 +83,43 @@ class Waiting:
         time.sleep(pause if left is None else min(pause, left))
         self._pause = min(self._pause * 1.5, 0.1)
         return True
+
+
+class PolledLocks:
+    """What our managers share: they try, wait a little, and try again."""
+
+    def _take(self, key: str, holder: str, hold_timeout: float | None) -> bool:
+        """Take the lock now; whether that was possible."""
+        raise TypeError(f"{type(self).__name__} does not say how to take a lock")
+
+    def is_locked(self, key: str) -> bool:
+        """Whether anybody holds the lock."""
+        raise TypeError(f"{type(self).__name__} does not say who holds a lock")
+
+    def acquire_lock(
+        self,
+        key: str,
+        holder: str,
+        acquire_timeout: float | None = None,
+        hold_timeout: float | None = None,
+    ) -> bool:
+        """Take the lock of a key; see LockManager."""
+        waiting = Waiting(acquire_timeout)
+        while not self._take(key, holder, hold_timeout):
+            if not waiting.again():
+                return False
+        return True
+
+    def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        """Wait until nobody holds it; see LockManager."""
+        waiting = Waiting(timeout)
+        while self.is_locked(key):
+            if not waiting.again():
+                return False
+        return True
+
+    aacquire_lock = async_twin(acquire_lock)
+    await_for_lock = async_twin(wait_for_lock)
 
 
 def refuse_release(key: str, holder: str) -> ValueError:

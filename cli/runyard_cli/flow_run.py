@@ -137,8 +137,19 @@ def flow_names(client: Client, flow_ids: set[str]) -> dict[str, str]:
 @click.argument("reference", metavar="RUN")
 @output_option
 def inspect(reference: str, output: str | None) -> None:
-    """Show one flow run."""
-    out.show(find(connect(), reference), output)
+    """Show one flow run, and the artifacts it left."""
+    client = connect()
+    run = find(client, reference)
+    out.show(run, output)
+    if output:
+        return
+    from runyard.operations import artifacts
+
+    left = list(listed(client, artifacts.filter_artifacts, artifacts={"flow_run_id": {"any_": [run.id]}}))
+    if left:
+        rows = [[each.id, each.key, each.type, each.description] for each in left]
+        click.echo()
+        out.table("Artifacts", ["Artifact", "Key", "Type", "Description"], rows, "")
 
 
 @flow_run.command("logs", example="runyard flow-run logs calm-otter --follow")

@@ -22,7 +22,13 @@ def _client() -> Any:
     return shared_client()
 
 
-def _create(type: str, key: str | None, description: str | None, data: Any) -> str:
+def _create(
+    type: str,
+    key: str | None,
+    description: str | None,
+    data: Any,
+    metadata: dict[str, Any] | None = None,
+) -> str:
     """Keep an artifact of the run around the caller; its id."""
     from runyard.context import current_flow, current_task
 
@@ -34,6 +40,7 @@ def _create(type: str, key: str | None, description: str | None, data: Any) -> s
         type=type,
         description=description,
         data=data,
+        metadata_=metadata,
         flow_run_id=flow.flow_run.id if flow is not None else None,
         task_run_id=task.task_run.id if task is not None else None,
     )
@@ -185,15 +192,14 @@ class Artifact:
         return self.data
 
     def _make(self) -> Any:
-        made = _create(self.type, self.key, self.description, self.format())
+        made = _create(self.type, self.key, self.description, self.format(), self.metadata_)
         return _client().call(operations.read_artifact, made)
 
     create = sync_compatible(_make)
     acreate = async_twin(_make)
 
     @classmethod
-    @sync_compatible
-    def get(cls, key: str) -> Any:
+    def _get(cls, key: str) -> Any:
         """The newest artifact of a key, or None."""
         from runyard.errors import NotFound
 
@@ -201,6 +207,17 @@ class Artifact:
             return _client().call(operations.read_latest_artifact, key)
         except NotFound:
             return None
+
+    @classmethod
+    def _get_or_create(cls, key: str, **options: Any) -> tuple[Any, bool]:
+        """The newest artifact of a key, or one made of the options; and whether it was made."""
+        found = cls._get(key)
+        return (found, False) if found is not None else (cls(key=key, **options)._make(), True)
+
+    get = classmethod(sync_compatible(_get.__func__))  # type: ignore[attr-defined]
+    aget = classmethod(async_twin(_get.__func__))  # type: ignore[attr-defined]
+    get_or_create = classmethod(sync_compatible(_get_or_create.__func__))  # type: ignore[attr-defined]
+    aget_or_create = classmethod(async_twin(_get_or_create.__func__))  # type: ignore[attr-defined]
 
 
 class MarkdownArtifact(Artifact):

@@ -49,3 +49,16 @@ def test_artifacts_are_deleted(runyard, made):
     assert runyard("artifact", "ls", "--all", "-o", "json").json == []
     assert "one of them" in runyard("artifact", "delete", code=2).err
     assert "no artifact" in runyard("artifact", "delete", "none", code=1).err
+
+
+def test_a_flow_run_shows_what_it_left(runyard, store):
+    from runyard import flow
+    from runyard.operations.flow_runs import find_flow_run
+
+    @flow(flow_run_name="leaver")
+    def main():
+        artifacts.create_markdown_artifact("# hi", key="left-by-it")
+
+    main()
+    assert store.call(find_flow_run, reference="leaver")
+    assert "left-by-it" in runyard("flow-run", "inspect", "leaver").out

@@ -8,8 +8,9 @@ import math
 import pytest
 from runyard import artifacts, flow, task
 from runyard.client import connect
-from runyard.errors import InvalidInput
+from runyard.errors import InvalidInput, NotFound
 from runyard.operations.artifacts import read_artifact, read_latest_artifact
+from runyard.operations.flow_runs import delete_flow_run
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -101,3 +102,27 @@ def test_artifacts_as_objects():
     assert artifacts.ProgressArtifact(3).create().data == 3.0
     assert artifacts.ImageArtifact("i.png").create().type == "image"
     assert artifacts.Artifact(type="own", data={"x": 1}).create().data == {"x": 1}
+
+
+def test_an_artifact_is_made_only_once():
+    made, is_new = artifacts.MarkdownArtifact.get_or_create("once", markdown="# hi", metadata_={"by": "test"})
+    assert is_new
+    assert (made.data, made.metadata_) == ("# hi", {"by": "test"})
+    assert artifacts.MarkdownArtifact.get_or_create("once", markdown="# other") == (made, False)
+
+    async def main():
+        found, _ = await artifacts.MarkdownArtifact.aget_or_create("once", markdown="# other")
+        return found, await artifacts.Artifact.aget("once"), await artifacts.Artifact.get("none")
+
+    assert asyncio.run(main()) == (made, made, None)
+
+
+def test_artifacts_go_with_their_run(recorded):
+    @flow
+    def main():
+        return artifacts.create_markdown_artifact("# hi")
+
+    made = main()
+    connect().call(delete_flow_run, recorded.flow_runs()[0]["id"])
+    with pytest.raises(NotFound):
+        read(made)

@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 # Tables that hold what belongs to one flow run, by its id.
-_BELONGINGS = ("flow_run_states", "task_runs", "logs", "leases", "results", "flow_run_inputs")
+_BELONGINGS = ("flow_run_states", "task_runs", "logs", "leases", "results", "flow_run_inputs", "artifacts")
 
 
 def read_row(tx: Transaction, flow_run_id: str) -> Row:

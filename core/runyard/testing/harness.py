@@ -47,7 +47,7 @@ def harness(**settings: str) -> Iterator[Path]:
     finally:
         try:
             run.close_journal_without_flow()
-            _close_databases(folder)
+            _close_databases(folder, str(given.get("database_url", "")))
         finally:
             for name in [name for name in os.environ if _is_ours(name)]:
                 del os.environ[name]
@@ -59,16 +59,17 @@ def _is_ours(name: str) -> bool:
     return name.startswith(("RUNYARD_", "PREFECT_"))
 
 
-def _close_databases(folder: str) -> None:
-    """Close what was opened in the folder, and forget it: the next harness has another."""
+def _close_databases(folder: str, url: str) -> None:
+    """Close what was opened in the folder or by the URL, and forget it: the next harness has another."""
     from runyard.engine import connection
     from runyard.store import database
 
-    for url, opened in list(database._databases.items()):
-        if folder in str(url):
+    used = {folder, url} - {""}
+    for address, opened in list(database._databases.items()):
+        if any(each in str(address) for each in used):
             opened.close()
-            del database._databases[url]
-    for key in [key for key in connection._clients if folder in key[2]]:
+            del database._databases[address]
+    for key in [key for key in connection._clients if any(each in key[2] for each in used)]:
         del connection._clients[key]
 
 

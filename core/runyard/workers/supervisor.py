@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # before the worker stopped is then killed before the lease ends: 1/3 + 0.6 < 1.
 _PATIENCE_SHARE = 0.6
 _BEATS_PER_LEASE = 10
+# How long a killed process may take to be gone.
+_END_SECONDS = 2.0
 
 
 class Supervisor:
@@ -195,12 +197,8 @@ class Supervisor:
             os.waitpid(self._launcher_pid, 0)
         except ChildProcessError:
             pass
+        _end_groups([p.pid for p in self.running.values() if p.pid is not None])
         for process in list(self.running.values()):
-            if process.pid is not None:
-                try:
-                    os.killpg(process.pid, signal.SIGKILL)
-                except (ProcessLookupError, PermissionError):
-                    pass
             process.exit_code = -int(signal.SIGKILL)
             process.failure = process.failure or "the launcher of the worker was killed"
             self._finish(process)
@@ -210,6 +208,31 @@ class Supervisor:
                 patience_seconds(self._lease_seconds)
             )
         self.selector.register(self._line, selectors.EVENT_READ, self._hear)
+
+
+def _end_groups(pids: list[int]) -> None:
+    """SIGKILL to groups that have no parent to wait for them any more, and wait until their leaders ended.
+
+    A run counts as ended only then: the next attempt may start at once. A process that the kernel cannot
+    end (its disk hangs) is given up after a while, as the leases of others must be renewed.
+    """
+    ends = []
+    for pid in pids:
+        try:
+            if hasattr(os, "pidfd_open"):
+                ends.append(os.pidfd_open(pid))
+            os.killpg(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+    deadline = time.monotonic() + _END_SECONDS
+    with selectors.DefaultSelector() as selector:
+        for end in ends:
+            selector.register(end, selectors.EVENT_READ)
+        while selector.get_map() and (left := deadline - time.monotonic()) > 0:
+            for key, _ in selector.select(left):
+                selector.unregister(key.fileobj)
+    for end in ends:
+        os.close(end)
 
 
 def patience_seconds(lease_seconds: float) -> float:

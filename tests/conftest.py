@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from _postgres import Cluster, programs
 from _recorded import Recorded
-from runyard import redaction
+from runyard import redaction, settings
 from runyard.client import Client, HttpClient, LocalClient
 from runyard.engine import connection
 from runyard.store import database as store
@@ -24,6 +24,7 @@ def home(tmp_path, monkeypatch):
             monkeypatch.delenv(name)
     folder = tmp_path / "home"
     monkeypatch.setenv("RUNYARD_HOME", str(folder))
+    settings.reload()
     # What earlier tests called a secret may be a word of this one.
     redaction._known.clear()
     yield folder

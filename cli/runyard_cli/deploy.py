@@ -89,7 +89,7 @@ def deploy(
     else:
         project = read_project(prefect_file)
     overrides = _overrides(entrypoint, options)
-    wanted = plan.build(project, names, overrides, everything=everything, say=out.progress)
+    wanted = plan.build(project, names, overrides, everything=everything, say=out.progress).body
     client = connect()
     applied = client.call(apply_deployments, body=wanted)
     if output:
@@ -101,7 +101,7 @@ def deploy(
 
 
 def _overrides(entrypoint: str | None, options: dict[str, Any]) -> Any:
-    from runyard.deployments.plan import Overrides
+    from runyard.deployments.overrides import Overrides
 
     return Overrides(
         entrypoint=entrypoint,

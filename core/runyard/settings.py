@@ -1,7 +1,9 @@
-"""The settings: one table of names, types, defaults and helps, read from the environment.
+"""The settings: one table of names, types, defaults and helps, and what gives each its value.
 
 A setting `lease` is given by `RUNYARD_LEASE`; where Prefect has the same one, `PREFECT_LEASE` counts
-as well, after ours. Values are read when asked for, so a test or a run may change the environment.
+as well, after ours. The environment is read when a value is asked for, so a test or a run may change
+it. What it does not give may stand in files (`.env`, `runyard.toml`, `prefect.toml`, `pyproject.toml`,
+the active profile: see `settings_sources`), which are read once, when the first value is asked for.
 """
 
 from __future__ import annotations
@@ -13,13 +15,29 @@ from runyard.errors import SettingError
 
 
 class Setting(NamedTuple):
-    """One row of the table. `kind` is str, int, float or bool; `alias` the name Prefect gives it."""
+    """One row of the table.
+
+    `kind` is str, int, float or bool; `alias` the name Prefect gives it, `also` its other names there;
+    `choices` the only values of a text, in any case; `least` the smallest number.
+    """
 
     kind: type
     default: Any
     help: str
     alias: str | None = None
     secret: bool = False
+    also: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+
+
+class Given(NamedTuple):
+    """A value that something gives to a setting: `source` in words, `place` exactly, `key` as written."""
+
+    value: Any
+    source: str
+    place: str
+    key: str
 
 
 SETTINGS: dict[str, Setting] = {
@@ -30,6 +48,7 @@ SETTINGS: dict[str, Setting] = {
         "sqlite:///FILE or postgresql://...; by default the file runyard.db in the home.",
         "PREFECT_API_DATABASE_CONNECTION_URL",
         secret=True,
+        also=("PREFECT_SERVER_DATABASE_CONNECTION_URL",),
     ),
     "database_timeout_seconds": Setting(float, 60.0, "How long to wait for another process that is writing."),
     "encryption_key": Setting(
@@ -48,7 +67,11 @@ SETTINGS: dict[str, Setting] = {
     "ui_url": Setting(str, "", "Where people see runs; by default beside the API.", "PREFECT_UI_URL"),
     "api_auth_string": Setting(str, "", "user:password for the API.", "PREFECT_API_AUTH_STRING", secret=True),
     "logging_level": Setting(
-        str, "INFO", "Least level of the log records shown and kept.", "PREFECT_LOGGING_LEVEL"
+        str,
+        "INFO",
+        "Least level of the log records shown and kept.",
+        "PREFECT_LOGGING_LEVEL",
+        choices=("debug", "info", "warning", "warn", "error", "critical", "fatal", "notset"),
     ),
     "logging_extra_loggers": Setting(
         str,
@@ -61,9 +84,14 @@ SETTINGS: dict[str, Setting] = {
         "auto",
         "Whether `import prefect` gives Runyard: always, never, or auto (where the real one is not "
         "installed, and always for deployed flows).",
+        choices=("always", "never", "auto"),
     ),
     "default_work_pool_name": Setting(
-        str, "", "The pool of deployments that name none.", "PREFECT_DEFAULT_WORK_POOL_NAME"
+        str,
+        "",
+        "The pool of deployments that name none.",
+        "PREFECT_DEFAULT_WORK_POOL_NAME",
+        also=("PREFECT_DEPLOYMENTS_DEFAULT_WORK_POOL_NAME",),
     ),
     "worker_lease_seconds": Setting(
         float, 15.0, "How long after its last sign of life a worker's runs are taken as lost."
@@ -93,6 +121,7 @@ SETTINGS: dict[str, Setting] = {
         15.0,
         "How long after its time a waiting run is called Late.",
         "PREFECT_API_SERVICES_LATE_RUNS_AFTER_SECONDS",
+        also=("PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS",),
     ),
     "journal_flush_seconds": Setting(
         float, 0.02, "How late at most what a run does is written to the database."
@@ -101,10 +130,20 @@ SETTINGS: dict[str, Setting] = {
         int, 20_000, "How many records may wait for a slow disk before the run waits too."
     ),
     "flow_default_retries": Setting(
-        int, 0, "Retries of flows that name none.", "PREFECT_FLOW_DEFAULT_RETRIES"
+        int,
+        0,
+        "Retries of flows that name none.",
+        "PREFECT_FLOW_DEFAULT_RETRIES",
+        also=("PREFECT_FLOWS_DEFAULT_RETRIES",),
+        least=0,
     ),
     "task_default_retries": Setting(
-        int, 0, "Retries of tasks that name none.", "PREFECT_TASK_DEFAULT_RETRIES"
+        int,
+        0,
+        "Retries of tasks that name none.",
+        "PREFECT_TASK_DEFAULT_RETRIES",
+        also=("PREFECT_TASKS_DEFAULT_RETRIES",),
+        least=0,
     ),
     "results_persist_by_default": Setting(
         bool,
@@ -123,6 +162,7 @@ SETTINGS: dict[str, Setting] = {
         "",
         "Folder of large results; by default the folder storage in the home.",
         "PREFECT_LOCAL_STORAGE_PATH",
+        also=("PREFECT_RESULTS_LOCAL_STORAGE_PATH",),
     ),
     "results_inline_bytes": Setting(
         int, 65_536, "Results up to this size are kept in the database, larger ones in files."
@@ -138,12 +178,35 @@ SETTINGS: dict[str, Setting] = {
         0,
         "Threads for submitted tasks; 0: four times the cores, at least 16.",
         "PREFECT_TASK_RUNNER_THREAD_POOL_MAX_WORKERS",
+        also=("PREFECT_TASKS_RUNNER_THREAD_POOL_MAX_WORKERS",),
+        least=0,
+    ),
+    "cli_prompt": Setting(
+        bool,
+        None,
+        "Whether commands ask questions; by default when a person is at the terminal.",
+        "PREFECT_CLI_PROMPT",
     ),
     "debug": Setting(bool, False, "Show tracebacks of Runyard's own errors.", "PREFECT_DEBUG_MODE"),
 }
 
 _TRUE = frozenset(("1", "true", "yes", "on"))
 _FALSE = frozenset(("0", "false", "no", "off", ""))
+_WANTED = {bool: "true or false", int: "a whole number", float: "a number"}
+
+# Files that may give settings, in the folder where the process works when it first asks.
+FOLDER_FILES = (".env", "runyard.toml", "prefect.toml", "pyproject.toml")
+PROFILES_FILE = "profiles.toml"
+PROFILE_VARIABLES = ("RUNYARD_PROFILE", "PREFECT_PROFILE")
+DEFAULT_PROFILE = "default"
+
+_variables: dict[str, tuple[str, ...]] = {
+    name: (f"RUNYARD_{name.upper()}", *((row.alias, *row.also) if row.alias else ()))
+    for name, row in SETTINGS.items()
+}
+# What the files give, and the active profile; None until the first value is asked for.
+_files: dict[str, Given] | None = None
+_profile = DEFAULT_PROFILE
 
 
 def get(name: str) -> Any:
@@ -153,14 +216,97 @@ def get(name: str) -> Any:
         name: a key of SETTINGS.
 
     Raises:
-        SettingError: the environment gives a value of the wrong type.
+        SettingError: what is given is no value of this setting, or a file of settings cannot be read.
     """
-    setting = SETTINGS[name]
-    for variable in (f"RUNYARD_{name.upper()}", setting.alias):
-        text = os.environ.get(variable) if variable else None
-        if text is not None and variable is not None:
-            return _parse(variable, text, setting.kind)
-    return setting.default
+    for variable in _variables[name]:
+        text = os.environ.get(variable)
+        if text is not None:
+            return parse(name, text, variable)
+    if _files is None:
+        _load()
+    if _files:
+        given = _files.get(name)
+        if given is not None:
+            return parse(name, given.value, given.key, given.place)
+    return SETTINGS[name].default
+
+
+def variables(name: str) -> tuple[str, ...]:
+    """The environment variables that give a setting, the one that counts most first."""
+    return _variables[name]
+
+
+def given(name: str) -> Given | None:
+    """What gives a setting its value; None when it has its default.
+
+    Raises:
+        SettingError: a file of settings cannot be read.
+    """
+    for variable in _variables[name]:
+        text = os.environ.get(variable)
+        if text is not None:
+            return Given(text, "environment", variable, variable)
+    if _files is None:
+        _load()
+    return (_files or {}).get(name)
+
+
+def profile() -> str:
+    """The name of the active profile.
+
+    Raises:
+        SettingError: a file of settings cannot be read, or there is no such profile.
+    """
+    if _files is None:
+        _load()
+    return _profile
+
+
+def name_of(text: str) -> str | None:
+    """The setting that `RUNYARD_X`, `PREFECT_X` or `x` names, in any case; None for no setting."""
+    lower = text.strip().lower()
+    own = lower.removeprefix("runyard_")
+    if own in SETTINGS:
+        return own
+    upper = lower.upper()
+    return next((name for name, known in _variables.items() if upper in known), None)
+
+
+def reload() -> None:
+    """Forget what the files gave: they are read again when the next value is asked for."""
+    global _files
+    _files = None
+
+
+def check() -> None:
+    """Look at every value that is given, so that a wrong one is refused before anything begins.
+
+    Raises:
+        SettingError: the first that is wrong.
+    """
+    for variable in os.environ:
+        if variable.startswith(("RUNYARD_", "PREFECT_")):
+            name = name_of(variable)
+            if name is not None:
+                get(name)
+    profile()
+    for name in _files or ():
+        get(name)
+
+
+def exported() -> dict[str, str]:
+    """What files and the profile give, as environment variables: other processes get it that way.
+
+    Raises:
+        SettingError: a file of settings cannot be read, or one of its values is wrong.
+    """
+    profile()
+    found = {}
+    for name, one in (_files or {}).items():
+        if name != "home" and not any(variable in os.environ for variable in _variables[name]):
+            value = parse(name, one.value, one.key, one.place)
+            found[_variables[name][0]] = str(value).lower() if isinstance(value, bool) else str(value)
+    return found
 
 
 def home() -> str:
@@ -173,17 +319,69 @@ def database_url() -> str:
     return get("database_url") or f"sqlite:///{os.path.join(home(), 'runyard.db')}"
 
 
-def _parse(variable: str, text: str, kind: type) -> Any:
-    word = text.strip()
-    if kind is bool:
-        if word.lower() in _TRUE:
-            return True
-        if word.lower() in _FALSE:
-            return False
+def parse(name: str, value: Any, key: str, place: str = "") -> Any:
+    """The value of a setting from what somebody wrote.
+
+    Args:
+        name: a key of SETTINGS.
+        value: text, or what a TOML file holds.
+        key: the variable or key it stands under, for the error.
+        place: the file and line, for the error.
+
+    Raises:
+        SettingError: it is no such value.
+    """
+    setting = SETTINGS[name]
+    parsed = _convert(value, setting.kind)
+    if parsed is None:
+        wanted = _WANTED.get(setting.kind, "text")
+    elif setting.choices and parsed.lower() not in setting.choices:
+        wanted = f"one of {', '.join(setting.choices)}"
+    elif setting.least is not None and not parsed >= setting.least:
+        wanted = f"{_WANTED[setting.kind]} of at least {setting.least:g}"
     else:
-        try:
-            return kind(word)
-        except ValueError:
-            pass
-    wanted = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
-    raise SettingError(f"{variable}={text!r} is not {wanted}")
+        return parsed
+    shown = "********" if setting.secret else repr(value)
+    raise SettingError(f"{place}{': ' if place else ''}{key}={shown} is not {wanted}")
+
+
+def _convert(value: Any, kind: type) -> Any:
+    """`value` as text, a number or a truth; None when it is none."""
+    if kind is str:
+        # Lists are how TOML writes what has commas here.
+        parts = value if isinstance(value, list) else [value]
+        if all(isinstance(part, (str, int, float)) for part in parts):
+            return ",".join(str(part) for part in parts).strip()
+        return None
+    word = str(value).strip()
+    if kind is bool:
+        return True if word.lower() in _TRUE else False if word.lower() in _FALSE else None
+    try:
+        return kind(word)
+    except ValueError:
+        return None
+
+
+def _load() -> None:
+    """Find out what files give; where there are none, that is all it costs."""
+    global _files, _profile
+    places = [name for name in FOLDER_FILES if os.path.isfile(name)]
+    if "pyproject.toml" in places and not _is_ours("pyproject.toml"):
+        places.remove("pyproject.toml")
+    chosen = any(os.environ.get(variable) for variable in PROFILE_VARIABLES)
+    folder = os.path.abspath(os.path.expanduser(os.environ.get("RUNYARD_HOME") or SETTINGS["home"].default))
+    if not places and not chosen and not os.path.isfile(os.path.join(folder, PROFILES_FILE)):
+        _files, _profile = {}, DEFAULT_PROFILE
+        return
+    from runyard import settings_sources
+
+    _files, _profile = settings_sources.read(places, folder)
+
+
+def _is_ours(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+    except OSError:
+        return False
+    return b"[tool.runyard" in text or b"[tool.prefect" in text

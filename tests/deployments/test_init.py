@@ -21,7 +21,7 @@ def test_every_recipe_makes_a_project_that_deploys(project_folder, recipe):
     assert {"prefect.yaml", ".prefectignore", "flows/hello.py"} <= set(made)
     project = read_project()
     assert (project.name, project.warnings) == ("my-project", [])
-    (deployment,) = plan.build(project, steps=False).deployments
+    (deployment,) = plan.build(project, steps=False).body.deployments
     assert (deployment.flow_name, deployment.name) == ("hello", "hello")
     for path in made:
         assert "@NAME@" not in (project_folder / path).read_text()

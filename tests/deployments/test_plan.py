@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from runyard.deployments import plan
-from runyard.deployments.plan import Overrides, build, select
+from runyard.deployments.overrides import Overrides
 from runyard.deployments.project import read_project
+from runyard.deployments.selection import select
 from runyard.errors import EntrypointError, InvalidInput, NotFound, ParameterError, ProjectError, RunyardError
 
 ETL = '''\
@@ -34,6 +35,11 @@ def project(write):
         return read_project()
 
     return read
+
+
+def build(*arguments, **options):
+    """The deployments that would be applied."""
+    return plan.build(*arguments, **options).body
 
 
 def entry(body: str = "", name: str = "daily", entrypoint: str = "flows/etl.py:my_etl_flow") -> str:
@@ -250,6 +256,6 @@ def test_without_a_name_the_owner_is_the_file(project, project_folder):
 
 def test_nothing_to_deploy(project_folder):
     with pytest.raises(InvalidInput, match="nothing to deploy"):
-        plan.build(None)
+        build(None)
     with pytest.raises(InvalidInput, match="collision"):
         build(None, ["x"], Overrides(entrypoint="a.py:f", collision_strategy="ENQUEUE"))

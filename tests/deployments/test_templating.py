@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runyard.deployments import templating
@@ -54,26 +55,46 @@ def test_outputs_are_found_by_path():
     assert templating.fill_outputs("{{ tag }}:{{ build-image.size }}", outputs) == "t:3"
 
 
-def test_a_missing_output_stays_until_the_last_pass_and_is_then_dropped_with_a_warning():
-    value = {"gone": "{{ no.such }}", "text": "v-{{ no.such }}", "list": ["{{ no.such }}", 1]}
+@pytest.mark.parametrize("value", [{"gone": "{{ no.such }}"}, "v-{{ no.such }}", ["{{ no.such }}", 1]])
+def test_a_missing_output_stays_until_the_last_pass_and_is_then_refused(value):
     assert templating.fill_outputs(value, {"no": {}}) == value
-    warnings: list[str] = []
-    filled = templating.fill_outputs(value, {"no": {}}, warnings.append)
-    assert filled == {"text": "v-", "list": [1]}
-    assert len(warnings) == 3
-    assert "no.such" in warnings[0]
+    with pytest.raises(templating.MissingValue, match=r"{{ no\.such }}: no step put out 'no\.such'"):
+        templating.fill_outputs(value, {"no": {}}, final=True)
 
 
-def test_a_missing_environment_variable_ends_as_empty_text_with_a_warning():
-    warnings: list[str] = []
+def test_a_missing_output_names_one_that_may_be_meant():
+    with pytest.raises(templating.MissingValue, match=r"did you mean 'build\.image'"):
+        templating.fill_outputs("{{ build.imege }}", {"build": {"image": "x"}}, final=True)
+
+
+def test_a_missing_environment_variable_is_refused_in_the_last_pass():
     assert templating.fill_environment("{{ $GONE }}", {}) == "{{ $GONE }}"
-    assert templating.fill_environment("{{ $GONE }}", {}, warnings.append) == ""
-    assert "GONE" in warnings[0]
+    with pytest.raises(templating.MissingValue, match="environment variable GONE is not set"):
+        templating.fill_environment("a {{ $GONE }}", {}, final=True)
+
+
+@pytest.mark.parametrize("name", ["DB_PASSWORD", "API_KEY", "GITHUB_TOKEN", "MY_SECRET", "AUTH"])
+def test_what_may_be_secret_is_left_for_where_the_run_is(name):
+    value = {"env": {"A": f"{{{{ ${name} }}}}", "B": "{{ $HOME }}", "C": "{{ $UNSET }}"}}
+    filled = templating.fill_shareable_environment(value, {name: "hidden", "HOME": "/h", "MONKEY": "m"})
+    assert filled == {"env": {"A": f"{{{{ ${name} }}}}", "B": "/h", "C": "{{ $UNSET }}"}}
+
+
+@pytest.mark.parametrize("name", ["MONKEY", "KEYBOARD", "AUTHOR", "TURKEY_URL", "PASSENGERS"])
+def test_what_only_resembles_a_secret_is_filled_in(name):
+    assert templating.fill_shareable_environment(f"{{{{ ${name} }}}}", {name: "x"}) == "x"
+
+
+def test_the_place_of_a_text_is_found():
+    value = {"a": [{"b": 1}, {"c": "x {{ y }}"}], "d": "{{ z }}"}
+    assert templating.place_of(value, "{{ y }}") == ("a", 1, "c")
+    assert templating.place_of(value, "{{ z }}") == ("d",)
+    assert templating.place_of(value, "{{ no }}") == ()
 
 
 def test_placeholders_of_the_worker_and_of_stored_objects_are_left_for_it():
     value = "{{ ctx.flow_run.id }} {{ prefect.variables.x }} {{ prefect.blocks.secret.y }}"
-    assert templating.fill_outputs(value, {"ctx": {}, "prefect": {}}, lambda _: None) == value
+    assert templating.fill_outputs(value, {"ctx": {}, "prefect": {}}, final=True) == value
 
 
 def test_keys_are_not_templated():

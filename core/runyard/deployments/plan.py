@@ -1,23 +1,23 @@
-"""From a project and the command line's flags to what is applied: selection, checks, steps, filling."""
+"""From a project and the command line's flags to what is applied: checks, steps, filling."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from runyard import settings
-from runyard.deployments import loading, schema, stored, templating
+from runyard.deployments import loading, placeholders, schema, stored, templating
+from runyard.deployments.overrides import Overrides, lay_over
 from runyard.deployments.project import Entry, Project, check_deployment
-from runyard.deployments.project_shapes import DeploymentSpec
+from runyard.deployments.project_shapes import JOB_VARIABLES, DeploymentSpec
+from runyard.deployments.selection import select
 from runyard.deployments.steps import run_steps
 from runyard.deployments.yaml_places import Path
-from runyard.errors import InvalidInput, NotFound, ParameterError
+from runyard.errors import InvalidInput, ParameterError
 from runyard.operations.deployment_shapes import DeploymentApply, DeploymentsApply
 
 if TYPE_CHECKING:
@@ -27,49 +27,26 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-# The flags that stand in place of what the file says under the same key.
-_REPLACED = ("entrypoint", "description", "version", "enforce_parameter_schema", "paused", "crash_retries")
+_STEP_KEYS = ("build", "push", "pull")
 
 
-@dataclass(frozen=True)
-class Overrides:
-    """What the command line says of one deployment; it wins over the file. None: not said.
+@dataclass
+class Plan:
+    """What a deploy will apply.
 
     Args:
-        entrypoint: `path/file.py:function`, relative to the project's folder.
-        schedules: further schedules, such as `{"cron": "0 6 * * *"}`, added to the file's.
-        timezone: for every schedule, also the file's.
-        anchor_date: for every interval schedule, also the file's.
-        parameters: laid over the file's.
-        job_variables: laid over the file's.
-        tags: instead of the file's.
+        body: the deployments.
+        unknown: of each of them, the fields that only the outputs of build and push steps will tell,
+            where these were not run: field -> its text in the file. They are not in `body`.
     """
 
-    entrypoint: str | None = None
-    description: str | None = None
-    version: str | None = None
-    tags: Sequence[str] | None = None
-    parameters: dict[str, Any] = field(default_factory=dict)
-    work_pool_name: str | None = None
-    work_queue_name: str | None = None
-    job_variables: dict[str, Any] = field(default_factory=dict)
-    concurrency_limit: int | None = None
-    collision_strategy: str | None = None
-    enforce_parameter_schema: bool | None = None
-    paused: bool | None = None
-    crash_retries: int | None = None
-    schedules: Sequence[dict[str, Any]] = ()
-    timezone: str | None = None
-    anchor_date: str | None = None
-
-    def given(self) -> list[str]:
-        """The names of what was said."""
-        return [name for name, value in vars(self).items() if value not in (None, {}, ()) and value != []]
+    body: DeploymentsApply
+    unknown: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
 class _Chosen:
-    """One deployment on its way: its entry, the flags laid over it, its flow."""
+    """One deployment on its way: its mapping with the flags laid over it, where it stands, its flow."""
 
     entry: Entry
     raw: dict[str, Any]
@@ -84,18 +61,21 @@ def build(
     *,
     everything: bool = False,
     steps: bool = True,
+    push: bool = True,
     say: Say = templating.silent,
-) -> DeploymentsApply:
+) -> Plan:
     """Everything that `deploy` will apply, checked: nothing has changed anywhere before it returns.
 
-    Every entrypoint is loaded and every parameter checked before the first build step runs.
+    Every entrypoint is loaded (each file once), every parameter and every placeholder checked before the
+    first build step runs. Deployments with the same steps share one run of them.
 
     Args:
         project: the file; None for the current folder without one.
         names: of deployments: `name`, `flow/name`, or either with `*`.
         overrides: the flags; with several deployments they are not used, and `say` is told so.
         everything: all deployments of the file that have a name.
-        steps: run the build and push steps; without, their outputs stay as placeholders.
+        steps: run the build and push steps; without, what depends on their outputs is unknown.
+        push: run the push steps too.
         say: told of progress and warnings, a line each.
 
     Raises:
@@ -117,126 +97,45 @@ def build(
         overrides = Overrides()
     modules: dict[str, ModuleType] = {}
     with contextlib.chdir(project.folder):
-        chosen = [_choose(project, entry, overrides) for entry in entries]
+        phases = ("build", "push") if push else ("build",)
+        chosen = [_choose(project, entry, overrides, phases) for entry in entries]
         for item in chosen:
             _load(project, item, modules)
-        deployments = [_finish(project, item, steps, say) for item in chosen]
-    return DeploymentsApply(deployments=deployments, owner=project.owner)
+        runs = _StepRuns(project, phases, say) if steps else None
+        plan = Plan(DeploymentsApply(deployments=[], owner=project.owner))
+        for item in chosen:
+            declared, unknown = _finish(project, item, runs)
+            plan.body.deployments.append(declared)
+            plan.unknown.append(unknown)
+    return plan
 
 
-def select(
-    project: Project,
-    names: Sequence[str] = (),
-    overrides: Overrides | None = None,
-    everything: bool = False,
-    say: Say = templating.silent,
-) -> list[Entry]:
-    """The deployments of a project that were asked for; see `build`.
+class _StepRuns:
+    """The build and push steps of this deploy: equal ones run once, whoever asks."""
 
-    A name that the file does not have is a new deployment when an entrypoint was given.
-    """
-    if everything and names:
-        raise InvalidInput("give names or --all, not both")
-    if everything:
-        return _all_named(project, say)
-    if not names:
-        return [_only_one(project, overrides)]
-    found: list[Entry] = []
-    for name in names:
-        matches = [entry for entry in project.entries if _matches(name, entry)]
-        if not matches:
-            matches = [_unmatched(project, name, len(names) == 1, overrides)]
-        found.extend(entry for entry in matches if entry not in found)
-    return found
+    def __init__(self, project: Project, phases: Sequence[str], say: Say) -> None:
+        self._project = project
+        self._phases = phases
+        self._say = say
+        self._done: dict[str, dict[str, Any]] = {}
+
+    def outputs(self, entry: Entry) -> dict[str, Any]:
+        """What the steps of a deployment put out."""
+        lists = [self._project.phase(entry, phase) for phase in self._phases]
+        key = json.dumps(lists, default=str)
+        if key not in self._done:
+            outputs: dict[str, Any] = {}
+            for steps in lists:
+                run_steps(steps, outputs, self._say)
+            self._done[key] = outputs
+        return self._done[key]
 
 
-def _all_named(project: Project, say: Say) -> list[Entry]:
-    named = [entry for entry in project.entries if entry.spec.name]
-    for entry in project.entries:
-        if not entry.spec.name:
-            say(f"{project.places.at(('deployments', entry.index))}: skipped, it has no name")
-    if not named:
-        raise NotFound(f"{project.places.name} has no deployment with a name")
-    return named
-
-
-def _only_one(project: Project, overrides: Overrides | None) -> Entry:
-    if len(project.entries) == 1:
-        entry = project.entries[0]
-        if entry.spec.name is None:
-            place = project.places.at(("deployments", 0))
-            raise InvalidInput(f"{place}: the deployment has no name; give it one, or say --name NAME")
-        return entry
-    if project.entries:
-        known = ", ".join(entry.spec.name or "(no name)" for entry in project.entries)
-        raise InvalidInput(
-            f"{project.places.name} has several deployments: {known}; say --name NAME or --all"
-        )
-    if overrides and overrides.entrypoint:
-        return _new("default")
-    raise InvalidInput(
-        "there is nothing to deploy: no prefect.yaml with a deployment, and no entrypoint given"
-    )
-
-
-def _unmatched(project: Project, name: str, alone: bool, overrides: Overrides | None) -> Entry:
-    nameless = [entry for entry in project.entries if entry.spec.name is None]
-    plain = "*" not in name and "/" not in name
-    if plain and alone and len(project.entries) == len(nameless) == 1:
-        entry = nameless[0]
-        return Entry(entry.index, {**entry.raw, "name": name}, entry.spec.model_copy(update={"name": name}))
-    if plain and alone and overrides and overrides.entrypoint:
-        return _new(name)
-    known = [entry.spec.name for entry in project.entries if entry.spec.name]
-    close = get_close_matches(name.rpartition("/")[2], known, 1)
-    if close:
-        hint = f"did you mean {close[0]!r}?"
-    else:
-        hint = f"it has: {', '.join(known)}" if known else "it has none; give an entrypoint to make one"
-    raise NotFound(f"{project.places.name} has no deployment {name!r}; {hint}")
-
-
-def _new(name: str) -> Entry:
-    """A deployment that only the command line describes."""
-    raw = {"name": name}
-    return Entry(-1, dict(raw), DeploymentSpec(name=name))
-
-
-def _matches(pattern: str, entry: Entry) -> bool:
-    name = entry.spec.name
-    if name is None:
-        return False
-    flow, slash, last = pattern.rpartition("/")
-    if not fnmatchcase(name, last):
-        return False
-    if not slash:
-        return True
-    function = (entry.spec.entrypoint or "").replace(":", ".").rpartition(".")[2]
-    spellings = {function, function.replace("_", "-"), entry.spec.flow_name or function}
-    return any(fnmatchcase(spelling, flow) for spelling in spellings)
-
-
-def _choose(project: Project, entry: Entry, overrides: Overrides) -> _Chosen:
+def _choose(project: Project, entry: Entry, overrides: Overrides, phases: Sequence[str]) -> _Chosen:
     """Lay the flags over a deployment's mapping and check the result."""
-    raw = dict(entry.raw)
-    for key in (
-        "entrypoint",
-        "description",
-        "version",
-        "enforce_parameter_schema",
-        "paused",
-        "crash_retries",
-    ):
-        if getattr(overrides, key) is not None:
-            raw[key] = getattr(overrides, key)
-    if overrides.tags is not None:
-        raw["tags"] = list(overrides.tags)
-    if overrides.parameters:
-        raw["parameters"] = {**(raw.get("parameters") or {}), **overrides.parameters}
-    _lay_over_pool(raw, entry.spec, overrides)
-    _lay_over_limit(raw, overrides)
-    _lay_over_schedules(raw, overrides)
+    raw = lay_over(entry.raw, entry.spec, overrides)
     path: Path = ("deployments", entry.index) if entry.index >= 0 else ()
+    placeholders.check(project, entry, raw, path, phases)
     _fill_stored(raw, project.places.at(path) if path else "the command line")
     spec = check_deployment(raw, project.places, path, final=False)
     return _Chosen(Entry(entry.index, raw, spec), raw, path)
@@ -246,56 +145,13 @@ def _fill_stored(raw: dict[str, Any], where: str) -> None:
     """Fill in variables and blocks. Steps and job variables have theirs filled in when they are used, so
     that no secret is stored with the deployment."""
     for key, value in raw.items():
-        if key in ("build", "push", "pull"):
+        if key in _STEP_KEYS:
             continue
         if key == "work_pool" and isinstance(value, dict):
-            named = {name: item for name, item in value.items() if name != "job_variables"}
+            named = {name: item for name, item in value.items() if name not in JOB_VARIABLES}
             raw[key] = {**value, **stored.resolve(named, where, secrets=False)}
         else:
             raw[key] = stored.resolve(value, where, secrets=False)
-
-
-def _lay_over_pool(raw: dict[str, Any], spec: DeploymentSpec, overrides: Overrides) -> None:
-    pool = dict(raw.get("work_pool") or {})
-    if overrides.work_pool_name:
-        pool["name"] = overrides.work_pool_name
-    elif not pool.get("name") and settings.get("default_work_pool_name"):
-        pool["name"] = settings.get("default_work_pool_name")
-    if overrides.work_queue_name:
-        pool["work_queue_name"] = overrides.work_queue_name
-    if overrides.job_variables:
-        said = (spec.work_pool.variables() if spec.work_pool else None) or {}
-        pool["job_variables"] = {**said, **overrides.job_variables}
-    if pool:
-        raw["work_pool"] = pool
-
-
-def _lay_over_limit(raw: dict[str, Any], overrides: Overrides) -> None:
-    limit = raw.get("concurrency_limit")
-    if overrides.concurrency_limit is not None:
-        said = dict(limit) if isinstance(limit, dict) else {}
-        limit = {**said, "limit": overrides.concurrency_limit}
-    if overrides.collision_strategy is not None:
-        if limit is None:
-            raise InvalidInput("--collision-strategy needs a concurrency limit")
-        limit = {**(limit if isinstance(limit, dict) else {"limit": limit})}
-        limit["collision_strategy"] = overrides.collision_strategy.upper()
-    if limit is not None:
-        raw["concurrency_limit"] = limit
-
-
-def _lay_over_schedules(raw: dict[str, Any], overrides: Overrides) -> None:
-    if not (overrides.schedules or overrides.timezone or overrides.anchor_date):
-        return
-    said = raw.pop("schedule", None)
-    schedules = [dict(item) for item in ([said] if said else raw.get("schedules") or [])]
-    schedules.extend(dict(item) for item in overrides.schedules)
-    for item in schedules:
-        if overrides.timezone and "at" not in item:
-            item["timezone"] = overrides.timezone
-        if overrides.anchor_date and item.get("interval") is not None:
-            item["anchor_date"] = overrides.anchor_date
-    raw["schedules"] = schedules
 
 
 def _load(project: Project, item: _Chosen, modules: dict[str, ModuleType]) -> None:
@@ -333,22 +189,39 @@ def _check_parameters(project: Project, item: _Chosen, spec: DeploymentSpec) -> 
             )
 
 
-def _finish(project: Project, item: _Chosen, steps: bool, say: Say) -> DeploymentApply:
-    """Run the build and push steps, fill in what they put out, and write the deployment down."""
-    outputs: dict[str, Any] = {}
-    if steps:
-        for phase in ("build", "push"):
-            run_steps(project.phase(item.entry, phase), outputs, say)
-    warn = say if steps else None
-    rest = {key: value for key, value in item.raw.items() if key not in ("build", "push", "pull")}
-    spec = check_deployment(
-        templating.fill_outputs(rest, outputs, warn), project.places, item.path, final=steps
-    )
-    if steps:
+def _finish(
+    project: Project, item: _Chosen, runs: _StepRuns | None
+) -> tuple[DeploymentApply, dict[str, Any]]:
+    """Fill in what the build and push steps put out, and write the deployment down.
+
+    Returns:
+        It, and the fields that stay unknown as the steps did not run.
+    """
+    outputs = runs.outputs(item.entry) if runs else {}
+    rest = {key: value for key, value in item.raw.items() if key not in _STEP_KEYS}
+    filled = placeholders.fill_outputs(project, rest, outputs, item.path, final=runs is not None)
+    spec = check_deployment(filled, project.places, item.path, final=runs is not None)
+    if runs:
         _check_parameters(project, item, spec)
     pull = templating.fill_outputs(project.phase(item.entry, "pull"), outputs)
-    pull = templating.fill_environment(pull, os.environ, say)
-    return DeploymentApply.model_validate(_body(project, item, spec, pull))
+    pull = templating.fill_shareable_environment(pull, os.environ)
+    body = _body(project, item, spec, pull)
+    unknown = {} if runs else _take_unknown(body, filled)
+    return DeploymentApply.model_validate(body), unknown
+
+
+def _take_unknown(body: dict[str, Any], filled: dict[str, Any]) -> dict[str, Any]:
+    """Take the fields out of `body` that wait for the outputs of a step."""
+    unknown = {
+        name: body.pop(name)
+        for name in list(body)
+        if name != "pull_steps" and placeholders.waits_for_step(body[name])
+    }
+    for name in ("schedules", "concurrency_limit", "paused", "crash_retries"):
+        if placeholders.waits_for_step(filled.get(name)):
+            body.pop(name, None)
+            unknown[name] = filled[name]
+    return unknown
 
 
 def _body(project: Project, item: _Chosen, spec: DeploymentSpec, pull: list[Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from runyard.deployments import templating
 from runyard.deployments.project_shapes import (
     FIELD_NAMES,
+    JOB_VARIABLES,
     SCHEDULE_KINDS,
     ConcurrencySpec,
     DeploymentSpec,
@@ -74,10 +75,16 @@ class Project:
 
     @property
     def owner(self) -> str:
-        """Who declares its deployments: the project by name, else by its file; `cli` without one."""
-        if self.name:
-            return f"project {self.name}"
-        return f"file {self.file}" if self.file else "cli"
+        """Who declares its deployments: the project by name, else by its file; `cli` without one.
+
+        A project may have a file per environment: each speaks for its own deployments.
+        """
+        if not self.file:
+            return "cli"
+        if not self.name:
+            return f"file {self.file}"
+        base = os.path.basename(self.file)
+        return f"project {self.name}" if base == FILE_NAME else f"project {self.name} ({base})"
 
     def phase(self, entry: Entry, phase: str) -> list[Any]:
         """The build, push or pull steps of a deployment: its own, or those of the file."""
@@ -185,13 +192,27 @@ def _entry(project: Project, index: int, raw: Any) -> Entry:
     def warn(message: str) -> None:
         project.warnings.append(f"{places.at(path)}: {message}")
 
-    raw.update(templating.fill_environment(rest, os.environ, warn))
+    raw.update(_fill_environment(rest))
     spec = check_deployment(raw, places, path, final=False)
     if spec.triggers:
         warn("triggers are not read by this version of Runyard")
     if spec.sla:
         warn("sla is a feature of Prefect Cloud and is not read")
     return Entry(index, raw, spec)
+
+
+def _fill_environment(raw: dict[str, Any]) -> dict[str, Any]:
+    """A deployment with the environment filled in, as far as it is set: who is not deployed needs none.
+
+    Of job variables only what may be stored; the worker fills in the rest.
+    """
+    pool = raw.get("work_pool")
+    filled: dict[str, Any] = templating.fill_environment(raw, os.environ)
+    if isinstance(pool, dict):
+        for key in JOB_VARIABLES:
+            if key in pool:
+                filled["work_pool"][key] = templating.fill_shareable_environment(pool[key], os.environ)
+    return filled
 
 
 def _flatten(raw: dict[str, Any], places: Places, path: Path, warnings: list[str]) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 SCHEDULE_KINDS = ("cron", "interval", "rrule", "at")
+# What a work pool's job variables are called; the second name is Prefect 2's.
+JOB_VARIABLES = ("job_variables", "infra_overrides")
 
 
 def _as_list(value: Any) -> Any:

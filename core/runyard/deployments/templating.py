@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, NamedTuple
+
+from runyard.errors import InvalidInput
 
 STEP = "step"
 ENVIRONMENT = "environment"
@@ -13,6 +16,7 @@ BLOCK = "block"
 CONTEXT = "context"
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z0-9_.$\-\[\]]+)\s*\}\}")
+_SECRET_NAME = re.compile(r"(?i)secret|token|passw|credential|private|(^|_)(key|auth|pwd|pass)($|_)|api_?key")
 _STEP_OF_PATH = re.compile(r"[^.\[\]]+|\[\d+\]")
 
 Warn = Callable[[str], None]
@@ -32,8 +36,17 @@ class _Marker:
 
 KEEP = _Marker()
 """Leave the placeholder as it is."""
-DROP = _Marker()
-"""There is no value: a mapping's key or a list's item goes, embedded in text it becomes empty."""
+MISSING = _Marker()
+"""There is no such value."""
+
+
+class MissingValue(InvalidInput):
+    """A placeholder stands for nothing."""
+
+    def __init__(self, placeholder: Placeholder, why: str) -> None:
+        super().__init__(f"{placeholder.text}: {why}")
+        self.placeholder = placeholder
+
 
 Lookup = Callable[[Placeholder], Any]
 
@@ -84,46 +97,54 @@ def fill(value: Any, lookup: Lookup) -> Any:
 
     Args:
         value: anything YAML can say.
-        lookup: gives the value of a placeholder, or KEEP, or DROP.
-
-    Returns:
-        The copy; None where `value` itself was a placeholder without a value.
+        lookup: gives the value of a placeholder, or KEEP.
     """
-    filled = _fill(value, lookup)
-    return None if filled is DROP else filled
+    if isinstance(value, str):
+        return _fill_text(value, lookup)
+    if isinstance(value, Mapping):
+        return {key: fill(item, lookup) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [fill(item, lookup) for item in value]
+    return value
 
 
-def fill_outputs(value: Any, outputs: Mapping[str, Any], warn: Warn | None = None) -> Any:
+def fill_outputs(value: Any, outputs: Mapping[str, Any], final: bool = False) -> Any:
     """Put step outputs in.
 
     Args:
         value: anything YAML can say.
         outputs: of the steps that ran: by name, and by step id.
-        warn: given, this is the last pass: a placeholder that no step filled is dropped, with a warning
-            through this callable. Without it such placeholders stay.
+        final: whether no other step follows: what none put out is refused, instead of left as it is.
+
+    Raises:
+        MissingValue: with `final`, a placeholder has no value.
     """
 
     def lookup(placeholder: Placeholder) -> Any:
         if placeholder.kind != STEP:
             return KEEP
         found = _find(outputs, placeholder.name)
-        if found is not DROP:
+        if found is not MISSING:
             return found
-        if warn is None:
+        if not final:
             return KEEP
-        warn(f"no step put out {placeholder.name!r}; {placeholder.text} is left empty")
-        return DROP
+        raise MissingValue(
+            placeholder, f"no step put out {placeholder.name!r}{_similar(outputs, placeholder)}"
+        )
 
     return fill(value, lookup)
 
 
-def fill_environment(value: Any, environment: Mapping[str, str], warn: Warn | None = None) -> Any:
+def fill_environment(value: Any, environment: Mapping[str, str], final: bool = False) -> Any:
     """Put environment variables in, always as text.
 
     Args:
         value: anything YAML can say.
         environment: usually os.environ.
-        warn: given, this is the last pass: a variable that is not set becomes empty, with a warning.
+        final: whether a variable that is not set is refused, instead of left as it is.
+
+    Raises:
+        MissingValue: with `final`, a variable is not set.
     """
 
     def lookup(placeholder: Placeholder) -> Any:
@@ -132,23 +153,38 @@ def fill_environment(value: Any, environment: Mapping[str, str], warn: Warn | No
         name = placeholder.name[1:]
         if name in environment:
             return environment[name]
-        if warn is None:
+        if not final:
             return KEEP
-        warn(f"the environment variable {name} is not set; {placeholder.text} is left empty")
-        return ""
+        raise MissingValue(placeholder, f"the environment variable {name} is not set")
 
     return fill(value, lookup)
 
 
-def _fill(value: Any, lookup: Lookup) -> Any:
-    if isinstance(value, str):
-        return _fill_text(value, lookup)
+def fill_shareable_environment(value: Any, environment: Mapping[str, str]) -> Any:
+    """Put those environment variables in that may be stored; the others are left for where the run is.
+
+    What is stored with a deployment is read by everybody who may see it: a variable whose name says that
+    it is a secret is none of these, and one that is not set here may be set there.
+    """
+    shareable = {name: text for name, text in environment.items() if not _SECRET_NAME.search(name)}
+    return fill_environment(value, shareable)
+
+
+def place_of(value: Any, text: str) -> tuple[str | int, ...]:
+    """Where in `value` a text stands: the keys and positions that lead to it; () if it does not."""
     if isinstance(value, Mapping):
-        pairs = ((key, _fill(item, lookup)) for key, item in value.items())
-        return {key: item for key, item in pairs if item is not DROP}
-    if isinstance(value, list | tuple):
-        return [item for item in (_fill(item, lookup) for item in value) if item is not DROP]
-    return value
+        items: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    else:
+        return ()
+    for key, item in items:
+        if isinstance(item, str) and text in item:
+            return (key,)
+        inner = place_of(item, text)
+        if inner:
+            return (key, *inner)
+    return ()
 
 
 def _fill_text(text: str, lookup: Lookup) -> Any:
@@ -161,7 +197,7 @@ def _fill_text(text: str, lookup: Lookup) -> Any:
         found = lookup(parse(match))
         if found is KEEP:
             return match.group(0)
-        return "" if found is DROP or found is None else str(found)
+        return "" if found is None else str(found)
 
     return _PLACEHOLDER.sub(replace, text)
 
@@ -175,7 +211,16 @@ def _find(outputs: Mapping[str, Any], name: str) -> Any:
     while (cut := max(name.rfind(".", 0, cut), name.rfind("[", 0, cut))) > 0:
         if name[:cut] in outputs:
             return _follow(outputs[name[:cut]], name[cut:])
-    return DROP
+    return MISSING
+
+
+def _similar(outputs: Mapping[str, Any], placeholder: Placeholder) -> str:
+    known = [str(name) for name in outputs]
+    for name, value in outputs.items():
+        if isinstance(value, Mapping):
+            known += [f"{name}.{key}" for key in value]
+    close = get_close_matches(placeholder.name, known, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _follow(value: Any, path: str) -> Any:
@@ -185,5 +230,5 @@ def _follow(value: Any, path: str) -> Any:
         elif isinstance(value, Mapping) and step in value:
             value = value[step]
         else:
-            return DROP
+            return MISSING
     return value

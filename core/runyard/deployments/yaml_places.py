@@ -50,13 +50,22 @@ class Places:
 
     def text(self, path: Path) -> str | None:
         """The scalar at `path` as it was written (`1.10`, not the number 1.1); None if there is none."""
+        node = self.node(path)
+        return node.value if isinstance(node, yaml.ScalarNode) else None
+
+    def is_mapping(self, path: Path) -> bool:
+        """Whether a mapping stands at `path`."""
+        return isinstance(self.node(path), yaml.MappingNode)
+
+    def node(self, path: Path) -> yaml.Node | None:
+        """What was composed at `path`; None if the file has nothing there."""
         node: yaml.Node | None = self._root
         for step in path:
             found = _child(node, step)
             if found is None:
                 return None
             node = found[1]
-        return node.value if isinstance(node, yaml.ScalarNode) else None
+        return node
 
     def error(self, path: Path, message: str, key: bool = False) -> ProjectError:
         """A ProjectError that says where: `file:line:column: dotted.path: message`."""

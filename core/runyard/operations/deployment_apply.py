@@ -8,7 +8,7 @@ from runyard.errors import InvalidInput
 from runyard.operations import deployment_views, schedule_sync
 from runyard.operations.base import operation
 from runyard.operations.deployment_places import flow_id_of
-from runyard.operations.deployment_rows import save
+from runyard.operations.deployment_rows import remove, save
 from runyard.operations.deployment_shapes import (
     AppliedDeployment,
     Change,
@@ -32,7 +32,8 @@ def apply_deployments(tx: Transaction, body: DeploymentsApply) -> list[AppliedDe
     """Create or update all deployments that one file declares; a wrong one changes nothing at all.
 
     A field that is not set keeps what is stored. Schedules keep their identity and an operator's pause
-    (see `schedule_sync.reconcile`). Flows are created as needed.
+    (see `schedule_sync.reconcile`). Flows are created as needed. With `prune`, deployments that the owner
+    declared before and does not declare now are deleted; with `dry_run` nothing is done at all.
 
     Raises:
         NotFound: a work pool does not exist.
@@ -44,7 +45,23 @@ def apply_deployments(tx: Transaction, body: DeploymentsApply) -> list[AppliedDe
         if (item.flow_name, item.name) in seen:
             raise InvalidInput(f"deployment {item.flow_name}/{item.name} is declared twice")
         seen.add((item.flow_name, item.name))
-    return [_apply(tx, item, body.owner) for item in body.deployments]
+    applied = [_apply(tx, item, body.owner) for item in body.deployments]
+    if body.prune:
+        applied += _prune(tx, body.owner, {each.deployment.id for each in applied})
+    tx.kept = not body.dry_run
+    return applied
+
+
+def _prune(tx: Transaction, owner: str, kept: set[str]) -> list[AppliedDeployment]:
+    """Delete what this owner declared before and declares no longer."""
+    gone = [
+        each
+        for each in deployment_views.select(tx, "d.owner = :owner", {"owner": owner})
+        if each.id not in kept
+    ]
+    for each in gone:
+        remove(tx, each.id)
+    return [AppliedDeployment(deployment=each, action="deleted") for each in gone]
 
 
 def _apply(tx: Transaction, item: DeploymentApply, owner: str) -> AppliedDeployment:

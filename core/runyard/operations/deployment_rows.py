@@ -134,3 +134,19 @@ def _follow(tx: Transaction, row: Row, changes: dict[str, tuple[Any, Any]]) -> N
                AND state_type = 'SCHEDULED' AND auto_scheduled = 1 AND attempt = 0""",
             {"queue": row["work_queue_id"], "id": row["id"]},
         )
+
+
+def remove(tx: Transaction, deployment_id: str) -> None:
+    """Delete a deployment with its schedules and its runs that wait; its other runs stay.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    deployment_row(tx, deployment_id)
+    waiting = "SELECT id FROM flow_runs WHERE deployment_id = :id AND state_type = 'SCHEDULED'"
+    values = {"id": deployment_id}
+    for row in schedules.rows_of(tx, deployment_id):
+        tx.execute("DELETE FROM schedule_skips WHERE schedule_id = :id", {"id": row["id"]})
+    tx.execute(f"DELETE FROM flow_run_states WHERE flow_run_id IN ({waiting})", values)  # noqa: S608  # ours
+    tx.execute("DELETE FROM flow_runs WHERE deployment_id = :id AND state_type = 'SCHEDULED'", values)
+    tx.execute("DELETE FROM deployments WHERE id = :id", values)

@@ -128,10 +128,17 @@ class DeploymentApply(_DeploymentFields):
 
 
 class DeploymentsApply(Input):
-    """All deployments that one file declares, and the mark of that file."""
+    """Deployments that one file declares, and the mark of that file.
+
+    Args:
+        prune: delete the deployments of this owner that are not among them.
+        dry_run: change nothing, only tell what would be.
+    """
 
     deployments: list[DeploymentApply]
     owner: str
+    prune: bool = False
+    dry_run: bool = False
 
 
 class Change(Model):
@@ -146,7 +153,7 @@ class AppliedDeployment(Model):
     """What became of one declared deployment."""
 
     deployment: Deployment
-    action: Literal["created", "updated", "unchanged"]
+    action: Literal["created", "updated", "unchanged", "deleted"]
     changes: list[Change] = Field(default_factory=list)
 
 

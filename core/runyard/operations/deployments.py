@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 
 from runyard.errors import Conflict, NotFound
-from runyard.operations import deployment_views, schedule_sync, schedules
+from runyard.operations import deployment_views, schedule_sync
 from runyard.operations.base import operation
 from runyard.operations.deployment_apply import apply_deployments
-from runyard.operations.deployment_rows import deployment_row, save
+from runyard.operations.deployment_rows import deployment_row, remove, save
 from runyard.operations.deployment_runs import (
     create_flow_run_from_deployment,
     get_scheduled_flow_runs_of_deployments,
@@ -156,14 +156,7 @@ def delete_deployment(tx: Transaction, deployment_id: str) -> None:
     Raises:
         NotFound: there is none of that id.
     """
-    deployment_row(tx, deployment_id)
-    waiting = "SELECT id FROM flow_runs WHERE deployment_id = :id AND state_type = 'SCHEDULED'"
-    values = {"id": deployment_id}
-    for row in schedules.rows_of(tx, deployment_id):
-        tx.execute("DELETE FROM schedule_skips WHERE schedule_id = :id", {"id": row["id"]})
-    tx.execute(f"DELETE FROM flow_run_states WHERE flow_run_id IN ({waiting})", values)  # noqa: S608  # ours
-    tx.execute("DELETE FROM flow_runs WHERE deployment_id = :id AND state_type = 'SCHEDULED'", values)
-    tx.execute("DELETE FROM deployments WHERE id = :id", values)
+    remove(tx, deployment_id)
 
 
 @operation("POST", "/deployments/filter")

@@ -20,11 +20,13 @@ Row = dict[str, Any]
 class Transaction(Protocol):
     """One transaction. SQL has `:name` parameters and is understood by both drivers.
 
-    `status` is set by an operation that answers with another HTTP status than its declared one.
+    `status` is set by an operation that answers with another HTTP status than its declared one;
+    `kept` to False by one that only wants to know what would be: all that it wrote is undone.
     """
 
     dialect: str
     status: int | None
+    kept: bool
 
     def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> int:
         """Run one statement; returns the number of rows it changed.
@@ -176,7 +178,10 @@ class Database:
             except BaseException:
                 driver.rollback(connection)
                 raise
-            driver.commit(connection)
+            if tx.kept:
+                driver.commit(connection)
+            else:
+                driver.rollback(connection)
         except Exception as error:
             translated = driver.translate(error)
             if translated is error:

@@ -54,6 +54,7 @@ class PostgresTransaction:
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
         self.status: int | None = None
+        self.kept = True
         self.wrote = False
 
     def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> int:

@@ -46,6 +46,7 @@ class SQLiteTransaction:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.status: int | None = None
+        self.kept = True
 
     def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> int:
         """Run one statement; returns the number of rows it changed.

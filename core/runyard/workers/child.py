@@ -219,7 +219,7 @@ def _load(claim: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             f"flow run {run['name']} has no entrypoint: its deployment is gone or names none; deploy it again"
         )
     before = os.getcwd()
-    directory = run_pull_steps(deployment["pull_steps"], print) if deployment.get("pull_steps") else before
+    directory = run_pull_steps(deployment["pull_steps"]) if deployment.get("pull_steps") else before
     if directory == before and deployment.get("path"):
         directory = deployment["path"]
         if not os.path.isdir(directory):

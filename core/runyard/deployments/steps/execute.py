@@ -78,13 +78,12 @@ def resolve(name: str, requires: str | Sequence[str] = ()) -> Callable[..., Any]
     return found
 
 
-def run_step(step: Step, outputs: Outputs, say: Say = templating.silent) -> Outputs:
+def run_step(step: Step, outputs: Outputs) -> Outputs:
     """Run one step.
 
     Args:
         step: one name with its inputs; `id` names its outputs, `requires` what to install for it.
         outputs: of the earlier steps; the step's own are added, flat and under its id.
-        say: told about placeholders that nothing fills.
 
     Returns:
         What this step put out.
@@ -95,8 +94,12 @@ def run_step(step: Step, outputs: Outputs, say: Say = templating.silent) -> Outp
     name, inputs = named(step)
     identity = inputs.pop("id", None)
     requires = inputs.pop("requires", ())
-    inputs = templating.fill_outputs(inputs, outputs, say)
-    inputs = templating.fill_environment(inputs, os.environ, say)
+    try:
+        inputs = templating.fill_outputs(inputs, outputs, final=True)
+        inputs = templating.fill_environment(inputs, os.environ, final=True)
+    except templating.MissingValue as error:
+        place = ".".join(map(str, templating.place_of(inputs, error.placeholder.text)))
+        raise InvalidInput(f"step {name}: {place}: {error}") from None
     inputs = stored.resolve(inputs, f"step {name}")
     function = resolve(name, requires)
     try:
@@ -121,7 +124,7 @@ def run_steps(steps: Sequence[Step], outputs: Outputs | None = None, say: Say = 
     Args:
         steps: the list as in the project file.
         outputs: to start from, and to add to.
-        say: told which step runs, and of placeholders that nothing fills.
+        say: told which step runs.
 
     Returns:
         All outputs: by their names, and by step id.
@@ -132,11 +135,11 @@ def run_steps(steps: Sequence[Step], outputs: Outputs | None = None, say: Say = 
     outputs = {} if outputs is None else outputs
     for step in steps:
         say(f"Running {named(step)[0]}")
-        run_step(step, outputs, say)
+        run_step(step, outputs)
     return outputs
 
 
-def run_pull_steps(steps: Sequence[Step], say: Say = templating.silent) -> str:
+def run_pull_steps(steps: Sequence[Step]) -> str:
     """Run a deployment's pull steps, where its run will execute.
 
     Every step starts in the directory that the last one put out.
@@ -149,7 +152,7 @@ def run_pull_steps(steps: Sequence[Step], say: Say = templating.silent) -> str:
     """
     outputs: Outputs = {}
     for step in steps:
-        made = run_step(step, outputs, say)
+        made = run_step(step, outputs)
         if made.get("directory"):
             os.chdir(str(made["directory"]))
     return os.getcwd()

@@ -13,3 +13,6 @@ CREATE TABLE deployment_versions (
     content TEXT NOT NULL,          -- JSON
     UNIQUE (deployment_id, number)
 );
+
+-- What starts a run besides schedules, as declared; JSON, null when nothing was said.
+ALTER TABLE deployments ADD COLUMN triggers TEXT;

@@ -1,0 +1,105 @@
+"""Which of a project's deployments are meant: by name, by pattern, all of them, or the only one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from runyard.deployments import templating
+from runyard.deployments.overrides import Overrides
+from runyard.deployments.project import Entry, Project
+from runyard.deployments.project_shapes import DeploymentSpec
+from runyard.errors import InvalidInput, NotFound
+
+
+def select(
+    project: Project,
+    names: Sequence[str] = (),
+    overrides: Overrides | None = None,
+    everything: bool = False,
+    say: templating.Warn = templating.silent,
+) -> list[Entry]:
+    """The deployments of a project that were asked for; see `build`.
+
+    A name that the file does not have is a new deployment when an entrypoint was given.
+    """
+    if everything and names:
+        raise InvalidInput("give names or --all, not both")
+    if everything:
+        return _all_named(project, say)
+    if not names:
+        return [_only_one(project, overrides)]
+    found: dict[int, Entry] = {}
+    for name in names:
+        matches = [entry for entry in project.entries if _matches(name, entry)]
+        if not matches:
+            matches = [_unmatched(project, name, len(names) == 1, overrides)]
+        found.update((entry.index, entry) for entry in matches)
+    return list(found.values())
+
+
+def _all_named(project: Project, say: templating.Warn) -> list[Entry]:
+    named = [entry for entry in project.entries if entry.spec.name]
+    for entry in project.entries:
+        if not entry.spec.name:
+            say(f"{project.places.at(('deployments', entry.index))}: skipped, it has no name")
+    if not named:
+        raise NotFound(f"{project.places.name} has no deployment with a name")
+    return named
+
+
+def _only_one(project: Project, overrides: Overrides | None) -> Entry:
+    if len(project.entries) == 1:
+        entry = project.entries[0]
+        if entry.spec.name is None:
+            place = project.places.at(("deployments", 0))
+            raise InvalidInput(f"{place}: the deployment has no name; give it one, or say --name NAME")
+        return entry
+    if project.entries:
+        known = ", ".join(entry.spec.name or "(no name)" for entry in project.entries)
+        raise InvalidInput(
+            f"{project.places.name} has several deployments: {known}; say --name NAME or --all"
+        )
+    if overrides and overrides.entrypoint:
+        return _new("default")
+    raise InvalidInput(
+        "there is nothing to deploy: no prefect.yaml with a deployment, and no entrypoint given"
+    )
+
+
+def _unmatched(project: Project, name: str, alone: bool, overrides: Overrides | None) -> Entry:
+    nameless = [entry for entry in project.entries if entry.spec.name is None]
+    plain = "*" not in name and "/" not in name
+    if plain and alone and len(project.entries) == len(nameless) == 1:
+        entry = nameless[0]
+        return Entry(entry.index, {**entry.raw, "name": name}, entry.spec.model_copy(update={"name": name}))
+    if plain and alone and overrides and overrides.entrypoint:
+        return _new(name)
+    known = [entry.spec.name for entry in project.entries if entry.spec.name]
+    close = get_close_matches(name.rpartition("/")[2], known, 1)
+    if close:
+        hint = f"did you mean {close[0]!r}?"
+    else:
+        hint = f"it has: {', '.join(known)}" if known else "it has none; give an entrypoint to make one"
+    raise NotFound(f"{project.places.name} has no deployment {name!r}; {hint}")
+
+
+def _new(name: str) -> Entry:
+    """A deployment that only the command line describes."""
+    raw = {"name": name}
+    return Entry(-1, dict(raw), DeploymentSpec(name=name))
+
+
+def _matches(pattern: str, entry: Entry) -> bool:
+    name = entry.spec.name
+    if name is None:
+        return False
+    flow, slash, last = pattern.rpartition("/")
+    if not fnmatchcase(name, last):
+        return False
+    if not slash:
+        return True
+    function = (entry.spec.entrypoint or "").replace(":", ".").rpartition(".")[2]
+    spellings = {function, function.replace("_", "-"), entry.spec.flow_name or function}
+    return any(fnmatchcase(spelling, flow) for spelling in spellings)

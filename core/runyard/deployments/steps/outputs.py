@@ -1,0 +1,31 @@
+"""What each step that comes along puts out, to know before it runs whether a placeholder can be filled."""
+
+from __future__ import annotations
+
+_IMAGE = ("image_name", "tag", "image", "additional_tags")
+_OUTPUTS: dict[str, tuple[str, ...]] = {
+    "set_working_directory": ("directory",),
+    "git_clone": ("directory",),
+    "agit_clone": ("directory",),
+    "pull_from_remote_storage": ("directory",),
+    "pull_with_block": ("directory",),
+    "run_shell_script": ("stdout", "stderr"),
+    "pip_install_requirements": ("stdout", "stderr"),
+    "build_docker_image": (*_IMAGE, "image_id"),
+    "push_docker_image": _IMAGE,
+    "push_to_s3": ("bucket", "folder"),
+    "pull_from_s3": ("bucket", "folder", "directory"),
+    "push_to_gcs": ("bucket", "folder"),
+    "pull_from_gcs": ("bucket", "folder", "directory"),
+    "push_to_azure_blob_storage": ("container", "folder"),
+    "pull_from_azure_blob_storage": ("container", "folder", "directory"),
+}
+_OURS = ("runyard.", "prefect.", "prefect_docker.", "prefect_aws.", "prefect_gcp.", "prefect_azure.")
+
+
+def outputs_of(name: str) -> frozenset[str] | None:
+    """The outputs of a step by its dotted name; None for a function of somebody else."""
+    module, _, function = name.rpartition(".")
+    if function not in _OUTPUTS or (module and not f"{module}.".startswith(_OURS)):
+        return None
+    return frozenset(_OUTPUTS[function])

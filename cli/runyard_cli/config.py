@@ -1,42 +1,225 @@
-"""`runyard config`: the settings and where their values come from."""
+"""`runyard config`: the settings, where their values come from, and changing them in the profile."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runyard_cli import output as out
-from runyard_cli.command import group, output_option
+from runyard_cli.command import did_you_mean, group, output_option, yes_option
 
-config = group("config", "See the settings.", "runyard config view --show-defaults")
+if TYPE_CHECKING:
+    from runyard.settings import Given
+
+config = group("config", "See and change the settings.", "runyard config view --show-defaults")
+
+_MASK = "********"
+# They say where the profiles are, and which one counts: a profile cannot.
+_REFUSED = {
+    "home": "RUNYARD_HOME says where the profiles are; set it in the environment",
+    "profiles_path": "the profiles are in RUNYARD_HOME; set that in the environment",
+    "profile": "the active profile is chosen with: runyard profile use NAME",
+}
 
 
 @config.command("view", example="runyard config view --show-defaults")
 @click.option("--show-defaults/--hide-defaults", default=False, help="Also what was not set.")
+@click.option("--show-sources/--hide-sources", default=True, help="Say where each value comes from.")
 @click.option("--show-secrets/--hide-secrets", default=False, help="Show passwords and database URLs.")
 @output_option
-def view(show_defaults: bool, show_secrets: bool, output: str | None) -> None:
+def view(show_defaults: bool, show_sources: bool, show_secrets: bool, output: str | None) -> None:
     """Show the settings; those that were set, or all."""
-    import os
-
     from runyard import settings
 
-    rows: list[tuple[str, str, object, str]] = []
+    rows = []
     for name, setting in settings.SETTINGS.items():
-        own = f"RUNYARD_{name.upper()}"
-        source = next((each for each in (own, setting.alias) if each and each in os.environ), None)
-        if source is None and not show_defaults:
+        given = settings.given(name)
+        if given is None and not show_defaults:
             continue
         value = settings.get(name)
         if setting.secret and value and not show_secrets:
-            value = "********"
-        rows.append((own, setting.help, value, source or "default"))
+            value = _MASK
+        rows.append(
+            {
+                "name": settings.variables(name)[0],
+                "help": setting.help,
+                "value": value,
+                "source": given.source if given else "default",
+                "place": _place(given),
+            }
+        )
     if output:
-        out.print_json([dict(zip(("name", "help", "value", "source"), row, strict=True)) for row in rows])
+        out.print_json(rows)
         return
-    for own, text, value, source in rows:
+    click.echo(f"RUNYARD_PROFILE={settings.profile()!r}")
+    for row in rows:
         if show_defaults:
-            click.echo(click.style(f"# {text}", dim=True))
-        origin = "from the environment" if source == own else f"from {source}"
-        click.echo(f"{own}={str(value)!r}  ({'default' if source == 'default' else origin})")
+            click.echo(click.style(f"# {row['help']}", dim=True))
+        origin = f"  ({_origin(row)})" if show_sources else ""
+        click.echo(f"{row['name']}={str('' if row['value'] is None else row['value'])!r}{origin}")
     if not rows:
         click.echo("Nothing is set; see all with: runyard config view --show-defaults", err=True)
+
+
+def _place(given: Given | None) -> str | None:
+    if given is None:
+        return None
+    return given.key if given.source == "environment" else f"{given.place}: {given.key}"
+
+
+def _origin(row: dict[str, Any]) -> str:
+    if row["source"] == "environment":
+        name = row["place"]
+        return "from the environment" if name == row["name"] else f"from the environment, as {name}"
+    return "default" if row["source"] == "default" else f"from {row['source']}"
+
+
+@config.command("set", example="runyard config set RUNYARD_API_URL=http://127.0.0.1:4200/api")
+@click.argument("assignments", metavar="NAME=VALUE...", nargs=-1, required=True)
+def set_(assignments: tuple[str, ...]) -> None:
+    """Set values in the active profile.
+
+    NAME is RUNYARD_API_URL, PREFECT_API_URL or api_url. Nothing is changed when one of them is wrong.
+    """
+    import os
+
+    from runyard import profiles, settings
+
+    values: dict[str, str] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise click.UsageError(f"{assignment!r} is not NAME=VALUE.")
+        name = _setting(key)
+        settings.parse(name, text, key)
+        values[name] = text
+    profile = settings.profile()
+    profiles.set_values(profile, values)
+    for name, text in values.items():
+        own = settings.variables(name)[0]
+        out.done(f"Set {own}={_MASK if settings.SETTINGS[name].secret else text!r} in profile '{profile}'.")
+        given = settings.given(name)
+        if given is not None and given.source == "environment":
+            out.progress(f"{given.key} is also set in the environment and counts; run: unset {given.key}")
+        elif given is not None and not given.source.startswith("profile "):
+            out.progress(f"{given.place} also sets {given.key} and counts in {os.getcwd()}")
+
+
+@config.command("unset", example="runyard config unset RUNYARD_API_URL")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@yes_option
+def unset(names: tuple[str, ...], yes: bool) -> None:
+    """Take settings out of the active profile."""
+    from runyard import profiles, settings
+    from runyard.errors import NotFound
+
+    wanted = [_setting(name) for name in names]
+    profile = settings.profile()
+    held = {settings.name_of(key) for key in profiles.find(profiles.read(), profile)}
+    missing = [settings.variables(name)[0] for name in wanted if name not in held]
+    if missing:
+        raise NotFound(f"{', '.join(missing)} is not set in profile '{profile}'; see: runyard config view")
+    shown = ", ".join(settings.variables(name)[0] for name in wanted)
+    out.confirm(f"Unset {shown} in profile '{profile}'?", yes)
+    profiles.unset_values(profile, wanted)
+    for name in wanted:
+        out.done(f"Unset {settings.variables(name)[0]} in profile '{profile}'.")
+        given = settings.given(name)
+        if given is not None:
+            out.progress(f"It still has a value from {given.place}: {given.key}")
+
+
+def _setting(text: str) -> str:
+    """The setting that a word names.
+
+    Raises:
+        InvalidInput: there is none of that name, or it cannot stand in a profile.
+    """
+    from runyard import settings
+    from runyard.errors import InvalidInput
+
+    word = text.strip().lower().removeprefix("runyard_").removeprefix("prefect_")
+    if word in _REFUSED:
+        raise InvalidInput(_REFUSED[word])
+    name = settings.name_of(text)
+    if name is None:
+        hint = _similar(text) or " See them with: runyard config view --show-defaults"
+        raise InvalidInput(f"there is no setting {text!r}.{hint}")
+    return name
+
+
+def _similar(text: str) -> str:
+    from runyard import settings
+
+    upper = text.strip().upper()
+    known = [variable for name in settings.SETTINGS for variable in settings.variables(name)]
+    if not upper.startswith(("RUNYARD_", "PREFECT_")):
+        return did_you_mean(upper.lower(), list(settings.SETTINGS))
+    prefix, _, rest = upper.partition("_")
+    # Compared without the prefix, which makes everything alike.
+    return did_you_mean(rest, [each.partition("_")[2] for each in known if each.startswith(prefix)]).replace(
+        "'", f"'{prefix}_", 1
+    )
+
+
+@config.command("validate", example="runyard config validate")
+@output_option
+def validate(output: str | None) -> None:
+    """Check every setting wherever it stands: environment, files of this folder, profiles.
+
+    Ends with 1 when something is wrong. Names that only Prefect knows are told and have no effect.
+    """
+    found = problems()
+    wrong = [one for one in found if one["level"] == "error"]
+    if output:
+        out.print_json(found)
+    else:
+        for one in found:
+            click.echo(
+                click.style(f"{one['level']}: ", fg="red" if one["level"] == "error" else "yellow")
+                + one["text"]
+            )
+        if not wrong:
+            out.done("The settings are in order.")
+    if wrong:
+        raise click.exceptions.Exit(1)
+
+
+def problems() -> list[dict[str, str]]:
+    """What is wrong with the settings (`level` error), or without effect (`level` warning)."""
+    from runyard import settings, settings_sources
+    from runyard.errors import RunyardError
+
+    found: list[dict[str, str]] = []
+
+    def add(level: str, text: str) -> None:
+        if not any(one["text"] == text for one in found):
+            found.append({"level": level, "text": text})
+
+    try:
+        home = settings.home()
+    except RunyardError as error:
+        add("error", str(error))
+        return found
+    try:
+        for name, given in settings_sources.everything(home):
+            where = f"{given.place}: {given.key}"
+            if name is not None:
+                try:
+                    settings.parse(name, given.value, given.key, given.place)
+                except RunyardError as error:
+                    add("error", str(error))
+                if name == "home" and given.source not in ("environment", ".env"):
+                    add("warning", f"{where} has no effect; the home is chosen by the environment or .env")
+                continue
+            hint = _similar(given.key if "_" in given.key else given.key.replace(".", "_"))
+            foreign = given.key.upper().startswith("PREFECT_") or "prefect" in given.source + given.key
+            if hint or not foreign:
+                add("error", f"{where}: there is no such setting.{hint}")
+            else:
+                add("warning", f"{where}: Runyard has no such setting; it has no effect")
+        settings.check()
+    except RunyardError as error:
+        add("error", str(error))
+    return found

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from runyard_cli import output as out
 from runyard_cli import values
-from runyard_cli.api import connect, listed
-from runyard_cli.command import Command, output_option
+from runyard_cli.api import connect
+from runyard_cli.command import Command, output_option, yes_option
 
 if TYPE_CHECKING:
     from runyard.client import Client
+
+
+VERSION_TYPES = (
+    "prefect:simple", "vcs:git", "vcs:github", "vcs:gitlab", "vcs:bitbucket", "vcs:azuredevops",
+)  # fmt: skip
 
 
 @click.command(
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
     cls=Command,
     example="""runyard deploy --all
         runyard deploy --name daily-etl
+        runyard deploy --all --prune --plan
         runyard deploy flows/etl.py:my_etl_flow -n daily-etl -p my-pool --cron '0 6 * * *'""",
 )
 @click.argument("entrypoint", required=False)
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("-q", "--work-queue", help="The pool's queue.")
 @click.option("-d", "--description", help="What it is for.")
 @click.option("--version", help="Its version.")
+@click.option("--version-type", type=click.Choice(VERSION_TYPES), help="Where its version comes from.")
 @click.option("-t", "--tag", multiple=True, help="A tag; those given replace the file's.")
 @click.option("-cl", "--concurrency-limit", type=click.IntRange(0), help="How many of its runs at once.")
 @click.option(
@@ -54,6 +62,13 @@ if TYPE_CHECKING:
 @click.option("--param", multiple=True, metavar="KEY=VALUE", help="A parameter; the value is JSON or text.")
 @click.option("--params", metavar="JSON", help="Parameters as a JSON object; - reads standard input.")
 @click.option(
+    "--trigger",
+    multiple=True,
+    metavar="JSON|FILE",
+    help="A trigger, or a .yaml or .json file with `triggers`; instead of the file's.",
+)
+@click.option("--sla", multiple=True, hidden=True)
+@click.option(
     "--enforce-parameter-schema/--no-enforce-parameter-schema",
     default=None,
     help="Refuse runs with other parameters.",
@@ -65,12 +80,34 @@ if TYPE_CHECKING:
     show_default=True,
     help="The project's file.",
 )
+@click.option(
+    "--upload/--no-upload", default=True, show_default=True, help="Run the push steps, after those of build."
+)
+@click.option(
+    "--plan", "only_plan", is_flag=True, help="Only show what would change; exit code 2 if anything would."
+)
+@click.option(
+    "--prune", is_flag=True, help="Delete the deployments that this file declared before and names no longer."
+)
+@click.option(
+    "--watch", "watching", is_flag=True, help="Deploy again whenever a file of the project is saved."
+)
+@click.option("--schema", is_flag=True, help="Print the JSON schema of prefect.yaml, for editors.")
+@yes_option
 @output_option
+@click.pass_context
 def deploy(
+    context: click.Context,
     entrypoint: str | None,
     names: tuple[str, ...],
     everything: bool,
     prefect_file: str,
+    upload: bool,
+    only_plan: bool,
+    prune: bool,
+    watching: bool,
+    schema: bool,
+    yes: bool,
     output: str | None,
     **options: Any,
 ) -> None:
@@ -78,26 +115,90 @@ def deploy(
 
     What the file does not say keeps its value; schedules are recognised, so that a pause survives.
     """
-    from runyard.deployments import plan
-    from runyard.deployments.project import Project, read_project
-    from runyard.operations.deployment_apply import apply_deployments
+    if schema:
+        from runyard.deployments.project_schema import json_schema
 
-    if everything and names:
-        raise click.UsageError("--all and --name exclude each other.")
-    if entrypoint and not os.path.exists(prefect_file):
-        project = Project.empty()
-    else:
-        project = read_project(prefect_file)
-    overrides = _overrides(entrypoint, options)
-    wanted = plan.build(project, names, overrides, everything=everything, say=out.progress).body
+        out.print_json(json_schema())
+        return
+    _refuse_contradictions(names, everything, prune, only_plan, watching, options)
+    if watching:
+        from runyard_cli.deploy_watch import watch
+
+        watch(prefect_file, [word for word in sys.argv[1:] if word != "--watch"])
+    from runyard.deployments import plan
+
+    from runyard_cli import deploy_show as show
+
+    wanted = plan.build(
+        _project(entrypoint, prefect_file),
+        names,
+        _overrides(entrypoint, options),
+        everything=everything or prune,
+        steps=not only_plan,
+        push=upload,
+        may_be_none=prune,
+        say=out.progress,
+    )
+    wanted.body.prune = prune
     client = connect()
-    applied = client.call(apply_deployments, body=wanted)
+    if only_plan:
+        applied = _apply(client, wanted.body, dry_run=True)
+        if output:
+            out.print_json(show.plan_json(applied, wanted.unknown))
+        else:
+            show.show_plan(applied, wanted.unknown)
+        context.exit(2 if any(each.action != "unchanged" for each in applied) else 0)
+    if prune:
+        _confirm_deletions(_apply(client, wanted.body, dry_run=True), yes)
+    applied = _apply(client, wanted.body)
     if output:
         out.print_json(applied)
         return
-    for each in applied:
-        _announce(client, each)
-    _next_step(client, [each.deployment for each in applied])
+    show.announce(applied)
+    show.next_step(client, applied)
+
+
+def _project(entrypoint: str | None, prefect_file: str) -> Any:
+    from runyard.deployments.project import Project, read_project
+
+    if entrypoint and not os.path.exists(prefect_file):
+        return Project.empty()
+    return read_project(prefect_file)
+
+
+def _apply(client: Client, wanted: Any, dry_run: bool = False) -> Any:
+    from runyard.operations.deployment_apply import apply_deployments
+
+    return client.call(apply_deployments, body=wanted.model_copy(update={"dry_run": dry_run}))
+
+
+def _confirm_deletions(applied: Any, yes: bool) -> None:
+    """Show what --prune deletes before it does."""
+    from runyard_cli.deploy_show import name_of
+
+    gone = [name_of(each) for each in applied if each.action == "deleted"]
+    for name in gone:
+        out.progress(f"The file no longer names '{name}'; it is deleted with its schedules.")
+    if gone:
+        out.confirm(f"Delete {len(gone)} deployment{'s' if len(gone) > 1 else ''}?", yes)
+
+
+def _refuse_contradictions(
+    names: tuple[str, ...],
+    everything: bool,
+    prune: bool,
+    only_plan: bool,
+    watching: bool,
+    options: dict[str, Any],
+) -> None:
+    if everything and names:
+        raise click.UsageError("--all and --name exclude each other.")
+    if prune and names:
+        raise click.UsageError("--prune looks at the whole file; leave out --name.")
+    if watching and only_plan:
+        raise click.UsageError("--watch and --plan exclude each other.")
+    if options.pop("sla"):
+        raise click.UsageError("--sla is a feature of Prefect Cloud.")
 
 
 def _overrides(entrypoint: str | None, options: dict[str, Any]) -> Any:
@@ -107,6 +208,7 @@ def _overrides(entrypoint: str | None, options: dict[str, Any]) -> Any:
         entrypoint=entrypoint,
         description=options["description"],
         version=options["version"],
+        version_type=options["version_type"],
         tags=list(options["tag"]) or None,
         parameters=values.parameters(options["param"], options["params"]),
         work_pool_name=options["pool"],
@@ -118,7 +220,33 @@ def _overrides(entrypoint: str | None, options: dict[str, Any]) -> Any:
         schedules=_schedules(options),
         timezone=options["timezone"],
         anchor_date=options["anchor_date"],
+        triggers=_triggers(options["trigger"]),
     )
+
+
+def _triggers(given: tuple[str, ...]) -> list[Any] | None:
+    """The triggers of --trigger: JSON texts, or files with a list of them."""
+    from runyard.errors import InvalidInput
+
+    if not given:
+        return None
+    found: list[Any] = []
+    for text in given:
+        if not text.endswith((".yaml", ".yml", ".json")):
+            found.append(values.json_object(text, "--trigger"))
+            continue
+        import yaml
+
+        try:
+            with open(text, encoding="utf-8") as stream:
+                content = yaml.safe_load(stream)
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InvalidInput(f"--trigger {text} cannot be read: {' '.join(str(error).split())}") from None
+        triggers = content.get("triggers") if isinstance(content, dict) else None
+        if not isinstance(triggers, list):
+            raise InvalidInput(f"--trigger {text}: the file has no list `triggers`")
+        found += triggers
+    return found
 
 
 def _schedules(options: dict[str, Any]) -> list[dict[str, Any]]:
@@ -142,40 +270,3 @@ def _check_schedule(schedule: dict[str, Any], timezone: str | None, anchor_date:
         validate(spec)
     except ScheduleError as error:
         raise ScheduleError(f"--{next(iter(schedule))}: {error}") from None
-
-
-def _announce(client: Client, applied: Any) -> None:
-    from runyard_cli.deployment import full_name
-
-    name = full_name(client, applied.deployment)
-    if applied.action == "unchanged":
-        out.say(f"Deployment '{name}' is as it was.")
-        return
-    verb = "Made" if applied.action == "created" else "Updated"
-    out.done(f"{verb} deployment '{name}' ({applied.deployment.id}).")
-    if applied.action == "updated":
-        for change in applied.changes:
-            out.say(f"  {change.field}: {_brief(change.before)} -> {_brief(change.after)}")
-
-
-def _brief(value: Any) -> str:
-    import json
-
-    text = (
-        value if isinstance(value, str) else json.dumps(out.to_json(value), default=str, ensure_ascii=False)
-    )
-    return text if len(text) <= 100 else f"{text[:97]}..."
-
-
-def _next_step(client: Client, made: list[Any]) -> None:
-    from runyard.operations import workers
-
-    from runyard_cli.deployment import full_name
-
-    pools = list(dict.fromkeys(each.work_pool_name for each in made if each.work_pool_name))
-    for pool in pools:
-        online = listed(client, workers.filter_workers, pool, workers={"status": {"any_": ["ONLINE"]}})
-        if next(online, None) is None:
-            out.hint(f"No worker is online for '{pool}'; start one: runyard worker start --pool {pool}")
-    if made:
-        out.hint(f"Run it now: runyard deployment run '{full_name(client, made[0])}'")

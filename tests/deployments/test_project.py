@@ -107,12 +107,16 @@ def test_an_unknown_key_that_resembles_none_is_a_warning():
 
 def test_definitions_with_anchors_at_the_top_are_fine():
     project = read(
-        "common: &common\n  name: p\n"
+        "definitions:\n  common: &common\n    name: p\nx-more: 1\n"
         "deployments:\n  - name: x\n    work_pool:\n      <<: *common\n      work_queue_name: q\n"
     )
     assert project.warnings == []
     pool = project.entries[0].spec.work_pool
     assert (pool.name, pool.work_queue_name) == ("p", "q")
+
+
+def test_another_key_at_the_top_is_a_warning():
+    assert read("common: 1\n").warnings == ["prefect.yaml:1:1: common: unknown key, not read"]
 
 
 def test_an_error_behind_an_anchor_is_said_where_it_stands():
@@ -217,3 +221,44 @@ def test_an_empty_file_is_a_project_without_deployments(tmp_path):
 def test_no_text_raises_anything_but_a_project_error(text):
     with contextlib.suppress(ProjectError):
         read(text)
+
+
+def triggers(text: str):
+    return one(f"triggers: {text}").entries[0].spec.triggers
+
+
+def test_triggers_are_checked_and_kept_with_their_type():
+    assert triggers("[{expect: a, match: {x: [b, '!c*']}, parameters: {p: '{{ event.id }}'}}]") == [
+        {
+            "type": "event",
+            "expect": ["a"],
+            "match": {"x": ["b", "!c*"]},
+            "parameters": {"p": "{{ event.id }}"},
+        }
+    ]
+    assert triggers("[{triggers: [{expect: a}, {expect: b}], require: any, within: 60}]") == [
+        {
+            "type": "compound",
+            "require": "any",
+            "within": 60.0,
+            "triggers": [{"type": "event", "expect": ["a"]}, {"type": "event", "expect": ["b"]}],
+        }
+    ]
+    assert triggers("[{triggers: [{expect: a}]}]")[0]["type"] == "sequence"
+    assert triggers("[{metric: {name: lateness, threshold: 3, operator: '>'}}]")[0]["type"] == "metric"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[{matchh: {}}]", r"triggers\[0\]\.matchh: unknown key; did you mean 'match'\?"),
+        ("[{triggers: [{expect: a}, {expct: b}]}]", r"triggers\[0\]\.triggers\[1\]\.expct: .*'expect'"),
+        ("[{posture: Proactive, within: 5}]", r"triggers\[0\]: within is at least 10 seconds"),
+        ("[{threshold: many}]", r"triggers\[0\]\.threshold: .*given: 'many'"),
+        ("[hello]", r"triggers\[0\]: should be a mapping, not text"),
+        ("[{type: nonsense}]", r"triggers\[0\]"),
+    ],
+)
+def test_wrong_triggers_are_said_with_their_place(text, message):
+    with pytest.raises(ProjectError, match=r"prefect.yaml:\d+:\d+: deployments\[0\]\." + message):
+        triggers(text)

@@ -62,6 +62,7 @@ def build(
     everything: bool = False,
     steps: bool = True,
     push: bool = True,
+    may_be_none: bool = False,
     say: Say = templating.silent,
 ) -> Plan:
     """Everything that `deploy` will apply, checked: nothing has changed anywhere before it returns.
@@ -76,6 +77,7 @@ def build(
         everything: all deployments of the file that have a name.
         steps: run the build and push steps; without, what depends on their outputs is unknown.
         push: run the push steps too.
+        may_be_none: with `everything`, a file without any deployment is fine.
         say: told of progress and warnings, a line each.
 
     Raises:
@@ -90,7 +92,7 @@ def build(
     overrides = overrides or Overrides()
     for warning in project.warnings:
         say(warning)
-    entries = select(project, names, overrides, everything, say)
+    entries = select(project, names, overrides, everything, say, may_be_none)
     if len(entries) > 1 and overrides.given():
         flags = ", ".join(name.replace("_", " ") for name in overrides.given())
         say(f"{len(entries)} deployments are selected, so these flags are not used: {flags}")
@@ -245,6 +247,7 @@ def _body(project: Project, item: _Chosen, spec: DeploymentSpec, pull: list[Any]
         "paused": spec.paused,
         "enforce_parameter_schema": spec.enforce_parameter_schema,
         "crash_retries": spec.crash_retries,
+        "triggers": spec.triggers,
     }
     body.update({key: value for key, value in said.items() if value is not None})
     if spec.work_pool is not None:

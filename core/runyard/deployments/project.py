@@ -17,6 +17,7 @@ from runyard.deployments.project_shapes import (
     SCHEDULE_KINDS,
     ConcurrencySpec,
     DeploymentSpec,
+    ProjectSpec,
     ScheduleSpec,
     WorkPoolSpec,
 )
@@ -27,7 +28,7 @@ from runyard.orchestration import schedules as schedule_rules
 
 FILE_NAME = "prefect.yaml"
 PHASES = ("build", "push", "pull")
-_TOP_LEVEL = ("name", "prefect-version", "prefect_version", "deployments", *PHASES)
+_TOP_LEVEL = (*ProjectSpec.model_fields, "prefect-version")
 _NAME_FORBIDS = "/%&<>"
 
 
@@ -126,7 +127,7 @@ def parse_project(text: str, file: str, shown: str | None = None) -> Project:
         return project
     if not isinstance(data, dict):
         raise places.error((), f"a project file is a mapping, not {_kind(data)}")
-    _check_keys(places, (), data, _TOP_LEVEL, None)
+    _check_keys(places, (), data, _TOP_LEVEL, project.warnings)
     name = data.get("name")
     if name is not None and isinstance(name, dict | list):
         raise places.error(("name",), f"should be text, not {_kind(name)}")
@@ -170,6 +171,8 @@ def check_deployment(
                 (*path, "name"), f"a name is not empty and has none of {' '.join(_NAME_FORBIDS)}"
             )
     _check_schedules(spec, places, path)
+    if spec.triggers:
+        spec.triggers = _check_triggers(raw["triggers"], places, (*path, "triggers"), final)
     return spec
 
 
@@ -195,7 +198,7 @@ def _entry(project: Project, index: int, raw: Any) -> Entry:
     raw.update(_fill_environment(rest))
     spec = check_deployment(raw, places, path, final=False)
     if spec.triggers:
-        warn("triggers are not read by this version of Runyard")
+        warn("triggers are kept, and do nothing as long as there are no events")
     if spec.sla:
         warn("sla is a feature of Prefect Cloud and is not read")
     return Entry(index, raw, spec)
@@ -230,11 +233,20 @@ def _flatten(raw: dict[str, Any], places: Places, path: Path, warnings: list[str
         raw["schedule"] = None
     if isinstance(raw.get("schedules"), dict):
         raise places.error((*path, "schedules"), "is a list; write `- ` before each schedule")
+    if isinstance(raw.get("triggers"), list):
+        raw["triggers"] = [_plain_trigger(trigger) for trigger in raw["triggers"]]
     if isinstance(raw.get("schedules"), list):
         raw["schedules"] = [
             _plain_schedule(item, places, (*path, "schedules", position)) if isinstance(item, dict) else item
             for position, item in enumerate(raw["schedules"])
         ]
+
+
+def _plain_trigger(trigger: Any) -> Any:
+    """A trigger whose parameters keep their placeholders: those are filled in when it fires."""
+    if isinstance(trigger, dict) and isinstance(trigger.get("parameters"), dict):
+        return {**trigger, "parameters": templating.Verbatim(trigger["parameters"])}
+    return trigger
 
 
 def _plain_schedule(item: dict[str, Any], places: Places, path: Path) -> dict[str, Any]:
@@ -301,6 +313,28 @@ def _check_schedules(spec: DeploymentSpec, places: Places, path: Path) -> None:
         slugs.add(item.slug or "")
 
 
+def _check_triggers(triggers: list[Any], places: Places, path: Path, final: bool) -> list[Any]:
+    from runyard.deployments.triggers import KEYS, check_triggers
+
+    checked: list[Any] = []
+    for position, trigger in enumerate(triggers):
+        if not final and templating.has_placeholder(trigger):
+            continue
+        try:
+            checked += check_triggers([trigger])
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            # After the position of a trigger comes its type, which is no key of the file.
+            loc = first["loc"]
+            keys = [step for step, before in zip(loc[1:], loc, strict=False) if not isinstance(before, int)]
+            message = _message(first)
+            if first["type"] == "extra_forbidden":
+                close = get_close_matches(str(keys[-1]), KEYS, 1, cutoff=0.6)
+                message += f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(KEYS)}"
+            raise places.error((*path, position, *keys), message, key="extra" in first["type"]) from None
+    return checked
+
+
 def _refuse_same_names(project: Project) -> None:
     seen: dict[tuple[str, str | None], int] = {}
     for entry in project.entries:
@@ -315,7 +349,10 @@ def _refuse_same_names(project: Project) -> None:
 
 def _without_placeholders(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The mapping without the values that only a step's output will make numbers, switches or times."""
-    loose = ("parameters", "tags", "name", "version", "description", "entrypoint", "work_pool", *PHASES)
+    loose = (
+        *("parameters", "tags", "name", "version", "description", "entrypoint", "work_pool", "triggers"),
+        *PHASES,
+    )
     kept: dict[str, Any] = {}
     for key, value in raw.items():
         if key in loose or not templating.has_placeholder(value):
@@ -332,13 +369,20 @@ def _invalid(error: ValidationError, places: Places, path: Path) -> ProjectError
     for step in first["loc"]:
         if isinstance(step, int) or step in FIELD_NAMES or not steps or steps[-1] not in FIELD_NAMES:
             steps.append(step)
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] in ("dict_type", "model_type", "model_attributes_type"):
-        message = f"should be a mapping, not {_kind(first.get('input'))}"
-    given = first.get("input")
+    return places.error((*path, *steps), _message(first))
+
+
+def _message(fault: Any) -> str:
+    """What pydantic complains of, as we say it."""
+    message = fault["msg"].removeprefix("Value error, ")
+    given = fault.get("input")
+    if fault["type"] in ("dict_type", "model_type", "model_attributes_type"):
+        message = f"should be a mapping, not {_kind(given)}"
+    if fault["type"] == "extra_forbidden":
+        return "unknown key"
     if not isinstance(given, dict | list):
         message += f" (given: {given!r})"
-    return places.error((*path, *steps), message[0].lower() + message[1:])
+    return message[0].lower() + message[1:]
 
 
 def _kind(value: Any) -> str:

@@ -9,6 +9,7 @@ import typing
 import warnings
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from pydantic import (
@@ -51,6 +52,11 @@ def parameter_schema(function: Callable[..., Any]) -> dict[str, Any]:
         An object schema with title, properties (each with a title and its position), required and
         definitions.
     """
+    return copy.deepcopy(_parameter_schema(function))
+
+
+@lru_cache(maxsize=64)
+def _parameter_schema(function: Callable[..., Any]) -> dict[str, Any]:
     signature = parameters(function)
     model = _model(signature, _descriptions(function))
     schema = model.model_json_schema(
@@ -81,7 +87,7 @@ def check_parameters(function: Callable[..., Any], given: Mapping[str, Any], whe
     Raises:
         ParameterError: a name the function does not take, or a value that does not fit.
     """
-    signature = parameters(function)
+    signature = _signature(function)
     open_ended = _open_ended(signature)
     for name in given:
         if name not in signature and not open_ended:
@@ -93,9 +99,8 @@ def check_parameters(function: Callable[..., Any], given: Mapping[str, Any], whe
             )
     # Values that are made only when the run is created cannot be looked at yet.
     fixed = {name: value for name, value in given.items() if name in signature and not _deferred(value)}
-    model = _model({name: signature[name] for name in fixed}, {})
     try:
-        model.model_validate(fixed)
+        _model_of(function, tuple(fixed)).model_validate(fixed)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in first["loc"])
@@ -108,7 +113,7 @@ def missing_parameters(function: Callable[..., Any], given: Mapping[str, Any]) -
     """The parameters without a default that are not given."""
     return [
         name
-        for name, item in parameters(function).items()
+        for name, item in _signature(function).items()
         if item.default is item.empty and item.kind not in _KINDS and name not in given
     ]
 
@@ -120,6 +125,18 @@ def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     except Exception:  # an annotation may be any expression, and raise anything
         signature = inspect.signature(function)
     return {name: item for name, item in signature.parameters.items() if name not in ("self", "cls")}
+
+
+# Many deployments may share a flow.
+@lru_cache(maxsize=64)
+def _signature(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    return parameters(function)
+
+
+@lru_cache(maxsize=256)
+def _model_of(function: Callable[..., Any], names: tuple[str, ...]) -> Any:
+    signature = _signature(function)
+    return _model({name: signature[name] for name in names}, {})
 
 
 def _model(signature: Mapping[str, inspect.Parameter], descriptions: Mapping[str, str]) -> Any:

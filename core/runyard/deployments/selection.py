@@ -19,15 +19,20 @@ def select(
     overrides: Overrides | None = None,
     everything: bool = False,
     say: templating.Warn = templating.silent,
+    may_be_none: bool = False,
 ) -> list[Entry]:
-    """The deployments of a project that were asked for; see `build`.
+    """The deployments of a project that were asked for; see `plan.build`.
 
-    A name that the file does not have is a new deployment when an entrypoint was given.
+    With `may_be_none`, all of them may be none at all. A name that the file does not have is a new
+    deployment when an entrypoint was given.
     """
     if everything and names:
         raise InvalidInput("give names or --all, not both")
     if everything:
-        return _all_named(project, say)
+        named = _all_named(project, say)
+        if not named and not may_be_none:
+            raise NotFound(f"{project.places.name} has no deployment with a name")
+        return named
     if not names:
         return [_only_one(project, overrides)]
     found: dict[int, Entry] = {}
@@ -44,8 +49,6 @@ def _all_named(project: Project, say: templating.Warn) -> list[Entry]:
     for entry in project.entries:
         if not entry.spec.name:
             say(f"{project.places.at(('deployments', entry.index))}: skipped, it has no name")
-    if not named:
-        raise NotFound(f"{project.places.name} has no deployment with a name")
     return named
 
 

@@ -22,6 +22,10 @@ _STEP_OF_PATH = re.compile(r"[^.\[\]]+|\[\d+\]")
 Warn = Callable[[str], None]
 
 
+class Verbatim(dict[str, Any]):
+    """A mapping whose placeholders are somebody else's: it stays as it is."""
+
+
 class Placeholder(NamedTuple):
     """One placeholder: as written, the name between its braces, and its kind."""
 
@@ -76,7 +80,7 @@ def placeholders(value: Any) -> Iterator[Placeholder]:
     if isinstance(value, str):
         for match in _PLACEHOLDER.finditer(value):
             yield parse(match)
-    elif isinstance(value, Mapping):
+    elif isinstance(value, Mapping) and not isinstance(value, Verbatim):
         for item in value.values():
             yield from placeholders(item)
     elif isinstance(value, list | tuple):
@@ -101,6 +105,8 @@ def fill(value: Any, lookup: Lookup) -> Any:
     """
     if isinstance(value, str):
         return _fill_text(value, lookup)
+    if isinstance(value, Verbatim):
+        return value
     if isinstance(value, Mapping):
         return {key: fill(item, lookup) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -21,7 +21,7 @@ from runyard.store.database import Transaction
 _JSON_COLUMNS = frozenset(
     (
         "version_info", "concurrency_options", "parameter_openapi_schema", "pull_steps", "job_variables",
-        "parameters", "tags", "labels",
+        "parameters", "tags", "labels", "triggers",
     )
 )  # fmt: skip
 _FLAGS = frozenset(("paused", "enforce_parameter_schema"))

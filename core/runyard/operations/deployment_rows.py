@@ -13,7 +13,7 @@ from runyard.orchestration import parameters as rules
 from runyard.store.database import Row, Transaction
 
 _PLAIN = ("version", "description", "concurrency_limit", "path", "entrypoint", "crash_retries")
-_JSON_OR_NULL = ("version_info", "concurrency_options", "parameter_openapi_schema", "pull_steps")
+_JSON_OR_NULL = ("version_info", "concurrency_options", "parameter_openapi_schema", "pull_steps", "triggers")
 _JSON = ("job_variables", "parameters", "tags", "labels")
 _FLAGS = ("paused", "enforce_parameter_schema")
 

@@ -70,6 +70,7 @@ class Deployment(Model):
     status: Literal["READY", "NOT_READY"] = "NOT_READY"
     enforce_parameter_schema: bool = True
     crash_retries: int | None = None
+    triggers: list[dict[str, Any]] | None = None
     owner: str | None = None
 
 
@@ -97,6 +98,7 @@ class _DeploymentFields(Input):
     infrastructure_document_id: str | None = None
     enforce_parameter_schema: bool | None = None
     crash_retries: int | None = Field(default=None, ge=0)
+    triggers: list[dict[str, Any]] | None = None
 
 
 class DeploymentUpdate(_DeploymentFields):

@@ -32,7 +32,7 @@ def _to_model(row: Row, its_schedules: list[Any]) -> Deployment:
     options = load(row["concurrency_options"])
     polled = max((row["last_polled"] or 0), (row["queue_polled"] or 0))
     ready = polled and clock.now() - clock.from_us(polled) <= _POLLED_WITHIN
-    json_fields = ("version_info", "job_variables", "parameters", "tags", "labels", "pull_steps")
+    json_fields = ("version_info", "job_variables", "parameters", "tags", "labels", "pull_steps", "triggers")
     return Deployment.model_construct(
         **{
             name: row[name]

@@ -29,3 +29,16 @@ def outputs_of(name: str) -> frozenset[str] | None:
     if function not in _OUTPUTS or (module and not f"{module}.".startswith(_OURS)):
         return None
     return frozenset(_OUTPUTS[function])
+
+
+def known_names() -> list[str]:
+    """The steps that come along, by the names that files use."""
+    packages = {
+        "docker_image": "prefect_docker", "s3": "prefect_aws", "gcs": "prefect_gcp",
+        "azure_blob_storage": "prefect_azure",
+    }  # fmt: skip
+    names = []
+    for function in _OUTPUTS:
+        package = next((package for end, package in packages.items() if function.endswith(end)), "prefect")
+        names.append(f"{package}.deployments.steps.{function}")
+    return names

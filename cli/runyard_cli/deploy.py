@@ -67,7 +67,7 @@ VERSION_TYPES = (
     metavar="JSON|FILE",
     help="A trigger, or a .yaml or .json file with `triggers`; instead of the file's.",
 )
-@click.option("--sla", multiple=True, hidden=True)
+@click.option("--sla", multiple=True, hidden=True, help="Refused: a feature of Prefect Cloud.")
 @click.option(
     "--enforce-parameter-schema/--no-enforce-parameter-schema",
     default=None,
@@ -129,10 +129,18 @@ def deploy(
 
     from runyard_cli import deploy_show as show
 
+    project = _project(entrypoint, prefect_file)
+    answers = None
+    if out.at_keyboard() and not (only_plan or prune or output):
+        from runyard_cli.deploy_ask import Answers
+
+        answers = Answers(project, entrypoint, names, everything, options)
+        answers.ask()
+        entrypoint, names, everything = answers.entrypoint, tuple(answers.names), answers.everything
     wanted = plan.build(
-        _project(entrypoint, prefect_file),
+        project,
         names,
-        _overrides(entrypoint, options),
+        overrides_of(entrypoint, options),
         everything=everything or prune,
         steps=not only_plan,
         push=upload,
@@ -156,12 +164,14 @@ def deploy(
         return
     show.announce(applied)
     show.next_step(client, applied)
+    if answers is not None:
+        answers.offer_to_save(prefect_file)
 
 
 def _project(entrypoint: str | None, prefect_file: str) -> Any:
     from runyard.deployments.project import Project, read_project
 
-    if entrypoint and not os.path.exists(prefect_file):
+    if not os.path.exists(prefect_file) and (entrypoint or out.at_keyboard()):
         return Project.empty()
     return read_project(prefect_file)
 
@@ -201,7 +211,8 @@ def _refuse_contradictions(
         raise click.UsageError("--sla is a feature of Prefect Cloud.")
 
 
-def _overrides(entrypoint: str | None, options: dict[str, Any]) -> Any:
+def overrides_of(entrypoint: str | None, options: dict[str, Any]) -> Any:
+    """What the flags say of a deployment."""
     from runyard.deployments.overrides import Overrides
 
     return Overrides(

@@ -46,6 +46,11 @@ def next_step(client: Client, applied: Sequence[Any]) -> None:
             out.hint(f"No worker is online for '{pool}'; start one: runyard worker start --pool {pool}")
         elif states.get(pool) == "PAUSED":
             out.hint(f"The pool '{pool}' is paused; let it go on: runyard work-pool resume {pool}")
+    for each in made:
+        if not each.work_pool_name:
+            out.progress(
+                f"'{each.flow_name}/{each.name}' has no work pool: no worker starts its runs; say --pool"
+            )
     if made:
         out.hint(f"Run it now: runyard deployment run '{made[0].flow_name}/{made[0].name}'")
 

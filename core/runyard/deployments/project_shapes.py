@@ -36,7 +36,9 @@ Steps = list[dict[str, Any]] | dict[str, Any] | None
 class _Part(BaseModel):
     """A mapping of the file; its unknown keys are looked at where the file is read."""
 
-    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="ignore", coerce_numbers_to_str=True, populate_by_name=True, defer_build=True
+    )
 
 
 class ScheduleSpec(_Part):

@@ -72,7 +72,9 @@ def _apply(tx: Transaction, item: DeploymentApply, owner: str) -> AppliedDeploym
         if column != "owner"
     ]
     if item.schedules is not None:
-        changes += schedule_sync.reconcile(tx, saved.row, item.schedules, owner)
+        # A project that is renamed or moved still speaks for the schedules that it declared before.
+        owners = {owner, saved.changes.get("owner", (owner, owner))[0]}
+        changes += schedule_sync.reconcile(tx, saved.row, item.schedules, owner, owners)
     deployment = deployment_views.one(tx, saved.row["id"])
     if saved.created:
         return AppliedDeployment(deployment=deployment, action="created")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from runyard.errors import InvalidInput
@@ -14,13 +15,18 @@ from runyard.store.database import Row, Transaction
 
 
 def reconcile(
-    tx: Transaction, deployment: Row, declared: list[DeploymentScheduleCreate], owner: str
+    tx: Transaction,
+    deployment: Row,
+    declared: list[DeploymentScheduleCreate],
+    owner: str,
+    owners: Collection[str | None] = (),
 ) -> list[Change]:
     """Make a deployment's schedules what its owner declares.
 
     A schedule is the same as before when its slug is, or, without one, its timing and parameters. It
     keeps its id, when it is due and, unless the declaration itself changed, an operator's pause.
-    Schedules of this owner that are not declared any more go; those of others stay.
+    Schedules of this owner, or of the other `owners`, that are not declared any more go; those of others
+    stay.
 
     Returns:
         What changed, for people.
@@ -31,7 +37,8 @@ def reconcile(
     _refuse_twins(declared)
     stored = schedules.rows_of(tx, deployment["id"])
     # Own ones first: one that an operator made is taken as the same only when nothing else fits.
-    stored.sort(key=lambda row: row["owner"] != owner)
+    own = {owner, *owners} - {None}
+    stored.sort(key=lambda row: row["owner"] not in own)
     changes: list[Change] = []
     pairs: list[tuple[DeploymentScheduleCreate, Row | None]] = []
     for body in sorted(declared, key=lambda body: body.slug is None):
@@ -40,7 +47,7 @@ def reconcile(
             stored.remove(row)
         pairs.append((body, row))
     for row in stored:
-        if row["owner"] == owner:
+        if row["owner"] in own:
             schedules.remove(tx, row["id"])
             changes.append(Change(field="schedules", before=_shown(row), after=None))
     for body, row in pairs:

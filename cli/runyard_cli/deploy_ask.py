@@ -1,0 +1,169 @@
+"""`runyard deploy` on a terminal: asks for what is missing, and saves the answers to the project's file."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runyard_cli import output as out
+from runyard_cli.api import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runyard.deployments.project import Project
+
+
+class Answers:
+    """What a person was asked, and what the command line said already.
+
+    Args:
+        project: the file, or none.
+        entrypoint: of a deployment that the file does not describe.
+        names: of deployments.
+        everything: all deployments of the file.
+        options: the other flags; the answers go among them.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        entrypoint: str | None,
+        names: Sequence[str],
+        everything: bool,
+        options: dict[str, Any],
+    ) -> None:
+        self.project = project
+        self.entrypoint = entrypoint
+        self.names = list(names)
+        self.everything = everything
+        self.options = options
+        self.is_new = False
+
+    def ask(self) -> None:
+        """Ask for what is missing."""
+        entries = self.project.entries
+        if self.entrypoint is None and not self.names and not self.everything and len(entries) > 1:
+            self._ask_which()
+            return
+        known = {entry.spec.name for entry in entries}
+        described = entries and (not self.names or any(name in known or "*" in name for name in self.names))
+        if self.entrypoint is None and (described or len(self.names) > 1):
+            return
+        if self.entrypoint is None and self.names and entries:
+            return  # a misspelt name: what deploy says of it helps more than questions
+        self.is_new = not described
+        if self.entrypoint is None:
+            self.entrypoint = self._ask_flow()
+        if not self.names and self.is_new:
+            self.names = [click.prompt("Name of the deployment", default="default")]
+        if self.is_new and not self.options["pool"]:
+            self.options["pool"] = self._ask_pool()
+        if self.is_new and not any(self.options[kind] for kind in ("cron", "interval", "rrule")):
+            self._ask_schedule()
+
+    def offer_to_save(self, prefect_file: str) -> None:
+        """Save a new deployment to the project's file, if wanted."""
+        if not self.is_new or not click.confirm(f"Save it to {prefect_file}?", default=True):
+            return
+        from runyard.deployments.saving import save_deployment
+
+        save_deployment(prefect_file, self._mapping())
+        out.done(f"Saved to {prefect_file}; deploy it again with: runyard deploy --name {self.names[0]}")
+
+    def _ask_which(self) -> None:
+        names = [entry.spec.name for entry in self.project.entries if entry.spec.name]
+        chosen = _choose("Which deployment?", [*names, "all of them"])
+        if chosen == len(names):
+            self.everything = True
+        else:
+            self.names = [names[chosen]]
+
+    def _ask_flow(self) -> str:
+        from runyard.deployments.discovery import find_flows
+
+        found = find_flows(self.project.folder)
+        if not found:
+            return str(click.prompt("No flow was found here. Entrypoint (path/file.py:function)"))
+        lines = [f"{flow.name}  ({flow.entrypoint})" for flow in found]
+        return found[_choose("Which flow?", lines)].entrypoint
+
+    def _ask_pool(self) -> str:
+        from runyard.operations.overview import list_work_pools
+
+        client = connect()
+        pools = client.call(list_work_pools)
+        lines = [f"{pool['name']}  ({pool['type']})" for pool in pools] + ["a new one"]
+        chosen = _choose("Which work pool?", lines) if pools else 0
+        if chosen < len(pools):
+            return str(pools[chosen]["name"])
+        from runyard.operations import work_pools
+
+        from runyard_cli.api import body
+
+        name = str(click.prompt("Name of the new work pool (type process)", default="default-agent-pool"))
+        client.call(
+            work_pools.create_work_pool, body=body(work_pools.create_work_pool, name=name, type="process")
+        )
+        out.done(f"Made work pool '{name}'.")
+        return name
+
+    def _ask_schedule(self) -> None:
+        from runyard.errors import ScheduleError
+        from runyard.orchestration.schedules import validate
+
+        while True:
+            text = click.prompt(
+                "Schedule, as a cron expression (empty: none)", default="", show_default=False
+            )
+            if not text.strip():
+                return
+            try:
+                validate({"cron": text})
+            except ScheduleError as error:
+                out.error_line(str(error))
+                continue
+            self.options["cron"] = (text,)
+            return
+
+    def _mapping(self) -> dict[str, Any]:
+        """The deployment as the project's file says it."""
+        from runyard_cli.deploy import overrides_of
+
+        said = overrides_of(self.entrypoint, self.options)
+        pool = {
+            "name": said.work_pool_name,
+            "work_queue_name": said.work_queue_name,
+            "job_variables": said.job_variables,
+        }
+        schedules = [
+            {**schedule, **({"timezone": said.timezone} if said.timezone else {})}
+            for schedule in said.schedules
+        ]
+        mapping = {
+            "name": self.names[0],
+            "entrypoint": self._relative(str(self.entrypoint)),
+            "version": said.version,
+            "description": said.description,
+            "tags": list(said.tags or []),
+            "parameters": said.parameters,
+            "concurrency_limit": said.concurrency_limit,
+            "work_pool": {key: value for key, value in pool.items() if value},
+            "schedules": schedules,
+        }
+        return {key: value for key, value in mapping.items() if value not in (None, {}, [])}
+
+    def _relative(self, entrypoint: str) -> str:
+        if os.path.isabs(entrypoint) and entrypoint.startswith(self.project.folder + os.sep):
+            return os.path.relpath(entrypoint, self.project.folder)
+        return entrypoint
+
+
+def _choose(question: str, lines: Sequence[str]) -> int:
+    """The position of the line that a person chooses by its number."""
+    for number, line in enumerate(lines, 1):
+        click.echo(f"{number:>3}  {line}")
+    chosen: int = click.prompt(question, type=click.IntRange(1, len(lines)), default=1)
+    return chosen - 1

@@ -107,6 +107,19 @@ def test_prune_deletes_what_left_the_file_and_nothing_else(runyard, project):
     assert names(runyard) == ["by-hand", "other"]
 
 
+def test_a_renamed_project_still_speaks_for_its_schedules(runyard, project):
+    both = [{"cron": "0 1 * * *"}, {"cron": "0 2 * * *"}]
+    project({"name": "a", "schedules": both}, name="first")
+    runyard("deploy")
+    kept = runyard("deployment", "schedule", "ls", "a", "-o", "json").json[0]["id"]
+    project({"name": "a", "schedules": both}, name="second")
+    runyard("deploy")
+    project({"name": "a", "schedules": both[:1]}, name="third")
+    runyard("deploy")
+    (left,) = runyard("deployment", "schedule", "ls", "a", "-o", "json").json
+    assert left["id"] == kept
+
+
 def test_prune_is_all_or_nothing(runyard, project):
     project({"name": "a"}, {"name": "b"})
     runyard("deploy", "--all")

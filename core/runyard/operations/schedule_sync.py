@@ -55,6 +55,8 @@ def reconcile(
             row = schedules.insert(tx, deployment, body, owner)
             changes.append(Change(field="schedules", before=None, after=_shown(row)))
             continue
+        if row["owner"] in own and row["owner"] != owner:
+            schedules.hand_over(tx, row, owner)
         before = _shown(row)
         values = schedules.given_columns(body, row)
         if "active" in values:

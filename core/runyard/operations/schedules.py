@@ -136,6 +136,14 @@ def change(tx: Transaction, deployment: Row, row: Row, values: dict[str, Any]) -
     return True
 
 
+def hand_over(tx: Transaction, row: Row, owner: str) -> None:
+    """Let another owner speak for a schedule from now on."""
+    row["owner"] = owner
+    tx.execute(
+        "UPDATE deployment_schedules SET owner = :owner WHERE id = :id", {"owner": owner, "id": row["id"]}
+    )
+
+
 def remove(tx: Transaction, schedule_id: str) -> None:
     """Remove a schedule, its record of skipped instants and its runs that nobody started."""
     drop_waiting_runs(tx, "schedule_id", schedule_id)

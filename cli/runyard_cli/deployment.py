@@ -123,9 +123,11 @@ def delete(references: tuple[str, ...], everything: bool, yes: bool) -> None:
 
 
 def _extend() -> None:
+    from runyard_cli.deployment_backfill import backfill
     from runyard_cli.deployment_run import run
     from runyard_cli.deployment_schedule import schedule
 
+    deployment.add_command(backfill)
     deployment.add_command(run)
     deployment.add_command(schedule)
 

@@ -25,11 +25,12 @@ from runyard_cli.command import Command, did_you_mean, output_option
 )
 @click.option("--params", metavar="JSON", help="All parameters as a JSON object; - reads standard input.")
 @click.option("--start-in", metavar="DURATION", help="Start later: 90s, 10m, 1h30m.")
-@click.option("--start-at", metavar="TIME", help="Start then: 2026-11-22T06:00, or 06:00.")
+@click.option("--start-at", metavar="TIME", help="Start then: 06:00, 'tomorrow 9am', an ISO time.")
 @click.option("-t", "--tag", multiple=True, help="A tag of the run, besides the deployment's.")
 @click.option("-jv", "--job-variable", multiple=True, metavar="KEY=VALUE", help="Overrides a job variable.")
 @click.option("--flow-run-name", help="The run's name; {parameter} is replaced.")
 @click.option("--watch", is_flag=True, help="Follow states and logs; exit code 0 only if it completes.")
+@click.option("--watch-interval", type=float, hidden=True, help="Not needed: changes are seen at once.")
 @click.option("--watch-timeout", type=click.FloatRange(0), help="Stop following after so many seconds.")
 @output_option
 @click.pass_context
@@ -44,6 +45,7 @@ def run(
     job_variable: tuple[str, ...],
     flow_run_name: str | None,
     watch: bool,
+    watch_interval: float | None,
     watch_timeout: float | None,
     output: str | None,
 ) -> None:

@@ -5,21 +5,50 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runyard_cli.command import Group, debug_option, wants_tracebacks
 from runyard_cli.tree import ALIASES, COMMANDS
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.shell_completion import CompletionItem
+
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141  # 128 + SIGPIPE, as a program that does not catch the signal
+
+
+# What people mend settings with, or look at when something is wrong: these report wrong ones themselves.
+_MENDING = frozenset(("completion", "config", "doctor", "profile", "version"))
 
 
 class Root(Group):
     """`runyard` itself: knows its commands from a table and imports the one that is called."""
 
     aliases = ALIASES
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names; first, wrong settings are refused."""
+        found = super().resolve_command(ctx, args)
+        if not ctx.resilient_parsing and not {"-h", "--help"} & set(args):
+            from runyard import settings
+
+            if ALIASES.get(args[0], args[0]) not in _MENDING:
+                settings.check()
+        return found
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands of the table, none of which is imported for it."""
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=COMMANDS[name].help) for name in names]
+        return items or [CompletionItem(name) for name in ALIASES if name.startswith(incomplete)]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the table."""
@@ -52,6 +81,16 @@ def _show_version(context: click.Context, parameter: click.Parameter, value: boo
         context.exit()
 
 
+def _remember(variable: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """Give an option to this process, and to those it starts, as a variable."""
+
+    def callback(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        if value is not None and not context.resilient_parsing:
+            os.environ[variable] = str(value).lower() if isinstance(value, bool) else value
+
+    return callback
+
+
 cli = Root(
     "runyard",
     help="Deployments, work pools and workers for Python workflows, on one file.",
@@ -60,6 +99,20 @@ cli = Root(
         runyard deploy --all
         runyard worker start --pool default-agent-pool""",
     params=[
+        click.Option(
+            ["-p", "--profile"],
+            metavar="NAME",
+            expose_value=False,
+            callback=_remember("RUNYARD_PROFILE"),
+            help="Use the settings of this profile.",
+        ),
+        click.Option(
+            ["--prompt/--no-prompt"],
+            default=None,
+            expose_value=False,
+            callback=_remember("RUNYARD_CLI_PROMPT"),
+            help="Ask questions, or never; by default, when a person is at the terminal.",
+        ),
         click.Option(
             ["-v", "--version"],
             is_flag=True,
@@ -79,16 +132,27 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: without the program's name; by default those of this process.
 
-    Exit codes: 0 done, 1 an error, 2 wrong usage, 130 interrupted.
+    Exit codes: 0 done, 1 an error, 2 wrong usage, 130 interrupted, 141 the reader of a pipe left; a few
+    commands have more, see docs/exit-codes.md.
     """
     if "_RUNYARD_COMPLETE" in os.environ:
-        cli.main(prog_name="runyard")
+        from runyard_cli.completion import answer
+
+        sys.exit(answer())
+    forget_settings()
     code = _run(sys.argv[1:] if arguments is None else arguments)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         code = _close_stdout()
     sys.exit(code)
+
+
+def forget_settings() -> None:
+    """Read the files of settings again: they may have changed since this process last did."""
+    settings = sys.modules.get("runyard.settings")
+    if settings is not None:
+        settings.reload()
 
 
 def _run(arguments: list[str]) -> int:

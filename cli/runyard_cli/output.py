@@ -205,5 +205,8 @@ def state_text(type: str | None, name: str | None) -> str:
 
 
 def at_keyboard() -> bool:
-    """Whether somebody is there to answer a question."""
-    return sys.stdin.isatty() and on_terminal()
+    """Whether somebody is there to answer a question; `--prompt` and `--no-prompt` decide first."""
+    from runyard import settings
+
+    wanted: bool | None = settings.get("cli_prompt")
+    return sys.stdin.isatty() and on_terminal() if wanted is None else wanted

@@ -20,6 +20,7 @@ COMMANDS: dict[str, Entry] = {
     "deploy": Entry("deploy", "deploy", "Make deployments of a project's flows.", "Projects"),
     "run": Entry("run", "run", "Run a flow or a script here and now.", "Projects"),
     "deployment": Entry("deployment", "deployment", "See, run, pause and delete deployments.", "Work"),
+    "schedule": Entry("schedule_next", "schedule", "See when schedules fire.", "Work"),
     "flow": Entry("flow", "flow", "See flows, and serve one.", "Work"),
     "flow-run": Entry("flow_run", "flow_run", "See flow runs, their logs, and cancel them.", "Work"),
     "task-run": Entry("task_run", "task_run", "See task runs and their logs.", "Work"),
@@ -42,7 +43,12 @@ COMMANDS: dict[str, Entry] = {
     "artifact": Entry("artifact", "artifact", "See what runs left for people.", "What runs use"),
     "server": Entry("server", "server", "Serve the API to others.", "Installation"),
     "database": Entry("database", "database", "Check, back up and upgrade the database.", "Installation"),
-    "config": Entry("config", "config", "See the settings.", "Installation"),
+    "completion": Entry(
+        "completion", "completion", "Complete commands and names in your shell.", "Installation"
+    ),
+    "config": Entry("config", "config", "See and change the settings.", "Installation"),
+    "profile": Entry("profile", "profile", "Keep settings by name and switch.", "Installation"),
+    "doctor": Entry("doctor", "doctor", "Find what is wrong, and how to mend it.", "Installation"),
     "version": Entry("version", "version", "Show what is installed.", "Installation"),
 }
 
@@ -54,8 +60,10 @@ ALIASES: dict[str, str] = {
     "deployments": "deployment",
     "flows": "flow",
     "flow-runs": "flow-run",
+    "profiles": "profile",
     "gcl": "global-concurrency-limit",
     "global-concurrency-limits": "global-concurrency-limit",
+    "schedules": "schedule",
     "secrets": "secret",
     "task-runs": "task-run",
     "tasks": "task",

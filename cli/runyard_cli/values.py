@@ -10,6 +10,10 @@ from typing import Any
 
 from runyard.errors import InvalidInput
 
+_NO_TIME = (
+    "{text!r} is no time; write 2026-11-22T06:00, with an offset if not local, 06:00, "
+    "or words such as 'tomorrow 9am'"
+)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
 _SECONDS = {
     "": 1.0, "s": 1.0, "sec": 1.0, "second": 1.0,
@@ -125,7 +129,7 @@ def duration(text: str) -> timedelta:
 
 
 def moment(text: str, now: datetime | None = None) -> datetime:
-    """The moment of an ISO 8601 text, or the next time a clock shows `HH:MM`.
+    """The moment of an ISO 8601 text, of words, or the next time a clock shows `HH:MM`.
 
     Without an offset it is this machine's local time.
 
@@ -142,6 +146,34 @@ def moment(text: str, now: datetime | None = None) -> datetime:
             return (found if found > present else found + timedelta(days=1)).astimezone(UTC)
         return datetime.fromisoformat(word).astimezone(UTC)
     except ValueError:
-        raise InvalidInput(
-            f"{text!r} is no time; write 2026-11-22T06:00, with an offset if not local, or 06:00"
-        ) from None
+        return _in_words(word, text)
+
+
+def past(text: str, now: datetime | None = None) -> datetime:
+    """A moment of the past: as `moment`, or how long ago: `30d`, `2 hours`.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    try:
+        return (now or datetime.now(UTC)) - duration(text)
+    except InvalidInput:
+        return moment(text, now)
+
+
+def _in_words(word: str, text: str) -> datetime:
+    """The moment that words such as `tomorrow 9am` name, the coming one where there are several."""
+    import warnings
+
+    if not re.search(r"[A-Za-z]{2}", word):
+        raise InvalidInput(_NO_TIME.format(text=text))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import dateparser
+
+        wishes = {"PREFER_DATES_FROM": "future", "RETURN_AS_TIMEZONE_AWARE": True}
+        plain = re.sub(r"(?i)^(next|on|at|this)\s+", "", word)
+        found = dateparser.parse(plain, languages=["en"], settings=wishes)
+    if found is None:
+        raise InvalidInput(_NO_TIME.format(text=text))
+    return found.astimezone(UTC)

@@ -26,6 +26,7 @@ MODULES = (
     "served_runs",
     "recovery",
     "scheduler",
+    "backfills",
     "journal",
     "results",
     "locks",
@@ -38,6 +39,8 @@ MODULES = (
     "limit_slots",
     "explain",
     "overview",
+    "names",
+    "checkup",
 )
 
 

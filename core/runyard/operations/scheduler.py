@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from runyard import clock, settings, states
 from runyard.errors import RunyardError, ScheduleError
 from runyard.operations import deployment_runs, schedules, transitions
@@ -161,7 +163,7 @@ def _create(tx: Transaction, row: Row, deployment: Row, instant: int) -> bool:
     when = clock.from_us(instant)
     parameters = {**load(deployment["parameters"], {}), **load(row["parameters"], {})}
     deployment_runs.check_parameters(deployment, parameters, None)
-    key = f"scheduled {row['deployment_id']} {row['id']} {clock.format_time(when)}"
+    key = run_key(row["deployment_id"], row["id"], when)
     _, created = deployment_runs.insert_run(
         tx,
         deployment,
@@ -174,6 +176,11 @@ def _create(tx: Transaction, row: Row, deployment: Row, instant: int) -> bool:
         created_by={"id": row["id"], "type": "SCHEDULE", "display_value": row["slug"]},
     )
     return created
+
+
+def run_key(deployment_id: str, schedule_id: str, instant: datetime) -> str:
+    """The idempotency key of the run of a schedule's instant: there is one, whoever makes it."""
+    return f"scheduled {deployment_id} {schedule_id} {clock.format_time(instant)}"
 
 
 def _cancel(tx: Transaction, open_runs: list[Row]) -> None:

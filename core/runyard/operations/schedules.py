@@ -16,6 +16,7 @@ from runyard.operations.schedule_shapes import (
     ScheduleSkip,
 )
 from runyard.operations.schemas import dump, load
+from runyard.orchestration import parameters as parameter_rules
 from runyard.orchestration import schedules as rules
 from runyard.store.database import Row, Transaction
 
@@ -224,8 +225,14 @@ def read_deployment_schedules(tx: Transaction, deployment_id: str) -> list[Deplo
 def create_deployment_schedules(
     tx: Transaction, deployment_id: str, body: list[DeploymentScheduleCreate]
 ) -> list[DeploymentSchedule]:
-    """Add schedules to a deployment; they belong to the operator, so no redeploy removes them."""
+    """Add schedules to a deployment; they belong to the operator, so no redeploy removes them.
+
+    Raises:
+        ParameterError: their parameters do not fit the flow.
+    """
     deployment = _deployment(tx, deployment_id)
+    for item in body:
+        _check_parameters(deployment, item.parameters)
     return [to_model(insert(tx, deployment, item, None)) for item in body]
 
 
@@ -233,9 +240,14 @@ def create_deployment_schedules(
 def update_deployment_schedule(
     tx: Transaction, deployment_id: str, schedule_id: str, body: DeploymentScheduleUpdate
 ) -> None:
-    """Change a schedule; only the fields that are given change."""
+    """Change a schedule; only the fields that are given change.
+
+    Raises:
+        ParameterError: its parameters do not fit the flow.
+    """
     deployment = _deployment(tx, deployment_id)
     row = _schedule(tx, deployment_id, schedule_id)
+    _check_parameters(deployment, body.parameters or {})
     change(tx, deployment, row, given_columns(body, row))
 
 
@@ -298,6 +310,14 @@ def _refuse_taken_slug(tx: Transaction, deployment_id: str, slug: str | None, ow
     )
     if found is not None and found != own_id:
         raise Conflict(f"the deployment has a schedule with the slug {slug!r} already")
+
+
+def _check_parameters(deployment: Row, parameters: dict[str, Any]) -> None:
+    """Refuse what would fail whenever the schedule fires."""
+    if parameters and deployment["enforce_parameter_schema"]:
+        schema = load(deployment["parameter_openapi_schema"])
+        given = {**load(deployment["parameters"], {}), **parameters}
+        parameter_rules.check(given, schema, f"deployment {deployment['name']!r}", complete=False)
 
 
 def _deployment(tx: Transaction, deployment_id: str) -> Row:

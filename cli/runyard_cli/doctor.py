@@ -1,0 +1,221 @@
+"""`runyard doctor`: looks at everything that may be wrong here, and says how to mend it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from runyard_cli import output as out
+from runyard_cli.command import Command, output_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+_COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
+_FREE_BYTES_PROBLEM = 100 * 10**6
+_FREE_BYTES_WARNING = 10**9
+_SKEW_SECONDS = 5.0
+
+
+class Check(NamedTuple):
+    """What one look found: `status` is ok, warning or problem; `command` mends it."""
+
+    name: str
+    status: str
+    text: str
+    command: str | None = None
+
+
+@click.command("doctor", cls=Command, example="runyard doctor")
+@output_option
+@click.pass_context
+def doctor(context: click.Context, output: str | None) -> None:
+    """Check settings, home, disk, database, clock, key, API, Docker, workers and waiting runs.
+
+    Nothing is changed. The exit code is 1 where there is a problem, 0 where there are warnings at most.
+    """
+    found = [check for look in _LOOKS for check in _guarded(look)]
+    if output:
+        out.print_json([check._asdict() for check in found])
+    else:
+        for check in found:
+            mark = click.style(f"{check.status:8}", fg=_COLOURS[check.status])
+            click.echo(f"{mark} {check.name}: {check.text}")
+            if check.command:
+                out.hint(f"         {check.command}")
+        bad = [check for check in found if check.status != OK]
+        problems = sum(check.status == PROBLEM for check in bad)
+        click.echo()
+        out.say(f"{problems} problems, {len(bad) - problems} warnings." if bad else "All is well.")
+    context.exit(1 if any(check.status == PROBLEM for check in found) else 0)
+
+
+def _guarded(look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+    """A look that fails is a finding, and does not stop the others."""
+    from runyard.errors import RunyardError
+
+    try:
+        yield from look()
+    except (RunyardError, OSError) as error:
+        yield Check(look.__name__.strip("_"), PROBLEM, str(error).splitlines()[0])
+
+
+def _settings() -> Iterator[Check]:
+    from runyard import settings
+
+    settings.check()
+    yield Check("settings", OK, f"profile '{settings.profile()}', all values are right")
+
+
+def _home() -> Iterator[Check]:
+    from runyard import settings
+
+    home = settings.home()
+    if not os.path.isdir(home):
+        yield Check("home", OK, f"{home} does not exist yet; the first command that needs it makes it")
+        return
+    if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+        yield Check("home", PROBLEM, f"{home} cannot be written", f"chmod u+rwx {home}")
+        return
+    yield Check("home", OK, f"{home} can be written")
+    key = os.path.join(home, "secret.key")
+    if os.path.exists(key):
+        mode = os.stat(key).st_mode & 0o777
+        if mode & 0o077:
+            yield Check("key", PROBLEM, f"{key} can be read by others (mode {mode:04o})", f"chmod 600 {key}")
+        else:
+            yield Check("key", OK, f"{key} is for its owner only")
+
+
+def _disk() -> Iterator[Check]:
+    import shutil
+
+    from runyard import settings
+
+    home = settings.home()
+    while not os.path.exists(home):
+        home = os.path.dirname(home) or os.sep
+    free = shutil.disk_usage(home).free
+    text = f"{free / 1e9:.1f} GB free at {home}"
+    if free < _FREE_BYTES_PROBLEM:
+        yield Check("disk", PROBLEM, text, "runyard database vacuum")
+    else:
+        yield Check("disk", WARNING if free < _FREE_BYTES_WARNING else OK, text)
+
+
+def _clock() -> Iterator[Check]:
+    import time
+
+    year = time.gmtime().tm_year
+    if year < 2024:
+        yield Check("clock", PROBLEM, f"the clock says it is {year}: schedules will not fire")
+    else:
+        yield Check("clock", OK, f"{time.strftime('%Y-%m-%d %H:%M:%S %Z')}, time zone {time.tzname[0]}")
+
+
+def _database() -> Iterator[Check]:
+    from runyard import settings
+    from runyard.errors import NotFound
+    from runyard.store import maintenance
+
+    if settings.get("api_url"):
+        return
+    try:
+        report = maintenance.check()
+    except NotFound:
+        yield Check("database", OK, f"{maintenance.where()} does not exist yet; the first command makes it")
+        return
+    if report.problems:
+        yield Check(
+            "database", PROBLEM, f"{report.where} is damaged: {report.problems[0]}", "restore a backup of it"
+        )
+    elif report.schema < report.newest_schema:
+        text = f"{report.where} has schema {report.schema} of {report.newest_schema}"
+        yield Check("database", WARNING, text, "runyard database upgrade")
+    else:
+        size = f"{report.size_bytes / 1e6:.1f} MB, {report.flow_runs} flow runs"
+        yield Check("database", OK, f"{report.where} is sound ({size})")
+
+
+def _api() -> Iterator[Check]:
+    from runyard import settings
+    from runyard.errors import RunyardError
+    from runyard.operations.admin import read_version
+
+    from runyard_cli.api import connect
+
+    url = settings.get("api_url")
+    if not url:
+        yield Check("API", OK, "none is set; commands use the database")
+        return
+    try:
+        yield Check("API", OK, f"{url} answers (version {connect().call(read_version)})")
+    except RunyardError as error:
+        yield Check("API", PROBLEM, str(error), "runyard server start, or: runyard config unset api_url")
+
+
+def _stored() -> Iterator[Check]:
+    """What the database knows of clocks, workers and runs."""
+    from runyard import clock, settings
+    from runyard.operations.checkup import read_checkup
+
+    from runyard_cli.api import connect
+
+    if not settings.get("api_url") and not _has_database():
+        return
+    report = connect().call(read_checkup)
+    skew = abs(report["now_us"] - clock.now_us()) / 1e6
+    if skew > _SKEW_SECONDS:
+        yield Check("clock", WARNING, f"the server's clock differs from this one by {skew:.0f} s")
+    newest = report["newest_us"]
+    if newest and (newest - report["now_us"]) / 1e6 > _SKEW_SECONDS:
+        yield Check("clock", PROBLEM, "the newest run is of the future: this clock, or that one, is wrong")
+    yield from _docker(report["docker"])
+    for pool in report["pools"]:
+        text = f"{pool['waiting']} runs of pool '{pool['name']}' wait and no worker is online"
+        start = f"runyard worker start --pool {pool['name']}"
+        yield Check("workers", PROBLEM, text, start)
+    for worker in report["workers"]:
+        text = f"'{worker['name']}' of pool '{worker['pool']}' was lost with {worker['runs']} runs"
+        yield Check("workers", WARNING, f"{text}; the next worker of the pool recovers them")
+    if not report["pools"] and not report["workers"]:
+        yield Check("workers", OK, "no run waits for a worker that is not there")
+    for run in report["late_runs"]:
+        yield Check("runs", WARNING, f"'{run['name']}' is late: {run['reason']}", run["command"])
+    if report["late"] > len(report["late_runs"]):
+        yield Check("runs", WARNING, f"{report['late']} runs are late", "runyard flow-run ls --state Late")
+    elif not report["late"]:
+        yield Check("runs", OK, "none is late")
+
+
+def _docker(wanted: bool) -> Iterator[Check]:
+    """Whether Docker answers, where a pool of type docker needs it."""
+    if not wanted:
+        return
+    try:
+        import docker
+    except ImportError:
+        yield Check("Docker", PROBLEM, "its client is not installed", "pip install 'runyard[docker]'")
+        return
+    try:
+        version: Any = docker.from_env(timeout=3).version()["Version"]
+        yield Check("Docker", OK, f"the engine answers (version {version})")
+    except docker.errors.DockerException as error:
+        first = str(error).splitlines()[0]
+        yield Check("Docker", PROBLEM, f"the engine does not answer: {first}", "start dockerd")
+
+
+def _has_database() -> bool:
+    from runyard import settings
+    from runyard.store.sqlite import path_of
+
+    url = settings.database_url()
+    return not url.startswith("sqlite") or os.path.exists(path_of(url))
+
+
+_LOOKS: tuple[Callable[[], Iterator[Check]], ...] = (
+    _settings, _home, _disk, _clock, _database, _api, _stored,
+)  # fmt: skip

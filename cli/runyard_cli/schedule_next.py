@@ -1,0 +1,171 @@
+"""`runyard schedule next`: when schedules will fire, and what is odd about it."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from runyard_cli import output as out
+from runyard_cli import values
+from runyard_cli.api import connect
+from runyard_cli.command import Command, group, output_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from zoneinfo import ZoneInfo
+
+schedule = group(
+    "schedule",
+    "See when schedules fire; those of deployments, or one that you are thinking of.",
+    "runyard schedule next my-etl-flow/daily-etl",
+)
+_SECOND = timedelta(seconds=1)
+
+
+class _Source(NamedTuple):
+    """A schedule to look at: its specification and what it is called."""
+
+    spec: dict[str, Any]
+    name: str
+
+
+@click.command(
+    "next",
+    cls=Command,
+    example="""runyard schedule next my-etl-flow/daily-etl -n 20
+        runyard deployment schedule next daily-etl
+        runyard schedule next --cron '30 2 * * *' --timezone Europe/Berlin --after 2026-10-24""",
+)
+@click.argument("reference", metavar="[DEPLOYMENT]", required=False)
+@click.option(
+    "-n", "--count", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many."
+)
+@click.option("--tz", help="The time zone to show; by default this machine's.")
+@click.option("--after", metavar="TIME", help="From then on, instead of now.")
+@click.option("--cron", help="A cron expression instead of a deployment.")
+@click.option("--interval", metavar="DURATION", help="An interval instead of a deployment.")
+@click.option("--rrule", help="A recurrence rule instead of a deployment.")
+@click.option("--timezone", help="The time zone of --cron, --interval and --rrule.")
+@click.option("--all", "everything", is_flag=True, help="Paused schedules too.")
+@output_option
+def next_(
+    reference: str | None,
+    count: int,
+    tz: str | None,
+    after: str | None,
+    cron: str | None,
+    interval: str | None,
+    rrule: str | None,
+    timezone: str | None,
+    everything: bool,
+    output: str | None,
+) -> None:
+    """Show the coming instants of a deployment's schedules, or of a schedule given by flags.
+
+    Marked are instants at which the clocks of the schedule's time zone change.
+    """
+    given = {"cron": cron, "interval": values.duration(interval).total_seconds() if interval else None}
+    spec = {key: value for key, value in {**given, "rrule": rrule}.items() if value is not None}
+    if (reference is None) == (not spec) or len(spec) > 1:
+        raise click.UsageError("Name a deployment, or give one of --cron, --interval and --rrule.")
+    if timezone and reference:
+        raise click.UsageError("--timezone goes with --cron, --interval and --rrule; did you mean --tz?")
+    start = values.moment(after) if after else datetime.now(UTC)
+    if reference is None:
+        sources = [_Source({**spec, **({"timezone": timezone} if timezone else {})}, "")]
+    else:
+        sources = _of_deployment(reference, everything)
+    shown_in = _zone(tz)
+    rows: list[dict[str, Any]] = []
+    for instant, source in itertools.islice(_merged(sources, start), count):
+        local = instant.astimezone(shown_in)
+        rows.append(
+            {
+                "local": local.isoformat(),
+                "utc": instant.isoformat().replace("+00:00", "Z"),
+                "schedule": source.name,
+                "note": _oddity(instant, source.spec),
+            }
+        )
+    if output:
+        out.print_json(rows)
+        return
+    several = len(sources) > 1
+    columns = ["Local", "UTC", "When", *(["Schedule"] if several else []), "Note"]
+    cells = [
+        [
+            _short(datetime.fromisoformat(row["local"])),
+            row["utc"],
+            out.ago(datetime.fromisoformat(row["utc"])),
+            *([row["schedule"]] if several else []),
+            row["note"],
+        ]
+        for row in rows
+    ]
+    out.table("Coming instants", columns, cells, "It does not fire any more.")
+
+
+schedule.add_command(next_)
+
+
+def _of_deployment(reference: str, everything: bool) -> list[_Source]:
+    from runyard_cli.deployment import find
+    from runyard_cli.deployment_schedule import describe
+
+    found = find(connect(), reference)
+    chosen = [each for each in found.schedules if each.active or everything]
+    if found.paused:
+        out.progress(f"Deployment '{found.name}' is paused: none of these makes a run until it is resumed.")
+    if not chosen:
+        paused = len(found.schedules) - len(chosen)
+        hint = f" that is active ({paused} paused; see them with --all)" if paused else ""
+        out.progress(f"Deployment '{found.name}' has no schedule{hint}.")
+    return [
+        _Source(each.schedule.model_dump(mode="json"), each.slug or describe(each.schedule))
+        for each in chosen
+    ]
+
+
+def _merged(sources: list[_Source], start: datetime) -> Iterator[tuple[datetime, _Source]]:
+    from runyard.orchestration.schedules import instants
+
+    def of(source: _Source) -> Iterator[tuple[datetime, _Source]]:
+        return ((instant, source) for instant in instants(source.spec, start))
+
+    return heapq.merge(*map(of, sources), key=lambda pair: pair[0])
+
+
+def _zone(name: str | None) -> Any:
+    if name is None:
+        return None
+    from runyard.orchestration.schedules_zones import zone
+
+    return zone(name)
+
+
+def _short(local: datetime) -> str:
+    return local.strftime("%a %Y-%m-%d %H:%M:%S %z")
+
+
+def _oddity(instant: datetime, spec: dict[str, Any]) -> str | None:
+    """What is odd about an instant on the clocks of the schedule's time zone."""
+    name = spec.get("timezone")
+    if not name or name == "UTC":
+        return None
+    from runyard.orchestration.schedules_zones import instants_of, wall_time, zone
+
+    where: ZoneInfo = zone(name)
+    before = (instant - _SECOND).astimezone(where)
+    local = instant.astimezone(where)
+    if (local.utcoffset() or timedelta()) > (before.utcoffset() or timedelta()):
+        missing = f"{(before + _SECOND).replace(tzinfo=None):%H:%M} to {local:%H:%M}"
+        return f"the clocks go forward: {missing} does not exist"
+    _, second, exists = instants_of(wall_time(instant, where).replace(fold=0), where)
+    if exists and second is not None:
+        which = "second" if instant == second else "first"
+        return f"the clocks go back: {local:%H:%M} comes twice, this is the {which}"
+    return None

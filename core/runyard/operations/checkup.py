@@ -1,0 +1,92 @@
+"""What `runyard doctor` asks the database: what waits for nobody, what is late, and whether clocks agree."""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import Any
+
+from runyard import clock
+from runyard.operations.base import operation
+from runyard.store.database import Transaction
+
+# A worker that was not heard of for this many of its intervals is taken as gone.
+_INTERVALS = 3
+_EXAMPLES = 5
+_NEWEST = """SELECT max(state_timestamp) AS newest
+    FROM (SELECT state_timestamp FROM flow_runs ORDER BY id DESC LIMIT 50) AS latest"""
+_ONLINE = "stopped = 0 AND last_heartbeat_time + heartbeat_interval_seconds * :intervals > :now"
+
+
+@operation("GET", "/runyard/checkup")
+def read_checkup(tx: Transaction) -> dict[str, Any]:
+    """What may be wrong with the runs and workers.
+
+    Returns:
+        now_us: the clock of whoever answers, in microseconds since 1970.
+        newest_us: the newest time at which anything happened, or null; later than now, a clock is wrong.
+        docker: whether there is a pool of type docker.
+        encrypted: whether something is stored that needs the key.
+        pools: those with runs that are due and no worker online: name, type, waiting, is_paused.
+        workers: those that were lost without a word while they held runs: name, pool, runs, seen_us.
+        late: how many runs are late; and late_runs, the first of them: id, name, status, reason, command.
+    """
+    now = clock.now_us()
+    return {
+        "now_us": now,
+        "newest_us": tx.value(_NEWEST),
+        "docker": bool(tx.value("SELECT count(*) FROM work_pools WHERE type = 'docker'")),
+        "encrypted": bool(tx.value("SELECT count(*) FROM block_documents")),
+        "pools": _pools(tx, now),
+        "workers": _workers(tx, now),
+        **_late(tx, now),
+    }  # fmt: skip
+
+
+def _pools(tx: Transaction, now: int) -> list[dict[str, Any]]:
+    rows = tx.all(
+        f"""SELECT work_pools.name, work_pools.type, work_pools.is_paused, count(*) AS waiting
+            FROM flow_runs
+            JOIN work_queues ON work_queues.id = flow_runs.work_queue_id
+            JOIN work_pools ON work_pools.id = work_queues.work_pool_id
+            WHERE flow_runs.state_type = 'SCHEDULED' AND flow_runs.next_scheduled_start_time < :now
+              AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.work_pool_id = work_pools.id AND {_ONLINE})
+            GROUP BY work_pools.name, work_pools.type, work_pools.is_paused ORDER BY work_pools.name""",  # noqa: S608  # a constant
+        {"now": now, "intervals": _INTERVALS * 1_000_000},
+    )
+    return [{**row, "is_paused": bool(row["is_paused"])} for row in rows]
+
+
+def _workers(tx: Transaction, now: int) -> list[dict[str, Any]]:
+    rows = tx.all(
+        f"""SELECT workers.name, work_pools.name AS pool, workers.last_heartbeat_time AS seen_us,
+               (SELECT count(*) FROM leases WHERE leases.worker_id = workers.id) AS runs
+            FROM workers JOIN work_pools ON work_pools.id = workers.work_pool_id
+            WHERE stopped = 0 AND NOT ({_ONLINE}) ORDER BY workers.last_heartbeat_time DESC LIMIT 50""",  # noqa: S608  # a constant
+        {"now": now, "intervals": _INTERVALS * 1_000_000},
+    )
+    return [row for row in rows if row["runs"]]
+
+
+def _late(tx: Transaction, now: int) -> dict[str, Any]:
+    from runyard import settings
+    from runyard.operations.explain import explain_flow_run
+
+    where = "state_type = 'SCHEDULED' AND next_scheduled_start_time < :before"
+    values = {"before": now - int(settings.get("scheduler_late_seconds") * 1e6)}
+    count = int(tx.value(f"SELECT count(*) FROM flow_runs WHERE {where}", values))  # noqa: S608  # a constant
+    runs = []
+    if count:
+        rows = tx.all(
+            f"SELECT id, name FROM flow_runs WHERE {where} "  # noqa: S608  # a constant
+            "ORDER BY next_scheduled_start_time LIMIT :most",
+            {**values, "most": _EXAMPLES},
+        )
+        for row in rows:
+            found = explain_flow_run(tx, row["id"])
+            # That it is late is known; what can be done about it is wanted.
+            mended = [reason for reason in found.reasons if reason.command]
+            first = next(iter([*mended, *found.reasons]), None)
+            command = (first.command if first else None) or f"runyard flow-run why {quote(row['name'])}"
+            reason = first.text if first else found.summary
+            runs.append({**row, "status": found.status, "reason": reason, "command": command})
+    return {"late": count, "late_runs": runs}

@@ -1,0 +1,132 @@
+"""`runyard deployment backfill`: each instant of the past gets one run, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+FLOW = """
+from prefect import flow
+from prefect.runtime import flow_run
+
+@flow
+def etl(date: str = None, n: int = 1):
+    with open("done.txt", "a") as file:
+        print(date, n, flow_run.scheduled_start_time.isoformat(), file=file)
+"""
+PROJECT = """
+name: mine
+deployments:
+  - name: nightly
+    entrypoint: etl.py:etl
+    work_pool: {name: pool}
+    parameters: {n: 2}
+    schedules:
+      - {cron: "0 2 * * *", timezone: Europe/Berlin, slug: night}
+      - {interval: 1, anchor_date: "2026-01-01", slug: often, active: false}
+  - name: bare
+    entrypoint: etl.py:etl
+    work_pool: {name: pool}
+"""
+JANUARY = ("--from", "2026-01-10", "--to", "2026-01-13")
+DEADLINE_SECONDS = 60.0
+
+
+@pytest.fixture
+def deployed(tmp_path, monkeypatch, runyard):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    (tmp_path / "etl.py").write_text(FLOW)
+    (tmp_path / "prefect.yaml").write_text(PROJECT)
+    monkeypatch.chdir(tmp_path)
+    runyard("work-pool", "create", "pool", "--type", "process")
+    runyard("deploy", "--all")
+    yield tmp_path
+    monkeypatch.undo()
+    time.tzset()
+
+
+def backfill(runyard, *flags, code=0):
+    return runyard("deployment", "backfill", "nightly", "--schedule", "night", *flags, code=code)
+
+
+def test_each_instant_gets_one_run_with_its_time(runyard, deployed):
+    template = ("--param-template", "date={instant:%Y-%m-%d}")
+    assert "Made 3 runs" in backfill(runyard, *JANUARY, *template).out
+    runyard("worker", "start", "--pool", "pool", "--run-once")
+    lines = (deployed / "done.txt").read_text().splitlines()
+    assert sorted(lines) == [f"2026-01-{day} 2 2026-01-{day}T01:00:00+00:00" for day in (10, 11, 12)]
+    again = backfill(runyard, *JANUARY, *template)
+    assert "Made 0 runs" in again.out
+    assert "3 of 3 instants had one" in again.out
+    runs = runyard("flow-run", "ls", "--state", "Completed", "-o", "json").json
+    assert {tuple(run["tags"]) for run in runs} == {("backfill",)}
+
+
+def test_a_plan_shows_what_would_be_made(runyard, deployed):
+    plan = backfill(runyard, *JANUARY, "--plan", code=2)
+    assert plan.out.count("create") == 3
+    assert runyard("flow-run", "ls", "-o", "json").json == []
+    backfill(runyard, *JANUARY, "--limit", "1", "--reverse")
+    planned = backfill(runyard, *JANUARY, "--plan", "-o", "json", code=2).json
+    assert [each["action"] for each in planned] == ["create", "create", "exists"]
+    backfill(runyard, *JANUARY)
+    assert "0 to make, 3 exist." in backfill(runyard, *JANUARY, "--plan").out
+
+
+def test_the_order_in_which_they_start(runyard, deployed):
+    def order():
+        runs = runyard("flow-run", "ls", "-o", "json", "--limit", "20").json
+        waiting = sorted(runs, key=lambda run: run["next_scheduled_start_time"])
+        return [run["expected_start_time"][:10] for run in waiting]
+
+    backfill(runyard, *JANUARY, "--reverse")
+    assert order() == ["2026-01-12", "2026-01-11", "2026-01-10"]
+    backfill(runyard, "--from", "2026-02-01", "--to", "2026-02-03")
+    assert order()[3:] == ["2026-02-01", "2026-02-02"]
+
+
+def test_what_is_wrong_makes_nothing(runyard, deployed):
+    assert "earlier" in backfill(runyard, "--from", "2026-02-01", "--to", "2026-01-01", code=1).err
+    assert "is no time" in backfill(runyard, "--from", "someday", code=1).err
+    assert "no schedule" in runyard("deployment", "backfill", "bare", *JANUARY, code=1).err
+    assert "--param-template" in backfill(runyard, *JANUARY, "--param-template", "date={when}", code=1).err
+    assert "nosuch" in backfill(runyard, *JANUARY, "--param", "nosuch=1", code=1).err
+    assert "'n'" in backfill(runyard, *JANUARY, "--param", "n=[1]", code=1).err
+    assert (
+        "tomorrow"
+        in runyard("deployment", "backfill", "nightly", *JANUARY, "--schedule", "tomorrow", code=1).err
+    )
+    assert runyard("flow-run", "ls", "-o", "json").json == []
+
+
+def test_a_backfill_killed_midway_goes_on_where_it_stopped(runyard, deployed, store):
+    """3,600 instants in batches of 500: killed after the first ones, called again, each has one run."""
+    from runyard.operations import flow_runs
+    from runyard.operations.schemas import Filter
+
+    hour = ("--from", "2026-01-10T00:00", "--to", "2026-01-10T01:00", "--schedule", "often")
+
+    def count():
+        return store.call(flow_runs.count_flow_runs, body=Filter())
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runyard_cli.main", "deployment", "backfill", "nightly", *hour],
+        stdout=subprocess.DEVNULL, env=dict(os.environ),
+    )  # fmt: skip
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while count() == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    some = count()
+    assert some % 500 == 0
+    done = runyard("deployment", "backfill", "nightly", *hour, "-o", "json").json
+    assert len({each["flow_run_id"] for each in done}) == 3600 - some
+    assert count() == 3600

@@ -1,0 +1,141 @@
+"""`runyard doctor` finds what is broken, and `runyard completion` completes what is stored."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+FLOW = "from prefect import flow\n\n@flow\ndef my_flow():\n    pass\n"
+
+
+@pytest.fixture
+def deployed(tmp_path, monkeypatch, runyard):
+    (tmp_path / "a.py").write_text(FLOW)
+    monkeypatch.chdir(tmp_path)
+    runyard("work-pool", "create", "my-pool", "--type", "process")
+    runyard("deploy", "a.py:my_flow", "-n", "nightly", "-p", "my-pool")
+
+
+def found(runyard, code=0):
+    """The checks that are not ok, by name."""
+    checks = runyard("doctor", "-o", "json", code=code).json
+    assert {check["status"] for check in checks} <= {"ok", "warning", "problem"}
+    return {check["name"]: check for check in checks if check["status"] != "ok"}
+
+
+def test_all_is_well_in_a_fresh_home_and_after(runyard, home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "All is well." in runyard("doctor").out
+    runyard("work-pool", "create", "my-pool", "--type", "process")
+    assert "is sound" in runyard("doctor").out
+
+
+def test_runs_that_wait_for_a_worker(runyard, deployed):
+    runyard("deployment", "run", "nightly")
+    problem = found(runyard, code=1)["workers"]
+    assert problem["command"] == "runyard worker start --pool my-pool"
+    runyard("worker", "start", "--pool", "my-pool", "--run-once")
+    assert found(runyard) == {}
+
+
+def test_a_late_run_with_its_reason(runyard, deployed, monkeypatch):
+    monkeypatch.setenv("RUNYARD_SCHEDULER_LATE_SECONDS", "0")
+    runyard("deployment", "run", "nightly")
+    assert "no worker" in found(runyard, code=1)["runs"]["text"].lower()
+
+
+def test_a_damaged_database(runyard, deployed, home):
+    file = home / "runyard.db"
+    for extra in ("runyard.db-wal", "runyard.db-shm"):
+        (home / extra).unlink(missing_ok=True)
+    data = bytearray(file.read_bytes())
+    data[4096:] = b"x" * (len(data) - 4096)
+    file.write_bytes(data)
+    assert "database" in found(runyard, code=1)
+
+
+def test_a_key_that_others_may_read(runyard, home):
+    home.mkdir(exist_ok=True)
+    (home / "secret.key").write_text("k")
+    (home / "secret.key").chmod(0o644)
+    assert found(runyard, code=1)["key"]["command"].startswith("chmod 600 ")
+
+
+def test_an_api_that_does_not_answer(runyard, home, monkeypatch):
+    monkeypatch.setenv("RUNYARD_API_URL", "http://127.0.0.1:9/api")
+    assert "http://127.0.0.1:9/api" in found(runyard, code=1)["API"]["text"]
+
+
+def test_a_wrong_setting(runyard, home, monkeypatch):
+    monkeypatch.setenv("RUNYARD_LOGGING_LEVEL", "loud")
+    assert "loud" in found(runyard, code=1)["settings"]["text"]
+
+
+def test_docker_is_asked_where_a_pool_needs_it(runyard, home, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    runyard("work-pool", "create", "boxes", "--type", "docker")
+    assert "does not answer" in found(runyard, code=1)["Docker"]["text"]
+
+
+def completed(*words, shell="bash"):
+    """What the shell is told when somebody presses TAB after these words."""
+    line = " ".join(("runyard", *words))
+    done = subprocess.run(
+        [sys.executable, "-m", "runyard_cli.main"],
+        env={
+            **os.environ, "_RUNYARD_COMPLETE": f"{shell}_complete", "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words)),
+        },
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stderr == ""
+    return [row.partition(",")[2] for row in done.stdout.splitlines() if row]
+
+
+def test_names_are_completed_from_the_database(deployed):
+    assert completed("work-p") == ["work-pool"]
+    assert completed("deployment", "run", "my-f") == ["my-flow/nightly"]
+    assert completed("work-pool", "inspect", "my") == ["my-pool"]
+    assert completed("worker", "start", "--pool", "m") == ["my-pool"]
+    assert "--param" in completed("deployment", "run", "--par")
+    assert "RUNYARD_LOGGING_LEVEL" in completed("config", "set", "RUNYARD_LOGGING")
+    assert "daily" not in completed("work-pool", "create", "d")
+
+
+def test_completion_is_silent_about_what_is_wrong(home, tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNYARD_DATABASE_URL", f"sqlite:///{tmp_path}/none/x.db")
+    assert completed("deployment", "run", "x") == []
+    monkeypatch.setenv("RUNYARD_API_URL", "http://127.0.0.1:9/api")
+    assert completed("deployment", "run", "x") == []
+    assert completed("nosuch", "x") == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_is_printed_and_installed(runyard, tmp_path, monkeypatch, shell):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    script = runyard("completion", shell).out
+    assert "_RUNYARD_COMPLETE" in script
+    runyard("completion", shell, "--install")
+    assert script in [path.read_text() for path in tmp_path.rglob("*runyard*") if path.is_file()]
+
+
+def test_bash_itself_completes(deployed, runyard, tmp_path):
+    (tmp_path / "script").write_text(runyard("completion", "bash").out)
+    code = (
+        ". ./script; runyard() { :; }; COMP_WORDS=(runyard deployment run my-); COMP_CWORD=3; "
+        '_runyard_complete "$PROGRAM" run my-; printf \'%s\\n\' "${COMPREPLY[@]}"'
+    )
+    program = os.path.join(os.path.dirname(sys.executable), "runyard")
+    done = subprocess.run(
+        ["bash", "-c", code],
+        env={**os.environ, "PROGRAM": program},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["my-flow/nightly"]

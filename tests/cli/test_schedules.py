@@ -1,0 +1,190 @@
+"""`runyard schedule next`, `runyard deployment schedule`, and times in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from runyard.errors import InvalidInput
+from runyard_cli import values
+
+FLOW = "from prefect import flow\n\n@flow\ndef etl(date: str = None, n: int = 1):\n    print(date, n)\n"
+PROJECT = """
+name: mine
+deployments:
+  - name: nightly
+    entrypoint: etl.py:etl
+    work_pool: {name: pool}
+    schedules:
+      - {cron: "30 2 * * *", timezone: Europe/Berlin, slug: night}
+"""
+
+
+@pytest.fixture
+def deployed(tmp_path, monkeypatch, runyard):
+    (tmp_path / "etl.py").write_text(FLOW)
+    (tmp_path / "prefect.yaml").write_text(PROJECT)
+    monkeypatch.chdir(tmp_path)
+    runyard("work-pool", "create", "pool", "--type", "process")
+    runyard("deploy", "--all")
+
+
+def schedules(runyard):
+    return runyard("deployment", "schedule", "ls", "nightly", "-o", "json").json
+
+
+def test_the_coming_instants_with_what_is_odd_about_them(runyard, deployed):
+    found = runyard(
+        "schedule", "next", "nightly", "--after", "2026-10-24T12:00Z", "--tz", "Europe/Berlin",
+        "-n", "2", "-o", "json",
+    ).json  # fmt: skip
+    assert [each["local"] for each in found] == ["2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"]
+    assert found[0]["note"] == "the clocks go back: 02:30 comes twice, this is the first"
+    assert (found[1]["utc"], found[1]["note"]) == ("2026-10-26T01:30:00Z", None)
+    (gap,) = runyard(
+        "deployment", "schedule", "next", "nightly", "--after", "2027-03-27T12:00Z", "-n", "1", "-o", "json"
+    ).json
+    assert gap["utc"] == "2027-03-28T01:00:00Z"
+    assert gap["note"] == "the clocks go forward: 02:00 to 03:00 does not exist"
+
+
+def test_a_schedule_that_somebody_thinks_of(runyard, home):
+    shown = runyard("schedule", "next", "--cron", "0 6 * * *", "--tz", "UTC", "-n", "3")
+    assert len(shown.out.splitlines()) == 4
+    twice = runyard(
+        "schedule", "next", "--cron", "30 * * * *", "--timezone", "Europe/Berlin",
+        "--after", "2026-10-24T23:50Z", "-n", "3", "-o", "json",
+    ).json  # fmt: skip
+    assert [each["note"] and each["note"].rpartition(" ")[2] for each in twice] == ["first", "second", None]
+    assert runyard("schedule", "next", "--interval", "90m", "-n", "2", "-o", "json").json
+    assert "cron" in runyard("schedule", "next", "--cron", "61 * * * *", code=1).err
+    runyard("schedule", "next", code=2)
+    runyard("schedule", "next", "x", "--cron", "* * * * *", code=2)
+
+
+def test_several_schedules_are_merged_and_paused_ones_left_out(runyard, deployed):
+    runyard("deployment", "schedule", "create", "nightly", "--interval", "1h", "--slug", "hourly")
+    found = runyard("schedule", "next", "nightly", "-n", "40", "-o", "json").json
+    assert {each["schedule"] for each in found} == {"hourly", "night"}
+    instants = [each["utc"] for each in found]
+    assert instants == sorted(instants)
+    runyard("deployment", "schedule", "pause", "nightly", "hourly")
+    found = runyard("schedule", "next", "nightly", "-n", "5", "-o", "json").json
+    assert {each["schedule"] for each in found} == {"night"}
+    runyard("deployment", "schedule", "pause", "nightly", "--all")
+    assert "--all" in runyard("schedule", "next", "nightly").err
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["30 2 * * *", "0 3 * * *", "15 * * * *", "0 0 * * 0", "*/20 1-3 * * *"]),
+    st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"]),
+    st.datetimes(datetime(2024, 1, 1), datetime(2027, 1, 1)),
+)
+def test_next_never_goes_back_and_marks_only_changes_of_clocks(runyard, cron, zone, after):
+    found = runyard(
+        "schedule", "next", "--cron", cron, "--timezone", zone, "--tz", zone,
+        "--after", after.replace(tzinfo=UTC).isoformat(), "-n", "20", "-o", "json",
+    ).json  # fmt: skip
+    instants = [datetime.fromisoformat(each["utc"]) for each in found]
+    assert all(first < second for first, second in pairwise(instants))
+    assert instants[0] > after.replace(tzinfo=UTC)
+    for each, instant in zip(found, instants, strict=True):
+        local = datetime.fromisoformat(each["local"])
+        around = [(instant + timedelta(hours=hours)).astimezone(local.tzinfo) for hours in (-3, 3)]
+        assert all(moment is not None for moment in around)
+        if zone == "Asia/Kolkata":
+            assert each["note"] is None
+
+
+def test_schedules_are_created_inspected_and_deleted(runyard, deployed):
+    made = runyard(
+        "deployment", "schedule", "create", "nightly", "--cron", "0 6 * * *", "--timezone", "UTC",
+        "--slug", "day", "--overlap", "skip", "--param", "n=3", "--no-active", "-o", "json",
+    ).json  # fmt: skip
+    assert (made["slug"], made["active"], made["overlap"]) == ("day", False, "skip")
+    assert made["parameters"] == {"n": 3}
+    shown = runyard("deployment", "schedule", "inspect", "nightly", "day", "-o", "json").json
+    assert shown["id"] == made["id"]
+    assert "0 6 * * *" in runyard("deployment", "schedule", "inspect", "nightly", made["id"][:20]).out
+    runyard("deploy", "--all")
+    assert {each["slug"] for each in schedules(runyard)} == {"night", "day"}
+    runyard("deployment", "schedule", "delete", "nightly", "day", "-y")
+    assert [each["slug"] for each in schedules(runyard)] == ["night"]
+    assert "brings it back" in runyard("deployment", "schedule", "clear", "nightly", "-y").err
+    assert schedules(runyard) == []
+    runyard("deployment", "schedule", "clear", "nightly")
+
+
+def test_create_replaces_on_demand_and_takes_every_kind(runyard, deployed):
+    runyard("deployment", "schedule", "create", "nightly", "--rrule", "FREQ=DAILY", "--replace", "-y")
+    (one,) = schedules(runyard)
+    assert "FREQ=DAILY" in one["schedule"]["rrule"]
+    flags = ("--cron", "@daily", "--slug", "mine", "--replace", "-y")
+    runyard("deployment", "schedule", "create", "nightly", *flags)
+    runyard("deployment", "schedule", "create", "nightly", *flags)
+    assert [each["slug"] for each in schedules(runyard)] == ["mine"]
+    runyard("deployment", "schedule", "create", "nightly", "--rrule", '{"rrule": "FREQ=WEEKLY"}')
+    runyard("deployment", "schedule", "create", "nightly", "--at", "2099-01-01T00:00Z")
+    runyard(
+        "deployment",
+        "schedule",
+        "create",
+        "nightly",
+        "--interval",
+        "2h",
+        "--anchor-date",
+        "2026-01-01T00:00Z",
+    )
+    assert len(schedules(runyard)) == 4
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        (), ("--cron", "* * * * *", "--interval", "3"), ("--cron", "61 * * * *"), ("--interval", "0"),
+        ("--rrule", "nonsense"), ("--cron", "@daily", "--anchor-date", "2026-01-01"),
+        ("--cron", "@daily", "--timezone", "Nowhere/City"), ("--cron", "@daily", "--slug", "night"),
+        ("--cron", "@daily", "--param", "nosuch=1", "--replace", "-y"),
+    ],
+)  # fmt: skip
+def test_a_wrong_schedule_changes_nothing(runyard, deployed, flags):
+    before = schedules(runyard)
+    with pytest.raises(AssertionError, match=r"exit [12]"):
+        runyard("deployment", "schedule", "create", "nightly", *flags)
+    assert schedules(runyard) == before
+
+
+NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text", ["tomorrow 9am", "in 2 hours", "next friday 18:00", "june 1st 2099", "on monday at 7:30"]
+)
+def test_times_in_words_are_in_the_future(text):
+    assert values.moment(text) > datetime.now(UTC)
+
+
+def test_tomorrow_is_tomorrow():
+    local = datetime.now().astimezone()
+    found = values.moment("tomorrow 9am").astimezone()
+    assert (found.date() - local.date()).days == 1
+    assert (found.hour, found.minute) == (9, 0)
+
+
+def test_what_is_no_time_is_refused():
+    for text in ("whenever", "25:99", "the day after"):
+        with pytest.raises(InvalidInput, match="is no time"):
+            values.moment(text)
+    assert values.past("2h", NOW) == NOW - timedelta(hours=2)
+    assert values.past("2026-01-01T00:00Z", NOW) == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_a_run_starts_at_a_time_in_words(runyard, deployed):
+    made = runyard("deployment", "run", "nightly", "--start-at", "tomorrow 9am", "-o", "json").json
+    due = datetime.fromisoformat(made["expected_start_time"])
+    assert timedelta(0) < due - datetime.now(UTC) <= timedelta(days=2)
+    assert "is no time" in runyard("deployment", "run", "nightly", "--start-at", "whenever", code=1).err

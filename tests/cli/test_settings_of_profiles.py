@@ -1,0 +1,129 @@
+"""`runyard config` and `runyard profile`: settings kept in files, and where each value comes from."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, home):
+    """A folder of a project, the current one."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in ("RUNYARD_LOGGING_LEVEL", "PREFECT_LOGGING_LEVEL", "RUNYARD_PROFILE", "PREFECT_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+def level(runyard, *root):
+    """The logging level and where it comes from."""
+    shown = runyard(*root, "config", "view", "--show-defaults", "-o", "json").json
+    rows = shown if isinstance(shown, list) else shown["settings"]
+    (row,) = [each for each in rows if each["name"] == "RUNYARD_LOGGING_LEVEL"]
+    return row["value"], row["source"]
+
+
+def test_what_is_set_stays_and_may_be_unset(runyard, here):
+    runyard("config", "set", "logging_level=DEBUG", "PREFECT_DEFAULT_WORK_POOL_NAME=mine")
+    assert level(runyard)[0] == "DEBUG"
+    assert "mine" in runyard("config", "view").out
+    runyard("config", "unset", "RUNYARD_LOGGING_LEVEL", "-y")
+    assert level(runyard)[0] == "INFO"
+    assert "mine" in runyard("config", "view").out
+
+
+def test_each_source_wins_over_those_after_it(runyard, here, monkeypatch):
+    runyard("config", "set", "logging_level=CRITICAL")
+    assert level(runyard)[0] == "CRITICAL"
+    (here / "pyproject.toml").write_text('[tool.prefect]\nPREFECT_LOGGING_LEVEL = "ERROR"\n')
+    assert level(runyard)[0] == "ERROR"
+    (here / "prefect.toml").write_text('[logging]\nlevel = "WARNING"\n')
+    value, source = level(runyard)
+    assert value == "WARNING"
+    assert "prefect.toml" in source
+    (here / ".env").write_text("PREFECT_LOGGING_LEVEL=INFO\n")
+    assert level(runyard)[0] == "INFO"
+    monkeypatch.setenv("RUNYARD_LOGGING_LEVEL", "DEBUG")
+    assert level(runyard)[0] == "DEBUG"
+
+
+def test_profiles_are_made_used_renamed_and_deleted(runyard, program, here):
+    runyard("profile", "create", "staging")
+    program("--profile", "staging", "config", "set", "logging_level=DEBUG")
+    assert level(runyard)[0] == "INFO"
+    assert level(program, "--profile", "staging")[0] == "DEBUG"
+    runyard("profile", "create", "copy", "--from", "staging")
+    runyard("profile", "use", "copy")
+    assert level(runyard)[0] == "DEBUG"
+    runyard("profile", "rename", "staging", "testing")
+    assert "copy" in runyard("profile", "delete", "copy", "-y", code=1).err
+    runyard("profile", "use", "default")
+    runyard("profile", "delete", "copy", "-y")
+    names = [each["name"] for each in runyard("profile", "ls", "-o", "json").json]
+    assert "testing" in names
+    assert "copy" not in names
+
+
+def test_the_file_of_profiles_is_for_its_owner_only(runyard, here, home):
+    runyard("config", "set", "api_auth_string=admin:secret")
+    assert stat.S_IMODE((home / "profiles.toml").stat().st_mode) == 0o600
+    assert "secret" not in runyard("config", "view").out
+    assert "secret" not in runyard("profile", "inspect").out
+    assert "admin:secret" in runyard("config", "view", "--show-secrets").out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("config", "set", "logging_level=nonsense"), ("config", "set", "loging_level=DEBUG"),
+        ("config", "set", "RUNYARD_HOME=/elsewhere"), ("config", "set", "worker_lease_seconds=soon"),
+        ("profile", "use", "nosuch"), ("profile", "create", "default"), ("profile", "delete", "nosuch"),
+        ("profile", "rename", "nosuch", "x"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_changes_nothing(runyard, here, home, arguments):
+    file = home / "profiles.toml"
+    before = file.read_text() if file.exists() else None
+    error = runyard(*arguments, code=1).err
+    assert error.startswith("Error: ")
+    assert error.count("\n") == 1
+    assert (file.read_text() if file.exists() else None) == before
+
+
+def test_a_wrong_setting_is_told_before_anything_runs(runyard, here, monkeypatch):
+    (here / "prefect.toml").write_text('[logging]\nlevel = "loud"\n')
+    error = runyard("work-pool", "ls", code=1).err
+    assert "prefect.toml" in error
+    assert "loud" in error
+    runyard("config", "validate", code=1)
+    (here / "prefect.toml").unlink()
+    runyard("config", "validate")
+    monkeypatch.setenv("RUNYARD_LOGGING_LEVEL", "loud")
+    assert "RUNYARD_LOGGING_LEVEL" in runyard("deploy", code=1).err
+
+
+def test_two_terminals_lose_no_change(here, home):
+    code = "import sys; from runyard_cli.main import main; main(sys.argv[1:])"
+    names = [f"p{number}" for number in range(8)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, "profile", "create", name], stdout=subprocess.DEVNULL)
+        for name in names
+    ]
+    assert [process.wait(60) for process in processes] == [0] * len(names)
+    text = (home / "profiles.toml").read_text()
+    assert all(f"[profiles.{name}]" in text for name in names)
+
+
+def test_settings_cost_nothing_where_there_are_no_files(here):
+    code = "import sys; from runyard import settings; settings.get('logging_level'); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "tomllib" not in done.stdout.split()
+
+
+def test_an_unknown_profile_is_refused(program, here):
+    assert "no profile 'nosuch'" in program("--profile", "nosuch", "work-pool", "ls", code=1).err

@@ -126,10 +126,13 @@ def _extend() -> None:
     from runyard_cli.deployment_backfill import backfill
     from runyard_cli.deployment_run import run
     from runyard_cli.deployment_schedule import schedule
+    from runyard_cli.deployment_versions import rollback, versions
 
     deployment.add_command(backfill)
+    deployment.add_command(rollback)
     deployment.add_command(run)
     deployment.add_command(schedule)
+    deployment.add_command(versions)
 
 
 _extend()

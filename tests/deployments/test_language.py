@@ -168,8 +168,9 @@ def _is_stored_as_said(stored, said):
         for one in schedules:
             if "slug" in one:
                 (found,) = [each for each in stored.schedules if each.slug == one["slug"]]
-                assert found.parameters == one.get("parameters", {})
-                assert found.overlap == one.get("overlap", "allow")
+                # What a file does not say keeps its value: an earlier file may have said it.
+                for key in ("parameters", "overlap", "catchup", "catchup_limit", "active"):
+                    assert key not in one or getattr(found, key) == one[key], key
     pool = said.get("work_pool")
     if pool:
         assert stored.work_pool_name == "pool"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runyard.deployments import loading, placeholders, schema, stored, templating
+from runyard.deployments import loading, placeholders, schema, stored, templating, version_info
 from runyard.deployments.overrides import Overrides, lay_over
 from runyard.deployments.project import Entry, Project, check_deployment
 from runyard.deployments.project_shapes import JOB_VARIABLES, DeploymentSpec
@@ -104,9 +104,10 @@ def build(
         for item in chosen:
             _load(project, item, modules)
         runs = _StepRuns(project, phases, say) if steps else None
+        commits = _Commits(project.folder)
         plan = Plan(DeploymentsApply(deployments=[], owner=project.owner))
         for item in chosen:
-            declared, unknown = _finish(project, item, runs)
+            declared, unknown = _finish(project, item, runs, commits)
             plan.body.deployments.append(declared)
             plan.unknown.append(unknown)
     return plan
@@ -131,6 +132,20 @@ class _StepRuns:
                 run_steps(steps, outputs, self._say)
             self._done[key] = outputs
         return self._done[key]
+
+
+class _Commits:
+    """The commit of the code, asked for once a deploy."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._found: dict[str | None, dict[str, Any] | None] = {}
+
+    def of(self, version_type: str | None) -> dict[str, Any] | None:
+        """What is known of it; see `version_info.find`."""
+        if version_type not in self._found:
+            self._found[version_type] = version_info.find(self._folder, version_type)
+        return self._found[version_type]
 
 
 def _choose(project: Project, entry: Entry, overrides: Overrides, phases: Sequence[str]) -> _Chosen:
@@ -192,7 +207,7 @@ def _check_parameters(project: Project, item: _Chosen, spec: DeploymentSpec) -> 
 
 
 def _finish(
-    project: Project, item: _Chosen, runs: _StepRuns | None
+    project: Project, item: _Chosen, runs: _StepRuns | None, commits: _Commits
 ) -> tuple[DeploymentApply, dict[str, Any]]:
     """Fill in what the build and push steps put out, and write the deployment down.
 
@@ -207,7 +222,7 @@ def _finish(
         _check_parameters(project, item, spec)
     pull = templating.fill_outputs(project.phase(item.entry, "pull"), outputs)
     pull = templating.fill_shareable_environment(pull, os.environ)
-    body = _body(project, item, spec, pull)
+    body = _body(project, item, spec, pull, commits)
     unknown = {} if runs else _take_unknown(body, filled)
     return DeploymentApply.model_validate(body), unknown
 
@@ -226,15 +241,20 @@ def _take_unknown(body: dict[str, Any], filled: dict[str, Any]) -> dict[str, Any
     return unknown
 
 
-def _body(project: Project, item: _Chosen, spec: DeploymentSpec, pull: list[Any]) -> dict[str, Any]:
+def _body(
+    project: Project, item: _Chosen, spec: DeploymentSpec, pull: list[Any], commits: _Commits
+) -> dict[str, Any]:
     """The fields to apply. What nobody said is not among them, so that a redeploy keeps what is stored."""
     assert item.flow is not None
     flow: Flow = item.flow
+    info = commits.of(spec.version_type)
+    # Only where it is asked for: else every commit would change every deployment.
+    named = info["version"] if info and (spec.version_type or "").startswith("vcs:") else None
     body: dict[str, Any] = {
         "name": spec.name,
         "flow_name": flow.name,
         "entrypoint": spec.entrypoint,
-        "version": spec.version or getattr(flow, "version", None) or _file_version(flow),
+        "version": spec.version or named or getattr(flow, "version", None) or _file_version(flow),
         "parameter_openapi_schema": schema.parameter_schema(flow.fn),
         "pull_steps": pull or None,
         # A run without pull steps finds its code where it was deployed from.
@@ -250,6 +270,8 @@ def _body(project: Project, item: _Chosen, spec: DeploymentSpec, pull: list[Any]
         "triggers": spec.triggers,
     }
     body.update({key: value for key, value in said.items() if value is not None})
+    if info is not None:
+        body["version_info"] = {**info, "version": body["version"] or info["version"]}
     if spec.work_pool is not None:
         pool = {
             "work_pool_name": spec.work_pool.name,

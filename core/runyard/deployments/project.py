@@ -22,6 +22,7 @@ from runyard.deployments.project_shapes import (
     WorkPoolSpec,
 )
 from runyard.deployments.steps import check_steps
+from runyard.deployments.version_info import TYPES as VERSION_TYPES
 from runyard.deployments.yaml_places import Path, Places, load
 from runyard.errors import NotFound, ProjectError, ScheduleError
 from runyard.orchestration import schedules as schedule_rules
@@ -170,6 +171,9 @@ def check_deployment(
             raise places.error(
                 (*path, "name"), f"a name is not empty and has none of {' '.join(_NAME_FORBIDS)}"
             )
+    if spec.version_type is not None and spec.version_type not in VERSION_TYPES:
+        message = f"is none of {', '.join(VERSION_TYPES)} (given: {spec.version_type!r})"
+        raise places.error((*path, "version_type"), message)
     _check_schedules(spec, places, path)
     if spec.triggers:
         spec.triggers = _check_triggers(raw["triggers"], places, (*path, "triggers"), final)

@@ -27,6 +27,7 @@ MODULES = (
     "recovery",
     "scheduler",
     "backfills",
+    "deployment_versions",
     "journal",
     "results",
     "locks",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runyard.errors import InvalidInput
-from runyard.operations import deployment_views, schedule_sync
+from runyard.operations import deployment_versions, deployment_views, schedule_sync
 from runyard.operations.base import operation
 from runyard.operations.deployment_places import flow_id_of
 from runyard.operations.deployment_rows import remove, save
@@ -69,12 +69,14 @@ def _apply(tx: Transaction, item: DeploymentApply, owner: str) -> AppliedDeploym
     changes = [
         _change(tx, column, before, after)
         for column, (before, after) in sorted(saved.changes.items())
-        if column != "owner"
+        if column not in ("owner", "version_info")
     ]
     if item.schedules is not None:
         # A project that is renamed or moved still speaks for the schedules that it declared before.
         owners = {owner, saved.changes.get("owner", (owner, owner))[0]}
         changes += schedule_sync.reconcile(tx, saved.row, item.schedules, owner, owners)
+    if saved.created or changes:
+        deployment_versions.record(tx, saved.row)
     deployment = deployment_views.one(tx, saved.row["id"])
     if saved.created:
         return AppliedDeployment(deployment=deployment, action="created")

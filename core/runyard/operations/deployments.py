@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from runyard.errors import Conflict, NotFound
-from runyard.operations import deployment_views, schedule_sync
+from runyard.operations import deployment_versions, deployment_views, schedule_sync
 from runyard.operations.base import operation
 from runyard.operations.deployment_apply import apply_deployments
 from runyard.operations.deployment_rows import deployment_row, remove, save
@@ -65,6 +65,7 @@ def create_deployment(tx: Transaction, body: DeploymentCreate) -> Deployment:
     saved = save(tx, body.flow_id, body.name, body, None)
     if body.schedules is not None:
         schedule_sync.replace(tx, saved.row, body.schedules)
+    deployment_versions.record(tx, saved.row)
     if not saved.created:
         tx.status = 200
     return deployment_views.one(tx, saved.row["id"])
@@ -147,6 +148,7 @@ def update_deployment(tx: Transaction, deployment_id: str, body: DeploymentUpdat
     saved = save(tx, row["flow_id"], row["name"], body, row["owner"])
     if body.schedules is not None:
         schedule_sync.replace(tx, saved.row, body.schedules)
+    deployment_versions.record(tx, saved.row)
 
 
 @operation("DELETE", "/deployments/{deployment_id}", status=204)

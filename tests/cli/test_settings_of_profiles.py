@@ -5,8 +5,10 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from runyard.settings import SETTINGS
 
 
 @pytest.fixture
@@ -127,3 +129,11 @@ def test_settings_cost_nothing_where_there_are_no_files(here):
 
 def test_an_unknown_profile_is_refused(program, here):
     assert "no profile 'nosuch'" in program("--profile", "nosuch", "work-pool", "ls", code=1).err
+
+
+def test_the_page_of_the_documentation_says_every_setting():
+    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text("utf-8")
+    for name, setting in SETTINGS.items():
+        default = "" if setting.default in ("", None) else f"`{setting.default}`"
+        alias = f"`{setting.alias}`" if setting.alias else ""
+        assert f"| `{name}` | {default} | {alias} | {setting.help} |" in page, name

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -14,8 +15,15 @@ from hypothesis import strategies as st
 from runyard.client import LocalClient
 from runyard.deployments import plan
 from runyard.deployments.project import parse_project, read_project
-from runyard.deployments.project_schema import json_schema
-from runyard.deployments.project_shapes import DeploymentSpec, ScheduleSpec
+from runyard.deployments.project_schema import json_schema, markdown
+from runyard.deployments.project_shapes import (
+    ConcurrencySpec,
+    DeploymentSpec,
+    ProjectSpec,
+    ScheduleSpec,
+    WorkPoolSpec,
+)
+from runyard.deployments.yaml_places import load
 from runyard.errors import ProjectError, RunyardError
 from runyard.operations import work_pools
 from runyard.operations.deployment_apply import apply_deployments
@@ -253,3 +261,21 @@ def test_a_file_damaged_anywhere_is_read_or_refused_with_its_place(content, wher
     except RunyardError as refused:
         said = refused
     assert said is None or (isinstance(said, ProjectError) and str(said).startswith("prefect.yaml:"))
+
+
+def test_the_page_of_the_documentation_says_every_key():
+    page = (Path(__file__).parents[2] / "docs" / "prefect-yaml.md").read_text("utf-8")
+    tables = page.partition("markdown() -->\n")[2].partition("<!-- end -->")[0]
+    assert tables == markdown(), (
+        "put what runyard.deployments.project_schema.markdown() gives between the marks"
+    )
+
+
+def test_the_example_says_the_whole_language():
+    text = (Path(__file__).parents[2] / "prefect.yaml.example").read_text("utf-8")
+    SCHEMA.validate(load(text, "prefect.yaml")[0])
+    parse_project(text, "prefect.yaml")
+    unsaid = {"infra_overrides", "is_schedule_active", "flow_name", "sla", "replaces", "prefect_version"}
+    for shape in (ProjectSpec, DeploymentSpec, ScheduleSpec, ConcurrencySpec, WorkPoolSpec):
+        for key in set(shape.model_fields) - unsaid:
+            assert re.search(rf"\b{key}:", text), f"the example does not say {key}"

@@ -73,11 +73,19 @@ def _no_runs(states: tuple[str, ...]) -> str:
     return "No flow runs."
 
 
-@flow_run.command("ls", example="runyard flow-run ls --flow-name my-etl-flow --state Failed")
+@flow_run.command(
+    "ls",
+    example="""runyard flow-run ls --flow-name my-etl-flow --state Failed
+        runyard flow-run ls --deployment daily-etl --tag nightly --since 2d""",
+)
 @click.option("--flow-name", multiple=True, help="Only runs of this flow.")
 @click.option("--deployment", help="Only runs of this deployment: flow/name or an id.")
 @click.option("--state", multiple=True, help="Only runs in this state, such as Late or Running.")
 @click.option("--state-type", multiple=True, help="Only runs in a state of this type.")
+@click.option("-t", "--tag", multiple=True, help="Only runs with this tag; of several, with all.")
+@click.option("--name", help="Only runs with this in their name.")
+@click.option("--since", metavar="TIME", help="Only runs expected from then on: 2h, 1d, or a time.")
+@click.option("--until", metavar="TIME", help="Only runs expected until then.")
 @limit_option
 @output_option
 def ls(
@@ -85,6 +93,10 @@ def ls(
     deployment: str | None,
     state: tuple[str, ...],
     state_type: tuple[str, ...],
+    tag: tuple[str, ...],
+    name: str | None,
+    since: str | None,
+    until: str | None,
     limit: int,
     output: str | None,
 ) -> None:
@@ -93,7 +105,11 @@ def ls(
 
     client = connect()
     fields: dict[str, Any] = {}
-    criteria = state_filter(state, state_type)
+    criteria = {**state_filter(state, state_type), **_of_time(since, until)}
+    if tag:
+        criteria["tags"] = {"all_": list(tag)}
+    if name:
+        criteria["name"] = {"like_": name}
     if deployment:
         from runyard.operations import deployments
 
@@ -112,6 +128,16 @@ def ls(
     flows = flow_names(client, {run.flow_id for run in runs})
     rows = [[run.id, flows.get(run.flow_id), run.name, run.state_name, when(run)] for run in runs]
     out.table("Flow runs", ["ID", "Flow", "Name", "State", "When"], rows, _no_runs(state))
+
+
+def _of_time(since: str | None, until: str | None) -> dict[str, Any]:
+    """The part of a run filter on when runs are expected."""
+    from runyard_cli import values
+
+    found = {
+        word: values.past(text).isoformat() for word, text in (("after_", since), ("before_", until)) if text
+    }
+    return {"expected_start_time": found} if found else {}
 
 
 def when(run: Any) -> str:

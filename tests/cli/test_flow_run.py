@@ -193,3 +193,23 @@ def test_no_task_runs(runyard, run):
     assert runyard("task-run", "ls", "--flow-run", run["id"], "-o", "json").json == []
     assert "No task runs" in runyard("task-runs", "ls").err
     assert runyard("task-run", "inspect", "nobody", code=1).err.startswith("Error: ")
+
+
+def test_runs_are_listed_by_tag_name_and_time(runyard, store):
+    from runyard.operations import flow_runs, flows
+
+    flow = store.call(flows.create_flow, body=flows.FlowCreate(name="etl"))
+    for name, tags in (("calm-otter", ["a", "b"]), ("calm-heron", ["a"]), ("keen-otter", [])):
+        create = flow_runs.FlowRunCreate(flow_id=flow.id, name=name, tags=tags, state={"type": "SCHEDULED"})
+        store.call(flow_runs.create_flow_run, body=create)
+
+    def found(*flags):
+        return sorted(run["name"] for run in runyard("flow-run", "ls", *flags, "-o", "json").json)
+
+    assert found("--tag", "a") == ["calm-heron", "calm-otter"]
+    assert found("--tag", "a", "--tag", "b") == ["calm-otter"]
+    assert found("--name", "otter") == ["calm-otter", "keen-otter"]
+    assert len(found("--since", "1h")) == 3
+    assert found("--until", "1h") == []
+    assert found("--since", "2020-01-01", "--tag", "b") == ["calm-otter"]
+    assert "is no time" in runyard("flow-run", "ls", "--since", "whenever", code=1).err

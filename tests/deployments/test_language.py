@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from runyard.client import LocalClient
 from runyard.deployments import plan
 from runyard.deployments.project import parse_project, read_project
-from runyard.deployments.project_schema import json_schema, markdown
+from runyard.deployments.project_schema import json_schema, markdown, steps_markdown
 from runyard.deployments.project_shapes import (
     ConcurrencySpec,
     DeploymentSpec,
@@ -269,6 +269,11 @@ def test_the_page_of_the_documentation_says_every_key():
     assert tables == markdown(), (
         "put what runyard.deployments.project_schema.markdown() gives between the marks"
     )
+
+
+def test_the_page_of_steps_says_every_input():
+    page = (Path(__file__).parents[2] / "docs" / "steps.md").read_text("utf-8")
+    assert steps_markdown() in page, "it belongs what project_schema.steps_markdown() gives"
 
 
 def test_the_example_says_the_whole_language():

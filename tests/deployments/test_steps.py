@@ -59,7 +59,6 @@ def test_the_steps_that_come_along_are_found_by_every_name(project_folder, name)
         ("no_such_module.step", "cannot be imported"),
         ("os.no_such_function", "os has no 'no_such_function'"),
         ("os.sep", "is no function"),
-        ("prefect_docker.deployments.steps.build_docker_image", "use run_shell_script"),
     ],
 )
 def test_a_step_that_cannot_be_found(project_folder, name, message):

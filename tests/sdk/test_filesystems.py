@@ -8,6 +8,7 @@ import builtins
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pathspec import GitIgnoreSpec
 from runyard.engine.paths import is_left_out
 from runyard.errors import InvalidInput, MissingExtra
 from runyard.filesystems import (
@@ -85,9 +86,9 @@ def test_folders_are_copied_without_what_is_ignored(folder, tmp_path):
 @given(st.lists(st.sampled_from(["a", "b", "c.py"]), min_size=1, max_size=4))
 def test_a_folder_that_is_ignored_takes_all_below_it(parts):
     path = "/".join(parts)
-    assert is_left_out(path, ["a/"]) == ("a" in parts[:-1])
-    assert is_left_out(path, ["a"]) == ("a" in parts)
-    assert not is_left_out(path, ["*", "!*"])
+    assert is_left_out(path, GitIgnoreSpec.from_lines(["a/"])) == ("a" in parts[:-1])
+    assert is_left_out(path, GitIgnoreSpec.from_lines(["a"])) == ("a" in parts)
+    assert not is_left_out(path, GitIgnoreSpec.from_lines(["*", "!*"]))
 
 
 def test_an_option_names_a_storage(home, tmp_path):

@@ -14,7 +14,7 @@ from runyard.deployments.project_shapes import (
     ScheduleSpec,
     WorkPoolSpec,
 )
-from runyard.deployments.steps.outputs import known_names
+from runyard.deployments.steps.outputs import known_names, outputs_of
 from runyard.deployments.triggers import TRIGGERS
 
 _PLACEHOLDER = {"type": "string", "pattern": r"\{\{.*\}\}"}
@@ -78,6 +78,30 @@ def markdown() -> str:
             parts.append(f"| `{key}` | {takes} | {(field.description or '').replace('|', chr(92) + '|')} |")
         parts.append("")
     return "\n".join(parts).rstrip() + "\n"
+
+
+def steps_markdown() -> str:
+    """The table of the documentation: every step, what it takes, what it puts out."""
+    import inspect
+
+    from runyard.deployments import steps
+
+    rows = ["| Step | Inputs | Outputs |", "|---|---|---|"]
+    for name in known_names():
+        function = getattr(steps, name.rpartition(".")[2])
+        signature = inspect.signature(function)
+        inputs = []
+        for each in signature.parameters.values():
+            if each.kind in (each.VAR_KEYWORD, each.VAR_POSITIONAL):
+                inputs.append("..." if function is not steps.agit_clone else "as git_clone")
+            elif each.default is each.empty:
+                inputs.append(f"**{each.name}**")
+            else:
+                shown = "" if each.default in (None, "") else f" ({each.default})"
+                inputs.append(each.name + shown)
+        outputs = ", ".join(sorted(outputs_of(name) or ()))
+        rows.append(f"| `{name}` | {', '.join(dict.fromkeys(inputs))} | {outputs} |")
+    return "\n".join(rows) + "\n"
 
 
 def _loosened(field: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from fnmatch import fnmatch
+from typing import Any
 
 from runyard.errors import InvalidInput
 
@@ -47,25 +47,16 @@ def write_whole(file: str, content: bytes) -> None:
         raise
 
 
-def patterns_of(ignore_file: str | None) -> list[str]:
-    """The patterns in a file such as `.prefectignore`; none without a file."""
+def patterns_of(ignore_file: str | None) -> Any:
+    """What a file such as `.prefectignore` leaves out, in the syntax of .gitignore; None without a file."""
     if ignore_file is None:
-        return []
+        return None
+    from pathspec import GitIgnoreSpec
+
     with open(ignore_file, encoding="utf-8") as file:
-        lines = (line.strip() for line in file)
-        return [line for line in lines if line and not line.startswith("#")]
+        return GitIgnoreSpec.from_lines(file)
 
 
-def is_left_out(path: str, patterns: list[str]) -> bool:
-    """Whether the last pattern that fits a path leaves it out; `!` in front of one lets it in again."""
-    parts, out = path.split("/"), False
-    for pattern in patterns:
-        wanted, negated = pattern.lstrip("!").strip("/"), pattern.startswith("!")
-        anchored = "/" in wanted
-        heads = ["/".join(parts[: at + 1]) for at in range(len(parts))]
-        names = heads if anchored else parts
-        if pattern.endswith("/"):
-            names = names[:-1]
-        if any(fnmatch(name, wanted) for name in names):
-            out = not negated
-    return out
+def is_left_out(path: str, patterns: Any) -> bool:
+    """Whether the patterns leave a path out, which has forward slashes and starts at their folder."""
+    return patterns is not None and patterns.match_file(path)

@@ -3,6 +3,7 @@
 A step is any importable function; a mapping that it returns becomes outputs for the steps after it.
 """
 
+from runyard.deployments.steps.docker import build_docker_image, push_docker_image
 from runyard.deployments.steps.execute import (
     Outputs,
     check_steps,
@@ -13,6 +14,16 @@ from runyard.deployments.steps.execute import (
     run_steps,
 )
 from runyard.deployments.steps.git import agit_clone, git_clone
+from runyard.deployments.steps.object_store import (
+    pull_from_azure_blob_storage,
+    pull_from_gcs,
+    pull_from_remote_storage,
+    pull_from_s3,
+    pull_with_block,
+    push_to_azure_blob_storage,
+    push_to_gcs,
+    push_to_s3,
+)
 from runyard.deployments.steps.shell import (
     pip_install_requirements,
     run_shell_script,
@@ -22,10 +33,20 @@ from runyard.deployments.steps.shell import (
 __all__ = [
     "Outputs",
     "agit_clone",
+    "build_docker_image",
     "check_steps",
     "git_clone",
     "named",
     "pip_install_requirements",
+    "pull_from_azure_blob_storage",
+    "pull_from_gcs",
+    "pull_from_remote_storage",
+    "pull_from_s3",
+    "pull_with_block",
+    "push_docker_image",
+    "push_to_azure_blob_storage",
+    "push_to_gcs",
+    "push_to_s3",
     "resolve",
     "run_pull_steps",
     "run_shell_script",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from runyard.compat import imports, table
 from runyard.deployments import stored, templating
+from runyard.deployments.steps import outputs as known_steps
 from runyard.errors import InvalidInput, ProjectError, RunyardError
 
 Outputs = dict[str, Any]
@@ -19,7 +22,6 @@ Step = Mapping[str, Any]
 Say = Callable[[str], None]
 
 _REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
-_PLANNED = ("prefect_docker.", "prefect_aws.", "prefect_gcp.", "prefect_azure.")
 
 
 def named(step: Step) -> tuple[str, dict[str, Any]]:
@@ -40,10 +42,43 @@ def check_steps(steps: Sequence[Step]) -> None:
     """Check the form of steps, without importing anything.
 
     Raises:
-        ProjectError: one is no mapping of one name to its inputs.
+        ProjectError: one is no mapping of one name to its inputs, or is one of ours with inputs that it
+            does not have.
     """
     for step in steps:
-        named(step)
+        name, inputs = named(step)
+        if not known_steps.is_ours(name):
+            continue
+        if known_steps.outputs_of(name) is None:
+            function = name.rpartition(".")[2]
+            close = get_close_matches(function, known_steps.functions(), 1)
+            known = ", ".join(known_steps.functions())
+            raise ProjectError(
+                f"there is no step {name}; "
+                + (f"did you mean {close[0]}?" if close else f"there are: {known}")
+            )
+        _check_inputs(name, inputs)
+
+
+def _check_inputs(name: str, inputs: Mapping[str, Any]) -> None:
+    """Refuse inputs that a step of ours does not have, and miss those that it needs."""
+    from runyard.deployments import steps
+
+    function = getattr(steps, name.rpartition(".")[2])
+    signature = inspect.signature(getattr(function, "__wrapped__", function))
+    kinds = {each.kind for each in signature.parameters.values()}
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return
+    given = set(inputs) - {"id", "requires"}
+    unknown = sorted(given - set(signature.parameters))
+    if unknown and inspect.Parameter.VAR_KEYWORD not in kinds:
+        close = get_close_matches(unknown[0], signature.parameters, 1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(signature.parameters)}"
+        raise ProjectError(f"step {name} has no input {unknown[0]!r}; {hint}")
+    for each in signature.parameters.values():
+        needed = each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD
+        if needed and each.name not in given:
+            raise ProjectError(f"step {name} needs the input {each.name!r}")
 
 
 def resolve(name: str, requires: str | Sequence[str] = ()) -> Callable[..., Any]:
@@ -57,6 +92,12 @@ def resolve(name: str, requires: str | Sequence[str] = ()) -> Callable[..., Any]
         InvalidInput: nothing of that name can be imported or called.
     """
     imports.install(deployed=True)
+    if known_steps.outputs_of(name) is not None:
+        # Ours, by whatever name a file knows it; the packages it names need not be installed.
+        ours: Callable[..., Any] = getattr(
+            importlib.import_module("runyard.deployments.steps"), name.rpartition(".")[2]
+        )
+        return ours
     module, _, function = name.rpartition(".")
     requirements = [requires] if isinstance(requires, str) else list(requires)
     for requirement in requirements:
@@ -66,10 +107,6 @@ def resolve(name: str, requires: str | Sequence[str] = ()) -> Callable[..., Any]
     try:
         found = getattr(importlib.import_module(table.target(module)), function)
     except ImportError as error:
-        if name.startswith(_PLANNED):
-            raise InvalidInput(
-                f"step {name} is not part of this version of Runyard; use run_shell_script"
-            ) from error
         raise InvalidInput(f"step {name} cannot be imported: {error}") from error
     except AttributeError:
         raise InvalidInput(f"step {name}: {module} has no {function!r}") from None

@@ -23,6 +23,19 @@ _OUTPUTS: dict[str, tuple[str, ...]] = {
 _OURS = ("runyard.", "prefect.", "prefect_docker.", "prefect_aws.", "prefect_gcp.", "prefect_azure.")
 
 
+_STEP_MODULES = (".deployments.steps.", ".projects.steps.")
+
+
+def is_ours(name: str) -> bool:
+    """Whether a dotted name is, or would be, a step that comes along; a bare name is one of ours."""
+    return "." not in name or (name.startswith(_OURS) and any(part in name for part in _STEP_MODULES))
+
+
+def functions() -> tuple[str, ...]:
+    """The steps that come along, by their own names."""
+    return tuple(_OUTPUTS)
+
+
 def outputs_of(name: str) -> frozenset[str] | None:
     """The outputs of a step by its dotted name; None for a function of somebody else."""
     module, _, function = name.rpartition(".")

@@ -1,0 +1,247 @@
+"""Steps that bring code elsewhere: to object stores, from saved blocks, into images."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+from runyard.client import LocalClient
+from runyard.deployments import steps
+from runyard.deployments.project import parse_project
+from runyard.errors import InvalidInput, ProjectError, RunyardError
+from runyard.filesystems import LocalFileSystem
+
+
+def cli(*arguments, code=0):
+    """Type a command."""
+    done = subprocess.run(
+        [sys.executable, "-m", "runyard_cli.main", *arguments], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The address of an S3 server."""
+    pytest.importorskip("obstore", reason="needs the extra aws")
+    moto = pytest.importorskip("moto.server", reason="needs moto[server]")
+    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
+@pytest.fixture
+def bucket(server, home):
+    """The name of an empty bucket."""
+    import httpx
+
+    httpx.post(f"{server}/moto-api/reset")
+    httpx.put(f"{server}/my-bucket", headers={"Host": "my-bucket"}).raise_for_status()
+    return "my-bucket"
+
+
+@pytest.fixture
+def credentials(server):
+    return {
+        "aws_access_key_id": "test",
+        "aws_secret_access_key": "test",
+        "region_name": "us-east-1",
+        "aws_client_parameters": {"endpoint_url": server},
+    }
+
+
+def test_code_pushed_to_s3_runs_from_there(bucket, server, project_folder, write, monkeypatch):
+    for name, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+    write("flows/etl.py", "from prefect import flow\n\n@flow\ndef etl():\n    print('from the bucket')\n")
+    write("secret/key.txt", "not for others")
+    write("notes.tmp", "not either")
+    write(".prefectignore", "secret/\n*.tmp\n__pycache__/\n")
+    pushed = {"id": "code", "bucket": bucket, "folder": "projects/mine"}
+    pulled = {"bucket": "{{ code.bucket }}", "folder": "{{ code.folder }}"}
+    content = {
+        "push": [{"prefect_aws.deployments.steps.push_to_s3": {"requires": "prefect-aws>=0.3", **pushed}}],
+        "pull": [{"prefect_aws.deployments.steps.pull_from_s3": pulled}],
+        "deployments": [
+            {"name": "d", "entrypoint": "flows/etl.py:etl", "work_pool": {"name": "p"}},
+        ],
+    }
+    write("prefect.yaml", yaml.safe_dump(content))
+    cli("work-pool", "create", "p", "--type", "process")
+    shown = cli("deploy", "--all").stdout
+    assert "Pushed 3 files" in shown
+    write("flows/etl.py", "raise SystemExit('the local code must not run')\n")
+    cli("deployment", "run", "d")
+    cli("worker", "start", "--pool", "p", "--run-once")
+    runs = cli("flow-run", "ls").stdout
+    assert "Completed" in runs, cli("flow-run", "logs", runs.splitlines()[1].split()[0]).stdout
+    stored = cli("deployment", "inspect", "d", "-o", "json").stdout
+    assert '"folder": "projects/mine"' in stored
+
+
+def test_credentials_are_given_or_missing(bucket, server, credentials, project_folder, write, monkeypatch):
+    write("a/b.txt", "hello")
+    steps.push_to_s3(bucket, "x", credentials=credentials)
+    there = project_folder / "there"
+    there.mkdir()
+    monkeypatch.chdir(there)
+    client = {"endpoint_url": server}
+    keys = {key: credentials[key] for key in ("aws_access_key_id", "aws_secret_access_key", "region_name")}
+    made = steps.pull_from_s3(bucket, "x", credentials=keys, client_parameters=client)
+    assert made == {"bucket": bucket, "folder": "x", "directory": str(there)}
+    assert (there / "a" / "b.txt").read_text() == "hello"
+    with pytest.raises(RunyardError, match="holds no files"):
+        steps.pull_from_s3(bucket, "nothing", credentials=credentials)
+    settings = {"access_key_id": "test", "secret_access_key": "test", "endpoint": server}
+    found = steps.pull_from_remote_storage(f"s3://{bucket}/x", **settings)
+    assert (there / found["directory"] / "a" / "b.txt").read_text() == "hello"
+
+
+def test_a_saved_block_is_pulled(project_folder, write):
+    LocalClient().changes()
+    (project_folder.parent / "code").mkdir()
+    (project_folder.parent / "code" / "x.py").write_text("x = 1\n")
+    LocalFileSystem(basepath=str(project_folder.parent / "code")).save("mine")
+    made = steps.pull_with_block(block_type_slug="local-file-system", block_document_name="mine")
+    assert (project_folder / made["directory"] / "x.py").read_text() == "x = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ({"prefect.deployments.steps.git_clon": {}}, "there is no step .*did you mean git_clone"),
+        (
+            {"prefect.deployments.steps.git_clone": {"repo": "x"}},
+            "no input 'repo'; did you mean 'repository'",
+        ),
+        ({"prefect.deployments.steps.git_clone": {}}, "needs the input 'repository'"),
+        (
+            {"prefect_docker.deployments.steps.build_docker_image": {"tag": "x"}},
+            "needs the input 'image_name'",
+        ),
+        ({"prefect_aws.deployments.steps.push_to_s3": {"buket": "x"}}, "no input 'buket'"),
+        ({"prefect.projects.steps.set_working_directry": {}}, "did you mean set_working_directory"),
+    ],
+)
+def test_a_misspelt_step_or_input_is_refused_with_its_place(step, message):
+    text = yaml.safe_dump({"pull": [step]})
+    with pytest.raises(ProjectError, match=rf"prefect.yaml:\d+:\d+: pull\[0\]: .*{message}"):
+        parse_project(text, "prefect.yaml")
+
+
+def test_names_of_files_for_prefect_lead_to_ours():
+    for name in (
+        "prefect.deployments.steps.git_clone", "prefect.deployments.steps.pull.git_clone",
+        "prefect.projects.steps.git_clone", "git_clone", "runyard.deployments.steps.git_clone",
+    ):  # fmt: skip
+        assert steps.resolve(name, "prefect-git>=0.1") is steps.git_clone
+    assert steps.resolve("prefect_docker.deployments.steps.push_docker_image") is steps.push_docker_image
+    assert steps.resolve("prefect_gcp.deployments.steps.push_to_gcs") is steps.push_to_gcs
+
+
+def _engine():
+    try:
+        import docker
+
+        client = docker.from_env(timeout=5)
+        client.ping()
+    except Exception:
+        return None
+    return client
+
+
+@pytest.fixture
+def engine():
+    """A client of a Docker Engine that answers."""
+    found = _engine()
+    if found is None:
+        pytest.skip("no Docker Engine answers")
+    made = {image.id for image in found.images.list()}
+    yield found
+    for image in found.images.list():
+        if image.id not in made:
+            found.images.remove(image.id, force=True)
+
+
+def test_an_image_is_built_once_with_its_tags(engine, project_folder, write, capfd):
+    write("Dockerfile", "FROM scratch\nARG WHAT\nLABEL what=$WHAT\nCOPY flow.py /flow.py\n")
+    write("flow.py", "x = 1\n")
+    build = {
+        "image_name": "runyard-test/built", "tag": "1", "additional_tags": ["2"],
+        "buildargs": {"WHAT": "it"}, "labels": {"by": "us"},
+    }  # fmt: skip
+    made = steps.build_docker_image(**build)
+    assert (made["image"], made["tag"], made["additional_tags"]) == ("runyard-test/built:1", "1", ["2"])
+    image = engine.images.get("runyard-test/built:2")
+    assert image.id == made["image_id"]
+    assert image.labels == {"what": "it", "by": "us"}
+    assert "COPY flow.py" in capfd.readouterr().out
+    assert steps.build_docker_image(**build) is made
+    assert "COPY" not in capfd.readouterr().out
+
+
+def test_a_failing_build_names_its_step(engine, project_folder, write):
+    write("Dockerfile", "FROM scratch\nCOPY missing.py /\n")
+    with pytest.raises(RunyardError, match=r"runyard-test/broken:1 failed at Step 2/2 : COPY missing"):
+        steps.build_docker_image("runyard-test/broken", tag="1")
+    with pytest.raises(InvalidInput, match="there is no file"):
+        steps.build_docker_image("runyard-test/broken", dockerfile="Nope")
+    with pytest.raises(InvalidInput, match="no name of an image"):
+        steps.build_docker_image("two words")
+
+
+def test_auto_makes_a_dockerfile_for_the_build_only(engine, project_folder, write):
+    write("requirements.txt", "")
+    with pytest.raises(RunyardError):
+        steps.build_docker_image(
+            "runyard-test/auto", dockerfile="auto", base_image="127.0.0.1:9/none:1", persist_dockerfile=True
+        )
+    text = (project_folder / "Dockerfile.generated").read_text()
+    assert text.startswith("FROM 127.0.0.1:9/none:1\nWORKDIR /opt/prefect/project\n")
+    assert "requirements.txt" in text
+    with pytest.raises(RunyardError):
+        steps.build_docker_image("runyard-test/auto", dockerfile="auto", base_image="127.0.0.1:9/none:2")
+    write("Dockerfile", "FROM scratch\n")
+    with pytest.raises(InvalidInput, match="there is a Dockerfile"):
+        steps.build_docker_image("runyard-test/auto", tag="9", dockerfile="auto")
+
+
+def test_deploy_builds_and_the_deployment_names_the_image(engine, project_folder, write):
+    write("Dockerfile", "FROM scratch\nCOPY flow.py /flow.py\n")
+    write("flow.py", "from prefect import flow\n\n@flow\ndef f():\n    pass\n")
+    build = {"id": "image", "image_name": "runyard-test/deployed", "tag": "7"}
+    content = {
+        "build": [{"prefect_docker.deployments.steps.build_docker_image": build}],
+        "deployments": [
+            {
+                "name": "d",
+                "entrypoint": "flow.py:f",
+                "work_pool": {"name": "p", "job_variables": {"image": "{{ image.image }}"}},
+            }
+        ],
+    }
+    write("prefect.yaml", yaml.safe_dump(content))
+    cli("work-pool", "create", "p", "--type", "docker")
+    cli("deploy", "--all")
+    assert '"image": "runyard-test/deployed:7"' in cli("deployment", "inspect", "d", "-o", "json").stdout
+
+
+def test_a_push_that_is_refused_is_one_line(engine, project_folder, write):
+    write("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")
+    steps.build_docker_image("127.0.0.1:9/runyard-test", tag="1")
+    with pytest.raises(RunyardError, match=r"pushing 127.0.0.1:9/runyard-test:1 failed"):
+        steps.push_docker_image("127.0.0.1:9/runyard-test", tag="1")
+
+
+def test_without_an_engine_it_is_one_line(project_folder, write, monkeypatch):
+    pytest.importorskip("docker", reason="needs the extra docker")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    write("Dockerfile", "FROM scratch\n")
+    with pytest.raises(RunyardError, match="the Docker Engine cannot"):
+        steps.build_docker_image("runyard-test/none", tag="none")

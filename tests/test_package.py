@@ -26,7 +26,7 @@ def test_types_and_data_files_are_in_the_packages_of_the_wheel():
     assert [package.name for package in packages] == ["runyard", "runyard_cli", "runyard_templates"]
     assert (ROOT / "core/runyard/py.typed").is_file()
     assert resources.files("runyard").joinpath("py.typed").is_file()
-    assert resources.files("runyard_templates").joinpath("recipes/local/prefect.yaml").is_file()
+    assert resources.files("runyard_templates").joinpath("recipes/parts/head.yaml").is_file()
     assert resources.files("runyard").joinpath("store/migrations/0001_initial.sql").is_file()
 
 

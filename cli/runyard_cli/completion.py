@@ -270,10 +270,9 @@ def names(kind: str, prefix: str, pool: str | None = None) -> Iterable[str]:
             upper = [variable for name in settings.SETTINGS for variable in settings.variables(name)]
             return upper if prefix[:1].isupper() or not prefix else list(settings.SETTINGS)
         if kind == "recipes":
-            import runyard_templates
+            from runyard.deployments.init import RECIPES
 
-            folder = os.path.join(os.path.dirname(runyard_templates.__file__ or ""), "recipes")
-            return sorted(name for name in os.listdir(folder) if name.isidentifier() or "-" in name)
+            return list(RECIPES)
         return _stored(kind, prefix, pool)
     except (RunyardError, OSError):
         return []

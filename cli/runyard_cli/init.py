@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from runyard_cli import output as out
@@ -15,11 +17,16 @@ from runyard_cli.command import Command
     example="""runyard init
         runyard init --recipe docker --field image_name=registry/etl --field tag=latest""",
 )
-@click.option("--recipe", help="local, git, docker or minimal; by default what fits this folder.")
+@click.option("--recipe", help="How runs get their code; by default what fits this folder.")
 @click.option("-f", "--field", multiple=True, metavar="KEY=VALUE", help="An input of the recipe.")
 @click.option("--name", help="The project's name; by default the folder's.")
 def init(recipe: str | None, field: tuple[str, ...], name: str | None) -> None:
-    """Write prefect.yaml and .prefectignore into this folder, where they are missing."""
+    """Write prefect.yaml and .prefectignore into this folder, where they are missing.
+
+    The recipes: local, git, docker, docker-git, s3, gcs, azure, docker-s3, docker-gcs, docker-azure,
+    minimal. Where the folder has flows already, the file names a deployment of each; else a first flow is
+    written too.
+    """
     import os
 
     from runyard.deployments import init as project
@@ -28,6 +35,8 @@ def init(recipe: str | None, field: tuple[str, ...], name: str | None) -> None:
     folder = os.getcwd()
     chosen = recipe or project.choose_recipe(folder)
     if out.at_keyboard():
+        if recipe is None:
+            chosen = _ask_recipe(project.RECIPES, chosen)
         for key, meaning in project.missing_fields(chosen, folder, fields).items():
             fields[key] = click.prompt(f"{key} ({meaning})")
     made = project.init_project(folder, chosen, name, fields)
@@ -42,11 +51,19 @@ def init(recipe: str | None, field: tuple[str, ...], name: str | None) -> None:
     out.hint("Next: runyard deploy --all")
 
 
+def _ask_recipe(recipes: dict[str, Any], suited: str) -> str:
+    """The recipe that a person chooses from a table."""
+    rows = [[each.name, each.description] for each in recipes.values()]
+    out.table("Recipes", ["Name", "Description"], rows, "")
+    chosen: str = click.prompt("Recipe", type=click.Choice(list(recipes)), default=suited, show_choices=False)
+    return chosen
+
+
 def _say_pool(recipe: str) -> None:
     """The pool that the new project's deployment wants may not be there: deploying would be refused."""
     from runyard.deployments.project import read_project
 
     pool = read_project().entries[0].spec.work_pool
     if pool and pool.name:
-        kind = "docker" if recipe == "docker" else "process"
+        kind = "docker" if recipe.startswith("docker") else "process"
         out.hint(f"It needs a work pool: runyard work-pool create {pool.name} --type {kind}")

@@ -12,7 +12,13 @@ from runyard.errors import InvalidInput, NotFound, StoreError
 FIELDS = {
     "git": {"repository": "https://example.com/team/project.git"},
     "docker": {"image_name": "registry.example.com/team/project", "tag": "1.0"},
+    "s3": {"bucket": "code"},
+    "gcs": {"bucket": "code"},
+    "azure": {"container": "code"},
 }
+FIELDS.update(
+    {f"docker-{name}": {**FIELDS["docker"], **FIELDS[name]} for name in ("git", "s3", "gcs", "azure")}
+)
 
 
 @pytest.mark.parametrize("recipe", init.RECIPES)
@@ -35,6 +41,8 @@ def test_the_recipe_suits_the_folder(project_folder):
     subprocess.run(["git", "init", "-q", "-b", "trunk"], check=True)
     remote = "https://user:secret@example.com/x.git"
     subprocess.run(["git", "remote", "add", "origin", remote], check=True)
+    assert init.choose_recipe(".") == "docker-git"
+    (project_folder / "Dockerfile").unlink()
     assert init.choose_recipe(".") == "git"
     init.init_project(".")
     text = (project_folder / "prefect.yaml").read_text()
@@ -67,3 +75,14 @@ def test_a_folder_that_cannot_be_written(project_folder):
     (project_folder / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         init.init_project("file/inside", "local")
+
+
+def test_a_folder_with_flows_gets_a_deployment_of_each(project_folder, write):
+    write("jobs/etl.py", "from prefect import flow\n\n@flow\ndef daily_etl():\n    pass\n")
+    write("jobs/more.py", "from prefect import flow\n\n@flow(name='Second one')\ndef second():\n    pass\n")
+    assert init.init_project(".", "local") == [".prefectignore", "prefect.yaml"]
+    found = plan.build(read_project(), everything=True).body.deployments
+    assert [(each.flow_name, each.name) for each in found] == [
+        ("daily-etl", "daily-etl"),
+        ("Second one", "Second-one"),
+    ]

@@ -85,6 +85,40 @@ def test_code_pushed_to_s3_runs_from_there(bucket, server, project_folder, write
     assert '"folder": "projects/mine"' in stored
 
 
+def test_the_recipe_for_s3_runs(bucket, server, project_folder, monkeypatch):
+    for name, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+    cli("init", "--recipe", "s3", "--field", f"bucket={bucket}")
+    cli("work-pool", "create", "default-agent-pool", "--type", "process")
+    cli("deploy", "--all")
+    (project_folder / "flows" / "hello.py").unlink()
+    cli("deployment", "run", "hello")
+    cli("worker", "start", "--pool", "default-agent-pool", "--run-once")
+    assert "Completed" in cli("flow-run", "ls").stdout
+
+
+def test_the_recipe_for_git_runs(home, project_folder, monkeypatch):
+    def git(*arguments):
+        who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        subprocess.run(["git", *who, *arguments], check=True, capture_output=True)
+
+    origin = str(project_folder.parent / "origin.git")
+    git("init", "--bare", "-b", "main", origin)
+    git("init", "-b", "main")
+    git("remote", "add", "origin", origin)
+    cli("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    git("push", "-q", "origin", "main")
+    cli("work-pool", "create", "default-agent-pool", "--type", "process")
+    cli("deploy", "--all")
+    (project_folder / "flows" / "hello.py").unlink()
+    cli("deployment", "run", "hello")
+    cli("worker", "start", "--pool", "default-agent-pool", "--run-once")
+    assert "Completed" in cli("flow-run", "ls").stdout
+
+
 def test_credentials_are_given_or_missing(bucket, server, credentials, project_folder, write, monkeypatch):
     write("a/b.txt", "hello")
     steps.push_to_s3(bucket, "x", credentials=credentials)

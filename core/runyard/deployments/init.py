@@ -5,50 +5,93 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from importlib.abc import Traversable
 from typing import NamedTuple
 
+from runyard.deployments.discovery import FoundFlow, find_flows
 from runyard.errors import InvalidInput, NotFound, StoreError
 
 _MARK = re.compile(r"@([A-Z_]+)@")
 _PLAIN = re.compile(r"[A-Za-z0-9._/@:+~-]+")
 
 
+_IMAGE = {"image_name": "image to build, without its tag", "tag": "tag of the image"}
+_BUCKET = {"bucket": "bucket to keep the code in"}
+_CONTAINER = {"container": "container to keep the code in"}
+_REPOSITORY = {"repository": "URL to clone from", "branch": "branch to check out"}
+_MOST_FLOWS = 20
+_COMMENTS = {
+    "build": "Run by `runyard deploy`, on this machine.",
+    "push": "Run after them, by the same command.",
+    "pull": "Run before every run, where it runs.",
+}
+
+
 class Recipe(NamedTuple):
-    """A way to start: what it is for, and the fields it asks for with what each means."""
+    """A way to start.
+
+    Args:
+        name: how it is chosen.
+        description: what it is for.
+        fields: what it asks for, with what each means.
+        build, push, pull: the parts that its steps are made of.
+    """
 
     name: str
     description: str
     fields: dict[str, str]
+    build: tuple[str, ...] = ()
+    push: tuple[str, ...] = ()
+    pull: tuple[str, ...] = ()
+
+    @property
+    def is_docker(self) -> bool:
+        """Whether its runs start in an image."""
+        return bool(self.build)
+
+
+def _stored(kind: str, where: str, fields: dict[str, str]) -> tuple[Recipe, Recipe]:
+    """The recipes that keep code in an object store: without an image, and with one."""
+    text = f"runs get the code from {where}, where deploy puts it"
+    image = f"runs start in an image, with the code from {where}"
+    return (
+        Recipe(kind, text, fields, push=(kind,), pull=(kind,)),
+        Recipe(f"docker-{kind}", image, {**_IMAGE, **fields}, ("docker",), ("docker", kind), (kind,)),
+    )
 
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe("local", "runs use the code where it stands, on this machine", {}),
-        Recipe(
-            "git",
-            "runs clone the code from a repository",
-            {"repository": "URL to clone from", "branch": "branch to check out"},
-        ),
+        Recipe("git", "runs clone the code from a repository", _REPOSITORY, pull=("git",)),
         Recipe(
             "docker",
-            "runs start in an image that deploy builds and pushes",
-            {"image_name": "image to build, without its tag", "tag": "tag of the image"},
+            "runs start in an image with the code, which deploy builds and pushes",
+            _IMAGE, ("docker",), ("docker",), ("docker",),
         ),
+        Recipe(
+            "docker-git",
+            "runs start in an image, and clone the code from a repository",
+            {**_IMAGE, **_REPOSITORY}, ("docker",), ("docker",), ("git",),
+        ),
+        *_stored("s3", "a bucket of S3", _BUCKET),
+        *_stored("gcs", "a bucket of Google Cloud Storage", _BUCKET),
+        *_stored("azure", "a container of Azure Blob Storage", _CONTAINER),
         Recipe("minimal", "the shortest prefect.yaml that works", {}),
     )
-}
+}  # fmt: skip
 
 
 def choose_recipe(folder: str) -> str:
-    """The recipe that suits a folder: git with a remote, docker with a Dockerfile, else local."""
+    """The recipe that suits a folder: git with a remote, docker with a Dockerfile, both, or local."""
+    has_image = os.path.isfile(os.path.join(folder, "Dockerfile"))
     if _git(folder, "remote", "get-url", "origin"):
-        return "git"
-    return "docker" if os.path.isfile(os.path.join(folder, "Dockerfile")) else "local"
+        return "docker-git" if has_image else "git"
+    return "docker" if has_image else "local"
 
 
 def missing_fields(recipe: str, folder: str, fields: Mapping[str, str]) -> dict[str, str]:
@@ -106,7 +149,8 @@ def init_project(
         asked = ", ".join(f"--field {key}=... ({text})" for key, text in missing.items())
         raise InvalidInput(f"recipe {chosen.name!r} needs {asked}")
     values = _values(chosen.name, folder, name, fields)
-    return [path for path, text in _files(chosen.name) if _write(folder, path, _render(text, values))]
+    files = _files(chosen, values, find_flows(folder)[:_MOST_FLOWS])
+    return [path for path, text in files if _write(folder, path, text)]
 
 
 def _values(recipe: str, folder: str, name: str | None, fields: Mapping[str, str]) -> dict[str, str]:
@@ -114,27 +158,64 @@ def _values(recipe: str, folder: str, name: str | None, fields: Mapping[str, str
     folder = os.path.abspath(folder)
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name or os.path.basename(folder)).strip("-")
     values = {"NAME": plain or "my-project"}
-    if recipe == "git":
+    has_image = os.path.isfile(os.path.join(folder, "Dockerfile"))
+    values.update(FOLDER=os.path.basename(folder), DOCKERFILE="Dockerfile" if has_image else "auto")
+    if recipe in ("git", "docker-git"):
         remote = _git(folder, "remote", "get-url", "origin")
         values["REPOSITORY"] = re.sub(r"(?<=://)[^/@\s]+@", "", remote)
         values["BRANCH"] = _git(folder, "symbolic-ref", "--short", "HEAD") or "main"
     return {**values, **{key.upper(): value for key, value in fields.items()}}
 
 
-def _files(recipe: str) -> Iterator[tuple[str, str]]:
+def _files(
+    recipe: Recipe, values: Mapping[str, str], flows: Sequence[FoundFlow]
+) -> Iterator[tuple[str, str]]:
+    """The files of a project: path and text. A folder that has flows gets a deployment of each."""
     root = resources.files("runyard_templates") / "recipes"
     yield ".prefectignore", (root / "prefectignore").read_text("utf-8")
-    yield from _walk(root / recipe, "")
+    if not flows:
+        yield "flows/hello.py", (root / "flows" / "hello.py").read_text("utf-8")
+    if recipe.name == "minimal" and not flows:
+        yield "prefect.yaml", _render((root / "minimal.yaml").read_text("utf-8"), values)
+    else:
+        yield "prefect.yaml", _project_file(root / "parts", recipe, values, flows)
 
 
-def _walk(folder: Traversable, prefix: str) -> Iterator[tuple[str, str]]:
-    for item in sorted(folder.iterdir(), key=lambda item: item.name):
-        if item.name.startswith("__"):
-            continue
-        if item.is_dir():
-            yield from _walk(item, f"{prefix}{item.name}/")
-        else:
-            yield prefix + item.name, item.read_text("utf-8")
+def _project_file(
+    parts: Traversable, recipe: Recipe, values: Mapping[str, str], flows: Sequence[FoundFlow]
+) -> str:
+    """A project file from the parts of a recipe."""
+
+    def part(name: str, **more: str) -> str:
+        return _render((parts / f"{name}.yaml").read_text("utf-8"), {**values, **more})
+
+    sections = [part("head")]
+    for phase, names in (("build", recipe.build), ("push", recipe.push), ("pull", recipe.pull)):
+        if names:
+            items = "".join(part(f"{phase}-{name}") for name in names)
+            sections.append(f"# {_COMMENTS[phase]}\n{phase}:\n{items}")
+    if not recipe.pull:
+        sections.append(
+            "# Runs execute the code where it stands now, in the folder of this file.\npull: []\n"
+        )
+    common = {
+        "POOL": "docker-pool" if recipe.is_docker else "default-agent-pool",
+        "POOL_TYPE": "docker" if recipe.is_docker else "process",
+        "JOB_VARIABLES": '{image: "{{ build_image.image }}"}' if recipe.is_docker else "{}",
+    }
+    hello = FoundFlow("flows/hello.py", "hello", "hello", 1)
+    entries = [
+        part(
+            "deployment",
+            DEPLOYMENT=re.sub(r"[^A-Za-z0-9._-]+", "-", flow.name),
+            ENTRYPOINT=flow.entrypoint,
+            PARAMETERS="{}" if flows else "{name: world}",
+            **common,
+        )
+        for flow in flows or [hello]
+    ]
+    sections.append("deployments:\n" + "\n".join(entries))
+    return "\n".join(sections)
 
 
 def _render(text: str, values: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import claiming
+import deploying
 import running
 import sdk
 import starting
@@ -21,7 +22,9 @@ import working
 from measure import Figure, Row
 from products import Prefect, Product, runyard
 
-ROWS: list[Row] = [*starting.ROWS, *running.ROWS, *sdk.ROWS, *working.ROWS, *claiming.ROWS]
+ROWS: list[Row] = [
+    *starting.ROWS, *deploying.ROWS, *running.ROWS, *sdk.ROWS, *working.ROWS, *claiming.ROWS,
+]  # fmt: skip
 _README = os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md")
 _BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from runyard import ids, settings
@@ -153,15 +154,42 @@ def _pool(client: Client, options: WorkerOptions) -> WorkPool:
             raise NotFound(
                 f"no work pool {options.pool!r}; run: runyard work-pool create {options.pool} --type process"
             ) from error
+        _refuse_misspelt(client, options.pool)
         fields: dict[str, Any] = {"name": options.pool, "type": options.type or "process"}
         if options.base_job_template is not None:
             fields["base_job_template"] = options.base_job_template
         pool = client.call(create_work_pool, WorkPoolCreate(**fields))
         print(f"Work pool {pool.name!r} of type {pool.type!r} was made.", flush=True)
+    _warn_of_queues(client, options)
     _check_type(pool.type)
     if options.type is not None and options.type != pool.type:
         raise InvalidInput(f"work pool {pool.name!r} is of type {pool.type!r}, not {options.type!r}")
     return pool
+
+
+def _refuse_misspelt(client: Client, name: str) -> None:
+    """A pool that is not there is made, but not where another is nearly called that."""
+    from runyard.operations.overview import list_work_pools
+
+    known = [pool["name"] for pool in client.call(list_work_pools)]
+    close = get_close_matches(name, known, 1, cutoff=0.8)
+    if close:
+        raise NotFound(
+            f"no work pool {name!r}; did you mean {close[0]!r}? To have both: "
+            f"runyard work-pool create {name} --type process"
+        )
+
+
+def _warn_of_queues(client: Client, options: WorkerOptions) -> None:
+    """Say which of the queues asked for are not there: nothing will come from them."""
+    from runyard.operations.names import list_names
+
+    known = client.call(list_names, kind="queues", pool=options.pool) if options.work_queues else []
+    for name in options.work_queues:
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(known)}"
+            print(f"Work pool {options.pool!r} has no queue {name!r} yet; {hint}", flush=True)
 
 
 def _greet(pool: WorkPool, options: WorkerOptions) -> None:

@@ -303,7 +303,11 @@ def run_again_here(run: Any, entrypoint: str) -> int:
     from runyard.deployments.loading import load_flow
     from runyard.engine.run import run_again
 
-    state = run_again(load_flow(entrypoint), run.id, run.parameters)
+    return _ended(run, run_again(load_flow(entrypoint), run.id, run.parameters))
+
+
+def _ended(run: Any, state: Any) -> int:
+    """Say how a run of this process ended; the exit code."""
     if state.is_completed():
         out.done(f"Flow run '{run.name}' completed.")
         return 0
@@ -312,6 +316,38 @@ def run_again_here(run: Any, entrypoint: str) -> int:
         return 0
     out.error_line(f"flow run '{run.name}' ended as {state!r}")
     return 1
+
+
+@flow_run.command("execute", example="runyard flow-run execute 0193c5a2")
+@click.argument("reference", metavar="[RUN]", required=False)
+@click.pass_context
+def execute(context: click.Context, reference: str | None) -> None:
+    """Run a deployment's run here and now, as containers do; no worker is needed.
+
+    Without RUN it is the one that RUNYARD__FLOW_RUN_ID or PREFECT__FLOW_RUN_ID names. The exit code is 0 when
+    it completes. A run that another process executes is refused.
+    """
+    import os
+
+    from runyard.errors import Conflict
+    from runyard.states import PENDING, SCHEDULED
+    from runyard.workers import child
+
+    named = os.environ.get("RUNYARD__FLOW_RUN_ID") or os.environ.get("PREFECT__FLOW_RUN_ID")
+    attempt = os.environ.get("RUNYARD__ATTEMPT")
+    if reference is None and named and attempt:
+        # A worker claimed it for us, and looks after its lease.
+        context.exit(child.execute(named, int(attempt), None, None))
+    if not (reference or named):
+        raise click.UsageError("Name a run, or set RUNYARD__FLOW_RUN_ID.")
+    client = connect()
+    run = find(client, reference or str(named))
+    if run.state_type not in (SCHEDULED, PENDING):
+        raise Conflict(f"flow run '{run.name}' is {run.state_name}; only one that waits can be executed")
+    from runyard.engine.run import run_waiting
+
+    flow, parameters = child.load_run(run.id)
+    context.exit(_ended(run, run_waiting(flow, run.id, parameters)))
 
 
 @flow_run.command("delete", example="runyard flow-run delete 0193c5a2")

@@ -213,3 +213,40 @@ def test_runs_are_listed_by_tag_name_and_time(runyard, store):
     assert found("--until", "1h") == []
     assert found("--since", "2020-01-01", "--tag", "b") == ["calm-otter"]
     assert "is no time" in runyard("flow-run", "ls", "--since", "whenever", code=1).err
+
+
+@pytest.fixture
+def waiting(runyard, tmp_path, monkeypatch):
+    """Make a run of a deployment that waits for a worker, and give its id."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "jobs.py").write_text(
+        "from prefect import flow\n\n@flow\ndef etl(n: int = 1):\n"
+        "    open('ran.txt', 'a').write(f'{n} ')\n    assert n, 'no number'\n"
+    )
+    runyard("work-pool", "create", "pool", "--type", "process")
+    runyard("deploy", "jobs.py:etl", "-n", "d", "-p", "pool")
+
+    def make(n):
+        return runyard("deployment", "run", "d", "--param", f"n={n}", "-o", "json").json["id"]
+
+    return make
+
+
+def test_a_run_is_executed_without_a_worker_and_once(runyard, program, waiting, tmp_path, monkeypatch):
+    run = waiting(5)
+    assert "completed" in program("flow-run", "execute", run).out
+    assert (tmp_path / "ran.txt").read_text() == "5 "
+    assert "only one that waits" in program("flow-run", "execute", run, code=1).err
+    assert (tmp_path / "ran.txt").read_text() == "5 "
+    failing = waiting(0)
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", failing)
+    assert "no number" in program("flow-run", "execute", code=1).err
+    assert runyard("flow-run", "inspect", failing, "-o", "json").json["state_type"] == "FAILED"
+    assert runyard("worker", "start", "--pool", "pool", "--run-once").code == 0
+    assert (tmp_path / "ran.txt").read_text() == "5 0 "
+
+
+def test_execute_without_a_run_is_wrong_usage(program, monkeypatch, home):
+    monkeypatch.delenv("RUNYARD__FLOW_RUN_ID", raising=False)
+    assert "RUNYARD__FLOW_RUN_ID" in program("flow-run", "execute", code=2).err
+    assert "nosuch" in program("flow-run", "execute", "nosuch", code=1).err

@@ -148,3 +148,15 @@ def test_what_cannot_be_run(program, target, words):
 
 def test_parameters_need_a_flow(program, script):
     assert ":FLOW" in program("run", script, "--param", "x=1", code=2).err
+
+
+def test_exit_codes(program, home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    program("work-pool", "ls")
+    program("work-pool", "inspect", "nosuch", code=1)
+    program("work-pool", "nosuch", code=2)
+    (tmp_path / "a.py").write_text("from prefect import flow\n\n@flow\ndef f():\n    pass\n")
+    program("work-pool", "create", "p", "--type", "process")
+    assert program("deploy", "a.py:f", "-n", "d", "-p", "p", "--plan", code=2).err == ""
+    program("deploy", "a.py:f", "-n", "d", "-p", "p")
+    program("deploy", "a.py:f", "-n", "d", "-p", "p", "--plan", code=0)

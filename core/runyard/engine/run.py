@@ -184,6 +184,17 @@ def run_again(flow: Flow, flow_run_id: str, parameters: dict[str, Any]) -> State
     return _stored(flow, flow_run_id, parameters, start).execute()
 
 
+def run_waiting(flow: Flow, flow_run_id: str, parameters: dict[str, Any]) -> State:
+    """Execute a run that waits for a worker in this process; otherwise as `run_again`.
+
+    Raises:
+        Conflict: somebody executes it, or it is over.
+        NotFound: there is none.
+    """
+    start = {"waiting": True, "owner": owner(), "lease_seconds": settings.get("flow_lease_seconds")}
+    return _stored(flow, flow_run_id, parameters, start).execute()
+
+
 def _stored(flow: Flow, flow_run_id: str, parameters: dict[str, Any], more: dict[str, Any]) -> _Root:
     """A run that the database knows; `more` goes into the body of its start."""
     problem: Exception | None = None

@@ -13,7 +13,7 @@ from runyard import clock, ids
 from runyard.errors import Conflict, NotFound, StaleAttempt
 from runyard.operations import leases, transitions
 from runyard.operations.base import operation
-from runyard.states import CANCELLED, CANCELLING, PAUSED, PENDING, TERMINAL, Running, State
+from runyard.states import CANCELLED, CANCELLING, PAUSED, PENDING, SCHEDULED, TERMINAL, Running, State
 from runyard.store.database import Transaction
 
 if TYPE_CHECKING:
@@ -136,7 +136,8 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     Args:
         body: `flow_run_id`, `attempt` (null for a new run), `flow_name`, `name` (null: keep it),
             `parameters` and `empirical_policy` as JSON texts, `tags`, `flow_version`, and for a new
-            run `owner` and `lease_seconds`; with `again` it is a run that is over and starts anew.
+            run `owner` and `lease_seconds`; with `again` it is a run that is over and starts anew, with
+            `waiting` one that waits for a worker.
 
     Returns:
         `status`, `reason`, `delay_seconds`, `state` of the proposal, and the run: `attempt`, `name`,
@@ -146,19 +147,20 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     Raises:
         StaleAttempt: the claim was lost meanwhile.
         NotFound: no such run.
-        Conflict: a run to start again is not over.
+        Conflict: a run to start again is not over, or one that waits does so no more.
     """
     flow_run_id, attempt, again = body["flow_run_id"], body.get("attempt"), bool(body.get("again"))
-    if again:
-        attempt = _take_again(tx, body)
+    if again or body.get("waiting"):
+        attempt = _take_stored(tx, body, waiting=not again)
     elif attempt is None:
         attempt = _create(tx, body)
     else:
         leases.check(tx, flow_run_id, attempt)
         _take_over(tx, body)
     # Forced: a completed run that kept its result starts again only because somebody asked for it. A
-    # suspended one may be too late.
-    force = again and _read(tx, flow_run_id)["state_type"] != PAUSED
+    # suspended one may be too late. One that waits may be due later.
+    chosen = again or bool(body.get("waiting"))
+    force = chosen and _read(tx, flow_run_id)["state_type"] != PAUSED
     outcome = transitions.set_flow_run_state(tx, flow_run_id, Running(), attempt=attempt, force=force)
     return {**_described(outcome), **_run_facts(_read(tx, flow_run_id))}
 
@@ -249,13 +251,17 @@ def _create(tx: Transaction, body: dict[str, Any]) -> int:
     return leases.take(tx, _read(tx, body["flow_run_id"]), body["owner"], body["lease_seconds"])
 
 
-def _take_again(tx: Transaction, body: dict[str, Any]) -> int:
-    """Lease a run that is over to whoever runs it again; returns its attempt."""
+def _take_stored(tx: Transaction, body: dict[str, Any], waiting: bool) -> int:
+    """Lease a run that waits, or one that is over, to whoever runs it now; returns its attempt."""
     if tx.dialect == "postgresql":
         tx.one("SELECT id FROM flow_runs WHERE id = :id FOR UPDATE", {"id": body["flow_run_id"]})
     row = _read(tx, body["flow_run_id"])
-    suspended = row["state_type"] == PAUSED and leases.holder(tx, row["id"]) is None
-    if row["state_type"] not in TERMINAL and not suspended:
+    free = leases.holder(tx, row["id"]) is None
+    if waiting:
+        if row["state_type"] not in (SCHEDULED, PENDING) or not free:
+            what = f"flow run '{row['name']}' is {row['state_name']}"
+            raise Conflict(f"{what}; only one that waits can be executed")
+    elif row["state_type"] not in TERMINAL and not (row["state_type"] == PAUSED and free):
         raise Conflict(f"flow run '{row['name']}' is {row['state_name']}; only one that is over runs again")
     _take_over(tx, {**body, "name": None})
     return leases.take(tx, row, body["owner"], body["lease_seconds"])

@@ -194,6 +194,18 @@ def execute(flow_run_id: str, attempt: int, claim: dict[str, Any] | None, status
     return code
 
 
+def load_run(flow_run_id: str) -> tuple[Any, dict[str, Any]]:
+    """Bring the code of a deployment's run here, and load its flow.
+
+    Returns:
+        The flow, and the run's parameters.
+
+    Raises:
+        RunyardError: there is no such run, or its code cannot be had or loaded.
+    """
+    return _load(_read(flow_run_id))
+
+
 def _read(flow_run_id: str) -> dict[str, Any]:
     from runyard.client import connect
     from runyard.operations.deployments import read_deployment

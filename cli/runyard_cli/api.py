@@ -37,7 +37,7 @@ def body(operation: Operation[..., Any], /, **fields: Any) -> Any:
     return model(hints(operation)["body"], fields)
 
 
-def model(kind: Any, fields: dict[str, Any]) -> Any:
+def model(kind: Any, fields: Any) -> Any:
     """A pydantic model of `kind`, with an error a person can read.
 
     Raises:

@@ -9,7 +9,7 @@ import click
 
 from runyard_cli import output as out
 from runyard_cli.api import body, connect, listed
-from runyard_cli.command import group, output_option, yes_option
+from runyard_cli.command import group, limit_option, output_option, yes_option
 
 work_pool = group(
     "work-pool",
@@ -183,6 +183,34 @@ def clear_concurrency_limit(name: str) -> None:
     """Take a pool's limit away."""
     _update(name, concurrency_limit=None)
     out.done(f"Work pool '{name}' has no limit.")
+
+
+@work_pool.command("preview", example="runyard work-pool preview my-pool")
+@click.argument("name")
+@limit_option
+@output_option
+def preview(name: str, limit: int, output: str | None) -> None:
+    """Show the runs that wait in a pool, the next first."""
+    from runyard.operations import work_pools
+
+    from runyard_cli import upcoming
+
+    client = connect()
+    upcoming.preview(client, client.call(work_pools.read_work_pool, name).name, None, limit, output)
+
+
+@work_pool.command("slots", example="runyard work-pool slots my-pool")
+@click.argument("name")
+@output_option
+def slots(name: str, output: str | None) -> None:
+    """Show what a pool's slots are taken by."""
+    from runyard.operations import work_pools
+
+    from runyard_cli import upcoming
+
+    client = connect()
+    found = client.call(work_pools.read_work_pool, name)
+    upcoming.slots(client, found.name, None, found.concurrency_limit, output)
 
 
 @work_pool.command("delete", example="runyard work-pool delete my-pool")

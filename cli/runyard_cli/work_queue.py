@@ -8,7 +8,7 @@ import click
 
 from runyard_cli import output as out
 from runyard_cli.api import body, connect, listed
-from runyard_cli.command import group, output_option, yes_option
+from runyard_cli.command import group, limit_option, output_option, yes_option
 
 work_queue = group(
     "work-queue",
@@ -148,6 +148,39 @@ def set_concurrency_limit(name: str, limit: int, pool: str | None) -> None:
 def clear_concurrency_limit(name: str, pool: str | None) -> None:
     """Take a queue's limit away."""
     out.done(f"No limit any more in {_update(name, pool, concurrency_limit=None)}.")
+
+
+@work_queue.command("preview", example="runyard work-queue preview urgent --pool my-pool")
+@click.argument("name")
+@_POOL
+@limit_option
+@output_option
+def preview(name: str, pool: str | None, limit: int, output: str | None) -> None:
+    """Show the runs that wait in a queue, the next first."""
+    from runyard.operations import work_queues
+
+    from runyard_cli import upcoming
+
+    client = connect()
+    where = _pool_of(client, name, pool)
+    found = client.call(work_queues.read_work_queue, where, name)
+    upcoming.preview(client, where, found.name, limit, output)
+
+
+@work_queue.command("slots", example="runyard work-queue slots urgent --pool my-pool")
+@click.argument("name")
+@_POOL
+@output_option
+def slots(name: str, pool: str | None, output: str | None) -> None:
+    """Show what a queue's slots are taken by."""
+    from runyard.operations import work_queues
+
+    from runyard_cli import upcoming
+
+    client = connect()
+    where = _pool_of(client, name, pool)
+    found = client.call(work_queues.read_work_queue, where, name)
+    upcoming.slots(client, where, found.name, found.concurrency_limit, output)
 
 
 @work_queue.command("delete", example="runyard work-queue delete urgent --pool my-pool")

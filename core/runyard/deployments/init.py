@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
@@ -12,6 +11,7 @@ from importlib.abc import Traversable
 from typing import NamedTuple
 
 from runyard.deployments.discovery import FoundFlow, find_flows
+from runyard.deployments.version_info import git
 from runyard.errors import InvalidInput, NotFound, StoreError
 
 _MARK = re.compile(r"@([A-Z_]+)@")
@@ -89,7 +89,7 @@ RECIPES: dict[str, Recipe] = {
 def choose_recipe(folder: str) -> str:
     """The recipe that suits a folder: git with a remote, docker with a Dockerfile, both, or local."""
     has_image = os.path.isfile(os.path.join(folder, "Dockerfile"))
-    if _git(folder, "remote", "get-url", "origin"):
+    if git(folder, "remote", "get-url", "origin"):
         return "docker-git" if has_image else "git"
     return "docker" if has_image else "local"
 
@@ -161,9 +161,9 @@ def _values(recipe: str, folder: str, name: str | None, fields: Mapping[str, str
     has_image = os.path.isfile(os.path.join(folder, "Dockerfile"))
     values.update(FOLDER=os.path.basename(folder), DOCKERFILE="Dockerfile" if has_image else "auto")
     if recipe in ("git", "docker-git"):
-        remote = _git(folder, "remote", "get-url", "origin")
+        remote = git(folder, "remote", "get-url", "origin")
         values["REPOSITORY"] = re.sub(r"(?<=://)[^/@\s]+@", "", remote)
-        values["BRANCH"] = _git(folder, "symbolic-ref", "--short", "HEAD") or "main"
+        values["BRANCH"] = git(folder, "symbolic-ref", "--short", "HEAD") or "main"
     return {**values, **{key.upper(): value for key, value in fields.items()}}
 
 
@@ -234,13 +234,3 @@ def _write(folder: str, path: str, text: str) -> bool:
     except OSError as error:
         raise StoreError(f"{file} cannot be written: {error.strerror}") from None
     return True
-
-
-def _git(folder: str, *arguments: str) -> str:
-    try:
-        done = subprocess.run(
-            ["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

@@ -55,12 +55,12 @@ def _of_git(folder: str) -> dict[str, Any] | None:
     """What git says of a folder in a repository that has a remote."""
     if not _in_repository(folder):
         return None
-    url = _git(folder, "remote", "get-url", "origin")
-    commit = _git(folder, "log", "-1", "--format=%H%n%s") if url else ""
+    url = git(folder, "remote", "get-url", "origin")
+    commit = git(folder, "log", "-1", "--format=%H%n%s") if url else ""
     if not commit:
         return None
     sha, _, message = commit.partition("\n")
-    branch = _git(folder, "symbolic-ref", "--quiet", "--short", "HEAD") or None
+    branch = git(folder, "symbolic-ref", "--quiet", "--short", "HEAD") or None
     scheme, slashes, rest = url.rpartition("://")
     address = f"{scheme}{slashes}{rest.rpartition('@')[2]}" if scheme else url
     name = address.rstrip("/").removesuffix(".git").rpartition("/")[2]
@@ -93,7 +93,8 @@ def _in_repository(folder: str) -> bool:
     return True
 
 
-def _git(folder: str, *arguments: str) -> str:
+def git(folder: str, *arguments: str) -> str:
+    """What a command of git prints about a folder; empty where it fails."""
     try:
         done = subprocess.run(
             ["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=10, check=False

@@ -1,0 +1,74 @@
+"""What a pool or a queue has before it, and what its slots are taken by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runyard_cli import output as out
+from runyard_cli.api import listed
+
+if TYPE_CHECKING:
+    from runyard.client import Client
+
+_COMING = ("SCHEDULED",)
+_ACTIVE = ("PENDING", "RUNNING", "CANCELLING")
+
+
+def preview(client: Client, pool: str, queue: str | None, limit: int, output: str | None) -> None:
+    """Show the runs that wait, in the order in which they are due; nothing is marked as polled."""
+    runs = _runs(client, pool, queue, _COMING, limit, "NEXT_SCHEDULED_START_TIME_ASC")
+    if output:
+        out.print_json(runs)
+        return
+    rows = [
+        [
+            out.local(run.next_scheduled_start_time)[:19],
+            out.ago(run.next_scheduled_start_time),
+            run.state_name,
+            run.name,
+            run.work_queue_name,
+            run.id,
+        ]
+        for run in runs
+    ]
+    columns = ["Due", "When", "State", "Name", "Queue", "ID"]
+    out.table("Coming runs", columns, rows, f"No run waits in '{queue or pool}'.")
+
+
+def slots(client: Client, pool: str, queue: str | None, limit: int | None, output: str | None) -> None:
+    """Show the runs that take slots, and how many there may be.
+
+    Args:
+        limit: of the pool or the queue; None for any number.
+    """
+    from runyard_cli.flow_run import flow_names
+
+    runs = _runs(client, pool, queue, _ACTIVE, None, "EXPECTED_START_TIME_DESC")
+    if output:
+        out.print_json({"active": len(runs), "limit": limit, "flow_runs": runs})
+        return
+    out.say(f"{len(runs)} of {'any number of' if limit is None else limit} slots are taken.")
+    flows = flow_names(client, {run.flow_id for run in runs})
+    rows = [
+        [run.work_queue_name, flows.get(run.flow_id), run.name, run.state_name, _since(run)] for run in runs
+    ]
+    if rows:
+        out.table("Slots", ["Queue", "Flow", "Name", "State", "Since"], rows, "")
+
+
+def _since(run: Any) -> str:
+    return out.ago(run.start_time or (run.state.timestamp if run.state else None))
+
+
+def _runs(
+    client: Client, pool: str, queue: str | None, types: tuple[str, ...], limit: int | None, sort: str
+) -> list[Any]:
+    from runyard.operations import flow_runs
+
+    fields: dict[str, Any] = {
+        "flow_runs": {"state": {"type": {"any_": list(types)}}},
+        "work_pools": {"name": {"any_": [pool]}},
+    }
+    if queue is not None:
+        fields["work_queues"] = {"name": {"any_": [queue]}}
+    return list(listed(client, flow_runs.filter_flow_runs, limit=limit, sort=sort, **fields))

@@ -1,0 +1,61 @@
+"""`runyard api`, and what pools and queues have before them."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_routes_answer_without_a_server(runyard, home, tmp_path):
+    made = runyard("api", "POST", "/work_pools/", "--data", '{"name": "p", "type": "process"}').json
+    assert made["name"] == "p"
+    assert runyard("api", "get", "work_pools/p").json["id"] == made["id"]
+    (tmp_path / "change.json").write_text('{"description": "nightly"}')
+    assert runyard("api", "PATCH", "/api/work_pools/p", "--data", f"@{tmp_path / 'change.json'}").out == ""
+    assert runyard("api", "GET", "/work_pools/p").json["description"] == "nightly"
+    assert runyard("api", "POST", "/flow_runs/count").json == 0
+    assert runyard("api", "GET", "/runyard/names?kind=pools&limit=5").json == ["p"]
+    assert "read_work_pool" in runyard("api", "-v", "GET", "/work_pools/p").err
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("GET", "/work_pools/none"), 4), (("GET", "/nothing/here"), 1), (("GET", "/work_pools/p?x=1"), 2),
+        (("POST", "/flow_runs/filter", "--data", "{"), 1),
+        (("POST", "/flow_runs/filter", "--data", '{"limit": "x"}'), 1),
+        (("POST", "/flow_runs/filter", "--data", "@none.json"), 1), (("FETCH", "/x"), 2),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_has_its_exit_code(runyard, home, words, code):
+    assert runyard("api", *words, code=code).out == ""
+
+
+def test_an_api_that_does_not_answer(runyard, home, monkeypatch):
+    monkeypatch.setenv("RUNYARD_API_URL", "http://127.0.0.1:9/api")
+    assert "no API answers" in runyard("api", "GET", "/work_pools/p", code=7).err
+
+
+def test_what_waits_and_what_takes_slots(runyard, store, tmp_path, monkeypatch):
+    from runyard.operations import claims, work_queues
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.py").write_text("from prefect import flow\n\n@flow\ndef f():\n    pass\n")
+    runyard("work-pool", "create", "p", "--type", "process", "--concurrency-limit", "3")
+    runyard("deploy", "a.py:f", "-n", "d", "-p", "p")
+    runyard("deploy", "a.py:f", "-n", "e", "-p", "p", "-q", "urgent")
+    runyard("deployment", "run", "d", "--start-in", "1h")
+    runyard("deployment", "run", "e", "--start-in", "2h")
+    coming = runyard("work-pool", "preview", "p", "-o", "json").json
+    assert [run["work_queue_name"] for run in coming] == ["default", "urgent"]
+    assert len(runyard("work-queue", "preview", "urgent", "-o", "json").json) == 1
+    assert "in 59 minutes" in runyard("work-pool", "preview", "p").out
+    before = store.call(work_queues.read_work_queue, "p", "urgent").last_polled
+    assert before is None
+    assert "0 of 3 slots" in runyard("work-pool", "slots", "p").out
+    runyard("deployment", "run", "e")
+    claim = claims.ClaimRequest(worker_name="w", limit=5, lease_seconds=60)
+    store.call(claims.claim_flow_runs, "p", body=claim)
+    taken = runyard("work-pool", "slots", "p", "-o", "json").json
+    assert (taken["active"], taken["limit"]) == (1, 3)
+    assert "1 of any number of slots" in runyard("work-queue", "slots", "urgent", "--pool", "p").out
+    runyard("work-pool", "preview", "nosuch", code=1)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import shutil
 import subprocess
+import sys
 
 import pytest
 from runyard.deployments import steps
+from runyard.deployments.steps import git
 from runyard.errors import InvalidInput, ProjectError, RunyardError
 
 
@@ -209,3 +213,82 @@ def test_a_failing_clone_says_why_without_the_token(project_folder):
         steps.git_clone("http://127.0.0.1:1/x.git", access_token="very-secret")
     assert "git fetch failed" in str(caught.value)
     assert "very-secret" not in str(caught.value)
+
+
+def test_a_token_is_in_no_command_line_and_not_in_the_clone(project_folder, tmp_path, monkeypatch):
+    # A git that notes what it is called with.
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "git"
+    program.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\nenv | grep GIT_CONFIG >> {tmp_path}/env\nexit 0\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    for address, options in (
+        ("https://example.com/team/x.git", {"access_token": "secret-1"}),
+        ("https://me:secret-1@example.com/team/x.git", {}),
+        ("https://secret-1@example.com/team/x.git", {}),
+        ("https://example.com/team/x.git", {"credentials": {"username": "me", "token": "secret-1"}}),
+        ("https://example.com/team/x.git", {"credentials": {"value": {"password": "secret-1"}}}),
+    ):
+        (tmp_path / "env").unlink(missing_ok=True)
+        assert steps.git_clone(address, clone_directory_name="x", **options) == {"directory": "x"}
+        told = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines())
+        assert told["GIT_CONFIG_KEY_0"] == "http.https://example.com/.extraHeader"
+        basic = base64.b64decode(told["GIT_CONFIG_VALUE_0"].rpartition(" ")[2]).decode()
+        assert basic.endswith(":secret-1")
+    calls = (tmp_path / "calls").read_text()
+    assert "fetch" in calls
+    assert "secret-1" not in calls
+
+
+def test_what_the_network_refuses_is_tried_three_times(project_folder, monkeypatch, capfd):
+    pauses = []
+    monkeypatch.setattr(git.time, "sleep", pauses.append)
+    with pytest.raises(RunyardError, match="git fetch failed"):
+        steps.git_clone("http://127.0.0.1:1/x.git")
+    assert len(pauses) == 2
+    assert all(1 <= pause <= 10 for pause in pauses)
+    assert capfd.readouterr().err.count("trying again") == 2
+
+
+def test_what_another_attempt_cannot_cure_is_tried_once(repository, project_folder, monkeypatch):
+    monkeypatch.setattr(git.time, "sleep", lambda seconds: pytest.fail("it waited"))
+    with pytest.raises(RunyardError, match="ref"):
+        steps.git_clone(str(repository.folder), branch="nowhere")
+    with pytest.raises(RunyardError, match="nowhere"):
+        steps.git_clone("nowhere/at-all")
+
+
+def test_runs_that_start_together_share_a_clone(repository, project_folder):
+    command = [
+        sys.executable, "-c",
+        "import sys; from runyard.deployments.steps import git_clone; git_clone(sys.argv[1])",
+        str(repository.folder),
+    ]  # fmt: skip
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    said = [process.communicate()[1] for process in running]
+    assert [process.returncode for process in running] == [0] * 4, said
+    assert (project_folder / "origin" / "flow.py").read_text() == "one"
+
+
+def test_submodules_and_sparse_directories(repository, project_folder, tmp_path):
+    outer = tmp_path / "outer"
+    shutil.copytree(repository.folder, outer)
+    for name in ("kept", "left"):
+        (outer / name).mkdir()
+        (outer / name / "x.py").write_text(name)
+
+    def run(*arguments):
+        subprocess.run(
+            ["git", "-C", str(outer), "-c", "protocol.file.allow=always", *arguments],
+            check=True,
+            capture_output=True,
+        )
+
+    run("add", ".")
+    run("-c", "user.name=x", "-c", "user.email=x@y", "commit", "-qm", "more")
+    steps.git_clone(str(outer), directories=["kept"], clone_directory_name="sparse")
+    assert (project_folder / "sparse" / "kept" / "x.py").exists()
+    assert not (project_folder / "sparse" / "left").exists()

@@ -10,7 +10,7 @@ import yaml
 from runyard.client import LocalClient
 from runyard.deployments import steps
 from runyard.deployments.project import parse_project
-from runyard.errors import InvalidInput, ProjectError, RunyardError
+from runyard.errors import ProjectError, RunyardError
 from runyard.filesystems import LocalFileSystem
 
 
@@ -177,105 +177,3 @@ def test_names_of_files_for_prefect_lead_to_ours():
         assert steps.resolve(name, "prefect-git>=0.1") is steps.git_clone
     assert steps.resolve("prefect_docker.deployments.steps.push_docker_image") is steps.push_docker_image
     assert steps.resolve("prefect_gcp.deployments.steps.push_to_gcs") is steps.push_to_gcs
-
-
-def _engine():
-    try:
-        import docker
-
-        client = docker.from_env(timeout=5)
-        client.ping()
-    except Exception:
-        return None
-    return client
-
-
-@pytest.fixture
-def engine():
-    """A client of a Docker Engine that answers."""
-    found = _engine()
-    if found is None:
-        pytest.skip("no Docker Engine answers")
-    made = {image.id for image in found.images.list()}
-    yield found
-    for image in found.images.list():
-        if image.id not in made:
-            found.images.remove(image.id, force=True)
-
-
-def test_an_image_is_built_once_with_its_tags(engine, project_folder, write, capfd):
-    write("Dockerfile", "FROM scratch\nARG WHAT\nLABEL what=$WHAT\nCOPY flow.py /flow.py\n")
-    write("flow.py", "x = 1\n")
-    build = {
-        "image_name": "runyard-test/built", "tag": "1", "additional_tags": ["2"],
-        "buildargs": {"WHAT": "it"}, "labels": {"by": "us"},
-    }  # fmt: skip
-    made = steps.build_docker_image(**build)
-    assert (made["image"], made["tag"], made["additional_tags"]) == ("runyard-test/built:1", "1", ["2"])
-    image = engine.images.get("runyard-test/built:2")
-    assert image.id == made["image_id"]
-    assert image.labels == {"what": "it", "by": "us"}
-    assert "COPY flow.py" in capfd.readouterr().out
-    assert steps.build_docker_image(**build) is made
-    assert "COPY" not in capfd.readouterr().out
-
-
-def test_a_failing_build_names_its_step(engine, project_folder, write):
-    write("Dockerfile", "FROM scratch\nCOPY missing.py /\n")
-    with pytest.raises(RunyardError, match=r"runyard-test/broken:1 failed at Step 2/2 : COPY missing"):
-        steps.build_docker_image("runyard-test/broken", tag="1")
-    with pytest.raises(InvalidInput, match="there is no file"):
-        steps.build_docker_image("runyard-test/broken", dockerfile="Nope")
-    with pytest.raises(InvalidInput, match="no name of an image"):
-        steps.build_docker_image("two words")
-
-
-def test_auto_makes_a_dockerfile_for_the_build_only(engine, project_folder, write):
-    write("requirements.txt", "")
-    with pytest.raises(RunyardError):
-        steps.build_docker_image(
-            "runyard-test/auto", dockerfile="auto", base_image="127.0.0.1:9/none:1", persist_dockerfile=True
-        )
-    text = (project_folder / "Dockerfile.generated").read_text()
-    assert text.startswith("FROM 127.0.0.1:9/none:1\nWORKDIR /opt/prefect/project\n")
-    assert "requirements.txt" in text
-    with pytest.raises(RunyardError):
-        steps.build_docker_image("runyard-test/auto", dockerfile="auto", base_image="127.0.0.1:9/none:2")
-    write("Dockerfile", "FROM scratch\n")
-    with pytest.raises(InvalidInput, match="there is a Dockerfile"):
-        steps.build_docker_image("runyard-test/auto", tag="9", dockerfile="auto")
-
-
-def test_deploy_builds_and_the_deployment_names_the_image(engine, project_folder, write):
-    write("Dockerfile", "FROM scratch\nCOPY flow.py /flow.py\n")
-    write("flow.py", "from prefect import flow\n\n@flow\ndef f():\n    pass\n")
-    build = {"id": "image", "image_name": "runyard-test/deployed", "tag": "7"}
-    content = {
-        "build": [{"prefect_docker.deployments.steps.build_docker_image": build}],
-        "deployments": [
-            {
-                "name": "d",
-                "entrypoint": "flow.py:f",
-                "work_pool": {"name": "p", "job_variables": {"image": "{{ image.image }}"}},
-            }
-        ],
-    }
-    write("prefect.yaml", yaml.safe_dump(content))
-    cli("work-pool", "create", "p", "--type", "docker")
-    cli("deploy", "--all")
-    assert '"image": "runyard-test/deployed:7"' in cli("deployment", "inspect", "d", "-o", "json").stdout
-
-
-def test_a_push_that_is_refused_is_one_line(engine, project_folder, write):
-    write("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")
-    steps.build_docker_image("127.0.0.1:9/runyard-test", tag="1")
-    with pytest.raises(RunyardError, match=r"pushing 127.0.0.1:9/runyard-test:1 failed"):
-        steps.push_docker_image("127.0.0.1:9/runyard-test", tag="1")
-
-
-def test_without_an_engine_it_is_one_line(project_folder, write, monkeypatch):
-    pytest.importorskip("docker", reason="needs the extra docker")
-    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
-    write("Dockerfile", "FROM scratch\n")
-    with pytest.raises(RunyardError, match="the Docker Engine cannot"):
-        steps.build_docker_image("runyard-test/none", tag="none")

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from runyard import flow
 from runyard.client import LocalClient
-from runyard.deployments.images import DockerImage
 from runyard.deployments.runner import EntrypointType, RunnerDeployment, deploy
 from runyard.errors import InvalidInput, NotFound, ParameterError, RunyardError
 from runyard.operations.deployments import find_deployment
@@ -183,58 +182,3 @@ def test_what_is_wrong_is_refused_before_anything_is_made(client):
         deploy(count, work_pool_name="pool")
     with pytest.raises(NotFound):
         read(client, "count/x")
-
-
-DOCKER = """#!/bin/sh
-echo "$@" >> "$DOCKER_LOG"
-[ "$1" = build ] && cat "$5" >> "$DOCKER_LOG"
-exit 0
-"""
-
-
-@pytest.fixture
-def docker(tmp_path, monkeypatch):
-    """A `docker` that only notes what it is asked for; gives the notes."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    (folder / "docker").write_text(DOCKER)
-    (folder / "docker").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("DOCKER_LOG", str(tmp_path / "log"))
-    monkeypatch.chdir(tmp_path)
-    return lambda: (tmp_path / "log").read_text() if (tmp_path / "log").exists() else ""
-
-
-def test_an_image_is_built_and_pushed(client, docker):
-    count.deploy("boxed", work_pool_name="boxes", image="team/count:1", print_next_steps=False)
-    assert "build --tag team/count:1 --file" in docker()
-    assert "COPY . /opt/flows" in docker()
-    assert "push team/count:1" in docker()
-    assert read(client, "count/boxed").job_variables["image"] == "team/count:1"
-    assert read(client, "count/boxed").path is None
-
-
-def test_an_image_that_is_there_is_only_named(client, docker):
-    image = DockerImage("team/count", tag="2")
-    count.deploy("boxed", work_pool_name="boxes", image=image, build=False, print_next_steps=False)
-    assert docker() == ""
-    assert read(client, "count/boxed").job_variables["image"] == "team/count:2"
-
-
-def test_options_of_a_build(client, docker, tmp_path):
-    (tmp_path / "Dockerfile").write_text("FROM mine\n")
-    options = {"platform": "linux/arm64", "buildargs": {"A": "1"}, "nocache": True}
-    image = DockerImage("team/count", tag="3", dockerfile="Dockerfile", **options)
-    count.deploy("boxed", work_pool_name="boxes", image=image, push=False, print_next_steps=False)
-    assert "--platform linux/arm64 --build-arg A=1 --no-cache ." in docker()
-    assert "FROM mine" in docker()
-    assert "push" not in docker()
-    with pytest.raises(InvalidInput, match="Dockerfile"):
-        count.deploy("boxed", work_pool_name="boxes", image="team/count:4")
-
-
-def test_without_docker_it_says_so(client, monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(RunyardError, match="docker is not installed"):
-        count.deploy("boxed", work_pool_name="boxes", image="team/count:1")

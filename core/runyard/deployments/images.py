@@ -1,22 +1,13 @@
-"""Container images of deployments that Python makes: built and pushed by the `docker` program."""
+"""Container images of deployments that Python makes: built and pushed as the steps of a project file do."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
+import contextlib
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any
 
-from runyard.errors import InvalidInput, RunyardError
-
-_DOCKERFILE = """\
-FROM {base}
-WORKDIR /opt/flows
-COPY . /opt/flows
-RUN pip install --no-cache-dir runyard{requirements}
-"""
+from runyard.deployments.steps.docker import build_docker_image, push_docker_image
+from runyard.errors import InvalidInput
 
 
 class DockerImage:
@@ -26,11 +17,22 @@ class DockerImage:
         name: such as `registry.example.com/team/etl`; it may end in `:tag`.
         tag: by default the moment.
         dockerfile: a file, or `auto`: one is generated, with the folder's requirements.txt.
-        build_kwargs: `platform`, `buildargs`, `nocache`, `pull`, `target`.
+        build_backend: accepted; the engine decides how it builds.
+        stream_progress_to: a text file to write the engine's lines to, instead of the standard output.
+        build_kwargs: options of `build_docker_image`, such as `platform`, `buildargs` or `nocache`.
+
+    Raises:
+        InvalidInput: two tags are given.
     """
 
     def __init__(
-        self, name: str, tag: str | None = None, dockerfile: str = "auto", **build_kwargs: Any
+        self,
+        name: str,
+        tag: str | None = None,
+        dockerfile: str = "auto",
+        build_backend: str = "docker-py",
+        stream_progress_to: IO[str] | None = None,
+        **build_kwargs: Any,
     ) -> None:
         head, colon, tail = name.rpartition(":")
         if colon and "/" not in tail:
@@ -40,6 +42,8 @@ class DockerImage:
         self.name = name
         self.tag = tag or datetime.now(UTC).strftime("%Y-%m-%dt%H-%M-%Sz")
         self.dockerfile = dockerfile
+        self.build_backend = build_backend
+        self.stream_progress_to = stream_progress_to
         self.build_kwargs = build_kwargs
 
     @property
@@ -51,40 +55,27 @@ class DockerImage:
         """Build it.
 
         Raises:
-            RunyardError: docker is missing, or failed.
+            InvalidInput: an option is unknown, or `auto` would shadow a Dockerfile.
+            MissingExtra: runyard[docker] is not installed.
+            RunyardError: the engine does not answer, or the build failed.
         """
-        if self.dockerfile != "auto":
-            self._build(self.dockerfile)
-            return
-        if os.path.exists("Dockerfile"):
-            raise InvalidInput('there is a Dockerfile here; say DockerImage(..., dockerfile="Dockerfile")')
-        with tempfile.NamedTemporaryFile("w", suffix=".Dockerfile", encoding="utf-8") as file:
-            version = f"{sys.version_info.major}.{sys.version_info.minor}"
-            more = " -r requirements.txt" if os.path.exists("requirements.txt") else ""
-            file.write(_DOCKERFILE.format(base=f"python:{version}-slim", requirements=more))
-            file.flush()
-            self._build(file.name)
+        with self._shown():
+            build_docker_image(self.name, dockerfile=self.dockerfile, tag=self.tag, **self.build_kwargs)
 
     def push(self) -> None:
         """Push it to its registry.
 
         Raises:
-            RunyardError: docker is missing, or failed.
+            MissingExtra: runyard[docker] is not installed.
+            RunyardError: the engine or the registry refused.
         """
-        _docker("push", self.reference)
+        with self._shown():
+            push_docker_image(self.name, tag=self.tag)
 
-    def _build(self, dockerfile: str) -> None:
-        options: list[str] = []
-        for name, value in self.build_kwargs.items():
-            if name == "buildargs":
-                options += [word for key, each in value.items() for word in ("--build-arg", f"{key}={each}")]
-            elif name in ("platform", "target"):
-                options += [f"--{name}", str(value)]
-            elif name in ("nocache", "pull"):
-                options += [f"--{'no-cache' if name == 'nocache' else name}"] if value else []
-            else:
-                raise InvalidInput(f"DockerImage has no option {name}")
-        _docker("build", "--tag", self.reference, "--file", dockerfile, *options, ".")
+    def _shown(self) -> contextlib.AbstractContextManager[Any]:
+        if self.stream_progress_to is None:
+            return contextlib.nullcontext()
+        return contextlib.redirect_stdout(self.stream_progress_to)
 
 
 def provide(image: Any, build: bool, push: bool) -> str:
@@ -96,7 +87,7 @@ def provide(image: Any, build: bool, push: bool) -> str:
         push: push what was built.
 
     Raises:
-        RunyardError: docker is missing, or failed.
+        RunyardError: it cannot be built or pushed.
     """
     if not build:
         return image if isinstance(image, str) else str(image.reference)
@@ -106,15 +97,3 @@ def provide(image: Any, build: bool, push: bool) -> str:
         made.push()
     reference: str = made.reference
     return reference
-
-
-def _docker(*arguments: str) -> None:
-    print(f"docker {' '.join(arguments)}", flush=True)
-    try:
-        done = subprocess.run(["docker", *arguments], check=False)
-    except FileNotFoundError:
-        raise RunyardError(
-            "docker is not installed on this machine; say build=False for an image that is there"
-        ) from None
-    if done.returncode:
-        raise RunyardError(f"docker {arguments[0]} failed, see above")

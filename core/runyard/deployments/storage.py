@@ -77,7 +77,7 @@ class GitRepository:
         """
         name = self.name or _name_of(self.url)
         target = os.path.join(folder, name)
-        git_clone(**self._options(), credentials=_login(self.credentials), clone_directory_name=target)
+        git_clone(**self._options(), credentials=self.credentials, clone_directory_name=target)
         return target
 
     def to_pull_step(self) -> dict[str, Any]:
@@ -164,25 +164,6 @@ def storage_of(source: Any) -> RunnerStorage:
 
 def _name_of(url: str) -> str:
     return re.split(r"[/:]", url.rstrip("/"))[-1].removesuffix(".git") or "repository"
-
-
-def _plain(value: Any) -> Any:
-    """The text of a secret, of whatever kind."""
-    for name in ("get", "get_secret_value"):
-        read = getattr(value, name, None)
-        if callable(read) and not isinstance(value, dict):
-            return _plain(read())
-    return value
-
-
-def _login(credentials: Any) -> dict[str, Any] | None:
-    if credentials is None:
-        return None
-    given = credentials if isinstance(credentials, dict) else vars(credentials)
-    token = given.get("access_token") or given.get("token") or given.get("password") or given.get("value")
-    if token is None:
-        raise InvalidInput("these credentials hold no token; give {'access_token': ...}")
-    return {"username": given.get("username"), "token": _plain(token)}
 
 
 def _reference(credentials: Any) -> Any:

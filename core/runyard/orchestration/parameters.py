@@ -240,8 +240,11 @@ def _string(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], wher
 
 
 def _is_unix_time(text: str, kind: str) -> bool:
-    # pydantic reads numbers as seconds since 1970.
-    return kind in ("date-time", "date") and text.strip().lstrip("-").replace(".", "", 1).isdigit()
+    # pydantic reads numbers as seconds since 1970, and those of whole days as dates.
+    number = text.strip()
+    if kind not in ("date-time", "date") or not number.lstrip("-").replace(".", "", 1).isdigit():
+        return False
+    return kind == "date-time" or float(number) % 86400 == 0
 
 
 def _size(count: int, suffix: str, unit: str, schema: Mapping[str, Any], where: str) -> Problem | None:

@@ -6,10 +6,12 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from runyard.deployments.steps.credentials import plain
 from runyard.errors import InvalidInput, MissingExtra, RunyardError
 
 _AUTO = """\
@@ -85,13 +87,13 @@ def build_docker_image(
         _write_auto(path, made, base_image)
     options = {"pull": False, **build_kwargs, "nocache": ignore_cache or bool(build_kwargs.get("nocache"))}
     try:
-        image_id = _build(path, made or dockerfile, f"{image_name}:{tag}", options)
+        with _engine() as engine:
+            image_id = _build(engine, path, made or dockerfile, f"{image_name}:{tag}", options)
+            for each in additional_tags or ():
+                engine.tag(image_id, image_name, each)
     finally:
         if made and not persist_dockerfile:
             os.unlink(os.path.join(path, made))
-    client = _client()
-    for each in additional_tags or ():
-        client.api.tag(image_id, image_name, each)
     result = {
         "image_name": image_name,
         "tag": tag,
@@ -129,15 +131,15 @@ def push_docker_image(
         RunyardError: the engine or the registry refused.
     """
     tag = tag or "latest"
-    client = _client()
     login = None
     if credentials:
-        login = {"username": credentials.get("username"), "password": _plain(credentials.get("password"))}
-    for each in (tag, *(additional_tags or ())):
-        print(f"Pushing {image_name}:{each}", flush=True)
-        with _engine_errors("push"):
-            lines = client.api.push(image_name, tag=each, stream=True, decode=True, auth_config=login)
-            _follow(lines, f"pushing {image_name}:{each}")
+        login = {"username": credentials.get("username"), "password": plain(credentials.get("password"))}
+    with _engine() as engine:
+        for each in (tag, *(additional_tags or ())):
+            print(f"Pushing {image_name}:{each}", flush=True)
+            with _engine_errors("push"):
+                lines = engine.push(image_name, tag=each, stream=True, decode=True, auth_config=login)
+                _follow(lines, f"pushing {image_name}:{each}")
     return {
         "image_name": image_name,
         "tag": tag,
@@ -165,18 +167,17 @@ def _write_auto(path: str, made: str, base_image: str | None) -> None:
         file.write(text)
 
 
-def _build(path: str, dockerfile: str, reference: str, options: dict[str, Any]) -> str:
+def _build(engine: Any, path: str, dockerfile: str, reference: str, options: dict[str, Any]) -> str:
     """Build, show what the engine says, and return the image's id."""
     if not os.path.isfile(os.path.join(path, dockerfile)):
         raise InvalidInput(f"there is no file {os.path.join(os.path.abspath(path), dockerfile)}")
     print(f"Building {reference}", flush=True)
-    client = _client()
     with _engine_errors("build"):
-        lines = client.api.build(
+        lines = engine.build(
             path=path, dockerfile=dockerfile, tag=reference, decode=True, **{"rm": True, **options}
         )
         _follow(lines, f"building {reference}")
-        return str(client.api.inspect_image(reference)["Id"])
+        return str(engine.inspect_image(reference)["Id"])
 
 
 def _follow(lines: Iterable[Mapping[str, Any]], what: str) -> None:
@@ -185,25 +186,34 @@ def _follow(lines: Iterable[Mapping[str, Any]], what: str) -> None:
     Raises:
         RunyardError: one is an error; names the step of the Dockerfile it came in.
     """
-    step = ""
+    step = failure = ""
+    # To its end even after an error: the engine's connection is given back only then.
     for line in lines:
         text = str(line.get("stream") or line.get("status") or "").rstrip()
         if text.startswith("Step "):
             step = f" at {text}"
         if line.get("error"):
-            raise RunyardError(f"{what} failed{step}: {str(line['error']).strip().splitlines()[-1]}")
+            failure = failure or f"{what} failed{step}: {str(line['error']).strip().splitlines()[-1]}"
         # Progress bars of layers come a hundred times a second.
         if text and "progressDetail" not in line:
             print(text, flush=True)
+    if failure:
+        raise RunyardError(failure)
 
 
-def _client() -> Any:
+@contextmanager
+def _engine() -> Iterator[Any]:
+    """The Docker Engine's API."""
     try:
         import docker
     except ImportError:
         raise MissingExtra('Docker needs the extra docker: pip install "runyard[docker]"') from None
     with _engine_errors("answer"):
-        return docker.from_env()
+        client = docker.from_env()
+    try:
+        yield client.api
+    finally:
+        client.close()
 
 
 class _engine_errors:  # noqa: N801  # used as a function
@@ -219,7 +229,3 @@ class _engine_errors:  # noqa: N801  # used as a function
         if error is not None and type(error).__module__.startswith(("docker.", "requests.")):
             first = str(error).splitlines()[0]
             raise RunyardError(f"the Docker Engine cannot {self._what}: {first}") from error
-
-
-def _plain(value: Any) -> Any:
-    return value.get_secret_value() if hasattr(value, "get_secret_value") else value

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from runyard.deployments.steps.credentials import plain
 from runyard.errors import InvalidInput, RunyardError
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def _gcs(bucket: str, credentials: Mapping[str, Any] | None) -> RemoteFileSystem
 
     said = credentials or {}
     settings: dict[str, Any] = {}
-    info = _plain(said.get("service_account_info"))
+    info = plain(said.get("service_account_info"))
     if info:
         settings["service_account_key"] = info if isinstance(info, str) else json.dumps(info)
     elif said.get("service_account_file"):
@@ -224,7 +225,7 @@ def _azure(container: str, credentials: Mapping[str, Any] | None) -> RemoteFileS
     from runyard.filesystems import RemoteFileSystem
 
     said = dict(credentials or {})
-    text = _plain(said.pop("connection_string", None))
+    text = plain(said.pop("connection_string", None))
     settings = _renamed(said, _AZURE)
     if text:
         parts = dict(part.split("=", 1) for part in str(text).split(";") if "=" in part)
@@ -234,12 +235,7 @@ def _azure(container: str, credentials: Mapping[str, Any] | None) -> RemoteFileS
 
 
 def _renamed(said: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    return {names[key]: _plain(value) for key, value in said.items() if key in names and value is not None}
-
-
-def _plain(value: Any) -> Any:
-    """A secret's value."""
-    return value.get_secret_value() if hasattr(value, "get_secret_value") else value
+    return {names[key]: plain(value) for key, value in said.items() if key in names and value is not None}
 
 
 def _push(store: Any, folder: str, ignore_file: str | None) -> None:

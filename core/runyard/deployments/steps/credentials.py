@@ -1,0 +1,44 @@
+"""Credentials as steps get them: mappings, saved blocks, secrets of several kinds, plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from runyard.errors import InvalidInput
+
+_TOKEN_KEYS = ("token", "access_token", "password", "value")
+
+
+def plain(value: Any) -> Any:
+    """The text of a secret, of whatever kind; anything else as it is."""
+    if isinstance(value, Mapping):
+        return value
+    for name in ("get", "get_secret_value"):
+        read = getattr(value, name, None)
+        if callable(read):
+            return plain(read())
+    return value
+
+
+def login(credentials: Any) -> tuple[str, str]:
+    """The username and the token of credentials.
+
+    Args:
+        credentials: the token itself, or a mapping or a saved block with a `token`, `access_token`,
+            `password` or `value`, and perhaps a `username`; None for none.
+
+    Returns:
+        Both; empty where there is none.
+
+    Raises:
+        InvalidInput: they hold no token.
+    """
+    told = plain(credentials)
+    if told is None or isinstance(told, str):
+        return "", told or ""
+    fields = told if isinstance(told, Mapping) else vars(told)
+    token = next((fields[key] for key in _TOKEN_KEYS if fields.get(key)), None)
+    if token is None:
+        raise InvalidInput("these credentials hold no token; give {'token': ...}")
+    return str(plain(fields.get("username")) or ""), login(token)[1]

@@ -37,6 +37,7 @@ FACADES = {
         "runyard.deployments",
         "runyard.deployments.from_source",
         "runyard.deployments.loading",
+        "runyard.deployments.options",
         "runyard.deployments.runner",
         "runyard.deployments.serving",
     },

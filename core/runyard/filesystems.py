@@ -328,6 +328,11 @@ class Azure(RemoteFileSystem):
         }
 
 
+def is_object_url(address: str) -> bool:
+    """Whether an address is one of an object store, such as `s3://bucket/folder`."""
+    return urlsplit(address).scheme in _EXTRAS
+
+
 def storage_of(value: Any = None) -> Any:
     """The filesystem that an option names.
 
@@ -349,7 +354,7 @@ def storage_of(value: Any = None) -> Any:
     scheme = urlsplit(text).scheme
     if scheme == "file":
         return LocalFileSystem(basepath=urlsplit(text).path)
-    if scheme in _EXTRAS:
+    if is_object_url(text):
         return RemoteFileSystem(basepath=text)
     if scheme and len(scheme) > 1:
         raise InvalidInput(f"{text}: no storage for {scheme}://; there are file, s3, gs and az")

@@ -7,9 +7,11 @@ from runyard.engine.runnable import P, R, Runnable, checked_hooks, checked_retri
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
-    from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
+    from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
+    from runyard.deployments.options import DeploymentOptions, DeployOptions, ServeOptions
     from runyard.deployments.runner import RunnerDeployment
+    from runyard.options import FlowOptions
     from runyard.states import State
     from runyard.task_runners import TaskRunner
 
@@ -141,7 +143,7 @@ class Flow(Runnable[P, R]):
 
         return call_flow(self, args, kwargs, return_state, wait_for)
 
-    def with_options(self, **options: Any) -> Flow:
+    def with_options(self, **options: Any) -> Self:
         """A copy of the flow with some options changed."""
         copy = super().with_options(**options)
         copy.source = self.source
@@ -200,21 +202,24 @@ class Flow(Runnable[P, R]):
 
         return run_visualize(self, args, kwargs)
 
-    def to_deployment(self, name: str, **options: Any) -> RunnerDeployment:
-        """A deployment of this flow, for `serve(...)` and `deploy(...)`; `options` as of `deploy`."""
+    def to_deployment(self, name: str, **options: Unpack[DeploymentOptions]) -> RunnerDeployment:
+        """A deployment of this flow, for `serve(...)` and `deploy(...)`.
+
+        Args:
+            name: of the deployment.
+            options: as `runyard.deployments.options.DeploymentOptions` tells.
+        """
         from runyard.deployments.runner import to_deployment
 
         return to_deployment(self, name, **options)
 
-    def deploy(self, name: str, work_pool_name: str | None = None, **options: Any) -> str:
+    def deploy(self, name: str, work_pool_name: str | None = None, **options: Unpack[DeployOptions]) -> str:
         """Make a deployment of this flow, whose runs the workers of a pool start.
 
         Args:
             name: of the deployment.
             work_pool_name: by default the setting.
-            options: image, build, push; interval, cron, rrule, schedule, schedules; paused, parameters,
-                concurrency_limit, description, tags, version, enforce_parameter_schema, work_queue_name,
-                job_variables, entrypoint_type, print_next_steps.
+            options: as `runyard.deployments.options.DeployOptions` tells.
 
         Returns:
             The deployment's id; in async code an awaitable of it.
@@ -226,14 +231,12 @@ class Flow(Runnable[P, R]):
 
         return deploy_flow(self, name, work_pool_name, **options)
 
-    def serve(self, name: str | None = None, **options: Any) -> None:
+    def serve(self, name: str | None = None, **options: Unpack[ServeOptions]) -> None:
         """Make a deployment of this flow and start its runs from this process, until Ctrl-C.
 
         Args:
             name: of the deployment; by default the flow's.
-            options: interval, cron, rrule, schedule, schedules, paused, parameters, description, tags,
-                version, global_limit (of the deployment's runs anywhere), limit (of this process's runs),
-                enforce_parameter_schema, pause_on_shutdown, print_starting_message, webserver.
+            options: as `runyard.deployments.options.ServeOptions` tells.
         """
         from runyard.deployments.serving import serve_flow
 
@@ -258,17 +261,26 @@ class Flow(Runnable[P, R]):
 
         return await load(source, entrypoint, _sync=False)
 
-    async def adeploy(self, name: str, work_pool_name: str | None = None, **options: Any) -> str:
+    async def adeploy(
+        self, name: str, work_pool_name: str | None = None, **options: Unpack[DeployOptions]
+    ) -> str:
         """As `deploy`, for async code."""
         from runyard.deployments.runner import deploy_flow
 
         return await deploy_flow(self, name, work_pool_name, _sync=False, **options)
 
-    async def ato_deployment(self, name: str, **options: Any) -> RunnerDeployment:
+    async def ato_deployment(self, name: str, **options: Unpack[DeploymentOptions]) -> RunnerDeployment:
         """As `to_deployment`, for async code."""
         from runyard.deployments.runner import to_deployment
 
         return await to_deployment(self, name, _sync=False, **options)
+
+    async def avisualize(self, *args: Any, **kwargs: Any) -> Any:
+        """As `visualize`, for async code."""
+        from runyard.engine.effects import in_thread
+        from runyard.visualization import run_visualize
+
+        return await in_thread(lambda: run_visualize(self, args, kwargs))
 
     def __repr__(self) -> str:
         return f"<flow {self.name!r}>"
@@ -279,7 +291,9 @@ if TYPE_CHECKING:
     @overload
     def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
     @overload
-    def flow(fn: None = None, /, **options: Any) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+    def flow(
+        fn: None = None, /, **options: Unpack[FlowOptions]
+    ) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 
 
 def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from runyard.context import current_flow, current_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def is_async_context() -> bool:
@@ -28,11 +31,11 @@ def is_async_context() -> bool:
     return flow is None or flow.flow.isasync
 
 
-def async_twin(fn: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+def async_twin(fn: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
     """An async function that runs the plain one `fn` in a thread, with the caller's context."""
 
     @wraps(fn)
-    async def twin(*args: Any, **kwargs: Any) -> Any:
+    async def twin(*args: P.args, **kwargs: P.kwargs) -> R:
         from runyard.engine.effects import in_thread
 
         return await in_thread(lambda: fn(*args, **kwargs))

@@ -16,10 +16,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from datetime import timedelta
-    from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
+    from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
     from runyard.engine.background import BackgroundFuture
     from runyard.futures import FutureList, TaskFuture
+    from runyard.options import TaskOptions
     from runyard.states import State
 
     Q = ParamSpec("Q")
@@ -342,7 +343,9 @@ if TYPE_CHECKING:
     @overload
     def task(fn: Callable[P, R], /) -> Task[P, R]: ...
     @overload
-    def task(fn: None = None, /, **options: Any) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+    def task(
+        fn: None = None, /, **options: Unpack[TaskOptions]
+    ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
 
 def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:

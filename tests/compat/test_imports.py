@@ -73,8 +73,8 @@ def test_an_unknown_module_says_what_to_use(hook):
 def test_an_unknown_name_says_what_to_use(hook):
     hook.install(deployed=True)
     with pytest.raises(ImportError) as caught:
-        exec("from prefect.runner.storage import RemoteStorage")
-    assert "prefect.yaml" in (hook.explain(caught.value) or "")
+        exec("from prefect.filesystems import SMB")
+    assert "mount the share" in (hook.explain(caught.value) or "")
     assert hook.explain(ImportError("No module named 'pandas'")) is None
 
 

@@ -71,7 +71,6 @@ ABSENT = {
     "from prefect.filesystems import SMB": "mount the share",
     "from prefect.infrastructure import DockerContainer": "work pools replaced infrastructure blocks",
     "from prefect.agent import PrefectAgent": "workers replaced agents",
-    "from prefect.runner.storage import RemoteStorage": "a step of prefect.yaml",
     "import prefect.no_such_module": "Runyard has no prefect.no_such_module",
 }
 

@@ -7,10 +7,10 @@ LINES = """
 from prefect import serve, deploy, aserve
 from prefect.task_worker import serve, TaskWorker
 from prefect.deployments import deploy, run_deployment, arun_deployment
-from prefect.deployments.runner import RunnerDeployment, EntrypointType, deploy
+from prefect.deployments.runner import RunnerDeployment, EntrypointType, deploy, adeploy
 from prefect.runner import Runner, serve
 from prefect.runner.runner import Runner
-from prefect.runner.storage import GitRepository, LocalStorage
+from prefect.runner.storage import GitRepository, LocalStorage, RemoteStorage, BlockStorageAdapter
 from prefect.flows import Flow, serve, aserve, deploy, load_flow_from_entrypoint
 from prefect.main import flow, task
 from prefect.docker import DockerImage

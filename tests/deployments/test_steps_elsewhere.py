@@ -85,6 +85,19 @@ def test_code_pushed_to_s3_runs_from_there(bucket, server, project_folder, write
     assert '"folder": "projects/mine"' in stored
 
 
+def test_a_flow_comes_from_a_bucket_by_its_url(bucket, server, credentials, project_folder, write):
+    from runyard import flow
+    from runyard.deployments.storage import RemoteStorage
+
+    write("flows/etl.py", "from prefect import flow\n\n@flow\ndef f():\n    return 7\n")
+    steps.push_to_s3(bucket, "code", credentials)
+    given = {"region": "us-east-1", "endpoint": server, "access_key_id": "test", "secret_access_key": "test"}
+    storage = RemoteStorage(f"s3://{bucket}/code", **given)
+    assert flow.from_source(storage, "flows/etl.py:f")() == 7
+    with pytest.raises(RunyardError, match="holds no files"):
+        flow.from_source(RemoteStorage(f"s3://{bucket}/nothing", **given), "flows/etl.py:f")
+
+
 def test_the_recipe_for_s3_runs(bucket, server, project_folder, monkeypatch):
     for name, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")):
         monkeypatch.setenv(name, value)

@@ -7,9 +7,17 @@ import subprocess
 import pytest
 from _yard import a_yard, until
 from runyard import Flow, flow
+from runyard.blocks.system import Secret
 from runyard.client import LocalClient
-from runyard.deployments.storage import GitRepository, LocalStorage, storage_of
+from runyard.deployments.storage import (
+    BlockStorageAdapter,
+    GitRepository,
+    LocalStorage,
+    RemoteStorage,
+    storage_of,
+)
 from runyard.errors import EntrypointError, InvalidInput, RunyardError
+from runyard.filesystems import LocalFileSystem
 from runyard.operations.deployments import (
     DeploymentFlowRunCreate,
     create_flow_run_from_deployment,
@@ -108,18 +116,15 @@ def test_a_local_storage_is_a_pull_step_too(home, repository):
     assert stored.pull_steps == [step]
 
 
-class Saved:
-    """Stands for a saved Secret block."""
-
-    def get(self):
-        return "token"
-
-    def get_block_placeholder(self):
-        return "prefect.blocks.secret.deploy-key"
+@pytest.fixture
+def token(home):
+    """A saved secret."""
+    Secret(value="token").save("deploy-key")
+    return Secret.load("deploy-key")
 
 
-def test_a_token_is_kept_by_the_name_of_its_block(home):
-    storage = GitRepository("https://example.com/team/flows.git", credentials={"access_token": Saved()})
+def test_a_token_is_kept_by_the_name_of_its_block(token):
+    storage = GitRepository("https://example.com/team/flows.git", credentials={"access_token": token})
     ((_, options),) = storage.to_pull_step().items()
     assert options["credentials"] == {"token": "{{ prefect.blocks.secret.deploy-key }}"}
 
@@ -139,6 +144,8 @@ def test_a_plain_token_is_never_stored(home):
         ("git+https://example.com/team/flows", GitRepository),
         ("./here", LocalStorage),
         ("file:///srv/flows", LocalStorage),
+        ("s3://bucket/flows", RemoteStorage),
+        (LocalFileSystem(basepath="x"), BlockStorageAdapter),
     ],
 )
 def test_what_a_source_stands_for(source, kind):
@@ -149,7 +156,11 @@ def test_what_is_no_source_is_refused(home, tmp_path):
     with pytest.raises(InvalidInput, match="no source"):
         storage_of(3)
     with pytest.raises(InvalidInput, match="cannot be taken"):
-        storage_of("s3://bucket/flows")
+        storage_of("ftp://host/flows")
+    with pytest.raises(InvalidInput, match="no address of an object store"):
+        RemoteStorage("https://example.com/x")
+    with pytest.raises(InvalidInput, match="holds no files"):
+        BlockStorageAdapter("x")
     with pytest.raises(InvalidInput, match="no folder"):
         flow.from_source(str(tmp_path / "nowhere"), "a.py:b")
     with pytest.raises(RunyardError, match="git"):
@@ -166,3 +177,30 @@ def test_nothing_is_left_in_the_current_folder(home, repository, tmp_path, monke
     monkeypatch.chdir(empty)
     flow.from_source(str(repository), ENTRYPOINT)
     assert os.listdir(empty) == []
+
+
+def test_from_a_saved_block(home, repository):
+    client = LocalClient()
+    client.call(create_work_pool, WorkPoolCreate(name="pool", type="process"))
+    block = LocalFileSystem(basepath=str(repository / "src"))
+    with pytest.raises(RunyardError, match="save"):
+        flow.from_source(block, "remote_flows.py:remote").to_deployment("x").to_apply()
+    assert block.save("code")
+    loaded = flow.from_source(LocalFileSystem.load("code"), "remote_flows.py:remote")
+    loaded.deploy("blocked", work_pool_name="pool", print_next_steps=False)
+    step = {"block_document_name": "code", "block_type_slug": "local-file-system"}
+    stored = client.call(find_deployment, "remote/blocked")
+    assert stored.pull_steps == [{"prefect.deployments.steps.pull_with_block": step}]
+
+
+def test_a_secret_of_an_object_store_is_kept_by_its_block(token):
+    storage = RemoteStorage("s3://bucket/flows", region="eu-1", secret_access_key=token)
+    assert storage.to_pull_step() == {
+        "prefect.deployments.steps.pull_from_remote_storage": {
+            "url": "s3://bucket/flows",
+            "region": "eu-1",
+            "secret_access_key": "{{ prefect.blocks.secret.deploy-key }}",
+        }
+    }
+    with pytest.raises(InvalidInput, match="secret set"):
+        RemoteStorage("s3://bucket/flows", secret_access_key="abc").to_pull_step()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from runyard import flow
 from runyard.client import LocalClient
-from runyard.deployments.runner import EntrypointType, RunnerDeployment, deploy
+from runyard.deployments.runner import EntrypointType, RunnerDeployment, adeploy, deploy
 from runyard.errors import InvalidInput, NotFound, ParameterError, RunyardError
 from runyard.operations.deployments import find_deployment
 from runyard.operations.work_pools import WorkPoolCreate, create_work_pool
@@ -182,3 +182,74 @@ def test_what_is_wrong_is_refused_before_anything_is_made(client):
         deploy(count, work_pool_name="pool")
     with pytest.raises(NotFound):
         read(client, "count/x")
+
+
+TRIGGER = {"expect": ["prefect.flow-run.Failed"], "match": {"prefect.resource.id": "prefect.flow-run.*"}}
+
+
+def test_triggers_are_checked_and_kept(client):
+    count.deploy("watching", work_pool_name="pool", triggers=[TRIGGER], print_next_steps=False)
+    assert read(client, "count/watching").triggers == [{**TRIGGER, "type": "event"}]
+    with pytest.raises(InvalidInput, match=r"triggers: .*expct"):
+        count.to_deployment("x", triggers=[{"expct": ["a"]}])
+
+
+def test_the_commit_is_the_version_where_it_is_asked_for(client, monkeypatch):
+    for name, value in (("GITHUB_SHA", "0123456789abcdef"), ("GITHUB_REF_NAME", "main")):
+        monkeypatch.setenv(name, value)
+    other.deploy("plain", work_pool_name="pool", print_next_steps=False)
+    other.deploy("by-commit", work_pool_name="pool", version_type="vcs:github", print_next_steps=False)
+    assert read(client, "other/by-commit").version == "01234567"
+    plain = read(client, "other/plain")
+    assert (plain.version != "01234567", plain.version_info["commit_sha"]) == (True, "0123456789abcdef")
+    with pytest.raises(InvalidInput, match="version_type='svn' is none of"):
+        other.to_deployment("x", version_type="svn")
+
+
+@pytest.mark.parametrize(
+    ("limit", "options"),
+    [
+        (3, None),
+        ({"limit": 3, "collision_strategy": "CANCEL_NEW"}, {"collision_strategy": "CANCEL_NEW"}),
+    ],
+)
+def test_limits_in_both_shapes(client, limit, options):
+    count.deploy("limited", work_pool_name="pool", concurrency_limit=limit, print_next_steps=False)
+    stored = read(client, "count/limited")
+    assert stored.concurrency_limit == 3
+    if options:
+        assert stored.concurrency_options.collision_strategy == "CANCEL_NEW"
+
+
+def test_everything_at_once_is_stored(client):
+    count.deploy(
+        "whole",
+        work_pool_name="pool",
+        schedules=[Cron("0 1 * * *", slug="night"), Interval(3600, slug="hour")],
+        paused=True,
+        description="mine",
+        version="9",
+        tags=["a", "b"],
+        enforce_parameter_schema=False,
+        parameters={"upto": "no number"},
+        print_next_steps=False,
+        ignore_warnings=True,
+    )
+    stored = read(client, "count/whole")
+    assert (stored.paused, stored.description, stored.version) == (True, "mine", "9")
+    assert (stored.tags, stored.enforce_parameter_schema) == (["a", "b"], False)
+    assert {each.slug for each in stored.schedules} == {"night", "hour"}
+
+
+def test_the_async_twins(client):
+    async def main():
+        made = await count.ato_deployment("one", work_pool_name="pool")
+        first = await made.aapply()
+        (second,) = await adeploy(RunnerDeployment.from_flow(other, "two"), work_pool_name="pool")
+        third = await RunnerDeployment.afrom_storage(
+            os.path.dirname(__file__), f"{os.path.basename(__file__)}:other", "three"
+        )
+        return first, second, await third.aapply(work_pool_name="pool")
+
+    made = asyncio.run(main())
+    assert list(made) == [read(client, name).id for name in ("count/one", "other/two", "other/three")]

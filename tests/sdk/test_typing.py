@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from runyard import Flow, Task
+from runyard.options import FlowOptions, TaskOptions
 
 CORE = Path(__file__).parents[2] / "core"
 
@@ -51,6 +54,8 @@ async def main() -> None:
     reveal_type(Job().scaled.submit(1).result())
     plus("one")
     outer()
+    task(retires=2)
+    outer.deploy("daily", chron="0 6 * * *")
 """
 
 EXPECTED = [
@@ -73,10 +78,22 @@ def test_mypy_knows_what_tasks_and_flows_return(tmp_path):
     )
     lines = done.stdout.splitlines()
     revealed = [line.rpartition('"')[0].rpartition('"')[2] for line in lines if "Revealed type" in line]
-    names = [name.replace("builtins.", "").replace("runyard.states.", "") for name in revealed]
+    names = [
+        name.replace("builtins.", "")
+        .rpartition("runyard.")[2]
+        .rpartition("states.")[2]
+        .rpartition("flow_runs.")[2]
+        for name in revealed
+    ]
     assert names == EXPECTED, done.stdout + done.stderr
-    # plus("one") and outer() do not fit.
-    assert len([line for line in lines if ": error:" in line]) == 2, done.stdout
+    # plus("one"), outer(), retires= and chron= do not fit.
+    assert len([line for line in lines if ": error:" in line]) == 4, done.stdout
+
+
+@pytest.mark.parametrize(("typed", "made"), [(FlowOptions, Flow), (TaskOptions, Task)])
+def test_the_typed_options_are_those_there_are(typed, made):
+    names = list(inspect.signature(made.__init__).parameters)
+    assert sorted(typed.__annotations__) == sorted(set(names) - {"self", "fn"})
 
 
 def test_nothing_is_loaded_for_it(home):

@@ -218,6 +218,16 @@ class Block(BaseModel):
             given[name] = value if field is None else fitting(field.annotation, value)
         return cls.model_construct(**given)
 
+    def get_block_placeholder(self) -> str:
+        """What stands for this saved block between the braces of a template: `prefect.blocks.TYPE.NAME`.
+
+        Raises:
+            InvalidBlock: it is not saved under a name.
+        """
+        if not self._block_document_name:
+            raise InvalidBlock(f"{type(self).__name__} is no saved block; save it and load it by its name")
+        return f"prefect.blocks.{self.get_block_type_slug()}.{self._block_document_name}"
+
     def _is_saved_as(self, document_id: str, name: str | None, is_anonymous: bool) -> None:
         self._block_document_id, self._block_document_name = document_id, name
         self._is_anonymous = is_anonymous

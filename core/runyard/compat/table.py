@@ -111,7 +111,6 @@ ADVICE: dict[str, str] = {
     "prefect.automations": "there are no automations yet; use state hooks, such as on_failure",
     "prefect.events": "there are no events yet; use state hooks, such as on_failure",
     "prefect.filesystems.SMB": "mount the share and give its path",
-    "prefect.runner.storage.RemoteStorage": "pull the code by a step of prefect.yaml",
     "prefect.agent": "workers replaced agents: `runyard worker start --pool NAME`",
     "prefect.cli": "the commands are the same, called `runyard`",
     "prefect.infrastructure": "work pools replaced infrastructure blocks: `runyard work-pool create NAME`",

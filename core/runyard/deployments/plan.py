@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -247,14 +246,11 @@ def _body(
     """The fields to apply. What nobody said is not among them, so that a redeploy keeps what is stored."""
     assert item.flow is not None
     flow: Flow = item.flow
-    info = commits.of(spec.version_type)
-    # Only where it is asked for: else every commit would change every deployment.
-    named = info["version"] if info and (spec.version_type or "").startswith("vcs:") else None
     body: dict[str, Any] = {
         "name": spec.name,
         "flow_name": flow.name,
         "entrypoint": spec.entrypoint,
-        "version": spec.version or named or getattr(flow, "version", None) or _file_version(flow),
+        **version_info.describe(flow, spec.version, spec.version_type, project.folder, commits.of),
         "parameter_openapi_schema": schema.parameter_schema(flow.fn),
         "pull_steps": pull or None,
         # A run without pull steps finds its code where it was deployed from.
@@ -270,8 +266,6 @@ def _body(
         "triggers": spec.triggers,
     }
     body.update({key: value for key, value in said.items() if value is not None})
-    if info is not None:
-        body["version_info"] = {**info, "version": body["version"] or info["version"]}
     if spec.work_pool is not None:
         pool = {
             "work_pool_name": spec.work_pool.name,
@@ -289,13 +283,3 @@ def _body(
     if schedules or project.file:
         body["schedules"] = schedules
     return body
-
-
-def _file_version(flow: Flow) -> str | None:
-    """A version for a flow that names none: it changes whenever its file does."""
-    file = getattr(getattr(flow.fn, "__code__", None), "co_filename", None)
-    try:
-        with open(file or "", "rb") as stream:
-            return hashlib.sha256(stream.read()).hexdigest()[:12]
-    except OSError:
-        return None

@@ -10,9 +10,10 @@ from runyard.context import current_flow, current_tags, current_task
 from runyard.engine.connection import shared_client
 from runyard.errors import InvalidInput
 from runyard.states import PENDING, TERMINAL, Scheduled, State
+from runyard.syncing import async_twin, sync_compatible
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Iterable
     from datetime import datetime
 
     from runyard.context import FlowRunContext
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from runyard.operations.flow_runs import FlowRun
 
 
+@sync_compatible
 def run_deployment(
     name: str,
+    client: Any = None,
     parameters: dict[str, Any] | None = None,
     scheduled_time: datetime | None = None,
     flow_run_name: str | None = None,
@@ -32,11 +35,12 @@ def run_deployment(
     work_queue_name: str | None = None,
     as_subflow: bool | None = True,
     job_variables: dict[str, Any] | None = None,
-) -> FlowRun | Coroutine[Any, Any, FlowRun]:
-    """Create a run of a deployment, and wait until it is over.
+) -> FlowRun:
+    """Create a run of a deployment, and wait until it is over. Awaited in async code.
 
     Args:
         name: `flow/deployment`, an id, or a unique name or id prefix.
+        client: accepted for compatibility; this program's own connection is used.
         parameters: instead of the deployment's own; futures in them are waited for.
         scheduled_time: when to start; now by default.
         flow_run_name: by default an invented one.
@@ -49,7 +53,7 @@ def run_deployment(
         job_variables: over the deployment's own.
 
     Returns:
-        The run as it then is; on an event loop an awaitable of it.
+        The run as it then is.
 
     Raises:
         NotFound: no such deployment.
@@ -66,33 +70,11 @@ def run_deployment(
         "job_variables": job_variables,
     }
     body.update({key: value for key, value in optional.items() if value is not None})
-
-    def run() -> FlowRun:
-        created = _create(name, parameters or {}, scheduled_time, body, bool(as_subflow))
-        return _wait(created, timeout, poll_interval or 5)
-
-    if _on_event_loop():
-        from runyard.engine.effects import in_thread
-
-        return in_thread(run)
-    return run()
+    created = _create(name, parameters or {}, scheduled_time, body, bool(as_subflow))
+    return _wait(created, timeout, poll_interval or 5)
 
 
-async def arun_deployment(name: str, *args: Any, **options: Any) -> FlowRun:
-    """As `run_deployment`, for async code."""
-    answer: Any = run_deployment(name, *args, **options)
-    found: FlowRun = await answer
-    return found
-
-
-def _on_event_loop() -> bool:
-    import asyncio
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+arun_deployment = async_twin(run_deployment)
 
 
 def _create(

@@ -6,34 +6,31 @@ import inspect
 import os
 import sys
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.deployments import schema
+from runyard.deployments import schema, version_info
 from runyard.deployments.loading import load_flow
-from runyard.deployments.plan import _file_version
+from runyard.deployments.options import fields_of, schedule_of
 from runyard.deployments.storage import RunnerStorage
 from runyard.engine.connection import shared_client
 from runyard.errors import EntrypointError, InvalidInput
 from runyard.operations.deployment_apply import apply_deployments
 from runyard.operations.deployment_shapes import DeploymentApply, DeploymentsApply
 from runyard.operations.work_pools import read_work_pool
-from runyard.syncing import sync_compatible
+from runyard.syncing import async_twin, sync_compatible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Self
+    from typing import Self, Unpack
 
+    from runyard.deployments.options import CommonOptions, DeploymentOptions
     from runyard.flows import Flow
     from runyard.operations.deployment_shapes import Deployment
 
 # Whoever declares schedules: those made by Python go with a redeploy by Python, others stay.
 OWNER = "python"
-_TIMINGS = ("cron", "interval", "rrule")
-_TIMING_OPTIONS = ("timezone", "anchor_date", "day_or")
-_BEHAVIOUR = ("active", "parameters", "slug", "max_scheduled_runs", "catchup", "catchup_limit", "overlap")
 
 
 class EntrypointType(Enum):
@@ -65,6 +62,7 @@ class RunnerDeployment:
     storage: RunnerStorage | None = None
     description: str | None = None
     version: str | None = None
+    version_info: dict[str, Any] | None = None
     tags: list[str] | None = None
     schedules: list[dict[str, Any]] | None = None
     paused: bool | None = None
@@ -84,25 +82,21 @@ class RunnerDeployment:
         return f"{self.flow_name}/{self.name}"
 
     @classmethod
-    def from_flow(
-        cls, flow: Flow, name: str, entrypoint_type: EntrypointType = EntrypointType.FILE_PATH, **options: Any
-    ) -> Self:
+    def from_flow(cls, flow: Flow, name: str, **options: Unpack[DeploymentOptions]) -> Self:
         """A deployment of a flow of this program.
 
         Args:
             name: its name.
-            entrypoint_type: whether runs find the flow by its file, or by its module.
-            options: interval, cron, rrule (each one or several), schedule, schedules, paused,
-                concurrency_limit, parameters, triggers, description, tags, version,
-                enforce_parameter_schema, work_pool_name, work_queue_name, job_variables.
+            options: as `DeploymentOptions` tells.
 
         Raises:
             EntrypointError: other processes cannot find the flow.
             InvalidInput: options that are unknown or contradict each other.
             ParameterError: the parameters do not fit the flow.
         """
-        entrypoint, path, storage = _place_of(flow, entrypoint_type)
-        given = _fields(options)
+        kind = options.pop("entrypoint_type", None) or EntrypointType.FILE_PATH
+        entrypoint, path, storage = _place_of(flow, kind)
+        given = fields_of(options)
         where = f"deployment {name}"
         if given.get("enforce_parameter_schema", True):
             schema.check_parameters(flow.fn, given.get("parameters") or {}, where)
@@ -114,13 +108,19 @@ class RunnerDeployment:
             storage=storage,
             parameter_openapi_schema=schema.parameter_schema(flow.fn),
             description=given.pop("description", None) or flow.description,
-            version=given.pop("version", None) or flow.version or _file_version(flow),
+            **version_info.describe(
+                flow, given.pop("version", None), given.pop("version_type", None), path or os.getcwd()
+            ),
             **given,
         )
 
     @classmethod
     def from_entrypoint(
-        cls, entrypoint: str, name: str | None = None, flow_name: str | None = None, **options: Any
+        cls,
+        entrypoint: str,
+        name: str | None = None,
+        flow_name: str | None = None,
+        **options: Unpack[DeploymentOptions],
     ) -> Self:
         """A deployment of the flow at an entrypoint; `options` as of `from_flow`.
 
@@ -140,7 +140,12 @@ class RunnerDeployment:
 
     @classmethod
     def from_storage(
-        cls, storage: Any, entrypoint: str, name: str, flow_name: str | None = None, **options: Any
+        cls,
+        storage: Any,
+        entrypoint: str,
+        name: str,
+        flow_name: str | None = None,
+        **options: Unpack[DeploymentOptions],
     ) -> Self:
         """A deployment of a flow in a source of code; `options` as of `from_flow`.
 
@@ -166,12 +171,14 @@ class RunnerDeployment:
         }
         for name in (
             "description", "version", "tags", "schedules", "paused", "parameters", "concurrency_options",
-            "parameter_openapi_schema", "work_queue_name", "concurrency_limit",
+            "parameter_openapi_schema", "work_queue_name", "concurrency_limit", "version_info",
         ):  # fmt: skip
             if getattr(self, name) is not None:
                 body[name] = getattr(self, name)
         if self.job_variables:
             body["job_variables"] = self.job_variables
+        if self.triggers:
+            body["triggers"] = self.triggers
         return DeploymentApply.model_validate(body)
 
     @sync_compatible
@@ -196,11 +203,27 @@ class RunnerDeployment:
             ParameterError: parameters or job variables do not fit.
         """
         if schedules is not None:
-            self.schedules = [_schedule_of(each) for each in schedules]
+            self.schedules = [schedule_of(each) for each in schedules]
         self.work_pool_name = work_pool_name or self.work_pool_name
         if image:
             self.job_variables = {**self.job_variables, "image": image}
         return apply_all([self])[0].id
+
+    aapply = async_twin(apply)
+
+    @classmethod
+    async def afrom_storage(
+        cls,
+        storage: Any,
+        entrypoint: str,
+        name: str,
+        flow_name: str | None = None,
+        **options: Unpack[DeploymentOptions],
+    ) -> Self:
+        """As `from_storage`, for async code."""
+        from runyard.engine.effects import in_thread
+
+        return await in_thread(lambda: cls.from_storage(storage, entrypoint, name, flow_name, **options))
 
 
 def apply_all(deployments: Iterable[RunnerDeployment]) -> list[Deployment]:
@@ -225,7 +248,7 @@ def _deploy_flow(
     push: bool = True,
     print_next_steps: bool = True,
     ignore_warnings: bool = False,
-    **options: Any,
+    **options: Unpack[CommonOptions],
 ) -> str:
     """What `flow.deploy(...)` does; its deployment's id."""
     if not name or not isinstance(name, str):
@@ -297,6 +320,7 @@ def _deploy(
 
 deploy_flow = sync_compatible(_deploy_flow)
 deploy = sync_compatible(_deploy)
+adeploy = async_twin(_deploy)
 
 
 def _say_next_steps(deployments: list[RunnerDeployment]) -> None:
@@ -335,88 +359,3 @@ def _name_in_module(flow: Flow) -> str:
     """By which name the flow is found in its module: the variable's, which may differ from the function's."""
     found = [name for name, value in vars(sys.modules.get(flow.__module__, sys)).items() if value is flow]
     return found[0] if found else flow.__qualname__
-
-
-# Options
-
-
-def _fields(options: dict[str, Any]) -> dict[str, Any]:
-    """The options of `from_flow` as fields of a deployment."""
-    given = dict(options)
-    schedules = _schedules(given)
-    for name in ("version_type", "_sla", "ignore_warnings"):
-        given.pop(name, None)
-    limit = given.pop("concurrency_limit", None)
-    fields = {name: given.pop(name) for name in _PLAIN if given.get(name) is not None}
-    for name in _PLAIN:
-        given.pop(name, None)
-    if given:
-        raise InvalidInput(f"a deployment has no option {', '.join(sorted(given))}")
-    fields["schedules"] = schedules
-    if isinstance(fields.get("tags"), str):
-        fields["tags"] = [fields["tags"]]
-    if limit is not None:
-        fields.update(_limit(limit))
-    return fields
-
-
-_PLAIN = (
-    "paused", "parameters", "triggers", "description", "tags", "version", "enforce_parameter_schema",
-    "work_pool_name", "work_queue_name", "job_variables",
-)  # fmt: skip
-
-
-def _limit(limit: Any) -> dict[str, Any]:
-    """A limit as a number, or as a mapping or an object with `limit` and `collision_strategy`."""
-    if isinstance(limit, int):
-        return {"concurrency_limit": limit}
-    told = dict(limit) if isinstance(limit, dict) else {
-        name: getattr(limit, name, None) for name in ("limit", "collision_strategy", "grace_period_seconds")
-    }  # fmt: skip
-    number = told.pop("limit", None)
-    told = {key: getattr(value, "value", value) for key, value in told.items() if value is not None}
-    return {"concurrency_limit": number, "concurrency_options": told or None}
-
-
-def _schedules(given: dict[str, Any]) -> list[dict[str, Any]]:
-    """Take everything that says when out of the options."""
-    single, several = given.pop("schedule", None), given.pop("schedules", None)
-    timings = {name: given.pop(name, None) for name in _TIMINGS}
-    said = [name for name, value in timings.items() if value is not None]
-    ways = [*said, *(["schedule"] if single is not None else []), *(["schedules"] if several else [])]
-    if len(ways) > 1:
-        raise InvalidInput(f"a deployment's schedules are given one way, not by {' and '.join(ways)}")
-    found: list[Any] = list(several or ())
-    if single is not None:
-        found.append(single)
-    for name in said:
-        value = timings[name]
-        each = [value] if isinstance(value, (str, int, float, timedelta)) else list(value)
-        found.extend({name: one} for one in each)
-    return [_schedule_of(one) for one in found]
-
-
-def _schedule_of(value: Any) -> dict[str, Any]:
-    """One schedule, of whatever shape, as the API takes it."""
-    if isinstance(value, dict):
-        told = dict(value)
-    else:
-        names = (*_TIMINGS, *_TIMING_OPTIONS, *_BEHAVIOUR, "schedule")
-        told = {name: getattr(value, name) for name in names if getattr(value, name, None) is not None}
-    behaviour = {name: told.pop(name) for name in _BEHAVIOUR if told.get(name) is not None}
-    inner = told.pop("schedule", None)
-    timing = _schedule_of(inner)["schedule"] if inner is not None else told
-    timing = {key: _plain(item) for key, item in timing.items() if item is not None}
-    if "cron" not in timing:
-        timing.pop("day_or", None)
-    if not timing:
-        raise InvalidInput(f"{value!r} is no schedule; use Cron(...), Interval(...) or RRule(...)")
-    return {"schedule": timing, **behaviour}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, datetime):
-        return value if value.tzinfo is not None else value.astimezone()
-    return value

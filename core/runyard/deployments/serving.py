@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 from runyard.deployments.runner import RunnerDeployment, apply_all
 from runyard.engine.connection import shared_client
 from runyard.errors import InvalidInput, NotFound, RunyardError
+from runyard.syncing import async_twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Unpack
 
+    from runyard.deployments.options import DeploymentOptions
     from runyard.flows import Flow
     from runyard.workers.serving import ServingLoop
 
@@ -91,10 +94,11 @@ async def aserve(*deployments: RunnerDeployment, **options: Any) -> None:
         raise
 
 
-def serve_flow(flow: Flow, name: str | None = None, global_limit: Any = None, **options: Any) -> None:
+def serve_flow(flow: Flow, name: str | None = None, global_limit: Any = None, **given: Any) -> None:
     """What `flow.serve(...)` does: options of `serve`, the others of the deployment."""
     own = ("pause_on_shutdown", "print_starting_message", "limit", "webserver")
-    serving = {key: options.pop(key) for key in own if key in options}
+    serving = {key: given.pop(key) for key in own if key in given}
+    options: DeploymentOptions = given  # type: ignore[assignment]  # from_flow refuses what is none
     if global_limit is not None:
         options["concurrency_limit"] = global_limit
     serve(RunnerDeployment.from_flow(flow, name or flow.name, **options), **serving)
@@ -104,15 +108,19 @@ class Runner:
     """Serves deployments that are added one by one.
 
     Args:
-        name: accepted for compatibility.
+        name, query_seconds, prefetch_seconds, heartbeat_seconds: accepted for compatibility; runs are seen
+            at once, and heartbeats follow the settings.
         pause_on_shutdown, limit, webserver: as of `serve`.
     """
 
     def __init__(
         self,
         name: str | None = None,
-        pause_on_shutdown: bool = True,
+        query_seconds: float | None = None,
+        prefetch_seconds: float | None = None,
+        heartbeat_seconds: float | None = None,
         limit: int | None = None,
+        pause_on_shutdown: bool = True,
         webserver: bool = False,
     ) -> None:
         self.name = name
@@ -126,7 +134,7 @@ class Runner:
         """Serve this one too, once started."""
         self._deployments.append(deployment)
 
-    def add_flow(self, flow: Flow, name: str | None = None, **options: Any) -> None:
+    def add_flow(self, flow: Flow, name: str | None = None, **options: Unpack[DeploymentOptions]) -> None:
         """Serve a deployment of this flow too; `options` as of `flow.to_deployment`."""
         self.add_deployment(RunnerDeployment.from_flow(flow, name or flow.name, **options))
 
@@ -141,6 +149,10 @@ class Runner:
         """As Ctrl-C does, from another thread."""
         for each in self._loops:
             each.stop()
+
+    aadd_deployment = async_twin(add_deployment)
+    aadd_flow = async_twin(add_flow)
+    astop = async_twin(stop)
 
 
 def _greet(deployments: list[RunnerDeployment]) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from runyard.deployments.steps.credentials import plain
 from runyard.deployments.steps.git import git_clone
+from runyard.deployments.templating import looks_secret
 from runyard.errors import InvalidInput
 
 _GIT_HOST = re.compile(r"^(git@|ssh://|git://|git\+)")
@@ -136,11 +138,105 @@ class LocalStorage:
         return f"LocalStorage(path={self.path!r})"
 
 
+class RemoteStorage:
+    """Code in an object store.
+
+    Args:
+        url: such as `s3://bucket/folder`.
+        pull_interval: accepted for compatibility; every run gets the newest code.
+        settings: options of the store, such as `region` or `endpoint`; secrets among them as saved blocks.
+
+    Raises:
+        InvalidInput: there is no such kind of store.
+    """
+
+    def __init__(self, url: str, pull_interval: int | None = 60, **settings: Any) -> None:
+        from runyard.filesystems import is_object_url
+
+        if not is_object_url(url):
+            raise InvalidInput(f"{url} is no address of an object store, such as s3://bucket/folder")
+        self.url = url.rstrip("/")
+        self.pull_interval = pull_interval
+        self.settings = settings
+
+    def pull_code(self, folder: str) -> str:
+        """Copy what is there below `folder`; where it is then.
+
+        Raises:
+            RunyardError: it cannot be read, or holds nothing.
+        """
+        from runyard.deployments.steps.object_store import fetch
+        from runyard.filesystems import RemoteFileSystem
+
+        known = {name: plain(value) for name, value in self.settings.items()}
+        target = os.path.join(folder, _name_of(self.url))
+        fetch(RemoteFileSystem(basepath=self.url, settings=known), "", target, self.url)
+        return target
+
+    def to_pull_step(self) -> dict[str, Any]:
+        """The step `pull_from_remote_storage`.
+
+        Raises:
+            InvalidInput: a secret is plain text, which would be kept with the deployment.
+        """
+        kept = {}
+        for name, value in self.settings.items():
+            if isinstance(value, str | int | bool):
+                _refuse_plain(name, value)
+                kept[name] = value
+            else:
+                kept[name] = _placeholder(value)
+        return {"prefect.deployments.steps.pull_from_remote_storage": {"url": self.url, **kept}}
+
+    def __repr__(self) -> str:
+        return f"RemoteStorage(url={self.url!r})"
+
+
+class BlockStorageAdapter:
+    """Code that a saved block of a filesystem holds.
+
+    Args:
+        block: saved, with `get_directory`.
+        pull_interval: accepted for compatibility.
+
+    Raises:
+        InvalidInput: it holds no files.
+    """
+
+    def __init__(self, block: Any, pull_interval: int | None = 60) -> None:
+        if not hasattr(block, "get_directory"):
+            raise InvalidInput(f"a block of type {type(block).__name__} holds no files to pull")
+        self.block = block
+        self.pull_interval = pull_interval
+
+    def pull_code(self, folder: str) -> str:
+        """Copy what it holds below `folder`; where it is then."""
+        from runyard.deployments.steps.object_store import fetch
+
+        target = os.path.join(folder, type(self.block).__name__)
+        fetch(self.block, "", target, repr(self))
+        return target
+
+    def to_pull_step(self) -> dict[str, Any]:
+        """The step `pull_with_block`.
+
+        Raises:
+            InvalidInput: the block is not saved.
+        """
+        # prefect.blocks.TYPE.NAME
+        _, _, kind, name = _placeholder(self.block).strip("{} ").split(".", 3)
+        step = {"block_document_name": name, "block_type_slug": kind}
+        return {"prefect.deployments.steps.pull_with_block": step}
+
+    def __repr__(self) -> str:
+        return f"a block of type {type(self.block).__name__}"
+
+
 def storage_of(source: Any) -> RunnerStorage:
     """The storage that a source stands for.
 
     Args:
-        source: a git address, a path, or a storage.
+        source: a git address, the address of an object store, a path, a storage or a saved block.
 
     Raises:
         InvalidInput: it is none of these.
@@ -148,10 +244,14 @@ def storage_of(source: Any) -> RunnerStorage:
     if hasattr(source, "pull_code") and hasattr(source, "to_pull_step"):
         found: RunnerStorage = source
         return found
+    if hasattr(source, "get_directory"):
+        return BlockStorageAdapter(source)
     if isinstance(source, Path):
         return LocalStorage(source)
     if not isinstance(source, str):
         raise InvalidInput(f"{source!r} is no source of code; give a git URL, a folder or a storage")
+    from runyard.filesystems import is_object_url
+
     parts = urlsplit(source)
     if parts.path.endswith(".git") or _GIT_HOST.match(source):
         return GitRepository(source)
@@ -159,7 +259,12 @@ def storage_of(source: Any) -> RunnerStorage:
         return LocalStorage(source.split("://", 1)[1])
     if "://" not in source:
         return LocalStorage(source)
-    raise InvalidInput(f"code cannot be taken from {source}; give a URL that ends in .git, or a folder")
+    if is_object_url(source):
+        return RemoteStorage(source)
+    raise InvalidInput(
+        f"code cannot be taken from {source}; give a URL that ends in .git, one such as s3://bucket/folder, "
+        "or a folder"
+    )
 
 
 def _name_of(url: str) -> str:
@@ -173,17 +278,21 @@ def _reference(credentials: Any) -> Any:
     kept = {}
     for key, value in credentials.items():
         secret = key in ("access_token", "token", "password")
-        if isinstance(value, str) and secret and not value.strip().startswith("{{"):
-            raise InvalidInput(
-                f"the {key} would be kept with the deployment as plain text; save it with "
-                "`runyard secret set NAME` and give Secret.load(NAME), or '{{ prefect.blocks.secret.NAME }}'"
-            )
+        _refuse_plain(key, value)
         kept["token" if secret else key] = value if isinstance(value, str) else _placeholder(value)
     return kept
 
 
+def _refuse_plain(key: str, value: Any) -> None:
+    """Refuse a secret as plain text, which would be kept with the deployment."""
+    if isinstance(value, str) and looks_secret(key) and not value.strip().startswith("{{"):
+        raise InvalidInput(
+            f"the {key} would be kept with the deployment as plain text; save it with "
+            "`runyard secret set NAME` and give Secret.load(NAME), or '{{ prefect.blocks.secret.NAME }}'"
+        )
+
+
 def _placeholder(block: Any) -> str:
-    make = getattr(block, "get_block_placeholder", None)
-    if make is None:
+    if not hasattr(block, "get_block_placeholder"):
         raise InvalidInput(f"{type(block).__name__} is no saved block; save it and load it by its name")
-    return f"{{{{ {make()} }}}}"
+    return f"{{{{ {block.get_block_placeholder()} }}}}"

@@ -22,6 +22,11 @@ _STEP_OF_PATH = re.compile(r"[^.\[\]]+|\[\d+\]")
 Warn = Callable[[str], None]
 
 
+def looks_secret(name: str) -> bool:
+    """Whether a variable or an option of that name holds something that nobody else should read."""
+    return _SECRET_NAME.search(name) is not None
+
+
 class Verbatim(dict[str, Any]):
     """A mapping whose placeholders are somebody else's: it stays as it is."""
 
@@ -172,7 +177,7 @@ def fill_shareable_environment(value: Any, environment: Mapping[str, str]) -> An
     What is stored with a deployment is read by everybody who may see it: a variable whose name says that
     it is a secret is none of these, and one that is not set here may be set there.
     """
-    shareable = {name: text for name, text in environment.items() if not _SECRET_NAME.search(name)}
+    shareable = {name: text for name, text in environment.items() if not looks_secret(name)}
     return fill_environment(value, shareable)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runyard.flows import Flow
 
 _SHORT = 8
 # What CI systems set: type -> variables of the commit, the branch, the repository and its address.
@@ -49,6 +53,44 @@ def find(
                 None,
             )
     return _of_git(folder) if version_type in (None, "vcs:git") else None
+
+
+def describe(
+    flow: Flow,
+    version: str | None,
+    version_type: str | None,
+    folder: str,
+    look: Callable[[str | None], dict[str, Any] | None] | None = None,
+) -> dict[str, Any]:
+    """The version of a deployment, and what is known of its commit.
+
+    Args:
+        flow: whose own version, or whose file, is the version where nothing else is.
+        version: what is said.
+        version_type: one of TYPES; a commit is the version only where one of `vcs:` is asked for, as else
+            every commit would change every deployment.
+        folder: of the code.
+        look: finds the commit by a version_type; by default in `folder`.
+
+    Returns:
+        version, and version_info where a commit is known.
+    """
+    info = look(version_type) if look is not None else find(folder, version_type)
+    named = info["version"] if info and (version_type or "").startswith("vcs:") else None
+    found = version or named or getattr(flow, "version", None) or _file_version(flow)
+    if info is None:
+        return {"version": found}
+    return {"version": found, "version_info": {**info, "version": found or info["version"]}}
+
+
+def _file_version(flow: Flow) -> str | None:
+    """A version for a flow that names none: it changes whenever its file does."""
+    file = getattr(getattr(flow.fn, "__code__", None), "co_filename", None)
+    try:
+        with open(file or "", "rb") as stream:
+            return hashlib.sha256(stream.read()).hexdigest()[:12]
+    except OSError:
+        return None
 
 
 def _of_git(folder: str) -> dict[str, Any] | None:

@@ -167,7 +167,7 @@ def pull_from_remote_storage(url: str, **settings: Any) -> dict[str, str]:
     from runyard.filesystems import RemoteFileSystem
 
     directory = re.sub(r"[^A-Za-z0-9._-]+", "-", url.partition("://")[2]).strip("-.") or "storage"
-    _fetch(RemoteFileSystem(basepath=url, settings=settings), "", directory, url)
+    fetch(RemoteFileSystem(basepath=url, settings=settings), "", directory, url)
     return {"directory": directory}
 
 
@@ -191,7 +191,7 @@ def pull_with_block(block_document_name: str, block_type_slug: str) -> dict[str,
     if not hasattr(block, "get_directory"):
         raise InvalidInput(f"a block of type {block_type_slug} holds no files to pull")
     directory = f"{block_type_slug}-{block_document_name}"
-    _fetch(block, "", directory, f"{block_type_slug}/{block_document_name}")
+    fetch(block, "", directory, f"{block_type_slug}/{block_document_name}")
     return {"directory": directory}
 
 
@@ -248,11 +248,22 @@ def _push(store: Any, folder: str, ignore_file: str | None) -> None:
 
 
 def _pull(store: Any, folder: str) -> str:
-    _fetch(store, folder, os.getcwd(), f"{store.basepath}/{folder}")
+    fetch(store, folder, os.getcwd(), f"{store.basepath}/{folder}")
     return os.getcwd()
 
 
-def _fetch(store: Any, folder: str, directory: str, what: str) -> None:
+def fetch(store: Any, folder: str, directory: str, what: str) -> None:
+    """Copy a folder of a filesystem into a directory.
+
+    Args:
+        store: a block with `get_directory`.
+        folder: below its base.
+        directory: here; made when missing.
+        what: the words for it.
+
+    Raises:
+        RunyardError: it cannot be read, or holds no files.
+    """
     try:
         count = store.get_directory(folder, directory)
     except (OSError, ValueError) as error:

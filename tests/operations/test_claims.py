@@ -211,7 +211,8 @@ def test_renewing_tells_what_is_lost_and_what_is_to_stop(client):
     held = [{"flow_run_id": each.flow_run_id, "attempt": each.attempt} for each in (kept, stopped, ended)]
     body = claims.RenewLeases.model_validate({"leases": held, "lease_seconds": 30})
     answer = client.call(claims.renew_leases, body)
-    assert answer.lost == [ended.flow_run_id]
+    assert answer.over == [ended.flow_run_id]
+    assert answer.lost == []
     assert answer.cancelling == [stopped.flow_run_id]
 
 

@@ -66,6 +66,8 @@ class RootReporter(Reporter):
         self.ended = False
         # Called once the run is Running and its journal open.
         self.on_begin: Callable[[], None] = lambda: None
+        # Called once the end is reported: hooks and what the user's code registered for the exit follow.
+        self.on_end: Callable[[], None] = lambda: None
 
     def begin(self, run: FlowRun) -> Generator[Any, Any, None]:
         """Ask to be Running; waits while the rules say so."""
@@ -121,7 +123,7 @@ class RootReporter(Reporter):
         # Forced: the core has decided that there is no retry left, whatever the rules would count.
         answer = yield from self._propose(run, state, stopped, force=state.type == FAILED)
         self._enter(run, state, answer)
-        self.ended = True
+        self._has_ended()
         return run.state
 
     def suspend(self, run: FlowRun, body: dict[str, Any]) -> Generator[Any, Any, State]:
@@ -144,8 +146,12 @@ class RootReporter(Reporter):
         if state.type != PAUSED:
             raise Abort(answer["reason"] or f"the run is {state.name}")
         run.enter(state)
-        self.ended = True
+        self._has_ended()
         return state
+
+    def _has_ended(self) -> None:
+        self.ended = True
+        self.on_end()
 
     def _enter(self, run: FlowRun, proposed: State, answer: dict[str, Any]) -> None:
         """Take the state the run has by an answer, keeping the value that only this process knows."""

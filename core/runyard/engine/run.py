@@ -142,7 +142,13 @@ def _by_hand(flow: Flow, parameters: dict[str, Any]) -> _Root:
     return _Root(flow, run, parameters, problem, start)
 
 
-def run_claimed(flow: Flow, flow_run_id: str, attempt: int, parameters: dict[str, Any]) -> int:
+def run_claimed(
+    flow: Flow,
+    flow_run_id: str,
+    attempt: int,
+    parameters: dict[str, Any],
+    on_end: Callable[[], None] = lambda: None,
+) -> int:
     """Execute a run that a worker claimed, in this process.
 
     Args:
@@ -150,11 +156,13 @@ def run_claimed(flow: Flow, flow_run_id: str, attempt: int, parameters: dict[str
         flow_run_id: which run.
         attempt: its fencing token.
         parameters: as stored with the run.
+        on_end: called once the end is reported, before the hooks of the final state.
 
     Returns:
         The exit code: 0 when the end of the run was reported, or when it was not ours to run.
     """
     root = _stored(flow, flow_run_id, parameters, {"attempt": attempt})
+    root.reporter.on_end = on_end
     try:
         root.execute()
     except RunAborted as error:
@@ -268,7 +276,13 @@ class _Root:
     def _watch(self) -> None:
         """The run has begun: who started it by hand renews its lease himself."""
         if self._by_hand and self._run.attempt is not None:
-            self._keeper = LeaseKeeper(self._client, self._run.id, self._run.attempt, self.reporter.journal)
+            self._keeper = LeaseKeeper(
+                self._client,
+                self._run.id,
+                self._run.attempt,
+                self.reporter.journal,
+                lambda: self.reporter.ended,
+            )
 
     def execute(self) -> State:
         """Run it, on an event loop of its own if it is async; the final state."""

@@ -17,8 +17,10 @@ from runyard.operations.schemas import Input, Model, Time, load
 from runyard.operations.work_pools import pool_row
 from runyard.operations.work_queues import mark_polled, queue_rows
 from runyard.orchestration import limits
-from runyard.states import CANCELLING, PENDING, Cancelled, Pending, Scheduled
+from runyard.states import CANCELLING, PAUSED, PENDING, TERMINAL, Cancelled, Pending, Scheduled
 from runyard.store.database import Row, Transaction
+
+_OVER = frozenset((*TERMINAL, PAUSED))
 
 # How old the note that a queue is asked for may get, so that claims do not write it each time.
 _POLL_NOTE_US = 10_000_000
@@ -63,9 +65,11 @@ class RenewLeases(Input):
 
 
 class RenewedLeases(Model):
-    """Of the renewed: ids of runs that are not the caller's any more, and of those to be stopped."""
+    """Of the renewed: ids of runs that are somebody else's now, of those that are over (or suspended), whose
+    processes may be about to end, and of those to be stopped."""
 
     lost: list[str] = Field(default_factory=list)
+    over: list[str] = Field(default_factory=list)
     cancelling: list[str] = Field(default_factory=list)
 
 
@@ -279,8 +283,8 @@ def renew_leases(tx: Transaction, body: RenewLeases) -> RenewedLeases:
     """Keep the runs that one executes; one that was taken for lost meanwhile is taken again.
 
     Returns:
-        Which are not the caller's any more (ended, cancelled or given away): their processes have to
-        go. And which somebody wants to be stopped.
+        Which are not the caller's any more: given away, and their processes have to go; or over, as the
+        process itself may have reported a moment ago. And which somebody wants to be stopped.
     """
     renewed = RenewedLeases()
     expires = clock.now_us() + int(body.lease_seconds * 1e6)
@@ -289,12 +293,12 @@ def renew_leases(tx: Transaction, body: RenewLeases) -> RenewedLeases:
         kept = tx.execute(
             "UPDATE leases SET expires = :expires WHERE flow_run_id = :id AND attempt = :attempt", values
         )
-        if not kept and not recovery.take_again(tx, held.flow_run_id, held.attempt, body.lease_seconds):
-            renewed.lost.append(held.flow_run_id)
-        elif (
-            tx.value("SELECT state_type FROM flow_runs WHERE id = :id", {"id": held.flow_run_id})
-            == CANCELLING
-        ):
+        if not kept:
+            kept = recovery.take_again(tx, held.flow_run_id, held.attempt, body.lease_seconds)
+        state = tx.value("SELECT state_type FROM flow_runs WHERE id = :id", {"id": held.flow_run_id})
+        if not kept:
+            (renewed.over if state in _OVER else renewed.lost).append(held.flow_run_id)
+        elif state == CANCELLING:
             renewed.cancelling.append(held.flow_run_id)
     return renewed
 

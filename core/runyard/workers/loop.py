@@ -202,6 +202,8 @@ class Worker:
             answer = self.client.call(renew_leases, body)
             for flow_run_id in answer.lost:
                 self._lose(processes[flow_run_id])
+            for flow_run_id in answer.over:
+                self._linger(processes[flow_run_id])
             for flow_run_id in answer.cancelling:
                 self._cancel(processes[flow_run_id])
         if recover(self.client):
@@ -213,6 +215,13 @@ class Worker:
         process.lost = True
         self.say("WARNING", f"Flow run {process.name!r} is not this worker's any more; its process is killed")
         self.supervisor.kill(process)
+
+    def _linger(self, process: RunProcess) -> None:
+        """A run is over: its process has said so, or is about to; or somebody else ended the run, and the
+        process has to go."""
+        if process.over and not process.ended:
+            self._lose(process)
+        process.over = True
 
     def _stop_cancelled(self) -> None:
         self._next_cancel_look = time.monotonic() + _CANCEL_LOOK_SECONDS

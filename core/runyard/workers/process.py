@@ -61,6 +61,10 @@ class RunProcess:
         self.cancelling = False
         # The lease is somebody else's now: nothing is reported of this attempt.
         self.lost = False
+        # It has reported the end of its run: hooks and the exit follow, however long they take.
+        self.ended = False
+        # Its run was over when its lease was last renewed.
+        self.over = False
         self.kill_at: float | None = None
         self._scratch: str | None = None
         self._claimed = claimed
@@ -123,6 +127,7 @@ class RunProcess:
             except ValueError:
                 continue
             self.reported = self.reported or bool(said.get("reported"))
+            self.ended = self.ended or bool(said.get("ended"))
             self.failure = said.get("failure") or self.failure
         return bool(data)
 

@@ -138,7 +138,8 @@ def delete(references: tuple[str, ...], yes: bool) -> None:
 @block.command("register", example="runyard block register -m my_project.blocks")
 @click.option("-m", "--module", help="A module that declares blocks.")
 @click.option("-f", "--file", "path", type=click.Path(), help="A Python file that declares blocks.")
-def register(module: str | None, path: str | None) -> None:
+@output_option
+def register(module: str | None, path: str | None, output: str | None) -> None:
     """Make the block types of a module or a file known."""
     if (module is None) == (path is None):
         raise click.UsageError("Give --module or --file, one of them.")
@@ -150,6 +151,9 @@ def register(module: str | None, path: str | None) -> None:
     for each in found:
         each.register_type_and_schema(_sync=True)
     rows = [[each.get_block_type_name(), each.get_block_type_slug()] for each in found]
+    if output:
+        out.print_json([{"name": name, "slug": slug} for name, slug in rows])
+        return
     out.table("Registered blocks", ["Name", "Slug"], rows, "")
     out.done(f"Registered {len(found)} block type{'s' if len(found) != 1 else ''}.")
 

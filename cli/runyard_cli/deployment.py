@@ -28,6 +28,17 @@ def find(client: Client, reference: str) -> Any:
     return client.call(deployments.find_deployment, reference=reference)
 
 
+def one_of(reference: str | None, deployment_id: str | None) -> str:
+    """What a command was told by its argument or by --id.
+
+    Raises:
+        click.UsageError: nothing, or both.
+    """
+    if (reference is None) == (deployment_id is None):
+        raise click.UsageError("Name a deployment, or give --id.")
+    return str(reference or deployment_id)
+
+
 def full_name(client: Client, found: Any) -> str:
     """`flow/name` of a deployment."""
     from runyard.operations import flows
@@ -101,19 +112,20 @@ def resume(references: tuple[str, ...]) -> None:
 
 @deployment.command("delete", example="runyard deployment delete my-etl-flow/daily-etl")
 @click.argument("references", metavar="[DEPLOYMENT]...", nargs=-1)
+@click.option("--id", "ids", metavar="ID", multiple=True, help="A deployment's id instead of its name.")
 @click.option("--all", "everything", is_flag=True, help="All deployments.")
 @yes_option
-def delete(references: tuple[str, ...], everything: bool, yes: bool) -> None:
+def delete(references: tuple[str, ...], ids: tuple[str, ...], everything: bool, yes: bool) -> None:
     """Delete deployments with their schedules and the runs that wait; other runs stay."""
     from runyard.operations import deployments
 
-    if bool(references) == everything:
+    if bool(references or ids) == everything:
         raise click.UsageError("Name the deployments, or give --all.")
     client = connect()
     if everything:
         chosen = list(listed(client, deployments.filter_deployments))
     else:
-        chosen = [find(client, reference) for reference in references]
+        chosen = [find(client, reference) for reference in (*references, *ids)]
     names = [full_name(client, found) for found in chosen]
     if names:
         out.confirm(f"Delete {', '.join(names)}?", yes)

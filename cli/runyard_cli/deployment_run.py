@@ -19,7 +19,8 @@ from runyard_cli.command import Command, did_you_mean, output_option
     example="""runyard deployment run 'my-etl-flow/daily-etl' --param date=2026-11-22 --watch
         runyard deployment run daily-etl --start-in 1h30m""",
 )
-@click.argument("reference", metavar="DEPLOYMENT")
+@click.argument("reference", metavar="[DEPLOYMENT]", required=False)
+@click.option("--id", "deployment_id", metavar="ID", help="The deployment's id instead of its name.")
 @click.option(
     "-p", "--param", multiple=True, metavar="KEY=VALUE", help="A parameter; the value is JSON or text."
 )
@@ -36,7 +37,8 @@ from runyard_cli.command import Command, did_you_mean, output_option
 @click.pass_context
 def run(
     context: click.Context,
-    reference: str,
+    reference: str | None,
+    deployment_id: str | None,
     param: tuple[str, ...],
     params: str | None,
     start_in: str | None,
@@ -52,12 +54,13 @@ def run(
     """Make a run of a deployment; a worker of its pool starts it."""
     from runyard.operations.deployment_runs import create_flow_run_from_deployment
 
-    from runyard_cli.deployment import find, full_name
+    from runyard_cli.deployment import find, full_name, one_of
     from runyard_cli.flow_run import watched
 
+    named = one_of(reference, deployment_id)
     due = _due(start_in, start_at)
     client = connect()
-    found = find(client, reference)
+    found = find(client, named)
     given = values.parameters(param, params, found.parameter_openapi_schema)
     _check_names(given, found.parameter_openapi_schema)
     fields: dict[str, Any] = {"parameters": given, "state": _scheduled(due)}

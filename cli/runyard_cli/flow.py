@@ -37,6 +37,7 @@ def ls(limit: int, output: str | None) -> None:
 @click.option("--cron", multiple=True, help="When, as a cron expression.")
 @click.option("--interval", multiple=True, type=float, help="Every so many seconds.")
 @click.option("--rrule", multiple=True, help="When, as an RFC 5545 rule.")
+@click.option("--anchor-date", metavar="TIME", help="What intervals are counted from.")
 @click.option("--timezone", help="Of the schedules, such as Europe/Berlin.")
 @click.option(
     "--pause-on-shutdown/--no-pause-on-shutdown", default=True, help="Pause the schedules at the end."
@@ -52,6 +53,7 @@ def serve(
     cron: tuple[str, ...],
     interval: tuple[float, ...],
     rrule: tuple[str, ...],
+    anchor_date: str | None,
     timezone: str | None,
     pause_on_shutdown: bool,
     limit: int | None,
@@ -63,7 +65,14 @@ def serve(
 
     timings = [*(("cron", each) for each in cron), *(("interval", each) for each in interval)]
     timings += [("rrule", each) for each in rrule]
-    schedules = [{kind: value, **({"timezone": timezone} if timezone else {})} for kind, value in timings]
+    schedules: list[dict[str, Any]] = [
+        {kind: value, **({"timezone": timezone} if timezone else {})} for kind, value in timings
+    ]
+    if anchor_date:
+        from runyard_cli import values
+
+        anchor = values.moment(anchor_date)
+        schedules = [{**each, "anchor_date": anchor} if "interval" in each else each for each in schedules]
     options: dict[str, Any] = {
         "description": description,
         "version": version,

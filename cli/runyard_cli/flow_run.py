@@ -186,11 +186,9 @@ def inspect(reference: str, output: str | None) -> None:
 def logs(
     reference: str,
     follow: bool,
-    head: bool,
-    tail: bool,
-    num_logs: int | None,
-    reverse: bool,
+    level: str | None,
     output: str | None,
+    **chosen: Any,
 ) -> None:
     """Show the log records of a flow run and of its task runs."""
     from runyard_cli.logs import print_logs, run_names, select
@@ -198,13 +196,13 @@ def logs(
     client = connect()
     run = find(client, reference)
     if follow:
-        if output or head or tail or num_logs or reverse:
-            raise click.UsageError("--follow goes with no other option.")
+        if output or any(chosen.values()):
+            raise click.UsageError("--follow goes with --level and no other option.")
         from runyard_cli.watch import follow as follow_run
 
-        follow_run(client, run, show_states=False)
+        follow_run(client, run, show_states=False, level=level)
         return
-    records = select(client, {"flow_run_id": {"any_": [run.id]}}, head, tail, num_logs, reverse)
+    records = select(client, {"flow_run_id": {"any_": [run.id]}}, level=level, **chosen)
     if output:
         out.print_json(records)
     else:

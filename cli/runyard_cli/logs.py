@@ -24,8 +24,10 @@ _LATENESS = timedelta(seconds=5)
 
 
 def log_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--head`, `--tail`, `--num-logs` and `--reverse`."""
+    """`--head`, `--tail`, `--num-logs`, `--reverse` and `--level`."""
+    names = click.Choice([name for _, name in sorted(_LEVELS.items())], case_sensitive=False)
     for option in (
+        click.option("--level", type=names, help="Only records of this level or above."),
         click.option("-r", "--reverse", is_flag=True, help="The newest first."),
         click.option("-n", "--num-logs", type=click.IntRange(1), help="How many; 20 with --head or --tail."),
         click.option("-t", "--tail", is_flag=True, help="Only the last ones."),
@@ -36,12 +38,20 @@ def log_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def select(
-    client: Client, criteria: dict[str, Any], head: bool, tail: bool, number: int | None, reverse: bool
+    client: Client,
+    whose: dict[str, Any],
+    *,
+    head: bool,
+    tail: bool,
+    num_logs: int | None,
+    reverse: bool,
+    level: str | None,
 ) -> list[Any]:
     """The log records that `log_options` ask for.
 
     Args:
-        criteria: a log filter, by the API's names.
+        whose: a log filter, by the API's names.
+        head, tail, num_logs, reverse, level: the options.
 
     Raises:
         click.UsageError: both ends were asked for.
@@ -50,11 +60,16 @@ def select(
 
     if head and tail:
         raise click.UsageError("--head and --tail exclude each other.")
-    limit = number or (20 if head or tail else None)
+    criteria = {**whose, "level": {"ge_": _number(level)}} if level else whose
+    limit = num_logs or (20 if head or tail else None)
     backwards = tail or (reverse and not head)
     sort = "TIMESTAMP_DESC" if backwards else "TIMESTAMP_ASC"
     records = list(listed(client, logs.filter_logs, logs=criteria, sort=sort, limit=limit))
     return records if backwards == reverse else records[::-1]
+
+
+def _number(level: str) -> int:
+    return next(number for number, name in _LEVELS.items() if name == level.upper())
 
 
 def print_logs(records: Iterable[Any], names: Callable[[Any], str]) -> None:
@@ -75,10 +90,12 @@ class LogTail:
     Args:
         client: where to look.
         flow_run_id: whose.
+        level: only records of this level or above.
     """
 
-    def __init__(self, client: Client, flow_run_id: str) -> None:
+    def __init__(self, client: Client, flow_run_id: str, level: str | None = None) -> None:
         self._client = client
+        self._least = {"level": {"ge_": _number(level)}} if level else {}
         self._flow_run_id = flow_run_id
         self._newest: Any = None
         self._seen: dict[str, Any] = {}
@@ -87,7 +104,7 @@ class LogTail:
         """All that came since the last call, the oldest first."""
         from runyard.operations import logs
 
-        criteria: dict[str, Any] = {"flow_run_id": {"any_": [self._flow_run_id]}}
+        criteria: dict[str, Any] = {"flow_run_id": {"any_": [self._flow_run_id]}, **self._least}
         if self._newest is not None:
             criteria["timestamp"] = {"after_": self._newest - _LATENESS}
         found = [

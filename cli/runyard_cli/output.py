@@ -23,6 +23,7 @@ STATE_COLOURS = {
     "FAILED": "red",
     "CRASHED": "bright_red",
 }
+_ABBREVIATIONS = {"api": "API", "id": "ID", "sqlite": "SQLite", "url": "URL"}
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
@@ -168,8 +169,12 @@ def show(value: Any, output: str | None, skip: Sequence[str] = ()) -> None:
 
 def heading(name: str) -> str:
     """A field's name for people: `work_pool_id` is `Work pool ID`."""
-    words = name.replace("_", " ").capitalize()
-    return words[:-2] + "ID" if words.lower().split()[-1] == "id" else words
+    first, *rest = name.split("_")
+    words = [
+        _ABBREVIATIONS.get(first, first.capitalize()),
+        *(_ABBREVIATIONS.get(word, word) for word in rest),
+    ]
+    return " ".join(words)
 
 
 def ago(moment: datetime | None) -> str:

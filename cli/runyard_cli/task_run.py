@@ -69,15 +69,13 @@ def inspect(reference: str, output: str | None) -> None:
 @click.argument("reference", metavar="RUN")
 @log_options
 @output_option
-def logs(
-    reference: str, head: bool, tail: bool, num_logs: int | None, reverse: bool, output: str | None
-) -> None:
+def logs(reference: str, output: str | None, **chosen: Any) -> None:
     """Show the log records of a task run."""
     from runyard_cli.logs import print_logs, select
 
     client = connect()
     run = _find(client, reference)
-    records = select(client, {"task_run_id": {"any_": [run.id]}}, head, tail, num_logs, reverse)
+    records = select(client, {"task_run_id": {"any_": [run.id]}}, **chosen)
     if output:
         out.print_json(records)
     else:

@@ -8,15 +8,30 @@ from runyard_cli import output as out
 from runyard_cli.api import listed
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from runyard.client import Client
 
 _COMING = ("SCHEDULED",)
 _ACTIVE = ("PENDING", "RUNNING", "CANCELLING")
 
 
-def preview(client: Client, pool: str, queue: str | None, limit: int, output: str | None) -> None:
-    """Show the runs that wait, in the order in which they are due; nothing is marked as polled."""
-    runs = _runs(client, pool, queue, _COMING, limit, "NEXT_SCHEDULED_START_TIME_ASC")
+def preview(
+    client: Client,
+    pool: str,
+    queue: str | None,
+    limit: int | None,
+    output: str | None,
+    before: datetime | None = None,
+) -> None:
+    """Show the runs that wait, in the order in which they are due; nothing is marked as polled.
+
+    Args:
+        limit: how many at most; None for all.
+        before: only what is due by then.
+    """
+    more = {"next_scheduled_start_time": {"before_": before.isoformat()}} if before else {}
+    runs = _runs(client, pool, queue, _COMING, limit, "NEXT_SCHEDULED_START_TIME_ASC", more)
     if output:
         out.print_json(runs)
         return
@@ -61,12 +76,18 @@ def _since(run: Any) -> str:
 
 
 def _runs(
-    client: Client, pool: str, queue: str | None, types: tuple[str, ...], limit: int | None, sort: str
+    client: Client,
+    pool: str,
+    queue: str | None,
+    types: tuple[str, ...],
+    limit: int | None,
+    sort: str,
+    more: dict[str, Any] | None = None,
 ) -> list[Any]:
     from runyard.operations import flow_runs
 
     fields: dict[str, Any] = {
-        "flow_runs": {"state": {"type": {"any_": list(types)}}},
+        "flow_runs": {"state": {"type": {"any_": list(types)}}, **(more or {})},
         "work_pools": {"name": {"any_": [pool]}},
     }
     if queue is not None:

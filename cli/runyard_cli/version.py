@@ -17,6 +17,7 @@ def version(output: str | None) -> None:
     from importlib import metadata
 
     from runyard import settings
+    from runyard.operations.admin import API_VERSION
     from runyard.store import maintenance
 
     installed = {}
@@ -27,11 +28,14 @@ def version(output: str | None) -> None:
             continue
     facts = {
         "version": metadata.version("runyard"),
+        "api_version": API_VERSION,
         "python": platform.python_version(),
         "platform": f"{platform.system().lower()}/{platform.machine()}",
         "pydantic": metadata.version("pydantic"),
         "sqlite": sqlite3.sqlite_version,
         "home": settings.home(),
+        "profile": settings.profile(),
+        "server_type": "server" if settings.get("api_url") else "local",
         "api_url": settings.get("api_url") or None,
         "database": maintenance.where(),
         "installed": installed,
@@ -40,7 +44,4 @@ def version(output: str | None) -> None:
         out.print_json(facts)
         return
     also = ", ".join(f"{name} {number}" for name, number in installed.items())
-    out.facts(
-        (name.replace("_", " ").capitalize(), also if name == "installed" else value)
-        for name, value in facts.items()
-    )
+    out.facts((out.heading(name), also if name == "installed" else value) for name, value in facts.items())

@@ -25,6 +25,7 @@ def follow(
     flow_run: Any,
     show_states: bool = True,
     timeout_seconds: float | None = None,
+    level: str | None = None,
 ) -> Any:
     """Print what happens to a flow run until it is over.
 
@@ -33,13 +34,14 @@ def follow(
         flow_run: the run, as read.
         show_states: print its states too, not only its logs.
         timeout_seconds: give up after so long; None: never.
+        level: only log records of this level or above.
 
     Returns:
         The run, as read last; not over only if the time was up.
     """
     from runyard.operations import flow_runs
 
-    tail, names = LogTail(client, flow_run.id), run_names(flow_run)
+    tail, names = LogTail(client, flow_run.id, level), run_names(flow_run)
     started = time.monotonic()
     seen: set[str] = set()
     told = not show_states

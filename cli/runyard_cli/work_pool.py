@@ -28,6 +28,7 @@ work_pool = group(
 @click.option("--concurrency-limit", type=click.IntRange(0), help="How many runs at once.")
 @click.option("--paused", is_flag=True, help="Start nothing until it is resumed.")
 @click.option("--overwrite", is_flag=True, help="Change the pool if it exists.")
+@click.option("--set-as-default", is_flag=True, help="Deploy to it, and serve it, where no pool is named.")
 @output_option
 def create(
     name: str,
@@ -37,15 +38,17 @@ def create(
     concurrency_limit: int | None,
     paused: bool,
     overwrite: bool,
+    set_as_default: bool,
     output: str | None,
 ) -> None:
     """Make a work pool."""
+    from runyard import settings
     from runyard.errors import Conflict
     from runyard.operations import work_pools
 
     fields: dict[str, Any] = {"type": kind or _ask_type()}
     if base_job_template is not None:
-        fields["base_job_template"] = _template(base_job_template)
+        fields["base_job_template"] = template(base_job_template)
     if description is not None:
         fields["description"] = description
     if concurrency_limit is not None:
@@ -63,14 +66,24 @@ def create(
         client.call(work_pools.update_work_pool, name, body=body(work_pools.update_work_pool, **fields))
         verb = "Changed"
     pool = client.call(work_pools.read_work_pool, name)
+    if set_as_default:
+        _set_as_default(name)
     if output:
         out.print_json(pool)
         return
     out.done(f"{verb} work pool '{name}' of type {pool.type}.")
+    if set_as_default:
+        out.done(f"It is the default of profile '{settings.profile()}'.")
     if pool.is_paused:
         out.hint(f"It is paused; start it with: runyard work-pool resume {name}")
     if pool.type == "process":
         out.hint(f"Start a worker for it: runyard worker start --pool {name}")
+
+
+def _set_as_default(name: str) -> None:
+    from runyard import profiles, settings
+
+    profiles.set_values(settings.profile(), {"default_work_pool_name": name})
 
 
 def _ask_type() -> str:
@@ -83,16 +96,21 @@ def _ask_type() -> str:
     raise click.UsageError(f"Missing option '-t' / '--type': one of {', '.join(types)}.")
 
 
-def _template(file: Any) -> dict[str, Any]:
+def template(file: Any) -> dict[str, Any]:
+    """The base job template in an open file.
+
+    Raises:
+        InvalidInput: it is no JSON object.
+    """
     from runyard.errors import InvalidInput
 
     try:
-        template = json.load(file)
+        found = json.load(file)
     except ValueError as error:
         raise InvalidInput(f"{file.name}: not valid JSON: {error}") from None
-    if not isinstance(template, dict):
+    if not isinstance(found, dict):
         raise InvalidInput(f"{file.name}: a base job template is a JSON object")
-    return template
+    return found
 
 
 @work_pool.command("ls", example="runyard work-pool ls -o json")
@@ -157,7 +175,7 @@ def update(name: str, base_job_template: Any, concurrency_limit: int | None, des
     """Change a work pool; what is not given stays."""
     fields: dict[str, Any] = {}
     if base_job_template is not None:
-        fields["base_job_template"] = _template(base_job_template)
+        fields["base_job_template"] = template(base_job_template)
     if concurrency_limit is not None:
         fields["concurrency_limit"] = concurrency_limit
     if description is not None:

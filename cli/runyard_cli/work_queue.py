@@ -79,15 +79,20 @@ def create(
 
 @work_queue.command("ls", example="runyard work-queue ls --pool my-pool")
 @click.option("-p", "--pool", help="Only this pool's.")
+@click.option("-m", "--match", metavar="PREFIX", help="Only those whose name begins so.")
+@click.option("-v", "--verbose", is_flag=True, help="Also when they were last polled, and descriptions.")
 @output_option
-def ls(pool: str | None, output: str | None) -> None:
+def ls(pool: str | None, match: str | None, verbose: bool, output: str | None) -> None:
     """List work queues in the order in which they are served."""
     from runyard.operations import work_pools, work_queues
 
     client = connect()
     names = [pool] if pool else [each.name for each in listed(client, work_pools.filter_work_pools)]
     queues = [
-        (name, queue) for name in names for queue in listed(client, work_queues.filter_work_queues, name)
+        (name, queue)
+        for name in names
+        for queue in listed(client, work_queues.filter_work_queues, name)
+        if queue.name.startswith(match or "")
     ]
     if output:
         out.print_json([queue for _, queue in queues])
@@ -97,6 +102,10 @@ def ls(pool: str | None, output: str | None) -> None:
         for name, queue in queues
     ]
     columns = ["Pool", "Name", "Priority", "Status", "ID", "Concurrency limit"]
+    if verbose:
+        columns += ["Last polled", "Description"]
+        for row, (_, queue) in zip(rows, queues, strict=True):
+            row += [out.ago(queue.last_polled), queue.description]
     out.table("Work queues", columns, rows, "No work queues; every work pool has one named default.")
 
 
@@ -181,6 +190,24 @@ def slots(name: str, pool: str | None, output: str | None) -> None:
     where = _pool_of(client, name, pool)
     found = client.call(work_queues.read_work_queue, where, name)
     upcoming.slots(client, where, found.name, found.concurrency_limit, output)
+
+
+@work_queue.command("read-runs", example="runyard work-queue read-runs urgent --pool my-pool")
+@click.argument("name")
+@_POOL
+@output_option
+def read_runs(name: str, pool: str | None, output: str | None) -> None:
+    """Show the runs of a queue that wait for a worker and are due."""
+    from datetime import UTC, datetime
+
+    from runyard.operations import work_queues
+
+    from runyard_cli import upcoming
+
+    client = connect()
+    where = _pool_of(client, name, pool)
+    found = client.call(work_queues.read_work_queue, where, name)
+    upcoming.preview(client, where, found.name, None, output, before=datetime.now(UTC))
 
 
 @work_queue.command("delete", example="runyard work-queue delete urgent --pool my-pool")

@@ -27,6 +27,8 @@ worker = group("worker", "Start workers and see them.", "runyard worker start --
 @click.option(
     "--create-pool-if-not-found/--no-create-pool-if-not-found", default=True, help="Make a missing pool."
 )
+@click.option("--base-job-template", type=click.File(), help="A JSON file: the template of a pool it makes.")
+@click.option("--install-policy", hidden=True, help="Accepted; workers install nothing.")
 @click.pass_context
 def start(
     context: click.Context,
@@ -39,6 +41,8 @@ def start(
     prefetch_seconds: float | None,
     with_healthcheck: bool,
     create_pool_if_not_found: bool,
+    base_job_template: Any,
+    install_policy: str | None,
 ) -> None:
     """Start runs of a pool as they become due, until stopped.
 
@@ -46,6 +50,8 @@ def start(
     """
     from runyard import settings
     from runyard.workers.worker import WorkerOptions, start_worker
+
+    from runyard_cli.work_pool import template
 
     chosen = pool or settings.get("default_work_pool_name")
     if not chosen:
@@ -60,6 +66,7 @@ def start(
         prefetch_seconds=prefetch_seconds,
         with_healthcheck=with_healthcheck,
         create_pool_if_not_found=create_pool_if_not_found,
+        base_job_template=template(base_job_template) if base_job_template is not None else None,
     )
     context.exit(start_worker(options) or 0)
 

@@ -52,7 +52,7 @@ def test_why_says_how_to_resume(runyard, store, run):
 
 def test_a_run_is_suspended_and_scheduled_again(runyard, run):
     assert f"runyard flow-run resume {run}" in runyard("flow-run", "suspend", "calm-otter").out
-    assert "RUNNING" in runyard("flow-run", "suspend", "calm-otter", code=1).err
+    assert "RUNNING" in runyard("flow-run", "suspend", "calm-otter", "--timeout", 60, code=1).err
     runyard("flow-run", "resume", "calm-otter", "--entrypoint", "x.py:y", code=2)
     assert "scheduled again" in runyard("flow-run", "resume", "calm-otter").out
     assert runyard("flow-run", "inspect", "calm-otter", "-o", "json").json["state_name"] == "Resuming"

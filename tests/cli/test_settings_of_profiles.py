@@ -137,3 +137,47 @@ def test_the_page_of_the_documentation_says_every_setting():
         default = "" if setting.default in ("", None) else f"`{setting.default}`"
         alias = f"`{setting.alias}`" if setting.alias else ""
         assert f"| `{name}` | {default} | {alias} | {setting.help} |" in page, name
+
+
+def test_what_config_view_shows(runyard, monkeypatch, home):
+    monkeypatch.setenv("RUNYARD_API_AUTH_STRING", "admin:pass")
+    usual = runyard("config", "view").out
+    assert "pass" not in usual
+    assert "from the environment" in usual
+    assert runyard("config", "view", "--hide-defaults", "--show-sources", "--hide-secrets").out == usual
+    assert "from the environment" not in runyard("config", "view", "--hide-sources").out
+    assert "admin:pass" in runyard("config", "view", "--show-secrets").out
+
+
+def test_a_profile_shows_secrets_only_when_asked(runyard, home):
+    runyard("config", "set", "RUNYARD_API_AUTH_STRING=admin:pass")
+    assert "pass" not in runyard("profile", "inspect", "default").out
+    assert "pass" not in runyard("profile", "inspect", "default", "--hide-secrets").out
+    assert "admin:pass" in runyard("profile", "inspect", "default", "--show-secrets").out
+
+
+@pytest.fixture
+def editor(tmp_path, monkeypatch):
+    """Makes $EDITOR a program that writes a text into the file."""
+
+    def use(text):
+        script = tmp_path / "editor"
+        script.write_text(f"#!{sys.executable}\nimport sys\nopen(sys.argv[1], 'w').write({text!r})\n")
+        script.chmod(0o755)
+        monkeypatch.setenv("EDITOR", str(script))
+        monkeypatch.setenv("RUNYARD_CLI_PROMPT", "true")
+
+    return use
+
+
+def test_profiles_are_edited_and_checked_first(runyard, editor, home, monkeypatch):
+    editor('active = "mine"\n\n[profiles.mine]\nRUNYARD_LOGGING_LEVEL = "DEBUG"\n')
+    assert "Wrote" in runyard("profile", "edit").out
+    assert runyard("profile", "inspect", "-o", "json").json["name"] == "mine"
+    before = (home / "profiles.toml").read_text()
+    editor('[profiles.mine]\nRUNYARD_NO_SUCH = "x"\n')
+    monkeypatch.setattr("click.confirm", lambda *_args, **_options: False)
+    assert "RUNYARD_NO_SUCH" in runyard("profile", "edit", "mine", code=1).err
+    assert (home / "profiles.toml").read_text() == before
+    monkeypatch.delenv("RUNYARD_CLI_PROMPT")
+    assert "needs a terminal" in runyard("profile", "edit", code=2).err

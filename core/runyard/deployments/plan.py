@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runyard.deployments import loading, placeholders, schema, stored, templating, version_info
+from runyard.deployments import absent, placeholders, schema, stored, templating, version_info
 from runyard.deployments.overrides import Overrides, lay_over
 from runyard.deployments.project import Entry, Project, check_deployment
 from runyard.deployments.project_shapes import JOB_VARIABLES, DeploymentSpec
@@ -101,7 +101,7 @@ def build(
         phases = ("build", "push") if push else ("build",)
         chosen = [_choose(project, entry, overrides, phases) for entry in entries]
         for item in chosen:
-            _load(project, item, modules)
+            _load(project, item, modules, say)
         runs = _StepRuns(project, phases, say) if steps else None
         commits = _Commits(project.folder)
         plan = Plan(DeploymentsApply(deployments=[], owner=project.owner))
@@ -170,7 +170,7 @@ def _fill_stored(raw: dict[str, Any], where: str) -> None:
             raw[key] = stored.resolve(value, where, secrets=False)
 
 
-def _load(project: Project, item: _Chosen, modules: dict[str, ModuleType]) -> None:
+def _load(project: Project, item: _Chosen, modules: dict[str, ModuleType], say: Say) -> None:
     """Load the flow, and check what can be checked before any step runs."""
     spec, places = item.entry.spec, project.places
     if not spec.entrypoint:
@@ -181,7 +181,7 @@ def _load(project: Project, item: _Chosen, modules: dict[str, ModuleType]) -> No
     where = (*item.path, "entrypoint")
     if templating.has_placeholder(spec.entrypoint):
         raise places.error(where, "an entrypoint must be known before the steps run")
-    item.flow = loading.load_flow(spec.entrypoint, project.folder, modules)
+    item.flow = absent.load_flow(spec.entrypoint, project.folder, modules, say)
     _check_parameters(project, item, spec)
 
 

@@ -175,9 +175,12 @@ def execute(flow_run_id: str, attempt: int, claim: dict[str, Any] | None, status
         The exit code: 0 when the run's end was reported.
     """
     from runyard.errors import RunyardError
+    from runyard.workers import hooks
 
+    if os.environ.pop(hooks.VARIABLE, None):
+        return hooks.call(flow_run_id)
     try:
-        flow, parameters = _load(claim or _read(flow_run_id))
+        flow, parameters = load(claim or read(flow_run_id))
     except RunyardError as error:
         return _fail(status, str(error))
     except Exception as error:
@@ -203,10 +206,11 @@ def load_run(flow_run_id: str) -> tuple[Any, dict[str, Any]]:
     Raises:
         RunyardError: there is no such run, or its code cannot be had or loaded.
     """
-    return _load(_read(flow_run_id))
+    return load(read(flow_run_id))
 
 
-def _read(flow_run_id: str) -> dict[str, Any]:
+def read(flow_run_id: str) -> dict[str, Any]:
+    """`flow_run` and `deployment` of a run, as the API shows them."""
     from runyard.client import connect
     from runyard.operations.deployments import read_deployment
     from runyard.operations.flow_runs import read_flow_run
@@ -220,7 +224,18 @@ def _read(flow_run_id: str) -> dict[str, Any]:
     }
 
 
-def _load(claim: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def load(claim: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Bring the code of a run here, and load its flow.
+
+    Args:
+        claim: `flow_run` and `deployment`, as the API shows them.
+
+    Returns:
+        The flow, and the run's parameters.
+
+    Raises:
+        RunyardError: its code cannot be had or loaded.
+    """
     from runyard.deployments.loading import load_flow
     from runyard.deployments.steps import run_pull_steps
     from runyard.errors import EntrypointError

@@ -195,7 +195,7 @@ class Worker:
 
     def _renew_and_recover(self) -> None:
         # One's own leases first: after an outage they are taken again before they are found expired.
-        processes = {p.flow_run_id: p for p in self.supervisor.running.values() if not p.lost}
+        processes = {p.flow_run_id: p for p in self.supervisor.running.values() if not (p.lost or p.hooks)}
         if processes:
             leases = [{"flow_run_id": p.flow_run_id, "attempt": p.attempt} for p in processes.values()]
             body = RenewLeases.model_validate({"leases": leases, "lease_seconds": self.lease_seconds})
@@ -226,7 +226,9 @@ class Worker:
     def _stop_cancelled(self) -> None:
         self._next_cancel_look = time.monotonic() + _CANCEL_LOOK_SECONDS
         self._look_for_cancelled = False
-        processes = {p.flow_run_id: p for p in self.supervisor.running.values() if not p.cancelling}
+        processes = {
+            p.flow_run_id: p for p in self.supervisor.running.values() if not (p.cancelling or p.hooks)
+        }
         if processes:
             wanted = {"id": {"any_": list(processes)}, "state": {"type": {"any_": [states.CANCELLING]}}}
             for run in self.client.call(filter_flow_runs, Listing(flow_runs=wanted)):
@@ -247,7 +249,9 @@ class Worker:
             self.supervisor.logs.flush()
         while ended:
             process = ended[0]
-            if not process.reported and not process.lost:
+            if process.hooks:
+                self._report_hooks(process)
+            elif not process.reported and not process.lost:
                 self._report_exit(process)
             elif process.reported:
                 self.say("INFO", f"Flow run {process.name!r} finished")
@@ -272,6 +276,17 @@ class Worker:
             "INFO" if process.cancelling or not code else "ERROR",
             f"Flow run {process.name!r} ended with exit code {code}{reason}{how}",
         )
+
+        ended = None if outcome is None or outcome.state is None else outcome.state.type
+        if ended in (states.CRASHED, states.CANCELLED) and process.may_call_hooks():
+            self.supervisor.launch(process.claimed, process.job, hooks=True)
+
+    def _report_hooks(self, process: RunProcess) -> None:
+        if process.exit_code:
+            reason = process.failure or f"exit code {process.exit_code}"
+            self.say(
+                "ERROR", f"The hooks of flow run {process.name!r} were not called to their end: {reason}"
+            )
 
     def _heartbeat(self, stopped: bool = False) -> None:
         self.client.call(
@@ -331,7 +346,7 @@ class Worker:
                 self.supervisor.kill(process)
 
     def _mark_cancelling(self, process: RunProcess) -> None:
-        if process.reported or process.lost:
+        if process.reported or process.lost or process.hooks:
             return
         state = StateCreate(type=states.CANCELLING, message=f"Worker {self.name!r} was stopped")
         try:

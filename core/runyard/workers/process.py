@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from runyard.workers import child
+from runyard.workers.hooks import VARIABLE
 from runyard.workers.output import Pipe
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class RunProcess:
         claimed: what the claim gave.
         job: the pool's job configuration, resolved for this run.
         keep: called with (process, stream name, line) for each line the run prints.
+        hooks: it is to call the hooks of the run's final state instead of running the flow.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class RunProcess:
         claimed: ClaimedRun,
         job: dict[str, Any],
         keep: Callable[[RunProcess, str, str], None],
+        hooks: bool = False,
     ) -> None:
         self.flow_run_id = claimed.flow_run_id
         self.attempt = claimed.attempt
         self.name = claimed.flow_run.name
-        self.key = f"{self.flow_run_id}:{self.attempt}"
+        self.hooks = hooks
+        self.key = f"{self.flow_run_id}:{self.attempt}{':hooks' if hooks else ''}"
         self.job = job
         echo = job.get("stream_output") is not False
         self.pipes = [
@@ -67,7 +71,11 @@ class RunProcess:
         self.over = False
         self.kill_at: float | None = None
         self._scratch: str | None = None
-        self._claimed = claimed
+        self.claimed = claimed
+
+    def may_call_hooks(self) -> bool:
+        """Whether another process may call the hooks of its run, which ran by no command of the user's."""
+        return not (self.hooks or self.failure or self.pid is None or self.job.get("command"))
 
     def launch(self, line: Channel, environment: dict[str, str | None]) -> None:
         """Ask the launcher to start the run.
@@ -79,7 +87,7 @@ class RunProcess:
         Raises:
             OSError: there are no more files, no room for a folder, or no launcher.
         """
-        claimed = self._claimed
+        claimed = self.claimed
         run, deployment = claimed.flow_run, claimed.deployment
         cwd = self.job.get("working_dir")
         if not cwd and deployment is not None:
@@ -98,6 +106,7 @@ class RunProcess:
                 "RUNYARD__ATTEMPT": str(self.attempt),
                 "PREFECT__FLOW_RUN_ID": self.flow_run_id,
                 **_words(self.job.get("env")),
+                **({VARIABLE: "1"} if self.hooks else {}),
             },
             "cwd": cwd,
             "show": self.job.get("stream_output") is not False,

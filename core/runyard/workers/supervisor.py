@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runyard.workers import launcher
+from runyard.workers.hooks import MOST_SECONDS
 from runyard.workers.output import LogBuffer
 from runyard.workers.process import RunProcess
 
@@ -67,9 +68,15 @@ class Supervisor:
         self._beats_lock = threading.Lock()
         threading.Thread(target=self._beat, name="runyard-beats", daemon=True).start()
 
-    def launch(self, claimed: ClaimedRun, job: dict[str, Any]) -> RunProcess:
-        """Start a claimed run; what goes wrong is reported as the end of the run."""
-        process = RunProcess(claimed, job, self._keep)
+    def launch(self, claimed: ClaimedRun, job: dict[str, Any], hooks: bool = False) -> RunProcess:
+        """Start a claimed run; what goes wrong is reported as the end of the run.
+
+        Args:
+            hooks: only call the hooks of its final state.
+        """
+        process = RunProcess(claimed, job, self._keep, hooks)
+        if hooks:
+            process.kill_at = time.monotonic() + MOST_SECONDS
         try:
             process.launch(self._line, self._environment)
         except (OSError, ValueError) as error:

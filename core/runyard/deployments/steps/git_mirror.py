@@ -1,0 +1,78 @@
+"""What was fetched from repositories, kept once on this machine: runs take their clones from there.
+
+Every run that pulls code starts in a folder of its own. Without a mirror each would get the whole of its code
+over the network, and a hundred runs that start together a hundred times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+
+from runyard import settings
+from runyard.deployments.steps.git_program import Git, turn
+
+FULL_ID = 40
+
+
+class Mirror:
+    """The bare repository of one address, in the home folder.
+
+    Args:
+        url: the address, without a login.
+        login: environment variables by which git logs in.
+    """
+
+    def __init__(self, url: str, login: Mapping[str, str]) -> None:
+        self._url = url
+        self.folder = os.path.join(settings.home(), "git", hashlib.sha256(url.encode()).hexdigest()[:24])
+        self._git = Git(self.folder, login)
+
+    def fetch(self, branch: str | None, commit_sha: str | None) -> str:
+        """Bring what is wanted here; the name of the reference it then has.
+
+        Whoever waited while another process began to fetch the same takes what that one got.
+
+        Raises:
+            RunyardError: git failed.
+            OSError: the home folder cannot be written.
+        """
+        asked_at = time.time()
+        wanted = commit_sha or branch or "HEAD"
+        key = hashlib.sha256(wanted.encode()).hexdigest()[:24]
+        reference, done = f"refs/runyard/{key}", os.path.join(self.folder, f"runyard-{key}")
+        with turn(self.folder):
+            if not os.path.isdir(os.path.join(self.folder, "objects")):
+                os.makedirs(self.folder, exist_ok=True)
+                self._git("init", "--quiet", "--bare")
+            if _time_of(done) >= asked_at:
+                return reference
+            begun_at = time.time()
+            if commit_sha:
+                self._git("update-ref", reference, self._commit(commit_sha))
+            else:
+                self._git.over_network(
+                    "fetch", "--quiet", "--depth", "1", self._url, f"+{wanted}:{reference}"
+                )
+            with open(done, "w", encoding="utf-8"):
+                os.utime(done, (begun_at, begun_at))
+        return reference
+
+    def _commit(self, commit_sha: str) -> str:
+        """The whole id of a commit, which is here afterwards."""
+        if len(commit_sha) >= FULL_ID:
+            if not self._git.knows(commit_sha):
+                self._git.over_network("fetch", "--quiet", "--depth", "1", self._url, commit_sha)
+            return commit_sha
+        # A server hands out single commits by their full id only: get all of them and look.
+        self._git.over_network("fetch", "--quiet", self._url, "+refs/heads/*:refs/remotes/origin/*")
+        return self._git("rev-parse", "--verify", f"{commit_sha}^{{commit}}")
+
+
+def _time_of(file: str) -> float:
+    try:
+        return os.stat(file).st_mtime
+    except OSError:
+        return 0.0

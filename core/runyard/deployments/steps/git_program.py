@@ -1,0 +1,144 @@
+"""The program git: asks nothing, logs in without a command line that shows it, tries again after failures."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from runyard.deployments.steps import credentials as given_credentials
+from runyard.errors import InvalidInput, RunyardError
+
+_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
+_ATTEMPTS = 3
+_MOST_DELAY_SECONDS = 10.0
+# What a second attempt cannot cure, in the words of git and of the hosts of repositories.
+_FINAL = re.compile(
+    r"not found|does not exist|not appear to be a git repository|couldn't find remote ref|not our ref"
+    r"|Authentication failed|Permission denied|could not read (Username|Password)|403|401|unable to find"
+    r"|unknown revision|Needed a single revision|No such file",
+    re.IGNORECASE,
+)
+
+
+class Git:
+    """Git in one folder.
+
+    Args:
+        folder: a repository's; it need not be one yet.
+        login: environment variables by which git logs in, from `logged_in`.
+    """
+
+    def __init__(self, folder: str, login: Mapping[str, str]) -> None:
+        self.folder = folder
+        # Never ask for a password: a worker has nobody to answer.
+        self._environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **login}
+
+    def __call__(self, *arguments: str) -> str:
+        """Run a command in the folder; what it printed.
+
+        Raises:
+            RunyardError: git is not installed, or failed; without any login.
+        """
+        try:
+            done = subprocess.run(
+                ["git", "-C", self.folder, *arguments],
+                env=self._environment,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+        except FileNotFoundError:
+            raise RunyardError("git is not installed on this machine") from None
+        if done.returncode:
+            raise RunyardError(f"git {arguments[0]} failed: {' '.join(_LOGIN.sub('', done.stderr).split())}")
+        return done.stdout.strip()
+
+    def knows(self, commit: str) -> bool:
+        """Whether a commit, by its whole id, is in the repository."""
+        try:
+            self("cat-file", "-e", f"{commit}^{{commit}}")
+        except RunyardError:
+            return False
+        return True
+
+    def over_network(self, *arguments: str) -> None:
+        """Run a command that may fail by chance, up to three times.
+
+        Raises:
+            RunyardError: the last failure.
+        """
+        delay_seconds = 1.0
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                self(*arguments)
+            except RunyardError as error:
+                if attempt == _ATTEMPTS or _FINAL.search(str(error)):
+                    raise
+                print(f"{error}; trying again", file=sys.stderr, flush=True)
+                # Not all at the same moment: many runs may start together.
+                time.sleep(min(_MOST_DELAY_SECONDS, delay_seconds * random.uniform(1, 2)))  # noqa: S311
+                delay_seconds *= 3
+            else:
+                return
+
+
+@contextmanager
+def turn(folder: str) -> Iterator[None]:
+    """Wait until no other process works on a folder; the lock is a file beside it."""
+    path = f"{folder.rstrip('/')}.lock"
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    # The file stays: a process that waits for it would hold a deleted one.
+    with open(path, "a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def logged_in(repository: str, credentials: Any) -> tuple[dict[str, str], str]:
+    """How git logs in to a repository.
+
+    Args:
+        repository: its address, perhaps with a login.
+        credentials: see `credentials.login`.
+
+    Returns:
+        Environment variables, and the address without its login.
+
+    Raises:
+        InvalidInput: a token for an address that takes none, or credentials without one.
+    """
+    username, token = given_credentials.login(credentials)
+    parts = urlsplit(repository)
+    if parts.scheme not in ("http", "https"):
+        if token:
+            raise InvalidInput("a token is used with an https:// repository only")
+        return {}, repository
+    inside, _, host = parts.netloc.rpartition("@")
+    url = urlunsplit(parts._replace(netloc=host))
+    if not token and inside:
+        name, _, word = inside.partition(":")
+        # A token alone stands where a name would.
+        username, token = (unquote(name), unquote(word)) if word else ("", unquote(name))
+    if not token:
+        return {}, url
+    user = username or ("x-token-auth" if "bitbucket" in host else "oauth2")
+    header = "Authorization: Basic " + base64.b64encode(f"{user}:{token}".encode()).decode()
+    # By the environment, as command lines are seen by every user of the machine; and for this host alone,
+    # as a submodule may be another one's.
+    position = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
+    login = {
+        "GIT_CONFIG_COUNT": str(position + 1),
+        f"GIT_CONFIG_KEY_{position}": f"http.{parts.scheme}://{host}/.extraHeader",
+        f"GIT_CONFIG_VALUE_{position}": header,
+    }
+    return login, url

@@ -37,9 +37,21 @@ _WORDS = {
     "array": "a list",
     "object": "a mapping",
 }
+
+
+def _read_date(text: str) -> date:
+    """A date, or a moment at midnight, which pydantic takes for one."""
+    if len(text) <= len("2026-01-01"):
+        return date.fromisoformat(text)
+    moment = datetime.fromisoformat(text)
+    if moment.time() != time():
+        raise ValueError("not at midnight")
+    return moment.date()
+
+
 _FORMATS: dict[str, Callable[[str], Any]] = {
     "date-time": lambda text: datetime.fromisoformat(text.strip()),
-    "date": lambda text: date.fromisoformat(text.strip()[:10]),
+    "date": lambda text: _read_date(text.strip()),
     "time": lambda text: time.fromisoformat(text.strip()),
     "uuid": UUID,
 }

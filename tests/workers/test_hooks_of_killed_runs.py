@@ -113,3 +113,18 @@ def test_a_command_of_the_user_is_not_run_again(yard):
     assert yard.ended(run, "CRASHED")
     assert (yard.folder / "commands").read_text() == "run\n"
     assert hooks(yard) == []
+
+
+def test_hooks_that_do_not_end_do_not_hold_a_worker_that_is_stopped(yard):
+    code = FLOW.replace('print("calling", kind)', "note_start(); time.sleep(600)").replace(
+        "@flow(", "def note_start():\n    open('in-hook', 'w').close()\n\n@flow(", 1
+    )
+    (yard.folder / "slow.py").write_text(code)
+    yard.run(entrypoint="slow.py:work", how="kill")
+    worker = yard.worker()
+    until((yard.folder / "in-hook").exists, "the hook")
+    worker.send_signal(signal.SIGTERM)
+    worker.send_signal(signal.SIGTERM)
+    until(lambda: "second signal" in yard.said() or worker.poll() is not None, "the first signal")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(DEADLINE_SECONDS) == 0

@@ -142,8 +142,9 @@ class RunProcess:
 
     def stop(self, line: Channel, grace_seconds: float) -> None:
         """SIGTERM to the group now, SIGKILL after `grace_seconds`; once is enough."""
-        if self.kill_at is None:
-            self.kill_at = time.monotonic() + grace_seconds
+        deadline = time.monotonic() + grace_seconds
+        if self.kill_at is None or deadline < self.kill_at:
+            self.kill_at = deadline
             self.signal(line, signal.SIGTERM if grace_seconds > 0 else signal.SIGKILL)
 
     def signal(self, line: Channel, number: int) -> None:

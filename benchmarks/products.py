@@ -150,9 +150,10 @@ class Prefect(Product):
             try:
                 with urllib.request.urlopen(request, timeout=60) as answer:
                     return json.loads(answer.read() or b"null")
-            except urllib.error.HTTPError as error:
-                # Its server answers so while its database is locked.
-                if error.code != 503 or turn == 19:
+            except (urllib.error.HTTPError, TimeoutError) as error:
+                # Its server answers so, or not at all, while its database is locked.
+                locked = not isinstance(error, urllib.error.HTTPError) or error.code == 503
+                if not locked or turn == 19:
                     raise
                 time.sleep(0.5)
         raise AssertionError("unreachable")

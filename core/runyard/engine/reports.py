@@ -66,8 +66,9 @@ class RootReporter(Reporter):
         self.ended = False
         # Called once the run is Running and its journal open.
         self.on_begin: Callable[[], None] = lambda: None
-        # Called once the end is reported: hooks and what the user's code registered for the exit follow.
-        self.on_end: Callable[[], None] = lambda: None
+        # Called before the end is reported, after which the process may go on for long: hooks, and what the
+        # user's code registered for the exit.
+        self.on_ending: Callable[[], None] = lambda: None
 
     def begin(self, run: FlowRun) -> Generator[Any, Any, None]:
         """Ask to be Running; waits while the rules say so."""
@@ -120,10 +121,11 @@ class RootReporter(Reporter):
         """Report the end, after everything that happened before it is on disk."""
         yield Block(self.journal.flush)
         self.journal.check()
+        self.on_ending()
         # Forced: the core has decided that there is no retry left, whatever the rules would count.
         answer = yield from self._propose(run, state, stopped, force=state.type == FAILED)
         self._enter(run, state, answer)
-        self._has_ended()
+        self.ended = True
         return run.state
 
     def suspend(self, run: FlowRun, body: dict[str, Any]) -> Generator[Any, Any, State]:
@@ -137,6 +139,7 @@ class RootReporter(Reporter):
         yield Block(self.journal.flush)
         self.journal.check()
         yield Block(self.journal.commit)
+        self.on_ending()
 
         def report() -> Any:
             return persist(lambda: self._client.call(pause_flow_run, body), "the pause of this run")
@@ -146,12 +149,8 @@ class RootReporter(Reporter):
         if state.type != PAUSED:
             raise Abort(answer["reason"] or f"the run is {state.name}")
         run.enter(state)
-        self._has_ended()
-        return state
-
-    def _has_ended(self) -> None:
         self.ended = True
-        self.on_end()
+        return state
 
     def _enter(self, run: FlowRun, proposed: State, answer: dict[str, Any]) -> None:
         """Take the state the run has by an answer, keeping the value that only this process knows."""

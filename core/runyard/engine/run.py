@@ -147,7 +147,7 @@ def run_claimed(
     flow_run_id: str,
     attempt: int,
     parameters: dict[str, Any],
-    on_end: Callable[[], None] = lambda: None,
+    on_ending: Callable[[], None] = lambda: None,
 ) -> int:
     """Execute a run that a worker claimed, in this process.
 
@@ -156,13 +156,13 @@ def run_claimed(
         flow_run_id: which run.
         attempt: its fencing token.
         parameters: as stored with the run.
-        on_end: called once the end is reported, before the hooks of the final state.
+        on_ending: called before the end is reported; the hooks of the final state follow.
 
     Returns:
         The exit code: 0 when the end of the run was reported, or when it was not ours to run.
     """
     root = _stored(flow, flow_run_id, parameters, {"attempt": attempt})
-    root.reporter.on_end = on_end
+    root.reporter.on_ending = on_ending
     try:
         root.execute()
     except RunAborted as error:
@@ -276,13 +276,8 @@ class _Root:
     def _watch(self) -> None:
         """The run has begun: who started it by hand renews its lease himself."""
         if self._by_hand and self._run.attempt is not None:
-            self._keeper = LeaseKeeper(
-                self._client,
-                self._run.id,
-                self._run.attempt,
-                self.reporter.journal,
-                lambda: self.reporter.ended,
-            )
+            self._keeper = LeaseKeeper(self._client, self._run.id, self._run.attempt, self.reporter.journal)
+            self.reporter.on_ending = self._keeper.spare
 
     def execute(self) -> State:
         """Run it, on an event loop of its own if it is async; the final state."""

@@ -13,8 +13,6 @@ from runyard.errors import RunyardError, StaleAttempt
 from runyard.exceptions import TerminationSignal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from runyard.client import Client
     from runyard.engine.journal import Journal
 
@@ -77,7 +75,6 @@ class LeaseKeeper:
         flow_run_id: whose lease.
         attempt: its fencing token.
         journal: told when the lease is lost.
-        has_ended: whether this process has reported the end of the run, after which it may go on for long.
     """
 
     def __init__(
@@ -86,7 +83,6 @@ class LeaseKeeper:
         flow_run_id: str,
         attempt: int,
         journal: Journal,
-        has_ended: Callable[[], bool],
     ) -> None:
         self._client = client
         self._flow_run_id = flow_run_id
@@ -94,11 +90,16 @@ class LeaseKeeper:
         self._journal = journal
         self._lease_seconds: float = settings.get("flow_lease_seconds")
         self._closed = threading.Event()
-        self._has_ended = has_ended
-        self._over = False
+        self._watching = threading.Lock()
+        self._spared = False
         self._main = threading.current_thread() is threading.main_thread()
         self._thread = threading.Thread(target=self._work, name="runyard-lease", daemon=True)
         self._thread.start()
+
+    def spare(self) -> None:
+        """Renew only, and stop this process no more: it is about to report the end of the run."""
+        with self._watching:
+            self._spared = True
 
     def close(self) -> None:
         """Stop renewing."""
@@ -126,18 +127,14 @@ class LeaseKeeper:
             answer = self._client.call(renew_leases, body)
         except RunyardError:
             return True  # the database or the API is away: the run goes on, the lease is taken again
-        if self._closed.is_set() or self._has_ended():
-            return False
-        if answer.over and not self._over:
-            self._over = True
-            return True  # this process may not know yet that its report has arrived
-        lost = answer.lost or answer.over
-        if lost:
-            self._journal.refused = StaleAttempt(
-                f"attempt {self._attempt} of flow run {self._flow_run_id} lost its lease"
-            )
-        if lost or answer.cancelling:
-            if self._main:
+        gone = bool(answer.lost or answer.over)
+        with self._watching:
+            if self._spared:
+                return not gone
+            if gone:
+                self._journal.refused = StaleAttempt(
+                    f"attempt {self._attempt} of flow run {self._flow_run_id} lost its lease"
+                )
+            if (gone or answer.cancelling) and self._main:
                 os.kill(os.getpid(), signal.SIGTERM)
-            return False
-        return True
+            return not (gone or answer.cancelling)

@@ -191,7 +191,9 @@ def execute(flow_run_id: str, attempt: int, claim: dict[str, Any] | None, status
         return CANNOT_START
     from runyard.engine.run import run_claimed
 
-    code = run_claimed(flow, flow_run_id, attempt, parameters, on_end=lambda: _tell(status, {"ended": True}))
+    code = run_claimed(
+        flow, flow_run_id, attempt, parameters, on_ending=lambda: _tell(status, {"ending": True})
+    )
     if code == 0:
         _tell(status, {"reported": True})
     return code

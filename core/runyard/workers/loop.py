@@ -217,9 +217,10 @@ class Worker:
         self.supervisor.kill(process)
 
     def _linger(self, process: RunProcess) -> None:
-        """A run is over: its process has said so, or is about to; or somebody else ended the run, and the
-        process has to go."""
-        if process.over and not process.ended:
+        """A run is over: its process has said that it would report it; or somebody else ended the run, and
+        the process has to go. The second look is for commands that lose the way to say so."""
+        process.read_status()
+        if process.over and not process.ending:
             self._lose(process)
         process.over = True
 

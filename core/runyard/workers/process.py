@@ -65,8 +65,8 @@ class RunProcess:
         self.cancelling = False
         # The lease is somebody else's now: nothing is reported of this attempt.
         self.lost = False
-        # It has reported the end of its run: hooks and the exit follow, however long they take.
-        self.ended = False
+        # It reports the end of its run: hooks and the exit follow, however long they take.
+        self.ending = False
         # Its run was over when its lease was last renewed.
         self.over = False
         self.kill_at: float | None = None
@@ -136,7 +136,7 @@ class RunProcess:
             except ValueError:
                 continue
             self.reported = self.reported or bool(said.get("reported"))
-            self.ended = self.ended or bool(said.get("ended"))
+            self.ending = self.ending or bool(said.get("ending"))
             self.failure = said.get("failure") or self.failure
         return bool(data)
 

@@ -50,6 +50,7 @@ __all__ = [
     "RunCancelled",
     "RunCrashed",
     "RunFailed",
+    "RunNameError",
     "RunPaused",
     "RunTimedOut",
     "RunyardError",
@@ -84,6 +85,18 @@ class MappingLengthMismatch(RunyardError, ValueError):
 
 class MappingMissingIterable(RunyardError, ValueError):
     """No argument of `.map()` can be iterated."""
+
+
+class RunNameError(RunyardError, ValueError):
+    """The name of a run cannot be made from its template."""
+
+
+class InvalidNameError(RunyardError, ValueError):
+    """A flow cannot have this name."""
+
+
+class ReservedArgumentError(RunyardError, TypeError):
+    """A flow or a task has an argument that every call of one has."""
 
 
 class UpstreamTaskError(RunyardError):

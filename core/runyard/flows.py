@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from runyard.engine.runnable import P, R, Runnable, checked_hooks, checked_retries, function_name
+from runyard.engine.runnable import (
+    P,
+    R,
+    Runnable,
+    checked_hooks,
+    checked_name,
+    checked_retries,
+    function_name,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +74,8 @@ class Flow(Runnable[P, R]):
         on_running: Iterable[Callable[..., Any]] | None = None,
     ) -> None:
         options = {key: value for key, value in locals().items() if key not in ("self", "fn", "__class__")}
-        super().__init__(fn, name or function_name(fn).replace("_", "-"), options)
+        name = checked_name(name or function_name(fn).strip("<>").replace("_", "-"))
+        super().__init__(fn, name, options)
         self.version = version
         self.flow_run_name = flow_run_name
         self.retries = checked_retries(retries)

@@ -29,6 +29,8 @@ _NOUNS = (  # noqa: SIM905  # as above
     "stork swallow swan tapir tern thrush tiger toucan trout turtle walrus weasel whale wolf wren"
 ).split()
 
+# What no name may have that stands in a URL or in `flow/deployment`.
+FORBIDDEN = "/%&><"
 
 # The random ends of coming ids, drawn in one system call for many; `next` on it is atomic.
 _POOL_SIZE = 256

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock, ids
 from runyard.errors import MissingResult, RunCancelled, RunCrashed, RunFailed, RunPaused, RunyardError
+from runyard.state_details import StateDetails
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,33 +23,26 @@ COMPLETED = "COMPLETED"
 FAILED = "FAILED"
 CRASHED = "CRASHED"
 
-STATE_TYPES = (
-    SCHEDULED,
-    PENDING,
-    RUNNING,
-    PAUSED,
-    CANCELLING,
-    CANCELLED,
-    COMPLETED,
-    FAILED,
-    CRASHED,
-)
-
 
 class StateType(StrEnum):
     """The types of states, equal to the texts."""
 
+    # As of the texts: one of them finds the other in sets and dicts, without a call into Python.
+    __hash__ = str.__hash__
+
     SCHEDULED = SCHEDULED
     PENDING = PENDING
     RUNNING = RUNNING
-    COMPLETED = COMPLETED
-    FAILED = FAILED
-    CANCELLED = CANCELLED
-    CRASHED = CRASHED
     PAUSED = PAUSED
     CANCELLING = CANCELLING
+    CANCELLED = CANCELLED
+    COMPLETED = COMPLETED
+    FAILED = FAILED
+    CRASHED = CRASHED
 
 
+_TYPES = {kind.value: kind for kind in StateType}
+STATE_TYPES = tuple(_TYPES)
 TERMINAL = frozenset((COMPLETED, FAILED, CANCELLED, CRASHED))
 EXECUTING = frozenset((PENDING, RUNNING, CANCELLING))
 
@@ -81,16 +76,19 @@ class State:
         id: str | None = None,
         value: Any = _MISSING,
     ) -> None:
-        if type not in _DEFAULT_NAMES:
-            raise ValueError(f"{type!r} is no state type; one of {', '.join(STATE_TYPES)}")
-        self.type = type
+        try:
+            self.type = _TYPES[type]
+        except KeyError:
+            raise ValueError(f"{type!r} is no state type; one of {', '.join(STATE_TYPES)}") from None
         self.name = name or _DEFAULT_NAMES[type]
         self.message = message
         self.data = data
         if timestamp is None:
             timestamp = clock.now_us()
         self.timestamp_us: int = timestamp if isinstance(timestamp, int) else clock.to_us(timestamp)
-        self.state_details = {} if state_details is None else state_details
+        if not isinstance(state_details, StateDetails):
+            state_details = StateDetails(state_details or ())
+        self.state_details = state_details
         self._id = id
         self._value = value
 
@@ -243,6 +241,21 @@ class State:
             body.get("id"),
         )
 
+    def model_dump(self, mode: str = "python", **_options: Any) -> dict[str, Any]:
+        """As `to_json`, as Prefect's users write it; without `mode="json"` the time is a datetime."""
+        body = self.to_json()
+        return body if mode == "json" else {**body, "timestamp": self.timestamp}
+
+    def model_dump_json(self, **_options: Any) -> str:
+        """`to_json` as text."""
+        return json.dumps(self.to_json())
+
+    def model_copy(self, *, update: dict[str, Any] | None = None, deep: bool = False) -> State:
+        """A copy with some of the fields changed."""
+        fields = {name: getattr(self, name) for name in _FIELDS} | {"id": self._id, "value": self._value}
+        fields["state_details"] = dict(self.state_details)
+        return State(**{**fields, **(update or {})})
+
     def __repr__(self) -> str:
         text = f"{self.name}({self.message!r})" if self.message else f"{self.name}()"
         return text if self.name == _DEFAULT_NAMES[self.type] else f"{text} type={self.type}"
@@ -255,6 +268,8 @@ class State:
     def __hash__(self) -> int:
         return hash((self.type, self.name, self.message))
 
+
+_FIELDS = ("type", "name", "message", "data", "timestamp", "state_details")
 
 # What the result of a run may be that several states decide about, or one of another run.
 _SEVERAL = (State, list, tuple, set, frozenset)

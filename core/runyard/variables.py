@@ -9,6 +9,14 @@ from runyard.operations import variables as operations
 from runyard.syncing import async_twin, sync_compatible
 
 
+class VariableExists(Conflict, ValueError):
+    """There is a variable of that name already."""
+
+
+class InvalidVariable(InvalidInput, ValueError):
+    """A variable's name or value cannot be one."""
+
+
 def _client() -> Any:
     from runyard.engine.connection import shared_client
 
@@ -26,13 +34,13 @@ def _set(name: str, value: Any, tags: list[str] | None = None, overwrite: bool =
     try:
         body = operations.VariableCreate(name=name, value=value, tags=tags)
     except ValueError as error:
-        raise InvalidInput(_problem(name, error)) from None
+        raise InvalidVariable(_problem(name, error)) from None
     client = _client()
     try:
         client.call(operations.create_variable, body)
     except Conflict:
         if not overwrite:
-            raise Conflict(
+            raise VariableExists(
                 f"there is a variable {name!r} already; replace it with overwrite=True (--overwrite)"
             ) from None
         given: dict[str, Any] = {"value": body.value, **({"tags": tags} if tags is not None else {})}
@@ -93,7 +101,7 @@ class Variable:
             overwrite: whether an existing one may be replaced; its tags stay unless some are given.
 
         Raises:
-            Conflict: there is one of that name.
+            VariableExists: there is one of that name.
             InvalidInput: the name or the value cannot be.
         """
         return _set(name, value, tags, overwrite)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 from pydantic import BaseModel
 from runyard import flow, get_run_logger, runtime, states, tags, task
-from runyard.exceptions import MissingContextError, ParameterError
+from runyard.exceptions import InvalidNameError, MissingContextError, ParameterError, ReservedArgumentError
 from runyard.states import State
 
 
@@ -186,6 +186,29 @@ def test_names_come_from_templates(recorded):
 
     assert load("monday") == "load-monday"
     assert made() == "made"
+
+
+@pytest.mark.parametrize("name", ["daily/etl", "a&b", "<x>"])
+def test_a_name_that_no_reference_could_hold_is_refused(name):
+    with pytest.raises(InvalidNameError, match="no name of a flow"):
+        flow(name=name)(print)
+    assert flow(lambda: 1).name == "lambda"
+
+
+@pytest.mark.parametrize("kind", [flow, task])
+def test_arguments_that_every_call_has_are_refused(kind):
+    with pytest.raises(ReservedArgumentError, match="'wait_for' is an argument of every call"):
+        kind(lambda x, wait_for: x)
+    with pytest.raises(ReservedArgumentError, match="return_state"):
+
+        @kind
+        def mine(*, return_state=False):
+            pass
+
+    @kind
+    def fine(**kwargs):
+        return_state = wait_for = 1
+        return return_state + wait_for
 
 
 def test_flows_retry(recorded):

@@ -59,6 +59,7 @@ task_facts = some.builds(
     run_count=some.integers(0, 4),
     policy=some.fixed_dictionaries({}, optional={"retries": some.integers(0, 3)}),
     flow_type=some.none() | some.sampled_from(STATE_TYPES),
+    jitter=some.floats(0, 1),
 )
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import pickle
+from datetime import UTC, datetime
 
 import pytest
 from runyard import flow, task
 from runyard.errors import RunCancelled, RunFailed
 from runyard.exceptions import UpstreamTaskError
 from runyard.markers import quote
-from runyard.states import Cancelled, Completed, Crashed, Failed, Running, State
+from runyard.states import Cancelled, Completed, Crashed, Failed, Running, Scheduled, State, StateType
 
 
 @task
@@ -206,3 +209,32 @@ def test_a_failed_state_returned_by_a_flow_is_retried(recorded):
 
     assert again() == "done"
     assert len(tries) == 3
+
+
+def test_a_state_as_prefects_users_ask_it(recorded):
+    @flow
+    def works():
+        return 1
+
+    state = works(return_state=True)
+    assert (state.type, state.type.value, state.type.name) == ("COMPLETED",) * 3
+    assert state.type is StateType.COMPLETED
+    assert {state.type: 1}["COMPLETED"] == 1
+    assert (state.state_details.flow_run_id, state.state_details.cache_key) == (
+        recorded.flow_runs()[0]["id"],
+        None,
+    )
+    with pytest.raises(AttributeError, match="no detail 'nonsense'"):
+        _ = state.state_details.nonsense
+    copy = state.model_copy(update={"name": "Fine", "message": "copied"})
+    assert (copy.name, copy.message, copy.result(), copy.timestamp) == ("Fine", "copied", 1, state.timestamp)
+    assert state.name == "Completed"
+    assert state.model_dump()["timestamp"] == state.timestamp
+    assert json.loads(state.model_dump_json()) == state.to_json()
+
+
+def test_moments_among_the_details_are_datetimes():
+    moment = datetime(2026, 1, 2, tzinfo=UTC)
+    for state in (Scheduled(moment), pickle.loads(pickle.dumps(Scheduled(moment)))):
+        assert state.state_details.scheduled_time == moment
+        assert state.state_details["scheduled_time"] == "2026-01-02T00:00:00.000000Z"

@@ -10,7 +10,18 @@ import pytest
 from runyard import flow, get_client, task
 from runyard.client_schemas import FlowRun, StateType
 from runyard.client_schemas import filters as by
-from runyard.client_schemas.actions import VariableCreate, VariableUpdate, WorkPoolCreate
+from runyard.client_schemas.actions import (
+    ArtifactCreate,
+    ArtifactUpdate,
+    BlockDocumentCreate,
+    BlockDocumentUpdate,
+    BlockSchemaCreate,
+    BlockTypeCreate,
+    BlockTypeUpdate,
+    VariableCreate,
+    VariableUpdate,
+    WorkPoolCreate,
+)
 from runyard.client_schemas.schedules import CronSchedule, IntervalSchedule, construct_schedule
 from runyard.client_schemas.sorting import FlowRunSort, LogSort
 from runyard.exceptions import NotFound
@@ -177,3 +188,90 @@ def test_a_filter_that_does_not_exist_is_refused():
         by.FlowRunFilter(nonsense=1)
     with pytest.raises(AttributeError):
         _ = by.FlowRunFilterNonsense
+
+
+def test_the_api_greets_as_prefects_does(recorded):
+    with get_client(sync_client=True) as client:
+        assert client.hello().status_code == 200
+    assert asyncio.run(get_client().hello()).json()
+
+
+def test_runs_tell_their_times_and_types_as_values(runs):
+    with get_client(sync_client=True) as client:
+        (run,) = client.read_flow_runs(flow_filter=by.FlowFilter(name={"any_": ["bad"]}))
+        step_run = client.read_task_runs()[0]
+    for each in (run, step_run):
+        assert each.state_type is each.state.type
+        assert each.total_run_time >= timedelta()
+        assert each.model_dump(mode="json")["total_run_time"] == each.total_run_time.total_seconds()
+    assert run.state_type.value == "FAILED"
+    assert run.state.state_details.flow_run_id == run.id
+    assert run.state.state_details.pause_timeout is None
+
+
+def test_task_runs_made_by_hand(recorded):
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(good)
+        made = client.create_task_run(step, run.id, "7", extra_tags=["x"], state=Scheduled())
+        assert client.read_task_run(made.id).name == "step-7"
+        assert (made.tags, made.state.is_scheduled()) == (["x"], True)
+
+
+def test_blocks_by_hand(recorded):
+    with get_client(sync_client=True) as client:
+        kind = client.create_block_type(BlockTypeCreate(name="By hand", slug="by-hand"))
+        client.update_block_type(kind.id, BlockTypeUpdate(description="Told."))
+        assert client.read_block_type_by_slug("by-hand").description == "Told."
+        assert kind.id in {each.id for each in client.read_block_types()}
+        assert client.get_most_recent_block_schema_for_block_type(kind.id) is None
+        fields = {"title": "ByHand", "secret_fields": ["token"], "properties": {"token": {"type": "string"}}}
+        schema = client.create_block_schema(BlockSchemaCreate(block_type_id=kind.id, fields=fields))
+        assert client.get_most_recent_block_schema_for_block_type(UUID(kind.id)).id == schema.id
+        assert client.read_block_schema_by_checksum(schema.checksum).id == schema.id
+        assert schema.id in {each.id for each in client.read_block_schemas()}
+        new = BlockDocumentCreate(
+            name="mine", data={"token": "abc"}, block_schema_id=schema.id, block_type_id=kind.id
+        )
+        saved = client.create_block_document(new, include_secrets=False)
+        assert saved.data["token"] != "abc"
+        client.update_block_document(saved.id, BlockDocumentUpdate(data={"token": "def"}))
+        (found,) = client.read_block_documents_by_type("by-hand")
+        assert found.data == {"token": "def"}
+        assert client.read_block_documents_by_type("by-hand", offset=1) == []
+        assert found.id in {each.id for each in client.read_block_documents(limit=50)}
+        client.delete_block_type(kind.id)
+        with pytest.raises(NotFound):
+            client.read_block_type_by_slug("by-hand")
+
+
+def test_limits_by_hand(recorded):
+    with get_client(sync_client=True) as client:
+        for limit in (2, 3):
+            client.upsert_global_concurrency_limit_by_name("db", limit, slot_decay_per_second=0.5)
+            assert client.read_global_concurrency_limit_by_name("db").limit == limit
+        client.create_concurrency_limit("tag", 2)
+        client.reset_concurrency_limit_by_tag("tag", slot_override=[UUID(int=7)])
+        assert client.read_concurrency_limit_by_tag("tag").active_slots == [str(UUID(int=7))]
+        client.reset_concurrency_limit_by_tag("tag")
+        assert client.read_concurrency_limit_by_tag("tag").active_slots == []
+
+
+def test_the_latest_of_each_artifact(recorded):
+    with get_client(sync_client=True) as client:
+        for data in ("old", "new"):
+            made = client.create_artifact(ArtifactCreate(key="report", type="markdown", data=data))
+        client.update_artifact(made.id, ArtifactUpdate(description="of today"))
+        wanted = by.ArtifactFilter(key=by.ArtifactFilterKey(any_=["report"]))
+        (latest,) = client.read_latest_artifacts(artifact_filter=wanted)
+    assert (latest.data, latest.description, latest.latest_id) == ("new", "of today", made.id)
+
+
+def test_what_is_due_for_a_worker_of_ones_own(deployment):
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run_from_deployment(deployment)
+        client.create_work_queue("night", "pool")
+        assert [q.name for q in client.match_work_queues(["ni", "x"], "pool")] == ["night"]
+        (due,) = client.get_scheduled_flow_runs_for_work_pool("pool", ["default"])
+        assert due.flow_run.id == run.id
+        (due,) = client.get_scheduled_flow_runs_for_deployments([UUID(deployment)], limit=5)
+        assert due.id == run.id

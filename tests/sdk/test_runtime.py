@@ -11,7 +11,7 @@ from _yard import a_yard, logs_of
 from runyard import flow, get_run_logger, runtime, tags, task
 from runyard.client import LocalClient
 from runyard.context import FlowRunContext, TaskRunContext, get_run_context
-from runyard.exceptions import MissingContextError
+from runyard.exceptions import MissingContextError, RunNameError
 from runyard.logging import disable_run_logger, flow_run_logger, get_logger
 from runyard.operations.flow_runs import read_flow_run
 from runyard.operations.logs import LogListing, filter_logs
@@ -19,7 +19,12 @@ from runyard.operations.logs import LogListing, filter_logs
 FLOWS = """
 from runyard import flow, runtime
 
-@flow(name="work")
+def named():
+    run = runtime.flow_run
+    year = run.scheduled_start_time.year
+    return f"{run.flow_name}-{run.parameters['number']}-{year}-{bool(runtime.deployment.id)}"
+
+@flow(name="work", flow_run_name=named)
 def tells(number: int = 1):
     facts = [runtime.deployment.name, runtime.deployment.flow_run_id == runtime.flow_run.id]
     facts += [runtime.flow_run.job_variables, runtime.flow_run.scheduled_start_time.isoformat()]
@@ -98,6 +103,36 @@ def test_tests_put_values_in_their_place(home, monkeypatch, prefix):
         _ = runtime.flow_run.tags
 
 
+def test_a_name_is_made_of_what_is_known_of_the_run(recorded):
+    def named():
+        run = runtime.flow_run
+        get_run_logger().info("naming %s", run.id)
+        below = run.parent_flow_run_id is not None
+        return f"{run.flow_name}-{run.parameters['x']}-{'-'.join(run.tags)}-{below}"
+
+    @flow(name="inner", flow_run_name=named)
+    def inner(x):
+        return runtime.flow_run.name
+
+    @flow(name="outer", flow_run_name=named)
+    def outer(x: int):
+        return runtime.flow_run.name, inner(x + 1)
+
+    with tags("t"):
+        assert outer("1") == ("outer-1-t-False", "inner-2-t-True")
+
+
+def test_a_run_whose_name_cannot_be_made_fails_by_it(recorded):
+    @flow(flow_run_name="{nothing}")
+    def nameless():
+        raise AssertionError("it must not run")
+
+    state = nameless(return_state=True)
+    assert state.message == "Naming the run failed with error: no name by flow_run_name: KeyError: 'nothing'"
+    with pytest.raises(RunNameError):
+        nameless()
+
+
 def test_addresses_of_runs(recorded, monkeypatch):
     @flow
     def asks():
@@ -117,6 +152,7 @@ def test_a_deployed_run_knows_its_deployment(home, tmp_path):
         yard.ended(run, "COMPLETED")
         expected = yard.client.call(read_flow_run, run).expected_start_time.isoformat()
         (text,) = [log.message for log in logs_of(yard, run) if log.message.startswith("facts")]
+        assert yard.client.call(read_flow_run, run).name == f"work-1-{expected[:4]}-True"
         assert text == f"facts {['crash', True, {'env': {'A': '1'}}, expected, True, None]}"
 
 

@@ -8,6 +8,7 @@ import pytest
 from pydantic import Field, SecretStr
 from runyard import redaction
 from runyard.blocks.core import Block
+from runyard.blocks.errors import BlockNotFound
 from runyard.blocks.fields import SecretDict
 from runyard.errors import RunyardError
 
@@ -127,3 +128,20 @@ def test_mistakes_are_value_errors_as_in_prefect(mistake):
     with pytest.raises(ValueError, match=r"saved|name") as error:
         mistake()
     assert isinstance(error.value, RunyardError)
+
+
+class Pair(Block):
+    login: Login
+    more: list[Login] = Field(default_factory=list)
+
+
+def test_a_block_whose_inner_block_was_deleted_can_be_mended():
+    inner = saved_login("inner")
+    Pair(login=inner, more=[inner]).save("pair")
+    Login.delete("inner")
+    with pytest.raises(BlockNotFound, match="pair/pair needs at login a saved block that was deleted"):
+        Pair.load("pair")
+    Pair(login=saved_login("inner")).save("pair", overwrite=True)
+    assert Pair.load("pair").login.user == saved_login("inner").user
+    Login.delete("inner")
+    Pair.delete("pair")

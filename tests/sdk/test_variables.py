@@ -44,3 +44,11 @@ def test_what_cannot_be_is_refused():
         Variable.set("a b", 1)
     with pytest.raises(InvalidInput, match="keep more in a JSON block"):
         Variable.set("x", "x" * 6000)
+
+
+def test_mistakes_are_value_errors_as_in_prefect():
+    Variable.set("mine", 1)
+    for mistake in (lambda: Variable.set("mine", 2), lambda: Variable.set("no name", 2)):
+        with pytest.raises(ValueError):  # noqa: PT011  # any
+            mistake()
+    assert Variable.get("mine") == 1

@@ -16,6 +16,7 @@ from runyard.operations import block_documents, block_types
 from runyard.syncing import async_twin, sync_compatible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Self
 
     from pydantic import ModelWrapValidatorHandler
@@ -193,6 +194,11 @@ class Block(BaseModel):
             )
         if not issubclass(kind, cls):
             raise InvalidBlock(f"{slug}/{document.name} is no {cls.__name__}, it is a {kind.__name__}")
+        for place in _deleted(document.data) if validate else ():
+            raise BlockNotFound(
+                f"{slug}/{document.name} needs at {place} a saved block that was deleted; save it again with "
+                "another one, by overwrite=True"
+            )
         try:
             block: Self = kind.model_validate(document.data)
         except ValidationError as error:
@@ -374,6 +380,15 @@ def _tell_where_saved(block: Block, references: dict[str, Any]) -> None:
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
+
+
+def _deleted(data: Any, place: str = "") -> Iterator[str]:
+    """The places in a document's data that refer to blocks which are not there any more."""
+    if isinstance(data, dict) and isinstance(data.get("$ref"), dict):
+        yield place
+    elif isinstance(data, (dict, list)):
+        for name, item in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from _deleted(item, f"{place}.{name}" if place else str(name))
 
 
 def _plain(value: Any, client: Client) -> Any:

@@ -11,7 +11,7 @@ from runyard.engine.effects import Block, Call, Read
 from runyard.engine.hooks import call_hooks
 from runyard.engine.parameters import signature_of
 from runyard.engine.task_core import _settled
-from runyard.exceptions import Abort, Pause, RunTimedOut, TerminationSignal
+from runyard.exceptions import Abort, Pause, RunNameError, RunTimedOut, TerminationSignal
 from runyard.states import COMPLETED, FAILED, State
 
 if TYPE_CHECKING:
@@ -142,7 +142,8 @@ def _attempt(
     flow: Flow, run: FlowRun, context: FlowRunContext, problem: Exception | None, log: Any
 ) -> Generator[Any, Any, State]:
     if problem is not None:
-        message = f"Validation of flow parameters failed with error: {problem}"
+        what = "Naming the run" if isinstance(problem, RunNameError) else "Validation of flow parameters"
+        message = f"{what} failed with error: {problem}"
         log.error("%s", message)
         return State(FAILED, message=message, value=problem)
     yield from call_hooks(flow, run, lambda: log)

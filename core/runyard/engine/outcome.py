@@ -49,7 +49,9 @@ def _own(state: State) -> State:
 
 def _together(states: list[State], value: Any) -> State:
     total = len(states)
-    counts = {kind: sum(state.type == kind for state in states) for kind in {s.type for s in states}}
+    counts: dict[str, int] = {
+        kind: sum(state.type == kind for state in states) for kind in {s.type for s in states}
+    }
     failed = counts.get(FAILED, 0) + counts.get(CRASHED, 0)
     if counts.get(COMPLETED, 0) == total:
         return State(COMPLETED, message="All states completed.", value=value)

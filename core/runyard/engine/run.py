@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from runyard import ids, settings
-from runyard.context import current_drawing, current_flow, current_tags, current_task
+from runyard.context import FlowRunContext, current_drawing, current_flow, current_tags, current_task
 from runyard.engine import patience
 from runyard.engine.connection import shared_client
 from runyard.engine.effects import drive, drive_async
@@ -22,13 +22,12 @@ from runyard.engine.runs import FlowRun, TaskRun, to_json
 from runyard.engine.supervise import LeaseKeeper, SignalGuard, owner
 from runyard.engine.task_core import new_run, run_task
 from runyard.errors import ApiUnavailable, ParameterError, RunAborted, StoreError
-from runyard.exceptions import Abort, TerminationSignal
+from runyard.exceptions import Abort, RunNameError, TerminationSignal
 from runyard.states import PAUSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from runyard.context import FlowRunContext
     from runyard.flows import Flow
     from runyard.states import State
     from runyard.tasks import Task
@@ -221,12 +220,16 @@ def _prepare(
     problem: Exception | None = None
     try:
         parameters = validated(flow, parameters)
-        if flow.flow_run_name is not None:
-            name = render_name(flow.flow_run_name, parameters)
     except Exception as error:
         problem = error
     run = FlowRun(flow_run_id or ids.new_id(), name or "", flow.name, current_tags.get())
-    run.parameters, run.flow_version = parameters, flow.version
+    run.parameters, run.flow_version, run.stored = parameters, flow.version, flow_run_id is not None
+    if problem is None and flow.flow_run_name is not None:
+        try:
+            name = run.name = _name(flow, run)
+        except Exception as error:
+            problem = RunNameError(f"no name by flow_run_name: {type(error).__name__}: {error}")
+            problem.__cause__ = error
     shown = parameters if problem is None else concealed(flow, parameters)
     run.parameters_json, _unserialisable = stored(shown)
     retries = retries_of(flow)
@@ -243,6 +246,17 @@ def _prepare(
         "tags": sorted(run.tags),
     }
     return run, body, parameters, problem
+
+
+def _name(flow: Flow, run: FlowRun) -> str:
+    """What `flow_run_name` gives; a function may ask `runyard.runtime.flow_run` about the run."""
+    # Nothing is written before the run has begun, so there is no journal yet.
+    journal: Any = None
+    token = current_flow.set(FlowRunContext(flow, run, run.parameters, journal, current_flow.get()))
+    try:
+        return render_name(flow.flow_run_name, run.parameters)
+    finally:
+        current_flow.reset(token)
 
 
 # A task that calls a task takes four frames of Python's stack: with this limit tasks may call each

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from runyard import ids
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +20,9 @@ else:
         def __class_getitem__(cls, _parameters):
             return cls
 
+
+# Arguments of every call of a flow or a task, which a function's own would never get.
+_RESERVED = ("return_state", "wait_for")
 
 # Flags of a code object, as in `inspect`, which is too slow to import for three numbers.
 _GENERATOR = 0x20
@@ -53,6 +58,16 @@ class Runnable(Generic[P, R]):
         while not hasattr(inner, "__code__") and hasattr(inner, "func"):
             inner = inner.func  # of a functools.partial
         code = getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)
+        if code is not None:
+            own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+            for argument in _RESERVED:
+                if argument in own:
+                    from runyard.exceptions import ReservedArgumentError
+
+                    raise ReservedArgumentError(
+                        f"{self.__name__}: {argument!r} is an argument of every call; give the function's "
+                        "own another name"
+                    )
         flags = code.co_flags if code is not None else 0
         self.isasync = bool(flags & (_COROUTINE | _ASYNC_GENERATOR))
         self.isgenerator = bool(flags & (_GENERATOR | _ASYNC_GENERATOR))
@@ -107,6 +122,19 @@ class Runnable(Generic[P, R]):
 def function_name(fn: Callable[..., Any]) -> str:
     """A name for a callable that was given none."""
     return getattr(fn, "__name__", None) or type(fn).__name__
+
+
+def checked_name(name: str) -> str:
+    """The name of a flow, if it can stand in `flow/deployment`.
+
+    Raises:
+        InvalidNameError: it is empty or has one of / % & > <.
+    """
+    if not name or any(each in name for each in ids.FORBIDDEN):
+        from runyard.exceptions import InvalidNameError
+
+        raise InvalidNameError(f"{name!r} is no name of a flow: one without / % & > < is needed")
+    return name
 
 
 def checked_jitter(factor: float | None) -> float | None:

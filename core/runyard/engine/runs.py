@@ -130,7 +130,7 @@ class Run:
         data = None if state.data is None else to_json(state.data)
         details = self._details if not state.state_details else self._with(state.state_details)
         return (
-            state.id, self.id, state.type, state.name, state.timestamp_us, state.message, data, details,
+            state.id, self.id, state.type.value, state.name, state.timestamp_us, state.message, data, details,
         )  # fmt: skip
 
     def _with(self, details: dict[str, Any]) -> str:
@@ -138,7 +138,7 @@ class Run:
 
     def _state_columns(self, state: State) -> tuple[Any, ...]:
         details = self._details if not state.state_details else self._with(state.state_details)
-        return (state.id, state.type, state.name, state.timestamp_us, state_json(state, details))
+        return (state.id, state.type.value, state.name, state.timestamp_us, state_json(state, details))
 
 
 class TaskRun(Run):
@@ -216,6 +216,7 @@ class FlowRun(Run):
         "policy",
         "resumes",
         "root_flow_run_id",
+        "stored",
     )
 
     def __init__(self, id: str, name: str, flow_name: str, tags: Any = ()) -> None:
@@ -227,6 +228,8 @@ class FlowRun(Run):
         self.parent_task_run_id: str | None = None
         self.root_flow_run_id: str | None = None
         self.attempt: int | None = None
+        # Whether the database knew it before this process began it.
+        self.stored = False
         self.crash_count = 0
         # How often it was suspended and resumed, and the pauses it is past.
         self.resumes = 0

@@ -143,7 +143,8 @@ def _resolved(
 ) -> Any:
     """The data with every reference to another saved block replaced by that block's data.
 
-    `references` is given what was replaced, by its place, such as `credentials` or `steps.0`.
+    `references` is given what was replaced, by its place, such as `credentials` or `steps.0`. A reference to
+    a block that was deleted stays.
     """
 
     def inside(name: Any, item: Any) -> Any:
@@ -159,7 +160,10 @@ def _resolved(
         return {name: inside(name, item) for name, item in value.items()}
     if depth >= _DEEPEST:
         raise InvalidInput("saved blocks refer to each other in a circle")
-    inner = _document(tx, _row(tx, reference["block_document_id"]), include_secrets, depth + 1)
+    row = tx.one(_BY_ID, {"value": reference["block_document_id"]})
+    if row is None:
+        return value
+    inner = _document(tx, row, include_secrets, depth + 1)
     references[path] = {
         "block_document": {
             "id": inner.id,

@@ -10,8 +10,7 @@ from runyard import clock, ids
 from runyard.errors import Conflict, NotFound
 from runyard.operations import limit_slots
 from runyard.operations.base import operation
-from runyard.operations.schemas import Input, Model, Time, moment
-from runyard.operations.work_pools import check_name
+from runyard.operations.schemas import Input, Model, Time, check_name, moment
 from runyard.store.database import Row, Transaction
 
 _PAGE = 200

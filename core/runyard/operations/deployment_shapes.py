@@ -6,12 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from runyard.errors import InvalidInput
 from runyard.operations.schedule_shapes import DeploymentSchedule, DeploymentScheduleCreate
-from runyard.operations.schemas import Input, Model, StateCreate, Time
+from runyard.operations.schemas import Input, Model, StateCreate, Time, check_name
 
 # These would break `flow/name` references and URLs.
-_FORBIDDEN = "/%&><"
 
 
 class ConcurrencyOptions(Input):
@@ -114,7 +112,8 @@ class DeploymentCreate(_DeploymentFields):
     @field_validator("name")
     @classmethod
     def _name(cls, name: str) -> str:
-        return check_name(name)
+        check_name("deployment", name)
+        return name
 
 
 class DeploymentApply(_DeploymentFields):
@@ -126,7 +125,8 @@ class DeploymentApply(_DeploymentFields):
     @field_validator("name")
     @classmethod
     def _name(cls, name: str) -> str:
-        return check_name(name)
+        check_name("deployment", name)
+        return name
 
 
 class DeploymentsApply(Input):
@@ -183,14 +183,3 @@ class ScheduledRunsOfDeployments(Input):
     deployment_ids: list[str]
     scheduled_before: Time | None = None
     limit: int | None = Field(default=None, ge=0)
-
-
-def check_name(name: str) -> str:
-    """A deployment's name, refused when a reference or a URL could not hold it.
-
-    Raises:
-        InvalidInput: it is empty or holds one of / % & > <.
-    """
-    if not name.strip() or any(character in name for character in _FORBIDDEN):
-        raise InvalidInput(f"{name!r} cannot name a deployment; leave out / % & > <")
-    return name

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from runyard import clock
 from runyard.operations.run_rows import decode_state
-from runyard.operations.schemas import Input, Model, StateCreate, StateModel, Time, load, moment
+from runyard.operations.schemas import (
+    Input,
+    Model,
+    Seconds,
+    StateCreate,
+    StateModel,
+    StateType,
+    Time,
+    load,
+    moment,
+)
 from runyard.states import RUNNING, TERMINAL
 
 if TYPE_CHECKING:
@@ -28,7 +39,7 @@ class FlowRunPolicy(Model):
 
 
 class FlowRun(Model):
-    """A flow run. Times of running are in seconds; `attempt` counts how often it was claimed."""
+    """A flow run. `attempt` counts how often it was claimed."""
 
     id: str
     created: Time
@@ -50,7 +61,7 @@ class FlowRun(Model):
     labels: dict[str, Any] = Field(default_factory=dict)
     parent_task_run_id: str | None = None
     root_flow_run_id: str | None = None
-    state_type: str | None = None
+    state_type: StateType | None = None
     state_name: str | None = None
     run_count: int = 0
     attempt: int = 0
@@ -59,9 +70,9 @@ class FlowRun(Model):
     next_scheduled_start_time: Time | None = None
     start_time: Time | None = None
     end_time: Time | None = None
-    total_run_time: float = 0.0
-    estimated_run_time: float = 0.0
-    estimated_start_time_delta: float = 0.0
+    total_run_time: Seconds = timedelta()
+    estimated_run_time: Seconds = timedelta()
+    estimated_start_time_delta: Seconds = timedelta()
     auto_scheduled: bool = False
     infrastructure_document_id: str | None = None
     infrastructure_pid: str | None = None
@@ -172,15 +183,15 @@ def flow_run_of(row: Row) -> FlowRun:
         created_by=load(row["created_by"]),
         job_variables=load(row["job_variables"]),
         auto_scheduled=bool(row["auto_scheduled"]),
-        total_run_time=row["total_run_time"] / 1e6,
+        total_run_time=timedelta(microseconds=row["total_run_time"]),
         estimated_run_time=run_time,
         estimated_start_time_delta=delta,
         state=None if state is None else StateModel.of(state),
     )
 
 
-def estimates(row: Row) -> tuple[float, float]:
-    """Of a run's row: for how many seconds it has run by now, and how many seconds late it started."""
+def estimates(row: Row) -> tuple[timedelta, timedelta]:
+    """Of a run's row: for how long it has run by now, and how late it started."""
     now = clock.now_us()
     run_time = row["total_run_time"]
     if row["state_type"] == RUNNING:
@@ -192,7 +203,7 @@ def estimates(row: Row) -> tuple[float, float]:
             late = started - expected
         elif row["state_type"] not in TERMINAL:
             late = now - expected
-    return run_time / 1e6, max(0, late) / 1e6
+    return timedelta(microseconds=run_time), timedelta(microseconds=max(0, late))
 
 
 _PLAIN = (

@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import Field
 
 from runyard import clock, ids
-from runyard.errors import InvalidInput, NotFound
+from runyard.errors import NotFound
 from runyard.operations.base import operation
-from runyard.operations.schemas import Filter, Input, Listing, Model, Time, dump, load
+from runyard.operations.schemas import Filter, Input, Listing, Model, Time, check_name, dump, load
 from runyard.store import query
 from runyard.store.database import Row, Transaction
 
@@ -56,10 +56,9 @@ def ensure_flow(
     """The row of the flow called `name`, made when there is none, and whether it was.
 
     Raises:
-        InvalidInput: the name is empty.
+        InvalidInput: no flow can have the name.
     """
-    if not name.strip():
-        raise InvalidInput("a flow needs a name")
+    check_name("flow", name)
     row = tx.one(
         """INSERT INTO flows (id, created, updated, name, tags, labels)
            VALUES (:id, :now, :now, :name, :tags, :labels)
@@ -89,7 +88,7 @@ def create_flow(tx: Transaction, body: FlowCreate) -> Flow:
     """Get or create a flow by its name.
 
     Raises:
-        InvalidInput: the name is empty.
+        InvalidInput: no flow can have the name.
     """
     row, created = ensure_flow(tx, body.name, body.tags, body.labels)
     tx.status = 201 if created else 200

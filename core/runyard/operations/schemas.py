@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
-from runyard import clock
+from runyard import clock, ids
+from runyard.errors import InvalidInput
+from runyard.state_details import StateDetails
 from runyard.states import STATE_TYPES, TERMINAL, State
+from runyard.states import StateType as StateTypes
 
 if TYPE_CHECKING:
     from runyard.store.database import Row
@@ -29,10 +32,13 @@ Time = Annotated[
 def _known_type(kind: str) -> str:
     if kind not in STATE_TYPES:
         raise ValueError(f"{kind!r} is no state type; one of {', '.join(STATE_TYPES)}")
-    return kind
+    return StateTypes(kind)
 
 
 StateType = Annotated[str, AfterValidator(_known_type)]
+Details = Annotated[dict[str, Any], AfterValidator(StateDetails)]
+# A span of time, which JSON has as seconds.
+Seconds = Annotated[timedelta, PlainSerializer(timedelta.total_seconds, return_type=float, when_used="json")]
 
 
 class Model(BaseModel):
@@ -65,7 +71,7 @@ class StateModel(Model):
     timestamp: Time
     message: str | None = None
     data: Any = None
-    state_details: dict[str, Any] = Field(default_factory=dict)
+    state_details: Details = Field(default_factory=StateDetails)
 
     @classmethod
     def of(cls, state: State) -> StateModel:
@@ -95,6 +101,10 @@ class StateModel(Model):
     def result(self, raise_on_failure: bool = True) -> Any:
         """The value that the run returned, where it was kept; see `State.result`."""
         return self.to_state().result(raise_on_failure)
+
+    async def aresult(self, raise_on_failure: bool = True) -> Any:
+        """As `result`, for async code."""
+        return await self.to_state().aresult(raise_on_failure)
 
 
 class StateCreate(Input):
@@ -145,6 +155,19 @@ class Listing(Filter):
     limit: int | None = None
     offset: int | None = None
     sort: str | None = None
+
+
+def check_name(kind: str, name: str) -> None:
+    """Refuse a name that could not stand in a URL or on a command line.
+
+    Raises:
+        InvalidInput: it is empty, too long, or has one of the characters of `ids.FORBIDDEN`.
+    """
+    if not name.strip() or len(name) > 250:
+        raise InvalidInput(f"the name of a {kind} has 1 to 250 characters, not {len(name.strip())}")
+    bad = next((letter for letter in name if letter in ids.FORBIDDEN or not letter.isprintable()), None)
+    if bad is not None:
+        raise InvalidInput(f"the name of a {kind} cannot have {bad!r}, as {name!r} does")
 
 
 def load(text: str | None, default: Any = None) -> Any:

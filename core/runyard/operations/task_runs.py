@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from pydantic import Field
@@ -17,8 +18,10 @@ from runyard.operations.schemas import (
     Input,
     Listing,
     Model,
+    Seconds,
     StateCreate,
     StateModel,
+    StateType,
     Time,
     dump,
     load,
@@ -59,7 +62,7 @@ class TaskRun(Model):
     labels: dict[str, Any] = Field(default_factory=dict)
     task_inputs: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
     state_id: str | None = None
-    state_type: str | None = None
+    state_type: StateType | None = None
     state_name: str | None = None
     run_count: int = 0
     flow_run_run_count: int = 0
@@ -67,9 +70,9 @@ class TaskRun(Model):
     next_scheduled_start_time: Time | None = None
     start_time: Time | None = None
     end_time: Time | None = None
-    total_run_time: float = 0.0
-    estimated_run_time: float = 0.0
-    estimated_start_time_delta: float = 0.0
+    total_run_time: Seconds = timedelta()
+    estimated_run_time: Seconds = timedelta()
+    estimated_start_time_delta: Seconds = timedelta()
     state: StateModel | None = None
 
 
@@ -124,7 +127,7 @@ def _task_run(row: Row) -> TaskRun:
         **{name: row[name] for name in _PLAIN},
         **times,
         **{name: load(row[name]) for name in _JSON},
-        total_run_time=row["total_run_time"] / 1e6,
+        total_run_time=timedelta(microseconds=row["total_run_time"]),
         estimated_run_time=run_time,
         estimated_start_time_delta=delta,
         state=None if state is None else StateModel.of(state),

@@ -7,9 +7,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from runyard import clock, ids
-from runyard.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from runyard.errors import Conflict, NotAllowed, NotFound
 from runyard.operations.base import operation
-from runyard.operations.schemas import Filter, Input, Listing, Model, Time, dump, load, moment
+from runyard.operations.schemas import Filter, Input, Listing, Model, Time, check_name, dump, load, moment
 from runyard.orchestration import job_templates
 from runyard.states import SCHEDULED
 from runyard.store import query
@@ -27,7 +27,6 @@ _COLUMNS = f"""p.*,
      WHERE lq.work_pool_id = p.id) AS active_slots,
     EXISTS (SELECT 1 FROM workers w WHERE w.work_pool_id = p.id AND {ONLINE}) AS has_worker"""  # noqa: S608  # fixed
 # These would break URLs; as in deployments' names.
-FORBIDDEN = "/%&><"
 _DEFAULT_QUEUE = "default"
 
 
@@ -89,19 +88,6 @@ def pool_row(tx: Transaction, name: str) -> Row:
     if row is None:
         raise NotFound(f"no work pool is named {name!r}; run: runyard work-pool create {name} --type process")
     return row
-
-
-def check_name(kind: str, name: str) -> None:
-    """Refuse a name that could not stand in a URL or on a command line.
-
-    Raises:
-        InvalidInput: it is empty, too long, or has one of the characters of FORBIDDEN.
-    """
-    if not name.strip() or len(name) > 250:
-        raise InvalidInput(f"the name of a {kind} has 1 to 250 characters, not {len(name.strip())}")
-    bad = next((letter for letter in name if letter in FORBIDDEN or not letter.isprintable()), None)
-    if bad is not None:
-        raise InvalidInput(f"the name of a {kind} cannot have {bad!r}, as {name!r} does")
 
 
 def _to_model(row: Row) -> WorkPool:

@@ -9,8 +9,8 @@ from pydantic import Field
 from runyard import clock, ids
 from runyard.errors import Conflict, InvalidInput, NotFound
 from runyard.operations.base import operation
-from runyard.operations.schemas import Input, Listing, Model, Time, moment
-from runyard.operations.work_pools import check_name, pool_row
+from runyard.operations.schemas import Input, Listing, Model, Time, check_name, moment
+from runyard.operations.work_pools import pool_row
 from runyard.states import SCHEDULED
 from runyard.store import query
 from runyard.store.database import Row, Transaction

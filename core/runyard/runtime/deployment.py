@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from runyard.context import current_flow
-from runyard.runtime import overrides
+from runyard.runtime import flow_run, overrides
 
 _NAMES = ("flow_run_id", "id", "name", "parameters", "version")
 
@@ -27,6 +27,9 @@ def _value(name: str) -> Any:
     if name == "flow_run_id":
         return run.id if run is not None else os.environ.get("RUNYARD__FLOW_RUN_ID")
     deployment_id = run.deployment_id if run is not None else None
+    if run is not None and run.stored and deployment_id is None:
+        # While the run is being named, it has not begun.
+        deployment_id = flow_run.record_of(run.id).deployment_id
     if name == "id" or deployment_id is None:
         return {} if name == "parameters" and deployment_id is None else deployment_id
     if name == "parameters":

@@ -70,13 +70,13 @@ def _of(context: FlowRunContext, name: str) -> Any:
     root = context
     while root.parent is not None:
         root = root.parent
-    if root.flow_run.deployment_id is None:
+    if root.flow_run.deployment_id is None and not root.flow_run.stored:
         # Started by hand: all that is known of it is here.
         known = {"root_flow_run_id": root.flow_run.id, "scheduled_start_time": run.expected_start_time}
         return known.get(name)
     if name == "scheduled_start_time" and parent is not None:
         return run.expected_start_time
-    return _stored(_unchanging(root.flow_run.id), name)
+    return _stored(record_of(root.flow_run.id), name)
 
 
 def _stored(record: Any, name: str) -> Any:
@@ -119,6 +119,6 @@ def _read(run_id: str) -> Any:
 
 
 @lru_cache(maxsize=8)
-def _unchanging(run_id: str) -> Any:
-    """The record of a run, for what does not change while it is executed."""
+def record_of(run_id: str) -> Any:
+    """The record of a run that the database knows, for what does not change while it is executed."""
     return _read(run_id)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from runyard.sdk_client.blocks import Blocks
+from runyard.sdk_client.limits import Limits
 from runyard.sdk_client.records import Records
 from runyard.sdk_client.runs import Runs
 from runyard.sdk_client.work import Work
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["PrefectClient", "RunyardClient", "SyncPrefectClient", "SyncRunyardClient", "get_client"]
 
 
-class SyncRunyardClient(Runs, Work, Records):
+class SyncRunyardClient(Runs, Work, Records, Limits, Blocks):
     """The client of sync code; also a context manager."""
 
     def __enter__(self) -> SyncRunyardClient:
@@ -57,7 +59,7 @@ def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:
     return twin
 
 
-for _kind in (Runs, Work, Records):
+for _kind in SyncRunyardClient.__bases__:
     for _name, _method in vars(_kind).items():
         if callable(_method) and not _name.startswith("_"):
             setattr(RunyardClient, _name, _awaited(_method))

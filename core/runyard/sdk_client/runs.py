@@ -213,6 +213,32 @@ class Runs(Caller):
         """Delete an input."""
         self._call(flow_run_inputs.delete_flow_run_input, str(flow_run_id), key)
 
+    def create_task_run(
+        self,
+        task: Any,
+        flow_run_id: Any,
+        dynamic_key: str,
+        id: Any = None,
+        name: str | None = None,
+        extra_tags: Any = None,
+        state: Any = None,
+        task_inputs: dict[str, list[Any]] | None = None,
+    ) -> task_runs.TaskRun:
+        """Make a run of a task known, which nobody executes by that alone."""
+        body = task_runs.TaskRunCreate(
+            task_key=task.task_key,
+            dynamic_key=str(dynamic_key),
+            tags=sorted({*task.tags, *(extra_tags or ())}),
+            **given(
+                id=None if id is None else str(id),
+                name=name or f"{task.name}-{dynamic_key}",
+                flow_run_id=flow_run_id,
+                state=None if state is None else _state(state),
+                task_inputs=task_inputs,
+            ),
+        )
+        return self._call(task_runs.create_task_run, body)
+
     def read_task_run(self, task_run_id: Any) -> task_runs.TaskRun:
         """A task run by its id."""
         return self._call(task_runs.read_task_run, str(task_run_id))

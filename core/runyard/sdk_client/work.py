@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runyard.errors import NotFound
-from runyard.operations import deployment_runs, deployments, schedules, work_pools, work_queues, workers
-from runyard.operations.deployment_shapes import Deployment, DeploymentFlowRunCreate
+from runyard.operations import (
+    claims,
+    deployment_runs,
+    deployments,
+    schedules,
+    work_pools,
+    work_queues,
+    workers,
+)
+from runyard.operations.deployment_shapes import (
+    Deployment,
+    DeploymentFlowRunCreate,
+    ScheduledRunsOfDeployments,
+)
 from runyard.operations.flow_run_shapes import FlowRun
 from runyard.operations.schedule_shapes import (
     DeploymentSchedule,
@@ -15,6 +27,9 @@ from runyard.operations.schedule_shapes import (
 )
 from runyard.sdk_client.base import Caller, given, listing
 from runyard.sdk_client.runs import _state
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class Work(Caller):
@@ -206,6 +221,39 @@ class Work(Caller):
     def delete_work_queue_by_id(self, id: Any) -> None:
         """Delete a queue."""
         self._call(work_queues.delete_work_queue_by_id, str(id))
+
+    def match_work_queues(
+        self, prefixes: list[str], work_pool_name: str | None = None
+    ) -> list[work_queues.WorkQueue]:
+        """The queues whose names begin with one of the prefixes."""
+        found = self.read_work_queues(work_pool_name)
+        return [queue for queue in found if queue.name.startswith(tuple(prefixes))]
+
+    def get_scheduled_flow_runs_for_work_pool(
+        self,
+        work_pool_name: str,
+        work_queue_names: list[str] | None = None,
+        scheduled_before: datetime | None = None,
+    ) -> list[claims.WorkerFlowRun]:
+        """The runs of a pool that may start, by now or by a moment."""
+        body = claims.ScheduledRunsRequest(
+            work_queue_names=work_queue_names, scheduled_before=scheduled_before
+        )
+        return self._call(claims.get_scheduled_flow_runs, work_pool_name, body)
+
+    def get_scheduled_flow_runs_for_deployments(
+        self,
+        deployment_ids: list[Any],
+        scheduled_before: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[FlowRun]:
+        """The runs of deployments that are due, by now or by a moment."""
+        body = ScheduledRunsOfDeployments(
+            deployment_ids=[str(each) for each in deployment_ids],
+            scheduled_before=scheduled_before,
+            limit=limit,
+        )
+        return self._call(deployment_runs.get_scheduled_flow_runs_of_deployments, body)
 
     def read_workers_for_work_pool(
         self,

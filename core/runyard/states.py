@@ -86,9 +86,7 @@ class State:
         if timestamp is None:
             timestamp = clock.now_us()
         self.timestamp_us: int = timestamp if isinstance(timestamp, int) else clock.to_us(timestamp)
-        if not isinstance(state_details, StateDetails):
-            state_details = StateDetails(state_details or ())
-        self.state_details = state_details
+        self.state_details = StateDetails() if state_details is None else StateDetails(state_details)
         self._id = id
         self._value = value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from runyard.client import LocalClient
+from runyard.engine.run import close_journal_without_flow
 
 
 class Recorded:
@@ -14,6 +15,7 @@ class Recorded:
         self.client = LocalClient()
 
     def rows(self, sql, **values):
+        close_journal_without_flow()  # which writes a moment later
         with self.client.database.transaction(write=False) as tx:
             return tx.all(sql, values)
 

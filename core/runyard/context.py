@@ -59,8 +59,10 @@ class FlowRunContext:
         self.parameters = parameters
         self.journal = journal
         self.parent = parent
-        inherited = parent.log_prints if parent is not None else False
-        self.log_prints: bool = inherited if flow.log_prints is None else flow.log_prints
+        if flow.log_prints is not None:
+            self.log_prints: bool = flow.log_prints
+        else:
+            self.log_prints = parent.log_prints if parent is not None else settings.get("logging_log_prints")
         if flow.persist_result is not None:
             self.persist: bool = flow.persist_result
         else:

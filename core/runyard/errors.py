@@ -24,6 +24,7 @@ RunyardError                    message for the user; `status` is its HTTP statu
 │   ├── RunCrashed              ... a crashed one's
 │   └── RunCancelled            ... a cancelled one's
 ├── RunPaused                   ... a paused one's
+├── RunUnfinished               ... one's that is not over
 ├── MissingResult               a finished run whose result was not kept
 └── RunAborted                  the orchestrator refused that this run goes on
 """
@@ -160,6 +161,10 @@ class RunCancelled(RunFailed):
 
 class RunPaused(RunyardError):
     """A paused run's state was asked for its result."""
+
+
+class RunUnfinished(RunyardError):
+    """The state of a run that is not over was asked for its result."""
 
 
 class MissingResult(RunyardError):

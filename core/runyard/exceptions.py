@@ -14,13 +14,16 @@ from runyard.errors import (
     Conflict,
     EntrypointError,
     InvalidInput,
+    MissingExtra,
     MissingResult,
+    NotAllowed,
     NotFound,
     ParameterError,
     RunCancelled,
     RunCrashed,
     RunFailed,
     RunPaused,
+    RunUnfinished,
     RunyardError,
     SettingError,
     StaleAttempt,
@@ -53,6 +56,7 @@ __all__ = [
     "RunNameError",
     "RunPaused",
     "RunTimedOut",
+    "RunUnfinished",
     "RunyardError",
     "Signal",
     "StaleAttempt",
@@ -65,12 +69,16 @@ FailedRun = RunFailed
 CrashedRun = RunCrashed
 CancelledRun = RunCancelled
 PausedRun = RunPaused
-ObjectNotFound = NotFound
+UnfinishedRun = RunUnfinished
+ObjectNotFound = MissingProfileError = NotFound
 ObjectAlreadyExists = Conflict
+ObjectLimitReached = ProtectedBlockError = NotAllowed
+ObjectUnsupported = BlockMissingCapabilities = InvalidRepositoryURLError = InvalidInput
+PrefectImportError = MissingExtra
 ParameterTypeError = ParameterBindError = SignatureMismatchError = ParameterError
 PrefectException = RunyardError
 PrefectHTTPStatusError = RunyardError
-ConfigurationError = SettingError
+ConfigurationError = ProfileSettingsValidationError = SettingError
 MissingFlowError = UnspecifiedFlowError = ScriptError = EntrypointError
 ValidationError = InvalidInput
 
@@ -128,8 +136,27 @@ class RunTimedOut(TimeoutError):
     limit: object = None
 
 
+class SerializationError(RunyardError, ValueError):
+    """A value cannot be written, or read again."""
+
+
+class InfrastructureError(RunyardError):
+    """What executes a run does not do what it was asked."""
+
+
+class InfrastructureNotFound(InfrastructureError):
+    """What executed a run is not there any more."""
+
+
+class InfrastructureNotAvailable(InfrastructureError):
+    """What executes a run cannot be reached from here."""
+
+
 class Signal(BaseException):
     """Ends a run from outside."""
+
+
+PrefectSignal = ExternalSignal = Signal
 
 
 class Abort(Signal):
@@ -150,3 +177,10 @@ class Pause(Signal):
 
 class TerminationSignal(Signal):
     """The process was asked to stop."""
+
+
+def exception_traceback(exc: Exception) -> str:
+    """The traceback of an exception as text."""
+    from traceback import TracebackException
+
+    return "".join(TracebackException.from_exception(exc).format())

@@ -177,6 +177,27 @@ class LocalFileSystem(FileSystem):
                 yield os.path.relpath(os.path.join(folder, name), base).replace(os.sep, "/")
 
 
+class NullFileSystem(FileSystem):
+    """Keeps nothing: for results that nobody reads again."""
+
+    _block_type_slug: ClassVar[str | None] = "null-file-system"
+
+    def read(self, path: str) -> bytes:
+        """Nothing is here."""
+        raise FileNotFoundError(path)
+
+    def write(self, path: str, content: bytes) -> str:
+        """Do nothing."""
+        return path
+
+    def remove(self, path: str) -> None:
+        """Do nothing."""
+
+    def walk(self, path: str) -> Iterator[str]:
+        """No files."""
+        return iter(())
+
+
 class RemoteFileSystem(FileSystem):
     """A place in an object store, by its URL.
 

@@ -92,6 +92,7 @@ class TaskFuture(Generic[R]):
 # The names under which Prefect has the same.
 PrefectFuture = TaskFuture
 PrefectConcurrentFuture = TaskFuture
+PrefectTaskRunFuture = TaskFuture
 
 
 class FutureList(list[TaskFuture[R]]):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import clock, settings
 from runyard.errors import MissingResult
+from runyard.exceptions import SerializationError
 from runyard.serializers import describe, from_description, resolve_serializer
 from runyard.syncing import async_twin
 
@@ -89,8 +90,8 @@ class ResultStore:
         self._description = describe(self.serializer)
         self._given_storage = result_storage
         self._given_keys = key_storage
-        self.storage: Any = None if result_storage is None else _open(result_storage)
-        self.key_storage: Any = None if key_storage is None else _open(key_storage)
+        self.storage: Any = None if result_storage is None else resolve_result_storage(result_storage)
+        self.key_storage: Any = None if key_storage is None else resolve_result_storage(key_storage)
         self._locks = lock_manager
 
     @property
@@ -171,10 +172,18 @@ class ResultStore:
 
         Returns:
             The record, and the row that is still to be written, if any.
+
+        Raises:
+            SerializationError: the serializer cannot write such a value.
         """
         if isinstance(expiration, timedelta):
             expiration = clock.now() + expiration
-        data = self.serializer.dumps(obj)
+        try:
+            data = self.serializer.dumps(obj)
+        except Exception as error:
+            raise SerializationError(
+                f"{type(obj).__name__} cannot be written by the serializer {self.serializer.type!r}: {error}"
+            ) from error
         record = ResultRecord(key, obj, self.serializer, expiration, self._place_for_people())
         if self.storage is None and self.key_storage is None:
             return record, self._row_of(record, data, flow_run_id)
@@ -290,10 +299,11 @@ class ResultStore:
         return ResultRecord(key, value, serializer, moment, self._place_for_people())
 
 
-def _open(storage: Any) -> Any:
+def resolve_result_storage(result_storage: Any) -> Any:
+    """The filesystem of a result storage, however it is given; see `runyard.filesystems.storage_of`."""
     from runyard.filesystems import storage_of
 
-    return storage_of(storage)
+    return storage_of(result_storage)
 
 
 def _is_past(expiration: str | None) -> bool:
@@ -349,6 +359,25 @@ def get_result_store() -> ResultStore:
     return store if task is None else store.update_for_task(task.task)
 
 
+def get_default_result_storage() -> Any:
+    """The filesystem of results whose flow or task names none."""
+    return resolve_result_storage(settings.get("results_default_storage") or None)
+
+
+def get_default_result_serializer() -> Serializer:
+    """The serializer of results whose flow or task names none."""
+    return resolve_serializer()
+
+
+def get_default_persist_setting() -> bool:
+    """Whether flows and tasks that do not say keep their results."""
+    return bool(settings.get("results_persist_by_default"))
+
+
+# Prefect lets tasks differ.
+get_default_persist_setting_for_tasks = get_default_persist_setting
+
+
 def should_persist_result() -> bool:
     """Whether the run around the caller keeps its result."""
     from runyard.context import current_flow, current_task
@@ -356,4 +385,4 @@ def should_persist_result() -> bool:
     task, flow = current_task.get(), current_flow.get()
     if task is not None and task.task.persist_result is not None:
         return task.task.persist_result
-    return flow.persist if flow is not None else bool(settings.get("results_persist_by_default"))
+    return flow.persist if flow is not None else get_default_persist_setting()

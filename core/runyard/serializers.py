@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
 _COLLECTIONS = frozenset((list, tuple, dict, set, frozenset))
 _DEPTH = 4
+_ENCODER = "runyard.engine.json_objects.encode"
+_DECODER = "runyard.engine.json_objects.decode"
 
 
 class Serializer:
@@ -101,8 +103,8 @@ class JSONSerializer(Serializer):
     def __init__(
         self,
         jsonlib: str = "json",
-        object_encoder: str | None = "runyard.engine.json_objects.encode",
-        object_decoder: str | None = "runyard.engine.json_objects.decode",
+        object_encoder: str | None = _ENCODER,
+        object_decoder: str | None = _DECODER,
         dumps_kwargs: dict[str, Any] | None = None,
         loads_kwargs: dict[str, Any] | None = None,
     ) -> None:
@@ -118,6 +120,11 @@ class JSONSerializer(Serializer):
         if self.object_encoder:
             options["default"] = _function(self.object_encoder)
         text = _module(self.jsonlib).dumps(obj, **options)
+        if self.object_encoder == _ENCODER:
+            from runyard.engine.json_objects import escaped, may_be_marked
+
+            if may_be_marked(text):
+                text = _module(self.jsonlib).dumps(escaped(obj), **options)
         return text if isinstance(text, bytes) else text.encode()
 
     def loads(self, blob: bytes) -> Any:
@@ -256,3 +263,12 @@ def _function(place: str) -> Callable[..., Any]:
     module, _, name = place.rpartition(".")
     found: Callable[..., Any] = getattr(import_module(module), name)
     return found
+
+
+def __getattr__(name: str) -> Any:
+    # Under these names Prefect's users give JSONSerializer what it uses by itself.
+    if name == "prefect_json_object_encoder":
+        return _function(_ENCODER)
+    if name == "prefect_json_object_decoder":
+        return _function(_DECODER)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

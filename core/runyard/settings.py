@@ -73,6 +73,12 @@ SETTINGS: dict[str, Setting] = {
         "PREFECT_LOGGING_LEVEL",
         choices=("debug", "info", "warning", "warn", "error", "critical", "fatal", "notset"),
     ),
+    "logging_log_prints": Setting(
+        bool,
+        False,
+        "Whether `print` goes to the logs of runs that do not say.",
+        "PREFECT_LOGGING_LOG_PRINTS",
+    ),
     "logging_extra_loggers": Setting(
         str,
         "",
@@ -137,12 +143,28 @@ SETTINGS: dict[str, Setting] = {
         also=("PREFECT_FLOWS_DEFAULT_RETRIES",),
         least=0,
     ),
+    "flow_default_retry_delay_seconds": Setting(
+        float,
+        0.0,
+        "The wait before each retry of flows that name none.",
+        "PREFECT_FLOW_DEFAULT_RETRY_DELAY_SECONDS",
+        also=("PREFECT_FLOWS_DEFAULT_RETRY_DELAY_SECONDS",),
+        least=0,
+    ),
     "task_default_retries": Setting(
         int,
         0,
         "Retries of tasks that name none.",
         "PREFECT_TASK_DEFAULT_RETRIES",
         also=("PREFECT_TASKS_DEFAULT_RETRIES",),
+        least=0,
+    ),
+    "task_default_retry_delay_seconds": Setting(
+        float,
+        0.0,
+        "The wait before each retry of tasks that name none.",
+        "PREFECT_TASK_DEFAULT_RETRY_DELAY_SECONDS",
+        also=("PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS",),
         least=0,
     ),
     "results_persist_by_default": Setting(
@@ -156,6 +178,14 @@ SETTINGS: dict[str, Setting] = {
         "pickle",
         "How results are written: pickle, json, compressed/pickle or compressed/json.",
         "PREFECT_RESULTS_DEFAULT_SERIALIZER",
+    ),
+    "results_default_storage": Setting(
+        str,
+        "",
+        "Where results are kept that do not say: a path, a URL, or TYPE/NAME of a saved filesystem; "
+        "by default the database.",
+        "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK",
+        also=("PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK",),
     ),
     "results_local_storage_path": Setting(
         str,

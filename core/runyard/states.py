@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock, ids
-from runyard.errors import MissingResult, RunCancelled, RunCrashed, RunFailed, RunPaused, RunyardError
+from runyard.errors import MissingResult, RunCancelled, RunCrashed, RunFailed, RunPaused, RunUnfinished
 from runyard.state_details import StateDetails
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class State:
         if self.type == PAUSED:
             return RunPaused(f"the run is {self.name}, it has no result yet")
         if self.type not in TERMINAL:
-            return RunyardError(f"the run is not over, it is {self.name}")
+            return RunUnfinished(f"the run is not over, it is {self.name}")
         return kind(self.message or self.name)
 
     def to_json(self) -> dict[str, Any]:

@@ -375,3 +375,16 @@ def task_input_hash(context: Any, arguments: dict[str, Any]) -> str | None:
 
     code = getattr(context.task.fn, "__code__", None)
     return hash_objects(context.task.task_key, code.co_code.hex() if code is not None else "", arguments)
+
+
+def __getattr__(name: str) -> Any:
+    # Prefect has these beside its tasks.
+    if name == "TaskOptions":
+        from runyard.options import TaskOptions
+
+        return TaskOptions
+    if name in ("DEFAULT", "NO_CACHE"):
+        from runyard import cache_policies
+
+        return getattr(cache_policies, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -47,15 +47,15 @@ def test_every_name_in_the_table_leads_somewhere():
 def test_the_forms_of_import(hook):
     hook.install(deployed=True)
     names: dict = {}
-    exec("import prefect\nimport prefect.states as s\nfrom prefect import flow", names)
+    exec("import prefect\nimport prefect.futures as f\nfrom prefect import flow", names)
     exec("from prefect.flows import Flow", names)
     import runyard
-    import runyard.states
+    import runyard.futures
 
     # A front: what is imported below `prefect` must not land in `runyard`.
     assert names["prefect"].flow is runyard.flow
     assert set(names["prefect"].__all__) == set(runyard.__all__)
-    assert names["s"] is runyard.states
+    assert names["f"] is runyard.futures
     assert names["flow"] is runyard.flow
     assert names["Flow"] is runyard.Flow
 

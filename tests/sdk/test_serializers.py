@@ -49,6 +49,11 @@ class Point:
     when: datetime.datetime
 
 
+@dataclass
+class Box:
+    content: object
+
+
 class Reversed(Serializer):
     type = "reversed"
 
@@ -67,6 +72,35 @@ class Reversed(Serializer):
 def test_plain_values_come_back(name, value):
     serializer = resolve_serializer(name)
     assert serializer.loads(serializer.dumps(value)) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"__runyard__": False},
+        {"__runyard__": "set", "value": [1]},
+        {"__runyard__": "exception", "class": "os:mkdir", "value": ["made"]},
+        [{"deep": ({"__runyard__": "dict", "value": [["x", 1]]},)}, datetime.date(2026, 11, 23)],
+    ],
+)
+def test_what_looks_like_our_own_marks_is_data(value, tmp_path, monkeypatch):
+    """A dictionary from elsewhere, whatever it says, comes back as it was and calls nothing."""
+    monkeypatch.chdir(tmp_path)
+    serializer = JSONSerializer()
+    expected = [{"deep": [value[0]["deep"][0]]}, value[1]] if isinstance(value, list) else value
+    assert serializer.loads(serializer.dumps(value)) == expected
+    inside = Box(value)
+    assert serializer.loads(serializer.dumps(inside)).content == expected
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("kind", "place"), [("exception", "os:mkdir"), ("enum", "runyard:flow")])
+def test_a_result_may_name_only_a_class_of_its_kind(kind, place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    forged = f'{{"__runyard__": "{kind}", "class": "{place}", "value": ["made"]}}'
+    with pytest.raises(TypeError, match=f"names {place}, which is no {kind}"):
+        JSONSerializer().loads(forged.encode())
+    assert list(tmp_path.iterdir()) == []
 
 
 MOMENT = datetime.datetime(2026, 11, 23, 6, 30, tzinfo=datetime.UTC)

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Block", "SecretDict", "block_class"]
 
+# The names under which Prefect has the same.
+BlockNotSavedError = InvalidBlockRegistration = InvalidBlock
+UnknownBlockType = BlockNotFound
+DEFAULT_BLOCK_SCHEMA_VERSION = "non-versioned"
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*\Z")
 # Where the types are that come with Runyard; loaded when one is asked for.
 _OURS = (
@@ -148,7 +153,7 @@ class Block(BaseModel):
                 fields=cls.schema_fields(),
                 block_type_id=kind.id,
                 capabilities=sorted(cls.get_block_capabilities()),
-                version=str(cls.__dict__.get("_block_schema_version") or "non-versioned"),
+                version=str(cls.__dict__.get("_block_schema_version") or DEFAULT_BLOCK_SCHEMA_VERSION),
             ),
         )
         return kind.id, schema.id

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
+from pydantic import ConfigDict, Field
+
+from runyard.blocks.core import DEFAULT_BLOCK_SCHEMA_VERSION
 from runyard.operations.artifacts import Artifact, ArtifactCollection
 from runyard.operations.block_documents import BlockDocument
 from runyard.operations.block_types import BlockSchema, BlockType
@@ -14,17 +18,20 @@ from runyard.operations.flow_run_shapes import FlowRun, FlowRunPolicy
 from runyard.operations.flows import Flow
 from runyard.operations.logs import Log
 from runyard.operations.schedule_shapes import DeploymentSchedule
+from runyard.operations.schemas import Model
 from runyard.operations.tag_limits import TagLimit as ConcurrencyLimit
 from runyard.operations.task_runs import TaskRun, TaskRunPolicy
 from runyard.operations.variables import Variable
 from runyard.operations.work_pools import WorkPool
 from runyard.operations.work_queues import WorkQueue
 from runyard.operations.workers import Worker
+from runyard.state_details import StateDetails
 from runyard.states import TERMINAL, State, StateType
 
 TERMINAL_STATES = TERMINAL
 
 __all__ = [
+    "DEFAULT_BLOCK_SCHEMA_VERSION",
     "TERMINAL_STATES",
     "Artifact",
     "ArtifactCollection",
@@ -32,8 +39,10 @@ __all__ = [
     "BlockSchema",
     "BlockType",
     "ConcurrencyLimit",
+    "ConcurrencyLimitConfig",
     "ConcurrencyLimitStrategy",
     "ConcurrencyOptions",
+    "Constant",
     "Deployment",
     "DeploymentSchedule",
     "DeploymentStatus",
@@ -41,13 +50,19 @@ __all__ = [
     "FlowRun",
     "FlowRunInput",
     "FlowRunPolicy",
+    "FlowRunResult",
     "GlobalConcurrencyLimit",
     "Log",
+    "Parameter",
+    "RunInput",
     "State",
+    "StateDetails",
     "StateType",
     "TaskRun",
     "TaskRunPolicy",
+    "TaskRunResult",
     "Variable",
+    "VersionInfo",
     "WorkPool",
     "WorkPoolStatus",
     "WorkQueue",
@@ -92,3 +107,58 @@ class ConcurrencyLimitStrategy(StrEnum):
 
     ENQUEUE = "ENQUEUE"
     CANCEL_NEW = "CANCEL_NEW"
+
+
+class ConcurrencyLimitConfig(ConcurrencyOptions):
+    """A deployment's limit, and what becomes of a run above it.
+
+    Args:
+        limit: how many of its runs at once.
+    """
+
+    limit: int = Field(ge=0)
+
+
+class VersionInfo(Model):
+    """What a version of a deployment is of: a type such as `vcs:git`, the version, and more facts."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    version: str
+
+
+class RunInput(Model):
+    """Something that a task run was given; each kind has a class."""
+
+    model_config = ConfigDict(frozen=True)
+
+    input_type: str
+
+
+class TaskRunResult(RunInput):
+    """The result of a task run."""
+
+    input_type: Literal["task_run"] = "task_run"
+    id: str
+
+
+class FlowRunResult(RunInput):
+    """The result of a flow run."""
+
+    input_type: Literal["flow_run"] = "flow_run"
+    id: str
+
+
+class Parameter(RunInput):
+    """A parameter of the flow."""
+
+    input_type: Literal["parameter"] = "parameter"
+    name: str
+
+
+class Constant(RunInput):
+    """A value of a type."""
+
+    input_type: Literal["constant"] = "constant"
+    type: str

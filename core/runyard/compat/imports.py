@@ -41,10 +41,18 @@ class _Alias:
             sys.modules[module.__name__] = target
             return
         shown: Any = module
-        shown.__getattr__ = lambda name: getattr(target, name)
+        shown.__getattr__ = lambda name: _attribute(target, name)
+        shown.__version__ = table.PREFECT_VERSION
         shown.__dir__ = lambda: dir(target)
         shown.__all__ = target.__all__
         shown.__doc__ = target.__doc__
+
+
+def _attribute(target: ModuleType, name: str) -> Any:
+    """A name of `prefect`: a module, as `import prefect` makes them known there, or one of ours."""
+    if f"prefect.{name}" in table.MODULES:
+        return import_module(f"prefect.{name}")
+    return getattr(target, name)
 
 
 class Finder:

@@ -26,7 +26,7 @@ MODULES: dict[str, str] = {
     "prefect.concurrency": "runyard.concurrency",
     "prefect.concurrency.asyncio": "runyard.concurrency.asyncio",
     "prefect.concurrency.sync": "runyard.concurrency.sync",
-    "prefect.context": "runyard.context",
+    "prefect.context": "runyard.prefect_names.context",
     "prefect.deployments": "runyard.deployments",
     "prefect.deployments.deployments": "runyard.deployments.legacy",
     "prefect.deployments.flow_runs": "runyard.deployments.run",
@@ -52,7 +52,7 @@ MODULES: dict[str, str] = {
     "prefect.locking.protocol": "runyard.locking.protocol",
     "prefect.logging": "runyard.logging",
     "prefect.logging.handlers": "runyard.logging.handlers",
-    "prefect.logging.loggers": "runyard.logging",
+    "prefect.logging.loggers": "runyard.prefect_names.loggers",
     "prefect.main": "runyard",
     "prefect.projects": "runyard.deployments",
     "prefect.projects.steps": "runyard.deployments.steps",
@@ -76,7 +76,7 @@ MODULES: dict[str, str] = {
     "prefect.server.schemas.sorting": "runyard.client_schemas.sorting",
     "prefect.server.schemas.states": "runyard.states",
     "prefect.settings": "runyard.prefect_names.settings",
-    "prefect.states": "runyard.states",
+    "prefect.states": "runyard.prefect_names.states",
     "prefect.task_runners": "runyard.task_runners",
     "prefect.task_worker": "runyard.task_worker",
     "prefect.tasks": "runyard.tasks",
@@ -100,6 +100,9 @@ MODULES: dict[str, str] = {
     "prefect_ray.task_runners": "runyard.task_runners.ray",
 }
 
+# What `prefect.__version__` says, for scripts that choose by it.
+PREFECT_VERSION = "3.8.8"
+
 # The top-level names among them.
 ROOTS = frozenset(name.partition(".")[0] for name in MODULES)
 
@@ -109,14 +112,26 @@ _IN_FILE = "declare it in prefect.yaml and run `runyard deploy`"
 ADVICE: dict[str, str] = {
     "prefect.assets": "assets are not kept; leave out @materialize and asset_deps",
     "prefect.automations": "there are no automations yet; use state hooks, such as on_failure",
+    "prefect.client.collections": "what the types of work pools take is told by `runyard work-pool "
+    "get-default-base-job-template`",
+    "prefect.concurrency.v1": "write `from prefect.concurrency.sync import concurrency`",
     "prefect.events": "there are no events yet; use state hooks, such as on_failure",
     "prefect.filesystems.SMB": "mount the share and give its path",
     "prefect.agent": "workers replaced agents: `runyard worker start --pool NAME`",
     "prefect.cli": "the commands are the same, called `runyard`",
+    "prefect.flow_engine": "call the flow; `flow(..., return_state=True)` gives its final state",
     "prefect.infrastructure": "work pools replaced infrastructure blocks: `runyard work-pool create NAME`",
+    "prefect.logging.configuration": "the settings logging_level and logging_extra_loggers say what is kept; "
+    "handlers are added by the standard `logging`",
+    "prefect.logging.formatters": "formatters come from the standard `logging`",
+    "prefect.logging.highlighters": "what the console shows is not coloured by highlighters",
     "prefect.orion": "nothing in Runyard goes by this name; it is the server of Prefect 2",
     "prefect.packaging": _IN_FILE,
+    "prefect.plugins": "steps, blocks and serializers are found by importing their modules",
     "prefect.server": "the server is `runyard server start`; schedules are written in prefect.yaml",
+    "prefect.settings": "there is no such setting; those there are: `runyard config view --show-defaults`",
+    "prefect.task_engine": "call the task; `task(..., return_state=True)` gives its final state",
+    "prefect.utilities": "it is a helper of Prefect's own code, no part of what it offers; write your own",
     "prefect.workers": "a worker is started by `runyard worker start --pool NAME`",
 }
 

@@ -15,7 +15,7 @@ from runyard.deployments.loading import load_flow
 from runyard.deployments.options import fields_of, schedule_of
 from runyard.deployments.storage import RunnerStorage
 from runyard.engine.connection import shared_client
-from runyard.errors import EntrypointError, InvalidInput
+from runyard.errors import EntrypointError, InvalidInput, RunyardError
 from runyard.operations.deployment_apply import apply_deployments
 from runyard.operations.deployment_shapes import DeploymentApply, DeploymentsApply
 from runyard.operations.work_pools import read_work_pool
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from runyard.deployments.options import CommonOptions, DeploymentOptions
     from runyard.flows import Flow
     from runyard.operations.deployment_shapes import Deployment
+
+# The name under which Prefect has what a deployment that cannot be made raises.
+DeploymentApplyError = RunyardError
 
 # Whoever declares schedules: those made by Python go with a redeploy by Python, others stay.
 OWNER = "python"

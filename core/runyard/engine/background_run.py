@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from runyard.context import current_journal
 from runyard.engine import outcome
 from runyard.engine.effects import drive, drive_async, in_thread
 from runyard.engine.journal import Journal, persist
@@ -111,7 +110,6 @@ def execute(task: Task, claimed: dict[str, Any], journal: FencedJournal) -> Stat
     import pickle
 
     run = _record(claimed)
-    current_journal.set(journal)
     try:
         # What the SDK of a process with the same database wrote.
         args, kwargs, wait_for = pickle.loads(base64.b64decode(claimed["payload"]))  # noqa: S301

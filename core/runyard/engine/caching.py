@@ -63,7 +63,7 @@ def options_of_flow(flow: FlowRunContext | None) -> tuple[Any, Any]:
         storage = flow.flow.result_storage if storage is None else storage
         serializer = flow.flow.result_serializer if serializer is None else serializer
         flow = flow.parent
-    return storage, serializer
+    return storage or settings.get("results_default_storage") or None, serializer
 
 
 def _plan_of(task: Task, flow: FlowRunContext | None) -> Plan:

@@ -27,6 +27,12 @@ def retries_of(flow: Flow) -> int:
     return settings.get("flow_default_retries") if flow.retries is None else flow.retries
 
 
+def retry_delay_of(flow: Flow) -> float:
+    """The wait before each retry of a run of the flow, in seconds."""
+    delay = flow.retry_delay_seconds
+    return settings.get("flow_default_retry_delay_seconds") if delay is None else delay
+
+
 def run_flow(
     flow: Flow,
     run: FlowRun,
@@ -113,7 +119,7 @@ def _attempts(
         # Failures and crashes have budgets of their own.
         tries = run.run_count - run.crash_count
         if state.type == FAILED and problem is None and tries <= retries_of(flow):
-            delay = flow.retry_delay_seconds or 0.0
+            delay = retry_delay_of(flow)
             log.info("%s; retry %d/%d starts in %g s", state.message, tries, retries_of(flow), delay)
             context.counters.clear()
             try:

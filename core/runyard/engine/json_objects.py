@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+import enum
+import inspect
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MARK = "__runyard__"
 
@@ -20,29 +25,51 @@ def encode(value: Any) -> Any:
     cls = type(value)
     place = f"{cls.__module__}:{cls.__qualname__}"
     if hasattr(cls, "model_validate"):
-        return {_MARK: "model", "class": place, "value": value.model_dump(mode="json")}
+        return {_MARK: "model", "class": place, "value": escaped(value.model_dump(mode="json"))}
     if hasattr(cls, "__dataclass_fields__"):
         fields = {name: getattr(value, name) for name in cls.__dataclass_fields__}
-        return {_MARK: "dataclass", "class": place, "value": fields}
+        return {_MARK: "dataclass", "class": place, "value": escaped(fields)}
     if isinstance(value, BaseException):
         return {_MARK: "exception", "class": place, "value": [str(arg) for arg in value.args]}
-    import enum
-
     if isinstance(value, enum.Enum):
         return {_MARK: "enum", "class": place, "value": value.name}
     raise TypeError(f"JSON cannot hold {value!r}; use the serializer 'pickle'")
 
 
+def may_be_marked(text: str | bytes) -> bool:
+    """Whether written JSON holds what `decode` would read, be it by `encode` or the user's own."""
+    return _MARK in text if isinstance(text, str) else _MARK.encode() in text
+
+
+def escaped(value: Any) -> Any:
+    """A value whose dictionaries nobody takes for what `encode` writes, whoever sent them."""
+    if isinstance(value, dict):
+        if _MARK in value:
+            return {_MARK: "dict", "value": [[key, escaped(item)] for key, item in value.items()]}
+        return {key: escaped(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [escaped(item) for item in value]
+    return value
+
+
 def decode(body: dict[str, Any]) -> Any:
-    """The value of an object that `encode` made; any other object as it is."""
+    """The value of an object that `encode` or `escaped` made; any other object as it is.
+
+    Raises:
+        TypeError: it names a class that is not of the kind it says.
+    """
     name = body.get(_MARK)
-    if name is None:
+    if not isinstance(name, str) or "value" not in body:
         return body
     value = body["value"]
+    if name == "dict":
+        return dict(value)
     for kind, _cls, _write, read in _kinds():
         if kind == name:
             return read(value)
-    cls = _class_of(body["class"])
+    if name not in _CLASSES:
+        return body
+    cls = _class_of(body["class"], name)
     if name == "model":
         return cls.model_validate(value)
     if name == "dataclass":
@@ -53,6 +80,15 @@ def decode(body: dict[str, Any]) -> Any:
     if name == "enum":
         return cls[value]
     return cls(*value)
+
+
+# The kinds of classes, and how to know one.
+_CLASSES: dict[str, Callable[[type], bool]] = {
+    "model": lambda cls: hasattr(cls, "model_validate"),
+    "dataclass": lambda cls: hasattr(cls, "__dataclass_fields__"),
+    "enum": lambda cls: issubclass(cls, enum.Enum),
+    "exception": lambda cls: issubclass(cls, BaseException),
+}
 
 
 def _kinds() -> list[tuple[str, Any, Any, Any]]:
@@ -82,11 +118,14 @@ def _kinds() -> list[tuple[str, Any, Any, Any]]:
     ]
 
 
-def _class_of(place: str) -> Any:
+def _class_of(place: str, kind: str) -> Any:
     from importlib import import_module
 
     module, _, names = place.partition(":")
     found: Any = import_module(module)
     for name in names.split("."):
         found = getattr(found, name)
+    if not inspect.isclass(found) or not _CLASSES[kind](found):
+        # Nothing that a result names is called unless it is a class of data.
+        raise TypeError(f"The result names {place}, which is no {kind}")
     return found

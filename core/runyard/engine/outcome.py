@@ -98,14 +98,18 @@ def state_of_error(error: BaseException, kind: str) -> State:
     without_engine(error)
     if isinstance(error, Exception):
         return State(FAILED, message=f"{kind} run encountered an exception: {describe(error)}", value=error)
+    return State(CRASHED, message=crash_message(error), value=error)
+
+
+def crash_message(error: BaseException) -> str:
+    """Why a run ended without its code's doing."""
     reasons = {
         "KeyboardInterrupt": "Execution was aborted by an interrupt signal.",
         "TerminationSignal": "Execution was aborted by a termination signal.",
         "SystemExit": "Execution was aborted by Python system exit call.",
         "CancelledError": "Execution was cancelled by the runtime environment.",
     }
-    message = reasons.get(type(error).__name__) or f"Execution was interrupted by {describe(error)}"
-    return State(CRASHED, message=message, value=error)
+    return reasons.get(type(error).__name__) or f"Execution was interrupted by {describe(error)}"
 
 
 def timed_out(seconds: float, kind: str, error: BaseException) -> State:

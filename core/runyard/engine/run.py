@@ -14,7 +14,7 @@ from runyard.context import FlowRunContext, current_drawing, current_flow, curre
 from runyard.engine import patience
 from runyard.engine.connection import shared_client
 from runyard.engine.effects import drive, drive_async
-from runyard.engine.flow_core import retries_of, run_flow
+from runyard.engine.flow_core import retries_of, retry_delay_of, run_flow
 from runyard.engine.journal import Journal
 from runyard.engine.parameters import bind, concealed, render_name, signature_of, stored, validated
 from runyard.engine.reports import RootReporter, SubflowReporter
@@ -234,7 +234,7 @@ def _prepare(
     run.parameters_json, _unserialisable = stored(shown)
     retries = retries_of(flow)
     if retries:
-        run.policy = to_json({"retries": retries, "retry_delay": flow.retry_delay_seconds or 0})
+        run.policy = to_json({"retries": retries, "retry_delay": retry_delay_of(flow)})
     body = {
         "flow_run_id": run.id,
         "attempt": None,

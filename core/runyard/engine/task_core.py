@@ -7,7 +7,14 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.context import TaskRunContext, current_flow, current_tags, current_task, current_transaction
+from runyard.context import (
+    TaskRunContext,
+    current_flow,
+    current_journal,
+    current_tags,
+    current_task,
+    current_transaction,
+)
 from runyard.engine import outcome
 from runyard.engine.effects import Block, Call, Read, Sleep
 from runyard.engine.hooks import call_hooks
@@ -61,11 +68,16 @@ def _policy(task: Task) -> str:
     retries = _retries(task)
     if not retries:
         return "{}"
-    return to_json({"retries": retries, "retry_delay": task.retry_delay_seconds})
+    return to_json({"retries": retries, "retry_delay": _delays(task)})
 
 
 def _retries(task: Task) -> int:
     return settings.get("task_default_retries") if task.retries is None else task.retries
+
+
+def _delays(task: Task) -> float | list[float]:
+    delays = task.retry_delay_seconds
+    return settings.get("task_default_retry_delay_seconds") if delays is None else delays
 
 
 def run_task(
@@ -96,7 +108,7 @@ def run_task(
             return state
     log_prints = task.log_prints
     if log_prints is None:
-        log_prints = flow is not None and flow.log_prints
+        log_prints = flow.log_prints if flow is not None else settings.get("logging_log_prints")
     if log_prints:
         from runyard.logging import prints
 
@@ -105,6 +117,8 @@ def run_task(
     token = current_task.set(context)
     # Where a task runs in a thread or another task, the flow around it comes with the copied context.
     flow_token = current_flow.set(flow) if flow is not None and current_flow.get() is not flow else None
+    # Without one, records find their journal here.
+    journal_token = current_journal.set(journal) if flow is None else None
     try:
         if task.task_run_name is not None:
             context.parameters = bind(task, args, kwargs)
@@ -124,6 +138,8 @@ def run_task(
         current_task.reset(token)
         if flow_token is not None:
             current_flow.reset(flow_token)
+        if journal_token is not None:
+            current_journal.reset(journal_token)
 
 
 def _persists(task: Task, flow: FlowRunContext | None) -> bool:
@@ -293,7 +309,7 @@ def _retry_delay(task: Task, run: TaskRun, state: State) -> Generator[Any, Any, 
             wanted = False
         if not wanted:
             return None
-    delays = task.retry_delay_seconds
+    delays = _delays(task)
     if isinstance(delays, (list, tuple)):
         delay = float(delays[min(run.run_count, len(delays)) - 1]) if delays else 0.0
     else:

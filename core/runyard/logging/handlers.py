@@ -79,3 +79,8 @@ class JournalHandler(logging.Handler):
                 journal.log((*row, flow_run_id, task_run_id))
         except Exception:
             self.handleError(record)
+
+
+# The names under which Prefect has the same.
+PrefectConsoleHandler = ConsoleHandler
+APILogHandler = JournalHandler

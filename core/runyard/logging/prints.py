@@ -13,13 +13,14 @@ _print = builtins.print
 
 def install() -> None:
     """Make `print` look whether it is called in a run that wants it; done once per process."""
-    if builtins.print is not _print_or_log:
+    if builtins.print is not print_as_log:
         global _print
         _print = builtins.print
-        builtins.print = _print_or_log
+        builtins.print = print_as_log
 
 
-def _print_or_log(*values: Any, sep: str | None = None, end: str | None = None, **options: Any) -> None:
+def print_as_log(*values: Any, sep: str | None = None, end: str | None = None, **options: Any) -> None:
+    """As `print`; in a run that logs what is printed, the text goes to its log."""
     context = current_task.get() or current_flow.get()
     file = options.get("file")
     if context is None or not context.log_prints or (file is not None and file is not sys.stdout):

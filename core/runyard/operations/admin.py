@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from runyard import settings
+from runyard.compat.table import PREFECT_VERSION
 from runyard.errors import InvalidInput
 from runyard.operations.base import operation
 from runyard.operations.schemas import Model
 from runyard.store.database import Transaction
 
 # The version of Prefect whose API this is; its clients refuse another major version.
-API_VERSION = "3.8.8"
+API_VERSION = PREFECT_VERSION
 _TABLES = (
     "flows", "flow_runs", "flow_run_states", "task_runs", "task_run_states", "logs", "deployments",
     "deployment_schedules", "work_pools", "work_queues", "workers", "leases",

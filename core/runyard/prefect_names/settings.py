@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _BY_NAME = {
-    **{f"PREFECT_{name.upper()}": name for name in settings.SETTINGS},
-    **{row.alias: name for name, row in settings.SETTINGS.items() if row.alias},
+    name: setting
+    for setting in settings.SETTINGS
+    for name in (f"PREFECT_{setting.upper()}", *settings.variables(setting)[1:])
 }
+# Of Prefect's cloud, which nobody has here.
+_OF_CLOUD = frozenset(("PREFECT_API_KEY", "PREFECT_CLOUD_API_URL", "PREFECT_CLOUD_UI_URL"))
 
 
 class Setting:
@@ -29,6 +32,8 @@ class Setting:
 
     def value(self) -> Any:
         """What it is now; a setting that is not given as text is None, as in Prefect."""
+        if self.name in _OF_CLOUD:
+            return None
         found = settings.get(_BY_NAME[self.name])
         return None if found == "" else found
 
@@ -86,10 +91,8 @@ def _name(key: Any) -> str:
     return key.name if isinstance(key, Setting) else str(key)
 
 
-def _variables(name: str) -> list[str]:
-    key = _BY_NAME[name]
-    alias = settings.SETTINGS[key].alias
-    return [f"RUNYARD_{key.upper()}", *([alias] if alias else [])]
+def _variables(name: str) -> tuple[str, ...]:
+    return settings.variables(_BY_NAME[name])
 
 
 def _change(name: str, value: Any) -> None:
@@ -102,6 +105,6 @@ def _change(name: str, value: Any) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _BY_NAME:
+    if name in _BY_NAME or name in _OF_CLOUD:
         return Setting(name)
     raise AttributeError(f"there is no setting {name!r}; see: runyard config view")

@@ -29,6 +29,10 @@ from runyard.deployments.steps.shell import (
     run_shell_script,
     set_working_directory,
 )
+from runyard.errors import RunyardError
+
+# The name under which Prefect has what a step that fails raises.
+StepExecutionError = RunyardError
 
 __all__ = [
     "Outputs",

@@ -1,0 +1,40 @@
+"""What scripts take from `prefect.logging.loggers`: our loggers, and `print` into them."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from runyard import logging as ours
+from runyard.logging import RunLogger, prints
+from runyard.logging.prints import print_as_log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["PrefectLogAdapter", "disable_logger", "patch_print", "print_as_log"]
+
+PrefectLogAdapter = RunLogger
+
+
+@contextmanager
+def patch_print() -> Iterator[None]:
+    """A block in which `print` goes to the logs of runs that log what is printed."""
+    prints.install()
+    yield
+
+
+@contextmanager
+def disable_logger(name: str) -> Iterator[None]:
+    """A block in which a logger is silent."""
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(ours, name)

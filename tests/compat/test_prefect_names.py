@@ -1,0 +1,184 @@
+"""What Prefect's helper names do here: states, contexts, loggers, settings, limits and storages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+
+import pytest
+from runyard import flow, task
+from runyard.client_schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from runyard.errors import RunUnfinished
+from runyard.exceptions import SerializationError, exception_traceback
+from runyard.prefect_names import context, loggers, states
+from runyard.prefect_names import settings as prefect_settings
+from runyard.results import ResultStore
+
+
+def _as_a_script(code):
+    """What a script that imports Prefect prints."""
+    start = "from runyard.compat import imports\nimports.install(deployed=True)\n"
+    done = subprocess.run([sys.executable, "-c", start + code], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_modules_of_prefect_are_reached_without_importing_them(home):
+    code = "import prefect\nprint(prefect.settings.PREFECT_LOGGING_LEVEL.value(), prefect.states.StateGroup)"
+    assert _as_a_script(code) == "INFO <class 'runyard.prefect_names.states.StateGroup'>\n"
+
+
+def test_the_version_is_the_one_of_the_prefect_that_is_offered(home):
+    assert _as_a_script("import prefect\nprint(prefect.__version__)") == "3.8.8\n"
+
+
+def test_a_group_of_states_counts_them():
+    group = states.StateGroup([states.Completed(), states.Completed(), states.Failed(), states.Running()])
+    assert (group.total_count, group.fail_count, group.final_count, group.not_final_count) == (4, 1, 3, 1)
+    assert (group.any_failed(), group.all_completed(), group.all_final()) == (True, False, False)
+    assert (group.any_cancelled(), group.any_paused()) == (False, False)
+    assert repr(group) == "StateGroup<total=4, not_final=1, 'COMPLETED'=2, 'FAILED'=1, 'RUNNING'=1>"
+    assert states.StateGroup([]).all_completed()
+
+
+def test_an_exception_becomes_a_state():
+    failed = asyncio.run(states.exception_to_failed_state(ValueError("no"), message="Oh:", name="Odd"))
+    assert (failed.type, failed.name, failed.message) == ("FAILED", "Odd", "Oh: ValueError: no")
+    with pytest.raises(ValueError, match=r"\Ano\Z"):
+        asyncio.run(states.araise_state_exception(failed))
+    crashed = asyncio.run(states.exception_to_crashed_state(KeyboardInterrupt()))
+    assert crashed.is_crashed()
+    assert crashed.message == "Execution was aborted by an interrupt signal."
+    assert isinstance(asyncio.run(states.aget_state_exception(crashed)), KeyboardInterrupt)
+    asyncio.run(states.araise_state_exception(states.Completed()))
+
+
+def test_the_exception_being_handled_becomes_a_state():
+    async def handle():
+        try:
+            raise LookupError("gone")
+        except LookupError:
+            return await states.exception_to_failed_state()
+
+    assert asyncio.run(handle()).message == "LookupError: gone"
+    with pytest.raises(ValueError, match="no exception"):
+        asyncio.run(states.exception_to_failed_state())
+
+
+def test_a_proposal_is_made_of_a_state():
+    created = states.to_state_create(states.Failed(message="no"))
+    assert (created.type, created.name, created.message) == ("FAILED", "Failed", "no")
+
+
+def test_the_state_of_a_run_that_is_not_over_has_no_result():
+    with pytest.raises(RunUnfinished, match="it is Running"):
+        states.Running().result()
+
+
+def test_exceptions_as_text():
+    with pytest.raises(ValueError, match="no") as caught:
+        raise ValueError("no")
+    error = caught.value
+    assert states.format_exception(error) == "ValueError: no"
+    assert "Traceback" in states.format_exception(error, error.__traceback__)
+    assert exception_traceback(error).endswith("ValueError: no\n")
+
+
+def test_contexts_by_their_other_names(home):
+    @flow
+    def outer():
+        return isinstance(
+            context.get_run_context(), context.RunContext
+        ), context.EngineContext.get().flow.name
+
+    assert outer() == (True, "outer")
+
+
+def test_the_context_of_settings_names_the_profile(home):
+    home.mkdir()
+    (home / "profiles.toml").write_text(
+        'active = "lab"\n[profiles.lab]\nPREFECT_LOGGING_LEVEL = "DEBUG"\n', "utf-8"
+    )
+    code = (
+        "from prefect.context import get_settings_context\n"
+        "found = get_settings_context()\n"
+        "print(found.profile.name, found.profile.settings, found.settings.logging_level)\n"
+    )
+    assert _as_a_script(code) == "lab {'PREFECT_LOGGING_LEVEL': 'DEBUG'} DEBUG\n"
+
+
+def test_every_name_of_a_setting_is_known(home):
+    with prefect_settings.temporary_settings({"PREFECT_TASKS_DEFAULT_RETRIES": 3}):
+        assert prefect_settings.PREFECT_TASK_DEFAULT_RETRIES.value() == 3
+    assert prefect_settings.PREFECT_API_KEY.value() is None
+
+
+def test_printing_reaches_the_logs_where_the_block_says_so(recorded):
+    @flow(log_prints=True)
+    def talk():
+        with loggers.patch_print():
+            print("in the block")
+        loggers.print_as_log("directly")
+
+    talk()
+    kept = [row["message"] for row in recorded.rows("SELECT message FROM logs")]
+    assert {"in the block", "directly"} <= set(kept)
+
+
+def test_a_logger_is_silent_in_a_block(caplog):
+    with loggers.disable_logger("some.library"):
+        logging.getLogger("some.library").warning("unheard")
+    logging.getLogger("some.library").warning("heard")
+    assert [record.message for record in caplog.records] == ["heard"]
+
+
+def test_a_handler_of_prefect_keeps_the_records_of_any_logger(recorded):
+    from runyard.logging.handlers import APILogHandler
+
+    logger = logging.getLogger("another.library")
+    handler = APILogHandler()
+    logger.addHandler(handler)
+    try:
+
+        @flow
+        def use():
+            logger.error("from the library")
+
+        use()
+    finally:
+        logger.removeHandler(handler)
+    assert recorded.rows("SELECT count(*) AS n FROM logs WHERE message = 'from the library'")[0]["n"] == 1
+
+
+def test_a_limit_of_a_deployment_as_an_object(recorded, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "etl.py").write_text("from runyard import flow\n\n\n@flow\ndef etl():\n    pass\n", "utf-8")
+    limit = ConcurrencyLimitConfig(limit=2, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+    flow.from_source(str(tmp_path), "etl.py:etl").to_deployment("limited", concurrency_limit=limit).apply()
+    (row,) = recorded.rows("SELECT concurrency_limit, concurrency_options FROM deployments")
+    assert row["concurrency_limit"] == 2
+    assert json.loads(row["concurrency_options"])["collision_strategy"] == "CANCEL_NEW"
+
+
+def test_what_cannot_be_written_is_said(home):
+    store = ResultStore(result_serializer="json")
+    with pytest.raises(SerializationError, match=r"object cannot be written by the serializer 'json'"):
+        store.write(object(), "key")
+
+
+def test_a_storage_that_keeps_nothing(home):
+    from runyard.filesystems import NullFileSystem
+
+    @task(persist_result=True, result_storage=NullFileSystem())
+    def compute():
+        return 1
+
+    @flow
+    def ask():
+        return compute(return_state=True)
+
+    assert ask(return_state=True).is_completed()
+    with pytest.raises(FileNotFoundError):
+        NullFileSystem().read_path("any")

@@ -50,24 +50,10 @@ def run(
 
 
 def _run_script(path: str, arguments: list[str]) -> int:
-    import runpy
-
-    from runyard.compat import imports
-    from runyard.errors import EntrypointError
+    from runyard.compat import programs
 
     try:
-        with open(path, "rb"):
-            pass
-    except FileNotFoundError:
-        raise EntrypointError(f"there is no file {path}") from None
-    except OSError as error:
-        raise EntrypointError(f"{path} cannot be read: {error.strerror}") from None
-    imports.install()
-    sys.argv = [path, *arguments]
-    # As `python FILE.py` does it: the file's folder is where its imports start.
-    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
-    try:
-        runpy.run_path(path, run_name="__main__")
+        programs.run_file(path, arguments)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
@@ -125,7 +111,7 @@ def _is_ours(frame: traceback.FrameSummary) -> bool:
     import runyard
 
     folders = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in (__file__, runyard.__file__))
-    return frame.filename.startswith((*folders, "<frozen runpy>"))
+    return frame.filename.startswith(folders)
 
 
 def _is_users(frame: traceback.FrameSummary) -> bool:

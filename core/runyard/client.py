@@ -159,9 +159,10 @@ class HttpClient:
         try:
             answer = self._http.request(method, path, **fields)
         except httpx.TransportError as error:
+            # Without the error of each layer of the transport, which says the same in a hundred lines.
             raise errors.ApiUnavailable(
-                f"no API answers at {self.url} ({error}); check RUNYARD_API_URL"
-            ) from error
+                f"no API answers at {self.url} ({error}); check {settings.place_of('api_url')}"
+            ) from None
         if answer.status_code >= 400:
             raise _error_of(answer, self.url)
         return answer
@@ -179,7 +180,7 @@ def _error_of(answer: Any, url: str) -> errors.RunyardError:
         return kind(message, **({} if wait is None else {"retry_after_seconds": float(wait)}))
     by_status = {404: errors.NotFound, 409: errors.Conflict, 422: errors.InvalidInput}
     if answer.status_code in (401, 403):
-        return errors.NotAllowed(f"{url} refuses this caller; check RUNYARD_API_AUTH_STRING")
+        return errors.NotAllowed(f"{url} refuses this caller; check {settings.place_of('api_auth_string')}")
     if answer.status_code in by_status:
         return by_status[answer.status_code](str(message))
     return errors.ApiUnavailable(f"{url} answered {answer.status_code}: {message}")

@@ -281,6 +281,18 @@ def given(name: str) -> Given | None:
     return (_files or {}).get(name)
 
 
+def place_of(name: str) -> str:
+    """Where people look to correct a setting: a variable, or a key and its file.
+
+    Raises:
+        SettingError: a file of settings cannot be read.
+    """
+    found = given(name)
+    if found is None:
+        return _variables[name][0]
+    return found.key if found.source == "environment" else f"{found.key} in {found.place}"
+
+
 def profile() -> str:
     """The name of the active profile.
 

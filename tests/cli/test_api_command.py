@@ -35,6 +35,16 @@ def test_an_api_that_does_not_answer(runyard, home, monkeypatch):
     assert "no API answers" in runyard("api", "GET", "/work_pools/p", code=7).err
 
 
+def test_an_api_that_does_not_answer_is_named_with_its_file(runyard, program, home, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("\nPREFECT_API_URL=http://127.0.0.1:9/api\n")
+    told = runyard("work-pool", "ls", code=1).err
+    assert told.count("\n") == 1
+    assert told.endswith(f"; check PREFECT_API_URL in {tmp_path / '.env'}:2\n")
+    (tmp_path / "script.py").write_text("from runyard import flow\n@flow\ndef f():\n    pass\nf()\n")
+    assert "httpcore" not in program("run", "script.py", code=1).err
+
+
 def test_what_waits_and_what_takes_slots(runyard, store, tmp_path, monkeypatch):
     from runyard.operations import claims, work_queues
 

@@ -138,14 +138,54 @@ def test_python_m_runyard_runs_a_script(home, tmp_path):
     )
     done = _run(tmp_path, "script.py", "--x", "1")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "prefect beside ['script.py', '--x', '1'] script.py\n"
+    assert done.stdout == f"prefect beside ['script.py', '--x', '1'] {tmp_path / 'script.py'}\n"
+
+
+def test_python_m_runyard_runs_a_module(home, tmp_path):
+    (tmp_path / "beside.py").write_text("WORD = 'beside'\n")
+    (tmp_path / "tool").mkdir()
+    (tmp_path / "tool" / "__main__.py").write_text(
+        "import sys\nfrom beside import WORD\nfrom prefect import flow\n"
+        "if __name__ == '__main__':\n"
+        "    print(flow.__module__, WORD, sys.argv[1:])\n"
+    )
+    done = _run(tmp_path, "-m", "tool", "-x", "1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "runyard.flows beside ['-x', '1']\n"
+
+
+def test_tests_written_for_prefect_run(home, tmp_path):
+    (tmp_path / "test_flows.py").write_text(
+        "from prefect import flow\n"
+        "from prefect.testing.utilities import prefect_test_harness\n"
+        "@flow\ndef answer():\n    return 42\n"
+        "def test_answer():\n    with prefect_test_harness():\n        assert answer() == 42\n"
+    )
+    done = _run(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-m", "nowhere"], "Error: there is no module nowhere in this Python or in "),
+        (["-m", "nowhere.at_all"], "Error: there is no module nowhere.at_all in this"),
+        (["-m"], "Error: -m wants the name of a module, as in: python -m runyard -m pytest tests/"),
+    ],
+)
+def test_a_missing_module_is_one_line(home, tmp_path, arguments, message):
+    done = _run(tmp_path, *arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_missing_script_is_one_line(home, tmp_path):
     done = _run(tmp_path, "missing.py")
     assert (done.returncode, done.stderr) == (
         1,
-        "Error: missing.py cannot be read: No such file or directory\n",
+        "Error: there is no file missing.py\n",
     )
 
 

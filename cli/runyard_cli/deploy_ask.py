@@ -44,25 +44,40 @@ class Answers:
 
     def ask(self) -> None:
         """Ask for what is missing."""
-        entries = self.project.entries
-        if self.entrypoint is None and not self.names and not self.everything and len(entries) > 1:
-            self._ask_which()
+        self.is_new = self._wants_new()
+        if not self.is_new:
             return
-        known = {entry.spec.name for entry in entries}
-        described = entries and (not self.names or any(name in known or "*" in name for name in self.names))
-        if self.entrypoint is None and (described or len(self.names) > 1):
-            return
-        if self.entrypoint is None and self.names and entries:
-            return  # a misspelt name: what deploy says of it helps more than questions
-        self.is_new = not described
         if self.entrypoint is None:
             self.entrypoint = self._ask_flow()
-        if not self.names and self.is_new:
+        if not self.names:
             self.names = [click.prompt("Name of the deployment", default="default")]
-        if self.is_new and not self.options["pool"]:
-            self.options["pool"] = self._ask_pool()
-        if self.is_new and not any(self.options[kind] for kind in ("cron", "interval", "rrule")):
+        new_pool = False
+        if not self.options["pool"]:
+            self.options["pool"], new_pool = self._ask_pool()
+        if not any(self.options[kind] for kind in ("cron", "interval", "rrule")):
             self._ask_schedule()
+        if new_pool:  # only now: whoever goes before the last answer leaves nothing behind
+            _make_pool(self.options["pool"])
+
+    def _wants_new(self) -> bool:
+        """Whether a deployment is wanted that the file does not describe."""
+        entries = self.project.entries
+        if self.everything or len(self.names) > 1:
+            return False
+        if self.names:
+            known = {entry.spec.name for entry in entries}
+            if self.names[0] in known or "*" in self.names[0]:
+                return False
+            # Else, with a file, a misspelt name: what deploy says of it helps more than questions.
+            return self.entrypoint is not None or not entries
+        if self.entrypoint is not None:
+            from runyard.deployments.selection import entries_of
+
+            nameless = any(entry.spec.entrypoint is None for entry in entries)
+            return not nameless and not entries_of(self.project, self.entrypoint)
+        if len(entries) > 1:
+            return self._asks_for_new()
+        return not entries
 
     def offer_to_save(self, prefect_file: str) -> None:
         """Save a new deployment to the project's file, if wanted."""
@@ -73,13 +88,13 @@ class Answers:
         save_deployment(prefect_file, self._mapping())
         out.done(f"Saved to {prefect_file}; deploy it again with: runyard deploy --name {self.names[0]}")
 
-    def _ask_which(self) -> None:
+    def _asks_for_new(self) -> bool:
         names = [entry.spec.name for entry in self.project.entries if entry.spec.name]
-        chosen = _choose("Which deployment?", [*names, "all of them"])
-        if chosen == len(names):
-            self.everything = True
-        else:
+        chosen = _choose("Which deployment?", [*names, "all of them", "a new one"])
+        if chosen < len(names):
             self.names = [names[chosen]]
+        self.everything = chosen == len(names)
+        return chosen > len(names)
 
     def _ask_flow(self) -> str:
         from runyard.deployments.discovery import find_flows
@@ -90,25 +105,18 @@ class Answers:
         lines = [f"{flow.name}  ({flow.entrypoint})" for flow in found]
         return found[_choose("Which flow?", lines)].entrypoint
 
-    def _ask_pool(self) -> str:
+    def _ask_pool(self) -> tuple[str, bool]:
+        """The name of a work pool, and whether it is a new one."""
         from runyard.operations.overview import list_work_pools
 
-        client = connect()
-        pools = client.call(list_work_pools)
+        pools = connect().call(list_work_pools)
         lines = [f"{pool['name']}  ({pool['type']})" for pool in pools] + ["a new one"]
         chosen = _choose("Which work pool?", lines) if pools else 0
         if chosen < len(pools):
-            return str(pools[chosen]["name"])
-        from runyard.operations import work_pools
-
-        from runyard_cli.api import body
-
+            return str(pools[chosen]["name"]), False
+        known = {pool["name"] for pool in pools}
         name = str(click.prompt("Name of the new work pool (type process)", default="default-agent-pool"))
-        client.call(
-            work_pools.create_work_pool, body=body(work_pools.create_work_pool, name=name, type="process")
-        )
-        out.done(f"Made work pool '{name}'.")
-        return name
+        return name, name not in known
 
     def _ask_schedule(self) -> None:
         from runyard.errors import ScheduleError
@@ -159,6 +167,17 @@ class Answers:
         if os.path.isabs(entrypoint) and entrypoint.startswith(self.project.folder + os.sep):
             return os.path.relpath(entrypoint, self.project.folder)
         return entrypoint
+
+
+def _make_pool(name: str) -> None:
+    from runyard.operations import work_pools
+
+    from runyard_cli.api import body
+
+    connect().call(
+        work_pools.create_work_pool, body=body(work_pools.create_work_pool, name=name, type="process")
+    )
+    out.done(f"Made work pool '{name}'.")
 
 
 def _choose(question: str, lines: Sequence[str]) -> int:

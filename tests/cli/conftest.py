@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from runyard.client import LocalClient
 from runyard_cli.main import main
 
@@ -64,3 +65,32 @@ def program(home):
 def store(home):
     """A client on the database that the commands use."""
     return LocalClient()
+
+
+FLOW = '''
+from prefect import flow
+
+@flow
+def my_etl_flow(date: str = None, size: int = 1):
+    """Daily ETL flow"""
+'''
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, runyard):
+    """A folder with flows/etl.py; write its prefect.yaml by calling it with the deployments."""
+    folder = tmp_path / "project"
+    (folder / "flows").mkdir(parents=True)
+    (folder / "flows" / "etl.py").write_text(FLOW)
+    monkeypatch.chdir(folder)
+    runyard("work-pool", "create", "pool", "--type", "process")
+
+    def write(*deployments, file="prefect.yaml", **more):
+        entries = [
+            {"entrypoint": "flows/etl.py:my_etl_flow", "work_pool": {"name": "pool"}, **each}
+            for each in deployments
+        ]
+        (folder / file).write_text(yaml.safe_dump({"name": "mine", **more, "deployments": entries}))
+
+    write.folder = folder
+    return write

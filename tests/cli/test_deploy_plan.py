@@ -1,49 +1,18 @@
-"""`runyard deploy --plan`, `--prune`, `--watch`, `--schema`, `--trigger`, and its questions on a terminal."""
+"""`runyard deploy --plan`, `--prune`, `--watch`, `--schema` and `--trigger`."""
 
 from __future__ import annotations
 
-import json
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
 import sys
-import time
 
 import jsonschema
 import pytest
 import yaml
 
-FLOW = '''
-from prefect import flow
-
-@flow
-def my_etl_flow(date: str = None, size: int = 1):
-    """Daily ETL flow"""
-'''
 DEADLINE_SECONDS = 60.0
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch, runyard):
-    """A folder with flows/etl.py; write its prefect.yaml by calling it with the deployments."""
-    folder = tmp_path / "project"
-    (folder / "flows").mkdir(parents=True)
-    (folder / "flows" / "etl.py").write_text(FLOW)
-    monkeypatch.chdir(folder)
-    runyard("work-pool", "create", "pool", "--type", "process")
-
-    def write(*deployments, file="prefect.yaml", **more):
-        entries = [
-            {"entrypoint": "flows/etl.py:my_etl_flow", "work_pool": {"name": "pool"}, **each}
-            for each in deployments
-        ]
-        (folder / file).write_text(yaml.safe_dump({"name": "mine", **more, "deployments": entries}))
-
-    write.folder = folder
-    return write
 
 
 def names(runyard):
@@ -244,82 +213,3 @@ def _line(process, word):
         if word in line:
             return line
     raise AssertionError(f"it ended without {word!r}")
-
-
-class Terminal:
-    """A command on a terminal of its own."""
-
-    def __init__(self, *arguments):
-        self.pid, self.file = pty.fork()
-        if self.pid == 0:
-            os.execv(sys.executable, [sys.executable, "-m", "runyard_cli.main", *arguments])
-        self.seen = ""
-
-    def until(self, text):
-        """Read until `text` was printed."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while text not in self.seen:
-            ready, _, _ = select.select([self.file], [], [], deadline - time.monotonic())
-            assert ready, self.seen
-            try:
-                data = os.read(self.file, 4096)
-            except OSError:
-                data = b""
-            assert data, self.seen
-            self.seen += data.decode()
-        self.seen = self.seen.partition(text)[2]
-
-    def type(self, text):
-        os.write(self.file, text.encode() + b"\n")
-
-    def end(self):
-        """The exit code."""
-        while True:
-            try:
-                if not os.read(self.file, 4096):
-                    break
-            except OSError:
-                break
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-
-def test_on_a_terminal_it_asks_and_saves_the_answers(runyard, project):
-    (project.folder / "prefect.yaml").write_text("# ours\nname: mine\n")
-    terminal = Terminal("deploy")
-    terminal.until("my-etl-flow  (flows/etl.py:my_etl_flow)")
-    terminal.until("Which flow?")
-    terminal.type("1")
-    terminal.until("Name of the deployment")
-    terminal.type("nightly")
-    terminal.until("Which work pool?")
-    terminal.type("1")
-    terminal.until("cron expression")
-    terminal.type("nonsense")
-    terminal.until("cron expression")
-    terminal.type("0 2 * * *")
-    terminal.until("Made deployment")
-    terminal.until("Save it")
-    terminal.type("y")
-    assert terminal.end() == 0
-    text = (project.folder / "prefect.yaml").read_text()
-    assert text.startswith("# ours\nname: mine\n")
-    assert yaml.safe_load(text)["deployments"] == [
-        {
-            "name": "nightly",
-            "entrypoint": "flows/etl.py:my_etl_flow",
-            "work_pool": {"name": "pool"},
-            "schedules": [{"cron": "0 2 * * *"}],
-        }
-    ]
-    again = runyard("deploy", "--name", "nightly", "--plan", "-o", "json").json
-    assert json.dumps(again[0]["action"]) == '"unchanged"'
-
-
-def test_on_a_terminal_it_asks_which_of_several(runyard, project):
-    project({"name": "a"}, {"name": "b"})
-    terminal = Terminal("deploy")
-    terminal.until("Which deployment?")
-    terminal.type("2")
-    terminal.until("Made deployment 'my-etl-flow/b'")
-    assert terminal.end() == 0
-    assert names(runyard) == ["b"]

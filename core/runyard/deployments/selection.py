@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -52,7 +53,22 @@ def _all_named(project: Project, say: templating.Warn) -> list[Entry]:
     return named
 
 
+def entries_of(project: Project, entrypoint: str) -> list[Entry]:
+    """The deployments of a project that the file describes for an entrypoint, however its path is written."""
+    wanted = _place_of(project, entrypoint)
+    return [each for each in project.entries if _place_of(project, each.spec.entrypoint or "") == wanted]
+
+
+def _place_of(project: Project, entrypoint: str) -> tuple[str, str]:
+    path, colon, name = entrypoint.rpartition(":")
+    return (os.path.normpath(os.path.join(project.folder, path)) if colon else "", name)
+
+
 def _only_one(project: Project, overrides: Overrides | None) -> Entry:
+    entrypoint = overrides.entrypoint if overrides else None
+    described = entries_of(project, entrypoint) if entrypoint else []
+    if len(described) == 1 and described[0].spec.name:
+        return described[0]
     if len(project.entries) == 1:
         entry = project.entries[0]
         if entry.spec.name is None:
@@ -60,11 +76,20 @@ def _only_one(project: Project, overrides: Overrides | None) -> Entry:
             raise InvalidInput(f"{place}: the deployment has no name; give it one, or say --name NAME")
         return entry
     if project.entries:
-        known = ", ".join(entry.spec.name or "(no name)" for entry in project.entries)
+        known = ", ".join(entry.spec.name or "(no name)" for entry in described or project.entries)
+        if described:
+            raise InvalidInput(
+                f"{project.places.name} has several deployments of {entrypoint}: {known}; say --name NAME"
+            )
+        if entrypoint:
+            raise InvalidInput(
+                f"{project.places.name} has no deployment of {entrypoint}, but these: {known}; "
+                "say --name NAME, a new one or one of these to change"
+            )
         raise InvalidInput(
             f"{project.places.name} has several deployments: {known}; say --name NAME or --all"
         )
-    if overrides and overrides.entrypoint:
+    if entrypoint:
         return _new("default")
     raise InvalidInput(
         "there is nothing to deploy: no prefect.yaml with a deployment, and no entrypoint given"

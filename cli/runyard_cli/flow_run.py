@@ -191,7 +191,7 @@ def logs(
     **chosen: Any,
 ) -> None:
     """Show the log records of a flow run and of its task runs."""
-    from runyard_cli.logs import print_logs, run_names, select
+    from runyard_cli.logs import RunNames, select
 
     client = connect()
     run = find(client, reference)
@@ -206,7 +206,8 @@ def logs(
     if output:
         out.print_json(records)
     else:
-        print_logs(records, run_names(run))
+        for line in RunNames(client, run).lines(records):
+            click.echo(line)
 
 
 @flow_run.command("watch", example="runyard flow-run watch calm-otter --timeout 600")

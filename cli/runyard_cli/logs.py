@@ -11,7 +11,7 @@ from runyard_cli import output as out
 from runyard_cli.api import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterator, Sequence
 
     from runyard.client import Client
 
@@ -21,6 +21,9 @@ _COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bright_red", "DEBU
 # Several processes write a run's records (the run itself, its worker), each a little late; a record
 # may so appear this much after one that is younger.
 _LATENESS = timedelta(seconds=5)
+
+# How many task runs to ask for in one filter.
+_AT_ONCE = 200
 
 
 def log_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,16 +75,11 @@ def _number(level: str) -> int:
     return next(number for number, name in _LEVELS.items() if name == level.upper())
 
 
-def print_logs(records: Iterable[Any], names: Callable[[Any], str]) -> None:
-    """One line a record: local time, level, which run, message.
-
-    Args:
-        names: gives the words for the run a record belongs to.
-    """
-    for record in records:
-        level = _LEVELS.get(record.level, str(record.level))
-        line = f"{out.local(record.timestamp)} | {level:<7} | {names(record)} - {record.message}"
-        click.echo(click.style(line, fg=_COLOURS[level]) if level in _COLOURS else line)
+def log_line(record: Any, name: str) -> str:
+    """A record as people read it: local time, level, which run, message."""
+    level = _LEVELS.get(record.level, str(record.level))
+    line = f"{out.local(record.timestamp)} | {level:<7} | {name} - {record.message}"
+    return click.style(line, fg=_COLOURS[level]) if level in _COLOURS else line
 
 
 class LogTail:
@@ -121,7 +119,37 @@ class LogTail:
         return found
 
 
-def run_names(flow_run: Any) -> Callable[[Any], str]:
-    """The words for the run a record of `flow_run` belongs to."""
-    own = f"Flow run '{flow_run.name}'"
-    return lambda record: own if not record.task_run_id else f"Task run {record.task_run_id[-8:]}"
+class RunNames:
+    """The words for the runs that the records of a flow run belong to.
+
+    Args:
+        client: where the names of its task runs are.
+        flow_run: the run.
+    """
+
+    def __init__(self, client: Client, flow_run: Any) -> None:
+        self._client = client
+        self._own = f"Flow run '{flow_run.name}'"
+        self._tasks: dict[str, str] = {}
+
+    def lines(self, records: Sequence[Any]) -> Iterator[str]:
+        """The records as people read them."""
+        self._learn({record.task_run_id for record in records if record.task_run_id})
+        for record in records:
+            yield log_line(record, self._of(record.task_run_id))
+
+    def _of(self, task_run_id: str | None) -> str:
+        if not task_run_id:
+            return self._own
+        name = self._tasks.get(task_run_id)
+        # What a run records comes a moment after its first lines.
+        return f"Task run '{name}'" if name else f"Task run {task_run_id[-8:]}"
+
+    def _learn(self, ids: set[str]) -> None:
+        from runyard.operations import task_runs
+
+        unknown = sorted(ids - self._tasks.keys())
+        for at in range(0, len(unknown), _AT_ONCE):
+            wanted = {"id": {"any_": unknown[at : at + _AT_ONCE]}}
+            for run in listed(self._client, task_runs.filter_task_runs, task_runs=wanted):
+                self._tasks[run.id] = run.name

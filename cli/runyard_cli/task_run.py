@@ -71,7 +71,7 @@ def inspect(reference: str, output: str | None) -> None:
 @output_option
 def logs(reference: str, output: str | None, **chosen: Any) -> None:
     """Show the log records of a task run."""
-    from runyard_cli.logs import print_logs, select
+    from runyard_cli.logs import log_line, select
 
     client = connect()
     run = _find(client, reference)
@@ -79,4 +79,5 @@ def logs(reference: str, output: str | None, **chosen: Any) -> None:
     if output:
         out.print_json(records)
     else:
-        print_logs(records, lambda record: f"Task run '{run.name}'")
+        for record in records:
+            click.echo(log_line(record, f"Task run '{run.name}'"))

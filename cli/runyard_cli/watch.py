@@ -9,9 +9,11 @@ import click
 from runyard import states
 
 from runyard_cli import output as out
-from runyard_cli.logs import LogTail, print_logs, run_names
+from runyard_cli.logs import LogTail, RunNames
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from runyard.client import Client
 
 # How long to sleep at most when nothing changes; only a broken notification would make it matter.
@@ -41,16 +43,18 @@ def follow(
     """
     from runyard.operations import flow_runs
 
-    tail, names = LogTail(client, flow_run.id, level), run_names(flow_run)
+    tail, names = LogTail(client, flow_run.id, level), RunNames(client, flow_run)
     started = time.monotonic()
     seen: set[str] = set()
     told = not show_states
     while True:
         since = client.changes()
         current = client.call(flow_runs.read_flow_run, flow_run.id)
-        if show_states:
-            _print_states(client, flow_run, seen)
-        print_logs(tail.fresh(), names)
+        news = _new_states(client, flow_run, seen) if show_states else []
+        records = tail.fresh()
+        news += zip((record.timestamp for record in records), names.lines(records), strict=True)
+        for _, line in sorted(news, key=lambda each: each[0]):
+            click.echo(line)
         if current.state_type in states.TERMINAL:
             return current
         waited = time.monotonic() - started
@@ -69,12 +73,15 @@ def follow(
         client.wait_for_change(since, left)
 
 
-def _print_states(client: Client, flow_run: Any, seen: set[str]) -> None:
+def _new_states(client: Client, flow_run: Any, seen: set[str]) -> list[tuple[datetime, str]]:
+    """The states that were not seen yet: when each began, and its line."""
     from runyard.operations import flow_runs
 
+    found = []
     for state in client.call(flow_runs.read_flow_run_states, flow_run_id=flow_run.id):
         if state.id in seen:
             continue
         seen.add(state.id)
         text = f"{out.local(state.timestamp)} | {out.state_text(state.type, state.name)}"
-        click.echo(f"{text} - {state.message}" if state.message else text)
+        found.append((state.timestamp, f"{text} - {state.message}" if state.message else text))
+    return found

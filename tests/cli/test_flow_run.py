@@ -250,3 +250,20 @@ def test_execute_without_a_run_is_wrong_usage(program, monkeypatch, home):
     monkeypatch.delenv("RUNYARD__FLOW_RUN_ID", raising=False)
     assert "RUNYARD__FLOW_RUN_ID" in program("flow-run", "execute", code=2).err
     assert "nosuch" in program("flow-run", "execute", "nosuch", code=1).err
+
+
+def test_logs_name_the_task_runs_and_stand_among_the_states(runyard, home, tmp_path, monkeypatch, recorded):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "talk.py").write_text(
+        "from runyard import flow, task\n\n"
+        "@task(log_prints=True)\ndef say(word):\n    print(word)\n\n"
+        "@flow\ndef talk():\n    say('one')\n    say.with_options(task_run_name='last')('two')\n"
+    )
+    runyard("run", "talk.py:talk")
+    (run,) = recorded.flow_runs()
+    expected = ["Task run 'say-0' - one", "Task run 'last' - two"]
+    for command in ("logs", "watch"):
+        lines = [line.split(" | ") for line in runyard("flow-run", command, run["id"]).out.splitlines()]
+        assert [line[-1] for line in lines if "Task run" in line[-1]] == expected
+        moments = [line[0] for line in lines if len(line) > 1]
+        assert moments == sorted(moments)

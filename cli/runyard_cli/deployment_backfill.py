@@ -6,6 +6,7 @@ import heapq
 import itertools
 import sys
 from datetime import UTC, datetime, timedelta
+from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -167,6 +168,11 @@ def _filled(templates: tuple[str, ...], instant: datetime, schedule: Any, found:
             texts.append(f"{key}={text.format(instant=local)}")
         except (KeyError, IndexError, ValueError, AttributeError) as error:
             raise InvalidInput(f"--param-template {template!r} cannot be filled in: {error!r}") from None
+        if not any(field for _, field, _, _ in Formatter().parse(text)):
+            raise InvalidInput(
+                f"--param-template {template!r} does not name the instant; write {key}={{instant:%Y-%m-%d}}, "
+                f"or --param {template} for all runs"
+            )
     return values.parameters(tuple(texts), None, found.parameter_openapi_schema)
 
 

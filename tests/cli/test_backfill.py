@@ -95,7 +95,9 @@ def test_what_is_wrong_makes_nothing(runyard, deployed):
     assert "earlier" in backfill(runyard, "--from", "2026-02-01", "--to", "2026-01-01", code=1).err
     assert "is no time" in backfill(runyard, "--from", "someday", code=1).err
     assert "no schedule" in runyard("deployment", "backfill", "bare", *JANUARY, code=1).err
-    assert "--param-template" in backfill(runyard, *JANUARY, "--param-template", "date={when}", code=1).err
+    for template in ("date={when}", "date={{ instant }}", "date=2026-01-01"):
+        told = backfill(runyard, *JANUARY, "--param-template", template, code=1).err
+        assert f"--param-template {template!r}" in told
     assert "nosuch" in backfill(runyard, *JANUARY, "--param", "nosuch=1", code=1).err
     assert "'n'" in backfill(runyard, *JANUARY, "--param", "n=[1]", code=1).err
     assert (

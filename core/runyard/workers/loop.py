@@ -333,8 +333,8 @@ class Worker:
             if running:
                 self.say(
                     "INFO",
-                    f"Stopping: {len(running)} flow runs may finish within {grace:g} s; "
-                    "a second signal cancels them",
+                    f"Stopping: what runs ({len(running)}) may finish within {grace:g} s; "
+                    "a second signal cancels it",
                 )
         if self._handled_signals == 1 and (self._signals > 1 or (self._stop_by and now >= self._stop_by)):
             self._handled_signals = 2

@@ -20,7 +20,8 @@ task = group("task", "Serve tasks that others submit.", "runyard task serve task
 @click.option(
     "-l", "--limit", type=click.IntRange(1), default=10, show_default=True, help="How many runs at once."
 )
-def serve(entrypoints: tuple[str, ...], module: tuple[str, ...], limit: int) -> None:
+@click.option("--beside", type=int, hidden=True, help="A socket to the worker that started it.")
+def serve(entrypoints: tuple[str, ...], module: tuple[str, ...], limit: int, beside: int | None) -> None:
     """Run what `task.delay(...)` submits, until Ctrl-C; then what runs is finished first.
 
     A task is FILE.py:TASK or package.module.TASK; FILE.py alone means all tasks in it.
@@ -33,7 +34,13 @@ def serve(entrypoints: tuple[str, ...], module: tuple[str, ...], limit: int) -> 
         raise click.UsageError("Missing argument 'FILE.py[:TASK]'.")
     found = [each for entrypoint in entrypoints for each in load_tasks(entrypoint)]
     found += [each for name in module for each in load_module_tasks(name)]
+    wanted = list(dict.fromkeys(found))
     try:
-        serve(*dict.fromkeys(found), limit=limit)
+        if beside is not None:
+            from runyard.workers.companion import serve_beside
+
+            serve_beside(wanted, limit, beside)
+        else:
+            serve(*wanted, limit=limit)
     except ValueError as error:
         raise InvalidInput(str(error)) from None

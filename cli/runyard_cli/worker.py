@@ -13,7 +13,11 @@ from runyard_cli.command import group, output_option
 worker = group("worker", "Start workers and see them.", "runyard worker start --pool default-agent-pool")
 
 
-@worker.command("start", example="runyard worker start --pool default-agent-pool --limit 8")
+@worker.command(
+    "start",
+    example="""runyard worker start --pool default-agent-pool --limit 8
+        runyard worker start --pool default-agent-pool --task tasks.py:send_mail""",
+)
 @click.option("-p", "--pool", help="The work pool whose runs it starts.")
 @click.option("-n", "--name", help="The worker's name; by default of this machine and process.")
 @click.option("-q", "--work-queue", multiple=True, help="Only runs of this queue.")
@@ -28,6 +32,13 @@ worker = group("worker", "Start workers and see them.", "runyard worker start --
     "--create-pool-if-not-found/--no-create-pool-if-not-found", default=True, help="Make a missing pool."
 )
 @click.option("--base-job-template", type=click.File(), help="A JSON file: the template of a pool it makes.")
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    metavar="FILE.py[:TASK]",
+    help="Also run what this task's delay() submits.",
+)
 @click.option("--install-policy", hidden=True, help="Accepted; workers install nothing.")
 @click.pass_context
 def start(
@@ -42,6 +53,7 @@ def start(
     with_healthcheck: bool,
     create_pool_if_not_found: bool,
     base_job_template: Any,
+    tasks: tuple[str, ...],
     install_policy: str | None,
 ) -> None:
     """Start runs of a pool as they become due, until stopped.
@@ -56,6 +68,8 @@ def start(
     chosen = pool or settings.get("default_work_pool_name")
     if not chosen:
         raise click.UsageError("Missing option '-p' / '--pool'.")
+    if run_once and tasks:
+        raise click.UsageError("--task is for a worker that goes on; leave out --run-once.")
     options = WorkerOptions(
         pool=chosen,
         name=name,
@@ -67,6 +81,7 @@ def start(
         with_healthcheck=with_healthcheck,
         create_pool_if_not_found=create_pool_if_not_found,
         base_job_template=template(base_job_template) if base_job_template is not None else None,
+        tasks=list(tasks),
     )
     context.exit(start_worker(options) or 0)
 

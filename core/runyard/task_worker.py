@@ -191,7 +191,9 @@ class TaskWorker:
                 self._asked = 1
             if self._asked and not told and self._running:
                 told = True
-                self._say(f"Stopping: {len(self._running)} runs are finished first; again to give them back")
+                self._say(
+                    f"Stopping: what runs ({len(self._running)}) is finished first; again to give it back"
+                )
             if self._asked and not self._running:
                 return
             self._drain_wake()
@@ -309,7 +311,7 @@ class TaskWorker:
     def _give_back(self) -> None:
         """Leave what runs to others; what it still reports is refused once one of them took it."""
         self._call_renew(0)
-        self._say(f"{len(self._running)} runs were given back")
+        self._say(f"What ran ({len(self._running)}) was given back")
 
     def _call_renew(self, seconds: float) -> None:
         from runyard.operations.background_tasks import renew_background_tasks

@@ -22,3 +22,8 @@ def test_a_queue_that_is_not_there_is_said(program, runyard):
     assert "no queue 'urgnt' yet; did you mean 'urgent'?" in shown
     shown = program("worker", "start", "--pool", "my-pool", "--work-queue", "urgent", "--run-once").out
     assert "no queue" not in shown
+
+
+def test_a_worker_that_runs_once_serves_no_tasks(runyard):
+    told = runyard("worker", "start", "-p", "pool", "--run-once", "--task", "jobs.py:double", code=2).err
+    assert "leave out --run-once" in told

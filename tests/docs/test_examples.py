@@ -71,11 +71,11 @@ def command_lines():
 def test_a_command_line_is_one(line):
     words = shlex.split(line.split(" | ")[0].split(" > ")[0].split(" < ")[0], comments=True)[1:]
     words = [word for word in words if word != "&"]
-    command, context = cli, click.Context(cli, info_name="runyard")
+    command, context = cli, click.Context(cli, info_name="runyard", **cli.context_settings)
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         found = command.get_command(context, words[0])
         assert found is not None, f"{line}: there is no command {words[0]}"
         command, words = found, words[1:]
-        context = click.Context(command, parent=context, info_name=command.name)
+        context = click.Context(command, parent=context, info_name=command.name, **command.context_settings)
     if not isinstance(command, click.Group):
         command.make_parser(context).parse_args(list(words))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from runyard.client import Client
     from runyard.operations.claims import ClaimedRun
     from runyard.workers.changes import Watcher
+    from runyard.workers.companion import TaskServer
     from runyard.workers.process import RunProcess
     from runyard.workers.supervisor import Supervisor
     from runyard.workers.worker import WorkerOptions
@@ -53,6 +54,7 @@ class Worker:
         watcher: tells of changes.
         options: what the user asked for, with a name.
         say: prints one line to the user (level, text).
+        companion: what runs background tasks beside it.
     """
 
     def __init__(
@@ -62,7 +64,9 @@ class Worker:
         watcher: Watcher,
         options: WorkerOptions,
         say: Callable[[str, str], None],
+        companion: TaskServer | None = None,
     ) -> None:
+        self.companion = companion
         self.client = client
         self.supervisor = supervisor
         self.watcher = watcher
@@ -106,6 +110,8 @@ class Worker:
                 self.supervisor.wait(self._timeout())
                 self.last_turn = time.monotonic()
                 self._obey_signals()
+                if self.companion is not None:
+                    self.companion.check()
                 self._guarded(self._turn)
         self._take_leave()
 
@@ -326,6 +332,8 @@ class Worker:
             return
         running = self.supervisor.running
         now = time.monotonic()
+        if self.companion is not None:
+            self.companion.stop(self._signals + bool(self._stop_by and now >= self._stop_by))
         if self._handled_signals == 0:
             self._handled_signals = 1
             grace: float = settings.get("worker_shutdown_grace_seconds")
@@ -360,7 +368,9 @@ class Worker:
             pass  # it ended meanwhile
 
     def _finished(self) -> bool:
-        if self.supervisor.running:
+        if self.supervisor.running or (
+            self.companion is not None and self._stopping and self.companion.running
+        ):
             return False
         if self._stopping or (self.options.run_once and self._claimed_once and not self._waits_for_more()):
             if not self.supervisor.ended and not len(self.supervisor.logs):
@@ -383,6 +393,8 @@ class Worker:
     def _timeout(self) -> float:
         now = time.monotonic()
         moments = [self._retry_at] if self.outage else [t.next_at for t in self.timers]
+        if self.companion is not None:
+            moments.append(self.companion.next_at)
         if not self.outage:
             if not self._stopping:
                 moments.append(self.scheduler.next_at)

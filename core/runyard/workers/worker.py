@@ -32,6 +32,7 @@ class WorkerOptions:
         with_healthcheck: serve `/health`.
         create_pool_if_not_found: make a missing pool.
         base_job_template: of a pool that is made.
+        tasks: entrypoints of background tasks to run as well.
     """
 
     pool: str
@@ -44,6 +45,7 @@ class WorkerOptions:
     with_healthcheck: bool = False
     create_pool_if_not_found: bool = True
     base_job_template: dict[str, Any] | None = None
+    tasks: list[str] = field(default_factory=list)
 
 
 def start_worker(options: WorkerOptions) -> int:
@@ -75,22 +77,30 @@ def start_worker(options: WorkerOptions) -> int:
     supervisor = Supervisor(
         line, beats, pid, lease_seconds, _environment(options), lambda bodies: loop.write_logs(client, bodies)
     )
+    companion = None
     try:
+        if options.tasks:
+            from runyard.workers.companion import TaskServer
+            from runyard.workers.terminal import say_to_terminal
+
+            companion = TaskServer(options.tasks, say_to_terminal)
         _greet(_pool(client, options), options)
-        _work(client, supervisor, options)
+        _work(client, supervisor, options, companion)
     finally:
+        if companion is not None:
+            companion.close()
         supervisor.close()
         client.close()
     print(f"Worker {options.name!r} stopped!", flush=True)
     return 0
 
 
-def _work(client: Client, supervisor: Any, options: WorkerOptions) -> None:
+def _work(client: Client, supervisor: Any, options: WorkerOptions, companion: Any) -> None:
     from runyard.workers import changes, loop
     from runyard.workers.terminal import say_to_terminal
 
     watcher = changes.watch(client, settings.get("worker_poll_seconds"))
-    worker = loop.Worker(client, supervisor, watcher, options, say_to_terminal)
+    worker = loop.Worker(client, supervisor, watcher, options, say_to_terminal, companion)
     server = None
     if options.with_healthcheck:
         from runyard.workers.health import problem_of, start_health_server
@@ -199,4 +209,6 @@ def _greet(pool: WorkPool, options: WorkerOptions) -> None:
         print(
             f"Work pool {pool.name!r} is paused; nothing starts until: runyard work-pool resume {pool.name}"
         )
+    if options.tasks:
+        print(f"Background tasks of {', '.join(options.tasks)} run beside it.")
     print(f"Worker {options.name!r} started!", flush=True)

@@ -27,7 +27,8 @@ LEASE_SECONDS = 2.0
 DEADLINE_SECONDS = 60.0
 
 # A run notes its attempt and process, then goes on until the file `release` is there. With `at=import`
-# it waits before its flow can be loaded: its worker has claimed it, and it is not Running.
+# it waits before its flow can be loaded: its worker has claimed it, and it is not Running. The process that
+# calls the hooks of a run that was killed loads the flow too, but does not run it.
 FLOWS = """
 import os, signal, time
 from runyard import flow
@@ -40,7 +41,7 @@ def wait():
     while not os.path.exists("release"):
         time.sleep(0.01)
 
-if os.path.exists("wait-at-import"):
+if os.path.exists("wait-at-import") and "RUNYARD__CALL_HOOKS" not in os.environ:
     note("import")
     wait()
 

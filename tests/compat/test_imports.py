@@ -196,6 +196,22 @@ def test_a_scripts_missing_name_comes_with_advice(home, tmp_path):
     assert "mount the share and give its path" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("from prefect_shell import ShellOperation", "subprocess does it"),
+        ("from prefect_aws.s3 import S3Bucket", "the provider's own library does it"),
+        ("import prefect_unheard_of", "the library that it wraps does it"),
+    ],
+)
+def test_an_integration_that_is_missing_comes_with_advice(home, tmp_path, line, hint):
+    (tmp_path / "script.py").write_text(f"{line}\n")
+    done = _run(tmp_path, "script.py")
+    assert done.returncode == 1
+    assert "an integration with Prefect, which Runyard does not have" in done.stderr
+    assert hint in done.stderr
+
+
 def test_a_folder_named_prefect_is_not_taken_for_it(home, tmp_path):
     (tmp_path / "prefect").mkdir()
     (tmp_path / "script.py").write_text("from prefect import flow\nprint(flow.__module__)\n")

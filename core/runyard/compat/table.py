@@ -108,6 +108,13 @@ ROOTS = frozenset(name.partition(".")[0] for name in MODULES)
 
 _IN_FILE = "declare it in prefect.yaml and run `runyard deploy`"
 
+_CLOUD = (
+    "the provider's own library does it, called from a task, with its credentials in a Secret; results go "
+    "to s3://, gs:// and az:// by `result_storage`, code by the steps of prefect.yaml"
+)
+_GIT = "flow.from_source takes `prefect.runner.storage.GitRepository`, with its token in a Secret"
+_NOTIFY = "notification blocks are in `prefect.blocks.notifications`"
+
 # What to do about names that Runyard does not have; a key also speaks for everything below it.
 ADVICE: dict[str, str] = {
     "prefect.assets": "assets are not kept; leave out @materialize and asset_deps",
@@ -133,6 +140,17 @@ ADVICE: dict[str, str] = {
     "prefect.task_engine": "call the task; `task(..., return_state=True)` gives its final state",
     "prefect.utilities": "it is a helper of Prefect's own code, no part of what it offers; write your own",
     "prefect.workers": "a worker is started by `runyard worker start --pool NAME`",
+    "prefect_aws": _CLOUD,
+    "prefect_azure": _CLOUD,
+    "prefect_bitbucket": _GIT,
+    "prefect_docker": "images are made by `prefect.docker.DockerImage` and by the steps of prefect.yaml",
+    "prefect_email": _NOTIFY,
+    "prefect_gcp": _CLOUD,
+    "prefect_github": _GIT,
+    "prefect_gitlab": _GIT,
+    "prefect_kubernetes": "the library kubernetes itself does it, called from a task",
+    "prefect_shell": "subprocess does it, called from a task; in prefect.yaml the step run_shell_script",
+    "prefect_slack": _NOTIFY,
 }
 
 

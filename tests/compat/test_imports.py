@@ -154,16 +154,33 @@ def test_python_m_runyard_runs_a_module(home, tmp_path):
     assert done.stdout == "runyard.flows beside ['-x', '1']\n"
 
 
-def test_tests_written_for_prefect_run(home, tmp_path):
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
+def test_tests_written_for_prefect_run(home, tmp_path, workers):
+    (tmp_path / "conftest.py").write_text("from prefect.logging import get_run_logger\n")
     (tmp_path / "test_flows.py").write_text(
         "from prefect import flow\n"
         "from prefect.testing.utilities import prefect_test_harness\n"
         "@flow\ndef answer():\n    return 42\n"
         "def test_answer():\n    with prefect_test_harness():\n        assert answer() == 42\n"
     )
-    done = _run(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    done = _pytest(tmp_path, *workers)
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
+
+
+def test_tests_may_be_kept_from_it_by_the_setting(home, tmp_path, monkeypatch):
+    (tmp_path / "test_flows.py").write_text("import prefect\n")
+    monkeypatch.setenv("RUNYARD_PREFECT_IMPORTS", "never")
+    assert "No module named 'prefect'" in _pytest(tmp_path).stdout
+    monkeypatch.setenv("RUNYARD_PREFECT_IMPORTS", "sometimes")
+    done = _pytest(tmp_path)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "ERROR: RUNYARD_PREFECT_IMPORTS='sometimes' is not one of always, never, auto" in done.stderr
+
+
+def _pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import settings
 from runyard.compat import table
-from runyard.errors import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,8 +87,6 @@ def install(deployed: bool = False) -> bool:
     if any(isinstance(finder, Finder) for finder in sys.meta_path):
         return True
     wanted = settings.get("prefect_imports").lower()
-    if wanted not in ("always", "never", "auto"):
-        raise SettingError(f"RUNYARD_PREFECT_IMPORTS={wanted!r} is none of always, never, auto")
     if wanted == "never" or (wanted == "auto" and not deployed and _is_installed()):
         return False
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import contextmanager
 
 import pytest
@@ -14,6 +15,10 @@ from runyard.engine import connection
 from runyard.store import database as store
 
 WAYS = ("sqlite", "sqlite-http", "postgres", "postgres-http")
+
+# Started in the background of a shell, pytest ignores Ctrl-C, and what it starts would too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

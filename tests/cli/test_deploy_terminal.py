@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import sys
 import time
 
@@ -48,14 +49,26 @@ class Terminal:
     def type(self, text):
         os.write(self.file, text.encode() + b"\n")
 
-    def end(self):
-        """The exit code."""
-        while True:
+    def interrupt(self):
+        """Type Ctrl-C; the exit code."""
+        os.write(self.file, b"\x03")
+        # Again where nothing follows: Python misses a signal between printing a prompt and waiting for input.
+        return self.end(in_silence=b"\x03")
+
+    def end(self, in_silence=b""):
+        """The exit code; whenever nothing was printed for some time, `in_silence` is typed."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while time.monotonic() < deadline:
             try:
-                if not os.read(self.file, 4096):
+                ready, _, _ = select.select([self.file], [], [], 3.0)
+                if not ready:
+                    os.write(self.file, in_silence)
+                elif not os.read(self.file, 4096):
                     break
             except OSError:
                 break
+        else:
+            os.kill(self.pid, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
@@ -145,8 +158,7 @@ def test_whoever_leaves_before_the_last_answer_leaves_nothing(runyard, project):
     terminal.until("Name of the new work pool")
     terminal.type("mine")
     terminal.until("cron expression")
-    os.write(terminal.file, b"\x03")
-    assert terminal.end() == 130
+    assert terminal.interrupt() == 130
     assert runyard("work-pool", "ls", "-o", "json").json == []
     assert runyard("deployment", "ls", "-o", "json").json == []
     assert not (project.folder / "prefect.yaml").exists()

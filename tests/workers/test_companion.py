@@ -28,6 +28,9 @@ def yard(home, tmp_path):
     with a_yard(tmp_path) as yard:
         (yard.folder / "jobs.py").write_text(TASKS)
         yield yard
+    notes = yard.folder / "notes.tasks"
+    for pid in notes.read_text().split() if notes.exists() else []:
+        until(lambda pid=pid: is_gone(pid), "the end of a process of tasks")
 
 
 def task_of(yard):
@@ -58,14 +61,17 @@ def test_one_worker_runs_flows_and_background_tasks(yard):
 
 
 def test_a_killed_process_of_tasks_is_started_again_and_nothing_is_lost(yard):
-    yard.worker(tasks=["jobs.py"])
+    worker = yard.worker(tasks=["jobs.py"])
     future = task_of(yard).delay(0)
     first = server_of(yard)
     os.kill(first, signal.SIGKILL)
     yard.release()
     assert future.result(timeout=DEADLINE_SECONDS) == 0
-    assert server_of(yard, 2) != first
+    second = server_of(yard, 2)
+    assert second != first
     assert "ended with exit code -9; it is started again in 1 s" in yard.said()
+    worker.kill()
+    until(lambda: is_gone(second), "the end of the process of tasks")
 
 
 def test_a_killed_worker_leaves_no_process_of_tasks(yard):

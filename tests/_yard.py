@@ -27,8 +27,7 @@ LEASE_SECONDS = 2.0
 DEADLINE_SECONDS = 60.0
 
 # A run notes its attempt and process, then goes on until the file `release` is there. With `at=import`
-# it waits before its flow can be loaded: its worker has claimed it, and it is not Running. The process that
-# calls the hooks of a run that was killed loads the flow too, but does not run it.
+# it waits before its flow can be loaded: its worker has claimed it, and it is not Running.
 FLOWS = """
 import os, signal, time
 from runyard import flow
@@ -41,7 +40,7 @@ def wait():
     while not os.path.exists("release"):
         time.sleep(0.01)
 
-if os.path.exists("wait-at-import") and "RUNYARD__CALL_HOOKS" not in os.environ:
+if os.path.exists("wait-at-import"):
     note("import")
     wait()
 

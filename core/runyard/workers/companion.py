@@ -116,10 +116,10 @@ def serve_beside(tasks: Sequence[Task], limit: int, file: int) -> None:
 
     server = TaskWorker(*tasks, limit=limit, say=lambda line: print(line, flush=True))
     worker = socket.socket(fileno=file)
-    worker.send(b"!")
 
     def outlive_nobody() -> None:
         try:
+            worker.send(b"!")
             worker.recv(1)
         except ConnectionError:
             pass  # it went without having read what it was told

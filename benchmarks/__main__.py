@@ -114,6 +114,8 @@ def _shown(row: Row, figure: Figure) -> str:
 def _compared(row: Row, ours: Figure, theirs: Figure | None) -> str:
     if theirs is None:
         return ""
+    if not ours.value or not theirs.value:  # less than the clock can tell, as of an idle process
+        return f"{_number(theirs.value)} {row.unit}"
     better = ours.value / theirs.value if row.at_least is not None else theirs.value / ours.value
     verdict = f"{_number(better)} times better" if better >= 1 else f"{_number(1 / better)} times worse"
     return f"{_number(theirs.value)} {row.unit}; ours {verdict}"

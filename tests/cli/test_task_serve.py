@@ -97,6 +97,17 @@ def test_all_tasks_of_a_file_and_of_a_module(folder, program_that_serves):
     stop(process)
 
 
+def test_tasks_beside_a_worker(folder, program, program_that_serves):
+    program("work-pool", "create", "served", "--type", "process")
+    (double,), (shout,) = load_tasks("jobs.py:double"), load_tasks("jobs.py:shout")
+    futures = [double.delay(4), shout.delay("ho")]
+    process = program_that_serves(
+        "worker", "start", "--pool", "served", "--task", "jobs.py:double", "--task", "jobs.py:shout"
+    )
+    assert [future.result(timeout=WAIT_SECONDS) for future in futures] == [8, "HO"]
+    assert "stopped!" in stop(process)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -140,6 +140,10 @@ class SerializationError(RunyardError, ValueError):
     """A value cannot be written, or read again."""
 
 
+class UnreadableResult(SerializationError):
+    """A kept result is there, but cannot be read here; the engine runs its task again."""
+
+
 class InfrastructureError(RunyardError):
     """What executes a run does not do what it was asked."""
 

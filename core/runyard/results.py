@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock, settings
+from runyard.engine import outcome
 from runyard.errors import MissingResult
-from runyard.exceptions import SerializationError
-from runyard.serializers import describe, from_description, resolve_serializer
+from runyard.exceptions import SerializationError, UnreadableResult
+from runyard.serializers import describe, resolve_serializer, serializer_of_entry
 from runyard.syncing import async_twin
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ class ResultStore:
         """The kept result of a key, or None where there is none or it has expired.
 
         Raises:
-            Exception: it is there, and cannot be read.
+            UnreadableResult: it is there and cannot be read: its class was renamed, its module is not
+                here, a library changed, or it was written by a serializer that this store does not read.
         """
         if self.storage is None and self.key_storage is None:
             return self._find_row(key)
@@ -131,6 +133,20 @@ class ResultStore:
             if entry["result"] is None:
                 return None
         return self._record(entry, key)
+
+    def _load(self, key: str, description: str, text: str | bytes) -> tuple[Any, Serializer]:
+        """The value that was written, and the serializer that reads it; `text` is base64, bytes are data."""
+        try:
+            serializer = self.serializer
+            if description != self._description:
+                serializer = serializer_of_entry(description, self.serializer)
+            data = text if isinstance(text, bytes) else base64.b64decode(text)
+            return serializer.loads(data), serializer
+        except Exception as error:
+            # Unpickling imports modules and calls classes as they are today: it may raise anything.
+            raise UnreadableResult(
+                f"the result kept under {key!r} cannot be read: {outcome.describe(error)}"
+            ) from error
 
     def read(self, key: str) -> ResultRecord:
         """The kept result of a key.
@@ -252,19 +268,11 @@ class ResultStore:
         row = self._row(key)
         if not row:
             return None
-        serializer = self.serializer
-        if row["serializer"] != self._description:
-            serializer = from_description(row["serializer"])
-        if row["data"] is not None:
-            data = base64.b64decode(row["data"])
-        else:
-            try:
-                with open(row["place"], "rb") as file:
-                    data = file.read()
-            except FileNotFoundError:
-                return None  # somebody removed the file: as good as never written
+        data = self._data_of(row, key)
+        if data is None:
+            return None
         expires = row["expires"]
-        value = serializer.loads(data)
+        value, serializer = self._load(key, row["serializer"], data)
         return ResultRecord(key, value, serializer, None if expires is None else clock.from_us(expires))
 
     def _row_of(self, record: ResultRecord, data: bytes, flow_run_id: str | None) -> tuple[Any, ...]:
@@ -283,17 +291,25 @@ class ResultStore:
 
         return isinstance(self._client, LocalClient)
 
-    def _data_beside(self, key: str) -> str | None:
+    def _data_beside(self, key: str) -> str | bytes | None:
         """The result whose entry is in the key storage."""
         if self.storage is not None:
             entry = _read_file(self.storage, key)
-            return None if entry is None else entry["result"]
+            return None if entry is None else entry.get("result")
         row = self._row(key)
-        return row["data"] if row else None
+        return self._data_of(row, key) if row else None
+
+    def _data_of(self, row: dict[str, Any], key: str) -> str | bytes | None:
+        """What a row holds; None where its file was removed or is on another machine: it was as good as
+        never written."""
+        if row["data"] is not None:
+            text: str = row["data"]
+            return text
+        return _read_large(key, row["place"]) if self._has_files() else None
 
     def _record(self, entry: dict[str, Any], key: str) -> ResultRecord:
-        serializer = from_description(json.dumps(entry["metadata"]["serializer"]))
-        value = serializer.loads(base64.b64decode(entry["result"]))
+        description = json.dumps(entry["metadata"].get("serializer"), sort_keys=True)
+        value, serializer = self._load(key, description, entry["result"])
         expiration = entry["metadata"].get("expiration")
         moment = clock.parse_time(expiration) if expiration else None
         return ResultRecord(key, value, serializer, moment, self._place_for_people())
@@ -315,8 +331,14 @@ def _read_file(storage: Any, key: str) -> dict[str, Any] | None:
         content = storage.read_path(key, _sync=True)
     except (FileNotFoundError, ValueError):
         return None
-    entry: dict[str, Any] = json.loads(content)
-    return entry
+    try:
+        entry: dict[str, Any] = json.loads(content)
+        if isinstance(entry["metadata"], dict):
+            return entry
+        problem = "its metadata is no object"
+    except (ValueError, KeyError, TypeError) as error:
+        problem = outcome.describe(error)
+    raise UnreadableResult(f"the result kept under {key!r} is no entry of a result storage: {problem}")
 
 
 def _write_file(storage: Any, key: str, entry: dict[str, Any]) -> None:
@@ -325,15 +347,43 @@ def _write_file(storage: Any, key: str, entry: dict[str, Any]) -> None:
 
 def _write_large(key: str, data: bytes) -> str:
     """Write a result that is too large for the database into the home; its path."""
-    import hashlib
     import os
 
     from runyard.filesystems import storage_of
 
-    name = hashlib.sha256(key.encode()).hexdigest()[:32]
+    name = _name_of_large(key)
     storage = storage_of(None)
     storage.write_path(name, data, _sync=True)
     return os.path.join(os.path.abspath(os.path.expanduser(str(storage.basepath))), name)
+
+
+def _name_of_large(key: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _read_large(key: str, place: str | None) -> bytes | None:
+    """What `_write_large` wrote; None where it is not there.
+
+    Who writes the row does not choose the file: it has the name that `_write_large` gives it.
+    """
+    import os
+    import stat
+
+    if place is None or os.path.basename(place) != _name_of_large(key):
+        raise UnreadableResult(f"the result kept under {key!r} names a file that is not its own: {place}")
+    try:
+        with open(place, "rb", opener=_open_without_waiting) as file:
+            return file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+    except FileNotFoundError:
+        return None
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    import os
+
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def result_of_reference(data: dict[str, Any]) -> Any:

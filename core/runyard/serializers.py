@@ -232,24 +232,84 @@ def describe(serializer: Serializer) -> str:
 
 
 def from_description(text: str) -> Serializer:
-    """The serializer that `describe` described.
+    """The serializer that `describe` described, as this program's own code gives it.
 
     Raises:
-        InvalidInput: its class cannot be imported here.
+        InvalidInput: its class is not loaded here.
     """
     options = json.loads(text)
     name, place = options.pop("type", None), options.pop("class", None)
-    try:
-        kind = _BY_NAME[name] if place is None else _function(place)
-    except (KeyError, ImportError, AttributeError) as error:
-        own = next((one for one in _own_ones(Serializer) if name and one.type == name), None)
-        if own is None:
-            raise InvalidInput(
-                f"the serializer {place or name!r} of this result is not here: {error}"
-            ) from error
-        kind = own
+    kind = _loaded(name, place)
+    if kind is None:
+        raise InvalidInput(
+            f"the serializer {place or name!r} of this result is not here; import the module that defines it"
+        )
     made: Serializer = kind(**options)
     return made
+
+
+def serializer_of_entry(text: str, reader: Serializer) -> Serializer:
+    """The serializer of a stored result, whose description another process or a caller of the API wrote.
+
+    The description imports nothing and calls nothing: it selects among what this program has loaded, with
+    options from a closed list or the reader's own. Pickles, which run code, are read only by a
+    reader that writes them itself.
+
+    Args:
+        text: as `describe` gives it.
+        reader: the serializer that reads here.
+
+    Raises:
+        InvalidInput: it describes another one.
+    """
+    _check_entry(json.loads(text), _parts(reader), reader)
+    return from_description(text)
+
+
+def _check_entry(told: Any, own: list[Any], reader: Serializer) -> None:
+    told = told if isinstance(told, dict) else {"type": told}
+    kind = _loaded(told.get("type"), told.get("class"))
+    unpickles = any(isinstance(one, PickleSerializer) for one in own)
+    runs_code = kind is not None and (issubclass(kind, PickleSerializer) or kind.__module__ != __name__)
+    if runs_code and not unpickles and kind not in {type(one) for one in own}:
+        raise InvalidInput(
+            f"it was written by the serializer {kind.type!r}, which {reader.type!r} does not trust to read"
+        )
+    for option, allowed in _SAFE_OPTIONS.items():
+        value = told.get(option)
+        if value is not None and value not in (*allowed, *(getattr(one, option, None) for one in own)):
+            raise InvalidInput(f"its serializer has {option}={value!r}, which this reader does not have")
+    if "serializer" in told:
+        _check_entry(told["serializer"], own, reader)
+    elif kind is not None and issubclass(kind, CompressedSerializer):
+        _check_entry(json.loads(describe(kind().serializer)), own, reader)
+
+
+def _parts(serializer: Any) -> list[Any]:
+    """The serializer, and those inside of it, of one that compresses."""
+    inner = getattr(serializer, "serializer", None)
+    return [serializer, *([] if inner is None else _parts(inner))]
+
+
+# Options of a built-in serializer that name modules and functions, and the values a stored entry may give.
+_SAFE_OPTIONS: dict[str, tuple[str, ...]] = {
+    "picklelib": ("cloudpickle", "pickle", "dill"),
+    "jsonlib": ("json", "orjson", "ujson", "simplejson"),
+    "object_encoder": (_ENCODER,),
+    "object_decoder": (_DECODER,),
+    "compressionlib": ("lzma", "bz2", "gzip", "zlib"),
+}
+
+
+def _loaded(name: Any, place: Any) -> Any:
+    """The class of a serializer that this program has loaded already; None where it has not."""
+    if place is None and name in _BY_NAME:
+        return _BY_NAME[name]
+    for own in _own_ones(Serializer):
+        if place == f"{own.__module__}.{own.__qualname__}" or (place is None and name and own.type == name):
+            return own
+    # A class of `__main__` has another module's name when its file is loaded as a flow's code.
+    return next((own for own in _own_ones(Serializer) if place and name and own.type == name), None)
 
 
 def _module(name: str) -> Any:

@@ -153,6 +153,10 @@ class Transaction:
         """The transaction around this one."""
         return self.parent
 
+    def reopen(self) -> None:
+        """Begin anew, although a value is kept under the key: it counts for nothing."""
+        self.state = TransactionState.ACTIVE
+
     def read(self) -> ResultRecord | None:
         """What is kept under the key."""
         return self.store.find(self.key) if self.store is not None and self.key is not None else None

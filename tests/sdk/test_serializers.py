@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+import json
 import pathlib
 import uuid
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from runyard.serializers import (
     describe,
     from_description,
     resolve_serializer,
+    serializer_of_entry,
 )
 
 NAMES = ["json", "pickle", "compressed/json", "compressed/pickle"]
@@ -187,3 +189,41 @@ def test_the_setting_decides_where_nothing_is_said(monkeypatch):
     assert resolve_serializer() == PickleSerializer()
     monkeypatch.setenv("PREFECT_RESULTS_DEFAULT_SERIALIZER", "json")
     assert resolve_serializer() == JSONSerializer()
+
+
+@pytest.mark.parametrize(
+    ("description", "reader"),
+    [
+        ({"type": "x", "class": "subprocess.Popen", "args": ["touch", "called"]}, PickleSerializer()),
+        ({"type": "x", "class": "antigravity.Serializer"}, PickleSerializer()),
+        ({"type": "pickle"}, JSONSerializer()),
+        ({"type": "compressed/pickle"}, JSONSerializer()),
+        ({"type": "compressed/json", "serializer": "pickle"}, CompressedJSONSerializer()),
+        ({"type": "compressed/json", "serializer": {"type": "pickle"}}, CompressedJSONSerializer()),
+        ({"type": "", "class": "runyard.serializers.CompressedSerializer"}, JSONSerializer()),
+        ({"type": "pickle", "picklelib": "marshal"}, PickleSerializer()),
+        ({"type": "json", "object_decoder": "subprocess.Popen"}, PickleSerializer()),
+        ({"type": "json", "jsonlib": "antigravity"}, JSONSerializer()),
+        ({"type": "compressed/json", "compressionlib": "os"}, CompressedJSONSerializer()),
+        ({"type": "reversed", "class": f"{Reversed.__module__}.Reversed"}, JSONSerializer()),
+    ],
+)
+def test_an_entry_names_nothing_that_its_reader_does_not_have(description, reader):
+    with pytest.raises(InvalidInput):
+        serializer_of_entry(json.dumps(description), reader)
+
+
+@pytest.mark.parametrize(
+    ("written", "reader"),
+    [
+        (JSONSerializer(), PickleSerializer()),
+        (CompressedJSONSerializer(compressionlib="zlib"), JSONSerializer()),
+        (CompressedPickleSerializer(), PickleSerializer()),
+        (PickleSerializer("pickle"), CompressedPickleSerializer()),
+        (JSONSerializer(object_decoder="math.sqrt"), JSONSerializer(object_decoder="math.sqrt")),
+        (Reversed(2), PickleSerializer()),
+    ],
+    ids=repr,
+)
+def test_an_entry_of_a_known_serializer_is_read(written, reader):
+    assert serializer_of_entry(describe(written), reader) == written

@@ -9,6 +9,7 @@ from runyard.cache_policies import DEFAULT, CacheKeyFnPolicy, CachePolicy, NoCac
 from runyard.context import current_transaction
 from runyard.engine.effects import Block, Commit
 from runyard.engine.parameters import bind
+from runyard.exceptions import UnreadableResult
 from runyard.results import ResultStore
 from runyard.states import COMPLETED, State
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from runyard.engine.journal import Journal
     from runyard.tasks import Task
     from runyard.transactions import Transaction
+
+_RUNS_AGAIN = "The kept result of this %s is not used, so it runs again: %s"
 
 
 class Plan:
@@ -122,7 +125,11 @@ class Keeping:
             self._locked = True
         if plan.refresh or self._is_new(plan, key):
             return None
-        return self._cached(store.find(key) if store.is_quick else (yield Block(lambda: store.find(key))))
+        try:
+            return self._cached(store.find(key) if store.is_quick else (yield Block(lambda: store.find(key))))
+        except UnreadableResult as error:
+            self._logger().warning(_RUNS_AGAIN, "task", error)
+            return None
 
     def _is_new(self, plan: Plan, key: str) -> bool:
         """Whether there can be no result of the key: it is of a run that has kept none under it."""
@@ -146,7 +153,12 @@ class Keeping:
         yield from self.transaction.entering()
         if not self.transaction.is_committed():
             return None
-        return self._cached((yield Block(self.transaction.read)))
+        try:
+            return self._cached((yield Block(self.transaction.read)))
+        except UnreadableResult as error:
+            self._logger().warning(_RUNS_AGAIN, "task", error)
+            self.transaction.reopen()
+            return None
 
     def _cached(self, record: Any) -> State | None:
         if record is None:
@@ -243,7 +255,13 @@ def _flow_store(context: FlowRunContext) -> ResultStore:
 
 def find_flow_result(context: FlowRunContext) -> State | None:
     """The final state of a subflow that completed in an earlier attempt of its root run, or None."""
-    record = _flow_store(context).find(f"{context.scope}-result")
+    try:
+        record = _flow_store(context).find(f"{context.scope}-result")
+    except UnreadableResult as error:
+        from runyard.logging import flow_logger
+
+        flow_logger(context.flow_run, context.journal).warning(_RUNS_AGAIN, "flow", error)
+        return None
     if record is None:
         return None
     return State(COMPLETED, "Cached", data=record.metadata, value=record.result)

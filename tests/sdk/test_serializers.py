@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from runyard.errors import InvalidInput
 from runyard.serializers import (
@@ -70,6 +70,7 @@ class Reversed(Serializer):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@settings(deadline=None)
 @given(value=JSON)
 def test_plain_values_come_back(name, value):
     serializer = resolve_serializer(name)

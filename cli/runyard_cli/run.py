@@ -68,10 +68,13 @@ def _run_flow(entrypoint: str, param: tuple[str, ...], params: str | None) -> in
     given = values.parameters(param, params, parameter_schema(flow))
     try:
         answer = flow(**given)
-        if hasattr(answer, "__await__"):
+        if flow.isasync:
             import asyncio
 
-            asyncio.run(_wait(answer))
+            asyncio.run(_read_out(answer) if flow.isgenerator else _wait(answer))
+        elif flow.isgenerator:
+            for _value in answer:
+                pass  # its run goes on only while its values are asked for
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
@@ -81,6 +84,11 @@ def _run_flow(entrypoint: str, param: tuple[str, ...], params: str | None) -> in
 
 async def _wait(answer: Any) -> Any:
     return await answer
+
+
+async def _read_out(answer: Any) -> None:
+    async for _value in answer:
+        pass
 
 
 def _report(error: BaseException) -> int:

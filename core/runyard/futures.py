@@ -16,6 +16,28 @@ helper = threading.local()
 R = TypeVar("R")
 
 
+def call_back(fn: Callable[[TaskFuture], Any], future: TaskFuture) -> None:
+    """Call a done callback: what it raises is logged, and costs neither other callbacks nor the thread.
+
+    Raises:
+        KeyboardInterrupt: in the main thread, where Ctrl-C gives it.
+    """
+    try:
+        result = fn(future)
+        if hasattr(type(result), "__await__"):
+            from runyard.engine.effects import finish, is_coroutine
+
+            if is_coroutine(result):
+                finish(result)
+    except BaseException as error:
+        if not isinstance(error, Exception) and threading.current_thread() is threading.main_thread():
+            raise
+        from runyard.logging import get_logger
+
+        name = getattr(fn, "__name__", repr(fn))
+        get_logger("futures").error("Done callback %r of %r failed", name, future, exc_info=error)
+
+
 class TaskFuture(Generic[R]):
     """The future of one task run.
 
@@ -69,12 +91,12 @@ class TaskFuture(Generic[R]):
         return value
 
     def add_done_callback(self, fn: Callable[[TaskFuture], Any]) -> None:
-        """Call `fn(future)` once the run is over, now if it is."""
+        """Call `fn(future)` once the run is over, now if it is. What it raises is logged."""
         with self._lock:
             if not self._done.is_set():
                 self._callbacks.append(fn)
                 return
-        fn(self)
+        call_back(fn, self)
 
     def resolve(self, state: State) -> None:
         """The run ended in `state`; for task runners."""
@@ -83,7 +105,7 @@ class TaskFuture(Generic[R]):
             self._done.set()
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
-            callback(self)
+            call_back(callback, self)
 
     def __repr__(self) -> str:
         return f"<future of {self._run.name!r}: {self.state.name}>"

@@ -61,5 +61,14 @@ class quote(BaseAnnotation[T]):  # noqa: N801  # written like a function in user
         return self.value
 
 
+class opaque(BaseAnnotation[T]):  # noqa: N801  # written like a function in users' code
+    """Around an argument: a future or state is replaced by its result, anything else is not looked into.
+
+    It saves looking through a large collection for futures.
+    """
+
+    __slots__ = ()
+
+
 class NotSet:
     """Stands for an option that was not given, where None has a meaning."""

@@ -266,7 +266,7 @@ class Task(Runnable[P, R]):
             from runyard.engine.background import delay_map
 
             return delay_map(self, args, kwargs, wait_for)
-        from runyard.engine.submit import map_task
+        from runyard.engine.mapping import map_task
 
         return map_task(self, args, kwargs, return_state, wait_for)
 

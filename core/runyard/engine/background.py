@@ -16,13 +16,13 @@ from runyard import clock
 from runyard.context import current_drawing, current_flow, current_tags, current_task
 from runyard.engine import outcome
 from runyard.engine.connection import release_thread, shared_client
-from runyard.engine.parameters import bind
-from runyard.engine.resolve import futures_in, replace, to_data
+from runyard.engine.mapping import map_task
+from runyard.engine.parameters import bind, signature_of
+from runyard.engine.resolve import awaited, futures_in, replace, to_data
 from runyard.engine.runs import TaskRun
-from runyard.engine.submit import map_task
 from runyard.engine.task_core import _policy
 from runyard.errors import MissingResult, RunyardError
-from runyard.futures import FutureList, TaskFuture
+from runyard.futures import FutureList, TaskFuture, call_back
 from runyard.markers import allow_failure
 from runyard.states import COMPLETED, Scheduled, State
 from runyard.syncing import async_twin
@@ -109,12 +109,12 @@ class BackgroundFuture(TaskFuture):
     result_async = async_twin(result)
 
     def add_done_callback(self, fn: Callable[[TaskFuture], Any]) -> None:
-        """Call `fn(future)` once the run is over, from a thread that waits for it."""
+        """Call `fn(future)` once the run is over, from a thread that waits; what it raises is logged."""
 
         def work() -> None:
             try:
                 self.wait()
-                fn(self)
+                call_back(fn, self)
             finally:
                 release_thread()
 
@@ -221,9 +221,10 @@ def _prepared(
     run.dynamic_key = run.id
     run.name = f"{task.name}-{run.id[-4:]}"
     upstream: dict[str, None] = {}
-    new_args = tuple(_settled(value, run, str(at), upstream) for at, value in enumerate(args))
+    name_at = signature_of(task).name_at
+    new_args = tuple(_settled(value, run, name_at(at), upstream) for at, value in enumerate(args))
     new_kwargs = {name: _settled(value, run, name, upstream) for name, value in kwargs.items()}
-    first = None if wait_for is None else _settled(list(wait_for), run, "wait_for", upstream)
+    first = None if wait_for is None else _settled(awaited(wait_for), run, "wait_for", upstream)
     around_task, around_flow = current_task.get(), current_flow.get()
     if around_task is not None:
         run.task_inputs["__parents__"] = [{"input_type": "task_run", "id": around_task.task_run.id}]
@@ -256,7 +257,7 @@ def _settled(value: Any, run: TaskRun, name: str, upstream: dict[str, None]) -> 
 
     new = replace(value, swap)
     if inputs:
-        run.task_inputs[name] = inputs
+        run.task_inputs.setdefault(name, []).extend(inputs)
     return new
 
 

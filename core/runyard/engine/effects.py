@@ -85,11 +85,13 @@ def drive(core: Generator[Any, Any, Any]) -> Any:
                 if kind is Call:
                     if effect.timeout_seconds is None:
                         outcome = effect.fn(*effect.args, **effect.kwargs)
+                        if hasattr(type(outcome), "__await__") and is_coroutine(outcome):
+                            outcome = finish(outcome)
                     else:
                         with time_limit(effect.timeout_seconds, effect):
                             outcome = effect.fn(*effect.args, **effect.kwargs)
-                    if hasattr(outcome, "__await__"):
-                        outcome = _finish(outcome)
+                            if is_coroutine(outcome):
+                                outcome = finish(outcome)
                 elif kind is Block:
                     outcome = effect.fn()
                 elif kind is Commit:
@@ -100,11 +102,33 @@ def drive(core: Generator[Any, Any, Any]) -> Any:
                     time.sleep(effect.seconds)
                     outcome = None
             except BaseException as error:
-                effect = throw(error)
+                effect = throw(thrown(error))
             else:
                 effect = send(outcome)
     except StopIteration as stop:
         return stop.value
+
+
+def thrown(error: BaseException) -> BaseException:
+    """What a core is told of an exception that the user's code raised.
+
+    A GeneratorExit would not reach it: Python closes generators by that, and waits for no answer.
+    """
+    if not isinstance(error, GeneratorExit):
+        return error
+    told = RuntimeError("the run's code raised GeneratorExit")
+    told.__cause__ = error
+    return told
+
+
+def is_coroutine(value: Any) -> bool:
+    """Whether a value is what calling an async function gives.
+
+    Other awaitables (futures, collections of Dask, queries of an ORM, mocks) are results like any other.
+    """
+    from collections.abc import Coroutine
+
+    return isinstance(value, Coroutine)
 
 
 def _read_out(effect: Read) -> list[Any]:
@@ -130,14 +154,58 @@ async def read_out_async(effect: Read) -> list[Any]:
             raise
 
 
-def _finish(awaitable: Any) -> Any:
-    """The outcome of an async function among sync ones, such as an async hook of a sync flow."""
+def finish(coroutine: Any) -> Any:
+    """The outcome of a coroutine, in sync code: an async hook of a sync flow, for example.
+
+    Where an event loop runs in this thread (a notebook, an async flow that calls a sync one), the
+    coroutine gets a loop in another thread, and this one waits for it.
+    """
     import asyncio
 
-    async def wait() -> Any:
-        return await awaitable
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(_outcome(coroutine))
+    return _finish_beside(coroutine)
 
-    return asyncio.run(wait())
+
+async def _outcome(coroutine: Any) -> Any:
+    return await coroutine
+
+
+def _finish_beside(coroutine: Any) -> Any:
+    import asyncio
+    from concurrent.futures import Future
+    from contextvars import copy_context
+    from functools import partial
+
+    from runyard.engine.connection import release_thread
+
+    done: Future[Any] = Future()
+    cancel: Callable[[], Any] = coroutine.close
+
+    async def outcome() -> Any:
+        nonlocal cancel
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        cancel = partial(loop.call_soon_threadsafe, task.cancel) if task is not None else coroutine.close
+        return await coroutine
+
+    def work() -> None:
+        try:
+            done.set_result(asyncio.run(outcome()))
+        except BaseException as error:
+            done.set_exception(error)
+        finally:
+            release_thread()
+
+    thread = threading.Thread(target=copy_context().run, args=(work,), name="runyard-await", daemon=True)
+    thread.start()
+    try:
+        return done.result()
+    except BaseException:
+        if not done.done():  # Ctrl-C, or a time limit
+            cancel()
+        raise
 
 
 async def drive_async(
@@ -175,24 +243,28 @@ async def drive_async(
                 else:
                     effect = core.throw(error)
             except BaseException as error:
-                effect = core.throw(error)
+                effect = core.throw(thrown(error))
             else:
                 effect = core.send(outcome)
     except StopIteration as stop:
         return stop.value
 
 
+async def call_async(effect: Call) -> Any:
+    """The outcome of the user's function, async or not."""
+    outcome = effect.fn(*effect.args, **effect.kwargs)
+    return await outcome if is_coroutine(outcome) else outcome
+
+
 async def _call_async(effect: Call) -> Any:
     import asyncio
 
     if effect.timeout_seconds is None:
-        outcome = effect.fn(*effect.args, **effect.kwargs)
-        return await outcome if hasattr(outcome, "__await__") else outcome
+        return await call_async(effect)
     scope = asyncio.timeout(effect.timeout_seconds)
     try:
         async with scope:
-            outcome = effect.fn(*effect.args, **effect.kwargs)
-            return await outcome if hasattr(outcome, "__await__") else outcome
+            return await call_async(effect)
     except TimeoutError as error:
         if scope.expired():
             raise over(effect.timeout_seconds, effect) from error

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from runyard.redaction import redact
-from runyard.states import CANCELLED, COMPLETED, CRASHED, FAILED, PAUSED, TERMINAL, State
+from runyard.states import CANCELLED, CANCELLING, COMPLETED, CRASHED, FAILED, PAUSED, TERMINAL, State
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -18,13 +18,16 @@ def state_of_value(value: Any, kind: str) -> State:
     """The final state of a run that returned `value`, whose futures are states by now.
 
     Args:
-        value: a state made by hand is the run's own. The state of another run decides about a flow,
-            and a list, tuple or set of states together; the result is the state, or they. A task
-            that returns the state of another run ends like that one. Anything else is the result of
-            a completed run.
+        value: a state made by hand is the run's own, Cancelling as Cancelled. The state of another run
+            decides about a flow, and a list, tuple or set of states together; the result is the
+            state, or they. A task that returns the state of another run ends like that one. Anything
+            else is the result of a completed run.
         kind: `Flow` or `Task`.
     """
     if isinstance(value, State):
+        if value.type == CANCELLING and not value.belongs_to_run:
+            # Its code is over: there is nothing left to stop.
+            return State(CANCELLED, message=redact(value.message) if value.message else None)
         if value.type not in TERMINAL and value.type != PAUSED:
             return _together([value], value)
         return _own(value) if kind == "Task" or not value.belongs_to_run else _together([value], value)

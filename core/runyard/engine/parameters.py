@@ -129,6 +129,10 @@ class Signature:
         except TypeError as error:
             raise ParameterError(str(error)) from None
 
+    def name_at(self, at: int) -> str:
+        """The parameter that a positional argument is for."""
+        return self.positional[at] if at < len(self.positional) else self.var_args or str(at)
+
     def call_with(self, parameters: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The (args, kwargs) that give the function these parameters."""
         args = [parameters[name] for name in self.positional]

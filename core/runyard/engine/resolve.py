@@ -2,49 +2,87 @@
 
 from __future__ import annotations
 
+import copy
+from collections import ChainMap, UserDict, UserList, deque
+from collections.abc import Mapping, Sequence, Set
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from runyard.errors import MissingResult
 from runyard.exceptions import UpstreamTaskError
 from runyard.futures import FutureList, TaskFuture
-from runyard.markers import allow_failure, quote
+from runyard.markers import allow_failure, opaque, quote
 from runyard.states import COMPLETED, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
-_COLLECTIONS = frozenset((list, tuple, set, frozenset, dict))
+# Sequences that hold no objects.
+_FLAT = (str, bytes, bytearray, memoryview, range)
+# Collections whose items are in memory, and classes derived from them.
+_IN_MEMORY = (list, tuple, set, frozenset, dict, deque, UserList, UserDict, ChainMap, MappingProxyType)
+_SWAPPED = (TaskFuture, State, allow_failure, quote, opaque)
 
 
 def replace(value: Any, swap: Callable[[Any], Any], _around: frozenset[int] = frozenset()) -> Any:
-    """`value` with every future, state, allow_failure and quote inside it replaced by `swap` of it.
+    """`value` with every future, state, allow_failure, opaque and quote inside it replaced by `swap` of it.
 
-    Collections without any come back as they are, not copied. Looked into are the builtin
-    collections, named tuples, dataclasses and pydantic models.
+    Collections without any come back as they are, not copied. Looked into are mappings with their
+    keys, sequences, sets, named tuples, dataclasses and pydantic models with their extra fields. A
+    collection of a class that cannot be made again with other items stays as it is.
     """
     kind = type(value)
     if kind in _PLAIN:
         return value
-    if isinstance(value, (TaskFuture, State, allow_failure, quote)):
+    if isinstance(value, _SWAPPED):
         return swap(value)
-    has_fields = hasattr(kind, "__dataclass_fields__") or hasattr(kind, "model_fields")
-    if kind not in _COLLECTIONS and not has_fields and not isinstance(value, (list, tuple)):
-        return value
+    change = _by_builtin.get(kind)
+    if change is None:
+        change = _by_kind.get(kind, _unknown)
+        if change is _unknown:
+            change = _by_kind[kind] = _way_of(kind)
+        if change is None:
+            return value
     if id(value) in _around:
         return value  # a collection that holds itself
-    around = _around | {id(value)}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return _replace_items(value, swap, around)
-    if kind is dict:
-        new_values = {key: replace(item, swap, around) for key, item in value.items()}
-        return new_values if any(new_values[key] is not value[key] for key in value) else value
-    return _replace_fields(value, swap, around)
+    return change(value, swap, _around | {id(value)})
+
+
+def _way_of(kind: type) -> Callable[..., Any] | None:
+    """How values of a class are looked into, or None."""
+    if hasattr(kind, "model_fields") or hasattr(kind, "__dataclass_fields__"):
+        return _replace_fields
+    if issubclass(kind, Mapping):
+        return _replace_mapping if _can_be_rebuilt(kind, {}) else None
+    if issubclass(kind, (Sequence, Set)) and not issubclass(kind, _FLAT):
+        return _replace_items if _can_be_rebuilt(kind, ()) else None
+    return None
+
+
+def _can_be_rebuilt(kind: type, empty: Any) -> bool:
+    """Whether one more of a class can be made, of other items.
+
+    Others are not read: each item of a mapping may be a file in an object store.
+    """
+    if issubclass(kind, _IN_MEMORY):
+        return True
+    if hasattr(kind, "close"):
+        return False
+    make: Any = kind
+    try:
+        return type(make(empty)) is kind
+    except Exception:
+        return False
 
 
 def _replace_items(value: Any, swap: Callable[[Any], Any], around: frozenset[int]) -> Any:
     plain = _PLAIN
-    items = list(value)
+    try:
+        items = list(value)
+    except Exception:
+        return value  # a class of the user's whose items cannot be read: it holds none that we could find
     changed = False
     for at, item in enumerate(items):
         if type(item) in plain:
@@ -53,39 +91,112 @@ def _replace_items(value: Any, swap: Callable[[Any], Any], around: frozenset[int
         if new is not item:
             items[at] = new
             changed = True
-    if not changed:
-        return value
+    return _with_items(value, items) if changed else value
+
+
+def _with_items(value: Any, items: list[Any]) -> Any:
+    """A sequence or set like `value` that holds these."""
     kind = type(value)
     if kind is FutureList:
         return items
-    return kind(*items) if hasattr(kind, "_fields") else kind(items)
+    if kind in (list, tuple, set, frozenset):
+        return kind(items)
+    if hasattr(kind, "_make"):
+        return kind._make(items)
+    try:
+        if isinstance(value, list):
+            twin = copy.copy(value)  # with what a subclass keeps beside its items
+            list.__setitem__(twin, slice(None), items)
+        elif hasattr(value, "maxlen"):
+            twin = kind(items, value.maxlen)
+        else:
+            twin = kind(items)
+        is_like = type(twin) is kind and (isinstance(value, Set) or len(twin) == len(items))
+    except Exception:
+        return value
+    return twin if is_like else value
+
+
+def _replace_mapping(value: Any, swap: Callable[[Any], Any], around: frozenset[int]) -> Any:
+    try:
+        pairs = list(value.items())
+    except Exception:
+        return value  # as in `_replace_items`
+    plain = _PLAIN
+    changed = False
+    for at, (key, item) in enumerate(pairs):
+        new_key = key if type(key) in plain else replace(key, swap, around)
+        new = item if type(item) in plain else replace(item, swap, around)
+        if new_key is not key or new is not item:
+            pairs[at] = (new_key, new)
+            changed = True
+    return _with_pairs(value, dict(pairs)) if changed else value
+
+
+def _with_pairs(value: Any, pairs: dict[Any, Any]) -> Any:
+    """A mapping like `value` that holds these."""
+    kind = type(value)
+    if kind is dict:
+        return pairs
+    try:
+        if isinstance(value, dict):
+            twin = copy.copy(value)  # with its default_factory, and what a subclass keeps beside its items
+            dict.clear(twin)
+            for key, item in pairs.items():
+                dict.__setitem__(twin, key, item)
+            if hasattr(kind, "move_to_end"):
+                twin = kind(pairs)
+        else:
+            twin = kind(pairs)
+        is_like = type(twin) is kind and len(twin) == len(pairs)
+    except Exception:
+        return value
+    return twin if is_like else value
 
 
 def _replace_fields(value: Any, swap: Callable[[Any], Any], around: frozenset[int]) -> Any:
     kind = type(value)
-    names = getattr(kind, "__dataclass_fields__", None) or kind.model_fields
+    is_model = hasattr(kind, "model_fields")
+    names = list(kind.model_fields if is_model else kind.__dataclass_fields__)
+    extra = (getattr(value, "__pydantic_extra__", None) or {}) if is_model else {}
     changes = {}
-    for name in names:
-        item = getattr(value, name, None)
+    for name in (*names, *extra):
+        item = extra[name] if name in extra else getattr(value, name, None)
         new = replace(item, swap, around)
         if new is not item:
             changes[name] = new
     if not changes:
         return value
-    if hasattr(kind, "model_fields"):
+    if is_model:
         return value.model_copy(update=changes)
-    import copy
-
     twin = copy.copy(value)
     for name, item in changes.items():
         object.__setattr__(twin, name, item)
     return twin
 
 
+_unknown: Any = object()
+_by_builtin: dict[type, Callable[..., Any]] = {
+    list: _replace_items, tuple: _replace_items, set: _replace_items, frozenset: _replace_items,
+    dict: _replace_mapping,
+}  # fmt: skip
+# Weakly: classes that are made in a run go with it.
+_by_kind: WeakKeyDictionary[type, Callable[..., Any] | None] = WeakKeyDictionary()
+
+
 def has_futures(args: Any, kwargs: dict[str, Any]) -> bool:
     """Whether anything in the arguments could hold a future; quick where all are plain."""
     plain = _PLAIN
     return not (all(type(item) in plain for item in args) and all(type(i) in plain for i in kwargs.values()))
+
+
+def awaited(wait_for: Any) -> list[Any]:
+    """What `wait_for` names, as a list: it may be one future or state, or any collection of them."""
+    if wait_for is None:
+        return []
+    if isinstance(wait_for, (*_SWAPPED, Mapping, *_FLAT)) or not hasattr(wait_for, "__iter__"):
+        return [wait_for]
+    return list(wait_for)
 
 
 def futures_in(value: Any) -> list[TaskFuture]:
@@ -97,6 +208,8 @@ def futures_in(value: Any) -> list[TaskFuture]:
             found.append(item)
         elif isinstance(item, allow_failure):
             found.extend(futures_in(item.value))
+        elif isinstance(item, opaque):
+            found.extend(futures_in(item.value) if isinstance(item.value, _SWAPPED) else ())
         return item
 
     replace(value, note)
@@ -134,6 +247,8 @@ def to_data(value: Any, inputs: list[dict[str, str]] | None = None) -> Any:
     def swap(item: Any, allowed: bool = False) -> Any:
         if isinstance(item, quote):
             return item.value
+        if isinstance(item, opaque):
+            return swap(item.value, allowed) if isinstance(item.value, _SWAPPED) else item.value
         if isinstance(item, allow_failure):
             return replace(item.value, lambda inner: swap(inner, True))
         if isinstance(item, TaskFuture):

@@ -115,9 +115,9 @@ def call_flow(
     parameters = bind(flow, args, kwargs)
     parent = current_flow.get()
     if parent is not None:
-        from runyard.engine.resolve import to_data
+        from runyard.engine.resolve import awaited, to_data
 
-        to_data(list(wait_for or ()))
+        to_data(awaited(wait_for))
         given = to_data(parameters)
         if flow.isgenerator and not return_state:
             from runyard.engine.streams import stream_subflow

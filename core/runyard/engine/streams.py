@@ -12,7 +12,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from runyard.context import current_flow
-from runyard.engine.effects import Block, Call, Commit, Read, drive, in_thread, read_out_async
+from runyard.engine.effects import Block, Call, Commit, Read, call_async, drive, in_thread, read_out_async
 from runyard.engine.parameters import bind
 from runyard.engine.timeouts import over, time_limit
 from runyard.exceptions import TerminationSignal
@@ -240,8 +240,7 @@ async def _perform_async(effect: Any) -> Any:
 
     kind = type(effect)
     if kind is Call:
-        outcome = effect.fn(*effect.args, **effect.kwargs)
-        return await outcome if hasattr(outcome, "__await__") else outcome
+        return await call_async(effect)
     if kind is Block:
         return await in_thread(effect.fn)
     if kind is Commit:

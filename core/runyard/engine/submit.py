@@ -1,4 +1,4 @@
-"""Submitting and mapping tasks: runs that go on beside the flow, on its task runner."""
+"""Submitting tasks: runs that go on beside the flow, on its task runner."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 from runyard.context import current_drawing, current_flow, current_tags
 from runyard.engine import outcome
 from runyard.engine.effects import drive, drive_async
-from runyard.engine.parameters import bind, signature_of
-from runyard.engine.resolve import futures_in, to_data
+from runyard.engine.parameters import bind
+from runyard.engine.resolve import awaited, futures_in
 from runyard.engine.run import journal_without_flow
-from runyard.engine.task_core import _inputs, new_run, run_task
-from runyard.exceptions import MappingLengthMismatch, MappingMissingIterable, UpstreamTaskError
-from runyard.futures import FutureList, TaskFuture
-from runyard.markers import allow_failure, unmapped
+from runyard.engine.task_core import inputs_of, new_run, run_task
+from runyard.exceptions import UpstreamTaskError
+from runyard.futures import TaskFuture
 from runyard.states import FAILED, PENDING, State
 from runyard.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from runyard.context import FlowRunContext
     from runyard.engine.journal import Journal
@@ -89,7 +88,7 @@ class Submission:
 
         try:
             self.journal.check()
-            args, kwargs = drive(_inputs(self.run, self.args, self.kwargs, self.wait_for))
+            args, kwargs = drive(inputs_of(self.task, self.run, self.args, self.kwargs, self.wait_for))
         except UpstreamTaskError as error:
             self._end(State(PENDING, "NotReady", str(error), value=error))
             return None
@@ -148,7 +147,7 @@ def submit_task(
     journal = flow.journal if flow is not None else journal_without_flow()
     run = new_run(task, flow, journal)
     future: TaskFuture[Any] = TaskFuture(run)
-    upstream = None if wait_for is None else list(wait_for)
+    upstream = None if wait_for is None else awaited(wait_for)
 
     work = Submission(task, run, flow, journal, args, kwargs, upstream, future)
     _runner(flow).submit(work, future)
@@ -173,68 +172,3 @@ def _runner(flow: FlowRunContext | None) -> TaskRunner:
             else:
                 flow.task_runner = given() if isinstance(given, type) else given.duplicate()
         return flow.task_runner
-
-
-def map_task(
-    task: Task,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    return_state: bool,
-    wait_for: Iterable[Any] | None,
-    start: Callable[..., TaskFuture] = submit_task,
-) -> Any:
-    """What `task.map(...)` does; see there for its errors. `start` submits each of the runs."""
-    if current_drawing.get() is not None:
-        from runyard.visualization import drawn_map
-
-        return drawn_map(task, args, kwargs, return_state, wait_for)
-    signature = signature_of(task)
-    parameters = bind(task, args, kwargs)
-    extra = parameters.pop(signature.var_kwargs, {}) if signature.var_kwargs else {}
-    mapped: dict[str, list[Any]] = {}
-    same: dict[str, Any] = {}
-    for name, value in {**parameters, **extra}.items():
-        is_given = name in extra or not _is_default(signature.defaults, name, value)
-        items = _items(value) if is_given and name != signature.var_args else None
-        if items is None:
-            same[name] = value.value if isinstance(value, unmapped) else value
-        else:
-            mapped[name] = items
-    if not mapped:
-        raise MappingMissingIterable(
-            f"{task.name}.map() was given nothing to map over; pass a list, or call .submit()"
-        )
-    lengths = {name: len(items) for name, items in mapped.items()}
-    if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name}: {length}" for name, length in lengths.items())
-        raise MappingLengthMismatch(f"{task.name}.map() needs arguments of one length, not {told}")
-    futures: FutureList[Any] = FutureList()
-    for at in range(next(iter(lengths.values()))):
-        values = {**same, **{name: items[at] for name, items in mapped.items()}}
-        if signature.var_kwargs:
-            values[signature.var_kwargs] = {name: values.pop(name) for name in extra}
-        call_args, call_kwargs = signature.call_with(values)
-        futures.append(start(task, call_args, call_kwargs, False, wait_for))
-    if return_state:
-        futures.wait()
-        return [future.state for future in futures]
-    return futures
-
-
-def _is_default(defaults: dict[str, Any], name: str, value: Any) -> bool:
-    return name in defaults and defaults[name] is value
-
-
-def _items(value: Any) -> list[Any] | None:
-    """The items to map over, or None where a value is the same for every call."""
-    if isinstance(value, (unmapped, str, bytes, dict)):
-        return None
-    if isinstance(value, allow_failure):
-        items = _items(value.value)
-        return None if items is None else [allow_failure(item) for item in items]
-    if isinstance(value, TaskFuture):
-        value = to_data(value)
-        return _items(value)
-    if hasattr(value, "__iter__") and not isinstance(value, type):
-        return list(value)
-    return None

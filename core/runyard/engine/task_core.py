@@ -18,8 +18,8 @@ from runyard.context import (
 from runyard.engine import outcome
 from runyard.engine.effects import Block, Call, Read, Sleep
 from runyard.engine.hooks import call_hooks
-from runyard.engine.parameters import bind, render_name
-from runyard.engine.resolve import futures_in, has_futures, to_data, to_states
+from runyard.engine.parameters import bind, render_name, signature_of
+from runyard.engine.resolve import awaited, futures_in, has_futures, to_data, to_states
 from runyard.engine.runs import TaskRun, to_json
 from runyard.exceptions import RunTimedOut, Signal, UpstreamTaskError
 from runyard.states import COMPLETED, FAILED, PENDING, RUNNING, AwaitingRetry, State
@@ -60,6 +60,9 @@ def new_run(task: Task, flow: FlowRunContext | None, journal: Journal) -> TaskRu
         run = TaskRun(
             f"{task.name}-{position}", flow.flow_run.id, key, dynamic_key, tags, attempt, policy, task.version
         )
+    around = current_task.get()
+    if around is not None and around.task_run.flow_run_id == run.flow_run_id:
+        run.task_inputs["__parents__"] = [{"input_type": "task_run", "id": around.task_run.id}]
     run.move(State(PENDING), journal)
     return run
 
@@ -101,7 +104,7 @@ def run_task(
     journal.check()
     if wait_for is not READY and (wait_for is not None or has_futures(args, kwargs)):
         try:
-            args, kwargs = yield from _inputs(run, args, kwargs, wait_for)
+            args, kwargs = yield from inputs_of(task, run, args, kwargs, wait_for)
         except UpstreamTaskError as error:
             state = State(PENDING, "NotReady", str(error), value=error)
             run.move(state, journal)
@@ -235,7 +238,7 @@ def _attempts(
             if slots is not None:
                 tag_limits.give_back(task, slots)
         if state.type == FAILED:
-            delay = yield from _retry_delay(task, run, state)
+            delay = yield from _retry_delay(task, run, state, logger)
             if delay is not None:
                 _say_retry(task, run, state, delay, failure, logger)
                 if delay > 0:
@@ -268,11 +271,11 @@ def _settled(value: Any) -> Generator[Any, Any, Any]:
 _SIMPLE = frozenset((type(None), bool, int, float, str, bytes))
 
 
-def _inputs(
-    run: TaskRun, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
+def inputs_of(
+    task: Task, run: TaskRun, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
 ) -> Generator[Any, Any, tuple[tuple[Any, ...], dict[str, Any]]]:
     """The arguments with results in place of futures, once everything to wait for is over."""
-    given = (args, kwargs, list(wait_for or ()))
+    given = (args, kwargs, awaited(wait_for))
 
     def resolve() -> tuple[tuple[Any, ...], dict[str, Any]]:
         upstream: list[dict[str, str]] = []
@@ -284,7 +287,7 @@ def _inputs(
             inputs: list[dict[str, str]] = []
             new_args.append(to_data(value, inputs))
             if inputs:
-                run.task_inputs[str(at)] = inputs
+                run.task_inputs.setdefault(signature_of(task).name_at(at), []).extend(inputs)
         new_kwargs = {}
         for name, value in kwargs.items():
             inputs = []
@@ -298,7 +301,7 @@ def _inputs(
     return resolve()
 
 
-def _retry_delay(task: Task, run: TaskRun, state: State) -> Generator[Any, Any, float | None]:
+def _retry_delay(task: Task, run: TaskRun, state: State, logger: Any) -> Generator[Any, Any, float | None]:
     """Seconds until the next try, or None when there is none."""
     if run.run_count > _retries(task):
         return None
@@ -306,6 +309,7 @@ def _retry_delay(task: Task, run: TaskRun, state: State) -> Generator[Any, Any, 
         try:
             wanted = yield Call(task.retry_condition_fn, (task, run, state))
         except Exception:
+            logger().error("retry_condition_fn failed; the run is not retried", exc_info=True)
             wanted = False
         if not wanted:
             return None

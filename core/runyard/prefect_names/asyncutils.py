@@ -33,9 +33,9 @@ def is_async_fn(func: Callable[..., Any]) -> bool:
 
 def run_coro_as_sync(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """The outcome of a coroutine, in sync code; on a running event loop, by a thread with another one."""
-    from runyard.engine.effects import _finish
+    from runyard.engine.effects import finish
 
-    return _finish(coroutine)
+    return finish(coroutine)
 
 
 async def run_sync_in_worker_thread(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

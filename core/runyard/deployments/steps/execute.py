@@ -15,6 +15,7 @@ from typing import Any
 from runyard.compat import imports, table
 from runyard.deployments import stored, templating
 from runyard.deployments.steps import outputs as known_steps
+from runyard.engine.effects import finish, is_coroutine
 from runyard.errors import InvalidInput, ProjectError, RunyardError
 
 Outputs = dict[str, Any]
@@ -141,8 +142,8 @@ def run_step(step: Step, outputs: Outputs) -> Outputs:
     function = resolve(name, requires)
     try:
         result = function(**inputs)
-        if hasattr(result, "__await__"):
-            result = _finish(result)
+        if is_coroutine(result):
+            result = finish(result)
     except RunyardError as error:
         raise type(error)(f"step {name}: {error}", **error.details) from error
     except Exception as error:
@@ -193,15 +194,6 @@ def run_pull_steps(steps: Sequence[Step]) -> str:
         if made.get("directory"):
             os.chdir(str(made["directory"]))
     return os.getcwd()
-
-
-def _finish(awaitable: Any) -> Any:
-    import asyncio
-
-    async def wait() -> Any:
-        return await awaitable
-
-    return asyncio.run(wait())
 
 
 def _require(requirement: str) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock, settings
-from runyard.engine import outcome
+from runyard.engine import known_results, outcome
 from runyard.errors import MissingResult
 from runyard.exceptions import SerializationError, UnreadableResult
 from runyard.serializers import describe, resolve_serializer, serializer_of_entry
@@ -141,12 +141,14 @@ class ResultStore:
             if description != self._description:
                 serializer = serializer_of_entry(description, self.serializer)
             data = text if isinstance(text, bytes) else base64.b64decode(text)
-            return serializer.loads(data), serializer
+            value = serializer.loads(data)
         except Exception as error:
             # Unpickling imports modules and calls classes as they are today: it may raise anything.
             raise UnreadableResult(
                 f"the result kept under {key!r} cannot be read: {outcome.describe(error)}"
             ) from error
+        known_results.note(value, serializer, data, read=True)
+        return value, serializer
 
     def read(self, key: str) -> ResultRecord:
         """The kept result of a key.
@@ -200,6 +202,7 @@ class ResultStore:
             raise SerializationError(
                 f"{type(obj).__name__} cannot be written by the serializer {self.serializer.type!r}: {error}"
             ) from error
+        known_results.note(obj, self.serializer, data)
         record = ResultRecord(key, obj, self.serializer, expiration, self._place_for_people())
         if self.storage is None and self.key_storage is None:
             return record, self._row_of(record, data, flow_run_id)

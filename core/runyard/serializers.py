@@ -78,6 +78,11 @@ class PickleSerializer(Serializer):
         return _module(self.picklelib).loads(blob)
 
 
+def is_plain(value: Any) -> bool:
+    """Whether a value is plain data, of builtin types alone, and neither deep nor long."""
+    return _is_plain(value, _DEPTH)
+
+
 def _is_plain(value: Any, depth: int) -> bool:
     kind = type(value)
     if kind in _PLAIN:

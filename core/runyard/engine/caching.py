@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runyard import settings
 from runyard.cache_policies import DEFAULT, CacheKeyFnPolicy, CachePolicy, NoCache
 from runyard.context import current_transaction
+from runyard.engine import known_results
 from runyard.engine.effects import Block, Commit
 from runyard.engine.parameters import bind
 from runyard.exceptions import UnreadableResult
@@ -171,10 +172,21 @@ class Keeping:
         if transaction is not None:
             if self.key is not None:
                 state.data = {"storage_key": self.key}
+                self._note_staged(state._value)
             transaction.stage(state._value, list(task.on_rollback_hooks), list(task.on_commit_hooks))
             yield from transaction.leaving(failed=False)
         elif self.plan is not None and self.key is not None:
             yield from self._write(self.plan, self.key, state)
+
+    def _note_staged(self, value: Any) -> None:
+        """Know a result that is written only when the transaction around its task commits."""
+        if self.plan is None or self.transaction is None or self.transaction.parent is None:
+            return
+        serializer = self.plan.store.serializer
+        try:
+            known_results.note(value, serializer, serializer.dumps(value))
+        except Exception:
+            self._logger().debug("This result cannot be written", exc_info=True)  # the commit will say so
 
     def _write(self, plan: Plan, key: str, state: State) -> Generator[Any, Any, None]:
         root, flow = None, self._flow

@@ -7,6 +7,7 @@ import json
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from runyard.engine import known_results
 from runyard.exceptions import HashError
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def _bytes_of(values: tuple[Any, ...]) -> bytes:
         pass
     import cloudpickle
 
+    # What is pickled now and after it was read again may differ: a kept result is known by what was kept.
+    values = known_results.in_place_of(values)
     try:
         return bytes(cloudpickle.dumps(_stable(values)))
     except Exception as error:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import redaction, settings
 from runyard.context import FlowRunContext, current_flow, current_tags, current_task
-from runyard.engine import outcome
+from runyard.engine import known_results, outcome
 from runyard.engine.journal import Journal
 from runyard.errors import RunCrashed, RunFailed
 from runyard.states import COMPLETED, CRASHED, FAILED, State
@@ -148,7 +148,8 @@ def package(
     module = sys.modules.get(task.__module__)
     if module is not None and not importable(module.__name__):
         cloudpickle.register_pickle_by_value(module)
-    inner = cloudpickle.dumps((task, run, args, kwargs, tags))
+    known = known_results.found_in((args, kwargs))
+    inner = cloudpickle.dumps((task, run, args, kwargs, tags, known))
     hooked = any(isinstance(finder, imports.Finder) for finder in sys.meta_path)
     return pickle.dumps((_environment(), hooked, redaction.known(), around, inner))
 
@@ -200,7 +201,8 @@ def _execute(around: bytes | None, inner: bytes) -> bytes:
     from runyard.engine.effects import drive, drive_async
     from runyard.engine.task_core import READY, run_task
 
-    task, run, args, kwargs, tags = pickle.loads(inner)  # noqa: S301  # see `execute`
+    task, run, args, kwargs, tags, known = pickle.loads(inner)  # noqa: S301  # see `execute`
+    known_results.note_again(known)
     told: _Surroundings | None = None if around is None else pickle.loads(around)  # noqa: S301  # likewise
     with _journal(told) as journal:
         flow = None if told is None else told.context(journal, run)
@@ -273,7 +275,7 @@ def _encode(run: TaskRun, state: State, journal: Journal) -> bytes:
 
 
 def _dumped(state: State) -> bytes | None:
-    """The value of a state, which comes out of its bytes again."""
+    """The value of a state with its traceback and the kept results in it, all of which come out again."""
     import pickle
 
     import cloudpickle
@@ -282,7 +284,7 @@ def _dumped(state: State) -> bytes | None:
         return None
     value = state._value
     if not isinstance(value, BaseException) or state.type == COMPLETED:
-        return cloudpickle.dumps(value)
+        return cloudpickle.dumps((value, None, known_results.found_in(value)))
     trace = None
     if value.__traceback__ is not None and value.__cause__ is None:
         import traceback
@@ -290,10 +292,10 @@ def _dumped(state: State) -> bytes | None:
         trace = "".join(traceback.format_exception(value))
     try:
         # An exception with arguments of its own is pickled, and then not unpickled.
-        sent = cloudpickle.dumps((value, trace))
+        sent = cloudpickle.dumps((value, trace, []))
         pickle.loads(sent)  # noqa: S301  # made one line above
     except Exception:
-        sent = pickle.dumps((RunFailed(outcome.describe(value)), trace))
+        sent = pickle.dumps((RunFailed(outcome.describe(value)), trace, []))
     return sent
 
 
@@ -305,12 +307,10 @@ def unpack(sent: bytes, run: TaskRun) -> State:
     redaction.register(secrets)
     state = State.from_json(body)
     if value is not None:
-        found = pickle.loads(value)  # noqa: S301  # as above
-        if state.type != COMPLETED and isinstance(found, tuple) and len(found) == 2:
-            error, trace = found
-            if isinstance(error, BaseException) and trace:
-                error.__cause__ = RemoteTraceback(trace)
-            found = error
+        found, trace, known = pickle.loads(value)  # noqa: S301  # as above
+        if isinstance(found, BaseException) and trace:
+            found.__cause__ = RemoteTraceback(trace)
+        known_results.note_again(known)
         state._value = found
     run.enter(state)
     for name, fact in facts.items():

@@ -49,10 +49,14 @@ class DatabaseLockManager(PolledLocks):
     def release_lock(self, key: str, holder: str) -> None:
         """Give the lock back; see LockManager."""
         with self._guard:
-            self._renewed.pop(key, None)
+            renewed = self._renewed.get(key) == holder
+            if renewed:
+                del self._renewed[key]
             self._changed.set()
         body = {"name": _name(key), "holder": holder}
-        if not self._client.call(locks.release_lock, body)["released"]:
+        released = self._client.call(locks.release_lock, body)["released"]
+        # The thread that renews it may have given it back first, see `_work`.
+        if not released and not renewed:
             raise refuse_release(key, holder)
 
     def _holder(self, key: str) -> Any:

@@ -94,6 +94,11 @@ def install(deployed: bool = False) -> bool:
     return True
 
 
+def is_alias(module: ModuleType) -> bool:
+    """Whether a module stands for one of Prefect's, and is not Prefect's own."""
+    return isinstance(getattr(module, "__loader__", None), _Alias) or module.__name__.startswith("runyard")
+
+
 def _is_installed() -> bool:
     """Whether the real Prefect is here; a mere folder of that name in the working directory is not it."""
     found = PathFinder.find_spec("prefect")

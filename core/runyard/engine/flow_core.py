@@ -76,6 +76,8 @@ def run_flow(
     finally:
         current_flow.reset(flow_token)
         current_task.reset(task_token)
+        if context.log_prints:
+            prints.uninstall()
         if around is not None:
             current_transaction.reset(around)
 

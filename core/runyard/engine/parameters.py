@@ -254,7 +254,7 @@ def _model(flow: Any, signature: Signature) -> tuple[Any, dict[str, str]]:
         return found
     from typing import Optional
 
-    from pydantic import ConfigDict, create_model
+    from pydantic import ConfigDict, PydanticUserError, create_model
 
     hints = {name: _evaluated(flow.fn, hint) for name, hint in signature.annotations.items()}
     names = [*signature.positional, *signature.keyword_only]
@@ -272,9 +272,15 @@ def _model(flow: Any, signature: Signature) -> tuple[Any, dict[str, str]]:
             shapes[field] = (Optional[hint], None)  # noqa: UP045  # `hint | None` fails for strings
         else:
             shapes[field] = (hint, signature.defaults.get(name, ...))
-    model = create_model(
-        "Parameters", __config__=ConfigDict(arbitrary_types_allowed=True, protected_namespaces=()), **shapes
-    )
+    config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
+    try:
+        model = create_model("Parameters", __config__=config, **shapes)
+    except PydanticUserError as error:
+        why = str(error).partition("\n")[0]
+        raise ParameterError(
+            f"the annotations of flow {flow.name!r} cannot be checked: {why}"
+            " Or pass validate_parameters=False."
+        ) from None
     found = flow._kept["model"] = (model, fields)
     return found
 

@@ -54,6 +54,8 @@ class Runnable(Generic[P, R]):
         self.__qualname__ = getattr(fn, "__qualname__", None) or self.__name__
         self.__doc__ = getattr(fn, "__doc__", None)
         self.__wrapped__ = fn
+        if getattr(fn, "__isabstractmethod__", False):
+            self.__isabstractmethod__ = True  # so that its class is abstract, as without the decorator
         inner: Any = fn
         while not hasattr(inner, "__code__") and hasattr(inner, "func"):
             inner = inner.func  # of a functools.partial

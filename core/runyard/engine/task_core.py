@@ -139,6 +139,8 @@ def run_task(
         raise
     finally:
         current_task.reset(token)
+        if log_prints:
+            prints.uninstall()
         if flow_token is not None:
             current_flow.reset(flow_token)
         if journal_token is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
@@ -33,6 +34,14 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
         """Add the run to the record, keeping what the caller adds."""
         kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
         return msg, kwargs
+
+    def getChild(self, suffix: str, extra: dict[str, object] | None = None) -> RunLogger:  # as of Logger
+        """The logger `suffix` below this one, whose records belong to the same run.
+
+        Args:
+            extra: further attributes of its records.
+        """
+        return RunLogger(self.logger.getChild(suffix), {**(self.extra or {}), **(extra or {})})
 
 
 def get_run_logger(
@@ -133,24 +142,63 @@ def logs_tasks_at(level: int) -> bool:
 
 
 def setup() -> None:
-    """Give the loggers their level and handlers; again only when the settings changed."""
+    """Give the loggers their level and handlers; again only when the settings, or they, were changed."""
     global _ready
     level, others = settings.get("logging_level").upper(), settings.get("logging_extra_loggers")
-    if _ready == (level, others):
+    if _ready == (level, others) and _is_kept(FLOW_RUNS) and _is_kept(TASK_RUNS):
         return
-    from runyard.logging.handlers import ConsoleHandler, JournalHandler
+    from runyard.logging.handlers import CaplogHandler, ConsoleHandler, JournalHandler
 
     if not isinstance(logging.getLevelName(level), int):
         raise SettingError(f"RUNYARD_LOGGING_LEVEL={level!r} is no level; use DEBUG, INFO, WARNING or ERROR")
     root = logging.getLogger("runyard")
-    root.setLevel(level)
-    root.propagate = False
-    root.handlers[:] = [ConsoleHandler()]
+    for suffix in _SHARED:
+        _share(logging.getLogger(f"runyard{suffix}"), logging.getLogger(f"prefect{suffix}"))
+    if _ready is not None or root.level == logging.NOTSET:
+        root.setLevel(level)
+    if _ready is None:
+        root.propagate = False
+    _put(root, ConsoleHandler())
+    if "_pytest.logging" in sys.modules:
+        _put(root, CaplogHandler())
     for name in (FLOW_RUNS, TASK_RUNS):
-        logging.getLogger(name).handlers[:] = [JournalHandler()]
+        _put(logging.getLogger(name), JournalHandler())
     for name in filter(None, (part.strip() for part in others.split(","))):
         other = logging.getLogger(name)
         if not any(isinstance(handler, JournalHandler) for handler in other.handlers):
             other.addHandler(JournalHandler())
             other.setLevel(level)
     _ready = (level, others)
+
+
+# What `prefect` names too: its loggers, which scripts configure by their names.
+_SHARED = ("", FLOW_RUNS.removeprefix("runyard"), TASK_RUNS.removeprefix("runyard"))
+
+
+def _share(ours: logging.Logger, theirs: logging.Logger) -> None:
+    """Make a logger of Prefect's one with ours: what is configured on either is the other's too.
+
+    Both objects may be held somewhere already, so neither can take the other's place; they share what
+    they hold. Nothing is done where Prefect itself is in this process.
+    """
+    from runyard.compat.imports import is_alias
+
+    prefect = sys.modules.get("prefect")
+    if theirs.__dict__ is ours.__dict__ or (prefect is not None and not is_alias(prefect)):
+        return
+    ours.handlers += [handler for handler in theirs.handlers if handler not in ours.handlers]
+    ours.filters += [each for each in theirs.filters if each not in ours.filters]
+    ours.disabled = ours.disabled or theirs.disabled
+    if theirs.level:
+        ours.setLevel(theirs.level)
+    theirs.__dict__ = ours.__dict__
+
+
+def _put(logger: logging.Logger, handler: logging.Handler) -> None:
+    """Give a logger a handler of ours in place of one of the same class; those of users stay."""
+    logger.handlers[:] = [each for each in logger.handlers if type(each) is not type(handler)] + [handler]
+
+
+def _is_kept(name: str) -> bool:
+    """Whether a logger still has our handler, which `logging.config.dictConfig` may have taken."""
+    return any(type(handler).__name__ == "JournalHandler" for handler in logging.getLogger(name).handlers)

@@ -81,6 +81,18 @@ class JournalHandler(logging.Handler):
             self.handleError(record)
 
 
+class CaplogHandler(logging.Handler):
+    """Hands records to what pytest puts on the root logger, such as caplog's: ours do not propagate."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand the record on, where the handler wants its level and does not stand on our logger itself."""
+        own = logging.getLogger("runyard").handlers
+        for handler in logging.getLogger().handlers:
+            is_pytests = type(handler).__module__ == "_pytest.logging"
+            if is_pytests and record.levelno >= handler.level and handler not in own:
+                handler.handle(record)
+
+
 # The names under which Prefect has the same.
 PrefectConsoleHandler = ConsoleHandler
 APILogHandler = JournalHandler

@@ -22,7 +22,10 @@ PrefectLogAdapter = RunLogger
 def patch_print() -> Iterator[None]:
     """A block in which `print` goes to the logs of runs that log what is printed."""
     prints.install()
-    yield
+    try:
+        yield
+    finally:
+        prints.uninstall()
 
 
 @contextmanager

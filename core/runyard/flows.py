@@ -14,20 +14,21 @@ from runyard.engine.runnable import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
-    from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
+    from collections.abc import Callable, Iterable
+    from typing import Any, Self, TypeVar, Unpack, overload
 
     from runyard.deployments.options import DeploymentOptions, DeployOptions, ServeOptions
     from runyard.deployments.runner import RunnerDeployment
+    from runyard.engine.calls import FlowCalls as Base
     from runyard.options import FlowOptions
-    from runyard.states import State
     from runyard.task_runners import TaskRunner
 
-    Q = ParamSpec("Q")
-    T = TypeVar("T")
+    S = TypeVar("S")
+else:
+    Base = Runnable
 
 
-class Flow(Runnable[P, R]):
+class Flow(Base[P, R]):
     """A function whose runs are recorded; calling it runs it.
 
     Args:
@@ -99,58 +100,27 @@ class Flow(Runnable[P, R]):
         # The storage and the entrypoint of a flow that `from_source` loaded.
         self.source: tuple[Any, str] | None = None
 
-    if TYPE_CHECKING:
+    if not TYPE_CHECKING:  # checkers read `engine.calls`
 
-        @overload
-        def __get__(self, instance: None, owner: type | None = None) -> Self: ...
-        @overload
-        def __get__(
-            self: Flow[Concatenate[Any, Q], R], instance: object, owner: type | None = None
-        ) -> Flow[Q, R]: ...
-        def __get__(self, instance: Any, owner: type | None = None) -> Any: ...
-
-    if TYPE_CHECKING:
-
-        @overload
-        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
-        @overload
         def __call__(
-            self: Flow[..., Coroutine[Any, Any, T]],
-            *args: Any,
-            return_state: Literal[True],
-            wait_for: Iterable[Any] | None = None,
-            **kwargs: Any,
-        ) -> Coroutine[Any, Any, State]: ...
-        @overload
-        def __call__(
-            self,
-            *args: Any,
-            return_state: Literal[True],
-            wait_for: Iterable[Any] | None = None,
-            **kwargs: Any,
-        ) -> State: ...
-        @overload
-        def __call__(self, *args: Any, wait_for: Iterable[Any], **kwargs: Any) -> R: ...
+            self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
+        ) -> Any:
+            """Run the flow, inside another flow as its subflow.
 
-    def __call__(  # type: ignore[misc]  # the checker fears a parameter called like ours
-        self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
-    ) -> Any:
-        """Run the flow, inside another flow as its subflow.
+            Args:
+                return_state: give the final State instead of the value; nothing is raised then.
+                wait_for: futures that must be done before.
 
-        Args:
-            return_state: give the final State instead of the value; nothing is raised then.
-            wait_for: futures that must be done before.
+            Returns:
+                What the function returned; for an async flow an awaitable of it.
 
-        Returns:
-            What the function returned; for an async flow an awaitable of it.
+            Raises:
+                ParameterError: the arguments do not fit.
+                Exception: what the function raised.
+            """
+            from runyard.engine.run import call_flow
 
-        Raises:
-            ParameterError: the arguments do not fit.
-            Exception: what the function raised.
-        """
-        from runyard.engine.run import call_flow
-
-        return call_flow(self, args, kwargs, return_state, wait_for)
+            return call_flow(self, args, kwargs, return_state, wait_for)
 
     def with_options(self, **options: Any) -> Self:
         """A copy of the flow with some options changed."""
@@ -298,11 +268,11 @@ class Flow(Runnable[P, R]):
 if TYPE_CHECKING:
 
     @overload
-    def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
+    def flow(fn: Callable[P, S], /) -> Flow[P, S]: ...
     @overload
     def flow(
         fn: None = None, /, **options: Unpack[FlowOptions]
-    ) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+    ) -> Callable[[Callable[P, S]], Flow[P, S]]: ...
 
 
 def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:

@@ -13,7 +13,7 @@ from runyard.states import State
 helper = threading.local()
 
 
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 
 
 def call_back(fn: Callable[[TaskFuture], Any], future: TaskFuture) -> None:

@@ -12,6 +12,15 @@ from runyard.state_details import StateDetails
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from typing import Generic
+
+    from typing_extensions import TypeVar
+
+    R = TypeVar("R", default=Any, covariant=True)
+else:
+    from runyard.subscripts import Generic
+
+    R = None
 
 SCHEDULED = "SCHEDULED"
 PENDING = "PENDING"
@@ -49,7 +58,7 @@ EXECUTING = frozenset((PENDING, RUNNING, CANCELLING))
 _MISSING: Any = object()
 
 
-class State:
+class State(Generic[R]):
     """One state of a run.
 
     Args:
@@ -164,7 +173,7 @@ class State:
         """Whether the run is over."""
         return self.type in TERMINAL
 
-    def result(self, raise_on_failure: bool = True) -> Any:
+    def result(self, raise_on_failure: bool = True) -> R:
         """The value the run returned.
 
         Args:
@@ -183,10 +192,11 @@ class State:
 
                 self._value = result_of_reference(self.data)
             return self._value
-        value = self._value
-        if not raise_on_failure and isinstance(value, _SEVERAL):
-            return value
-        failure = value if isinstance(value, BaseException) else self._failure()
+        value: Any = self._value
+        decided_by: Any = value if isinstance(value, _SEVERAL) else None
+        if not raise_on_failure and decided_by is not None:
+            return decided_by
+        failure: Any = value if isinstance(value, BaseException) else self._failure()
         if raise_on_failure:
             raise failure
         return failure

@@ -14,20 +14,20 @@ from runyard.engine.runnable import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Iterable
     from datetime import timedelta
-    from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
+    from typing import Any, TypeVar, Unpack, overload
 
     from runyard.engine.background import BackgroundFuture
-    from runyard.futures import FutureList, TaskFuture
+    from runyard.engine.calls import TaskCalls as Base
     from runyard.options import TaskOptions
-    from runyard.states import State
 
-    Q = ParamSpec("Q")
-    T = TypeVar("T")
+    S = TypeVar("S")
+else:
+    Base = Runnable
 
 
-class Task(Runnable[P, R]):
+class Task(Base[P, R]):
     """A function whose runs are recorded inside a flow run; calling it runs it.
 
     Args:
@@ -143,143 +143,74 @@ class Task(Runnable[P, R]):
             self._key = f"{self.__qualname__ or self.name}-{digest:08x}"
         return self._key
 
-    if TYPE_CHECKING:
+    if not TYPE_CHECKING:  # checkers read `engine.calls`
 
-        @overload
-        def __get__(self, instance: None, owner: type | None = None) -> Self: ...
-        @overload
-        def __get__(
-            self: Task[Concatenate[Any, Q], R], instance: object, owner: type | None = None
-        ) -> Task[Q, R]: ...
-        def __get__(self, instance: Any, owner: type | None = None) -> Any: ...
-
-    if TYPE_CHECKING:
-
-        @overload
-        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
-        @overload
         def __call__(
-            self: Task[..., Coroutine[Any, Any, T]],
-            *args: Any,
-            return_state: Literal[True],
-            wait_for: Iterable[Any] | None = None,
-            **kwargs: Any,
-        ) -> Coroutine[Any, Any, State]: ...
-        @overload
-        def __call__(
-            self,
-            *args: Any,
-            return_state: Literal[True],
-            wait_for: Iterable[Any] | None = None,
-            **kwargs: Any,
-        ) -> State: ...
-        @overload
-        def __call__(self, *args: Any, wait_for: Iterable[Any], **kwargs: Any) -> R: ...
+            self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
+        ) -> Any:
+            """Run the task here and now.
 
-    def __call__(  # type: ignore[misc]  # the checker fears a parameter called like ours
-        self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
-    ) -> Any:
-        """Run the task here and now.
+            Args:
+                return_state: give the final State instead of the value; nothing is raised then.
+                wait_for: futures that must be done before.
 
-        Args:
-            return_state: give the final State instead of the value; nothing is raised then.
-            wait_for: futures that must be done before.
+            Returns:
+                What the function returned; for an async task an awaitable of it.
+            """
+            from runyard.engine.run import call_task
 
-        Returns:
-            What the function returned; for an async task an awaitable of it.
-        """
-        from runyard.engine.run import call_task
+            return call_task(self, args, kwargs, return_state, wait_for)
 
-        return call_task(self, args, kwargs, return_state, wait_for)
-
-    if TYPE_CHECKING:
-
-        @overload
         def submit(
-            self,
-            *args: Any,
-            return_state: Literal[True],
-            wait_for: Iterable[Any] | None = None,
-            **kwargs: Any,
-        ) -> State: ...
-        @overload
-        def submit(
-            self: Task[..., Coroutine[Any, Any, T]],
-            *args: Any,
-            wait_for: Iterable[Any] | None = None,
-            **kwargs: Any,
-        ) -> TaskFuture[T]: ...
-        @overload
-        def submit(
-            self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any
-        ) -> TaskFuture[R]: ...
+            self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
+        ) -> Any:
+            """Start the task on the flow's task runner and go on.
 
-    def submit(
-        self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
-    ) -> Any:
-        """Start the task on the flow's task runner and go on.
+            Returns:
+                Its future; with `return_state` the final State, waited for.
+            """
+            from runyard.engine.submit import submit_task
 
-        Returns:
-            Its future; with `return_state` the final State, waited for.
-        """
-        from runyard.engine.submit import submit_task
+            return submit_task(self, args, kwargs, return_state, wait_for)
 
-        return submit_task(self, args, kwargs, return_state, wait_for)
-
-    if TYPE_CHECKING:
-
-        @overload
-        def map(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> list[State]: ...
-        @overload
-        def map(self, *args: Any, deferred: Literal[True], **kwargs: Any) -> Any: ...
-        @overload
         def map(
-            self: Task[..., Coroutine[Any, Any, T]],
+            self,
             *args: Any,
+            return_state: bool = False,
             wait_for: Iterable[Any] | None = None,
+            deferred: bool = False,
             **kwargs: Any,
-        ) -> FutureList[T]: ...
-        @overload
-        def map(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> FutureList[R]: ...
+        ) -> Any:
+            """Start the task once for each item of the iterable arguments.
 
-    def map(
-        self,
-        *args: Any,
-        return_state: bool = False,
-        wait_for: Iterable[Any] | None = None,
-        deferred: bool = False,
-        **kwargs: Any,
-    ) -> Any:
-        """Start the task once for each item of the iterable arguments.
+            Arguments that are no iterables (strings count as none) and those wrapped in `unmapped` are
+            given to every call.
 
-        Arguments that are no iterables (strings count as none) and those wrapped in `unmapped` are
-        given to every call.
+            Args:
+                deferred: do not run them here; they wait for a process that serves the task, see `delay`.
 
-        Args:
-            deferred: do not run them here; they wait for a process that serves the task, see `delay`.
+            Raises:
+                MappingLengthMismatch: iterables of different lengths.
+                MappingMissingIterable: no iterable at all.
+            """
+            if deferred:
+                from runyard.engine.background import delay_map
 
-        Raises:
-            MappingLengthMismatch: iterables of different lengths.
-            MappingMissingIterable: no iterable at all.
-        """
-        if deferred:
-            from runyard.engine.background import delay_map
+                return delay_map(self, args, kwargs, wait_for)
+            from runyard.engine.mapping import map_task
 
-            return delay_map(self, args, kwargs, wait_for)
-        from runyard.engine.mapping import map_task
+            return map_task(self, args, kwargs, return_state, wait_for)
 
-        return map_task(self, args, kwargs, return_state, wait_for)
+        def delay(self, *args: Any, **kwargs: Any) -> BackgroundFuture[Any]:
+            """Let a run wait for a process that serves the task (`serve`), and go on at once.
 
-    def delay(self, *args: Any, **kwargs: Any) -> BackgroundFuture:
-        """Let a run wait for a process that serves the task (`serve`), and go on at once.
+            Returns:
+                Its future, which any process with the same database can be asked by.
 
-        Returns:
-            Its future, which any process with the same database can be asked by.
-
-        Raises:
-            ParameterError: the arguments do not fit the signature.
-        """
-        return self.apply_async(args, kwargs)
+            Raises:
+                ParameterError: the arguments do not fit the signature.
+            """
+            return self.apply_async(args, kwargs)
 
     def apply_async(
         self,
@@ -287,7 +218,7 @@ class Task(Runnable[P, R]):
         kwargs: dict[str, Any] | None = None,
         wait_for: Iterable[Any] | None = None,
         dependencies: Any = None,
-    ) -> BackgroundFuture:
+    ) -> BackgroundFuture[Any]:
         """As `delay`, with options.
 
         Args:
@@ -341,11 +272,11 @@ class Task(Runnable[P, R]):
 if TYPE_CHECKING:
 
     @overload
-    def task(fn: Callable[P, R], /) -> Task[P, R]: ...
+    def task(fn: Callable[P, S], /) -> Task[P, S]: ...
     @overload
     def task(
         fn: None = None, /, **options: Unpack[TaskOptions]
-    ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+    ) -> Callable[[Callable[P, S]], Task[P, S]]: ...
 
 
 def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ CORE = Path(__file__).parents[2] / "core"
 
 CODE = """
 from runyard import flow, task
+from runyard.states import Completed, State
 
 @task
 def plus(x: int, y: int = 1) -> int:
@@ -37,34 +40,88 @@ class Job:
     def scaled(self, x: int) -> bytes:
         return b""
 
+    @classmethod
+    @task
+    def made(cls, x: int) -> complex:
+        return 1j
+
+    @task
+    @classmethod
+    def named(cls, x: int) -> bool:
+        return True
+
+    @task
+    @staticmethod
+    def plain(x: int) -> bytearray:
+        return bytearray()
+
+class Special(Job): ...
+
 async def main() -> None:
-    reveal_type(plus(1, y=2))
-    reveal_type(plus(1, return_state=True))
-    reveal_type(plus.submit(1).result())
-    reveal_type(plus.submit(1, return_state=True))
-    reveal_type(plus.map([1, 2]).result())
-    reveal_type(await aplus(1))
-    reveal_type(aplus.submit(1).result())
-    reveal_type(aplus.map([1]).result())
-    reveal_type(outer("monday"))
-    reveal_type(await aouter("monday"))
-    reveal_type(await aouter("monday", return_state=True))
-    reveal_type(plus.with_options(retries=1)(1))
-    reveal_type(Job().scaled(1))
-    reveal_type(Job().scaled.submit(1).result())
-    plus("one")
-    outer()
-    task(retires=2)
-    outer.deploy("daily", chron="0 6 * * *")
+    reveal_type(plus(1, y=2))  # int
+    reveal_type(plus(1, return_state=True))  # State[int]
+    reveal_type(plus(1, return_state=True).result())  # int
+    reveal_type(plus.submit(1).result())  # int
+    reveal_type(plus.submit(1, return_state=True))  # State[int]
+    reveal_type(plus.map([1, 2]).result())  # list[int]
+    reveal_type(await aplus(1))  # str
+    reveal_type(await aplus(1, return_state=True))  # State[str]
+    reveal_type(aplus.submit(1).result())  # str
+    reveal_type(aplus.submit(1, return_state=True))  # State[str]
+    reveal_type(aplus.with_options(retries=1).submit(1).result())  # str
+    reveal_type(aplus.map([1]).result())  # list[str]
+    reveal_type(aplus.delay(1).result())  # str
+    reveal_type(outer("monday"))  # list[int]
+    reveal_type(await aouter("monday"))  # float
+    reveal_type(await aouter("monday", return_state=True))  # State[float]
+    reveal_type(plus.with_options(retries=1)(1))  # int
+    reveal_type(plus.fn(1))  # int
+    reveal_type(plus(plus.submit(1)))  # int
+    reveal_type(plus.submit(1, plus.submit(1)).result())  # int
+    reveal_type(plus(1, wait_for=plus.submit(1)))  # int
+    reveal_type(Job().scaled(1))  # bytes
+    reveal_type(Job().scaled.submit(1).result())  # bytes
+    reveal_type(Job.scaled(Job(), 1))  # bytes
+    reveal_type(Job.made(1))  # complex
+    reveal_type(Job().made(1))  # complex
+    reveal_type(Special.made.submit(1).result())  # complex
+    reveal_type(Job.named(1))  # bool
+    reveal_type(Job.plain(1))  # bytearray
+    state: State = Completed()
+    known: State[int] = plus(1, return_state=True)
+    plus("one")  # error
+    plus.submit("one")  # error
+    plus.submit(1, z=2)  # error
+    plus.delay("one")  # error
+    aplus.submit()  # error
+    outer()  # error
+    task(retires=2)  # error
+    outer.deploy("daily", chron="0 6 * * *")  # error
 """
 
-EXPECTED = [
-    "int", "State", "int", "State", "list[int]", "str", "str", "list[str]", "list[int]", "float", "State",
-    "int", "bytes", "bytes",
-]  # fmt: skip
+
+def said(done, revealed):
+    """What a checker says of CODE: the types it names, by line, and the lines it finds errors in."""
+    types, errors = {}, set()
+    for line in done.stdout.splitlines():
+        at = re.match(r".*?script\.py:(\d+)", line)
+        name = re.search(revealed, line)
+        if at and name:
+            types[int(at[1])] = re.sub(r"\b(builtins|runyard\.states|states)\.", "", name[1])
+        elif at and "error" in line:
+            errors.add(int(at[1]))
+    return types, errors
 
 
-def test_mypy_knows_what_tasks_and_flows_return(tmp_path):
+def expected():
+    lines = dict(enumerate(CODE.splitlines(), 1))
+    types = {
+        at: line.partition("  # ")[2] for at, line in lines.items() if line.strip().startswith("reveal_type")
+    }
+    return types, {at for at, line in lines.items() if line.endswith("  # error")}
+
+
+def test_mypy_knows_what_tasks_and_flows_take_and_return(tmp_path):
     pytest.importorskip("mypy.api", reason="mypy is not installed")
     path = tmp_path / "script.py"
     path.write_text(CODE)
@@ -76,18 +133,23 @@ def test_mypy_knows_what_tasks_and_flows_return(tmp_path):
         text=True,
         timeout=300,
     )
-    lines = done.stdout.splitlines()
-    revealed = [line.rpartition('"')[0].rpartition('"')[2] for line in lines if "Revealed type" in line]
-    names = [
-        name.replace("builtins.", "")
-        .rpartition("runyard.")[2]
-        .rpartition("states.")[2]
-        .rpartition("flow_runs.")[2]
-        for name in revealed
-    ]
-    assert names == EXPECTED, done.stdout + done.stderr
-    # plus("one"), outer(), retires= and chron= do not fit.
-    assert len([line for line in lines if ": error:" in line]) == 4, done.stdout
+    assert said(done, r'Revealed type is "(.*)"') == expected(), done.stdout + done.stderr
+
+
+def test_pyright_knows_what_tasks_and_flows_take_and_return(tmp_path):
+    pytest.importorskip("pyright", reason="pyright is not installed")
+    (tmp_path / "script.py").write_text(CODE)
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps({"extraPaths": [str(CORE)]}))
+    done = subprocess.run(
+        [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "script.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    if "information:" not in done.stdout:
+        pytest.skip(f"pyright cannot start here: {(done.stdout + done.stderr)[-200:]}")
+    assert said(done, r'information: Type of ".*" is "(.*)"') == expected(), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(("typed", "made"), [(FlowOptions, Flow), (TaskOptions, Task)])
@@ -111,9 +173,11 @@ print("typing" in sys.modules)
 def test_subscripts_in_annotations(home):
     from runyard import Flow, Task
     from runyard.futures import FutureList, TaskFuture
+    from runyard.states import State
     from runyard.task_runners import TaskRunner
 
     assert Flow[[int], str] is Flow
     assert Task[..., int] is Task
     assert TaskRunner[TaskFuture] is TaskRunner
+    assert State[int] is State
     assert FutureList[int]

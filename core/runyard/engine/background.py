@@ -10,7 +10,7 @@ import base64
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runyard import clock
 from runyard.context import current_drawing, current_flow, current_tags, current_task
@@ -32,11 +32,13 @@ if TYPE_CHECKING:
 
     from runyard.tasks import Task
 
+R = TypeVar("R", covariant=True)
+
 # Changes are seen at once; this is how long one look lasts, should a sign of one ever be missed.
 _LOOK_SECONDS = 10.0
 
 
-class BackgroundFuture(TaskFuture):
+class BackgroundFuture(TaskFuture[R]):
     """The future of a run that another process executes; it may be given to other processes.
 
     Args:
@@ -86,7 +88,7 @@ class BackgroundFuture(TaskFuture):
                 return
             client.wait_for_change(token, left)
 
-    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> Any:
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
         """What the task returned.
 
         Args:
@@ -103,7 +105,8 @@ class BackgroundFuture(TaskFuture):
             raise TimeoutError(f"background task run {self._name} was not over after {timeout} s")
         if self._missing is not None and self._final.type == COMPLETED:
             raise MissingResult(self._missing)
-        return self._final.result(raise_on_failure=raise_on_failure)
+        value: R = self._final.result(raise_on_failure=raise_on_failure)
+        return value
 
     wait_async = async_twin(wait)
     result_async = async_twin(result)

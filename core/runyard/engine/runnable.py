@@ -10,16 +10,11 @@ if TYPE_CHECKING:
     from typing import Any, Generic, ParamSpec, Self, TypeVar
 
     P = ParamSpec("P")
-    R = TypeVar("R")
+    R = TypeVar("R", covariant=True)
 else:
+    from runyard.subscripts import Generic
+
     P = R = None
-
-    class Generic:
-        """Stands for the one of `typing`, which is slow to import: subscripts change nothing."""
-
-        def __class_getitem__(cls, _parameters):
-            return cls
-
 
 # Arguments of every call of a flow or a task, which a function's own would never get.
 _RESERVED = ("return_state", "wait_for")
@@ -46,7 +41,7 @@ class Runnable(Generic[P, R]):
             fn = fn.__func__  # type: ignore[attr-defined]  # both kinds have it
         if not callable(fn):
             raise TypeError(f"{fn!r} is not callable; the decorator stands above a function")
-        self.fn = fn
+        self.fn: Callable[P, R] = fn
         self.name = name
         self._options = options
         self.__module__ = getattr(fn, "__module__", None) or type(fn).__module__

@@ -1,0 +1,154 @@
+"""What type checkers know of calling flows and tasks; at run time both stand on `Runnable` itself.
+
+A call is checked by the function's own signature. Arguments may also be futures, which give their results:
+a checker takes one as the first, second or third positional argument, and does not look at the others then.
+"""
+
+from collections.abc import Coroutine
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeAlias, TypeVar, overload
+
+from runyard.engine.background import BackgroundFuture
+from runyard.engine.runnable import Runnable
+from runyard.flows import Flow
+from runyard.futures import FutureList, TaskFuture
+from runyard.markers import allow_failure, opaque, quote
+from runyard.states import State
+from runyard.tasks import Task
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R", covariant=True)
+T = TypeVar("T")
+A = TypeVar("A")
+
+# What stands for a value in a call, and gives it.
+Given: TypeAlias = (
+    TaskFuture[Any] | list[TaskFuture[Any]] | State[Any] | allow_failure[Any] | quote[Any] | opaque[Any]
+)
+
+class Calls(Runnable[P, R]):
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def __call__(
+        self: Calls[..., Coroutine[Any, Any, T]], *args: Any, return_state: Literal[True], **kwargs: Any
+    ) -> Coroutine[Any, Any, State[T]]: ...
+    @overload
+    def __call__(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> State[R]: ...
+    @overload
+    def __call__(self, *args: Any, wait_for: Any, **kwargs: Any) -> R: ...
+    @overload
+    def __call__(self, first: Given, /, *args: Any, **kwargs: Any) -> R: ...
+    @overload
+    def __call__(self, first: Any, second: Given, /, *args: Any, **kwargs: Any) -> R: ...
+    @overload
+    def __call__(self, first: Any, second: Any, third: Given, /, *args: Any, **kwargs: Any) -> R: ...
+
+class FlowCalls(Calls[P, R]):
+    @overload
+    def __get__(
+        self: FlowCalls[Concatenate[A, Q], T], instance: None, owner: type | None = None
+    ) -> FlowOfClass[A, Q, T]: ...
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+    @overload
+    def __get__(
+        self: FlowCalls[Concatenate[Any, Q], T], instance: object, owner: type | None = None
+    ) -> Flow[Q, T]: ...
+
+class TaskCalls(Calls[P, R]):
+    @overload
+    def __get__(
+        self: TaskCalls[Concatenate[A, Q], T], instance: None, owner: type | None = None
+    ) -> TaskOfClass[A, Q, T]: ...
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+    @overload
+    def __get__(
+        self: TaskCalls[Concatenate[Any, Q], T], instance: object, owner: type | None = None
+    ) -> Task[Q, T]: ...
+    @overload
+    def submit(  # type: ignore[overload-overlap]  # the state is asked for by a keyword of its own
+        self: TaskCalls[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> TaskFuture[T]: ...
+    @overload
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> TaskFuture[R]: ...
+    @overload
+    def submit(
+        self: TaskCalls[..., Coroutine[Any, Any, T]], *args: Any, return_state: Literal[True], **kwargs: Any
+    ) -> State[T]: ...
+    @overload
+    def submit(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> State[R]: ...
+    @overload
+    def submit(
+        self: TaskCalls[..., Coroutine[Any, Any, T]], *args: Any, wait_for: Any, **kwargs: Any
+    ) -> TaskFuture[T]: ...
+    @overload
+    def submit(self, *args: Any, wait_for: Any, **kwargs: Any) -> TaskFuture[R]: ...
+    @overload
+    def submit(
+        self: TaskCalls[..., Coroutine[Any, Any, T]], first: Given, /, *args: Any, **kwargs: Any
+    ) -> TaskFuture[T]: ...
+    @overload
+    def submit(self, first: Given, /, *args: Any, **kwargs: Any) -> TaskFuture[R]: ...
+    @overload
+    def submit(
+        self: TaskCalls[..., Coroutine[Any, Any, T]], first: Any, second: Given, /, *args: Any, **kwargs: Any
+    ) -> TaskFuture[T]: ...
+    @overload
+    def submit(self, first: Any, second: Given, /, *args: Any, **kwargs: Any) -> TaskFuture[R]: ...
+    @overload
+    def submit(
+        self: TaskCalls[..., Coroutine[Any, Any, T]],
+        first: Any,
+        second: Any,
+        third: Given,
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> TaskFuture[T]: ...
+    @overload
+    def submit(
+        self, first: Any, second: Any, third: Given, /, *args: Any, **kwargs: Any
+    ) -> TaskFuture[R]: ...
+    @overload
+    def map(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> list[State[Any]]: ...
+    @overload
+    def map(
+        self: TaskCalls[..., Coroutine[Any, Any, T]], *args: Any, deferred: bool = False, **kwargs: Any
+    ) -> FutureList[T]: ...
+    @overload
+    def map(self, *args: Any, deferred: bool = False, **kwargs: Any) -> FutureList[R]: ...
+    @overload
+    def delay(
+        self: TaskCalls[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> BackgroundFuture[T]: ...
+    @overload
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> BackgroundFuture[R]: ...
+
+# A checker cannot tell by the type whether `@classmethod` stands above: taken from a class, both fit.
+class FlowOfClass(Flow[Concatenate[A, Q], R], Generic[A, Q, R]):
+    @overload  # type: ignore[override]  # it has more ways to be called
+    def __call__(self, *args: Q.args, **kwargs: Q.kwargs) -> R: ...
+    @overload
+    def __call__(self, first: Any, /, *args: Q.args, **kwargs: Q.kwargs) -> R: ...
+    @overload
+    def __call__(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> Any: ...
+
+class TaskOfClass(Task[Concatenate[A, Q], R], Generic[A, Q, R]):
+    @overload  # type: ignore[override]  # it has more ways to be called
+    def __call__(self, *args: Q.args, **kwargs: Q.kwargs) -> R: ...
+    @overload
+    def __call__(self, first: Any, /, *args: Q.args, **kwargs: Q.kwargs) -> R: ...
+    @overload
+    def __call__(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> Any: ...
+    @overload  # type: ignore[override]  # likewise
+    def submit(  # type: ignore[overload-overlap]  # the state is asked for by a keyword of its own
+        self: TaskOfClass[A, Q, Coroutine[Any, Any, T]], *args: Q.args, **kwargs: Q.kwargs
+    ) -> TaskFuture[T]: ...
+    @overload
+    def submit(self, *args: Q.args, **kwargs: Q.kwargs) -> TaskFuture[R]: ...
+    @overload
+    def submit(self, first: Any, /, *args: Q.args, **kwargs: Q.kwargs) -> TaskFuture[Any]: ...
+    @overload
+    def submit(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> State[Any]: ...

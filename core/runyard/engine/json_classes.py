@@ -7,12 +7,16 @@ writes a stored result does not choose what is imported.
 from __future__ import annotations
 
 import enum
-import inspect
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import cached_property
 from typing import Any
 
+from runyard.context import current_flow
+
+# The module that holds the code of `__main__` where a value was written, outside of flow runs.
+script: ContextVar[str | None] = ContextVar("script", default=None)
 _BUILTIN = (list, tuple, dict, set, frozenset, str, bytes, int, float, BaseException)
 
 # The kinds of classes, and how to know one.
@@ -47,7 +51,7 @@ def write(value: Any, to_json: Callable[[Any], Any]) -> tuple[str, dict[str, Any
     try:
         return kind, {"class": place, "value": to_json(content)}
     except TypeError:
-        if kind != "model":
+        if kind != "model" or holds_iterator(value):
             raise
     # A field of another kind, such as a URL: the model itself may know how to write and read it.
     content = value.model_dump(mode="json", round_trip=True)
@@ -67,7 +71,7 @@ def read(kind: str, body: dict[str, Any]) -> Any:
     cls = _find(place)
     if cls is None:
         raise ValueError(f"the result is of {place}, which is not here or not imported yet")
-    if not inspect.isclass(cls) or not KINDS["model" if kind == "validated" else kind](cls):
+    if not isinstance(cls, type) or not KINDS["model" if kind == "validated" else kind](cls):
         # Nothing that a result names is called unless it is a class of data.
         raise TypeError(f"The result names {place}, which is no {kind}")
     return READERS[kind](cls, body["value"])
@@ -97,6 +101,36 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other) or bool(one != one)
 
 
+def holds_iterator(value: Any, take: Callable[[int], Any] = lambda size: None, depth: int = 0) -> bool:
+    """Whether there is an iterator in a value: looking at what it gives would use it up.
+
+    Args:
+        value: looked into are builtin collections, dataclasses and models.
+        take: called with the size of each part; may raise to end the search.
+        depth: how deep the value is in another one.
+
+    Raises:
+        RecursionError: it is too deep, or contains itself.
+    """
+    cls = type(value)
+    if hasattr(cls, "__next__") or hasattr(cls, "__anext__"):
+        return True
+    if depth > 100:
+        raise RecursionError("the value is too deep")
+    take(len(value) if isinstance(value, (str, bytes, bytearray)) else 1)
+    if isinstance(value, dict):
+        parts: Any = dict.values(value)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        parts = value
+    elif hasattr(cls, "model_fields") or hasattr(cls, "__dataclass_fields__"):
+        names = getattr(cls, "__dataclass_fields__", None) or ()
+        parts = [getattr(value, name) for name in names if hasattr(value, name)]
+        parts += getattr(value, "__dict__", {}).values()
+    else:
+        return False
+    return any(holds_iterator(part, take, depth + 1) for part in parts)
+
+
 def _refusal(cls: type) -> TypeError:
     return TypeError(
         f"JSON cannot hold {cls.__module__}.{cls.__qualname__} as it is; use the serializer 'pickle'"
@@ -108,10 +142,9 @@ def _find(place: str) -> Any:
     found = _follow(sys.modules.get(module), names)
     if found is None and module == "__main__":
         # The script's file, loaded under a name of its own as the code of a flow.
-        from runyard.context import current_flow
-
         context = current_flow.get()
-        found = None if context is None else _follow(sys.modules.get(str(context.flow.__module__)), names)
+        other = script.get() or (None if context is None else context.flow.__module__)
+        found = None if other is None else _follow(sys.modules.get(other), names)
     return found
 
 

@@ -26,14 +26,14 @@ def to_json(value: Any) -> Any:
     if kind in _SCALARS:
         return value
     if kind is str:
-        return value if _is_storable(value) else _marked("text", value.encode("unicode_escape").decode())
+        return value if is_storable(value) else _marked("text", value.encode("unicode_escape").decode())
     if kind is float:
         # NaN and the infinities are no JSON.
         return value if value - value == 0 else _marked("float", repr(value))
     if kind is list:
         return [to_json(item) for item in value]
     if kind is dict:
-        if MARK not in value and all(type(key) is str and _is_storable(key) for key in value):
+        if MARK not in value and all(type(key) is str and is_storable(key) for key in value):
             return {key: to_json(item) for key, item in value.items()}
         return _marked("dict", [[to_json(key), to_json(item)] for key, item in value.items()])
     return encode(value)
@@ -91,7 +91,7 @@ def _marked(name: str, value: Any) -> dict[str, Any]:
     return {MARK: name, "value": value}
 
 
-def _is_storable(text: str) -> bool:
+def is_storable(text: str) -> bool:
     """Whether every JSON library and database takes the text as it is."""
     if "\0" in text:
         return False

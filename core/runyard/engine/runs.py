@@ -204,6 +204,7 @@ class FlowRun(Run):
 
     __slots__ = (
         "attempt",
+        "context_json",
         "crash_count",
         "deployment_id",
         "flow_id",
@@ -236,6 +237,8 @@ class FlowRun(Run):
         self.pause_keys: set[str] = set()
         self.parameters: dict[str, Any] = {}
         self.parameters_json = "{}"
+        # What else is needed to have the parameters back, see `engine.recording`.
+        self.context_json = "{}"
         self.policy = "{}"
         self._details = f'{{"flow_run_id":"{id}"}}'
 
@@ -249,8 +252,8 @@ class FlowRun(Run):
         state = self.state
         return (
             self.id, self.created_us, now, self.name, self.flow_name, self.flow_version,
-            self.parameters_json, self.policy, to_json(sorted(self.tags)) if self.tags else "[]",
-            self.parent_task_run_id, self.root_flow_run_id, *self._state_columns(state),
-            self.run_count, self.created_us, self.next_scheduled_us, self.start_us, self.end_us,
-            self.total_us,
+            self.parameters_json, self.context_json, self.policy,
+            to_json(sorted(self.tags)) if self.tags else "[]", self.parent_task_run_id,
+            self.root_flow_run_id, *self._state_columns(state), self.run_count, self.created_us,
+            self.next_scheduled_us, self.start_us, self.end_us, self.total_us,
         )  # fmt: skip

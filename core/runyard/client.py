@@ -60,6 +60,8 @@ def perform(
             with database.transaction(operation.write, operation.durable) as tx:
                 result = operation(tx, *args, **kwargs)
             return result, tx.status or operation.status
+        except RecursionError as error:
+            raise errors.InvalidInput("a value is nested too deep to be stored") from error
         except errors.DatabaseBusy:
             if attempt == _TRIES - 1 or database.dialect == "sqlite":
                 raise
@@ -203,6 +205,9 @@ def _error_of(answer: Any, url: str) -> errors.RunyardError:
         return errors.NotAllowed(f"{url} refuses this caller; check {settings.place_of('api_auth_string')}")
     if answer.status_code in by_status:
         return by_status[answer.status_code](str(message))
+    if answer.status_code == 500:
+        # The API is there, and the same request would fail again.
+        return errors.RunyardError(f"{url} failed at this request: {message}; its log says why")
     return errors.ApiUnavailable(f"{url} answered {answer.status_code}: {message}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runyard import texts
 from runyard.errors import ParameterError
 from runyard.redaction import STARS, redact
 
@@ -329,7 +330,7 @@ def render_name(template: Any, parameters: dict[str, Any]) -> str:
     """A run's name from its template: `{parameter}` fields, or a function (of the parameters, if it
     takes any). Secrets in it are stars."""
     if isinstance(template, str):
-        return redact(template.format(**parameters))
+        return texts.name(redact(template.format(**parameters)))
     if not callable(template):
         raise TypeError(f"{template!r} is no name template; give a string or a function")
     signature = Signature(template)
@@ -339,4 +340,4 @@ def render_name(template: Any, parameters: dict[str, Any]) -> str:
         name = template()
     if not isinstance(name, str):
         raise TypeError(f"the name template {template!r} gave {name!r}, which is no text")
-    return redact(name)
+    return texts.name(redact(name))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import ids, settings
 from runyard.context import FlowRunContext, current_drawing, current_flow, current_tags, current_task
-from runyard.engine import patience
+from runyard.engine import outcome, patience
 from runyard.engine.connection import shared_client
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flow_core import retries_of, retry_delay_of, run_flow
@@ -234,7 +234,7 @@ def _prepare(
         try:
             name = run.name = _name(flow, run)
         except Exception as error:
-            problem = RunNameError(f"no name by flow_run_name: {type(error).__name__}: {error}")
+            problem = RunNameError(f"no name by flow_run_name: {outcome.describe(error)}")
             problem.__cause__ = error
     shown = parameters if problem is None else concealed(flow, parameters)
     run.parameters_json, run.context_json = recorded(flow, shown)

@@ -39,8 +39,9 @@ def state_json(state: State, details: str) -> str:
     """The whole state as JSON text, `details` being its state_details as text."""
     message = "null" if state.message is None else to_json(state.message)
     data = "null" if state.data is None else to_json(state.data)
+    name = f'"{state.name}"' if state.name.isalnum() else to_json(state.name)
     return (
-        f'{{"id":"{state.id}","type":"{state.type}","name":"{state.name}",'
+        f'{{"id":"{state.id}","type":"{state.type}","name":{name},'
         f'"timestamp":"{time_text(state.timestamp_us)}","message":{message},"data":{data},'
         f'"state_details":{details}}}'
     )

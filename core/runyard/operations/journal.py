@@ -13,6 +13,7 @@ from runyard import clock, ids
 from runyard.errors import Conflict, NotFound, StaleAttempt
 from runyard.operations import leases, transitions
 from runyard.operations.base import operation
+from runyard.operations.run_rows import to_json
 from runyard.states import CANCELLED, CANCELLING, PAUSED, PENDING, SCHEDULED, TERMINAL, Running, State
 from runyard.store.database import Transaction
 
@@ -239,14 +240,14 @@ def _create(tx: Transaction, body: dict[str, Any]) -> int:
             "parameters": body["parameters"],
             "context": body.get("context") or "{}",
             "policy": body["empirical_policy"],
-            "tags": json.dumps(body["tags"], separators=(",", ":")),
+            "tags": to_json(body["tags"]),
             "state_id": state.id,
             "type": state.type,
             "state_name": state.name,
-            "state": json.dumps(state.to_json(), separators=(",", ":")),
+            "state": to_json(state.to_json()),
         },
     )
-    details = json.dumps(state.state_details, separators=(",", ":"))
+    details = to_json(state.state_details)
     _FLOW_STATES.write(
         tx, [(state.id, body["flow_run_id"], state.type, state.name, now, None, None, details)]
     )
@@ -280,7 +281,7 @@ def _take_over(tx: Transaction, body: dict[str, Any]) -> None:
             "id": row["id"],
             "name": body["name"] or row["name"],
             "flow_version": body.get("flow_version") or row["flow_version"],
-            "policy": json.dumps(policy, separators=(",", ":")),
+            "policy": to_json(policy),
         },
     )
 

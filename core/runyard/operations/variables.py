@@ -11,7 +11,7 @@ from runyard import clock, ids
 from runyard.errors import Conflict, InvalidInput, NotFound
 from runyard.operations.base import operation
 from runyard.operations.criteria import Criteria, limits_of
-from runyard.operations.schemas import Input, Model, Time, dump, load
+from runyard.operations.schemas import Input, Model, Query, Time, dump, load
 from runyard.store.database import Row, Transaction
 
 _LONGEST = 5_000
@@ -53,7 +53,7 @@ class VariableUpdate(Input):
     tags: list[str] | None = None
 
 
-class VariableListing(Model):
+class VariableListing(Query):
     """What to list: a filter of the API's reference, and which part of what it finds."""
 
     variables: dict[str, Any] | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from pydantic import TypeAdapter
-from pydantic_core import to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 if TYPE_CHECKING:
     from runyard.operations.base import Operation
@@ -34,7 +35,12 @@ def _result_adapter(operation: Operation[..., Any]) -> TypeAdapter[Any]:
 
 def encode_result(operation: Operation[..., Any], result: Any) -> bytes:
     """The JSON that the API answers for what the operation returned."""
-    return _result_adapter(operation).dump_json(result, by_alias=True)
+    adapter = _result_adapter(operation)
+    try:
+        return adapter.dump_json(result, by_alias=True)
+    except PydanticSerializationError:
+        # A lone surrogate in a JSON value, which JSON can spell and UTF-8 cannot hold.
+        return json.dumps(adapter.dump_python(result, mode="json", by_alias=True)).encode()
 
 
 def decode_result(operation: Operation[..., Any], answer: Any) -> Any:

@@ -88,8 +88,9 @@ def page(body: Mapping[str, Any]) -> tuple[int, int]:
 
 def _as_jsonb(column: str) -> str:
     """A JSON column for PostgreSQL's operators, which refuse the NUL and lone surrogates that JSON spells."""
-    spelled = r"'\\u(0000|d[89a-fA-F][0-9a-fA-F][0-9a-fA-F])'"
-    plain = f"regexp_replace({column}, {spelled}, '?', 'gi')"
+    # After an even number of backslashes, which spell backslashes.
+    spelled = r"'(?<!\\)((\\\\)*)\\u(0000|d[89a-f][0-9a-f][0-9a-f])'"
+    plain = rf"regexp_replace({column}, {spelled}, '\1?', 'gi')"
     return f"CAST(CASE WHEN strpos({column}, '\\u') > 0 THEN {plain} ELSE {column} END AS jsonb)"
 
 

@@ -54,6 +54,8 @@ def shallow(value: Any, write: Callable[[], str]) -> str:
         deep = texts.is_too_deep(value, text)
     except RecursionError:
         deep = True
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"a value cannot be written as JSON: {error}") from error
     if deep:
         raise InvalidInput(f"a value is nested more than {texts.DEPTH} deep, which cannot be stored")
     return text

@@ -11,6 +11,7 @@ from runyard import clock, ids
 from runyard.errors import Conflict, InvalidInput, NotFound
 from runyard.operations.base import operation
 from runyard.operations.criteria import Criteria, limits_of
+from runyard.operations.run_rows import shallow
 from runyard.operations.schemas import Input, Model, Query, Time, dump, load
 from runyard.store.database import Row, Transaction
 
@@ -18,7 +19,7 @@ _LONGEST = 5_000
 
 
 def _fits(value: Any) -> Any:
-    if len(json.dumps(value)) > _LONGEST:
+    if len(shallow(value, lambda: json.dumps(value))) > _LONGEST:
         raise ValueError(f"a variable holds at most {_LONGEST} characters of JSON; keep more in a JSON block")
     return value
 

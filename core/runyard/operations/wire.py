@@ -9,17 +9,26 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from runyard.errors import InvalidInput
+
 if TYPE_CHECKING:
     from runyard.operations.base import Operation
 
 
 def encode(value: Any) -> Any:
-    """JSON-able form of a body; of a model, only the fields that were set."""
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json", exclude_unset=True)
-    if isinstance(value, list):
-        return [encode(item) for item in value]
-    return to_jsonable_python(value)
+    """JSON-able form of a body; of a model, only the fields that were set.
+
+    Raises:
+        InvalidInput: JSON cannot hold a value, or it is nested too deep.
+    """
+    try:
+        if hasattr(value, "model_dump"):
+            return value.model_dump(mode="json", exclude_unset=True)
+        if isinstance(value, list):
+            return [encode(item) for item in value]
+        return to_jsonable_python(value)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"a value cannot be sent: it is nested too deep, or no JSON ({error})") from error
 
 
 @lru_cache(maxsize=512)

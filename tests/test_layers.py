@@ -15,7 +15,7 @@ MOST_LINES = 450
 FLOORS = {
     **dict.fromkeys(("clock", "encryption", "errors", "ids", "redaction", "settings"), 0),
     **dict.fromkeys(("state_details", "states", "subscripts"), 0),
-    **dict.fromkeys(("api_token", "private_files", "profiles", "settings_sources", "texts"), 0),
+    **dict.fromkeys(("profiles", "settings_sources"), 0),
     "compat": 0,  # it names our modules as text, for the programs it imports them into
     "store": 1,
     "operations": 2,

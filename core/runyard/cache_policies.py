@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from runyard.context import TaskRunContext
+    from runyard.tasks import Task
 
 __all__ = [
     "DEFAULT",
@@ -205,31 +206,35 @@ class NoCache(CachePolicy):
 
 
 class TaskSource(CachePolicy):
-    """The key is a digest of the task's own source code, not of what it calls."""
+    """The key is a digest of the task's own source code and of the values that its function took from the
+    functions around it; not of what it calls."""
 
     def compute_key(
         self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
     ) -> str | None:
         """The digest, worked out once for each task."""
-        task = task_ctx.task
-        digest = task._kept.get("source")
-        if digest is None:
-            digest = task._kept["source"] = hash_objects(_source_of(task.fn))
-        return str(digest)
+        return source_key(task_ctx.task)
 
 
-def _source_of(fn: Any) -> str:
-    import inspect
+def source_key(task: Task) -> str:
+    """The digest of a task's source code and of what was bound into its function, worked out once.
 
-    try:
-        return inspect.getsource(fn)
-    except (OSError, TypeError):
-        pass
-    try:
-        return inspect.getsource(type(fn).__call__)
-    except (OSError, TypeError, AttributeError):
-        code = getattr(fn, "__code__", None)
-        return code.co_code.hex() + repr(code.co_consts) if code is not None else repr(fn)
+    Raises:
+        HashError: something that was bound into it can make no key.
+    """
+    digest = task._kept.get("source")
+    if digest is None:
+        from runyard.engine.hashing_code import source_digest
+
+        try:
+            digest = source_digest(task.fn, task.made)
+        except HashError as error:
+            raise HashError(
+                f"{error}; it is bound into the task's function: pass it as an argument, or use a "
+                "cache_policy without TASK_SOURCE, such as INPUTS + RUN_ID"
+            ) from error
+        task._kept["source"] = digest
+    return str(digest)
 
 
 class FlowParameters(CachePolicy):

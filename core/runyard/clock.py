@@ -4,7 +4,6 @@ import time
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -26,11 +25,8 @@ def to_us(moment: datetime) -> int:
 
 
 def from_us(microseconds: int) -> datetime:
-    """The aware UTC datetime of `microseconds` since 1970; the last or first one there is, where none is."""
-    try:
-        return EPOCH + timedelta(microseconds=microseconds)
-    except OverflowError:
-        return _LAST if microseconds > 0 else _FIRST
+    """The aware UTC datetime of `microseconds` since 1970."""
+    return EPOCH + timedelta(microseconds=microseconds)
 
 
 def format_time(moment: datetime) -> str:

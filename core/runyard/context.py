@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from runyard import settings, texts
+from runyard import settings
 from runyard.exceptions import MissingContextError
 
 if TYPE_CHECKING:
@@ -30,10 +30,13 @@ class FlowRunContext:
         parameters: the validated values by name.
         journal: where what happens is written.
         parent: the context of the flow run that called this one, or None.
+        caller: the task run in which it was called, or None.
     """
 
     __slots__ = (
         "_scope",
+        "bound",
+        "caller",
         "counters",
         "flow",
         "flow_run",
@@ -44,6 +47,7 @@ class FlowRunContext:
         "persist",
         "plans",
         "task_runner",
+        "unsent",
     )
 
     def __init__(
@@ -53,8 +57,16 @@ class FlowRunContext:
         parameters: dict[str, Any],
         journal: Journal,
         parent: FlowRunContext | None,
+        caller: TaskRunContext | None = None,
     ) -> None:
+        from runyard.engine.parameters import bound_object
+
         self.flow = flow
+        # The object of a method, by the name it has there: a parameter that is not stored.
+        self.bound: dict[str, Any] = bound_object(flow)
+        self.caller = caller
+        # In another process: the parameters that stayed behind, as keys know them.
+        self.unsent: dict[str, Any] = {}
         self.flow_run = flow_run
         self.parameters = parameters
         self.journal = journal
@@ -80,17 +92,21 @@ class FlowRunContext:
     def scope(self) -> str:
         """What tells this run from others in keys, and stays the same when the root run is resumed.
 
-        A resumed run calls its subflows anew: each is known by its parameters, and by its number
-        among those called with the same.
+        A resumed run calls its subflows anew: each is known by who calls it, by its parameters, and by its
+        number among those called so. One of which no key can be made is like no other.
         """
         if self._scope is None:
-            if self.parent is None:
-                self._scope = self.flow_run.id
-            else:
-                from runyard.engine.hashing import scope_of_subflow
+            self._scope = self.flow_run.id
+            if self.parent is not None:
+                from runyard.engine.scopes import scope_of_subflow
 
-                self._scope = scope_of_subflow(self.parent, self.flow, self.parameters)
+                self._scope = scope_of_subflow(self, self.parent)
         return self._scope
+
+    @property
+    def key_parameters(self) -> dict[str, Any]:
+        """The values that the run differs by from others of its flow: of a method its object as well."""
+        return {**self.unsent, **self.bound, **self.parameters}
 
     @property
     def start_time(self) -> Any:
@@ -106,7 +122,16 @@ class FlowRunContext:
 class TaskRunContext:
     """One execution of a task."""
 
-    __slots__ = ("_args", "_kwargs", "_parameters", "log_prints", "task", "task_run", "transaction")
+    __slots__ = (
+        "_args",
+        "_kwargs",
+        "_parameters",
+        "counters",
+        "log_prints",
+        "task",
+        "task_run",
+        "transaction",
+    )
 
     def __init__(
         self,
@@ -124,14 +149,17 @@ class TaskRunContext:
         self._kwargs = kwargs
         self.log_prints = log_prints
         self.transaction: Transaction | None = None
+        # How many subflows were called alike in this attempt.
+        self.counters: dict[str, Iterator[int]] | None = None
 
     @property
     def parameters(self) -> dict[str, Any] | None:
-        """The arguments by name; bound when first asked for, which most tasks never do."""
+        """The arguments by name, with the object of a method; bound when first asked for, which most tasks
+        never do."""
         if self._parameters is None and self._kwargs is not None:
-            from runyard.engine.parameters import bind
+            from runyard.engine.parameters import bind, complete
 
-            self._parameters = bind(self.task, self._args, self._kwargs)
+            self._parameters = complete(self.task, bind(self.task, self._args, self._kwargs))
         return self._parameters
 
     @parameters.setter
@@ -189,8 +217,7 @@ class tags:  # noqa: N801  # written like a function in users' code
     """Within the block, runs that start get these tags as well."""
 
     def __init__(self, *new_tags: str) -> None:
-        # Equal to what the database holds, so that runs are found by them.
-        self._new = [texts.name(tag) for tag in new_tags]
+        self._new = new_tags
         self._tokens: list[Any] = []
 
     def __enter__(self) -> set[str]:

@@ -6,7 +6,7 @@ import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from runyard import clock, ids, texts
+from runyard import clock, ids
 from runyard.errors import MissingResult, RunCancelled, RunCrashed, RunFailed, RunPaused, RunUnfinished
 from runyard.state_details import StateDetails
 
@@ -89,9 +89,8 @@ class State(Generic[R]):
             self.type = _TYPES[type]
         except KeyError:
             raise ValueError(f"{type!r} is no state type; one of {', '.join(STATE_TYPES)}") from None
-        # What the user's code gives is kept as text of bounded size that every database takes.
-        self.name = texts.name(name) if name else _DEFAULT_NAMES[type]
-        self.message = None if message is None else texts.message(message)
+        self.name = name or _DEFAULT_NAMES[type]
+        self.message = message
         self.data = data
         if timestamp is None:
             timestamp = clock.now_us()

@@ -9,8 +9,6 @@ from runyard.cache_policies import DEFAULT, CacheKeyFnPolicy, CachePolicy, NoCac
 from runyard.context import current_transaction
 from runyard.engine import known_results
 from runyard.engine.effects import Block, Commit
-from runyard.engine.outcome import describe
-from runyard.engine.parameters import bind
 from runyard.exceptions import UnreadableResult
 from runyard.results import ResultStore
 from runyard.states import COMPLETED, State
@@ -108,11 +106,9 @@ class Keeping:
         self.plan = _plan_of(context.task, flow) if persist else None
         self.transaction: Transaction | None = None
 
-    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[Any, Any, State | None]:
+    def begin(self) -> Generator[Any, Any, State | None]:
         """Begin; the final state where the result is known already, else None."""
         context, plan = self._context, self.plan
-        if context.parameters is None:
-            context.parameters = bind(context.task, args, kwargs)
         if plan is not None:
             self.key = self._key(plan)
         task = context.task
@@ -202,9 +198,9 @@ class Keeping:
             record, row = prepare() if plan.store.is_quick else (yield Block(prepare))
         except Exception as error:
             self._logger().warning(
-                "The result of this task could not be kept, so it will not be found again: %s",
-                describe(error),
-            )
+                "The result of this task could not be kept, so it will not be found again: %s: %s",
+                type(error).__name__, error,
+            )  # fmt: skip
             return
         state.data = record.metadata
         if row is not None:
@@ -244,11 +240,10 @@ class Keeping:
                 return _formatted(context.task.result_storage_key, parameters)
             if isinstance(plan.policy, NoCache):
                 return None
-            key = plan.policy.compute_key(context, parameters, flow.parameters if flow is not None else {})
+            around = {} if flow is None else flow.key_parameters
+            key = plan.policy.compute_key(context, parameters, around)
         except Exception as error:
-            self._logger().warning(
-                "No cache key for this task run, so its result is not kept: %s", describe(error)
-            )
+            self._logger().warning("No cache key for this task run, so its result is not kept: %s", error)
             return None
         return None if key is None else str(key)
 
@@ -259,19 +254,22 @@ def _formatted(template: str | None, parameters: dict[str, Any]) -> str | None:
 
     if template is None:
         return None
-    return template.format(
-        parameters=parameters, flow_run=flow_run, task_run=task_run, deployment=deployment, **parameters
-    )
+    known = {"parameters": parameters, "flow_run": flow_run, "task_run": task_run, "deployment": deployment}
+    return template.format(**{**parameters, **known})
 
 
 def _flow_store(context: FlowRunContext) -> ResultStore:
     return ResultStore(*options_of_flow(context))
 
 
-def find_flow_result(context: FlowRunContext) -> State | None:
-    """The final state of a subflow that completed in an earlier attempt of its root run, or None."""
+def find_flow_result(context: FlowRunContext) -> Generator[Any, Any, State | None]:
+    """The final state of a subflow that completed in an earlier attempt of a run around it, or None."""
+    store, key = _flow_store(context), f"{context.scope}-result"
+    known = context.journal.known_keys
+    if known is not None and key not in known and store.storage is None:
+        return None
     try:
-        record = _flow_store(context).find(f"{context.scope}-result")
+        record = yield Block(lambda: store.find(key))
     except UnreadableResult as error:
         from runyard.logging import flow_logger
 
@@ -290,7 +288,7 @@ def keep_flow_result(context: FlowRunContext, state: State, log: Any) -> None:
             state._value, f"{context.scope}-result", None, run.root_flow_run_id or run.id
         )
     except Exception as error:
-        log.warning("The result of this flow could not be kept: %s", describe(error))
+        log.warning("The result of this flow could not be kept: %s: %s", type(error).__name__, error)
         return
     state.data = record.metadata
     if row is not None:

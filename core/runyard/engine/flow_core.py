@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runyard import settings, texts
+from runyard import settings
 from runyard.context import FlowRunContext, current_flow, current_task, current_transaction
 from runyard.engine import outcome, patience
-from runyard.engine.effects import Block, Call, Read
+from runyard.engine.effects import Block, Call, Commit, Read
 from runyard.engine.hooks import call_hooks
 from runyard.engine.parameters import signature_of
 from runyard.engine.task_core import _settled
 from runyard.exceptions import Abort, Pause, RunNameError, RunTimedOut, TerminationSignal
-from runyard.orchestration.rules import retry_wait
 from runyard.states import COMPLETED, FAILED, State
 
 if TYPE_CHECKING:
@@ -28,8 +27,8 @@ def retries_of(flow: Flow) -> int:
     return settings.get("flow_default_retries") if flow.retries is None else flow.retries
 
 
-def retry_delay_of(flow: Flow) -> float | list[float]:
-    """The wait before each retry of a run of the flow, in seconds, or the waits."""
+def retry_delay_of(flow: Flow) -> float:
+    """The wait before each retry of a run of the flow, in seconds."""
     delay = flow.retry_delay_seconds
     return settings.get("flow_default_retry_delay_seconds") if delay is None else delay
 
@@ -59,7 +58,7 @@ def run_flow(
         Abort: the orchestrator refused that the run starts or goes on.
     """
     yield from reporter.begin(run)
-    context = FlowRunContext(flow, run, parameters, reporter.journal, reporter.parent)
+    context = FlowRunContext(flow, run, parameters, reporter.journal, reporter.parent, current_task.get())
     if context.log_prints:
         from runyard.logging import prints
 
@@ -67,10 +66,11 @@ def run_flow(
     flow_token, task_token = current_flow.set(context), current_task.set(None)
     around = current_transaction.set(None) if current_transaction.get() is not None else None
     try:
-        if context.persist and not streams and context.parent is not None and _is_resumed(context):
+        if context.persist and not streams and context.parent is not None and problem is None:
             from runyard.engine.caching import find_flow_result
 
-            known = yield Block(lambda: find_flow_result(context))
+            # Now, not at its end: calls alike are told from each other by the order in which they begin.
+            known = yield from find_flow_result(context)
             if known is not None:
                 return (yield from reporter.end(run, known, stopped=False))
         return (yield from _attempts(flow, run, context, problem, reporter, streams))
@@ -81,13 +81,6 @@ def run_flow(
             prints.uninstall()
         if around is not None:
             current_transaction.reset(around)
-
-
-def _is_resumed(context: FlowRunContext) -> bool:
-    """Whether the root run was executed before, so that its subflows may have completed then."""
-    while context.parent is not None:
-        context = context.parent
-    return context.flow_run.run_count + context.flow_run.resumes > 1
 
 
 def _attempts(
@@ -122,7 +115,7 @@ def _attempts(
         # Failures and crashes have budgets of their own.
         tries = run.run_count - run.crash_count
         if state.type == FAILED and problem is None and tries <= retries_of(flow):
-            delay = retry_wait(retry_delay_of(flow), tries)
+            delay = retry_delay_of(flow)
             log.info("%s; retry %d/%d starts in %g s", state.message, tries, retries_of(flow), delay)
             context.counters.clear()
             try:
@@ -139,6 +132,9 @@ def _attempts(
 
         ended = state
         yield Block(lambda: keep_flow_result(context, ended, log))
+        # On disk before the run ends, as a task's: its parent may be tried again at once.
+        yield Commit(reporter.journal)
+        reporter.journal.check()
     state = yield from reporter.end(run, state, stopped=isinstance(ending, TerminationSignal))
     (log.info if state.type == COMPLETED else log.error)("Finished in state %r", state)
     yield from call_hooks(flow, run, lambda: log)
@@ -152,7 +148,7 @@ def _attempt(
 ) -> Generator[Any, Any, State]:
     if problem is not None:
         what = "Naming the run" if isinstance(problem, RunNameError) else "Validation of flow parameters"
-        message = f"{what} failed with error: {texts.told(problem)}"
+        message = f"{what} failed with error: {problem}"
         log.error("%s", message)
         return State(FAILED, message=message, value=problem)
     yield from call_hooks(flow, run, lambda: log)
@@ -170,7 +166,7 @@ def _attempt(
         return outcome.state_of_error(error, "Flow")
     except Exception as error:
         state = outcome.state_of_error(error, "Flow")
-        log.error("Encountered an exception during execution: %s", outcome.shown(error), exc_info=error)
+        log.error("Encountered an exception during execution: %r", error, exc_info=error)
         return state
 
 

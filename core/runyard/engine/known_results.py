@@ -150,11 +150,15 @@ def _replaced(value: Any, depth: int) -> Any:
     kept = _kept_of(value)
     if kept is not None:
         return {_MARK: kept}
-    if depth == 0 or kind not in (list, tuple, dict):
+    if depth == 0 or kind not in (list, tuple, dict) or _holds_plain(value):
         return value
     if kind is dict:
         return {name: _replaced(item, depth - 1) for name, item in value.items()}
     return kind(_replaced(item, depth - 1) for item in value)
+
+
+def _holds_plain(value: Any) -> bool:
+    return _PLAIN.issuperset(map(type, value.values() if type(value) is dict else value))
 
 
 def _found(value: Any, depth: int) -> Iterator[tuple[Any, str]]:
@@ -164,6 +168,6 @@ def _found(value: Any, depth: int) -> Iterator[tuple[Any, str]]:
     kept = _kept_of(value)
     if kept is not None:
         yield value, kept
-    elif depth and kind in (list, tuple, dict):
+    elif depth and kind in (list, tuple, dict) and not _holds_plain(value):
         for item in value.values() if kind is dict else value:
             yield from _found(item, depth - 1)

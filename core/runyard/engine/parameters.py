@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runyard import texts
 from runyard.errors import ParameterError
-from runyard.redaction import STARS, redact
+from runyard.redaction import STARS, redact, redact_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +35,8 @@ class Signature:
         names = code.co_varnames
         skip = 1 if hasattr(fn, "__self__") else 0
         positional = code.co_argcount
+        # The parameter that a bound method's object is.
+        self.bound = names[0] if skip and positional else None
         keyword_end = positional + code.co_kwonlyargcount
         self.positional = names[skip:positional]
         self.positional_only = frozenset(names[skip : code.co_posonlyargcount])
@@ -55,6 +56,8 @@ class Signature:
         import inspect
 
         parameters = list(inspect.signature(fn).parameters.values())
+        method = getattr(fn, "__func__", None)
+        self.bound = None if method is None else next(iter(inspect.signature(method).parameters), None)
 
         def names(*kinds: Any) -> tuple[str, ...]:
             return tuple(one.name for one in parameters if one.kind in kinds)
@@ -165,6 +168,24 @@ def bind(runnable: Runnable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> d
         raise ParameterError(f"{runnable.name}: {error}") from None
 
 
+def complete(runnable: Runnable, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a call with the object that its method is bound to.
+
+    Names and keys are made of these. What is stored with a run, and what the function is called with, is
+    without the object.
+    """
+    return {**bound_object(runnable), **parameters}
+
+
+def bound_object(runnable: Runnable) -> dict[str, Any]:
+    """The object that a method is bound to, by the name of the parameter that it is; else nothing."""
+    fn = runnable.fn
+    if not hasattr(fn, "__func__"):
+        return {}
+    name = signature_of(runnable).bound
+    return {} if name is None else {name: fn.__self__}  # type: ignore[attr-defined]  # of a method
+
+
 def validated(flow: Any, parameters: dict[str, Any]) -> dict[str, Any]:
     """The parameters, checked and coerced by pydantic where the flow asks for it.
 
@@ -214,8 +235,6 @@ def concealed(flow: Any, parameters: dict[str, Any]) -> dict[str, Any]:
     for field, name in fields.items():
         if name not in parameters:
             continue
-        if hasattr(type(parameters[name]), "__next__"):
-            continue  # a second check would advance it further
         try:
             checked = model.__pydantic_validator__.validate_assignment(
                 model.model_construct(), field, parameters[name]
@@ -309,28 +328,33 @@ def _evaluated(fn: Any, hint: Any) -> Any:
     return found["it"]
 
 
-def recorded(flow: Any, parameters: dict[str, Any]) -> tuple[str, str]:
-    """Parameters as a run's record has them: two JSON texts, see `recording.recorded`."""
-    from runyard.engine import recording
+def stored(parameters: dict[str, Any]) -> tuple[str, list[str]]:
+    """Parameters as the JSON that is kept, without secrets, and the names of those with no JSON form."""
+    import json
 
-    signature = signature_of(flow)
+    if not parameters:
+        return "{}", []
+    try:
+        text = json.dumps(parameters, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return redact_json(text), []
+    except (TypeError, ValueError):
+        pass
+    from pydantic_core import PydanticSerializationError, to_json
 
-    def again(name: str, form: Any) -> Any:
-        if not flow.should_validate_parameters or name not in signature.annotations:
-            return tuple(form) if name == signature.var_args else form
-        model, fields = _model(flow, signature)
-        field = next(field for field, each in fields.items() if each == name)
-        checked = model.__pydantic_validator__.validate_assignment(model.model_construct(), field, form)
-        return getattr(checked, field)
-
-    return recording.recorded(parameters, again, signature.defaults)
+    kept, dropped = [], []
+    for name, value in parameters.items():
+        try:
+            kept.append(f"{json.dumps(name)}:{to_json(value, by_alias=False).decode()}")
+        except (PydanticSerializationError, ValueError):
+            dropped.append(name)
+    return redact_json("{" + ",".join(kept) + "}"), dropped
 
 
 def render_name(template: Any, parameters: dict[str, Any]) -> str:
     """A run's name from its template: `{parameter}` fields, or a function (of the parameters, if it
     takes any). Secrets in it are stars."""
     if isinstance(template, str):
-        return texts.name(redact(template.format(**parameters)))
+        return redact(template.format(**parameters))
     if not callable(template):
         raise TypeError(f"{template!r} is no name template; give a string or a function")
     signature = Signature(template)
@@ -340,4 +364,4 @@ def render_name(template: Any, parameters: dict[str, Any]) -> str:
         name = template()
     if not isinstance(name, str):
         raise TypeError(f"the name template {template!r} gave {name!r}, which is no text")
-    return texts.name(redact(name))
+    return redact(name)

@@ -16,9 +16,10 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from runyard import redaction, settings, texts
+from runyard import redaction, settings
 from runyard.context import FlowRunContext, current_flow, current_tags, current_task
 from runyard.engine import known_results, outcome
+from runyard.engine.hashing import Written
 from runyard.engine.journal import Journal
 from runyard.errors import RunCrashed, RunFailed
 from runyard.states import COMPLETED, CRASHED, FAILED, State
@@ -47,11 +48,24 @@ class RemoteTraceback(Exception):
 class _Surroundings:
     """The flow run around a task, as another process needs it."""
 
-    __slots__ = ("attempt", "flow", "flow_run", "log_prints", "parameters", "persist", "root", "scope")
+    __slots__ = (
+        "attempt",
+        "flow",
+        "flow_run",
+        "log_prints",
+        "parameters",
+        "persist",
+        "root",
+        "scope",
+        "unsent",
+    )
 
     def __init__(self, context: FlowRunContext) -> None:
         self.flow = _without_code(context.flow)
         self.parameters = _sendable(context.parameters)
+        # What stays here is still a part of the keys that are made there.
+        given = {**context.bound, **context.parameters}
+        self.unsent = {name: Written(given[name]) for name in given if name not in self.parameters}
         self.flow_run: FlowRun = copy.copy(context.flow_run)
         self.flow_run.parameters = self.parameters
         self.root = context.journal.flow_run_id
@@ -64,6 +78,7 @@ class _Surroundings:
         """The context there, in which `run` is executed."""
         context = FlowRunContext(self.flow, self.flow_run, self.parameters, journal, None)
         context.log_prints, context.persist, context._scope = self.log_prints, self.persist, self.scope
+        context.unsent = self.unsent
         context.counters = _Positions(run)
         return context
 
@@ -289,7 +304,7 @@ def _dumped(state: State) -> bytes | None:
     if value.__traceback__ is not None and value.__cause__ is None:
         import traceback
 
-        trace = texts.shortened("".join(traceback.format_exception(value)))
+        trace = "".join(traceback.format_exception(value))
     try:
         # An exception with arguments of its own is pickled, and then not unpickled.
         sent = cloudpickle.dumps((value, trace, []))

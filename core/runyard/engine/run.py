@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import ids, settings
 from runyard.context import FlowRunContext, current_drawing, current_flow, current_tags, current_task
-from runyard.engine import outcome, patience
+from runyard.engine import patience
 from runyard.engine.connection import shared_client
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flow_core import retries_of, retry_delay_of, run_flow
 from runyard.engine.journal import Journal
-from runyard.engine.parameters import bind, concealed, recorded, render_name, signature_of, validated
+from runyard.engine.parameters import bind, complete, concealed, render_name, signature_of, stored, validated
 from runyard.engine.reports import RootReporter, SubflowReporter
 from runyard.engine.runs import FlowRun, TaskRun, to_json
 from runyard.engine.supervise import LeaseKeeper, SignalGuard, owner
@@ -184,15 +184,9 @@ def run_again(flow: Flow, flow_run_id: str, parameters: dict[str, Any]) -> State
         The final state.
 
     Raises:
-        ParameterError: some of its parameters were not kept.
         Conflict: the run is not over.
         NotFound: there is none.
     """
-    from runyard.engine.recording import restored
-    from runyard.operations.flow_runs import read_flow_run
-
-    context = shared_client().call(read_flow_run, flow_run_id).context
-    parameters = restored(parameters, context, flow)
     start = {"again": True, "owner": owner(), "lease_seconds": settings.get("flow_lease_seconds")}
     return _stored(flow, flow_run_id, parameters, start).execute()
 
@@ -212,11 +206,11 @@ def _stored(flow: Flow, flow_run_id: str, parameters: dict[str, Any], more: dict
     """A run that the database knows; `more` goes into the body of its start."""
     problem: Exception | None = None
     try:
-        complete = signature_of(flow).complete(parameters)
+        given = signature_of(flow).complete(parameters)
     except ParameterError as error:
-        complete, problem = {}, error
-    run, start, complete, wrong = _prepare(flow, complete, flow_run_id=flow_run_id)
-    return _Root(flow, run, complete, problem or wrong, {**start, **more})
+        given, problem = {}, error
+    run, start, given, wrong = _prepare(flow, given, flow_run_id=flow_run_id)
+    return _Root(flow, run, given, problem or wrong, {**start, **more})
 
 
 def _prepare(
@@ -234,10 +228,10 @@ def _prepare(
         try:
             name = run.name = _name(flow, run)
         except Exception as error:
-            problem = RunNameError(f"no name by flow_run_name: {outcome.describe(error)}")
+            problem = RunNameError(f"no name by flow_run_name: {type(error).__name__}: {error}")
             problem.__cause__ = error
     shown = parameters if problem is None else concealed(flow, parameters)
-    run.parameters_json, run.context_json = recorded(flow, shown)
+    run.parameters_json, _unserialisable = stored(shown)
     retries = retries_of(flow)
     if retries:
         run.policy = to_json({"retries": retries, "retry_delay": retry_delay_of(flow)})
@@ -248,7 +242,6 @@ def _prepare(
         "flow_version": flow.version,
         "name": name,
         "parameters": run.parameters_json,
-        "context": run.context_json,
         "empirical_policy": run.policy,
         "tags": sorted(run.tags),
     }
@@ -261,7 +254,7 @@ def _name(flow: Flow, run: FlowRun) -> str:
     journal: Any = None
     token = current_flow.set(FlowRunContext(flow, run, run.parameters, journal, current_flow.get()))
     try:
-        return render_name(flow.flow_run_name, run.parameters)
+        return render_name(flow.flow_run_name, complete(flow, run.parameters))
     finally:
         current_flow.reset(token)
 
@@ -411,11 +404,12 @@ def _call_subflow(
 
 def _stand_in(flow: Flow, parent: FlowRunContext) -> TaskRun:
     """The task run by which the graph of the calling run shows a subflow."""
-    counter = parent.counters.setdefault(f"flow:{flow.name}", count())
+    task_key = f"{flow.__qualname__ or flow.name}-flow"
+    # By what the row is unique by: one function may stand in several flows, of as many names.
+    counter = parent.counters.setdefault(f"flow:{task_key}", count())
     position, attempt = next(counter), parent.flow_run.run_count + parent.flow_run.resumes
     key = str(position) if attempt <= 1 else f"{position}.{attempt}"
     task = current_task.get()
-    task_key = f"{flow.__qualname__ or flow.name}-flow"
     stand_in = TaskRun(f"{flow.name}-{position}", parent.flow_run.id, task_key, key, (), attempt)
     if task is not None:
         stand_in.task_inputs = {"__parents__": [{"input_type": "task_run", "id": task.task_run.id}]}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from time import time
+
+from runyard import ids
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +70,8 @@ class Runnable(Generic[P, R]):
         flags = code.co_flags if code is not None else 0
         self.isasync = bool(flags & (_COROUTINE | _ASYNC_GENERATOR))
         self.isgenerator = bool(flags & (_GENERATOR | _ASYNC_GENERATOR))
+        # Source code that was written since then is not what the function does.
+        self.made = time()
         # What the engine works out on the first run and keeps: the signature, the validator.
         self._kept: dict[str, Any] = {}
 
@@ -82,7 +88,9 @@ class Runnable(Generic[P, R]):
             return self.__qualname__
         import copyreg
 
-        return copyreg.__newobj__, (type(self),), {**self.__dict__, "_kept": {}}  # type: ignore[attr-defined]  # undocumented
+        # Worked out before what is bound into the function has changed.
+        kept = {name: self._kept[name] for name in ("source",) if name in self._kept}
+        return copyreg.__newobj__, (type(self),), {**self.__dict__, "_kept": kept}  # type: ignore[attr-defined]  # undocumented
 
     def __get__(self, instance: Any, owner: type | None = None) -> Self:
         """The same with the function bound, so that the decorator works on methods."""
@@ -117,3 +125,39 @@ class Runnable(Generic[P, R]):
 def function_name(fn: Callable[..., Any]) -> str:
     """A name for a callable that was given none."""
     return getattr(fn, "__name__", None) or type(fn).__name__
+
+
+def checked_name(name: str) -> str:
+    """The name of a flow, if it can stand in `flow/deployment`.
+
+    Raises:
+        InvalidNameError: it is empty or has one of / % & > <.
+    """
+    if not name or any(each in name for each in ids.FORBIDDEN):
+        from runyard.exceptions import InvalidNameError
+
+        raise InvalidNameError(f"{name!r} is no name of a flow: one without / % & > < is needed")
+    return name
+
+
+def checked_jitter(factor: float | None) -> float | None:
+    """`retry_jitter_factor`, if it can be one."""
+    if factor is not None and factor < 0:
+        raise ValueError(f"retry_jitter_factor={factor} is negative")
+    return factor
+
+
+def checked_retries(retries: int | None) -> int | None:
+    """`retries`, if it can be one."""
+    if retries is not None and retries < 0:
+        raise ValueError(f"retries={retries} is negative")
+    return retries
+
+
+def checked_hooks(name: str, hooks: Any) -> list[Any]:
+    """A list of hooks, each callable."""
+    found = list(hooks or ())
+    for hook in found:
+        if not callable(hook):
+            raise TypeError(f"{name} takes a list of functions, not {hook!r}")
+    return found

@@ -18,11 +18,10 @@ from runyard.context import (
 from runyard.engine import outcome
 from runyard.engine.effects import Block, Call, Read, Sleep
 from runyard.engine.hooks import call_hooks
-from runyard.engine.parameters import bind, render_name, signature_of
+from runyard.engine.parameters import render_name, signature_of
 from runyard.engine.resolve import awaited, futures_in, has_futures, to_data, to_states
 from runyard.engine.runs import TaskRun, to_json
 from runyard.exceptions import RunTimedOut, Signal, UpstreamTaskError
-from runyard.orchestration.rules import retry_wait
 from runyard.states import COMPLETED, FAILED, PENDING, RUNNING, AwaitingRetry, State
 
 if TYPE_CHECKING:
@@ -125,8 +124,7 @@ def run_task(
     journal_token = current_journal.set(journal) if flow is None else None
     try:
         if task.task_run_name is not None:
-            context.parameters = bind(task, args, kwargs)
-            run.name = render_name(task.task_run_name, context.parameters)
+            run.name = render_name(task.task_run_name, context.parameters or {})
         if _is_kept(task, flow) and not streams:
             return (yield from _kept(context, flow, journal, args, kwargs))
         return (yield from _attempts(task, run, flow, journal, args, kwargs, None))
@@ -179,7 +177,7 @@ def _kept(
 
     keeping = Keeping(context, flow, journal, logger, _persists(task, flow))
     try:
-        state = yield from keeping.begin(args, kwargs)
+        state = yield from keeping.begin()
         if state is not None:
             run.move(state, journal)
             if task.on_completion_hooks:
@@ -243,12 +241,13 @@ def _attempts(
         if state.type == FAILED:
             delay = yield from _retry_delay(task, run, state, logger)
             if delay is not None:
+                _count_anew()
                 _say_retry(task, run, state, delay, failure, logger)
                 if delay > 0:
                     yield from _wait_for_retry(run, state, delay, journal)
                 continue
         if failure is not None:
-            logger().error("Task run failed with exception: %s", outcome.shown(failure), exc_info=failure)
+            logger().error("Task run failed with exception: %r", failure, exc_info=failure)
         if keeping is not None and state.type == COMPLETED:
             yield from keeping.complete(state)
             run.move(state, journal)
@@ -260,6 +259,13 @@ def _attempts(
         if task.on_completion_hooks or task.on_failure_hooks:
             yield from call_hooks(task, run, logger)
         return state
+
+
+def _count_anew() -> None:
+    """The next attempt of the task that runs here calls its subflows again."""
+    context = current_task.get()
+    if context is not None:
+        context.counters = None
 
 
 def _settled(value: Any) -> Generator[Any, Any, Any]:
@@ -316,7 +322,11 @@ def _retry_delay(task: Task, run: TaskRun, state: State, logger: Any) -> Generat
             wanted = False
         if not wanted:
             return None
-    delay = retry_wait(_delays(task), run.run_count)
+    delays = _delays(task)
+    if isinstance(delays, (list, tuple)):
+        delay = float(delays[min(run.run_count, len(delays)) - 1]) if delays else 0.0
+    else:
+        delay = float(delays or 0.0)
     if task.retry_jitter_factor:
         delay *= 1 + random.uniform(0, task.retry_jitter_factor)  # noqa: S311  # jitter, no secret
     return delay

@@ -62,7 +62,7 @@ def _of(context: FlowRunContext, name: str) -> Any:
     if name == "tags":
         return sorted(run.tags)
     if name == "parameters":
-        return dict(context.parameters)
+        return {**context.bound, **context.parameters}
     if name == "parent_flow_run_id" and parent is not None:
         return parent.flow_run.id
     if name == "parent_deployment_id" and parent is not None:

@@ -331,12 +331,13 @@ def execute(context: click.Context, reference: str | None) -> None:
     from runyard.errors import Conflict
     from runyard.states import PENDING, SCHEDULED
     from runyard.workers import child
+    from runyard.workers.status import StatusLine
 
     named = os.environ.get("RUNYARD__FLOW_RUN_ID") or os.environ.get("PREFECT__FLOW_RUN_ID")
     attempt = os.environ.get("RUNYARD__ATTEMPT")
     if reference is None and named and attempt:
         # A worker claimed it for us, and looks after its lease.
-        context.exit(child.execute(named, int(attempt), None, None))
+        context.exit(child.execute(named, int(attempt), None, StatusLine.inherited()))
     if not (reference or named):
         raise click.UsageError("Name a run, or set RUNYARD__FLOW_RUN_ID.")
     client = connect()

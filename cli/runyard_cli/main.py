@@ -139,12 +139,18 @@ def main(arguments: list[str] | None = None) -> None:
         from runyard_cli.completion import answer
 
         sys.exit(answer())
+    from runyard.descriptors import open_standard
+
+    open_standard()
     forget_settings()
     code = _run(sys.argv[1:] if arguments is None else arguments)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         code = _close_stdout()
+    except OSError as error:
+        _close_stdout()
+        code = code or _cannot_write(error)
     sys.exit(code)
 
 
@@ -199,6 +205,15 @@ def _report(error: Exception) -> int:
 def _first_line(error: Exception) -> str:
     lines: Any = str(error).strip().splitlines()
     return lines[0] if lines else "no message"
+
+
+def _cannot_write(error: OSError) -> int:
+    """Standard output takes no more, as on a full disk."""
+    try:
+        click.echo(f"Error: cannot write the output: {error.strerror}", err=True)
+    except OSError:
+        pass  # standard error goes the same way
+    return 1
 
 
 def _close_stdout() -> int:

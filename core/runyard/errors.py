@@ -121,6 +121,12 @@ class DatabaseCorrupt(StoreError):
     status = 500
 
 
+class DatabaseLost(StoreError):
+    """This process has no open file of its database any more, and cannot get it back."""
+
+    status = 500
+
+
 class DatabaseTooNew(StoreError):
     """A newer Runyard made this database."""
 

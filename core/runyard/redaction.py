@@ -3,50 +3,200 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STARS = "********"
 # Shorter ones are in every second word: replacing them would tell more than it hides.
 _SHORTEST = 4
-_known: set[str] = set()
+# Texts beyond this are looked for as they are, and line by line: a pattern of each character costs too much.
+_LONGEST_PATTERN = 1024
+# What no encoding changes.
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
+_BEFORE = re.compile(r"[A-Za-z0-9+/_-]\Z")
+_AFTER = re.compile(r"\A[A-Za-z0-9+/_-]?={0,2}")
+# The first characters of a base64 text that depend on what stands before the secret, by its offset in three.
+_BASE64_HEAD = (0, 2, 3)
+
+
+class _Secret:
+    """A secret in the forms in which it may be written: as it is, or by repr, JSON, URLs, base64 or hex.
+
+    Args:
+        text: what is not to be shown.
+        number: whether it is one, which is looked for as a whole number only.
+    """
+
+    def __init__(self, text: str, number: bool = False) -> None:
+        self.text = text
+        self.value: Any = _number(text) if number else text
+        # It stands in every form but the encoded ones: looking for it first is quick.
+        self._sign = max(_PLAIN.findall(text), key=len, default="")
+        self._pattern: re.Pattern[str] | None = None
+        if number:
+            self._pattern = re.compile(rf"(?<![\w.]){re.escape(text)}(?![\w]|\.\d)")
+        elif text != self._sign and len(text) <= _LONGEST_PATTERN:
+            self._pattern = re.compile("".join(map(_ways, text)))
+        self._encoded = {} if number else _encoded(text.encode("utf-8", "surrogatepass"))
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def redact(self, text: str) -> str:
+        """The text without it."""
+        if self._sign in text:
+            text = text.replace(self.text, STARS) if self._pattern is None else self._pattern.sub(STARS, text)
+        for sign, is_cut in self._encoded.items():
+            if sign in text:
+                text = _without(text, sign, is_cut)
+        return text
+
+
+def _number(text: str) -> Any:
+    return float(text) if not text.lstrip("-").isdigit() else int(text)
+
+
+def _ways(char: str) -> str:
+    """A pattern of a character as repr, JSON or a URL writes it."""
+    if _PLAIN.fullmatch(char):
+        return char.replace(".", r"\.")
+    data = char.encode("utf-8", "surrogatepass")
+    ways = {char, repr(char)[1:-1], ascii(char)[1:-1], repr(data)[2:-1]}
+    ways |= {"".join(f"%{byte:02X}" for byte in data), "".join(f"%{byte:02x}" for byte in data)}
+    units = char.encode("utf-16-be", "surrogatepass")
+    ways.add("".join(rf"\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)))
+    if char in "\"'\\/":
+        ways.add(f"\\{char}")
+    elif char == "\n":
+        ways.add("\r\n")
+    elif char == " ":
+        ways.add("+")
+    # A JSON text inside of another has each backslash twice, or more often.
+    written = sorted((re.escape(way) for way in ways), key=len, reverse=True)
+    return "(?:" + "|".join(way.replace(r"\\", r"\\+") for way in written) + ")"
+
+
+def _encoded(data: bytes) -> dict[str, bool]:
+    """What stands in base64 (wherever in the encoded text it begins) and in hexadecimal texts of it, and
+    whether it is cut out of base64: the characters beside it then tell a part of the secret too."""
+    import base64
+
+    found = dict.fromkeys((data.hex(), data.hex().upper()), False)
+    for offset, head in enumerate(_BASE64_HEAD):
+        text = base64.b64encode(b"\0" * offset + data).decode("ascii")
+        core = text[head : (offset + len(data)) * 8 // 6]
+        found |= dict.fromkeys((core, core.replace("+", "-").replace("/", "_")), True)
+    return found
+
+
+def _without(text: str, sign: str, is_cut: bool) -> str:
+    first, *others = text.split(sign)
+    if is_cut:
+        first = _BEFORE.sub("", first)
+        others = [_BEFORE.sub("", _AFTER.sub("", part)) for part in others[:-1]] + [
+            _AFTER.sub("", others[-1])
+        ]
+    return STARS.join((first, *others))
+
+
+class Secrets:
+    """Some secrets.
+
+    Args:
+        on_new: called with those that were not known, in the form that `register` takes.
+    """
+
+    def __init__(self, on_new: Callable[[list[Any]], None] | None = None) -> None:
+        self.on_new = on_new
+        self._by_text: dict[str, _Secret] = {}
+        self._longest_first: tuple[_Secret, ...] = ()
+
+    def register(self, value: Any) -> None:
+        """Never show this text or number, nor those in this collection."""
+        new = [_Secret(text, number) for text, number in _parts(value) if text not in self._by_text]
+        if not new:
+            return
+        self._by_text |= {secret.text: secret for secret in new}
+        # A part of another secret must not leave the rest of it readable.
+        self._longest_first = tuple(sorted(self._by_text.values(), key=len, reverse=True))
+        if self.on_new is not None:
+            self.on_new([secret.value for secret in new])
+
+    def redact(self, text: str) -> str:
+        """The text with every one of them replaced."""
+        for secret in self._longest_first:
+            text = secret.redact(text)
+        return text
+
+    def known(self) -> tuple[Any, ...]:
+        """All of them, as `register` takes them."""
+        return tuple(secret.value for secret in self._longest_first)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._by_text, self._longest_first = {}, ()
+
+    def reach(self) -> int:
+        """How many characters, at the end of a text, may belong to one that is not whole yet."""
+        longest = len(self._longest_first[0]) if self._longest_first else 0
+        # A character of three bytes in UTF-8 has nine in a URL.
+        return 9 * longest
+
+
+def _parts(value: Any) -> dict[tuple[str, bool], None]:
+    """The texts and numbers (True) in a value that are long enough, each once."""
+    found: dict[tuple[str, bool], None] = {}
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:
+            found |= _parts(item)
+    elif isinstance(value, (str, bytes)):
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        texts = (text, text.strip(), *(line.strip() for line in text.splitlines()))
+        found = {(part, False): None for part in texts if len(part.strip()) >= _SHORTEST}
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        text = repr(value)
+        if sum(char.isdigit() for char in text) >= _SHORTEST:
+            found[text, True] = None
+    return found
+
+
+_known = Secrets()
 
 
 def register(value: Any) -> None:
-    """Never show this text, nor the texts in this collection, from now on."""
-    if isinstance(value, dict):
-        for item in value.values():
-            register(item)
-    elif isinstance(value, (list, tuple, set)):
-        for item in value:
-            register(item)
-    elif isinstance(value, (str, bytes)):
-        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-        for part in {text, text.strip(), *text.splitlines()}:
-            if len(part) >= _SHORTEST and part not in _known:
-                _known.add(part)
-                _guard_output()
+    """Never show this text or number, nor those in this collection, from now on."""
+    before = _known._longest_first
+    _known.register(value)
+    if _known._longest_first is not before and _known.on_new is None:
+        _guard_output()
 
 
-def known() -> tuple[str, ...]:
+def tell(on_new: Callable[[list[Any]], None]) -> None:
+    """Let another process keep what this one prints free of secrets: `on_new` tells it of each new one."""
+    _known.on_new = on_new
+    if _known.known():
+        on_new(list(_known.known()))
+
+
+def known() -> tuple[Any, ...]:
     """Every secret, for another process that does this one's work: it is to `register` them."""
-    return tuple(_known)
+    return _known.known()
 
 
 def redact(text: str) -> str:
     """The text with every known secret replaced."""
-    if not _known:
-        return text
-    # The longest first: a part of another secret must not leave the rest of it readable.
-    for secret in sorted(_known, key=len, reverse=True):
-        if secret in text:
-            text = text.replace(secret, STARS)
-    return text
+    return _known.redact(text)
 
 
 def redact_json(text: str) -> str:
     """A JSON text with every known secret replaced in the texts that it holds, however they are written."""
-    if not _known:
+    if not _known.known():
         return text
     import json
 
@@ -58,6 +208,8 @@ def _redacted(value: Any) -> Any:
         return redact(value)
     if isinstance(value, dict):
         return {redact(name): _redacted(item) for name, item in value.items()}
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return STARS if redact(repr(value)) == STARS else value
     return [_redacted(item) for item in value] if isinstance(value, list) else value
 
 
@@ -82,7 +234,10 @@ class _Guarded:
 
 
 def _guard_output() -> None:
-    """In a run that a worker launched, what goes to the standard streams is kept as logs: redact it there."""
+    """In a process of a run whose worker does not know its secrets, redact what it prints, as far as one can.
+
+    What goes to the standard streams of such a process is kept as logs of the run.
+    """
     if "RUNYARD__FLOW_RUN_ID" not in os.environ:
         return
     for name in ("stdout", "stderr"):

@@ -85,6 +85,9 @@ SETTINGS: dict[str, Setting] = {
         "Comma-separated loggers whose records belong to the run as well.",
         "PREFECT_LOGGING_EXTRA_LOGGERS",
     ),
+    "logging_max_megabytes_per_run": Setting(
+        float, 100.0, "How much of a run's logs is kept, besides the end of them; 0: all.", least=0
+    ),
     "prefect_imports": Setting(
         str,
         "auto",

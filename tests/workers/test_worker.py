@@ -31,13 +31,32 @@ def yard(home, tmp_path):
         yield yard
 
 
-def test_run_once_takes_what_is_due_up_to_the_limit_and_ends(yard):
+@pytest.mark.parametrize("limit", [1, 2, None])
+def test_run_once_runs_all_that_is_due_within_the_limit_and_ends(yard, limit):
     runs = [yard.run() for _ in range(3)]
     yard.release()
-    worker = yard.worker(run_once=True, limit=2)
+    worker = yard.worker(run_once=True, limit=limit)
     assert worker.wait(DEADLINE_SECONDS) == 0
-    assert sorted(yard.state(run).type for run in runs) == ["COMPLETED", "COMPLETED", "SCHEDULED"]
+    assert [yard.state(run).type for run in runs] == ["COMPLETED"] * 3
     assert status_of(yard, "first") == "OFFLINE"
+
+
+def test_run_once_runs_what_the_limits_of_its_pool_held_back(yard):
+    runs = [yard.run() for _ in range(3)]
+    yard.client.call(update_work_pool, "pool", WorkPoolUpdate(concurrency_limit=1))
+    yard.release()
+    assert yard.worker(run_once=True, limit=None).wait(DEADLINE_SECONDS) == 0
+    assert [yard.state(run).type for run in runs] == ["COMPLETED"] * 3
+
+
+def test_run_once_leaves_what_becomes_due_while_it_works(yard):
+    first = yard.run()
+    worker = yard.worker(run_once=True, limit=1)
+    yard.started()
+    later = yard.run()
+    yard.release()
+    assert worker.wait(DEADLINE_SECONDS) == 0
+    assert (yard.state(first).type, yard.state(later).type) == ("COMPLETED", "SCHEDULED")
 
 
 def test_run_once_with_nothing_to_do_ends(yard):

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import clock, settings
 from runyard.engine import patience
-from runyard.errors import ApiUnavailable, DatabaseCorrupt, DatabaseTooNew, StaleAttempt, StoreError
+from runyard.errors import (
+    ApiUnavailable,
+    DatabaseCorrupt,
+    DatabaseLost,
+    DatabaseTooNew,
+    StaleAttempt,
+    StoreError,
+)
 from runyard.exceptions import Abort
 
 if TYPE_CHECKING:
@@ -290,7 +297,7 @@ def persist(write: Any, what: str) -> Any:
     while True:
         try:
             return write()
-        except (DatabaseCorrupt, DatabaseTooNew):
+        except (DatabaseCorrupt, DatabaseLost, DatabaseTooNew):
             raise
         except (StoreError, ApiUnavailable) as error:
             if not told:

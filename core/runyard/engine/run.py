@@ -21,7 +21,7 @@ from runyard.engine.reports import RootReporter, SubflowReporter
 from runyard.engine.runs import FlowRun, TaskRun, to_json
 from runyard.engine.supervise import LeaseKeeper, SignalGuard, owner
 from runyard.engine.task_core import new_run, run_task
-from runyard.errors import ApiUnavailable, ParameterError, RunAborted, StoreError
+from runyard.errors import ApiUnavailable, ParameterError, RunAborted, RunyardError, StoreError
 from runyard.exceptions import Abort, RunNameError, TerminationSignal
 from runyard.states import PAUSED
 
@@ -147,6 +147,7 @@ def run_claimed(
     attempt: int,
     parameters: dict[str, Any],
     on_ending: Callable[[], None] = lambda: None,
+    on_refused: Callable[[str], None] = lambda reason: None,
 ) -> int:
     """Execute a run that a worker claimed, in this process.
 
@@ -156,18 +157,25 @@ def run_claimed(
         attempt: its fencing token.
         parameters: as stored with the run.
         on_ending: called before the end is reported; the hooks of the final state follow.
+        on_refused: called with the reason when the run cannot begin.
 
     Returns:
         The exit code: 0 when the end of the run was reported, or when it was not ours to run.
+
+    Raises:
+        BaseException: what ended the run before its end was reported.
     """
     root = _stored(flow, flow_run_id, parameters, {"attempt": attempt})
     root.reporter.on_ending = on_ending
     try:
         root.execute()
-    except RunAborted as error:
-        print(f"runyard: {error}", file=sys.stderr)
-    except BaseException:
-        if not root.reporter.ended:
+    except BaseException as error:
+        refused = isinstance(error, RunyardError) and not root.begun
+        if refused:
+            on_refused(str(error))
+        if refused or isinstance(error, RunAborted):
+            print(f"runyard: {error}", file=sys.stderr)
+        elif not root.reporter.ended:
             raise
     return 0
 
@@ -286,6 +294,11 @@ class _Root:
         self.reporter.on_begin = self._watch
         self._core = run_flow(flow, run, parameters, problem, self.reporter)
         self._keeper: LeaseKeeper | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the run was made Running."""
+        return self._run.attempt is not None
 
     def _watch(self) -> None:
         """The run has begun: who started it by hand renews its lease himself."""

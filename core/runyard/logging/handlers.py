@@ -8,12 +8,12 @@ import sys
 import time
 from typing import Any
 
-from runyard import ids
+from runyard import descriptors, ids
 from runyard.context import current_flow, current_journal, current_task
 from runyard.redaction import redact
 
-# In a worker's run: the number of the open file of the worker's terminal, empty for none. What a run
-# prints itself is kept as its logs; its records are kept already.
+# In a worker's run: the open file whose lines the worker shows and does not keep, by `descriptors.name_of`;
+# empty for none. What a run prints itself is kept as its logs; its records are kept already.
 CONSOLE_VARIABLE = "RUNYARD__CONSOLE"
 
 # Longer messages are cut into several records: nothing is lost, and no row gets huge.
@@ -50,10 +50,13 @@ def _print(line: str) -> None:
     if console is None:
         sys.stderr.write(line)
     elif console:
+        # The user's code may have closed it, and opened another file of that number since.
+        number = descriptors.find(console)
         try:
-            os.write(int(console), line.encode("utf-8", "replace"))
+            if number is not None:
+                os.write(number, line.encode("utf-8", "replace"))
         except OSError:
-            pass  # the worker's terminal is gone
+            pass  # the worker is gone
 
 
 class JournalHandler(logging.Handler):

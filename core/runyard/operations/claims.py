@@ -30,13 +30,15 @@ _MOST_AT_ONCE = 200
 class ClaimRequest(Input):
     """What a worker asks for: at most `limit` due runs, held for `lease_seconds` without a renewal.
 
-    `work_queue_names`: only of these queues; of all when null or empty.
+    `work_queue_names`: only of these queues; of all when null or empty. `due_before`: only those that are due
+    before this moment as well as now.
     """
 
     worker_name: str
     work_queue_names: list[str] | None = None
     limit: int = Field(default=1, ge=0)
     lease_seconds: float = Field(gt=0)
+    due_before: Time | None = None
 
 
 class ClaimedRun(Model):
@@ -110,7 +112,8 @@ def claim_flow_runs(tx: Transaction, work_pool_name: str, body: ClaimRequest) ->
     """
     pool = _locked_pool(tx, work_pool_name)
     now = clock.now_us()
-    found = _look(tx, pool, body.work_queue_names, body.limit, now, lock=True)
+    until = now if body.due_before is None else min(now, clock.to_us(body.due_before))
+    found = _look(tx, pool, body.work_queue_names, body.limit, until, lock=True)
     for flow_run_id in found.cancel:
         message = "Its deployment's concurrency limit is full, and its collision strategy is CANCEL_NEW."
         transitions.set_flow_run_state(tx, flow_run_id, Cancelled(message=message))

@@ -13,6 +13,7 @@ from runyard.errors import (
     Conflict,
     DatabaseBusy,
     DatabaseCorrupt,
+    DatabaseLost,
     DatabaseReadOnly,
     InvalidInput,
     RunyardError,
@@ -36,6 +37,44 @@ def path_of(url: str) -> str:
     if not path.strip("/") or path == ":memory:":
         raise InvalidInput(f"{url} names no file; use sqlite:///FILE")
     return os.path.abspath(os.path.expanduser(path))
+
+
+class OpenFile:
+    """Which descriptor of this process is the database's file, so that one knows when it is not any more.
+
+    A program that closes descriptors which it did not open takes it from SQLite, and what it opens next gets
+    the number: what SQLite then writes goes into that file.
+
+    Args:
+        path: of the file, which is open.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._file = os.stat(path)
+        self._number = self._find()
+        # Some systems have no list of descriptors: nothing is checked there.
+        self._known = self._number is not None
+
+    def is_there(self) -> bool:
+        """Whether the file is still open (about a microsecond)."""
+        if not self._known or self._is(self._number):
+            return True
+        # Another connection to the same file may have had that number, and have been closed.
+        self._number = self._find()
+        return self._number is not None
+
+    def _is(self, number: int | None) -> bool:
+        try:
+            return number is not None and os.path.samestat(os.fstat(number), self._file)
+        except OSError:
+            return False
+
+    def _find(self) -> int | None:
+        try:
+            numbers = os.listdir("/dev/fd")
+        except OSError:
+            return None
+        return next((int(number) for number in numbers if self._is(int(number))), None)
 
 
 class SQLiteTransaction:
@@ -91,9 +130,15 @@ class SQLiteDriver:
         self.path = path_of(url)
         self._timeout: float = settings.get("database_timeout_seconds")
         self._poll: float = settings.get("worker_poll_seconds")
+        self._files: dict[int, OpenFile] = {}
+        self._lost = False
 
     def connect(self) -> sqlite3.Connection:
         """A connection to the migrated database; the file and its folder are made when missing."""
+        # SQLite shares some of its files between the connections of a process.
+        if self._lost or not all(file.is_there() for file in list(self._files.values())):
+            self._lost = True
+            raise self._loss()
         folder = os.path.dirname(self.path)
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -109,7 +154,14 @@ class SQLiteDriver:
         except BaseException:
             connection.close()
             raise
+        self._files[id(connection)] = OpenFile(self.path)
         return connection
+
+    def _loss(self) -> DatabaseLost:
+        return DatabaseLost(
+            f"this process has closed its own connection to {self.path}: does its code close descriptors "
+            "that it did not open, as by os.closerange?"
+        )
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = _as_dict
@@ -149,6 +201,9 @@ class SQLiteDriver:
         One that is not durable is in the log when it ends, and the log reaches the disk with the next
         durable one, in order.
         """
+        if not self._files[id(connection)].is_there():
+            self._lost = True
+            raise self._loss()
         if not durable:
             connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -175,7 +230,18 @@ class SQLiteDriver:
             pass
 
     def close(self, connection: sqlite3.Connection) -> None:
-        """Close the connection."""
+        """Close the connection.
+
+        One whose file was taken away is left as it is, for ever: SQLite would write into, and close, files
+        that have got its numbers since.
+        """
+        file = self._files.pop(id(connection))
+        if self._lost or not file.is_there():
+            self._lost = True
+            import ctypes
+
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+            return
         connection.close()
 
     def changes(self, connection: sqlite3.Connection) -> Any:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from runyard import descriptors
 from runyard.logging.handlers import CONSOLE_VARIABLE
+from runyard.workers.status import STATUS_VARIABLE, StatusLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,8 @@ _WARM = (
     "runyard.deployments.steps",
 )
 _PR_SET_PDEATHSIG = 1
-_STATUS_VARIABLE = "RUNYARD__STATUS_FD"
+# Where the worker looks for runs, for the message of one that its own process does not find.
+PLACE_VARIABLE = "RUNYARD__PLACE"
 CANNOT_START = 126
 _prctl: Callable[..., int] | None = None
 
@@ -61,8 +63,9 @@ def main(
     """Become the run that `message` describes; never returns.
 
     Args:
-        message: what the worker sent: flow_run_id, attempt, env, cwd, show, argv or claim.
-        files: the write ends for stdout, stderr and the status line.
+        message: what the worker sent: flow_run_id, attempt, env, cwd, argv, claim.
+        files: the write ends for stdout, stderr, the status line and, where the worker shows what runs print,
+            for what goes to its terminal alone.
         launcher_pid: whose death ends this process.
         drop_inherited: gives up the launcher's files and signal handlers.
     """
@@ -73,12 +76,12 @@ def main(
             _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != launcher_pid:
             os._exit(1)
-        console = os.dup(2)
-        _take_files(files)
-        # Records are kept by the journal: printed into the pipes they would be kept twice, so their
-        # lines go to the worker's terminal directly.
-        os.environ[CONSOLE_VARIABLE] = str(console) if message["show"] else ""
-        os.set_inheritable(console, message["argv"] is not None)
+        _take_files(files[:2])
+        # Records are kept by the journal: printed into the pipes they would be kept twice.
+        console = files[3] if len(files) > 3 else None
+        os.environ[CONSOLE_VARIABLE] = "" if console is None else descriptors.name_of(console)
+        if console is not None:
+            os.set_inheritable(console, message["argv"] is not None)
         drop_inherited()
         code = _become(message, files[2])
     except SystemExit as stop:
@@ -94,7 +97,8 @@ def main(
             os._exit(code)
 
 
-def _become(message: dict[str, Any], status: int) -> int:
+def _become(message: dict[str, Any], status_file: int) -> int:
+    status = StatusLine(descriptors.name_of(status_file))
     for name, value in message["env"].items():
         if value is None:
             os.environ.pop(name, None)
@@ -111,8 +115,8 @@ def _become(message: dict[str, Any], status: int) -> int:
     if argv is None:
         sys.argv = ["runyard"]
         return execute(message["flow_run_id"], message["attempt"], message["claim"], status)
-    os.set_inheritable(status, True)
-    os.environ[_STATUS_VARIABLE] = str(status)
+    os.set_inheritable(status_file, True)
+    os.environ[STATUS_VARIABLE] = descriptors.name_of(status_file)
     try:
         # Python ignores it; other programs expect to end by it.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -147,22 +151,14 @@ def _wind_up() -> int:
     return 0
 
 
-def _tell(status: int | None, line: dict[str, Any]) -> None:
-    if status is not None:
-        try:
-            os.write(status, json.dumps(line).encode() + b"\n")
-        except OSError:
-            pass  # the worker is gone, and with it who would read
-
-
-def _fail(status: int | None, text: str, code: int = CANNOT_START) -> int:
+def _fail(status: StatusLine, text: str, code: int = CANNOT_START) -> int:
     """Say why the run cannot start: to the worker for its state, to stderr for its logs."""
-    _tell(status, {"failure": text})
+    status.tell(failure=text)
     print(text, file=sys.stderr)
     return code
 
 
-def execute(flow_run_id: str, attempt: int, claim: dict[str, Any] | None, status: int | None) -> int:
+def execute(flow_run_id: str, attempt: int, claim: dict[str, Any] | None, status: StatusLine) -> int:
     """Load the flow of a claimed run and run it.
 
     Args:
@@ -177,26 +173,68 @@ def execute(flow_run_id: str, attempt: int, claim: dict[str, Any] | None, status
     from runyard.errors import RunyardError
     from runyard.workers import hooks
 
+    status.listen_for_secrets()
     if os.environ.pop(hooks.VARIABLE, None):
         return hooks.call(flow_run_id)
     try:
-        flow, parameters = load(claim or read(flow_run_id))
+        claim = claim or read(flow_run_id)
+    except RunyardError as error:
+        return _fail(status, _not_begun(str(error)))
+    try:
+        flow, parameters = load(claim)
     except RunyardError as error:
         return _fail(status, str(error))
     except Exception as error:
         import traceback
 
         traceback.print_exc()
-        _tell(status, {"failure": f"the flow could not be loaded: {type(error).__name__}: {error}"})
+        status.tell(failure=f"the flow could not be loaded: {type(error).__name__}: {error}")
         return CANNOT_START
     from runyard.engine.run import run_claimed
 
-    code = run_claimed(
-        flow, flow_run_id, attempt, parameters, on_ending=lambda: _tell(status, {"ending": True})
-    )
+    refusals: list[str] = []
+    try:
+        code = run_claimed(
+            flow,
+            flow_run_id,
+            attempt,
+            parameters,
+            on_ending=lambda: status.tell(ending=True),
+            on_refused=refusals.append,
+        )
+    except RunyardError as error:
+        return _fail(status, f"the end of the run could not be recorded: {error}", 1)
+    if refusals:
+        status.tell(failure=_not_begun(refusals[0]))
+        return CANNOT_START
     if code == 0:
-        _tell(status, {"reported": True})
+        status.tell(reported=True)
     return code
+
+
+def _not_begun(why: str) -> str:
+    """Why a run could not begin: mostly since its process looks for it in another place than its worker."""
+    ours, theirs = place(), os.environ.get(PLACE_VARIABLE)
+    if not theirs or ours == theirs:
+        return f"the run could not begin: {why}"
+    return (
+        f"the run could not begin: its environment points to {ours}, its worker's to {theirs}; look for "
+        f"RUNYARD_ and PREFECT_ variables in its job variable env, and for settings in its folder ({why})"
+    )
+
+
+def place() -> str:
+    """Where this process looks for runs, in words."""
+    from urllib.parse import urlsplit
+
+    from runyard import settings
+
+    url = settings.get("api_url")
+    if url:
+        return f"the API {url}"
+    parts = urlsplit(settings.database_url())
+    host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+    return f"the database {parts.scheme}://{host}{parts.path}"
 
 
 def load_run(flow_run_id: str) -> tuple[Any, dict[str, Any]]:
@@ -258,15 +296,11 @@ def load(claim: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 def _from_environment() -> int:
     """What `python -m runyard.workers.child` does: run the flow run that the environment names."""
-    status = os.environ.pop(_STATUS_VARIABLE, None)
     flow_run_id, attempt = os.environ.get("RUNYARD__FLOW_RUN_ID"), os.environ.get("RUNYARD__ATTEMPT")
     if not flow_run_id or not attempt:
         print("RUNYARD__FLOW_RUN_ID and RUNYARD__ATTEMPT must name a claimed flow run", file=sys.stderr)
         return 2
-    descriptor = int(status) if status else None
-    if descriptor is not None:
-        os.set_inheritable(descriptor, False)
-    return execute(flow_run_id, int(attempt), None, descriptor)
+    return execute(flow_run_id, int(attempt), None, StatusLine.inherited())
 
 
 if __name__ == "__main__":

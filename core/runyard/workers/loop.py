@@ -92,8 +92,8 @@ class Worker:
         self._look_for_cancelled = False
         self._next_cancel_look = 0.0
         self._next_flush: float | None = None
-        self._claimed_once = False
-        self._once_until = 0
+        # With `run_once`: until when a run must be due to be taken; set by the first claim.
+        self._once_until: int | None = None
         self._signals = 0
         self._handled_signals = 0
         self._stopping_by = Signals(self._on_signal)
@@ -142,20 +142,23 @@ class Worker:
     def _claim(self) -> None:
         if self._next_due is not None and clock.now_us() >= self._next_due:
             self._next_due, self._may_claim = None, True
-        if self.options.run_once and self._claimed_once and clock.now_us() > self._once_until:
-            return
         while self._may_claim and not self._stopping and self._free > 0:
             limit = min(self._free, _BATCH)
             batch = self._ask_for_runs(limit)
             for claimed in batch:
                 self._launch(claimed)
-            if self.options.run_once and not self._claimed_once:
+            if self._once_until is None:
                 self._once_until = clock.now_us() + int((self.options.prefetch_seconds or 0) * 1e6)
-            self._claimed_once = True
             if len(batch) < limit:
                 self._may_claim = False
-                due = self._ask_for_next_due()
-                self._next_due = None if due is None else clock.to_us(due)
+                self._next_due = self._due_after_this()
+
+    def _due_after_this(self) -> int | None:
+        """When to claim next, as long as nothing changes; None for never."""
+        due = self._ask_for_next_due()
+        at = None if due is None else clock.to_us(due)
+        over = self.options.run_once and at is not None and at > (self._once_until or 0)
+        return None if over else at
 
     def _ask_for_runs(self, limit: int) -> list[ClaimedRun]:
         body = ClaimRequest(
@@ -163,6 +166,9 @@ class Worker:
             work_queue_names=self.options.work_queues or None,
             limit=limit,
             lease_seconds=self.lease_seconds,
+            due_before=clock.from_us(self._once_until)
+            if self._once_until and self.options.run_once
+            else None,
         )
         return self.client.call(claim_flow_runs, self.options.pool, body)
 
@@ -372,7 +378,7 @@ class Worker:
             self.companion is not None and self._stopping and self.companion.running
         ):
             return False
-        if self._stopping or (self.options.run_once and self._claimed_once and not self._waits_for_more()):
+        if self._stopping or (self.options.run_once and not self._waits_for_more()):
             if not self.supervisor.ended and not len(self.supervisor.logs):
                 return True
             # Nothing runs any more; what cannot be reported, the lease's end will tell others.
@@ -383,7 +389,10 @@ class Worker:
         return False
 
     def _waits_for_more(self) -> bool:
-        return self._next_due is not None and self._next_due <= self._once_until
+        """Whether a worker that runs once has yet to ask, or will find more: an end may have made room."""
+        if self._once_until is None or self._may_claim:
+            return True
+        return self._next_due is not None
 
     def _take_leave(self) -> None:
         self._guarded(lambda: self._heartbeat(stopped=True))

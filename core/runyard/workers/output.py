@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import codecs
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock
-from runyard.redaction import redact
+from runyard.errors import ApiUnavailable, RunyardError, StoreError
+from runyard.logging.budget import RECORD_BYTES, Budget
+from runyard.redaction import Secrets, redact
+from runyard.workers import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,25 +18,36 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 16
 # A longer line is kept as several records, so that one line without an end cannot fill the memory.
 MAX_LINE_CHARACTERS = 32_768
-_INFO = 20
+# From here on lines that arrive together are kept together: a record takes more room than a short line.
+PACKED_FROM_BYTES = 10_000_000
+_INFO, _WARNING = 20, 30
 
 
 class Pipe:
     """One stream of a run, read when the selector says so.
 
     Args:
-        name: `stdout` or `stderr`.
-        keep: called with each line, without its end.
-        echo: whether the worker's own stream of that name shows the lines too.
+        keep: called with lines, without their ends; None where they are only shown.
+        echo: on which of the worker's own streams they are shown; None for neither.
+        hide: takes the secrets out of a text; called after what is in the text was read.
+        reach: how many characters at the end of an open line `hide` may still need.
     """
 
-    def __init__(self, name: str, keep: Callable[[str, str], None], echo: bool) -> None:
-        self.name = name
+    def __init__(
+        self,
+        keep: Callable[[list[str]], None] | None,
+        echo: str | None = None,
+        hide: Callable[[str], str] = redact,
+        reach: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.read_end, self.write_end = os.pipe()
         os.set_blocking(self.read_end, False)
         self.open = True
+        self.kept = keep is not None
         self._keep = keep
         self._echo = echo
+        self._hide = hide
+        self._reach = reach
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest = ""
 
@@ -45,10 +58,9 @@ class Pipe:
         except BlockingIOError:
             return False
         if not data:
-            self.open = False
-            self._take(self._decoder.decode(b"", True), last=True)
+            self._end()
             return False
-        self._take(self._decoder.decode(data), last=False)
+        self._take(self._rest + self._decoder.decode(data))
         return True
 
     def drain(self) -> None:
@@ -56,35 +68,96 @@ class Pipe:
         while self.read():
             pass
         if self.open:
-            self.open = False
-            self._take(self._decoder.decode(b"", True), last=True)
+            self._end()
 
     def close(self) -> None:
         """Close the read end."""
         self.open = False
         os.close(self.read_end)
 
-    def _take(self, text: str, last: bool) -> None:
-        *lines, rest = (self._rest + text).split("\n")
-        # Secrets that the worker gave to the run, by its job variables.
-        lines = [redact(line) for line in lines]
-        if last and rest:
-            lines, rest = [*lines, redact(rest)], ""
-        while len(rest) > MAX_LINE_CHARACTERS:
-            lines.append(rest[:MAX_LINE_CHARACTERS])
-            rest = rest[MAX_LINE_CHARACTERS:]
+    def _end(self) -> None:
+        self.open = False
+        rest = self._rest + self._decoder.decode(b"", True)
+        if rest:
+            self._take(f"{rest}\n")
+
+    def _take(self, text: str) -> None:
+        whole = text.rfind("\n") + 1
+        lines = self._hide(text[:whole]).split("\n")[:-1] if whole else []
+        rest = text[whole:]
+        reach = self._reach()
+        if len(rest) > MAX_LINE_CHARACTERS + reach:
+            # Its end may hold the beginning of a secret, whose rest is still to come.
+            rest = self._hide(rest)
+            at = max(len(rest) - reach, 0)
+            lines.append(rest[:at])
+            rest = rest[at:]
         self._rest = rest
+        if lines:
+            self._give(lines)
+
+    def _give(self, lines: list[str]) -> None:
+        lines = [line.removesuffix("\r") for line in lines]
+        if self._keep is not None:
+            self._keep([piece for line in lines for piece in _pieces(line)])
+        if self._echo is not None:
+            terminal.write(self._echo, "".join(f"{line}\n" for line in lines))
+
+
+def _pieces(line: str) -> list[str]:
+    if len(line) <= MAX_LINE_CHARACTERS:
+        return [line]
+    return [line[at : at + MAX_LINE_CHARACTERS] for at in range(0, len(line), MAX_LINE_CHARACTERS)]
+
+
+class RunOutput:
+    """What one run prints, on its way into the logs: without its secrets, and up to a limit.
+
+    Args:
+        logs: where to.
+        flow_run_id: whose logs.
+    """
+
+    def __init__(self, logs: LogBuffer, flow_run_id: str) -> None:
+        self.secrets = Secrets()
+        self._logs = logs
+        self._flow_run_id = flow_run_id
+        self._budget: Budget[tuple[str, str, str]] = Budget()
+
+    def hide(self, text: str) -> str:
+        """The text without the secrets that the run has told of, and those that the worker gave to it."""
+        return self.secrets.redact(redact(text))
+
+    def keep(self, stream: str, lines: list[str]) -> None:
+        """Keep lines of a stream."""
+        moment = clock.format_time(clock.now())
+        if self._budget.spent > PACKED_FROM_BYTES and not self._budget.over:
+            lines = _packed(lines)
         for line in lines:
-            line = line.removesuffix("\r")
-            for start in range(0, len(line) or 1, MAX_LINE_CHARACTERS):
-                self._keep(self.name, line[start : start + MAX_LINE_CHARACTERS])
-        if self._echo and lines:
-            stream = sys.stdout if self.name == "stdout" else sys.stderr
-            try:
-                stream.write("".join(f"{line}\n" for line in lines))
-                stream.flush()
-            except OSError:
-                self._echo = False  # nobody looks at the worker any more; its runs go on
+            was_over = self._budget.over
+            if self._budget.admits((stream, line, moment), len(line)):
+                self._logs.add(self._flow_run_id, f"runyard.{stream}", line, timestamp=moment)
+            elif not was_over:
+                self._logs.add(self._flow_run_id, "runyard.worker", self._budget.notice(), _WARNING)
+
+    def finish(self) -> None:
+        """The run is over: keep the end of what was over the limit."""
+        end = self._budget.take_end()
+        for stream, line, moment in end:
+            self._logs.add(self._flow_run_id, f"runyard.{stream}", line, timestamp=moment)
+
+
+def _packed(lines: list[str]) -> list[str]:
+    """The lines in as few records as may be."""
+    packs: list[list[str]] = [[]]
+    size = 0
+    for line in lines:
+        size += len(line) + 1
+        if size > MAX_LINE_CHARACTERS and packs[-1]:
+            packs.append([])
+            size = len(line) + 1
+        packs[-1].append(line)
+    return ["\n".join(pack) for pack in packs]
 
 
 class LogBuffer:
@@ -95,36 +168,76 @@ class LogBuffer:
     """
 
     # Beyond this the worker stops reading pipes, so that runs wait for a database that is away.
-    FULL = 50_000
-    GROUP = 1_000
+    FULL_BYTES = 32_000_000
+    # In one transaction; over HTTP it is one body, in which a character may take six bytes.
+    GROUP_BYTES = 1_000_000
 
     def __init__(self, write: Callable[[list[dict[str, Any]]], None]) -> None:
         self._write = write
         self._waiting: list[dict[str, Any]] = []
+        self._bytes = 0
 
     @property
     def full(self) -> bool:
         """Whether no more should be read for now."""
-        return len(self._waiting) >= self.FULL
+        return self._bytes >= self.FULL_BYTES
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, flow_run_id: str, logger: str, message: str, level: int = _INFO) -> None:
-        """Keep one line of a run, as of now."""
+    def add(
+        self, flow_run_id: str, logger: str, message: str, level: int = _INFO, timestamp: str | None = None
+    ) -> None:
+        """Keep a record of a run, by default as of now."""
+        self._bytes += _size(message)
         self._waiting.append(
             {
                 "flow_run_id": flow_run_id,
                 "name": logger,
                 "level": level,
                 "message": message.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
-                "timestamp": clock.format_time(clock.now()),
+                "timestamp": timestamp or clock.format_time(clock.now()),
             }
         )
 
     def flush(self) -> None:
-        """Write all; what could not be written stays."""
+        """Write all; what could not be written stays, unless it is refused.
+
+        Raises:
+            StoreError, ApiUnavailable: the database or the API is away.
+        """
         while self._waiting:
-            group = self._waiting[: self.GROUP]
-            self._write(group)
+            group = self._group()
+            try:
+                self._write(group)
+            except (StoreError, ApiUnavailable):
+                raise
+            except RunyardError as error:
+                self._write_each(group, error)
+            self._bytes -= sum(_size(body["message"]) for body in group)
             del self._waiting[: len(group)]
+
+    def _group(self) -> list[dict[str, Any]]:
+        size = 0
+        for at, body in enumerate(self._waiting):
+            size += _size(body["message"])
+            if size > self.GROUP_BYTES and at:
+                return self._waiting[:at]
+        return self._waiting[:]
+
+    def _write_each(self, group: list[dict[str, Any]], error: RunyardError) -> None:
+        """A group was refused, for the sake of one record maybe: write the others."""
+        refused = 0
+        for body in group:
+            try:
+                self._write([body])
+            except (StoreError, ApiUnavailable):
+                raise
+            except RunyardError as reason:
+                refused, error = refused + 1, reason
+        if refused:
+            terminal.say_to_terminal("ERROR", f"{refused} log records were refused and are lost: {error}")
+
+
+def _size(message: str) -> int:
+    return len(message) + RECORD_BYTES

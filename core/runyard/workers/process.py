@@ -11,17 +11,17 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runyard.workers import child
 from runyard.workers.hooks import VARIABLE
-from runyard.workers.output import Pipe
+from runyard.workers.output import Pipe, RunOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from runyard.operations.claims import ClaimedRun
     from runyard.workers.link import Channel
+    from runyard.workers.output import LogBuffer
 
 
 # Variables that only a fresh interpreter heeds.
@@ -34,7 +34,7 @@ class RunProcess:
     Args:
         claimed: what the claim gave.
         job: the pool's job configuration, resolved for this run.
-        keep: called with (process, stream name, line) for each line the run prints.
+        logs: where what it prints is kept.
         hooks: it is to call the hooks of the run's final state instead of running the flow.
     """
 
@@ -42,7 +42,7 @@ class RunProcess:
         self,
         claimed: ClaimedRun,
         job: dict[str, Any],
-        keep: Callable[[RunProcess, str, str], None],
+        logs: LogBuffer,
         hooks: bool = False,
     ) -> None:
         self.flow_run_id = claimed.flow_run_id
@@ -52,11 +52,17 @@ class RunProcess:
         self.key = f"{self.flow_run_id}:{self.attempt}{':hooks' if hooks else ''}"
         self.job = job
         echo = job.get("stream_output") is not False
+        self._output = RunOutput(logs, claimed.flow_run_id)
+        reach = self._output.secrets.reach
         self.pipes = [
-            Pipe(name, lambda stream, line: keep(self, stream, line), echo) for name in ("stdout", "stderr")
+            Pipe(partial(self._output.keep, name), name if echo else None, self._hide, reach)
+            for name in ("stdout", "stderr")
         ]
+        if echo:
+            self.pipes.append(Pipe(None, "stderr", self._hide, reach))
         self.status_read, self._status_write = os.pipe()
         os.set_blocking(self.status_read, False)
+        self._status_rest = b""
         self.pid: int | None = None
         self.exit_code: int | None = None
         self.failure: str | None = None
@@ -104,12 +110,12 @@ class RunProcess:
                 **environment,
                 "RUNYARD__FLOW_RUN_ID": self.flow_run_id,
                 "RUNYARD__ATTEMPT": str(self.attempt),
+                child.PLACE_VARIABLE: child.place(),
                 "PREFECT__FLOW_RUN_ID": self.flow_run_id,
                 **_words(self.job.get("env")),
                 **({VARIABLE: "1"} if self.hooks else {}),
             },
             "cwd": cwd,
-            "show": self.job.get("stream_output") is not False,
             "argv": _argv(self.job),
             "claim": {
                 "flow_run": run.model_dump(mode="json", include={"name", "parameters"}),
@@ -118,7 +124,8 @@ class RunProcess:
                 else None,
             },
         }
-        files = (*(pipe.write_end for pipe in self.pipes), self._status_write)
+        out, err, *console = (pipe.write_end for pipe in self.pipes)
+        files = (out, err, self._status_write, *console)
         line.send(message, files)
         for file in files:
             os.close(file)
@@ -126,19 +133,31 @@ class RunProcess:
 
     def read_status(self) -> bool:
         """Read what the run's process says of itself; whether more may come."""
-        try:
-            data = os.read(self.status_read, 1 << 16)
-        except BlockingIOError:
-            return True
-        for text in data.decode(errors="replace").splitlines():
+        while True:
             try:
-                said = json.loads(text)
-            except ValueError:
-                continue
-            self.reported = self.reported or bool(said.get("reported"))
-            self.ending = self.ending or bool(said.get("ending"))
-            self.failure = said.get("failure") or self.failure
-        return bool(data)
+                data = os.read(self.status_read, 1 << 16)
+            except BlockingIOError:
+                return True
+            *lines, self._status_rest = (self._status_rest + data).split(b"\n")
+            for line in lines:
+                self._hear(line)
+            if not data:
+                return False
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return
+        self.reported = self.reported or bool(said.get("reported"))
+        self.ending = self.ending or bool(said.get("ending"))
+        self.failure = said.get("failure") or self.failure
+        self._output.secrets.register(said.get("secrets"))
+
+    def _hide(self, text: str) -> str:
+        """The text without secrets: the run told of each before it could print it."""
+        self.read_status()
+        return self._output.hide(text)
 
     def stop(self, line: Channel, grace_seconds: float) -> None:
         """SIGTERM to the group now, SIGKILL after `grace_seconds`; once is enough."""
@@ -161,6 +180,7 @@ class RunProcess:
             if pipe.open:
                 pipe.drain()
             pipe.close()
+        self._output.finish()
         os.close(self.status_read)
         if self._scratch:
             try:

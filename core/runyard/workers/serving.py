@@ -6,7 +6,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
-from runyard import ids, settings
+from runyard import descriptors, ids, settings
 from runyard.operations.served_runs import (
     ServedClaim,
     ServedDeployments,
@@ -15,7 +15,7 @@ from runyard.operations.served_runs import (
 )
 from runyard.workers import changes, launcher, loop
 from runyard.workers.supervisor import Supervisor, patience_seconds
-from runyard.workers.terminal import say_to_terminal
+from runyard.workers.terminal import flush, say_to_terminal
 from runyard.workers.worker import WorkerOptions, anchor_paths
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def serve_deployments(
         webserver: answer GET /health over HTTP.
         on_start: gets the loop before it turns, whose `stop` does as a signal.
     """
+    descriptors.open_standard()
     anchor_paths()
     lease_seconds: float = settings.get("worker_lease_seconds")
     # A fresh interpreter: whatever the calling script has loaded and started is not for its runs.
@@ -94,3 +95,4 @@ def serve_deployments(
             server.shutdown()
             server.server_close()
         supervisor.close()
+        flush()

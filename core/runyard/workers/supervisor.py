@@ -74,7 +74,7 @@ class Supervisor:
         Args:
             hooks: only call the hooks of its final state.
         """
-        process = RunProcess(claimed, job, self._keep, hooks)
+        process = RunProcess(claimed, job, self.logs, hooks)
         if hooks:
             process.kill_at = time.monotonic() + MOST_SECONDS
         try:
@@ -133,9 +133,6 @@ class Supervisor:
                 pass  # the launcher is stopped and will find the beats there are, or is being replaced
             self._stopped.wait(self._lease_seconds / _BEATS_PER_LEASE)
 
-    def _keep(self, process: RunProcess, stream: str, line: str) -> None:
-        self.logs.add(process.flow_run_id, f"runyard.{stream}", line)
-
     def _register(self, file: int, action: Callable[[], Any]) -> None:
         self.selector.register(file, selectors.EVENT_READ, action)
 
@@ -145,7 +142,7 @@ class Supervisor:
         self._paused = [pair for pair in self._paused if pair[0] != file]
 
     def _read(self, pipe: Any) -> None:
-        if self.logs.full:
+        if self.logs.full and pipe.kept:
             # The run waits for us as we wait for the database.
             action = self.selector.unregister(pipe.read_end).data
             self._paused.append((pipe.read_end, action))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import select
 import signal
 import socket
 import sys
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
@@ -15,12 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+# What waits for a slow terminal: beyond it, lines are left out, and their number is said.
+_MOST_CHARACTERS = 4 << 20
+# How long a worker that ends waits for its terminal.
+_CLOSE_SECONDS = 2.0
 
 
 class Signals:
-    """SIGINT and SIGTERM counted, also where the worker was started with one of them ignored.
+    """SIGINT, SIGTERM and SIGHUP counted, the first two also where the worker was started with them ignored.
 
-    Outside of the main thread, which alone gets signals, there is only `wake`.
+    SIGHUP stays ignored where it was, as by nohup. Outside of the main thread, which alone gets signals,
+    there is only `wake`.
     """
 
     def __init__(self, on_signal: Callable[[], None]) -> None:
@@ -41,7 +50,7 @@ class Signals:
         if threading.current_thread() is not threading.main_thread():
             return self._ours
         signal.set_wakeup_fd(self._theirs.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _stopping():
             self._before[number] = signal.signal(number, lambda *_: self._on_signal())
         return self._ours
 
@@ -54,16 +63,117 @@ class Signals:
         self._theirs.close()
 
 
+def _stopping() -> list[int]:
+    """The signals that stop a worker."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        numbers.append(hangup)
+    return [int(number) for number in numbers]
+
+
+class Terminal:
+    """The standard streams of a worker, written by a thread: whatever state they are in, the worker works on.
+
+    A reader that does not read delays nothing but what is shown, and one that is gone is not written to.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Condition()
+        self._waiting: deque[tuple[str, str]] = deque()
+        self._characters = 0
+        self._left_out = 0
+        self._writing = False
+        self._thread: threading.Thread | None = None
+        self._gone: set[int] = set()
+
+    def write(self, name: str, text: str) -> None:
+        """Show lines on `stdout` or `stderr`; never waits and never raises."""
+        with self._lock:
+            if self._characters + len(text) > _MOST_CHARACTERS:
+                self._left_out += text.count("\n")
+                return
+            if self._left_out:
+                note = f"({self._left_out} lines were not shown: the terminal was too slow)\n"
+                self._left_out = 0
+                self._put(name, note)
+            self._put(name, text)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="runyard-terminal", daemon=True)
+                self._thread.start()
+            self._lock.notify_all()
+
+    def flush(self, seconds: float = _CLOSE_SECONDS) -> None:
+        """Wait until all is shown, at most so long."""
+        with self._lock:
+            self._lock.wait_for(lambda: not (self._waiting or self._writing), seconds)
+
+    def _put(self, name: str, text: str) -> None:
+        self._waiting.append((name, text))
+        self._characters += len(text)
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                self._writing = False
+                self._lock.notify_all()
+                self._lock.wait_for(lambda: self._waiting)
+                name, text = self._waiting.popleft()
+                self._characters -= len(text)
+                self._writing = True
+            self._show(name, text)
+
+    def _show(self, name: str, text: str) -> None:
+        stream = getattr(sys, name)
+        try:
+            number = stream.fileno()
+        except (AttributeError, OSError, ValueError):
+            _write_object(stream, text)  # closed, or no file: a notebook's
+            return
+        if number in self._gone:
+            return
+        try:
+            _write_file(number, text.encode(stream.encoding or "utf-8", "backslashreplace"))
+        except OSError as error:
+            # A disk that is full may have room again; the others stay as they are.
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                self._gone.add(number)
+
+
+def _write_object(stream: Any, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except (AttributeError, OSError, ValueError):
+        pass  # nobody sees it; the worker works on
+
+
+def _write_file(number: int, data: bytes) -> None:
+    while data:
+        try:
+            data = data[os.write(number, data) :]
+        except BlockingIOError:
+            select.select([], [number], [])
+
+
+_terminal = Terminal()
+write = _terminal.write
+flush = _terminal.flush
+
+
+def show(line: str) -> None:
+    """One line on stdout."""
+    write("stdout", f"{line}\n")
+
+
 def say_to_terminal(level: str, text: str) -> None:
     """One line on stderr, as log lines look."""
     if _LEVELS.index(level) < _LEVELS.index(_shown_level()):
         return
     moment = time.time()
     stamp = time.strftime("%H:%M:%S", time.localtime(moment))
-    try:
-        print(f"{stamp}.{int(moment % 1 * 1000):03d} | {level:<7} | runyard.worker - {text}", file=sys.stderr)
-    except OSError:
-        pass  # nobody looks at the worker any more; it works on
+    line = f"{stamp}.{int(moment % 1 * 1000):03d} | {level:<7} | runyard.worker - {text}\n"
+    write("stderr", line)
 
 
 def _shown_level() -> str:

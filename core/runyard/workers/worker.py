@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from runyard import ids, settings
+from runyard import descriptors, ids, settings
 from runyard.errors import InvalidInput, NotFound
+from runyard.workers.terminal import flush, say_to_terminal, show
 
 if TYPE_CHECKING:
     from runyard.client import Client
@@ -27,7 +28,7 @@ class WorkerOptions:
         work_queues: only these queues of the pool; all when empty.
         type: the kind of worker; by default the pool's.
         limit: how many runs at a time; None for any number.
-        run_once: start what is due, wait for it, end.
+        run_once: run all that is due, however long it takes within `limit`, and end.
         prefetch_seconds: with `run_once`, what will be due within this time counts as due.
         with_healthcheck: serve `/health`.
         create_pool_if_not_found: make a missing pool.
@@ -62,6 +63,7 @@ def start_worker(options: WorkerOptions) -> int:
     """
     options = replace(options, name=options.name or f"ProcessWorker {ids.new_id()}")
     _check(options)
+    descriptors.open_standard()
     anchor_paths()
     # Everything is imported and nothing is open: whatever runs need is shared with them from here on.
     from runyard.workers import child, launcher
@@ -81,7 +83,6 @@ def start_worker(options: WorkerOptions) -> int:
     try:
         if options.tasks:
             from runyard.workers.companion import TaskServer
-            from runyard.workers.terminal import say_to_terminal
 
             companion = TaskServer(options.tasks, say_to_terminal)
         _greet(_pool(client, options), options)
@@ -91,13 +92,13 @@ def start_worker(options: WorkerOptions) -> int:
             companion.close()
         supervisor.close()
         client.close()
-    print(f"Worker {options.name!r} stopped!", flush=True)
+    show(f"Worker {options.name!r} stopped!")
+    flush()
     return 0
 
 
 def _work(client: Client, supervisor: Any, options: WorkerOptions, companion: Any) -> None:
     from runyard.workers import changes, loop
-    from runyard.workers.terminal import say_to_terminal
 
     watcher = changes.watch(client, settings.get("worker_poll_seconds"))
     worker = loop.Worker(client, supervisor, watcher, options, say_to_terminal, companion)
@@ -169,7 +170,7 @@ def _pool(client: Client, options: WorkerOptions) -> WorkPool:
         if options.base_job_template is not None:
             fields["base_job_template"] = options.base_job_template
         pool = client.call(create_work_pool, WorkPoolCreate(**fields))
-        print(f"Work pool {pool.name!r} of type {pool.type!r} was made.", flush=True)
+        show(f"Work pool {pool.name!r} of type {pool.type!r} was made.")
     _warn_of_queues(client, options)
     _check_type(pool.type)
     if options.type is not None and options.type != pool.type:
@@ -199,16 +200,14 @@ def _warn_of_queues(client: Client, options: WorkerOptions) -> None:
         if name not in known:
             close = get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(known)}"
-            print(f"Work pool {options.pool!r} has no queue {name!r} yet; {hint}", flush=True)
+            show(f"Work pool {options.pool!r} has no queue {name!r} yet; {hint}")
 
 
 def _greet(pool: WorkPool, options: WorkerOptions) -> None:
     if options.type is None:
-        print(f"Discovered type {pool.type!r} for work pool {pool.name!r}.")
+        show(f"Discovered type {pool.type!r} for work pool {pool.name!r}.")
     if pool.is_paused:
-        print(
-            f"Work pool {pool.name!r} is paused; nothing starts until: runyard work-pool resume {pool.name}"
-        )
+        show(f"Work pool {pool.name!r} is paused; nothing starts until: runyard work-pool resume {pool.name}")
     if options.tasks:
-        print(f"Background tasks of {', '.join(options.tasks)} run beside it.")
-    print(f"Worker {options.name!r} started!", flush=True)
+        show(f"Background tasks of {', '.join(options.tasks)} run beside it.")
+    show(f"Worker {options.name!r} started!")

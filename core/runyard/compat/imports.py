@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.compat import table
+from runyard.compat import children, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +66,7 @@ class Finder:
             ModuleNotFoundError: Runyard has no such module; says what to use instead.
         """
         if name.partition(".")[0] not in table.ROOTS:
-            return None
+            return children.spec_of(name, path)
         if name not in table.MODULES:
             raise ModuleNotFoundError(_missing(name), name=name)
         return ModuleSpec(name, _Alias(table.MODULES[name]), is_package=True)  # type: ignore[arg-type]  # duck-typed loader
@@ -89,8 +89,8 @@ def install(deployed: bool = False) -> bool:
     wanted = settings.get("prefect_imports").lower()
     if wanted == "never" or (wanted == "auto" and not deployed and _is_installed()):
         return False
-    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, Finder())
+    sys.meta_path.insert(0, Finder())
+    children.prepare_loaded()
     return True
 
 
@@ -107,6 +107,8 @@ def _is_installed() -> bool:
 
 def uninstall() -> None:
     """Take the hook out again, and forget the modules imported through it."""
+    if any(isinstance(finder, Finder) for finder in sys.meta_path):
+        children.restore()
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Finder)]
     for name in list(sys.modules):
         is_ours = name in table.MODULES and sys.modules[name] is sys.modules.get(table.MODULES[name])

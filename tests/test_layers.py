@@ -16,6 +16,7 @@ FLOORS = {
     **dict.fromkeys(("clock", "descriptors", "encryption", "errors", "ids", "redaction", "settings"), 0),
     **dict.fromkeys(("state_details", "states", "subscripts"), 0),
     **dict.fromkeys(("profiles", "settings_sources"), 0),
+    "callers": 0,
     "compat": 0,  # it names our modules as text, for the programs it imports them into
     "store": 1,
     "operations": 2,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from runyard.states import State
+from runyard.syncing import also_awaited, async_twin
 
 # How the calling thread of a task runner helps out while it waits; see `task_runners`.
 helper = threading.local()
@@ -45,10 +46,13 @@ class TaskFuture(Generic[R]):
         task_run: its record.
     """
 
+    # Of futures of the user's own, which say by their state whether they are done.
+    _done: threading.Event | None = None
+    _final: State | None = None
+
     def __init__(self, task_run: Any) -> None:
         self.task_run_id: str = task_run.id
         self._run = task_run
-        self._final: State | None = None
         self._done = threading.Event()
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[TaskFuture], Any]] = []
@@ -62,19 +66,21 @@ class TaskFuture(Generic[R]):
 
     def done(self) -> bool:
         """Whether the run is over."""
-        return self._done.is_set()
+        return self._done.is_set() if self._done is not None else self.state.is_final()
 
+    @also_awaited
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until the run is over, at most `timeout` seconds; never raises."""
-        if self._done.is_set():
+        """Wait until the run is over, at most `timeout` seconds; never raises. Async code may await it."""
+        if self._done is None or self._done.is_set():
             return
         help_out = getattr(helper, "help_out", None)
         if help_out is not None:
             help_out(self)
         self._done.wait(timeout)
 
+    @also_awaited
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
-        """What the task returned.
+        """What the task returned; async code may await the call.
 
         Args:
             timeout: seconds to wait at most.
@@ -90,10 +96,13 @@ class TaskFuture(Generic[R]):
         value: R = self._final.result(raise_on_failure=raise_on_failure)
         return value
 
+    wait_async: Any = async_twin(wait)
+    result_async: Any = async_twin(result)
+
     def add_done_callback(self, fn: Callable[[TaskFuture], Any]) -> None:
         """Call `fn(future)` once the run is over, now if it is. What it raises is logged."""
         with self._lock:
-            if not self._done.is_set():
+            if not self.done():
                 self._callbacks.append(fn)
                 return
         call_back(fn, self)
@@ -102,7 +111,8 @@ class TaskFuture(Generic[R]):
         """The run ended in `state`; for task runners."""
         with self._lock:
             self._final = state
-            self._done.set()
+            if self._done is not None:
+                self._done.set()
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             call_back(callback, self)
@@ -120,10 +130,12 @@ PrefectTaskRunFuture = TaskFuture
 class FutureList(list[TaskFuture[R]]):
     """Futures of mapped tasks, in the order of their arguments."""
 
+    @also_awaited
     def wait(self, timeout: float | None = None) -> None:
         """Wait for all, at most `timeout` seconds together."""
         wait(self, timeout)
 
+    @also_awaited
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> list[R]:
         """All results, in order.
 

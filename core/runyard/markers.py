@@ -70,5 +70,34 @@ class opaque(BaseAnnotation[T]):  # noqa: N801  # written like a function in use
     __slots__ = ()
 
 
+class freeze(BaseAnnotation[T]):  # noqa: N801  # written like a function in users' code
+    """Around a deployment's parameter: its runs can be given no other value.
+
+    Raises:
+        ValueError: the value has no JSON form.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, value: T) -> None:
+        import json
+
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"freeze() takes what has a JSON form: {error}") from None
+        super().__init__(value)
+
+    def unfreeze(self) -> T:
+        """The value."""
+        return self.value
+
+
+class Quote(quote[T]):
+    """The old name of `quote`."""
+
+    __slots__ = ()
+
+
 class NotSet:
     """Stands for an option that was not given, where None has a meaning."""

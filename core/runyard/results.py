@@ -12,7 +12,7 @@ from runyard.engine import known_results, outcome
 from runyard.errors import MissingResult
 from runyard.exceptions import SerializationError, UnreadableResult
 from runyard.serializers import describe, resolve_serializer, serializer_of_entry
-from runyard.syncing import async_twin
+from runyard.syncing import also_awaited, async_twin
 
 if TYPE_CHECKING:
     from typing import Self
@@ -238,10 +238,12 @@ class ResultStore:
         """Whether anybody holds the lock of a key."""
         return bool(self.lock_manager.is_locked(key))
 
+    @also_awaited
     def update_for_flow(self, flow: Flow) -> Self:
         """A store as this one, with the options of a flow where it gives any."""
         return self._updated(flow.result_storage, flow.result_serializer)
 
+    @also_awaited
     def update_for_task(self, task: Task) -> Self:
         """A store as this one, with the options of a task where it gives any."""
         return self._updated(task.result_storage, task.result_serializer)
@@ -318,6 +320,7 @@ class ResultStore:
         return ResultRecord(key, value, serializer, moment, self._place_for_people())
 
 
+@also_awaited
 def resolve_result_storage(result_storage: Any) -> Any:
     """The filesystem of a result storage, however it is given; see `runyard.filesystems.storage_of`."""
     from runyard.filesystems import storage_of
@@ -412,6 +415,7 @@ def get_result_store() -> ResultStore:
     return store if task is None else store.update_for_task(task.task)
 
 
+@also_awaited
 def get_default_result_storage() -> Any:
     """The filesystem of results whose flow or task names none."""
     return resolve_result_storage(settings.get("results_default_storage") or None)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock, ids
+from runyard.callers import is_awaited
 from runyard.errors import MissingResult, RunCancelled, RunCrashed, RunFailed, RunPaused, RunUnfinished
 from runyard.state_details import StateDetails
 
@@ -174,7 +176,7 @@ class State(Generic[R]):
         return self.type in TERMINAL
 
     def result(self, raise_on_failure: bool = True) -> R:
-        """The value the run returned.
+        """The value the run returned; async code may await the call.
 
         Args:
             raise_on_failure: raise the exception of a run that did not succeed, or return it.
@@ -184,6 +186,8 @@ class State(Generic[R]):
             Exception: what the run itself raised; RunFailed (RunCrashed, RunCancelled) where that
                 exception is not in this process any more.
         """
+        if is_awaited(sys._getframe(1)):
+            return self.aresult(raise_on_failure)  # type: ignore[return-value]  # the caller awaits it
         if self.type == COMPLETED:
             if self._value is _MISSING:
                 if not isinstance(self.data, dict) or "storage_key" not in self.data:

@@ -6,6 +6,7 @@ import sys
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from runyard.callers import is_awaited
 from runyard.context import current_flow, current_task
 
 if TYPE_CHECKING:
@@ -56,4 +57,22 @@ def sync_compatible(fn: Callable[..., Any]) -> Callable[..., Any]:
             return twin(*args, **kwargs)
         return fn(*args, **kwargs)
 
+    either.aio = twin  # type: ignore[attr-defined]  # an attribute of a function; Prefect's name
+    return either
+
+
+def also_awaited(fn: Callable[P, R]) -> Callable[P, R]:
+    """A plain function whose call async code may await, and need not.
+
+    It is for what async code may call as it is, and scripts written for Prefect await.
+    """
+    twin = async_twin(fn)
+
+    @wraps(fn)
+    def either(*args: P.args, **kwargs: P.kwargs) -> R:
+        if is_awaited(sys._getframe(1)):
+            return twin(*args, **kwargs)  # type: ignore[return-value]  # the caller awaits it
+        return fn(*args, **kwargs)
+
+    either.aio = twin  # type: ignore[attr-defined]  # as above
     return either

@@ -22,6 +22,7 @@ from runyard.engine.background import served_name
 from runyard.engine.background_run import FencedJournal, execute
 from runyard.engine.connection import release_thread, shared_client
 from runyard.errors import RunyardError
+from runyard.syncing import also_awaited, async_twin
 from runyard.tasks import Task
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class TaskWorker:
         """How many more runs it would take now; None for any number."""
         return None if self.limit is None else max(0, self.limit - len(self._running))
 
+    @also_awaited
     def start(self, timeout: float | None = None) -> None:
         """Serve in this thread until `stop`, Ctrl-C or SIGTERM; runs that were begun are finished.
 
@@ -126,6 +128,7 @@ class TaskWorker:
             watcher.join(_RETRY_SECONDS)
             self.started_at, self._asked = None, 0
 
+    @also_awaited
     def stop(self) -> None:
         """Claim nothing more, and end once the runs that were begun are over; asked again, at once."""
         self._asked += 1
@@ -364,3 +367,6 @@ def serve(
     print(f"Serving {names}; Ctrl-C to stop", flush=True)
     worker.start(timeout)
     print("Stopped serving tasks", flush=True)
+
+
+aserve = async_twin(serve)

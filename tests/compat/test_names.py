@@ -89,7 +89,7 @@ ABSENT = {
     "from prefect.utilities.slugify import slugify": "write your own",
     "from prefect.concurrency.v1.sync import concurrency": "prefect.concurrency.sync",
     "from prefect.settings import PREFECT_SERVER_API_PORT": "there is no such setting",
-    "from prefect.flow_engine import run_flow": "call the flow",
+    "from prefect.flow_engine import FlowRunEngine": "call the flow",
 }
 
 

@@ -11,8 +11,10 @@ import time
 import pytest
 from runyard import flow
 from runyard.client import LocalClient
+from runyard.deployments import local_flows
 from runyard.deployments.serving import Runner, aserve, serve
-from runyard.errors import EntrypointError, InvalidInput, NotFound
+from runyard.errors import EntrypointError, InvalidInput, NotFound, ParameterError
+from runyard.markers import freeze
 from runyard.operations.deployments import (
     DeploymentFlowRunCreate,
     create_flow_run_from_deployment,
@@ -277,7 +279,54 @@ def test_what_cannot_be_served_is_refused(home):
         pass
 
     with pytest.raises(EntrypointError, match="inside a function"):
-        inner.serve("x")
+        inner.to_deployment("x", work_pool_name="local").to_apply()
+    with pytest.raises(EntrypointError, match="inside a function"):
+        local_flows.load(inner.to_deployment("x").entrypoint)
+
+    @flow
+    def holds():
+        return lock
+
+    lock = threading.Lock()
+    with pytest.raises(EntrypointError, match="cannot be handed to its runs"):
+        holds.serve("x")
+
+
+def test_a_flow_defined_inside_a_function_is_served(home, tmp_path):
+    def made(word):
+        @flow
+        def inner(times: int = 1):
+            (tmp_path / "said").write_text(word * times)
+
+        return inner
+
+    runner = Runner()
+    runner.add_deployment(made("ho").to_deployment("nested", parameters={"times": freeze(3)}))
+    thread = threading.Thread(target=runner.start)
+    thread.start()
+    client = LocalClient()
+
+    def asked():
+        try:
+            return client.call(find_deployment, "inner/nested").id
+        except NotFound:
+            return None
+
+    four = DeploymentFlowRunCreate(parameters={"times": 4})
+    deployment_id = until(asked)
+    with pytest.raises(ParameterError, match="times"):
+        client.call(create_flow_run_from_deployment, deployment_id, four)
+    run = client.call(create_flow_run_from_deployment, until(asked), DeploymentFlowRunCreate())
+    until(lambda: client.call(read_flow_run, run.id).state_name == "Completed")
+    runner.stop()
+    thread.join(WAIT_SECONDS)
+    assert (tmp_path / "said").read_text() == "hohoho"
+    assert "RUNYARD__SERVED_FLOWS" not in os.environ
+
+
+def test_a_frozen_parameter_has_a_json_form():
+    with pytest.raises(ValueError, match="JSON"):
+        freeze(object())
 
 
 def test_a_runner_serves_what_is_added(home):

@@ -10,12 +10,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.deployments import schema, version_info
+from runyard.deployments import local_flows, schema, version_info
 from runyard.deployments.loading import load_flow
 from runyard.deployments.options import fields_of, schedule_of
 from runyard.deployments.storage import RunnerStorage
 from runyard.engine.connection import shared_client
 from runyard.errors import EntrypointError, InvalidInput, RunyardError
+from runyard.markers import freeze
 from runyard.operations.deployment_apply import apply_deployments
 from runyard.operations.deployment_shapes import DeploymentApply, DeploymentsApply
 from runyard.operations.work_pools import read_work_pool
@@ -78,6 +79,7 @@ class RunnerDeployment:
     job_variables: dict[str, Any] = field(default_factory=dict)
     parameter_openapi_schema: dict[str, Any] | None = None
     triggers: list[Any] = field(default_factory=list)
+    flow: Any = field(default=None, repr=False)  # one that no other process can import, for `serve`
 
     @property
     def full_name(self) -> str:
@@ -101,6 +103,7 @@ class RunnerDeployment:
         entrypoint, path, storage = _place_of(flow, kind)
         given = fields_of(options)
         where = f"deployment {name}"
+        parameters_schema = _schema_of(flow, given)
         if given.get("enforce_parameter_schema", True):
             schema.check_parameters(flow.fn, given.get("parameters") or {}, where)
         return cls(
@@ -109,7 +112,8 @@ class RunnerDeployment:
             entrypoint=entrypoint,
             path=path,
             storage=storage,
-            parameter_openapi_schema=schema.parameter_schema(flow.fn),
+            parameter_openapi_schema=parameters_schema,
+            flow=flow if local_flows.is_local(entrypoint) else None,
             description=given.pop("description", None) or flow.description,
             **version_info.describe(
                 flow, given.pop("version", None), given.pop("version_type", None), path or os.getcwd()
@@ -163,6 +167,11 @@ class RunnerDeployment:
 
     def to_apply(self) -> DeploymentApply:
         """What the operation takes; nobody's word is not among it, so that it keeps what is stored."""
+        if self.work_pool_name is not None and local_flows.is_local(self.entrypoint):
+            raise EntrypointError(
+                f"flow {self.flow_name!r} is defined inside a function, where no worker finds it; "
+                "define it at the top of its file, or serve it"
+            )
         body: dict[str, Any] = {
             "name": self.name,
             "flow_name": self.flow_name,
@@ -337,17 +346,22 @@ def _say_next_steps(deployments: list[RunnerDeployment]) -> None:
 # Where a flow is
 
 
+def _schema_of(flow: Flow, given: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a flow's parameters, in which frozen ones can have no other value."""
+    made = schema.parameter_schema(flow.fn)
+    for name, value in (given.get("parameters") or {}).items():
+        if isinstance(value, freeze):
+            given["parameters"] = {**given["parameters"], name: value.unfreeze()}
+            made.get("properties", {}).get(name, {}).update(readOnly=True, enum=[value.unfreeze()])
+    return made
+
+
 def _place_of(flow: Flow, kind: EntrypointType) -> tuple[str, str | None, RunnerStorage | None]:
     """A flow's entrypoint, and the folder or the storage it starts from."""
     if flow.source is not None:
         storage, entrypoint = flow.source
         return entrypoint, None, storage
     name = _name_in_module(flow)
-    if "<locals>" in name:
-        raise EntrypointError(
-            f"flow {flow.name!r} is defined inside a function, where no other process finds it; "
-            "define it at the top of its file"
-        )
     if kind is EntrypointType.MODULE_PATH and flow.__module__ != "__main__":
         return f"{flow.__module__}.{name}", os.getcwd(), None
     file = getattr(getattr(inspect.unwrap(flow.fn), "__code__", None), "co_filename", "")

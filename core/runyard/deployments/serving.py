@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runyard.deployments import local_flows
 from runyard.deployments.runner import RunnerDeployment, apply_all
 from runyard.engine.connection import shared_client
 from runyard.errors import InvalidInput, NotFound, RunyardError
-from runyard.syncing import async_twin
+from runyard.syncing import also_awaited, async_twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,8 @@ def serve(
             on_start(serving)
 
     try:
-        serve_deployments(client, [each.id for each in made], limit, webserver, started)
+        with local_flows.handed_on(deployments):
+            serve_deployments(client, [each.id for each in made], limit, webserver, started)
     except KeyboardInterrupt:
         pass  # Ctrl-C before the loop, which takes it for a request to stop, was there
     finally:
@@ -130,10 +132,12 @@ class Runner:
         self._deployments: list[RunnerDeployment] = []
         self._loops: list[ServingLoop] = []
 
+    @also_awaited
     def add_deployment(self, deployment: RunnerDeployment) -> None:
         """Serve this one too, once started."""
         self._deployments.append(deployment)
 
+    @also_awaited
     def add_flow(self, flow: Flow, name: str | None = None, **options: Unpack[DeploymentOptions]) -> None:
         """Serve a deployment of this flow too; `options` as of `flow.to_deployment`."""
         self.add_deployment(RunnerDeployment.from_flow(flow, name or flow.name, **options))
@@ -145,6 +149,7 @@ class Runner:
         act = aserve if is_async_context() else serve
         return act(*self._deployments, on_start=self._loops.append, **self._options)
 
+    @also_awaited
     def stop(self) -> None:
         """As Ctrl-C does, from another thread."""
         for each in self._loops:

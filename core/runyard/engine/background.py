@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from runyard import clock
 from runyard.context import current_drawing, current_flow, current_tags, current_task
-from runyard.engine import outcome
+from runyard.engine import known_results, outcome
 from runyard.engine.connection import release_thread, shared_client
 from runyard.engine.mapping import map_task
 from runyard.engine.parameters import bind, signature_of
@@ -25,7 +25,7 @@ from runyard.errors import MissingResult, RunyardError
 from runyard.futures import FutureList, TaskFuture, call_back
 from runyard.markers import allow_failure
 from runyard.states import COMPLETED, Scheduled, State
-from runyard.syncing import async_twin
+from runyard.syncing import also_awaited, async_twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,7 +49,7 @@ class BackgroundFuture(TaskFuture[R]):
     def __init__(self, task_run_id: str, name: str = "") -> None:
         self.task_run_id = task_run_id
         self._name = name
-        self._final: State | None = None
+        self._final = None
         self._missing: str | None = None
 
     def __reduce__(self) -> Any:
@@ -72,6 +72,7 @@ class BackgroundFuture(TaskFuture[R]):
             self._look()
         return self._final is not None
 
+    @also_awaited
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the run is over, at most `timeout` seconds.
 
@@ -88,6 +89,7 @@ class BackgroundFuture(TaskFuture[R]):
                 return
             client.wait_for_change(token, left)
 
+    @also_awaited
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
         """What the task returned.
 
@@ -303,15 +305,21 @@ def _fill(state: State, kept: str | None) -> str | None:
         return None
     try:
         told = pickle.loads(base64.b64decode(kept))  # noqa: S301  # written by `background_run`
-        value = None if told.get("value") is None else pickle.loads(told["value"])  # noqa: S301  # likewise
+        # An earlier release wrote the value alone, and of a failure the traceback beside it.
+        form, packed = ("outcome", told["outcome"]) if "outcome" in told else ("value", told.get("value"))
+        value: Any = None if packed is None else pickle.loads(packed)  # noqa: S301  # likewise
     except Exception as error:
         return f"the result cannot be read in this process: {outcome.describe(error)}"
-    if told.get("value") is None:
+    if packed is None:
         missing: str | None = told.get("missing")
         return missing
-    if state.type != COMPLETED and isinstance(value, tuple):
+    trace, known = None, []
+    if form == "outcome":
+        value, trace, known = value
+    elif state.type != COMPLETED and isinstance(value, tuple):
         value, trace = value
-        if trace:
-            value.__cause__ = RemoteTraceback(trace)
+    if trace:
+        value.__cause__ = RemoteTraceback(trace)
+    known_results.note_again(known)
     state._value = value
     return None

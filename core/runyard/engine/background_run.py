@@ -153,7 +153,7 @@ def _kept(state: State) -> str:
     from runyard.engine.remote import _dumped
 
     try:
-        told: dict[str, Any] = {"value": _dumped(state)}
+        told: dict[str, Any] = {"outcome": _dumped(state)}
     except Exception as error:
         told = {"missing": f"the result cannot be sent to another process: {outcome.describe(error)}"}
     return base64.b64encode(pickle.dumps(told)).decode()

@@ -13,6 +13,7 @@ from runyard.engine.parameters import signature_of
 from runyard.engine.task_core import _settled
 from runyard.exceptions import Abort, Pause, RunNameError, RunTimedOut, TerminationSignal
 from runyard.states import COMPLETED, FAILED, State
+from runyard.task_runners.base import TaskRunner
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -172,5 +173,9 @@ def _attempt(
 
 def _close_runner(context: FlowRunContext, cancel: bool) -> Generator[Any, Any, None]:
     runner, context.task_runner = context.task_runner, None
-    if runner is not None:
+    if runner is None:
+        return
+    if type(runner).__exit__ is TaskRunner.__exit__:
         yield Block(lambda: runner.close(cancel))
+    else:  # one of the user's that is closed as a context manager
+        yield Block(lambda: runner.__exit__(None, None, None))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from runyard.engine.parameters import Signature
+    from runyard.task_runners import TaskRunner
     from runyard.tasks import Task
 
 # An argument by its place: a parameter's name, or the position among `*args`.
@@ -56,6 +57,24 @@ def map_task(
     if return_state:
         futures.wait()
         return [future.state for future in futures]
+    return futures
+
+
+def map_on(
+    runner: TaskRunner, task: Task, parameters: dict[str, Any], wait_for: Iterable[Any] | None
+) -> FutureList[Any]:
+    """What `runner.map(task, parameters)` does; its errors are those of `task.map`."""
+
+    def start(task: Task, args: Any, kwargs: Any, _state: bool, wait_for: Any) -> TaskFuture[Any]:
+        future: TaskFuture[Any] = runner.submit(task, bind(task, args, kwargs), wait_for)
+        return future
+
+    signature = signature_of(task)
+    given = dict(parameters)
+    several = given.pop(signature.var_args, ()) if signature.var_args else ()
+    extra = given.pop(signature.var_kwargs, {}) if signature.var_kwargs else {}
+    first = [given.pop(name) for name in signature.positional if name in given] if several else []
+    futures: FutureList[Any] = map_task(task, (*first, *several), {**given, **extra}, False, wait_for, start)
     return futures
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from runyard.context import current_drawing, current_flow, current_tags
 from runyard.engine import outcome
 from runyard.engine.effects import drive, drive_async
-from runyard.engine.parameters import bind
+from runyard.engine.parameters import bind, signature_of
 from runyard.engine.resolve import awaited, futures_in
 from runyard.engine.run import journal_without_flow
 from runyard.engine.task_core import inputs_of, new_run, run_task
+from runyard.errors import ParameterError
 from runyard.exceptions import UpstreamTaskError
 from runyard.futures import TaskFuture
 from runyard.states import FAILED, PENDING, State
@@ -142,19 +143,62 @@ def submit_task(
         from runyard.visualization import drawn_submit
 
         return drawn_submit(task, args, kwargs, return_state, wait_for)
-    bind(task, args, kwargs)
+    parameters = bind(task, args, kwargs)
+    flow = current_flow.get()
+    runner = _runner(flow)
+    if _submits_itself(type(runner)):
+        future = runner.submit(task, parameters, wait_for=wait_for, dependencies={})
+    else:
+        future = _start(runner, task, args, kwargs, wait_for)
+    if return_state:
+        future.wait()
+        return future.state
+    return future
+
+
+def submit_to(
+    runner: TaskRunner, task: Task, parameters: dict[str, Any], wait_for: Iterable[Any] | None
+) -> TaskFuture:
+    """What `runner.submit(task, parameters)` does.
+
+    Raises:
+        ParameterError: the arguments do not fit the signature.
+    """
+    try:
+        signature = signature_of(task)
+        args, kwargs = signature.call_with(signature.complete(parameters))
+    except ParameterError as error:
+        raise ParameterError(f"{task.name}: {error}") from None
+    return _start(runner, task, args, kwargs, wait_for)
+
+
+def _start(
+    runner: TaskRunner,
+    task: Task,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    wait_for: Iterable[Any] | None,
+) -> TaskFuture:
     flow = current_flow.get()
     journal = flow.journal if flow is not None else journal_without_flow()
     run = new_run(task, flow, journal)
     future: TaskFuture[Any] = TaskFuture(run)
     upstream = None if wait_for is None else awaited(wait_for)
-
     work = Submission(task, run, flow, journal, args, kwargs, upstream, future)
-    _runner(flow).submit(work, future)
-    if return_state:
-        future.wait()
-        return future.state
+    kind = type(runner)
+    if kind.submit is TaskRunner.submit or _submits_itself(kind):
+        runner.start(work, future)
+    else:
+        runner.submit(work, future)
     return future
+
+
+def _submits_itself(kind: type[TaskRunner]) -> bool:
+    """Whether a runner of the user's takes tasks and parameters, as Prefect's do, and not what to call."""
+    if kind.submit is TaskRunner.submit:
+        return False
+    own: Any = getattr(kind.submit, "__wrapped__", kind.submit)
+    return own.__code__.co_varnames[2:3] != ("future",)
 
 
 def _runner(flow: FlowRunContext | None) -> TaskRunner:
@@ -170,5 +214,6 @@ def _runner(flow: FlowRunContext | None) -> TaskRunner:
             if given is None:
                 flow.task_runner = ThreadPoolTaskRunner()
             else:
-                flow.task_runner = given() if isinstance(given, type) else given.duplicate()
+                made = given() if isinstance(given, type) else given.duplicate()
+                flow.task_runner = made.__enter__()
         return flow.task_runner

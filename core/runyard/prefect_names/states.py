@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import states
 from runyard.states import CRASHED, FAILED, TERMINAL, State, StateType
+from runyard.syncing import also_awaited
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,6 +101,11 @@ def _known(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in ("result_store", "write_result")}
 
 
+get_state_exception = also_awaited(states.get_state_exception)
+raise_state_exception = also_awaited(states.raise_state_exception)
+get_state_result = also_awaited(states.get_state_result)
+
+
 async def aget_state_exception(state: State) -> BaseException:
     """As `get_state_exception`, for async code."""
     return states.get_state_exception(state)
@@ -108,6 +114,14 @@ async def aget_state_exception(state: State) -> BaseException:
 async def araise_state_exception(state: State) -> None:
     """As `raise_state_exception`, for async code."""
     states.raise_state_exception(state)
+
+
+async def return_value_to_state(retval: Any, result_store: Any = None, **_options: Any) -> State:
+    """The final state of a run that returned `retval`; the value stays with the state."""
+    from runyard.engine.outcome import state_of_value
+    from runyard.engine.resolve import to_states
+
+    return state_of_value(to_states(retval), "Flow")
 
 
 def to_state_create(state: State) -> StateCreate:

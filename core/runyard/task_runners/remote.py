@@ -31,7 +31,7 @@ class RemoteTaskRunner(TaskRunner):
         self._cancelled = False
         self._known: tuple[Any, bytes | None] = (None, None)
 
-    def submit(self, work: Callable[[], Any], future: TaskFuture) -> None:
+    def start(self, work: Callable[[], Any], future: TaskFuture) -> None:
         """Send the task when what it waits for is over."""
         submission: Submission = work  # type: ignore[assignment]  # what the engine submits
         # What fails here fails the submission, before anybody waits for it.

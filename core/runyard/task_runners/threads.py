@@ -64,7 +64,7 @@ class ThreadPoolTaskRunner(TaskRunner):
         """A fresh one with the same limit."""
         return type(self)(self._given)
 
-    def submit(self, work: Callable[[], Any], future: TaskFuture) -> None:
+    def start(self, work: Callable[[], Any], future: TaskFuture) -> None:
         """Run `work()` in a thread."""
         job = _Job(work, future)
         with self._changed:
@@ -156,6 +156,6 @@ class SequentialTaskRunner(TaskRunner):
         """A fresh one."""
         return type(self)()
 
-    def submit(self, work: Callable[[], Any], future: TaskFuture) -> None:
+    def start(self, work: Callable[[], Any], future: TaskFuture) -> None:
         """Run `work()` now."""
         copy_context().run(work)

@@ -276,6 +276,7 @@ def load(claim: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     Raises:
         RunyardError: its code cannot be had or loaded.
     """
+    from runyard.deployments import local_flows
     from runyard.deployments.loading import load_flow
     from runyard.deployments.steps import run_pull_steps
     from runyard.errors import EntrypointError
@@ -291,6 +292,8 @@ def load(claim: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         directory = deployment["path"]
         if not os.path.isdir(directory):
             raise EntrypointError(f"the deployment's path {directory} is not a folder on this machine")
+    if local_flows.is_local(deployment["entrypoint"]):
+        return local_flows.load(deployment["entrypoint"]), run.get("parameters") or {}
     return load_flow(deployment["entrypoint"], directory), run.get("parameters") or {}
 
 

@@ -1,0 +1,91 @@
+"""Flows that no other process can import, such as those defined inside functions: handed on by `serve`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from runyard.errors import EntrypointError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from runyard.deployments.runner import RunnerDeployment
+
+# The folder in which a serving process has put its flows; its runs inherit the variable.
+_VARIABLE = "RUNYARD__SERVED_FLOWS"
+_MARK = "<locals>"
+
+
+def is_local(entrypoint: str) -> bool:
+    """Whether an entrypoint names a flow inside a function."""
+    return _MARK in entrypoint
+
+
+@contextmanager
+def handed_on(deployments: Sequence[RunnerDeployment]) -> Iterator[None]:
+    """A block in which the runs of some deployments find their local flows.
+
+    Raises:
+        EntrypointError: a flow holds what cannot be pickled.
+    """
+    local = [each for each in deployments if is_local(each.entrypoint)]
+    if not local:
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix="runyard-flows-")  # for this user alone
+    before = os.environ.get(_VARIABLE)
+    try:
+        for each in local:
+            _write(os.path.join(folder, _file_of(each.entrypoint)), each)
+        os.environ[_VARIABLE] = folder
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_VARIABLE, None)
+        else:
+            os.environ[_VARIABLE] = before
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def load(entrypoint: str) -> Any:
+    """The flow that the process which serves this run handed on.
+
+    Raises:
+        EntrypointError: this process is not one of its runs.
+    """
+    folder = os.environ.get(_VARIABLE)
+    try:
+        with open(os.path.join(folder or "", _file_of(entrypoint)), "rb") as file:
+            return pickle.load(file)  # noqa: S301  # written by the serving process, for its runs alone
+    except FileNotFoundError:
+        raise EntrypointError(
+            f"the flow at {entrypoint} is defined inside a function: only the process that serves it runs it"
+        ) from None
+
+
+def _write(path: str, deployment: RunnerDeployment) -> None:
+    import cloudpickle
+
+    flow = deployment.flow
+    module = sys.modules.get(flow.__module__)
+    if module is not None and module.__name__.startswith("_runyard_"):
+        cloudpickle.register_pickle_by_value(module)  # loaded from a file, under a name of ours
+    try:
+        data = cloudpickle.dumps(flow)
+    except Exception as error:
+        raise EntrypointError(
+            f"flow {flow.name!r} is defined inside a function and cannot be handed to its runs: {error}"
+        ) from error
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def _file_of(entrypoint: str) -> str:
+    return hashlib.sha256(entrypoint.encode()).hexdigest()

@@ -109,6 +109,13 @@ class FlowRunContext:
         return {**self.unsent, **self.bound, **self.parameters}
 
     @property
+    def result_store(self) -> Any:
+        """Where and how results of the run are kept, a `runyard.results.ResultStore`."""
+        from runyard.results import store_of
+
+        return store_of(self, None)
+
+    @property
     def start_time(self) -> Any:
         """When the run first ran, an aware datetime."""
         return self.flow_run.start_time
@@ -165,6 +172,13 @@ class TaskRunContext:
     @parameters.setter
     def parameters(self, values: dict[str, Any] | None) -> None:
         self._parameters = values
+
+    @property
+    def result_store(self) -> Any:
+        """Where and how the task's results are kept, a `runyard.results.ResultStore`."""
+        from runyard.results import store_of
+
+        return store_of(current_flow.get(), self.task)
 
     @property
     def start_time(self) -> Any:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock, settings
+from runyard.context import current_flow, current_task
 from runyard.engine import known_results, outcome
 from runyard.errors import MissingResult
 from runyard.exceptions import SerializationError, UnreadableResult
@@ -406,13 +407,16 @@ def result_of_reference(data: dict[str, Any]) -> Any:
 
 def get_result_store() -> ResultStore:
     """The store that the run around the caller uses; outside of runs the one of the settings."""
-    from runyard.context import current_flow, current_task
+    task = current_task.get()
+    return store_of(current_flow.get(), None if task is None else task.task)
+
+
+def store_of(flow: Any, task: Task | None) -> ResultStore:
+    """The store of a flow run's context, and of a task in it."""
     from runyard.engine.caching import options_of_flow
 
-    flow, task = current_flow.get(), current_task.get()
-    storage, serializer = options_of_flow(flow)
-    store = ResultStore(storage, serializer)
-    return store if task is None else store.update_for_task(task.task)
+    store = ResultStore(*options_of_flow(flow))
+    return store if task is None else store.update_for_task(task)
 
 
 @also_awaited

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.context import current_task, current_transaction
 from runyard.engine.effects import Block, Call, drive, drive_async
+from runyard.syncing import also_awaited
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterator
     from datetime import datetime, timedelta
+    from typing import Self
 
     from runyard.results import ResultRecord, ResultStore
 
@@ -86,6 +88,8 @@ class Transaction:
         self.children: list[Transaction] = []
         self.on_commit_hooks: list[Hook] = []
         self.on_rollback_hooks: list[Hook] = []
+        # Told when it is undone: the task run whose transaction it is notes that.
+        self.when_undone: Callable[[], None] | None = None
         self._logger = logger
         self._values: dict[str, Any] = {}
         self._staged: Any = None
@@ -157,10 +161,21 @@ class Transaction:
         """Begin anew, although a value is kept under the key: it counts for nothing."""
         self.state = TransactionState.ACTIVE
 
+    @classmethod
+    def get_active(cls) -> Transaction | None:
+        """The innermost transaction around the caller."""
+        return current_transaction.get()
+
+    def begin(self) -> None:
+        """Begin; a `with` block does it."""
+        drive(self.entering())
+
+    @also_awaited
     def read(self) -> ResultRecord | None:
         """What is kept under the key."""
         return self.store.find(self.key) if self.store is not None and self.key is not None else None
 
+    @also_awaited
     def commit(self) -> bool:
         """Take effect: the hooks are called, those of the transactions inside first, then values are kept.
 
@@ -169,6 +184,7 @@ class Transaction:
         """
         return bool(drive(self.committing()))
 
+    @also_awaited
     def rollback(self) -> bool:
         """Undo: hooks are called newest first, also those of the transactions inside.
 
@@ -258,6 +274,8 @@ class Transaction:
         """Undo, as an engine's generator; see `rollback`."""
         if self.state in _OVER:
             return False
+        if self.when_undone is not None:
+            self.when_undone()
         self.state = TransactionState.ROLLED_BACK
         for hook in reversed(self.on_rollback_hooks):
             try:
@@ -289,6 +307,20 @@ class Transaction:
 
                 self._logger = logging.getLogger("runyard.transactions")
         return self._logger
+
+    def __enter__(self) -> Self:
+        drive(self.entering())
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        drive(self.leaving(failed=error is not None))
+
+    async def __aenter__(self) -> Self:
+        await drive_async(self.entering())
+        return self
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        await drive_async(self.leaving(failed=error is not None))
 
     def __repr__(self) -> str:
         return f"<transaction {self.key or ''} {self.state.value}>"
@@ -325,14 +357,10 @@ def transaction(
 
     See Transaction for the arguments.
     """
-    made = Transaction(key, store, commit_mode, isolation_level, overwrite, write_on_commit, logger=logger)
-    drive(made.entering())
-    try:
+    with Transaction(
+        key, store, commit_mode, isolation_level, overwrite, write_on_commit, logger=logger
+    ) as made:
         yield made
-    except BaseException:
-        drive(made.leaving(failed=True))
-        raise
-    drive(made.leaving(failed=False))
 
 
 @asynccontextmanager
@@ -346,11 +374,7 @@ async def atransaction(
     logger: Any = None,
 ) -> AsyncIterator[Transaction]:
     """As `transaction`, for async code: async hooks run on its event loop."""
-    made = Transaction(key, store, commit_mode, isolation_level, overwrite, write_on_commit, logger=logger)
-    await drive_async(made.entering())
-    try:
+    async with Transaction(
+        key, store, commit_mode, isolation_level, overwrite, write_on_commit, logger=logger
+    ) as made:
         yield made
-    except BaseException:
-        await drive_async(made.leaving(failed=True))
-        raise
-    await drive_async(made.leaving(failed=False))

@@ -373,3 +373,74 @@ def test_a_transaction_by_hand():
     assert txn.rollback()
     assert not txn.rollback()
     assert not txn.commit()
+
+
+def test_a_task_that_was_rolled_back_says_so(recorded, write):
+    @flow
+    def main():
+        with transaction():
+            write("a")
+            write("b")
+            raise ValueError
+
+    main(return_state=True)
+    assert [recorded.states(run) for run in recorded.task_runs()] == [
+        ["Pending", "Running", "Completed", "RolledBack"]
+    ] * 2
+    assert {run["state_type"] for run in recorded.task_runs()} == {"COMPLETED"}
+
+
+def test_a_lone_task_whose_commit_failed_was_rolled_back(recorded):
+    @task
+    def breaks():
+        return 1
+
+    @breaks.on_commit
+    def refuse(_txn):
+        raise RuntimeError
+
+    breaks()
+    assert recorded.states(recorded.task_runs()[0])[-2:] == ["Completed", "RolledBack"]
+
+
+def test_async_hooks_of_sync_tasks_inside_a_loop(events):
+    @task
+    def work():
+        return 1
+
+    @work.on_commit
+    async def done(_txn):
+        await asyncio.sleep(0)
+        events.append("commit")
+
+    @work.on_rollback
+    async def undo(_txn):
+        await asyncio.sleep(0)
+        events.append("undo")
+
+    @flow
+    async def main(fails):
+        with transaction():
+            work()
+            if fails:
+                raise ValueError
+
+    asyncio.run(main(False))
+    asyncio.run(main(True, return_state=True))
+    assert events == ["commit", "undo"]
+
+
+def test_transactions_by_themselves(write, events):
+    @flow
+    async def main():
+        async with Transaction() as outer:
+            write("a")
+            assert Transaction.get_active() is outer
+            assert await outer.commit()
+            assert not await outer.rollback()
+        with Transaction():
+            write("b")
+            raise ValueError("mine")
+
+    assert "mine" in asyncio.run(main(return_state=True)).message
+    assert events == ["write a", "commit a", "write b", "undo b"]

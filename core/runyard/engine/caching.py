@@ -208,10 +208,20 @@ class Keeping:
 
     def settle(self) -> Generator[Any, Any, None]:
         """After the final state was noted: it and the result are on disk before the task returns."""
-        if self.key is not None and self.transaction is None:
+        if self.transaction is not None:
+            if self.transaction.is_rolled_back():
+                self._note_undone()
+            else:
+                self.transaction.when_undone = self._note_undone
+        elif self.key is not None:
             yield Commit(self._journal)
             self._journal.check()
             yield from self._unlock()
+
+    def _note_undone(self) -> None:
+        """What the completed task did was undone."""
+        message = "The task was rolled back with its transaction."
+        self._context.task_run.move(State(COMPLETED, "RolledBack", message), self._journal)
 
     def reuse(self) -> Generator[Any, Any, None]:
         """The result was known: nothing is left to do but to let others have the key."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runyard import context, profiles, settings
-from runyard.context import FlowRunContext, TaskRunContext
+from runyard.context import FlowRunContext, TaskRunContext, current_flow, current_tags, current_task
+from runyard.engine.carried import packed, unpacked, with_context
 from runyard.prefect_names.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["with_context"]
 
 EngineContext = FlowRunContext
 RunContext = FlowRunContext | TaskRunContext
@@ -35,6 +42,27 @@ def get_settings_context() -> SettingsContext:
     """The settings as they are now, and the profile that is in use."""
     name = settings.profile()
     return SettingsContext(Profile(name, dict(profiles.find(profiles.read(), name))), Settings())
+
+
+def serialize_context(asset_ctx_kwargs: Any = None) -> dict[str, Any]:
+    """The runs around the caller, for `hydrated_context` in another process."""
+    return {"runs": packed()}
+
+
+@contextmanager
+def hydrated_context(serialized_context: dict[str, Any] | None = None, client: Any = None) -> Iterator[None]:
+    """A block within the runs that `serialize_context` took."""
+    if not serialized_context:
+        yield
+        return
+    before = current_flow.get(), current_task.get(), current_tags.get()
+    try:
+        with unpacked(serialized_context["runs"]):
+            yield
+    finally:
+        current_flow.set(before[0])
+        current_task.set(before[1])
+        current_tags.set(before[2])
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,8 @@ from runyard.operations.work_pools import WorkPoolCreate, create_work_pool
 from runyard.operations.workers import WorkerListing, filter_workers
 
 LEASE_SECONDS = 2.0
+# After that a worker in doubt loses its runs; long enough for a machine that is busy.
+TAKEOVER_SECONDS = 5.0
 DEADLINE_SECONDS = 60.0
 
 # A run notes its attempt and process, then goes on until the file `release` is there. With `at=import`
@@ -100,6 +102,7 @@ class Yard:
         self.environment = {
             **os.environ,
             "RUNYARD_WORKER_LEASE_SECONDS": str(LEASE_SECONDS),
+            "RUNYARD_TAKEOVER_AFTER_SECONDS": str(TAKEOVER_SECONDS),
             "RUNYARD_WORKER_HEARTBEAT_SECONDS": "1",
             "RUNYARD_WORKER_KILL_GRACE_SECONDS": "1",
         }

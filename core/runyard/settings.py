@@ -102,8 +102,23 @@ SETTINGS: dict[str, Setting] = {
         "PREFECT_DEFAULT_WORK_POOL_NAME",
         also=("PREFECT_DEPLOYMENTS_DEFAULT_WORK_POOL_NAME",),
     ),
+    "takeover_after_seconds": Setting(
+        float,
+        120.0,
+        "How long without a sign of life a run's executor is in doubt; after that others take the run over.",
+        least=1,
+    ),
+    "on_partition": Setting(
+        str,
+        "stop",
+        "What a worker that cannot renew does shortly before others take over: stop its runs, or continue.",
+        choices=("stop", "continue"),
+    ),
     "worker_lease_seconds": Setting(
-        float, 15.0, "How long after its last sign of life a worker's runs are taken as lost."
+        float,
+        15.0,
+        "A third of it, at most 5 s, is how often a worker renews and looks for lost runs; a longer one than "
+        "takeover_after_seconds counts instead of that.",
     ),
     "worker_heartbeat_seconds": Setting(
         float, 5.0, "How often a worker says that it is alive.", "PREFECT_WORKER_HEARTBEAT_SECONDS"
@@ -121,7 +136,9 @@ SETTINGS: dict[str, Setting] = {
         str, "127.0.0.1", "Address of the health check.", "PREFECT_WORKER_WEBSERVER_HOST"
     ),
     "worker_webserver_port": Setting(int, 8080, "Port of the health check.", "PREFECT_WORKER_WEBSERVER_PORT"),
-    "flow_lease_seconds": Setting(float, 60.0, "The same for a flow started by hand, without a worker."),
+    "flow_lease_seconds": Setting(
+        float, 120.0, "How long a flow started by hand, without a worker, is in doubt before it is Crashed."
+    ),
     "flow_default_crash_retries": Setting(
         int, 0, "How often a run whose process was lost starts again, where its deployment is silent."
     ),

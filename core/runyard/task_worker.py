@@ -16,12 +16,14 @@ from contextvars import Context
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from runyard import clock, ids, settings
+from runyard import clock, ids, machine, settings
 from runyard.client import LocalClient
 from runyard.engine.background import served_name
 from runyard.engine.background_run import FencedJournal, execute
 from runyard.engine.connection import release_thread, shared_client
+from runyard.engine.recovery import Recovery
 from runyard.errors import RunyardError
+from runyard.operations.lease_clock import look_seconds, takeover_seconds
 from runyard.syncing import also_awaited, async_twin
 from runyard.tasks import Task
 
@@ -69,7 +71,7 @@ class TaskWorker:
         self.started_at: datetime | None = None
         self._say = say or (lambda _line: None)
         self._client: Any = None
-        self._lease_seconds: float = settings.get("worker_lease_seconds")
+        self._lease_seconds = takeover_seconds()
         # Both may be used by signal handlers, which a lock could hold up for ever.
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._asked = 0
@@ -80,6 +82,8 @@ class TaskWorker:
         self._threads = 0
         self._lock = threading.Lock()
         self._next_renewal = 0.0
+        self._recovery: Recovery | None = None
+        self._next_recovery = 0.0
         self._thread: threading.Thread | None = None
 
     @property
@@ -107,6 +111,7 @@ class TaskWorker:
             timeout: seconds after which it stops by itself.
         """
         self._client = shared_client()
+        self._recovery = Recovery(self._client, lambda: machine.identity()[1])
         self.started_at = clock.now()
         stopped = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(stopped,), name="runyard-changes", daemon=True)
@@ -202,10 +207,11 @@ class TaskWorker:
             self._drain_wake()
             try:
                 self._renew()
+                self._recover()
                 if self._asked > 1:
                     self._give_back()
                     return
-                pause = self._lease_seconds / 3 if self._asked else self._claim()
+                pause = look_seconds() if self._asked else self._claim()
             except RunyardError as error:
                 if not problem:
                     self._say(f"{error}; trying again")
@@ -242,18 +248,21 @@ class TaskWorker:
         from runyard.operations.background_tasks import claim_background_tasks, look_for_background_tasks
 
         names = list(self.tasks)
-        pause: float = self._lease_seconds / 3
+        place, proof = machine.identity()
+        pause = look_seconds()
         while (free := _BATCH if self.limit is None else self.limit - len(self._running)) > 0:
             # Only looks, as most changes have nothing to do with these tasks.
             found = self._client.call(look_for_background_tasks, {"tasks": names})
             if not found["due"]:
-                if found["next_expiry"] is not None:
-                    pause = min(pause, max(0.02, (found["next_expiry"] - clock.now_us()) / 1e6))
+                if found["seconds_to_expiry"] is not None:
+                    pause = min(pause, max(0.02, found["seconds_to_expiry"]))
                 break
             body = {
                 "tasks": names,
                 "owner": self.client_id,
                 "lease_seconds": self._lease_seconds,
+                "place": place,
+                "proof": proof,
                 "limit": min(free, _BATCH),
             }
             for claimed in self._client.call(claim_background_tasks, body):
@@ -309,7 +318,12 @@ class TaskWorker:
         if not self._running or time.monotonic() < self._next_renewal:
             return
         self._call_renew(self._lease_seconds)
-        self._next_renewal = time.monotonic() + self._lease_seconds / 4
+        self._next_renewal = time.monotonic() + look_seconds()
+
+    def _recover(self) -> None:
+        if self._recovery is not None and time.monotonic() >= self._next_recovery:
+            self._recovery.run()
+            self._next_recovery = time.monotonic() + look_seconds()
 
     def _give_back(self) -> None:
         """Leave what runs to others; what it still reports is refused once one of them took it."""

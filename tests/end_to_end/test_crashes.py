@@ -8,7 +8,16 @@ import time
 from datetime import timedelta
 
 import pytest
-from _yard import DEADLINE_SECONDS, LEASE_SECONDS, a_yard, is_gone, logs_of, status_of, until
+from _yard import (
+    DEADLINE_SECONDS,
+    LEASE_SECONDS,
+    TAKEOVER_SECONDS,
+    a_yard,
+    is_gone,
+    logs_of,
+    status_of,
+    until,
+)
 from runyard import clock
 from runyard.operations.flow_runs import SetState, set_flow_run_state
 from runyard.operations.schemas import StateCreate
@@ -168,7 +177,7 @@ def test_a_worker_goes_on_after_the_database_was_held_past_its_lease(yard):
     yard.started()
     with yard.client.database.transaction() as tx:
         tx.execute("UPDATE flows SET updated = updated")
-        time.sleep(2 * LEASE_SECONDS)  # what is tested is that nothing happens in this time
+        time.sleep(2 * TAKEOVER_SECONDS)  # what is tested is that nothing happens in this time
     yard.release()
     yard.ended(run, "COMPLETED")
     check_nothing_is_left(yard, run, starts=1)

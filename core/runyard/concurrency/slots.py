@@ -30,6 +30,7 @@ _LONGEST_LOOK_SECONDS = 2.0
 # A busy database changes all the time: not every change is worth a question.
 _SHORTEST_PAUSE_SECONDS = 0.02
 _AWAY_SECONDS = 1.0
+_TICK_SECONDS = 1.0
 
 
 class Request:
@@ -43,6 +44,7 @@ class Request:
         max_retries: how many more times to ask, each after the time that the limit estimates.
         lease_seconds: how long the slots are held without renewal.
         holder: who holds them: a dict or an object with `type` and `id`; by default the run around.
+        run_id: the run in whose process that is; by default the one around.
         given_up: whether nobody needs them any more.
         on_wait: called once, when there are none right now.
     """
@@ -56,6 +58,7 @@ class Request:
         max_retries: int | None = None,
         lease_seconds: float = 300.0,
         holder: Any = None,
+        run_id: str | None = None,
         given_up: Callable[[], bool] | None = None,
         on_wait: Callable[[], None] | None = None,
     ) -> None:
@@ -70,11 +73,13 @@ class Request:
         self._body = {"names": self.names, "slots": slots, "mode": mode, "lease_id": self.lease_id}
         if mode == "concurrency":
             self._body |= {"lease_duration": lease_seconds, "holder": _described(holder)}
+            self._body["run_id"] = run_id or _run_around()
         self._retries = max_retries
         self._given_up = given_up
         self._on_wait = on_wait
         self._deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         self._counts_at = 0.0
+        self._ticks_at = 0.0
         self._stopped = threading.Event()
         self._handing_over = threading.Lock()
         self._given = False
@@ -182,27 +187,44 @@ class Request:
         while True:
             line.freed.clear()
             try:
-                return self._ask()
-            except Locked as error:
-                self._asked = False
+                taken, seconds = self._ask_once()
+                if taken is not None:
+                    return taken
                 self.waits()
                 self._check()
-                seconds: float = error.details.get("retry_after_seconds", _LOOK_SECONDS)
                 self._count(seconds)
                 # Asked once more after the first look at the changes: what is freed between is not missed.
                 token = self.client.changes() if token is None else self._pause(line, token, seconds)
-            except InvalidInput as error:
-                self._asked = False
-                raise ConcurrencySlotAcquisitionError(
-                    f"cannot take slots of {_listed(self.names)}: {error}"
-                ) from error
             except (DatabaseCorrupt, DatabaseTooNew):
                 raise
             except (StoreError, ApiUnavailable):
+                # Away while we asked or while we waited: whoever waits goes on waiting.
                 token = None
                 self.waits()
                 self._check()
                 self._stopped.wait(self._left(_AWAY_SECONDS * random.uniform(0.5, 1.0)))  # noqa: S311  # jitter
+
+    def _ask_once(self) -> tuple[list[str] | None, float]:
+        """The names of the limits whose slots were taken; or None, and how long to wait."""
+        try:
+            return self._ask(), 0.0
+        except Locked as error:
+            self._asked = False
+            self._tick()
+            return None, error.details.get("retry_after_seconds", _LOOK_SECONDS)
+        except InvalidInput as error:
+            self._asked = False
+            raise ConcurrencySlotAcquisitionError(
+                f"cannot take slots of {_listed(self.names)}: {error}"
+            ) from error
+
+    def _tick(self) -> None:
+        """The leases of others run out only while somebody looks at their clock: now and then, who waits."""
+        from runyard.operations.lease_clock import tick_lease_clock
+
+        if time.monotonic() >= self._ticks_at:
+            self.client.call(tick_lease_clock, {})
+            self._ticks_at = time.monotonic() + _TICK_SECONDS
 
     def _count(self, seconds: float) -> None:
         """One more question was in vain; those asked sooner than the limit estimates are free."""
@@ -311,6 +333,16 @@ def _logger() -> Any:
 
 def _listed(names: list[str]) -> str:
     return ", ".join(repr(name) for name in names)
+
+
+def _run_around() -> str | None:
+    """The run that this process executes, for code in it."""
+    from runyard.context import current_flow, current_task
+
+    flow, task = current_flow.get(), current_task.get()
+    if flow is not None and flow.journal is not None:
+        return flow.journal.run_id
+    return None if task is None else task.task_run.id
 
 
 def _described(holder: Any) -> dict[str, str] | None:

@@ -41,6 +41,11 @@ class FencedJournal(Journal):
         self._note = note
         self._noted = False
 
+    @property
+    def run_id(self) -> str | None:
+        """The run that is executed."""
+        return self._task_run_id
+
     def task_state(self, run: TaskRun, state: State) -> None:
         """A task run entered a state."""
         if run.id == self._task_run_id and state.type in TERMINAL:

@@ -114,10 +114,10 @@ def _attempts(
             ending = error
             state = outcome.state_of_error(error, "Flow")
         # Failures and crashes have budgets of their own.
-        tries = run.run_count - run.crash_count
-        if state.type == FAILED and problem is None and tries <= retries_of(flow):
+        if state.type == FAILED and problem is None and run.retries_used < retries_of(flow):
             delay = retry_delay_of(flow)
-            log.info("%s; retry %d/%d starts in %g s", state.message, tries, retries_of(flow), delay)
+            told = (state.message, run.retries_used + 1, retries_of(flow), delay)
+            log.info("%s; retry %d/%d starts in %g s", *told)
             context.counters.clear()
             try:
                 yield from reporter.retry(run, state, delay)
@@ -125,6 +125,7 @@ def _attempts(
                 ending = error
                 state = outcome.state_of_error(error, "Flow")
             else:
+                run.retries_used += 1
                 continue
         break
     yield from _close_runner(context, cancel=ending is not None)

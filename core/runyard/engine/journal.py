@@ -77,6 +77,11 @@ class Journal:
         self._fresh()
         _live.add(self)
 
+    @property
+    def run_id(self) -> str | None:
+        """The run that this process executes."""
+        return self.flow_run_id
+
     def _fresh(self) -> None:
         """As new: also what a forked child needs, whose parent writes what was waiting."""
         self._records: deque[Any] = deque()

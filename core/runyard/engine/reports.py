@@ -62,7 +62,8 @@ class RootReporter(Reporter):
 
     def __init__(self, client: Client, start: dict[str, Any]) -> None:
         self._client = client
-        self._start = start
+        # The id tells a start that is sent again, as its answer was lost, from one by another process.
+        self._start = {**start, "start_id": ids.new_id()}
         self.ended = False
         # Called once the run is Running and its journal open.
         self.on_begin: Callable[[], None] = lambda: None
@@ -74,10 +75,14 @@ class RootReporter(Reporter):
         """Ask to be Running; waits while the rules say so."""
         from runyard.operations.journal import start_flow_run
 
+        def begin() -> Any:
+            # A run that was claimed outlives a restart of the database; who starts a script is told at once.
+            if self._start.get("attempt") is None:
+                return self._client.call(start_flow_run, self._start)
+            return persist(lambda: self._client.call(start_flow_run, self._start), "the start of this run")
+
         while True:
-            answer = yield Block(
-                lambda: self._refused(lambda: self._client.call(start_flow_run, self._start))
-            )
+            answer = yield Block(lambda: self._refused(begin))
             self._start["attempt"] = answer["attempt"]
             if answer["status"] != "WAIT":
                 break
@@ -89,7 +94,7 @@ class RootReporter(Reporter):
         run.deployment_id, run.tags = answer["deployment_id"], answer["tags"]
         run.created_us, run.start_us = answer["created"], answer["start_time"]
         run.enter(state)
-        run.run_count, run.crash_count = answer["run_count"], answer["crash_count"]
+        run.run_count, run.retries_used = answer["run_count"], answer["retries_used"]
         self.journal = Journal(self._client, run.id, run.attempt)
         run.resumes, run.pause_keys = answer["resumes"], set(answer["pause_keys"])
         if run.run_count + run.resumes == 1:
@@ -107,9 +112,9 @@ class RootReporter(Reporter):
             raise Abort(answer["reason"] or f"the run is {waiting.name}")
         run.enter(waiting)
         run.pause_keys.clear()
-        due_us = clock.to_us(clock.parse_time(waiting.state_details["scheduled_time"]))
-        yield Sleep(max(0.0, (due_us - clock.now_us()) / 1e6))
-        again = State(RUNNING)
+        # By the clock that nobody sets: the scheduled time is for people.
+        yield Sleep(max(0.0, delay_seconds))
+        again = State(RUNNING, state_details={"waited": True})
         while True:
             answer = yield from self._propose(run, again)
             if answer["status"] != "WAIT":

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from runyard import ids, settings
+from runyard import ids
 from runyard.context import FlowRunContext, current_drawing, current_flow, current_tags, current_task
 from runyard.engine import patience
 from runyard.engine.connection import shared_client
@@ -19,7 +19,7 @@ from runyard.engine.journal import Journal
 from runyard.engine.parameters import bind, complete, concealed, render_name, signature_of, stored, validated
 from runyard.engine.reports import RootReporter, SubflowReporter
 from runyard.engine.runs import FlowRun, TaskRun, to_json
-from runyard.engine.supervise import LeaseKeeper, SignalGuard, owner
+from runyard.engine.supervise import LeaseKeeper, SignalGuard, held_by_hand
 from runyard.engine.task_core import new_run, run_task
 from runyard.errors import ApiUnavailable, ParameterError, RunAborted, RunyardError, StoreError
 from runyard.exceptions import Abort, RunNameError, TerminationSignal
@@ -137,7 +137,7 @@ def call_flow(
 def _by_hand(flow: Flow, parameters: dict[str, Any]) -> _Root:
     """A root run that holds a lease of its own."""
     run, start, parameters, problem = _prepare(flow, parameters, name=ids.new_name())
-    start |= {"owner": owner(), "lease_seconds": settings.get("flow_lease_seconds")}
+    start |= {**held_by_hand()}
     return _Root(flow, run, parameters, problem, start)
 
 
@@ -195,7 +195,7 @@ def run_again(flow: Flow, flow_run_id: str, parameters: dict[str, Any]) -> State
         Conflict: the run is not over.
         NotFound: there is none.
     """
-    start = {"again": True, "owner": owner(), "lease_seconds": settings.get("flow_lease_seconds")}
+    start = {"again": True, **held_by_hand()}
     return _stored(flow, flow_run_id, parameters, start).execute()
 
 
@@ -206,7 +206,7 @@ def run_waiting(flow: Flow, flow_run_id: str, parameters: dict[str, Any]) -> Sta
         Conflict: somebody executes it, or it is over.
         NotFound: there is none.
     """
-    start = {"waiting": True, "owner": owner(), "lease_seconds": settings.get("flow_lease_seconds")}
+    start = {"waiting": True, **held_by_hand()}
     return _stored(flow, flow_run_id, parameters, start).execute()
 
 

@@ -204,7 +204,6 @@ class FlowRun(Run):
 
     __slots__ = (
         "attempt",
-        "crash_count",
         "deployment_id",
         "flow_id",
         "flow_name",
@@ -215,6 +214,7 @@ class FlowRun(Run):
         "pause_keys",
         "policy",
         "resumes",
+        "retries_used",
         "root_flow_run_id",
         "stored",
     )
@@ -230,7 +230,8 @@ class FlowRun(Run):
         self.attempt: int | None = None
         # Whether the database knew it before this process began it.
         self.stored = False
-        self.crash_count = 0
+        # How many of its retries have begun, in this process and before.
+        self.retries_used = 0
         # How often it was suspended and resumed, and the pauses it is past.
         self.resumes = 0
         self.pause_keys: set[str] = set()

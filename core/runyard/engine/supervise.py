@@ -7,7 +7,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
-from runyard import settings
+from runyard import machine, settings
 from runyard.engine import patience
 from runyard.errors import RunyardError, StaleAttempt
 from runyard.exceptions import TerminationSignal
@@ -23,6 +23,13 @@ _LONGEST_SECONDS = 5.0
 def owner() -> str:
     """Who executes a run that was started by hand."""
     return f"process {os.getpid()} on {os.uname().nodename if hasattr(os, 'uname') else 'this machine'}"
+
+
+def held_by_hand() -> dict[str, Any]:
+    """How a run that was started by hand is held, for the body of its start."""
+    place, proof = machine.identity()
+    seconds: float = settings.get("flow_lease_seconds")
+    return {"owner": owner(), "lease_seconds": seconds, "place": place, "proof": proof}
 
 
 class SignalGuard:
@@ -119,7 +126,8 @@ class LeaseKeeper:
 
     def _renew(self) -> bool:
         """Renew once; False when there is nothing to renew any more."""
-        from runyard.operations.claims import HeldLease, RenewLeases, renew_leases
+        from runyard.operations.claims import RenewLeases, renew_leases
+        from runyard.operations.recovery import HeldLease
 
         held = HeldLease(flow_run_id=self._flow_run_id, attempt=self._attempt)
         body = RenewLeases(leases=[held], lease_seconds=self._lease_seconds)

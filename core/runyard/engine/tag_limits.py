@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # How late a run at most learns that a tag got a limit. Runs without tags never ask.
 _FRESH_SECONDS = 1.0
-# A run whose process was killed frees its slots after this time.
+# What is killed frees its slots after this time, where the end of its run does not do so before.
 LEASE_SECONDS = 60.0
 
 _known: WeakKeyDictionary[Journal, tuple[float, frozenset[str]]] = WeakKeyDictionary()
@@ -47,6 +47,7 @@ def take(task: Task, run: TaskRun, journal: Journal) -> Generator[Any, Any, Leas
         names,
         lease_seconds=LEASE_SECONDS,
         holder={"type": "task_run", "id": run.id},
+        run_id=journal.run_id,
         given_up=lambda: _is_over(journal),
         on_wait=lambda: _wait(run, journal, names),
     )

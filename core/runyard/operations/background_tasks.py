@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import clock
 from runyard.errors import NotFound, StaleAttempt
-from runyard.operations import journal, run_rows
+from runyard.operations import journal, lease_clock, limit_slots, run_rows
 from runyard.operations.base import operation
 from runyard.states import CRASHED, PENDING, RUNNING, TERMINAL, Scheduled, State
 from runyard.store.database import Transaction
@@ -73,20 +73,20 @@ def look_for_background_tasks(tx: Transaction, body: dict[str, Any]) -> dict[str
         body: `tasks`, the keys of the served tasks.
 
     Returns:
-        `due`: whether something may start now; `next_expiry`: when the first lease of these tasks runs
-        out, in microseconds, or null.
+        `due`: whether something may start now; `seconds_to_expiry`: when the first lease of these tasks
+        runs out, or null.
     """
-    now = clock.now_us()
+    now = lease_clock.now(tx)
     expiries = []
     for task in body["tasks"]:
         if tx.one(_FIND, {"task": task, "now": now, "room": 1}) is not None:
-            return {"due": True, "next_expiry": None}
+            return {"due": True, "seconds_to_expiry": None}
         expiry = tx.value(
             "SELECT min(expires) FROM background_tasks WHERE task = :task AND done IS NULL", {"task": task}
         )
         if expiry is not None:
-            expiries.append(expiry)
-    return {"due": False, "next_expiry": min(expiries, default=None)}
+            expiries.append((expiry - now) / 1e6)
+    return {"due": False, "seconds_to_expiry": min(expiries, default=None)}
 
 
 @operation("POST", "/runyard/background_tasks/claim")
@@ -96,14 +96,15 @@ def claim_background_tasks(tx: Transaction, body: dict[str, Any]) -> list[dict[s
     One whose server was lost is given out again, unless it was lost `MOST_LOSSES` times.
 
     Args:
-        body: `tasks` (keys), `owner`, `lease_seconds`, `limit`.
+        body: `tasks` (keys), `owner`, `lease_seconds`, `limit`, and where and by what the caller's death can
+            be proved: `place` and `proof`, or null.
 
     Returns:
         For each: `task_run_id`, `attempt`, `task`, `payload`, and of its run `name`, `task_key`,
         `dynamic_key`, `task_version`, `policy`, `tags`, `task_inputs`, `created`, `start_time`,
         `total_run_time`, `run_count`.
     """
-    now, limit = clock.now_us(), min(int(body["limit"]), _MOST_AT_ONCE)
+    now, limit = lease_clock.tick(tx), min(int(body["limit"]), _MOST_AT_ONCE)
     found: list[tuple[int, str, str]] = []
     for task in body["tasks"]:
         rows = tx.all(_FIND, {"task": task, "now": now, "room": limit})
@@ -112,16 +113,14 @@ def claim_background_tasks(tx: Transaction, body: dict[str, Any]) -> list[dict[s
     for _, task_run_id, _task in sorted(found):
         if len(claimed) >= limit:
             break
-        taken = _take(tx, task_run_id, body["owner"], now, body["lease_seconds"])
+        taken = _take(tx, task_run_id, body, now)
         if taken is not None:
             claimed.append(taken)
-    _prune(tx, now)
+    _prune(tx, clock.now_us())
     return claimed
 
 
-def _take(
-    tx: Transaction, task_run_id: str, owner: str, now: int, lease_seconds: float
-) -> dict[str, Any] | None:
+def _take(tx: Transaction, task_run_id: str, body: dict[str, Any], now: int) -> dict[str, Any] | None:
     """Give a task run to a server; None where somebody was quicker, or it is not to run any more."""
     lock = " FOR UPDATE SKIP LOCKED" if tx.dialect == "postgresql" else ""
     row = tx.one(f"SELECT * FROM background_tasks WHERE task_run_id = :id{lock}", {"id": task_run_id})  # noqa: S608  # fixed
@@ -130,22 +129,28 @@ def _take(
     run = tx.one("SELECT * FROM task_runs WHERE id = :id", {"id": task_run_id})
     if run is None or run["state_type"] in TERMINAL:
         # Deleted, or cancelled while it waited.
-        _close(tx, task_run_id, now, None)
+        _close(tx, task_run_id, clock.now_us(), None)
         return None
     message = None
     if row["expires"] is not None:
         if row["attempt"] >= MOST_LOSSES:
             text = f"The process that ran it was lost {row['attempt']} times; it is not tried again."
             _enter(tx, run, State(CRASHED, message=text))
-            _close(tx, task_run_id, now, None)
+            _close(tx, task_run_id, clock.now_us(), None)
             return None
         message = "The process that ran it was lost; it runs again."
     # The try that was cut short does not count.
     run_count = run["run_count"] - (run["state_type"] == RUNNING)
     tx.execute(
-        """UPDATE background_tasks SET attempt = attempt + 1, owner = :owner, expires = :expires
-           WHERE task_run_id = :id""",
-        {"id": task_run_id, "owner": owner, "expires": now + int(lease_seconds * 1e6)},
+        """UPDATE background_tasks SET attempt = attempt + 1, owner = :owner, expires = :expires,
+               place = :place, proof = :proof WHERE task_run_id = :id""",
+        {
+            "id": task_run_id,
+            "owner": body["owner"],
+            "expires": now + int(body["lease_seconds"] * 1e6),
+            "place": body.get("place"),
+            "proof": body.get("proof"),
+        },
     )
     _enter(tx, run, State(PENDING, message=message))
     return {
@@ -175,7 +180,7 @@ def renew_background_tasks(tx: Transaction, body: dict[str, Any]) -> dict[str, A
     Returns:
         `lost`: the ids that are not the caller's any more.
     """
-    now = clock.now_us()
+    now = lease_clock.tick(tx)
     seconds = body["lease_seconds"]
     expires = now + int(seconds * 1e6) if seconds > 0 else None
     lost = []
@@ -247,9 +252,11 @@ def reschedule_lost(tx: Transaction) -> int:
         """SELECT run.* FROM task_runs run JOIN background_tasks background ON background.task_run_id = run.id
            WHERE background.done IS NULL AND background.expires <= :now
            AND run.state_type IN ('PENDING', 'RUNNING')""",
-        {"now": clock.now_us()},
+        {"now": lease_clock.now(tx)},
     )
     for run in rows:
+        # What its process held besides is free again.
+        limit_slots.release_of_run(tx, run["id"])
         state = Scheduled(message="The process that ran it was lost; it waits for another one.")
         # The try that was cut short does not count.
         tx.execute(
@@ -259,6 +266,15 @@ def reschedule_lost(tx: Transaction) -> int:
         run["run_count"] -= run["state_type"] == RUNNING
         _enter(tx, run, state)
     return len(rows)
+
+
+def release_dead(tx: Transaction, proof: str) -> None:
+    """The leases of a server that is proved to be dead run out now."""
+    tx.execute(
+        """UPDATE background_tasks SET expires = :now
+           WHERE proof = :proof AND done IS NULL AND expires > :now""",
+        {"proof": proof, "now": lease_clock.now(tx)},
+    )
 
 
 def _locked(tx: Transaction, task_run_id: str) -> Row:

@@ -9,10 +9,19 @@ from pydantic import Field
 
 from runyard import clock
 from runyard.errors import NotFound
-from runyard.operations import deployment_views, due_runs, flow_runs, leases, recovery, transitions
+from runyard.operations import (
+    deployment_views,
+    due_runs,
+    flow_runs,
+    lease_clock,
+    leases,
+    recovery,
+    transitions,
+)
 from runyard.operations.base import operation
 from runyard.operations.deployment_shapes import Deployment
 from runyard.operations.flow_run_shapes import FlowRun, flow_run_of
+from runyard.operations.recovery import HeldLease
 from runyard.operations.schemas import Input, Model, Time, load
 from runyard.operations.work_pools import pool_row
 from runyard.operations.work_queues import mark_polled, queue_rows
@@ -31,7 +40,7 @@ class ClaimRequest(Input):
     """What a worker asks for: at most `limit` due runs, held for `lease_seconds` without a renewal.
 
     `work_queue_names`: only of these queues; of all when null or empty. `due_before`: only those that are due
-    before this moment as well as now.
+    before this moment as well as now. `place` and `proof`: where and by what its death can be proved.
     """
 
     worker_name: str
@@ -39,6 +48,8 @@ class ClaimRequest(Input):
     limit: int = Field(default=1, ge=0)
     lease_seconds: float = Field(gt=0)
     due_before: Time | None = None
+    place: str | None = None
+    proof: str | None = None
 
 
 class ClaimedRun(Model):
@@ -50,13 +61,6 @@ class ClaimedRun(Model):
     flow_name: str
     deployment: Deployment | None = None
     base_job_template: dict[str, Any] = Field(default_factory=dict)
-
-
-class HeldLease(Input):
-    """One attempt at a run."""
-
-    flow_run_id: str
-    attempt: int
 
 
 class RenewLeases(Input):
@@ -111,7 +115,7 @@ def claim_flow_runs(tx: Transaction, work_pool_name: str, body: ClaimRequest) ->
         NotFound: no pool is named so.
     """
     pool = _locked_pool(tx, work_pool_name)
-    now = clock.now_us()
+    now = lease_clock.wall(tx)
     until = now if body.due_before is None else min(now, clock.to_us(body.due_before))
     found = _look(tx, pool, body.work_queue_names, body.limit, until, lock=True)
     for flow_run_id in found.cancel:
@@ -195,7 +199,8 @@ def take(
     )
     if run is None:
         return None
-    attempt = leases.take(tx, run, body.worker_name, body.lease_seconds, worker_id, pool_id)
+    identity = (body.place, body.proof)
+    attempt = leases.take(tx, run, body.worker_name, body.lease_seconds, worker_id, pool_id, identity)
     outcome = transitions.set_flow_run_state(tx, flow_run_id, Pending(), attempt=attempt)
     if outcome.state.type != PENDING:
         leases.release(tx, flow_run_id)
@@ -245,7 +250,7 @@ def read_next_due(
     Raises:
         NotFound: no pool is named so.
     """
-    pool, now = pool_row(tx, work_pool_name), clock.now_us()
+    pool, now = pool_row(tx, work_pool_name), lease_clock.wall(tx)
     look = _look(tx, pool, work_queue_names, 1, now)
     if look.start or look.cancel:
         return clock.from_us(now)
@@ -263,7 +268,7 @@ def get_scheduled_flow_runs(
     Raises:
         NotFound: there is no such pool, or none of the named queues.
     """
-    pool, now = pool_row(tx, work_pool_name), clock.now_us()
+    pool, now = pool_row(tx, work_pool_name), lease_clock.wall(tx)
     known = {queue["name"] for queue in queue_rows(tx, pool["id"])}
     if body.work_queue_names and not known & set(body.work_queue_names):
         raise NotFound(f"work pool {work_pool_name!r} has no queue {', '.join(body.work_queue_names)}")
@@ -290,7 +295,7 @@ def renew_leases(tx: Transaction, body: RenewLeases) -> RenewedLeases:
         process itself may have reported a moment ago. And which somebody wants to be stopped.
     """
     renewed = RenewedLeases()
-    expires = clock.now_us() + int(body.lease_seconds * 1e6)
+    expires = lease_clock.tick(tx) + int(body.lease_seconds * 1e6)
     for held in body.leases:
         values = {"id": held.flow_run_id, "attempt": held.attempt, "expires": expires}
         kept = tx.execute(

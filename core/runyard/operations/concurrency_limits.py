@@ -106,7 +106,7 @@ def _to_model(tx: Transaction, row: Row) -> ConcurrencyLimit:
             "created": moment(row["created"]),
             "updated": moment(row["updated"]),
             "active": bool(row["active"]),
-            "active_slots": int(limit_slots.in_use(tx, row, clock.now_us())),
+            "active_slots": int(limit_slots.in_use(tx, row)),
         }
     )
 
@@ -162,10 +162,9 @@ def update_concurrency_limit(tx: Transaction, id_or_name: str, body: Concurrency
             raise Conflict(f"there is a limit named {given['name']!r} already")
     if "active" in given:
         given["active"] = int(given["active"])
-    now = clock.now_us()
     if "slot_decay_per_second" in given and taken is None:
         # What is taken stays so, and comes back by the new rate from now on.
-        limit_slots.set_taken(tx, row["id"], limit_slots.in_use(tx, row, now), now)
+        limit_slots.set_taken(tx, row["id"], limit_slots.in_use(tx, row))
     if given:
         change(tx, row["id"], given)
     if taken is not None:

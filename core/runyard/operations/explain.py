@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from shlex import quote
 
 from runyard import clock
-from runyard.operations import explain_waiting, flow_runs, leases
+from runyard.operations import explain_waiting, flow_runs, lease_clock, leases
 from runyard.operations.base import operation
 from runyard.operations.explain_waiting import Explanation, Reason
 from runyard.operations.run_rows import decode_state
@@ -88,7 +89,9 @@ def _lease(tx: Transaction, run: Row, state: State) -> Reason:
     if lease["expires"] is None:
         text += ", who reports its end; nobody watches over it."
         return Reason(code="lease", text=text, command=f"runyard flow-run cancel {run['id']}")
-    now, expires = clock.now(), clock.from_us(lease["expires"])
+    # Of the clock of leases only durations count.
+    now = clock.now()
+    expires = now + timedelta(microseconds=lease["expires"] - lease_clock.now(tx))
     if expires < now:
         text += (
             f", whose last sign of life was too long ago: the lease ran out {moment_in_words(expires, now)}. "

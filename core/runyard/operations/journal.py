@@ -13,7 +13,18 @@ from runyard import clock, ids
 from runyard.errors import Conflict, NotFound, StaleAttempt
 from runyard.operations import leases, transitions
 from runyard.operations.base import operation
-from runyard.states import CANCELLED, CANCELLING, PAUSED, PENDING, SCHEDULED, TERMINAL, Running, State
+from runyard.orchestration import rules
+from runyard.states import (
+    CANCELLED,
+    CANCELLING,
+    PAUSED,
+    PENDING,
+    RUNNING,
+    SCHEDULED,
+    TERMINAL,
+    Running,
+    State,
+)
 from runyard.store.database import Transaction
 
 if TYPE_CHECKING:
@@ -136,12 +147,13 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     Args:
         body: `flow_run_id`, `attempt` (null for a new run), `flow_name`, `name` (null: keep it),
             `parameters` and `empirical_policy` as JSON texts, `tags`, `flow_version`, and for a new
-            run `owner` and `lease_seconds`; with `again` it is a run that is over and starts anew, with
-            `waiting` one that waits for a worker.
+            run `owner`, `lease_seconds`, and the `place` and `proof` of its death; with `again` it is a run
+            that is over and starts anew, with `waiting` one that waits for a worker. With `start_id` the
+            call may be sent again.
 
     Returns:
         `status`, `reason`, `delay_seconds`, `state` of the proposal, and the run: `attempt`, `name`,
-        `flow_id`, `run_count`, `crash_count`, `deployment_id`, `tags`, `start_time`, `created`, and how
+        `flow_id`, `run_count`, `retries_used`, `deployment_id`, `tags`, `start_time`, `created`, and how
         often it was resumed by `resumes`, past which pauses by `pause_keys`.
 
     Raises:
@@ -150,6 +162,9 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
         Conflict: a run to start again is not over, or one that waits does so no more.
     """
     flow_run_id, attempt, again = body["flow_run_id"], body.get("attempt"), bool(body.get("again"))
+    started = _started(tx, body)
+    if started is not None:
+        return {**_described(started), **_run_facts(_read(tx, flow_run_id))}
     if again or body.get("waiting"):
         attempt = _take_stored(tx, body, waiting=not again)
     elif attempt is None:
@@ -161,7 +176,9 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     # suspended one may be too late. One that waits may be due later.
     chosen = again or bool(body.get("waiting"))
     force = chosen and _read(tx, flow_run_id)["state_type"] != PAUSED
-    outcome = transitions.set_flow_run_state(tx, flow_run_id, Running(), attempt=attempt, force=force)
+    running = Running()
+    running.state_details["start_id"] = body.get("start_id")
+    outcome = transitions.set_flow_run_state(tx, flow_run_id, running, attempt=attempt, force=force)
     return {**_described(outcome), **_run_facts(_read(tx, flow_run_id))}
 
 
@@ -202,7 +219,10 @@ def report_lost_task(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     """
     if body.get("flow_run_id") is not None and body.get("attempt") is not None:
         leases.check(tx, body["flow_run_id"], body["attempt"])
-    return {"ended": transitions.crash_task_run(tx, body["task_run_id"], body["inside"], body["message"])}
+    ended = transitions.crash_task_run(
+        tx, body["task_run_id"], body["inside"], body["message"], body.get("flow_run_id")
+    )
+    return {"ended": ended}
 
 
 def flow_id_of(tx: Transaction, name: str) -> str:
@@ -248,7 +268,28 @@ def _create(tx: Transaction, body: dict[str, Any]) -> int:
     _FLOW_STATES.write(
         tx, [(state.id, body["flow_run_id"], state.type, state.name, now, None, None, details)]
     )
-    return leases.take(tx, _read(tx, body["flow_run_id"]), body["owner"], body["lease_seconds"])
+    return leases.take(tx, _read(tx, body["flow_run_id"]), **_holding(body))
+
+
+def _started(tx: Transaction, body: dict[str, Any]) -> transitions.Outcome | None:
+    """What became of this very start, where its answer was lost and it is sent again.
+
+    Raises:
+        StaleAttempt: another process has begun this attempt.
+    """
+    run = tx.one("SELECT attempt, state FROM flow_runs WHERE id = :id", {"id": body["flow_run_id"]})
+    if run is None or body.get("start_id") is None:
+        return None
+    state = State.from_json(json.loads(run["state"]))
+    if state.type != RUNNING:
+        return None
+    if state.state_details.get("start_id") == body["start_id"]:
+        return transitions.Outcome(rules.ACCEPT, state)
+    if body.get("attempt") is not None and body["attempt"] == run["attempt"]:
+        raise StaleAttempt(
+            f"attempt {run['attempt']} of flow run {body['flow_run_id']} was begun by another process"
+        )
+    return None
 
 
 def _take_stored(tx: Transaction, body: dict[str, Any], waiting: bool) -> int:
@@ -264,7 +305,13 @@ def _take_stored(tx: Transaction, body: dict[str, Any], waiting: bool) -> int:
     elif row["state_type"] not in TERMINAL and not (row["state_type"] == PAUSED and free):
         raise Conflict(f"flow run '{row['name']}' is {row['state_name']}; only one that is over runs again")
     _take_over(tx, {**body, "name": None})
-    return leases.take(tx, row, body["owner"], body["lease_seconds"])
+    return leases.take(tx, row, **_holding(body))
+
+
+def _holding(body: dict[str, Any]) -> dict[str, Any]:
+    """How whoever starts a run itself holds it, for `leases.take`."""
+    identity = (body.get("place"), body.get("proof"))
+    return {"owner": body["owner"], "lease_seconds": body["lease_seconds"], "identity": identity}
 
 
 def _take_over(tx: Transaction, body: dict[str, Any]) -> None:
@@ -296,13 +343,16 @@ def _run_facts(row: Row) -> dict[str, Any]:
         "name",
         "flow_id",
         "run_count",
-        "crash_count",
         "deployment_id",
         "start_time",
         "created",
     )
     policy = json.loads(row["empirical_policy"])
-    more = {"resumes": policy.get("resumes") or 0, "pause_keys": policy.get("pause_keys") or []}
+    more = {
+        "resumes": policy.get("resumes") or 0,
+        "pause_keys": policy.get("pause_keys") or [],
+        "retries_used": rules.retries_used(policy),
+    }
     return {**{name: row[name] for name in names}, "tags": json.loads(row["tags"]), **more}
 
 

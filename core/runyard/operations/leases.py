@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from runyard import clock
 from runyard.errors import StaleAttempt
+from runyard.operations import lease_clock
 
 if TYPE_CHECKING:
     from runyard.store.database import Row, Transaction
@@ -18,6 +19,7 @@ def take(
     lease_seconds: float | None,
     worker_id: str | None = None,
     work_pool_id: str | None = None,
+    identity: tuple[str | None, str | None] = (None, None),
 ) -> int:
     """Give a run to an executor, replacing any earlier holder.
 
@@ -25,24 +27,25 @@ def take(
         run: its row of `flow_runs`.
         owner: who executes it, for people: a worker's name, or `process 123 on host`.
         lease_seconds: how long without renewal it counts as alive; None where nobody renews.
+        identity: the place at which its death can be proved, and by what; see `engine.proofs`.
 
     Returns:
         The new attempt number, the fencing token of all further reports.
     """
     attempt = run["attempt"] + 1
-    now = clock.now_us()
     tx.execute(
         "UPDATE flow_runs SET attempt = :attempt WHERE id = :id", {"attempt": attempt, "id": run["id"]}
     )
     tx.execute(
         """INSERT INTO leases (flow_run_id, attempt, owner, worker_id, work_pool_id, work_queue_id,
-               deployment_id, acquired, expires)
+               deployment_id, acquired, expires, place, proof)
            VALUES (:id, :attempt, :owner, :worker_id, :work_pool_id, :work_queue_id, :deployment_id,
-               :now, :expires)
+               :now, :expires, :place, :proof)
            ON CONFLICT (flow_run_id) DO UPDATE SET attempt = excluded.attempt, owner = excluded.owner,
                worker_id = excluded.worker_id, work_pool_id = excluded.work_pool_id,
                work_queue_id = excluded.work_queue_id, deployment_id = excluded.deployment_id,
-               acquired = excluded.acquired, expires = excluded.expires""",
+               acquired = excluded.acquired, expires = excluded.expires,
+               place = excluded.place, proof = excluded.proof""",
         {
             "id": run["id"],
             "attempt": attempt,
@@ -51,8 +54,10 @@ def take(
             "work_pool_id": work_pool_id,
             "work_queue_id": run["work_queue_id"],
             "deployment_id": run["deployment_id"],
-            "now": now,
-            "expires": None if lease_seconds is None else now + int(lease_seconds * 1e6),
+            "now": clock.now_us(),
+            "expires": None if lease_seconds is None else lease_clock.tick(tx) + int(lease_seconds * 1e6),
+            "place": identity[0],
+            "proof": identity[1],
         },
     )
     run["attempt"] = attempt

@@ -12,8 +12,9 @@ import math
 import random
 from typing import Any
 
-from runyard import clock, ids
+from runyard import ids
 from runyard.errors import InvalidInput, LeaseGone, Locked
+from runyard.operations import lease_clock
 from runyard.operations.base import operation
 from runyard.orchestration import slots as arithmetic
 from runyard.store.database import Row, Transaction
@@ -27,29 +28,29 @@ _FORGET_AFTER_US = 3_600 * 1_000_000
 _LIVE = "(expires IS NULL OR expires > :now)"
 
 
-def in_use(tx: Transaction, limit: Row, now_us: int) -> float:
+def in_use(tx: Transaction, limit: Row) -> float:
     """How many slots of a limit are taken; `limit` is its row of `concurrency_limits`."""
-    if limit["slot_decay_per_second"] > 0:
-        return arithmetic.decayed(limit["taken"], limit["taken_at"], now_us, limit["slot_decay_per_second"])
+    rate = limit["slot_decay_per_second"]
+    if rate > 0:
+        return arithmetic.decayed(limit["taken"], limit["taken_at"], lease_clock.wall(tx), rate)
     sql = f"SELECT coalesce(sum(slots), 0) FROM limit_slots WHERE limit_id = :id AND {_LIVE}"  # noqa: S608  # fixed
-    return float(tx.value(sql, {"id": limit["id"], "now": now_us}))
+    return float(tx.value(sql, {"id": limit["id"], "now": lease_clock.now(tx)}))
 
 
-def set_taken(tx: Transaction, limit_id: str, taken: float, now_us: int) -> None:
+def set_taken(tx: Transaction, limit_id: str, taken: float) -> None:
     """Of a limit whose slots decay: so many are taken now."""
     tx.execute(
         "UPDATE concurrency_limits SET taken = :taken, taken_at = :now WHERE id = :id",
-        {"taken": taken, "now": now_us, "id": limit_id},
+        {"taken": taken, "now": lease_clock.wall(tx), "id": limit_id},
     )
 
 
 def override(tx: Transaction, limit: Row, taken: int) -> None:
     """Say how many slots of a limit are taken, whoever holds them now; they are lost to those."""
-    now = clock.now_us()
     tx.execute("DELETE FROM limit_slots WHERE limit_id = :id", {"id": limit["id"]})
-    set_taken(tx, limit["id"], taken, now)
+    set_taken(tx, limit["id"], taken)
     if taken:
-        hold(tx, ids.new_id(), limit["id"], taken, None, None, now)
+        hold(tx, ids.new_id(), limit["id"], taken, None, None, lease_clock.now(tx))
 
 
 def hold(
@@ -60,11 +61,12 @@ def hold(
     holder: str | None,
     expires: int | None,
     now_us: int,
+    run_id: str | None = None,
 ) -> None:
-    """Write down who holds slots; `holder` is JSON."""
+    """Write down who holds slots; `holder` is JSON, `run_id` the run in whose process that is."""
     tx.execute(
-        """INSERT INTO limit_slots (lease_id, limit_id, slots, holder, acquired, expires)
-           VALUES (:lease, :limit, :slots, :holder, :now, :expires)""",
+        """INSERT INTO limit_slots (lease_id, limit_id, slots, holder, acquired, expires, run_id)
+           VALUES (:lease, :limit, :slots, :holder, :now, :expires, :run_id)""",
         {
             "lease": lease_id,
             "limit": limit_id,
@@ -72,6 +74,7 @@ def hold(
             "holder": holder,
             "now": now_us,
             "expires": expires,
+            "run_id": run_id,
         },
     )
 
@@ -99,6 +102,7 @@ def take(
     lease_id: str,
     lease_seconds: float | None,
     holder: str | None,
+    run_id: str | None = None,
 ) -> list[Row]:
     """Take slots of several limits, of all or of none.
 
@@ -107,6 +111,8 @@ def take(
             held and limit nothing.
         lease_id: under which they are held. Asking again under the same one gives the same slots.
         lease_seconds: how long they are held without renewal; None: until they are given back.
+        holder: who takes them, as JSON.
+        run_id: the run in whose process that is; its slots come back when the run is ended from outside.
 
     Returns:
         The rows of the limits that exist.
@@ -120,8 +126,8 @@ def take(
     _check(active, slots, mode)
     if not limits or _is_held(tx, lease_id):
         return limits
-    now = clock.now_us()
-    used = {limit["id"]: in_use(tx, limit, now) for limit in active}
+    now = lease_clock.tick(tx)
+    used = {limit["id"]: in_use(tx, limit) for limit in active}
     full = [limit for limit in active if not arithmetic.fits(limit["limit"], used[limit["id"]], slots)]
     if full:
         wait = max(_wait(tx, limit, used[limit["id"]], slots, now) for limit in full)
@@ -131,10 +137,10 @@ def take(
     expires = None if lease_seconds is None else now + int(lease_seconds * 1e6)
     for limit in limits:
         if limit["active"] and limit["slot_decay_per_second"] > 0:
-            set_taken(tx, limit["id"], used[limit["id"]] + slots, now)
+            set_taken(tx, limit["id"], used[limit["id"]] + slots)
             if mode == "rate_limit":
                 continue  # nobody gives these back
-        hold(tx, lease_id, limit["id"], slots if limit["active"] else 0, holder, expires, now)
+        hold(tx, lease_id, limit["id"], slots if limit["active"] else 0, holder, expires, now, run_id)
     return limits
 
 
@@ -198,13 +204,20 @@ def give_back(tx: Transaction, lease_id: str) -> None:
 def _return_early(tx: Transaction, name: str, slots: int) -> None:
     """Slots of a decaying limit come back before they have decayed."""
     for limit in named(tx, [name], lock=True):
-        now = clock.now_us()
-        set_taken(tx, limit["id"], max(0.0, in_use(tx, limit, now) - slots), now)
+        set_taken(tx, limit["id"], max(0.0, in_use(tx, limit) - slots))
+
+
+def release_of_run(tx: Transaction, run_id: str, holder_ids: set[str] | None = None) -> None:
+    """Give back what was held in the process of a run, which is gone; of these holders alone, where given."""
+    rows = tx.all("SELECT DISTINCT lease_id, holder FROM limit_slots WHERE run_id = :id", {"id": run_id})
+    for row in rows:
+        if holder_ids is None or (json.loads(row["holder"] or "{}") or {}).get("id") in holder_ids:
+            give_back(tx, row["lease_id"])
 
 
 def prune(tx: Transaction) -> None:
     """Delete leases that ran out long ago, of limits that nobody uses."""
-    before = {"before": clock.now_us() - _FORGET_AFTER_US}
+    before = {"before": lease_clock.now(tx) - _FORGET_AFTER_US}
     if tx.value("SELECT lease_id FROM limit_slots WHERE expires < :before LIMIT 1", before) is not None:
         tx.execute("DELETE FROM limit_slots WHERE expires < :before", before)
 
@@ -233,7 +246,7 @@ def increment_slots_with_lease(tx: Transaction, body: dict[str, Any]) -> dict[st
     Args:
         body: as of `increment`; `lease_duration` in seconds, 1 to 86400, 300 when missing; `holder`,
             who takes them, as `type` and `id`; `lease_id`, when the caller chooses it: asking again
-            under it is safe.
+            under it is safe; `run_id`, the run in whose process the caller is.
 
     Returns:
         `lease_id`, and `limits`: `id`, `name` and `limit` of those that exist.
@@ -246,9 +259,9 @@ def increment_slots_with_lease(tx: Transaction, body: dict[str, Any]) -> dict[st
     holder = body.get("holder")
     if holder is not None and not isinstance(holder, dict):
         raise InvalidInput("holder: an object with `type` and `id`")
-    limits = take(
-        tx, names, slots, mode, lease_id, _lease_seconds(body), None if holder is None else json.dumps(holder)
-    )
+    shown = None if holder is None else json.dumps(holder)
+    run_id = None if body.get("run_id") is None else str(body["run_id"])
+    limits = take(tx, names, slots, mode, lease_id, _lease_seconds(body), shown, run_id)
     return {"lease_id": lease_id, "limits": _shown(limits)}
 
 
@@ -312,7 +325,7 @@ def renew_slots(tx: Transaction, lease_id: str, body: dict[str, Any]) -> None:
     Raises:
         LeaseGone: it was given back, or ran out and its slots were taken.
     """
-    expires = clock.now_us() + int(_lease_seconds(body) * 1e6)
+    expires = lease_clock.tick(tx) + int(_lease_seconds(body) * 1e6)
     values = {"id": lease_id, "expires": expires}
     sql = "UPDATE limit_slots SET expires = :expires WHERE lease_id = :id RETURNING lease_id"
     if not tx.all(sql, values):

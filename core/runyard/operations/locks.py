@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runyard import clock
+from runyard.operations import lease_clock
 from runyard.operations.base import operation
 from runyard.store.database import Transaction
 
@@ -19,7 +19,7 @@ def acquire_lock(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     Returns:
         `acquired`; false where somebody else holds it.
     """
-    now = clock.now_us()
+    now = lease_clock.tick(tx)
     values = {
         "name": body["name"],
         "holder": body["holder"],
@@ -62,5 +62,5 @@ def read_lock(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
         `holder`, null where nobody does.
     """
     row = tx.one("SELECT owner, expires FROM locks WHERE name = :name", {"name": body["name"]})
-    held = row is not None and row["expires"] > clock.now_us()
+    held = row is not None and row["expires"] > lease_clock.now(tx)
     return {"holder": row["owner"] if row is not None and held else None}

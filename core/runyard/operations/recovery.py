@@ -5,12 +5,13 @@ A deployment's `crash_retries` says how often such a run starts again.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import Field
 
 from runyard import clock, settings
-from runyard.operations import background_tasks, leases, limit_slots, pauses, transitions
+from runyard.operations import background_tasks, lease_clock, leases, limit_slots, pauses, transitions
 from runyard.operations.base import operation
 from runyard.operations.flow_run_shapes import OrchestrationResult, result_of
 from runyard.operations.run_rows import decode_state
@@ -30,59 +31,132 @@ from runyard.states import (
 from runyard.store.database import Row, Transaction
 
 _BATCH = 200
+# A run that takes its worker down each time before it begins is not given to one worker after another.
+MOST_UNBEGUN = 25
 # Where the states that recovery writes keep what the lost attempt was, for when it is heard from again.
 _LOST = "lost_lease"
 _RUN = """
     SELECT r.id, r.state, r.state_type, r.attempt, r.crash_count, r.deployment_id, r.work_queue_id,
-        d.id AS deployment, d.crash_retries
+        r.empirical_policy, d.id AS deployment, d.crash_retries
     FROM flow_runs r LEFT JOIN deployments d ON d.id = r.deployment_id WHERE r.id = :id"""
 
 
+class HeldLease(Input):
+    """One attempt at a run."""
+
+    flow_run_id: str
+    attempt: int
+
+
 class RecoverRequest(Input):
-    """`now`: the moment until which leases must have run out; the present by default."""
+    """Who looks, and what it knows.
+
+    Args:
+        now: the moment at which to look; the present by default.
+        places: of the holders that the caller can judge.
+        proof: the caller's own.
+        dead: proofs of holders that it found dead; what they held is taken over at once.
+        early_seconds: how long before its lease runs out a holder at these places is shown as overdue.
+        again: the caller could not look for a while, so that others may not have been able to renew.
+    """
 
     now: Time | None = None
+    places: list[str] = Field(default_factory=list)
+    proof: str | None = None
+    dead: list[str] = Field(default_factory=list)
+    early_seconds: float = 0.0
+    again: bool = False
+
+
+class Doubt(Model):
+    """A holder for the caller to judge; `overdue`: it renews no more."""
+
+    place: str
+    proof: str
+    overdue: bool
 
 
 class RecoverReport(Model):
-    """Ids of the runs that were lost, by what became of them."""
+    """Ids of the runs that were lost, by what became of them; `doubts` are the holders at the caller's
+    places, `held` what the caller itself holds."""
 
     rescheduled: list[str] = Field(default_factory=list)
     crashed: list[str] = Field(default_factory=list)
     cancelled: list[str] = Field(default_factory=list)
     expired: list[str] = Field(default_factory=list)
+    doubts: list[Doubt] = Field(default_factory=list)
+    held: list[HeldLease] = Field(default_factory=list)
 
 
 class ExitReport(Input):
-    """A run's process ended: with which exit code (negative: the signal), and what is known of it."""
+    """A run's process ended: with which exit code (negative: the signal), and what is known of it.
+
+    `lost`: not by itself, but with whoever watched over it.
+    """
 
     flow_run_id: str
     attempt: int
     exit_code: int
     message: str | None = None
+    lost: bool = False
 
 
 @operation("POST", "/runyard/recover")
 def recover(tx: Transaction, body: RecoverRequest) -> RecoverReport:
-    """End or restart the runs whose leases ran out: nobody executes them any more.
+    """End or restart the runs that nobody executes any more: their holders are dead, or their leases ran out.
 
     One that was not started yet waits again; one that was being cancelled is Cancelled; any other is
     Crashed, with all that is open under it, and starts again where its deployment allows it.
     """
-    now = clock.now_us() if body.now is None else clock.to_us(body.now)
+    ahead = 0 if body.now is None else clock.to_us(body.now) - clock.now_us()
+    # Without a lease there is nothing to wait for, and an idle database is not written.
+    now = (lease_clock.tick(tx, body.again) if _is_leased(tx) else lease_clock.now(tx)) + ahead
     # Another process that recovers the same runs skips what this one holds.
     lock = " FOR UPDATE SKIP LOCKED" if tx.dialect == "postgresql" else ""
-    expired = tx.all(
-        f"SELECT * FROM leases WHERE expires < :now ORDER BY expires LIMIT {_BATCH}{lock}",  # noqa: S608  # fixed
-        {"now": now},
-    )
     report = RecoverReport()
-    for lease in expired:
+    for proof in body.dead:
+        sql = f"SELECT * FROM leases WHERE place IS NOT NULL AND proof = :proof{lock}"  # noqa: S608  # fixed
+        for lease in tx.all(sql, {"proof": proof}):
+            _recover_one(tx, lease, report)
+        background_tasks.release_dead(tx, proof)
+    sql = f"SELECT * FROM leases WHERE expires < :now ORDER BY expires LIMIT {_BATCH}{lock}"  # noqa: S608  # fixed
+    for lease in tx.all(sql, {"now": now}):
         _recover_one(tx, lease, report)
-    report.expired = pauses.expire(tx, now)
+    report.expired = pauses.expire(tx, clock.now_us() + ahead)
     background_tasks.reschedule_lost(tx)
     limit_slots.prune(tx)
+    _show_holders(tx, body, now, report)
     return report
+
+
+def _is_leased(tx: Transaction) -> bool:
+    """Whether anything is held that could run out."""
+    return any(
+        tx.value(f"SELECT 1 FROM {table} WHERE expires IS NOT NULL LIMIT 1")  # noqa: S608  # fixed names
+        for table in ("leases", "background_tasks", "limit_slots")
+    )
+
+
+def _show_holders(tx: Transaction, body: RecoverRequest, now: int, report: RecoverReport) -> None:
+    before = now + int(body.early_seconds * 1e6)
+    for place in body.places:
+        found: dict[str, bool] = {}
+        for table in ("leases", "background_tasks"):
+            rows = tx.all(
+                f"SELECT proof, min(expires) AS expires FROM {table} "  # noqa: S608  # fixed names
+                "WHERE place = :place AND expires IS NOT NULL GROUP BY proof",
+                {"place": place},
+            )
+            for row in rows:
+                found[row["proof"]] = found.get(row["proof"], False) or row["expires"] < before
+        report.doubts.extend(
+            Doubt(place=place, proof=proof, overdue=overdue)
+            for proof, overdue in found.items()
+            if proof != body.proof
+        )
+    if body.proof is not None:
+        sql = "SELECT flow_run_id, attempt FROM leases WHERE place IS NOT NULL AND proof = :proof"
+        report.held = [HeldLease(**row) for row in tx.all(sql, {"proof": body.proof})]
 
 
 def _recover_one(tx: Transaction, lease: Row, report: RecoverReport) -> None:
@@ -96,10 +170,7 @@ def _recover_one(tx: Transaction, lease: Row, report: RecoverReport) -> None:
         transitions.set_flow_run_state(tx, run_id, Cancelled(message=message), force=True)
         report.cancelled.append(run_id)
     elif run["state_type"] == PENDING and run["deployment"] is not None:
-        message = f"{owner!r} was lost before it started the run."
-        state = AwaitingRetry(message=message, state_details=_marker(lease, run))
-        transitions.set_flow_run_state(tx, run_id, state, force=True)
-        report.rescheduled.append(run_id)
+        _return(tx, run, f"{owner!r} was lost before it started the run.", _marker(lease, run), report)
     elif _crash(tx, run, f"{owner!r}, who executed it, was lost.", _marker(lease, run)):
         report.rescheduled.append(run_id)
     else:
@@ -107,9 +178,29 @@ def _recover_one(tx: Transaction, lease: Row, report: RecoverReport) -> None:
     leases.release(tx, run_id)
 
 
+def _return(
+    tx: Transaction, run: Row, message: str, details: dict[str, Any], report: RecoverReport | None = None
+) -> None:
+    """A run whose attempt never began waits again, at no cost; but not for ever."""
+    policy = json.loads(run["empirical_policy"])
+    policy["never_began"] = (policy.get("never_began") or 0) + 1
+    lost = policy["never_began"] > MOST_UNBEGUN
+    state = AwaitingRetry(message=message, state_details=details)
+    if lost:
+        text = f"{message} It was lost before it began {policy['never_began']} times in a row."
+        state = Crashed(message=text, state_details=details)
+    transitions.set_flow_run_state(tx, run["id"], state, force=True)
+    tx.execute(
+        "UPDATE flow_runs SET empirical_policy = :policy WHERE id = :id",
+        {"policy": json.dumps(policy, separators=(",", ":")), "id": run["id"]},
+    )
+    if report is not None:
+        (report.crashed if lost else report.rescheduled).append(run["id"])
+
+
 def _marker(lease: Row, run: Row) -> dict[str, Any]:
     state = decode_state(run["state"])
-    lost = {name: lease[name] for name in ("attempt", "owner", "worker_id", "work_pool_id")}
+    lost = {name: lease[name] for name in ("attempt", "owner", "worker_id", "work_pool_id", "place", "proof")}
     if state is not None:
         lost["state"] = {"type": state.type, "name": state.name, "state_details": state.state_details}
     return {_LOST: lost}
@@ -154,7 +245,8 @@ def take_again(tx: Transaction, flow_run_id: str, attempt: int, lease_seconds: f
         return False
     # `take` counts the attempt up: from the one before, to the very same number.
     run["attempt"] = attempt - 1
-    leases.take(tx, run, lost["owner"], lease_seconds, lost["worker_id"], lost["work_pool_id"])
+    identity = (lost.get("place"), lost.get("proof"))
+    leases.take(tx, run, lost["owner"], lease_seconds, lost["worker_id"], lost["work_pool_id"], identity)
     back = State(
         before["type"],
         before["name"],
@@ -191,6 +283,9 @@ def report_exit(tx: Transaction, body: ExitReport) -> OrchestrationResult | None
     if run["state_type"] == CANCELLING:
         message = "The run was stopped on request."
         transitions.set_flow_run_state(tx, body.flow_run_id, Cancelled(message=message), attempt=body.attempt)
+    elif run["state_type"] == PENDING and body.lost and run["deployment"] is not None:
+        _return(tx, run, body.message or describe_exit(body.exit_code), {})
+        leases.release(tx, body.flow_run_id)
     else:
         _crash(tx, run, body.message or describe_exit(body.exit_code), {})
     now = decode_state(tx.value("SELECT state FROM flow_runs WHERE id = :id", {"id": body.flow_run_id}))

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from runyard import clock
-from runyard.operations import claims, due_runs, transitions
+from runyard.operations import claims, due_runs, lease_clock, transitions
 from runyard.operations.base import operation
 from runyard.operations.claims import ClaimedRun, ClaimRequest
 from runyard.operations.schedules import busy_condition
@@ -40,6 +40,8 @@ class ServedClaim(ServedDeployments):
     worker_name: str
     limit: int = Field(default=1, ge=0)
     lease_seconds: float = Field(gt=0)
+    place: str | None = None
+    proof: str | None = None
 
 
 @operation("POST", "/runyard/served/claim")
@@ -54,7 +56,9 @@ def claim_served_flow_runs(tx: Transaction, body: ServedClaim) -> list[ClaimedRu
     for flow_run_id in cancel:
         message = "Its deployment's concurrency limit is full, and its collision strategy is CANCEL_NEW."
         transitions.set_flow_run_state(tx, flow_run_id, Cancelled(message=message))
-    request = ClaimRequest(worker_name=body.worker_name, lease_seconds=body.lease_seconds)
+    request = ClaimRequest(
+        worker_name=body.worker_name, lease_seconds=body.lease_seconds, place=body.place, proof=body.proof
+    )
     attempts: dict[str, int] = {}
     for row in rows[:room]:
         attempt = claims.take(tx, row["id"], None, None, request)
@@ -70,7 +74,7 @@ def read_next_served(tx: Transaction, body: ServedDeployments) -> datetime | Non
     Returns:
         Now, where something may start; else when the next run will be due; None without one.
     """
-    now = clock.now_us()
+    now = lease_clock.wall(tx)
     rows, cancel = _look(tx, body.deployment_ids, 1, lock=False)
     if rows or cancel:
         return clock.from_us(now)
@@ -81,7 +85,7 @@ def read_next_served(tx: Transaction, body: ServedDeployments) -> datetime | Non
 
 def _look(tx: Transaction, deployment_ids: list[str], room: int, lock: bool) -> tuple[list[Row], list[str]]:
     """The due runs that may start within their deployments' limits, the oldest first; and those to cancel."""
-    slots, until = due_runs.Slots(tx, lock), clock.now_us()
+    slots, until = due_runs.Slots(tx, lock), lease_clock.wall(tx)
     found: list[Row] = []
     cancel: list[str] = []
     for deployment_id in dict.fromkeys(deployment_ids):

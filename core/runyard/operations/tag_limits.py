@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import Field
 
-from runyard import clock, ids
+from runyard import ids
 from runyard.errors import InvalidInput, NotFound
-from runyard.operations import limit_slots
+from runyard.operations import lease_clock, limit_slots
 from runyard.operations.base import operation
 from runyard.operations.concurrency_limits import LimitListing, change, make, page
 from runyard.operations.limit_slots import TAG_PREFIX
@@ -64,7 +64,7 @@ def _holders(tx: Transaction, limit_id: str) -> list[tuple[str, str]]:
         """SELECT lease_id, holder FROM limit_slots
            WHERE limit_id = :id AND slots > 0 AND (expires IS NULL OR expires > :now)
            ORDER BY acquired, lease_id""",
-        {"id": limit_id, "now": clock.now_us()},
+        {"id": limit_id, "now": lease_clock.now(tx)},
     )
     held = [(row["lease_id"], load(row["holder"]) or {}) for row in rows]
     return [(lease, str(who.get("id"))) for lease, who in held if who.get("type") == _TASK_RUN]
@@ -157,7 +157,7 @@ def reset_limit_of_tag(tx: Transaction, tag: str, body: SlotsReset) -> None:
 
 def _hold(tx: Transaction, limit_id: str, run_id: str) -> None:
     holder = dump({"type": _TASK_RUN, "id": run_id})
-    limit_slots.hold(tx, ids.new_id(), limit_id, 1, holder, None, clock.now_us())
+    limit_slots.hold(tx, ids.new_id(), limit_id, 1, holder, None, lease_clock.now(tx))
 
 
 @operation("POST", "/concurrency_limits/increment")

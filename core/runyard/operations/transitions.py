@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runyard import clock, ids
 from runyard.errors import NotFound
-from runyard.operations import leases, run_rows
+from runyard.operations import leases, limit_slots, run_rows
 from runyard.orchestration import rules
 from runyard.states import CANCELLED, CRASHED, PENDING, RUNNING, TERMINAL, State
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _READ = """
     SELECT r.id, r.flow_id, r.deployment_id, r.work_queue_id, r.parent_task_run_id, r.root_flow_run_id,
         r.empirical_policy, r.attempt, r.state_type, r.state_timestamp, r.state, r.run_count,
-        r.crash_count,
         r.expected_start_time, r.start_time, r.end_time, r.total_run_time,
         l.attempt AS lease_attempt, d.id AS deployment, d.concurrency_limit, d.concurrency_options
     FROM flow_runs r
@@ -84,6 +83,9 @@ def set_flow_run_state(
         if current is not None and current.type in TERMINAL and current.type == proposed.type:
             return Outcome(rules.ACCEPT, current)
         leases.check(tx, run["root_flow_run_id"] or flow_run_id, attempt)
+    answered = _answered(current, proposed)
+    if answered is not None:
+        return answered
     policy = json.loads(run["empirical_policy"])
     facts = _facts(tx, run, policy, proposed, attempt)
     decision = rules.decide_flow_run(current, proposed, facts, force)
@@ -91,13 +93,28 @@ def set_flow_run_state(
         return Outcome(decision.status, current or proposed, decision.reason, decision.delay_seconds)
     state = run_rows.after(decision.state, run["state_timestamp"])
     state.state_details["flow_run_id"] = flow_run_id
+    if decision.status == rules.REJECT and proposed._id is not None:
+        state.state_details["instead_of"] = proposed._id
     _write(tx, run, state, {**policy, **(decision.policy or {})}, bool(policy.get("resuming")))
     _settle_lease(tx, run, state, attempt)
     if run["parent_task_run_id"] is not None:
         _mirror(tx, run["parent_task_run_id"], flow_run_id, state)
     if state.type in (CRASHED, CANCELLED):
+        if run["root_flow_run_id"] is None:
+            limit_slots.release_of_run(tx, flow_run_id)
         crash_open_children(tx, flow_run_id, state.message, state.type)
     return Outcome(decision.status, state, decision.reason, written=True)
+
+
+def _answered(current: State | None, proposed: State) -> Outcome | None:
+    """The answer to a proposal that is sent again, because the first answer to it was lost."""
+    if current is None or proposed._id is None:
+        return None
+    if current.id == proposed._id:
+        return Outcome(rules.ACCEPT, current)
+    if current.state_details.get("instead_of") == proposed._id:
+        return Outcome(rules.REJECT, current, current.message)
+    return None
 
 
 def crash_open_children(
@@ -131,12 +148,15 @@ def crash_open_children(
     return len(flow_runs) + len(task_runs)
 
 
-def crash_task_run(tx: Transaction, task_run_id: str, inside: str, message: str) -> int:
+def crash_task_run(
+    tx: Transaction, task_run_id: str, inside: str, message: str, root_id: str | None = None
+) -> int:
     """End a task run whose own process is gone, and what it had begun there.
 
     Args:
         inside: how the dynamic keys of task runs inside it begin.
         message: why, for their states.
+        root_id: the root run; the slots that they held come back.
 
     Returns:
         How many runs were ended.
@@ -150,6 +170,8 @@ def crash_task_run(tx: Transaction, task_run_id: str, inside: str, message: str)
         values,
     )
     ended = len(task_runs)
+    if root_id is not None:
+        limit_slots.release_of_run(tx, root_id, {run["id"] for run in task_runs})
     for task_run in task_runs:
         subflows = tx.all(
             "SELECT * FROM flow_runs WHERE parent_task_run_id = :id "  # noqa: S608  # a constant
@@ -203,8 +225,7 @@ def _facts(
     options = json.loads(run["concurrency_options"]) if run["concurrency_options"] else {}
     return rules.FlowRunFacts(
         now_us=max(clock.now_us(), proposed.timestamp_us),
-        run_count=run["run_count"],
-        crash_count=run["crash_count"],
+        run_count=1 + rules.retries_used(policy),
         policy=policy,
         has_deployment=run["deployment"] is not None,
         is_subflow=run["root_flow_run_id"] is not None,

@@ -41,8 +41,8 @@ class FlowRunFacts(NamedTuple):
 
     Args:
         now_us: the present.
-        run_count: how often it entered RUNNING.
-        crash_count: how often its process was lost; these do not use up its retries.
+        run_count: how often it was tried: once, and once more for each retry that was begun. What was lost
+            and started anew is no try.
         policy: its `empirical_policy`.
         has_deployment: it came from a deployment that still exists.
         is_subflow: it runs within another run.
@@ -55,7 +55,6 @@ class FlowRunFacts(NamedTuple):
 
     now_us: int
     run_count: int = 0
-    crash_count: int = 0
     policy: dict[str, Any] = {}  # noqa: RUF012  # never changed
     has_deployment: bool = False
     is_subflow: bool = False
@@ -178,6 +177,15 @@ def wait(current: State | None, proposed: State, facts: Any) -> Decision | None:
 # Rules for flow runs.
 
 
+def _wait_of_flow(current: State | None, proposed: State, facts: FlowRunFacts) -> Decision | None:
+    # A claim was given when the run was due, and who has waited for a retry did so by a clock that nobody
+    # sets: what another clock says of that moment does not count.
+    pending = current is not None and current.type == PENDING
+    if facts.reported and (pending or proposed.state_details.get("waited")):
+        return None
+    return wait(current, proposed, facts)
+
+
 def _terminal_to_scheduled(current: State | None, proposed: State, facts: FlowRunFacts) -> Decision | None:
     if current is None or current.type not in TERMINAL or proposed.type != SCHEDULED:
         return None
@@ -278,7 +286,7 @@ def _flow_retry(current: State | None, proposed: State, facts: FlowRunFacts) -> 
         return None
     if current.type == PAUSED and not facts.reported:
         return None  # only a living process can try again within itself
-    if facts.run_count - facts.crash_count > (facts.policy.get("retries") or 0):
+    if facts.run_count > (facts.policy.get("retries") or 0):
         return None
     delay = facts.policy.get("retry_delay") or 0
     return Decision(
@@ -348,9 +356,24 @@ def _policy_of_accepted(current: State | None, proposed: State, facts: FlowRunFa
         # What a lost process was told by a person still holds: the pauses it had are not repeated.
         kept: dict[str, Any] = {} if current.type == CRASHED else {"pause_keys": []}
         return {"resuming": False, "retry_type": kind, **kept}
-    if proposed.type == RUNNING and facts.policy.get("resuming"):
-        return {"resuming": False}
+    if proposed.type == RUNNING:
+        return _policy_of_running(current, facts.policy)
     return None
+
+
+def _policy_of_running(current: State, policy: dict[str, Any]) -> dict[str, Any] | None:
+    changes: dict[str, Any] = {"resuming": False} if policy.get("resuming") else {}
+    if current.type == SCHEDULED and current.state_details.get("in_process"):
+        # A retry counts when it begins: one that was only granted is not lost with its process.
+        changes["retries_used"] = retries_used(policy) + 1
+    if policy.get("never_began"):
+        changes["never_began"] = 0
+    return changes or None
+
+
+def retries_used(policy: dict[str, Any]) -> int:
+    """How many retries of a run have begun, by its `empirical_policy`."""
+    return int(policy.get("retries_used") or 0)
 
 
 _FLOW_RULES: tuple[Callable[[State | None, State, FlowRunFacts], Decision | None], ...] = (
@@ -365,7 +388,7 @@ _FLOW_RULES: tuple[Callable[[State | None, State, FlowRunFacts], Decision | None
     _late,
     _pausing,
     _resuming,
-    wait,
+    _wait_of_flow,
     _flow_retry,
 )
 _FORCED_FLOW_RULES: tuple[Callable[[State | None, State, FlowRunFacts], Decision | None], ...] = (

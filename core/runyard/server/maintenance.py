@@ -9,10 +9,11 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from runyard import settings
 from runyard.client import LocalClient
+from runyard.engine.recovery import Recovery
 from runyard.errors import RunyardError
-from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer, prune, recover
+from runyard.operations.lease_clock import look_seconds
+from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer, prune
 
 if TYPE_CHECKING:
     from runyard.store.database import Database
@@ -35,7 +36,9 @@ class Maintenance:
     def __init__(self, database: Database) -> None:
         self._client = LocalClient(database)
         self._scheduler = Scheduler(self._client, f"server {os.getpid()} on {socket.gethostname()}")
-        self._recovery = Timer(settings.get("worker_lease_seconds") / 3, self._recover)
+        # Those who report through this server may have been unable to until now.
+        recovery = Recovery(self._client, again=True)
+        self._recovery = Timer(look_seconds(), recovery.run)
         self._pruning = Timer(PRUNE_SECONDS, lambda: prune(self._client))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="runyard-maintenance", daemon=True)
@@ -59,9 +62,6 @@ class Maintenance:
         self._pruning.run_if_due()
         left = min(self._scheduler.next_at, self._recovery.next_at) - time.monotonic()
         return min(max(left, 0.0), _LONGEST_PAUSE_SECONDS)
-
-    def _recover(self) -> None:
-        recover(self._client)
 
     def _run(self) -> None:
         pause = 0.0

@@ -1,8 +1,9 @@
 """The launcher: a warm, single-threaded process that forks runs and owns their process groups.
 
 It is forked from the worker before the worker opens anything or starts a thread. It starts a run when the
-worker says so, tells the worker how each ended, and ends all of them when the worker shows no life for
-`patience_seconds` (it was stopped, it hangs) or is gone. It never opens the database.
+worker says so, tells the worker how each ended, and ends all of them when the worker has not held their
+leases for `patience_seconds` (it was stopped, it hangs, it reaches no database) or is gone. It never opens
+the database.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ import os
 import selectors
 import signal
 import socket
+import struct
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
+from runyard import clock
 from runyard.workers import child
 from runyard.workers.link import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# A moment on the boot clock, as on the pipe of beats.
+BEAT = struct.Struct("=d")
 # Stopping signals reach the whole group in a terminal; the worker decides what they mean for the runs.
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -31,8 +35,8 @@ class Launcher:
 
     Args:
         channel: the line to the worker.
-        beats: the read end of the pipe on which the worker shows its life.
-        patience_seconds: how long without a beat the worker counts as stopped.
+        beats: the read end of the pipe on which the worker says when it held its leases for certain.
+        patience_seconds: how long after that moment the runs may go on.
     """
 
     def __init__(self, channel: Channel, beats: int, patience_seconds: float) -> None:
@@ -40,7 +44,9 @@ class Launcher:
         self.beats = beats
         self.patience_seconds = patience_seconds
         self.keys: dict[int, str] = {}
-        self.last_beat = time.monotonic()
+        self.last_beat = clock.boot_seconds()
+        # Processes that were ended because of that.
+        self.unwatched: set[int] = set()
         self._ended, self._wake = socket.socketpair()
         self._ended.setblocking(False)
         self._wake.setblocking(False)
@@ -57,11 +63,12 @@ class Launcher:
             selector.register(file, selectors.EVENT_READ)
         alive = True
         while alive:
-            left = self.last_beat + self.patience_seconds - time.monotonic()
+            left = self.last_beat + self.patience_seconds - clock.boot_seconds()
             selector.select(max(left, 0.01) if self.keys else None)
             # The beats first: after a stop of both processes the worker's new beats count.
             self._read_beats()
-            if self.keys and time.monotonic() - self.last_beat > self.patience_seconds:
+            if self.keys and clock.boot_seconds() - self.last_beat > self.patience_seconds:
+                self.unwatched.update(self.keys)
                 self.end_all()
             alive = self._serve(selector)
             self._reap()
@@ -74,8 +81,8 @@ class Launcher:
 
     def _read_beats(self) -> None:
         try:
-            while os.read(self.beats, 4096):
-                self.last_beat = time.monotonic()
+            while data := os.read(self.beats, BEAT.size * 512):
+                (self.last_beat,) = BEAT.unpack(data[-BEAT.size :])
         except BlockingIOError:
             pass
 
@@ -144,8 +151,11 @@ class Launcher:
             _kill_group(ended.si_pid, signal.SIGKILL)
             _, status = os.waitpid(ended.si_pid, 0)
             key = self.keys.pop(ended.si_pid, None)
+            unwatched = ended.si_pid in self.unwatched
+            self.unwatched.discard(ended.si_pid)
             if key is not None:
-                self._tell({"event": "exit", "key": key, "code": os.waitstatus_to_exitcode(status)})
+                code = os.waitstatus_to_exitcode(status)
+                self._tell({"event": "exit", "key": key, "code": code, "unwatched": unwatched})
 
     def _tell(self, message: dict[str, Any]) -> None:
         try:

@@ -11,19 +11,19 @@ from runyard import clock, settings, states
 from runyard.errors import ApiUnavailable, NotFound, RunyardError, StaleAttempt, StoreError
 from runyard.operations.claims import (
     ClaimRequest,
-    RenewLeases,
     claim_flow_runs,
     read_next_due,
-    renew_leases,
     return_claim,
 )
 from runyard.operations.flow_runs import SetState, filter_flow_runs, set_flow_run_state
+from runyard.operations.lease_clock import look_seconds
 from runyard.operations.logs import LogCreate, create_logs
 from runyard.operations.recovery import ExitReport, report_exit
 from runyard.operations.schemas import Listing, StateCreate
 from runyard.operations.workers import WorkerHeartbeat, heartbeat_worker
 from runyard.workers.jobs import job_of
-from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer, prune, recover
+from runyard.workers.leases import Leases
+from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer, prune
 from runyard.workers.terminal import Signals
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ _BATCH = 16
 _CANCEL_LOOK_SECONDS = 0.25
 _LOG_SECONDS = 0.1
 _LONGEST_BACKOFF_SECONDS = 5.0
+_UNWATCHED = (
+    "The worker could not renew the run's lease for too long, so it stopped the run before others take over."
+)
 
 
 class Worker:
@@ -73,12 +76,12 @@ class Worker:
         self.options = options
         self.name = options.name or ""
         self.say = say
-        self.lease_seconds: float = settings.get("worker_lease_seconds")
         self.kill_grace_seconds: float = settings.get("worker_kill_grace_seconds")
         self.heartbeat_seconds: float = settings.get("worker_heartbeat_seconds")
+        self.leases = Leases(client, supervisor, say)
         self.scheduler = Scheduler(client, self.name)
         self.timers = [
-            Timer(self.lease_seconds / 3, self._renew_and_recover),
+            Timer(look_seconds(), self._renew_and_recover),
             Timer(self.heartbeat_seconds, self._heartbeat),
             Timer(PRUNE_SECONDS, lambda: prune(client)),
         ]
@@ -144,7 +147,10 @@ class Worker:
             self._next_due, self._may_claim = None, True
         while self._may_claim and not self._stopping and self._free > 0:
             limit = min(self._free, _BATCH)
+            asked_at = clock.boot_seconds()
             batch = self._ask_for_runs(limit)
+            if not self.supervisor.running:
+                self.supervisor.beat(asked_at)
             for claimed in batch:
                 self._launch(claimed)
             if self._once_until is None:
@@ -165,7 +171,7 @@ class Worker:
             worker_name=self.name,
             work_queue_names=self.options.work_queues or None,
             limit=limit,
-            lease_seconds=self.lease_seconds,
+            **self.leases.held_by(),
             due_before=clock.from_us(self._once_until)
             if self._once_until and self.options.run_once
             else None,
@@ -207,34 +213,10 @@ class Worker:
 
     def _renew_and_recover(self) -> None:
         # One's own leases first: after an outage they are taken again before they are found expired.
-        processes = {p.flow_run_id: p for p in self.supervisor.running.values() if not (p.lost or p.hooks)}
-        if processes:
-            leases = [{"flow_run_id": p.flow_run_id, "attempt": p.attempt} for p in processes.values()]
-            body = RenewLeases.model_validate({"leases": leases, "lease_seconds": self.lease_seconds})
-            answer = self.client.call(renew_leases, body)
-            for flow_run_id in answer.lost:
-                self._lose(processes[flow_run_id])
-            for flow_run_id in answer.over:
-                self._linger(processes[flow_run_id])
-            for flow_run_id in answer.cancelling:
-                self._cancel(processes[flow_run_id])
-        if recover(self.client):
+        for process in self.leases.renew():
+            self._cancel(process)
+        if self.leases.recover():
             self._may_claim = True
-
-    def _lose(self, process: RunProcess) -> None:
-        if process.reported:
-            return
-        process.lost = True
-        self.say("WARNING", f"Flow run {process.name!r} is not this worker's any more; its process is killed")
-        self.supervisor.kill(process)
-
-    def _linger(self, process: RunProcess) -> None:
-        """A run is over: its process has said that it would report it; or somebody else ended the run, and
-        the process has to go. The second look is for commands that lose the way to say so."""
-        process.read_status()
-        if process.over and not process.ending:
-            self._lose(process)
-        process.over = True
 
     def _stop_cancelled(self) -> None:
         self._next_cancel_look = time.monotonic() + _CANCEL_LOOK_SECONDS
@@ -273,7 +255,11 @@ class Worker:
     def _report_exit(self, process: RunProcess) -> None:
         code = process.exit_code or 0
         body = ExitReport(
-            flow_run_id=process.flow_run_id, attempt=process.attempt, exit_code=code, message=process.failure
+            flow_run_id=process.flow_run_id,
+            attempt=process.attempt,
+            exit_code=code,
+            message=process.failure or (_UNWATCHED if process.unwatched else None),
+            lost=process.unwatched,
         )
         try:
             outcome = self.client.call(report_exit, body)
@@ -429,6 +415,7 @@ class Worker:
             if not self.outage:
                 self.say("WARNING", f"{error}; the runs go on, trying again")
             self.outage = str(error)
+            self.leases.bear_outage()
             self._backoff = min(self._backoff * 2, _LONGEST_BACKOFF_SECONDS)
             self._retry_at = time.monotonic() + self._backoff * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         else:

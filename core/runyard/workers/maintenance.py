@@ -25,7 +25,7 @@ _PRUNED_AT_ONCE = 500
 class Timer:
     """Something to do every `seconds`, from now on."""
 
-    def __init__(self, seconds: float, action: Callable[[], None]) -> None:
+    def __init__(self, seconds: float, action: Callable[[], object]) -> None:
         self.seconds = seconds
         self.action = action
         self.next_at = time.monotonic()
@@ -71,15 +71,6 @@ class Scheduler:
         self._last = now
         self.next_at = time.monotonic() + wait
         return bool(report.created)
-
-
-def recover(client: Client) -> bool:
-    """Bring runs whose executor is lost back to order; whether there were any."""
-    from runyard.operations.recovery import RecoverRequest
-    from runyard.operations.recovery import recover as recover_operation
-
-    report = client.call(recover_operation, RecoverRequest())
-    return bool(report.rescheduled or report.crashed or report.cancelled)
 
 
 def prune(client: Client) -> None:

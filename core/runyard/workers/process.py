@@ -71,6 +71,8 @@ class RunProcess:
         self.cancelling = False
         # The lease is somebody else's now: nothing is reported of this attempt.
         self.lost = False
+        # It was ended, or never reached, with what watched over it: not by itself.
+        self.unwatched = False
         # It reports the end of its run: hooks and the exit follow, however long they take.
         self.ending = False
         # Its run was over when its lease was last renewed.

@@ -36,7 +36,7 @@ class ServingLoop(loop.Worker):
             deployment_ids=self.deployment_ids,
             worker_name=self.name,
             limit=limit,
-            lease_seconds=self.lease_seconds,
+            **self.leases.held_by(),
         )
         return self.client.call(claim_served_flow_runs, body)
 
@@ -66,11 +66,17 @@ def serve_deployments(
     anchor_paths()
     lease_seconds: float = settings.get("worker_lease_seconds")
     # A fresh interpreter: whatever the calling script has loaded and started is not for its runs.
-    line, beats, pid = launcher.spawn(patience_seconds(lease_seconds))
+    line, beats, pid = launcher.spawn(patience_seconds())
     name = f"runner-{socket.gethostname()}-{os.getpid()}-{ids.new_id()[-4:]}"
     environment: dict[str, str | None] = {"RUNYARD__WORKER_NAME": name, "PREFECT__WORKER_NAME": name}
     supervisor = Supervisor(
-        line, beats, pid, lease_seconds, environment, lambda bodies: loop.write_logs(client, bodies)
+        line,
+        beats,
+        pid,
+        lease_seconds,
+        environment,
+        lambda bodies: loop.write_logs(client, bodies),
+        beating=settings.get("on_partition") == "continue",
     )
     watcher = changes.watch(client, settings.get("worker_poll_seconds"))
     server: Any = None

@@ -10,6 +10,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from runyard import clock, machine
+from runyard.operations.lease_clock import takeover_seconds
 from runyard.workers import launcher
 from runyard.workers.hooks import MOST_SECONDS
 from runyard.workers.output import LogBuffer
@@ -21,9 +23,8 @@ if TYPE_CHECKING:
     from runyard.operations.claims import ClaimedRun
     from runyard.workers.link import Channel
 
-# Of a lease: renewed every third, a launcher without beats waits this share of it. What was renewed
-# before the worker stopped is then killed before the lease ends: 1/3 + 0.6 < 1.
-_PATIENCE_SHARE = 0.6
+# Of the time without renewal after which others take over: then runs that nobody holds any more are ended.
+_PATIENCE_SHARE = 0.85
 _BEATS_PER_LEASE = 10
 # How long a killed process may take to be gone.
 _END_SECONDS = 2.0
@@ -39,6 +40,7 @@ class Supervisor:
         environment: what every run gets.
         write_logs: writes a list of log bodies.
         launcher_pid: the launcher's process id.
+        beating: its runs go on as long as this process lives; otherwise as long as `beat` is called.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Supervisor:
         lease_seconds: float,
         environment: dict[str, str | None],
         write_logs: Callable[[list[dict[str, Any]]], None],
+        beating: bool = True,
     ) -> None:
         self.selector = selectors.DefaultSelector()
         self.logs = LogBuffer(write_logs)
@@ -62,11 +65,24 @@ class Supervisor:
         self._launcher_pid = launcher_pid
         self._paused: list[tuple[int, Callable[[], Any]]] = []
         self.selector.register(line, selectors.EVENT_READ, self._hear)
-        # A thread, so that a database that hangs does not look like a worker that hangs. It proves what
-        # the launcher has to know: that this process was neither stopped nor killed.
         self._stopped = threading.Event()
         self._beats_lock = threading.Lock()
-        threading.Thread(target=self._beat, name="runyard-beats", daemon=True).start()
+        if beating:
+            # A thread, so that a database that hangs does not look like a worker that hangs. It proves that
+            # this process was neither stopped nor killed, and no more.
+            threading.Thread(target=self._beat_on, name="runyard-beats", daemon=True).start()
+
+    def identity(self) -> tuple[str | None, str | None]:
+        """Where and by what the death of this worker's runs can be proved."""
+        return machine.identity(self._launcher_pid)
+
+    def beat(self, held_at: float) -> None:
+        """Tell the launcher that the leases of all runs were held at a moment of the boot clock."""
+        try:
+            with self._beats_lock:
+                os.write(self._beats, launcher.BEAT.pack(held_at))
+        except OSError:
+            pass  # the launcher is stopped and will find the beats there are, or is being replaced
 
     def launch(self, claimed: ClaimedRun, job: dict[str, Any], hooks: bool = False) -> RunProcess:
         """Start a claimed run; what goes wrong is reported as the end of the run.
@@ -82,6 +98,7 @@ class Supervisor:
         except (OSError, ValueError) as error:
             process.abandon()
             process.exit_code, process.failure = 1, f"the run could not be launched: {error}"
+            process.unwatched = isinstance(error, ConnectionError)  # there is no launcher right now
             self._end(process)
             return process
         self.running[process.key] = process
@@ -124,13 +141,9 @@ class Supervisor:
             pass
         self.selector.close()
 
-    def _beat(self) -> None:
+    def _beat_on(self) -> None:
         while not self._stopped.is_set():
-            try:
-                with self._beats_lock:
-                    os.write(self._beats, b".")
-            except OSError:
-                pass  # the launcher is stopped and will find the beats there are, or is being replaced
+            self.beat(clock.boot_seconds())
             self._stopped.wait(self._lease_seconds / _BEATS_PER_LEASE)
 
     def _register(self, file: int, action: Callable[[], Any]) -> None:
@@ -168,6 +181,7 @@ class Supervisor:
                 process.pid = message["pid"]
             else:
                 process.failure = process.failure or message.get("failure")
+                process.unwatched = bool(message.get("unwatched"))
                 process.exit_code = message["code"]
                 self._finish(process)
 
@@ -205,12 +219,11 @@ class Supervisor:
         for process in list(self.running.values()):
             process.exit_code = -int(signal.SIGKILL)
             process.failure = process.failure or "the launcher of the worker was killed"
+            process.unwatched = True
             self._finish(process)
         with self._beats_lock:
             os.close(self._beats)
-            self._line, self._beats, self._launcher_pid = launcher.spawn(
-                patience_seconds(self._lease_seconds)
-            )
+            self._line, self._beats, self._launcher_pid = launcher.spawn(patience_seconds())
         self.selector.register(self._line, selectors.EVENT_READ, self._hear)
 
 
@@ -239,6 +252,6 @@ def _end_groups(pids: list[int]) -> None:
         os.close(end)
 
 
-def patience_seconds(lease_seconds: float) -> float:
-    """How long a launcher lets runs go on without a beat of its worker."""
-    return lease_seconds * _PATIENCE_SHARE
+def patience_seconds() -> float:
+    """How long a launcher lets runs go on after their leases were held for certain."""
+    return takeover_seconds() * _PATIENCE_SHARE

@@ -74,10 +74,16 @@ def start_worker(options: WorkerOptions) -> int:
     from runyard.workers import loop
 
     lease_seconds: float = settings.get("worker_lease_seconds")
-    line, beats, pid = launcher.fork(patience_seconds(lease_seconds))
+    line, beats, pid = launcher.fork(patience_seconds())
     client = connect()
     supervisor = Supervisor(
-        line, beats, pid, lease_seconds, _environment(options), lambda bodies: loop.write_logs(client, bodies)
+        line,
+        beats,
+        pid,
+        lease_seconds,
+        _environment(options),
+        lambda bodies: loop.write_logs(client, bodies),
+        beating=settings.get("on_partition") == "continue",
     )
     companion = None
     try:

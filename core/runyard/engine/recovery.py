@@ -1,0 +1,56 @@
+"""Looking after runs whose executor is lost: asks for holders in doubt, and judges those that it can."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runyard.engine import proofs
+from runyard.operations.lease_clock import takeover_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runyard.client import Client
+    from runyard.operations.recovery import HeldLease
+
+# Of the time without renewal after which anybody takes over: so much earlier those on the same machine end
+# what still executes, and later than a launcher does so by itself (`workers.supervisor.patience_seconds`).
+_EARLY_SHARE = 0.1
+
+
+class Recovery:
+    """Brings runs whose executor is lost back to order, at each turn.
+
+    Args:
+        client: where.
+        proof: of the caller's own death, when asked; None for one that executes nothing.
+        again: whether its very first look counts as one after an outage.
+    """
+
+    def __init__(
+        self, client: Client, proof: Callable[[], str | None] = lambda: None, again: bool = False
+    ) -> None:
+        self._client = client
+        self._proof = proof
+        self._again = again
+        self.held: list[HeldLease] = []
+
+    def run(self) -> bool:
+        """One turn; whether any run was lost. `held` is then what the database gave to the caller."""
+        from runyard.operations.recovery import RecoverRequest, recover
+
+        body = RecoverRequest(
+            places=proofs.places(),
+            proof=self._proof(),
+            early_seconds=takeover_seconds() * _EARLY_SHARE,
+            again=self._again,
+        )
+        report = self._client.call(recover, body)
+        self._again = True
+        self.held = report.held
+        found = bool(report.rescheduled or report.crashed or report.cancelled)
+        dead = [doubt.proof for doubt in report.doubts if proofs.is_dead(doubt.proof, doubt.overdue)]
+        if dead:
+            report = self._client.call(recover, RecoverRequest(dead=dead))
+            found = found or bool(report.rescheduled or report.crashed or report.cancelled)
+        return found

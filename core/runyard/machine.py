@@ -1,0 +1,126 @@
+"""Which machine this is, since which boot, and which of its processes still live.
+
+A process is known by its number and the moment of its start, which no other one of the same boot has.
+Where the system does not tell (elsewhere than on Linux), nothing is claimed: there is no place, and no proof.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import lru_cache
+
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_INTERFACES = "/sys/class/net"
+
+
+@lru_cache(maxsize=1)
+def boot_id() -> str:
+    """The id of the machine's boot; empty where the system has none."""
+    return _read(_BOOT_ID)
+
+
+@lru_cache(maxsize=1)
+def place() -> str | None:
+    """What tells this machine from all others, across boots where it can; None where nothing does.
+
+    Made of the machine's id, its name and the addresses of its network cards, since copied machines have
+    the same id. Without an id, as in many containers, it is the boot and the namespace of processes.
+    """
+    boot, namespace = boot_id(), pid_namespace()
+    if not boot or not namespace:
+        return None
+    machine_id = _read("/etc/machine-id")
+    parts = [machine_id, os.uname().nodename, *_cards()] if machine_id else [boot, namespace]
+    import hashlib
+
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def identity(launcher_pid: int | None = None) -> tuple[str | None, str | None]:
+    """The place of this process, and by what its death can be proved there: JSON, or None.
+
+    Args:
+        launcher_pid: the process that owns those of its runs, where that is another one.
+    """
+    here, start = place(), started(os.getpid())
+    if here is None or start is None:
+        return None, None
+    proof = {"kind": "process", "boot": boot_id(), "pids": pid_namespace(), "worker": [os.getpid(), start]}
+    if launcher_pid is not None:
+        launcher = started(launcher_pid)
+        if launcher is None:
+            return None, None  # it has just ended; the next claim is made with another one
+        proof["launcher"] = [launcher_pid, launcher]
+    return here, json.dumps(proof, separators=(",", ":"))
+
+
+@lru_cache(maxsize=1)
+def pid_namespace() -> str:
+    """The namespace in which process numbers count; empty where there is none."""
+    try:
+        return str(os.stat("/proc/self/ns/pid").st_ino)
+    except OSError:
+        return ""
+
+
+def started(pid: int) -> int | None:
+    """When a process started, in ticks since the boot; None where it is gone (or only waits to be reaped)."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in ("Z", "X") else int(fields[19])
+
+
+def is_alive(pid: int, start: int) -> bool:
+    """Whether the process that got this number at that moment is there; in doubt, it is."""
+    found = started(pid)
+    if found is not None:
+        return found == start
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        # Another user's, of which this system may show nothing: hidden, not gone.
+        return not os.path.exists(f"/proc/{pid}")
+    # It is ours, so what we cannot read is a process that has ended.
+    return False
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started."""
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return []
+    found = []
+    for name in filter(str.isdigit, names):
+        try:
+            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
+                fields = file.read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(name))
+    return found
+
+
+def _cards() -> list[str]:
+    """The addresses of the network cards that are devices; none of those that come and go with programs."""
+    try:
+        names = sorted(os.listdir(_INTERFACES))
+    except OSError:
+        return []
+    cards = [name for name in names if os.path.exists(f"{_INTERFACES}/{name}/device")]
+    return [_read(f"{_INTERFACES}/{name}/address") for name in cards]
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except (OSError, ValueError):
+        return ""

@@ -79,7 +79,11 @@ class Yard:
         self.folder, self.tasks, self.servers = folder, tasks, []
 
     def server(self):
-        environment = {**os.environ, "RUNYARD_WORKER_LEASE_SECONDS": "1.5"}
+        environment = {
+            **os.environ,
+            "RUNYARD_WORKER_LEASE_SECONDS": "1.5",
+            "RUNYARD_TAKEOVER_AFTER_SECONDS": "3",
+        }
         process = subprocess.Popen(
             [sys.executable, "served.py"],
             cwd=self.folder,

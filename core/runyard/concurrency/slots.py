@@ -220,7 +220,7 @@ class Request:
 
     def _tick(self) -> None:
         """The leases of others run out only while somebody looks at their clock: now and then, who waits."""
-        from runyard.operations.lease_clock import tick_lease_clock
+        from runyard.operations.limit_slots import tick_lease_clock
 
         if time.monotonic() >= self._ticks_at:
             self.client.call(tick_lease_clock, {})

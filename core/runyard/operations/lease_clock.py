@@ -9,17 +9,16 @@ On the start-up path of every flow: nothing here may import pydantic.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runyard import clock, machine, settings
-from runyard.operations.base import operation
 
 if TYPE_CHECKING:
     from runyard.store.database import Row, Transaction
 
 _SECOND = 1_000_000
 # A look that finds the clock so young does not write.
-_TICK_US = _SECOND
+_TICK_US = _SECOND // 4
 _LONGEST_STEP_SECONDS = 30.0
 _LONGEST_LOOK_SECONDS = 5.0
 _POSTGRES_NOW = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
@@ -36,7 +35,7 @@ def look_seconds() -> float:
 
 
 def longest_step_us() -> int:
-    """How much time one look can bring at most: a share of what a lease lasts, and twice that between looks."""
+    """How much time one look can bring at most: twice that between looks, and a share of a lease."""
     return int(min(_LONGEST_STEP_SECONDS, takeover_seconds() / 3) * _SECOND)
 
 
@@ -73,32 +72,19 @@ def tick(tx: Transaction, again: bool = False) -> int:
         return now(tx)
     step, seen, boot = _step(tx, row)
     value = int(row["value"]) + step
-    steady = boot == row["boot"] and 0 <= seen - row["seen"] <= longest_step_us()
-    if steady and step < _TICK_US:
+    gap = seen - int(row["seen"])
+    if boot == row["boot"] and 0 <= gap < _TICK_US:
         return value
     tx.execute(
         "UPDATE lease_clock SET value = :value, seen = :seen, boot = :boot WHERE id = 1",
         {"value": value, "seen": seen, "boot": boot},
     )
-    if again and not steady:
-        whole = value + int(takeover_seconds() * _SECOND)
+    whole = int(takeover_seconds() * _SECOND)
+    if again and (boot != row["boot"] or not 0 <= gap <= whole / 2):
         for table in ("leases", "background_tasks"):
-            tx.execute(f"UPDATE {table} SET expires = :whole WHERE expires < :whole", {"whole": whole})  # noqa: S608  # fixed
+            sql = f"UPDATE {table} SET expires = :whole WHERE expires < :whole"  # noqa: S608  # fixed
+            tx.execute(sql, {"whole": value + whole})
     return value
-
-
-@operation("POST", "/runyard/leases/tick")
-def tick_lease_clock(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Bring the clock of leases forward, as somebody who waits for one to run out has to.
-
-    Returns:
-        `now`, in microseconds.
-    """
-    # Slots that decay go by the wall clock; one that was set back must not hold them up.
-    wall_us = wall(tx)
-    if tx.value("SELECT id FROM concurrency_limits WHERE taken_at > :now LIMIT 1", {"now": wall_us}):
-        tx.execute("UPDATE concurrency_limits SET taken_at = :now WHERE taken_at > :now", {"now": wall_us})
-    return {"now": tick(tx)}
 
 
 def _begin(tx: Transaction) -> None:

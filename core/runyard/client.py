@@ -55,7 +55,12 @@ def perform(
     """
     for attempt in range(_TRIES):
         try:
+            prepared = None
+            if operation.prepare is not None:
+                with database.transaction(write=False) as tx:
+                    prepared = operation.prepare(tx, *args, **kwargs)
             with database.transaction(operation.write, operation.durable) as tx:
+                tx.prepared = prepared
                 result = operation(tx, *args, **kwargs)
             return result, tx.status or operation.status
         except errors.DatabaseBusy:

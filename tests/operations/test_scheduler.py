@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +15,8 @@ from runyard.client import LocalClient
 from runyard.errors import NotFound
 from runyard.operations import deployments, flow_runs, scheduler, schedules
 from runyard.operations.schemas import Listing, StateCreate
+from runyard.orchestration import schedules as schedule_rules
+from runyard.orchestration import schedules_policies
 
 HOUR = 3600
 # A quarter past, so that an hourly schedule anchored on the hour was due 15 minutes ago.
@@ -202,14 +206,135 @@ def test_paused_time_is_not_missed(client, travel):
     assert skips(client, deployment) == []
 
 
-def test_pausing_takes_away_runs_that_nobody_took(client, travel):
-    deployment = deploy(client)
+def redeploy(client, deployment, schedules_):
+    declared = {"flow_name": "etl", "name": "daily", "schedules": schedules_}
+    body = deployments.DeploymentsApply.model_validate({"owner": "project", "deployments": [declared]})
+    client.call(deployments.apply_deployments, body)
+
+
+def patch(client, deployment, **fields):
+    update = deployments.DeploymentUpdate.model_validate(fields)
+    client.call(deployments.update_deployment, deployment.id, update)
+
+
+def patch_schedule(client, deployment, **fields):
+    body = schedules.DeploymentScheduleUpdate.model_validate(fields)
+    schedule = deployment.schedules[0].id
+    client.call(schedules.update_deployment_schedule, deployment.id, schedule, body)
+
+
+NIGHTLY = {"cron": "0 3 * * *"}
+# All that may happen to a schedule while some of its instants are due.
+CHANGES = {
+    "its times in the file": lambda client, made: redeploy(
+        client, made, [{"schedule": NIGHTLY, "slug": "s"}]
+    ),
+    "its slug in the file": lambda client, made: redeploy(client, made, [{"schedule": HOURLY, "slug": "t"}]),
+    "it is not in the file": lambda client, made: redeploy(client, made, []),
+    "inactive in the file": lambda client, made: redeploy(
+        client, made, [{"schedule": HOURLY, "slug": "s", "active": False}]
+    ),
+    "its pause": lambda client, made: patch_schedule(client, made, active=False),
+    "its times": lambda client, made: patch_schedule(client, made, schedule=NIGHTLY),
+    "its removal": lambda client, made: client.call(
+        schedules.delete_deployment_schedule, made.id, made.schedules[0].id
+    ),
+    "a pause of the deployment": lambda client, made: client.call(deployments.pause_deployment, made.id),
+    "a paused deployment": lambda client, made: patch(client, made, paused=True),
+    "its times by slug": lambda client, made: patch(
+        client, made, schedules=[{"schedule": NIGHTLY, "slug": "s"}]
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_no_change_takes_away_what_is_due(client, travel, change):
+    made = deploy(client, slug="s", catchup="all")
+    travel.to(hours=2)
+    turn(client)
+    waiting = [run.id for run in runs(client)]
+    assert len(waiting) == 2
+    # Three more are missed before anything is changed.
+    travel.to(hours=3)
+    change(client, made)
+    assert [run.id for run in runs(client)][:2] == waiting
+    assert hours(client) == [13, 14, 15, 16, 17]
+    turn(client)
+    assert hours(client) == [13, 14, 15, 16, 17]
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_was_missed_before_a_change_is_recorded(client, travel, change):
+    made = deploy(client, slug="s")
+    travel.to(hours=5)
+    change(client, made)
+    assert hours(client) == []
+    assert skips(client, made) == [(13, 17, 5)]
+    (skip,) = client.call(schedules.read_schedule_skips, made.id)
+    assert skip.slug == "s"
+
+
+def test_runs_of_the_future_follow_a_change(client, travel):
+    made = deploy(client, slug="s")
     travel.to(minutes=45)
     turn(client)
-    (waiting,) = runs(client)
-    client.call(deployments.pause_deployment, deployment.id)
+    (run,) = runs(client)
+    # As if the clock had been set back: the run is for an instant that is to come.
+    travel.to(hours=-1)
+    patch_schedule(client, made, active=False)
     with pytest.raises(NotFound):
-        client.call(flow_runs.read_flow_run, waiting.id)
+        client.call(flow_runs.read_flow_run, run.id)
+
+
+def test_latest_is_one_run_of_the_newest_time_however_short_the_interval(client, travel):
+    second = {"interval": 1, "anchor_date": "2026-01-01T00:00:00Z"}
+    made = deploy(client, schedule=second, catchup="latest")
+    travel.to(hours=1)
+    assert turn(client).created == 1
+    (run,) = runs(client)
+    assert run.expected_start_time == travel.now
+    (skip,) = client.call(schedules.read_schedule_skips, made.id)
+    assert (skip.count, skip.until) == (3599, travel.now - timedelta(seconds=1))
+    travel.to(seconds=1)
+    assert turn(client).created == 1
+
+
+@pytest.mark.parametrize("overlap", ["skip", "queue", "replace"])
+def test_overlap_decides_about_the_newest_of_an_outage(client, travel, overlap):
+    second = {"interval": 10, "anchor_date": "2026-01-01T00:00:00Z"}
+    deploy(client, schedule=second, catchup="latest", overlap=overlap)
+    travel.to(hours=1)
+    turn(client)
+    assert [run.expected_start_time for run in runs(client)] == [travel.now]
+
+
+def test_expressions_are_worked_out_before_the_transaction_that_writes(travel, home, monkeypatch):
+    client = LocalClient()
+    rule = {"rrule": "FREQ=HOURLY;BYDAY=MO,TU,WE,TH,FR,SA,SU"}
+    made = deploy(client, slug="s", schedule=rule)
+    travel.to(hours=3)
+    found = schedule_rules.instants
+    looks = []
+
+    def instants(*given):
+        # Another connection can write at once: no transaction that writes is open.
+        with closing(sqlite3.connect(client.database.url.removeprefix("sqlite:///"), timeout=0)) as other:
+            other.execute("BEGIN IMMEDIATE")
+        looks.append(given)
+        return found(*given)
+
+    monkeypatch.setattr(schedule_rules, "instants", instants)
+    monkeypatch.setattr(schedules_policies, "instants", instants)
+    assert turn(client).skipped == 3
+    travel.to(hours=3)
+    patch_schedule(client, made, active=False)
+    patch_schedule(client, made, active=True)
+    travel.to(hours=3)
+    client.call(deployments.pause_deployment, made.id)
+    client.call(deployments.resume_deployment, made.id)
+    travel.to(hours=3)
+    redeploy(client, made, [{"schedule": {"rrule": "FREQ=DAILY;BYHOUR=4"}, "slug": "s"}])
+    assert len(looks) > 5
 
 
 def test_a_one_off_fires_once(client, travel):
@@ -277,7 +402,8 @@ from runyard.store.database import Database
 url, name, begin, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4])
 client = LocalClient(Database(url))
 time.sleep(max(0.0, begin - time.time()))
-while time.time() < begin + seconds:
+end = time.time() + seconds
+while time.time() < end:
     client.call(run_scheduler, SchedulerTurn(owner=name))
 client.close()
 """

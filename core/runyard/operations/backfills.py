@@ -8,10 +8,10 @@ from pydantic import Field
 
 from runyard import clock, states
 from runyard.errors import NotFound
-from runyard.operations import deployment_runs
+from runyard.operations import run_inserts
 from runyard.operations.base import operation
 from runyard.operations.deployment_rows import deployment_row
-from runyard.operations.scheduler import run_key
+from runyard.operations.schedule_firing import run_key
 from runyard.operations.schedules import rows_of
 from runyard.operations.schemas import Input, Model, Time, load
 from runyard.store.database import Transaction
@@ -74,8 +74,8 @@ def backfill_deployment(tx: Transaction, deployment_id: str, body: Backfill) -> 
         parameters = {
             **load(deployment["parameters"], {}), **load(schedule["parameters"], {}), **wanted.parameters,
         }  # fmt: skip
-        deployment_runs.check_parameters(deployment, parameters, None)
-        run_id, created = deployment_runs.insert_run(
+        run_inserts.check_parameters(deployment, parameters, None)
+        run_id, created = run_inserts.insert_run(
             tx,
             deployment,
             states.Scheduled(wanted.instant),

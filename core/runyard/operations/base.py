@@ -32,6 +32,7 @@ class Operation(Generic[P, R]):
         write: bool,
         text: bool = False,
         durable: bool = True,
+        prepare: Callable[..., Any] | None = None,
     ) -> None:
         self.function = function
         self.method = method
@@ -40,6 +41,7 @@ class Operation(Generic[P, R]):
         self.write = write
         self.text = text
         self.durable = durable
+        self.prepare = prepare
         self.name = function.__name__
         self.module = function.__module__
         self.__doc__ = function.__doc__
@@ -65,6 +67,7 @@ def operation(
     write: bool | None = None,
     text: bool = False,
     durable: bool = True,
+    prepare: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., R]], Operation[..., R]]:
     """Declare a function as an operation.
 
@@ -77,12 +80,15 @@ def operation(
         text: the API answers with the text itself that it returns, not with JSON.
         durable: whether what it wrote survives a power cut from its return on; if not, a process that
             is killed loses nothing all the same, and the next durable write makes it last.
+        prepare: called before with a transaction that only reads, and the same arguments, for what takes
+            long and must not hold up writers; `tx.prepared` is what it returned. The function has to
+            check that what it was based on still holds.
     """
     if write is None:
         tail = path.rstrip("/").rpartition("/")[2]
         write = method != "GET" and tail not in ("filter", "count", "paginate")
 
     def declare(function: Callable[..., R]) -> Operation[..., R]:
-        return Operation(function, method, path, status, write, text, durable)
+        return Operation(function, method, path, status, write, text, durable, prepare)
 
     return declare

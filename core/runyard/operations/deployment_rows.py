@@ -145,8 +145,7 @@ def remove(tx: Transaction, deployment_id: str) -> None:
     deployment_row(tx, deployment_id)
     waiting = "SELECT id FROM flow_runs WHERE deployment_id = :id AND state_type = 'SCHEDULED'"
     values = {"id": deployment_id}
-    for row in schedules.rows_of(tx, deployment_id):
-        tx.execute("DELETE FROM schedule_skips WHERE schedule_id = :id", {"id": row["id"]})
+    tx.execute("DELETE FROM schedule_skips WHERE deployment_id = :id", values)
     tx.execute(f"DELETE FROM flow_run_states WHERE flow_run_id IN ({waiting})", values)  # noqa: S608  # ours
     tx.execute("DELETE FROM flow_runs WHERE deployment_id = :id AND state_type = 'SCHEDULED'", values)
     tx.execute("DELETE FROM deployments WHERE id = :id", values)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from runyard import clock, ids
 from runyard.errors import NotFound
-from runyard.operations import deployment_views, schedule_sync
+from runyard.operations import deployment_views, schedule_firing, schedule_sync
 from runyard.operations.base import operation
 from runyard.operations.deployment_rows import deployment_row, save
 from runyard.operations.deployment_shapes import Change, Deployment, DeploymentApply
@@ -155,7 +155,7 @@ def read_deployment_versions(
     return found[:limit]
 
 
-@operation("POST", "/runyard/deployments/{deployment_id}/rollback")
+@operation("POST", "/runyard/deployments/{deployment_id}/rollback", prepare=schedule_firing.prepare)
 def roll_back_deployment(tx: Transaction, deployment_id: str, body: Rollback) -> RolledBack:
     """Bring a version of a deployment into force again, as a new version.
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
+from runyard import clock
 from runyard.errors import InvalidInput
 from runyard.operations.schemas import Input, Model, Time
 from runyard.orchestration import schedules as rules
@@ -49,7 +50,10 @@ def _checked(value: Any) -> Any:
         value = value.model_dump(exclude_none=True)
     if not isinstance(value, dict):
         raise InvalidInput(f"a schedule is a mapping with cron, interval, rrule or at, not {value!r}")
-    spec = rules.to_spec(rules.parse(value))
+    schedule = rules.parse(value)
+    # Worked out here, before the transaction that stores it: it is remembered.
+    rules.next_instant(schedule, clock.now())
+    spec = rules.to_spec(schedule)
     if value.get("anchor_date") is None:
         spec.pop("anchor_date", None)
     return spec
@@ -112,6 +116,7 @@ class ScheduleSkip(Model):
     """Instants of a schedule that made no run: one, or `count` from `instant` to `until`."""
 
     schedule_id: str
+    slug: str | None = None
     instant: Time
     until: Time | None = None
     count: int = 1

@@ -8,7 +8,9 @@ from pydantic import BaseModel
 
 from runyard import clock, ids
 from runyard.errors import Conflict, NotFound
+from runyard.operations import schedule_firing
 from runyard.operations.base import operation
+from runyard.operations.schedule_firing import OPEN_STATES, due_after
 from runyard.operations.schedule_shapes import (
     DeploymentSchedule,
     DeploymentScheduleCreate,
@@ -33,9 +35,6 @@ __all__ = [
     "schedule_is_busy",
     "update_deployment_schedule",
 ]
-
-# The states in which a run is not over, as in the index flow_runs_open_by_schedule.
-OPEN_STATES = "('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')"
 
 
 def to_model(row: Row) -> DeploymentSchedule:
@@ -111,6 +110,8 @@ def insert(tx: Transaction, deployment: Row, body: DeploymentScheduleCreate, own
 def change(tx: Transaction, deployment: Row, row: Row, values: dict[str, Any]) -> bool:
     """Set columns of a schedule; what is due next is kept unless the timing itself changes.
 
+    Instants that are due already are dealt with first, as the schedule said until now.
+
     Args:
         deployment: the row of its deployment.
         row: the schedule's present row; updated in place.
@@ -123,8 +124,11 @@ def change(tx: Transaction, deployment: Row, row: Row, values: dict[str, Any]) -
     if not different:
         return False
     now = clock.now_us()
+    retimed = "spec" in different or "active" in different
+    if retimed:
+        schedule_firing.settle(tx, row, deployment, now)
     row.update(different, updated=now)
-    if "spec" in different or "active" in different:
+    if retimed:
         different["next_due"] = row["next_due"] = due_after(row, deployment["paused"], now)
     _refuse_taken_slug(tx, deployment["id"], different.get("slug"), row["id"])
     marks = ", ".join(f"{name} = :{name}" for name in different)
@@ -145,39 +149,38 @@ def hand_over(tx: Transaction, row: Row, owner: str) -> None:
     )
 
 
-def remove(tx: Transaction, schedule_id: str) -> None:
-    """Remove a schedule, its record of skipped instants and its runs that nobody started."""
-    drop_waiting_runs(tx, "schedule_id", schedule_id)
-    tx.execute("DELETE FROM schedule_skips WHERE schedule_id = :id", {"id": schedule_id})
-    tx.execute("DELETE FROM deployment_schedules WHERE id = :id", {"id": schedule_id})
+def remove(tx: Transaction, deployment: Row, row: Row) -> None:
+    """Remove a schedule and its runs of the future; what is due already stays, and what was skipped."""
+    schedule_firing.settle(tx, row, deployment, clock.now_us())
+    drop_waiting_runs(tx, "schedule_id", row["id"])
+    tx.execute("DELETE FROM deployment_schedules WHERE id = :id", {"id": row["id"]})
 
 
 def drop_waiting_runs(tx: Transaction, column: Literal["schedule_id", "deployment_id"], key: str) -> None:
-    """Delete the runs that a schedule made, or those of a deployment, and nobody has taken yet."""
+    """Delete the runs that a schedule made, or those of a deployment, for instants that are to come.
+
+    Only those that nobody has taken. A run whose instant has passed is work to be done, whatever becomes
+    of its schedule.
+    """
     where = f"""{column} = :key AND auto_scheduled = 1 AND attempt = 0 AND run_count = 0
-        AND state_type = 'SCHEDULED'"""
+        AND state_type = 'SCHEDULED' AND expected_start_time > :now"""
+    values = {"key": key, "now": clock.now_us()}
     tx.execute(
         f"DELETE FROM flow_run_states WHERE flow_run_id IN (SELECT id FROM flow_runs WHERE {where})",  # noqa: S608  # closed list
-        {"key": key},
+        values,
     )
-    tx.execute(f"DELETE FROM flow_runs WHERE {where}", {"key": key})  # noqa: S608  # closed list
-
-
-def due_after(row: Row, paused: int | bool, after_us: int) -> int | None:
-    """When a schedule is due next after `after_us`; None when never, or when it is paused."""
-    if paused or not row["active"]:
-        return None
-    instant = rules.next_instant(load(row["spec"], {}), clock.from_us(after_us))
-    return None if instant is None else clock.to_us(instant)
+    tx.execute(f"DELETE FROM flow_runs WHERE {where}", values)  # noqa: S608  # closed list
 
 
 def recompute(tx: Transaction, deployment: Row) -> None:
     """Set what is due next for all schedules of a deployment that was paused or resumed.
 
-    The time it was paused is not missed: nothing of it is caught up.
+    What is due when it is paused is dealt with first. The time it was paused is not missed: nothing of
+    it is caught up.
     """
     now = clock.now_us()
     for row in rows_of(tx, deployment["id"]):
+        schedule_firing.settle(tx, row, deployment, now)
         tx.execute(
             "UPDATE deployment_schedules SET next_due = :due WHERE id = :id",
             {"due": due_after(row, deployment["paused"], now), "id": row["id"]},
@@ -221,7 +224,7 @@ def read_deployment_schedules(tx: Transaction, deployment_id: str) -> list[Deplo
     return [to_model(row) for row in rows_of(tx, deployment_id)]
 
 
-@operation("POST", "/deployments/{deployment_id}/schedules", status=201)
+@operation("POST", "/deployments/{deployment_id}/schedules", status=201, prepare=schedule_firing.prepare)
 def create_deployment_schedules(
     tx: Transaction, deployment_id: str, body: list[DeploymentScheduleCreate]
 ) -> list[DeploymentSchedule]:
@@ -236,7 +239,12 @@ def create_deployment_schedules(
     return [to_model(insert(tx, deployment, item, None)) for item in body]
 
 
-@operation("PATCH", "/deployments/{deployment_id}/schedules/{schedule_id}", status=204)
+@operation(
+    "PATCH",
+    "/deployments/{deployment_id}/schedules/{schedule_id}",
+    status=204,
+    prepare=schedule_firing.prepare,
+)
 def update_deployment_schedule(
     tx: Transaction, deployment_id: str, schedule_id: str, body: DeploymentScheduleUpdate
 ) -> None:
@@ -251,21 +259,27 @@ def update_deployment_schedule(
     change(tx, deployment, row, given_columns(body, row))
 
 
-@operation("DELETE", "/deployments/{deployment_id}/schedules/{schedule_id}", status=204)
+@operation(
+    "DELETE",
+    "/deployments/{deployment_id}/schedules/{schedule_id}",
+    status=204,
+    prepare=schedule_firing.prepare,
+)
 def delete_deployment_schedule(tx: Transaction, deployment_id: str, schedule_id: str) -> None:
-    """Remove a schedule and its runs that nobody started."""
-    _schedule(tx, deployment_id, schedule_id)
-    remove(tx, schedule_id)
+    """Remove a schedule and its runs of the future; runs that are due already stay."""
+    row = _schedule(tx, deployment_id, schedule_id)
+    remove(tx, _deployment(tx, deployment_id), row)
 
 
 @operation("GET", "/runyard/deployments/{deployment_id}/schedule_skips")
 def read_schedule_skips(tx: Transaction, deployment_id: str, limit: int = 200) -> list[ScheduleSkip]:
-    """The instants of a deployment's schedules that made no run, newest first, with the reason."""
+    """The instants of a deployment's schedules that made no run, newest first, with the reason.
+
+    Those of schedules that are gone, too.
+    """
     _deployment(tx, deployment_id)
     rows = tx.all(
-        """SELECT skip.* FROM schedule_skips skip
-           JOIN deployment_schedules schedule ON schedule.id = skip.schedule_id
-           WHERE schedule.deployment_id = :id ORDER BY skip.instant DESC LIMIT :limit""",
+        "SELECT * FROM schedule_skips WHERE deployment_id = :id ORDER BY instant DESC LIMIT :limit",
         {"id": deployment_id, "limit": max(0, min(limit, 200))},
     )
     moments = ("instant", "until", "created")

@@ -59,6 +59,10 @@ class OneOff(NamedTuple):
 
 Schedule: TypeAlias = Cron | Interval | RRule | OneOff
 
+# The last answer of `next_instant` for a schedule: what was asked for, and what was found.
+_answers: dict[Schedule, tuple[datetime, datetime | None]] = {}
+_MOST_ANSWERS = 4096
+
 _KEYS = {
     "cron": {"cron", "timezone", "day_or"},
     "interval": {"interval", "anchor_date", "timezone"},
@@ -73,7 +77,8 @@ def parse(spec: Mapping[str, Any] | Schedule) -> Schedule:
     Args:
         spec: `{"cron": ..}`, `{"interval": ..}`, `{"rrule": ..}` or `{"at": ..}` with the keys that go
             with it; an interval is a number of seconds, `HH:MM:SS`, an ISO 8601 duration or a
-            timedelta; a time is an aware datetime or ISO 8601 text.
+            timedelta; a time is a datetime or ISO 8601 text. One without an offset is of the schedule's
+            zone.
 
     Raises:
         ScheduleError: it is no schedule, or one that is never due.
@@ -96,7 +101,8 @@ def parse(spec: Mapping[str, Any] | Schedule) -> Schedule:
         return cron
     if kind == "interval":
         length = _duration(spec["interval"])
-        return Interval(length, _moment(spec.get("anchor_date") or DEFAULT_START, "anchor_date"), name)
+        anchor = _moment(spec.get("anchor_date") or DEFAULT_START, "anchor_date", name)
+        return Interval(length, anchor, name)
     if kind == "rrule":
         text, where = schedules_rrule.read(_text(spec["rrule"], "rrule"), name)
         return RRule(text, where)
@@ -142,8 +148,23 @@ def next_instants(spec: Mapping[str, Any] | Schedule, after: datetime, count: in
 
 
 def next_instant(spec: Mapping[str, Any] | Schedule, after: datetime) -> datetime | None:
-    """The next instant strictly after `after`, or None when the schedule is never due again."""
-    return next(instants(spec, after), None)
+    """The next instant strictly after `after`, or None when the schedule is never due again.
+
+    The last answer for a schedule is remembered: a rule that takes long to work out is worked out once,
+    before a transaction that asks again.
+
+    Raises:
+        ScheduleError: the specification is wrong, or the next instant is not found within a budget.
+    """
+    schedule = parse(spec)
+    known = _answers.get(schedule)
+    if known is not None and known[0] <= after and (known[1] is None or after < known[1]):
+        return known[1]
+    found = next(instants(schedule, after), None)
+    if len(_answers) >= _MOST_ANSWERS:
+        _answers.clear()
+    _answers[schedule] = (after, found)
+    return found
 
 
 def to_spec(schedule: Schedule) -> dict[str, Any]:
@@ -228,11 +249,14 @@ def _text(value: Any, key: str) -> str:
     return value.strip()
 
 
-def _moment(value: Any, key: str) -> datetime:
+def _moment(value: Any, key: str, where: str | None = None) -> datetime:
+    """A time in UTC; one without an offset is what the clocks of the zone show."""
     try:
-        moment = clock.parse_time(value) if isinstance(value, str) else value
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         if isinstance(moment, datetime):
-            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+            if moment.tzinfo is None:
+                return instants_of(moment, zone(where or "UTC"))[0]
+            return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
     raise ScheduleError(f"{key}={value!r} is no time; write it as 2026-01-31T06:00:00Z")

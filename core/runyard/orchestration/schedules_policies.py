@@ -95,21 +95,23 @@ def decide_catchup(policy: str, limit: int, seen: Backlog) -> CatchUp:
     """Which instants of a backlog become runs.
 
     Args:
-        policy: `skip`: those on time only; `latest`: when none is on time, the newest missed one;
-            `all`: the missed ones too, oldest first, at most the `limit` newest.
+        policy: `skip`: those on time only; `latest`: the newest of all, when any was missed; `all`: the
+            missed ones too, oldest first, at most the `limit` newest.
         limit: for `all`, at least 1.
         seen: from `backlog`.
     """
-    caught: list[datetime] = []
+    # What fires is the end of these; there is one more, where more were missed.
+    known = [*seen.newest, *seen.on_time]
+    fire = seen.on_time
     if policy == "all":
-        caught = seen.newest[-limit:]
-    elif policy == "latest" and not seen.on_time:
-        caught = seen.newest[-1:]
-    skipped = seen.missed - len(caught)
+        fire = [*seen.newest[-limit:], *seen.on_time]
+    elif policy == "latest" and seen.missed:
+        fire = known[-1:]
+    skipped = seen.missed + len(seen.on_time) - len(fire)
     if skipped <= 0:
-        return CatchUp([*caught, *seen.on_time], 0, None, None)
-    last = seen.newest[-len(caught) - 1] if len(caught) < len(seen.newest) else seen.first
-    return CatchUp([*caught, *seen.on_time], skipped, seen.first, last)
+        return CatchUp(fire, 0, None, None)
+    last = known[-len(fire) - 1] if len(fire) < len(known) else seen.first
+    return CatchUp(fire, skipped, seen.first, last)
 
 
 def decide_overlap(policy: str, open_runs: int) -> Literal["create", "skip", "replace"]:

@@ -22,11 +22,13 @@ class Transaction(Protocol):
 
     `status` is set by an operation that answers with another HTTP status than its declared one;
     `kept` to False by one that only wants to know what would be: all that it wrote is undone.
+    `prepared` is what the operation worked out before the transaction began.
     """
 
     dialect: str
     status: int | None
     kept: bool
+    prepared: Any
 
     def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> int:
         """Run one statement; returns the number of rows it changed.

@@ -55,6 +55,7 @@ class PostgresTransaction:
         self._connection = connection
         self.status: int | None = None
         self.kept = True
+        self.prepared: Any = None
         self.wrote = False
 
     def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> int:

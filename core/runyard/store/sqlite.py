@@ -86,6 +86,7 @@ class SQLiteTransaction:
         self._connection = connection
         self.status: int | None = None
         self.kept = True
+        self.prepared: Any = None
 
     def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> int:
         """Run one statement; returns the number of rows it changed.

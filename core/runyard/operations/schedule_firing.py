@@ -1,0 +1,221 @@
+"""What becomes of a schedule's instants that are due: runs, or records of why there is none."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from runyard import clock, states
+from runyard.errors import RunyardError, ScheduleError
+from runyard.operations import run_inserts, transitions
+from runyard.operations.schemas import load
+from runyard.orchestration import schedules as rules
+from runyard.orchestration import schedules_policies as policies
+from runyard.store.database import Row, Transaction
+
+# How many schedules are looked at before one transaction; the next one goes on.
+MOST_SCHEDULES = 100
+
+# The states in which a run is not over, as in the index flow_runs_open_by_schedule.
+OPEN_STATES = "('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')"
+
+_OPEN_RUNS = f"""SELECT id, state_type FROM flow_runs
+    WHERE schedule_id = :id AND schedule_id IS NOT NULL AND state_type IN {OPEN_STATES}
+    ORDER BY expected_start_time, id"""  # noqa: S608  # a constant of ours
+
+
+class Plan(NamedTuple):
+    """What is to become of the instants of a schedule up to `now`, and when it is due after that.
+
+    `basis` is what the plan was made from: it holds only while the row says the same.
+    """
+
+    basis: tuple
+    now: int
+    catchup: policies.CatchUp
+    exact: bool
+    following: int | None
+    fault: ScheduleError | None = None
+
+
+def prepare(tx: Transaction, *args: Any, **given: Any) -> dict[str, Plan]:
+    """Plans for the schedules that are due, made before the transaction that carries them out.
+
+    An expression or a rule may take long to work out, and no writer has to wait for that. When an
+    operation on one deployment is prepared, the next instants of its schedules are worked out as well:
+    they are remembered.
+    """
+    now = clock.now_us()
+    deployment_id = given.get("deployment_id", args[0] if args else None)
+    if isinstance(deployment_id, str):
+        for row in tx.all(
+            "SELECT * FROM deployment_schedules WHERE deployment_id = :id", {"id": deployment_id}
+        ):
+            with suppress(ScheduleError):
+                due_after({**row, "active": 1}, False, now)
+    return {row["id"]: _plan(row, now) for row in due_rows(tx, now)}
+
+
+def due_rows(tx: Transaction, now: int) -> list[Row]:
+    """The rows of the schedules that are due, in the order in which they are."""
+    return tx.all(
+        "SELECT * FROM deployment_schedules WHERE active = 1 AND next_due <= :now "
+        "ORDER BY next_due, id LIMIT :limit",
+        {"now": now, "limit": MOST_SCHEDULES},
+    )
+
+
+def fire(tx: Transaction, row: Row, deployment: Row, now: int) -> tuple[int, int]:
+    """Make the runs of one schedule that is due, once, whoever else does the same.
+
+    Args:
+        row: the schedule's; updated in place.
+        deployment: its deployment's row.
+        now: the present, in microseconds.
+
+    Returns:
+        How many instants made a run and how many did not.
+    """
+    plan = (tx.prepared or {}).get(row["id"])
+    if plan is None or plan.basis != _basis(row):
+        plan = _plan(row, now)
+    taken = tx.execute(
+        "UPDATE deployment_schedules SET next_due = :following, last_fired = :now "
+        "WHERE id = :id AND next_due = :due",
+        {"following": plan.following, "now": plan.now, "id": row["id"], "due": row["next_due"]},
+    )
+    if not taken:
+        return 0, 0
+    due = row["next_due"]
+    row.update(next_due=plan.following, last_fired=plan.now)
+    if plan.fault is not None:
+        # Such as one of a zone that was abolished since.
+        _record(tx, row, due, f"the schedule is stopped: {plan.fault.message}")
+        return 0, 1
+    return _carry_out(tx, row, deployment, plan)
+
+
+def settle(tx: Transaction, row: Row, deployment: Row, now: int) -> None:
+    """Make the runs, or the records, of what is due already, before a schedule is changed or goes."""
+    # Twice where an instant passed since the plan was made.
+    while row["active"] and row["next_due"] is not None and row["next_due"] <= now:
+        due = row["next_due"]
+        fire(tx, row, deployment, now)
+        if row["next_due"] == due:
+            return  # another process took it
+
+
+def due_after(row: Row | dict[str, Any], paused: int | bool, after_us: int) -> int | None:
+    """When a schedule is due next after `after_us`; None when never, or when it is paused."""
+    if paused or not row["active"]:
+        return None
+    instant = rules.next_instant(load(row["spec"], {}), clock.from_us(after_us))
+    return None if instant is None else clock.to_us(instant)
+
+
+def run_key(deployment_id: str, schedule_id: str, instant: datetime) -> str:
+    """The idempotency key of the run of a schedule's instant: there is one, whoever makes it."""
+    return f"scheduled {deployment_id} {schedule_id} {clock.format_time(instant)}"
+
+
+def _basis(row: Row) -> tuple:
+    return (row["next_due"], row["spec"], row["active"], row["catchup"], row["catchup_limit"])
+
+
+def _plan(row: Row, now: int) -> Plan:
+    limit = row["catchup_limit"] if row["catchup"] == "all" else 1
+    try:
+        schedule = rules.parse(load(row["spec"], {}))
+        seen = policies.backlog(schedule, clock.from_us(row["next_due"]), clock.from_us(now), limit)
+        catchup = policies.decide_catchup(row["catchup"], limit, seen)
+        return Plan(_basis(row), now, catchup, seen.exact, due_after(row, False, now))
+    except ScheduleError as error:
+        return Plan(_basis(row), now, policies.CatchUp([], 0, None, None), True, None, error)
+
+
+def _carry_out(tx: Transaction, row: Row, deployment: Row, plan: Plan) -> tuple[int, int]:
+    catchup = plan.catchup
+    if catchup.skipped and catchup.first and catchup.last:
+        least = "" if plan.exact else "at least so many "
+        reason = f"{least}missed while no scheduler ran; catchup is {row['catchup']}"
+        _record(tx, row, clock.to_us(catchup.first), reason, catchup.skipped, clock.to_us(catchup.last))
+    created, skipped = 0, catchup.skipped
+    instants = [clock.to_us(instant) for instant in catchup.fire]
+    if row["overlap"] == "replace" and len(instants) > 1:
+        # Each would cancel the one before it, so only the newest is made.
+        *older, newest = instants
+        _record(tx, row, older[0], "replaced by a newer instant", len(older), older[-1])
+        instants, skipped = [newest], skipped + len(older)
+    for instant in instants:
+        if _fire_instant(tx, row, deployment, instant):
+            created += 1
+        else:
+            skipped += 1
+    return created, skipped
+
+
+def _fire_instant(tx: Transaction, row: Row, deployment: Row, instant: int) -> bool:
+    """Make the run of one instant, or record why there is none."""
+    if row["overlap"] != "allow":
+        found = tx.all(_OPEN_RUNS, {"id": row["id"]})
+        action = policies.decide_overlap(row["overlap"], len(found))
+        if action == "skip":
+            first = found[0]["id"]
+            _record(tx, row, instant, f"run {first} of the schedule is not over; overlap is {row['overlap']}")
+            return False
+        if action == "replace":
+            _cancel(tx, found)
+    try:
+        return _create(tx, row, deployment, instant)
+    except RunyardError as error:
+        # One deployment whose stored parameters do not fit must not stop the others.
+        _record(tx, row, instant, f"no run was made: {error.message}")
+        return False
+
+
+def _create(tx: Transaction, row: Row, deployment: Row, instant: int) -> bool:
+    when = clock.from_us(instant)
+    parameters = {**load(deployment["parameters"], {}), **load(row["parameters"], {})}
+    run_inserts.check_parameters(deployment, parameters, None)
+    key = run_key(row["deployment_id"], row["id"], when)
+    _, created = run_inserts.insert_run(
+        tx,
+        deployment,
+        states.Scheduled(when),
+        parameters=parameters,
+        tags=["auto-scheduled"],
+        idempotency_key=key,
+        auto_scheduled=1,
+        schedule_id=row["id"],
+        created_by={"id": row["id"], "type": "SCHEDULE", "display_value": row["slug"]},
+    )
+    return created
+
+
+def _cancel(tx: Transaction, open_runs: list[Row]) -> None:
+    """Stop the open runs of a schedule; the rules end those at once that nobody executes."""
+    for run in open_runs:
+        state = states.Cancelling(message="replaced by a newer run of its schedule")
+        transitions.set_flow_run_state(tx, run["id"], state)
+
+
+def _record(
+    tx: Transaction, row: Row, instant: int, reason: str, count: int = 1, until: int | None = None
+) -> None:
+    tx.execute(
+        """INSERT INTO schedule_skips
+           (schedule_id, deployment_id, slug, instant, until, count, reason, created)
+           VALUES (:schedule_id, :deployment_id, :slug, :instant, :until, :count, :reason, :now)
+           ON CONFLICT (schedule_id, instant) DO NOTHING""",
+        {
+            "schedule_id": row["id"],
+            "deployment_id": row["deployment_id"],
+            "slug": row["slug"],
+            "instant": instant,
+            "until": until if count > 1 else None,
+            "count": count,
+            "reason": reason,
+            "now": clock.now_us(),
+        },
+    )

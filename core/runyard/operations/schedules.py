@@ -23,6 +23,7 @@ from runyard.orchestration import schedules as rules
 from runyard.store.database import Row, Transaction
 
 __all__ = [
+    "OPEN_STATES",
     "DeploymentSchedule",
     "DeploymentScheduleCreate",
     "DeploymentScheduleUpdate",

@@ -7,6 +7,7 @@ a set of times. Periods are reached by arithmetic, never by walking there from t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import MAXYEAR, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -62,7 +63,8 @@ class Budget:
         self._left = self._all
 
 
-class Rule(NamedTuple):
+@dataclass(frozen=True)
+class Rule:
     """One RRULE in naive wall-clock times. Of the BY parts an empty one says nothing."""
 
     freq: int

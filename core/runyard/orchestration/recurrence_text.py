@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -134,14 +135,19 @@ def _moment(text: str, where: ZoneInfo, name: str) -> tuple[datetime, bool]:
 
 def _rule(text: str, start: datetime, where: ZoneInfo) -> Rule:
     values: dict[str, Any] = {}
+    found: Any
     for part in filter(None, text.upper().replace(" ", "").split(";")):
         name, equals, value = part.partition("=")
         if not equals or not value:
             raise ScheduleError(f"{part!r} is not NAME=VALUE")
-        field, read_value = _part(name)
+        if name == "UNTIL":
+            field, found = "until", _moment(value, where, name)[0]
+        else:
+            field, read_value = _part(name)
+            found = read_value(value, name)
         if field in values:
             raise ScheduleError(f"{name} is given twice")
-        values[field] = read_value(value, name) if field != "until" else _moment(value, where, name)[0]
+        values[field] = found
     if "freq" not in values:
         raise ScheduleError("it has no FREQ, such as FREQ=DAILY")
     if "setpos" in values:
@@ -152,8 +158,6 @@ def _rule(text: str, start: datetime, where: ZoneInfo) -> Rule:
 def _part(name: str) -> tuple[str, Callable[[str, str], Any]]:
     if name == "FREQ":
         return "freq", _frequency
-    if name == "UNTIL":
-        return "until", str
     if name in ("INTERVAL", "COUNT"):
         return name.lower(), _positive
     if name == "WKST":
@@ -225,16 +229,14 @@ def _completed(start: datetime, values: dict[str, Any]) -> Rule:
     )
     if not (byday or rule.weeks or rule.yeardays or rule.monthdays or rule.easter):
         if freq == recurrence.YEARLY and not rule.months:
-            rule = rule._replace(months=frozenset({start.month}))
+            rule = replace(rule, months=frozenset({start.month}))
         if freq <= MONTHLY:
-            rule = rule._replace(monthdays=frozenset({start.day}))
+            rule = replace(rule, monthdays=frozenset({start.day}))
         elif freq == recurrence.WEEKLY:
-            rule = rule._replace(weekdays=frozenset({start.weekday()}))
-    for unit, field in (
-        (recurrence.HOURLY, "hours"),
-        (recurrence.MINUTELY, "minutes"),
-        (recurrence.SECONDLY, "seconds"),
-    ):
+            rule = replace(rule, weekdays=frozenset({start.weekday()}))
+    own = {"hours": start.hour, "minutes": start.minute, "seconds": start.second}
+    for unit, field in enumerate(own, start=recurrence.HOURLY):
         if freq < unit and not getattr(rule, field):
-            rule = rule._replace(**{field: frozenset({getattr(start, field[:-1])})})
+            said: dict[str, Any] = {field: frozenset({own[field]})}
+            rule = replace(rule, **said)
     return rule

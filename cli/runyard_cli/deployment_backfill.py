@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 import itertools
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from string import Formatter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -18,6 +18,7 @@ from runyard_cli.command import Command, output_option, yes_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from zoneinfo import ZoneInfo
 
     from runyard.client import Client
 
@@ -32,7 +33,11 @@ _SHOWN = 20
 )
 @click.argument("reference", metavar="DEPLOYMENT")
 @click.option(
-    "--from", "start", required=True, metavar="TIME", help="From this instant on; 30d: 30 days ago."
+    "--from",
+    "start",
+    required=True,
+    metavar="TIME",
+    help="From this instant on; 30d: 30 days ago. Without an offset, a time of the schedule's zone.",
 )
 @click.option("--to", "end", metavar="TIME", help="Until before this instant; by default now.")
 @click.option("--schedule", "keys", multiple=True, help="Only this schedule, by id or slug.")
@@ -47,6 +52,9 @@ _SHOWN = 20
 @click.option("-p", "--param", multiple=True, metavar="KEY=VALUE", help="A parameter of all runs.")
 @click.option("-t", "--tag", multiple=True, help="A tag of the runs, besides `backfill`.")
 @click.option("-jv", "--job-variable", multiple=True, metavar="KEY=VALUE", help="Overrides a job variable.")
+@click.option(
+    "--redo-failed", is_flag=True, help="Also make a run where the instant's run failed or crashed."
+)
 @click.option("--plan", is_flag=True, help="Only show the instants; exit code 2 if any would get a run.")
 @yes_option
 @output_option
@@ -63,6 +71,7 @@ def backfill(
     param: tuple[str, ...],
     tag: tuple[str, ...],
     job_variable: tuple[str, ...],
+    redo_failed: bool,
     plan: bool,
     yes: bool,
     output: str | None,
@@ -74,56 +83,94 @@ def backfill(
     """
     from runyard_cli.deployment import find, full_name
 
-    first, last = _bounds(start, end)
     client = connect()
     found = find(client, reference)
     given = values.parameters(param, None, found.parameter_openapi_schema)
-    schedules = _schedules(found, keys)
-    wanted = [
+    spans = _spans(_schedules(found, keys), start, end)
+    wanted = (
         {
-            "schedule_id": schedule.id,
+            "schedule_id": span.schedule.id,
             "instant": instant,
-            "parameters": {**given, **_filled(param_template, instant, schedule, found)},
+            "parameters": {**given, **_filled(param_template, instant, span, found)},
         }
-        for instant, schedule in _instants(schedules, first, last)
-    ]
-    if reverse:
-        wanted.reverse()
-    common = {"tags": list(tag), "job_variables": values.job_variables(job_variable) or None}
-    planned = _send(client, found.id, wanted, common, dry_run=True)
-    new = [each for each, run in zip(wanted, planned, strict=True) if run.created]
-    chosen = new[:limit]
+        for instant, span in _instants(spans, reverse)
+    )
+    common = {
+        "tags": list(tag),
+        "job_variables": values.job_variables(job_variable) or None,
+        "redo_failed": redo_failed,
+    }
+    looked = _look(client, found.id, wanted, common, limit)
+    new = [each for each, run in looked.runs if run.created]
     if plan:
-        _show_plan(wanted, planned, output)
+        _show_plan(looked, spans, output)
         context.exit(2 if new else 0)
-    left = f" ({len(new) - len(chosen)} more are left for the next call)" if len(new) > len(chosen) else ""
-    if not yes and out.at_keyboard() and chosen:
-        click.confirm(f"Make {len(chosen)} runs of '{full_name(client, found)}'{left}?", abort=True)
-    made = _send(client, found.id, chosen, common, dry_run=False)
+    left = " (more are left for the next call)" if looked.more else ""
+    if not yes and out.at_keyboard() and new:
+        _say_spans(spans)
+        click.confirm(f"Make {len(new)} runs of '{full_name(client, found)}'{left}?", abort=True)
+    made = _send(client, found.id, new, common, dry_run=False)
     if output:
         out.print_json(made)
         return
+    _say_spans(spans)
     created = sum(run.created for run in made)
     out.done(
         f"Made {created} run{'' if created == 1 else 's'} of '{full_name(client, found)}'; "
-        f"{len(wanted) - len(new)} of {len(wanted)} instants had one{left}."
+        f"{len(looked.runs) - len(new)} of {len(looked.runs)} instants had one{left}."
     )
     if created:
         out.hint("See them: runyard flow-run ls --deployment " + found.id)
 
 
-def _bounds(start: str, end: str | None) -> tuple[datetime, datetime]:
+class _Span(NamedTuple):
+    """A schedule with the time that is filled, and the zone in which it is told."""
+
+    schedule: Any
+    first: datetime
+    last: datetime
+    zone: ZoneInfo
+
+
+class _Looked(NamedTuple):
+    """Instants with what there is of them, and whether there are more that were not looked at."""
+
+    runs: list[tuple[dict[str, Any], Any]]
+    more: bool
+
+
+def _spans(schedules: list[Any], start: str, end: str | None) -> list[_Span]:
+    """What is filled of each schedule: times without an offset are those of its zone."""
     from runyard.errors import InvalidInput
+    from runyard.orchestration.schedules_zones import zone
+
+    from runyard_cli.schedule_next import zone_of
 
     now = datetime.now(UTC)
-    first = values.past(start)
-    last = values.past(end) if end else now
-    if last > now:
-        out.progress("A backfill is of the past: --to is taken as now.")
-        last = now
-    if first >= last:
-        raise InvalidInput(f"--from ({out.local(first)}) must be earlier than --to ({out.local(last)})")
-    return first, last
+    spans = []
+    for schedule in schedules:
+        where = zone(zone_of(schedule.schedule.model_dump(mode="json")))
+        first = values.past(start, now, where)
+        last = values.past(end, now, where) if end else now
+        spans.append(_Span(schedule, first, min(last, now), where))
+        if first >= spans[-1].last:
+            raise InvalidInput(
+                f"--from ({_shown(first, where)}) must be earlier than --to ({_shown(spans[-1].last, where)})"
+            )
+        if last > now and len(spans) == 1:
+            out.progress("A backfill is of the past: --to is taken as now.")
+    return spans
+
+
+def _shown(moment: datetime, where: ZoneInfo) -> str:
+    return f"{moment.astimezone(where):%Y-%m-%d %H:%M:%S} {where.key}"
+
+
+def _say_spans(spans: list[_Span]) -> None:
+    for line in dict.fromkeys(
+        f"From {_shown(span.first, span.zone)} until before {_shown(span.last, span.zone)}." for span in spans
+    ):
+        out.say(line)
 
 
 def _schedules(found: Any, keys: tuple[str, ...]) -> list[Any]:
@@ -141,26 +188,49 @@ def _schedules(found: Any, keys: tuple[str, ...]) -> list[Any]:
     return [each for key in keys for each in chosen(found, key)]
 
 
-def _instants(schedules: list[Any], first: datetime, last: datetime) -> Iterator[tuple[datetime, Any]]:
-    """The instants of several schedules, earliest first."""
-    from runyard.orchestration.schedules import instants
+def _instants(spans: list[_Span], reverse: bool) -> Iterator[tuple[datetime, _Span]]:
+    """The instants of several schedules, the earliest first, or the latest."""
+    from runyard.orchestration.schedules import between
 
-    def of(schedule: Any) -> Iterator[tuple[datetime, Any]]:
-        spec = schedule.schedule.model_dump(mode="json")
-        due = instants(spec, first - timedelta(microseconds=1))
-        return ((instant, schedule) for instant in itertools.takewhile(lambda each: each < last, due))
+    def of(span: _Span) -> Iterator[tuple[datetime, _Span]]:
+        spec = span.schedule.schedule.model_dump(mode="json")
+        return ((instant, span) for instant in between(spec, span.first, span.last, reverse))
 
-    return heapq.merge(*map(of, schedules), key=lambda pair: pair[0])
+    return heapq.merge(*map(of, spans), key=lambda pair: pair[0], reverse=reverse)
 
 
-def _filled(templates: tuple[str, ...], instant: datetime, schedule: Any, found: Any) -> dict[str, Any]:
+def _look(
+    client: Client,
+    deployment_id: str,
+    wanted: Iterator[dict[str, Any]],
+    common: dict[str, Any],
+    limit: int | None,
+) -> _Looked:
+    """Look which instants have no run yet, until there are `limit` of them."""
+    from runyard.operations.backfills import MOST_RUNS
+
+    looked: list[tuple[dict[str, Any], Any]] = []
+    left = limit
+    while left is None or left > 0:
+        batch = list(itertools.islice(wanted, MOST_RUNS if left is None else min(MOST_RUNS, max(left, 50))))
+        if not batch:
+            return _Looked(looked, False)
+        for each, run in zip(batch, _send(client, deployment_id, batch, common, dry_run=True), strict=True):
+            if left == 0:
+                return _Looked(looked, True)
+            looked.append((each, run))
+            if left is not None:
+                left -= run.created
+    return _Looked(looked, next(wanted, None) is not None)
+
+
+def _filled(templates: tuple[str, ...], instant: datetime, span: _Span, found: Any) -> dict[str, Any]:
     """The parameters of one instant."""
     if not templates:
         return {}
     from runyard.errors import InvalidInput
-    from runyard.orchestration.schedules_zones import zone
 
-    local = instant.astimezone(zone(getattr(schedule.schedule, "timezone", None) or "UTC"))
+    local = instant.astimezone(span.zone)
     texts = []
     for template in templates:
         key, text = values.pair(template, "--param-template")
@@ -196,24 +266,30 @@ def _send(
     return made
 
 
-def _show_plan(wanted: list[dict[str, Any]], planned: list[Any], output: str | None) -> None:
+def _show_plan(looked: _Looked, spans: list[_Span], output: str | None) -> None:
+    zones = {span.schedule.id: span.zone for span in spans}
     rows = [
         {
             "instant": run.instant,
+            "local": run.instant.astimezone(zones[run.schedule_id]).isoformat(),
+            "timezone": zones[run.schedule_id].key,
             "schedule_id": run.schedule_id,
             "parameters": each["parameters"],
-            "action": "create" if run.created else "exists",
+            "action": "redo" if run.redone else "create" if run.created else "exists",
         }
-        for each, run in zip(wanted, planned, strict=True)
+        for each, run in looked.runs
     ]
     if output:
         out.print_json([{**row, "instant": row["instant"].isoformat()} for row in rows])
         return
+    _say_spans(spans)
     cells = [
-        [out.local(row["instant"])[:19], row["action"], row["parameters"] or None] for row in rows[:_SHOWN]
+        [_shown(row["instant"], zones[row["schedule_id"]]), row["action"], row["parameters"] or None]
+        for row in rows[:_SHOWN]
     ]
     out.table("Backfill", ["Instant", "Run", "Parameters"], cells, "No instant lies between --from and --to.")
     if len(rows) > _SHOWN:
         out.say(f"... and {len(rows) - _SHOWN} more.")
-    new = sum(row["action"] == "create" for row in rows)
-    out.say(f"{new} to make, {len(rows) - new} exist.")
+    new = sum(row["action"] != "exists" for row in rows)
+    more = "; later instants were not looked at" if looked.more else ""
+    out.say(f"{new} to make, {len(rows) - new} exist{more}.")

@@ -12,6 +12,8 @@ from runyard_cli.api import body, connect
 from runyard_cli.command import Group, output_option
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from runyard.client import Client
 
 schedule = Group(
@@ -191,8 +193,10 @@ def create(reference: str, replace: bool, yes: bool, output: str | None, **optio
 
 def _timing(options: dict[str, Any]) -> dict[str, Any]:
     """What was said of when it is due; refused before anything changes."""
+    from runyard import clock
     from runyard.errors import ScheduleError
     from runyard.orchestration.schedules import validate
+    from runyard.orchestration.schedules_warnings import over, warnings
 
     kinds = [kind for kind in ("cron", "interval", "rrule", "at") if options[kind] is not None]
     if len(kinds) != 1:
@@ -204,20 +208,32 @@ def _timing(options: dict[str, Any]) -> dict[str, Any]:
     if kind == "interval":
         timing["interval"] = values.duration(options["interval"]).total_seconds()
     elif kind == "at":
-        timing["at"] = values.moment(options["at"]).isoformat()
+        timing["at"] = values.moment(options["at"], zone=_zone(options["timezone"])).isoformat()
     elif kind == "rrule" and options["rrule"].lstrip().startswith("{"):
         timing = values.json_object(options["rrule"], "--rrule")
     if kind == "cron" and not options["day_or"]:
         timing["day_or"] = False
     if options["anchor_date"]:
-        timing["anchor_date"] = values.moment(options["anchor_date"]).isoformat()
-    if options["timezone"]:
+        anchor = values.moment(options["anchor_date"], zone=_zone(options["timezone"]))
+        timing["anchor_date"] = anchor.isoformat()
+    if options["timezone"] and kind != "at":
         timing["timezone"] = options["timezone"]
+    now = clock.now()
     try:
         validate(timing)
+        if over(timing, now):
+            raise ScheduleError("it would never fire: all its times are past")
     except ScheduleError as error:
         raise ScheduleError(f"--{kind}: {error}") from None
+    for warning in warnings(timing, now):
+        out.progress(warning)
     return timing
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    from runyard.orchestration.schedules_zones import zone
+
+    return None if name is None else zone(name)
 
 
 @schedule.command("delete", example="runyard deployment schedule delete daily-etl nightly")
@@ -225,7 +241,7 @@ def _timing(options: dict[str, Any]) -> dict[str, Any]:
 @click.argument("keys", metavar="SCHEDULE...", nargs=-1, required=True)
 @click.option("-y", "--yes", "--accept-yes", "yes", is_flag=True, help="Do not ask.")
 def delete(reference: str, keys: tuple[str, ...], yes: bool) -> None:
-    """Remove schedules, named by id or slug, with their runs that wait."""
+    """Remove schedules, named by id or slug; their runs that are due already stay."""
     client = connect()
     from runyard_cli.deployment import find
 

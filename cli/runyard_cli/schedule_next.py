@@ -44,7 +44,7 @@ class _Source(NamedTuple):
 @click.option(
     "-n", "--count", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many."
 )
-@click.option("--tz", help="The time zone to show; by default this machine's.")
+@click.option("--tz", help="The time zone to show; by default each schedule's own.")
 @click.option("--after", metavar="TIME", help="From then on, instead of now.")
 @click.option("--cron", help="A cron expression instead of a deployment.")
 @click.option("--interval", metavar="DURATION", help="An interval instead of a deployment.")
@@ -66,6 +66,7 @@ def next_(
 ) -> None:
     """Show the coming instants of a deployment's schedules, or of a schedule given by flags.
 
+    Times are those of the schedule's own time zone.
     Marked are instants at which the clocks of the schedule's time zone change.
     """
     given = {"cron": cron, "interval": values.duration(interval).total_seconds() if interval else None}
@@ -74,19 +75,20 @@ def next_(
         raise click.UsageError("Name a deployment, or give one of --cron, --interval and --rrule.")
     if timezone and reference:
         raise click.UsageError("--timezone goes with --cron, --interval and --rrule; did you mean --tz?")
-    start = values.moment(after) if after else datetime.now(UTC)
     if reference is None:
         sources = [_Source({**spec, **({"timezone": timezone} if timezone else {})}, "")]
     else:
         sources = _of_deployment(reference, everything)
-    shown_in = _zone(tz)
+    start = values.moment(after, zone=_zone(tz or _only_zone(sources))) if after else datetime.now(UTC)
+    _warn(sources, start)
     rows: list[dict[str, Any]] = []
     for instant, source in itertools.islice(_merged(sources, start), count):
-        local = instant.astimezone(shown_in)
+        local = instant.astimezone(_zone(tz or zone_of(source.spec)))
         rows.append(
             {
                 "local": local.isoformat(),
                 "utc": instant.isoformat().replace("+00:00", "Z"),
+                "timezone": tz or zone_of(source.spec),
                 "schedule": source.name,
                 "note": _oddity(instant, source.spec),
             }
@@ -95,7 +97,9 @@ def next_(
         out.print_json(rows)
         return
     several = len(sources) > 1
-    columns = ["Local", "UTC", "When", *(["Schedule"] if several else []), "Note"]
+    zones = {row["timezone"] for row in rows}
+    where = f" ({zones.pop()})" if len(zones) == 1 else ""
+    columns = [f"Local{where}", "UTC", "When", *(["Schedule"] if several else []), "Note"]
     cells = [
         [
             _short(datetime.fromisoformat(row["local"])),
@@ -139,12 +143,31 @@ def _merged(sources: list[_Source], start: datetime) -> Iterator[tuple[datetime,
     return heapq.merge(*map(of, sources), key=lambda pair: pair[0])
 
 
-def _zone(name: str | None) -> Any:
-    if name is None:
-        return None
+def zone_of(spec: dict[str, Any]) -> str:
+    """The name of the zone whose clocks a schedule goes by."""
+    from runyard.orchestration.schedules import parse
+
+    return getattr(parse(spec), "timezone", None) or "UTC"
+
+
+def _only_zone(sources: list[_Source]) -> str:
+    """The zone of all schedules, or UTC where they have several."""
+    zones = {zone_of(source.spec) for source in sources}
+    return zones.pop() if len(zones) == 1 else "UTC"
+
+
+def _zone(name: str) -> ZoneInfo:
     from runyard.orchestration.schedules_zones import zone
 
     return zone(name)
+
+
+def _warn(sources: list[_Source], start: datetime) -> None:
+    from runyard.orchestration.schedules_warnings import warnings
+
+    for source in sources:
+        for warning in warnings(source.spec, start):
+            out.progress(f"{source.name}: {warning}" if source.name else warning)
 
 
 def _short(local: datetime) -> str:
@@ -153,8 +176,8 @@ def _short(local: datetime) -> str:
 
 def _oddity(instant: datetime, spec: dict[str, Any]) -> str | None:
     """What is odd about an instant on the clocks of the schedule's time zone."""
-    name = spec.get("timezone")
-    if not name or name == "UTC":
+    name = zone_of(spec)
+    if name == "UTC":
         return None
     from runyard.orchestration.schedules_zones import instants_of, wall_time, zone
 

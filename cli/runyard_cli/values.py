@@ -6,9 +6,12 @@ import json
 import re
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runyard.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _NO_TIME = (
     "{text!r} is no time; write 2026-11-22T06:00, with an offset if not local, 06:00, "
@@ -128,10 +131,13 @@ def duration(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def moment(text: str, now: datetime | None = None) -> datetime:
+def moment(text: str, now: datetime | None = None, zone: ZoneInfo | None = None) -> datetime:
     """The moment of an ISO 8601 text, of words, or the next time a clock shows `HH:MM`.
 
-    Without an offset it is this machine's local time.
+    Args:
+        text: without an offset it is a time of the zone's clocks.
+        now: the present.
+        zone: by default this machine's local time.
 
     Raises:
         InvalidInput: it is none.
@@ -144,12 +150,15 @@ def moment(text: str, now: datetime | None = None) -> datetime:
             hour, minute, second = (int(part or 0) for part in clock.groups())
             found = present.replace(hour=hour, minute=minute, second=second, microsecond=0)
             return (found if found > present else found + timedelta(days=1)).astimezone(UTC)
-        return datetime.fromisoformat(word).astimezone(UTC)
+        given = datetime.fromisoformat(word)
+        if zone is not None and given.tzinfo is None:
+            given = given.replace(tzinfo=zone)
+        return given.astimezone(UTC)
     except ValueError:
         return _in_words(word, text)
 
 
-def past(text: str, now: datetime | None = None) -> datetime:
+def past(text: str, now: datetime | None = None, zone: ZoneInfo | None = None) -> datetime:
     """A moment of the past: as `moment`, or how long ago: `30d`, `2 hours`.
 
     Raises:
@@ -158,7 +167,7 @@ def past(text: str, now: datetime | None = None) -> datetime:
     try:
         return (now or datetime.now(UTC)) - duration(text)
     except InvalidInput:
-        return moment(text, now)
+        return moment(text, now, zone)
 
 
 def _in_words(word: str, text: str) -> datetime:

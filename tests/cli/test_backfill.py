@@ -9,6 +9,10 @@ import sys
 import time
 
 import pytest
+from runyard.client import LocalClient
+from runyard.operations import flow_runs
+from runyard.operations.schemas import StateCreate
+from runyard_cli import deployment_backfill
 
 FLOW = """
 from prefect import flow
@@ -132,3 +136,43 @@ def test_a_backfill_killed_midway_goes_on_where_it_stopped(runyard, deployed, st
     done = runyard("deployment", "backfill", "nightly", *hour, "-o", "json").json
     assert len({each["flow_run_id"] for each in done}) == 3600 - some
     assert count() == 3600
+
+
+def test_an_instant_whose_run_failed_is_redone_on_demand(runyard, deployed):
+    backfill(runyard, *JANUARY)
+    runs = runyard("flow-run", "ls", "-o", "json").json
+    first = min(runs, key=lambda run: run["expected_start_time"])
+    client = LocalClient()
+    body = flow_runs.SetState(state=StateCreate(type="FAILED"), force=True)
+    client.call(flow_runs.set_flow_run_state, first["id"], body)
+    assert "Made 0 runs" in backfill(runyard, *JANUARY).out
+    plan = backfill(runyard, *JANUARY, "--redo-failed", "--plan", "-o", "json", code=2).json
+    assert [each["action"] for each in plan] == ["redo", "exists", "exists"]
+    (made,) = backfill(runyard, *JANUARY, "--redo-failed", "-o", "json").json
+    assert (made["created"], made["redone"]) == (True, first["id"])
+    # It has a run again, so it is done once; the failed one is still there.
+    assert "Made 0 runs" in backfill(runyard, *JANUARY, "--redo-failed").out
+    assert len(runyard("flow-run", "ls", "-o", "json").json) == 4
+
+
+def test_dates_are_those_of_the_zone_of_the_schedule(runyard, deployed):
+    plan = backfill(runyard, *JANUARY, "--plan", "-o", "json", code=2).json
+    assert [each["local"] for each in plan] == [f"2026-01-{day}T02:00:00+01:00" for day in (10, 11, 12)]
+    shown = backfill(runyard, "--from", "2026-01-10T02:00", "--to", "2026-01-10T02:01", "--plan", code=2).out
+    assert "From 2026-01-10 02:00:00 Europe/Berlin" in shown
+    assert "1 to make" in shown
+
+
+@pytest.mark.parametrize("flags", [(), ("--reverse",)])
+def test_a_limit_looks_at_no_more_instants_than_it_needs(runyard, deployed, monkeypatch, flags):
+    looked = []
+    send = deployment_backfill._send
+
+    def counted(client, deployment_id, wanted, common, dry_run):
+        looked.append(len(wanted))
+        return send(client, deployment_id, wanted, common, dry_run)
+
+    monkeypatch.setattr(deployment_backfill, "_send", counted)
+    often = ("deployment", "backfill", "nightly", "--schedule", "often", "--from", "2026-01-01")
+    assert "(more are left for the next call)" in runyard(*often, "--limit", "5", "--yes", *flags).out
+    assert sum(looked) <= 60

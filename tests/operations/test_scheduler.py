@@ -257,7 +257,8 @@ def test_no_change_takes_away_what_is_due(client, travel, change):
     # Three more are missed before anything is changed.
     travel.to(hours=3)
     change(client, made)
-    assert [run.id for run in runs(client)][:2] == waiting
+    assert [run.id for run in runs(client)] == waiting
+    turn(client)
     assert hours(client) == [13, 14, 15, 16, 17]
     turn(client)
     assert hours(client) == [13, 14, 15, 16, 17]
@@ -268,6 +269,8 @@ def test_what_was_missed_before_a_change_is_recorded(client, travel, change):
     made = deploy(client, slug="s")
     travel.to(hours=5)
     change(client, made)
+    travel.to(minutes=1)
+    turn(client)
     assert hours(client) == []
     assert skips(client, made) == [(13, 17, 5)]
     (skip,) = client.call(schedules.read_schedule_skips, made.id)
@@ -334,7 +337,7 @@ def test_expressions_are_worked_out_before_the_transaction_that_writes(travel, h
     client.call(deployments.resume_deployment, made.id)
     travel.to(hours=3)
     redeploy(client, made, [{"schedule": {"rrule": "FREQ=DAILY;BYHOUR=4"}, "slug": "s"}])
-    assert len(looks) > 5
+    assert len(looks) >= 4
 
 
 def test_a_one_off_fires_once(client, travel):

@@ -9,15 +9,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runyard import clock
 from runyard.deployments import absent, placeholders, schema, stored, templating, version_info
 from runyard.deployments.overrides import Overrides, lay_over
 from runyard.deployments.project import Entry, Project, check_deployment
-from runyard.deployments.project_shapes import JOB_VARIABLES, DeploymentSpec
+from runyard.deployments.project_shapes import JOB_VARIABLES, SCHEDULE_KINDS, DeploymentSpec
 from runyard.deployments.selection import select
 from runyard.deployments.steps import run_steps
 from runyard.deployments.yaml_places import Path
 from runyard.errors import InvalidInput, ParameterError
 from runyard.operations.deployment_shapes import DeploymentApply, DeploymentsApply
+from runyard.orchestration.schedules_warnings import warnings
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -101,6 +103,7 @@ def build(
         phases = ("build", "push") if push else ("build",)
         chosen = [_choose(project, entry, overrides, phases) for entry in entries]
         for item in chosen:
+            _warn_of_schedules(project, item, say)
             _load(project, item, modules, say)
         runs = _StepRuns(project, phases, say) if steps else None
         commits = _Commits(project.folder)
@@ -183,6 +186,17 @@ def _load(project: Project, item: _Chosen, modules: dict[str, ModuleType], say: 
         raise places.error(where, "an entrypoint must be known before the steps run")
     item.flow = absent.load_flow(spec.entrypoint, project.folder, modules, say)
     _check_parameters(project, item, spec)
+
+
+def _warn_of_schedules(project: Project, item: _Chosen, say: Say) -> None:
+    """Say which schedules are over, or read otherwise than they look."""
+    spec = item.entry.spec
+    for position, schedule in enumerate(spec.all_schedules()):
+        key: Path = ("schedule",) if spec.schedule else ("schedules", position)
+        kind = next((kind for kind in SCHEDULE_KINDS if getattr(schedule, kind) is not None), "cron")
+        place = f"{project.places.at((*item.path, *key, kind))}: " if item.path else ""
+        for warning in warnings(schedule.timing(), clock.now()):
+            say(f"{place}{warning}")
 
 
 def _check_parameters(project: Project, item: _Chosen, spec: DeploymentSpec) -> None:

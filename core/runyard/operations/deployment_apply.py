@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runyard.errors import InvalidInput
-from runyard.operations import deployment_versions, deployment_views, schedule_firing, schedule_sync
+from runyard.operations import deployment_versions, deployment_views, schedule_sync
 from runyard.operations.base import operation
 from runyard.operations.deployment_places import flow_id_of
 from runyard.operations.deployment_rows import remove, save
@@ -27,7 +27,7 @@ _JSON_COLUMNS = frozenset(
 _FLAGS = frozenset(("paused", "enforce_parameter_schema"))
 
 
-@operation("POST", "/runyard/deployments/apply", prepare=schedule_firing.prepare)
+@operation("POST", "/runyard/deployments/apply")
 def apply_deployments(tx: Transaction, body: DeploymentsApply) -> list[AppliedDeployment]:
     """Create or update all deployments that one file declares; a wrong one changes nothing at all.
 

@@ -155,7 +155,9 @@ def read_deployment_versions(
     return found[:limit]
 
 
-@operation("POST", "/runyard/deployments/{deployment_id}/rollback", prepare=schedule_firing.prepare)
+@operation(
+    "POST", "/runyard/deployments/{deployment_id}/rollback", prepare=schedule_firing.prepare_deployment
+)
 def roll_back_deployment(tx: Transaction, deployment_id: str, body: Rollback) -> RolledBack:
     """Bring a version of a deployment into force again, as a new version.
 

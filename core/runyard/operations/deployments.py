@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 
-@operation("POST", "/deployments/", status=201, prepare=schedule_firing.prepare)
+@operation("POST", "/deployments/", status=201)
 def create_deployment(tx: Transaction, body: DeploymentCreate) -> Deployment:
     """Create a deployment, or update the one of that name of the flow.
 
@@ -133,7 +133,7 @@ def _not_found(tx: Transaction, reference: str) -> str:
     return f"no deployment is called {reference!r}; {hint}"
 
 
-@operation("PATCH", "/deployments/{deployment_id}", status=204, prepare=schedule_firing.prepare)
+@operation("PATCH", "/deployments/{deployment_id}", status=204, prepare=schedule_firing.prepare_deployment)
 def update_deployment(tx: Transaction, deployment_id: str, body: DeploymentUpdate) -> None:
     """Change a deployment; only the fields that are given change.
 
@@ -176,13 +176,17 @@ def count_deployments(tx: Transaction, body: Filter) -> int:
     return query.count(tx, "deployments", body.model_dump())
 
 
-@operation("POST", "/deployments/{deployment_id}/pause_deployment", prepare=schedule_firing.prepare)
+@operation(
+    "POST", "/deployments/{deployment_id}/pause_deployment", prepare=schedule_firing.prepare_deployment
+)
 def pause_deployment(tx: Transaction, deployment_id: str) -> None:
     """Stop a deployment's schedules; scheduled runs that nobody took are removed."""
     _pause(tx, deployment_id, True)
 
 
-@operation("POST", "/deployments/{deployment_id}/resume_deployment", prepare=schedule_firing.prepare)
+@operation(
+    "POST", "/deployments/{deployment_id}/resume_deployment", prepare=schedule_firing.prepare_deployment
+)
 def resume_deployment(tx: Transaction, deployment_id: str) -> None:
     """Let a deployment's schedules go on from now; what was due meanwhile is not caught up."""
     _pause(tx, deployment_id, False)

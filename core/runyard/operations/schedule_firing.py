@@ -6,10 +6,10 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from runyard import clock, states
+from runyard import clock, ids, states
 from runyard.errors import RunyardError, ScheduleError
 from runyard.operations import run_inserts, transitions
-from runyard.operations.schemas import load
+from runyard.operations.schemas import dump, load
 from runyard.orchestration import schedules as rules
 from runyard.orchestration import schedules_policies as policies
 from runyard.store.database import Row, Transaction
@@ -39,22 +39,24 @@ class Plan(NamedTuple):
     fault: ScheduleError | None = None
 
 
-def prepare(tx: Transaction, *args: Any, **given: Any) -> dict[str, Plan]:
-    """Plans for the schedules that are due, made before the transaction that carries them out.
+def prepare_turn(tx: Transaction, *_args: Any, **_given: Any) -> dict[str, Plan]:
+    """Plans for what is due and owed, made before the transaction that carries them out.
 
-    An expression or a rule may take long to work out, and no writer has to wait for that. When an
-    operation on one deployment is prepared, the next instants of its schedules are worked out as well:
-    they are remembered.
+    An expression or a rule may take long to work out, and no writer has to wait for that.
     """
     now = clock.now_us()
-    deployment_id = given.get("deployment_id", args[0] if args else None)
-    if isinstance(deployment_id, str):
-        for row in tx.all(
-            "SELECT * FROM deployment_schedules WHERE deployment_id = :id", {"id": deployment_id}
-        ):
-            with suppress(ScheduleError):
-                due_after({**row, "active": 1}, False, now)
-    return {row["id"]: _plan(row, now) for row in due_rows(tx, now)}
+    plans = {row["id"]: _plan(row, now) for row in due_rows(tx, now)}
+    for debt in debts(tx):
+        plans[debt["id"]] = _plan(load(debt["schedule"], {}), debt["created"])
+    return plans
+
+
+def prepare_deployment(tx: Transaction, deployment_id: str, *_args: Any, **_given: Any) -> None:
+    """Work out when the schedules of a deployment are due next, before a transaction that asks for it."""
+    now = clock.now_us()
+    for row in tx.all("SELECT * FROM deployment_schedules WHERE deployment_id = :id", {"id": deployment_id}):
+        with suppress(ScheduleError):
+            due_after({**row, "active": 1}, False, now)
 
 
 def due_rows(tx: Transaction, now: int) -> list[Row]:
@@ -70,16 +72,14 @@ def fire(tx: Transaction, row: Row, deployment: Row, now: int) -> tuple[int, int
     """Make the runs of one schedule that is due, once, whoever else does the same.
 
     Args:
-        row: the schedule's; updated in place.
+        row: the schedule's.
         deployment: its deployment's row.
         now: the present, in microseconds.
 
     Returns:
         How many instants made a run and how many did not.
     """
-    plan = (tx.prepared or {}).get(row["id"])
-    if plan is None or plan.basis != _basis(row):
-        plan = _plan(row, now)
+    plan = _planned(tx, row["id"], row, now)
     taken = tx.execute(
         "UPDATE deployment_schedules SET next_due = :following, last_fired = :now "
         "WHERE id = :id AND next_due = :due",
@@ -87,23 +87,39 @@ def fire(tx: Transaction, row: Row, deployment: Row, now: int) -> tuple[int, int
     )
     if not taken:
         return 0, 0
-    due = row["next_due"]
-    row.update(next_due=plan.following, last_fired=plan.now)
-    if plan.fault is not None:
-        # Such as one of a zone that was abolished since.
-        _record(tx, row, due, f"the schedule is stopped: {plan.fault.message}")
-        return 0, 1
     return _carry_out(tx, row, deployment, plan)
 
 
-def settle(tx: Transaction, row: Row, deployment: Row, now: int) -> None:
-    """Make the runs, or the records, of what is due already, before a schedule is changed or goes."""
-    # Twice where an instant passed since the plan was made.
-    while row["active"] and row["next_due"] is not None and row["next_due"] <= now:
-        due = row["next_due"]
-        fire(tx, row, deployment, now)
-        if row["next_due"] == due:
-            return  # another process took it
+def owe(tx: Transaction, row: Row, now: int) -> None:
+    """Keep what is due already, before a schedule is changed or goes: the next turn deals with it.
+
+    Args:
+        row: the schedule's, as it was until now.
+        now: the present, in microseconds.
+    """
+    if row["active"] and row["next_due"] is not None and row["next_due"] <= now:
+        tx.execute(
+            """INSERT INTO schedule_debts (id, created, deployment_id, schedule)
+               VALUES (:id, :now, :deployment_id, :schedule)""",
+            {"id": ids.new_id(), "now": now, "deployment_id": row["deployment_id"], "schedule": dump(row)},
+        )
+
+
+def debts(tx: Transaction) -> list[Row]:
+    """What is owed, the oldest first."""
+    return tx.all("SELECT * FROM schedule_debts ORDER BY created, id LIMIT :limit", {"limit": MOST_SCHEDULES})
+
+
+def pay(tx: Transaction, debt: Row, deployment: Row) -> tuple[int, int]:
+    """Make the runs, or the records, of what is owed.
+
+    Returns:
+        How many instants made a run and how many did not.
+    """
+    if not tx.execute("DELETE FROM schedule_debts WHERE id = :id", {"id": debt["id"]}):
+        return 0, 0
+    row = load(debt["schedule"], {})
+    return _carry_out(tx, row, deployment, _planned(tx, debt["id"], row, debt["created"]))
 
 
 def due_after(row: Row | dict[str, Any], paused: int | bool, after_us: int) -> int | None:
@@ -134,7 +150,17 @@ def _plan(row: Row, now: int) -> Plan:
         return Plan(_basis(row), now, policies.CatchUp([], 0, None, None), True, None, error)
 
 
+def _planned(tx: Transaction, key: str, row: Row, now: int) -> Plan:
+    """The plan that was prepared, where it still holds; else one that is made now."""
+    plan = (tx.prepared or {}).get(key)
+    return plan if plan is not None and plan.basis == _basis(row) else _plan(row, now)
+
+
 def _carry_out(tx: Transaction, row: Row, deployment: Row, plan: Plan) -> tuple[int, int]:
+    if plan.fault is not None:
+        # Such as one of a zone that was abolished since.
+        _record(tx, row, row["next_due"], f"the schedule is stopped: {plan.fault.message}")
+        return 0, 1
     catchup = plan.catchup
     if catchup.skipped and catchup.first and catchup.last:
         least = "" if plan.exact else "at least so many "

@@ -48,7 +48,7 @@ def reconcile(
         pairs.append((body, row))
     for row in stored:
         if row["owner"] in own:
-            schedules.remove(tx, deployment, row)
+            schedules.remove(tx, row)
             changes.append(Change(field="schedules", before=_shown(row), after=None))
     for body, row in pairs:
         if row is None:
@@ -83,7 +83,7 @@ def replace(tx: Transaction, deployment: Row, given: list[DeploymentScheduleCrea
     by_slug = {row["slug"]: row for row in stored}
     if not stored or None in by_slug:
         for row in stored:
-            schedules.remove(tx, deployment, row)
+            schedules.remove(tx, row)
         for body in given:
             schedules.insert(tx, deployment, body, None)
         return

@@ -28,7 +28,7 @@ class SchedulerReport(Model):
     next_due: Time | None = None
 
 
-@operation("POST", "/runyard/scheduler/run", prepare=schedule_firing.prepare)
+@operation("POST", "/runyard/scheduler/run", prepare=schedule_firing.prepare_turn)
 def run_scheduler(tx: Transaction, body: SchedulerTurn) -> SchedulerReport:
     """Turn due instants into runs, once each, and mark waiting runs that nobody took as Late.
 
@@ -40,11 +40,17 @@ def run_scheduler(tx: Transaction, body: SchedulerTurn) -> SchedulerReport:
     moment = _next_moment(tx, late_after_us)
     if moment is not None and moment <= now:
         _take_turn(tx, body.owner, now)
-        for row in schedule_firing.due_rows(tx, now):
-            deployment = deployment_row(tx, row["deployment_id"])
-            created, skipped = schedule_firing.fire(tx, row, deployment, now)
-            report.created += created
-            report.skipped += skipped
+        # What is owed is older than what is due.
+        done = [
+            schedule_firing.pay(tx, debt, deployment_row(tx, debt["deployment_id"]))
+            for debt in schedule_firing.debts(tx)
+        ]
+        done += [
+            schedule_firing.fire(tx, row, deployment_row(tx, row["deployment_id"]), now)
+            for row in schedule_firing.due_rows(tx, now)
+        ]
+        report.created = sum(created for created, _ in done)
+        report.skipped = sum(skipped for _, skipped in done)
         report.late = _mark_late(tx, now - late_after_us)
         moment = _next_moment(tx, late_after_us)
     report.next_due = None if moment is None else clock.from_us(moment)
@@ -52,7 +58,7 @@ def run_scheduler(tx: Transaction, body: SchedulerTurn) -> SchedulerReport:
 
 
 def _next_moment(tx: Transaction, late_after_us: int) -> int | None:
-    """When a schedule is due, or a waiting run becomes late: whichever is first."""
+    """When a schedule is due, something is owed, or a waiting run becomes late: whichever is first."""
     due = tx.value(
         "SELECT next_due FROM deployment_schedules WHERE active = 1 AND next_due IS NOT NULL "
         "ORDER BY next_due LIMIT 1"
@@ -62,7 +68,8 @@ def _next_moment(tx: Transaction, late_after_us: int) -> int | None:
         "AND state_name = 'Scheduled' AND next_scheduled_start_time IS NOT NULL "
         "ORDER BY next_scheduled_start_time LIMIT 1"
     )
-    moments = [due, None if waiting is None else waiting + late_after_us]
+    owed = tx.value("SELECT created FROM schedule_debts LIMIT 1")
+    moments = [due, owed, None if waiting is None else waiting + late_after_us]
     return min((moment for moment in moments if moment is not None), default=None)
 
 

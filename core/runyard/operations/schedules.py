@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from runyard import clock, ids
-from runyard.errors import Conflict, NotFound
+from runyard.errors import Conflict, NotFound, ScheduleError
 from runyard.operations import schedule_firing
 from runyard.operations.base import operation
 from runyard.operations.schedule_firing import OPEN_STATES, due_after
@@ -20,6 +20,7 @@ from runyard.operations.schedule_shapes import (
 from runyard.operations.schemas import dump, load
 from runyard.orchestration import parameters as parameter_rules
 from runyard.orchestration import schedules as rules
+from runyard.orchestration.schedules_warnings import over
 from runyard.store.database import Row, Transaction
 
 __all__ = [
@@ -111,7 +112,7 @@ def insert(tx: Transaction, deployment: Row, body: DeploymentScheduleCreate, own
 def change(tx: Transaction, deployment: Row, row: Row, values: dict[str, Any]) -> bool:
     """Set columns of a schedule; what is due next is kept unless the timing itself changes.
 
-    Instants that are due already are dealt with first, as the schedule said until now.
+    Instants that are due already are dealt with as the schedule said until now.
 
     Args:
         deployment: the row of its deployment.
@@ -127,7 +128,7 @@ def change(tx: Transaction, deployment: Row, row: Row, values: dict[str, Any]) -
     now = clock.now_us()
     retimed = "spec" in different or "active" in different
     if retimed:
-        schedule_firing.settle(tx, row, deployment, now)
+        schedule_firing.owe(tx, row, now)
     row.update(different, updated=now)
     if retimed:
         different["next_due"] = row["next_due"] = due_after(row, deployment["paused"], now)
@@ -150,9 +151,9 @@ def hand_over(tx: Transaction, row: Row, owner: str) -> None:
     )
 
 
-def remove(tx: Transaction, deployment: Row, row: Row) -> None:
+def remove(tx: Transaction, row: Row) -> None:
     """Remove a schedule and its runs of the future; what is due already stays, and what was skipped."""
-    schedule_firing.settle(tx, row, deployment, clock.now_us())
+    schedule_firing.owe(tx, row, clock.now_us())
     drop_waiting_runs(tx, "schedule_id", row["id"])
     tx.execute("DELETE FROM deployment_schedules WHERE id = :id", {"id": row["id"]})
 
@@ -176,12 +177,12 @@ def drop_waiting_runs(tx: Transaction, column: Literal["schedule_id", "deploymen
 def recompute(tx: Transaction, deployment: Row) -> None:
     """Set what is due next for all schedules of a deployment that was paused or resumed.
 
-    What is due when it is paused is dealt with first. The time it was paused is not missed: nothing of
-    it is caught up.
+    What is due when it is paused is dealt with all the same. The time it was paused is not missed: nothing
+    of it is caught up.
     """
     now = clock.now_us()
     for row in rows_of(tx, deployment["id"]):
-        schedule_firing.settle(tx, row, deployment, now)
+        schedule_firing.owe(tx, row, now)
         tx.execute(
             "UPDATE deployment_schedules SET next_due = :due WHERE id = :id",
             {"due": due_after(row, deployment["paused"], now), "id": row["id"]},
@@ -225,17 +226,22 @@ def read_deployment_schedules(tx: Transaction, deployment_id: str) -> list[Deplo
     return [to_model(row) for row in rows_of(tx, deployment_id)]
 
 
-@operation("POST", "/deployments/{deployment_id}/schedules", status=201, prepare=schedule_firing.prepare)
+@operation("POST", "/deployments/{deployment_id}/schedules", status=201)
 def create_deployment_schedules(
     tx: Transaction, deployment_id: str, body: list[DeploymentScheduleCreate]
 ) -> list[DeploymentSchedule]:
     """Add schedules to a deployment; they belong to the operator, so no redeploy removes them.
 
     Raises:
+        ScheduleError: all its times are past, so that it would never fire.
         ParameterError: their parameters do not fit the flow.
     """
     deployment = _deployment(tx, deployment_id)
+    now = clock.now()
     for item in body:
+        spec = item.schedule.model_dump(mode="json")
+        if over(spec, now):
+            raise ScheduleError(f"{rules.describe(spec)} would never fire: all its times are past")
         _check_parameters(deployment, item.parameters)
     return [to_model(insert(tx, deployment, item, None)) for item in body]
 
@@ -244,7 +250,7 @@ def create_deployment_schedules(
     "PATCH",
     "/deployments/{deployment_id}/schedules/{schedule_id}",
     status=204,
-    prepare=schedule_firing.prepare,
+    prepare=schedule_firing.prepare_deployment,
 )
 def update_deployment_schedule(
     tx: Transaction, deployment_id: str, schedule_id: str, body: DeploymentScheduleUpdate
@@ -264,12 +270,12 @@ def update_deployment_schedule(
     "DELETE",
     "/deployments/{deployment_id}/schedules/{schedule_id}",
     status=204,
-    prepare=schedule_firing.prepare,
+    prepare=schedule_firing.prepare_deployment,
 )
 def delete_deployment_schedule(tx: Transaction, deployment_id: str, schedule_id: str) -> None:
     """Remove a schedule and its runs of the future; runs that are due already stay."""
     row = _schedule(tx, deployment_id, schedule_id)
-    remove(tx, _deployment(tx, deployment_id), row)
+    remove(tx, row)
 
 
 @operation("GET", "/runyard/deployments/{deployment_id}/schedule_skips")

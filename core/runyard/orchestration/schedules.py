@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from runyard import clock
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_START = datetime(2020, 1, 1, tzinfo=UTC)
 
 _DAY = timedelta(days=1)
+_TICK = timedelta(microseconds=1)
 _SHORTEST = timedelta(seconds=1)
 _CLOCK_FORM = re.compile(r"(?:(\d+) days?,? )?(\d+):(\d{1,2})(?::(\d{1,2}(?:\.\d+)?))?")
 _ISO_FORM = re.compile(
@@ -131,6 +132,33 @@ def instants(spec: Mapping[str, Any] | Schedule, after: datetime) -> Iterator[da
     else:
         found = schedules_rrule.instants(schedule.rrule, zone(schedule.timezone), after)
     return (instant for instant in found if instant > after)
+
+
+def between(
+    spec: Mapping[str, Any] | Schedule, first: datetime, last: datetime, reverse: bool = False
+) -> Iterator[datetime]:
+    """The instants from `first` until before `last`, one by one.
+
+    Args:
+        spec: the specification, or what `parse` made of it.
+        first, last: aware datetimes.
+        reverse: the latest first; they are looked for backwards, so that the latest cost little.
+
+    Raises:
+        ScheduleError: the specification is wrong.
+    """
+    schedule = parse(spec)
+    if not reverse:
+        yield from takewhile(lambda instant: instant < last, instants(schedule, first - _TICK))
+        return
+    window = timedelta(hours=1)
+    while last > first:
+        begin = max(first, last - window)
+        found = list(between(schedule, begin, last))
+        yield from reversed(found)
+        last = begin
+        # Some hundred at a time, however often the schedule is due.
+        window = window * 2 if len(found) < 100 else window / 2 if len(found) > 1000 else window
 
 
 def next_instants(spec: Mapping[str, Any] | Schedule, after: datetime, count: int) -> list[datetime]:

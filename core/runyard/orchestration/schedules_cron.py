@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,56 @@ if TYPE_CHECKING:
 # croniter draws a new number for R each time it reads the text, and hashes for H need a name.
 _UNSTABLE = re.compile(r"\b[RH]\b", re.IGNORECASE)
 _HOUR = 1
+_FIELDS, _WITH_SECONDS, _WITH_YEARS = 5, 6, 7
+# How far apart two times may be.
+_YEARS = 200
+_ECHO = re.compile(r"^\[.*?\] ?")
+_LAST_WEEKDAY = re.compile(r"^([0-7]|sun|mon|tue|wed|thu|fri|sat)l$", re.IGNORECASE)
+_WEEKDAYS = {"sun": "0", "mon": "1", "tue": "2", "wed": "3", "thu": "4", "fri": "5", "sat": "6"}
+_ALIASES = "@yearly, @annually, @monthly, @weekly, @daily, @midnight and @hourly"
+
+_REFUSED: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+    (_UNSTABLE, lambda _: "is wrong: R and H have no fixed times; write numbers"),
+    (
+        re.compile(r"^@reboot$", re.IGNORECASE),
+        lambda _: "names no time; to run when a machine starts, let that call `runyard deployment run`",
+    ),
+    (
+        re.compile(r"^@every\b\s*(.*)", re.IGNORECASE),
+        lambda match: f"is no cron expression; write an interval instead: {_interval(match[1])}",
+    ),
+    (
+        re.compile(r"^@(?!(?:yearly|annually|monthly|weekly|daily|midnight|hourly)$).*", re.IGNORECASE),
+        lambda _: f"is wrong: the names are {_ALIASES}",
+    ),
+    (
+        re.compile(r"^(?:CRON_)?TZ=(\S+)", re.IGNORECASE),
+        lambda match: f"is wrong: the zone is not part of it; write timezone: {match[1]}",
+    ),
+    (
+        re.compile(r"^\S+ +\S+ +L-(\d+)", re.IGNORECASE),
+        lambda match: (
+            "is wrong: days before the last of a month are not read; write "
+            f"rrule: FREQ=MONTHLY;BYMONTHDAY=-{int(match[1]) + 1}, with BYHOUR and BYMINUTE"
+        ),
+    ),
+    (
+        re.compile(r"^\S+ +\S+ +LW\b", re.IGNORECASE),
+        lambda _: (
+            "is wrong: LW, the last working day of a month, is not read; write "
+            "rrule: FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1, with BYHOUR and BYMINUTE"
+        ),
+    ),
+)
+
+
+def _interval(text: str) -> str:
+    """What `@every` says, as an interval in seconds where it can be told."""
+    units = {"h": 3600, "m": 60, "s": 1}
+    parts = re.findall(r"(\d+)([hms])", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text.strip():
+        return "interval: SECONDS"
+    return f"interval: {sum(int(number) * units[unit] for number, unit in parts)}"
 
 
 def check(expression: str, day_or: bool = True) -> None:
@@ -26,15 +77,58 @@ def check(expression: str, day_or: bool = True) -> None:
     Raises:
         ScheduleError: with the reason.
     """
-    if _UNSTABLE.search(expression):
-        raise ScheduleError(f"cron {expression!r}: R and H have no fixed times; write numbers")
+    fault = _fault(expression, day_or)
+    if fault is None:
+        return
+    fields = expression.split()
+    if len(fields) == _WITH_SECONDS and _fault(seconds_last(fields), day_or) is None:
+        fault = f"{fault}; six fields have the seconds last, so it may be {seconds_last(fields)!r}"
+    raise ScheduleError(f"cron {expression!r} {fault}")
+
+
+def seconds_last(fields: list[str]) -> str:
+    """Six fields that have the seconds first, as they are read here; without seconds where they are 0."""
+    first, *rest = fields
+    return " ".join(rest if first == "0" else [*rest, first])
+
+
+def _fault(expression: str, day_or: bool) -> str | None:
+    """What is wrong with an expression; None where it is right."""
+    for pattern, fault in _REFUSED:
+        match = pattern.search(expression)
+        if match is not None:
+            return fault(match)
+    count = len(expression.split())
+    if not _FIELDS <= count <= _WITH_YEARS and not expression.startswith("@"):
+        return (
+            f"is wrong: it has {count} fields and takes 5 (minute, hour, day of the month, month, day of the "
+            "week), a sixth for seconds, a seventh for years"
+        )
     try:
-        croniter(expression, datetime(2000, 1, 1), datetime, day_or=day_or).get_next()
+        croniter(
+            normal(expression),
+            datetime(2000, 1, 1),
+            datetime,
+            day_or=day_or,
+            max_years_between_matches=_YEARS,
+        ).get_next()
     except CroniterBadDateError:
-        raise ScheduleError(f"cron {expression!r} matches no date that exists") from None
+        return "matches no date that exists"
     except (CroniterError, ValueError, KeyError, IndexError, OverflowError) as error:
-        detail = str(error).replace(f"[{expression}] ", "").strip() or "it cannot be read"
-        raise ScheduleError(f"cron {expression!r} is wrong: {detail}") from None
+        detail = str(error).replace(f"[{normal(expression)}] ", "").strip()
+        return f"is wrong: {_ECHO.sub('', detail).strip() or 'it cannot be read'}"
+    return None
+
+
+def normal(expression: str) -> str:
+    """An expression as croniter reads it: the last Friday, 5L of others, is its L5."""
+    fields = expression.split()
+    if len(fields) >= _FIELDS:
+        fields[4] = ",".join(
+            _LAST_WEEKDAY.sub(lambda match: f"L{_WEEKDAYS.get(match[1].lower(), match[1])}", part)
+            for part in fields[4].split(",")
+        )
+    return " ".join(fields)
 
 
 def instants(expression: str, day_or: bool, where: ZoneInfo, after: datetime) -> Iterator[datetime]:
@@ -43,7 +137,7 @@ def instants(expression: str, day_or: bool, where: ZoneInfo, after: datetime) ->
     croniter knows wall-clock times only; which instants they stand for is decided by `resolve`.
     """
     start = first_wall_to_look_at(after, where)
-    walls = croniter(expression, start, datetime, day_or=day_or)
+    walls = croniter(normal(expression), start, datetime, day_or=day_or, max_years_between_matches=_YEARS)
     every_hour = len(walls.expanded[_HOUR]) == 24 or walls.expanded[_HOUR] == ["*"]
     return resolve(_until_the_end(walls), where, every_hour)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -14,6 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _SECOND = timedelta(seconds=1)
+_OFFSET = re.compile(r"(etc/gmt|etc/utc|gmt|utc|)_*([+-])_*(\d{1,2})(?::?(\d\d))?")
+# Names up to this length look all alike.
+_SHORT = 4
+# What clocks of a region show, which is no zone: the same letters mean several.
+_ABBREVIATIONS = {
+    "cst": "'America/Chicago' or 'Asia/Shanghai'", "cdt": "'America/Chicago'",
+    "pst": "'America/Los_Angeles'", "pdt": "'America/Los_Angeles'", "pt": "'America/Los_Angeles'",
+    "edt": "'America/New_York'", "et": "'America/New_York'", "ct": "'America/Chicago'",
+    "mdt": "'America/Denver'", "mt": "'America/Denver'", "akst": "'America/Anchorage'",
+    "bst": "'Europe/London'", "ist": "'Asia/Kolkata', 'Asia/Jerusalem' or 'Europe/Dublin'",
+    "cest": "'Europe/Berlin'", "eest": "'Europe/Athens'", "west": "'Europe/Lisbon'",
+    "msk": "'Europe/Moscow'", "jst": "'Asia/Tokyo'", "kst": "'Asia/Seoul'", "hkt": "'Asia/Hong_Kong'",
+    "sgt": "'Asia/Singapore'", "aest": "'Australia/Sydney' or 'Australia/Brisbane'",
+    "aedt": "'Australia/Sydney'", "acst": "'Australia/Darwin'", "awst": "'Australia/Perth'",
+    "nzst": "'Pacific/Auckland'", "nzdt": "'Pacific/Auckland'", "brt": "'America/Sao_Paulo'",
+    "sast": "'Africa/Johannesburg'", "eat": "'Africa/Nairobi'", "wat": "'Africa/Lagos'", "z": "'UTC'",
+}  # fmt: skip
 
 
 @lru_cache(maxsize=256)
@@ -33,12 +51,37 @@ def zone(name: str) -> ZoneInfo:
 
 
 def _guess(name: str) -> str:
-    by_lower = {known.lower(): known for known in available_timezones()}
+    """What may be meant by a name that is none. A guess never changes an offset, nor its sign."""
     wanted = name.strip().lower().replace(" ", "_")
+    offset = _OFFSET.fullmatch(wanted)
+    if offset is not None:
+        return _of_offset(name, offset)
+    if wanted in _ABBREVIATIONS:
+        return f"; did you mean {_ABBREVIATIONS[wanted]}?"
+    by_lower = {known.lower(): known for known in available_timezones()}
     by_city = [known for lower, known in sorted(by_lower.items()) if lower.rpartition("/")[2] == wanted]
-    close = difflib.get_close_matches(wanted, by_lower, n=1, cutoff=0.6)
-    guess = by_lower.get(wanted) or next(iter(by_city), None) or (by_lower[close[0]] if close else None)
+    guess = by_lower.get(wanted) or next(iter(by_city), None)
+    if guess is None and len(wanted) > _SHORT:
+        regions = [lower for lower in by_lower if "/" in lower and not lower.startswith("etc/")]
+        close = difflib.get_close_matches(wanted, regions, n=1, cutoff=0.6)
+        guess = by_lower[close[0]] if close else None
     return f"; did you mean {guess!r}?" if guess else "; use an IANA name such as 'Europe/Berlin'"
+
+
+def _of_offset(name: str, offset: re.Match[str]) -> str:
+    """The name of a fixed offset: in IANA's Etc names the sign is the other way round."""
+    prefix, sign, hours, minutes = offset.groups()
+    if int(hours) == 0 and not int(minutes or 0):
+        return "; did you mean 'UTC'?"
+    region = "better give a region such as 'Europe/Berlin', which knows daylight saving"
+    if prefix == "etc/gmt":  # with a zero before the number
+        sign = {"+": "-", "-": "+"}[sign]
+    ahead = sign == "+"
+    if int(minutes or 0) or int(hours) > (14 if ahead else 12):
+        return f"; {region}"
+    which = f"Etc/GMT{'-' if ahead else '+'}{int(hours)}"
+    side = "ahead of" if ahead else "behind"
+    return f"; {int(hours)} hours {side} UTC are {which!r} (the sign is the other way round); {region}"
 
 
 def wall_time(instant: datetime, where: ZoneInfo) -> datetime:

@@ -11,22 +11,12 @@ from pydantic import Field, SecretStr
 from runyard import settings
 from runyard.blocks.core import Block
 from runyard.engine.paths import inside, is_left_out, object_key, patterns_of, write_whole
-from runyard.errors import InvalidInput, MissingExtra
+from runyard.errors import InvalidInput
+from runyard.object_files import is_object_url
 from runyard.syncing import async_twin, sync_compatible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-# The extra that a kind of object store needs; all bring obstore.
-_EXTRAS = {
-    "s3": "aws",
-    "s3a": "aws",
-    "gs": "gcp",
-    "gcs": "gcp",
-    "az": "azure",
-    "abfs": "azure",
-    "adl": "azure",
-}
 
 
 class FileSystem(Block):
@@ -199,12 +189,12 @@ class NullFileSystem(FileSystem):
 
 
 class RemoteFileSystem(FileSystem):
-    """A place in an object store, by its URL.
+    """A place in an object store, or in what fsspec reaches, by its URL.
 
     Args:
-        basepath: `s3://bucket/folder`, `gs://...`, `az://...`.
-        settings: options of the store by the names of obstore, such as `region`; what is not
-            given comes from the usual environment variables.
+        basepath: `s3://bucket/folder`, `gs://...`, `az://...`; `sftp://host/folder`, `memory://...`.
+        settings: options by the names of obstore, such as `region`; what is not given comes from
+            the usual environment variables. For other places than object stores, those of fsspec.
     """
 
     _block_type_name: ClassVar[str | None] = "Remote File System"
@@ -224,41 +214,33 @@ class RemoteFileSystem(FileSystem):
         return self.basepath.rstrip("/")
 
     def _store(self) -> Any:
+        """What reads and writes there; opened once."""
         kept = self.__dict__.get("_opened")
         if kept is None:
-            kept = self.__dict__["_opened"] = _open_store(self._url(), self._options())
+            if is_object_url(self._url()):
+                from runyard.object_files import ObjectFiles as Kind
+            else:
+                from runyard.fsspec_files import FsspecFiles as Kind  # type: ignore[assignment]  # likewise
+            kept = self.__dict__["_opened"] = Kind(self._url(), self._options())
         return kept
 
     def read(self, path: str) -> bytes:
         """The content of an object."""
-        import obstore
-
-        return bytes(obstore.get(self._store(), object_key(path)).bytes())
+        content: bytes = self._store().read(path)
+        return content
 
     def write(self, path: str, content: bytes) -> str:
         """Write an object."""
-        import obstore
-
-        obstore.put(self._store(), object_key(path), content)
+        self._store().write(path, content)
         return f"{self._url()}/{object_key(path)}"
 
     def remove(self, path: str) -> None:
         """Delete an object."""
-        import obstore
-
-        try:
-            obstore.delete(self._store(), object_key(path))
-        except FileNotFoundError:
-            pass
+        self._store().remove(path)
 
     def walk(self, path: str) -> Iterator[str]:
         """The keys of all objects below a prefix."""
-        import obstore
-
-        store = self._store()
-        for group in obstore.list(store, prefix=object_key(path) or None):
-            for found in group:
-                yield found["path"]
+        return iter(self._store().walk(path))
 
 
 class S3(RemoteFileSystem):
@@ -349,17 +331,13 @@ class Azure(RemoteFileSystem):
         }
 
 
-def is_object_url(address: str) -> bool:
-    """Whether an address is one of an object store, such as `s3://bucket/folder`."""
-    return urlsplit(address).scheme in _EXTRAS
-
-
 def storage_of(value: Any = None) -> Any:
     """The filesystem that an option names.
 
     Args:
-        value: a filesystem, a path, a URL (`file://`, `s3://`, `gs://`, `az://`), `type/name` of a
-            saved one, or None for the setting `results_local_storage_path`.
+        value: a filesystem, a path, a URL (`file://`, `s3://`, `gs://`, `az://`, or one of fsspec's
+            such as `sftp://`), `type/name` of a saved one, or None for the setting
+            `results_local_storage_path`.
 
     Raises:
         InvalidInput: it names none.
@@ -377,8 +355,11 @@ def storage_of(value: Any = None) -> Any:
         return LocalFileSystem(basepath=urlsplit(text).path)
     if is_object_url(text):
         return RemoteFileSystem(basepath=text)
-    if scheme and len(scheme) > 1:
-        raise InvalidInput(f"{text}: no storage for {scheme}://; there are file, s3, gs and az")
+    if scheme and len(scheme) > 1 and "://" in text:
+        from runyard.fsspec_files import check
+
+        check(text)
+        return RemoteFileSystem(basepath=text)
     saved = _saved(text) if isinstance(value, str) else None
     return saved if saved is not None else LocalFileSystem(basepath=text)
 
@@ -397,7 +378,9 @@ def describe_storage(storage: Any) -> str | None:
     if isinstance(storage, LocalFileSystem):
         return os.path.abspath(os.path.expanduser(storage.basepath or "."))
     if isinstance(storage, RemoteFileSystem):
-        return storage._url()
+        from runyard.fsspec_files import without_password
+
+        return without_password(storage._url())
     return None
 
 
@@ -407,24 +390,3 @@ def _given(**options: Any) -> dict[str, Any]:
         for name, value in options.items()
         if value is not None
     }
-
-
-def _open_store(url: str, options: dict[str, Any]) -> Any:
-    scheme = urlsplit(url).scheme
-    try:
-        from obstore import store
-    except ImportError:
-        extra = _EXTRAS.get(scheme, "aws")
-        raise MissingExtra(f'{url} needs the extra {extra}: pip install "runyard[{extra}]"') from None
-    endpoint = options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    client: dict[str, Any] = {"allow_http": True} if endpoint.startswith("http://") else {}
-    if scheme in ("s3", "s3a") and "region" not in options and not _environment_has("AWS_REGION"):
-        options = {**options, "region": "us-east-1"}
-    if endpoint and scheme in ("s3", "s3a"):
-        options = {**options, "endpoint": endpoint}
-    opened: Any = store
-    return opened.from_url(url, client_options=client, **options)
-
-
-def _environment_has(name: str) -> bool:
-    return name in os.environ or name.replace("AWS_", "AWS_DEFAULT_") in os.environ

@@ -109,7 +109,7 @@ def test_the_settings_folder_is_used(home, monkeypatch, tmp_path):
     assert describe_storage(storage_of()) == str(tmp_path / "elsewhere")
 
 
-@pytest.mark.parametrize("value", [3, "ftp://host/x"])
+@pytest.mark.parametrize("value", [3, "nope://host/x"])
 def test_what_names_none_is_refused(value):
     with pytest.raises(InvalidInput, match="no storage"):
         storage_of(value)

@@ -151,10 +151,11 @@ class RemoteStorage:
     """
 
     def __init__(self, url: str, pull_interval: int | None = 60, **settings: Any) -> None:
-        from runyard.filesystems import is_object_url
-
-        if not is_object_url(url):
-            raise InvalidInput(f"{url} is no address of an object store, such as s3://bucket/folder")
+        scheme, separator, _ = url.partition("://")
+        if not separator or scheme in ("http", "https"):
+            raise InvalidInput(
+                f"{url} is no address of an object store or the like, such as s3://bucket/folder"
+            )
         self.url = url.rstrip("/")
         self.pull_interval = pull_interval
         self.settings = settings
@@ -250,7 +251,7 @@ def storage_of(source: Any) -> RunnerStorage:
         return LocalStorage(source)
     if not isinstance(source, str):
         raise InvalidInput(f"{source!r} is no source of code; give a git URL, a folder or a storage")
-    from runyard.filesystems import is_object_url
+    from runyard.object_files import is_object_url
 
     parts = urlsplit(source)
     if parts.path.endswith(".git") or _GIT_HOST.match(source):

@@ -85,17 +85,25 @@ def set_(assignments: tuple[str, ...]) -> None:
     import os
 
     from runyard import profiles, settings
+    from runyard.compat.settings_names import is_without_effect
 
     values: dict[str, str] = {}
+    ignored: list[str] = []
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise click.UsageError(f"{assignment!r} is not NAME=VALUE.")
+        if settings.name_of(key) is None and is_without_effect(key):
+            ignored.append(key)
+            continue
         name = _setting(key)
         settings.parse(name, text, key)
         values[name] = text
+    for key in ignored:
+        out.progress(f"Warning: {key} is a setting of Prefect that does nothing here; it is not kept.")
     profile = settings.profile()
-    profiles.set_values(profile, values)
+    if values:
+        profiles.set_values(profile, values)
     for name, text in values.items():
         own = settings.variables(name)[0]
         out.done(f"Set {own}={_MASK if settings.SETTINGS[name].secret else text!r} in profile '{profile}'.")

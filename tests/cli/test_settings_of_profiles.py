@@ -181,3 +181,11 @@ def test_profiles_are_edited_and_checked_first(runyard, editor, home, monkeypatc
     assert (home / "profiles.toml").read_text() == before
     monkeypatch.delenv("RUNYARD_CLI_PROMPT")
     assert "needs a terminal" in runyard("profile", "edit", code=2).err
+
+
+def test_settings_of_prefect_that_do_nothing_here_are_taken_with_a_warning(runyard, here):
+    done = runyard("config", "set", "PREFECT_SERVER_ANALYTICS_ENABLED=false", "logging_level=DEBUG")
+    assert "PREFECT_SERVER_ANALYTICS_ENABLED" in done.err
+    assert level(runyard)[0] == "DEBUG"
+    assert "ANALYTICS" not in runyard("config", "view").out
+    assert runyard("config", "set", "PREFECT_CLIENT_MAX_RETRIES=5").code == 0

@@ -88,7 +88,7 @@ ABSENT = {
     "import prefect.no_such_module": "Runyard has no prefect.no_such_module",
     "from prefect.utilities.slugify import slugify": "write your own",
     "from prefect.concurrency.v1.sync import concurrency": "prefect.concurrency.sync",
-    "from prefect.settings import PREFECT_SERVER_API_PORT": "there is no such setting",
+    "from prefect.settings import PREFECT_SERVER_NO_SUCH": "there is no such setting",
     "from prefect.flow_engine import FlowRunEngine": "call the flow",
 }
 

@@ -182,3 +182,16 @@ def test_a_storage_that_keeps_nothing(home):
     assert ask(return_state=True).is_completed()
     with pytest.raises(FileNotFoundError):
         NullFileSystem().read_path("any")
+
+
+def test_settings_of_prefect_that_do_nothing_here_are_accepted(recorded, monkeypatch, caplog):
+    names = prefect_settings
+    monkeypatch.delenv("PREFECT_CLIENT_MAX_RETRIES", raising=False)
+    assert names.PREFECT_CLIENT_MAX_RETRIES.value() is None
+    updates = {names.PREFECT_CLIENT_MAX_RETRIES: 3, "PREFECT_SERVER_ANALYTICS_ENABLED": False}
+    with names.temporary_settings(updates):
+        assert names.PREFECT_CLIENT_MAX_RETRIES.value() == "3"
+    assert names.PREFECT_CLIENT_MAX_RETRIES.value() is None
+    assert any("PREFECT_CLIENT_MAX_RETRIES" in text and "does nothing" in text for text in caplog.messages)
+    with pytest.raises(AttributeError, match="PREFECT_NO_SUCH"):
+        names.PREFECT_NO_SUCH  # noqa: B018  # looked up to see it refused

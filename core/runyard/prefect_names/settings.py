@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
+from runyard.compat.settings_names import is_without_effect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,6 +36,8 @@ class Setting:
         """What it is now; a setting that is not given as text is None, as in Prefect."""
         if self.name in _OF_CLOUD:
             return None
+        if self.name not in _BY_NAME:
+            return os.environ.get(self.name)
         found = settings.get(_BY_NAME[self.name])
         return None if found == "" else found
 
@@ -92,10 +96,16 @@ def _name(key: Any) -> str:
 
 
 def _variables(name: str) -> tuple[str, ...]:
-    return settings.variables(_BY_NAME[name])
+    return settings.variables(_BY_NAME[name]) if name in _BY_NAME else (name,)
 
 
 def _change(name: str, value: Any) -> None:
+    if name not in _BY_NAME and (name in _OF_CLOUD or is_without_effect(name)):
+        _tell_without_effect(name)
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = str(value)
+        return
     if name not in _BY_NAME:
         raise AttributeError(f"there is no setting {name!r}; see: runyard config view")
     for variable in _variables(name):
@@ -104,7 +114,14 @@ def _change(name: str, value: Any) -> None:
         os.environ[f"RUNYARD_{_BY_NAME[name].upper()}"] = str(value)
 
 
+@cache
+def _tell_without_effect(name: str) -> None:
+    from runyard.logging import get_logger
+
+    get_logger("settings").warning("%s is a setting of Prefect that does nothing in Runyard", name)
+
+
 def __getattr__(name: str) -> Any:
-    if name in _BY_NAME or name in _OF_CLOUD:
+    if name in _BY_NAME or name in _OF_CLOUD or is_without_effect(name):
         return Setting(name)
     raise AttributeError(f"there is no setting {name!r}; see: runyard config view")

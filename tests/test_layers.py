@@ -14,8 +14,8 @@ MOST_LINES = 450
 # A room of `core/runyard`, or a module in its root, and the floor it stands on.
 FLOORS = {
     **dict.fromkeys(("clock", "descriptors", "encryption", "errors", "ids", "redaction", "settings"), 0),
-    **dict.fromkeys(("machine", "state_details", "states", "subscripts"), 0),
-    **dict.fromkeys(("profiles", "settings_sources"), 0),
+    **dict.fromkeys(("machine", "state_details", "states", "subscripts", "texts"), 0),
+    **dict.fromkeys(("api_token", "private_files", "profiles", "settings_sources"), 0),
     "callers": 0,
     "compat": 0,  # it names our modules as text, for the programs it imports them into
     "store": 1,

@@ -305,10 +305,12 @@ def _from_api(url: str, auth: str, kind: str, prefix: str, pool: str | None) -> 
     from http.client import HTTPConnection, HTTPException, HTTPSConnection
     from urllib.parse import urlencode, urlsplit
 
+    from runyard.api_token import token_headers
+
     parts = urlsplit(url)
     make = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     query = {"kind": kind, "prefix": prefix, "limit": _MOST, **({"pool": pool} if pool else {})}
-    headers = {"Authorization": f"Basic {b64encode(auth.encode()).decode()}"} if auth else {}
+    headers = {"Authorization": f"Basic {b64encode(auth.encode()).decode()}"} if auth else token_headers(url)
     connection = make(parts.netloc, timeout=_API_TIMEOUT_SECONDS)
     try:
         connection.request(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote
 
-from runyard import errors, settings
+from runyard import api_token, errors, settings
 from runyard.store.database import Database, get_database
 
 if TYPE_CHECKING:
@@ -63,6 +65,8 @@ def perform(
                 tx.prepared = prepared
                 result = operation(tx, *args, **kwargs)
             return result, tx.status or operation.status
+        except RecursionError as error:
+            raise errors.InvalidInput("a value is nested too deep to be stored") from error
         except errors.DatabaseBusy:
             if attempt == _TRIES - 1 or database.dialect == "sqlite":
                 raise
@@ -118,6 +122,7 @@ class HttpClient:
         self._http = httpx.Client(
             base_url=self.url,
             auth=(user, password) if auth else None,
+            headers={} if auth else api_token.token_headers(self.url),
             timeout=httpx.Timeout(30.0, connect=5.0),
             transport=transport,
         )
@@ -138,7 +143,8 @@ class HttpClient:
         answer = self._send(
             operation.method,
             path,
-            json=encode(body) if body is not None else None,
+            content=_json(encode(body)) if body is not None else None,
+            headers={"Content-Type": "application/json"},
             params={name: value for name, value in given.items() if value is not None},
         )
         if operation.text:
@@ -173,6 +179,22 @@ class HttpClient:
         return answer
 
 
+def _json(body: Any) -> str:
+    """The JSON of a body; numbers that JSON does not have travel as texts, which a float is read from."""
+    try:
+        return json.dumps(body, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return json.dumps(_without_nan(body), separators=(",", ":"), allow_nan=False)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return [_without_nan(item) for item in value] if isinstance(value, list) else value
+
+
 def _error_of(answer: Any, url: str) -> errors.RunyardError:
     try:
         body = answer.json()
@@ -188,6 +210,9 @@ def _error_of(answer: Any, url: str) -> errors.RunyardError:
         return errors.NotAllowed(f"{url} refuses this caller; check {settings.place_of('api_auth_string')}")
     if answer.status_code in by_status:
         return by_status[answer.status_code](str(message))
+    if answer.status_code == 500:
+        # The API is there, and the same request would fail again.
+        return errors.RunyardError(f"{url} failed at this request: {message}; its log says why")
     return errors.ApiUnavailable(f"{url} answered {answer.status_code}: {message}")
 
 

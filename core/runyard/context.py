@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from runyard import settings
+from runyard import settings, texts
 from runyard.exceptions import MissingContextError
 
 if TYPE_CHECKING:
@@ -231,7 +231,8 @@ class tags:  # noqa: N801  # written like a function in users' code
     """Within the block, runs that start get these tags as well."""
 
     def __init__(self, *new_tags: str) -> None:
-        self._new = new_tags
+        # Equal to what the database holds, so that runs are found by them.
+        self._new = [texts.name(tag) for tag in new_tags]
         self._tokens: list[Any] = []
 
     def __enter__(self) -> set[str]:

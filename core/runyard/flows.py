@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from runyard.engine.runnable import (
-    P,
-    R,
-    Runnable,
-    checked_hooks,
-    checked_name,
-    checked_retries,
-    function_name,
-)
+from runyard.engine import checks
+from runyard.engine.runnable import P, R, Runnable, function_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +30,7 @@ class Flow(Base[P, R]):
         version: free text, kept with each run.
         flow_run_name: a template over the parameters (`"{date}-load"`), or a function that gives a name.
         retries: how often a failed run is tried again; by default the setting.
-        retry_delay_seconds: the wait before each retry.
+        retry_delay_seconds: the wait before each retry: a number, or a list of them.
         task_runner: where submitted tasks run; by default threads.
         description: for people; by default the docstring.
         timeout_seconds: how long a run may take before it fails as TimedOut.
@@ -58,7 +51,7 @@ class Flow(Base[P, R]):
         version: str | None = None,
         flow_run_name: str | Callable[[], str] | None = None,
         retries: int | None = None,
-        retry_delay_seconds: float | None = None,
+        retry_delay_seconds: float | list[float] | None = None,
         task_runner: TaskRunner | type[TaskRunner] | None = None,
         description: str | None = None,
         timeout_seconds: float | None = None,
@@ -75,15 +68,15 @@ class Flow(Base[P, R]):
         on_running: Iterable[Callable[..., Any]] | None = None,
     ) -> None:
         options = {key: value for key, value in locals().items() if key not in ("self", "fn", "__class__")}
-        name = checked_name(name or function_name(fn).strip("<>").replace("_", "-"))
+        name = checks.flow_name(name or function_name(fn).strip("<>").replace("_", "-"))
         super().__init__(fn, name, options)
-        self.version = version
-        self.flow_run_name = flow_run_name
-        self.retries = checked_retries(retries)
-        self.retry_delay_seconds = retry_delay_seconds
-        self.task_runner = task_runner
-        self.description = description or self.__doc__
-        self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
+        self.version = checks.version(version)
+        self.flow_run_name = checks.run_name("flow_run_name", flow_run_name)
+        self.retries = checks.retries(retries)
+        self.retry_delay_seconds = checks.delays(retry_delay_seconds)
+        self.task_runner = checks.runner(task_runner)
+        self.description = checks.text("description", description) or self.__doc__
+        self.timeout_seconds = checks.timeout(timeout_seconds)
         self.should_validate_parameters = validate_parameters
         if persist_result is None and (result_storage is not None or result_serializer is not None):
             persist_result = True
@@ -92,11 +85,11 @@ class Flow(Base[P, R]):
         self.result_serializer = result_serializer
         self.cache_result_in_memory = cache_result_in_memory
         self.log_prints = log_prints
-        self.on_completion_hooks = checked_hooks("on_completion", on_completion)
-        self.on_failure_hooks = checked_hooks("on_failure", on_failure)
-        self.on_cancellation_hooks = checked_hooks("on_cancellation", on_cancellation)
-        self.on_crashed_hooks = checked_hooks("on_crashed", on_crashed)
-        self.on_running_hooks = checked_hooks("on_running", on_running)
+        self.on_completion_hooks = checks.hooks("on_completion", on_completion)
+        self.on_failure_hooks = checks.hooks("on_failure", on_failure)
+        self.on_cancellation_hooks = checks.hooks("on_cancellation", on_cancellation)
+        self.on_crashed_hooks = checks.hooks("on_crashed", on_crashed)
+        self.on_running_hooks = checks.hooks("on_running", on_running)
         # The storage and the entrypoint of a flow that `from_source` loaded.
         self.source: tuple[Any, str] | None = None
 

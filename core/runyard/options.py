@@ -37,7 +37,7 @@ class FlowOptions(CommonOptions, total=False):
     """Options of `@flow`."""
 
     flow_run_name: str | Callable[[], str] | None
-    retry_delay_seconds: float | None
+    retry_delay_seconds: float | list[float] | None
     task_runner: TaskRunner | type[TaskRunner] | None
     validate_parameters: bool
     on_cancellation: Hooks

@@ -7,7 +7,7 @@ import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from runyard import clock, settings
+from runyard import clock, settings, texts
 from runyard.context import current_flow, current_task
 from runyard.engine import known_results, outcome
 from runyard.errors import MissingResult
@@ -201,7 +201,8 @@ class ResultStore:
             data = self.serializer.dumps(obj)
         except Exception as error:
             raise SerializationError(
-                f"{type(obj).__name__} cannot be written by the serializer {self.serializer.type!r}: {error}"
+                f"{type(obj).__name__} cannot be written by the serializer {self.serializer.type!r}: "
+                f"{texts.told(error)}"
             ) from error
         known_results.note(obj, self.serializer, data)
         record = ResultRecord(key, obj, self.serializer, expiration, self._place_for_people())

@@ -95,7 +95,10 @@ def _is_plain(value: Any, depth: int) -> bool:
 
 
 class JSONSerializer(Serializer):
-    """JSON, readable by anything; datetimes, models, dataclasses, paths and the like survive.
+    """JSON, readable by anything; a value comes back exactly as it was, or is refused.
+
+    Tuples, sets, keys of any kind, datetimes with their zones, decimals, bytes, paths, enums, models,
+    dataclasses and scalars of numpy and pandas are among what comes back.
 
     Args:
         object_encoder: `module.function` that turns what JSON does not know into what it does.
@@ -120,24 +123,33 @@ class JSONSerializer(Serializer):
         self.loads_kwargs = loads_kwargs
 
     def dumps(self, obj: Any) -> bytes:
-        """The value as JSON, in UTF-8."""
+        """The value as JSON, in UTF-8.
+
+        Raises:
+            TypeError: it would not come back as it is.
+        """
         options = dict(self.dumps_kwargs or {})
-        if self.object_encoder:
+        if self.object_encoder == _ENCODER:
+            from runyard.engine.json_objects import to_json
+
+            obj = to_json(obj)
+        elif self.object_encoder:
             options["default"] = _function(self.object_encoder)
         text = _module(self.jsonlib).dumps(obj, **options)
-        if self.object_encoder == _ENCODER:
-            from runyard.engine.json_objects import escaped, may_be_marked
-
-            if may_be_marked(text):
-                text = _module(self.jsonlib).dumps(escaped(obj), **options)
         return text if isinstance(text, bytes) else text.encode()
 
     def loads(self, blob: bytes) -> Any:
         """The value of JSON."""
         options = dict(self.loads_kwargs or {})
-        if self.object_decoder:
+        if self.object_decoder and self.object_decoder != _DECODER:
             options["object_hook"] = _function(self.object_decoder)
-        return _module(self.jsonlib).loads(blob.decode(), **options)
+        value = _module(self.jsonlib).loads(blob.decode(), **options)
+        if self.object_decoder == _DECODER:
+            from runyard.engine.json_objects import from_json, may_be_marked
+
+            if may_be_marked(blob):
+                return from_json(value)
+        return value
 
 
 class CompressedSerializer(Serializer):

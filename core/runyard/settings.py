@@ -66,6 +66,14 @@ SETTINGS: dict[str, Setting] = {
     ),
     "ui_url": Setting(str, "", "Where people see runs; by default beside the API.", "PREFECT_UI_URL"),
     "api_auth_string": Setting(str, "", "user:password for the API.", "PREFECT_API_AUTH_STRING", secret=True),
+    "server_allowed_hosts": Setting(
+        str,
+        "",
+        "Comma-separated names by which callers may know the API, besides those of loopback; * for any.",
+    ),
+    "server_max_body_bytes": Setting(
+        int, 8_388_608, "The largest body of a request that the API takes.", least=1024
+    ),
     "logging_level": Setting(
         str,
         "INFO",

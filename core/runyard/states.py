@@ -7,7 +7,7 @@ import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from runyard import clock, ids
+from runyard import clock, ids, texts
 from runyard.callers import is_awaited
 from runyard.errors import MissingResult, RunCancelled, RunCrashed, RunFailed, RunPaused, RunUnfinished
 from runyard.state_details import StateDetails
@@ -91,8 +91,9 @@ class State(Generic[R]):
             self.type = _TYPES[type]
         except KeyError:
             raise ValueError(f"{type!r} is no state type; one of {', '.join(STATE_TYPES)}") from None
-        self.name = name or _DEFAULT_NAMES[type]
-        self.message = message
+        # What the user's code gives is kept as text of bounded size that every database takes.
+        self.name = texts.name(name) if name else _DEFAULT_NAMES[type]
+        self.message = None if message is None else texts.message(message)
         self.data = data
         if timestamp is None:
             timestamp = clock.now_us()

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from runyard.engine.runnable import (
-    P,
-    R,
-    Runnable,
-    checked_hooks,
-    checked_jitter,
-    checked_retries,
-    function_name,
-)
+from runyard.engine import checks
+from runyard.engine.runnable import P, R, Runnable, function_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,18 +86,18 @@ class Task(Base[P, R]):
         asset_deps: Any = None,
     ) -> None:
         options = {key: value for key, value in locals().items() if key not in ("self", "fn", "__class__")}
-        super().__init__(fn, name or function_name(fn), options)
-        self.description = description or self.__doc__
-        self.tags = frozenset((tags,) if isinstance(tags, str) else tags or ())
-        self.version = version
-        self.task_run_name = task_run_name
-        self.retries = checked_retries(retries)
+        super().__init__(fn, checks.task_name(name or function_name(fn)), options)
+        self.description = checks.text("description", description) or self.__doc__
+        self.tags = checks.tags(tags)
+        self.version = checks.version(version)
+        self.task_run_name = checks.run_name("task_run_name", task_run_name)
+        self.retries = checks.retries(retries)
         if callable(retry_delay_seconds):
-            retry_delay_seconds = retry_delay_seconds(retries or 0)
-        self.retry_delay_seconds: float | list[float] | None = retry_delay_seconds
-        self.retry_jitter_factor = checked_jitter(retry_jitter_factor)
-        self.retry_condition_fn = retry_condition_fn
-        self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
+            retry_delay_seconds = retry_delay_seconds(self.retries or 0)
+        self.retry_delay_seconds = checks.delays(retry_delay_seconds)
+        self.retry_jitter_factor = checks.jitter(retry_jitter_factor)
+        self.retry_condition_fn = checks.function("retry_condition_fn", retry_condition_fn)
+        self.timeout_seconds = checks.timeout(timeout_seconds)
         self.log_prints = log_prints
         if persist_result is None and (
             cache_key_fn is not None
@@ -115,19 +108,19 @@ class Task(Base[P, R]):
         ):
             persist_result = True
         self.cache_policy = cache_policy
-        self.cache_key_fn = cache_key_fn
-        self.cache_expiration = cache_expiration
+        self.cache_key_fn = checks.function("cache_key_fn", cache_key_fn)
+        self.cache_expiration = checks.expiration(cache_expiration)
         self.refresh_cache = refresh_cache
         self.persist_result = persist_result
         self.result_storage = result_storage
         self.result_storage_key = result_storage_key
         self.result_serializer = result_serializer
         self.cache_result_in_memory = cache_result_in_memory
-        self.on_rollback_hooks = checked_hooks("on_rollback", on_rollback)
-        self.on_commit_hooks = checked_hooks("on_commit", on_commit)
-        self.on_completion_hooks = checked_hooks("on_completion", on_completion)
-        self.on_failure_hooks = checked_hooks("on_failure", on_failure)
-        self.on_running_hooks = checked_hooks("on_running", on_running)
+        self.on_rollback_hooks = checks.hooks("on_rollback", on_rollback)
+        self.on_commit_hooks = checks.hooks("on_commit", on_commit)
+        self.on_completion_hooks = checks.hooks("on_completion", on_completion)
+        self.on_failure_hooks = checks.hooks("on_failure", on_failure)
+        self.on_running_hooks = checks.hooks("on_running", on_running)
         self.viz_return_value = viz_return_value
         self.asset_deps = asset_deps
         self._key: str | None = None

@@ -172,7 +172,7 @@ def test_parameters_are_kept_as_json(recorded):
 
     kept({"x": [1]}, Thing(3), object())
     (run,) = recorded.flow_runs()
-    assert json.loads(run["parameters"]) == {"a": {"x": [1]}, "thing": {"size": 3}}
+    assert json.loads(run["parameters"]) == {"a": {"x": [1]}, "thing": {"size": 3}, "secret": "<object>"}
 
 
 def test_names_come_from_templates(recorded):

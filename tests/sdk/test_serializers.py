@@ -90,14 +90,13 @@ def test_what_looks_like_our_own_marks_is_data(value, tmp_path, monkeypatch):
     """A dictionary from elsewhere, whatever it says, comes back as it was and calls nothing."""
     monkeypatch.chdir(tmp_path)
     serializer = JSONSerializer()
-    expected = [{"deep": [value[0]["deep"][0]]}, value[1]] if isinstance(value, list) else value
-    assert serializer.loads(serializer.dumps(value)) == expected
+    assert serializer.loads(serializer.dumps(value)) == value
     inside = Box(value)
-    assert serializer.loads(serializer.dumps(inside)).content == expected
+    assert serializer.loads(serializer.dumps(inside)).content == value
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("kind", "place"), [("exception", "os:mkdir"), ("enum", "runyard:flow")])
+@pytest.mark.parametrize(("kind", "place"), [("exception", "os:mkdir"), ("enum", "json:JSONDecoder")])
 def test_a_result_may_name_only_a_class_of_its_kind(kind, place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     forged = f'{{"__runyard__": "{kind}", "class": "{place}", "value": ["made"]}}'

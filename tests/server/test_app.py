@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -176,11 +177,11 @@ def test_a_programming_error_tells_nothing(http):
     ],
 )
 def test_a_body_that_does_not_fit_says_where(http, body, place, kind):
-    answer = http.post("/ships/", json=body)
+    content = b"" if body is None else json.dumps(body)
+    answer = http.post("/ships/", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     said = answer.json()
     assert said["exception_message"] == "Invalid request received."
-    assert said["request_body"] == body
     [fault] = said["exception_detail"]
     assert (fault["loc"], fault["type"]) == (place, kind)
     assert said["error"] == "InvalidInput"

@@ -279,7 +279,7 @@ def _packed(task: Task, given: Any) -> str:
         return base64.b64encode(cloudpickle.dumps(given)).decode()
     except Exception as error:
         raise RunyardError(
-            f"{task.name}.delay(): an argument cannot be sent to another process: {error}"
+            f"{task.name}.delay(): an argument cannot be sent to another process: {outcome.describe(error)}"
         ) from error
 
 

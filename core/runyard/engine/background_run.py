@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from runyard.engine import outcome
+from runyard.engine import outcome, salvage
 from runyard.engine.effects import drive, drive_async, in_thread
 from runyard.engine.journal import Journal, persist
 from runyard.engine.runs import TaskRun
 from runyard.engine.task_core import run_task
-from runyard.errors import StaleAttempt
+from runyard.errors import ApiUnavailable, StaleAttempt, StoreError
 from runyard.states import FAILED, PENDING, TERMINAL, State
 
 if TYPE_CHECKING:
@@ -71,8 +71,23 @@ class FencedJournal(Journal):
         with self._writing:
             waiting = [self._records.popleft() for _ in range(len(self._records))]
             if self.refused is None:
-                self._report([*waiting, *self._final], outcome=kept)
+                try:
+                    self._end(waiting, kept)
+                except StaleAttempt as error:
+                    self.refused = error
         return self.refused is None
+
+    def _end(self, waiting: list[Any], kept: str | None) -> None:
+        try:
+            self._send([*waiting, *self._final], list(self._results), outcome=kept)
+            self._results.clear()
+        except (StaleAttempt, StoreError, ApiUnavailable):
+            raise
+        except Exception:
+            # A record that cannot be stored must not keep the others, nor the end, from being written.
+            self._write(waiting)
+            if self.refused is None:
+                salvage.write(lambda group, _none: self._send(group, [], outcome=kept), self._final, [])
 
     def _append(self, record: Any) -> None:
         self._records.append(record)
@@ -82,14 +97,11 @@ class FencedJournal(Journal):
         if len(self._records) >= self._limit:
             self.flush()
 
-    def _write(self, group: list[Any]) -> None:
-        self._report(group)
-
-    def _report(self, group: list[Any], **fields: Any) -> None:
+    def _send(self, group: list[Any], results: list[tuple[Any, ...]], **fields: Any) -> None:
         from runyard.operations.background_tasks import report_background_task
         from runyard.operations.journal import TASK_RUN_COLUMNS
 
-        told = self._body(group)
+        told = {**self._body(group), "results": results}
         if not fields:
             # A row shows the run as it is by now: where that is the end, it is not to be seen yet.
             kind = TASK_RUN_COLUMNS.index("state_type")
@@ -97,10 +109,7 @@ class FencedJournal(Journal):
                 row for row in told["task_runs"] if row[0] != self._task_run_id or row[kind] not in TERMINAL
             ]
         body = {"task_run_id": self._task_run_id, "attempt": self.attempt, "journal": told, **fields}
-        try:
-            persist(lambda: self._client.call(report_background_task, body), "a background task run")
-        except StaleAttempt as error:
-            self.refused = error
+        persist(lambda: self._client.call(report_background_task, body), "a background task run")
 
 
 def execute(task: Task, claimed: dict[str, Any], journal: FencedJournal) -> State | None:

@@ -9,6 +9,7 @@ from runyard.cache_policies import DEFAULT, CacheKeyFnPolicy, CachePolicy, NoCac
 from runyard.context import current_transaction
 from runyard.engine import known_results
 from runyard.engine.effects import Block, Commit
+from runyard.engine.outcome import describe
 from runyard.exceptions import UnreadableResult
 from runyard.results import ResultStore
 from runyard.states import COMPLETED, State
@@ -198,9 +199,9 @@ class Keeping:
             record, row = prepare() if plan.store.is_quick else (yield Block(prepare))
         except Exception as error:
             self._logger().warning(
-                "The result of this task could not be kept, so it will not be found again: %s: %s",
-                type(error).__name__, error,
-            )  # fmt: skip
+                "The result of this task could not be kept, so it will not be found again: %s",
+                describe(error),
+            )
             return
         state.data = record.metadata
         if row is not None:
@@ -253,7 +254,9 @@ class Keeping:
             around = {} if flow is None else flow.key_parameters
             key = plan.policy.compute_key(context, parameters, around)
         except Exception as error:
-            self._logger().warning("No cache key for this task run, so its result is not kept: %s", error)
+            self._logger().warning(
+                "No cache key for this task run, so its result is not kept: %s", describe(error)
+            )
             return None
         return None if key is None else str(key)
 
@@ -298,7 +301,7 @@ def keep_flow_result(context: FlowRunContext, state: State, log: Any) -> None:
             state._value, f"{context.scope}-result", None, run.root_flow_run_id or run.id
         )
     except Exception as error:
-        log.warning("The result of this flow could not be kept: %s: %s", type(error).__name__, error)
+        log.warning("The result of this flow could not be kept: %s", describe(error))
         return
     state.data = record.metadata
     if row is not None:

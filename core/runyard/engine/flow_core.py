@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runyard import settings
+from runyard import settings, texts
 from runyard.context import FlowRunContext, current_flow, current_task, current_transaction
 from runyard.engine import outcome, patience
 from runyard.engine.effects import Block, Call, Commit, Read
@@ -12,6 +12,7 @@ from runyard.engine.hooks import call_hooks
 from runyard.engine.parameters import signature_of
 from runyard.engine.task_core import _settled
 from runyard.exceptions import Abort, Pause, RunNameError, RunTimedOut, TerminationSignal
+from runyard.orchestration.rules import retry_wait
 from runyard.states import COMPLETED, FAILED, State
 from runyard.task_runners.base import TaskRunner
 
@@ -28,8 +29,8 @@ def retries_of(flow: Flow) -> int:
     return settings.get("flow_default_retries") if flow.retries is None else flow.retries
 
 
-def retry_delay_of(flow: Flow) -> float:
-    """The wait before each retry of a run of the flow, in seconds."""
+def retry_delay_of(flow: Flow) -> float | list[float]:
+    """The wait before each retry of a run of the flow, in seconds, or the waits."""
     delay = flow.retry_delay_seconds
     return settings.get("flow_default_retry_delay_seconds") if delay is None else delay
 
@@ -114,10 +115,10 @@ def _attempts(
             ending = error
             state = outcome.state_of_error(error, "Flow")
         # Failures and crashes have budgets of their own.
-        if state.type == FAILED and problem is None and run.retries_used < retries_of(flow):
-            delay = retry_delay_of(flow)
-            told = (state.message, run.retries_used + 1, retries_of(flow), delay)
-            log.info("%s; retry %d/%d starts in %g s", *told)
+        tries = run.retries_used + 1
+        if state.type == FAILED and problem is None and tries <= retries_of(flow):
+            delay = retry_wait(retry_delay_of(flow), tries)
+            log.info("%s; retry %d/%d starts in %g s", state.message, tries, retries_of(flow), delay)
             context.counters.clear()
             try:
                 yield from reporter.retry(run, state, delay)
@@ -150,7 +151,7 @@ def _attempt(
 ) -> Generator[Any, Any, State]:
     if problem is not None:
         what = "Naming the run" if isinstance(problem, RunNameError) else "Validation of flow parameters"
-        message = f"{what} failed with error: {problem}"
+        message = f"{what} failed with error: {texts.told(problem)}"
         log.error("%s", message)
         return State(FAILED, message=message, value=problem)
     yield from call_hooks(flow, run, lambda: log)
@@ -168,7 +169,7 @@ def _attempt(
         return outcome.state_of_error(error, "Flow")
     except Exception as error:
         state = outcome.state_of_error(error, "Flow")
-        log.error("Encountered an exception during execution: %r", error, exc_info=error)
+        log.error("Encountered an exception during execution: %s", outcome.shown(error), exc_info=error)
         return state
 
 

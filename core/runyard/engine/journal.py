@@ -15,8 +15,8 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from runyard import clock, settings
-from runyard.engine import patience
+from runyard import clock, settings, texts
+from runyard.engine import patience, salvage
 from runyard.errors import (
     ApiUnavailable,
     DatabaseCorrupt,
@@ -241,25 +241,28 @@ class Journal:
         return stopped
 
     def _write(self, group: list[Any]) -> None:
-        from runyard.operations.journal import keep_results, write_journal
-
+        kept = {}
+        while self._results:
+            row = self._results.popleft()
+            kept[row[0]] = row  # one statement may not write a key twice; the last one counts
         try:
-            body: dict[str, Any] = {"flow_run_id": self.flow_run_id, "attempt": self.attempt}
-            operation = keep_results
-            if group:
-                operation = write_journal
-                body |= self._body(group)
-            kept = {}
-            while self._results:
-                row = self._results.popleft()
-                kept[row[0]] = row  # one statement may not write a key twice; the last one counts
-            body["results"] = list(kept.values())
-            persist(lambda: self._client.call(operation, body), "what this run does")
+            salvage.write(self._send, group, list(kept.values()), self.flow_run_id)
         except StaleAttempt as error:
             self.refused = error
         except Exception as error:
-            # A bug or a damaged database must not end the thread: the flow goes on and says so.
-            print(f"runyard: {len(group)} records were not kept: {error}", file=sys.stderr)
+            # A damaged database must not end the thread: the flow goes on and says so.
+            print(f"runyard: {len(group)} records were not kept: {texts.told(error)}", file=sys.stderr)
+
+    def _send(self, group: list[Any], results: list[tuple[Any, ...]]) -> None:
+        """Write records and results in one transaction; waits for a database that is away."""
+        from runyard.operations.journal import keep_results, write_journal
+
+        body: dict[str, Any] = {"flow_run_id": self.flow_run_id, "attempt": self.attempt, "results": results}
+        operation = keep_results
+        if group:
+            operation = write_journal
+            body |= self._body(group)
+        persist(lambda: self._client.call(operation, body), "what this run does")
 
     def _body(self, group: list[Any]) -> dict[str, Any]:
         now = clock.now_us()

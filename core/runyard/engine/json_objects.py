@@ -1,131 +1,104 @@
-"""What JSON does not know, as objects that say what they are; and back."""
+"""Values of Python as plain JSON, and back: exactly what they were, or refused.
+
+`to_json` writes what JSON knows as it is, and everything else as an object that says its kind, such as
+`{"__runyard__": "tuple", "value": [1, 2]}`. A value is of a kind only if its class is that very class: a
+`pandas.NaT` is an instance of `datetime`, and would come back as a date.
+"""
 
 from __future__ import annotations
 
-import base64
-import enum
-import inspect
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from runyard.engine import json_classes, json_kinds
 
-_MARK = "__runyard__"
+MARK = "__runyard__"
+_SCALARS = frozenset((bool, int, type(None)))
 
 
-def encode(value: Any) -> Any:
-    """A JSON object for a value of another kind.
+def to_json(value: Any) -> Any:
+    """A value as JSON has it: dictionaries, lists, texts, numbers, booleans and None.
 
     Raises:
-        TypeError: the value is of no kind that survives.
+        TypeError: it is of no kind that comes back as it was.
+        RecursionError: it contains itself.
     """
-    for name, kind, write, _read in _kinds():
-        if isinstance(value, kind):
-            return {_MARK: name, "value": write(value)}
-    cls = type(value)
-    place = f"{cls.__module__}:{cls.__qualname__}"
-    if hasattr(cls, "model_validate"):
-        return {_MARK: "model", "class": place, "value": escaped(value.model_dump(mode="json"))}
-    if hasattr(cls, "__dataclass_fields__"):
-        fields = {name: getattr(value, name) for name in cls.__dataclass_fields__}
-        return {_MARK: "dataclass", "class": place, "value": escaped(fields)}
-    if isinstance(value, BaseException):
-        return {_MARK: "exception", "class": place, "value": [str(arg) for arg in value.args]}
-    if isinstance(value, enum.Enum):
-        return {_MARK: "enum", "class": place, "value": value.name}
-    raise TypeError(f"JSON cannot hold {value!r}; use the serializer 'pickle'")
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is str:
+        return value if is_storable(value) else _marked("text", value.encode("unicode_escape").decode())
+    if kind is float:
+        # NaN and the infinities are no JSON.
+        return value if value - value == 0 else _marked("float", repr(value))
+    if kind is list:
+        return [to_json(item) for item in value]
+    if kind is dict:
+        if MARK not in value and all(type(key) is str and is_storable(key) for key in value):
+            return {key: to_json(item) for key, item in value.items()}
+        return _marked("dict", [[to_json(key), to_json(item)] for key, item in value.items()])
+    return encode(value)
 
 
-def may_be_marked(text: str | bytes) -> bool:
-    """Whether written JSON holds what `decode` would read, be it by `encode` or the user's own."""
-    return _MARK in text if isinstance(text, str) else _MARK.encode() in text
+def encode(value: Any) -> dict[str, Any]:
+    """The object for a value that JSON does not know.
+
+    Raises:
+        TypeError: it is of no kind that comes back as it was.
+    """
+    found = json_kinds.by_class(type(value))
+    if found is not None:
+        return _marked(found.name, to_json(found.write(value)))
+    name, fields = json_classes.write(value, to_json)
+    return {MARK: name, **fields}
 
 
-def escaped(value: Any) -> Any:
-    """A value whose dictionaries nobody takes for what `encode` writes, whoever sent them."""
-    if isinstance(value, dict):
-        if _MARK in value:
-            return {_MARK: "dict", "value": [[key, escaped(item)] for key, item in value.items()]}
-        return {key: escaped(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [escaped(item) for item in value]
+def from_json(value: Any) -> Any:
+    """The value that `to_json` wrote.
+
+    Raises:
+        TypeError, ValueError: an object in it is of no kind, or names a class that is not of its kind.
+    """
+    if type(value) is list:
+        return [from_json(item) for item in value]
+    if type(value) is dict:
+        return decode({key: from_json(item) for key, item in value.items()})
     return value
 
 
 def decode(body: dict[str, Any]) -> Any:
-    """The value of an object that `encode` or `escaped` made; any other object as it is.
+    """The value of one object, whose items are decoded already; any other object as it is.
 
     Raises:
-        TypeError: it names a class that is not of the kind it says.
+        TypeError, ValueError: it is of no kind, or names a class that is not of its kind.
     """
-    name = body.get(_MARK)
+    name = body.get(MARK)
     if not isinstance(name, str) or "value" not in body:
         return body
-    value = body["value"]
-    if name == "dict":
-        return dict(value)
-    for kind, _cls, _write, read in _kinds():
-        if kind == name:
-            return read(value)
-    if name not in _CLASSES:
-        return body
-    cls = _class_of(body["class"], name)
-    if name == "model":
-        return cls.model_validate(value)
-    if name == "dataclass":
-        made = cls.__new__(cls)
-        for field, item in value.items():
-            object.__setattr__(made, field, item)
-        return made
-    if name == "enum":
-        return cls[value]
-    return cls(*value)
+    if name in json_classes.READERS:
+        return json_classes.read(name, body)
+    found = json_kinds.by_name(name)
+    if found is None:
+        raise ValueError(f"JSON holds a value of the unknown kind {name!r}")
+    return found.read(body["value"])
 
 
-# The kinds of classes, and how to know one.
-_CLASSES: dict[str, Callable[[type], bool]] = {
-    "model": lambda cls: hasattr(cls, "model_validate"),
-    "dataclass": lambda cls: hasattr(cls, "__dataclass_fields__"),
-    "enum": lambda cls: issubclass(cls, enum.Enum),
-    "exception": lambda cls: issubclass(cls, BaseException),
-}
+def may_be_marked(text: str | bytes) -> bool:
+    """Whether written JSON holds what `decode` would read."""
+    return MARK in text if isinstance(text, str) else MARK.encode() in text
 
 
-def _kinds() -> list[tuple[str, Any, Any, Any]]:
-    """The plain kinds: name, class, how it is written, how it is read."""
-    import datetime
-    import decimal
-    import pathlib
-    import uuid
-
-    return [
-        ("datetime", datetime.datetime, datetime.datetime.isoformat, datetime.datetime.fromisoformat),
-        ("date", datetime.date, datetime.date.isoformat, datetime.date.fromisoformat),
-        ("time", datetime.time, datetime.time.isoformat, datetime.time.fromisoformat),
-        (
-            "timedelta",
-            datetime.timedelta,
-            lambda value: [value.days, value.seconds, value.microseconds],
-            lambda parts: datetime.timedelta(*parts),
-        ),
-        ("bytes", (bytes, bytearray), lambda value: base64.b64encode(value).decode(), base64.b64decode),
-        ("set", set, list, set),
-        ("frozenset", frozenset, list, frozenset),
-        ("uuid", uuid.UUID, str, uuid.UUID),
-        ("decimal", decimal.Decimal, str, decimal.Decimal),
-        ("path", pathlib.PurePath, str, pathlib.Path),
-        ("complex", complex, lambda value: [value.real, value.imag], lambda parts: complex(*parts)),
-    ]
+def _marked(name: str, value: Any) -> dict[str, Any]:
+    return {MARK: name, "value": value}
 
 
-def _class_of(place: str, kind: str) -> Any:
-    from importlib import import_module
-
-    module, _, names = place.partition(":")
-    found: Any = import_module(module)
-    for name in names.split("."):
-        found = getattr(found, name)
-    if not inspect.isclass(found) or not _CLASSES[kind](found):
-        # Nothing that a result names is called unless it is a class of data.
-        raise TypeError(f"The result names {place}, which is no {kind}")
-    return found
+def is_storable(text: str) -> bool:
+    """Whether every JSON library and database takes the text as it is."""
+    if "\0" in text:
+        return False
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from runyard import texts
 from runyard.redaction import redact
 from runyard.states import CANCELLED, CANCELLING, COMPLETED, CRASHED, FAILED, PAUSED, TERMINAL, State
 
@@ -86,9 +87,17 @@ def _users_frame(trace: TracebackType | None) -> TracebackType | None:
 
 
 def describe(error: BaseException) -> str:
-    """`ValueError: what was wrong`, or the bare name where the exception says nothing."""
-    text = redact(str(error))
+    """`ValueError: what was wrong`, or the bare name where the exception says nothing.
+
+    The text is of bounded size, and never an error itself, whatever the exception's own code does.
+    """
+    text = texts.message(redact(texts.told(error)))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def shown(error: BaseException) -> str:
+    """`repr` of an exception, as `describe` gives its text."""
+    return texts.message(redact(texts.told(error, repr)))
 
 
 def state_of_error(error: BaseException, kind: str) -> State:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runyard import texts
 from runyard.errors import ParameterError
-from runyard.redaction import STARS, redact, redact_json
+from runyard.redaction import STARS, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,6 +236,8 @@ def concealed(flow: Any, parameters: dict[str, Any]) -> dict[str, Any]:
     for field, name in fields.items():
         if name not in parameters:
             continue
+        if hasattr(type(parameters[name]), "__next__"):
+            continue  # a second check would advance it further
         try:
             checked = model.__pydantic_validator__.validate_assignment(
                 model.model_construct(), field, parameters[name]
@@ -328,33 +331,28 @@ def _evaluated(fn: Any, hint: Any) -> Any:
     return found["it"]
 
 
-def stored(parameters: dict[str, Any]) -> tuple[str, list[str]]:
-    """Parameters as the JSON that is kept, without secrets, and the names of those with no JSON form."""
-    import json
+def recorded(flow: Any, parameters: dict[str, Any]) -> tuple[str, str]:
+    """Parameters as a run's record has them: two JSON texts, see `recording.recorded`."""
+    from runyard.engine import recording
 
-    if not parameters:
-        return "{}", []
-    try:
-        text = json.dumps(parameters, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        return redact_json(text), []
-    except (TypeError, ValueError):
-        pass
-    from pydantic_core import PydanticSerializationError, to_json
+    signature = signature_of(flow)
 
-    kept, dropped = [], []
-    for name, value in parameters.items():
-        try:
-            kept.append(f"{json.dumps(name)}:{to_json(value, by_alias=False).decode()}")
-        except (PydanticSerializationError, ValueError):
-            dropped.append(name)
-    return redact_json("{" + ",".join(kept) + "}"), dropped
+    def again(name: str, form: Any) -> Any:
+        if not flow.should_validate_parameters or name not in signature.annotations:
+            return tuple(form) if name == signature.var_args else form
+        model, fields = _model(flow, signature)
+        field = next(field for field, each in fields.items() if each == name)
+        checked = model.__pydantic_validator__.validate_assignment(model.model_construct(), field, form)
+        return getattr(checked, field)
+
+    return recording.recorded(parameters, again, signature.defaults)
 
 
 def render_name(template: Any, parameters: dict[str, Any]) -> str:
     """A run's name from its template: `{parameter}` fields, or a function (of the parameters, if it
     takes any). Secrets in it are stars."""
     if isinstance(template, str):
-        return redact(template.format(**parameters))
+        return texts.name(redact(template.format(**parameters)))
     if not callable(template):
         raise TypeError(f"{template!r} is no name template; give a string or a function")
     signature = Signature(template)
@@ -364,4 +362,4 @@ def render_name(template: Any, parameters: dict[str, Any]) -> str:
         name = template()
     if not isinstance(name, str):
         raise TypeError(f"the name template {template!r} gave {name!r}, which is no text")
-    return redact(name)
+    return texts.name(redact(name))

@@ -16,7 +16,7 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from runyard import redaction, settings
+from runyard import redaction, settings, texts
 from runyard.context import FlowRunContext, current_flow, current_tags, current_task
 from runyard.engine import known_results, outcome
 from runyard.engine.hashing import Written
@@ -304,7 +304,7 @@ def _dumped(state: State) -> bytes | None:
     if value.__traceback__ is not None and value.__cause__ is None:
         import traceback
 
-        trace = "".join(traceback.format_exception(value))
+        trace = texts.shortened("".join(traceback.format_exception(value)))
     try:
         # An exception with arguments of its own is pickled, and then not unpickled.
         sent = cloudpickle.dumps((value, trace, []))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runyard import clock, ids
+from runyard import clock, ids, texts
 from runyard.engine.effects import Block, Sleep
 from runyard.engine.journal import Journal, persist
 from runyard.engine.runs import TaskRun
-from runyard.errors import StaleAttempt
+from runyard.errors import ApiUnavailable, NotFound, StaleAttempt, StoreError
 from runyard.exceptions import Abort
 from runyard.states import FAILED, PAUSED, PENDING, RUNNING, SCHEDULED, TERMINAL, AwaitingRetry, State
 
@@ -170,8 +170,6 @@ class RootReporter(Reporter):
     def _propose(
         self, run: FlowRun, state: State, stopped: bool = False, force: bool = False
     ) -> Generator[Any, Any, dict[str, Any]]:
-        from runyard.operations.journal import report_state
-
         body = {
             "flow_run_id": run.id,
             "attempt": run.attempt,
@@ -181,9 +179,24 @@ class RootReporter(Reporter):
         }
 
         def report() -> Any:
-            return persist(lambda: self._client.call(report_state, body), "the state of this run")
+            try:
+                return self._persisted(body)
+            except (StaleAttempt, StoreError, ApiUnavailable, NotFound):
+                raise
+            except Exception as error:
+                # Something in the state cannot be stored; that the run is in it must be.
+                note = f"Not all of this state could be stored: {texts.told(error)}"
+                bare = State(state.type, state.name, f"{state.message}\n{note}" if state.message else note)
+                if "scheduled_time" in state.state_details:
+                    bare.state_details["scheduled_time"] = state.state_details["scheduled_time"]
+                return self._persisted({**body, "state": bare.to_json()})
 
         return (yield Block(lambda: self._refused(report)))
+
+    def _persisted(self, body: dict[str, Any]) -> Any:
+        from runyard.operations.journal import report_state
+
+        return persist(lambda: self._client.call(report_state, body), "the state of this run")
 
     def _refused(self, call: Any) -> Any:
         try:

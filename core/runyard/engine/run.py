@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import ids
 from runyard.context import FlowRunContext, current_drawing, current_flow, current_tags, current_task
-from runyard.engine import patience
+from runyard.engine import outcome, patience
 from runyard.engine.connection import shared_client
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flow_core import retries_of, retry_delay_of, run_flow
 from runyard.engine.journal import Journal
-from runyard.engine.parameters import bind, complete, concealed, render_name, signature_of, stored, validated
+from runyard.engine.parameters import (
+    bind,
+    complete,
+    concealed,
+    recorded,
+    render_name,
+    signature_of,
+    validated,
+)
 from runyard.engine.reports import RootReporter, SubflowReporter
 from runyard.engine.runs import FlowRun, TaskRun, to_json
 from runyard.engine.supervise import LeaseKeeper, SignalGuard, held_by_hand
@@ -192,9 +200,15 @@ def run_again(flow: Flow, flow_run_id: str, parameters: dict[str, Any]) -> State
         The final state.
 
     Raises:
+        ParameterError: some of its parameters were not kept.
         Conflict: the run is not over.
         NotFound: there is none.
     """
+    from runyard.engine.recording import restored
+    from runyard.operations.flow_runs import read_flow_run
+
+    context = shared_client().call(read_flow_run, flow_run_id).context
+    parameters = restored(parameters, context, flow)
     start = {"again": True, **held_by_hand()}
     return _stored(flow, flow_run_id, parameters, start).execute()
 
@@ -236,10 +250,10 @@ def _prepare(
         try:
             name = run.name = _name(flow, run)
         except Exception as error:
-            problem = RunNameError(f"no name by flow_run_name: {type(error).__name__}: {error}")
+            problem = RunNameError(f"no name by flow_run_name: {outcome.describe(error)}")
             problem.__cause__ = error
     shown = parameters if problem is None else concealed(flow, parameters)
-    run.parameters_json, _unserialisable = stored(shown)
+    run.parameters_json, run.context_json = recorded(flow, shown)
     retries = retries_of(flow)
     if retries:
         run.policy = to_json({"retries": retries, "retry_delay": retry_delay_of(flow)})
@@ -250,6 +264,7 @@ def _prepare(
         "flow_version": flow.version,
         "name": name,
         "parameters": run.parameters_json,
+        "context": run.context_json,
         "empirical_policy": run.policy,
         "tags": sorted(run.tags),
     }

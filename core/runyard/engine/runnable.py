@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from time import time
 
-from runyard import ids
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,39 +123,3 @@ class Runnable(Generic[P, R]):
 def function_name(fn: Callable[..., Any]) -> str:
     """A name for a callable that was given none."""
     return getattr(fn, "__name__", None) or type(fn).__name__
-
-
-def checked_name(name: str) -> str:
-    """The name of a flow, if it can stand in `flow/deployment`.
-
-    Raises:
-        InvalidNameError: it is empty or has one of / % & > <.
-    """
-    if not name or any(each in name for each in ids.FORBIDDEN):
-        from runyard.exceptions import InvalidNameError
-
-        raise InvalidNameError(f"{name!r} is no name of a flow: one without / % & > < is needed")
-    return name
-
-
-def checked_jitter(factor: float | None) -> float | None:
-    """`retry_jitter_factor`, if it can be one."""
-    if factor is not None and factor < 0:
-        raise ValueError(f"retry_jitter_factor={factor} is negative")
-    return factor
-
-
-def checked_retries(retries: int | None) -> int | None:
-    """`retries`, if it can be one."""
-    if retries is not None and retries < 0:
-        raise ValueError(f"retries={retries} is negative")
-    return retries
-
-
-def checked_hooks(name: str, hooks: Any) -> list[Any]:
-    """A list of hooks, each callable."""
-    found = list(hooks or ())
-    for hook in found:
-        if not callable(hook):
-            raise TypeError(f"{name} takes a list of functions, not {hook!r}")
-    return found

@@ -39,8 +39,9 @@ def state_json(state: State, details: str) -> str:
     """The whole state as JSON text, `details` being its state_details as text."""
     message = "null" if state.message is None else to_json(state.message)
     data = "null" if state.data is None else to_json(state.data)
+    name = f'"{state.name}"' if state.name.isalnum() else to_json(state.name)
     return (
-        f'{{"id":"{state.id}","type":"{state.type}","name":"{state.name}",'
+        f'{{"id":"{state.id}","type":"{state.type}","name":{name},'
         f'"timestamp":"{time_text(state.timestamp_us)}","message":{message},"data":{data},'
         f'"state_details":{details}}}'
     )
@@ -204,6 +205,7 @@ class FlowRun(Run):
 
     __slots__ = (
         "attempt",
+        "context_json",
         "deployment_id",
         "flow_id",
         "flow_name",
@@ -237,6 +239,8 @@ class FlowRun(Run):
         self.pause_keys: set[str] = set()
         self.parameters: dict[str, Any] = {}
         self.parameters_json = "{}"
+        # What else is needed to have the parameters back, see `engine.recording`.
+        self.context_json = "{}"
         self.policy = "{}"
         self._details = f'{{"flow_run_id":"{id}"}}'
 
@@ -250,8 +254,8 @@ class FlowRun(Run):
         state = self.state
         return (
             self.id, self.created_us, now, self.name, self.flow_name, self.flow_version,
-            self.parameters_json, self.policy, to_json(sorted(self.tags)) if self.tags else "[]",
-            self.parent_task_run_id, self.root_flow_run_id, *self._state_columns(state),
-            self.run_count, self.created_us, self.next_scheduled_us, self.start_us, self.end_us,
-            self.total_us,
+            self.parameters_json, self.context_json, self.policy,
+            to_json(sorted(self.tags)) if self.tags else "[]", self.parent_task_run_id,
+            self.root_flow_run_id, *self._state_columns(state), self.run_count, self.created_us,
+            self.next_scheduled_us, self.start_us, self.end_us, self.total_us,
         )  # fmt: skip

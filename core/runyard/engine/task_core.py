@@ -22,6 +22,7 @@ from runyard.engine.parameters import render_name, signature_of
 from runyard.engine.resolve import awaited, futures_in, has_futures, to_data, to_states
 from runyard.engine.runs import TaskRun, to_json
 from runyard.exceptions import RunTimedOut, Signal, UpstreamTaskError
+from runyard.orchestration.rules import retry_wait
 from runyard.states import COMPLETED, FAILED, PENDING, RUNNING, AwaitingRetry, State
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ def _attempts(
                     yield from _wait_for_retry(run, state, delay, journal)
                 continue
         if failure is not None:
-            logger().error("Task run failed with exception: %r", failure, exc_info=failure)
+            logger().error("Task run failed with exception: %s", outcome.shown(failure), exc_info=failure)
         if keeping is not None and state.type == COMPLETED:
             yield from keeping.complete(state)
             run.move(state, journal)
@@ -322,11 +323,7 @@ def _retry_delay(task: Task, run: TaskRun, state: State, logger: Any) -> Generat
             wanted = False
         if not wanted:
             return None
-    delays = _delays(task)
-    if isinstance(delays, (list, tuple)):
-        delay = float(delays[min(run.run_count, len(delays)) - 1]) if delays else 0.0
-    else:
-        delay = float(delays or 0.0)
+    delay = retry_wait(_delays(task), run.run_count)
     if task.retry_jitter_factor:
         delay *= 1 + random.uniform(0, task.retry_jitter_factor)  # noqa: S311  # jitter, no secret
     return delay

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from runyard import descriptors, ids
+from runyard import descriptors, ids, texts
 from runyard.context import current_flow, current_journal, current_task
 from runyard.redaction import redact
 
@@ -18,17 +18,24 @@ CONSOLE_VARIABLE = "RUNYARD__CONSOLE"
 
 # Longer messages are cut into several records: nothing is lost, and no row gets huge.
 _LONGEST = 200_000
+# Numbers that a column of 32 bits holds.
+_LEVELS = (-(2**31), 2**31 - 1)
 _exceptions = logging.Formatter()
 
 
 def _text(record: logging.LogRecord) -> str:
     """The message, with the traceback below it, and no secrets."""
-    text = record.getMessage()
+    try:
+        text = record.getMessage()
+    except Exception as error:
+        # An argument that does not fit, or cannot be shown: what is left says more than no record.
+        text = f"{texts.told(record.msg)} (not formatted: {type(error).__name__}: {texts.told(error)})"
     if record.exc_info:
-        text = f"{text}\n{_exceptions.formatException(record.exc_info)}"
+        # Bounded: an exception may hold all the data that it is about.
+        text = f"{text}\n{texts.shortened(_exceptions.formatException(record.exc_info))}"
     if record.stack_info:
         text = f"{text}\n{record.stack_info}"
-    return redact(text)
+    return texts.storable(redact(text))
 
 
 class ConsoleHandler(logging.Handler):
@@ -77,8 +84,9 @@ class JournalHandler(logging.Handler):
             if task_run_id is None and "run_label" not in given and task is not None:
                 task_run_id = task.task_run.id
             text, moment = _text(record), int(record.created * 1e6)
+            level = min(max(int(record.levelno), _LEVELS[0]), _LEVELS[1])
             for at in range(0, max(len(text), 1), _LONGEST):
-                row = (ids.new_id(), record.name, record.levelno, text[at : at + _LONGEST], moment)
+                row = (ids.new_id(), texts.name(record.name), level, text[at : at + _LONGEST], moment)
                 journal.log((*row, flow_run_id, task_run_id))
         except Exception:
             self.handleError(record)

@@ -10,7 +10,7 @@ from runyard import clock, ids
 from runyard.errors import InvalidInput, NotFound
 from runyard.operations.base import operation
 from runyard.operations.criteria import Criteria, limits_of
-from runyard.operations.schemas import Input, Model, Time, dump, load
+from runyard.operations.schemas import Input, Model, Query, Time, dump, load
 from runyard.store.database import Row, Transaction
 
 
@@ -55,7 +55,7 @@ class ArtifactUpdate(Input):
     metadata_: dict[str, Any] | None = None
 
 
-class ArtifactListing(Model):
+class ArtifactListing(Query):
     """What to list: a filter of the API's reference, and which part of what it finds."""
 
     artifacts: dict[str, Any] | None = None

@@ -18,6 +18,7 @@ from runyard.operations.block_types import (
     type_of_row,
 )
 from runyard.operations.criteria import Criteria, limits_of
+from runyard.operations.run_rows import shallow
 from runyard.operations.schemas import Input, Model, Time, load
 from runyard.redaction import STARS
 from runyard.store.database import Row, Transaction
@@ -206,7 +207,7 @@ def create_block_document(tx: Transaction, body: BlockDocumentCreate) -> BlockDo
             "id": document_id,
             "now": now,
             "name": name,
-            "data": encryption.encrypt(json.dumps(body.data)),
+            "data": encryption.encrypt(shallow(body.data, lambda: json.dumps(body.data))),
             "block_schema_id": body.block_schema_id,
             "block_type_id": body.block_type_id,
             "is_anonymous": int(body.is_anonymous),
@@ -286,7 +287,7 @@ def update_block_document(tx: Transaction, block_document_id: str, body: BlockDo
         {
             "id": row["id"],
             "now": clock.now_us(),
-            "data": encryption.encrypt(json.dumps(data)),
+            "data": encryption.encrypt(shallow(data, lambda: json.dumps(data))),
             "schema": body.block_schema_id or row["block_schema_id"],
         },
     )

@@ -10,7 +10,7 @@ from runyard import clock, ids
 from runyard.errors import Conflict, NotAllowed, NotFound
 from runyard.operations.base import operation
 from runyard.operations.criteria import Criteria, limits_of
-from runyard.operations.schemas import Input, Model, Time, dump, load
+from runyard.operations.schemas import Input, Model, Query, Time, dump, load
 from runyard.store.database import Row, Transaction
 
 
@@ -72,7 +72,7 @@ class BlockSchemaCreate(Input):
     version: str = "non-versioned"
 
 
-class BlockListing(Model):
+class BlockListing(Query):
     """What to list: filters of the API's reference, and which part of what they find."""
 
     block_types: dict[str, Any] | None = None

@@ -9,7 +9,7 @@ from runyard import clock
 from runyard.operations import explain_waiting, flow_runs, lease_clock, leases
 from runyard.operations.base import operation
 from runyard.operations.explain_waiting import Explanation, Reason
-from runyard.operations.run_rows import decode_state
+from runyard.operations.run_rows import state_of
 from runyard.orchestration.durations import in_words, moment_in_words
 from runyard.states import CANCELLING, COMPLETED, PAUSED, PENDING, RUNNING, TERMINAL, State
 from runyard.store.database import Row, Transaction
@@ -32,7 +32,7 @@ def explain_flow_run(tx: Transaction, flow_run_id: str) -> Explanation:
         NotFound: there is no such run.
     """
     run = flow_runs.read_row(tx, flow_run_id)
-    state = decode_state(run["state"])
+    state = state_of(run)
     if state is None:
         return Explanation(status="waiting", summary=f"Flow run {run['name']!r} has no state yet.")
     if state.type in TERMINAL:

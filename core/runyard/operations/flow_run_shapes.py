@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from runyard import clock
-from runyard.operations.run_rows import decode_state
+from runyard.operations.run_rows import state_of
 from runyard.operations.schemas import (
     Input,
     Model,
@@ -32,7 +32,7 @@ class FlowRunPolicy(Model):
     max_retries: int = 0
     retry_delay_seconds: float = 0
     retries: int | None = None
-    retry_delay: float | None = None
+    retry_delay: float | list[float] | None = None
     pause_keys: list[str] | None = None
     resuming: bool | None = False
     retry_type: Literal["in_process", "reschedule"] | None = None
@@ -159,7 +159,7 @@ VIEW_JOINS = (
 
 def flow_run_of(row: Row) -> FlowRun:
     """The flow run in a row of VIEW_COLUMNS."""
-    state = decode_state(row["state"])
+    state = state_of(row)
     times: dict[str, Any] = {
         name: moment(row[name])
         for name in (

@@ -13,6 +13,7 @@ from runyard import clock, ids
 from runyard.errors import Conflict, NotFound, StaleAttempt
 from runyard.operations import leases, transitions
 from runyard.operations.base import operation
+from runyard.operations.run_rows import to_json
 from runyard.orchestration import rules
 from runyard.states import (
     CANCELLED,
@@ -43,8 +44,9 @@ TASK_RUN_COLUMNS = (
 )  # fmt: skip
 # In place of flow_id the row holds the flow's name.
 FLOW_RUN_COLUMNS = (
-    "id", "created", "updated", "name", "flow_id", "flow_version", "parameters", "empirical_policy", "tags",
-    "parent_task_run_id", "root_flow_run_id", *_STATE_COLUMNS, "run_count", *_TIME_COLUMNS,
+    "id", "created", "updated", "name", "flow_id", "flow_version", "parameters", "context",
+    "empirical_policy", "tags", "parent_task_run_id", "root_flow_run_id", *_STATE_COLUMNS, "run_count",
+    *_TIME_COLUMNS,
 )  # fmt: skip
 TASK_STATE_COLUMNS = ("id", "task_run_id", "type", "name", "timestamp", "message", "data", "state_details")
 FLOW_STATE_COLUMNS = ("id", "flow_run_id", *TASK_STATE_COLUMNS[2:])
@@ -146,9 +148,9 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         body: `flow_run_id`, `attempt` (null for a new run), `flow_name`, `name` (null: keep it),
-            `parameters` and `empirical_policy` as JSON texts, `tags`, `flow_version`, and for a new
-            run `owner`, `lease_seconds`, and the `place` and `proof` of its death; with `again` it is a run
-            that is over and starts anew, with `waiting` one that waits for a worker. With `start_id` the
+            `parameters`, `context` and `empirical_policy` as JSON texts, `tags`, `flow_version`, and for a
+            new run `owner`, `lease_seconds`, and the `place` and `proof` of its death; with `again` it is a
+            run that is over and starts anew, with `waiting` one that waits for a worker. With `start_id` the
             call may be sent again.
 
     Returns:
@@ -245,10 +247,10 @@ def _create(tx: Transaction, body: dict[str, Any]) -> int:
     state = State(PENDING, timestamp=now, state_details={"flow_run_id": body["flow_run_id"]})
     tx.execute(
         """INSERT INTO flow_runs (id, created, updated, name, flow_id, flow_version, parameters,
-               empirical_policy, tags, expected_start_time, state_id, state_type, state_name,
+               context, empirical_policy, tags, expected_start_time, state_id, state_type, state_name,
                state_timestamp, state)
-           VALUES (:id, :now, :now, :name, :flow_id, :flow_version, :parameters, :policy, :tags, :now,
-               :state_id, :type, :state_name, :now, :state)""",
+           VALUES (:id, :now, :now, :name, :flow_id, :flow_version, :parameters, :context, :policy, :tags,
+               :now, :state_id, :type, :state_name, :now, :state)""",
         {
             "id": body["flow_run_id"],
             "now": now,
@@ -256,15 +258,16 @@ def _create(tx: Transaction, body: dict[str, Any]) -> int:
             "flow_id": flow_id_of(tx, body["flow_name"]),
             "flow_version": body.get("flow_version"),
             "parameters": body["parameters"],
+            "context": body.get("context") or "{}",
             "policy": body["empirical_policy"],
-            "tags": json.dumps(body["tags"], separators=(",", ":")),
+            "tags": to_json(body["tags"]),
             "state_id": state.id,
             "type": state.type,
             "state_name": state.name,
-            "state": json.dumps(state.to_json(), separators=(",", ":")),
+            "state": to_json(state.to_json()),
         },
     )
-    details = json.dumps(state.state_details, separators=(",", ":"))
+    details = to_json(state.state_details)
     _FLOW_STATES.write(
         tx, [(state.id, body["flow_run_id"], state.type, state.name, now, None, None, details)]
     )
@@ -325,7 +328,7 @@ def _take_over(tx: Transaction, body: dict[str, Any]) -> None:
             "id": row["id"],
             "name": body["name"] or row["name"],
             "flow_version": body.get("flow_version") or row["flow_version"],
-            "policy": json.dumps(policy, separators=(",", ":")),
+            "policy": to_json(policy),
         },
     )
 

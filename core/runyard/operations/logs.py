@@ -6,7 +6,7 @@ from typing import Any
 
 from runyard import clock, ids
 from runyard.operations.base import operation
-from runyard.operations.schemas import Input, Model, Time
+from runyard.operations.schemas import Input, Model, Query, Time
 from runyard.store import query
 from runyard.store.database import Transaction
 
@@ -36,7 +36,7 @@ class LogCreate(Input):
     task_run_id: str | None = None
 
 
-class LogListing(Model):
+class LogListing(Query):
     """Which log records: a filter, `limit` (at most 200, the default), `offset`, `sort`."""
 
     logs: dict[str, Any] | None = None

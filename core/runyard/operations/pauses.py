@@ -10,7 +10,7 @@ from runyard.errors import InvalidInput
 from runyard.operations import flow_run_inputs, transitions
 from runyard.operations.base import operation
 from runyard.operations.flow_run_shapes import OrchestrationResult, result_of
-from runyard.operations.run_rows import decode_state
+from runyard.operations.run_rows import state_of
 from runyard.operations.schemas import Input
 from runyard.orchestration.parameters import hydrate, misfit
 from runyard.states import FAILED, PAUSED, Failed, Resuming, Running, State
@@ -69,7 +69,7 @@ def resume_flow_run(tx: Transaction, flow_run_id: str, body: ResumeFlowRun) -> O
         NotFound: no such flow run.
     """
     run = _read(tx, flow_run_id)
-    state = decode_state(run["state"])
+    state = state_of(run)
     tx.status = 200
     if state is None or state.type != PAUSED:
         return OrchestrationResult(
@@ -123,7 +123,7 @@ def expire(tx: Transaction, now_us: int) -> list[str]:
     )
     expired = []
     for run in found:
-        state = decode_state(run["state"])
+        state = state_of(run)
         limit = state.state_details.get("pause_timeout") if state is not None else None
         if limit and clock.to_us(clock.parse_time(limit)) < now_us:
             expired.append(run["id"])

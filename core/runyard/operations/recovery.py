@@ -14,7 +14,7 @@ from runyard import clock, settings
 from runyard.operations import background_tasks, lease_clock, leases, limit_slots, pauses, transitions
 from runyard.operations.base import operation
 from runyard.operations.flow_run_shapes import OrchestrationResult, result_of
-from runyard.operations.run_rows import decode_state
+from runyard.operations.run_rows import decode_state, state_of
 from runyard.operations.schemas import Input, Model, Time
 from runyard.orchestration.exits import describe_exit
 from runyard.states import (
@@ -199,7 +199,7 @@ def _return(
 
 
 def _marker(lease: Row, run: Row) -> dict[str, Any]:
-    state = decode_state(run["state"])
+    state = state_of(run)
     lost = {name: lease[name] for name in ("attempt", "owner", "worker_id", "work_pool_id", "place", "proof")}
     if state is not None:
         lost["state"] = {"type": state.type, "name": state.name, "state_details": state.state_details}
@@ -236,7 +236,7 @@ def take_again(tx: Transaction, flow_run_id: str, attempt: int, lease_seconds: f
     """
     sql = "SELECT * FROM flow_runs WHERE id = :id"
     run = tx.one(sql + (" FOR UPDATE" if tx.dialect == "postgresql" else ""), {"id": flow_run_id})
-    state = decode_state(run["state"]) if run is not None else None
+    state = state_of(run) if run is not None else None
     lost = state.state_details.get(_LOST) if state is not None else None
     if run is None or not lost or lost["attempt"] != attempt or run["attempt"] != attempt:
         return False
@@ -274,7 +274,7 @@ def report_exit(tx: Transaction, body: ExitReport) -> OrchestrationResult | None
     lease = leases.holder(tx, body.flow_run_id)
     if run is None or lease is None or lease["attempt"] != body.attempt or run["state_type"] in TERMINAL:
         return None
-    state = decode_state(run["state"])
+    state = state_of(run)
     suspended = state is not None and bool(state.state_details.get("pause_reschedule"))
     if run["state_type"] == PAUSED and suspended:
         return None

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from runyard import clock, ids
+from runyard import clock, ids, texts
+from runyard.errors import InvalidInput
 from runyard.orchestration.rules import keeps_lease, scheduled_us
-from runyard.states import PAUSED, RUNNING, SCHEDULED, TERMINAL, State
+from runyard.states import PAUSED, RUNNING, SCHEDULED, STATE_TYPES, TERMINAL, State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runyard.store.database import Row, Transaction
 
 # The columns that entering a state changes, in flow_runs and task_runs alike.
@@ -32,8 +35,30 @@ TERMINAL_SQL = "('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')"
 
 
 def to_json(value: Any) -> str:
-    """The compact JSON of a column."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    """The compact JSON of a column.
+
+    Raises:
+        InvalidInput: it is nested so deep that the API could not answer with it.
+    """
+    return shallow(value, lambda: json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+
+
+def shallow(value: Any, write: Callable[[], str]) -> str:
+    """The JSON of a value that `write` gives, if the API can answer with it later.
+
+    Raises:
+        InvalidInput: it is nested too deep.
+    """
+    try:
+        text = write()
+        deep = texts.is_too_deep(value, text)
+    except RecursionError:
+        deep = True
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"a value cannot be written as JSON: {error}") from error
+    if deep:
+        raise InvalidInput(f"a value is nested more than {texts.DEPTH} deep, which cannot be stored")
+    return text
 
 
 def encode_state(state: State) -> str:
@@ -42,8 +67,22 @@ def encode_state(state: State) -> str:
 
 
 def decode_state(text: str | None) -> State | None:
-    """The state in a `state` column; None where it is null."""
+    """The state in a `state` column; None where it is null. See `state_of`."""
     return None if text is None else State.from_json(json.loads(text))
+
+
+def state_of(row: Row) -> State | None:
+    """The state that a run's row shows: of one that cannot be read, what its own columns tell."""
+    try:
+        state = decode_state(row["state"])
+        if state is not None and texts.is_too_deep(state.data, row["state"]):
+            state.data = None
+        return state
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        kind, name, moment, id = (row.get(f"state_{part}") for part in ("type", "name", "timestamp", "id"))
+        if kind not in STATE_TYPES:
+            return None
+        return State(kind, name, "The rest of this state cannot be read.", None, moment, None, id)
 
 
 def insert_states(tx: Transaction, table: str, states: list[tuple[str, State]]) -> None:

@@ -6,10 +6,20 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
-from runyard import clock, ids
+from runyard import clock, ids, texts
 from runyard.errors import InvalidInput
+from runyard.operations.run_rows import shallow
 from runyard.state_details import StateDetails
 from runyard.states import STATE_TYPES, TERMINAL, State
 from runyard.states import StateType as StateTypes
@@ -42,7 +52,44 @@ Seconds = Annotated[timedelta, PlainSerializer(timedelta.total_seconds, return_t
 
 
 class Model(BaseModel):
-    """What an operation answers: fields of a newer version are ignored."""
+    """What an operation answers: fields of a newer version are ignored.
+
+    It shows what is stored, whatever wrote it: where a field does not fit, its default or its text is
+    shown, so that one such row never costs the list that it is in.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _tolerate(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        try:
+            return handler(data)
+        except ValidationError as error:
+            if not isinstance(data, dict):
+                raise
+            return handler(_fitting(cls, data, error))
+
+
+def _fitting(model: type[BaseModel], data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+    """The fields of a row without the values that do not fit: their text where only a text is wanted."""
+    data = dict(data)
+    for name in {fault["loc"][0] for fault in error.errors(include_input=False) if fault["loc"]}:
+        field = model.model_fields.get(str(name))
+        if field is None:
+            continue
+        value = data.get(str(name))
+        if field.annotation in (str, str | None) and value is not None:
+            data[str(name)] = texts.told(value)
+        elif field.annotation == list[str] and isinstance(value, list):
+            data[str(name)] = [texts.told(item) for item in value]
+        elif not field.is_required():
+            data.pop(str(name), None)
+    return data
+
+
+class Query(BaseModel):
+    """What an operation is asked for: a key that it does not know is ignored, a wrong value refused."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -135,7 +182,7 @@ class StateCreate(Input):
         return State(self.type, self.name, self.message, self.data, None, details)
 
 
-class Filter(Model):
+class Filter(Query):
     """What to search. Each object is a filter of the API's reference; all that are given must hold."""
 
     flows: dict[str, Any] | None = None
@@ -171,13 +218,25 @@ def check_name(kind: str, name: str) -> None:
 
 
 def load(text: str | None, default: Any = None) -> Any:
-    """What a JSON column holds; `default` where it is null."""
-    return default if text is None else json.loads(text)
+    """What a JSON column holds; `default` where it is null, or no JSON that the API could answer with."""
+    if text is None:
+        return default
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return default
+    return default if texts.is_too_deep(value, text) else value
 
 
 def dump(value: Any) -> str:
-    """The compact JSON of a column."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=_plain)
+    """The compact JSON of a column.
+
+    Raises:
+        InvalidInput: it is nested so deep that the API could not answer with it.
+    """
+    return shallow(
+        value, lambda: json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=_plain)
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -120,7 +120,7 @@ _INSERT = (
 
 
 def _task_run(row: Row) -> TaskRun:
-    state = run_rows.decode_state(row["state"])
+    state = run_rows.state_of(row)
     run_time, delta = estimates(row)
     times: dict[str, Any] = {name: moment(row[name]) for name in _TIMES}
     return TaskRun(

@@ -53,7 +53,7 @@ def set_task_run_state(
         raise NotFound(f"no task run {task_run_id}; see: runyard task-run ls")
     if attempt is not None and run["root_flow_run_id"] is not None:
         leases.check(tx, run["root_flow_run_id"], attempt)
-    current = run_rows.decode_state(run["state"])
+    current = run_rows.state_of(run)
     facts = task_rules.TaskRunFacts(
         now_us=max(clock.now_us(), proposed.timestamp_us),
         run_count=run["run_count"],

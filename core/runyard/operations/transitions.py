@@ -78,7 +78,7 @@ def set_flow_run_state(
             recorded is accepted instead.
     """
     run = _read(tx, flow_run_id)
-    current = run_rows.decode_state(run["state"])
+    current = run_rows.state_of(run)
     if attempt is not None and run["lease_attempt"] != attempt:
         if current is not None and current.type in TERMINAL and current.type == proposed.type:
             return Outcome(rules.ACCEPT, current)

@@ -11,14 +11,15 @@ from runyard import clock, ids
 from runyard.errors import Conflict, InvalidInput, NotFound
 from runyard.operations.base import operation
 from runyard.operations.criteria import Criteria, limits_of
-from runyard.operations.schemas import Input, Model, Time, dump, load
+from runyard.operations.run_rows import shallow
+from runyard.operations.schemas import Input, Model, Query, Time, dump, load
 from runyard.store.database import Row, Transaction
 
 _LONGEST = 5_000
 
 
 def _fits(value: Any) -> Any:
-    if len(json.dumps(value)) > _LONGEST:
+    if len(shallow(value, lambda: json.dumps(value))) > _LONGEST:
         raise ValueError(f"a variable holds at most {_LONGEST} characters of JSON; keep more in a JSON block")
     return value
 
@@ -53,7 +54,7 @@ class VariableUpdate(Input):
     tags: list[str] | None = None
 
 
-class VariableListing(Model):
+class VariableListing(Query):
     """What to list: a filter of the API's reference, and which part of what it finds."""
 
     variables: dict[str, Any] | None = None

@@ -33,6 +33,8 @@ ABORT = "ABORT"
 
 # How long a run waits before it asks again for a slot of its deployment's limit.
 SLOT_RETRY_SECONDS = 30
+# A longer one would end after the last day that a datetime has.
+LONGEST_WAIT_SECONDS = 1000 * 365 * 86_400.0
 _SECOND = 1_000_000
 
 
@@ -288,13 +290,28 @@ def _flow_retry(current: State | None, proposed: State, facts: FlowRunFacts) -> 
         return None  # only a living process can try again within itself
     if facts.run_count > (facts.policy.get("retries") or 0):
         return None
-    delay = facts.policy.get("retry_delay") or 0
+    delay = retry_wait(facts.policy.get("retry_delay"), facts.run_count)
     return Decision(
         REJECT,
         retry_state(proposed, facts.now_us, delay),
         "Retrying",
         policy={"retry_type": "in_process", "resuming": False, "pause_keys": []},
     )
+
+
+def retry_wait(delays: Any, number: int) -> float:
+    """The seconds to wait before a retry.
+
+    Args:
+        delays: one number for all, or a list of them, of which the last one counts for all that follow;
+            whatever is neither, as a stored one of another client may be, means no wait.
+        number: which retry, from 1.
+    """
+    if isinstance(delays, (list, tuple)):
+        delays = delays[min(max(number, 1), len(delays)) - 1] if delays else 0
+    if not isinstance(delays, (int, float)) or delays != delays:
+        return 0.0
+    return min(max(float(delays), 0.0), LONGEST_WAIT_SECONDS)
 
 
 def retry_state(failed: State, now_us: int, delay_seconds: float) -> State:

@@ -13,6 +13,7 @@ from runyard.orchestration.rules import (
     duplicate,
     result_kept,
     retry_state,
+    retry_wait,
     terminal,
     wait,
     with_schedule,
@@ -78,11 +79,9 @@ def _task_retry(current: State | None, proposed: State, facts: TaskRunFacts) -> 
 
 
 def _task_delay(facts: TaskRunFacts) -> float:
-    delay = facts.policy.get("retry_delay") or 0
-    if isinstance(delay, (list, tuple)):
-        delay = delay[min(facts.run_count, len(delay)) - 1] if delay else 0
+    delay = retry_wait(facts.policy.get("retry_delay"), facts.run_count)
     factor = facts.policy.get("retry_jitter_factor") or 0
-    return float(delay) * (1.0 + factor * (2.0 * facts.jitter - 1.0))
+    return delay * (1.0 + factor * (2.0 * facts.jitter - 1.0))
 
 
 def _renamed(current: State | None, state: State, facts: TaskRunFacts) -> State:

@@ -11,6 +11,7 @@ from runyard.client import perform
 from runyard.errors import extra_missing
 from runyard.operations import all_operations
 from runyard.operations.wire import encode_result, hints
+from runyard.server.bodies import StrictRoute
 from runyard.server.changes import Changes
 from runyard.server.errors import install_error_handlers
 from runyard.server.guard import Guard
@@ -52,14 +53,19 @@ def create_app(
     auth: str | None = None,
     maintenance: bool = True,
     operations: Iterable[Operation[..., Any]] | None = None,
+    hosts: Iterable[str] = (),
+    any_address: bool = False,
 ) -> FastAPI:
     """The application, with every operation under `/api`.
 
     Args:
         database: where everything is kept; by default the settings' one.
-        auth: `user:password` asked of every caller, empty for none; by default the setting.
+        auth: `user:password` asked of every caller; empty lets only the user in who serves. By default
+            the setting.
         maintenance: whether this process also schedules and recovers runs while it serves.
         operations: what gets a route; by default all there are.
+        hosts: names by which callers may know this server, besides those of loopback and of the setting.
+        any_address: whether they may also know it by any IP address, and by this machine's name.
     """
 
     @asynccontextmanager
@@ -86,7 +92,14 @@ def create_app(
     app.state.service = Service(database or get_database())
     install_error_handlers(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
-    app.add_middleware(Guard, auth=settings.get("api_auth_string") if auth is None else auth)
+    app.add_middleware(
+        Guard,
+        auth=settings.get("api_auth_string") if auth is None else auth,
+        hosts=[*hosts, *settings.get("server_allowed_hosts").split(",")],
+        any_address=any_address,
+        most_bytes=settings.get("server_max_body_bytes"),
+    )
+    app.router.route_class = StrictRoute
     _add_changes(app)
     for operation in sorted(all_operations() if operations is None else operations, key=_specificity):
         _add_route(app, operation)
@@ -138,11 +151,21 @@ def _parameters(operation: Operation[..., Any]) -> list[inspect.Parameter]:
     for name, parameter in list(inspect.signature(operation.function).parameters.items())[1:]:
         annotation = types[name]
         if name == "body":
-            annotation = Annotated[annotation, Body()]
+            # Nothing asks for nothing in particular, as an empty object does.
+            factory = {"default_factory": annotation} if _is_optional(operation, annotation) else {}
+            annotation = Annotated[annotation, Body(**factory)]
         elif name not in operation.placeholders:
             annotation = Annotated[annotation, Query()]
         parameters.append(parameter.replace(annotation=annotation, kind=inspect.Parameter.KEYWORD_ONLY))
     return parameters
+
+
+def _is_optional(operation: Operation[..., Any], body: Any) -> bool:
+    """Whether a body may be left out: nothing in it is required, and nothing is made of it."""
+    fields = getattr(body, "model_fields", None)
+    if fields is None or operation.method != "POST" or operation.status == 201:
+        return False
+    return not any(field.is_required() for field in fields.values())
 
 
 def _add_changes(app: FastAPI) -> None:

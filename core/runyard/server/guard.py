@@ -1,50 +1,211 @@
-"""The guard in front of all routes: who may call, and with which version of the API."""
+"""The guard in front of all routes: who may call, from where, and with what.
+
+What a request must pass, in this order: it names this server by a name that is its own (so that no foreign
+web page reaches it by a name that it made point here); a change does not come from a page of another
+origin, and says that it is JSON, which no page of another origin can say; the caller has the password, or
+without one is the user who serves; its body is not too large; it speaks a version of the API that this is.
+"""
 
 from __future__ import annotations
 
 import base64
 import hmac
+import ipaddress
 import json
+import os
 import re
-from typing import TYPE_CHECKING
+import socket
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from runyard import api_token
+from runyard.server import peers
+from runyard.server.bodies import Limited
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-# Watchdogs ask these without a password.
+# Watchdogs ask these, by whatever name and without a password.
 _OPEN = frozenset(("/api/health", "/api/ready"))
+_SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _OLDEST_API = (0, 8, 0)
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)\Z")
+_VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})\Z", re.ASCII)
+_SHOWN_CHARACTERS = 100
+
+
+class _Refusal(Exception):
+    """An answer instead of the route's."""
+
+    def __init__(self, status: int, body: dict[str, str]) -> None:
+        super().__init__(status)
+        self.status = status
+        self.body = body
+
+
+def _not_allowed(text: str, status: int = 403) -> _Refusal:
+    return _Refusal(status, {"detail": text, "error": "NotAllowed"})
 
 
 class Guard:
-    """ASGI middleware that refuses a wrong password (401) and a too old API version (400).
+    """ASGI middleware that refuses what should not reach a route.
 
     Args:
         app: what it guards.
-        auth: `user:password`, or empty where anybody may call.
+        auth: `user:password`, or empty: then only the user who serves gets in.
+        hosts: names and addresses, besides those of loopback, by which callers may know this server; `*`
+            stands for any.
+        any_address: whether callers may also know it by any IP address, and by this machine's name.
+        most_bytes: the size of the largest body.
     """
 
-    def __init__(self, app: ASGIApp, auth: str = "") -> None:
+    def __init__(
+        self, app: ASGIApp, auth: str, hosts: Iterable[str], any_address: bool, most_bytes: int
+    ) -> None:
         self._app = app
         self._expected = b"Basic " + base64.b64encode(auth.encode()) if auth else b""
+        self._hosts = frozenset(host.strip().strip("[]").rstrip(".").lower() for host in hosts) - {""}
+        self._own = frozenset((socket.gethostname().lower(),)) if any_address else frozenset()
+        self._any_address = any_address
+        self._most_bytes = most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it."""
-        if scope["type"] == "http":
-            headers = dict(scope["headers"])
-            given = headers.get(b"authorization", b"")
-            if self._expected and scope["path"] not in _OPEN and not self._right(given):
-                await _answer(send, 401, {"exception_message": "Unauthorized"})
-                return
-            version = headers.get(b"x-prefect-api-version", b"").decode("latin-1")
-            if version and not _recent(version):
-                await _answer(send, 400, {"detail": f"API version {version!r} is not supported"})
-                return
-        await self._app(scope, receive, send)
+        if scope["type"] == "websocket":
+            # No route speaks it, and none that ever does shall be forgotten here.
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = _Headers(scope["headers"])
+        limited = Limited(receive, self._most_bytes)
+        try:
+            if scope["path"] not in _OPEN:
+                self._check_host(headers)
+            if scope["method"] not in _SAFE:
+                self._check_origin(headers)
+                _check_type(scope["method"], headers)
+            if scope["path"] not in _OPEN:
+                self._check_caller(scope, headers)
+            _check_version(headers)
+            if limited.is_too_large(headers.one("content-length")):
+                raise _Refusal(413, {"detail": limited.refusal, "error": "InvalidInput"})
+        except _Refusal as refusal:
+            await _answer(send, refusal, limited, headers)
+            return
+        await self._app(scope, limited.receive, send)
 
-    def _right(self, given: bytes) -> bool:
-        return hmac.compare_digest(given, self._expected)
+    def _check_host(self, headers: _Headers) -> None:
+        given = headers.all("host")
+        if not given:
+            raise _not_allowed("the request has no Host header", 400)
+        for text in given:
+            if not self._is_ours(_host_of(text)):
+                shown = text[:_SHOWN_CHARACTERS]
+                raise _not_allowed(
+                    f"this server is not known as {shown!r}; add the name to RUNYARD_SERVER_ALLOWED_HOSTS "
+                    "where it runs, or call it by its address"
+                )
+
+    def _is_ours(self, host: str) -> bool:
+        if not host:
+            return False
+        if host == "localhost" or host in self._hosts or host in self._own or "*" in self._hosts:
+            return True
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return address.is_loopback or self._any_address
+
+    def _check_origin(self, headers: _Headers) -> None:
+        """Refuse a change that a browser sends for a page of another origin."""
+        sites, origins = headers.all("sec-fetch-site"), headers.all("origin")
+        own = headers.one("host").lower()
+        foreign = any(site not in ("same-origin", "none") for site in sites)
+        for origin in origins:
+            parts = urlsplit(origin.lower()) if origin.isascii() else urlsplit("")
+            known = parts.scheme in ("http", "https") and parts.netloc != ""
+            if not known or (parts.netloc != own and _host_of(parts.netloc) not in self._hosts):
+                foreign = True
+        if foreign:
+            raise _not_allowed("a page of another origin may not change anything here")
+
+    def _check_caller(self, scope: Scope, headers: _Headers) -> None:
+        given = headers.one("authorization").encode("latin-1")
+        if self._expected:
+            if not hmac.compare_digest(given, self._expected):
+                raise _Refusal(401, {"exception_message": "Unauthorized"})
+            return
+        user = _user_of(scope)
+        if user in (0, os.geteuid()):  # root may read what this user may, the token included
+            return
+        token = api_token.read_token()
+        if token and hmac.compare_digest(given, f"Bearer {token}".encode()):
+            return
+        raise _not_allowed(
+            "without a password only the user who serves this API may call it; set "
+            "RUNYARD_API_AUTH_STRING=user:password on both sides"
+        )
+
+
+class _Headers:
+    """The headers of a request, by their names in lower case."""
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        self._values: dict[str, list[str]] = {}
+        for name, value in raw:
+            self._values.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+
+    def all(self, name: str) -> list[str]:
+        return self._values.get(name, [])
+
+    def one(self, name: str) -> str:
+        """The value; empty where there is none, or are several."""
+        found = self.all(name)
+        return found[0].strip() if len(found) == 1 else ""
+
+
+def _host_of(text: str) -> str:
+    """The name or address in `host:port`; empty where it is none."""
+    try:
+        return (urlsplit(f"//{text.strip()}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _user_of(scope: Scope) -> int | None:
+    client, server = scope.get("client"), scope.get("server")
+    try:
+        return peers.user_of(client, server) if client and server and server[1] else None
+    except ValueError:
+        return None  # no IP address, as between programs that are one process
+
+
+def _check_type(method: str, headers: _Headers) -> None:
+    """Refuse a change that does not say it is JSON: forms and plain texts are sent by any web page."""
+    given = headers.all("content-type")
+    has_body = headers.one("content-length") not in ("", "0") or bool(headers.all("transfer-encoding"))
+    if not given and not has_body and method != "POST":
+        return
+    kinds = {text.partition(";")[0].strip().lower() for text in given}
+    if kinds != {"application/json"}:
+        raise _Refusal(
+            415,
+            {
+                "detail": "send the header Content-Type: application/json, also without a body",
+                "error": "InvalidInput",
+            },
+        )
+
+
+def _check_version(headers: _Headers) -> None:
+    version = headers.one("x-prefect-api-version")
+    if version and not _recent(version):
+        shown = version[:_SHOWN_CHARACTERS]
+        raise _Refusal(400, {"detail": f"API version {shown!r} is not supported"})
 
 
 def _recent(version: str) -> bool:
@@ -52,9 +213,13 @@ def _recent(version: str) -> bool:
     return found is not None and tuple(map(int, found.groups())) >= _OLDEST_API
 
 
-async def _answer(send: Send, status: int, body: dict[str, str]) -> None:
-    headers = [(b"content-type", b"application/json")]
-    if status == 401:
-        headers.append((b"www-authenticate", b'Basic realm="runyard"'))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+async def _answer(send: Send, refusal: _Refusal, limited: Limited, headers: _Headers) -> None:
+    found: list[tuple[bytes, bytes]] = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    if refusal.status == 401:
+        found.append((b"www-authenticate", b'Basic realm="runyard"'))
+    body: dict[str, Any] = {"type": "http.response.body", "body": json.dumps(refusal.body).encode()}
+    if refusal.status == 413 and headers.one("expect").lower() != "100-continue":
+        # A caller that sends before it reads would see a broken connection in place of the answer.
+        await limited.discard()
+    await send({"type": "http.response.start", "status": refusal.status, "headers": found})
+    await send(body)

@@ -8,7 +8,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
-from runyard import settings
+from runyard import api_token, settings
 from runyard.errors import Conflict, InvalidInput, SettingError, extra_missing
 
 if TYPE_CHECKING:
@@ -50,9 +50,11 @@ def serve(
         )
     database = get_database()
     database.changes()  # a database that cannot be used is better said now than to every caller
+    api_token.make_token()
     listener = listen(host, port)
     try:
-        server = uvicorn.Server(uvicorn.Config(create_app(database), log_level=log_level))
+        app = create_app(database, hosts=[host], any_address=not is_loopback(host))
+        server = uvicorn.Server(uvicorn.Config(app, log_level=log_level))
         if on_listening:
             name = f"[{host}]" if ":" in host else host
             on_listening(f"http://{name}:{listener.getsockname()[1]}/api")

@@ -11,11 +11,13 @@ from runyard.errors import (
     Conflict,
     DatabaseBusy,
     DatabaseReadOnly,
+    InvalidInput,
     RunyardError,
     StoreError,
     extra_missing,
 )
 from runyard.store import migrate
+from runyard.store.values import storable_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +33,8 @@ except ImportError as error:
 _CHANNEL = "runyard"
 # Whoever migrates holds this advisory lock; the number is arbitrary and must stay.
 _MIGRATION_LOCK = 7_274_911
+# The state of the error that an index raises whose entry would be too large.
+_TOO_LARGE = "54000"
 _PARAMETER = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
 
 
@@ -68,7 +72,7 @@ class PostgresTransaction:
     def many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run one statement for each of `rows`."""
         self.wrote = True
-        self._connection.cursor().executemany(_to_psycopg(sql), rows)
+        self._connection.cursor().executemany(_to_psycopg(sql), [storable_values(row) for row in rows])
 
     def all(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows as dicts."""
@@ -86,10 +90,19 @@ class PostgresTransaction:
     def _run(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None) -> psycopg.Cursor[Row]:
         if isinstance(values, (list, tuple)):
             self.wrote = True
-            return self._connection.cursor().execute(sql.replace("%", "%%").replace("?", "%s"), values)
-        if not sql.lstrip()[:6].upper().startswith("SELECT"):
-            self.wrote = True
-        return self._connection.cursor().execute(_to_psycopg(sql), values or {})
+            sql = sql.replace("%", "%%").replace("?", "%s")
+        else:
+            if not sql.lstrip()[:6].upper().startswith("SELECT"):
+                self.wrote = True
+            sql, values = _to_psycopg(sql), values or {}
+        try:
+            return self._connection.cursor().execute(sql, values)
+        except (UnicodeEncodeError, psycopg.DataError) as error:
+            if getattr(error, "sqlstate", None) is not None:
+                raise
+            # A value that UTF-8 or a text of PostgreSQL cannot hold: the driver refused it, and has sent
+            # nothing yet.
+            return self._connection.cursor().execute(sql, storable_values(values))
 
 
 class PostgresDriver:
@@ -208,7 +221,9 @@ class PostgresDriver:
         text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if isinstance(error, (psycopg.errors.UniqueViolation, psycopg.errors.ForeignKeyViolation)):
             return Conflict(f"another object stands against this change: {text}")
-        if isinstance(error, (psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.DataError)):
+        if isinstance(error, psycopg.DataError) or getattr(error, "sqlstate", None) == _TOO_LARGE:
+            return InvalidInput(f"a value cannot be stored: {text}")
+        if isinstance(error, (psycopg.IntegrityError, psycopg.ProgrammingError)):
             return error
         if isinstance(
             error,

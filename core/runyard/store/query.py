@@ -86,6 +86,14 @@ def page(body: Mapping[str, Any]) -> tuple[int, int]:
     return limit, offset or 0
 
 
+def _as_jsonb(column: str) -> str:
+    """A JSON column for PostgreSQL's operators, which refuse the NUL and lone surrogates that JSON spells."""
+    # After an even number of backslashes, which spell backslashes.
+    spelled = r"'(?<!\\)((\\\\)*)\\u(0000|d[89a-f][0-9a-f][0-9a-f])'"
+    plain = rf"regexp_replace({column}, {spelled}, '\1?', 'gi')"
+    return f"CAST(CASE WHEN strpos({column}, '\\u') > 0 THEN {plain} ELSE {column} END AS jsonb)"
+
+
 def _where(conditions: list[str]) -> str:
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
@@ -214,7 +222,7 @@ class _Builder:
     def elements(self, column: str) -> str:
         if self.dialect == "sqlite":
             return f"json_each({column}) e"
-        return f"jsonb_array_elements_text(CAST({column} AS jsonb)) AS e (value)"
+        return f"jsonb_array_elements_text({_as_jsonb(column)}) AS e (value)"
 
     def path(self, field: Field) -> str:
         """The SQL of a field's value; of a JSON column, of the part that the field names."""
@@ -223,7 +231,7 @@ class _Builder:
         column, _, part = field.sql.partition(" ")
         if self.dialect == "sqlite":
             return f"json_extract({column}, '$.{part}')"
-        return f"CAST({column} AS jsonb) ->> '{part}'"
+        return f"{_as_jsonb(column)} ->> '{part}'"
 
     def like_(self, field: Field, value: str) -> str:
         name = self.bind(f"%{value}%")

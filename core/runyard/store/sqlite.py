@@ -20,6 +20,7 @@ from runyard.errors import (
     StoreError,
 )
 from runyard.store import migrate
+from runyard.store.values import storable_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -93,25 +94,32 @@ class SQLiteTransaction:
 
         Many rows in one INSERT have `?` and a sequence: finding hundreds of names takes longer.
         """
-        return self._connection.execute(sql, values or _NOTHING).rowcount
+        return self._run(sql, values).rowcount
 
     def many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run one statement for each of `rows` (mappings, or tuples where the SQL has `?`)."""
-        self._connection.executemany(sql, rows)
+        self._connection.executemany(sql, [storable_values(row) for row in rows])
 
     def all(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows as dicts."""
-        return self._connection.execute(sql, values or _NOTHING).fetchall()
+        return self._run(sql, values).fetchall()
 
     def one(self, sql: str, values: Mapping[str, Any] | None = None) -> Row | None:
         """The first row, or None."""
-        rows = self._connection.execute(sql, values or _NOTHING).fetchall()
+        rows = self._run(sql, values).fetchall()
         return rows[0] if rows else None
 
     def value(self, sql: str, values: Mapping[str, Any] | None = None) -> Any:
         """The first column of the first row, or None."""
         row = self.one(sql, values)
         return next(iter(row.values())) if row else None
+
+    def _run(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(sql, values or _NOTHING)
+        except UnicodeEncodeError:
+            # A value that UTF-8 cannot hold. All are bound before anything is done, so nothing was.
+            return self._connection.execute(sql, storable_values(values or _NOTHING))
 
 
 def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:
@@ -259,6 +267,8 @@ class SQLiteDriver:
 
     def translate(self, error: Exception) -> Exception:
         """Our error for one of sqlite3's."""
+        if isinstance(error, (OverflowError, sqlite3.DataError)):
+            return InvalidInput(f"a value cannot be stored: {error}")
         if isinstance(error, RunyardError) or not isinstance(error, sqlite3.Error):
             return error
         text = str(error)

@@ -6,6 +6,7 @@ import threading
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from runyard.engine.outcome import describe
 from runyard.errors import extra_missing
 from runyard.task_runners.remote import RemoteTaskRunner
 
@@ -132,7 +133,7 @@ def _settle(ended: Any, work: Submission) -> None:
         try:
             work.finish(ended.result())
         except Exception as error:
-            work.lost(f"its outcome did not come back: {error}")
+            work.lost(f"its outcome did not come back: {describe(error)}")
     elif ended.status == "cancelled":
         work.lost("Dask cancelled it")
     else:

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from runyard.engine.outcome import describe
 from runyard.task_runners.base import TaskRunner
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class RemoteTaskRunner(TaskRunner):
         try:
             self.send(packet, work)
         except Exception as error:
-            work.lost(f"it could not be sent: {type(error).__name__}: {error}")
+            work.lost(f"it could not be sent: {describe(error)}")
 
     def _around(self, flow: FlowRunContext | None) -> bytes | None:
         """What is sent of a flow run with each of its tasks, made once."""

@@ -1,0 +1,329 @@
+"""What a run's record says of its parameters, and how a run that starts again gets them back.
+
+The record has two parts. `parameters` shows each value as JSON that people and other clients
+read: bounded, without secrets, a placeholder such as `<generator>` where there is no JSON form. Where
+that text does not give the value back, `context` says how: by its exact form, or not at all.
+
+Recording looks at values and changes nothing: no iterator is advanced, no file read, no `repr` called.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from runyard.errors import ParameterError
+from runyard.redaction import redact, redact_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# In the context of a run: by parameter, `{"value": EXACT}`, `{"lost": WHY}` or `{"default": true}`.
+_KEY = "runyard.parameters"
+# Characters of JSON that all parameters of a run may take, as shown and in their exact form each.
+LARGEST = 512 * 1024
+_SCALARS = frozenset((bool, int, float, type(None)))
+_WITH_SHAPES = frozenset(("numpy", "pandas", "polars", "pyarrow", "scipy", "xarray", "torch"))
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+_COLLECTIONS = (list, tuple, set, frozenset)
+
+
+class _TooLarge(Exception):
+    """A value takes more room than is left."""
+
+
+def recorded(
+    parameters: dict[str, Any], again: Callable[[str, Any], Any], defaults: dict[str, Any]
+) -> tuple[str, str]:
+    """The parameters of a run as it is recorded: as shown, and what else is needed to have them back.
+
+    Args:
+        parameters: values by name.
+        again: what the flow makes of a parameter's JSON form (name and form); raises where it refuses it.
+        defaults: the default values of the flow's function, by name.
+
+    Returns:
+        Two JSON objects as text: for `parameters` and for `context`.
+    """
+    if not parameters:
+        return "{}", "{}"
+    budget = _Budget(LARGEST)
+    if all(budget.is_plain(value, 0) for value in parameters.values()):
+        text = _encode(parameters)
+        if redact_json(text) == text:
+            return text, "{}"
+    room, exact_room = LARGEST, LARGEST
+    shown, more = [], {}
+    for name, value in parameters.items():
+        text, form, why = _show(value, room)
+        room -= len(text)
+        shown.append(f"{json.dumps(redact(name), ensure_ascii=False)}:{text}")
+        if why is None and _same(form, value, partial(again, name)):
+            continue
+        exact, reason = _exact(value, exact_room) if form is not _TooLarge else ("", why)
+        exact_room -= len(exact)
+        if not reason:
+            more[name] = {"value": json.loads(exact)}
+        elif name in defaults and defaults[name] is value:
+            more[name] = {"default": True}
+        else:
+            more[name] = {"lost": why or reason}
+    context = _encode({_KEY: more}) if more else "{}"
+    return "{" + ",".join(shown) + "}", context
+
+
+def restored(parameters: dict[str, Any], context: dict[str, Any], flow: Any) -> dict[str, Any]:
+    """The parameters of a recorded run, as they were given.
+
+    Args:
+        parameters, context: of the run.
+        flow: the flow, whose module may stand for the script that made the run.
+
+    Raises:
+        ParameterError: some were not kept; a default must not take their place.
+    """
+    more = context.get(_KEY)
+    if not isinstance(more, dict):
+        return parameters
+    lost = [f"{name!r}: {how['lost']}" for name, how in more.items() if "lost" in how]
+    if lost:
+        raise ParameterError(
+            f"the run cannot start again, because not all of its parameters were kept ({'; '.join(lost)}); "
+            "call the flow with them anew"
+        )
+    from runyard.engine import json_classes, json_objects
+
+    found = {name: value for name, value in parameters.items() if "default" not in more.get(name, ())}
+    token = json_classes.script.set(getattr(flow, "__module__", None))
+    try:
+        for name, how in more.items():
+            if "value" in how:
+                found[name] = json_objects.from_json(how["value"])
+    except Exception as error:
+        raise ParameterError(
+            f"the run cannot start again, because its parameter {name!r} cannot be read: {error}"
+        ) from error
+    finally:
+        json_classes.script.reset(token)
+    return found
+
+
+class _Budget:
+    """How many characters a value may still take."""
+
+    def __init__(self, characters: int) -> None:
+        self.left = characters
+        # The class of the first value in it that has no JSON form.
+        self.opaque: str | None = None
+
+    def placeholder(self, value: Any) -> str:
+        """What is shown of a value that has no JSON form."""
+        self.opaque = self.opaque or _class_of(value)
+        text = describe(value)
+        self.take(len(text))
+        return text
+
+    def take(self, characters: int) -> None:
+        """Use some.
+
+        Raises:
+            _TooLarge: there are not so many.
+        """
+        self.left -= characters
+        if self.left < 0:
+            raise _TooLarge
+
+    def is_plain(self, value: Any, depth: int) -> bool:
+        """Whether JSON holds the value exactly, in the room that is left."""
+        kind = type(value)
+        if kind is str:
+            self.left -= len(value)
+            return self.left >= 0 and _is_storable(value)
+        if kind in _SCALARS:
+            self.left -= 8
+            return self.left >= 0 and (kind is not float or value - value == 0) and _is_short(value)
+        if depth > 100:
+            return False
+        self.left -= 2
+        if kind is list:
+            return all(self.is_plain(item, depth + 1) for item in value)
+        return kind is dict and all(
+            type(key) is str and self.is_plain(key, depth) and self.is_plain(item, depth + 1)
+            for key, item in value.items()
+        )
+
+
+def _is_short(value: Any) -> bool:
+    # Python refuses to write an integer of more than 4300 digits.
+    return type(value) is not int or value.bit_length() < 10_000
+
+
+def _is_storable(text: str) -> bool:
+    if text.isascii():
+        return "\0" not in text
+    from runyard.engine.json_objects import is_storable
+
+    return is_storable(text)
+
+
+def _show(value: Any, room: int) -> tuple[str, Any, str | None]:
+    """A value as JSON text, that form, and why the form cannot stand for the value, if so."""
+    budget = _Budget(room)
+    try:
+        form = _form(value, budget, 0)
+        text = _encode(form)
+    except _TooLarge:
+        return _quoted(describe(value)), _TooLarge, f"{_class_of(value)} is larger than {LARGEST // 1024} KiB"
+    except Exception:
+        # The user's own code, such as a field serializer of a model, or a text that no JSON holds.
+        return _quoted(describe(value)), None, f"{_class_of(value)} has no JSON form"
+    redacted = redact_json(text)
+    why = budget.opaque and f"{budget.opaque} has no JSON form"
+    return redacted, form, why if redacted == text else "it holds a secret"
+
+
+def _quoted(text: Any) -> str:
+    return json.dumps(redact(str(text)))
+
+
+def _same(form: Any, value: Any, again: Callable[[Any], Any]) -> bool:
+    """Whether a flow that is given the JSON form gets the value."""
+    from runyard.engine.json_classes import same
+
+    try:
+        return same(again(form), value)
+    except Exception:
+        return False
+
+
+def _exact(value: Any, room: int) -> tuple[str, str | None]:
+    """The exact form of a value as JSON, and why there is none."""
+    from runyard.engine.json_objects import to_json
+
+    try:
+        _measure(value, _Budget(room), 0)
+        form = to_json(value)
+        text = _encode(form)
+        if len(text) > room:
+            raise _TooLarge
+    except _TooLarge:
+        return "", f"it is larger than {LARGEST // 1024} KiB"
+    except Exception:
+        return "", f"{_class_of(value)} has no form that gives it back"
+    return ("", "it holds a secret") if _holds_secret(form) else (text, None)
+
+
+def _measure(value: Any, budget: _Budget, depth: int) -> None:
+    """Take about as many characters as a value of builtin types needs."""
+    if isinstance(value, (str, bytes, bytearray)):
+        budget.take(len(value))
+        return
+    budget.take(8)
+    if isinstance(value, (list, tuple, set, frozenset, dict)) and depth < 100:
+        parts = dict.values(value) if isinstance(value, dict) else value
+        for item in parts:
+            _measure(item, budget, depth + 1)
+
+
+def _holds_secret(form: Any) -> bool:
+    """Whether an exact form says a secret, also in the texts that it writes in another way."""
+    if isinstance(form, str):
+        return redact(form) != form
+    if isinstance(form, list):
+        return any(map(_holds_secret, form))
+    if not isinstance(form, dict):
+        return False
+    from runyard.engine.json_objects import MARK, decode
+
+    if form.get(MARK) in ("bytes", "bytearray", "text"):
+        held = decode(form)
+        return redact(held if isinstance(held, str) else held.decode("utf-8", "replace")) != (
+            held if isinstance(held, str) else held.decode("utf-8", "replace")
+        )
+    return any(_holds_secret(key) or _holds_secret(item) for key, item in form.items())
+
+
+def describe(value: Any) -> str:
+    """A short text for a value that is not shown: its class, and how much it holds where that is known."""
+    name = _class_of(value)
+    if isinstance(value, (str, bytes, bytearray)):
+        return f"<{name} of {len(value)} {'characters' if isinstance(value, str) else 'bytes'}>"
+    if isinstance(value, (list, tuple, set, frozenset, dict)):
+        return f"<{name} of {len(value)} items>"
+    shape = None
+    if type(value).__module__.partition(".")[0] in _WITH_SHAPES:
+        shape = getattr(value, "shape", None)
+    return f"<{name}, shape {tuple(shape)}>" if isinstance(shape, tuple) else f"<{name}>"
+
+
+def _class_of(value: Any) -> str:
+    cls = type(value)
+    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    return name[:200]
+
+
+def _form(value: Any, budget: _Budget, depth: int) -> Any:
+    """A value as JSON shows it: collections as lists and objects, times and numbers as texts.
+
+    What has no such form is a placeholder, and `budget` notes it.
+
+    Raises:
+        _TooLarge: there is no room for it.
+    """
+    if depth > 50:
+        raise _TooLarge
+    kind = type(value)
+    if kind is str or kind in _SCALARS:
+        budget.take(len(value) if kind is str else 8)
+        if kind is float and value - value != 0:
+            return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+        if kind is str and not _is_storable(value):
+            return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+        if not _is_short(value):
+            raise _TooLarge
+        return value
+    budget.take(2)
+    if isinstance(value, dict):
+        return {_name(key, budget): _form(item, budget, depth + 1) for key, item in dict.items(value)}
+    if isinstance(value, _COLLECTIONS):
+        return [_form(item, budget, depth + 1) for item in _items(value)]
+    return _form_of_object(value, budget, depth)
+
+
+def _items(value: Any) -> list[Any]:
+    """The items of a builtin collection, also where a subclass iterates in another way."""
+    return list(next(base for base in _COLLECTIONS if isinstance(value, base)).__iter__(value))
+
+
+def _name(key: Any, budget: _Budget) -> str:
+    if type(key) is str:
+        budget.take(len(key))
+        return key if _is_storable(key) else key.encode("utf-8", "backslashreplace").decode()
+    form = _form(key, budget, 40)
+    return form if isinstance(form, str) else _encode(form)
+
+
+def _form_of_object(value: Any, budget: _Budget, depth: int) -> Any:
+    """The form of what is no builtin collection, by pydantic, which knows many kinds."""
+    cls = type(value)
+    library = cls.__module__.partition(".")[0]
+    if library == "numpy" and getattr(value, "shape", None) == ():
+        item = value.item()
+        return budget.placeholder(value) if type(item) is cls else _form(item, budget, depth + 1)
+    if library == "pandas":
+        return value.isoformat() if hasattr(cls, "isoformat") else budget.placeholder(value)
+    from runyard.engine.json_classes import holds_iterator
+
+    if holds_iterator(value, budget.take):
+        return budget.placeholder(value)
+    from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+    try:
+        form = to_jsonable_python(value, by_alias=False, inf_nan_mode="strings")
+    except (PydanticSerializationError, ValueError):
+        return budget.placeholder(value)
+    budget.take(len(_encode(form)))
+    return form

@@ -1,0 +1,130 @@
+"""Records that cannot be written: their neighbours are, and a log line of the run names them."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from runyard import clock, ids, texts
+from runyard.errors import ApiUnavailable, Conflict, StaleAttempt, StoreError
+from runyard.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Send = Callable[[list[Any], list[tuple[Any, ...]]], None]
+
+_ERROR = 40
+_KINDS = ("state of task run", "state of flow run", "history of flow run", "log record")
+
+
+def write(
+    send: Send, group: list[Any], results: list[tuple[Any, ...]], flow_run_id: str | None = None
+) -> None:
+    """Write a group of records; where that fails as a whole, all of it that can be written.
+
+    Args:
+        send: writes records and results together, or raises.
+        group: records of the journal, in their order.
+        results: rows of results, which are written before the records that refer to them.
+        flow_run_id: the root run, whose log names what is lost.
+
+    Raises:
+        StaleAttempt: the run was given to a later attempt.
+        StoreError, ApiUnavailable: the database or the API is away, and is not waited for any longer.
+    """
+    try:
+        send(group, results)
+    except (StaleAttempt, StoreError, ApiUnavailable):
+        raise
+    except Exception as error:
+        if not results and not group:
+            raise
+        if results and group:
+            write(send, [], results, flow_run_id)
+            write(send, group, [], flow_run_id)
+        elif len(group) + len(results) > 1:
+            for half in _halves(group):
+                write(send, half, [], flow_run_id)
+            for half in _halves(results):
+                write(send, [], half, flow_run_id)
+        elif group:
+            _write_one(send, group[0], error, flow_run_id)
+        else:
+            what = f"The result {texts.shortened(str(results[0][0]), 200)!r}"
+            _tell(send, what, error, results[0][3] or flow_run_id, None)
+
+
+def _halves(items: list[Any]) -> list[list[Any]]:
+    middle = (len(items) + 1) // 2
+    return [half for half in (items[:middle], items[middle:]) if half]
+
+
+def _write_one(send: Send, record: Any, error: Exception, flow_run_id: str | None) -> None:
+    """Write one record that failed with its neighbours, if need be a part of it; else name it."""
+    kind, item = record[0], record[1]
+    for form in _forms(record, error):
+        try:
+            _send_one(send, form)
+        except (StaleAttempt, StoreError, ApiUnavailable):
+            raise
+        except Exception as again:
+            error = again
+        else:
+            return
+    if kind > 1:
+        run_id, task_run_id = (item[1], None) if kind == 2 else (item[5], item[6])
+        _tell(send, f"A {_KINDS[kind]}", error, run_id or flow_run_id, task_run_id)
+        return
+    what = f"The {_KINDS[kind]} {texts.name(item.name)!r} ({record[2].name})"
+    if kind == 0:
+        _tell(send, what, error, item.flow_run_id, item.id)
+    else:
+        _tell(send, what, error, flow_run_id or item.id, None)
+
+
+def _send_one(send: Send, record: Any) -> None:
+    try:
+        send([record], [])
+    except Conflict:
+        if record[0] != 0:
+            raise
+        # Another run of the task has its position, and keeps it.
+        run = record[1]
+        run.dynamic_key = f"{run.dynamic_key}.{run.id}"
+        send([record], [])
+
+
+def _forms(record: Any, error: Exception) -> Iterator[Any]:
+    """A record, and where it is a run's state, the state with nothing but its name and message."""
+    yield record
+    if record[0] > 1:
+        return
+    kind, run, state = record
+    # The run's row shows the state that it is in by now, which may be a later one.
+    present = run.state
+    run.state = _bare(present, error)
+    if kind == 0:
+        run.task_inputs = {}
+    yield (kind, run, run.state if present is state else _bare(state, error))
+
+
+def _bare(state: State, error: Exception) -> State:
+    """A state with nothing but its name and message; it says so where there was more."""
+    if state.data is None and not state.state_details:
+        return state
+    note = f"Not all of this state could be stored: {type(error).__name__}: {texts.told(error)}"
+    message = f"{state.message}\n{note}" if state.message else note
+    return State(state.type, state.name, message, None, state.timestamp_us, None, state.id)
+
+
+def _tell(send: Send, what: str, error: Exception, flow_run_id: str | None, task_run_id: str | None) -> None:
+    text = texts.message(f"{what} could not be stored: {type(error).__name__}: {texts.told(error)}")
+    print(f"runyard: {text}", file=sys.stderr)
+    row = (ids.new_id(), "runyard.journal", _ERROR, text, clock.now_us(), flow_run_id, task_run_id)
+    try:
+        send([(3, row)], [])
+    except (StaleAttempt, StoreError, ApiUnavailable):
+        raise
+    except Exception as again:
+        print(f"runyard: the run's log could not be told: {texts.told(again)}", file=sys.stderr)

@@ -1,0 +1,149 @@
+"""The bodies of requests: their size, and what of JSON is taken.
+
+JSON is taken as its standard has it: no `NaN` and no `Infinity`, which no other reader takes back, and not
+nested deeper than what can be written again. Half a surrogate pair, which is no character, becomes U+FFFD.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from runyard.operations.nesting import MOST_LEVELS, levels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from starlette.responses import Response
+    from starlette.types import Message, Receive
+
+# What a request may have around a value that is stored.
+_MORE_LEVELS = 8
+# How long a caller may take for the next part of a body.
+_PAUSE_SECONDS = 60.0
+# How much of a body that is refused is read, so that its sender comes to read the answer.
+_DISCARDED_BYTES = 128 * 1024 * 1024
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+# Only then can a number be larger than a float holds: each is looked at, which takes longer.
+_LARGE_NUMBER = re.compile(rb"[eE]\+?\d{3}|\d{300}")
+_NO_CONTENT = object()
+
+
+class Limited:
+    """The parts of one request's body as they arrive, up to a size.
+
+    Args:
+        receive: gives the parts.
+        most_bytes: the size.
+    """
+
+    def __init__(self, receive: Receive, most_bytes: int) -> None:
+        self._receive = receive
+        self._most = most_bytes
+        self._taken = 0
+        self._complete = False
+        self.refusal = (
+            f"the body is larger than {most_bytes:,} bytes; raise RUNYARD_SERVER_MAX_BODY_BYTES where the "
+            "API runs, or send less at once"
+        )
+
+    def is_too_large(self, length: str) -> bool:
+        """Whether a Content-Length says that the body is larger."""
+        return length.isdecimal() and (len(length) > 18 or int(length) > self._most)
+
+    async def receive(self) -> Message:
+        """The next part.
+
+        Raises:
+            HTTPException: the body is larger (413), or nothing of it comes any more (408).
+        """
+        if self._complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(_PAUSE_SECONDS):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(408, "the body did not come to its end") from None
+        if message["type"] == "http.request":
+            self._taken += len(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
+            if self._taken > self._most:
+                raise HTTPException(413, self.refusal)
+        return message
+
+    async def discard(self) -> None:
+        """Read what is left and forget it, as long as it comes quickly and is not without end."""
+        taken = 0
+        try:
+            while not self._complete and taken < _DISCARDED_BYTES:
+                async with asyncio.timeout(_PAUSE_SECONDS):
+                    message = await self._receive()
+                taken += len(message.get("body", b""))
+                self._complete = message["type"] != "http.request" or not message.get("more_body", False)
+        except TimeoutError:
+            return
+
+
+class StrictRequest(Request):
+    """A request whose JSON is checked while it is read."""
+
+    async def json(self) -> Any:
+        """The value of the body.
+
+        Raises:
+            JSONDecodeError: it is no JSON, or nested too deeply; FastAPI answers 422.
+        """
+        found = getattr(self, "_value", _NO_CONTENT)
+        if found is _NO_CONTENT:
+            found = self._value = _parse(await self.body())
+        return found
+
+
+class StrictRoute(APIRoute):
+    """A route that reads its JSON strictly."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler of the route, given a strict request."""
+        handle = super().get_route_handler()
+
+        async def strictly(request: Request) -> Response:
+            return await handle(StrictRequest(request.scope, request.receive))
+
+        return strictly
+
+
+def _parse(body: bytes) -> Any:
+    if levels(body) > MOST_LEVELS + _MORE_LEVELS:
+        raise _misfit(f"nested deeper than {MOST_LEVELS} levels")
+    try:
+        read_float = _finite if _LARGE_NUMBER.search(body) else None
+        value = json.loads(body, parse_constant=_no_constant, parse_float=read_float)
+        if _SURROGATE.search(body):
+            text = json.dumps(value, ensure_ascii=False)
+            value = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise _misfit(str(error)) from None
+    return value
+
+
+def _misfit(reason: str) -> json.JSONDecodeError:
+    return json.JSONDecodeError(reason, "", 0)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError("a number is larger than any that can be kept")
+    return number

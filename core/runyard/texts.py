@@ -1,0 +1,89 @@
+"""Texts from users' code: made such that every store takes them, of bounded size, and never an error."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+# The most characters of a state's message, of an exception in a log, and of a name.
+MESSAGE = 20_000
+NAME = 255
+# How deep a JSON value may be nested: serializers of the API end at 255, with what stands around the value.
+DEPTH = 200
+
+
+def storable(text: str) -> str:
+    """The text as every database can hold it: a lone surrogate is spelled out (`\\udce9`), NUL replaced.
+
+    In a JSON text the spelling is JSON's own, so that the value is read back as it was.
+    """
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def shortened(text: str, limit: int = MESSAGE) -> str:
+    """At most `limit` characters of a text: its beginning and, three quarters, its end."""
+    if len(text) <= limit:
+        return text
+    gap = f"\n... ({len(text) - limit:,} characters left out) ...\n" if limit > 1000 else "..."
+    room = limit - len(gap)
+    head = room // 4
+    return f"{text[:head]}{gap}{text[len(text) - room + head :]}"
+
+
+def message(value: object) -> str:
+    """A state's message: storable text of at most `MESSAGE` characters, whatever was given."""
+    text = value if type(value) is str else told(value)
+    if len(text) > MESSAGE:
+        text = shortened(text)
+    return storable(text)
+
+
+def name(value: object) -> str:
+    """A name: storable text of at most `NAME` characters, whatever was given."""
+    text = value if type(value) is str else told(value)
+    return storable(text if len(text) <= NAME else shortened(text, NAME))
+
+
+def told(value: object, way: Callable[[Any], str] = str) -> str:
+    """`str` or `repr` of an object; where its own code fails, what kind it is and by what it failed.
+
+    What stops the process goes on: Ctrl-C and SIGTERM may come at this moment as at any other.
+    """
+    try:
+        # Of a subclass of str, the plain text.
+        return "".join((way(value),))
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "TerminationSignal":
+            raise
+        return f"<{type(value).__name__} object; {way.__name__}() of it raised {type(error).__name__}>"
+
+
+def is_too_deep(value: Any, text: str) -> bool:
+    """Whether a JSON value is nested deeper than `DEPTH`.
+
+    Args:
+        value: the value.
+        text: it as JSON, which mostly tells at once that it is not.
+    """
+    if text.count("[") + text.count("{") <= DEPTH:
+        return False
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > DEPTH:
+            return True
+        below: list[Any] = []
+        for item in level:
+            inner = item.values() if isinstance(item, dict) else item
+            below.extend(one for one in inner if isinstance(one, (dict, list, tuple)))
+        level = below
+    return False

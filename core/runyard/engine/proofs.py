@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from runyard import machine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_never = threading.Event()
 _more_places: list[str] = []
 # How long killed processes may take to be gone, before the next look decides.
 _END_SECONDS = 2.0
@@ -108,7 +110,7 @@ def _are_gone(processes: dict[int, int]) -> bool:
     while any(machine.is_alive(pid, start) for pid, start in processes.items()):
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.01)
+        _never.wait(0.01)
     return True
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runyard import clock, states
-from runyard.operations import deployment_places, flow_runs, transitions
+from runyard.operations import deployment_places, flow_runs, lease_clock, transitions
 from runyard.operations.base import operation
 from runyard.operations.deployment_rows import deployment_row
 from runyard.operations.deployment_shapes import DeploymentFlowRunCreate, ScheduledRunsOfDeployments
@@ -48,7 +48,7 @@ def create_flow_run_from_deployment(
         moment = wanted.state_details.get("scheduled_time")
         first = states.Scheduled(_moment(moment), name=wanted.name, message=wanted.message)
     else:
-        first = states.Scheduled()
+        first = states.Scheduled(clock.from_us(lease_clock.wall(tx)))
     run_id, created = insert_run(
         tx,
         deployment,

@@ -6,6 +6,7 @@ A deployment's `crash_retries` says how often such a run starts again.
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from pydantic import Field
@@ -185,7 +186,7 @@ def _return(
     policy = json.loads(run["empirical_policy"])
     policy["never_began"] = (policy.get("never_began") or 0) + 1
     lost = policy["never_began"] > MOST_UNBEGUN
-    state = AwaitingRetry(message=message, state_details=details)
+    state = AwaitingRetry(_present(tx), message=message, state_details=details)
     if lost:
         text = f"{message} It was lost before it began {policy['never_began']} times in a row."
         state = Crashed(message=text, state_details=details)
@@ -206,6 +207,11 @@ def _marker(lease: Row, run: Row) -> dict[str, Any]:
     return {_LOST: lost}
 
 
+def _present(tx: Transaction) -> datetime:
+    """Now, for all workers: by the clock by which they judge what is due."""
+    return clock.from_us(lease_clock.wall(tx))
+
+
 def _crash(tx: Transaction, run: Row, message: str, details: dict[str, Any]) -> bool:
     """Make a run Crashed; whether it starts again after that."""
     transitions.set_flow_run_state(tx, run["id"], Crashed(message=message, state_details=dict(details)))
@@ -219,7 +225,9 @@ def _crash(tx: Transaction, run: Row, message: str, details: dict[str, Any]) -> 
     if count > allowed:
         return False
     retry = AwaitingRetry(
-        message=f"{message} Starts again, {count} of {allowed} times.", state_details=dict(details)
+        _present(tx),
+        message=f"{message} Starts again, {count} of {allowed} times.",
+        state_details=dict(details),
     )
     transitions.set_flow_run_state(tx, run["id"], retry)
     return True
@@ -261,6 +269,22 @@ def take_again(tx: Transaction, flow_run_id: str, attempt: int, lease_seconds: f
         {"run_count": run["run_count"], "started": int(before["type"] != PENDING), "id": flow_run_id},
     )
     return True
+
+
+@operation("POST", "/runyard/flow_runs/redate")
+def redate_flow_runs(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
+    """Bring forward the runs that waited already, and were due, before the clock was set back.
+
+    Returns:
+        `redated`: how many.
+    """
+    redated = tx.execute(
+        """UPDATE flow_runs SET next_scheduled_start_time = :now
+           WHERE state_type = 'SCHEDULED' AND next_scheduled_start_time > :now
+           AND next_scheduled_start_time <= state_timestamp""",
+        {"now": lease_clock.wall(tx)},
+    )
+    return {"redated": redated}
 
 
 @operation("POST", "/runyard/flow_runs/exit")

@@ -1,0 +1,1 @@
+"""The soak: flows, the disturber, and what is counted at the end."""

@@ -99,6 +99,7 @@ class Yard:
         self.folder = folder
         self.client = LocalClient()
         self.workers = []
+        self._heartbeats = set()
         self.environment = {
             **os.environ,
             "RUNYARD_WORKER_LEASE_SECONDS": str(LEASE_SECONDS),
@@ -170,6 +171,13 @@ class Yard:
     def launcher_of(self, worker):
         with open(f"/proc/{worker.pid}/task/{worker.pid}/children", encoding="utf-8") as file:
             return int(file.read().split()[0])
+
+    def heartbeats(self):
+        """The signs of life that were seen so far, as this is asked again and again."""
+        with self.client.database.transaction(write=False) as tx:
+            rows = tx.all("SELECT name, last_heartbeat_time AS moment FROM workers")
+        self._heartbeats |= {(row["name"], row["moment"]) for row in rows}
+        return self._heartbeats
 
     def leases(self):
         with self.client.database.transaction(write=False) as tx:

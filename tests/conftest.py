@@ -7,8 +7,9 @@ import signal
 from contextlib import contextmanager
 
 import pytest
-from _postgres import Cluster, programs
+from _postgres import Cluster
 from _recorded import Recorded
+from _tools import need
 from runyard import redaction, settings
 from runyard.client import Client, HttpClient, LocalClient
 from runyard.engine import connection
@@ -46,10 +47,15 @@ def recorded(home):
 
 
 @pytest.fixture(scope="session")
+def git():
+    """Where git is; skips where it is neither there nor to be had."""
+    return need("git")
+
+
+@pytest.fixture(scope="session")
 def postgres_cluster(tmp_path_factory):
     """A PostgreSQL server of this test session alone; skips where its programs are missing."""
-    if programs() is None:
-        pytest.skip("PostgreSQL's programs initdb and pg_ctl are not installed")
+    need("postgresql")
     cluster = Cluster()
     try:
         cluster.start()

@@ -12,6 +12,8 @@ import jsonschema
 import pytest
 import yaml
 
+pytestmark = pytest.mark.usefixtures("git")
+
 DEADLINE_SECONDS = 60.0
 
 

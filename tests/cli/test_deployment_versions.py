@@ -7,6 +7,8 @@ import subprocess
 import pytest
 import yaml
 
+pytestmark = pytest.mark.usefixtures("git")
+
 FLOW = "from prefect import flow\n\n@flow\ndef etl(n: int = 1):\n    print('n is', n)\n"
 
 

@@ -13,6 +13,8 @@ from runyard.deployments import steps
 from runyard.deployments.steps import git_program
 from runyard.errors import InvalidInput, RunyardError
 
+pytestmark = pytest.mark.usefixtures("git")
+
 
 @pytest.fixture
 def repository(tmp_path):

@@ -13,6 +13,8 @@ from runyard.deployments.project import parse_project
 from runyard.errors import ProjectError, RunyardError
 from runyard.filesystems import LocalFileSystem
 
+pytestmark = pytest.mark.usefixtures("git")
+
 
 def cli(*arguments, code=0):
     """Type a command."""

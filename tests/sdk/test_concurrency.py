@@ -22,6 +22,7 @@ from runyard.concurrency.sync import (
     concurrency,
     rate_limit,
 )
+from runyard.engine import connection
 from runyard.operations import limit_slots
 
 
@@ -321,6 +322,50 @@ def test_over_http(api, monkeypatch):
     for each in (client, *connection._clients.values()):
         each.close()
     connection._clients.clear()
+
+
+@pytest.mark.parametrize("where", ["changes", "ask"])
+def test_who_waits_goes_on_waiting_when_the_database_is_restarted(yard, monkeypatch, where):
+    from runyard.concurrency import slots
+    from runyard.errors import StoreError
+
+    monkeypatch.setattr(slots, "_AWAY_SECONDS", 0.01)
+    yard.limit("db", 1)
+    left = []
+
+    def wait():
+        with concurrency("db"):
+            left.append(failures)
+
+    client = connection.shared_client()
+    failures = 0
+    whole = type(client)
+    original_changes, original_call = whole.changes, whole.call
+
+    def changes(self):
+        nonlocal failures
+        if where == "changes" and failures < 3:
+            failures += 1
+            raise StoreError("the server is restarted")
+        return original_changes(self)
+
+    def call(self, operation, *args, **kwargs):
+        nonlocal failures
+        if where == "ask" and 0 < failures < 3 and operation is limit_slots.increment_slots_with_lease:
+            failures += 1
+            raise StoreError("the server is restarted")
+        return original_call(self, operation, *args, **kwargs)
+
+    with concurrency("db"):
+        monkeypatch.setattr(whole, "changes", changes)
+        monkeypatch.setattr(whole, "call", call)
+        failures = int(where == "ask")
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        yard.until(lambda: failures == 3)
+        assert not left
+    waiting.join(30)
+    assert left == [3]
 
 
 def test_prefects_names():

@@ -26,6 +26,8 @@ from runyard.operations.deployments import (
 from runyard.operations.flow_runs import read_flow_run
 from runyard.operations.work_pools import WorkPoolCreate, create_work_pool
 
+pytestmark = pytest.mark.usefixtures("git")
+
 CODE = """
 from runyard import flow
 

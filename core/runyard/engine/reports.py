@@ -113,7 +113,8 @@ class RootReporter(Reporter):
         run.enter(waiting)
         run.pause_keys.clear()
         # By the clock that nobody sets: the scheduled time is for people.
-        yield Sleep(max(0.0, delay_seconds))
+        if delay_seconds > 0:
+            yield Sleep(delay_seconds)
         again = State(RUNNING, state_details={"waited": True})
         while True:
             answer = yield from self._propose(run, again)

@@ -1,4 +1,4 @@
-"""A short form of the soak in benchmarks/: kills, stops, clock jumps, and nothing stuck, lost or begun twice."""
+"""A short form of the soak of benchmarks/: nothing is stuck, lost or begun twice."""
 
 from __future__ import annotations
 

@@ -40,6 +40,7 @@ class Given(NamedTuple):
     key: str
 
 
+_PARTITION = ("stop", "continue")
 SETTINGS: dict[str, Setting] = {
     "home": Setting(str, "~/.runyard", "Folder of the database, the results and the logs."),
     "database_url": Setting(
@@ -111,22 +112,13 @@ SETTINGS: dict[str, Setting] = {
         also=("PREFECT_DEPLOYMENTS_DEFAULT_WORK_POOL_NAME",),
     ),
     "takeover_after_seconds": Setting(
-        float,
-        120.0,
-        "How long without a sign of life a run's executor is in doubt; after that others take the run over.",
-        least=1,
+        float, 120.0, "How long without a sign of life before a run in doubt is taken over.", least=1
     ),
     "on_partition": Setting(
-        str,
-        "stop",
-        "What a worker that cannot renew does shortly before others take over: stop its runs, or continue.",
-        choices=("stop", "continue"),
+        str, "stop", "What a worker that cannot renew does: stop its runs, or continue.", choices=_PARTITION
     ),
     "worker_lease_seconds": Setting(
-        float,
-        15.0,
-        "A third of it, at most 5 s, is how often a worker renews and looks for lost runs; a longer one than "
-        "takeover_after_seconds counts instead of that.",
+        float, 15.0, "A worker renews and looks for lost runs every third of it, at most every 5 s."
     ),
     "worker_heartbeat_seconds": Setting(
         float, 5.0, "How often a worker says that it is alive.", "PREFECT_WORKER_HEARTBEAT_SECONDS"
@@ -144,9 +136,7 @@ SETTINGS: dict[str, Setting] = {
         str, "127.0.0.1", "Address of the health check.", "PREFECT_WORKER_WEBSERVER_HOST"
     ),
     "worker_webserver_port": Setting(int, 8080, "Port of the health check.", "PREFECT_WORKER_WEBSERVER_PORT"),
-    "flow_lease_seconds": Setting(
-        float, 120.0, "How long a flow started by hand, without a worker, is in doubt before it is Crashed."
-    ),
+    "flow_lease_seconds": Setting(float, 120.0, "As takeover_after_seconds, for a flow started by hand."),
     "flow_default_crash_retries": Setting(
         int, 0, "How often a run whose process was lost starts again, where its deployment is silent."
     ),

@@ -442,8 +442,6 @@ get_default_persist_setting_for_tasks = get_default_persist_setting
 
 def should_persist_result() -> bool:
     """Whether the run around the caller keeps its result."""
-    from runyard.context import current_flow, current_task
-
     task, flow = current_task.get(), current_flow.get()
     if task is not None and task.task.persist_result is not None:
         return task.task.persist_result

@@ -40,7 +40,6 @@ class StateType(StrEnum):
 
     # As of the texts: one of them finds the other in sets and dicts, without a call into Python.
     __hash__ = str.__hash__
-
     SCHEDULED = SCHEDULED
     PENDING = PENDING
     RUNNING = RUNNING

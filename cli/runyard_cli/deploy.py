@@ -137,16 +137,17 @@ def deploy(
         answers = Answers(project, entrypoint, names, everything, options)
         answers.ask()
         entrypoint, names, everything = answers.entrypoint, tuple(answers.names), answers.everything
-    wanted = plan.build(
-        project,
-        names,
-        overrides_of(entrypoint, options),
-        everything=everything or prune,
-        steps=not only_plan,
-        push=upload,
-        may_be_none=prune,
-        say=out.progress,
-    )
+    with out.prints_aside(bool(output)):
+        wanted = plan.build(
+            project,
+            names,
+            overrides_of(entrypoint, options),
+            everything=everything or prune,
+            steps=not only_plan,
+            push=upload,
+            may_be_none=prune,
+            say=out.progress,
+        )
     wanted.body.prune = prune
     client = connect()
     if only_plan:

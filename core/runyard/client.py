@@ -174,6 +174,12 @@ class HttpClient:
             raise errors.ApiUnavailable(
                 f"no API answers at {self.url} ({error}); check {settings.place_of('api_url')}"
             ) from None
+        if answer.status_code in (404, 405) and _has_no_route(answer):
+            raise errors.ApiUnavailable(
+                f"{self.url} ({settings.place_of('api_url')}) is no Runyard server: it has no {method} "
+                f"{path} (Prefect's have what Prefect has). Unset it to use this machine's database, or "
+                "give the address of `runyard server start`"
+            )
         if answer.status_code >= 400:
             raise _error_of(answer, self.url)
         return answer
@@ -193,6 +199,14 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
     return [_without_nan(item) for item in value] if isinstance(value, list) else value
+
+
+def _has_no_route(answer: Any) -> bool:
+    """Whether the server does not know the request at all, rather than what it asks for."""
+    try:
+        return answer.json() in ({"detail": "Not Found"}, {"detail": "Method Not Allowed"})
+    except ValueError:
+        return False
 
 
 def _error_of(answer: Any, url: str) -> errors.RunyardError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runyard.engine import checks
-from runyard.engine.runnable import P, R, Runnable, function_name
+from runyard.engine.runnable import P, R, Runnable, documentation, function_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Flow(Base[P, R]):
         self.retries = checks.retries(retries)
         self.retry_delay_seconds = checks.delays(retry_delay_seconds)
         self.task_runner = checks.runner(task_runner)
-        self.description = checks.text("description", description) or self.__doc__
+        self.description = checks.text("description", description) or documentation(fn)
         self.timeout_seconds = checks.timeout(timeout_seconds)
         self.should_validate_parameters = validate_parameters
         if persist_result is None and (result_storage is not None or result_serializer is not None):

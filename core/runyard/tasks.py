@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runyard.engine import checks
-from runyard.engine.runnable import P, R, Runnable, function_name
+from runyard.engine.runnable import P, R, Runnable, documentation, function_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Task(Base[P, R]):
     ) -> None:
         options = {key: value for key, value in locals().items() if key not in ("self", "fn", "__class__")}
         super().__init__(fn, checks.task_name(name or function_name(fn)), options)
-        self.description = checks.text("description", description) or self.__doc__
+        self.description = checks.text("description", description) or documentation(fn)
         self.tags = checks.tags(tags)
         self.version = checks.version(version)
         self.task_run_name = checks.run_name("task_run_name", task_run_name)

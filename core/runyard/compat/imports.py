@@ -118,7 +118,7 @@ def uninstall() -> None:
 
 def explain(error: BaseException) -> str | None:
     """What to do about an import that failed because Runyard lacks one of Prefect's names, or None."""
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("prefect_"):
+    if isinstance(error, ModuleNotFoundError) and table.is_integration(error.name or ""):
         instead = table.advice(error.name or "") or "the library that it wraps does it, called from a task"
         return f"{error.name} is an integration with Prefect, which Runyard does not have: {instead}"
     text = str(error)

@@ -156,6 +156,26 @@ ADVICE: dict[str, str] = {
 }
 
 
+# Packages that integrate Prefect with something; any other prefect_x is somebody's own.
+_INTEGRATIONS = frozenset(
+    f"prefect_{name}"
+    for name in (
+        "airbyte", "airflow", "alert", "aws", "azure", "bitbucket", "census", "cloud", "cubejs", "dask",
+        "databricks", "dbt", "docker", "email", "fivetran", "firebolt", "gcp", "github", "gitlab",
+        "great_expectations", "hex", "hightouch", "jupyter", "kubernetes", "kv", "metricflow", "monday",
+        "monte_carlo", "openai", "openmetadata", "planetary_computer", "prometheus", "ray", "redis", "shell",
+        "sifflet", "slack", "snowflake", "soda_cloud", "soda_core", "spark_on_k8s_operator", "sqlalchemy",
+        "stitch", "transform", "twitter", "vault",
+    )
+)  # fmt: skip
+
+
+def is_integration(name: str) -> bool:
+    """Whether a module belongs to one of Prefect's integrations."""
+    package = name.partition(".")[0]
+    return package in _INTEGRATIONS or package in ADVICE
+
+
 def advice(name: str) -> str | None:
     """What to use instead of a dotted Prefect name, or None where nothing is known about it."""
     while name:

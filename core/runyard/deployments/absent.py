@@ -1,168 +1,136 @@
-"""Loading a flow where packages that its code imports are missing, as on a machine that only deploys.
+"""Loading flows where their code cannot be imported as a whole, as on a machine that only deploys.
 
-What a deployment keeps of a flow is its name, its parameters and their types. A package that is missing is
-stood in for by modules whose every attribute is there and does nothing, until the flow is loaded.
+What a deployment keeps of a flow is its name, its parameters and their types. Packages that are missing are
+stood in for while the code is imported. Where the import fails for another reason, such as a variable of the
+environment that only workers have, the flow is read from the source. No file is executed twice.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from difflib import get_close_matches
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
 from importlib.metadata import packages_distributions
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runyard.deployments import loading
+from runyard.compat import table
+from runyard.deployments import loading, source
+from runyard.deployments.stand_ins import Finder
 from runyard.errors import EntrypointError
 
 if TYPE_CHECKING:
     from runyard.flows import Flow
 
-_MOST = 100  # packages of one file
+_SHOWN = 3
 
 
-class StandIn:
-    """Any attribute of a missing package: it can be called, subclassed, used as a type or a decorator."""
+class FlowLoader:
+    """Loads the flows of one deploy, each file once, and remembers what was missing.
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    Args:
+        directory: the folder that entrypoints start from.
+        modules: files loaded already.
+    """
 
-    def __getattr__(self, name: str) -> StandIn:
-        if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)
-        return StandIn(f"{self._name}.{name}")
+    def __init__(self, directory: str, modules: dict[str, ModuleType] | None = None) -> None:
+        self._directory = directory
+        self._modules: dict[str, ModuleType] = {} if modules is None else modules
+        self._broken: dict[str, tuple[source.Source, str]] = {}
+        self._missing: dict[str, list[str]] = {}
+        self._causes: dict[str, list[str]] = {}
+        # What each place lacks, for further flows of it.
+        self._lacks: dict[str, list[str]] = {}
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if len(args) == 1 and not kwargs and isinstance(args[0], (type, _FUNCTION)):
-            return args[0]  # it decorates
-        return StandIn(f"{self._name}()")
+    def load(self, entrypoint: str, directory: str | None = None) -> Flow:
+        """Load a flow.
 
-    def __mro_entries__(self, _bases: tuple[Any, ...]) -> tuple[type, ...]:
-        return (object,)
+        Args:
+            entrypoint: of the flow.
+            directory: the folder that this one starts from, where it is another.
 
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
-        from pydantic_core import core_schema
+        Raises:
+            EntrypointError: the file or the name is missing, the code is no Python, or what is there is no
+                flow.
+        """
+        found = loading.parse(entrypoint)
+        place = found.file or found.module or ""
+        folder = directory or self._directory
+        finder = Finder(folder)
+        sys.meta_path.append(finder)
+        try:
+            flow = self._load(entrypoint, place, found, folder)
+        finally:
+            sys.meta_path.remove(finder)
+            finder.forget()
+            self._lacks.setdefault(place, []).extend(finder.missing)
+        for package in self._lacks[place]:
+            self._missing.setdefault(package, []).append(entrypoint)
+        return flow
 
-        return core_schema.any_schema()
+    def _load(self, entrypoint: str, place: str, found: loading.Entrypoint, folder: str) -> Flow:
+        if place not in self._broken:
+            try:
+                return loading.load_flow(entrypoint, folder, self._modules)
+            except EntrypointError as error:
+                read = source.after_failure(error, found, folder)
+                if read is None:
+                    raise
+                self._broken[place] = read, source.describe(error, read)
+        read, cause = self._broken[place]
+        flow = read.flow(found.attribute)
+        if flow is None:
+            raise EntrypointError(
+                f"{entrypoint}: there is no flow {found.attribute!r} in {place}; and {cause}"
+            )
+        self._causes.setdefault(cause, []).append(entrypoint)
+        return flow
 
-    def __or__(self, _other: Any) -> Any:
-        return Any
+    def report(self, say: Callable[[str], None]) -> None:
+        """Tell what was missing: a line for each cause, one for what one flow lacks or a line a package."""
+        users = {tuple(each) for each in self._missing.values()}
+        if len(users) == 1:
+            say(_lacking(", ".join(map(self._named, self._missing)), list(users.pop())))
+        elif self._missing:
+            for package, entrypoints in self._missing.items():
+                say(_lacking(self._named(package), entrypoints))
+        for cause, entrypoints in self._causes.items():
+            say(
+                f"{_listed(entrypoints)}: {cause}; deployed as the source says, types of parameters that the "
+                "import did not reach are not checked"
+            )
+        self._missing, self._causes = {}, {}
 
-    __ror__ = __or__
-
-    def _same(self, *_args: Any) -> StandIn:
-        return self
-
-    __getitem__ = __enter__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _same
-    __truediv__ = __rtruediv__ = __mod__ = __pow__ = __neg__ = __and__ = __rand__ = __invert__ = _same
-
-    def __exit__(self, *_error: object) -> None:
-        return None
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        return None
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __repr__(self) -> str:
-        return self._name
-
-
-_FUNCTION = type(lambda: None)
-
-
-class _StandInModule(ModuleType):
-    __path__: list[str] = []  # noqa: RUF012  # a package: its submodules are stood in for as well
-
-    def __getattr__(self, name: str) -> StandIn:
-        if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)
-        return StandIn(f"{self.__name__}.{name}")
-
-
-class _Finder(MetaPathFinder, Loader):
-    """Finds the modules of the packages that are stood in for, after all others have found nothing."""
-
-    def __init__(self) -> None:
-        self.packages: list[str] = []
-
-    def find_spec(self, fullname: str, _path: Any = None, _target: Any = None) -> ModuleSpec | None:
-        if fullname.partition(".")[0] not in self.packages:
-            return None
-        return ModuleSpec(fullname, self, is_package=True)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return _StandInModule(spec.name)
-
-    def exec_module(self, module: ModuleType) -> None:
-        return None
-
-    def forget(self) -> None:
-        """Take the stand-ins away again; what was loaded keeps those it has."""
-        for name in [name for name, module in sys.modules.items() if isinstance(module, _StandInModule)]:
-            del sys.modules[name]
+    def _named(self, package: str) -> str:
+        """A missing package with what may be meant, or be used instead."""
+        instead = table.advice(package) if table.is_integration(package) else None
+        if instead:
+            return f"{package} (no run can use it: {instead})"
+        if "." in package:
+            return package
+        own = {os.path.splitext(name)[0] for name in os.listdir(self._directory)}
+        close = get_close_matches(package, own | set(packages_distributions()), 1, cutoff=0.85)
+        return f"{package} (or is {close[0]} meant?)" if close else package
 
 
 def load_flow(
     entrypoint: str, directory: str, modules: dict[str, ModuleType], say: Callable[[str], None]
 ) -> Flow:
-    """Load a flow to deploy it; otherwise as `loading.load_flow`.
-
-    Args:
-        entrypoint: of the flow.
-        directory: the folder that it starts from.
-        modules: files loaded already.
-        say: told which packages are missing.
-
-    Raises:
-        EntrypointError: as `loading.load_flow`; also for a missing module that is spelled like one of the
-            project.
-    """
-    finder = _Finder()
-    sys.meta_path.append(finder)
-    try:
-        while True:
-            try:
-                flow = loading.load_flow(entrypoint, directory, modules)
-                break
-            except EntrypointError as error:
-                package = _missing(error, directory)
-                if package is None or package in finder.packages or len(finder.packages) >= _MOST:
-                    raise
-                finder.packages.append(package)
-    finally:
-        sys.meta_path.remove(finder)
-        finder.forget()
-    if finder.packages:
-        say(
-            f"{entrypoint}: not installed here: {', '.join(finder.packages)}; its runs need it, and "
-            "parameters of types from there are not checked"
-        )
+    """Load one flow to deploy it; see `FlowLoader`."""
+    loader = FlowLoader(directory, modules)
+    flow = loader.load(entrypoint)
+    loader.report(say)
     return flow
 
 
-def _missing(error: EntrypointError, directory: str) -> str | None:
-    """The package that an import did not find; None where something else is wrong."""
-    cause = error.__cause__
-    if not isinstance(cause, ModuleNotFoundError) or not cause.name:
-        return None
-    package = cause.name.partition(".")[0]
-    if package != cause.name and importlib.util.find_spec(package) is not None:
-        return None
-    own = {os.path.splitext(name)[0] for name in os.listdir(directory)}
-    known = own | set(packages_distributions())
-    # Spelled almost like one that is there, it is a mistake and not a package of elsewhere.
-    return None if get_close_matches(package, known, 1, cutoff=0.85) else package
+def _lacking(packages: str, entrypoints: list[str]) -> str:
+    return (
+        f"{_listed(entrypoints)}: not installed here: {packages}; its runs need it, and parameters of types "
+        "from there are not checked"
+    )
+
+
+def _listed(entrypoints: list[str]) -> str:
+    more = len(entrypoints) - _SHOWN
+    return ", ".join(entrypoints[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import re
 import sys
 import traceback
 from difflib import get_close_matches
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from runyard.tasks import Task
 
 _SHOWN_FRAMES = 4
+_RELATIVE = re.compile(rb"^\s*from\s+\.", re.MULTILINE)
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -161,16 +163,26 @@ def load_file(path: str, directory: str | None = None) -> ModuleType:
     return _load_file(path, os.path.abspath(directory or os.getcwd()), None)
 
 
+def file_of(path: str, base: str) -> str:
+    """The absolute path of an entrypoint's file."""
+    return os.path.normpath(os.path.join(base, path))
+
+
 def _load_file(path: str, base: str, modules: dict[str, ModuleType] | None) -> ModuleType:
-    file = os.path.normpath(os.path.join(base, path))
+    file = file_of(path, base)
     if modules is not None and file in modules:
         return modules[file]
     if not os.path.isfile(file):
         raise EntrypointError(f"there is no file {file}{_similar_file(file)}")
     _put_on_path(base)
     _put_on_path(os.path.dirname(file))
+    package = _package_of(file) if _has_relative_import(file) else None
+    if package:
+        return _remember(modules, file, _load_module(*package))
     name = _module_name(file)
-    spec = importlib.util.spec_from_file_location(name, file)
+    # Names of the file's own folder, and of the base, are found from it by a leading dot.
+    around = [os.path.dirname(file), base] if _has_relative_import(file) else None
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=around)
     if spec is None or spec.loader is None:
         raise EntrypointError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
@@ -184,9 +196,28 @@ def _load_file(path: str, base: str, modules: dict[str, ModuleType] | None) -> M
         else:
             sys.modules[name] = replaced
         raise EntrypointError(_import_failure(path, error, base)) from error
+    return _remember(modules, file, module)
+
+
+def _remember(modules: dict[str, ModuleType] | None, file: str, module: ModuleType) -> ModuleType:
     if modules is not None:
         modules[file] = module
     return module
+
+
+def _has_relative_import(file: str) -> bool:
+    with open(file, "rb") as stream:
+        return _RELATIVE.search(stream.read()) is not None
+
+
+def _package_of(file: str) -> tuple[str, str] | None:
+    """The dotted name of a file of a package, and the folder that holds the package; None for any other."""
+    folder, name = os.path.split(os.path.splitext(file)[0])
+    names = [name]
+    while os.path.isfile(os.path.join(folder, "__init__.py")):
+        folder, name = os.path.split(folder)
+        names.insert(0, name)
+    return (".".join(names), folder) if len(names) > 1 and all(map(str.isidentifier, names)) else None
 
 
 def _load_module(name: str, base: str) -> ModuleType:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from runyard.deployments import templating
+from runyard.deployments import stored, templating
 from runyard.deployments.project import PHASES, Entry, Project
-from runyard.deployments.project_shapes import JOB_VARIABLES
+from runyard.deployments.project_shapes import JOB_VARIABLES, DeploymentSpec
 from runyard.deployments.steps import named
 from runyard.deployments.steps.outputs import outputs_of
 from runyard.deployments.yaml_places import Path
@@ -55,6 +55,9 @@ class _Known:
         match = _ROOT.match(name)
         if self.open or (match and match.group(0) in self.flat):
             return None
+        wanted = name.partition(".")[0]
+        if "." in name and name.rpartition(".")[2] in self.flat:
+            return f"no step has the id {wanted!r}; give the step that puts it out `id: {wanted}`"
         known = [f"{identity}.{key}" for identity, keys in self.ids.items() for key in keys or ()]
         close = get_close_matches(name, [*known, *self.flat], 1, cutoff=0.5)
         return "no step before it puts that out" + (f"; did you mean {close[0]!r}?" if close else "")
@@ -77,8 +80,12 @@ def check(project: Project, entry: Entry, raw: Mapping[str, Any], path: Path, ph
     for phase in phases:
         for place, step in _placed_steps(project, entry, phase, path):
             _check_value(project, step, place, known)
+            # These run here and now, so that their variables and blocks have to be there.
+            stored.resolve(step, project.places.at(place))
             _add(known, step)
-    rest = {key: value for key, value in raw.items() if key not in PHASES}
+    rest = {
+        key: value for key, value in raw.items() if key in DeploymentSpec.model_fields and key not in PHASES
+    }
     pool = rest.get("work_pool")
     if isinstance(pool, Mapping):
         rest["work_pool"] = {key: value for key, value in pool.items() if key not in JOB_VARIABLES}

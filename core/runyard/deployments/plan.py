@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock
-from runyard.deployments import absent, placeholders, schema, stored, templating, version_info
+from runyard.deployments import absent, loading, placeholders, schema, stored, templating, version_info
 from runyard.deployments.overrides import Overrides, lay_over
 from runyard.deployments.project import Entry, Project, check_deployment
 from runyard.deployments.project_shapes import JOB_VARIABLES, SCHEDULE_KINDS, DeploymentSpec
@@ -22,8 +22,6 @@ from runyard.operations.deployment_shapes import DeploymentApply, DeploymentsApp
 from runyard.orchestration.schedules_warnings import warnings
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from runyard.flows import Flow
 
 Say = Callable[[str], None]
@@ -53,6 +51,7 @@ class _Chosen:
     raw: dict[str, Any]
     path: Path
     flow: Flow | None = None
+    folder: str = ""
 
 
 def build(
@@ -98,13 +97,15 @@ def build(
         flags = ", ".join(name.replace("_", " ") for name in overrides.given())
         say(f"{len(entries)} deployments are selected, so these flags are not used: {flags}")
         overrides = Overrides()
-    modules: dict[str, ModuleType] = {}
+    loader = absent.FlowLoader(project.folder)
+    here = os.getcwd()
     with contextlib.chdir(project.folder):
         phases = ("build", "push") if push else ("build",)
         chosen = [_choose(project, entry, overrides, phases) for entry in entries]
         for item in chosen:
             _warn_of_schedules(project, item, say)
-            _load(project, item, modules, say)
+            _load(project, item, loader, here, say)
+        loader.report(say)
         runs = _StepRuns(project, phases, say) if steps else None
         commits = _Commits(project.folder)
         plan = Plan(DeploymentsApply(deployments=[], owner=project.owner))
@@ -164,7 +165,7 @@ def _fill_stored(raw: dict[str, Any], where: str) -> None:
     """Fill in variables and blocks. Steps and job variables have theirs filled in when they are used, so
     that no secret is stored with the deployment."""
     for key, value in raw.items():
-        if key in _STEP_KEYS:
+        if key in _STEP_KEYS or key not in DeploymentSpec.model_fields:
             continue
         if key == "work_pool" and isinstance(value, dict):
             named = {name: item for name, item in value.items() if name not in JOB_VARIABLES}
@@ -173,7 +174,7 @@ def _fill_stored(raw: dict[str, Any], where: str) -> None:
             raw[key] = stored.resolve(value, where, secrets=False)
 
 
-def _load(project: Project, item: _Chosen, modules: dict[str, ModuleType], say: Say) -> None:
+def _load(project: Project, item: _Chosen, loader: absent.FlowLoader, here: str, say: Say) -> None:
     """Load the flow, and check what can be checked before any step runs."""
     spec, places = item.entry.spec, project.places
     if not spec.entrypoint:
@@ -184,7 +185,10 @@ def _load(project: Project, item: _Chosen, modules: dict[str, ModuleType], say: 
     where = (*item.path, "entrypoint")
     if templating.has_placeholder(spec.entrypoint):
         raise places.error(where, "an entrypoint must be known before the steps run")
-    item.flow = absent.load_flow(spec.entrypoint, project.folder, modules, say)
+    item.folder = _folder_of(spec.entrypoint, project.folder, here)
+    if item.folder != project.folder:
+        say(f"{places.at(where)}: {spec.entrypoint} is taken from the current folder, {item.folder}")
+    item.flow = loader.load(spec.entrypoint, item.folder)
     _check_parameters(project, item, spec)
 
 
@@ -197,6 +201,14 @@ def _warn_of_schedules(project: Project, item: _Chosen, say: Say) -> None:
         place = f"{project.places.at((*item.path, *key, kind))}: " if item.path else ""
         for warning in warnings(schedule.timing(), clock.now()):
             say(f"{place}{warning}")
+
+
+def _folder_of(entrypoint: str, folder: str, here: str) -> str:
+    """The folder that an entrypoint starts from: the file's, or the current one where only that has it."""
+    file = loading.parse(entrypoint).file
+    if file is None or os.path.isfile(os.path.join(folder, file)):
+        return folder
+    return here if os.path.isfile(os.path.join(here, file)) else folder
 
 
 def _check_parameters(project: Project, item: _Chosen, spec: DeploymentSpec) -> None:
@@ -264,11 +276,11 @@ def _body(
         "name": spec.name,
         "flow_name": flow.name,
         "entrypoint": spec.entrypoint,
-        **version_info.describe(flow, spec.version, spec.version_type, project.folder, commits.of),
+        **version_info.describe(flow, spec.version, spec.version_type, item.folder, commits.of),
         "parameter_openapi_schema": schema.parameter_schema(flow.fn),
         "pull_steps": pull or None,
         # A run without pull steps finds its code where it was deployed from.
-        "path": None if pull else project.folder,
+        "path": None if pull else item.folder,
     }
     said = {
         "description": spec.description or getattr(flow, "description", None),

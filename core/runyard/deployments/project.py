@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -11,15 +11,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from runyard.deployments import templating
+from runyard.deployments.project_keys import Faults, check_keys, flatten
 from runyard.deployments.project_shapes import (
     FIELD_NAMES,
     JOB_VARIABLES,
     SCHEDULE_KINDS,
-    ConcurrencySpec,
     DeploymentSpec,
     ProjectSpec,
-    ScheduleSpec,
-    WorkPoolSpec,
 )
 from runyard.deployments.steps import check_steps
 from runyard.deployments.version_info import TYPES as VERSION_TYPES
@@ -128,19 +126,25 @@ def parse_project(text: str, file: str, shown: str | None = None) -> Project:
         return project
     if not isinstance(data, dict):
         raise places.error((), f"a project file is a mapping, not {_kind(data)}")
-    _check_keys(places, (), data, _TOP_LEVEL, project.warnings)
+    faults = Faults()
+    with faults:
+        check_keys(places, (), data, _TOP_LEVEL, project.warnings)
     name = data.get("name")
     if name is not None and isinstance(name, dict | list):
         raise places.error(("name",), f"should be text, not {_kind(name)}")
     project.name = None if name is None else (places.text(("name",)) or str(name))
     for phase in PHASES:
-        project.steps[phase] = _steps(data.get(phase), places, (phase,))
+        with faults:
+            project.steps[phase] = _steps(data.get(phase), places, (phase,))
     entries = data.get("deployments") or []
     if not isinstance(entries, list):
         raise places.error(("deployments",), f"should be a list of deployments, not {_kind(entries)}")
     for index, raw in enumerate(entries):
-        project.entries.append(_entry(project, index, raw))
-    _refuse_same_names(project)
+        with faults:
+            project.entries.append(_entry(project, index, raw))
+    with faults:
+        _refuse_same_names(project)
+    faults.raise_all()
     return project
 
 
@@ -189,11 +193,20 @@ def _entry(project: Project, index: int, raw: Any) -> Entry:
         # As written: the version 1.10 is not the number 1.1.
         if isinstance(raw.get(key), int | float):
             raw[key] = places.text((*path, key)) or str(raw[key])
-    _check_keys(places, path, raw, tuple(DeploymentSpec.model_fields), project.warnings)
+    faults = Faults()
+    with faults:
+        check_keys(places, path, raw, tuple(DeploymentSpec.model_fields), project.warnings)
     for phase in PHASES:
         if phase in raw:
-            raw[phase] = _steps(raw[phase], places, (*path, phase))
-    _flatten(raw, places, path, project.warnings)
+            with faults:
+                raw[phase] = _steps(raw[phase], places, (*path, phase))
+    with faults:
+        flatten(raw, places, path, project.warnings)
+    if faults.found:
+        # What else is wrong, as far as it can be told.
+        with faults:
+            check_deployment({key: raw[key] for key in raw if key not in PHASES}, places, path, final=False)
+        faults.raise_all()
     rest = {key: value for key, value in raw.items() if key not in PHASES}
 
     def warn(message: str) -> None:
@@ -220,74 +233,6 @@ def _fill_environment(raw: dict[str, Any]) -> dict[str, Any]:
             if key in pool:
                 filled["work_pool"][key] = templating.fill_shareable_environment(pool[key], os.environ)
     return filled
-
-
-def _flatten(raw: dict[str, Any], places: Places, path: Path, warnings: list[str]) -> None:
-    """Check the keys of the nested mappings, and write every schedule in its plain form."""
-    if isinstance(raw.get("work_pool"), dict):
-        _check_keys(
-            places, (*path, "work_pool"), raw["work_pool"], tuple(WorkPoolSpec.model_fields), warnings
-        )
-    if isinstance(raw.get("concurrency_limit"), dict):
-        keys = tuple(ConcurrencySpec.model_fields)
-        _check_keys(places, (*path, "concurrency_limit"), raw["concurrency_limit"], keys, warnings)
-    if isinstance(raw.get("schedule"), dict):
-        raw["schedule"] = _plain_schedule(raw["schedule"], places, (*path, "schedule"))
-    if raw.get("schedule") == {}:
-        raw["schedule"] = None
-    if isinstance(raw.get("schedules"), dict):
-        raise places.error((*path, "schedules"), "is a list; write `- ` before each schedule")
-    if isinstance(raw.get("triggers"), list):
-        raw["triggers"] = [_plain_trigger(trigger) for trigger in raw["triggers"]]
-    if isinstance(raw.get("schedules"), list):
-        raw["schedules"] = [
-            _plain_schedule(item, places, (*path, "schedules", position)) if isinstance(item, dict) else item
-            for position, item in enumerate(raw["schedules"])
-        ]
-
-
-def _plain_trigger(trigger: Any) -> Any:
-    """A trigger whose parameters keep their placeholders: those are filled in when it fires."""
-    if isinstance(trigger, dict) and isinstance(trigger.get("parameters"), dict):
-        return {**trigger, "parameters": templating.Verbatim(trigger["parameters"])}
-    return trigger
-
-
-def _plain_schedule(item: dict[str, Any], places: Places, path: Path) -> dict[str, Any]:
-    """A schedule without the inner mapping `schedule` that the API's form has."""
-    inner = item.get("schedule")
-    if isinstance(inner, dict):
-        _check_keys(places, (*path, "schedule"), inner, tuple(ScheduleSpec.model_fields), None, strict=True)
-        item = {**inner, **{key: value for key, value in item.items() if key != "schedule"}}
-    _check_keys(places, path, item, tuple(ScheduleSpec.model_fields), None, strict=True)
-    return dict(item)
-
-
-def _check_keys(
-    places: Places,
-    path: Path,
-    mapping: Mapping[Any, Any],
-    known: Iterable[str],
-    warnings: list[str] | None,
-    strict: bool = False,
-) -> None:
-    """Refuse keys that look like a misspelt one; warn of others, or with `strict` refuse them too."""
-    known = tuple(known)
-    for key in mapping:
-        if key in known:
-            continue
-        text = "on" if key is True else "off" if key is False else str(key)
-        if text.startswith(("x-", "_", ".")):
-            continue
-        close = get_close_matches(text.lower().replace("-", "_"), known, 1, cutoff=0.75)
-        close = close or [name for name in known if name.replace("_", "-") == text.lower().replace("_", "-")]
-        place = (*path, text)
-        if close:
-            raise places.error(place, f"unknown key; did you mean {close[0]!r}?", key=True)
-        if strict:
-            raise places.error(place, f"unknown key; known are {', '.join(known)}", key=True)
-        if warnings is not None:
-            warnings.append(str(places.error(place, "unknown key, not read", key=True)))
 
 
 def _steps(value: Any, places: Places, path: Path) -> list[Any]:
@@ -367,13 +312,15 @@ def _without_placeholders(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _invalid(error: ValidationError, places: Places, path: Path) -> ProjectError:
-    """The first of pydantic's complaints, with its place; names of union members are no keys."""
-    first = error.errors(include_url=False)[0]
-    steps: list[str | int] = []
-    for step in first["loc"]:
-        if isinstance(step, int) or step in FIELD_NAMES or not steps or steps[-1] not in FIELD_NAMES:
-            steps.append(step)
-    return places.error((*path, *steps), _message(first))
+    """Pydantic's complaints with their places, one a place; names of union members are no keys."""
+    found: dict[Path, str] = {}
+    for fault in error.errors(include_url=False):
+        steps: list[str | int] = []
+        for step in fault["loc"]:
+            if isinstance(step, int) or step in FIELD_NAMES or not steps or steps[-1] not in FIELD_NAMES:
+                steps.append(step)
+        found.setdefault((*path, *steps), str(places.error((*path, *steps), _message(fault))))
+    return ProjectError("\n".join(found.values()))
 
 
 def _message(fault: Any) -> str:

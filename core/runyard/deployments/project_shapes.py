@@ -16,8 +16,12 @@ _TIMING = (*SCHEDULE_KINDS, "day_or", "anchor_date", "timezone")
 
 
 def _as_list(value: Any) -> Any:
-    """A plain text is one item, not its letters."""
-    return [value] if isinstance(value, str) else value
+    """A plain text is one item, not its letters; lists within it, as anchors give them, are flattened."""
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        return value
+    return [one for item in value for one in (_as_list(item) if isinstance(item, list) else [item])]
 
 
 def _as_limit(value: Any) -> Any:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
+import operator
 import re
+import sys
+import types
 import typing
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
+import typing_extensions
 from pydantic import (
     ConfigDict,
     Field,
@@ -23,6 +29,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
+from typing_extensions import is_typeddict
 
 from runyard.errors import ParameterError
 
@@ -184,17 +191,50 @@ def _copy(info: FieldInfo, texts: dict[str, Any]) -> FieldInfo:
 
 def _describable(annotation: Any) -> Any:
     """The annotation, or Any where pydantic can make nothing of it."""
+    annotation = _typed_dicts_read(annotation)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it warns of an annotation that is no type, such as `x: 3`
         try:
-            TypeAdapter(annotation, config=None if _is_model(annotation) else _CONFIG)
+            TypeAdapter(annotation, config=None if _has_own_config(annotation) else _CONFIG)
         except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError, UserWarning):
             return Any
     return annotation
 
 
-def _is_model(annotation: Any) -> bool:
-    return hasattr(annotation, "__pydantic_core_schema__") or hasattr(annotation, "__pydantic_config__")
+def _has_own_config(annotation: Any) -> bool:
+    """Whether pydantic takes no configuration for it from elsewhere: models, dataclasses, TypedDicts."""
+    if hasattr(annotation, "__pydantic_core_schema__") or hasattr(annotation, "__pydantic_config__"):
+        return True
+    return (isinstance(annotation, type) and is_dataclass(annotation)) or is_typeddict(annotation)
+
+
+def _typed_dicts_read(annotation: Any) -> Any:
+    """The annotation with each TypedDict as `typing_extensions` has it, which pydantic wants before 3.12."""
+    if sys.version_info >= (3, 12):
+        return annotation
+    if typing.is_typeddict(annotation) and type(annotation).__module__ == "typing":
+        wanted = typing.get_type_hints(annotation, include_extras=True)
+        fields = {
+            name: _typed_dicts_read(field)
+            if name in annotation.__required_keys__
+            else typing_extensions.NotRequired[_typed_dicts_read(field)]
+            for name, field in wanted.items()
+        }
+        return typing_extensions.TypedDict(annotation.__name__, fields)  # type: ignore[operator]  # its functional form
+    inner = typing.get_args(annotation)
+    if not inner or typing.get_origin(annotation) in (typing.Literal, typing.Annotated):
+        return annotation
+    read = tuple(map(_typed_dicts_read, inner))
+    if read == inner or (
+        not hasattr(annotation, "copy_with")
+        and not isinstance(annotation, types.UnionType | types.GenericAlias)
+    ):
+        return annotation
+    if isinstance(annotation, types.UnionType):
+        return functools.reduce(operator.or_, read)
+    if isinstance(annotation, types.GenericAlias):
+        return types.GenericAlias(typing.get_origin(annotation), read)
+    return annotation.copy_with(read)
 
 
 def _property(found: JsonSchemaValue, name: str, position: int) -> dict[str, Any]:

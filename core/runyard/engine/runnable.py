@@ -120,6 +120,16 @@ class Runnable(Generic[P, R]):
         return twin
 
 
+def documentation(fn: Callable[..., Any]) -> str | None:
+    """A function's docstring without the indentation of its source."""
+    text = getattr(fn, "__doc__", None)
+    if not text or "\n" not in text:
+        return text.strip() if text else None
+    import inspect
+
+    return inspect.cleandoc(text)
+
+
 def function_name(fn: Callable[..., Any]) -> str:
     """A name for a callable that was given none."""
     return getattr(fn, "__name__", None) or type(fn).__name__

@@ -36,7 +36,7 @@ def named(step: Step) -> tuple[str, dict[str, Any]]:
     ((name, inputs),) = step.items()
     if inputs is not None and not isinstance(inputs, Mapping):
         raise ProjectError(f"step {name}: its inputs are a mapping, not {inputs!r}")
-    return str(name), {str(key): value for key, value in (inputs or {}).items()}
+    return known_steps.present_name(str(name)), {str(key): value for key, value in (inputs or {}).items()}
 
 
 def check_steps(steps: Sequence[Step]) -> None:

@@ -26,6 +26,18 @@ _OURS = ("runyard.", "prefect.", "prefect_docker.", "prefect_aws.", "prefect_gcp
 _STEP_MODULES = (".deployments.steps.", ".projects.steps.")
 
 
+# What steps were called before.
+_OLD_NAMES = {"git_clone_project": "git_clone"}
+
+
+def present_name(name: str) -> str:
+    """The name that a step has now; of any other the name itself."""
+    module, dot, function = name.rpartition(".")
+    if function not in _OLD_NAMES or (module and not is_ours(name)):
+        return name
+    return f"{module}{dot}{_OLD_NAMES[function]}"
+
+
 def is_ours(name: str) -> bool:
     """Whether a dotted name is, or would be, a step that comes along; a bare name is one of ours."""
     return "." not in name or (name.startswith(_OURS) and any(part in name for part in _STEP_MODULES))

@@ -1,0 +1,95 @@
+"""What files of older versions say, keys in the wrong place, and all mistakes of a file at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional, TypedDict
+
+import pytest
+from runyard.deployments.project import parse_project
+from runyard.deployments.schema import parameter_schema
+from runyard.errors import ProjectError
+
+
+def read(lines):
+    text = "deployments:\n- name: a\n  entrypoint: a.py:f\n" + "".join(f"  {line}\n" for line in lines)
+    project = parse_project(text, "/somewhere/prefect.yaml", "prefect.yaml")
+    return project.entries[0].spec, project.warnings
+
+
+def test_keys_that_prefect_wrote_into_every_schedule_are_read():
+    spec, warnings = read(["schedules:", "- cron: 0 6 * * *", "  max_active_runs:", "  catchup: false"])
+    assert spec.schedules[0].catchup == "skip"
+    assert warnings == []
+    _, warnings = read(["schedules:", "- cron: 0 6 * * *", "  max_active_runs: 1"])
+    (warning,) = warnings
+    assert warning.startswith("prefect.yaml:6:5: deployments[0].schedules[0].max_active_runs: is not read")
+    assert "concurrency_limit" in warning
+
+
+def test_a_limit_without_a_number_is_none_and_told():
+    spec, (warning,) = read(["concurrency_limit:", "  collision_strategy: CANCEL_NEW"])
+    assert spec.concurrency_limit is None
+    assert warning.startswith("prefect.yaml:5:5: ")
+    assert "write limit" in warning
+
+
+def test_lists_within_tags_are_flattened():
+    spec, _ = read(["tags: [[a, b], c]"])
+    assert spec.tags == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("job_variables: {env: {A: '{{ prefect.blocks.secret.nope }}'}}", "into work_pool, as job_variables"),
+        ("cron: 0 6 * * *", "into each of schedules, as cron"),
+        ("work_pool_name: p", "write work_pool: {name: ...}"),
+        ("collision_strategy: ENQUEUE", "into concurrency_limit, as collision_strategy"),
+    ],
+)
+def test_a_misplaced_key_is_told_with_where_it_belongs(line, words):
+    _, (warning,) = read([line])
+    assert warning.startswith("prefect.yaml:4:3: ")
+    assert words in warning
+
+
+def test_the_older_name_of_a_step_is_the_step():
+    spec, _ = read(
+        ["pull:", "- prefect.projects.steps.git_clone_project: {repository: 'https://example.org/a.git'}"]
+    )
+    assert spec.pull
+
+
+def test_all_mistakes_of_a_file_are_told_at_once():
+    text = (
+        "deployments:\n- name: a\n  entrypoint: a.py:f\n  tgas: [x]\n  paused: perhaps\n"
+        "  schedules:\n  - {cron: 0 6 * * *, overlap: never}\n  - {cron: 0 6 * * *, nothing: 1}\n"
+        "- name: b\n  crash_retries: -1\n"
+    )
+    with pytest.raises(ProjectError) as caught:
+        parse_project(text, "/somewhere/prefect.yaml", "prefect.yaml")
+    places = [line.partition(": ")[0] for line in str(caught.value).splitlines()]
+    assert places == [f"prefect.yaml:{place}" for place in ("4:3", "8:23", "5:11", "7:32", "10:18")]
+
+
+@dataclass
+class Place:
+    host: str
+    port: int = 5432
+
+
+class Options(TypedDict):
+    deep: bool
+    name: Optional[str]  # noqa: UP045  # as older code has it
+
+
+def test_dataclasses_and_typed_dicts_have_a_schema():
+    def flow(place: Place, options: Options, more: list[Options] | None = None): ...
+
+    schema = parameter_schema(flow)
+    definitions = schema["definitions"]
+    assert definitions["Place"]["properties"]["port"] == {"default": 5432, "title": "Port", "type": "integer"}
+    assert definitions["Options"]["required"] == ["deep", "name"]
+    assert "$ref" in str(schema["properties"]["place"])
+    assert "$ref" in str(schema["properties"]["more"])

@@ -105,6 +105,7 @@ def test_gaps_and_masks_do_not_count():
     assert (
         key(masked[0]) == key(masked[1]) == key(again(masked[0])) != key(np.ma.masked_array([1, 2], [0, 0]))
     )
+    assert key(np.ma.masked) == key(again(np.ma.masked)) != key(np.ma.array(0.0, mask=True))
     assert key(np.longdouble(1)) == key(np.longdouble(1)) != key(np.float64(1))
 
 
@@ -316,6 +317,7 @@ def arrow_columns():
         [decimal.Decimal("1.10"), None, decimal.Decimal(0), decimal.Decimal(2)], pa.decimal128(9, 2)
     )
     yield pa.array([dt.date(2026, 1, 1), None, dt.date.max, dt.date.min])
+    yield pa.array([pa.MonthDayNano([1, 2, 3]), None, pa.MonthDayNano([1, 2, 4]), pa.MonthDayNano([0, 0, 0])])
     yield pa.nulls(4)
 
 
@@ -352,6 +354,8 @@ def test_arrow_schemas_count():
     other = pa.table([pa.array([1, 2])], pa.schema([pa.field("a", pa.int64(), nullable=False)]))
     noted = table.replace_schema_metadata({"k": "v"})
     renamed = table.rename_columns(["b"])
+    inner = [pa.schema([("a", pa.struct([pa.field("x", pa.int8(), metadata={"k": v})]))]) for v in "12"]
+    assert key(inner[0]) != key(inner[1])
     several = [
         table,
         other,

@@ -14,6 +14,7 @@ from datetime import date, datetime
 from math import isfinite
 from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from runyard.engine import known_results
 from runyard.exceptions import HashError
@@ -67,7 +68,7 @@ class Encoder:
         with_globals: whether a function without an importable name is known by the global values it uses too.
     """
 
-    __slots__ = ("_known", "_looping", "_lowest", "_open", "_ways", "_writers", "with_globals")
+    __slots__ = ("_known", "_looping", "_lowest", "_open", "_ways", "with_globals")
 
     def __init__(self, with_globals: bool = True) -> None:
         self.with_globals = with_globals
@@ -79,7 +80,6 @@ class Encoder:
         self._known: dict[int, tuple[Any, bytes]] = {}
         self._looping: set[int] = set()
         self._ways = 0
-        self._writers: dict[type, Callable[[Encoder, Any], bytes]] = {}
 
     def digest(self, value: Any) -> str:
         """The digest of a value, of 32 hexadecimal characters.
@@ -118,9 +118,9 @@ class Encoder:
         opened[key] = here
         outer, self._lowest = self._lowest, _NOWHERE
         try:
-            writer = _WRITERS.get(kind) or self._writers.get(kind)
+            writer = _WRITERS.get(kind) or _looked_up.get(kind)
             if writer is None:
-                writer = self._writers[kind] = _writer(kind)
+                writer = _looked_up[kind] = _writer(kind)
             written = writer(self, value)
         except BaseException:
             self._lowest = outer  # who asked may leave this value out
@@ -272,6 +272,10 @@ def _without_caches(kind: type, state: dict[str, Any]) -> dict[str, Any]:
         if any(isinstance(vars(base).get(name), cached_property) for base in kind.__mro__)
     ]
     return {name: value for name, value in state.items() if name not in caches} if caches else state
+
+
+# Weakly: classes that are made in a run go with it.
+_looked_up: WeakKeyDictionary[type, Callable[[Encoder, Any], bytes]] = WeakKeyDictionary()
 
 
 def _writer(kind: type) -> Callable[[Encoder, Any], bytes]:

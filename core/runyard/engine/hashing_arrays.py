@@ -22,6 +22,8 @@ def writer_of(kind: type) -> Callable[[Encoder, Any], bytes] | None:
     """How values of a class of numpy are written; None: as pickle takes them apart."""
     import numpy as np
 
+    if kind is type(np.ma.masked):
+        return None
     if issubclass(kind, np.ma.MaskedArray):
         return _write_masked
     if kind in (np.ndarray, np.memmap, np.recarray, np.matrix):

@@ -28,7 +28,7 @@ def writer_of(kind: type) -> Callable[[Encoder, Any], bytes] | None:
     if issubclass(kind, pa.Schema):
         return _write_schema
     if issubclass(kind, pa.DataType):
-        return lambda encoder, value: frame(b"arrow type", [str(value).encode()])
+        return lambda encoder, value: frame(b"arrow type", [encoder.encode(_type(value))])
     return None
 
 
@@ -38,8 +38,18 @@ def _write_table(encoder: Encoder, table: Any) -> bytes:
 
 
 def _write_schema(encoder: Encoder, schema: Any) -> bytes:
-    fields = [(one.name, str(one.type), one.nullable, one.metadata) for one in schema]
+    fields = [_field(one) for one in schema]
     return frame(b"arrow schema", [encoder.encode(fields), encoder.encode(schema.metadata)])
+
+
+def _field(one: Any) -> tuple[Any, ...]:
+    return one.name, _type(one.type), one.nullable, one.metadata
+
+
+def _type(kind: Any) -> Any:
+    """A type, with the fields that it is made of: its text leaves out what is noted on them."""
+    inner = [_field(kind.field(at)) for at in range(kind.num_fields)]
+    return (str(kind), inner) if inner else str(kind)
 
 
 def _write_chunked(encoder: Encoder, chunked: Any) -> bytes:
@@ -47,14 +57,14 @@ def _write_chunked(encoder: Encoder, chunked: Any) -> bytes:
 
     array = chunked.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # too long for one array
-        return frame(b"arrow chunks", [str(array.type).encode(), *map(encoder.encode, array.chunks)])
+        return frame(b"arrow chunks", map(encoder.encode, array.chunks))
     return frame(b"arrow chunked", [write_arrow(encoder, array)])
 
 
 def write_arrow(encoder: Encoder, array: Any) -> bytes:
     """An array of arrow: its type, which of its elements are null, and the others."""
     kind = array.type
-    parts = [str(kind).encode(), str(len(array)).encode()]
+    parts = [encoder.encode(_type(kind)), str(len(array)).encode()]
     if array.null_count:
         parts.append(encoder.encode(array.is_valid().to_numpy(zero_copy_only=False)))
     else:
@@ -121,8 +131,8 @@ def _texts(encoder: Encoder, array: Any) -> list[bytes]:
     return [encoder.encode(lengths), encoder.encode(own)]
 
 
-def _numbers(array: Any, kind: Any) -> list[bytes]:
-    """Elements of a fixed size."""
+def _numbers(array: Any, kind: Any) -> list[bytes] | None:
+    """Elements of a fixed size; None: of one that is not filled in easily."""
     import numpy as np
     from pyarrow import types
 
@@ -130,6 +140,8 @@ def _numbers(array: Any, kind: Any) -> list[bytes]:
 
     width = kind.bit_width // 8
     if array.null_count:
+        if width > 8 and not types.is_decimal(kind):
+            return None
         # There may be anything under a null.
         array = (array if types.is_decimal(kind) else array.view(f"int{8 * width}")).fill_null(0)
     start, end = array.offset * width, (array.offset + len(array)) * width

@@ -237,12 +237,12 @@ def _write_runnable(encoder: Encoder, value: Runnable) -> bytes:
 
 def write_class(encoder: Encoder, cls: type) -> bytes:
     """A class, by its name or by its definition."""
-    module, name = cls.__module__, cls.__qualname__
-    if not cls.__flags__ & _HEAP_TYPE or _is_importable(module, name, cls):
-        return frame(b"g", [str(module).encode(), name.encode()])
     known = _definitions.get(cls)
     if known is not None:
         return known
+    module, name = cls.__module__, cls.__qualname__
+    if not cls.__flags__ & _HEAP_TYPE or _is_importable(module, name, cls):
+        return frame(b"g", [str(module).encode(), name.encode()])
     is_found = _found(module, name) is cls
     parts = [name.encode(), *map(encoder.encode, cls.__bases__)]
     for attribute, value in sorted(vars(cls).items()):

@@ -105,7 +105,7 @@ def _level(encoder: Encoder, level: Any, codes: Any) -> list[bytes]:
     places, labels = pd.factorize(np.asarray(codes))
     labels = np.asarray(labels)
     used = level.take(labels[labels >= 0])
-    written = (used, places.astype(np.int64), np.flatnonzero(labels < 0))
+    written = (used, places.astype(np.min_scalar_type(len(labels))), np.flatnonzero(labels < 0))
     return list(map(encoder.encode, written))
 
 

@@ -361,28 +361,53 @@ values = dict(
     nested={"a": [d, (E.A, {N(1, E.A)})]}, part=functools.partial(fn, d), method=d.area,
     set={E.A, S.A, "x", 1, None},
 )
-if __name__ == "__main__":
+def show(values):
     for name, value in values.items():
+        print(name, hash_objects(value))
+if __name__ == "__main__":
+    import cloudpickle, sys
+    show(values)
+    with open("script.py.pickle", "wb") as file:
+        # Models that hold dataclasses and classes with a cached method cannot be sent; local ones lose a name.
+        unsent = ("m", "child", "p", "cls", "local")
+        file.write(cloudpickle.dumps({name: values[name] for name in values if name not in unsent}))
+"""
+# The same file as a module of its own name, as a worker loads it.
+AS_MODULE = "import script; script.show(script.values)"
+# What a process of a pool gets of it.
+SENT = """
+import pickle
+from runyard.engine.hashing import hash_objects
+with open("script.py.pickle", "rb") as file:
+    for name, value in pickle.load(file).items():
         print(name, hash_objects(value))
 """
 
 
-def keys_of_script(tmp_path, text, seed):
-    file = tmp_path / "script.py"
-    file.write_text(text)
-    environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
+def keys_of(tmp_path, seed, *arguments):
     done = subprocess.run(
-        [sys.executable, str(file)], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONHASHSEED": str(seed)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return dict(line.split() for line in done.stdout.splitlines())
 
 
 def test_classes_of_the_script_itself_have_one_key_in_every_process(tmp_path):
-    text = SCRIPT.replace("AREA", "2")
-    first = keys_of_script(tmp_path, text, 1)
-    assert keys_of_script(tmp_path, text, 2) == first
+    file = tmp_path / "script.py"
+    file.write_text(SCRIPT.replace("AREA", "2"))
+    first = keys_of(tmp_path, 1, "script.py")
+    assert keys_of(tmp_path, 2, "script.py") == first
+    assert keys_of(tmp_path, 3, "-c", AS_MODULE) == first
+    assert first.items() >= (sent := keys_of(tmp_path, 4, "-c", SENT)).items()
+    assert len(sent) == len(first) - 5
     # Another class of that name has other keys, and with it whatever holds an object of it.
-    changed = keys_of_script(tmp_path, SCRIPT.replace("AREA", "3"), 1)
+    file.write_text(SCRIPT.replace("AREA", "3"))
+    changed = keys_of(tmp_path, 1, "script.py")
     others = {name for name in first if changed[name] != first[name]}
     assert others == {"d", "m", "child", "nested", "part", "method"}

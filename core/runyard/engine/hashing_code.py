@@ -7,9 +7,11 @@ other, and one class is the same in every process.
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 import weakref
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -107,7 +109,6 @@ def _write_source(encoder: Encoder, value: _Source) -> bytes:
 
 def _source_of(fn: Any, made: float) -> str | None:
     import inspect
-    import os
 
     tried: tuple[Any, Any] = (fn, type(fn).__call__)
     for what in tried:
@@ -148,12 +149,23 @@ def _found(module: str, qualname: str) -> Any:
     return found
 
 
+@cache
 def _is_of_script(module: str) -> bool:
+    """Whether a module is the script itself, or a file beside others that may be run as one.
+
+    Such a file is `__main__` in one process and has its own name in the next, which resumes its run.
+    """
     if module in sys.builtin_module_names:
         return False
     from runyard.engine.remote import importable
 
-    return module == "__mp_main__" or not importable(module)
+    if module == "__mp_main__" or not importable(module):
+        return True
+    loaded = sys.modules.get(module)
+    file = getattr(loaded, "__file__", None)
+    if "." in module or file is None or hasattr(loaded, "__path__"):
+        return False
+    return not file.startswith(os.path.dirname(os.__file__)) and "-packages" not in file
 
 
 def _write_function(encoder: Encoder, fn: Any) -> bytes:
@@ -161,9 +173,19 @@ def _write_function(encoder: Encoder, fn: Any) -> bytes:
         return frame(b"g", [fn.__module__.encode(), fn.__qualname__.encode()])
     used = {}
     if encoder.with_globals:
-        used = {name: fn.__globals__[name] for name in _globals_of(fn.__code__) if name in fn.__globals__}
+        for name in _globals_of(fn.__code__):
+            if name in fn.__globals__:
+                used[name] = _global(encoder, fn.__globals__[name])
     given = (fn.__code__, fn.__defaults__, fn.__kwdefaults__, used)
     return frame(b"f", [*map(encoder.encode, given), *_cells(encoder, fn)])
+
+
+def _global(encoder: Encoder, value: Any) -> bytes:
+    """A value that a function uses; what makes no key, such as a connection, counts by its class."""
+    try:
+        return encoder.encode(value)
+    except Exception:
+        return b"-" + type(value).__qualname__.encode()
 
 
 def _cells(encoder: Encoder, fn: Any) -> Iterator[bytes]:
@@ -243,41 +265,47 @@ def write_class(encoder: Encoder, cls: type) -> bytes:
     module, name = cls.__module__, cls.__qualname__
     if not cls.__flags__ & _HEAP_TYPE or _is_importable(module, name, cls):
         return frame(b"g", [str(module).encode(), name.encode()])
-    is_found = _found(module, name) is cls
+    # In a process of a pool such a class was sent by its definition, and is not found by its name.
+    is_of_module = "<locals>" not in name
     parts = [name.encode(), *map(encoder.encode, cls.__bases__)]
     for attribute, value in sorted(vars(cls).items()):
         if attribute in _PASSED_OVER:
             continue
-        written = _attribute(encoder, attribute, value, is_found)
+        written = _attribute(encoder, attribute, value, is_of_module)
         if written is not None:
             parts += [attribute.encode(), written]
     definition = frame(b"k", parts)
-    if is_found and encoder.is_closed():
+    if is_of_module and encoder.is_closed():
         _definitions[cls] = definition
     return definition
 
 
-def _attribute(encoder: Encoder, name: str, value: Any, is_found: bool) -> bytes | None:
+def _attribute(encoder: Encoder, name: str, value: Any, is_of_module: bool) -> bytes | None:
     """An attribute of a class that has no importable name; None where it is passed over.
 
-    A class that stands in a script has one definition, of which its functions and plain values are taken.
-    One that was made while the program ran may have a twin that differs in any attribute.
+    A class that stands in a script is told from others by its functions and plain values. One that was made
+    in a function may have a twin that differs in any attribute.
     """
     functions = list(_functions_in(value))
     if functions:
         written = []
         for fn in functions:
             written.append(encoder.encode(fn.__code__))
-            if not is_found:
-                written += [encoder.encode((fn.__defaults__, fn.__kwdefaults__)), *_cells(encoder, fn)]
+            bound = [fn.__defaults__, fn.__kwdefaults__]
+            bound += [cell.cell_contents for cell in fn.__closure__ or () if not _is_empty(cell)]
+            written += [_global(encoder, each) if is_of_module else encoder.encode(each) for each in bound]
         return frame(type(value).__name__.encode() + b"[", written)
     if name.startswith("__") and name.endswith("__"):
         return None
     if isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType)):
-        return b""
-    if is_found and not _is_plain(value):
+        return None
+    if is_of_module and not _is_plain(value):
         return None
     return encoder.encode(value)
+
+
+def _is_empty(cell: types.CellType) -> bool:
+    return cell == types.CellType()
 
 
 def _functions_in(value: Any) -> Iterator[Any]:

@@ -368,7 +368,7 @@ if __name__ == "__main__":
     import cloudpickle, sys
     show(values)
     with open("script.py.pickle", "wb") as file:
-        # Models that hold dataclasses and classes with a cached method cannot be sent; local ones lose a name.
+        # Models that hold dataclasses, and classes with a cached method, cannot be sent.
         unsent = ("m", "child", "p", "cls", "local")
         file.write(cloudpickle.dumps({name: values[name] for name in values if name not in unsent}))
 """

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.errors import ParameterError
 from runyard.redaction import redact, redact_json
+from runyard.texts import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +55,7 @@ def recorded(
     if all(budget.is_plain(value, 0) for value in parameters.values()):
         text = _encode(parameters)
         if redact_json(text) == text:
-            return text, "{}"
+            return storable(text), "{}"
     room, exact_room = LARGEST, LARGEST
     shown, more = [], {}
     for name, value in parameters.items():
@@ -72,7 +73,7 @@ def recorded(
         else:
             more[name] = {"lost": why or reason}
     context = _encode({_KEY: more}) if more else "{}"
-    return "{" + ",".join(shown) + "}", context
+    return storable("{" + ",".join(shown) + "}"), storable(context)
 
 
 def restored(parameters: dict[str, Any], context: dict[str, Any], flow: Any) -> dict[str, Any]:
@@ -141,7 +142,7 @@ class _Budget:
         kind = type(value)
         if kind is str:
             self.left -= len(value)
-            return self.left >= 0 and _is_storable(value)
+            return self.left >= 0
         if kind in _SCALARS:
             self.left -= 8
             return self.left >= 0 and (kind is not float or value - value == 0) and _is_short(value)
@@ -159,14 +160,6 @@ class _Budget:
 def _is_short(value: Any) -> bool:
     # Python refuses to write an integer of more than 4300 digits.
     return type(value) is not int or value.bit_length() < 10_000
-
-
-def _is_storable(text: str) -> bool:
-    if text.isascii():
-        return "\0" not in text
-    from runyard.engine.json_objects import is_storable
-
-    return is_storable(text)
 
 
 def _show(value: Any, room: int) -> tuple[str, Any, str | None]:
@@ -280,8 +273,6 @@ def _form(value: Any, budget: _Budget, depth: int) -> Any:
         budget.take(len(value) if kind is str else 8)
         if kind is float and value - value != 0:
             return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
-        if kind is str and not _is_storable(value):
-            return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
         if not _is_short(value):
             raise _TooLarge
         return value
@@ -301,7 +292,7 @@ def _items(value: Any) -> list[Any]:
 def _name(key: Any, budget: _Budget) -> str:
     if type(key) is str:
         budget.take(len(key))
-        return key if _is_storable(key) else key.encode("utf-8", "backslashreplace").decode()
+        return key
     form = _form(key, budget, 40)
     return form if isinstance(form, str) else _encode(form)
 

@@ -39,24 +39,31 @@ def pair(text: str, option: str) -> tuple[str, str]:
     return key.strip(), value
 
 
-def parse(text: str) -> Any:
-    """The value of a JSON text; anything else is the text itself."""
+def parse(text: str, number: Any = None) -> Any:
+    """The value of a JSON text; anything else is the text itself.
+
+    Args:
+        number: makes a number with a fraction, NaN or an infinity of its text; by default a float.
+    """
     try:
-        return json.loads(text)
-    except ValueError:
+        return json.loads(text, parse_float=number, parse_constant=number)
+    except (ValueError, RecursionError):
         return text
 
 
-def json_object(text: str, option: str) -> dict[str, Any]:
+def json_object(text: str, option: str, number: Any = None) -> dict[str, Any]:
     """The mapping that a JSON text holds; `-` reads it from standard input.
+
+    Args:
+        number: as of `parse`.
 
     Raises:
         InvalidInput: it is no JSON, or no object.
     """
     source = sys.stdin.read() if text == "-" else text
     try:
-        value = json.loads(source)
-    except ValueError as error:
+        value = json.loads(source, parse_float=number, parse_constant=number)
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{option} is not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise InvalidInput(f"{option} must be a JSON object, such as '{{\"x\": 1}}'")
@@ -71,12 +78,19 @@ def parameters(
     Args:
         given: `key=value` texts; the value is JSON, or text where it is none.
         whole: a JSON object.
-        schema: the flow's parameter schema: a value of a text parameter stays text.
+        schema: the flow's parameter schema: a value of a text parameter stays text, and one of a decimal
+            keeps every digit. None: not known yet, see Returns.
+
+    Returns:
+        Values as JSON has them; NaN and the infinities are texts, which a flow reads as numbers. Without a
+        schema numbers are `Typed`, for `fitted` to make them so later.
 
     Raises:
         InvalidInput: one of them cannot be read.
     """
-    values = json_object(whole, "--params") if whole is not None else {}
+    from runyard.orchestration.parameters import Typed, fitted_all
+
+    values = json_object(whole, "--params", Typed) if whole is not None else {}
     properties = (schema or {}).get("properties") or {}
     for text in given:
         key, value = pair(text, "--param")
@@ -84,8 +98,8 @@ def parameters(
         if kinds == {"string"} or (kinds == {"string", "null"} and value != "null"):
             values[key] = value
         else:
-            values[key] = parse(value)
-    return values
+            values[key] = parse(value, Typed)
+    return values if schema is None else fitted_all(values, schema)
 
 
 def _kinds(schema: dict[str, Any]) -> set[str | None]:

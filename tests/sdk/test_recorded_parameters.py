@@ -287,6 +287,24 @@ def test_what_a_run_with_bad_parameters_was_given_is_recorded(home, recorded):
     assert parameters_of(recorded)["number"] == "many"
 
 
+def test_what_is_sent_to_a_deployment_is_json(home):
+    given_ones = {"day": datetime.date(2026, 1, 1), "ids": {1}, "pair": (1, float("nan")), "box": Box(2)}
+    assert recording.as_json(given_ones, "it") == {
+        "day": "2026-01-01", "ids": [1], "pair": [1, "NaN"], "box": {"content": 2}
+    }  # fmt: skip
+    rows = iter([1, 2])
+    for value, why in (
+        (rows, "list_iterator has no JSON form"),
+        ({"deep": [object()]}, "object has no JSON form"),
+        (pydantic.SecretStr("x"), "it is a secret"),
+        (Model(content=pydantic.SecretStr("x")), "it is a secret"),
+        ("x" * 9_000_000, "larger than 8 MiB"),
+    ):
+        with pytest.raises(ParameterError, match=f"parameter 'x' cannot be sent to it: .*{why}"):
+            recording.as_json({"x": value}, "it")
+    assert list(rows) == [1, 2]
+
+
 SCRIPT = """
 import os
 from dataclasses import dataclass

@@ -19,6 +19,7 @@ from runyard.deployments.steps import run_steps
 from runyard.deployments.yaml_places import Path
 from runyard.errors import InvalidInput, ParameterError
 from runyard.operations.deployment_shapes import DeploymentApply, DeploymentsApply
+from runyard.orchestration.parameters import fitted_all
 from runyard.orchestration.schedules_warnings import warnings
 
 if TYPE_CHECKING:
@@ -272,12 +273,13 @@ def _body(
     """The fields to apply. What nobody said is not among them, so that a redeploy keeps what is stored."""
     assert item.flow is not None
     flow: Flow = item.flow
+    parameter_schema = schema.parameter_schema(flow.fn)
     body: dict[str, Any] = {
         "name": spec.name,
         "flow_name": flow.name,
         "entrypoint": spec.entrypoint,
         **version_info.describe(flow, spec.version, spec.version_type, item.folder, commits.of),
-        "parameter_openapi_schema": schema.parameter_schema(flow.fn),
+        "parameter_openapi_schema": parameter_schema,
         "pull_steps": pull or None,
         # A run without pull steps finds its code where it was deployed from.
         "path": None if pull else item.folder,
@@ -285,7 +287,7 @@ def _body(
     said = {
         "description": spec.description or getattr(flow, "description", None),
         "tags": spec.tags,
-        "parameters": spec.parameters,
+        "parameters": spec.parameters and fitted_all(spec.parameters, parameter_schema),
         "paused": spec.paused,
         "enforce_parameter_schema": spec.enforce_parameter_schema,
         "crash_retries": spec.crash_retries,

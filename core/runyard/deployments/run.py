@@ -41,7 +41,8 @@ def run_deployment(
     Args:
         name: `flow/deployment`, an id, or a unique name or id prefix.
         client: accepted for compatibility; this program's own connection is used.
-        parameters: instead of the deployment's own; futures in them are waited for.
+        parameters: instead of the deployment's own; futures in them are waited for. They travel as JSON:
+            dates as texts, sets and tuples as lists.
         scheduled_time: when to start; now by default.
         flow_run_name: by default an invented one.
         timeout: seconds to wait for the end; None: for ever, 0: not at all.
@@ -57,7 +58,7 @@ def run_deployment(
 
     Raises:
         NotFound: no such deployment.
-        ParameterError: the parameters do not fit its flow.
+        ParameterError: the parameters do not fit its flow, or have no JSON form.
         InvalidInput: a negative timeout.
     """
     if timeout is not None and timeout < 0:
@@ -80,6 +81,7 @@ arun_deployment = async_twin(run_deployment)
 def _create(
     name: str, parameters: dict[str, Any], when: datetime | None, body: dict[str, Any], as_subflow: bool
 ) -> FlowRun:
+    from runyard.engine.recording import as_json
     from runyard.engine.resolve import to_data
     from runyard.operations.deployments import (
         DeploymentFlowRunCreate,
@@ -93,7 +95,7 @@ def _create(
     state = Scheduled(when or clock.now())
     body = {
         **body,
-        "parameters": to_data(parameters),
+        "parameters": as_json(to_data(parameters), f"deployment {name!r}"),
         "state": StateCreate(type=state.type, name=state.name, state_details=state.state_details),
     }
     flow = current_flow.get()

@@ -31,6 +31,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
 from typing_extensions import is_typeddict
 
+from runyard.engine.library_types import understood
 from runyard.errors import ParameterError
 
 _SECTION = re.compile(r"^\s*(Args|Arguments|Parameters|Params):\s*$")
@@ -47,6 +48,14 @@ class _Schema(GenerateJsonSchema):
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:
         """A type without a schema, such as a class of the user's own: anything."""
         return {}
+
+    def decimal_schema(self, schema: Any) -> JsonSchemaValue:
+        """A number, or a text that keeps every digit of one."""
+        found = super().decimal_schema(schema)
+        for choice in found.get("anyOf", ()):
+            if choice.get("type") == "string":
+                choice["format"] = "decimal"
+        return found
 
 
 def parameter_schema(function: Callable[..., Any]) -> dict[str, Any]:
@@ -191,7 +200,7 @@ def _copy(info: FieldInfo, texts: dict[str, Any]) -> FieldInfo:
 
 def _describable(annotation: Any) -> Any:
     """The annotation, or Any where pydantic can make nothing of it."""
-    annotation = _typed_dicts_read(annotation)
+    annotation = understood(_typed_dicts_read(annotation))
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it warns of an annotation that is no type, such as `x: 3`
         try:

@@ -281,7 +281,9 @@ def _model(flow: Any, signature: Signature) -> tuple[Any, dict[str, str]]:
 
     from pydantic import ConfigDict, PydanticUserError, create_model
 
-    hints = {name: _evaluated(flow.fn, hint) for name, hint in signature.annotations.items()}
+    from runyard.engine.library_types import understood
+
+    hints = {name: understood(_evaluated(flow.fn, hint)) for name, hint in signature.annotations.items()}
     names = [*signature.positional, *signature.keyword_only]
     names += [name for name in (signature.var_args, signature.var_kwargs) if name]
     # Neutral field names: a parameter may be called `schema`, `copy` or `_x`.

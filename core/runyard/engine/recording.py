@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runyard.errors import ParameterError
-from runyard.redaction import redact, redact_json
+from runyard.redaction import STARS, redact, redact_json
 from runyard.texts import storable
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _KEY = "runyard.parameters"
 # Characters of JSON that all parameters of a run may take, as shown and in their exact form each.
 LARGEST = 512 * 1024
+# The same for a parameter that is sent to a deployment.
+_LARGEST_SENT = 8 * 2**20
 _SCALARS = frozenset((bool, int, float, type(None)))
 _WITH_SHAPES = frozenset(("numpy", "pandas", "polars", "pyarrow", "scipy", "xarray", "torch"))
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
@@ -112,6 +114,31 @@ def restored(parameters: dict[str, Any], context: dict[str, Any], flow: Any) -> 
     return found
 
 
+def as_json(parameters: dict[str, Any], whose: str) -> dict[str, Any]:
+    """Parameters as they are sent to a deployment, whose runs get them as JSON.
+
+    Args:
+        parameters: values by name.
+        whose: the deployment, for the message.
+
+    Raises:
+        ParameterError: one has no JSON form, is a secret, or is too large.
+    """
+    found = {}
+    for name, value in parameters.items():
+        budget = _Budget(_LARGEST_SENT)
+        why = None
+        try:
+            found[name] = _form(value, budget, 0)
+            why = budget.opaque and f"{budget.opaque} has no JSON form"
+        except _TooLarge:
+            why = f"{_class_of(value)} is too deep or larger than {_LARGEST_SENT // 2**20} MiB"
+        if why or budget.secret:
+            why = why or "it is a secret, which would be stored as stars; load it inside the flow"
+            raise ParameterError(f"parameter {name!r} cannot be sent to {whose}: {why}")
+    return found
+
+
 class _Budget:
     """How many characters a value may still take."""
 
@@ -119,6 +146,8 @@ class _Budget:
         self.left = characters
         # The class of the first value in it that has no JSON form.
         self.opaque: str | None = None
+        # Whether something in it is shown as stars.
+        self.secret = False
 
     def placeholder(self, value: Any) -> str:
         """What is shown of a value that has no JSON form."""
@@ -316,5 +345,7 @@ def _form_of_object(value: Any, budget: _Budget, depth: int) -> Any:
         form = to_jsonable_python(value, by_alias=False, inf_nan_mode="strings")
     except (PydanticSerializationError, ValueError):
         return budget.placeholder(value)
-    budget.take(len(_encode(form)))
+    text = _encode(form)
+    budget.take(len(text))
+    budget.secret = budget.secret or STARS in text
     return form

@@ -6,8 +6,9 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,9 @@ _PLAIN = object()
 
 Problem = tuple[str, str]  # where, such as `config.retries`, and what is wrong there
 
+# JSON has no such numbers; as texts every flow reads them.
+NOT_FINITE: tuple[str, ...] = ("NaN", "Infinity", "-Infinity")
+
 _TYPES: dict[str, Callable[[Any], bool]] = {
     "null": lambda value: value is None,
     "boolean": lambda value: isinstance(value, bool),
@@ -24,7 +28,9 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
         (isinstance(value, int) and not isinstance(value, bool))
         or (isinstance(value, float) and value.is_integer())
     ),
-    "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
+    "number": lambda value: (
+        (isinstance(value, (int, float)) and not isinstance(value, bool)) or value in NOT_FINITE
+    ),
     "string": lambda value: isinstance(value, str),
     "array": lambda value: isinstance(value, (list, tuple)),
     "object": lambda value: isinstance(value, Mapping),
@@ -49,7 +55,15 @@ def _read_date(text: str) -> date:
     return moment.date()
 
 
+def _read_decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text.strip())
+    except ArithmeticError:
+        raise ValueError(text) from None
+
+
 _FORMATS: dict[str, Callable[[str], Any]] = {
+    "decimal": _read_decimal,
     "date-time": lambda text: datetime.fromisoformat(text.strip()),
     "date": lambda text: _read_date(text.strip()),
     "time": lambda text: time.fromisoformat(text.strip()),
@@ -137,6 +151,63 @@ def hydrate(value: Any) -> Any:
     return [hydrate(item) for item in value] if isinstance(value, list) else value
 
 
+class Typed(float):
+    """A number as it was typed: `text` has every digit of it.
+
+    Args:
+        text: the number.
+    """
+
+    text: str
+
+    def __new__(cls, text: str) -> Typed:
+        """The nearest float."""
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
+
+
+def fitted_all(parameters: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters by name, each `fitted`; `schema` is a deployment's `parameter_openapi_schema`."""
+    known = schema.get("properties") or {}
+    return {name: fitted(value, known.get(name, {}), schema) for name, value in parameters.items()}
+
+
+def fitted(value: Any, schema: Any, root: Mapping[str, Any]) -> Any:
+    """A parameter's value with each `Typed` number in it as its schema wants it.
+
+    Where a decimal is wanted it is the text, which keeps every digit; NaN and the infinities are texts
+    as well, since JSON has no numbers for them. Any other one is a plain float.
+    """
+    choices = list(_choices(schema, root, 0))
+    if isinstance(value, float) and value - value != 0:
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Typed):
+        return value.text if any(each.get("format") == "decimal" for each in choices) else float(value)
+    if isinstance(value, list):
+        places = next((each for each in choices if each.get("type") == "array"), {})
+        first = list(places.get("prefixItems") or ())
+        items = places.get("items", {})
+        return [fitted(item, first[at] if at < len(first) else items, root) for at, item in enumerate(value)]
+    if isinstance(value, dict):
+        places = next((each for each in choices if each.get("type") == "object"), {})
+        known, others = places.get("properties") or {}, places.get("additionalProperties", {})
+        return {name: fitted(item, known.get(name, others), root) for name, item in value.items()}
+    return value
+
+
+def _choices(schema: Any, root: Mapping[str, Any], depth: int) -> Iterator[Mapping[str, Any]]:
+    """A schema and the alternatives in it, references followed."""
+    if not isinstance(schema, Mapping) or depth > 20:
+        return
+    yield schema
+    if "$ref" in schema:
+        yield from _choices(_resolve(schema["$ref"], root), root, depth + 1)
+    for key in ("anyOf", "oneOf", "allOf"):
+        for part in schema.get(key) or ():
+            yield from _choices(part, root, depth + 1)
+
+
 def _guess(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     if close:
@@ -213,6 +284,8 @@ def _closest(problems: list[Problem], parts: list[Any], value: Any, where: str) 
 
 
 def _number(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], where: str) -> Problem | None:
+    if value in NOT_FINITE and schema.get("type") == "number":
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     limits: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (

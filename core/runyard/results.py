@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import clock, settings, texts
 from runyard.context import current_flow, current_task
-from runyard.engine import known_results, outcome
+from runyard.engine import known_results, large_results, outcome
 from runyard.errors import MissingResult
 from runyard.exceptions import SerializationError, UnreadableResult
 from runyard.serializers import describe, resolve_serializer, serializer_of_entry
@@ -288,7 +288,7 @@ class ResultStore:
         if len(data) <= settings.get("results_inline_bytes") or not self._has_files():
             text = base64.b64encode(data).decode()
         else:
-            place = _write_large(record.key, data)
+            place = large_results.write(record.key, data)
         expires = None if record.expiration is None else clock.to_us(record.expiration)
         return (record.key, clock.now_us(), expires, flow_run_id, self._description, text, place)
 
@@ -312,7 +312,7 @@ class ResultStore:
         if row["data"] is not None:
             text: str = row["data"]
             return text
-        return _read_large(key, row["place"]) if self._has_files() else None
+        return large_results.read(key, row["place"]) if self._has_files() else None
 
     def _record(self, entry: dict[str, Any], key: str) -> ResultRecord:
         description = json.dumps(entry["metadata"].get("serializer"), sort_keys=True)
@@ -351,47 +351,6 @@ def _read_file(storage: Any, key: str) -> dict[str, Any] | None:
 
 def _write_file(storage: Any, key: str, entry: dict[str, Any]) -> None:
     storage.write_path(key, json.dumps(entry).encode(), _sync=True)
-
-
-def _write_large(key: str, data: bytes) -> str:
-    """Write a result that is too large for the database into the home; its path."""
-    import os
-
-    from runyard.filesystems import storage_of
-
-    name = _name_of_large(key)
-    storage = storage_of(None)
-    storage.write_path(name, data, _sync=True)
-    return os.path.join(os.path.abspath(os.path.expanduser(str(storage.basepath))), name)
-
-
-def _name_of_large(key: str) -> str:
-    import hashlib
-
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def _read_large(key: str, place: str | None) -> bytes | None:
-    """What `_write_large` wrote; None where it is not there.
-
-    Who writes the row does not choose the file: it has the name that `_write_large` gives it.
-    """
-    import os
-    import stat
-
-    if place is None or os.path.basename(place) != _name_of_large(key):
-        raise UnreadableResult(f"the result kept under {key!r} names a file that is not its own: {place}")
-    try:
-        with open(place, "rb", opener=_open_without_waiting) as file:
-            return file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
-    except FileNotFoundError:
-        return None
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    import os
-
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def result_of_reference(data: dict[str, Any]) -> Any:

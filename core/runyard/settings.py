@@ -12,6 +12,7 @@ import os
 from typing import Any, NamedTuple
 
 from runyard.errors import SettingError
+from runyard.settings_values import converted
 
 
 class Setting(NamedTuple):
@@ -238,8 +239,6 @@ SETTINGS: dict[str, Setting] = {
     "debug": Setting(bool, False, "Show tracebacks of Runyard's own errors.", "PREFECT_DEBUG_MODE"),
 }
 
-_TRUE = frozenset(("1", "true", "yes", "on"))
-_FALSE = frozenset(("0", "false", "no", "off", ""))
 _WANTED = {bool: "true or false", int: "a whole number", float: "a number"}
 
 # Files that may give settings, in the folder where the process works when it first asks.
@@ -392,7 +391,7 @@ def parse(name: str, value: Any, key: str, place: str = "") -> Any:
         SettingError: it is no such value.
     """
     setting = SETTINGS[name]
-    parsed = _convert(value, setting.kind)
+    parsed = converted(value, setting.kind)
     if parsed is None:
         wanted = _WANTED.get(setting.kind, "text")
     elif setting.choices and parsed.lower() not in setting.choices:
@@ -403,23 +402,6 @@ def parse(name: str, value: Any, key: str, place: str = "") -> Any:
         return parsed
     shown = "********" if setting.secret else repr(value)
     raise SettingError(f"{place}{': ' if place else ''}{key}={shown} is not {wanted}")
-
-
-def _convert(value: Any, kind: type) -> Any:
-    """`value` as text, a number or a truth; None when it is none."""
-    if kind is str:
-        # Lists are how TOML writes what has commas here.
-        parts = value if isinstance(value, list) else [value]
-        if all(isinstance(part, (str, int, float)) for part in parts):
-            return ",".join(str(part) for part in parts).strip()
-        return None
-    word = str(value).strip()
-    if kind is bool:
-        return True if word.lower() in _TRUE else False if word.lower() in _FALSE else None
-    try:
-        return kind(word)
-    except ValueError:
-        return None
 
 
 def _load() -> None:

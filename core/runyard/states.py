@@ -431,10 +431,9 @@ def get_state_exception(state: State) -> BaseException:
     Raises:
         ValueError: it did succeed, or is not final.
     """
-    if state.type not in (FAILED, CRASHED, CANCELLED):
-        raise ValueError(f"a state of type {state.type} has no exception")
-    found = state.result(raise_on_failure=False)
-    return found if isinstance(found, BaseException) else state._failure()
+    if state.type in (FAILED, CRASHED, CANCELLED):
+        return _exception_of(state)
+    raise ValueError(f"a state of type {state.type} has no exception")
 
 
 def raise_state_exception(state: State) -> None:
@@ -445,5 +444,5 @@ def raise_state_exception(state: State) -> None:
 
 def is_state_iterable(value: Any) -> bool:
     """Whether something is a list, tuple or set of states, and not empty."""
-    several = isinstance(value, (list, tuple, set, frozenset))
-    return several and bool(value) and all(isinstance(item, State) for item in value)
+    several = isinstance(value, (list, tuple, set, frozenset)) and bool(value)
+    return several and all(isinstance(item, State) for item in value)

@@ -1,5 +1,5 @@
 # Every target makes what it needs: a machine with python3 (3.11 or newer) is enough.
-.PHONY: test lint format types demo bench clean
+.PHONY: test fuzz lint format types demo bench clean
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -15,6 +15,9 @@ $(INSTALLED): pyproject.toml
 
 test: $(INSTALLED)  ## all tests, in parallel
 	$(BIN)/pytest --numprocesses auto
+
+fuzz: $(INSTALLED)  ## requests of all kinds to every route, for RUNYARD_FUZZ_SECONDS (300)
+	$(BIN)/pytest --numprocesses 0 -m slow tests/server/test_fuzz.py -k sqlite
 
 lint: $(INSTALLED)  ## style and mistakes
 	$(BIN)/ruff check $(wildcard $(CODE))

@@ -227,6 +227,9 @@ def _error_of(answer: Any, url: str) -> errors.RunyardError:
     if answer.status_code == 500:
         # The API is there, and the same request would fail again.
         return errors.RunyardError(f"{url} failed at this request: {message}; its log says why")
+    if 400 <= answer.status_code < 500 and answer.status_code not in (408, 429):
+        # To send the same again would not help.
+        return errors.InvalidInput(f"{url} answered {answer.status_code}: {message}")
     return errors.ApiUnavailable(f"{url} answered {answer.status_code}: {message}")
 
 

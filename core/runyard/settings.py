@@ -60,22 +60,13 @@ SETTINGS: dict[str, Setting] = {
         "PREFECT_API_ENCRYPTION_KEY",
         secret=True,
     ),
-    "api_url": Setting(
-        str,
-        "",
-        "The API to talk to, such as http://127.0.0.1:4200/api; empty: no server.",
-        "PREFECT_API_URL",
-    ),
+    "api_url": Setting(str, "", "The API, as http://127.0.0.1:4200/api; empty: none.", "PREFECT_API_URL"),
     "ui_url": Setting(str, "", "Where people see runs; by default beside the API.", "PREFECT_UI_URL"),
     "api_auth_string": Setting(str, "", "user:password for the API.", "PREFECT_API_AUTH_STRING", secret=True),
     "server_allowed_hosts": Setting(
-        str,
-        "",
-        "Comma-separated names by which callers may know the API, besides those of loopback; * for any.",
+        str, "", "Comma-separated names by which callers may know the API, besides loopback's; * for any."
     ),
-    "server_max_body_bytes": Setting(
-        int, 8_388_608, "The largest body of a request that the API takes.", least=1024
-    ),
+    "server_max_body_bytes": Setting(int, 8_388_608, "The largest body that the API takes.", least=1024),
     "logging_level": Setting(
         str,
         "INFO",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from runyard import clock
+from runyard.engine import large_results
 from runyard.operations.flow_runs import delete_flow_run
 from runyard.operations.journal import start_flow_run
 from runyard.operations.locks import acquire_lock, read_lock, release_lock
@@ -33,19 +36,32 @@ def test_a_result_is_found_and_replaced_and_forgotten(client):
     assert find(client, "k") == {}
 
 
-def test_an_expired_result_does_not_count_and_is_pruned(client, tmp_path):
-    file = tmp_path / "large"
-    file.write_bytes(b"x")
-    keep(client, "past", expires_in=-1, data=None, place=str(file))
-    keep(client, "gone", expires_in=-1, data=None, place=str(tmp_path / "no such file"))
-    keep(client, "future", expires_in=HOUR)
+def test_an_expired_result_does_not_count_and_is_pruned(client):
+    place = large_results.write("past", b"old")
+    kept = large_results.write("future", b"new")
+    keep(client, "past", expires_in=-1, data=None, place=place)
+    keep(client, "gone", expires_in=-1, data=None, place=f"{place}-of-another-machine")
+    keep(client, "future", expires_in=HOUR, data=None, place=kept)
     keep(client, "forever")
     assert find(client, "past") == {}
     prune(client)
-    assert client.call(prune_results, {"limit": 1}) == {"pruned": 0, "places": []}
-    assert not file.exists()
-    assert find(client, "future")["key"] == "future"
+    assert client.call(prune_results, {"limit": 1}) == {"pruned": 0, "files": []}
+    assert not Path(place).exists()
+    assert Path(kept).read_bytes() == b"new"
+    assert find(client, "future")["place"] == kept
     assert find(client, "forever")["key"] == "forever"
+
+
+def test_pruning_deletes_no_file_that_a_row_chose(client, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    own = large_results.write("other", b"of another key")
+    places = [str(victim), own, str(tmp_path / Path(own).name), f"{own}/../{Path(own).name}", "", "/", "\0"]
+    for number, place in enumerate(places):
+        keep(client, f"evil{number}", expires_in=-1, data=None, place=place)
+    prune(client)
+    assert victim.read_text() == "precious"
+    assert Path(own).exists()
 
 
 def test_the_results_of_a_run_go_with_it(client):

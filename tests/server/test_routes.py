@@ -55,3 +55,15 @@ def test_every_module_with_operations_is_listed():
         members = vars(import_module(f"runyard.operations.{module.name}")).values()
         if any(isinstance(m, Operation) and m.module.endswith(f".{module.name}") for m in members):
             assert module.name in package.MODULES
+
+
+def test_every_plain_body_has_a_schema_for_the_server():
+    from runyard.operations.plain_bodies import BODIES
+
+    plain = {
+        operation.name
+        for operation in all_operations()
+        if "body" in hints(operation) and not hasattr(hints(operation)["body"], "model_fields")
+        and not str(hints(operation)["body"]).startswith("list")
+    }  # fmt: skip
+    assert plain == set(BODIES)

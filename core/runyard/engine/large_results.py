@@ -1,4 +1,8 @@
-"""Results that are too large for the database: one file each in the storage of the home."""
+"""Kept results that are too large for the database: files in the folder of results, named by their keys.
+
+A row says where its file is, since processes may use different folders. Who writes the row does not choose
+the file: its name is made of the key, and nothing is deleted outside of this process's own folder.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +10,58 @@ import hashlib
 import os
 import stat
 
+from runyard import private_files
 from runyard.exceptions import UnreadableResult
 
 
 def write(key: str, data: bytes) -> str:
-    """Write a result that is too large for the database into the home; its path."""
+    """Write the file of a result; its path."""
     from runyard.filesystems import storage_of
 
-    name = _name_of(key)
-    storage = storage_of(None)
-    storage.write_path(name, data, _sync=True)
-    return os.path.join(os.path.abspath(os.path.expanduser(str(storage.basepath))), name)
-
-
-def _name_of(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    path = _path(key)
+    private_files.make_folder(os.path.dirname(path))
+    storage_of(None).write_path(os.path.basename(path), data, _sync=True)
+    return path
 
 
 def read(key: str, place: str | None) -> bytes | None:
     """What `write` wrote; None where it is not there.
 
-    Who writes the row does not choose the file: it has the name that `write` gives it.
+    Args:
+        key: of the result.
+        place: the path that `write` returned.
+
+    Raises:
+        UnreadableResult: `place` is not the file of this key.
     """
-    if place is None or os.path.basename(place) != _name_of(key):
+    if place is None or os.path.basename(place) != _name(key):
         raise UnreadableResult(f"the result kept under {key!r} names a file that is not its own: {place}")
     try:
         with open(place, "rb", opener=_open_without_waiting) as file:
             return file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
     except FileNotFoundError:
         return None
+
+
+def remove(key: str, place: str) -> None:
+    """Delete the file of a result, if it is in this process's folder; another machine's is left to it."""
+    if place != _path(key):
+        return
+    try:
+        os.remove(place)
+    except OSError:
+        return  # gone already
+
+
+def _path(key: str) -> str:
+    from runyard.filesystems import storage_of
+
+    folder = os.path.abspath(os.path.expanduser(str(storage_of(None).basepath)))
+    return os.path.join(folder, _name(key))
+
+
+def _name(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

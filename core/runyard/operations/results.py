@@ -63,12 +63,12 @@ def prune_results(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
         body: `limit`: how many at most, so that other writers get their turn.
 
     Returns:
-        `pruned`: how many, and `places`: the files that held the large ones among them.
+        `pruned`: how many, and `files`: key and place of the large ones among them, which were in files.
     """
     rows = tx.all(
         """DELETE FROM results WHERE key IN
                (SELECT key FROM results WHERE expires <= :now ORDER BY expires LIMIT :limit)
-           RETURNING place""",
+           RETURNING key, place""",
         {"now": clock.now_us(), "limit": body["limit"]},
     )
-    return {"pruned": len(rows), "places": [row["place"] for row in rows if row["place"]]}
+    return {"pruned": len(rows), "files": [[row["key"], row["place"]] for row in rows if row["place"]]}

@@ -10,6 +10,7 @@ from runyard import __version__, settings
 from runyard.client import perform
 from runyard.errors import extra_missing
 from runyard.operations import all_operations
+from runyard.operations.plain_bodies import BODIES, PlainBody
 from runyard.operations.wire import encode_result, hints
 from runyard.server.bodies import StrictRoute
 from runyard.server.changes import Changes
@@ -132,6 +133,9 @@ def _endpoint(app: FastAPI, operation: Operation[..., Any]) -> Callable[..., Res
     """
 
     def endpoint(**given: Any) -> Response:
+        body = given.get("body")
+        if isinstance(body, PlainBody):
+            given["body"] = body.model_dump(exclude_unset=True, by_alias=True)
         result, status = perform(app.state.service.database, operation, (), given)
         if status == 204:
             return Response(status_code=204)
@@ -151,6 +155,7 @@ def _parameters(operation: Operation[..., Any]) -> list[inspect.Parameter]:
     for name, parameter in list(inspect.signature(operation.function).parameters.items())[1:]:
         annotation = types[name]
         if name == "body":
+            annotation = BODIES.get(operation.name, annotation)
             # Nothing asks for nothing in particular, as an empty object does.
             factory = {"default_factory": annotation} if _is_optional(operation, annotation) else {}
             annotation = Annotated[annotation, Body(**factory)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -75,14 +74,12 @@ class Scheduler:
 
 def prune(client: Client) -> None:
     """Forget the results that have expired, and delete their files on this machine."""
+    from runyard.engine import large_results
     from runyard.operations.results import prune_results
 
     while True:
         report = client.call(prune_results, {"limit": _PRUNED_AT_ONCE})
-        for place in report["places"]:
-            try:
-                os.remove(place)
-            except OSError:
-                continue  # another machine's, or gone already
+        for key, place in report["files"]:
+            large_results.remove(key, place)
         if report["pruned"] < _PRUNED_AT_ONCE:
             return

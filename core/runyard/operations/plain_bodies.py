@@ -325,6 +325,10 @@ class Labels(PlainBody):
     """A body of `update_flow_run_labels`: any names."""
 
 
+class Nothing(PlainBody):
+    """A body of an operation that takes none."""
+
+
 # By the name of the operation.
 BODIES: dict[str, type[PlainBody]] = {
     "acquire_lock": LockLease,
@@ -352,4 +356,6 @@ BODIES: dict[str, type[PlainBody]] = {
     "start_flow_run": Started,
     "report_state": Reported,
     "report_lost_task": LostTask,
+    "redate_flow_runs": Nothing,
+    "tick_lease_clock": Nothing,
 }

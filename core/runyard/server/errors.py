@@ -40,14 +40,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def misfit(request: Request, error: RequestValidationError) -> JSONResponse:
-        faults = [
-            {
-                "loc": [_short(part) for part in fault["loc"]],
-                "msg": _short(fault["msg"]),
-                "type": fault["type"],
-            }
-            for fault in error.errors()[:_MOST_FAULTS]
-        ]
+        faults = [_fault(found) for found in error.errors()[:_MOST_FAULTS]]
         body = {
             "exception_message": "Invalid request received.",
             "exception_detail": faults,

@@ -130,10 +130,12 @@ class NotPausedError(RunyardError):
 class RunTimedOut(TimeoutError):
     """The engine's own timeout, told apart from a TimeoutError that the user's code raised.
 
-    `limit` is the call whose time was over, since the limit of a flow interrupts its tasks as well.
+    `limit` is the call whose time was over, since the limit of a flow interrupts its tasks as well; `is_past`
+    says that this call has ended by it.
     """
 
     limit: object = None
+    is_past: bool = False
 
 
 class SerializationError(RunyardError, ValueError):

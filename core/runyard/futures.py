@@ -21,7 +21,7 @@ def call_back(fn: Callable[[TaskFuture], Any], future: TaskFuture) -> None:
     """Call a done callback: what it raises is logged, and costs neither other callbacks nor the thread.
 
     Raises:
-        KeyboardInterrupt: in the main thread, where Ctrl-C gives it.
+        BaseException: that came from outside while it ran: Ctrl-C, SIGTERM, a time limit.
     """
     try:
         result = fn(future)
@@ -31,7 +31,9 @@ def call_back(fn: Callable[[TaskFuture], Any], future: TaskFuture) -> None:
             if is_coroutine(result):
                 finish(result)
     except BaseException as error:
-        if not isinstance(error, Exception) and threading.current_thread() is threading.main_thread():
+        from runyard.engine.accompanying import is_from_outside
+
+        if is_from_outside(error):
             raise
         from runyard.logging import get_logger
 

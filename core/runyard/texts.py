@@ -62,7 +62,7 @@ def told(value: object, way: Callable[[Any], str] = str) -> str:
         # Of a subclass of str, the plain text.
         return "".join((way(value),))
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "TerminationSignal":
+        if isinstance(error, KeyboardInterrupt) or type(error).__name__ in ("TerminationSignal", "RunTimedOut"):
             raise
         return f"<{type(value).__name__} object; {way.__name__}() of it raised {type(error).__name__}>"
 

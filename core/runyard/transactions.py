@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from runyard.context import current_task, current_transaction
+from runyard.engine.accompanying import is_from_outside
 from runyard.engine.effects import Block, Call, drive, drive_async
 from runyard.syncing import also_awaited
 
@@ -245,7 +246,9 @@ class Transaction:
             # All hooks before the first value is kept: until then everything can be undone.
             yield from self._call_commit_hooks()
             yield from self._keep()
-        except Exception:
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
             self._log().error("The commit failed; rolling back", exc_info=True)
             yield from self.undoing()
             return False
@@ -280,7 +283,9 @@ class Transaction:
         for hook in reversed(self.on_rollback_hooks):
             try:
                 yield Call(hook, (self,))
-            except Exception:
+            except BaseException as error:
+                if is_from_outside(error):
+                    raise
                 # The other hooks undo other things.
                 name = getattr(hook, "__name__", repr(hook))
                 self._log().error("Rollback hook %r failed", name, exc_info=True)

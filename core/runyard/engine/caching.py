@@ -8,6 +8,7 @@ from runyard import settings
 from runyard.cache_policies import DEFAULT, CacheKeyFnPolicy, CachePolicy, NoCache
 from runyard.context import current_transaction
 from runyard.engine import known_results
+from runyard.engine.accompanying import is_from_outside
 from runyard.engine.effects import Block, Commit
 from runyard.engine.outcome import describe
 from runyard.exceptions import UnreadableResult
@@ -183,7 +184,9 @@ class Keeping:
         serializer = self.plan.store.serializer
         try:
             known_results.note(value, serializer, serializer.dumps(value))
-        except Exception:
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
             self._logger().debug("This result cannot be written", exc_info=True)  # the commit will say so
 
     def _write(self, plan: Plan, key: str, state: State) -> Generator[Any, Any, None]:
@@ -197,7 +200,9 @@ class Keeping:
 
         try:
             record, row = prepare() if plan.store.is_quick else (yield Block(prepare))
-        except Exception as error:
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
             self._logger().warning(
                 "The result of this task could not be kept, so it will not be found again: %s",
                 describe(error),
@@ -253,7 +258,9 @@ class Keeping:
                 return None
             around = {} if flow is None else flow.key_parameters
             key = plan.policy.compute_key(context, parameters, around)
-        except Exception as error:
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
             self._logger().warning(
                 "No cache key for this task run, so its result is not kept: %s", describe(error)
             )
@@ -300,7 +307,9 @@ def keep_flow_result(context: FlowRunContext, state: State, log: Any) -> None:
         record, row = store.prepare(
             state._value, f"{context.scope}-result", None, run.root_flow_run_id or run.id
         )
-    except Exception as error:
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
         log.warning("The result of this flow could not be kept: %s", describe(error))
         return
     state.data = record.metadata

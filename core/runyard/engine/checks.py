@@ -126,7 +126,7 @@ def delays(value: Any) -> float | list[float] | None:
     if isinstance(value, (list, tuple)):
         if len(value) > _MOST_DELAYS:
             raise ValueError(f"retry_delay_seconds has {len(value)} waits; at most {_MOST_DELAYS}")
-        return [_seconds("retry_delay_seconds", item, f"{_ONE}s") for item in value]
+        return [_seconds("retry_delay_seconds", item, "numbers of seconds") for item in value]
     return _seconds("retry_delay_seconds", value, f"{_ONE}, or a list of them")
 
 

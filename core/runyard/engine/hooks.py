@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runyard.engine.accompanying import is_from_outside
 from runyard.engine.effects import Call
 from runyard.states import CANCELLED, COMPLETED, CRASHED, FAILED, RUNNING
 
@@ -38,7 +39,9 @@ def call_hooks(runnable: Any, run: Run, logger: Any) -> Generator[Any, Any, None
         log.info("Running hook %r in response to entering state %r", name, state.name)
         try:
             yield Call(hook, (runnable, run, state))
-        except Exception:
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
             log.error("An error was encountered while running hook %r", name, exc_info=True)
         else:
             log.info("Hook %r finished running successfully", name)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runyard import texts
+from runyard.engine.accompanying import is_from_outside
 from runyard.errors import ParameterError
+from runyard.exceptions import RunNameError
 from runyard.redaction import STARS, redact
 
 if TYPE_CHECKING:
@@ -358,10 +360,13 @@ def render_name(template: Any, parameters: dict[str, Any]) -> str:
     if not callable(template):
         raise TypeError(f"{template!r} is no name template; give a string or a function")
     signature = Signature(template)
-    if "parameters" in (*signature.positional, *signature.keyword_only):
-        name = template(parameters=parameters)
-    else:
-        name = template()
+    takes_any = "parameters" in (*signature.positional, *signature.keyword_only)
+    try:
+        name = template(parameters=parameters) if takes_any else template()
+    except BaseException as error:
+        if isinstance(error, Exception) or is_from_outside(error):
+            raise
+        raise RunNameError(f"the name template {template!r} raised {type(error).__name__}") from error
     if not isinstance(name, str):
         raise TypeError(f"the name template {template!r} gave {name!r}, which is no text")
     return texts.name(redact(name))

@@ -16,6 +16,7 @@ from runyard.context import (
     current_transaction,
 )
 from runyard.engine import outcome
+from runyard.engine.accompanying import is_from_outside
 from runyard.engine.effects import Block, Call, Read, Sleep
 from runyard.engine.hooks import call_hooks
 from runyard.engine.parameters import render_name, signature_of
@@ -318,7 +319,9 @@ def _retry_delay(task: Task, run: TaskRun, state: State, logger: Any) -> Generat
     if task.retry_condition_fn is not None:
         try:
             wanted = yield Call(task.retry_condition_fn, (task, run, state))
-        except Exception:
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
             logger().error("retry_condition_fn failed; the run is not retried", exc_info=True)
             wanted = False
         if not wanted:

@@ -28,10 +28,11 @@ def time_limit(seconds: float, limit: object = None) -> Any:
     return _by_watcher(seconds, limit)
 
 
-def over(seconds: float, limit: object) -> RunTimedOut:
-    """The exception of a limit of `seconds` that was reached."""
+def over(seconds: float, limit: object, is_past: bool = True) -> RunTimedOut:
+    """The exception of a limit of `seconds` that was reached; `is_past`: the call has ended by it."""
     error = RunTimedOut(f"took longer than {seconds:g} s")
     error.limit = limit
+    error.is_past = is_past
     return error
 
 
@@ -42,7 +43,7 @@ def _by_alarm(seconds: float, limit: object) -> Iterator[None]:
     mine = not left_before or seconds < left_before
 
     def ring(_number: int, _frame: Any) -> None:
-        raise over(seconds, limit)
+        raise over(seconds, limit, is_past=False)
 
     if not mine:
         # An enclosing limit ends sooner; it will interrupt this block too.
@@ -52,6 +53,10 @@ def _by_alarm(seconds: float, limit: object) -> Iterator[None]:
     signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
     try:
         yield
+    except RunTimedOut as error:
+        if error.limit is limit:
+            error.is_past = True
+        raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 # The most characters of a state's message, of an exception in a log, and of a name.
 MESSAGE = 20_000
 NAME = 255
+# Besides Ctrl-C, what stops the process or the run at this moment, by its name: they are defined above here.
+_STOPS = ("TerminationSignal", "RunTimedOut")
 # How deep a JSON value may be nested: serializers of the API end at 255, with what stands around the value.
 DEPTH = 200
 
@@ -62,7 +64,7 @@ def told(value: object, way: Callable[[Any], str] = str) -> str:
         # Of a subclass of str, the plain text.
         return "".join((way(value),))
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) or type(error).__name__ in ("TerminationSignal", "RunTimedOut"):
+        if isinstance(error, KeyboardInterrupt) or type(error).__name__ in _STOPS:
             raise
         return f"<{type(value).__name__} object; {way.__name__}() of it raised {type(error).__name__}>"
 

@@ -1,4 +1,4 @@
-"""Hooks, key functions, conditions and the like that raise what is no Exception: logged, and the run goes on."""
+"""Hooks, key functions, conditions that raise what is no Exception: it is logged, and the run goes on."""
 
 from __future__ import annotations
 

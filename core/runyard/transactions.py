@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.context import current_task, current_transaction
 from runyard.engine.accompanying import is_from_outside
-from runyard.engine.effects import Block, Call, drive, drive_async
+from runyard.engine.effects import Block, Call, Wait, drive, drive_async
 from runyard.syncing import also_awaited
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class Transaction:
                 self.store = get_result_store()
             store, key = self.store, self.key
             if self.isolation_level is IsolationLevel.SERIALIZABLE:
-                yield Block(lambda: store.acquire_lock(key, self._holder))
+                yield Wait(lambda: store.acquire_lock(key, self._holder))
                 self._is_locked = True
             if not self.overwrite and (yield Block(lambda: store.exists(key))):
                 self.state = TransactionState.COMMITTED

@@ -9,7 +9,7 @@ from runyard.cache_policies import DEFAULT, CacheKeyFnPolicy, CachePolicy, NoCac
 from runyard.context import current_transaction
 from runyard.engine import known_results
 from runyard.engine.accompanying import is_from_outside
-from runyard.engine.effects import Block, Commit
+from runyard.engine.effects import Block, Commit, Wait
 from runyard.engine.outcome import describe
 from runyard.exceptions import UnreadableResult
 from runyard.results import ResultStore
@@ -121,7 +121,7 @@ class Keeping:
         store, key = plan.store, self.key
         if plan.serializable:
             holder = context.task_run.id
-            yield Block(lambda: store.acquire_lock(key, holder))
+            yield Wait(lambda: store.acquire_lock(key, holder))
             self._locked = True
         if plan.refresh or self._is_new(plan, key):
             return None

@@ -53,6 +53,12 @@ class Block:
         self.fn = fn
 
 
+class Wait(Block):
+    """Call something of ours that waits for the user's code or for other processes, and may take long."""
+
+    __slots__ = ()
+
+
 class Commit:
     """Wait until everything in a journal is on disk."""
 
@@ -71,7 +77,7 @@ class Sleep:
         self.seconds = seconds
 
 
-Effect = Call | Read | Block | Commit | Sleep
+Effect = Call | Read | Block | Wait | Commit | Sleep
 
 
 def drive(core: Generator[Any, Any, Any]) -> Any:
@@ -92,14 +98,14 @@ def drive(core: Generator[Any, Any, Any]) -> Any:
                             outcome = effect.fn(*effect.args, **effect.kwargs)
                             if is_coroutine(outcome):
                                 outcome = finish(outcome)
-                elif kind is Block:
+                elif kind is Block or kind is Wait:
                     outcome = effect.fn()
                 elif kind is Commit:
                     outcome = effect.journal.commit()
                 elif kind is Read:
                     outcome = _read_out(effect)
                 else:
-                    time.sleep(effect.seconds)
+                    pause(effect.seconds)
                     outcome = None
             except BaseException as error:
                 effect = throw(thrown(error))
@@ -129,6 +135,11 @@ def is_coroutine(value: Any) -> bool:
     from collections.abc import Coroutine
 
     return isinstance(value, Coroutine)
+
+
+def pause(seconds: float) -> None:
+    """Sleep; signals may end it."""
+    time.sleep(seconds)
 
 
 def _read_out(effect: Read) -> list[Any]:
@@ -226,6 +237,8 @@ async def drive_async(
                 if kind is Call:
                     outcome = await _call_async(effect)
                 elif kind is Block:
+                    outcome = await unbroken(effect.fn)
+                elif kind is Wait:
                     outcome = await in_thread(effect.fn)
                 elif kind is Commit:
                     outcome = await effect.journal.commit_async()
@@ -269,6 +282,24 @@ async def _call_async(effect: Call) -> Any:
         if scope.expired():
             raise over(effect.timeout_seconds, effect) from error
         raise
+
+
+async def unbroken(fn: Callable[[], Any]) -> Any:
+    """As `in_thread`; a cancellation of the calling task waits until `fn` is done, and for its next wait."""
+    import asyncio
+
+    work = asyncio.ensure_future(in_thread(fn))
+    cancelled = False
+    while not work.done():
+        try:
+            await asyncio.wait((work,))
+        except asyncio.CancelledError:
+            cancelled = True
+    task = asyncio.current_task()
+    if cancelled and task is not None:
+        task.uncancel()
+        task.cancel()
+    return work.result()
 
 
 async def in_thread(fn: Callable[[], Any]) -> Any:

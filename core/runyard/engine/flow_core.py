@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runyard import settings, texts
 from runyard.context import FlowRunContext, current_flow, current_task, current_transaction
 from runyard.engine import outcome, patience
-from runyard.engine.effects import Block, Call, Commit, Read
+from runyard.engine.effects import Block, Call, Commit, Read, Wait
 from runyard.engine.hooks import call_hooks
 from runyard.engine.parameters import signature_of
 from runyard.engine.task_core import _settled
@@ -129,21 +129,34 @@ def _attempts(
                 run.retries_used += 1
                 continue
         break
-    yield from _close_runner(context, cancel=ending is not None)
-    if context.persist and state.type == COMPLETED and not streams:
-        from runyard.engine.caching import keep_flow_result
-
-        ended = state
-        yield Block(lambda: keep_flow_result(context, ended, log))
-        # On disk before the run ends, as a task's: its parent may be tried again at once.
-        yield Commit(reporter.journal)
-        reporter.journal.check()
+    try:
+        yield from _close_runner(context, cancel=ending is not None)
+        if context.persist and state.type == COMPLETED and not streams:
+            yield from _keep_result(context, state, reporter, log)
+    except BaseException as error:
+        if not outcome.is_signal(error):
+            raise
+        # It came while tasks that the flow had left running were waited for, or its result was kept.
+        patience.hurry()
+        ending, state = error, outcome.state_of_error(error, "Flow")
+        yield from _close_runner(context, cancel=True)
     state = yield from reporter.end(run, state, stopped=isinstance(ending, TerminationSignal))
     (log.info if state.type == COMPLETED else log.error)("Finished in state %r", state)
     yield from call_hooks(flow, run, lambda: log)
     if ending is not None and not isinstance(ending, GeneratorExit):
         raise ending
     return state
+
+
+def _keep_result(
+    context: FlowRunContext, ended: State, reporter: Reporter, log: Any
+) -> Generator[Any, Any, None]:
+    from runyard.engine.caching import keep_flow_result
+
+    yield Block(lambda: keep_flow_result(context, ended, log))
+    # On disk before the run ends, as a task's: its parent may be tried again at once.
+    yield Commit(reporter.journal)
+    reporter.journal.check()
 
 
 def _attempt(
@@ -174,10 +187,12 @@ def _attempt(
 
 
 def _close_runner(context: FlowRunContext, cancel: bool) -> Generator[Any, Any, None]:
-    runner, context.task_runner = context.task_runner, None
+    runner = context.task_runner
     if runner is None:
         return
+    kind = Block if cancel else Wait
     if type(runner).__exit__ is TaskRunner.__exit__:
-        yield Block(lambda: runner.close(cancel))
+        yield kind(lambda: runner.close(cancel))
     else:  # one of the user's that is closed as a context manager
-        yield Block(lambda: runner.__exit__(None, None, None))
+        yield kind(lambda: runner.__exit__(None, None, None))
+    context.task_runner = None

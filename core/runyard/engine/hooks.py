@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.engine.accompanying import is_from_outside
 from runyard.engine.effects import Call
+from runyard.engine.outcome import is_signal
 from runyard.states import CANCELLED, COMPLETED, CRASHED, FAILED, RUNNING
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def call_hooks(runnable: Any, run: Run, logger: Any) -> Generator[Any, Any, None
     hooks = getattr(runnable, _LISTS.get(state.type, ""), None)
     if not hooks:
         return
+    stopped: BaseException | None = None
     for hook in hooks:
         name = getattr(hook, "__name__", repr(hook))
         log = logger()
@@ -43,5 +45,12 @@ def call_hooks(runnable: Any, run: Run, logger: Any) -> Generator[Any, Any, None
             if is_from_outside(error):
                 raise
             log.error("An error was encountered while running hook %r", name, exc_info=True)
+        except BaseException as error:
+            if not is_signal(error):
+                raise
+            log.error("Hook %r was interrupted", name)
+            stopped = error  # a signal ends one hook; the others are called
         else:
             log.info("Hook %r finished running successfully", name)
+    if stopped is not None:
+        raise stopped

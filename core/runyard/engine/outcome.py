@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from runyard import texts
+from runyard.exceptions import TerminationSignal
 from runyard.redaction import redact
 from runyard.states import CANCELLED, CANCELLING, COMPLETED, CRASHED, FAILED, PAUSED, TERMINAL, State
 
@@ -111,6 +112,13 @@ def state_of_error(error: BaseException, kind: str) -> State:
     if isinstance(error, Exception):
         return State(FAILED, message=f"{kind} run encountered an exception: {describe(error)}", value=error)
     return State(CRASHED, message=crash_message(error), value=error)
+
+
+def is_signal(error: BaseException) -> bool:
+    """Whether a signal raised it in the code that it interrupted; on an event loop it cancels."""
+    return (
+        isinstance(error, (KeyboardInterrupt, TerminationSignal)) or type(error).__name__ == "CancelledError"
+    )
 
 
 def crash_message(error: BaseException) -> str:

@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 from runyard import clock, ids, texts
 from runyard.engine.effects import Block, Sleep
 from runyard.engine.journal import Journal, persist
+from runyard.engine.outcome import crash_message, is_signal
 from runyard.engine.runs import TaskRun
 from runyard.errors import ApiUnavailable, NotFound, StaleAttempt, StoreError
-from runyard.exceptions import Abort
-from runyard.states import FAILED, PAUSED, PENDING, RUNNING, SCHEDULED, TERMINAL, AwaitingRetry, State
+from runyard.exceptions import Abort, TerminationSignal
+from runyard.states import (
+    CRASHED,
+    FAILED,
+    PAUSED,
+    PENDING,
+    RUNNING,
+    SCHEDULED,
+    TERMINAL,
+    AwaitingRetry,
+    State,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -86,7 +97,13 @@ class RootReporter(Reporter):
             self._start["attempt"] = answer["attempt"]
             if answer["status"] != "WAIT":
                 break
-            yield Sleep(max(0.05, float(answer["delay_seconds"])))
+            try:
+                yield Sleep(max(0.05, float(answer["delay_seconds"])))
+            except BaseException as error:
+                if not is_signal(error):
+                    raise
+                yield from self._give_up(run, error)
+                raise
         state = State.from_json(answer["state"])
         if answer["status"] != "ACCEPT" or state.type != RUNNING:
             raise Abort(answer["reason"] or f"the run is {state.name}")
@@ -100,6 +117,14 @@ class RootReporter(Reporter):
         if run.run_count + run.resumes == 1:
             self.journal.known_keys = set()
         self.on_begin()
+
+    def _give_up(self, run: FlowRun, error: BaseException) -> Generator[Any, Any, None]:
+        """A signal came while the run waited for its turn: it will not be executed."""
+        run.attempt = self._start["attempt"]
+        state = State(CRASHED, message=crash_message(error))
+        run.enter(state)
+        yield from self._propose(run, state, stopped=isinstance(error, TerminationSignal))
+        self.ended = True
 
     def retry(self, run: FlowRun, failed: State, delay_seconds: float) -> Generator[Any, Any, None]:
         """Report the failure, which the rules answer with AwaitingRetry, and run again when it is due.

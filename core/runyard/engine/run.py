@@ -15,6 +15,7 @@ from runyard.engine import outcome, patience
 from runyard.engine.connection import shared_client
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flow_core import retries_of, retry_delay_of, run_flow
+from runyard.engine.interrupts import SignalGuard
 from runyard.engine.journal import Journal
 from runyard.engine.parameters import (
     bind,
@@ -27,7 +28,7 @@ from runyard.engine.parameters import (
 )
 from runyard.engine.reports import RootReporter, SubflowReporter
 from runyard.engine.runs import FlowRun, TaskRun, to_json
-from runyard.engine.supervise import LeaseKeeper, SignalGuard, held_by_hand
+from runyard.engine.supervise import LeaseKeeper, held_by_hand
 from runyard.engine.task_core import new_run, run_task
 from runyard.errors import ApiUnavailable, ParameterError, RunAborted, RunyardError, StoreError
 from runyard.exceptions import Abort, RunNameError, TerminationSignal
@@ -341,7 +342,10 @@ class _Root:
         guard = SignalGuard(on_signal)
         try:
             with guard:
-                yield guard
+                try:
+                    yield guard
+                finally:
+                    self._close()
         except TerminationSignal:
             self._stopped()
         except Abort as error:
@@ -349,14 +353,12 @@ class _Root:
         except KeyboardInterrupt:
             patience.hurry()
             raise
-        finally:
-            self._close()
 
     async def call_async(self, return_state: bool) -> Any:
         """Run it on this event loop."""
         import asyncio
 
-        from runyard.engine.effects import in_thread
+        from runyard.engine.effects import unbroken
 
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
@@ -367,16 +369,21 @@ class _Root:
         guard = SignalGuard(cancel)
         try:
             with guard:
-                state = await drive_async(self._core, lambda: guard.received)
+                try:
+                    state = await drive_async(self._core, lambda: guard.received)
+                finally:
+                    await unbroken(self._close)
         except TerminationSignal:
             self._stopped()
         except Abort as error:
             raise RunAborted(str(error)) from None
+        except asyncio.CancelledError:
+            if guard.interrupted:
+                raise KeyboardInterrupt from None
+            raise
         except KeyboardInterrupt:
             patience.hurry()
             raise
-        finally:
-            await in_thread(self._close)
         return state if return_state else self._value_of(state)
 
     def _value_of(self, state: State) -> Any:

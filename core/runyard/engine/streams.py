@@ -12,7 +12,18 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from runyard.context import current_flow
-from runyard.engine.effects import Block, Call, Commit, Read, call_async, drive, in_thread, read_out_async
+from runyard.engine.effects import (
+    Block,
+    Call,
+    Commit,
+    Read,
+    Wait,
+    call_async,
+    drive,
+    in_thread,
+    read_out_async,
+    unbroken,
+)
 from runyard.engine.parameters import bind
 from runyard.engine.timeouts import over, time_limit
 from runyard.exceptions import TerminationSignal
@@ -242,6 +253,8 @@ async def _perform_async(effect: Any) -> Any:
     if kind is Call:
         return await call_async(effect)
     if kind is Block:
+        return await unbroken(effect.fn)
+    if kind is Wait:
         return await in_thread(effect.fn)
     if kind is Commit:
         return await effect.journal.commit_async()

@@ -1,4 +1,4 @@
-"""What ends a root run from outside: SIGTERM, and a lease that was lost or a run being cancelled."""
+"""What ends a run that was started by hand from outside: its lease is lost, or it is being cancelled."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from runyard import machine, settings
-from runyard.engine import patience
 from runyard.errors import RunyardError, StaleAttempt
-from runyard.exceptions import TerminationSignal
 
 if TYPE_CHECKING:
     from runyard.client import Client
@@ -30,48 +28,6 @@ def held_by_hand() -> dict[str, Any]:
     place, proof = machine.identity()
     seconds: float = settings.get("flow_lease_seconds")
     return {"owner": owner(), "lease_seconds": seconds, "place": place, "proof": proof}
-
-
-class SignalGuard:
-    """A block in which SIGTERM raises TerminationSignal in the main thread, once.
-
-    In other threads it does nothing: Python delivers signals to the main thread only.
-
-    Args:
-        on_signal: called instead of raising, on an event loop.
-    """
-
-    def __init__(self, on_signal: Any = None) -> None:
-        self.received = False
-        self._on_signal = on_signal
-        self._before: Any = None
-        self._pid = os.getpid()
-        self.active = threading.current_thread() is threading.main_thread()
-
-    def __enter__(self) -> SignalGuard:
-        patience.renew()
-        if self.active:
-            self._before = signal.signal(signal.SIGTERM, self._handle)
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        if self.active:
-            signal.signal(signal.SIGTERM, self._before or signal.SIG_DFL)
-
-    def _handle(self, number: int, _frame: Any) -> None:
-        if os.getpid() != self._pid:
-            # A process that the user's code forked: it ends as it would without us, and reports nothing.
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
-        if self.received:
-            return  # the end is being reported already; who cannot wait sends SIGKILL
-        self.received = True
-        patience.hurry()
-        if self._on_signal is not None:
-            self._on_signal()
-        else:
-            raise TerminationSignal("the process was asked to stop")
 
 
 class LeaseKeeper:

@@ -17,7 +17,7 @@ from runyard.context import (
 )
 from runyard.engine import outcome
 from runyard.engine.accompanying import is_from_outside
-from runyard.engine.effects import Block, Call, Read, Sleep
+from runyard.engine.effects import Call, Read, Sleep, Wait
 from runyard.engine.hooks import call_hooks
 from runyard.engine.parameters import render_name, signature_of
 from runyard.engine.resolve import awaited, futures_in, has_futures, to_data, to_states
@@ -275,7 +275,7 @@ def _settled(value: Any) -> Generator[Any, Any, Any]:
     if type(value) in _SIMPLE:
         return value
     if any(not future.done() for future in futures_in(value)):
-        return (yield Block(lambda: to_states(value)))
+        return (yield Wait(lambda: to_states(value)))
     return to_states(value)
 
 
@@ -308,7 +308,7 @@ def inputs_of(
         return tuple(new_args), new_kwargs
 
     if any(not future.done() for future in futures_in(given)):
-        return (yield Block(resolve))
+        return (yield Wait(resolve))
     return resolve()
 
 

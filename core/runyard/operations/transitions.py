@@ -27,7 +27,7 @@ _READ = """
     LEFT JOIN deployments d ON d.id = r.deployment_id
     WHERE r.id = :id"""
 _WRITE = f"UPDATE flow_runs SET {run_rows.SET_STATE_COLUMNS}, empirical_policy = :policy WHERE id = :id"  # noqa: S608  # fixed names
-_DESCENDANTS = f"""
+_DESCENDANTS = """
     WITH RECURSIVE below (id) AS (
         SELECT r.id FROM task_runs t JOIN flow_runs r ON r.parent_task_run_id = t.id
         WHERE t.flow_run_id = :id AND r.root_flow_run_id IS NOT NULL
@@ -35,8 +35,7 @@ _DESCENDANTS = f"""
         SELECT r.id FROM below b JOIN task_runs t ON t.flow_run_id = b.id
         JOIN flow_runs r ON r.parent_task_run_id = t.id WHERE r.root_flow_run_id IS NOT NULL
     )
-    SELECT * FROM flow_runs WHERE id IN (SELECT id FROM below)
-        AND (state_type IS NULL OR state_type NOT IN {run_rows.TERMINAL_SQL})"""  # noqa: S608  # fixed names
+    SELECT * FROM flow_runs WHERE id IN (SELECT id FROM below)"""
 
 
 class Outcome(NamedTuple):
@@ -132,8 +131,10 @@ def crash_open_children(
     Returns:
         How many runs were ended.
     """
-    flow_runs = _open_descendants(tx, root_flow_run_id)
-    parents = [root_flow_run_id, *(run["id"] for run in flow_runs)]
+    # A subflow that is over may have left task runs open, which a signal kept it from waiting for.
+    descendants = tx.all(_DESCENDANTS, {"id": root_flow_run_id})
+    flow_runs = [run for run in descendants if run["state_type"] not in TERMINAL]
+    parents = [root_flow_run_id, *(run["id"] for run in descendants)]
     task_runs = []
     for start in range(0, len(parents), 500):
         chunk = {f"p{index}": run_id for index, run_id in enumerate(parents[start : start + 500])}
@@ -182,11 +183,6 @@ def crash_task_run(
         _end(tx, "flow_run", subflows, message, CRASHED)
     _end(tx, "task_run", task_runs, message, CRASHED)
     return ended
-
-
-def _open_descendants(tx: Transaction, flow_run_id: str) -> list[Row]:
-    """The runs in the same process, directly or indirectly started by a run, that are not over."""
-    return tx.all(_DESCENDANTS, {"id": flow_run_id})
 
 
 def _end(tx: Transaction, table: str, runs: list[Row], message: str | None, type: str) -> None:

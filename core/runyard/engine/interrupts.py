@@ -1,0 +1,144 @@
+"""Ctrl-C, SIGTERM and SIGHUP in a root run: raised where they do no harm, and nowhere else.
+
+Python runs a signal's handler between any two instructions of the main thread. An exception that is raised
+amid the engine's own work can cost a state, a record, the hooks. The handler looks where the thread is: in
+the user's code, and where the engine only waits, it raises; elsewhere the signal is sent again soon after.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import sysconfig
+import threading
+from typing import TYPE_CHECKING, Any
+
+from runyard.engine import effects, patience
+from runyard.exceptions import TerminationSignal
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_AGAIN_SECONDS = 0.01
+# So often a signal is sent again; then it is raised wherever the thread is.
+_MOST_TIMES = 1_000
+_PACKAGE = __name__.partition(".")[0]
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+# Modules in which a thread of the user waits, and functions in which the engine does.
+_WAITING = frozenset(
+    f"{_PACKAGE}.{name}" for name in ("futures", "pausing", "flows", "tasks", "engine.background")
+)
+_WAITING_ROOMS = tuple(f"{_PACKAGE}.{name}." for name in ("concurrency", "deployments", "locking"))
+_WAITING_FUNCTIONS = frozenset(((f"{_PACKAGE}.engine.effects", "pause"),))
+
+
+class SignalGuard:
+    """A block in which SIGTERM and SIGHUP raise TerminationSignal in the main thread, once, and SIGINT
+    KeyboardInterrupt, each where it does no harm. When none was possible it is raised at the end.
+
+    In other threads it does nothing: Python delivers signals to the main thread only. A handler of the user's
+    for SIGINT or SIGHUP stays.
+
+    Args:
+        on_signal: called instead of raising, on an event loop.
+    """
+
+    def __init__(self, on_signal: Any = None) -> None:
+        # A stop was asked for; an interrupt was.
+        self.received = False
+        self.interrupted = False
+        self._on_signal = on_signal
+        self._before: dict[int, Any] = {}
+        self._pid = os.getpid()
+        self._pending: int | None = None
+        self._sent = 0
+        self._open = False
+        self.active = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> SignalGuard:
+        patience.renew()
+        if self.active:
+            self._open = True
+            for number in _guarded():
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, kind: object, *_error: object) -> None:
+        self._open = False
+        for number, before in self._before.items():
+            signal.signal(number, before or signal.SIG_DFL)
+        if self._pending is not None and kind is None:
+            raise self._error(self._pending)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._pid:
+            # A process that the user's code forked: it ends as it would without us, and reports nothing.
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        if number != signal.SIGINT:
+            if self.received:
+                return  # the end is being reported already; who cannot wait sends SIGKILL
+            patience.hurry()
+        if self._on_signal is not None:
+            self._note(number)
+            self._on_signal()
+        elif _is_harmless(frame) or self._sent >= _MOST_TIMES:
+            self._pending = None
+            self._note(number)
+            raise self._error(number)
+        else:
+            patience.hurry()
+            self._pending = number
+            self._sent += 1
+            threading.Timer(_AGAIN_SECONDS, self._send_again, (number,)).start()
+
+    def _note(self, number: int) -> None:
+        if number == signal.SIGINT:
+            self.interrupted = True
+        else:
+            self.received = True
+
+    def _send_again(self, number: int) -> None:
+        if self._open and self._pending == number:
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+    def _error(self, number: int) -> BaseException:
+        if number == signal.SIGINT:
+            return KeyboardInterrupt()
+        return TerminationSignal("the process was asked to stop")
+
+
+def _guarded() -> list[int]:
+    numbers = [int(signal.SIGTERM)]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        numbers.append(int(signal.SIGINT))
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) is signal.SIG_DFL:
+        numbers.append(int(hangup))
+    return numbers
+
+
+def _is_harmless(frame: FrameType | None) -> bool:
+    """Whether an exception may be raised here: the innermost frame that is no library's decides."""
+    inside = False
+    while frame is not None:
+        module = frame.f_globals.get("__name__") or ""
+        if module == _PACKAGE or module.startswith(f"{_PACKAGE}."):
+            return _is_waiting(module, frame.f_code.co_name) or (inside and module == effects.__name__)
+        if not _is_library(module, frame.f_code.co_filename):
+            return True
+        inside = inside or module != "contextlib"
+        frame = frame.f_back
+    return True
+
+
+def _is_library(module: str, file: str) -> bool:
+    return file.startswith(("<frozen", *_LIBRARIES)) or module in sys.stdlib_module_names
+
+
+def _is_waiting(module: str, function: str) -> bool:
+    if module.startswith(f"{_PACKAGE}.task_runners."):
+        return function == "close"
+    return module in _WAITING or module.startswith(_WAITING_ROOMS) or (module, function) in _WAITING_FUNCTIONS

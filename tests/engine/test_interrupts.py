@@ -1,0 +1,154 @@
+"""Ctrl-C, SIGTERM and SIGHUP at any instant: runs end in a final state, with their hooks called."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+DEADLINE_SECONDS = 60.0
+
+# The script says `ready` where the signal is to come; without it (`any`) it comes at some time.
+SCRIPT = """
+import asyncio, sys, threading, time
+from runyard import flow, task
+
+def ready():
+    print("ready", flush=True)
+
+def hook(flow, run, state):
+    print("hook", run.name, state.name, flush=True)
+
+HOOKS = dict(on_crashed=[hook], on_completion=[hook], on_failure=[hook], on_cancellation=[hook])
+
+@task
+def slow():
+    ready()
+    time.sleep(60)
+
+@task
+def quick(number):
+    return number
+
+@task(retries=1, retry_delay_seconds=60)
+def flaky():
+    threading.Timer(0.2, ready).start()
+    raise ValueError("again")
+
+@flow(flow_run_name="root", **HOOKS)
+def left():
+    slow.submit()
+
+@flow(flow_run_name="child", **HOOKS)
+def child():
+    return slow.submit()
+
+@flow(flow_run_name="root", **HOOKS)
+def sub():
+    return child()
+
+@flow(flow_run_name="root", **HOOKS)
+def retried():
+    flaky()
+
+@flow(flow_run_name="root", **HOOKS)
+async def async_left():
+    slow.submit()
+
+def slow_hook(flow, run, state):
+    ready()
+    time.sleep(60)
+
+@flow(flow_run_name="root", on_completion=[slow_hook, hook])
+def in_hook():
+    return 1
+
+@flow(flow_run_name="root", **HOOKS)
+def catches():
+    try:
+        slow()
+    except KeyboardInterrupt:
+        return "fine"
+
+@flow(flow_run_name="root", **HOOKS)
+def any():
+    ready()
+    for number in range(400):
+        quick(number)
+    [future.result() for future in quick.map(range(100))]
+    for _ in range(5):
+        many()
+
+@flow(flow_run_name="child", **HOOKS)
+def many():
+    quick(1)
+    quick.submit(2)
+
+made = globals()[sys.argv[1]]()
+if asyncio.iscoroutine(made):
+    asyncio.run(made)
+"""
+
+
+def _signalled(home, tmp_path, name, number, wait_seconds=0.0):
+    """The output of the script, which got a signal; the states of its runs by name."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, str(script), name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line == "ready\n", process.communicate()
+    if wait_seconds:
+        try:
+            process.wait(wait_seconds)
+        except subprocess.TimeoutExpired:
+            pass
+    process.send_signal(number)
+    said, error = process.communicate(timeout=DEADLINE_SECONDS)
+    with sqlite3.connect(home / "runyard.db") as database:
+        runs = database.execute("SELECT name, state_type FROM flow_runs").fetchall()
+        tasks = database.execute("SELECT state_type FROM task_runs").fetchall()
+    return process.returncode, said.splitlines(), error, runs, [state for (state,) in tasks]
+
+
+_SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
+
+@pytest.mark.parametrize("number", _SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("name", ["left", "sub", "retried", "async_left"])
+def test_where_the_engine_waits(home, tmp_path, name, number):
+    code, said, error, runs, tasks = _signalled(home, tmp_path, name, number)
+    assert code == (-signal.SIGINT if number == signal.SIGINT else 143), error
+    assert said == [f"hook {run} Crashed" for run, _ in reversed(runs)]
+    assert {state for _, state in runs} == {"CRASHED"}
+    assert set(tasks) == {"CRASHED"}
+
+
+def test_a_hook_that_is_interrupted_keeps_no_other_from_being_called(home, tmp_path):
+    _, said, _, runs, _ = _signalled(home, tmp_path, "in_hook", signal.SIGINT)
+    assert said == ["hook root Completed"]
+    assert runs == [("root", "COMPLETED")]
+
+
+def test_an_interrupt_that_the_flow_catches_ends_it_not(home, tmp_path):
+    code, said, error, runs, tasks = _signalled(home, tmp_path, "catches", signal.SIGINT)
+    assert (code, said, runs, tasks) == (0, ["hook root Completed"], [("root", "COMPLETED")], ["CRASHED"]), (
+        error
+    )
+
+
+@pytest.mark.parametrize("number", _SIGNALS[:2], ids=lambda number: number.name)
+@pytest.mark.parametrize("seed", range(4))
+def test_at_any_instant(home, tmp_path, number, seed):
+    wait = random.Random(f"{seed} {number}").uniform(0.0, 0.15)
+    _, said, error, runs, tasks = _signalled(home, tmp_path, "any", number, wait)
+    assert {state for _, state in runs} <= {"CRASHED", "COMPLETED"}, error
+    assert set(tasks) <= {"CRASHED", "COMPLETED"}, error
+    ends = sorted(f"hook {run} {state.title()}" for run, state in runs)
+    assert sorted(said) == ends, error

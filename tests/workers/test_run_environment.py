@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from _yard import DEADLINE_SECONDS, a_yard, logs_of, until
 from runyard.blocks.system import Secret
@@ -43,6 +45,16 @@ def closes():
     files = [os.open("mine", os.O_RDWR | os.O_CREAT) for _ in range(40)]
     get_run_logger().info("after")
     assert os.stat("mine").st_size == 0, open("mine").read()
+"""
+
+
+WHICH = """
+from runyard import flow
+import stale
+
+@flow(name="work")
+def which():
+    print("version", stale.VERSION)
 """
 
 
@@ -90,6 +102,26 @@ def test_a_run_that_looks_for_itself_in_another_place_crashes_and_says_so(yard, 
     assert "runyard.db" in state.message
     assert yard.notes() == []
     assert yard.leases() == []
+
+
+def test_a_run_gets_the_packages_that_were_installed_before_it(yard, tmp_path):
+    folder = tmp_path / "site-packages"
+    (folder / "stale-1.dist-info").mkdir(parents=True)
+    # As what a launcher loads for its runs.
+    (folder / "sitecustomize.py").write_text("import stale\n")
+    (folder / "stale.py").write_text("VERSION = 1\n")
+    (yard.folder / "which.py").write_text(WHICH)
+    path = os.pathsep.join((str(folder), *filter(None, [os.environ.get("PYTHONPATH")])))
+    yard.worker(PYTHONPATH=path, PYTHONDONTWRITEBYTECODE="1")
+    for version in (1, 2):
+        (folder / "stale.py").write_text(f"VERSION = {version}\n")
+        if version == 2:
+            (folder / "stale-1.dist-info").rename(folder / "stale-2.dist-info")
+        run = yard.run(entrypoint="which.py:which")
+        yard.ended(run, "COMPLETED")
+        said = f"version {version}"
+        until(lambda run=run, said=said: said in [log.message for log in logs_of(yard, run)], said)
+    assert "Installed packages have changed" in yard.said()
 
 
 def test_a_run_that_closes_its_descriptors_ends_and_writes_into_no_file_of_its_own(yard):

@@ -15,7 +15,7 @@ from runyard.workers.supervisor import Supervisor
 DEADLINE_SECONDS = 30.0
 
 
-def _claimed(**deployment):
+def _claimed(attempt=1, **deployment):
     fields = {"entrypoint": None, "path": None, "pull_steps": None, **deployment}
 
     def dump(**_):
@@ -23,7 +23,10 @@ def _claimed(**deployment):
 
     run = SimpleNamespace(name="calm-otter", parameters={}, model_dump=lambda **_: {"name": "calm-otter"})
     return SimpleNamespace(
-        flow_run_id="run", attempt=1, flow_run=run, deployment=SimpleNamespace(model_dump=dump, **fields)
+        flow_run_id="run",
+        attempt=attempt,
+        flow_run=run,
+        deployment=SimpleNamespace(model_dump=dump, **fields),
     )
 
 
@@ -160,6 +163,60 @@ def test_a_launcher_that_is_lost_takes_its_runs_along_and_another_takes_over(sta
     _until(supervisor, lambda: process in supervisor.ended)
     assert _gone(process.pid)
     assert _run(supervisor, ["true"]).exit_code == 0
+
+
+@pytest.fixture
+def packages(tmp_path, monkeypatch):
+    """A folder of installed packages."""
+    folder = tmp_path / "site-packages"
+    (folder / "one-1.0.dist-info").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+def test_a_launcher_is_replaced_when_packages_change_and_its_runs_go_on(start, packages):
+    supervisor = start()
+    first = supervisor._launcher_pid
+    waits = _python("import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)")
+    job = {"command": waits, "stream_output": False, "working_dir": str(packages.parent)}
+    process = supervisor.launch(_claimed(), job)
+    _until(supervisor, lambda: process.pid is not None)
+    assert not supervisor.refresh()
+    (packages / "one-1.0.dist-info").rename(packages / "one-2.0.dist-info")
+    assert supervisor.refresh()
+    assert not supervisor.refresh()
+    assert supervisor._launcher_pid != first
+    next_one = supervisor.launch(_claimed(attempt=2), {"command": ["true"], "stream_output": False})
+    _until(supervisor, lambda: next_one in supervisor.ended)
+    assert next_one.exit_code == 0
+    assert not _gone(first)
+    (packages.parent / "go").touch()
+    _until(supervisor, lambda: process in supervisor.ended)
+    assert process.exit_code == 0
+    assert _gone(first)
+
+
+def test_a_replaced_launcher_that_is_lost_takes_only_its_own_runs_along(start, packages):
+    supervisor = start()
+    first = supervisor._launcher_pid
+    old = supervisor.launch(_claimed(), {"command": ["sleep", "600"], "stream_output": False})
+    _until(supervisor, lambda: old.pid is not None)
+    (packages / "two.pth").touch()
+    assert supervisor.refresh()
+    new = supervisor.launch(_claimed(attempt=2), {"command": ["sleep", "600"], "stream_output": False})
+    _until(supervisor, lambda: new.pid is not None)
+    os.kill(first, signal.SIGKILL)
+    _until(supervisor, lambda: old in supervisor.ended)
+    assert not _gone(new.pid)
+    supervisor.kill(new)
+    _until(supervisor, lambda: new in supervisor.ended)
+
+
+def test_what_is_no_package_makes_no_launcher(start, packages):
+    supervisor = start()
+    (packages / "module.py").touch()
+    (packages / "__pycache__").mkdir()
+    assert not supervisor.refresh()
 
 
 def test_runs_end_when_their_worker_is_gone(start):

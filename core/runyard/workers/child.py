@@ -177,7 +177,8 @@ def execute(flow_run_id: str, attempt: int, claim: dict[str, Any] | None, status
     if os.environ.pop(hooks.VARIABLE, None):
         return hooks.call(flow_run_id)
     try:
-        claim = claim or read(flow_run_id)
+        if claim is None or place() != os.environ.get(PLACE_VARIABLE, place()):
+            claim = read(flow_run_id)  # in another place it may not be: then it would wait there for ever
     except RunyardError as error:
         return _fail(status, _not_begun(str(error)))
     try:

@@ -225,7 +225,9 @@ def spawn(patience_seconds: float) -> tuple[Channel, int, int]:
     read_end, write_end = os.pipe()
     for file in (theirs.fileno(), read_end):
         os.set_inheritable(file, True)
-    code = "import sys; from runyard.workers.launcher import main; main(*sys.argv[1:])"
+    # Without the current folder, where a module may be named as one of the library's.
+    code = "import sys; here = sys.path.pop(0); from runyard.workers.launcher import main; "
+    code += "main(here, *sys.argv[1:])"
     arguments = [sys.executable, "-c", code, str(theirs.fileno()), str(read_end), str(patience_seconds)]
     pid = os.posix_spawn(sys.executable, arguments, os.environ)
     theirs.close()
@@ -234,9 +236,15 @@ def spawn(patience_seconds: float) -> tuple[Channel, int, int]:
     return Channel(ours), write_end, pid
 
 
-def main(line: str, beats: str, patience_seconds: str) -> None:
-    """What a spawned launcher runs; the arguments are two file descriptors and seconds."""
+def main(here: str, line: str, beats: str, patience_seconds: str) -> None:
+    """What a spawned launcher runs; the arguments are an entry of `sys.path`, two descriptors, seconds."""
     for file in (int(line), int(beats)):
         os.set_inheritable(file, False)
-    child.preload()
+    try:
+        child.preload()
+    except ImportError as error:
+        # A package is being replaced: runs import it themselves and say what they lack, and once it is
+        # there another launcher is made.
+        print(f"runyard: runs start without what they need loaded: {error}", file=sys.stderr)
+    sys.path.insert(0, here)
     serve(Channel(socket.socket(fileno=int(line))), int(beats), float(patience_seconds))

@@ -147,6 +147,8 @@ class Worker:
             self._next_due, self._may_claim = None, True
         while self._may_claim and not self._stopping and self._free > 0:
             limit = min(self._free, _BATCH)
+            if self.supervisor.refresh():
+                self.say("INFO", "Installed packages have changed: runs that start from now on get them")
             asked_at = clock.boot_seconds()
             batch = self._ask_for_runs(limit)
             if not self.supervisor.running:

@@ -64,6 +64,8 @@ class RunProcess:
         os.set_blocking(self.status_read, False)
         self._status_rest = b""
         self.pid: int | None = None
+        # To the launcher that was asked to start it.
+        self.line: Channel | None = None
         self.exit_code: int | None = None
         self.failure: str | None = None
         # The run's own process said that the end of the run is recorded.
@@ -129,6 +131,7 @@ class RunProcess:
         out, err, *console = (pipe.write_end for pipe in self.pipes)
         files = (out, err, self._status_write, *console)
         line.send(message, files)
+        self.line = line
         for file in files:
             os.close(file)
         self._status_write = -1
@@ -161,17 +164,19 @@ class RunProcess:
         self.read_status()
         return self._output.hide(text)
 
-    def stop(self, line: Channel, grace_seconds: float) -> None:
+    def stop(self, grace_seconds: float) -> None:
         """SIGTERM to the group now, SIGKILL after `grace_seconds`; once is enough."""
         deadline = time.monotonic() + grace_seconds
         if self.kill_at is None or deadline < self.kill_at:
             self.kill_at = deadline
-            self.signal(line, signal.SIGTERM if grace_seconds > 0 else signal.SIGKILL)
+            self.signal(signal.SIGTERM if grace_seconds > 0 else signal.SIGKILL)
 
-    def signal(self, line: Channel, number: int) -> None:
+    def signal(self, number: int) -> None:
         """Have the launcher signal the run's group."""
+        if self.line is None:
+            return
         try:
-            line.send({"do": "signal", "key": self.key, "signal": int(number)})
+            self.line.send({"do": "signal", "key": self.key, "signal": int(number)})
         except OSError:
             pass  # a launcher that is gone took its runs with it
 

@@ -15,6 +15,7 @@ from runyard.operations.lease_clock import takeover_seconds
 from runyard.workers import launcher
 from runyard.workers.hooks import MOST_SECONDS
 from runyard.workers.output import LogBuffer
+from runyard.workers.packages import Packages
 from runyard.workers.process import RunProcess
 
 if TYPE_CHECKING:
@@ -64,9 +65,13 @@ class Supervisor:
         self._beats = beats
         self._launcher_pid = launcher_pid
         self._paused: list[tuple[int, Callable[[], Any]]] = []
-        self.selector.register(line, selectors.EVENT_READ, self._hear)
+        self._packages = Packages()
+        # Launchers that were replaced, with their processes; each goes with the last of its runs.
+        self._retired: dict[Channel, int] = {}
+        self._register_line()
         self._stopped = threading.Event()
         self._beats_lock = threading.Lock()
+        self._older_beats: dict[Channel, int] = {}
         if beating:
             # A thread, so that a database that hangs does not look like a worker that hangs. It proves that
             # this process was neither stopped nor killed, and no more.
@@ -78,11 +83,28 @@ class Supervisor:
 
     def beat(self, held_at: float) -> None:
         """Tell the launcher that the leases of all runs were held at a moment of the boot clock."""
-        try:
-            with self._beats_lock:
-                os.write(self._beats, launcher.BEAT.pack(held_at))
-        except OSError:
-            pass  # the launcher is stopped and will find the beats there are, or is being replaced
+        with self._beats_lock:
+            for file in (self._beats, *self._older_beats.values()):
+                try:
+                    os.write(file, launcher.BEAT.pack(held_at))
+                except OSError:
+                    pass  # the launcher is stopped and will find the beats there are, or is being replaced
+
+    def refresh(self) -> bool:
+        """Make a fresh launcher where installed packages have changed; whether that was so.
+
+        To be called before runs are claimed: what proves their end is the launcher of that moment. Runs of
+        the former launcher go on with it.
+        """
+        if not self._packages.changed():
+            return False
+        self._retired[self._line] = self._launcher_pid
+        with self._beats_lock:
+            self._older_beats[self._line] = self._beats
+            self._line, self._beats, self._launcher_pid = launcher.spawn(patience_seconds())
+        self._register_line()
+        self._dismiss()
+        return True
 
     def launch(self, claimed: ClaimedRun, job: dict[str, Any], hooks: bool = False) -> RunProcess:
         """Start a claimed run; what goes wrong is reported as the end of the run.
@@ -125,20 +147,18 @@ class Supervisor:
 
     def stop(self, process: RunProcess, grace_seconds: float) -> None:
         """SIGTERM to a run's group, SIGKILL after `grace_seconds`."""
-        process.stop(self._line, grace_seconds)
+        process.stop(grace_seconds)
 
     def kill(self, process: RunProcess) -> None:
         """SIGKILL to a run's group."""
-        process.signal(self._line, signal.SIGKILL)
+        process.signal(signal.SIGKILL)
 
     def close(self) -> None:
         """Let the launcher go; it ends what still runs."""
         self._stopped.set()
-        self._line.close()
-        try:
-            os.waitpid(self._launcher_pid, 0)
-        except ChildProcessError:
-            pass
+        for line, pid in (*self._retired.items(), (self._line, self._launcher_pid)):
+            line.close()
+            _wait_for(pid)
         self.selector.close()
 
     def _beat_on(self) -> None:
@@ -168,10 +188,27 @@ class Supervisor:
         if not process.read_status():
             self._forget(process.status_read)
 
-    def _hear(self) -> None:
-        messages = self._line.receive()
+    def _register_line(self) -> None:
+        self._register(self._line.fileno(), partial(self._hear, self._line))
+
+    def _dismiss(self) -> None:
+        """Let replaced launchers go that have no run any more."""
+        busy = {process.line for process in self.running.values()}
+        for line in [line for line in self._retired if line not in busy]:
+            self._let_go(line, self._retired.pop(line))
+
+    def _let_go(self, line: Channel, pid: int) -> None:
+        self._forget(line.fileno())
+        line.close()
+        _wait_for(pid)
+        with self._beats_lock:
+            if line in self._older_beats:
+                os.close(self._older_beats.pop(line))
+
+    def _hear(self, line: Channel) -> None:
+        messages = line.receive()
         if messages is None:
-            self._restart_launcher()
+            self._lose_launcher(line)
             return
         for message, _ in messages:
             process = self.running.get(message["key"])
@@ -191,6 +228,8 @@ class Supervisor:
             self._forget(file)
         process.finish()
         self._end(process)
+        if self._retired:
+            self._dismiss()
 
     def _end(self, process: RunProcess) -> None:
         if process.failure and process.pid is None:
@@ -207,24 +246,28 @@ class Supervisor:
                 self.kill(process)
                 process.kill_at = now + 1.0
 
-    def _restart_launcher(self) -> None:
-        """The launcher is gone, and the kernel ended its runs; clear what they left and start another."""
-        self.selector.unregister(self._line)
-        self._line.close()
-        try:
-            os.waitpid(self._launcher_pid, 0)
-        except ChildProcessError:
-            pass
-        _end_groups([p.pid for p in self.running.values() if p.pid is not None])
-        for process in list(self.running.values()):
+    def _lose_launcher(self, line: Channel) -> None:
+        """A launcher is gone, and the kernel ended its runs; clear what they left and start another."""
+        its = [process for process in self.running.values() if process.line is line]
+        self._let_go(line, self._retired.pop(line, self._launcher_pid))
+        _end_groups([process.pid for process in its if process.pid is not None])
+        if line is self._line:
+            with self._beats_lock:
+                os.close(self._beats)
+                self._line, self._beats, self._launcher_pid = launcher.spawn(patience_seconds())
+            self._register_line()
+        for process in its:
             process.exit_code = -int(signal.SIGKILL)
             process.failure = process.failure or "the launcher of the worker was killed"
             process.unwatched = True
             self._finish(process)
-        with self._beats_lock:
-            os.close(self._beats)
-            self._line, self._beats, self._launcher_pid = launcher.spawn(patience_seconds())
-        self.selector.register(self._line, selectors.EVENT_READ, self._hear)
+
+
+def _wait_for(pid: int) -> None:
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass
 
 
 def _end_groups(pids: list[int]) -> None:

@@ -170,9 +170,6 @@ def run_claimed(
 
     Returns:
         The exit code: 0 when the end of the run was reported, or when it was not ours to run.
-
-    Raises:
-        BaseException: what ended the run before its end was reported.
     """
     root = _stored(flow, flow_run_id, parameters, {"attempt": attempt})
     root.reporter.on_ending = on_ending

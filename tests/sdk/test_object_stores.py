@@ -96,5 +96,5 @@ def test_results_are_kept_in_a_bucket_and_found_by_another_process(bucket):
     found = subprocess.run(
         [sys.executable, "-c", code, json.dumps(state.data)], capture_output=True, text=True, check=True
     )
-    assert found.stdout.strip() == "[{'large': 'data'}, {'large': 'data'}]"
+    assert found.stdout.strip() == "({'large': 'data'}, {'large': 'data'})"
     assert len(list(S3(bucket_path=bucket).walk("results"))) == 1

@@ -42,14 +42,13 @@ def call_hooks(runnable: Any, run: Run, logger: Any) -> Generator[Any, Any, None
         try:
             yield Call(hook, (runnable, run, state))
         except BaseException as error:
-            if is_from_outside(error):
+            if not is_from_outside(error):
+                log.error("An error was encountered while running hook %r", name, exc_info=True)
+            elif is_signal(error):
+                log.error("Hook %r was interrupted", name)
+                stopped = error  # a signal ends one hook; the others are called
+            else:
                 raise
-            log.error("An error was encountered while running hook %r", name, exc_info=True)
-        except BaseException as error:
-            if not is_signal(error):
-                raise
-            log.error("Hook %r was interrupted", name)
-            stopped = error  # a signal ends one hook; the others are called
         else:
             log.info("Hook %r finished running successfully", name)
     if stopped is not None:

@@ -36,17 +36,31 @@ def from_us(microseconds: int) -> datetime:
 
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds and a `Z`, the form used on the wire."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not by strftime, which writes the year 1 without its zeros.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_time(text: str) -> datetime:
     """The aware UTC datetime of an ISO 8601 text; without an offset it is taken as UTC.
 
     Raises:
-        ValueError: `text` is no ISO 8601 date and time.
+        ValueError: `text` is no ISO 8601 date and time, or before the year 1 or after 9999 in UTC.
     """
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return as_utc(datetime.fromisoformat(text))
+
+
+def as_utc(moment: datetime) -> datetime:
+    """The same moment in UTC; a naive one is taken as UTC.
+
+    Raises:
+        ValueError: there it is before the year 1 or after the year 9999.
+    """
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{moment.isoformat()} is before the year 1 or after 9999 in UTC") from None
 
 
 def boot_seconds() -> float:

@@ -6,22 +6,31 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from runyard import settings
+from runyard import private_files, settings
 from runyard.errors import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEY_FILE = "secret.key"
+_OR_DELETE = " (if no copy is left, delete the saved secrets and blocks and save them anew)"
 _made: tuple[str, Any] | None = None
 
 
-def encrypt(text: str) -> str:
-    """A token of a text; the key is made when there is none.
+def encrypt(text: str, beside: str | None) -> str:
+    """A token of a text.
+
+    Args:
+        beside: a token that the database holds already, which must be of the same keys. None: there is
+            none, and the key is made if it is missing.
 
     Raises:
-        SettingError: the key is none.
+        SettingError: the key is gone, is none, or did not make `beside`.
     """
+    if beside is not None:
+        decrypt(beside)
+    elif not _text():
+        _make_file(new_key())
     token: bytes = _fernet().encrypt(text.encode())
     return token.decode()
 
@@ -30,7 +39,7 @@ def decrypt(token: str) -> str:
     """The text of a token.
 
     Raises:
-        SettingError: another key encrypted it.
+        SettingError: another key encrypted it, or the key is gone.
     """
     from cryptography.fernet import InvalidToken
 
@@ -39,7 +48,7 @@ def decrypt(token: str) -> str:
     except InvalidToken:
         raise SettingError(
             f"the secrets in this database were encrypted with another key; put it into {key_path()}, "
-            "or set RUNYARD_ENCRYPTION_KEY"
+            f"or set RUNYARD_ENCRYPTION_KEY{_OR_DELETE}"
         ) from None
     return text.decode()
 
@@ -57,10 +66,22 @@ def new_key() -> str:
 
 
 def keys() -> list[str]:
-    """The keys in use, the newest first: of the setting, else of the key file, which is made if missing."""
-    given = settings.get("encryption_key")
-    text = given or _read_file() or _make_file(new_key())
-    return [key.strip() for key in text.replace(",", "\n").split("\n") if key.strip()]
+    """The keys in use, the newest first: of the setting, else of the key file.
+
+    Raises:
+        SettingError: there is none.
+    """
+    found = [key.strip() for key in _text().replace(",", "\n").split("\n") if key.strip()]
+    if not found:
+        raise SettingError(
+            f"there is no {key_path()}, the key of the secrets in this database; put it back from a backup, "
+            f"or set RUNYARD_ENCRYPTION_KEY{_OR_DELETE}"
+        )
+    return found
+
+
+def _text() -> str:
+    return settings.get("encryption_key") or _read_file()
 
 
 @contextmanager
@@ -68,7 +89,7 @@ def changing_keys() -> Iterator[None]:
     """A block that one process at a time is in: two that change keys would take them from each other."""
     import fcntl
 
-    keys()
+    private_files.make_folder(settings.home())
     handle = os.open(settings.home(), os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -88,8 +109,10 @@ def write_keys(given: list[str]) -> None:
             "the key is given by RUNYARD_ENCRYPTION_KEY; put a new one in front of it, separated by a "
             "comma, and rotate again"
         )
-    partial = _write_private("\n".join(given) + "\n")
-    os.replace(partial, key_path())
+    try:
+        os.replace(private_files.write_beside(key_path(), "\n".join(given) + "\n"), key_path())
+    except OSError as error:
+        raise _not_written(error) from None
 
 
 def _fernet() -> Any:
@@ -119,28 +142,13 @@ def _read_file() -> str:
         raise SettingError(f"{key_path()} cannot be read: {error.strerror}") from None
 
 
-def _make_file(key: str) -> str:
+def _make_file(key: str) -> None:
     """Make the key file; if another process was quicker, its key counts."""
-    partial = _write_private(key + "\n")
     try:
-        os.link(partial, key_path())
-    except FileExistsError:
-        return _read_file()
-    finally:
-        os.unlink(partial)
-    return key
-
-
-def _write_private(text: str) -> str:
-    """A file beside the key file that only its owner can read; its path."""
-    try:
-        os.makedirs(settings.home(), mode=0o700, exist_ok=True)
-        partial = f"{key_path()}.{os.getpid()}.{os.urandom(4).hex()}"
-        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        private_files.write_once(key_path(), key + "\n")
     except OSError as error:
-        raise SettingError(f"the key cannot be written to {settings.home()}: {error.strerror}") from None
-    return partial
+        raise _not_written(error) from None
+
+
+def _not_written(error: OSError) -> SettingError:
+    return SettingError(f"the key cannot be written to {settings.home()}: {error.strerror}")

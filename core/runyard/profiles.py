@@ -12,7 +12,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from runyard import settings
+from runyard import private_files, settings
 from runyard.errors import Conflict, InvalidInput, NotFound, SettingError
 from runyard.settings_sources import BUILT_IN, OTHER_WORDS, Profiles, load_toml, parse_profiles, read_profiles
 
@@ -235,7 +235,7 @@ def _locked() -> Iterator[None]:
 
     folder = settings.home()
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        private_files.make_folder(folder)
         lock = os.open(f"{path()}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise SettingError(f"cannot write to {folder}: {error.strerror}; set RUNYARD_HOME") from None
@@ -253,6 +253,7 @@ def _write(text: str) -> None:
     partial = f"{target}.{os.getpid()}.partial"
     try:
         handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        os.fchmod(handle, private_files.FILE_MODE)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()

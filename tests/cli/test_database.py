@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 
 import pytest
@@ -102,6 +103,26 @@ def test_backup_replaces_only_when_told(runyard, filled, tmp_path):
     assert target.read_text() == "precious"
     runyard("database", "backup", target, "--overwrite")
     assert "itself" in runyard("database", "backup", filled, "--overwrite", code=1).err
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "dead link", "socket"])
+def test_backup_replaces_only_regular_files(runyard, filled, tmp_path, kind):
+    target = tmp_path / "target"
+    other = tmp_path / "other"
+    other.write_text("x")
+    if kind == "fifo":
+        os.mkfifo(target)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(target))
+    else:
+        target.symlink_to(other if kind == "link" else tmp_path / "none")
+    before = os.lstat(target)
+    for arguments in ([], ["--overwrite"]):
+        assert "does not replace" in runyard("database", "backup", target, *arguments, code=1).err
+    assert (os.lstat(target).st_ino, os.lstat(target).st_mode) == (before.st_ino, before.st_mode)
+    assert other.read_text() == "x"
+    assert sorted(path.name for path in tmp_path.iterdir() if "partial" in path.name) == []
 
 
 def test_backup_to_a_folder_that_is_not_there(runyard, filled, tmp_path):

@@ -11,8 +11,12 @@ from runyard import encryption, flow, task
 from runyard.blocks.system import Secret
 from runyard.client import connect
 from runyard.errors import SettingError
-from runyard.operations.block_documents import rotate_encryption
-from runyard.redaction import redact, register
+from runyard.operations.block_documents import (
+    delete_block_document,
+    read_block_document_by_name,
+    rotate_encryption,
+)
+from runyard.redaction import STARS, redact, register
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -65,8 +69,46 @@ def test_keys_change(home, monkeypatch):
         encryption.write_keys([new])
 
 
+def test_a_lost_key_is_an_error_and_no_new_key_is_made(home):
+    Secret(value=VALUE).save("key")
+    key = (home / "secret.key").read_text()
+    (home / "secret.key").unlink()
+    for attempt in (
+        lambda: Secret.load("key"),
+        lambda: Secret(value="other").save("another"),
+        lambda: Secret(value="other").save("key", overwrite=True),
+        lambda: connect().call(rotate_encryption),
+        encryption.keys,
+    ):
+        with pytest.raises(SettingError, match=r"there is no .*/secret\.key.* from a backup"):
+            attempt()
+        assert not (home / "secret.key").exists()
+    (home / "secret.key").write_text(key)
+    assert Secret.load("key").get() == VALUE
+
+
+def test_another_key_is_not_used_beside_the_old_one(home, monkeypatch):
+    Secret(value=VALUE).save("key")
+    monkeypatch.setenv("RUNYARD_ENCRYPTION_KEY", encryption.new_key())
+    with pytest.raises(SettingError, match="encrypted with another key"):
+        Secret(value="other").save("another")
+    monkeypatch.delenv("RUNYARD_ENCRYPTION_KEY")
+    assert Secret.load("key").get() == VALUE
+
+
+def test_without_the_key_secrets_are_listed_and_deleted_and_then_begin_anew(home):
+    Secret(value=VALUE).save("key")
+    (home / "secret.key").unlink()
+    client = connect()
+    shown = client.call(read_block_document_by_name, "secret", "key")
+    assert shown.data == {"value": STARS}
+    client.call(delete_block_document, shown.id)
+    Secret(value="other").save("key")
+    assert Secret.load("key").get() == "other"
+
+
 def test_many_processes_make_one_key(home):
-    code = "from runyard import encryption; print(encryption.keys())"
+    code = "from runyard import encryption; encryption.encrypt('a', None); print(encryption.keys())"
     started = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(4)
     ]

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from runyard import clock, encryption, ids
-from runyard.errors import Conflict, InvalidInput, NotFound
+from runyard.errors import Conflict, InvalidInput, NotFound, SettingError
 from runyard.operations.base import operation
 from runyard.operations.block_types import (
     BlockListing,
@@ -76,14 +76,27 @@ def _data(row: Row) -> dict[str, Any]:
     return found
 
 
+def _encrypted(tx: Transaction, data: dict[str, Any]) -> str:
+    """The token of a block's data, of the same key as what is there."""
+    beside = tx.value("SELECT data FROM block_documents LIMIT 1")
+    return encryption.encrypt(shallow(data, lambda: json.dumps(data)), beside)
+
+
 def _document(tx: Transaction, row: Row, include_secrets: bool, depth: int = 0) -> BlockDocument:
     schema_row = tx.one("SELECT * FROM block_schemas WHERE id = :id", {"id": row["block_schema_id"]})
     kind = tx.one("SELECT * FROM block_types WHERE id = :id", {"id": row["block_type_id"]})
     if schema_row is None or kind is None:
         raise NotFound(f"the type of the saved block {row['name']!r} is gone")
-    data = _data(row)
+    secrets = load(schema_row["fields"], {}).get("secret_fields") or ()
+    try:
+        data = _data(row)
+    except SettingError:
+        if include_secrets:
+            raise
+        # Without its key a block can still be listed and deleted.
+        data = {path.partition(".")[0]: STARS for path in secrets}
     if not include_secrets:
-        for path in load(schema_row["fields"], {}).get("secret_fields") or ():
+        for path in secrets:
             _obfuscate(data, path.split("."))
         _obfuscate_inner(tx, data)
     references: dict[str, Any] = {}
@@ -207,7 +220,7 @@ def create_block_document(tx: Transaction, body: BlockDocumentCreate) -> BlockDo
             "id": document_id,
             "now": now,
             "name": name,
-            "data": encryption.encrypt(shallow(body.data, lambda: json.dumps(body.data))),
+            "data": _encrypted(tx, body.data),
             "block_schema_id": body.block_schema_id,
             "block_type_id": body.block_type_id,
             "is_anonymous": int(body.is_anonymous),
@@ -287,7 +300,7 @@ def update_block_document(tx: Transaction, block_document_id: str, body: BlockDo
         {
             "id": row["id"],
             "now": clock.now_us(),
-            "data": encryption.encrypt(shallow(data, lambda: json.dumps(data))),
+            "data": _encrypted(tx, data),
             "schema": body.block_schema_id or row["block_schema_id"],
         },
     )
@@ -368,6 +381,6 @@ def rotate_encryption(tx: Transaction) -> int:
     for row in rows:
         tx.execute(
             "UPDATE block_documents SET data = :data WHERE id = :id",
-            {"id": row["id"], "data": encryption.encrypt(encryption.decrypt(row["data"]))},
+            {"id": row["id"], "data": encryption.encrypt(encryption.decrypt(row["data"]), row["data"])},
         )
     return len(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
@@ -28,13 +28,9 @@ if TYPE_CHECKING:
     from runyard.store.database import Row
 
 
-def _aware(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
 Time = Annotated[
     datetime,
-    AfterValidator(_aware),
+    AfterValidator(clock.as_utc),
     PlainSerializer(clock.format_time, return_type=str, when_used="json"),
 ]
 
@@ -241,7 +237,7 @@ def dump(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return clock.format_time(_aware(value))
+        return clock.format_time(clock.as_utc(value))
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     raise TypeError(f"{type(value).__name__} {value!r} cannot be written as JSON")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+
+from runyard import clock
 
 
 def attribute(kind: str, name: str, real: Any, known: tuple[str, ...]) -> Any:
@@ -43,7 +45,7 @@ def _like(value: Any, text: str) -> Any:
         return type(value)(text)
     if isinstance(value, datetime):
         moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return clock.as_utc(moment)
     raise ValueError(
         "This runtime context attribute cannot be mocked using an environment variable. "
         "Please use monkeypatch instead."

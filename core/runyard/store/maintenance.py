@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from contextlib import closing
 from typing import NamedTuple
 from urllib.parse import quote
 
-from runyard import settings
+from runyard import private_files, settings
 from runyard.errors import Conflict, DatabaseReadOnly, InvalidInput, NotFound, StoreError
 from runyard.store import migrate
 from runyard.store.database import get_database
@@ -77,19 +78,20 @@ def backup(target: str, overwrite: bool = False) -> int:
 
     Raises:
         Conflict: the file exists.
-        InvalidInput: the database is not one that this can copy, or `target` is the database.
+        InvalidInput: the database is not one that this can copy, or `target` is the database, or exists
+            and is no regular file.
         StoreError: it cannot be read, or the copy not be written.
     """
     driver = SQLiteDriver(_sqlite_url("backup", "copy it with pg_dump"))
     target = os.path.abspath(os.path.expanduser(target))
     if os.path.realpath(target) == os.path.realpath(driver.path):
         raise InvalidInput(f"{target} is the database itself; name another file")
-    if os.path.exists(target) and not overwrite:
-        raise Conflict(f"{target} exists; name another file, or use --overwrite")
+    _check_target(target, overwrite)
     partial = f"{target}.{os.getpid()}.partial"
     try:
         with closing(_open_readonly(driver.path)) as source, closing(_create(partial)) as copy:
             source.backup(copy)
+        _check_target(target, overwrite)
         os.replace(partial, target)
     except sqlite3.Error as error:
         raise driver.translate(error) from error
@@ -98,6 +100,19 @@ def backup(target: str, overwrite: bool = False) -> int:
     finally:
         _remove(partial)
     return os.path.getsize(target)
+
+
+def _check_target(target: str, overwrite: bool) -> None:
+    """Refuse to replace a file that is there, unless it is to be overwritten, and all that is no file."""
+    try:
+        mode = os.lstat(target).st_mode
+    except OSError:
+        return  # Not there; if its folder is not either, the error of writing says so.
+    if not stat.S_ISREG(mode):
+        kind = "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        raise InvalidInput(f"{target} is {kind}, which a backup does not replace; name another file")
+    if not overwrite:
+        raise Conflict(f"{target} exists; name another file, or use --overwrite")
 
 
 def upgrade() -> tuple[int, int]:
@@ -187,7 +202,7 @@ def _open_readonly(path: str) -> sqlite3.Connection:
 def _create(path: str) -> sqlite3.Connection:
     # Made here and not by SQLite, so that the error names the reason; private, for it holds logs and
     # parameters.
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    os.close(private_files.make_file(path))
     return sqlite3.connect(path)
 
 

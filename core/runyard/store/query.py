@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runyard.store.database import Row, Transaction
 
 MAX_LIMIT = 200
+MAX_OFFSET = 2**63 - 1
 
 # As in the partial index flow_runs_open: SQLite uses one only when the query repeats its condition.
 _OPEN = ("PENDING", "RUNNING", "PAUSED", "CANCELLING")
@@ -81,8 +82,8 @@ def page(body: Mapping[str, Any]) -> tuple[int, int]:
     limit = MAX_LIMIT if limit is None else limit
     if not isinstance(limit, int) or not 0 <= limit <= MAX_LIMIT:
         raise InvalidInput(f"Invalid limit {limit}: it must be between 0 and {MAX_LIMIT}")
-    if offset is not None and (not isinstance(offset, int) or offset < 0):
-        raise InvalidInput(f"Invalid offset {offset}: it must not be negative")
+    if offset is not None and (not isinstance(offset, int) or not 0 <= offset <= MAX_OFFSET):
+        raise InvalidInput(f"Invalid offset {offset}: it must be between 0 and {MAX_OFFSET}")
     return limit, offset or 0
 
 

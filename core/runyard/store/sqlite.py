@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from runyard import settings
+from runyard import private_files, settings
 from runyard.errors import (
     Conflict,
     DatabaseBusy,
@@ -150,11 +151,15 @@ class SQLiteDriver:
             raise self._loss()
         folder = os.path.dirname(self.path)
         try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
+            private_files.make_folder(folder)
         except OSError as error:
             raise DatabaseReadOnly(
                 f"cannot make the folder {folder}: {error.strerror}; set RUNYARD_HOME to another"
             ) from error
+        if not os.path.lexists(self.path):
+            # SQLite gives the mode of the file to those that it makes beside it.
+            with suppress(OSError):  # another process was quicker; else SQLite names the reason
+                os.close(private_files.make_file(self.path))
         connection = sqlite3.connect(
             self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False
         )

@@ -269,13 +269,13 @@ class ResultStore:
     def _row(self, key: str) -> dict[str, Any]:
         from runyard.operations.results import read_result
 
-        return self._client.call(read_result, {"key": key})
+        return self._client.call(read_result, {"key": texts.indexed(key)})
 
     def _find_row(self, key: str) -> ResultRecord | None:
         row = self._row(key)
         if not row:
             return None
-        data = self._data_of(row, key)
+        data = self._data_of(row)
         if data is None:
             return None
         expires = row["expires"]
@@ -284,13 +284,13 @@ class ResultStore:
 
     def _row_of(self, record: ResultRecord, data: bytes, flow_run_id: str | None) -> tuple[Any, ...]:
         """The row for the database, in the order of `journal.RESULT_COLUMNS`."""
-        text, place = None, None
+        text, place, key = None, None, texts.indexed(record.key)
         if len(data) <= settings.get("results_inline_bytes") or not self._has_files():
             text = base64.b64encode(data).decode()
         else:
-            place = large_results.write(record.key, data)
+            place = large_results.write(key, data)
         expires = None if record.expiration is None else clock.to_us(record.expiration)
-        return (record.key, clock.now_us(), expires, flow_run_id, self._description, text, place)
+        return (key, clock.now_us(), expires, flow_run_id, self._description, text, place)
 
     def _has_files(self) -> bool:
         """Whether who reads the database sees this machine's files: not so over HTTP."""
@@ -304,15 +304,15 @@ class ResultStore:
             entry = _read_file(self.storage, key)
             return None if entry is None else entry.get("result")
         row = self._row(key)
-        return self._data_of(row, key) if row else None
+        return self._data_of(row) if row else None
 
-    def _data_of(self, row: dict[str, Any], key: str) -> str | bytes | None:
+    def _data_of(self, row: dict[str, Any]) -> str | bytes | None:
         """What a row holds; None where its file was removed or is on another machine: it was as good as
         never written."""
         if row["data"] is not None:
             text: str = row["data"]
             return text
-        return large_results.read(key, row["place"]) if self._has_files() else None
+        return large_results.read(row["key"], row["place"]) if self._has_files() else None
 
     def _record(self, entry: dict[str, Any], key: str) -> ResultRecord:
         description = json.dumps(entry["metadata"].get("serializer"), sort_keys=True)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 # The most characters of a state's message, of an exception in a log, and of a name.
 MESSAGE = 20_000
 NAME = 255
+_INDEXED_BYTES = 1000
 # Besides Ctrl-C, what stops the process or the run at this moment, by its name: they are defined above here.
 _STOPS = ("TerminationSignal", "RunTimedOut")
 # How deep a JSON value may be nested: serializers of the API end at 255, with what stands around the value.
@@ -53,6 +54,22 @@ def name(value: object) -> str:
     """A name: storable text of at most `NAME` characters, whatever was given."""
     text = value if type(value) is str else told(value)
     return storable(text if len(text) <= NAME else shortened(text, NAME))
+
+
+def indexed(key: str) -> str:
+    """A key as every database can find a row by it: a long one, and no storable text, by a digest.
+
+    PostgreSQL refuses keys of more than about 2,700 bytes.
+    """
+    if len(key) <= _INDEXED_BYTES and key.isascii() and "\0" not in key:
+        return key
+    data = key.encode("utf-8", "surrogatepass")
+    readable = storable(key)
+    if len(data) <= _INDEXED_BYTES and readable == key:
+        return key
+    from hashlib import sha256
+
+    return f"{readable[:100]}-{sha256(data).hexdigest()}"
 
 
 def told(value: object, way: Callable[[Any], str] = str) -> str:

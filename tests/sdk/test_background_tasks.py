@@ -14,7 +14,7 @@ from runyard.client import LocalClient
 from runyard.engine import connection
 from runyard.engine.background import BackgroundFuture, served_name
 from runyard.engine.connection import shared_client
-from runyard.errors import MissingResult, ParameterError, RunyardError
+from runyard.errors import MissingResult, ParameterError, RunFailed, RunyardError
 from runyard.operations.logs import LogListing, filter_logs
 from runyard.operations.task_runs import read_task_run
 from runyard.task_worker import TaskWorker, serve
@@ -400,3 +400,34 @@ def test_a_second_ctrl_c_gives_back_what_runs(yard):
     until(lambda: second.pid in yard.notes("start-a"))
     yard.release("a")
     assert future.result(timeout=WAIT_SECONDS) == "a"
+
+
+class Rejected(ValueError):
+    def __init__(self, rows):
+        super().__init__(rows)
+        self.rows = rows
+
+
+@pytest.mark.parametrize("count", [3, 50_000])
+def test_what_a_failure_carries_is_bounded(home, count):
+    @task
+    def rejects():
+        try:
+            raise KeyError("the root of it")
+        except KeyError as error:
+            raise Rejected([{"number": number, "text": "x" * 50} for number in range(count)]) from error
+
+    future = rejects.delay()
+    with TaskWorker(rejects):
+        future.wait(timeout=WAIT_SECONDS)
+    failure = future.state.result(raise_on_failure=False)
+    assert "Rejected" in future.state.message
+    assert "the root of it" in str(failure.__cause__)
+    if count == 3:
+        assert type(failure).__name__ == "Rejected"
+        assert len(failure.rows) == 3
+    else:
+        assert isinstance(failure, RunFailed)
+        assert "Rejected" in str(failure)
+    with LocalClient().database.transaction(write=False) as tx:
+        assert tx.value("SELECT max(length(outcome)) FROM background_tasks") < 200_000

@@ -318,7 +318,7 @@ def _fill(state: State, kept: str | None) -> str | None:
         value, trace, known = value
     elif state.type != COMPLETED and isinstance(value, tuple):
         value, trace = value
-    if trace:
+    if trace and value.__cause__ is None:
         value.__cause__ = RemoteTraceback(trace)
     known_results.note_again(known)
     state._value = value

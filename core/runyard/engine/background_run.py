@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from runyard.tasks import Task
 
 
+# In bytes. Outcomes are rows of the database: what a failure carries along must not fill it.
+_LARGEST_EXCEPTION = 100_000
+
+
 class FencedJournal(Journal):
     """The journal of one background run: refused once the run was given to another server.
 
@@ -167,7 +171,7 @@ def _kept(state: State) -> str:
     from runyard.engine.remote import _dumped
 
     try:
-        told: dict[str, Any] = {"outcome": _dumped(state)}
+        told: dict[str, Any] = {"outcome": _dumped(state, _LARGEST_EXCEPTION)}
     except Exception as error:
         told = {"missing": f"the result cannot be sent to another process: {outcome.describe(error)}"}
     return base64.b64encode(pickle.dumps(told)).decode()

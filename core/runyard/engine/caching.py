@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runyard import settings
+from runyard import settings, texts
 from runyard.cache_policies import DEFAULT, CacheKeyFnPolicy, CachePolicy, NoCache
 from runyard.context import current_transaction
 from runyard.engine import known_results
@@ -134,7 +134,7 @@ class Keeping:
     def _is_new(self, plan: Plan, key: str) -> bool:
         """Whether there can be no result of the key: it is of a run that has kept none under it."""
         known = self._journal.known_keys
-        if known is None or key in known or plan.store.storage is not None:
+        if known is None or texts.indexed(key) in known or plan.store.storage is not None:
             return False
         return plan.policy is not None and plan.policy.of_one_run
 
@@ -286,7 +286,7 @@ def find_flow_result(context: FlowRunContext) -> Generator[Any, Any, State | Non
     """The final state of a subflow that completed in an earlier attempt of a run around it, or None."""
     store, key = _flow_store(context), f"{context.scope}-result"
     known = context.journal.known_keys
-    if known is not None and key not in known and store.storage is None:
+    if known is not None and texts.indexed(key) not in known and store.storage is None:
         return None
     try:
         record = yield Block(lambda: store.find(key))

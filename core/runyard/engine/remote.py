@@ -289,8 +289,12 @@ def _encode(run: TaskRun, state: State, journal: Journal) -> bytes:
     return pickle.dumps((state.to_json(), value, facts, redaction.known()))
 
 
-def _dumped(state: State) -> bytes | None:
-    """The value of a state with its traceback and the kept results in it, all of which come out again."""
+def _dumped(state: State, largest_exception: int | None = None) -> bytes | None:
+    """The value of a state with its traceback and the kept results in it, all of which come out again.
+
+    Args:
+        largest_exception: an exception that takes more bytes is told by its text.
+    """
     import pickle
 
     import cloudpickle
@@ -301,7 +305,7 @@ def _dumped(state: State) -> bytes | None:
     if not isinstance(value, BaseException) or state.type == COMPLETED:
         return cloudpickle.dumps((value, None, known_results.found_in(value)))
     trace = None
-    if value.__traceback__ is not None and value.__cause__ is None:
+    if value.__traceback__ is not None:  # which shows its cause as well, that pickle leaves out
         import traceback
 
         trace = texts.shortened("".join(traceback.format_exception(value)))
@@ -310,6 +314,8 @@ def _dumped(state: State) -> bytes | None:
         sent = cloudpickle.dumps((value, trace, []))
         pickle.loads(sent)  # noqa: S301  # made one line above
     except Exception:
+        sent = b""
+    if not sent or (largest_exception is not None and len(sent) > largest_exception):
         sent = pickle.dumps((RunFailed(outcome.describe(value)), trace, []))
     return sent
 
@@ -323,7 +329,7 @@ def unpack(sent: bytes, run: TaskRun) -> State:
     state = State.from_json(body)
     if value is not None:
         found, trace, known = pickle.loads(value)  # noqa: S301  # as above
-        if isinstance(found, BaseException) and trace:
+        if isinstance(found, BaseException) and trace and found.__cause__ is None:
             found.__cause__ = RemoteTraceback(trace)
         known_results.note_again(known)
         state._value = found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from runyard import texts
 from runyard.locking.protocol import PolledLocks, refuse_release
 from runyard.operations import locks
 
@@ -106,4 +107,4 @@ class DatabaseLockManager(PolledLocks):
 
 
 def _name(key: str) -> str:
-    return f"key:{key}"
+    return texts.indexed(f"key:{key}")

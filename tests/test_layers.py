@@ -26,6 +26,7 @@ FLOORS = {
     "engine": 4,
     "workers": 5,
     "deployments": 5,
+    "prefect_names": 5,
     "server": 6,
     "__main__": 7,
 }
@@ -43,6 +44,7 @@ FACADES = {
         "runyard.deployments.options",
         "runyard.deployments.runner",
         "runyard.deployments.serving",
+        "runyard.prefect_names",
     },
 }
 

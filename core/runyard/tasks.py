@@ -307,6 +307,10 @@ def __getattr__(name: str) -> Any:
         from runyard.options import TaskOptions
 
         return TaskOptions
+    if name in ("State", "FlowRunContext"):
+        from runyard import context, states
+
+        return states.State if name == "State" else context.FlowRunContext
     if name in ("DEFAULT", "NO_CACHE"):
         from runyard import cache_policies
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from runyard import flow, task
+from runyard import flow, tags, task
 from runyard.client_schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from runyard.errors import RunUnfinished
 from runyard.exceptions import SerializationError, exception_traceback
@@ -195,3 +195,49 @@ def test_settings_of_prefect_that_do_nothing_here_are_accepted(recorded, monkeyp
     assert any("PREFECT_CLIENT_MAX_RETRIES" in text and "does nothing" in text for text in caplog.messages)
     with pytest.raises(AttributeError, match="PREFECT_NO_SUCH"):
         names.PREFECT_NO_SUCH  # noqa: B018  # looked up to see it refused
+
+
+def test_profiles_by_prefects_names(home):
+    home.mkdir()
+    (home / "profiles.toml").write_text('active = "lab"\n[profiles.lab]\n[profiles.other]\n', "utf-8")
+    code = (
+        "from prefect.context import use_profile\n"
+        "from prefect.settings import (PREFECT_LOGGING_LEVEL, load_current_profile, load_profiles, "
+        "update_current_profile)\n"
+        "found = load_profiles(include_defaults=False)\n"
+        "print(sorted(found.names), found.active_name, found.active_profile.settings)\n"
+        "update_current_profile({PREFECT_LOGGING_LEVEL: 'DEBUG'})\n"
+        "print(load_current_profile().settings, PREFECT_LOGGING_LEVEL.value())\n"
+        "with use_profile('other') as other: print(other.name, other.settings)\n"
+        "with use_profile(found['lab']._replace(settings={'PREFECT_LOGGING_LEVEL': 'ERROR'})):\n"
+        "    print(PREFECT_LOGGING_LEVEL.value())\n"
+        "print(PREFECT_LOGGING_LEVEL.value())\n"
+        "update_current_profile({PREFECT_LOGGING_LEVEL: None})\n"
+        "print(PREFECT_LOGGING_LEVEL.value())\n"
+    )
+    assert _as_a_script(code) == (
+        "['lab', 'other'] lab {}\n{'RUNYARD_LOGGING_LEVEL': 'DEBUG'} DEBUG\nother {}\nERROR\nDEBUG\nINFO\n"
+    )
+
+
+def test_facts_about_runs_by_functions(recorded):
+    from runyard.runtime import flow_run, task_run
+
+    @task
+    def inner():
+        return task_run.get_name(), flow_run.get_id() == flow_run.id
+
+    @flow(flow_run_name="named")
+    def outer():
+        return (
+            flow_run.get_name(),
+            flow_run.get_tags(),
+            flow_run.get_scheduled_start_time() is not None,
+            inner(),
+        )
+
+    with tags("a"):
+        name, given, has_time, (of_task, same) = outer()
+    assert (name, given, has_time, same) == ("named", ["a"], True, True)
+    assert of_task.startswith("inner")
+    assert flow_run.get_id() is None

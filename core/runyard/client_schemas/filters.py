@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, create_model
 
+from runyard.states import StateType as StateType  # Prefect has it here too
+
 
 class Operator(StrEnum):
     """How the fields of one filter are combined."""

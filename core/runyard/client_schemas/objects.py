@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -29,8 +29,10 @@ from runyard.state_details import StateDetails
 from runyard.states import TERMINAL, State, StateType
 
 TERMINAL_STATES = TERMINAL
+DEFAULT_AGENT_WORK_POOL_NAME = "default-agent-pool"
 
 __all__ = [
+    "DEFAULT_AGENT_WORK_POOL_NAME",
     "DEFAULT_BLOCK_SCHEMA_VERSION",
     "TERMINAL_STATES",
     "Artifact",
@@ -43,6 +45,7 @@ __all__ = [
     "ConcurrencyLimitStrategy",
     "ConcurrencyOptions",
     "Constant",
+    "CreatedBy",
     "Deployment",
     "DeploymentSchedule",
     "DeploymentStatus",
@@ -52,6 +55,7 @@ __all__ = [
     "FlowRunPolicy",
     "FlowRunResult",
     "GlobalConcurrencyLimit",
+    "Integration",
     "Log",
     "Parameter",
     "RunInput",
@@ -61,13 +65,16 @@ __all__ = [
     "TaskRun",
     "TaskRunPolicy",
     "TaskRunResult",
+    "UpdatedBy",
     "Variable",
     "VersionInfo",
     "WorkPool",
     "WorkPoolStatus",
+    "WorkPoolStorageConfiguration",
     "WorkQueue",
     "WorkQueueStatus",
     "Worker",
+    "WorkerMetadata",
     "WorkerStatus",
 ]
 
@@ -162,3 +169,38 @@ class Constant(RunInput):
 
     input_type: Literal["constant"] = "constant"
     type: str
+
+
+class CreatedBy(Model):
+    """Who made something: a kind such as `DEPLOYMENT` or `SCHEDULE`, its id and its name."""
+
+    id: str | None = None
+    type: str | None = None
+    display_value: str | None = None
+
+
+class UpdatedBy(CreatedBy):
+    """Who changed something last."""
+
+
+class Integration(Model):
+    """A package that a worker has."""
+
+    name: str
+    version: str
+
+
+class WorkerMetadata(Model):
+    """What a worker tells of itself."""
+
+    model_config = ConfigDict(extra="allow")
+
+    integrations: list[Integration] = Field(default_factory=list)
+
+
+class WorkPoolStorageConfiguration(Model):
+    """Where the code of a pool's runs goes."""
+
+    bundle_upload_step: dict[str, Any] | None = None
+    bundle_execution_step: dict[str, Any] | None = None
+    default_result_storage_block_id: str | None = None

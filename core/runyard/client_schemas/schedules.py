@@ -9,8 +9,17 @@ from pydantic import BeforeValidator
 
 from runyard.operations import schedule_shapes as shapes
 from runyard.operations.schedule_shapes import CronSchedule, RRuleSchedule
+from runyard.operations.schemas import Model
 
-__all__ = ["SCHEDULE_TYPES", "CronSchedule", "IntervalSchedule", "RRuleSchedule", "construct_schedule"]
+__all__ = [
+    "SCHEDULE_TYPES",
+    "CronSchedule",
+    "IntervalSchedule",
+    "NoSchedule",
+    "RRuleSchedule",
+    "construct_schedule",
+    "is_schedule_type",
+]
 
 
 def _seconds(value: Any) -> Any:
@@ -23,7 +32,16 @@ class IntervalSchedule(shapes.IntervalSchedule):
     interval: Annotated[float, BeforeValidator(_seconds)]
 
 
+class NoSchedule(Model):
+    """No schedule, said explicitly."""
+
+
 SCHEDULE_TYPES = CronSchedule | IntervalSchedule | RRuleSchedule
+
+
+def is_schedule_type(obj: Any) -> bool:
+    """Whether something is one of these schedules."""
+    return isinstance(obj, (shapes.CronSchedule, shapes.IntervalSchedule, shapes.RRuleSchedule, NoSchedule))
 
 
 def construct_schedule(

@@ -131,6 +131,11 @@ def _load(
     return value
 
 
+def load_object(entrypoint: str, directory: str | None = None) -> Any:
+    """What stands at an entrypoint, flow or not; otherwise as `load_flow`."""
+    return _load(entrypoint, directory, None, flows_in, "flow")
+
+
 def parameter_schema(flow: Flow) -> dict[str, Any]:
     """The JSON schema of a flow's parameters; see `schema.parameter_schema`."""
     # Here, because it loads pydantic, which starting a run may do without.

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.deployments import local_flows, schema, version_info
+from runyard.deployments import images, local_flows, schema, version_info
 from runyard.deployments.loading import load_flow
 from runyard.deployments.options import fields_of, schedule_of
 from runyard.deployments.storage import RunnerStorage
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 # The name under which Prefect has what a deployment that cannot be made raises.
 DeploymentApplyError = RunyardError
+
+# Prefect has it here too.
+DockerImage = images.DockerImage
 
 # Whoever declares schedules: those made by Python go with a redeploy by Python, others stay.
 OWNER = "python"

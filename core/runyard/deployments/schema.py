@@ -74,7 +74,7 @@ def parameter_schema(function: Callable[..., Any]) -> dict[str, Any]:
 @lru_cache(maxsize=64)
 def _parameter_schema(function: Callable[..., Any]) -> dict[str, Any]:
     signature = parameters(function)
-    model = _model(signature, _descriptions(function))
+    model = _model(signature, described(function))
     schema = model.model_json_schema(
         by_alias=True, ref_template="#/definitions/{model}", schema_generator=_Schema
     )
@@ -265,7 +265,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _descriptions(function: Callable[..., Any]) -> dict[str, str]:
+def described(function: Callable[..., Any]) -> dict[str, str]:
     """What a Google-style docstring says of each argument."""
     lines = inspect.cleandoc(function.__doc__ or "").splitlines()
     start = next((i for i, line in enumerate(lines) if _SECTION.match(line)), None)

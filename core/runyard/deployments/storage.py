@@ -268,6 +268,11 @@ def storage_of(source: Any) -> RunnerStorage:
     )
 
 
+def create_storage_from_source(source: Any, pull_interval: int | None = 60) -> RunnerStorage:
+    """As `storage_of`; `pull_interval` is accepted for compatibility."""
+    return storage_of(source)
+
+
 def _name_of(url: str) -> str:
     return re.split(r"[/:]", url.rstrip("/"))[-1].removesuffix(".git") or "repository"
 

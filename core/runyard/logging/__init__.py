@@ -195,10 +195,20 @@ def _share(ours: logging.Logger, theirs: logging.Logger) -> None:
 
 
 def _put(logger: logging.Logger, handler: logging.Handler) -> None:
-    """Give a logger a handler of ours in place of one of the same class; those of users stay."""
-    logger.handlers[:] = [each for each in logger.handlers if type(each) is not type(handler)] + [handler]
+    """Give a logger a handler of ours, where it has none of the class: those of users stay as they are."""
+    if not any(type(each) is type(handler) for each in logger.handlers):
+        logger.handlers.append(handler)
 
 
 def _is_kept(name: str) -> bool:
     """Whether a logger still has our handler, which `logging.config.dictConfig` may have taken."""
     return any(type(handler).__name__ == "JournalHandler" for handler in logging.getLogger(name).handlers)
+
+
+def __getattr__(name: str) -> Any:
+    # Prefect has this beside its loggers.
+    if name == "LogEavesdropper":
+        from runyard.logging.eavesdropping import LogEavesdropper
+
+        return LogEavesdropper
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

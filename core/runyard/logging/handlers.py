@@ -39,15 +39,35 @@ def _text(record: logging.LogRecord) -> str:
 
 
 class ConsoleHandler(logging.Handler):
-    """Writes `HH:MM:SS.mmm | INFO    | Flow run 'calm-otter' - message` to stderr."""
+    """Writes `HH:MM:SS.mmm | INFO    | Flow run 'calm-otter' - message` to stderr.
+
+    Args:
+        stream: a text file in its place.
+        highlighter: accepted for compatibility: lines are not coloured.
+        styles: likewise.
+        level: of the records that are written, at least.
+    """
+
+    def __init__(
+        self, stream: Any = None, highlighter: Any = None, styles: Any = None, level: int | str = 0
+    ) -> None:
+        super().__init__(level)
+        self.stream = stream
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record; sys.stderr is looked up each time, since programs replace it."""
         try:
-            clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-            label = getattr(record, "run_label", None) or record.name
-            text = _text(record)
-            _print(f"{clock}.{int(record.msecs):03d} | {record.levelname:<7} | {label} - {text}\n")
+            if self.formatter is not None:
+                line = texts.storable(redact(self.formatter.format(record))) + "\n"
+            else:
+                clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+                label = getattr(record, "run_label", None) or record.name
+                text = _text(record)
+                line = f"{clock}.{int(record.msecs):03d} | {record.levelname:<7} | {label} - {text}\n"
+            if self.stream is not None:
+                self.stream.write(line)
+            else:
+                _print(line)
         except Exception:
             self.handleError(record)
 

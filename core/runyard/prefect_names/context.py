@@ -5,25 +5,19 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runyard import context, profiles, settings
+from runyard import context
 from runyard.context import FlowRunContext, TaskRunContext, current_flow, current_tags, current_task
 from runyard.engine.carried import packed, unpacked, with_context
+from runyard.prefect_names.profiles import Profile, load_current_profile, use_profile
 from runyard.prefect_names.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["with_context"]
+__all__ = ["Profile", "use_profile", "with_context"]
 
 EngineContext = FlowRunContext
 RunContext = FlowRunContext | TaskRunContext
-
-
-class Profile(NamedTuple):
-    """A profile: what it is called, and the settings it gives by the names of their variables."""
-
-    name: str
-    settings: dict[str, Any]
 
 
 class SettingsContext(NamedTuple):
@@ -40,8 +34,7 @@ class SettingsContext(NamedTuple):
 
 def get_settings_context() -> SettingsContext:
     """The settings as they are now, and the profile that is in use."""
-    name = settings.profile()
-    return SettingsContext(Profile(name, dict(profiles.find(profiles.read(), name))), Settings())
+    return SettingsContext(load_current_profile(), Settings())
 
 
 def serialize_context(asset_ctx_kwargs: Any = None) -> dict[str, Any]:

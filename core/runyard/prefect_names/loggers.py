@@ -13,7 +13,7 @@ from runyard.logging.prints import print_as_log
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["PrefectLogAdapter", "disable_logger", "patch_print", "print_as_log"]
+__all__ = ["PrefectLogAdapter", "disable_logger", "get_worker_logger", "patch_print", "print_as_log"]
 
 PrefectLogAdapter = RunLogger
 
@@ -37,6 +37,11 @@ def disable_logger(name: str) -> Iterator[None]:
         yield
     finally:
         logger.disabled = before
+
+
+def get_worker_logger(worker: Any, name: str | None = None) -> logging.Logger:
+    """The logger of a worker, below that of its type."""
+    return ours.get_logger(f"workers.{worker.type}.{(name or worker.name).lower()}")
 
 
 def __getattr__(name: str) -> Any:

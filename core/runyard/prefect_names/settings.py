@@ -9,9 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import settings
 from runyard.compat.settings_names import is_without_effect
+from runyard.prefect_names.profiles import (
+    Profile,
+    ProfilesCollection,
+    load_current_profile,
+    load_profile,
+    load_profiles,
+    update_current_profile,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+__all__ = [
+    "Profile",
+    "ProfilesCollection",
+    "load_current_profile",
+    "load_profile",
+    "load_profiles",
+    "update_current_profile",
+]
 
 _BY_NAME = {
     name: setting

@@ -131,5 +131,8 @@ def to_state_create(state: State) -> StateCreate:
     return StateCreate.of(state)
 
 
+TERMINAL_STATES = TERMINAL
+
+
 def __getattr__(name: str) -> Any:
     return getattr(states, name)

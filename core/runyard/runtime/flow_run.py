@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from runyard.context import FlowRunContext, current_flow, current_task
@@ -20,6 +20,8 @@ _PATH = "flow-runs/flow-run"
 
 
 def __getattr__(name: str) -> Any:
+    if name.removeprefix("get_") in _NAMES and name.startswith("get_"):
+        return partial(__getattr__, name.removeprefix("get_"))  # Prefect has a function for each too
     return overrides.attribute("flow_run", name, lambda: _value(name), _NAMES)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from runyard.context import current_task
@@ -14,6 +15,8 @@ _PATH = "runs/task-run"
 
 
 def __getattr__(name: str) -> Any:
+    if name.removeprefix("get_") in _NAMES and name.startswith("get_"):
+        return partial(__getattr__, name.removeprefix("get_"))  # Prefect has a function for each too
     return overrides.attribute("task_run", name, lambda: _value(name), _NAMES)
 
 

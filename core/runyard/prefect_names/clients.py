@@ -1,0 +1,65 @@
+"""What scripts take from `prefect.client.utilities`, `.base` and `.constants`."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from runyard import settings
+from runyard.prefect_names.utilities.collections import AutoEnum
+from runyard.sdk_client import RunyardClient, get_client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "SERVER_API_VERSION",
+    "ServerType",
+    "client_injector",
+    "determine_server_type",
+    "get_or_create_client",
+    "inject_client",
+]
+
+# Of the API whose routes and shapes are offered.
+SERVER_API_VERSION = "0.8.4"
+
+
+class ServerType(AutoEnum):
+    """What a client talks to."""
+
+    EPHEMERAL = AutoEnum.auto()
+    SERVER = AutoEnum.auto()
+    CLOUD = AutoEnum.auto()
+    UNCONFIGURED = AutoEnum.auto()
+
+
+def determine_server_type() -> ServerType:
+    """What the settings make of it: a server by its URL, or the database of this machine."""
+    return ServerType.SERVER if settings.get("api_url") else ServerType.EPHEMERAL
+
+
+def get_or_create_client(client: RunyardClient | None = None) -> tuple[RunyardClient, bool]:
+    """The client, or a new one; and whether it was there before."""
+    return (client, True) if client is not None else (get_client(), False)
+
+
+def inject_client(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """An async function whose parameter `client` is a client where none is given."""
+
+    @wraps(fn)
+    async def with_client(*args: Any, **kwargs: Any) -> Any:
+        client, _ = get_or_create_client(kwargs.pop("client", None))
+        return await fn(*args, client=client, **kwargs)
+
+    return with_client
+
+
+def client_injector(func: Callable[..., Any]) -> Callable[..., Any]:
+    """An async function whose first parameter is a client; it is called without."""
+
+    @wraps(func)
+    async def with_client(*args: Any, **kwargs: Any) -> Any:
+        return await func(get_client(), *args, **kwargs)
+
+    return with_client

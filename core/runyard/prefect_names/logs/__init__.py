@@ -1,0 +1,1 @@
+"""What scripts take from the modules of `prefect.logging` that are about how records look."""

@@ -1,0 +1,92 @@
+"""What scripts take from `prefect.logging.formatters`: formats for handlers of one's own, and for ours."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from typing import Any
+
+__all__ = ["JsonFormatter", "PrefectFormatter"]
+
+
+class PrefectFormatter(logging.Formatter):
+    """A format for runs and one for everything else.
+
+    Args:
+        format: of records that belong to no run, as of `logging.Formatter`.
+        datefmt: of their times.
+        style: of all the formats: `%`, `{` or `$`.
+        validate: whether the formats are checked.
+        defaults: values for what records lack.
+        task_run_fmt: of records of task runs; they have `task_run_name` and `flow_run_name`.
+        flow_run_fmt: of records of flow runs; they have `flow_run_name` and `flow_name`.
+
+    Raises:
+        ValueError: a format is wrong.
+    """
+
+    def __init__(
+        self,
+        format: str | None = None,
+        datefmt: str | None = None,
+        style: Any = "%",
+        validate: bool = True,
+        *,
+        defaults: dict[str, Any] | None = None,
+        task_run_fmt: str | None = None,
+        flow_run_fmt: str | None = None,
+    ) -> None:
+        super().__init__(format, datefmt, style, validate, defaults=defaults)
+
+        def of(text: str | None) -> logging.Formatter | None:
+            if text is None:
+                return None
+            return logging.Formatter(text, datefmt, style, validate, defaults=defaults)
+
+        self._for_tasks = of(task_run_fmt)
+        self._for_flows = of(flow_run_fmt)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # as of logging.Formatter
+        """The line of a record."""
+        chosen: logging.Formatter | None = None
+        if record.name.endswith(".task_runs"):
+            chosen = self._for_tasks
+        elif record.name.endswith(".flow_runs"):
+            chosen = self._for_flows
+        if chosen is None:
+            return super().formatMessage(record)
+        record.asctime = chosen.formatTime(record, chosen.datefmt)
+        return chosen.formatMessage(record)
+
+    def usesTime(self) -> bool:  # as of logging.Formatter
+        """Whether any of the formats shows the time."""
+        others = (self._for_tasks, self._for_flows)
+        return super().usesTime() or any(each is not None and each.usesTime() for each in others)
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one JSON object.
+
+    Args:
+        fmt: `pretty` for several lines.
+        dmft: accepted for compatibility.
+        style: likewise.
+    """
+
+    def __init__(self, fmt: str | None = None, dmft: str | None = None, style: str = "%") -> None:
+        super().__init__()
+        self._indent = 2 if fmt == "pretty" else None
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record: its own fields, the message, and its exception as type, message and traceback."""
+        fields = dict(record.__dict__)
+        fields["message"] = record.getMessage()
+        if record.exc_info:
+            kind, error, trace = record.exc_info
+            fields["exc_info"] = {
+                "type": kind.__name__ if kind else None,
+                "message": str(error),
+                "traceback": "".join(traceback.format_tb(trace)) if trace else None,
+            }
+        return json.dumps(fields, default=str, indent=self._indent)

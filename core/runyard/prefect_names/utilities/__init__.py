@@ -1,0 +1,1 @@
+"""What scripts take from the modules of `prefect.utilities`: small functions over what is here already."""

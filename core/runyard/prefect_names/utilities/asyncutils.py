@@ -1,0 +1,130 @@
+"""What scripts take from `prefect.utilities.asyncutils`."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from runyard.syncing import async_twin, is_async_context
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+__all__ = [
+    "async_twin",
+    "asyncnullcontext",
+    "create_task",
+    "gather",
+    "in_async_main_thread",
+    "in_async_worker_thread",
+    "is_async_fn",
+    "is_async_gen_fn",
+    "run_async_from_worker_thread",
+    "run_async_in_new_loop",
+    "run_coro_as_sync",
+    "run_sync_in_worker_thread",
+    "sync",
+    "sync_compatible",
+]
+
+in_async_main_thread = is_async_context
+
+
+def is_async_fn(func: Callable[..., Any]) -> bool:
+    """Whether a function is async, also behind decorators that name what they wrap."""
+    import inspect
+
+    while hasattr(func, "__wrapped__"):
+        func = func.__wrapped__
+    return inspect.iscoroutinefunction(func)
+
+
+def run_coro_as_sync(
+    coroutine: Coroutine[Any, Any, Any], *, force_new_thread: bool = False, wait_for_result: bool = True
+) -> Any:
+    """The outcome of a coroutine, in sync code; on a running event loop, by a thread with another one.
+
+    Args:
+        force_new_thread: accepted for compatibility.
+        wait_for_result: without it a thread runs the coroutine, and None is returned at once.
+    """
+    from runyard.engine.effects import finish
+
+    if wait_for_result:
+        return finish(coroutine)
+    import contextvars
+    import threading
+
+    threading.Thread(target=contextvars.copy_context().run, args=(finish, coroutine)).start()
+    return None
+
+
+def sync_compatible(async_fn: Callable[..., Any]) -> Callable[..., Any]:
+    """An async function that sync code calls as it is, and gets the outcome of.
+
+    Pass `_sync=True` or `_sync=False` in a call to decide it.
+    """
+
+    @wraps(async_fn)
+    def either(*args: Any, _sync: bool | None = None, **kwargs: Any) -> Any:
+        coroutine = async_fn(*args, **kwargs)
+        if is_async_context() if _sync is None else not _sync:
+            return coroutine
+        return run_coro_as_sync(coroutine)
+
+    either.aio = async_fn  # type: ignore[attr-defined]  # an attribute of a function; Prefect's name
+    return either
+
+
+async def run_sync_in_worker_thread(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The outcome of a sync function, run in a thread while the event loop goes on."""
+    return await async_twin(fn)(*args, **kwargs)
+
+
+async def gather(*calls: Callable[[], Coroutine[Any, Any, Any]]) -> list[Any]:
+    """The outcomes of async functions without arguments, run together, in their order."""
+    import asyncio
+
+    return list(await asyncio.gather(*(call() for call in calls)))
+
+
+def is_async_gen_fn(func: Callable[..., Any]) -> bool:
+    """Whether a function is an async generator, also behind decorators that name what they wrap."""
+    import inspect
+
+    return inspect.isasyncgenfunction(inspect.unwrap(func))
+
+
+def in_async_worker_thread() -> bool:
+    """Whether the caller is in a thread that async code started to run sync code."""
+    import threading
+
+    return not is_async_context() and threading.current_thread() is not threading.main_thread()
+
+
+def sync(async_fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The outcome of an async function, in sync code."""
+    return run_coro_as_sync(async_fn(*args, **kwargs))
+
+
+run_async_from_worker_thread = run_async_in_new_loop = sync
+
+
+@asynccontextmanager
+async def asyncnullcontext(value: Any = None, *_args: Any, **_kwargs: Any) -> AsyncIterator[Any]:
+    """A block that does nothing, for where one is wanted."""
+    yield value
+
+
+_TASKS: set[Any] = set()
+
+
+def create_task(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """As `asyncio.create_task`; the task lives until it is over though no one holds it."""
+    import asyncio
+
+    made = asyncio.create_task(coroutine)
+    _TASKS.add(made)
+    made.add_done_callback(_TASKS.discard)
+    return made

@@ -13,7 +13,9 @@ MOST_LINES = 460
 
 # A room of `core/runyard`, or a module in its root, and the floor it stands on.
 FLOORS = {
-    **dict.fromkeys(("clock", "descriptors", "encryption", "errors", "ids", "redaction", "settings"), 0),
+    **dict.fromkeys(
+        ("clock", "descriptors", "encryption", "errors", "ids", "redaction", "settings", "url_passwords"), 0
+    ),
     **dict.fromkeys(("machine", "state_details", "states", "subscripts", "texts"), 0),
     **dict.fromkeys(("api_token", "private_files", "profiles", "settings_sources"), 0),
     "settings_values": 0,

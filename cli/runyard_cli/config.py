@@ -38,8 +38,8 @@ def view(show_defaults: bool, show_sources: bool, show_secrets: bool, output: st
         if given is None and not show_defaults:
             continue
         value = settings.get(name)
-        if setting.secret and value and not show_secrets:
-            value = _MASK
+        if not show_secrets:
+            value = shown(name, value)
         rows.append(
             {
                 "name": settings.variables(name)[0],
@@ -60,6 +60,20 @@ def view(show_defaults: bool, show_sources: bool, show_secrets: bool, output: st
         click.echo(f"{row['name']}={str('' if row['value'] is None else row['value'])!r}{origin}")
     if not rows:
         click.echo("Nothing is set; see all with: runyard config view --show-defaults", err=True)
+
+
+def shown(name: str | None, value: Any) -> Any:
+    """A setting's value as it may be shown.
+
+    Args:
+        name: of the setting; None for what no setting is called, which may still be a password.
+    """
+    from runyard import settings
+    from runyard.url_passwords import hidden
+
+    if name is None or settings.SETTINGS[name].secret:
+        return _MASK if value else value
+    return hidden(value) if isinstance(value, str) else value
 
 
 def _place(given: Given | None) -> str | None:
@@ -106,7 +120,7 @@ def set_(assignments: tuple[str, ...]) -> None:
         profiles.set_values(profile, values)
     for name, text in values.items():
         own = settings.variables(name)[0]
-        out.done(f"Set {own}={_MASK if settings.SETTINGS[name].secret else text!r} in profile '{profile}'.")
+        out.done(f"Set {own}={shown(name, text)!r} in profile '{profile}'.")
         given = settings.given(name)
         if given is not None and given.source == "environment":
             out.progress(f"{given.key} is also set in the environment and counts; run: unset {given.key}")

@@ -144,10 +144,11 @@ def _api() -> Iterator[Check]:
     from runyard import settings
     from runyard.errors import RunyardError
     from runyard.operations.admin import read_version
+    from runyard.url_passwords import hidden
 
     from runyard_cli.api import connect
 
-    url = settings.get("api_url")
+    url = hidden(settings.get("api_url"))
     if not url:
         yield Check("API", OK, "none is set; commands use the database")
         return

@@ -182,6 +182,7 @@ def _run(arguments: list[str]) -> int:
 
 def _report(error: Exception) -> int:
     from runyard.errors import RunyardError
+    from runyard.url_passwords import hidden
 
     from runyard_cli.output import error_line
 
@@ -193,9 +194,9 @@ def _report(error: Exception) -> int:
     if tracebacks:
         import traceback
 
-        traceback.print_exception(error)
+        click.echo(hidden("".join(traceback.format_exception(error))), err=True, nl=False)
     if known or isinstance(error, OSError):
-        error_line(str(error))
+        error_line(hidden(str(error)))
     else:
         hint = "" if tracebacks else "; run it again with --debug to see where"
         error_line(f"this is a bug in Runyard: {type(error).__name__}: {_first_line(error)}{hint}")
@@ -203,8 +204,10 @@ def _report(error: Exception) -> int:
 
 
 def _first_line(error: Exception) -> str:
+    from runyard.url_passwords import hidden
+
     lines: Any = str(error).strip().splitlines()
-    return lines[0] if lines else "no message"
+    return hidden(lines[0]) if lines else "no message"
 
 
 def _cannot_write(error: OSError) -> int:

@@ -8,13 +8,12 @@ import click
 
 from runyard_cli import output as out
 from runyard_cli.command import group, output_option, yes_option
+from runyard_cli.config import shown
 
 if TYPE_CHECKING:
     from runyard.settings_sources import Profiles
 
 profile = group("profile", "Keep settings by name and switch between them.", "runyard profile use local")
-
-_MASK = "********"
 
 
 @profile.command("ls", example="runyard profile ls")
@@ -92,10 +91,11 @@ def _answer() -> str:
     from runyard import settings
     from runyard.operations.admin import read_version
     from runyard.store import maintenance
+    from runyard.url_passwords import hidden
 
     from runyard_cli.api import connect
 
-    url = settings.get("api_url")
+    url = hidden(settings.get("api_url"))
     if url:
         return f"The API at {url} answers (version {connect().call(read_version)})."
     return f"It has no API; commands use the database {maintenance.where()}."
@@ -113,10 +113,8 @@ def inspect(name: str | None, show_secrets: bool, output: str | None) -> None:
     name = name or settings.profile()
     values: dict[str, Any] = dict(profiles.find(known, name))
     for key in values:
-        setting = settings.name_of(key)
-        # What no setting is called may still be a password.
-        if not show_secrets and (setting is None or settings.SETTINGS[setting].secret):
-            values[key] = _MASK
+        if not show_secrets:
+            values[key] = shown(settings.name_of(key), values[key])
     if output:
         out.print_json({"name": name, "active": name == _active(known), "settings": values})
         return

@@ -19,6 +19,7 @@ def version(output: str | None) -> None:
     from runyard import settings
     from runyard.operations.admin import API_VERSION
     from runyard.store import maintenance
+    from runyard.url_passwords import hidden
 
     installed = {}
     for name in ("prefect", "fastapi", "psycopg", "docker"):
@@ -36,7 +37,7 @@ def version(output: str | None) -> None:
         "home": settings.home(),
         "profile": settings.profile(),
         "server_type": "server" if settings.get("api_url") else "local",
-        "api_url": settings.get("api_url") or None,
+        "api_url": hidden(settings.get("api_url")) or None,
         "database": maintenance.where(),
         "installed": installed,
     }

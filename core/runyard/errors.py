@@ -31,13 +31,19 @@ RunyardError                    message for the user; `status` is its HTTP statu
 
 from typing import Any
 
+from runyard.url_passwords import hidden
+
 
 class RunyardError(Exception):
-    """The base of all. `str(error)` is one line for the user: what is wrong, where, what to do."""
+    """The base of all. `str(error)` is one line for the user: what is wrong, where, what to do.
+
+    It holds no password of a URL that it names.
+    """
 
     status = 500
 
     def __init__(self, message: str, **details: Any) -> None:
+        message = hidden(message)
         super().__init__(message)
         self.message = message
         self.details = details

@@ -378,9 +378,9 @@ def describe_storage(storage: Any) -> str | None:
     if isinstance(storage, LocalFileSystem):
         return os.path.abspath(os.path.expanduser(storage.basepath or "."))
     if isinstance(storage, RemoteFileSystem):
-        from runyard.fsspec_files import without_password
+        from runyard.url_passwords import hidden
 
-        return without_password(storage._url())
+        return hidden(storage._url())
     return None
 
 

@@ -27,16 +27,14 @@ def check(url: str) -> None:
     try:
         import fsspec
     except ImportError:
-        raise MissingExtra(
-            f'{without_password(url)} needs the extra fsspec: pip install "runyard[fsspec]"'
-        ) from None
+        raise MissingExtra(f'{url} needs the extra fsspec: pip install "runyard[fsspec]"') from None
     scheme = urlsplit(url).scheme
     if scheme not in fsspec.available_protocols():
-        raise InvalidInput(f"{without_password(url)}: there is no storage for {scheme}://")
+        raise InvalidInput(f"{url}: there is no storage for {scheme}://")
     try:
         fsspec.get_filesystem_class(scheme)
     except ImportError as error:
-        raise MissingExtra(f"{without_password(url)}: {error}") from None
+        raise MissingExtra(f"{url}: {error}") from None
 
 
 class FsspecFiles:
@@ -95,9 +93,3 @@ class FsspecFiles:
 
     def _at(self, path: str) -> str:
         return f"{self._base}/{object_key(path)}"
-
-
-def without_password(url: str) -> str:
-    """A URL as it may be shown."""
-    password = urlsplit(url).password
-    return url.replace(f":{password}@", ":***@", 1) if password else url

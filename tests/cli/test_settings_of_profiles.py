@@ -189,3 +189,24 @@ def test_settings_of_prefect_that_do_nothing_here_are_taken_with_a_warning(runya
     assert level(runyard)[0] == "DEBUG"
     assert "ANALYTICS" not in runyard("config", "view").out
     assert runyard("config", "set", "PREFECT_CLIENT_MAX_RETRIES=5").code == 0
+
+
+def test_passwords_in_urls_are_not_shown(runyard, monkeypatch):
+    runyard("config", "set", "RUNYARD_UI_URL=http://127.0.0.1/?token=geheim")
+    url = "http://u:geheim@127.0.0.1:9/api"
+    assert "geheim" not in runyard("config", "set", f"RUNYARD_API_URL={url}").out
+    monkeypatch.setenv("RUNYARD_DATABASE_URL", "postgresql://u:geheim@127.0.0.1:9/x?password=geheim")
+    for command in (
+        ("config", "view"),
+        ("config", "view", "--show-defaults", "-o", "json"),
+        ("profile", "inspect"),
+        ("profile", "inspect", "-o", "json"),
+        ("version", "-o", "json"),
+        ("database", "path"),
+    ):
+        answer = runyard(*command)
+        assert "geheim" not in answer.out + answer.err, command
+    assert url in runyard("config", "view", "--show-secrets").out
+    refused = runyard("--debug", "work-pool", "ls", code=1)
+    assert "geheim" not in refused.out + refused.err
+    assert "127.0.0.1:9" in refused.err

@@ -71,9 +71,9 @@ def test_what_a_kind_of_place_needs_is_told(home, monkeypatch):
         raise ImportError('Install "paramiko" to use sftp')
 
     monkeypatch.setattr(fsspec, "get_filesystem_class", missing)
-    with pytest.raises(MissingExtra, match=r"sftp://me:\*\*\*@host/x.*paramiko"):
+    with pytest.raises(MissingExtra, match=r"sftp://me:\*+@host/x.*paramiko"):
         storage_of("sftp://me:geheim@host/x")
 
 
 def test_a_password_in_a_url_is_not_shown(home):
-    assert describe_storage(RemoteFileSystem(basepath="ftp://me:geheim@host/x")) == "ftp://me:***@host/x"
+    assert describe_storage(RemoteFileSystem(basepath="ftp://me:geheim@host/x")) == "ftp://me:********@host/x"

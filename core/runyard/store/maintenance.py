@@ -14,6 +14,7 @@ from runyard.errors import Conflict, DatabaseReadOnly, InvalidInput, NotFound, S
 from runyard.store import migrate
 from runyard.store.database import get_database
 from runyard.store.sqlite import SQLiteDriver, path_of
+from runyard.url_passwords import hidden
 
 # How many problems of a damaged file are worth reading.
 _MANY = 20
@@ -35,9 +36,7 @@ def where() -> str:
     url = settings.database_url()
     if url.startswith("sqlite"):
         return path_of(url)
-    scheme, _, rest = url.partition("://")
-    account, at, host = rest.rpartition("@")
-    return f"{scheme}://{account.partition(':')[0]}{at}{host}"
+    return hidden(url)
 
 
 def check() -> Report:

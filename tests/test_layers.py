@@ -17,7 +17,7 @@ FLOORS = {
         ("clock", "descriptors", "encryption", "errors", "ids", "redaction", "settings", "url_passwords"), 0
     ),
     **dict.fromkeys(("machine", "state_details", "states", "subscripts", "texts"), 0),
-    **dict.fromkeys(("api_token", "private_files", "profiles", "settings_sources"), 0),
+    **dict.fromkeys(("api_token", "private_files", "profiles", "settings_sources", "settings_table"), 0),
     "settings_values": 0,
     "callers": 0,
     "compat": 0,  # it names our modules as text, for the programs it imports them into

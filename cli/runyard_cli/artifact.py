@@ -9,7 +9,7 @@ import click
 
 from runyard_cli import output as out
 from runyard_cli.api import connect, listed
-from runyard_cli.command import group, output_option, yes_option
+from runyard_cli.command import Count, group, output_option, yes_option
 
 artifact = group(
     "artifact",
@@ -21,9 +21,7 @@ _COLUMNS = ["ID", "Key", "Type", "Updated"]
 
 
 @artifact.command("ls", example="runyard artifact ls --all")
-@click.option(
-    "-l", "--limit", type=click.IntRange(1), default=100, show_default=True, help="How many at most."
-)
+@click.option("-l", "--limit", type=Count(1), default=100, show_default=True, help="How many at most.")
 @click.option("-a", "--all", "everything", is_flag=True, help="Every version, not the newest of each key.")
 @output_option
 def ls(limit: int, everything: bool, output: str | None) -> None:
@@ -42,9 +40,7 @@ def ls(limit: int, everything: bool, output: str | None) -> None:
 
 @artifact.command("inspect", example="runyard artifact inspect sales-report")
 @click.argument("key", metavar="KEY|ID")
-@click.option(
-    "-l", "--limit", type=click.IntRange(1), default=10, show_default=True, help="How many versions."
-)
+@click.option("-l", "--limit", type=Count(1), default=10, show_default=True, help="How many versions.")
 @output_option
 def inspect(key: str, limit: int, output: str | None) -> None:
     """Show an artifact's newest version, and which others there are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,40 @@ def debug_option(hidden: bool) -> click.Option:
         callback=_remember_debug,
         help="Show tracebacks of errors.",
     )
+
+
+class Number(click.FloatRange):
+    """A number that is not negative, and neither infinite nor none."""
+
+    name = "number"
+    _MOST = 1_000_000_000.0
+
+    def __init__(self) -> None:
+        super().__init__(0, self._MOST)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number that a text is."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):  # which is in every range
+            self.fail(f"{value!r} is no number from 0 to {self._MOST:.0f}.", param, ctx)
+        return number
+
+
+class Count(click.IntRange):
+    """A whole number of things, which a column of every database can hold.
+
+    Args:
+        least: the smallest.
+    """
+
+    _MOST = 2_147_483_647
+
+    def __init__(self, least: int) -> None:
+        super().__init__(least, self._MOST)
+
+    def _describe_range(self) -> str:
+        """How helps write it: the largest number is of no interest there."""
+        return f"x>={self.min}"
 
 
 class Command(click.Command):
@@ -120,9 +155,7 @@ def group(name: str, help: str, example: str) -> Group:
 
 _OUTPUT = click.option("-o", "--output", type=click.Choice(["json"]), help="Print JSON instead of text.")
 _YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-_LIMIT = click.option(
-    "-l", "--limit", type=click.IntRange(1), default=15, show_default=True, help="How many at most."
-)
+_LIMIT = click.option("-l", "--limit", type=Count(1), default=15, show_default=True, help="How many at most.")
 
 
 def output_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ import click
 
 from runyard_cli import output as out
 from runyard_cli.api import body, connect, listed
-from runyard_cli.command import group, output_option, yes_option
+from runyard_cli.command import Count, group, output_option, yes_option
 
 concurrency_limit = group(
     "concurrency-limit",
@@ -17,7 +17,7 @@ concurrency_limit = group(
 
 @concurrency_limit.command("create", example="runyard concurrency-limit create database 5")
 @click.argument("tag")
-@click.argument("limit", type=click.IntRange(0))
+@click.argument("limit", type=Count(0))
 @output_option
 def create(tag: str, limit: int, output: str | None) -> None:
     """Let at most LIMIT task runs with TAG run at once, also where it had another limit."""

@@ -11,7 +11,7 @@ import click
 from runyard_cli import output as out
 from runyard_cli import values
 from runyard_cli.api import connect
-from runyard_cli.command import Command, output_option, yes_option
+from runyard_cli.command import Command, Count, output_option, yes_option
 
 if TYPE_CHECKING:
     from runyard.client import Client
@@ -41,7 +41,7 @@ VERSION_TYPES = (
 @click.option("--version", help="Its version.")
 @click.option("--version-type", type=click.Choice(VERSION_TYPES), help="Where its version comes from.")
 @click.option("-t", "--tag", multiple=True, help="A tag; those given replace the file's.")
-@click.option("-cl", "--concurrency-limit", type=click.IntRange(0), help="How many of its runs at once.")
+@click.option("-cl", "--concurrency-limit", type=Count(0), help="How many of its runs at once.")
 @click.option(
     "--collision-strategy",
     type=click.Choice(["ENQUEUE", "CANCEL_NEW"], case_sensitive=False),

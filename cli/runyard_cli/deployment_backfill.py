@@ -14,7 +14,7 @@ import click
 from runyard_cli import output as out
 from runyard_cli import values
 from runyard_cli.api import body, connect
-from runyard_cli.command import Command, output_option, yes_option
+from runyard_cli.command import Command, Count, output_option, yes_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ _SHOWN = 20
 @click.option("--to", "end", metavar="TIME", help="Until before this instant; by default now.")
 @click.option("--schedule", "keys", multiple=True, help="Only this schedule, by id or slug.")
 @click.option("--reverse", is_flag=True, help="The newest instants first.")
-@click.option("-l", "--limit", type=click.IntRange(1), help="Make so many runs at most; call again for more.")
+@click.option("-l", "--limit", type=Count(1), help="Make so many runs at most; call again for more.")
 @click.option(
     "--param-template",
     multiple=True,

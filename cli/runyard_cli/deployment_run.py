@@ -10,7 +10,7 @@ import click
 from runyard_cli import output as out
 from runyard_cli import values
 from runyard_cli.api import body, connect
-from runyard_cli.command import Command, did_you_mean, output_option
+from runyard_cli.command import Command, Number, did_you_mean, output_option
 
 
 @click.command(
@@ -31,8 +31,8 @@ from runyard_cli.command import Command, did_you_mean, output_option
 @click.option("-jv", "--job-variable", multiple=True, metavar="KEY=VALUE", help="Overrides a job variable.")
 @click.option("--flow-run-name", help="The run's name; {parameter} is replaced.")
 @click.option("--watch", is_flag=True, help="Follow states and logs; exit code 0 only if it completes.")
-@click.option("--watch-interval", type=float, hidden=True, help="Not needed: changes are seen at once.")
-@click.option("--watch-timeout", type=click.FloatRange(0), help="Stop following after so many seconds.")
+@click.option("--watch-interval", type=Number(), hidden=True, help="Not needed: changes are seen at once.")
+@click.option("--watch-timeout", type=Number(), help="Stop following after so many seconds.")
 @output_option
 @click.pass_context
 def run(
@@ -68,6 +68,7 @@ def run(
         fields["tags"] = list(tag)
     if job_variable:
         fields["job_variables"] = values.job_variables(job_variable)
+        _check_job_variables(client, found.work_pool_name, fields["job_variables"])
     if flow_run_name:
         fields["name"] = _run_name(flow_run_name, {**found.parameters, **given})
     create = create_flow_run_from_deployment
@@ -116,6 +117,23 @@ def _check_names(given: dict[str, Any], schema: dict[str, Any] | None) -> None:
             known = f"it has {', '.join(properties)}" if properties else "it has none"
             raise ParameterError(
                 f"the flow has no parameter '{name}'; {known}.{did_you_mean(name, list(properties))}"
+            )
+
+
+def _check_job_variables(client: Any, pool: str | None, given: dict[str, Any]) -> None:
+    """Refuse variables that nothing would read: they are most often misspelled."""
+    from runyard.errors import ParameterError
+    from runyard.operations.work_pools import read_work_pool
+
+    if pool is None:
+        return
+    template = client.call(read_work_pool, pool).base_job_template
+    known = (template.get("variables") or {}).get("properties") or {}
+    for name in given:
+        if known and name not in known:
+            raise ParameterError(
+                f"work pool '{pool}' has no job variable '{name}'; "
+                f"it has {', '.join(known)}.{did_you_mean(name, list(known))}"
             )
 
 

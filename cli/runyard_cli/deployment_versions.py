@@ -8,7 +8,7 @@ import click
 
 from runyard_cli import output as out
 from runyard_cli.api import body, connect
-from runyard_cli.command import Command, output_option
+from runyard_cli.command import Command, Count, output_option
 
 
 @click.command(
@@ -18,7 +18,7 @@ from runyard_cli.command import Command, output_option
         runyard deployment versions daily-etl --number 3""",
 )
 @click.argument("reference", metavar="DEPLOYMENT")
-@click.option("--number", type=click.IntRange(1), help="Show this version as a whole.")
+@click.option("--number", type=Count(1), help="Show this version as a whole.")
 @output_option
 def versions(reference: str, number: int | None, output: str | None) -> None:
     """List the versions of a deployment, the newest first: what each changed, and who declared it.
@@ -66,7 +66,7 @@ def _changed(version: Any) -> str:
         runyard deployment rollback daily-etl --to 3""",
 )
 @click.argument("reference", metavar="DEPLOYMENT")
-@click.option("--to", "number", type=click.IntRange(1), help="This version; by default the one before.")
+@click.option("--to", "number", type=Count(1), help="This version; by default the one before.")
 @click.option("--plan", is_flag=True, help="Only show what would change; exit code 2 if anything would.")
 @output_option
 @click.pass_context

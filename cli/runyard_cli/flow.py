@@ -8,7 +8,7 @@ import click
 
 from runyard_cli import output as out
 from runyard_cli.api import connect, listed
-from runyard_cli.command import group, limit_option, output_option
+from runyard_cli.command import Count, Number, group, limit_option, output_option
 
 flow = group("flow", "See flows, and serve one.", "runyard flow ls")
 
@@ -35,15 +35,15 @@ def ls(limit: int, output: str | None) -> None:
 @click.option("-v", "--version", help="Free text.")
 @click.option("-t", "--tag", multiple=True, help="A label of its runs.")
 @click.option("--cron", multiple=True, help="When, as a cron expression.")
-@click.option("--interval", multiple=True, type=float, help="Every so many seconds.")
+@click.option("--interval", multiple=True, type=Number(), help="Every so many seconds.")
 @click.option("--rrule", multiple=True, help="When, as an RFC 5545 rule.")
 @click.option("--anchor-date", metavar="TIME", help="What intervals are counted from.")
 @click.option("--timezone", help="Of the schedules, such as Europe/Berlin.")
 @click.option(
     "--pause-on-shutdown/--no-pause-on-shutdown", default=True, help="Pause the schedules at the end."
 )
-@click.option("-l", "--limit", type=click.IntRange(1), help="How many runs at once.")
-@click.option("--global-limit", type=click.IntRange(0), help="How many runs of the deployment anywhere.")
+@click.option("-l", "--limit", type=Count(1), help="How many runs at once.")
+@click.option("--global-limit", type=Count(0), help="How many runs of the deployment anywhere.")
 def serve(
     entrypoint: str,
     name: str | None,

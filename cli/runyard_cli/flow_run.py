@@ -8,7 +8,7 @@ import click
 
 from runyard_cli import output as out
 from runyard_cli.api import body, connect, listed
-from runyard_cli.command import did_you_mean, group, limit_option, output_option, yes_option
+from runyard_cli.command import Number, did_you_mean, group, limit_option, output_option, yes_option
 from runyard_cli.logs import log_options
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def logs(
 
 @flow_run.command("watch", example="runyard flow-run watch calm-otter --timeout 600")
 @click.argument("reference", metavar="RUN")
-@click.option("--timeout", type=click.FloatRange(0), help="Give up after so many seconds.")
+@click.option("--timeout", type=Number(), help="Give up after so many seconds.")
 @click.pass_context
 def watch(context: click.Context, reference: str, timeout: float | None) -> None:
     """Follow a run's states and logs; exit code 0 only if it completes."""

@@ -8,7 +8,7 @@ import click
 
 from runyard_cli import output as out
 from runyard_cli.api import connect
-from runyard_cli.command import Command
+from runyard_cli.command import Command, Number
 
 
 @click.command(
@@ -60,7 +60,7 @@ def resume(context: click.Context, reference: str, given: str | None, entrypoint
 
 @click.command("suspend", cls=Command, example="runyard flow-run suspend calm-otter --timeout 3600")
 @click.argument("reference", metavar="RUN")
-@click.option("--timeout", type=click.FloatRange(0), help="It fails unless resumed within so many seconds.")
+@click.option("--timeout", type=Number(), help="It fails unless resumed within so many seconds.")
 def suspend(reference: str, timeout: float | None) -> None:
     """Suspend a running run of a deployment: its process is stopped until somebody resumes it."""
     from runyard import ids

@@ -8,7 +8,7 @@ import click
 
 from runyard_cli import output as out
 from runyard_cli.api import body, connect, listed
-from runyard_cli.command import group, output_option, yes_option
+from runyard_cli.command import Count, Number, group, output_option, yes_option
 
 global_concurrency_limit = group(
     "global-concurrency-limit",
@@ -17,9 +17,9 @@ global_concurrency_limit = group(
 )
 
 _decay_option = click.option(
-    "--slot-decay-per-second", type=click.FloatRange(0), help="How many slots come back by themselves."
+    "--slot-decay-per-second", type=Number(), help="How many slots come back by themselves."
 )
-_slots_option = click.option("--active-slots", type=click.IntRange(0), help="How many count as taken.")
+_slots_option = click.option("--active-slots", type=Count(0), help="How many count as taken.")
 
 
 @global_concurrency_limit.command(
@@ -28,7 +28,7 @@ _slots_option = click.option("--active-slots", type=click.IntRange(0), help="How
     "runyard global-concurrency-limit create api --limit 10 --slot-decay-per-second 2",
 )
 @click.argument("name")
-@click.option("-l", "--limit", type=click.IntRange(0), required=True, help="How many slots there are.")
+@click.option("-l", "--limit", type=Count(0), required=True, help="How many slots there are.")
 @click.option("--active/--inactive", default=True, help="Whether it limits anything yet.")
 @click.option("--disable", is_flag=True, help="The same as --inactive.")
 @_slots_option
@@ -87,7 +87,7 @@ def inspect(name: str, output: str | None) -> None:
     "update", example="runyard global-concurrency-limit update database --limit 8"
 )
 @click.argument("name")
-@click.option("-l", "--limit", type=click.IntRange(0), help="How many slots there are.")
+@click.option("-l", "--limit", type=Count(0), help="How many slots there are.")
 @click.option("--enable", is_flag=True, help="Limit from now on.")
 @click.option("--disable", is_flag=True, help="Limit nothing from now on.")
 @_slots_option

@@ -9,6 +9,7 @@ import click
 
 from runyard_cli import output as out
 from runyard_cli.api import listed
+from runyard_cli.command import Count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +33,7 @@ def log_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--level", type=names, help="Only records of this level or above."),
         click.option("-r", "--reverse", is_flag=True, help="The newest first."),
-        click.option("-n", "--num-logs", type=click.IntRange(1), help="How many; 20 with --head or --tail."),
+        click.option("-n", "--num-logs", type=Count(1), help="How many; 20 with --head or --tail."),
         click.option("-t", "--tail", is_flag=True, help="Only the last ones."),
         click.option("--head", is_flag=True, help="Only the first ones."),
     ):

@@ -52,6 +52,7 @@ def run(
 def _run_script(path: str, arguments: list[str]) -> int:
     from runyard.compat import programs
 
+    _check_does_something(path)
     try:
         programs.run_file(path, arguments)
     except (KeyboardInterrupt, SystemExit):
@@ -61,11 +62,42 @@ def _run_script(path: str, arguments: list[str]) -> int:
     return 0
 
 
+def _check_does_something(path: str) -> None:
+    """Refuse a script that only defines flows: it would end at once, as if all were well."""
+    import ast
+
+    from runyard.errors import InvalidInput
+
+    try:
+        with open(path, "rb") as file:
+            body = ast.parse(file.read()).body
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return  # what runs it says that better
+    defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Import, ast.ImportFrom)
+    if not all(isinstance(part, defined) or _is_docstring(part) for part in body):
+        return
+    flows = [
+        part.name
+        for part in body
+        if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and any("flow" in ast.unparse(decorator) for decorator in part.decorator_list)
+    ]
+    if flows:
+        raise InvalidInput(f"{path} calls no flow; run one of it: runyard run {path}:{' or :'.join(flows)}")
+
+
+def _is_docstring(part: Any) -> bool:
+    import ast
+
+    return isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)
+
+
 def _run_flow(entrypoint: str, param: tuple[str, ...], params: str | None) -> int:
     from runyard.deployments.loading import load_flow, parameter_schema
 
     flow: Any = load_flow(entrypoint)
     given = values.parameters(param, params, parameter_schema(flow))
+    flow.validate_parameters(given)  # before there is a run that fails
     try:
         answer = flow(**given)
         if flow.isasync:

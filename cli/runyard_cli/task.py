@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from runyard_cli.command import group
+from runyard_cli.command import Count, group
 
 task = group("task", "Serve tasks that others submit.", "runyard task serve tasks.py:send_mail")
 
@@ -17,9 +17,7 @@ task = group("task", "Serve tasks that others submit.", "runyard task serve task
 )
 @click.argument("entrypoints", metavar="[FILE.py[:TASK]]...", nargs=-1)
 @click.option("-m", "--module", multiple=True, help="All tasks of this module.")
-@click.option(
-    "-l", "--limit", type=click.IntRange(1), default=10, show_default=True, help="How many runs at once."
-)
+@click.option("-l", "--limit", type=Count(1), default=10, show_default=True, help="How many runs at once.")
 @click.option("--beside", type=int, hidden=True, help="A socket to the worker that started it.")
 def serve(entrypoints: tuple[str, ...], module: tuple[str, ...], limit: int, beside: int | None) -> None:
     """Run what `task.delay(...)` submits, until Ctrl-C; then what runs is finished first.

@@ -9,7 +9,7 @@ import click
 
 from runyard_cli import output as out
 from runyard_cli.api import connect, listed
-from runyard_cli.command import group, output_option, yes_option
+from runyard_cli.command import Count, group, output_option, yes_option
 
 variable = group(
     "variable",
@@ -64,9 +64,7 @@ def inspect(name: str, output: str | None) -> None:
 
 
 @variable.command("ls", example="runyard variable ls")
-@click.option(
-    "-l", "--limit", type=click.IntRange(1), default=100, show_default=True, help="How many at most."
-)
+@click.option("-l", "--limit", type=Count(1), default=100, show_default=True, help="How many at most.")
 @output_option
 def ls(limit: int, output: str | None) -> None:
     """List the variables."""

@@ -9,7 +9,7 @@ import click
 
 from runyard_cli import output as out
 from runyard_cli.api import body, connect, listed
-from runyard_cli.command import group, limit_option, output_option, yes_option
+from runyard_cli.command import Count, group, limit_option, output_option, yes_option
 
 work_pool = group(
     "work-pool",
@@ -25,7 +25,7 @@ work_pool = group(
     "--base-job-template", type=click.File(), help="A JSON file instead of the type's own template."
 )
 @click.option("--description", help="What the pool is for.")
-@click.option("--concurrency-limit", type=click.IntRange(0), help="How many runs at once.")
+@click.option("--concurrency-limit", type=Count(0), help="How many runs at once.")
 @click.option("--paused", is_flag=True, help="Start nothing until it is resumed.")
 @click.option("--overwrite", is_flag=True, help="Change the pool if it exists.")
 @click.option("--set-as-default", is_flag=True, help="Deploy to it, and serve it, where no pool is named.")
@@ -169,7 +169,7 @@ def resume(name: str) -> None:
 @work_pool.command("update", example="runyard work-pool update my-pool --description 'nightly jobs'")
 @click.argument("name")
 @click.option("--base-job-template", type=click.File(), help="A JSON file with the new template.")
-@click.option("--concurrency-limit", type=click.IntRange(0), help="How many runs at once.")
+@click.option("--concurrency-limit", type=Count(0), help="How many runs at once.")
 @click.option("--description", help="What the pool is for.")
 def update(name: str, base_job_template: Any, concurrency_limit: int | None, description: str | None) -> None:
     """Change a work pool; what is not given stays."""
@@ -188,7 +188,7 @@ def update(name: str, base_job_template: Any, concurrency_limit: int | None, des
 
 @work_pool.command("set-concurrency-limit", example="runyard work-pool set-concurrency-limit my-pool 4")
 @click.argument("name")
-@click.argument("limit", type=click.IntRange(0))
+@click.argument("limit", type=Count(0))
 def set_concurrency_limit(name: str, limit: int) -> None:
     """Let a pool run at most LIMIT runs at once."""
     _update(name, concurrency_limit=limit)

@@ -8,7 +8,7 @@ import click
 
 from runyard_cli import output as out
 from runyard_cli.api import body, connect, listed
-from runyard_cli.command import group, limit_option, output_option, yes_option
+from runyard_cli.command import Count, group, limit_option, output_option, yes_option
 
 work_queue = group(
     "work-queue",
@@ -51,8 +51,8 @@ def _update(name: str, pool: str | None, **fields: Any) -> str:
 @work_queue.command("create", example="runyard work-queue create urgent --pool my-pool --priority 1")
 @click.argument("name")
 @click.option("-p", "--pool", required=True, help="The pool it belongs to.")
-@click.option("-q", "--priority", type=click.IntRange(1), help="1 is served first.")
-@click.option("-l", "--limit", type=click.IntRange(0), help="How many of its runs at once.")
+@click.option("-q", "--priority", type=Count(1), help="1 is served first.")
+@click.option("-l", "--limit", type=Count(0), help="How many of its runs at once.")
 @click.option("--description", help="What the queue is for.")
 @output_option
 def create(
@@ -141,7 +141,7 @@ def resume(name: str, pool: str | None) -> None:
     "set-concurrency-limit", example="runyard work-queue set-concurrency-limit urgent 2 --pool my-pool"
 )
 @click.argument("name")
-@click.argument("limit", type=click.IntRange(0))
+@click.argument("limit", type=Count(0))
 @_POOL
 def set_concurrency_limit(name: str, limit: int, pool: str | None) -> None:
     """Let a queue run at most LIMIT runs at once."""

@@ -8,7 +8,7 @@ import click
 
 from runyard_cli import output as out
 from runyard_cli.api import connect, listed
-from runyard_cli.command import group, output_option
+from runyard_cli.command import Count, Number, group, output_option
 
 worker = group("worker", "Start workers and see them.", "runyard worker start --pool default-agent-pool")
 
@@ -22,11 +22,9 @@ worker = group("worker", "Start workers and see them.", "runyard worker start --
 @click.option("-n", "--name", help="The worker's name; by default of this machine and process.")
 @click.option("-q", "--work-queue", multiple=True, help="Only runs of this queue.")
 @click.option("-t", "--type", "kind", help="The pool's type, where the pool has yet to be made.")
-@click.option("-l", "--limit", type=click.IntRange(1), help="How many runs at once.")
+@click.option("-l", "--limit", type=Count(1), help="How many runs at once.")
 @click.option("--run-once", is_flag=True, help="Run what is due now, then end.")
-@click.option(
-    "--prefetch-seconds", type=click.FloatRange(0), help="With --run-once: what is due so soon counts as due."
-)
+@click.option("--prefetch-seconds", type=Number(), help="With --run-once: what is due so soon counts as due.")
 @click.option("--with-healthcheck", is_flag=True, help="Answer GET /health over HTTP.")
 @click.option(
     "--create-pool-if-not-found/--no-create-pool-if-not-found", default=True, help="Make a missing pool."

@@ -257,3 +257,30 @@ def test_no_as_the_answer_deletes_nothing(runyard, monkeypatch):
 
 def test_no_worker_is_promised_for_a_pool_that_none_serves(runyard):
     assert "worker start" not in runyard("work-pool", "create", "mine", "-t", "docker").out
+
+
+def test_a_script_that_calls_no_flow_names_them(runyard, folder):
+    one_line(runyard("run", "flows.py", code=1), "calls no flow")
+    (folder / "two.py").write_text("from runyard import flow\n@flow\ndef f():\n    pass\n")
+    one_line(runyard("run", "two.py", code=1), "runyard run two.py:f")
+
+
+def test_wrong_parameters_make_no_run(runyard, folder):
+    one_line(runyard("run", "flows.py:etl", "-p", 'n={"a":', code=1), "invalid parameters", "n")
+    assert runyard("flow-run", "ls", "-o", "json").json == []
+
+
+def test_a_job_variable_that_nothing_reads_is_refused(runyard, folder):
+    runyard("work-pool", "create", "p", "-t", "process")
+    runyard("deploy", "flows.py:etl", "-n", "d", "-p", "p")
+    told = runyard("deployment", "run", "etl/d", "-jv", "workin_dir=/tmp", code=1)
+    one_line(told, "workin_dir", "working_dir")
+    assert runyard("flow-run", "ls", "-o", "json").json == []
+
+
+def test_a_backup_is_no_pipe_and_slots_taken_are_no_more_than_there_are(runyard, folder):
+    runyard("global-concurrency-limit", "create", "g", "--limit", "1")
+    one_line(runyard("global-concurrency-limit", "update", "g", "--active-slots", "2", code=1), "1 slots")
+    os.mkfifo(folder / "pipe")
+    one_line(runyard("database", "backup", "pipe", "--overwrite", code=1), "no regular file")
+    assert not (folder / "pipe").is_file()

@@ -210,3 +210,44 @@ def test_passwords_in_urls_are_not_shown(runyard, monkeypatch):
     refused = runyard("--debug", "work-pool", "ls", code=1)
     assert "geheim" not in refused.out + refused.err
     assert "127.0.0.1:9" in refused.err
+
+
+WRONG = [
+    *(
+        (name, value)
+        for name in ("worker_lease_seconds", "flow_lease_seconds")
+        for value in ("nan", "0", "-1")
+    ),
+    *((name, "inf") for name, row in SETTINGS.items() if row.kind is float),
+    *((name, "-1") for name, row in SETTINGS.items() if row.kind in (int, float)),
+    ("worker_poll_seconds", "0"),
+    ("journal_max_records", "0"),
+    ("worker_webserver_port", "65536"),
+    ("api_url", "somewhere"),
+    ("database_url", "mysql://here"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_number_without_sense_is_refused_wherever_it_is_set(runyard, here, home, monkeypatch, name, value):
+    told = runyard("config", "set", f"{name}={value}", code=1).err
+    assert told.startswith(f"Error: {name}=")
+    assert not (home / "profiles.toml").exists()
+    monkeypatch.setenv(f"RUNYARD_{name.upper()}", value)
+    told += runyard("work-pool", "ls", code=1).err
+    monkeypatch.delenv(f"RUNYARD_{name.upper()}")
+    (here / ".env").write_text(f"RUNYARD_{name.upper()}={value}\n")
+    in_file = runyard("config", "validate", code=1)
+    assert f"{here / '.env'}:1" in in_file.out + in_file.err
+    assert len(told.splitlines()) == 2
+    assert told.count(" from ") + told.count(" starts with ") == 2
+
+
+def test_numbers_of_options_are_finite(runyard, home):
+    for arguments in (
+        ("global-concurrency-limit", "create", "g", "--limit", "1", "--slot-decay-per-second", "nan"),
+        ("global-concurrency-limit", "create", "g", "--limit", "1", "--slot-decay-per-second", "inf"),
+        ("worker", "start", "-p", "p", "--run-once", "--prefetch-seconds", "nan"),
+        ("flow-run", "ls", "--limit", "99999999999999999999"),
+    ):
+        assert "is n" in runyard(*arguments, code=2).err

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from runyard import clock, ids
-from runyard.errors import Conflict, NotFound
+from runyard.errors import Conflict, InvalidInput, NotFound
 from runyard.operations import limit_slots
 from runyard.operations.base import operation
 from runyard.operations.schemas import Input, Model, Time, check_name, moment
@@ -111,15 +111,21 @@ def _to_model(tx: Transaction, row: Row) -> ConcurrencyLimit:
     )
 
 
+def _check_taken(name: str, taken: int, limit: int) -> None:
+    if taken > limit:
+        raise InvalidInput(f"limit {name!r} has {limit} slots, of which {taken} cannot be taken")
+
+
 @operation("POST", "/v2/concurrency_limits/", status=201)
 def create_concurrency_limit(tx: Transaction, body: ConcurrencyLimitCreate) -> ConcurrencyLimit:
     """Make a limit.
 
     Raises:
         Conflict: there is one of that name.
-        InvalidInput: the name is wrong.
+        InvalidInput: the name is wrong, or more slots are taken than there are.
     """
     check_name("limit", body.name)
+    _check_taken(body.name, body.active_slots, body.limit)
     row = make(tx, body.name, body.limit, body.active, body.slot_decay_per_second)
     if row is None:
         raise Conflict(f"there is a limit named {body.name!r} already")
@@ -151,11 +157,13 @@ def update_concurrency_limit(tx: Transaction, id_or_name: str, body: Concurrency
     Raises:
         NotFound: there is no such limit.
         Conflict: there is another one of the new name.
+        InvalidInput: more slots are taken than there are.
     """
     found = limit_row(tx, id_or_name)
     row = limit_slots.named(tx, [found["name"]], lock=True)[0]
     given = {name: value for name in body.model_fields_set if (value := getattr(body, name)) is not None}
     taken = given.pop("active_slots", None)
+    _check_taken(row["name"], taken or 0, row["limit"] if body.limit is None else body.limit)
     if given.get("name", row["name"]) != row["name"]:
         check_name("limit", given["name"])
         if limit_slots.named(tx, [given["name"]]):

@@ -7,11 +7,10 @@ import sqlite3
 import stat
 from contextlib import closing
 from typing import NamedTuple
-from urllib.parse import quote
 
 from runyard import private_files, settings
 from runyard.errors import Conflict, DatabaseReadOnly, InvalidInput, NotFound, StoreError
-from runyard.store import migrate
+from runyard.store import migrate, sqlite_reading
 from runyard.store.database import get_database
 from runyard.store.sqlite import SQLiteDriver, path_of
 from runyard.url_passwords import hidden
@@ -194,7 +193,7 @@ def _open_readonly(path: str) -> sqlite3.Connection:
     if not os.access(path, os.R_OK):
         raise StoreError(f"cannot read {path}; check its permissions")
     return sqlite3.connect(
-        f"file:{quote(path)}?mode=ro", uri=True, timeout=settings.get("database_timeout_seconds")
+        sqlite_reading.uri(path), uri=True, timeout=settings.get("database_timeout_seconds")
     )
 
 

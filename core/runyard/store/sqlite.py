@@ -20,7 +20,7 @@ from runyard.errors import (
     RunyardError,
     StoreError,
 )
-from runyard.store import migrate
+from runyard.store import migrate, sqlite_reading
 from runyard.store.values import storable_values
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _NOTHING: dict[str, Any] = {}
 
 def path_of(url: str) -> str:
     """The absolute path of the file a `sqlite:///FILE` URL names."""
-    text = unquote(url.partition("://")[2].partition("?")[0])
+    text = unquote(url.partition("://")[2].partition("?")[0], errors="surrogateescape")
     # As in SQLAlchemy's URLs: after `sqlite://`, one slash and then the path, absolute or relative.
     path = text[1:]
     if not path.strip("/") or path == ":memory:":
@@ -141,6 +141,8 @@ class SQLiteDriver:
         self._timeout: float = settings.get("database_timeout_seconds")
         self._poll: float = settings.get("worker_poll_seconds")
         self._files: dict[int, OpenFile] = {}
+        # Of connections that take the file for one that does not change: what it was like.
+        self._still: dict[int, Any] = {}
         self._lost = False
 
     def connect(self) -> sqlite3.Connection:
@@ -160,8 +162,14 @@ class SQLiteDriver:
             # SQLite gives the mode of the file to those that it makes beside it.
             with suppress(OSError):  # another process was quicker; else SQLite names the reason
                 os.close(private_files.make_file(self.path))
+        reading = sqlite_reading.can_only_read(self.path)
+        mark = sqlite_reading.mark(self.path) if reading and sqlite_reading.is_still(self.path) else None
         connection = sqlite3.connect(
-            self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False
+            sqlite_reading.uri(self.path) if reading else self.path,
+            timeout=self._timeout,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=reading,
         )
         try:
             self._prepare(connection)
@@ -169,6 +177,8 @@ class SQLiteDriver:
             connection.close()
             raise
         self._files[id(connection)] = OpenFile(self.path)
+        if mark:
+            self._still[id(connection)] = mark
         return connection
 
     def _loss(self) -> DatabaseLost:
@@ -176,6 +186,9 @@ class SQLiteDriver:
             f"this process has closed its own connection to {self.path}: does its code close descriptors "
             "that it did not open, as by os.closerange?"
         )
+
+    def _changed(self) -> DatabaseBusy:
+        return DatabaseBusy(f"{self.path} was written while it was read here; try again")
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = _as_dict
@@ -218,6 +231,8 @@ class SQLiteDriver:
         if not self._files[id(connection)].is_there():
             self._lost = True
             raise self._loss()
+        if self.is_lost(connection):
+            raise self._changed()
         if not durable:
             connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -234,6 +249,8 @@ class SQLiteDriver:
     def commit(self, connection: sqlite3.Connection) -> None:
         """Make the transaction last."""
         connection.execute("COMMIT")
+        if self.is_lost(connection):
+            raise self._changed()
 
     def rollback(self, connection: sqlite3.Connection) -> None:
         """Undo the transaction; never raises."""
@@ -250,6 +267,7 @@ class SQLiteDriver:
         that have got its numbers since.
         """
         file = self._files.pop(id(connection))
+        self._still.pop(id(connection), None)
         if self._lost or not file.is_there():
             self._lost = True
             import ctypes
@@ -260,6 +278,8 @@ class SQLiteDriver:
 
     def changes(self, connection: sqlite3.Connection) -> Any:
         """The number that changes when another connection commits (about 4 microseconds)."""
+        if id(connection) in self._still:
+            return sqlite_reading.mark(self.path)
         return connection.execute("PRAGMA data_version").fetchone()["data_version"]
 
     def wait(self, connection: sqlite3.Connection, seconds: float) -> None:
@@ -267,8 +287,9 @@ class SQLiteDriver:
         time.sleep(min(seconds, self._poll))
 
     def is_lost(self, connection: sqlite3.Connection) -> bool:
-        """Never: there is no server that could go away."""
-        return False
+        """Whether it takes the file for one that does not change, and the file has changed."""
+        mark = self._still.get(id(connection))
+        return mark is not None and mark != sqlite_reading.mark(self.path)
 
     def translate(self, error: Exception) -> Exception:
         """Our error for one of sqlite3's."""
@@ -286,6 +307,11 @@ class SQLiteDriver:
         if "not a database" in text or "malformed" in text:
             return DatabaseCorrupt(
                 f"{self.path} is damaged or no database ({text}); restore a backup, or move it away"
+            )
+        if "unable to open" in text and sqlite_reading.can_only_read(self.path):
+            return DatabaseReadOnly(
+                f"{self.path} has a log of its last changes, which cannot be read without writing beside it; "
+                f"copy {self.path}* to a folder that can be written, and set RUNYARD_HOME to that"
             )
         if "readonly" in text or "unable to open" in text:
             return DatabaseReadOnly(f"cannot write {self.path} ({text}); check its permissions")

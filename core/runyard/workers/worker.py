@@ -70,12 +70,16 @@ def start_worker(options: WorkerOptions) -> int:
     from runyard.workers.supervisor import Supervisor, patience_seconds
 
     child.preload()
-    from runyard.client import connect
+    from runyard.client import LocalClient, connect
     from runyard.workers import loop
 
     lease_seconds: float = settings.get("worker_lease_seconds")
     line, beats, pid = launcher.fork(patience_seconds())
     client = connect()
+    if isinstance(client, LocalClient):
+        # Better said now than at every look: one that can only read has nothing to do here.
+        with client.database.transaction():
+            pass
     supervisor = Supervisor(
         line,
         beats,
@@ -150,7 +154,7 @@ def anchor_paths() -> None:
     if url.startswith("sqlite"):
         from runyard.store.sqlite import path_of
 
-        os.environ["RUNYARD_DATABASE_URL"] = f"sqlite:///{path_of(url)}"
+        os.environ["RUNYARD_DATABASE_URL"] = settings.sqlite_url(path_of(url))
 
 
 def _environment(options: WorkerOptions) -> dict[str, str | None]:

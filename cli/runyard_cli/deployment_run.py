@@ -52,6 +52,7 @@ def run(
     output: str | None,
 ) -> None:
     """Make a run of a deployment; a worker of its pool starts it."""
+    from runyard.deployments import job_places
     from runyard.operations.deployment_runs import create_flow_run_from_deployment
 
     from runyard_cli.deployment import find, full_name, one_of
@@ -69,6 +70,8 @@ def run(
     if job_variable:
         fields["job_variables"] = values.job_variables(job_variable)
         _check_job_variables(client, found.work_pool_name, fields["job_variables"])
+        for warning in job_places.warnings(full_name(client, found), fields["job_variables"]):
+            out.progress(warning)
     if flow_run_name:
         fields["name"] = _run_name(flow_run_name, {**found.parameters, **given})
     create = create_flow_run_from_deployment

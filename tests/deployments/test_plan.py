@@ -259,3 +259,39 @@ def test_nothing_to_deploy(project_folder):
         build(None)
     with pytest.raises(InvalidInput, match="collision"):
         build(None, ["x"], Overrides(entrypoint="a.py:f", collision_strategy="ENQUEUE"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ("{env: {RUNYARD_HOME: /elsewhere}}", ["env.RUNYARD_HOME points its runs to another home"]),
+        (
+            "{env.PREFECT_API_URL: http://10.0.0.9:4200/api}",
+            ["env.PREFECT_API_URL points its runs to another API"],
+        ),
+        (
+            "{env: {PREFECT_SERVER_DATABASE_CONNECTION_URL: 'sqlite:///x.db', RUNYARD_API_URL: 'http://h/api'}}",
+            [
+                "env.PREFECT_SERVER_DATABASE_CONNECTION_URL points its runs to another database",
+                "env.RUNYARD_API_URL points its runs to another API",
+            ],
+        ),
+        ("{env: {RUNYARD_DATABASE_URL: '{{ $WHERE }}'}}", ["env.RUNYARD_DATABASE_URL points"]),
+        ("{env: {RUNYARD_HOME: HERE, REGION: eu, PREFECT_LOGGING_LEVEL: DEBUG}}", []),
+        ("{env: {RUNYARD_HOME: null}}", ["env.RUNYARD_HOME takes the home that is set for its worker away"]),
+        ("{env: {RUNYARD_API_URL: null}}", []),
+    ],
+)
+def test_variables_that_lead_runs_away_from_their_database_are_told(
+    project, monkeypatch, tmp_path, variables, says
+):
+    monkeypatch.setenv("RUNYARD_HOME", str(tmp_path))
+    monkeypatch.setenv("WHERE", "sqlite:///there.db")
+    pool = f"work_pool:\n  name: p\n  job_variables: {variables.replace('HERE', str(tmp_path))}"
+    told: list[str] = []
+    build(project("deployments:\n" + entry(pool)), say=told.append)
+    assert len(told) == len(says), told
+    for line, words in zip(told, says, strict=True):
+        assert line.startswith("prefect.yaml:")
+        assert "deployment daily" in line
+        assert words in line

@@ -7,9 +7,10 @@ import signal
 import sqlite3
 import threading
 import time
+from itertools import pairwise
 
 import pytest
-from runyard import flow, task
+from runyard import flow, get_run_logger, task
 from runyard.engine.journal import Journal
 from runyard.engine.runs import TaskRun
 from runyard.errors import ApiUnavailable, RunAborted, StaleAttempt
@@ -147,7 +148,7 @@ def test_producers_wait_when_too_much_waits(home, monkeypatch):
 
     journal = Journal(Slow())
     for n in range(100):
-        journal.log((n,))
+        journal.log((f"log-{n}", "n", 20, "text", n, None, None))
     journal.close()
     assert sum(longest) == 100
     assert max(longest) <= 11
@@ -159,7 +160,7 @@ def test_a_refused_journal_aborts():
             raise StaleAttempt("too late")
 
     journal = Journal(Refusing(), "r", 1)
-    journal.log((1,))
+    journal.log(("log-1", "n", 20, "text", 1, None, None))
     journal.flush()
     with pytest.raises(Abort, match="too late"):
         journal.check()
@@ -210,3 +211,26 @@ def test_what_a_flow_wrote_is_there_before_its_end_is(recorded):
     busy()
     assert len(recorded.task_runs("step")) == 3000
     assert {row["state_type"] for row in recorded.task_runs()} == {"COMPLETED"}
+
+
+@pytest.mark.parametrize("way", ["logger", "prints"])
+def test_records_over_the_limit_are_left_out_but_for_the_end_and_one_line_says_so(home, monkeypatch, way):
+    monkeypatch.setenv("RUNYARD_LOGGING_MAX_MEGABYTES_PER_RUN", "1")
+
+    @flow(log_prints=way == "prints")
+    def floods():
+        say = print if way == "prints" else get_run_logger().info
+        for number in range(4_000):
+            say(f"{number:0999d}")
+
+    floods()
+    with sqlite3.connect(home / "runyard.db") as database:
+        kept = [text for (text,) in database.execute("SELECT message FROM logs ORDER BY timestamp, id")]
+    numbers = [int(text) for text in kept if text.isdecimal()]
+    assert numbers[0] == 0
+    assert numbers[-1] == 3_999
+    assert len(numbers) < 1_200
+    assert [text for text in kept if "more than 1 MB of logs" in text]
+    assert "Finished in state Completed()" in kept[-1]
+    (gap,) = [one for one, two in pairwise(numbers) if two != one + 1]
+    assert 700 < gap < 800

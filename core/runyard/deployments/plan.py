@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock
-from runyard.deployments import absent, loading, placeholders, schema, stored, templating, version_info
+from runyard.deployments import (
+    absent,
+    job_places,
+    loading,
+    placeholders,
+    schema,
+    stored,
+    templating,
+    version_info,
+)
 from runyard.deployments.overrides import Overrides, lay_over
 from runyard.deployments.project import Entry, Project, check_deployment
 from runyard.deployments.project_shapes import JOB_VARIABLES, SCHEDULE_KINDS, DeploymentSpec
@@ -105,6 +114,7 @@ def build(
         chosen = [_choose(project, entry, overrides, phases) for entry in entries]
         for item in chosen:
             _warn_of_schedules(project, item, say)
+            _warn_of_places(project, item, say)
             _load(project, item, loader, here, say)
         loader.report(say)
         runs = _StepRuns(project, phases, say) if steps else None
@@ -202,6 +212,16 @@ def _warn_of_schedules(project: Project, item: _Chosen, say: Say) -> None:
         place = f"{project.places.at((*item.path, *key, kind))}: " if item.path else ""
         for warning in warnings(schedule.timing(), clock.now()):
             say(f"{place}{warning}")
+
+
+def _warn_of_places(project: Project, item: _Chosen, say: Say) -> None:
+    """Say which job variables lead runs away from their worker's database."""
+    spec = item.entry.spec
+    if spec.work_pool is None:
+        return
+    place = f"{project.places.at((*item.path, 'work_pool'))}: " if item.path else ""
+    for warning in job_places.warnings(str(spec.name), spec.work_pool.variables()):
+        say(f"{place}{warning}")
 
 
 def _folder_of(entrypoint: str, folder: str, here: str) -> str:

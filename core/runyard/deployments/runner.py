@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.deployments import images, local_flows, schema, version_info
+from runyard.deployments import images, job_places, local_flows, schema, version_info
 from runyard.deployments.loading import load_flow
 from runyard.deployments.options import fields_of, schedule_of
 from runyard.deployments.storage import RunnerStorage
@@ -296,7 +296,7 @@ def _deploy(
         image: for pools of containers: the image's name, or a `DockerImage`.
         build, push: whether the image is built and pushed first.
         print_next_steps_message: say how to start a worker and a run.
-        ignore_warnings: accepted for compatibility.
+        ignore_warnings: say nothing of job variables that look wrong.
 
     Returns:
         Their ids.
@@ -314,6 +314,8 @@ def _deploy(
                 f"deployment {each.full_name} has no work pool; say work_pool_name=..., or use serve()"
             )
         each.work_pool_name = pool_name
+        for warning in [] if ignore_warnings else job_places.warnings(each.full_name, each.job_variables):
+            print(f"runyard: {warning}", file=sys.stderr)
         pool = shared_client().call(read_work_pool, pool_name)
         if pool.type != "process" and image is None and not each.job_variables.get("image"):
             raise InvalidInput(

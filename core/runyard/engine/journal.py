@@ -26,6 +26,7 @@ from runyard.errors import (
     StoreError,
 )
 from runyard.exceptions import Abort
+from runyard.logging.limit import LogLimit
 
 if TYPE_CHECKING:
     from runyard.client import Client
@@ -74,6 +75,7 @@ class Journal:
         self._client = client
         self._delay: float = settings.get("journal_flush_seconds")
         self._limit: int = settings.get("journal_max_records")
+        self._logs = LogLimit()
         self._fresh()
         _live.add(self)
 
@@ -90,6 +92,7 @@ class Journal:
         self._hurry = threading.Event()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
+        self._logs.begin_process()
         # How often a thread has written results, and with them what had gathered: as long as it goes
         # on the journal's own thread rests, which would only make it wait.
         self._commits = 0
@@ -108,8 +111,9 @@ class Journal:
         self._append((2, row))
 
     def log(self, row: tuple[Any, ...]) -> None:
-        """A log record, in the order of `operations.journal.LOG_COLUMNS`."""
-        self._append((3, row))
+        """A log record, in the order of `operations.journal.LOG_COLUMNS`; those over the limit wait."""
+        for admitted in self._logs.admit(row):
+            self._append((3, admitted))
 
     def result(self, row: tuple[Any, ...]) -> None:
         """A result to keep, in the order of `operations.journal.RESULT_COLUMNS`.
@@ -162,6 +166,8 @@ class Journal:
 
     def close(self) -> None:
         """Flush and end the thread; a later record starts another."""
+        for row in self._logs.take_end():
+            self._append((3, row))
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:

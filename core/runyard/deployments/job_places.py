@@ -1,0 +1,60 @@
+"""Variables in the environment of runs that lead them away from the database in which they are recorded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from runyard import settings
+
+_PLACES = {"home": "home", "database_url": "database", "api_url": "API"}
+
+
+def warnings(deployment: str, variables: Mapping[str, Any] | None) -> list[str]:
+    """A line for each variable that makes runs look for themselves in another place than their worker does.
+
+    A value that is the same here is none of them: the worker is taken to have what this process has.
+
+    Args:
+        deployment: its name, for the lines.
+        variables: its job variables; `env`, or names such as `env.RUNYARD_HOME`, are looked at.
+    """
+    found = []
+    for name, value in _environment(variables or {}).items():
+        setting = next((one for one in _PLACES if name in settings.variables(one)), None)
+        if setting is None or _is_ours(setting, value):
+            continue
+        does = (
+            f"takes the {_PLACES[setting]} that is set for its worker away from its runs"
+            if value is None
+            else f"points its runs to another {_PLACES[setting]} than the one here"
+        )
+        found.append(
+            f"deployment {deployment}: the job variable env.{name} {does}; a run that does not find itself "
+            "there is Crashed. Leave it out, unless its worker has the same"
+        )
+    return found
+
+
+def _environment(variables: Mapping[str, Any]) -> dict[str, Any]:
+    env = variables.get("env")
+    found = dict(env) if isinstance(env, Mapping) else {}
+    for name, value in variables.items():
+        first, dot, rest = name.partition(".")
+        if first == "env" and dot:
+            found[rest] = value
+    return found
+
+
+def _is_ours(setting: str, value: Any) -> bool:
+    ours = settings.get(setting)
+    if value is None:
+        return settings.given(setting) is None
+    if setting == "home":
+        return _folder(str(value)) == _folder(ours)
+    return str(value).rstrip("/") == str(ours).rstrip("/")
+
+
+def _folder(path: str) -> str:
+    return os.path.realpath(os.path.expanduser(path))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runyard_cli import idle_settings
 from runyard_cli.command import Group, debug_option, wants_tracebacks
 from runyard_cli.tree import ALIASES, COMMANDS
 
@@ -38,8 +39,10 @@ class Root(Group):
         if not ctx.resilient_parsing and not {"-h", "--help"} & set(args):
             from runyard import settings
 
-            if ALIASES.get(args[0], args[0]) not in _MENDING:
+            name = ALIASES.get(args[0], args[0])
+            if name not in _MENDING:
                 settings.check()
+                idle_settings.tell(name, args[1:])
         return found
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

@@ -227,5 +227,8 @@ SETTINGS: dict[str, Setting] = {
         "Whether commands ask questions; by default when a person is at the terminal.",
         "PREFECT_CLI_PROMPT",
     ),
+    "warn_idle_settings": Setting(
+        bool, True, "Whether what starts work names the variables PREFECT_... that do nothing here."
+    ),
     "debug": Setting(bool, False, "Show tracebacks of Runyard's own errors.", "PREFECT_DEBUG_MODE"),
 }

@@ -149,3 +149,11 @@ def test_the_common_listing_walks_an_index(database):
             "ORDER BY r.expected_start_time DESC, r.id DESC LIMIT 20"
         )
     assert "flow_runs_by_expected_start" in plan[0]["detail"]
+
+
+def test_long_lists(client, runs):
+    names = [f"run-{number}" for number in range(2_000)]
+    assert found(client, flow_runs={"name": {"any_": [*names, "etl-1"]}}) == ["etl-1"]
+    with pytest.raises(InvalidInput, match="at most 10,000"):
+        client.call(flow_runs.filter_flow_runs, body=Listing(flow_runs={"name": {"any_": names * 40}}))
+    assert len(found(client)) == 4

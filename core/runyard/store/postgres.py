@@ -17,7 +17,7 @@ from runyard.errors import (
     extra_missing,
 )
 from runyard.store import migrate
-from runyard.store.values import storable_values
+from runyard.store.values import MOST_VALUES, refuse_too_many, storable_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -92,6 +92,8 @@ class PostgresTransaction:
             self.wrote = True
             sql = sql.replace("%", "%%").replace("?", "%s")
         else:
+            if values is not None and len(values) > MOST_VALUES:
+                refuse_too_many(values)
             if not sql.lstrip()[:6].upper().startswith("SELECT"):
                 self.wrote = True
             sql, values = _to_psycopg(sql), values or {}

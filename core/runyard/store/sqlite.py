@@ -21,7 +21,7 @@ from runyard.errors import (
     StoreError,
 )
 from runyard.store import migrate, sqlite_reading
-from runyard.store.values import storable_values
+from runyard.store.values import MOST_VALUES, refuse_too_many, storable_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -116,6 +116,8 @@ class SQLiteTransaction:
         return next(iter(row.values())) if row else None
 
     def _run(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None) -> sqlite3.Cursor:
+        if type(values) is dict and len(values) > MOST_VALUES:
+            refuse_too_many(values)
         try:
             return self._connection.execute(sql, values or _NOTHING)
         except UnicodeEncodeError:

@@ -1,13 +1,24 @@
-"""Values on their way into a statement: text that no database takes is replaced, whatever its source."""
+"""Values on their way into a statement: how many there may be, and text that no database takes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runyard.errors import InvalidInput
 from runyard.texts import storable
+
+# PostgreSQL takes 65,535; in SQLite finding the names takes time by the square of their number.
+MOST_VALUES = 10_000
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+def refuse_too_many(values: Mapping[str, Any]) -> None:
+    """Raise InvalidInput: a statement has more than `MOST_VALUES` values, mostly a filter with a long list."""
+    raise InvalidInput(
+        f"{len(values):,} values in one request; at most {MOST_VALUES:,}: ask for them in several requests"
+    )
 
 
 def storable_values(values: Mapping[str, Any] | Sequence[Any]) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import settings, texts
 from runyard.context import FlowRunContext, current_flow, current_task, current_transaction
-from runyard.engine import outcome, patience
+from runyard.engine import children, outcome, patience
 from runyard.engine.effects import Block, Call, Commit, Read, Wait
 from runyard.engine.hooks import call_hooks
 from runyard.engine.parameters import signature_of
@@ -65,6 +65,8 @@ def run_flow(
         from runyard.logging import prints
 
         prints.install()
+    if context.parent is None:
+        children.entered(context)
     flow_token, task_token = current_flow.set(context), current_task.set(None)
     around = current_transaction.set(None) if current_transaction.get() is not None else None
     try:
@@ -77,6 +79,7 @@ def run_flow(
                 return (yield from reporter.end(run, known, stopped=False))
         return (yield from _attempts(flow, run, context, problem, reporter, streams))
     finally:
+        children.left(context)
         current_flow.reset(flow_token)
         current_task.reset(task_token)
         if context.log_prints:

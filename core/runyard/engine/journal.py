@@ -27,6 +27,7 @@ from runyard.errors import (
 )
 from runyard.exceptions import Abort
 from runyard.logging.limit import LogLimit
+from runyard.states import TERMINAL
 
 if TYPE_CHECKING:
     from runyard.client import Client
@@ -73,6 +74,9 @@ class Journal:
         # process alone: no others need to be looked for. Else None.
         self.known_keys: set[str] | None = None
         self._client = client
+        self._pid = os.getpid()
+        # Whether what is recorded is written before `_append` returns.
+        self.through = False
         self._delay: float = settings.get("journal_flush_seconds")
         self._limit: int = settings.get("journal_max_records")
         self._logs = LogLimit()
@@ -83,6 +87,22 @@ class Journal:
     def run_id(self) -> str | None:
         """The run that this process executes."""
         return self.flow_run_id
+
+    def write_through(self) -> None:
+        """From now on in this process, write at once what ends a run, and logs: see `engine.children`."""
+        self._append = self._append_and_write  # type: ignore[method-assign]  # of this one alone
+        self.through = True
+        # Other processes keep results of the run as well.
+        self.known_keys = None
+
+    def client(self) -> Client:
+        """Where to write."""
+        if self._pid != os.getpid() and not hasattr(self._client, "database"):
+            # The connections of an HTTP client are the parent's.
+            from runyard.engine.connection import shared_client
+
+            self._client, self._pid = shared_client(), os.getpid()
+        return self._client
 
     def _fresh(self) -> None:
         """As new: also what a forked child needs, whose parent writes what was waiting."""
@@ -131,6 +151,9 @@ class Journal:
 
     def flush(self) -> None:
         """Wait until everything appended before is on disk, or was refused."""
+        if self.through:
+            self._drain()
+            return
         if self._thread is None:
             return
         done = threading.Event()
@@ -156,6 +179,9 @@ class Journal:
         """As `commit`, while the event loop goes on: many that wait get one transaction."""
         import asyncio
 
+        if self.through:
+            self.commit()
+            return
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         self._start()
@@ -168,6 +194,9 @@ class Journal:
         """Flush and end the thread; a later record starts another."""
         for row in self._logs.take_end():
             self._append((3, row))
+        if self.through:
+            self._drain()
+            return
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
@@ -186,6 +215,12 @@ class Journal:
         if len(records) >= self._limit and threading.current_thread() is not self._thread:
             # Back-pressure; on an event loop it holds the loop, since the disk is what is slow.
             self.flush()
+
+    def _append_and_write(self, record: Any) -> None:
+        """As `_append`, in a child of the run's process."""
+        self._records.append(record)
+        if record[0] > 1 or record[2].type in TERMINAL:
+            self._drain()
 
     def _start(self) -> None:
         with self._lock:
@@ -261,14 +296,15 @@ class Journal:
 
     def _send(self, group: list[Any], results: list[tuple[Any, ...]]) -> None:
         """Write records and results in one transaction; waits for a database that is away."""
-        from runyard.operations.journal import keep_results, write_journal
+        from runyard.operations.journal import keep_results, write_journal, write_journal_soon
 
         body: dict[str, Any] = {"flow_run_id": self.flow_run_id, "attempt": self.attempt, "results": results}
         operation = keep_results
         if group:
-            operation = write_journal
+            operation = write_journal_soon if self.through else write_journal
             body |= self._body(group)
-        persist(lambda: self._client.call(operation, body), "what this run does")
+        client = self.client()
+        persist(lambda: client.call(operation, body), "what this run does")
 
     def _body(self, group: list[Any]) -> dict[str, Any]:
         now = clock.now_us()
@@ -325,7 +361,13 @@ def persist(write: Any, what: str) -> Any:
 def _after_fork() -> None:
     for journal in list(_live):
         journal._fresh()
+        journal.write_through()
+
+
+def _after_fork_in_parent() -> None:
+    for journal in list(_live):
+        journal.known_keys = None
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_after_fork, after_in_parent=_after_fork_in_parent)

@@ -74,12 +74,13 @@ class _Surroundings:
         self.persist = context.persist
         self.scope = context.scope
 
-    def context(self, journal: Journal, run: TaskRun) -> FlowRunContext:
-        """The context there, in which `run` is executed."""
+    def context(self, journal: Journal, run: TaskRun | None = None) -> FlowRunContext:
+        """The context there, in which `run` is executed, or as many runs as the caller counts himself."""
         context = FlowRunContext(self.flow, self.flow_run, self.parameters, journal, None)
         context.log_prints, context.persist, context._scope = self.log_prints, self.persist, self.scope
         context.unsent = self.unsent
-        context.counters = _Positions(run)
+        if run is not None:
+            context.counters = _Positions(run)
         return context
 
 
@@ -158,15 +159,33 @@ def package(
 
     import cloudpickle
 
-    from runyard.compat import imports
-
     module = sys.modules.get(task.__module__)
     if module is not None and not importable(module.__name__):
         cloudpickle.register_pickle_by_value(module)
     known = known_results.found_in((args, kwargs))
     inner = cloudpickle.dumps((task, run, args, kwargs, tags, known))
+    return pickle.dumps(packed(around, inner))
+
+
+def packed(around: bytes | None, inner: bytes) -> tuple[Any, ...]:
+    """What another process needs before it may read the rest: settings, names of modules, secrets."""
+    from runyard.compat import imports
+
     hooked = any(isinstance(finder, imports.Finder) for finder in sys.meta_path)
-    return pickle.dumps((_environment(), hooked, redaction.known(), around, inner))
+    return (_environment(), hooked, redaction.known(), around, inner)
+
+
+def unpacked(packet: tuple[Any, ...]) -> tuple[Any, bytes]:
+    """Apply what `packed` gave, in another process; the surroundings and the rest are returned."""
+    environment, hooked, secrets, around, inner = packet
+    if any(os.environ.get(key) != value for key, value in environment.items()):
+        os.environ.update(environment)
+    if hooked:
+        from runyard.compat import imports
+
+        imports.install(deployed=True)
+    redaction.register(secrets)
+    return around, inner
 
 
 @cache
@@ -199,15 +218,7 @@ def execute(packet: bytes) -> bytes:
     from contextvars import copy_context
 
     # From the flow that owns this process, or that its cluster trusts.
-    environment, hooked, secrets, around, inner = pickle.loads(packet)  # noqa: S301
-    if any(os.environ.get(key) != value for key, value in environment.items()):
-        os.environ.update(environment)
-    if hooked:
-        from runyard.compat import imports
-
-        imports.install(deployed=True)
-    redaction.register(secrets)
-    return copy_context().run(_execute, around, inner)
+    return copy_context().run(_execute, *unpacked(pickle.loads(packet)))  # noqa: S301
 
 
 def _execute(around: bytes | None, inner: bytes) -> bytes:

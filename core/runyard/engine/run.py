@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import ids
 from runyard.context import FlowRunContext, current_drawing, current_flow, current_tags, current_task
-from runyard.engine import outcome, patience
+from runyard.engine import children, outcome, patience
 from runyard.engine.connection import shared_client
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flow_core import retries_of, retry_delay_of, run_flow
@@ -59,6 +59,8 @@ def call_task(
 
         return stream_task(task, args, kwargs, wait_for)
     flow = current_flow.get()
+    if flow is not None and flow is children.inherited and not children.still_ours(flow):
+        flow = None
     journal = flow.journal if flow is not None else journal_without_flow()
     run = new_run(task, flow, journal)
     core = run_task(task, run, flow, journal, args, kwargs, wait_for)
@@ -92,6 +94,9 @@ def journal_without_flow() -> Journal:
             if _lonely is not None:
                 _lonely.close()
             _lonely = Journal(client)
+            if children.is_child():
+                # Such a process may end without calling what is registered for the exit.
+                _lonely.write_through()
             atexit.register(_lonely.close)
         return _lonely
 
@@ -123,6 +128,8 @@ def call_flow(
         return drawn_call(flow, "flow", args, kwargs, return_state, wait_for)
     parameters = bind(flow, args, kwargs)
     parent = current_flow.get()
+    if parent is not None and parent is children.inherited and not children.still_ours(parent):
+        parent = None
     if parent is not None:
         from runyard.engine.resolve import awaited, to_data
 

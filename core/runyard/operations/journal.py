@@ -116,6 +116,29 @@ def write_journal(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+@operation("POST", "/runyard/journal/soon", durable=False)
+def write_journal_soon(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
+    """As `write_journal`, without waiting for the disk, for processes that write each record at once.
+
+    Raises:
+        StaleAttempt: the run was given to a later attempt.
+    """
+    return write_journal(tx, body)
+
+
+@operation("POST", "/runyard/journal/open", write=False)
+def is_open(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
+    """Whether an attempt of a root run goes on.
+
+    Args:
+        body: `flow_run_id` and `attempt`.
+    """
+    row = tx.one("SELECT attempt, state_type FROM flow_runs WHERE id = :id", {"id": body["flow_run_id"]})
+    return {
+        "open": row is not None and row["attempt"] == body["attempt"] and row["state_type"] not in TERMINAL
+    }
+
+
 @operation("POST", "/runyard/journal/results", durable=False)
 def keep_results(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     """Keep results of one root run, before anything says that their tasks completed.

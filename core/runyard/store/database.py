@@ -324,6 +324,27 @@ def _driver(url: str) -> Driver:
 
 
 _databases: dict[str, Database] = {}
+_paused: list[Any] = []
+# How long a fork waits for the transactions of other threads.
+_FORK_SECONDS = 2.0
+
+
+def _before_fork() -> None:
+    """Let no thread be inside a driver while this one forks: the child would find its locks held for ever."""
+    for database in list(_databases.values()):
+        for pid, _connection, reference in list(database._open.values()):
+            held: _Held | None = reference()
+            if held is not None and pid == os.getpid() and held.lock.acquire(timeout=_FORK_SECONDS):
+                _paused.append(held)
+
+
+def _after_fork() -> None:
+    while _paused:
+        _paused.pop().lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 def get_database(url: str | None = None) -> Database:

@@ -113,7 +113,7 @@ def _die_by_default() -> None:
     """
     import signal
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if getattr(signal.getsignal(number), "__module__", "").startswith("runyard.engine."):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-def refuse_too_many(values: Mapping[str, Any]) -> None:
+def refuse_too_many(values: Mapping[str, Any] | Sequence[Any]) -> None:
     """Raise InvalidInput: a statement has more than `MOST_VALUES` values, as of a filter with a long list."""
     raise InvalidInput(
         f"{len(values):,} values in one request; at most {MOST_VALUES:,}: ask for them in several requests"

@@ -20,7 +20,7 @@ work_pool = group(
 
 @work_pool.command("create", example="runyard work-pool create my-pool --type process --concurrency-limit 4")
 @click.argument("name")
-@click.option("-t", "--type", "kind", help="process, docker or kubernetes.")
+@click.option("-t", "--type", "kind", help="process, docker or kubernetes; or ecs, cloud-run...")
 @click.option(
     "--base-job-template", type=click.File(), help="A JSON file instead of the type's own template."
 )
@@ -45,9 +45,12 @@ def create(
     from runyard import settings
     from runyard.errors import Conflict
     from runyard.operations import work_pools
+    from runyard.orchestration.job_templates import FOREIGN_TYPES, check_type
 
     fields: dict[str, Any] = {"type": kind or _ask_type()}
-    if base_job_template is not None:
+    if base_job_template is None:
+        check_type(fields["type"])
+    else:
         fields["base_job_template"] = template(base_job_template)
     if description is not None:
         fields["description"] = description
@@ -78,6 +81,8 @@ def create(
         out.hint(f"It is paused; start it with: runyard work-pool resume {name}")
     if pool.type == "process":
         out.hint(f"Start a worker for it: runyard worker start --pool {name}")
+    if pool.type in FOREIGN_TYPES:
+        out.hint(f"A worker of Prefect for {pool.type} takes its runs: prefect worker start --pool {name}")
 
 
 def _set_as_default(name: str) -> None:
@@ -255,6 +260,7 @@ def get_default_base_job_template(kind: str, file: Any) -> None:
     """Print the base job template that pools of a type start with."""
     from runyard.orchestration import job_templates
 
+    job_templates.check_type(kind)
     text = json.dumps(job_templates.default(kind), indent=2)
     if file is None:
         click.echo(text)

@@ -50,31 +50,33 @@ def _update(name: str, pool: str | None, **fields: Any) -> str:
 
 @work_queue.command("create", example="runyard work-queue create urgent --pool my-pool --priority 1")
 @click.argument("name")
-@click.option("-p", "--pool", required=True, help="The pool it belongs to.")
+@click.option("-p", "--pool", help="Its pool; by default default-agent-pool, which is made if missing.")
 @click.option("-q", "--priority", type=Count(1), help="1 is served first.")
 @click.option("-l", "--limit", type=Count(0), help="How many of its runs at once.")
 @click.option("--description", help="What the queue is for.")
 @output_option
 def create(
     name: str,
-    pool: str,
+    pool: str | None,
     priority: int | None,
     limit: int | None,
     description: str | None,
     output: str | None,
 ) -> None:
     """Make a work queue."""
-    from runyard.operations import work_queues
+    from runyard.operations import lone_queues, work_queues
 
     given = {"priority": priority, "concurrency_limit": limit, "description": description}
     fields = {key: value for key, value in given.items() if value is not None}
-    queue = connect().call(
-        work_queues.create_work_queue, pool, body=body(work_queues.create_work_queue, name=name, **fields)
-    )
+    made = body(work_queues.create_work_queue, name=name, **fields)
+    if pool is None:
+        queue = connect().call(lone_queues.create_lone_work_queue, body=made)
+    else:
+        queue = connect().call(work_queues.create_work_queue, pool, body=made)
     if output:
         out.print_json(queue)
         return
-    out.done(f"Made work queue '{pool}/{queue.name}' with priority {queue.priority}.")
+    out.done(f"Made work queue '{queue.work_pool_name}/{queue.name}' with priority {queue.priority}.")
 
 
 @work_queue.command("ls", example="runyard work-queue ls --pool my-pool")

@@ -151,3 +151,21 @@ def test_listing_pools_loads_no_models(program):
     code += "try: main(['work-pool', 'ls'])\nfinally: print('pydantic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_pool_for_workers_of_others(runyard, tmp_path):
+    runyard("work-pool", "create", "a", "-t", "ecs")
+    assert runyard("work-pool", "inspect", "a", "-o", "json").json["type"] == "ecs"
+    assert "--base-job-template" in runyard("work-pool", "create", "b", "-t", "mine", code=1).err
+    template = tmp_path / "template.json"
+    template.write_text('{"job_configuration": {}, "variables": {}}')
+    runyard("work-pool", "create", "b", "-t", "mine", "--base-job-template", template)
+    assert runyard("work-pool", "inspect", "b", "-o", "json").json["type"] == "mine"
+
+
+def test_a_queue_without_a_pool(runyard):
+    assert "default-agent-pool/q" in runyard("work-queue", "create", "q").out
+    runyard("work-queue", "create", "r")
+    shown = runyard("work-queue", "ls", "--pool", "default-agent-pool", "-o", "json").json
+    assert sorted(queue["name"] for queue in shown) == ["default", "q", "r"]
+    assert runyard("work-pool", "inspect", "default-agent-pool", "-o", "json").json["type"] == "process"

@@ -23,6 +23,7 @@ MODULES = (
     "work_queues",
     "workers",
     "claims",
+    "lone_queues",
     "served_runs",
     "recovery",
     "scheduler",

@@ -7,10 +7,10 @@ from typing import Any
 from pydantic import Field
 
 from runyard import clock, ids
-from runyard.errors import InvalidInput, NotFound
+from runyard.errors import NotFound
 from runyard.operations.base import operation
-from runyard.operations.criteria import Criteria, limits_of
 from runyard.operations.schemas import Input, Model, Query, Time, dump, load
+from runyard.store import query
 from runyard.store.database import Row, Transaction
 
 
@@ -55,25 +55,26 @@ class ArtifactUpdate(Input):
     metadata_: dict[str, Any] | None = None
 
 
-class ArtifactListing(Query):
-    """What to list: a filter of the API's reference, and which part of what it finds."""
+class ArtifactFilter(Query):
+    """What to search: each object is a filter of the API's reference; all that are given must hold."""
 
     artifacts: dict[str, Any] | None = None
+    flow_runs: dict[str, Any] | None = None
+    task_runs: dict[str, Any] | None = None
+    flows: dict[str, Any] | None = None
+    deployments: dict[str, Any] | None = None
+
+
+class ArtifactListing(ArtifactFilter):
+    """What to list: a filter, and which part of what it finds."""
+
     limit: int | None = None
     offset: int | None = None
     sort: str | None = None
 
 
-_SORTS = {
-    None: "id DESC",
-    "ID_DESC": "id DESC",
-    "CREATED_DESC": "created DESC",
-    "UPDATED_DESC": "updated DESC",
-    "KEY_ASC": "key",
-    "KEY_DESC": "key DESC",
-}
 # Ids grow with time: the largest of a key is its newest.
-_LATEST = "id IN (SELECT max(id) FROM artifacts WHERE key IS NOT NULL GROUP BY key)"
+_LATEST = "a.id IN (SELECT max(id) FROM artifacts WHERE key IS NOT NULL GROUP BY key)"
 
 
 def _fields(row: Row) -> dict[str, Any]:
@@ -175,24 +176,6 @@ def delete_artifact(tx: Transaction, artifact_id: str) -> None:
     tx.execute("DELETE FROM artifacts WHERE id = :id", {"id": _row(tx, artifact_id)["id"]})
 
 
-def _criteria(body: ArtifactListing) -> Criteria:
-    found = Criteria(body.artifacts, "artifacts").any_of("id", "id").any_of("latest_id", "id")
-    found.any_of("key", "key").like("key", "key").exists("key", "key")
-    found.any_of("flow_run_id", "flow_run_id").any_of("task_run_id", "task_run_id")
-    return found.any_of("type", "type").none_of("type", "type")
-
-
-def _search(tx: Transaction, body: ArtifactListing, condition: str) -> list[Row]:
-    if body.sort not in _SORTS:
-        raise InvalidInput(f"sort={body.sort!r} is none of {', '.join(name for name in _SORTS if name)}")
-    found = _criteria(body)
-    return tx.all(
-        f"""SELECT * FROM artifacts WHERE {found.where()} AND {condition}
-            ORDER BY {_SORTS[body.sort]}, id DESC LIMIT :limit OFFSET :offset""",  # noqa: S608  # bound
-        {**found.values, **limits_of(body.limit, body.offset)},
-    )
-
-
 @operation("POST", "/artifacts/filter")
 def filter_artifacts(tx: Transaction, body: ArtifactListing) -> list[Artifact]:
     """List artifacts, the newest first unless `sort` says otherwise.
@@ -200,7 +183,7 @@ def filter_artifacts(tx: Transaction, body: ArtifactListing) -> list[Artifact]:
     Raises:
         InvalidInput: a filter or sort is malformed, or a limit out of range.
     """
-    return [Artifact(**_fields(row)) for row in _search(tx, body, "1 = 1")]
+    return [Artifact(**_fields(row)) for row in query.search(tx, "artifacts", body.model_dump())]
 
 
 @operation("POST", "/artifacts/latest/filter")
@@ -210,23 +193,17 @@ def filter_latest_artifacts(tx: Transaction, body: ArtifactListing) -> list[Arti
     Raises:
         InvalidInput: a filter or sort is malformed, or a limit out of range.
     """
-    rows = _search(tx, body, _LATEST)
+    rows = query.search(tx, "artifacts", body.model_dump(), where=[_LATEST])
     return [ArtifactCollection(**_fields(row), latest_id=row["id"]) for row in rows]
 
 
-def _count(tx: Transaction, body: ArtifactListing, condition: str) -> int:
-    found = _criteria(body)
-    sql = f"SELECT count(*) FROM artifacts WHERE {found.where()} AND {condition}"  # noqa: S608  # bound
-    return int(tx.value(sql, found.values))
-
-
 @operation("POST", "/artifacts/count")
-def count_artifacts(tx: Transaction, body: ArtifactListing) -> int:
+def count_artifacts(tx: Transaction, body: ArtifactFilter) -> int:
     """How many artifacts a filter finds."""
-    return _count(tx, body, "1 = 1")
+    return query.count(tx, "artifacts", body.model_dump())
 
 
 @operation("POST", "/artifacts/latest/count")
-def count_latest_artifacts(tx: Transaction, body: ArtifactListing) -> int:
+def count_latest_artifacts(tx: Transaction, body: ArtifactFilter) -> int:
     """How many keys a filter finds."""
-    return _count(tx, body, _LATEST)
+    return query.count(tx, "artifacts", body.model_dump(), [_LATEST])

@@ -228,7 +228,7 @@ def create_block_document(tx: Transaction, body: BlockDocumentCreate) -> BlockDo
     )
     if row is None:
         raise Conflict(f"a block of that type is already saved as {name!r}; use overwrite to replace it")
-    return _document(tx, row, include_secrets=True)
+    return _document(tx, row, include_secrets=False)
 
 
 @operation("GET", "/block_documents/{block_document_id}")
@@ -337,10 +337,10 @@ def _search(body: BlockListing) -> tuple[str, dict[str, Any]]:
     found = Criteria(body.block_documents, "block_documents").any_of("id", "d.id")
     found.any_of("block_type_id", "d.block_type_id").any_of("name", "d.name").like("name", "d.name")
     found.equal("is_anonymous", "d.is_anonymous")
-    if not found.has("is_anonymous"):
+    if "is_anonymous" not in (body.block_documents or {}):
         found.sql.append("d.is_anonymous = 0")
     types = Criteria(body.block_types, "block_types").any_of("slug", "t.slug").like("name", "t.name")
-    where = " AND ".join([*found.sql, *types.sql])
+    where = f"{found.where()} AND {types.where()}"
     sql = f"FROM block_documents d JOIN block_types t ON t.id = d.block_type_id WHERE {where}"
     return sql, {**found.values, **types.values}
 

@@ -200,9 +200,8 @@ def filter_block_types(tx: Transaction, body: BlockListing) -> list[BlockType]:
         InvalidInput: a filter is malformed, or a limit out of range.
     """
     found = Criteria(body.block_types, "block_types").like("name", "name").any_of("slug", "slug")
-    where = " AND ".join(["1 = 1", *found.sql])
     rows = tx.all(
-        f"SELECT * FROM block_types WHERE {where} ORDER BY name, id LIMIT :limit OFFSET :offset",  # noqa: S608  # bound
+        f"SELECT * FROM block_types WHERE {found.where()} ORDER BY name, id LIMIT :limit OFFSET :offset",  # noqa: S608  # bound
         {**found.values, **limits_of(body.limit, body.offset)},
     )
     return [type_of_row(row) for row in rows]
@@ -299,7 +298,7 @@ def filter_block_schemas(tx: Transaction, body: BlockListing) -> list[BlockSchem
     """
     found = Criteria(body.block_schemas, "block_schemas").any_of("id", "id")
     found.any_of("block_type_id", "block_type_id").any_of("version", "version")
-    where = " AND ".join(["1 = 1", *found.sql])
+    where = found.also("block_capabilities", "all_").where()
     rows = tx.all(
         f"SELECT * FROM block_schemas WHERE {where} ORDER BY created DESC, id LIMIT :limit OFFSET :offset",  # noqa: S608
         {**found.values, **limits_of(body.limit, body.offset)},

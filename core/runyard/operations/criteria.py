@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from runyard.errors import InvalidInput
@@ -21,6 +20,7 @@ class Criteria:
     def __init__(self, given: dict[str, Any] | None, name: str) -> None:
         self._given = {key: value for key, value in (given or {}).items() if value is not None}
         self._name = name
+        self._known: dict[str, list[str]] = {}
         self.sql: list[str] = []
         self.values: dict[str, Any] = {}
 
@@ -39,30 +39,29 @@ class Criteria:
             self.sql.append(f"lower({column}) LIKE lower({self._bind(f'%{wanted}%')})")
         return self
 
-    def none_of(self, field: str, column: str) -> Criteria:
-        """`{field: {not_any_: [...]}}`: the column is none of these."""
-        wanted = self._take(field, "not_any_")
-        if wanted:
-            names = [self._bind(value) for value in wanted]
-            self.sql.append(f"({column} IS NULL OR {column} NOT IN ({', '.join(names)}))")
-        return self
-
-    def exists(self, field: str, column: str) -> Criteria:
-        """`{field: {exists_: true}}`: the column is not null."""
-        wanted = self._take(field, "exists_")
-        if wanted is not None:
-            self.sql.append(f"{column} IS {'NOT ' if wanted else ''}NULL")
-        return self
-
-    def all_tags(self, field: str, column: str) -> Criteria:
-        """`{field: {all_: [...]}}`: a JSON list of texts holds all of these."""
-        for tag in self._take(field, "all_") or ():
-            self.sql.append(f"{column} LIKE {self._bind(f'%{json.dumps(tag, ensure_ascii=False)}%')}")
-        return self
-
     def where(self) -> str:
-        """All conditions together; what always holds where there is none."""
+        """All conditions together; what always holds where there is none.
+
+        Raises:
+            InvalidInput: something is asked that this listing does not look at.
+        """
+        for field, asked in self._given.items():
+            if field == "operator":
+                continue
+            known = self._known.get(field)
+            if known is None:
+                raise InvalidInput(
+                    f"{self._name} cannot be filtered by {field}; by: {', '.join(self._known)}"
+                )
+            unknown = [name for name, value in asked.items() if value is not None and name not in known]
+            if unknown:
+                raise InvalidInput(f"{self._name}.{field} has no {unknown[0]!r}; it has: {', '.join(known)}")
         return " AND ".join(["1 = 1", *self.sql])
+
+    def also(self, field: str, operator: str) -> Criteria:
+        """The caller itself looks at an operator of a field."""
+        self._take(field, operator)
+        return self
 
     def equal(self, field: str, column: str) -> Criteria:
         """`{field: {eq_: true}}`: a flag is so."""
@@ -71,11 +70,8 @@ class Criteria:
             self.sql.append(f"{column} = {self._bind(int(bool(wanted)))}")
         return self
 
-    def has(self, field: str) -> bool:
-        """Whether anything is asked of a field."""
-        return field in self._given
-
     def _take(self, field: str, operator: str) -> Any:
+        self._known.setdefault(field, []).append(operator)
         asked = self._given.get(field)
         if asked is None:
             return None

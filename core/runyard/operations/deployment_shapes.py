@@ -75,6 +75,8 @@ class Deployment(Model):
 class _DeploymentFields(Input):
     """What a deployment is given; a field that is not set keeps what is stored."""
 
+    only_null = ("global_concurrency_limit_id",)  # a deployment has its own limit here
+
     version: str | None = None
     version_info: dict[str, Any] | None = None
     description: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -85,15 +85,40 @@ def _fitting(model: type[BaseModel], data: dict[str, Any], error: ValidationErro
 
 
 class Query(BaseModel):
-    """What an operation is asked for: a key that it does not know is ignored, a wrong value refused."""
+    """What an operation is asked for: a key that it does not know may be null, as clients send it."""
 
     model_config = ConfigDict(extra="ignore")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, data: Any) -> Any:
+        # What is asked and not looked at would find too much.
+        asked = [key for key, value in data.items() if value is not None] if isinstance(data, dict) else []
+        unknown = [key for key in asked if key not in cls.model_fields]
+        if unknown:
+            raise ValueError(
+                f"{', '.join(map(repr, unknown))} unknown; known are {', '.join(cls.model_fields)}"
+            )
+        return data
+
 
 class Input(BaseModel):
-    """What an operation is given: a key it does not know is refused."""
+    """What an operation is given: a key it does not know is refused.
+
+    `only_null`: the keys that clients send as null, and that mean nothing here.
+    """
 
     model_config = ConfigDict(extra="forbid")
+    only_null: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out(cls, data: Any) -> Any:
+        if cls.only_null and isinstance(data, dict):
+            return {
+                key: value for key, value in data.items() if value is not None or key not in cls.only_null
+            }
+        return data
 
 
 def _is(*types: str) -> Any:
@@ -179,7 +204,10 @@ class StateCreate(Input):
 
 
 class Filter(Query):
-    """What to search. Each object is a filter of the API's reference; all that are given must hold."""
+    """What to search. Each object is a filter of the API's reference; all that are given must hold.
+
+    `work_pool_queues` is another name of `work_queues`.
+    """
 
     flows: dict[str, Any] | None = None
     flow_runs: dict[str, Any] | None = None
@@ -187,6 +215,7 @@ class Filter(Query):
     deployments: dict[str, Any] | None = None
     work_pools: dict[str, Any] | None = None
     work_queues: dict[str, Any] | None = None
+    work_pool_queues: dict[str, Any] | None = None
 
 
 class Listing(Filter):

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from runyard import clock, ids
-from runyard.errors import Conflict, InvalidInput, NotFound
+from runyard.errors import Conflict, NotFound
 from runyard.operations.base import operation
-from runyard.operations.criteria import Criteria, limits_of
 from runyard.operations.run_rows import shallow
 from runyard.operations.schemas import Input, Model, Query, Time, dump, load
+from runyard.store import query
 from runyard.store.database import Row, Transaction
 
 _LONGEST = 5_000
@@ -54,22 +54,18 @@ class VariableUpdate(Input):
     tags: list[str] | None = None
 
 
-class VariableListing(Query):
-    """What to list: a filter of the API's reference, and which part of what it finds."""
+class VariableFilter(Query):
+    """What to search: a filter of the API's reference."""
 
     variables: dict[str, Any] | None = None
+
+
+class VariableListing(VariableFilter):
+    """What to list: a filter, and which part of what it finds."""
+
     limit: int | None = None
     offset: int | None = None
     sort: str | None = None
-
-
-_SORTS = {
-    None: "name",
-    "NAME_ASC": "name",
-    "NAME_DESC": "name DESC",
-    "CREATED_DESC": "created DESC",
-    "UPDATED_DESC": "updated DESC",
-}
 
 
 def _variable(row: Row) -> Variable:
@@ -196,11 +192,6 @@ def delete_variable(tx: Transaction, variable_id: str) -> None:
     tx.execute("DELETE FROM variables WHERE id = :id", {"id": _row(tx, "id", variable_id)["id"]})
 
 
-def _criteria(body: VariableListing) -> Criteria:
-    found = Criteria(body.variables, "variables").any_of("id", "id").any_of("name", "name")
-    return found.like("name", "name").all_tags("tags", "tags")
-
-
 @operation("POST", "/variables/filter")
 def filter_variables(tx: Transaction, body: VariableListing) -> list[Variable]:
     """List variables, by name unless `sort` says otherwise.
@@ -208,19 +199,10 @@ def filter_variables(tx: Transaction, body: VariableListing) -> list[Variable]:
     Raises:
         InvalidInput: a filter or sort is malformed, or a limit out of range.
     """
-    if body.sort not in _SORTS:
-        raise InvalidInput(f"sort={body.sort!r} is none of {', '.join(name for name in _SORTS if name)}")
-    found = _criteria(body)
-    rows = tx.all(
-        f"""SELECT * FROM variables WHERE {found.where()} ORDER BY {_SORTS[body.sort]}, id
-            LIMIT :limit OFFSET :offset""",  # noqa: S608  # values are bound
-        {**found.values, **limits_of(body.limit, body.offset)},
-    )
-    return [_variable(row) for row in rows]
+    return [_variable(row) for row in query.search(tx, "variables", body.model_dump())]
 
 
 @operation("POST", "/variables/count")
-def count_variables(tx: Transaction, body: VariableListing) -> int:
+def count_variables(tx: Transaction, body: VariableFilter) -> int:
     """How many variables a filter finds."""
-    found = _criteria(body)
-    return int(tx.value(f"SELECT count(*) FROM variables WHERE {found.where()}", found.values))  # noqa: S608
+    return query.count(tx, "variables", body.model_dump())

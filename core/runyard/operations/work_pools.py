@@ -113,12 +113,15 @@ def create_work_pool(tx: Transaction, body: WorkPoolCreate) -> WorkPool:
 
     Raises:
         Conflict: there is one of that name.
-        InvalidInput: the type is unknown, or the name or the template is wrong.
+        InvalidInput: the name, the type or the template is wrong.
         NotAllowed: the name starts with `prefect`, which is reserved.
     """
     check_name("work pool", body.name)
     if body.name.lower().startswith("prefect"):
         raise NotAllowed(f"names of work pools that start with 'prefect' are reserved, as in {body.name!r}")
+    check_name("type of work pools", body.type)
+    if not body.base_job_template:
+        job_templates.check_spelling(body.type)
     template = job_templates.default(body.type)
     if body.base_job_template:
         job_templates.check_template(body.base_job_template)

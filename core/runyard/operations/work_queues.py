@@ -44,6 +44,8 @@ class WorkQueue(Model):
 class WorkQueueCreate(Input):
     """A work queue to make. Without a priority it is served after the others."""
 
+    only_null = ("filter",)
+
     name: str
     description: str | None = None
     is_paused: bool = False
@@ -53,6 +55,8 @@ class WorkQueueCreate(Input):
 
 class WorkQueueUpdate(Input):
     """Changes to a work queue; only the fields that are given change."""
+
+    only_null = ("filter",)
 
     name: str | None = None
     description: str | None = None

@@ -18,6 +18,11 @@ TYPES = {
     "docker": "Runs each flow run in a Docker container of its own.",
     "kubernetes": "Runs each flow run as a Kubernetes Job.",
 }
+# Types of Prefect's own workers elsewhere, which take the runs of such a pool over the API.
+FOREIGN_TYPES = (
+    "azure-container-instance", "cloud-run", "cloud-run-v2", "coiled", "ecs", "modal", "prefect-agent",
+    "vertex-ai",
+)  # fmt: skip
 _PLACEHOLDER = re.compile(r"{{\s*([^{}]*?)\s*}}")
 _UNSET: Any = object()
 
@@ -30,13 +35,10 @@ def known_types() -> tuple[str, ...]:
 def default(kind: str) -> dict[str, Any]:
     """The base job template that pools of a type start with; a copy of one's own.
 
-    Raises:
-        InvalidInput: there is no such type.
+    A type that is not known here is one of workers of others, which bring their template.
     """
     if kind not in TYPES:
-        close = get_close_matches(kind, TYPES, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise InvalidInput(f"{kind!r} is no type of work pool; known are {', '.join(TYPES)}{hint}")
+        return {"job_configuration": {}, "variables": {"type": "object", "properties": {}}}
     template: dict[str, Any] = json.loads(_text(kind))
     return template
 
@@ -46,6 +48,35 @@ def _text(kind: str) -> str:
     from importlib.resources import files
 
     return files("runyard_templates").joinpath("pools", f"{kind}.json").read_text("utf-8")
+
+
+def check_spelling(kind: str) -> None:
+    """Refuse a type whose name is nearly that of one of ours.
+
+    Raises:
+        InvalidInput: naming the type that is probably meant.
+    """
+    close = [] if kind in (*TYPES, *FOREIGN_TYPES) else get_close_matches(kind, TYPES, n=1, cutoff=0.8)
+    if close:
+        known = ", ".join(TYPES)
+        raise InvalidInput(f"{kind!r} is no type of work pool; known are {known}; did you mean {close[0]!r}?")
+
+
+def check_type(kind: str) -> None:
+    """Refuse a type that neither Runyard nor a worker of Prefect has: most often it is misspelled.
+
+    Raises:
+        InvalidInput: there is no such type.
+    """
+    known = (*TYPES, *FOREIGN_TYPES)
+    if kind in known:
+        return
+    close = get_close_matches(kind, known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise InvalidInput(
+        f"{kind!r} is no type of work pool; known are {', '.join(known)}{hint} "
+        "(a type of your own workers is taken with --base-job-template)"
+    )
 
 
 def check_template(template: Mapping[str, Any]) -> None:

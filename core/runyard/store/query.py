@@ -3,7 +3,7 @@
 A filter body may hold one object per kind (`flows`, `flow_runs`, ...). The object of the listed kind
 restricts it directly, the others through a relation: there is a flow, a run, ... such that. In SQL every
 kind has one alias: flows f, flow_runs r, task_runs t, deployments d, work_pools p, work_queues q,
-workers w, logs l.
+workers w, logs l, artifacts a, variables v.
 """
 
 from __future__ import annotations
@@ -122,14 +122,17 @@ class _Builder:
 
     def conditions(self, kind: str, body: Mapping[str, Any]) -> list[str]:
         found = []
-        for other in FILTERS:
-            chosen = body.get(other)
+        for name, other in FILTERS.items():
+            chosen = body.get(name)
             if not chosen:
                 continue
             if other == kind:
                 found.append(self.object(other, chosen))
             elif other in RELATIONS.get(kind, {}):
                 found.append(self.related(kind, other, chosen))
+            else:
+                known = ", ".join((kind, *RELATIONS.get(kind, {})))
+                raise InvalidInput(f"{kind} cannot be filtered by {name}; by: {known}")
         return [condition for condition in found if condition]
 
     def related(self, kind: str, other: str, chosen: Mapping[str, Any]) -> str:

@@ -34,8 +34,11 @@ TABLES = {
     "work_queues": ("work_queues", "q"),
     "workers": ("workers", "w"),
     "logs": ("logs", "l"),
+    "artifacts": ("artifacts", "a"),
+    "variables": ("variables", "v"),
 }
-FILTERS = tuple(TABLES)
+# The names of the filters in a body, with the kind of each.
+FILTERS = {**{kind: kind for kind in TABLES}, "work_pool_queues": "work_queues"}
 
 _ANY = ("any_",)
 _EITHER = ("any_", "not_any_")
@@ -132,6 +135,20 @@ FIELDS: dict[str, Fields] = {
         "task_run_id": Field("value", "l.task_run_id", _OPTIONAL),
         "text": Field("value", "lower(l.message || ' ' || l.name)", ("query",)),
     },
+    "artifacts": {
+        "id": Field("value", "a.id", _ANY),
+        "latest_id": Field("value", "a.id", _ANY),
+        "key": Field("value", "a.key", ("any_", "like_", "exists_")),
+        "flow_run_id": Field("value", "a.flow_run_id", _ANY),
+        "task_run_id": Field("value", "a.task_run_id", _ANY),
+        # One without a type is of none of those that are not wanted.
+        "type": Field("value", "coalesce(a.type, '')", _EITHER),
+    },
+    "variables": {
+        "id": Field("value", "v.id", _ANY),
+        "name": Field("value", "v.name", _NAME),
+        "tags": Field("tags", "v.tags", ("all_", "is_null_")),
+    },
 }
 
 _POOL = "JOIN work_pools p ON p.id = q.work_pool_id"
@@ -168,6 +185,13 @@ RELATIONS: dict[str, dict[str, str]] = {
         "work_queues": "work_queues q WHERE q.id = d.work_queue_id",
         "work_pools": f"work_queues q {_POOL} WHERE q.id = d.work_queue_id",
     },
+    "artifacts": {
+        "flow_runs": "flow_runs r WHERE r.id = a.flow_run_id",
+        "task_runs": "task_runs t WHERE t.id = a.task_run_id",
+        "flows": "flow_runs r JOIN flows f ON f.id = r.flow_id WHERE r.id = a.flow_run_id",
+        "deployments": "flow_runs r JOIN deployments d ON d.id = r.deployment_id WHERE r.id = a.flow_run_id",
+    },
+    "work_queues": {"work_pools": "work_pools p WHERE p.id = q.work_pool_id"},
 }
 
 
@@ -213,4 +237,12 @@ SORTS: dict[str, dict[str, str]] = {
         "TIMESTAMP_ASC": "l.timestamp, l.id",
         "TIMESTAMP_DESC": "l.timestamp DESC, l.id DESC",
     },
+    "artifacts": {
+        "ID_DESC": "a.id DESC",
+        "CREATED_DESC": "a.created DESC, a.id DESC",
+        "UPDATED_DESC": "a.updated DESC, a.id DESC",
+        "KEY_ASC": "a.key, a.id DESC",
+        "KEY_DESC": "a.key DESC, a.id DESC",
+    },
+    "variables": _named("v"),
 }

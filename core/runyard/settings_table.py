@@ -65,6 +65,12 @@ SETTINGS: dict[str, Setting] = {
         "Comma-separated names by which callers may know the API, besides loopback's; * for any.",
     ),
     "server_max_body_bytes": Setting(int, 8_388_608, "The largest body that the API takes.", least=1024),
+    "server_max_result_bytes": Setting(
+        int,
+        134_217_728,
+        "The same for bodies that hold kept results; they take 4/3 of their size.",
+        least=1024,
+    ),
     "logging_level": Setting(
         str,
         "INFO",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -284,6 +285,29 @@ def test_a_body_has_a_limit(home, monkeypatch):
         connection.endheaders(whole)
         assert connection.getresponse().status == 413
         connection.close()
+
+
+def test_results_have_a_limit_of_their_own(home, monkeypatch):
+    monkeypatch.setenv("RUNYARD_SERVER_MAX_BODY_BYTES", "2000")
+    monkeypatch.setenv("RUNYARD_SERVER_MAX_RESULT_BYTES", "9000")
+
+    def body(size):
+        return json.dumps({"row": ["k", 1, None, None, "{}", "x" * size, None]}).encode()
+
+    with serving() as server:
+        assert send(server, "POST", "/runyard/results", body(8000), JSON)[0] == 200
+        status, text = send(server, "POST", "/runyard/results", body(9000), JSON)
+        assert (status, "RUNYARD_SERVER_MAX_RESULT_BYTES" in text) == (413, True)
+        assert send(server, "POST", "/runyard/results/read", body(8000), JSON)[0] == 413
+
+
+def test_the_page_of_the_routes_loads_nothing(server):
+    status, text = send(server, "GET", "/docs", None, {})
+    assert status == 200
+    assert "create_flow_run" in text
+    assert "POST" in text
+    assert not re.search(r"<script|<link|<img|<iframe|src=|@import|https?://", text)
+    assert send(server, "GET", "/docs/oauth2-redirect", None, {})[0] == 404
 
 
 @pytest.mark.parametrize(

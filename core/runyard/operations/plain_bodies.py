@@ -359,3 +359,6 @@ BODIES: dict[str, type[PlainBody]] = {
     "redate_flow_runs": Nothing,
     "tick_lease_clock": Nothing,
 }
+
+# Those whose bodies may hold kept results, which are larger than all else.
+WITH_RESULTS = frozenset(("keep_results", "report_background_task", "write_journal", "write_result"))

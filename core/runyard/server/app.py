@@ -10,13 +10,14 @@ from runyard import __version__, settings
 from runyard.client import perform
 from runyard.errors import extra_missing
 from runyard.operations import all_operations
-from runyard.operations.plain_bodies import BODIES, PlainBody
+from runyard.operations.plain_bodies import BODIES, WITH_RESULTS, PlainBody
 from runyard.operations.wire import encode_result, hints
 from runyard.server.bodies import StrictRoute
 from runyard.server.changes import Changes
 from runyard.server.errors import install_error_handlers
 from runyard.server.guard import Guard
 from runyard.server.maintenance import Maintenance
+from runyard.server.reference import add_reference
 from runyard.store.database import Database, get_database
 
 try:
@@ -87,7 +88,7 @@ def create_app(
         version=__version__,
         lifespan=lifespan,
         openapi_url="/api/openapi.json",
-        docs_url="/api/docs",
+        docs_url=None,
         redoc_url=None,
     )
     app.state.service = Service(database or get_database())
@@ -99,9 +100,14 @@ def create_app(
         hosts=[*hosts, *settings.get("server_allowed_hosts").split(",")],
         any_address=any_address,
         most_bytes=settings.get("server_max_body_bytes"),
+        results=(
+            frozenset(f"/api{each.path}" for each in all_operations() if each.name in WITH_RESULTS),
+            max(settings.get("server_max_result_bytes"), settings.get("server_max_body_bytes")),
+        ),
     )
     app.router.route_class = StrictRoute
     _add_changes(app)
+    add_reference(app)
     for operation in sorted(all_operations() if operations is None else operations, key=_specificity):
         _add_route(app, operation)
     return app

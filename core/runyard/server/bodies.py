@@ -41,16 +41,17 @@ class Limited:
     Args:
         receive: gives the parts.
         most_bytes: the size.
+        setting: the variable that raises it.
     """
 
-    def __init__(self, receive: Receive, most_bytes: int) -> None:
+    def __init__(self, receive: Receive, most_bytes: int, setting: str) -> None:
         self._receive = receive
         self._most = most_bytes
         self._taken = 0
         self._complete = False
         self.refusal = (
-            f"the body is larger than {most_bytes:,} bytes; raise RUNYARD_SERVER_MAX_BODY_BYTES where the "
-            "API runs, or send less at once"
+            f"the body is larger than {most_bytes:,} bytes; raise {setting} where the API runs, or send less "
+            "at once"
         )
 
     def is_too_large(self, length: str) -> bool:

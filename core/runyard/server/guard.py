@@ -58,10 +58,17 @@ class Guard:
             stands for any.
         any_address: whether callers may also know it by any IP address, and by this machine's name.
         most_bytes: the size of the largest body.
+        results: the paths to which results are sent, and the size of the largest body there.
     """
 
     def __init__(
-        self, app: ASGIApp, auth: str, hosts: Iterable[str], any_address: bool, most_bytes: int
+        self,
+        app: ASGIApp,
+        auth: str,
+        hosts: Iterable[str],
+        any_address: bool,
+        most_bytes: int,
+        results: tuple[frozenset[str], int],
     ) -> None:
         self._app = app
         self._expected = b"Basic " + base64.b64encode(auth.encode()) if auth else b""
@@ -69,6 +76,7 @@ class Guard:
         self._own = frozenset((socket.gethostname().lower(),)) if any_address else frozenset()
         self._any_address = any_address
         self._most_bytes = most_bytes
+        self._result_paths, self._most_result_bytes = results
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it."""
@@ -80,7 +88,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = _Headers(scope["headers"])
-        limited = Limited(receive, self._most_bytes)
+        limited = self._limited(scope["path"], receive)
         try:
             if scope["path"] not in _OPEN:
                 self._check_host(headers)
@@ -96,6 +104,11 @@ class Guard:
             await _answer(send, refusal, limited, headers)
             return
         await self._app(scope, limited.receive, send)
+
+    def _limited(self, path: str, receive: Receive) -> Limited:
+        if path in self._result_paths:
+            return Limited(receive, self._most_result_bytes, "RUNYARD_SERVER_MAX_RESULT_BYTES")
+        return Limited(receive, self._most_bytes, "RUNYARD_SERVER_MAX_BODY_BYTES")
 
     def _check_host(self, headers: _Headers) -> None:
         given = headers.all("host")

@@ -301,6 +301,15 @@ def test_results_have_a_limit_of_their_own(home, monkeypatch):
         assert send(server, "POST", "/runyard/results/read", body(8000), JSON)[0] == 413
 
 
+def test_a_start_that_says_little_gets_the_defaults_or_is_refused(server):
+    body = {"flow_run_id": "r", "flow_name": "f", "name": None, "parameters": "{}", "empirical_policy": "{}",
+            "tags": []}  # fmt: skip
+    assert send(server, "POST", "/runyard/journal/start", json.dumps(body).encode(), JSON)[0] == 422
+    named = json.dumps({**body, "name": "r"}).encode()
+    assert send(server, "POST", "/runyard/journal/start", named, JSON)[0] == 200
+    assert send(server, "GET", "/flow_runs/r", None, {})[0] == 200
+
+
 def test_the_page_of_the_routes_loads_nothing(server):
     status, text = send(server, "GET", "/docs", None, {})
     assert status == 200

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 
 from runyard.operations import journal
 from runyard.operations.nesting import MOST_LEVELS, levels
@@ -117,6 +117,16 @@ class PlainBody(BaseModel):
     # What later versions of the engine add passes through.
     model_config = ConfigDict(extra="allow")
 
+    def plain(self) -> dict[str, Any]:
+        """What was sent, and the defaults that say something."""
+        defaults = {
+            field.alias or name: field.get_default(call_default_factory=True)
+            for name, field in type(self).model_fields.items()
+            if name not in self.model_fields_set
+        }
+        said = {name: value for name, value in defaults.items() if value is not None}
+        return {**said, **self.model_dump(exclude_unset=True, by_alias=True)}
+
 
 class Fenced(PlainBody):
     """On whose behalf something is written."""
@@ -156,8 +166,18 @@ class Started(PlainBody):
     flow_version: Text | None = None
     owner: Text = ""
     lease_seconds: LeaseSeconds = 0.0
+    place: Text | None = None
+    proof: Text | None = None
+    context: ObjectText | None = None
+    start_id: Text | None = None
     again: bool = False
     waiting: bool = False
+
+    @model_validator(mode="after")
+    def _is_named(self) -> Started:
+        if self.name is None and self.attempt is None and not (self.again or self.waiting):
+            raise ValueError("a new run needs a name")
+        return self
 
 
 def _state(value: dict[str, Any]) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _endpoint(app: FastAPI, operation: Operation[..., Any]) -> Callable[..., Res
     def endpoint(**given: Any) -> Response:
         body = given.get("body")
         if isinstance(body, PlainBody):
-            given["body"] = body.model_dump(exclude_unset=True, by_alias=True)
+            given["body"] = body.plain()
         result, status = perform(app.state.service.database, operation, (), given)
         if status == 204:
             return Response(status_code=204)

@@ -77,14 +77,14 @@ class Flow(Base[P, R]):
         self.task_runner = checks.runner(task_runner)
         self.description = checks.text("description", description) or documentation(fn)
         self.timeout_seconds = checks.timeout(timeout_seconds)
-        self.should_validate_parameters = validate_parameters
+        self.should_validate_parameters = checks.flag("validate_parameters", validate_parameters)
         if persist_result is None and (result_storage is not None or result_serializer is not None):
             persist_result = True
-        self.persist_result = persist_result
+        self.persist_result = checks.flag("persist_result", persist_result)
         self.result_storage = result_storage
-        self.result_serializer = result_serializer
+        self.result_serializer = checks.serializer(result_serializer)
         self.cache_result_in_memory = cache_result_in_memory
-        self.log_prints = log_prints
+        self.log_prints = checks.flag("log_prints", log_prints)
         self.on_completion_hooks = checks.hooks("on_completion", on_completion)
         self.on_failure_hooks = checks.hooks("on_failure", on_failure)
         self.on_cancellation_hooks = checks.hooks("on_cancellation", on_cancellation)

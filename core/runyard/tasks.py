@@ -98,7 +98,7 @@ class Task(Base[P, R]):
         self.retry_jitter_factor = checks.jitter(retry_jitter_factor)
         self.retry_condition_fn = checks.function("retry_condition_fn", retry_condition_fn)
         self.timeout_seconds = checks.timeout(timeout_seconds)
-        self.log_prints = log_prints
+        self.log_prints = checks.flag("log_prints", log_prints)
         if persist_result is None and (
             cache_key_fn is not None
             or result_storage is not None
@@ -107,14 +107,14 @@ class Task(Base[P, R]):
             or (cache_policy is not None and getattr(cache_policy, "makes_keys", True))
         ):
             persist_result = True
-        self.cache_policy = cache_policy
+        self.cache_policy = checks.policy(cache_policy)
         self.cache_key_fn = checks.function("cache_key_fn", cache_key_fn)
         self.cache_expiration = checks.expiration(cache_expiration)
-        self.refresh_cache = refresh_cache
-        self.persist_result = persist_result
+        self.refresh_cache = checks.flag("refresh_cache", refresh_cache)
+        self.persist_result = checks.flag("persist_result", persist_result)
         self.result_storage = result_storage
-        self.result_storage_key = result_storage_key
-        self.result_serializer = result_serializer
+        self.result_storage_key = checks.text("result_storage_key", result_storage_key)
+        self.result_serializer = checks.serializer(result_serializer)
         self.cache_result_in_memory = cache_result_in_memory
         self.on_rollback_hooks = checks.hooks("on_rollback", on_rollback)
         self.on_commit_hooks = checks.hooks("on_commit", on_commit)

@@ -44,6 +44,9 @@ def nothing():
         ("on_failure", print),
         ("on_failure", "print"),
         ("on_completion", [5]),
+        ("log_prints", "no"),
+        ("persist_result", "no"),
+        ("result_serializer", 5),
     ],
 )
 def test_a_wrong_option_is_said_by_its_name(kind, option, wrong):
@@ -63,6 +66,10 @@ def test_a_wrong_option_is_said_by_its_name(kind, option, wrong):
         (task, "retry_condition_fn", 5),
         (task, "cache_key_fn", 5),
         (task, "cache_expiration", 5),
+        (task, "cache_policy", 5),
+        (task, "refresh_cache", "no"),
+        (task, "result_storage_key", 5),
+        (flow, "validate_parameters", "no"),
     ],
 )
 def test_so_is_one_of_flows_or_tasks_alone(kind, option, wrong):

@@ -201,6 +201,39 @@ def function(option: str, value: Any) -> Any:
     return value
 
 
+def flag(option: str, value: Any) -> Any:
+    """True, False or None.
+
+    Raises:
+        TypeError: it is a text or a collection, which would count as true.
+    """
+    if hasattr(value, "__len__"):
+        raise _wrong(option, value, "True or False")
+    return value
+
+
+def policy(value: Any) -> Any:
+    """`cache_policy`, or None.
+
+    Raises:
+        TypeError: it makes no keys.
+    """
+    if value is not None and not callable(value) and not hasattr(value, "compute_key"):
+        raise _wrong("cache_policy", value, "a cache policy, such as INPUTS, or a function")
+    return value
+
+
+def serializer(value: Any) -> Any:
+    """`result_serializer`, or None.
+
+    Raises:
+        TypeError: it is no serializer, and neither names nor describes one.
+    """
+    if value is not None and not isinstance(value, (str, dict)) and not hasattr(value, "dumps"):
+        raise _wrong("result_serializer", value, 'a serializer, or the name of one, such as "json"')
+    return value
+
+
 def runner(value: Any) -> Any:
     """A task runner, its class, or None.
 

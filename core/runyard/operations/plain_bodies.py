@@ -135,6 +135,13 @@ class Fenced(PlainBody):
     attempt: Whole | None = None
 
 
+class Attempt(PlainBody):
+    """A body of `is_open`."""
+
+    flow_run_id: Text
+    attempt: Whole | None
+
+
 class KeptResults(Fenced):
     """A body of `keep_results`."""
 
@@ -372,6 +379,7 @@ BODIES: dict[str, type[PlainBody]] = {
     "renew_slots": LeaseTime,
     "update_flow_run_labels": Labels,
     "write_journal": Journal,
+    "is_open": Attempt,
     "keep_results": KeptResults,
     "start_flow_run": Started,
     "report_state": Reported,

@@ -133,6 +133,10 @@ class DatabaseLost(StoreError):
     status = 500
 
 
+class DatabaseMoved(StoreError):
+    """The file was moved, deleted or replaced while it was open here."""
+
+
 class DatabaseTooNew(StoreError):
     """A newer Runyard made this database."""
 

@@ -2,15 +2,18 @@
 
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 
 import pytest
+from _yard import until
 from runyard.errors import (
     DatabaseBusy,
     DatabaseCorrupt,
+    DatabaseMoved,
     DatabaseReadOnly,
     DatabaseTooNew,
     InvalidInput,
@@ -198,3 +201,57 @@ def test_a_url_that_names_no_database(home, url):
     with pytest.raises(InvalidInput) as error:
         write(Database(url))
     one_line(error)
+
+
+def until_back(database):
+    def is_back():
+        try:
+            with database.transaction(write=False):
+                return True
+        except DatabaseMoved:
+            return False
+
+    until(is_back, "the database")
+
+
+@pytest.mark.parametrize("way", ["moved", "deleted"])
+def test_a_file_that_is_gone_is_told_not_made_anew_and_found_when_it_is_back(path, tmp_path, way):
+    database = Database(f"sqlite:///{path}")
+    write(database, "before")
+    files = sorted(path.parent.glob("runyard.db*"))
+    for file in files:
+        shutil.copy(file, tmp_path / file.name)
+        if way == "deleted":
+            file.unlink()
+        else:
+            file.rename(tmp_path / file.name)
+    for _ in range(2):
+        with pytest.raises(DatabaseMoved) as error:
+            write(database)
+        assert "runyard.db was moved, deleted or replaced" in one_line(error)
+    assert not path.exists()
+    for file in files:
+        (tmp_path / file.name).rename(file)
+    until_back(database)
+    with database.transaction() as tx:
+        assert tx.value("SELECT count(*) FROM flows") == 1
+    database.close()
+
+
+def test_a_file_that_was_replaced_is_the_one_that_is_used(path, tmp_path):
+    database = Database(f"sqlite:///{path}")
+    write(database, "old")
+    other = Database(f"sqlite:///{tmp_path / 'runyard.db'}")
+    write(other, "new")
+    other.close()
+    path.rename(tmp_path / "old.db")
+    (tmp_path / "runyard.db").rename(path)
+    for file in path.parent.glob("runyard.db-*"):
+        file.unlink()
+    until_back(database)
+    with database.transaction() as tx:
+        assert tx.value("SELECT name FROM flows") == "new"
+        tx.execute(INSERT, {"name": "newer"})
+    database.close()
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM flows").fetchone() == (2,)

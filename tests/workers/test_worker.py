@@ -197,3 +197,33 @@ def test_a_worker_serves_its_health(yard):
             return False
 
     until(healthy, "the health check")
+
+
+def test_a_second_worker_of_one_name_is_told_once_and_works(yard):
+    yard.worker()
+    until(lambda: status_of(yard, "first") == "ONLINE", "the first worker")
+    alone = yard.said()
+    second = yard.worker(run_once=True)
+    assert second.wait(DEADLINE_SECONDS) == 0
+    assert "was alive a moment ago" not in alone
+    assert yard.said().count("A worker 'first' of pool 'pool' was alive a moment ago") == 1
+
+
+def test_a_database_that_is_moved_away_under_a_worker_is_told_once_and_found_again(yard, home, tmp_path):
+    yard.worker()
+    run = yard.run()
+    yard.started()
+    until(lambda: yard.state(run).type == "RUNNING", "the run")
+    away = tmp_path / "away"
+    away.mkdir()
+    files = sorted(home.glob("runyard.db*"))
+    for file in files:
+        file.rename(away / file.name)
+    yard.release()
+    until(lambda: "was moved, deleted or replaced" in yard.said(), "the line")
+    assert not (home / "runyard.db").exists()
+    for file in files:
+        (away / file.name).rename(file)
+    yard.ended(run, "COMPLETED")
+    until(lambda: "The database answers again" in yard.said(), "the other line")
+    assert yard.said().count("was moved, deleted or replaced") <= 2

@@ -15,6 +15,7 @@ from runyard.errors import (
     DatabaseBusy,
     DatabaseCorrupt,
     DatabaseLost,
+    DatabaseMoved,
     DatabaseReadOnly,
     InvalidInput,
     RunyardError,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from runyard.store.database import Row
 
 _NOTHING: dict[str, Any] = {}
+# So long a file that was put back is left alone.
+_RETURN_SECONDS = 1.0
 
 
 def path_of(url: str) -> str:
@@ -52,6 +55,7 @@ class OpenFile:
     """
 
     def __init__(self, path: str) -> None:
+        self._path = path
         self._file = os.stat(path)
         self._number = self._find()
         # Some systems have no list of descriptors: nothing is checked there.
@@ -64,6 +68,13 @@ class OpenFile:
         # Another connection to the same file may have had that number, and have been closed.
         self._number = self._find()
         return self._number is not None
+
+    def has_moved(self) -> bool:
+        """Whether its path names another file now, or none (about a microsecond)."""
+        try:
+            return not os.path.samestat(os.stat(self._path), self._file)
+        except OSError:
+            return True
 
     def _is(self, number: int | None) -> bool:
         try:
@@ -146,6 +157,10 @@ class SQLiteDriver:
         # Of connections that take the file for one that does not change: what it was like.
         self._still: dict[int, Any] = {}
         self._lost = False
+        self._opened = False
+        # The file is away, or it came back at a moment of the monotonic clock.
+        self._away = False
+        self._back_at: float | None = None
 
     def connect(self) -> sqlite3.Connection:
         """A connection to the migrated database; the file and its folder are made when missing."""
@@ -153,6 +168,7 @@ class SQLiteDriver:
         if self._lost or not all(file.is_there() for file in list(self._files.values())):
             self._lost = True
             raise self._loss()
+        self._wait_for_return()
         folder = os.path.dirname(self.path)
         try:
             private_files.make_folder(folder)
@@ -179,6 +195,7 @@ class SQLiteDriver:
             connection.close()
             raise
         self._files[id(connection)] = OpenFile(self.path)
+        self._opened = True
         if mark:
             self._still[id(connection)] = mark
         return connection
@@ -187,6 +204,25 @@ class SQLiteDriver:
         return DatabaseLost(
             f"this process has closed its own connection to {self.path}: does its code close descriptors "
             "that it did not open, as by os.closerange?"
+        )
+
+    def _wait_for_return(self) -> None:
+        """Make no empty database in the place of one that is away; and let those who put it back finish.
+
+        Its log is a file of its own: what opens the database before that is there makes another.
+        """
+        if self._opened and not os.path.lexists(self.path):
+            self._away, self._back_at = True, None
+        elif self._away:
+            self._back_at = self._back_at or time.monotonic()
+            self._away = time.monotonic() < self._back_at + _RETURN_SECONDS
+        if self._away:
+            raise self._gone()
+
+    def _gone(self) -> DatabaseMoved:
+        return DatabaseMoved(
+            f"{self.path} was moved, deleted or replaced while this process used it; put it back, or start "
+            "this process anew"
         )
 
     def _changed(self) -> DatabaseBusy:
@@ -233,7 +269,10 @@ class SQLiteDriver:
         if not self._files[id(connection)].is_there():
             self._lost = True
             raise self._loss()
-        if self.is_lost(connection):
+        if self._files[id(connection)].has_moved():
+            self._away, self._back_at = True, None
+            raise self._gone()
+        if self._was_written(connection):
             raise self._changed()
         if not durable:
             connection.execute("PRAGMA synchronous=NORMAL")
@@ -251,7 +290,7 @@ class SQLiteDriver:
     def commit(self, connection: sqlite3.Connection) -> None:
         """Make the transaction last."""
         connection.execute("COMMIT")
-        if self.is_lost(connection):
+        if self._was_written(connection):
             raise self._changed()
 
     def rollback(self, connection: sqlite3.Connection) -> None:
@@ -289,7 +328,10 @@ class SQLiteDriver:
         time.sleep(min(seconds, self._poll))
 
     def is_lost(self, connection: sqlite3.Connection) -> bool:
-        """Whether it takes the file for one that does not change, and the file has changed."""
+        """Whether its file is another by now, or was taken for one that does not change and has changed."""
+        return self._files[id(connection)].has_moved() or self._was_written(connection)
+
+    def _was_written(self, connection: sqlite3.Connection) -> bool:
         mark = self._still.get(id(connection))
         return mark is not None and mark != sqlite_reading.mark(self.path)
 

@@ -95,7 +95,9 @@ def start_worker(options: WorkerOptions) -> int:
             from runyard.workers.companion import TaskServer
 
             companion = TaskServer(options.tasks, say_to_terminal)
-        _greet(_pool(client, options), options)
+        pool = _pool(client, options)
+        _warn_of_namesake(client, pool, options)
+        _greet(pool, options)
         _work(client, supervisor, options, companion)
     finally:
         if companion is not None:
@@ -198,6 +200,19 @@ def _refuse_misspelt(client: Client, name: str) -> None:
         raise NotFound(
             f"no work pool {name!r}; did you mean {close[0]!r}? To have both: "
             f"runyard work-pool create {name} --type process"
+        )
+
+
+def _warn_of_namesake(client: Client, pool: WorkPool, options: WorkerOptions) -> None:
+    """Two workers of one name look like one: which of them is gone nobody sees."""
+    from runyard.operations.workers import WorkerListing, filter_workers
+
+    online = WorkerListing(workers={"status": {"any_": ["ONLINE"]}})
+    if any(worker.name == options.name for worker in client.call(filter_workers, pool.name, online)):
+        say_to_terminal(
+            "WARNING",
+            f"A worker {options.name!r} of pool {pool.name!r} was alive a moment ago. If it still is, give "
+            "one of them another --name: they share one line in `runyard worker ls`",
         )
 
 

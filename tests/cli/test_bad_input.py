@@ -284,3 +284,10 @@ def test_a_backup_is_no_pipe_and_slots_taken_are_no_more_than_there_are(runyard,
     os.mkfifo(folder / "pipe")
     one_line(runyard("database", "backup", "pipe", "--overwrite", code=1), "no regular file")
     assert not (folder / "pipe").is_file()
+
+
+@pytest.mark.parametrize("options", [("--name", ""), ("-q", "nope"), ("-q", "defalt")])
+def test_a_worker_that_could_do_nothing_does_not_start(program, runyard, home, options):
+    runyard("work-pool", "create", "p", "-t", "process")
+    told = program("worker", "start", "-p", "p", "--run-once", *options, code=1).err
+    assert len(told.splitlines()) == 1

@@ -161,3 +161,14 @@ def test_a_pool_of_workers_of_others(post, kind):
     post("/work_pools/theirs", {"base_job_template": template}, 204, "PATCH")
     found = post("/work_pools/theirs/get_scheduled_flow_runs", {})
     assert [each["flow_run"]["id"] for each in found] == [waiting["id"]]
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "-1", '"nan"', '"inf"'])
+def test_numbers_are_finite_and_not_negative(api, post, number):
+    post("/work_pools/", {"name": "p", "type": "process"}, 201)
+    for path, fields in (
+        ("/v2/concurrency_limits/", f'{{"name": "g", "limit": 1, "slot_decay_per_second": {number}}}'),
+        ("/work_pools/p/workers/heartbeat", f'{{"name": "w", "heartbeat_interval_seconds": {number}}}'),
+    ):
+        answer = httpx.post(f"{api.url}{path}", content=fields, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422, answer.text

@@ -108,7 +108,7 @@ class Input(BaseModel):
     `only_null`: the keys that clients send as null, and that mean nothing here.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
     only_null: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="before")

@@ -61,8 +61,8 @@ def start_worker(options: WorkerOptions) -> int:
     Raises:
         RunyardError: a wrong option, an unknown pool or type, a database that cannot be used.
     """
-    options = replace(options, name=options.name or f"ProcessWorker {ids.new_id()}")
     _check(options)
+    options = replace(options, name=options.name or f"ProcessWorker {ids.new_id()}")
     descriptors.open_standard()
     anchor_paths()
     # Everything is imported and nothing is open: whatever runs need is shared with them from here on.
@@ -134,6 +134,8 @@ def _work(client: Client, supervisor: Any, options: WorkerOptions, companion: An
 
 def _check(options: WorkerOptions) -> None:
     name = options.name or ""
+    if options.name is not None and not name.strip():
+        raise InvalidInput("a worker's name is not empty")
     if "/" in name or "%" in name:
         raise InvalidInput(f"a worker's name has no '/' and no '%': {name!r}")
     if options.limit is not None and options.limit < 1:
@@ -217,7 +219,11 @@ def _warn_of_namesake(client: Client, pool: WorkPool, options: WorkerOptions) ->
 
 
 def _warn_of_queues(client: Client, options: WorkerOptions) -> None:
-    """Say which of the queues asked for are not there: nothing will come from them."""
+    """Say which of the queues asked for are not there: nothing comes from them until they are made.
+
+    Raises:
+        NotFound: so it is for a worker that runs once.
+    """
     from runyard.operations.names import list_names
 
     known = client.call(list_names, kind="queues", pool=options.pool) if options.work_queues else []
@@ -225,6 +231,8 @@ def _warn_of_queues(client: Client, options: WorkerOptions) -> None:
         if name not in known:
             close = get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(known)}"
+            if options.run_once:
+                raise NotFound(f"work pool {options.pool!r} has no queue {name!r}; {hint}")
             show(f"Work pool {options.pool!r} has no queue {name!r} yet; {hint}")
 
 

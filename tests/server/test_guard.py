@@ -310,6 +310,15 @@ def test_a_start_that_says_little_gets_the_defaults_or_is_refused(server):
     assert send(server, "GET", "/flow_runs/r", None, {})[0] == 200
 
 
+def test_a_body_with_two_lengths_is_refused_at_once(server):
+    address = urlsplit(server.url)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=20)
+    lengths = {"Transfer-Encoding": "chunked", "Content-Length": "2"}
+    connection.request("POST", "/api/flows/filter", b"{}", {**JSON, **lengths})
+    assert connection.getresponse().status == 400
+    connection.close()
+
+
 def test_the_page_of_the_routes_loads_nothing(server):
     status, text = send(server, "GET", "/docs", None, {})
     assert status == 200

@@ -379,6 +379,7 @@ BODIES: dict[str, type[PlainBody]] = {
     "renew_slots": LeaseTime,
     "update_flow_run_labels": Labels,
     "write_journal": Journal,
+    "write_journal_soon": Journal,
     "is_open": Attempt,
     "keep_results": KeptResults,
     "start_flow_run": Started,
@@ -389,4 +390,6 @@ BODIES: dict[str, type[PlainBody]] = {
 }
 
 # Those whose bodies may hold kept results, which are larger than all else.
-WITH_RESULTS = frozenset(("keep_results", "report_background_task", "write_journal", "write_result"))
+WITH_RESULTS = frozenset(
+    ("keep_results", "report_background_task", "write_journal", "write_journal_soon", "write_result")
+)

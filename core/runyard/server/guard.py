@@ -98,6 +98,9 @@ class Guard:
             if scope["path"] not in _OPEN:
                 self._check_caller(scope, headers)
             _check_version(headers)
+            if headers.all("transfer-encoding") and headers.all("content-length"):
+                # Where the body ends would be said twice, and programs on the way may differ about it.
+                raise _Refusal(400, {"detail": "Transfer-Encoding and Content-Length exclude each other"})
             if limited.is_too_large(headers.one("content-length")):
                 raise _Refusal(413, {"detail": limited.refusal, "error": "InvalidInput"})
         except _Refusal as refusal:

@@ -73,6 +73,8 @@ def _ways(char: str) -> str:
         ways.add(f"\\{char}")
     elif char == "\n":
         ways.add("\r\n")
+    elif char in "\b\f":  # repr writes these in hexadecimal, JSON does not
+        ways.add("\\b" if char == "\b" else "\\f")
     elif char == " ":
         ways.add("+")
     # A JSON text inside of another has each backslash twice, or more often.

@@ -218,7 +218,6 @@ def test_a_scripts_missing_name_comes_with_advice(home, tmp_path):
     [
         ("from prefect_shell import ShellOperation", "subprocess does it"),
         ("from prefect_aws.s3 import S3Bucket", "the provider's own library does it"),
-        ("import prefect_unheard_of", "the library that it wraps does it"),
     ],
 )
 def test_an_integration_that_is_missing_comes_with_advice(home, tmp_path, line, hint):
@@ -227,6 +226,13 @@ def test_an_integration_that_is_missing_comes_with_advice(home, tmp_path, line, 
     assert done.returncode == 1
     assert "an integration with Prefect, which Runyard does not have" in done.stderr
     assert hint in done.stderr
+
+
+def test_a_package_of_ones_own_is_not_called_an_integration(home, tmp_path):
+    (tmp_path / "script.py").write_text("import prefect_unheard_of\n")
+    done = _run(tmp_path, "script.py")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'prefect_unheard_of'"
 
 
 def test_a_folder_named_prefect_is_not_taken_for_it(home, tmp_path):

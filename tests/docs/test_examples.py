@@ -48,7 +48,7 @@ def named(found):
 def test_an_example_runs_alone(home, tmp_path, code):
     (tmp_path / "example.py").write_text(code)
     done = subprocess.run(
-        [sys.executable, "-m", "runyard", "run", "example.py"],
+        [sys.executable, "-m", "runyard", "example.py"],
         cwd=tmp_path,
         env={**os.environ, "RUNYARD_PREFECT_IMPORTS": "always"},
         capture_output=True,

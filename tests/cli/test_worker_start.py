@@ -18,8 +18,8 @@ def test_a_misspelt_pool_is_refused_and_a_new_one_made(program, runyard):
 def test_a_queue_that_is_not_there_is_said(program, runyard):
     runyard("work-pool", "create", "my-pool", "--type", "process")
     runyard("work-queue", "create", "urgent", "--pool", "my-pool")
-    shown = program("worker", "start", "--pool", "my-pool", "--work-queue", "urgnt", "--run-once").out
-    assert "no queue 'urgnt' yet; did you mean 'urgent'?" in shown
+    told = program("worker", "start", "--pool", "my-pool", "--work-queue", "urgnt", "--run-once", code=1).err
+    assert "no queue 'urgnt'; did you mean 'urgent'?" in told
     shown = program("worker", "start", "--pool", "my-pool", "--work-queue", "urgent", "--run-once").out
     assert "no queue" not in shown
 

@@ -49,8 +49,13 @@ def doctor(context: click.Context, output: str | None) -> None:
         bad = [check for check in found if check.status != OK]
         problems = sum(check.status == PROBLEM for check in bad)
         click.echo()
-        out.say(f"{problems} problems, {len(bad) - problems} warnings." if bad else "All is well.")
+        told = f"{_count(problems, 'problem')}, {_count(len(bad) - problems, 'warning')}."
+        out.say(told if bad else "All is well.")
     context.exit(1 if any(check.status == PROBLEM for check in found) else 0)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _guarded(look: Callable[[], Iterator[Check]]) -> Iterator[Check]:

@@ -18,14 +18,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if arguments == ["-m"]:
         sys.exit("Error: -m wants the name of a module, as in: python -m runyard -m pytest tests/")
+    from runyard import settings
     from runyard.compat import imports, programs
-    from runyard.errors import EntrypointError
+    from runyard.errors import ApiUnavailable, EntrypointError, StoreError
 
     run = programs.run_module if is_module else programs.run_file
     name, *rest = arguments[is_module:]
     try:
         run(name, rest)
     except EntrypointError as error:
+        sys.exit(f"Error: {error}")
+    except (ApiUnavailable, StoreError) as error:
+        # Where the records go is no matter of the program: its frames, and ours, say nothing about that.
+        if settings.get("debug"):
+            raise
         sys.exit(f"Error: {error}")
     except ImportError as error:
         hint = imports.explain(error)

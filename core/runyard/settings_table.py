@@ -150,6 +150,12 @@ SETTINGS: dict[str, Setting] = {
         "PREFECT_API_SERVICES_LATE_RUNS_AFTER_SECONDS",
         also=("PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS",),
     ),
+    "scheduler_keep_skips_days": Setting(
+        float,
+        90.0,
+        "How long it is kept which instants of a schedule made no run, and why; 0: for ever.",
+        least=0,
+    ),
     "journal_flush_seconds": Setting(
         float, 0.02, "How late at most what a run does is written to the database."
     ),

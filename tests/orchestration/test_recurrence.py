@@ -180,6 +180,30 @@ def test_a_rule_with_a_huge_count_is_not_counted_from_its_start():
         assert len(first(rule, 2, after)) == 2
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=DAILY;COUNT=3000000",
+        "FREQ=DAILY;COUNT=100000000",
+        "FREQ=WEEKLY;COUNT=1000000000",
+        "FREQ=WEEKLY;BYDAY=MO,FR;COUNT=900000",
+        "FREQ=HOURLY;COUNT=1000000000",
+        "FREQ=DAILY;INTERVAL=400;COUNT=1000000",
+        "FREQ=SECONDLY;INTERVAL=3000000;COUNT=1000000000",
+    ],
+)
+def test_a_count_that_outlives_the_calendar_is_no_limit(rule):
+    after = datetime(2026, 6, 1, tzinfo=UTC)
+    assert first(rule, 3, after) == first(rule.partition(";COUNT")[0], 3, after)
+
+
+def test_a_rule_with_huge_steps_has_the_times_that_there_are():
+    assert first("FREQ=SECONDLY;INTERVAL=1000000000;COUNT=1000000000", 2) == [
+        "2051-09-09 01:46",
+        "2083-05-18 03:33",
+    ]
+
+
 def test_lines_may_be_folded():
     folded = "DTSTART:20261118T111500\r\nRRULE:FREQ=WEEKLY;BYDAY=MO,\r\n TU,WE;BYHOUR=9"
     assert first(folded) == ["2026-11-23 09:15", "2026-11-24 09:15", "2026-11-25 09:15"]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from runyard import flow
 from runyard.client import LocalClient
+from runyard.deployments.legacy import Deployment
 from runyard.deployments.runner import EntrypointType, RunnerDeployment, adeploy, deploy
 from runyard.errors import InvalidInput, NotFound, ParameterError, RunyardError
 from runyard.operations.deployments import find_deployment
@@ -70,6 +71,14 @@ def test_a_deployment_with_everything(client, capsys):
     assert os.path.join(stored.path, stored.entrypoint.split(":")[0]) == __file__
     assert stored.entrypoint.endswith(":count")
     assert "runyard worker start --pool pool" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("version", "stored"), [(1, "1"), (0, "0"), (1.5, "1.5"), ("v1", "v1")])
+def test_a_number_is_a_version(client, version, stored):
+    count.to_deployment("made", version=version, work_pool_name="pool").apply()
+    count.deploy("deployed", version=version, work_pool_name="pool", print_next_steps=False)
+    Deployment.build_from_flow(flow=count, name="built", version=version, work_pool_name="pool").apply()
+    assert [read(client, f"count/{name}").version for name in ("made", "deployed", "built")] == [stored] * 3
 
 
 def test_the_name_of_the_variable_counts(client):

@@ -10,6 +10,7 @@ from runyard.operations.deployment_shapes import DeploymentCreate
 from runyard.operations.deployments import create_deployment
 from runyard.operations.flow_runs import count_flow_runs
 from runyard.operations.flows import FlowCreate, create_flow
+from runyard.operations.schedules import read_schedule_skips
 from runyard.operations.schemas import Filter
 from runyard.server.maintenance import Maintenance
 
@@ -23,6 +24,24 @@ def maintenance(database):
 
 def test_a_turn_says_when_the_next_is_worth_while(maintenance):
     assert 0 <= maintenance.run_once() <= 1.0
+
+
+def test_old_skips_are_forgotten(database, maintenance, monkeypatch):
+    monkeypatch.setenv("RUNYARD_SCHEDULER_KEEP_SKIPS_DAYS", "1")
+    client = LocalClient(database)
+    flow = client.call(create_flow, FlowCreate(name="f"))
+    made = client.call(create_deployment, DeploymentCreate(name="d", flow_id=flow.id))
+    days = [clock.to_us(clock.now() - timedelta(days=number)) for number in range(4)]
+    with database.transaction() as tx:
+        for at in days:
+            tx.execute(
+                """INSERT INTO schedule_skips (schedule_id, deployment_id, instant, reason, created)
+                   VALUES ('s', :id, :at, 'missed', :at)""",
+                {"id": made.id, "at": at},
+            )
+    maintenance.run_once()
+    kept = client.call(read_schedule_skips, made.id)
+    assert [clock.to_us(each.instant) for each in kept] == days[:1]
 
 
 def test_a_due_schedule_becomes_a_run_while_it_goes_on(database, maintenance):

@@ -58,8 +58,6 @@ class Deployment:
                     f"{gone}= names a block of Prefect 2; say work_pool_name=, and where the code is by "
                     "flow.from_source(...)"
                 )
-        if isinstance(options.get("version"), int | float):
-            options["version"] = str(options["version"])
         for unused in _WITHOUT_MEANING:
             options.pop(unused, None)
         overrides = options.pop("infra_overrides", None)

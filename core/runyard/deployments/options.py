@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from runyard.deployments import version_info
+from runyard.engine import checks
 from runyard.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
     if given:
         raise InvalidInput(f"a deployment has no option {', '.join(sorted(given))}")
     fields["schedules"] = schedules
+    if "version" in fields:
+        fields["version"] = checks.version(fields["version"])
     if isinstance(fields.get("tags"), str):
         fields["tags"] = [fields["tags"]]
     if fields.get("triggers"):

@@ -236,7 +236,7 @@ class ResultKey(PlainBody):
 
 
 class Limit(PlainBody):
-    """A body of `prune_results`."""
+    """A body of `prune_results` and of `prune_schedule_skips`."""
 
     limit: Annotated[int, Field(strict=True, ge=0, le=10_000)]
 
@@ -365,6 +365,7 @@ BODIES: dict[str, type[PlainBody]] = {
     "write_result": ResultToKeep,
     "delete_result": ResultKey,
     "prune_results": Limit,
+    "prune_schedule_skips": Limit,
     "submit_background_tasks": SubmittedTasks,
     "look_for_background_tasks": TaskKeys,
     "claim_background_tasks": TaskClaim,

@@ -287,9 +287,11 @@ def _last(rule: Rule) -> datetime:
         if same is not None and left > same:
             # All further periods hold the same number: go to the one before the last.
             whole = (left - 1) // same
-            length = _LENGTH[rule.freq] * rule.interval
-            begin = _period_of(rule, rule.start) + length * (whole + 1)
-            _, final = next(_even_sets(rule, begin))
+            try:
+                begin = _period_of(rule, rule.start) + _LENGTH[rule.freq] * rule.interval * (whole + 1)
+                _, final = next(_even_sets(rule, begin))
+            except OverflowError:  # past the year 9999: the calendar ends before the count does
+                return datetime.max
             return final.walls[left - whole * same - 1]
         budget.spend(first, found.steps)
     return last

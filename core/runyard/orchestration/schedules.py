@@ -235,7 +235,7 @@ def describe(spec: Mapping[str, Any] | Schedule) -> str:
     if isinstance(schedule, Cron):
         return f"cron: {schedule.cron}{suffix}"
     if isinstance(schedule, Interval):
-        return f"interval: {schedule.interval}s{suffix}"
+        return f"interval: {schedule.interval}{suffix}"
     if isinstance(schedule, RRule):
         return f"rrule: {schedules_rrule.shown(schedule.rrule)}{suffix}"
     return f"at: {clock.format_time(schedule.at)}"

@@ -1,0 +1,89 @@
+"""PREFECT_API_URL of a real Prefect server, as those have it who come from there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+class _Prefect(BaseHTTPRequestHandler):
+    """Knows a list of deployments and the health, and no route of Runyard's own, as Prefect's server."""
+
+    def _answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        known = {"/api/health": b"true", "/api/deployments/filter": b"[]"}
+        body = known.get(self.path.partition("?")[0])
+        self.send_response(404 if body is None else 200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(b'{"detail":"Not Found"}' if body is None else body)
+
+    do_GET = _answer  # noqa: N815  # the name that http.server calls
+    do_POST = _answer  # noqa: N815  # as above
+
+    def log_message(self, format, *args):
+        """Say nothing."""
+
+
+@pytest.fixture
+def address(home, monkeypatch):
+    """The address of such a server, which is set as the API."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Prefect)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/api"
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    yield url
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+FLOW = "from runyard import flow\n\n@flow\ndef f(): ...\n\nif __name__ == '__main__':\n    f()\n"
+PROJECT = "deployments:\n- name: d\n  entrypoint: f.py:f\n  work_pool: {name: p}\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["work-pool", "ls"],
+        ["deploy", "--all"],
+        ["deploy", "--all", "--plan", "-o", "json"],
+        ["deployment", "run", "f/d"],
+        ["deployment", "backfill", "f/d", "--from", "2026-01-01"],
+        ["flow-run", "why", "calm-otter"],
+        ["worker", "start", "--pool", "p", "--run-once"],
+    ],
+)
+def test_one_line_says_that_it_is_no_runyard_server(program, address, tmp_path, command):
+    (tmp_path / "f.py").write_text(FLOW)
+    (tmp_path / "prefect.yaml").write_text(PROJECT)
+    answer = program(*command, code=1, cwd=tmp_path)
+    (line,) = answer.err.splitlines()
+    assert line.startswith(f"Error: {address} (PREFECT_API_URL) is no Runyard server: it has no ")
+    assert line.endswith(
+        "Unset it to use this machine's database, or give the address of `runyard server start`"
+    )
+    assert answer.out == ""
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_script_ends_with_that_line(address, tmp_path, monkeypatch, debug):
+    if debug:
+        monkeypatch.setenv("RUNYARD_DEBUG", "true")
+    (tmp_path / "f.py").write_text(FLOW)
+    command = [sys.executable, "-m", "runyard", "f.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    assert f"{address} (PREFECT_API_URL) is no Runyard server: it has no " in line
+    assert ("Traceback" in done.stderr) == debug
+    assert debug or done.stderr == f"{line}\n"
+
+
+def test_doctor_says_so_too(program, address, tmp_path):
+    assert f"{address} (PREFECT_API_URL) is no Runyard server" in program("doctor", code=1, cwd=tmp_path).out

@@ -67,6 +67,20 @@ def slow_hook(flow, run, state):
 def in_hook():
     return 1
 
+def task_hook(task, run, state):
+    ready()
+    time.sleep(1)
+    print("hook", task.name, state.name, flush=True)
+
+@task(on_completion=[task_hook])
+def hooked():
+    return 1
+
+@flow(flow_run_name="root", **HOOKS)
+def in_task_hook():
+    hooked.submit()
+    time.sleep(60)
+
 @flow(flow_run_name="root", **HOOKS)
 def catches():
     try:
@@ -134,6 +148,12 @@ def test_a_hook_that_is_interrupted_keeps_no_other_from_being_called(home, tmp_p
     _, said, _, runs, _ = _signalled(home, tmp_path, "in_hook", signal.SIGINT)
     assert said == ["hook root Completed"]
     assert runs == [("root", "COMPLETED")]
+
+
+def test_a_hook_in_another_thread_is_called_to_its_end(home, tmp_path):
+    _, said, error, runs, tasks = _signalled(home, tmp_path, "in_task_hook", signal.SIGTERM)
+    assert said == ["hook hooked Completed", "hook root Crashed"], error
+    assert (runs, tasks) == ([("root", "CRASHED")], ["COMPLETED"])
 
 
 def test_an_interrupt_that_the_flow_catches_ends_it_not(home, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from runyard.engine.accompanying import is_from_outside
@@ -22,6 +24,20 @@ _LISTS = {
     CRASHED: "on_crashed_hooks",
 }
 
+# How long a run that is stopped waits for hooks in other threads, in seconds.
+_LONGEST_WAIT_SECONDS = 10.0
+# The threads that call hooks now, by their identifiers; each event is set once they are called.
+_calling: dict[int, threading.Event] = {}
+
+
+def wait_for_hooks(threads: list[threading.Thread]) -> None:
+    """Wait, for ten seconds at most, until none of these threads calls hooks."""
+    deadline = monotonic() + _LONGEST_WAIT_SECONDS
+    for thread in threads:
+        called = _calling.get(thread.ident or 0)
+        if called is not None:
+            called.wait(max(deadline - monotonic(), 0.0))
+
 
 def call_hooks(runnable: Any, run: Run, logger: Any) -> Generator[Any, Any, None]:
     """Call the hooks of the state that `run` is in.
@@ -34,6 +50,20 @@ def call_hooks(runnable: Any, run: Run, logger: Any) -> Generator[Any, Any, None
     hooks = getattr(runnable, _LISTS.get(state.type, ""), None)
     if not hooks:
         return
+    thread, called = threading.get_ident(), threading.Event()
+    around, _calling[thread] = _calling.get(thread), called
+    try:
+        yield from _call_each(hooks, runnable, run, logger)
+    finally:
+        called.set()
+        if around is None:
+            _calling.pop(thread, None)
+        else:
+            _calling[thread] = around
+
+
+def _call_each(hooks: list[Any], runnable: Any, run: Run, logger: Any) -> Generator[Any, Any, None]:
+    state = run.state
     stopped: BaseException | None = None
     for hook in hooks:
         name = getattr(hook, "__name__", repr(hook))

@@ -80,15 +80,20 @@ class ThreadPoolTaskRunner(TaskRunner):
                 thread.start()
 
     def close(self, cancel: bool = False) -> None:
-        """Wait for all tasks and end the threads."""
+        """Wait for all tasks and end the threads; with `cancel`, only for hooks that are being called."""
         with self._changed:
             if cancel:
                 self._jobs.clear()
             self._closed = True
             self._changed.notify_all()
+        if cancel:
+            # A task in a thread cannot be stopped; the hooks of one that is over are called to their end.
+            from runyard.engine.hooks import wait_for_hooks
+
+            wait_for_hooks(self._threads)
+            return
         for thread in self._threads:
-            if not cancel:
-                thread.join()
+            thread.join()
 
     def _serve(self) -> None:
         from runyard.engine.connection import release_thread

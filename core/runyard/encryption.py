@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 KEY_FILE = "secret.key"
 _OR_DELETE = " (if no copy is left, delete the saved secrets and blocks and save them anew)"
+_NO_KEY = "holds no Fernet key: 32 bytes as URL-safe base64, 44 characters"
 _made: tuple[str, Any] | None = None
 
 
@@ -126,9 +127,7 @@ def _fernet() -> Any:
             _made = (text, MultiFernet([Fernet(key) for key in found]))
         except ValueError:
             where = "RUNYARD_ENCRYPTION_KEY" if settings.get("encryption_key") else key_path()
-            raise SettingError(
-                f"{where} holds no Fernet key: 32 bytes as URL-safe base64, 44 characters"
-            ) from None
+            raise SettingError(f"{where} {_NO_KEY}") from None
     return _made[1]
 
 
@@ -138,6 +137,8 @@ def _read_file() -> str:
             return file.read().strip()
     except FileNotFoundError:
         return ""
+    except UnicodeDecodeError:
+        raise SettingError(f"{key_path()} {_NO_KEY}") from None
     except OSError as error:
         raise SettingError(f"{key_path()} cannot be read: {error.strerror}") from None
 

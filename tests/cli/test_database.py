@@ -105,6 +105,23 @@ def test_backup_replaces_only_when_told(runyard, filled, tmp_path):
     assert "itself" in runyard("database", "backup", filled, "--overwrite", code=1).err
 
 
+@pytest.mark.parametrize(
+    "name", ["secret.key", "api.token", "profiles.toml", "runyard.db-wal", "runyard.db-shm"]
+)
+@pytest.mark.parametrize("there", [True, False])
+def test_backup_is_never_in_the_place_of_a_file_of_the_home(runyard, filled, tmp_path, name, there):
+    target = filled.with_name(name)
+    target.unlink(missing_ok=True)
+    if there:
+        target.write_text("" if "db-" in name else "# precious")
+    way = tmp_path / "way"
+    way.symlink_to(filled.parent)
+    before = target.read_text() if there else None
+    for path in (target, way / name):
+        assert "needs" in runyard("database", "backup", path, "--overwrite", code=1).err
+    assert (target.read_text() if target.exists() else None) == before
+
+
 @pytest.mark.parametrize("kind", ["fifo", "link", "dead link", "socket"])
 def test_backup_replaces_only_regular_files(runyard, filled, tmp_path, kind):
     target = tmp_path / "target"

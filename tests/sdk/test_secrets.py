@@ -56,6 +56,18 @@ def test_another_key_cannot_read_it(home, monkeypatch):
         Secret.load("key")
 
 
+@pytest.mark.parametrize(
+    "content", [b"SQLite format 3\0\xec\xff", "schl\u00fcssel".encode(), b"no key", b"\0" * 44]
+)
+def test_a_key_file_that_holds_no_key_is_said_to(home, content):
+    Secret(value=VALUE).save("key")
+    (home / "secret.key").write_bytes(content)
+    for use in (lambda: Secret.load("key"), lambda: Secret(value="other").save("more")):
+        with pytest.raises(SettingError, match=r"secret\.key holds no Fernet key"):
+            use()
+    assert (home / "secret.key").read_bytes() == content
+
+
 def test_keys_change(home, monkeypatch):
     old, new = encryption.new_key(), encryption.new_key()
     monkeypatch.setenv("RUNYARD_ENCRYPTION_KEY", old)

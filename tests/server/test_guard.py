@@ -108,8 +108,9 @@ HOSTS = [
     ("localhost", 200), ("LOCALHOST:4200", 200), ("127.0.0.1:1", 200), ("127.9.9.9", 200),
     ("[::1]:4200", 200), ("localhost.", 200), ("evil.example", 403), ("localhost.evil.example", 403),
     ("127.0.0.1.evil.example", 403), ("10.0.0.1", 403), ("169.254.169.254", 403), ("0.0.0.0:4200", 403),
-    ("", 403), ("[", 403), ("2130706433", 403), ("user@localhost", 200),
+    ("", 403), ("[", 403), ("2130706433", 403), ("user@localhost", 403),
     ("localhost@evil.example", 403), ("a b", 403), ("*", 403),
+    ("localhost/evil.example", 403), ("localhost#.evil.example", 403), ("localhost?.evil.example", 403),
 ]  # fmt: skip
 
 
@@ -146,8 +147,15 @@ def test_a_page_of_the_server_itself_may_change_things(server):
         {"Sec-Fetch-Site": "none"},
     ):
         assert send(server, "POST", "/variables/count", b"{}", {**origin, **JSON})[0] == 200
-    other = f"http://127.0.0.1:{urlsplit(server.url).port + 1}"
-    assert send(server, "POST", "/variables/count", b"{}", {"Origin": other, **JSON})[0] == 403
+
+
+@pytest.mark.parametrize("hosts", [(), ("127.0.0.1",), ("localhost",), ("::1",)])
+def test_a_page_of_another_port_is_another_origin(home, hosts):
+    with serving(hosts=hosts) as server:
+        port = urlsplit(server.url).port + 1
+        for host in ("127.0.0.1", "localhost", "[::1]"):
+            headers = {"Origin": f"http://{host}:{port}", **JSON}
+            assert send(server, "POST", "/variables/count", b"{}", headers)[0] == 403
 
 
 def test_what_is_only_read_needs_no_content_type(server):
@@ -332,6 +340,7 @@ def test_the_page_of_the_routes_loads_nothing(server):
     "body",
     [
         '{"name": "a", "value": NaN}', '{"name": "a", "value": -Infinity}', '{"name": "a", "value": 1e400}',
+        '{"name": "a", "value": ' + "1" * 299 + "e99}",
         '{"name": "a", "value": ' + "1" * 5000 + "}", '{"name": "a", "value": ' + "[" * 250 + "]" * 250 + "}",
         '{"name": "a", "value": ' + "[" * 100_000 + "]" * 100_000 + "}", "{", '{"name": "a", "value": "\xff',
     ],
@@ -341,6 +350,19 @@ def test_what_is_no_json_is_refused_before_anything_is_kept(server, body):
     assert status == 422, text
     assert json.loads(text)["error"] == "InvalidInput"
     assert send(server, "POST", "/variables/count", b"{}", JSON) == (200, "0")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("value", ["1", "1e400", '"\\ud800"', '"\ud800"'])
+def test_a_body_that_is_not_in_utf_8_is_refused(server, encoding, value):
+    body = f'{{"name": "a", "value": {value}}}'
+    status, text = send(server, "POST", "/variables/", body.encode(encoding, "surrogatepass"), JSON)
+    assert status == 422, text
+    assert send(server, "POST", "/variables/count", b"{}", JSON) == (200, "0")
+
+
+def test_half_a_character_as_bytes_is_no_utf_8(server):
+    assert send(server, "POST", "/variables/", b'{"name": "a", "value": "\xed\xa0\x80"}', JSON)[0] == 422
 
 
 def test_what_does_not_fit_is_not_repeated(server):

@@ -1,7 +1,8 @@
 """The bodies of requests: their size, and what of JSON is taken.
 
-JSON is taken as its standard has it: no `NaN` and no `Infinity`, which no other reader takes back, and not
-nested deeper than what can be written again. Half a surrogate pair, which is no character, becomes U+FFFD.
+JSON is taken as its standard has it: in UTF-8, with no `NaN` and no `Infinity`, which no other reader takes
+back, and not nested deeper than what can be written again. Half a surrogate pair, which is no character,
+becomes U+FFFD.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ _PAUSE_SECONDS = 60.0
 # How much of a body that is refused is read, so that its sender comes to read the answer.
 _DISCARDED_BYTES = 128 * 1024 * 1024
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-# Only then can a number be larger than a float holds: each is looked at, which takes longer.
-_LARGE_NUMBER = re.compile(rb"[eE]\+?\d{3}|\d{300}")
+# Only then can a number be larger than a float holds (199 digits and an exponent of two stay below 1e308):
+# each is looked at, which takes longer.
+_LARGE_NUMBER = re.compile(rb"[eE]\+?\d{3}|\d{200}")
 _NO_CONTENT = object()
 
 
@@ -120,11 +122,16 @@ class StrictRoute(APIRoute):
 
 
 def _parse(body: bytes) -> Any:
+    try:
+        # json.loads would take UTF-16 too, which the checks of bytes do not see through.
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _misfit("it is not in UTF-8") from None
     if levels(body) > MOST_LEVELS + _MORE_LEVELS:
         raise _misfit(f"nested deeper than {MOST_LEVELS} levels")
     try:
         read_float = _finite if _LARGE_NUMBER.search(body) else None
-        value = json.loads(body, parse_constant=_no_constant, parse_float=read_float)
+        value = json.loads(text, parse_constant=_no_constant, parse_float=read_float)
         if _SURROGATE.search(body):
             text = json.dumps(value, ensure_ascii=False)
             value = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))

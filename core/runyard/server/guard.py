@@ -32,6 +32,8 @@ _OPEN = frozenset(("/api/health", "/api/ready"))
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _OLDEST_API = (0, 8, 0)
 _VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})\Z", re.ASCII)
+# What urlsplit takes as the end of the host, or as a user's name before it.
+_NO_HOST = re.compile(r"[/?#@]")
 _SHOWN_CHARACTERS = 100
 
 
@@ -46,6 +48,14 @@ class _Refusal(Exception):
 
 def _not_allowed(text: str, status: int = 403) -> _Refusal:
     return _Refusal(status, {"detail": text, "error": "NotAllowed"})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Guard:
@@ -136,6 +146,13 @@ class Guard:
             return False
         return address.is_loopback or self._any_address
 
+    def _is_public(self, host: str) -> bool:
+        """Whether it is a configured name, by which pages come through a proxy that puts another Host.
+
+        A loopback name is none: there, another port is another program's page.
+        """
+        return host in self._hosts and not is_loopback(host)
+
     def _check_origin(self, headers: _Headers) -> None:
         """Refuse a change that a browser sends for a page of another origin."""
         sites, origins = headers.all("sec-fetch-site"), headers.all("origin")
@@ -144,7 +161,7 @@ class Guard:
         for origin in origins:
             parts = urlsplit(origin.lower()) if origin.isascii() else urlsplit("")
             known = parts.scheme in ("http", "https") and parts.netloc != ""
-            if not known or (parts.netloc != own and _host_of(parts.netloc) not in self._hosts):
+            if not known or (parts.netloc != own and not self._is_public(_host_of(parts.netloc))):
                 foreign = True
         if foreign:
             raise _not_allowed("a page of another origin may not change anything here")
@@ -186,6 +203,8 @@ class _Headers:
 
 def _host_of(text: str) -> str:
     """The name or address in `host:port`; empty where it is none."""
+    if _NO_HOST.search(text):
+        return ""
     try:
         return (urlsplit(f"//{text.strip()}").hostname or "").rstrip(".")
     except ValueError:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import signal
 import socket
 from typing import TYPE_CHECKING
 
 from runyard import api_token, settings
 from runyard.errors import Conflict, InvalidInput, SettingError, extra_missing
+from runyard.server.guard import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,11 +96,3 @@ def listen(host: str, port: int) -> socket.socket:
             raise Conflict(f"port {port} of {host} is in use; choose another with --port") from error
         raise InvalidInput(f"cannot listen on {host}:{port}: {error}") from error
     return listener
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

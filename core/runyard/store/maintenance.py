@@ -8,7 +8,7 @@ import stat
 from contextlib import closing
 from typing import NamedTuple
 
-from runyard import private_files, settings
+from runyard import api_token, encryption, private_files, profiles, settings
 from runyard.errors import Conflict, DatabaseReadOnly, InvalidInput, NotFound, StoreError
 from runyard.store import migrate, sqlite_reading
 from runyard.store.database import get_database
@@ -76,14 +76,13 @@ def backup(target: str, overwrite: bool = False) -> int:
 
     Raises:
         Conflict: the file exists.
-        InvalidInput: the database is not one that this can copy, or `target` is the database, or exists
-            and is no regular file.
+        InvalidInput: the database is not one that this can copy, or `target` is a file that Runyard needs,
+            or exists and is no regular file.
         StoreError: it cannot be read, or the copy not be written.
     """
     driver = SQLiteDriver(_sqlite_url("backup", "copy it with pg_dump"))
     target = os.path.abspath(os.path.expanduser(target))
-    if os.path.realpath(target) == os.path.realpath(driver.path):
-        raise InvalidInput(f"{target} is the database itself; name another file")
+    _check_not_own(target, driver.path)
     _check_target(target, overwrite)
     partial = f"{target}.{os.getpid()}.partial"
     try:
@@ -98,6 +97,17 @@ def backup(target: str, overwrite: bool = False) -> int:
     finally:
         _remove(partial)
     return os.path.getsize(target)
+
+
+def _check_not_own(target: str, database: str) -> None:
+    """Refuse the database, the files that SQLite keeps beside it, and what the home holds besides."""
+    at = os.path.realpath(target)
+    own = os.path.realpath(database)
+    if at == own:
+        raise InvalidInput(f"{target} is the database itself; name another file")
+    others = (encryption.key_path(), api_token.token_path(), profiles.path())
+    if at in {f"{own}-{end}" for end in ("wal", "shm", "journal")} | set(map(os.path.realpath, others)):
+        raise InvalidInput(f"{target} is the place of a file that Runyard needs; name another file")
 
 
 def _check_target(target: str, overwrite: bool) -> None:

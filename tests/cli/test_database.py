@@ -27,7 +27,7 @@ def test_path(runyard, home):
 
 def test_the_path_of_a_server_hides_its_password(runyard, monkeypatch):
     monkeypatch.setenv("RUNYARD_DATABASE_URL", "postgresql://me:secret@host:5432/db")
-    assert runyard("database", "path").out.strip() == "postgresql://me@host:5432/db"
+    assert runyard("database", "path").out.strip() == "postgresql://me:********@host:5432/db"
     assert "pg_dump" in runyard("database", "backup", "x.db", code=1).err
 
 

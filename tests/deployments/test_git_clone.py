@@ -11,6 +11,7 @@ import sys
 import pytest
 from runyard.deployments import steps
 from runyard.deployments.steps import git_program
+from runyard.deployments.steps.git_mirror import Mirror
 from runyard.errors import InvalidInput, RunyardError
 
 pytestmark = pytest.mark.usefixtures("git")
@@ -239,3 +240,14 @@ def test_submodules_come_along(repository, address, project_folder, tmp_path, mo
     assert not (project_folder / "without" / "part" / "flow.py").exists()
     steps.git_clone(address, include_submodules=True, clone_directory_name="with")
     assert (project_folder / "with" / "part" / "flow.py").read_text() == "one"
+
+
+def test_what_is_fetched_can_be_changed_by_its_owner_alone(repository, home):
+    home.mkdir(exist_ok=True)
+    home.chmod(0o755)  # as a person may have made it
+    before = os.umask(0)
+    try:
+        Mirror(f"file://{repository.folder}", {}).fetch(None, None)
+    finally:
+        os.umask(before)
+    assert (home / "git").stat().st_mode & 0o777 == 0o700

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Mapping
 
-from runyard import settings
+from runyard import private_files, settings
 from runyard.deployments.steps.git_program import Git, turn
 
 FULL_ID = 40
@@ -43,6 +43,8 @@ class Mirror:
         wanted = commit_sha or branch or "HEAD"
         key = hashlib.sha256(wanted.encode()).hexdigest()[:24]
         reference, done = f"refs/runyard/{key}", os.path.join(self.folder, f"runyard-{key}")
+        # git and the lock take the umask; this keeps other users from code that runs execute.
+        private_files.make_folder(os.path.dirname(self.folder))
         with turn(self.folder):
             if not os.path.isdir(os.path.join(self.folder, "objects")):
                 os.makedirs(self.folder, exist_ok=True)

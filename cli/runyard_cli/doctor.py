@@ -85,14 +85,23 @@ def _home() -> Iterator[Check]:
     if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
         yield Check("home", PROBLEM, f"{home} cannot be written", f"chmod u+rwx {home}")
         return
-    yield Check("home", OK, f"{home} can be written")
-    key = os.path.join(home, "secret.key")
-    if os.path.exists(key):
-        mode = os.stat(key).st_mode & 0o777
-        if mode & 0o077:
-            yield Check("key", PROBLEM, f"{key} can be read by others (mode {mode:04o})", f"chmod 600 {key}")
-        else:
-            yield Check("key", OK, f"{key} is for its owner only")
+    mode = os.stat(home).st_mode & 0o777
+    if mode & 0o022:
+        yield Check("home", PROBLEM, f"others can write {home} (mode {mode:04o})", f"chmod go-rwx {home}")
+    else:
+        yield Check("home", OK, f"{home} can be written")
+    for name, file in (("key", "secret.key"), ("token", "api.token"), ("profiles", settings.PROFILES_FILE)):
+        yield from _private(name, os.path.join(home, file))
+
+
+def _private(name: str, path: str) -> Iterator[Check]:
+    if not os.path.exists(path):
+        return
+    mode = os.stat(path).st_mode & 0o777
+    if mode & 0o077:
+        yield Check(name, PROBLEM, f"{path} can be read by others (mode {mode:04o})", f"chmod 600 {path}")
+    elif name == "key":
+        yield Check(name, OK, f"{path} is for its owner only")
 
 
 def _disk() -> Iterator[Check]:

@@ -57,6 +57,22 @@ def test_a_damaged_database(runyard, deployed, home):
     assert "database" in found(runyard, code=1)
 
 
+@pytest.mark.parametrize(("name", "file"), [("token", "api.token"), ("profiles", "profiles.toml")])
+def test_a_file_that_others_may_read(runyard, home, name, file):
+    runyard("flow", "ls")
+    (home / file).touch()
+    (home / file).chmod(0o640)
+    assert found(runyard, code=1)[name]["command"] == f"chmod 600 {home / file}"
+    (home / file).chmod(0o600)
+    assert name not in found(runyard)
+
+
+def test_a_home_that_others_may_write(runyard, home):
+    runyard("flow", "ls")
+    home.chmod(0o777)
+    assert found(runyard, code=1)["home"]["command"] == f"chmod go-rwx {home}"
+
+
 def test_a_key_that_others_may_read(runyard, home):
     home.mkdir(exist_ok=True)
     (home / "secret.key").write_text("k")

@@ -20,6 +20,9 @@ WAYS = ("sqlite", "sqlite-http", "postgres", "postgres-http")
 # Started in the background of a shell, pytest ignores Ctrl-C, and what it starts would too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# Under nohup it ignores the end of its terminal, which what it starts would respect.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

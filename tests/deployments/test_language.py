@@ -194,7 +194,7 @@ _BREAKS = {
     "enforce_parameter_schema": ["maybe", [True]],
     "paused": ["maybe", 7],
     "concurrency_limit": [
-        "many", -1, [1], {"collision_strategy": "ENQUEUE"}, {"limit": 1, "collision_strategy": "X"},
+        "many", -1, [1], {"limit": 1, "collision_strategy": "X"},
     ],
     "schedule": [
         "daily", {"cron": "61 * * * *"}, {"cron": "* * * * *", "interval": 3}, {"corn": "* * * * *"},

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runyard.errors import InvalidInput
 from runyard.orchestration import durations, exits, job_templates, limits
-from runyard.orchestration.job_templates import default, resolve
+from runyard.orchestration.job_templates import check_spelling, default, resolve
 
 NAMES = st.text("abcXYZ_", min_size=1, max_size=4)
 ENV = st.dictionaries(NAMES, st.text(max_size=5).filter(lambda text: "{{" not in text))
@@ -24,9 +24,14 @@ def test_every_types_own_template_is_sound(kind):
     assert default(kind)["variables"]
 
 
-def test_an_unknown_type():
+def test_a_type_that_is_nearly_one_of_ours_is_refused():
     with pytest.raises(InvalidInput, match="known are process, docker, kubernetes; did you mean 'docker'"):
-        default("dokcer")
+        check_spelling("dokcer")
+    check_spelling("ecs")
+
+
+def test_a_type_of_other_workers_has_an_empty_template():
+    assert default("ecs") == {"job_configuration": {}, "variables": {"type": "object", "properties": {}}}
 
 
 def test_the_run_goes_before_the_deployment_and_that_before_the_default():

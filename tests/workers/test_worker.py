@@ -220,7 +220,8 @@ def test_a_database_that_is_moved_away_under_a_worker_is_told_once_and_found_aga
     for file in files:
         file.rename(away / file.name)
     yard.release()
-    until(lambda: "was moved, deleted or replaced" in yard.said(), "the line")
+    until(lambda: "replaced while this process used it" in yard.said(), "the line")
+    until(lambda: "the runs go on, trying again" in yard.said(), "the worker's own line")
     assert not (home / "runyard.db").exists()
     for file in files:
         (away / file.name).rename(file)

@@ -32,14 +32,14 @@ class Leases:
         self._client = client
         self._supervisor = supervisor
         self._say = say
-        self._seconds = takeover_seconds()
+        self.seconds = takeover_seconds()
         self._recovery = Recovery(client, lambda: supervisor.identity()[1])
         self._in_one_file = isinstance(client, LocalClient) and client.database.dialect == "sqlite"
 
     def held_by(self) -> dict[str, Any]:
         """How long claimed runs are held, and by what the death of their holder can be proved."""
         place, proof = self._supervisor.identity()
-        return {"lease_seconds": self._seconds, "place": place, "proof": proof}
+        return {"lease_seconds": self.seconds, "place": place, "proof": proof}
 
     def renew(self) -> list[RunProcess]:
         """Renew all; the processes of runs that somebody wants to be stopped."""
@@ -51,7 +51,7 @@ class Leases:
                 self._supervisor.beat(clock.boot_seconds())
             return []
         leases = [{"flow_run_id": p.flow_run_id, "attempt": p.attempt} for p in processes.values()]
-        body = RenewLeases.model_validate({"leases": leases, "lease_seconds": self._seconds})
+        body = RenewLeases.model_validate({"leases": leases, "lease_seconds": self.seconds})
         asked_at = clock.boot_seconds()
         answer = self._client.call(renew_leases, body)
         self._supervisor.beat(asked_at)

@@ -418,7 +418,9 @@ class Worker:
                 self.say("WARNING", f"{error}; the runs go on, trying again")
             self.outage = str(error)
             self.leases.bear_outage()
-            self._backoff = min(self._backoff * 2, _LONGEST_BACKOFF_SECONDS)
+            # Often enough to say in time that the runs are still held.
+            longest = min(_LONGEST_BACKOFF_SECONDS, self.leases.seconds / 4)
+            self._backoff = min(self._backoff * 2, longest)
             self._retry_at = time.monotonic() + self._backoff * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         else:
             if self.outage:

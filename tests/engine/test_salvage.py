@@ -150,10 +150,14 @@ def test_a_run_whose_position_is_taken_is_stored_all_the_same(client):
 def test_texts_of_every_source_are_stored(client, monkeypatch, request):
     from runyard.engine import connection
 
-    monkeypatch.setattr(connection, "shared_client", lambda: client)
-    for module in ("run", "journal", "remote", "background"):
-        if hasattr(__import__(f"runyard.engine.{module}", fromlist=["x"]), "shared_client"):
-            monkeypatch.setattr(f"runyard.engine.{module}.shared_client", lambda: client)
+    class Shared(dict):
+        """The clients of this process: one for all settings."""
+
+        def get(self, key, default=None):
+            return client
+
+    # The functions stay as they are: a module that is first imported here would keep another one.
+    monkeypatch.setattr(connection, "_clients", Shared())
 
     @task(log_prints=True, tags=[BAD], version=BAD, task_run_name="load-{what}")
     def load(what):

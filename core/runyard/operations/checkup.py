@@ -5,16 +5,13 @@ from __future__ import annotations
 from shlex import quote
 from typing import Any
 
-from runyard import clock
+from runyard.operations import lease_clock, online
 from runyard.operations.base import operation
 from runyard.store.database import Transaction
 
-# A worker that was not heard of for this many of its intervals is taken as gone.
-_INTERVALS = 3
 _EXAMPLES = 5
 _NEWEST = """SELECT max(state_timestamp) AS newest
     FROM (SELECT state_timestamp FROM flow_runs ORDER BY id DESC LIMIT 50) AS latest"""
-_ONLINE = "stopped = 0 AND last_heartbeat_time + heartbeat_interval_seconds * :intervals > :now"
 
 
 @operation("GET", "/runyard/checkup")
@@ -30,39 +27,40 @@ def read_checkup(tx: Transaction) -> dict[str, Any]:
         workers: those that were lost without a word while they held runs: name, pool, runs, seen_us.
         late: how many runs are late; and late_runs, the first of them: id, name, status, reason, command.
     """
-    now = clock.now_us()
+    now = lease_clock.wall(tx)
     return {
         "now_us": now,
         "newest_us": tx.value(_NEWEST),
         "docker": bool(tx.value("SELECT count(*) FROM work_pools WHERE type = 'docker'")),
         "encrypted": bool(tx.value("SELECT count(*) FROM block_documents")),
-        "pools": _pools(tx, now),
-        "workers": _workers(tx, now),
+        "pools": _pools(tx),
+        "workers": _workers(tx),
         **_late(tx, now),
     }  # fmt: skip
 
 
-def _pools(tx: Transaction, now: int) -> list[dict[str, Any]]:
+def _pools(tx: Transaction) -> list[dict[str, Any]]:
     rows = tx.all(
         f"""SELECT work_pools.name, work_pools.type, work_pools.is_paused, count(*) AS waiting
             FROM flow_runs
             JOIN work_queues ON work_queues.id = flow_runs.work_queue_id
             JOIN work_pools ON work_pools.id = work_queues.work_pool_id
             WHERE flow_runs.state_type = 'SCHEDULED' AND flow_runs.next_scheduled_start_time < :now
-              AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.work_pool_id = work_pools.id AND {_ONLINE})
+              AND NOT EXISTS (
+                  SELECT 1 FROM workers w WHERE w.work_pool_id = work_pools.id AND {online.ONLINE})
             GROUP BY work_pools.name, work_pools.type, work_pools.is_paused ORDER BY work_pools.name""",  # noqa: S608  # a constant
-        {"now": now, "intervals": _INTERVALS * 1_000_000},
+        online.present(tx),
     )
     return [{**row, "is_paused": bool(row["is_paused"])} for row in rows]
 
 
-def _workers(tx: Transaction, now: int) -> list[dict[str, Any]]:
+def _workers(tx: Transaction) -> list[dict[str, Any]]:
     rows = tx.all(
-        f"""SELECT workers.name, work_pools.name AS pool, workers.last_heartbeat_time AS seen_us,
-               (SELECT count(*) FROM leases WHERE leases.worker_id = workers.id) AS runs
-            FROM workers JOIN work_pools ON work_pools.id = workers.work_pool_id
-            WHERE stopped = 0 AND NOT ({_ONLINE}) ORDER BY workers.last_heartbeat_time DESC LIMIT 50""",  # noqa: S608  # a constant
-        {"now": now, "intervals": _INTERVALS * 1_000_000},
+        f"""SELECT w.name, work_pools.name AS pool, w.last_heartbeat_time AS seen_us,
+               (SELECT count(*) FROM leases WHERE leases.worker_id = w.id) AS runs
+            FROM workers w JOIN work_pools ON work_pools.id = w.work_pool_id
+            WHERE w.stopped = 0 AND NOT ({online.ONLINE}) ORDER BY w.last_heartbeat_time DESC LIMIT 50""",  # noqa: S608  # a constant
+        online.present(tx),
     )
     return [row for row in rows if row["runs"]]
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from pydantic import Field
 
 from runyard import clock, settings
+from runyard.operations import online
 from runyard.operations.schedules import OPEN_STATES
 from runyard.operations.schemas import Model, load
-from runyard.operations.work_pools import ONLINE
 from runyard.orchestration.durations import in_words, moment_in_words
 from runyard.states import State
 from runyard.store.database import Row, Transaction
@@ -216,29 +216,29 @@ def _executing(tx: Transaction, condition: str, values: dict[str, str], used: in
 
 
 def _workers(tx: Transaction, place: _Place) -> list[Reason]:
-    pool, queue = place.pool, place.queue
+    pool, queue, present = place.pool, place.queue, online.present(tx)
     workers = tx.all(
         f"""SELECT w.name, w.work_queue_names, w.concurrency_limit, w.last_heartbeat_time,
-                CASE WHEN {ONLINE} THEN 1 ELSE 0 END AS online,
+                CASE WHEN {online.ONLINE} THEN 1 ELSE 0 END AS online,
                 (SELECT count(*) FROM leases l WHERE l.worker_id = w.id) AS used
             FROM workers w WHERE w.work_pool_id = :pool ORDER BY w.last_heartbeat_time DESC, w.name""",  # noqa: S608  # fixed
-        {"pool": pool["id"], "now": clock.now_us()},
+        {"pool": pool["id"], **present},
     )
     command = f"runyard worker start --pool {quote(pool['name'])}"
-    online = [worker for worker in workers if worker["online"]]
-    if not online:
+    alive = [worker for worker in workers if worker["online"]]
+    if not alive:
         text = f"No worker is online for work pool {pool['name']!r}"
         if workers and workers[0]["last_heartbeat_time"] is not None:
-            ago = (clock.now_us() - workers[0]["last_heartbeat_time"]) / 1e6
+            ago = max(0, present["now"] - workers[0]["last_heartbeat_time"]) / 1e6
             text += f"; the last one, {workers[0]['name']!r}, was heard from {in_words(ago)} ago"
         return [Reason(code="no_worker", text=f"{text}.", command=command)]
     serving = [
         worker
-        for worker in online
+        for worker in alive
         if not (names := load(worker["work_queue_names"], [])) or queue["name"] in names
     ]
     if not serving:
-        names = _named([worker["name"] for worker in online])
+        names = _named([worker["name"] for worker in alive])
         text = f"The workers online, {names}, serve other queues than {queue['name']!r}."
         command += f" --work-queue {quote(queue['name'])}"
         return [Reason(code="no_worker_for_queue", text=text, command=command)]

@@ -49,6 +49,14 @@ def wall(tx: Transaction) -> int:
     return clock.now_us()
 
 
+def reading(tx: Transaction) -> tuple[int, str]:
+    """The machine's clock as it is, outages included, in microseconds, and the boot for which it counts.
+
+    Of two readings with the same boot the difference is how much time is between them.
+    """
+    return _raw(tx)
+
+
 def now(tx: Transaction) -> int:
     """The time by which leases run out, in microseconds; it only grows."""
     row = tx.one("SELECT value, seen, boot FROM lease_clock WHERE id = 1")

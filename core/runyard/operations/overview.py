@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from runyard import clock
+from runyard.operations import online
 from runyard.operations.base import operation
 from runyard.store.database import Transaction
-
-# A worker that was not heard of for this many of its intervals is taken as gone.
-_INTERVALS = 3
 
 
 @operation("GET", "/runyard/work_pools")
@@ -24,14 +21,14 @@ def list_work_pools(tx: Transaction, limit: int = 1000) -> list[dict[str, Any]]:
         NOT_READY), concurrency_limit, and active_slots, the runs being executed.
     """
     rows = tx.all(
-        """SELECT id, name, type, description, is_paused, concurrency_limit,
+        f"""SELECT id, name, type, description, is_paused, concurrency_limit,
                (SELECT count(*) FROM leases WHERE leases.work_pool_id = work_pools.id) AS active_slots,
-               (SELECT count(*) FROM workers WHERE workers.work_pool_id = work_pools.id AND stopped = 0
-                AND last_heartbeat_time + heartbeat_interval_seconds * :intervals > :now) AS online
-           FROM work_pools ORDER BY created, id LIMIT :limit""",
-        {"intervals": _INTERVALS * 1_000_000, "now": clock.now_us(), "limit": limit},
+               EXISTS (SELECT 1 FROM workers w WHERE w.work_pool_id = work_pools.id
+                   AND {online.ONLINE}) AS has_worker
+           FROM work_pools ORDER BY created, id LIMIT :limit""",  # noqa: S608  # a constant
+        {**online.present(tx), "limit": limit},
     )
     for row in rows:
-        online, paused = row.pop("online"), row.pop("is_paused")
-        row["status"] = "PAUSED" if paused else "READY" if online else "NOT_READY"
+        has_worker, paused = row.pop("has_worker"), row.pop("is_paused")
+        row["status"] = "PAUSED" if paused else "READY" if has_worker else "NOT_READY"
     return rows

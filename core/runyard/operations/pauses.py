@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from runyard import clock
 from runyard.errors import InvalidInput
-from runyard.operations import flow_run_inputs, transitions
+from runyard.operations import deadlines, flow_run_inputs, transitions
 from runyard.operations.base import operation
 from runyard.operations.flow_run_shapes import OrchestrationResult, result_of
 from runyard.operations.run_rows import state_of
@@ -111,10 +110,13 @@ def _checked(tx: Transaction, flow_run_id: str, keys: dict[str, str], given: dic
     return plain
 
 
-def expire(tx: Transaction, now_us: int) -> list[str]:
+def expire(tx: Transaction, ahead_us: int = 0) -> list[str]:
     """Fail the runs that were paused and not resumed in time; returns their ids.
 
     A living process whose pause is over says so itself, unless it is none of ours.
+
+    Args:
+        ahead_us: judge as if it was so much later.
     """
     found = tx.all(
         """SELECT r.id, r.state FROM flow_runs r
@@ -124,8 +126,7 @@ def expire(tx: Transaction, now_us: int) -> list[str]:
     expired = []
     for run in found:
         state = state_of(run)
-        limit = state.state_details.get("pause_timeout") if state is not None else None
-        if limit and clock.to_us(clock.parse_time(limit)) < now_us:
+        if state is not None and deadlines.is_over(tx, state.state_details, ahead_us):
             expired.append(run["id"])
     for run_id in expired[:_BATCH]:
         message = "The flow was paused and never resumed."

@@ -123,7 +123,7 @@ def recover(tx: Transaction, body: RecoverRequest) -> RecoverReport:
     sql = f"SELECT * FROM leases WHERE expires < :now ORDER BY expires LIMIT {_BATCH}{lock}"  # noqa: S608  # fixed
     for lease in tx.all(sql, {"now": now}):
         _recover_one(tx, lease, report)
-    report.expired = pauses.expire(tx, clock.now_us() + ahead)
+    report.expired = pauses.expire(tx, ahead)
     background_tasks.reschedule_lost(tx)
     limit_slots.prune(tx)
     _show_holders(tx, body, now, report)

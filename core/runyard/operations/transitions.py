@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runyard import clock, ids
 from runyard.errors import NotFound
-from runyard.operations import leases, limit_slots, run_rows
+from runyard.operations import deadlines, leases, limit_slots, run_rows
 from runyard.orchestration import rules
-from runyard.states import CANCELLED, CRASHED, PENDING, RUNNING, TERMINAL, State
+from runyard.states import CANCELLED, CRASHED, PAUSED, PENDING, RUNNING, TERMINAL, State
 
 if TYPE_CHECKING:
     from runyard.store.database import Row, Transaction
@@ -86,10 +86,12 @@ def set_flow_run_state(
     if answered is not None:
         return answered
     policy = json.loads(run["empirical_policy"])
-    facts = _facts(tx, run, policy, proposed, attempt)
+    facts = _facts(tx, run, policy, current, proposed, attempt)
     decision = rules.decide_flow_run(current, proposed, facts, force)
     if decision.state is None:
         return Outcome(decision.status, current or proposed, decision.reason, decision.delay_seconds)
+    if decision.state.type == PAUSED:
+        deadlines.note(tx, decision.state)
     state = run_rows.after(decision.state, run["state_timestamp"])
     state.state_details["flow_run_id"] = flow_run_id
     if decision.status == rules.REJECT and proposed._id is not None:
@@ -210,7 +212,12 @@ def _read(tx: Transaction, flow_run_id: str) -> Row:
 
 
 def _facts(
-    tx: Transaction, run: Row, policy: dict[str, Any], proposed: State, attempt: int | None
+    tx: Transaction,
+    run: Row,
+    policy: dict[str, Any],
+    current: State | None,
+    proposed: State,
+    attempt: int | None,
 ) -> rules.FlowRunFacts:
     limit, free = run["concurrency_limit"], 0
     if proposed.type != PENDING or attempt is not None:
@@ -230,7 +237,12 @@ def _facts(
         limit=limit,
         free_slots=free,
         cancel_new=(options or {}).get("collision_strategy") == "CANCEL_NEW",
+        pause_over=_is_pause_over(tx, current),
     )
+
+
+def _is_pause_over(tx: Transaction, current: State | None) -> bool:
+    return current is not None and current.type == PAUSED and deadlines.is_over(tx, current.state_details)
 
 
 def _slots_in_use(tx: Transaction, run: Row) -> int:

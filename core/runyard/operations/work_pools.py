@@ -8,6 +8,7 @@ from pydantic import Field
 
 from runyard import clock, ids
 from runyard.errors import Conflict, NotAllowed, NotFound
+from runyard.operations import online
 from runyard.operations.base import operation
 from runyard.operations.schemas import Filter, Input, Listing, Model, Time, check_name, dump, load, moment
 from runyard.orchestration import job_templates
@@ -15,17 +16,10 @@ from runyard.states import SCHEDULED
 from runyard.store import query
 from runyard.store.database import Row, Transaction
 
-# A worker counts as online until it has missed so many of its heartbeats.
-MISSED_HEARTBEATS = 3
-DEFAULT_HEARTBEAT_SECONDS = 30.0
-# SQL that is true for a worker `w` that is online at the time :now.
-ONLINE = f"""(w.stopped = 0 AND w.last_heartbeat_time IS NOT NULL AND w.last_heartbeat_time >=
-    :now - {MISSED_HEARTBEATS} * 1000000
-        * coalesce(w.heartbeat_interval_seconds, {DEFAULT_HEARTBEAT_SECONDS}))"""
 _COLUMNS = f"""p.*,
     (SELECT count(*) FROM leases l JOIN work_queues lq ON lq.id = l.work_queue_id
      WHERE lq.work_pool_id = p.id) AS active_slots,
-    EXISTS (SELECT 1 FROM workers w WHERE w.work_pool_id = p.id AND {ONLINE}) AS has_worker"""  # noqa: S608  # fixed
+    EXISTS (SELECT 1 FROM workers w WHERE w.work_pool_id = p.id AND {online.ONLINE}) AS has_worker"""  # noqa: S608  # fixed
 # These would break URLs; as in deployments' names.
 _DEFAULT_QUEUE = "default"
 
@@ -167,7 +161,7 @@ def read_work_pool(tx: Transaction, name: str) -> WorkPool:
     """
     pool_row(tx, name)
     sql = f"SELECT {_COLUMNS} FROM work_pools p WHERE p.name = :name"  # noqa: S608  # fixed
-    return _to_model(tx.all(sql, {"name": name, "now": clock.now_us()})[0])
+    return _to_model(tx.all(sql, {"name": name, **online.present(tx)})[0])
 
 
 @operation("PATCH", "/work_pools/{name}", status=204)
@@ -239,7 +233,7 @@ def filter_work_pools(tx: Transaction, body: Listing) -> list[WorkPool]:
     Raises:
         InvalidInput: a filter or a limit is wrong.
     """
-    rows = query.search(tx, "work_pools", body.model_dump(), columns=_COLUMNS, values={"now": clock.now_us()})
+    rows = query.search(tx, "work_pools", body.model_dump(), columns=_COLUMNS, values=online.present(tx))
     return [_to_model(row) for row in rows]
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from runyard import clock, ids
 from runyard.errors import Conflict, InvalidInput, NotFound
+from runyard.operations import lease_clock
 from runyard.operations.base import operation
 from runyard.operations.schemas import Input, Listing, Model, Time, check_name, moment
 from runyard.operations.work_pools import pool_row
@@ -78,14 +79,15 @@ def mark_polled(tx: Transaction, queue_ids: list[str], now_us: int, stale_us: in
     for queue_id in queue_ids:
         tx.execute(
             """UPDATE work_queues SET last_polled = :now
-               WHERE id = :id AND (last_polled IS NULL OR last_polled < :before)""",
+               WHERE id = :id AND (last_polled IS NULL OR NOT last_polled BETWEEN :before AND :now)""",
             {"now": now_us, "id": queue_id, "before": now_us - stale_us},
         )
 
 
-def _to_model(row: Row) -> WorkQueue:
+def _to_model(row: Row, now: int) -> WorkQueue:
     polled = row["last_polled"]
-    ready = polled is not None and clock.now_us() - polled <= READY_SECONDS * 1_000_000
+    # Of the future, it was noted before the clock was set back.
+    ready = polled is not None and abs(now - polled) <= READY_SECONDS * 1_000_000
     status = "PAUSED" if row["is_paused"] else "READY" if ready else "NOT_READY"
     return WorkQueue.model_validate(
         {
@@ -129,7 +131,7 @@ def _by_id(tx: Transaction, work_queue_id: str) -> Row:
 
 def _show(tx: Transaction, work_queue_id: str) -> WorkQueue:
     sql = f"SELECT {_COLUMNS} FROM work_queues q {_JOINS} WHERE q.id = :id"  # noqa: S608  # fixed
-    return _to_model(tx.all(sql, {"id": work_queue_id})[0])
+    return _to_model(tx.all(sql, {"id": work_queue_id})[0], lease_clock.wall(tx))
 
 
 @operation("POST", "/work_pools/{work_pool_name}/queues", status=201)
@@ -295,4 +297,5 @@ def filter_all_work_queues(tx: Transaction, body: Listing) -> list[WorkQueue]:
 
 def _list(tx: Transaction, body: Listing, where: list[str], values: dict[str, Any]) -> list[WorkQueue]:
     rows = query.search(tx, "work_queues", body.model_dump(), _COLUMNS, _JOINS, where, values)
-    return [_to_model(row) for row in rows]
+    now = lease_clock.wall(tx)
+    return [_to_model(row, now) for row in rows]

@@ -6,16 +6,17 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runyard import clock, ids
+from runyard import ids
 from runyard.errors import InvalidInput, NotFound
+from runyard.operations import online
 from runyard.operations.base import operation
 from runyard.operations.schemas import Filter, Input, Model, Time, dump, load, moment
-from runyard.operations.work_pools import ONLINE, pool_row
+from runyard.operations.work_pools import pool_row
 from runyard.operations.work_queues import mark_polled, queue_rows
 from runyard.store import query
 from runyard.store.database import Row, Transaction
 
-_STATUS = f"CASE WHEN {ONLINE} THEN 'ONLINE' ELSE 'OFFLINE' END"
+_STATUS = f"CASE WHEN {online.ONLINE} THEN 'ONLINE' ELSE 'OFFLINE' END"
 # Worker names are often made up at each start: rows of workers long gone would pile up.
 _FORGOTTEN_AFTER_SECONDS = 7 * 24 * 3600
 # How old the note of a poll may get while the worker is alive.
@@ -83,11 +84,11 @@ def heartbeat_worker(tx: Transaction, work_pool_name: str, body: WorkerHeartbeat
     Raises:
         NotFound: no pool is named so.
     """
-    pool, now = pool_row(tx, work_pool_name), clock.now_us()
-    worker_id = ids.new_id()
+    pool, present = pool_row(tx, work_pool_name), online.present(tx)
+    worker_id, now = ids.new_id(), present["now"]
     values = {
         "id": worker_id,
-        "now": now,
+        **present,
         "pool": pool["id"],
         "name": body.name,
         "queues": dump(body.work_queue_names or []),
@@ -97,13 +98,15 @@ def heartbeat_worker(tx: Transaction, work_pool_name: str, body: WorkerHeartbeat
     }
     known = tx.value(
         """INSERT INTO workers (id, created, updated, work_pool_id, name, work_queue_names,
-               last_heartbeat_time, heartbeat_interval_seconds, concurrency_limit, stopped)
-           VALUES (:id, :now, :now, :pool, :name, :queues, :now, :interval, :limit, :stopped)
+               last_heartbeat_time, heartbeat_interval_seconds, concurrency_limit, stopped, beat, beat_boot)
+           VALUES (:id, :now, :now, :pool, :name, :queues, :now, :interval, :limit, :stopped, :beat,
+               :boot)
            ON CONFLICT (work_pool_id, name) DO UPDATE SET updated = excluded.updated,
                work_queue_names = excluded.work_queue_names, stopped = excluded.stopped,
                last_heartbeat_time = excluded.last_heartbeat_time,
                heartbeat_interval_seconds = excluded.heartbeat_interval_seconds,
-               concurrency_limit = excluded.concurrency_limit
+               concurrency_limit = excluded.concurrency_limit, beat = excluded.beat,
+               beat_boot = excluded.beat_boot
            RETURNING id""",
         values,
     )
@@ -131,7 +134,7 @@ def filter_workers(tx: Transaction, work_pool_name: str, body: WorkerListing) ->
     chosen = dict(asked["workers"] or {})
     where = ["w.work_pool_id = :pool", *_status_condition(chosen.pop("status", None))]
     asked["workers"] = chosen or None
-    values = {"pool": pool["id"], "now": clock.now_us()}
+    values = {"pool": pool["id"], **online.present(tx)}
     columns = f"w.*, {_STATUS} AS status"
     return [_to_model(row) for row in query.search(tx, "workers", asked, columns, "", where, values)]
 

@@ -53,6 +53,7 @@ class FlowRunFacts(NamedTuple):
         limit: its deployment's concurrency limit, None without one.
         free_slots: how many of these are free.
         cancel_new: what finds no free slot is cancelled, not queued.
+        pause_over: it is paused, and was not resumed in time.
     """
 
     now_us: int
@@ -65,6 +66,7 @@ class FlowRunFacts(NamedTuple):
     limit: int | None = None
     free_slots: int = 0
     cancel_new: bool = False
+    pause_over: bool = False
 
 
 class Decision(NamedTuple):
@@ -276,8 +278,7 @@ def _resuming(current: State | None, proposed: State, facts: FlowRunFacts) -> De
     suspended = current.state_details.get("pause_reschedule")
     if suspended and not facts.has_deployment and not facts.reported:
         return Decision(REJECT, reason="Cannot resume a suspended run without a deployment.")
-    limit = current.state_details.get("pause_timeout")
-    if limit and clock.to_us(clock.parse_time(limit)) < facts.now_us:
+    if facts.pause_over:
         reason = "The flow was paused and never resumed."
         return Decision(REJECT, State(FAILED, message=reason, timestamp=facts.now_us), reason)
     return None

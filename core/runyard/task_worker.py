@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 from runyard import clock, ids, machine, settings
 from runyard.client import LocalClient
 from runyard.engine.background import served_name
+from runyard.engine.background_guard import Guard, Work, Works
 from runyard.engine.background_run import FencedJournal, execute
 from runyard.engine.connection import release_thread, shared_client
 from runyard.engine.recovery import Recovery
 from runyard.errors import RunyardError
+from runyard.exceptions import TerminationSignal
 from runyard.operations.lease_clock import look_seconds, takeover_seconds
 from runyard.syncing import also_awaited, async_twin
 from runyard.tasks import Task
@@ -47,6 +49,8 @@ class TaskWorker:
         tasks: which.
         limit: how many runs at a time; None for any number.
         say: prints one line to the user; by default nobody is told.
+        own_process: the process does nothing but serve these tasks: it is ended where one of them cannot be
+            stopped in another way before others take it over.
 
     Raises:
         TypeError: one of them is no task.
@@ -54,7 +58,11 @@ class TaskWorker:
     """
 
     def __init__(
-        self, *tasks: Task, limit: int | None = 10, say: Callable[[str], None] | None = None
+        self,
+        *tasks: Task,
+        limit: int | None = 10,
+        say: Callable[[str], None] | None = None,
+        own_process: bool = False,
     ) -> None:
         self.tasks: dict[str, Task] = {}
         for given in tasks:
@@ -70,17 +78,17 @@ class TaskWorker:
         self.client_id = f"{socket.gethostname()}-{os.getpid()}-{ids.new_id()[-6:]}"
         self.started_at: datetime | None = None
         self._say = say or (lambda _line: None)
+        self._own_process = own_process
         self._client: Any = None
         self._lease_seconds = takeover_seconds()
         # Both may be used by signal handlers, which a lock could hold up for ever.
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._asked = 0
-        self._running: dict[str, FencedJournal] = {}
+        self._running = Works()
         # Claimed runs for the threads that execute them, and journals for the one that writes them.
-        self._jobs: SimpleQueue[tuple[dict[str, Any], FencedJournal] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[dict[str, Any], Work] | None] = SimpleQueue()
         self._unwritten: SimpleQueue[tuple[float, FencedJournal] | None] = SimpleQueue()
         self._threads = 0
-        self._lock = threading.Lock()
         self._next_renewal = 0.0
         self._recovery: Recovery | None = None
         self._next_recovery = 0.0
@@ -118,6 +126,7 @@ class TaskWorker:
         watcher.start()
         writer = threading.Thread(target=self._write_journals, name="runyard-journal", daemon=True)
         writer.start()
+        guard = Guard(self._running, self._own_process, self._say)
         before = self._catch_signals()
         try:
             self._serve(None if timeout is None else time.monotonic() + timeout)
@@ -125,6 +134,7 @@ class TaskWorker:
             for number, handler in before.items():
                 signal.signal(number, handler)
             stopped.set()
+            guard.close()
             for _ in range(self._threads):
                 self._jobs.put(None)
             self._threads = 0
@@ -216,6 +226,7 @@ class TaskWorker:
                 if not problem:
                     self._say(f"{error}; trying again")
                 problem = True
+                self._running.bear_outage(self._client)
                 backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
                 pause = backoff * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, no secret
             else:
@@ -265,17 +276,17 @@ class TaskWorker:
                 "proof": proof,
                 "limit": min(free, _BATCH),
             }
+            asked_at = clock.boot_seconds()
             for claimed in self._client.call(claim_background_tasks, body):
-                self._launch(claimed)
+                self._launch(claimed, asked_at)
         return pause
 
-    def _launch(self, claimed: dict[str, Any]) -> None:
+    def _launch(self, claimed: dict[str, Any], held_at: float) -> None:
         journal = FencedJournal(self._client, claimed["task_run_id"], claimed["attempt"], self._note)
-        with self._lock:
-            self._running[claimed["task_run_id"]] = journal
-            missing = len(self._running) > self._threads
-            self._threads += missing
-        self._jobs.put((claimed, journal))
+        work = Work(journal, held_at)
+        missing = self._running.add(claimed["task_run_id"], work) > self._threads
+        self._threads += missing
+        self._jobs.put((claimed, work))
         if missing:
             threading.Thread(target=self._work, name="runyard-task", daemon=True).start()
 
@@ -287,17 +298,20 @@ class TaskWorker:
         finally:
             release_thread()
 
-    def _execute(self, claimed: dict[str, Any], journal: FencedJournal) -> None:
+    def _execute(self, claimed: dict[str, Any], work: Work) -> None:
         try:
-            state = execute(self.tasks[claimed["task"]], claimed, journal)
+            with work:
+                state = execute(self.tasks[claimed["task"]], claimed, work.journal)
             how = "was given to another process meanwhile" if state is None else f"is {state.name}"
+            if work.stopped:
+                how = f"was stopped: {work.stopped}"
             self._say(f"Task run {claimed['name']!r} {how}")
+        except TerminationSignal:
+            self._say(f"Task run {claimed['name']!r} was stopped: {work.stopped}")
         except Exception as error:
             self._say(f"The end of task run {claimed['name']!r} was not recorded: {error}")
         finally:
-            with self._lock:
-                if self._running.get(claimed["task_run_id"]) is journal:
-                    del self._running[claimed["task_run_id"]]
+            self._running.drop(claimed["task_run_id"], work)
             self._wake.put(None)
 
     def _note(self, journal: FencedJournal) -> None:
@@ -317,7 +331,7 @@ class TaskWorker:
     def _renew(self) -> None:
         if not self._running or time.monotonic() < self._next_renewal:
             return
-        self._call_renew(self._lease_seconds)
+        self._running.renew(self._client, self._lease_seconds)
         self._next_renewal = time.monotonic() + look_seconds()
 
     def _recover(self) -> None:
@@ -327,15 +341,8 @@ class TaskWorker:
 
     def _give_back(self) -> None:
         """Leave what runs to others; what it still reports is refused once one of them took it."""
-        self._call_renew(0)
+        self._running.renew(self._client, 0)
         self._say(f"What ran ({len(self._running)}) was given back")
-
-    def _call_renew(self, seconds: float) -> None:
-        from runyard.operations.background_tasks import renew_background_tasks
-
-        with self._lock:
-            held = [[task_run_id, journal.attempt] for task_run_id, journal in self._running.items()]
-        self._client.call(renew_background_tasks, {"held": held, "lease_seconds": seconds})
 
     def _watch(self, stopped: threading.Event) -> None:
         """Wake the loop at every change."""
@@ -376,7 +383,7 @@ def serve(
         status_server_port: accepted for compatibility; there is no such server.
         timeout: seconds after which it stops by itself.
     """
-    worker = TaskWorker(*tasks, limit=limit, say=lambda line: print(line, flush=True))
+    worker = TaskWorker(*tasks, limit=limit, say=lambda line: print(line, flush=True), own_process=True)
     names = ", ".join(each.name for each in tasks)
     print(f"Serving {names}; Ctrl-C to stop", flush=True)
     worker.start(timeout)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from runyard.task_worker import TaskWorker, serve
 WAIT_SECONDS = 60
 
 TASKS = """
-import os, time
+import os, subprocess, time
 from runyard import task
 
 def note(text):
@@ -42,9 +43,16 @@ def quick(number):
     note(f"quick-{number}")
     return number
 
+@task
+def blocks():
+    child = subprocess.Popen(["sleep", "1000"])
+    with open("notes", "a") as file:
+        file.write(f"child {child.pid}\\n")
+    child.wait()
+
 if __name__ == "__main__":
     from runyard.task_worker import serve
-    serve(work, quick, limit=4)
+    serve(work, quick, blocks, limit=4)
 """
 
 
@@ -353,19 +361,98 @@ def test_a_killed_servers_task_is_run_by_another(yard):
     assert LocalClient().call(read_task_run, future.task_run_id).run_count == 1
 
 
-def test_a_stopped_server_that_lost_its_task_is_refused(yard):
+def stop_between_writes(process):
+    """SIGSTOP, but not while it holds the lock of the database, which nobody could write to any more."""
+    database = sqlite3.connect(f"{os.environ['RUNYARD_HOME']}/runyard.db", timeout=0.2, isolation_level=None)
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("ROLLBACK")
+            database.close()
+            return
+        except sqlite3.OperationalError:
+            process.send_signal(signal.SIGCONT)
+
+
+def test_a_stopped_server_that_lost_its_task_does_not_go_on_with_it(yard):
     future = yard.tasks.work.delay("a")
     first = yard.server()
     until(lambda: yard.notes("start-a"))
-    first.send_signal(signal.SIGSTOP)
+    stop_between_writes(first)
     second = yard.server()
     until(lambda: second.pid in yard.notes("start-a"))
     first.send_signal(signal.SIGCONT)
+    # Said after what it executed has ended.
+    assert any("was stopped" in line for line in first.stdout)
     yard.release("a")
     assert future.result(timeout=WAIT_SECONDS) == "a"
-    until(lambda: len(yard.notes("end-a")) == 2)
+    assert yard.notes("end-a") == [second.pid]
     first.send_signal(signal.SIGINT)
-    assert "was given to another process" in first.communicate(timeout=WAIT_SECONDS)[0]
+    assert first.wait(WAIT_SECONDS) == 0
+
+
+@pytest.fixture
+def cut_off(yard, api_server, monkeypatch):
+    """A server of tasks that reaches the database by an API alone; `cut_off.off()` takes that away."""
+    from _api import no_database
+
+    api_server.use(LocalClient().database)
+
+    class CutOff:
+        def serve(self, **environment):
+            for name, value in {"RUNYARD_API_URL": api_server.url, **environment}.items():
+                monkeypatch.setenv(name, value)
+            process = yard.server()
+            monkeypatch.delenv("RUNYARD_API_URL")
+            return process
+
+        def off(self):
+            api_server.use(no_database())
+
+    yield CutOff()
+    api_server.use(no_database())
+
+
+def test_a_server_that_cannot_renew_stops_its_task_before_another_takes_it(yard, cut_off):
+    future = yard.tasks.work.delay("a")
+    first = cut_off.serve()
+    until(lambda: yard.notes("start-a"))
+    cut_off.off()
+    assert any("Leases could not be renewed" in line for line in first.stdout)
+    second = yard.server()
+    until(lambda: second.pid in yard.notes("start-a"))
+    yard.release("a")
+    assert future.result(timeout=WAIT_SECONDS) == "a"
+    assert yard.notes("end-a") == [second.pid]
+
+
+def test_what_does_not_stop_is_ended_with_its_process_and_what_it_started(yard, cut_off):
+    future = yard.tasks.blocks.delay()
+    first = cut_off.serve()
+    (child,) = until(lambda: yard.notes("child"))
+    cut_off.off()
+    assert first.wait(WAIT_SECONDS) == 1
+    assert "this process ends" in first.stdout.read()
+    until(lambda: not os.path.exists(f"/proc/{child}") or _is_zombie(child))
+    assert not future.state.is_final()
+
+
+def _is_zombie(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        return file.read().rpartition(")")[2].split()[0] in "ZX"
+
+
+def test_a_server_may_go_on_without_renewing(yard, cut_off):
+    future = yard.tasks.work.delay("a")
+    first = cut_off.serve(RUNYARD_ON_PARTITION="continue")
+    until(lambda: yard.notes("start-a"))
+    cut_off.off()
+    second = yard.server()
+    until(lambda: second.pid in yard.notes("start-a"))
+    yard.release("a")
+    assert future.result(timeout=WAIT_SECONDS) == "a"
+    until(lambda: sorted(yard.notes("end-a")) == sorted([first.pid, second.pid]))
 
 
 def test_two_servers_never_run_one_task_twice(yard):

@@ -44,6 +44,8 @@ class FencedJournal(Journal):
         self._final: list[Any] = []
         self._note = note
         self._noted = False
+        # Its code is through: only the report is left.
+        self.ending = False
 
     @property
     def run_id(self) -> str | None:
@@ -72,6 +74,7 @@ class FencedJournal(Journal):
 
     def end(self, kept: str | None) -> bool:
         """Write what waits, the final state and the outcome; False where the run is another server's."""
+        self.ending = True
         with self._writing:
             waiting = [self._records.popleft() for _ in range(len(self._records))]
             if self.refused is None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runyard.operations.recovery import HeldLease
 
 # Of the time without renewal after which anybody takes over: so much earlier those on the same machine end
-# what still executes, and later than a launcher does so by itself (`workers.supervisor.patience_seconds`).
+# what still executes, and later than a launcher does so by itself (`lease_clock.patience_seconds`).
 _EARLY_SHARE = 0.1
 # So much may the wall clock be slewed between two turns without having been set.
 _SET_BACK_SECONDS = 1.0

@@ -21,12 +21,19 @@ _SECOND = 1_000_000
 _TICK_US = _SECOND // 4
 _LONGEST_STEP_SECONDS = 30.0
 _LONGEST_LOOK_SECONDS = 5.0
+# Of the time without renewal after which others take over: then what executes is ended.
+_PATIENCE_SHARE = 0.85
 _POSTGRES_NOW = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
 
 def takeover_seconds() -> float:
     """How long without a renewal somebody who executes a run is in doubt; after that others take it over."""
     return float(max(settings.get("takeover_after_seconds"), settings.get("worker_lease_seconds")))
+
+
+def patience_seconds() -> float:
+    """How long what executes may go on after its lease was held for certain."""
+    return takeover_seconds() * _PATIENCE_SHARE
 
 
 def look_seconds() -> float:

@@ -114,7 +114,7 @@ def serve_beside(tasks: Sequence[Task], limit: int, file: int) -> None:
     """
     from runyard.task_worker import TaskWorker
 
-    server = TaskWorker(*tasks, limit=limit, say=lambda line: print(line, flush=True))
+    server = TaskWorker(*tasks, limit=limit, say=lambda line: print(line, flush=True), own_process=True)
     worker = socket.socket(fileno=file)
 
     def outlive_nobody() -> None:

@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from runyard import descriptors, ids, settings
+from runyard.operations.lease_clock import patience_seconds
 from runyard.operations.served_runs import (
     ServedClaim,
     ServedDeployments,
@@ -14,7 +15,7 @@ from runyard.operations.served_runs import (
     read_next_served,
 )
 from runyard.workers import changes, launcher, loop
-from runyard.workers.supervisor import Supervisor, patience_seconds
+from runyard.workers.supervisor import Supervisor
 from runyard.workers.terminal import flush, say_to_terminal
 from runyard.workers.worker import WorkerOptions, anchor_paths
 

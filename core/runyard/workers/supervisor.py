@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock, machine
-from runyard.operations.lease_clock import takeover_seconds
+from runyard.operations.lease_clock import patience_seconds
 from runyard.workers import launcher
 from runyard.workers.hooks import MOST_SECONDS
 from runyard.workers.output import LogBuffer
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from runyard.operations.claims import ClaimedRun
     from runyard.workers.link import Channel
 
-# Of the time without renewal after which others take over: then runs that nobody holds any more are ended.
-_PATIENCE_SHARE = 0.85
 _BEATS_PER_LEASE = 10
 # How long a killed process may take to be gone.
 _END_SECONDS = 2.0
@@ -293,8 +291,3 @@ def _end_groups(pids: list[int]) -> None:
                 selector.unregister(key.fileobj)
     for end in ends:
         os.close(end)
-
-
-def patience_seconds() -> float:
-    """How long a launcher lets runs go on after their leases were held for certain."""
-    return takeover_seconds() * _PATIENCE_SHARE

@@ -66,8 +66,9 @@ def start_worker(options: WorkerOptions) -> int:
     descriptors.open_standard()
     anchor_paths()
     # Everything is imported and nothing is open: whatever runs need is shared with them from here on.
+    from runyard.operations.lease_clock import patience_seconds
     from runyard.workers import child, launcher
-    from runyard.workers.supervisor import Supervisor, patience_seconds
+    from runyard.workers.supervisor import Supervisor
 
     child.preload()
     from runyard.client import LocalClient, connect

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import uuid4
 
 from runyard.context import current_flow, current_task
+from runyard.engine import children
 from runyard.engine.connection import shared_client
 from runyard.errors import ApiUnavailable, StoreError
 from runyard.exceptions import Abort, FlowPauseTimeout, FlowRunWaitTimeout, NotPausedError, Pause
@@ -129,6 +130,8 @@ def _suspend_this(
         raise RuntimeError("Flow runs can only be suspended from within a flow run.")
     if context.parent is not None:
         raise RuntimeError("Flow run cannot be suspended: it is a subflow; suspend the run that called it.")
+    if context is children.inherited:
+        raise RuntimeError("Flow run cannot be suspended: this is a child of its process.")
     run = context.flow_run
     question = _Question(
         Suspended(timeout_seconds=timeout, pause_key=key or _next_key(context)), wait_for_input

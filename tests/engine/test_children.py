@@ -108,25 +108,6 @@ def test_a_fork_of_a_task_belongs_to_the_task(recorded):
     assert row["task_run_id"] == run["id"]
 
 
-def test_a_fork_that_comes_back_reports_no_end_of_the_run(recorded):
-    @flow
-    def main():
-        pid = os.fork()
-        if pid == 0:
-            raise ValueError("in the child")
-        os.waitpid(pid, 0)
-        return "done"
-
-    parent = os.getpid()
-    try:
-        main()
-    finally:
-        if os.getpid() != parent:
-            os._exit(0)
-    (run,) = recorded.flow_runs()
-    assert recorded.states(run, "flow") == ["Pending", "Running", "Completed"]
-
-
 def test_a_pool_that_outlives_its_run_does_not_record_for_it(recorded):
     pools = []
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runyard import settings, texts
 from runyard.cache_policies import DEFAULT, CacheKeyFnPolicy, CachePolicy, NoCache
 from runyard.context import current_transaction
-from runyard.engine import known_results
+from runyard.engine import forks, known_results
 from runyard.engine.accompanying import is_from_outside
 from runyard.engine.effects import Block, Commit, Wait
 from runyard.engine.outcome import describe
@@ -256,8 +256,8 @@ class Keeping:
                 return _formatted(context.task.result_storage_key, parameters)
             if isinstance(plan.policy, NoCache):
                 return None
-            around = {} if flow is None else flow.key_parameters
-            key = plan.policy.compute_key(context, parameters, around)
+            compute, around = plan.policy.compute_key, {} if flow is None else flow.key_parameters
+            key = forks.held(lambda: compute(context, parameters, around))
         except BaseException as error:
             if is_from_outside(error):
                 raise

@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from runyard.engine import forks
 from runyard.engine.timeouts import over, time_limit
 from runyard.exceptions import TerminationSignal
 
@@ -83,9 +84,12 @@ Effect = Call | Read | Block | Wait | Commit | Sleep
 def drive(core: Generator[Any, Any, Any]) -> Any:
     """Run a core in the calling thread; returns what it returns."""
     send, throw = core.send, core.throw
+    born = forks.count
     try:
         effect = send(None)
         while True:
+            if forks.count != born:
+                forks.leave()
             try:
                 kind = type(effect)
                 if kind is Call:
@@ -108,8 +112,12 @@ def drive(core: Generator[Any, Any, Any]) -> Any:
                     pause(effect.seconds)
                     outcome = None
             except BaseException as error:
+                if forks.count != born:
+                    forks.leave(error)
                 effect = throw(thrown(error))
             else:
+                if forks.count != born:
+                    forks.leave()
                 effect = send(outcome)
     except StopIteration as stop:
         return stop.value
@@ -203,7 +211,7 @@ def _finish_beside(coroutine: Any) -> Any:
 
     def work() -> None:
         try:
-            done.set_result(asyncio.run(outcome()))
+            done.set_result(forks.held(lambda: asyncio.run(outcome())))
         except BaseException as error:
             done.set_exception(error)
         finally:
@@ -229,9 +237,12 @@ async def drive_async(
     """
     import asyncio
 
+    born = forks.count
     try:
         effect = core.send(None)
         while True:
+            if forks.count != born:
+                forks.leave()
             try:
                 kind = type(effect)
                 if kind is Call:
@@ -247,20 +258,28 @@ async def drive_async(
                 else:
                     await asyncio.sleep(effect.seconds)
                     outcome = None
-            except asyncio.CancelledError as error:
-                if stop_requested is not None and stop_requested():
-                    current = asyncio.current_task()
-                    if current is not None:
-                        current.uncancel()
-                    effect = core.throw(TerminationSignal("the process was asked to stop"))
-                else:
-                    effect = core.throw(error)
             except BaseException as error:
-                effect = core.throw(thrown(error))
+                if forks.count != born:
+                    forks.leave(error)
+                effect = core.throw(_thrown_async(error, stop_requested))
             else:
+                if forks.count != born:
+                    forks.leave()
                 effect = core.send(outcome)
     except StopIteration as stop:
         return stop.value
+
+
+def _thrown_async(error: BaseException, stop_requested: Callable[[], bool] | None) -> BaseException:
+    """As `thrown`, on an event loop, where SIGTERM cancels."""
+    import asyncio
+
+    if not isinstance(error, asyncio.CancelledError) or stop_requested is None or not stop_requested():
+        return thrown(error)
+    current = asyncio.current_task()
+    if current is not None:
+        current.uncancel()
+    return TerminationSignal("the process was asked to stop")
 
 
 async def call_async(effect: Call) -> Any:
@@ -323,7 +342,7 @@ async def in_thread(fn: Callable[[], Any]) -> Any:
     def work() -> None:
         value, failure = None, None
         try:
-            value = fn()
+            value = forks.held(fn)
         except BaseException as error:
             failure = error
         finally:

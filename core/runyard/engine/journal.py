@@ -358,6 +358,12 @@ def persist(write: Any, what: str) -> Any:
             delay = min(delay * 2, 5.0)
 
 
+def close_all() -> None:
+    """Write what the journals of this process hold."""
+    for journal in list(_live):
+        journal.close()
+
+
 def _after_fork() -> None:
     for journal in list(_live):
         journal._fresh()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runyard import texts
+from runyard.engine import forks
 from runyard.engine.accompanying import is_from_outside
 from runyard.errors import ParameterError
 from runyard.exceptions import RunNameError
@@ -362,7 +363,7 @@ def render_name(template: Any, parameters: dict[str, Any]) -> str:
     signature = Signature(template)
     takes_any = "parameters" in (*signature.positional, *signature.keyword_only)
     try:
-        name = template(parameters=parameters) if takes_any else template()
+        name = forks.held(lambda: template(parameters=parameters) if takes_any else template())
     except BaseException as error:
         if isinstance(error, Exception) or is_from_outside(error):
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -114,7 +113,6 @@ class RootReporter(Reporter):
         run.enter(state)
         run.run_count, run.retries_used = answer["run_count"], answer["retries_used"]
         self.journal = Journal(self._client, run.id, run.attempt)
-        self._pid = os.getpid()
         run.resumes, run.pause_keys = answer["resumes"], set(answer["pause_keys"])
         if run.run_count + run.resumes == 1:
             self.journal.known_keys = set()
@@ -151,15 +149,8 @@ class RootReporter(Reporter):
         self._enter(run, again, answer)
 
     def end(self, run: FlowRun, state: State, stopped: bool) -> Generator[Any, Any, State]:
-        """Report the end, after everything that happened before it is on disk.
-
-        A process that the flow's code forked, and that came back to here, has no end to report.
-        """
+        """Report the end, after everything that happened before it is on disk."""
         yield Block(self.journal.flush)
-        if self._pid != os.getpid():
-            run.enter(state)
-            self.ended = True
-            return state
         self.journal.check()
         self.on_ending()
         # Forced: the core has decided that there is no retry left, whatever the rules would count.

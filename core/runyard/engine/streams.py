@@ -12,6 +12,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from runyard.context import current_flow
+from runyard.engine import forks
 from runyard.engine.effects import (
     Block,
     Call,
@@ -106,10 +107,13 @@ def _items(
     core = context.run(begin)
     step, given, closed = core.send, None, False
     while True:
+        born = forks.count
         try:
             effect = context.run(step, given)
         except StopIteration as stop:
             return None if closed else stop.value.result()
+        finally:
+            forks.check(born)
         try:
             if type(effect) is not Read:
                 given = context.run(_perform, effect)
@@ -132,7 +136,7 @@ def _pass_on(effect: Read, context: Context) -> Generator[Any, Any, Any]:
     generator, left = effect.generator, effect.timeout_seconds
     step, given = generator.send, None
     while True:
-        began = time.monotonic()
+        began, born = time.monotonic(), forks.count
         try:
             if left is None:
                 item = context.run(step, given)
@@ -142,7 +146,12 @@ def _pass_on(effect: Read, context: Context) -> Generator[Any, Any, Any]:
                     item = context.run(step, given)
                 left = max(1e-6, left - (time.monotonic() - began))
         except StopIteration as stop:
+            forks.check(born)
             return stop.value
+        except BaseException as error:
+            forks.check(born, error)
+            raise
+        forks.check(born)
         try:
             given, step = (yield item), generator.send
         except GeneratorExit:
@@ -194,12 +203,15 @@ async def _items_async(
     step: Any = core.send
     given, closed = None, False
     while True:
+        born = forks.count
         try:
             effect = context.run(step, given)
         except StopIteration as stop:
             if not closed:
                 stop.value.result()  # an async generator returns nothing, but it raises
             return
+        finally:
+            forks.check(born)
         step = core.send
         try:
             if type(effect) is not Read:
@@ -207,11 +219,16 @@ async def _items_async(
                 continue
             generator, left, given = effect.generator, effect.timeout_seconds, None
             while not closed:
-                began = time.monotonic()
+                began, born = time.monotonic(), forks.count
                 try:
                     item = await _Within(_next(generator, given, left, effect.limit), context)
                 except StopAsyncIteration:
+                    forks.check(born)
                     break
+                except BaseException as error:
+                    forks.check(born, error)
+                    raise
+                forks.check(born)
                 if left is not None:
                     left = max(1e-6, left - (time.monotonic() - began))
                 try:

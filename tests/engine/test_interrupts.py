@@ -144,6 +144,49 @@ def test_where_the_engine_waits(home, tmp_path, name, number):
     assert set(tasks) == {"CRASHED"}
 
 
+# The signal comes as the main thread leaves one of Python's own functions, called by a file of the engine after
+# the flow began: a lock was just taken, or is about to be given back.
+TRACED = """
+import signal, sys
+
+def files(frame):
+    while frame is not None:
+        yield frame.f_code.co_filename
+        frame = frame.f_back
+
+def trace(frame, event, arg):
+    if began and event == "return" and frame.f_code.co_name == sys.argv[2]:
+        if [file for file in files(frame) if file.endswith(sys.argv[3])]:
+            sys.settrace(None)
+            print("sent", file=sys.stderr)
+            signal.getsignal(signal.SIGTERM)(signal.SIGTERM, frame)
+    return trace
+
+began = []
+"""
+
+
+@pytest.mark.parametrize("file", ["futures.py", "threads.py"])
+@pytest.mark.parametrize("function", ["__enter__", "__exit__", "_release_save"])
+def test_in_the_midst_of_a_lock(home, tmp_path, function, file):
+    script = tmp_path / "script.py"
+    script.write_text(
+        TRACED
+        + SCRIPT.replace("    return slow.submit()", "    began.append(1)\n    return slow.submit()").replace(
+            "made =", "sys.settrace(trace)\nmade ="
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), "sub", function, file],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+    )
+    said = [line for line in done.stdout.splitlines() if line != "ready"]
+    assert (done.returncode, said) == (143, ["hook child Crashed", "hook root Crashed"]), done.stderr
+    assert "sent" in done.stderr
+
+
 def test_a_hook_that_is_interrupted_keeps_no_other_from_being_called(home, tmp_path):
     _, said, _, runs, _ = _signalled(home, tmp_path, "in_hook", signal.SIGINT)
     assert said == ["hook root Completed"]

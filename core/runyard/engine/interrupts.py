@@ -25,12 +25,23 @@ _AGAIN_SECONDS = 0.01
 _MOST_TIMES = 1_000
 _PACKAGE = __name__.partition(".")[0]
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-# Modules in which a thread of the user waits, and functions in which the engine does.
-_WAITING = frozenset(
-    f"{_PACKAGE}.{name}" for name in ("futures", "pausing", "flows", "tasks", "engine.background")
-)
-_WAITING_ROOMS = tuple(f"{_PACKAGE}.{name}." for name in ("concurrency", "deployments", "locking"))
-_WAITING_FUNCTIONS = frozenset(((f"{_PACKAGE}.engine.effects", "pause"),))
+# Modules in which a thread of the user is on its way into the engine, which holds nothing yet, and the
+# functions in which it waits, or the engine does. None of them keeps others from going on when it is left.
+_OPEN_MODULES = frozenset(f"{_PACKAGE}.{name}" for name in ("flows", "pausing", "tasks"))
+_OPEN_ROOMS = (f"{_PACKAGE}.deployments.",)
+_WAITING = {
+    f"{_PACKAGE}.{module}": frozenset(functions)
+    for module, functions in {
+        "concurrency.slots": ("take", "_ask_until_taken", "_pause"),
+        "engine.background": ("result", "wait"),
+        "engine.effects": ("pause",),
+        "futures": ("as_completed", "result", "wait"),
+        "locking.protocol": ("acquire_lock", "again", "wait_for_lock"),
+    }.items()
+}
+# Where Python's own modules may be left: elsewhere in them a lock would stay held, or its waiter asleep.
+_WAITING_IN_THREADING = frozenset(("join", "wait", "wait_for", "_wait_for_tstate_lock"))
+_LOCKING = frozenset(("__enter__", "__exit__", "acquire", "release", "_acquireLock", "_releaseLock"))
 
 
 class SignalGuard:
@@ -122,6 +133,8 @@ def _guarded() -> list[int]:
 
 def _is_harmless(frame: FrameType | None) -> bool:
     """Whether an exception may be raised here: the innermost frame that is no library's decides."""
+    if frame is not None and _holds_lock(frame):
+        return False
     inside = False
     while frame is not None:
         module = frame.f_globals.get("__name__") or ""
@@ -134,11 +147,25 @@ def _is_harmless(frame: FrameType | None) -> bool:
     return True
 
 
+def _holds_lock(frame: FrameType) -> bool:
+    """Whether Python's own code is taking or giving back a lock here, or importing a module."""
+    module, name = frame.f_globals.get("__name__") or "", frame.f_code.co_name
+    if module == "threading":
+        # `Condition.wait` gives its lock up between these two variables.
+        halfway = "waiter" in frame.f_locals and "gotit" not in frame.f_locals
+        return name not in _WAITING_IN_THREADING or halfway
+    if module.startswith(("importlib.", "_frozen_importlib")) or frame.f_code.co_filename.startswith(
+        "<frozen importlib"
+    ):
+        return True
+    return name in _LOCKING and _is_library(module, frame.f_code.co_filename)
+
+
 def _is_library(module: str, file: str) -> bool:
     return file.startswith(("<frozen", *_LIBRARIES)) or module in sys.stdlib_module_names
 
 
 def _is_waiting(module: str, function: str) -> bool:
     if module.startswith(f"{_PACKAGE}.task_runners."):
-        return function == "close"
-    return module in _WAITING or module.startswith(_WAITING_ROOMS) or (module, function) in _WAITING_FUNCTIONS
+        return function in ("close", "stop")
+    return module in _OPEN_MODULES or module.startswith(_OPEN_ROOMS) or function in _WAITING.get(module, ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from runyard.client import LocalClient
-from runyard.engine.run import close_journal_without_flow
+from runyard.engine.flowless_journal import close_journal_without_flow
 
 
 class Recorded:

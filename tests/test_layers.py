@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "core" / "runyard"
-MOST_LINES = 460
+MOST_LINES = 450
 
 # A room of `core/runyard`, or a module in its root, and the floor it stands on.
 FLOORS = {

@@ -122,7 +122,7 @@ def _renew_locks() -> None:
     """Locks that another thread of the parent may have held; that thread is not here to release them."""
     import threading
 
-    for module, name in (("runyard.logging.prints", "_lock"), ("runyard.engine.run", "_lonely_lock")):
+    for module, name in (("runyard.logging.prints", "_lock"), ("runyard.engine.flowless_journal", "_lock")):
         if module in sys.modules:
             setattr(sys.modules[module], name, threading.Lock())
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import sys
-import threading
 from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -15,8 +13,8 @@ from runyard.engine import children, outcome, patience
 from runyard.engine.connection import shared_client
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flow_core import retries_of, retry_delay_of, run_flow
+from runyard.engine.flowless_journal import journal_without_flow
 from runyard.engine.interrupts import SignalGuard
-from runyard.engine.journal import Journal
 from runyard.engine.parameters import (
     bind,
     complete,
@@ -79,35 +77,6 @@ def _of_run(state: State, whose: dict[str, str]) -> State:
     """A state given to the user's code, which may return it: it says that a run has it."""
     state.state_details.update(whose)
     return state
-
-
-_lonely: Journal | None = None
-_lonely_lock = threading.Lock()
-
-
-def journal_without_flow() -> Journal:
-    """The journal of tasks that run outside of any flow; closed when the interpreter ends."""
-    global _lonely
-    client = shared_client()
-    with _lonely_lock:
-        if _lonely is None or _lonely._client is not client:
-            if _lonely is not None:
-                _lonely.close()
-            _lonely = Journal(client)
-            if children.is_child():
-                # Such a process may end without calling what is registered for the exit.
-                _lonely.write_through()
-            atexit.register(_lonely.close)
-        return _lonely
-
-
-def close_journal_without_flow() -> None:
-    """Write what tasks outside of any flow have recorded, and forget the journal."""
-    global _lonely
-    with _lonely_lock:
-        journal, _lonely = _lonely, None
-    if journal is not None:
-        journal.close()
 
 
 def call_flow(

@@ -48,7 +48,7 @@ def stream_task(
     Raises:
         ParameterError: the arguments do not fit the signature.
     """
-    from runyard.engine.run import journal_without_flow
+    from runyard.engine.flowless_journal import journal_without_flow
     from runyard.engine.task_core import new_run, run_task
 
     bind(task, args, kwargs)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from runyard.context import current_drawing, current_flow, current_tags
 from runyard.engine import outcome
 from runyard.engine.effects import drive, drive_async
+from runyard.engine.flowless_journal import journal_without_flow
 from runyard.engine.parameters import bind, signature_of
 from runyard.engine.resolve import awaited, futures_in
-from runyard.engine.run import journal_without_flow
 from runyard.engine.task_core import inputs_of, new_run, run_task
 from runyard.errors import ParameterError
 from runyard.exceptions import UpstreamTaskError

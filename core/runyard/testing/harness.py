@@ -31,7 +31,7 @@ def harness(**settings: str) -> Iterator[Path]:
     """
     from pathlib import Path
 
-    from runyard.engine import run
+    from runyard.engine import flowless_journal
     from runyard.errors import SettingError
     from runyard.settings import SETTINGS
 
@@ -46,7 +46,7 @@ def harness(**settings: str) -> Iterator[Path]:
         yield Path(folder)
     finally:
         try:
-            run.close_journal_without_flow()
+            flowless_journal.close_journal_without_flow()
             _close_databases(folder, str(given.get("database_url", "")))
         finally:
             for name in [name for name in os.environ if _is_ours(name)]:

@@ -1,0 +1,38 @@
+"""The journal of tasks that run outside of any flow."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+
+from runyard.engine import children
+from runyard.engine.connection import shared_client
+from runyard.engine.journal import Journal
+
+_journal: Journal | None = None
+_lock = threading.Lock()
+
+
+def journal_without_flow() -> Journal:
+    """The journal of tasks that run outside of any flow; closed when the interpreter ends."""
+    global _journal
+    client = shared_client()
+    with _lock:
+        if _journal is None or _journal._client is not client:
+            if _journal is not None:
+                _journal.close()
+            _journal = Journal(client)
+            if children.is_child():
+                # Such a process may end without calling what is registered for the exit.
+                _journal.write_through()
+            atexit.register(_journal.close)
+        return _journal
+
+
+def close_journal_without_flow() -> None:
+    """Write what tasks outside of any flow have recorded, and forget the journal."""
+    global _journal
+    with _lock:
+        closed, _journal = _journal, None
+    if closed is not None:
+        closed.close()

@@ -16,7 +16,7 @@ FLOORS = {
     **dict.fromkeys(
         ("clock", "descriptors", "encryption", "errors", "ids", "redaction", "settings", "url_passwords"), 0
     ),
-    **dict.fromkeys(("machine", "state_details", "states", "subscripts", "texts"), 0),
+    **dict.fromkeys(("machine", "state_details", "states", "subscripts", "texts", "waits"), 0),
     **dict.fromkeys(("api_token", "private_files", "profiles", "settings_sources", "settings_table"), 0),
     "settings_values": 0,
     "callers": 0,

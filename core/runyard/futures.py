@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from runyard import waits
 from runyard.states import State
 from runyard.syncing import also_awaited, async_twin
 
@@ -78,7 +79,7 @@ class TaskFuture(Generic[R]):
         help_out = getattr(helper, "help_out", None)
         if help_out is not None:
             help_out(self)
-        self._done.wait(timeout)
+        waits.for_event(self._done, timeout)
 
     @also_awaited
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -20,6 +21,11 @@ from runyard import flow, task
 def ready():
     print("ready", flush=True)
 
+def sleep():
+    # In slices: Python does not notice a signal that comes just before a call that waits.
+    for _ in range(600):
+        time.sleep(0.1)
+
 def hook(flow, run, state):
     print("hook", run.name, state.name, flush=True)
 
@@ -28,7 +34,7 @@ HOOKS = dict(on_crashed=[hook], on_completion=[hook], on_failure=[hook], on_canc
 @task
 def slow():
     ready()
-    time.sleep(60)
+    sleep()
 
 @task
 def quick(number):
@@ -61,7 +67,7 @@ async def async_left():
 
 def slow_hook(flow, run, state):
     ready()
-    time.sleep(60)
+    sleep()
 
 @flow(flow_run_name="root", on_completion=[slow_hook, hook])
 def in_hook():
@@ -79,7 +85,7 @@ def hooked():
 @flow(flow_run_name="root", **HOOKS)
 def in_task_hook():
     hooked.submit()
-    time.sleep(60)
+    sleep()
 
 @flow(flow_run_name="root", **HOOKS)
 def catches():
@@ -144,8 +150,8 @@ def test_where_the_engine_waits(home, tmp_path, name, number):
     assert set(tasks) == {"CRASHED"}
 
 
-# The signal comes as the main thread leaves one of Python's own functions, called by a file of the engine after
-# the flow began: a lock was just taken, or is about to be given back.
+# The signal comes as the main thread leaves one of Python's own functions, called by a file of the engine
+# after the flow began: a lock was just taken, or is about to be given back.
 TRACED = """
 import signal, sys
 
@@ -213,5 +219,7 @@ def test_at_any_instant(home, tmp_path, number, seed):
     _, said, error, runs, tasks = _signalled(home, tmp_path, "any", number, wait)
     assert {state for _, state in runs} <= {"CRASHED", "COMPLETED"}, error
     assert set(tasks) <= {"CRASHED", "COMPLETED"}, error
-    ends = sorted(f"hook {run} {state.title()}" for run, state in runs)
-    assert sorted(said) == ends, error
+    ends = Counter(f"hook {run} {state.title()}" for run, state in runs)
+    assert not Counter(said) - ends, error
+    # One that was being called may have been interrupted before it said so.
+    assert (ends - Counter(said)).total() <= error.count("Hook 'hook' was interrupted"), error

@@ -12,6 +12,7 @@ import signal
 import sys
 import sysconfig
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from runyard.engine import effects, patience
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _AGAIN_SECONDS = 0.01
+_UNNOTICED_SECONDS = 0.2
 # So often a signal is sent again; then it is raised wherever the thread is.
 _MOST_TIMES = 1_000
 _PACKAGE = __name__.partition(".")[0]
@@ -37,6 +39,7 @@ _WAITING = {
         "engine.effects": ("pause",),
         "futures": ("as_completed", "result", "wait"),
         "locking.protocol": ("acquire_lock", "again", "wait_for_lock"),
+        "waits": ("for_event", "for_threads", "in_slices"),
     }.items()
 }
 # Where Python's own modules may be left: elsewhere in them a lock would stay held, or its waiter asleep.
@@ -112,8 +115,11 @@ class SignalGuard:
             self.received = True
 
     def _send_again(self, number: int) -> None:
-        if self._open and self._pending == number:
+        sent = self._sent
+        # Again and again, since it may come just before a call that waits, which would not notice it.
+        while self._open and self._pending == number and self._sent == sent:
             signal.pthread_kill(threading.main_thread().ident or 0, number)
+            time.sleep(_UNNOTICED_SECONDS)
 
     def _error(self, number: int) -> BaseException:
         if number == signal.SIGINT:

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from runyard import waits
 from runyard.task_runners.remote import RemoteTaskRunner
 
 if TYPE_CHECKING:
@@ -136,9 +137,7 @@ class ProcessPoolTaskRunner(RemoteTaskRunner):
                 for child in self._children:
                     child.kill()
             self._changed.notify_all()
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join()
+        waits.for_threads([thread for thread in self._threads if thread is not threading.current_thread()])
 
     def _serve(self) -> None:
         """Feed one process, and start another where it was lost."""

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from runyard import waits
 from runyard.engine.outcome import describe
 from runyard.task_runners.base import TaskRunner
 
@@ -62,8 +63,7 @@ class RemoteTaskRunner(TaskRunner):
             self._cancelled = True
         else:
             with self._settled:
-                while self._open:
-                    self._settled.wait()
+                waits.in_slices(self._settled.wait, lambda: not self._open, None)
         self.stop(cancel)
 
     def _begin(self, work: Submission) -> None:

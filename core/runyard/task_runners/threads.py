@@ -8,7 +8,7 @@ from collections import deque
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from runyard import settings
+from runyard import settings, waits
 from runyard.futures import TaskFuture, helper
 from runyard.task_runners.base import TaskRunner
 
@@ -92,8 +92,7 @@ class ThreadPoolTaskRunner(TaskRunner):
 
             wait_for_hooks(self._threads)
             return
-        for thread in self._threads:
-            thread.join()
+        waits.for_threads(self._threads)
 
     def _serve(self) -> None:
         from runyard.engine.connection import release_thread

@@ -1,0 +1,47 @@
+"""Waiting for another thread so that the main thread sees a signal soon.
+
+Python tells the main thread of a signal between two instructions, or by interrupting the call in which it waits.
+A signal that comes after the last instruction and before that call does neither: it would be seen only when the
+wait is over. So the main thread waits in slices.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+_SLICE_SECONDS = 1.0
+
+
+def in_slices(
+    wait: Callable[[float | None], object], over: Callable[[], bool], seconds: float | None
+) -> None:
+    """Call `wait` until `over()` is true, or `seconds` have passed.
+
+    Args:
+        wait: takes the seconds to wait at most, and returns sooner when there is news.
+        over: whether what is waited for has come.
+        seconds: how long at most; None: as long as it takes.
+    """
+    slice_seconds = _SLICE_SECONDS if threading.current_thread() is threading.main_thread() else None
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while not over():
+        left = slice_seconds
+        if deadline is not None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            left = min(left, slice_seconds or left)
+        wait(left)
+
+
+def for_event(event: threading.Event, seconds: float | None = None) -> None:
+    """Wait until an event is set, or `seconds` have passed."""
+    in_slices(event.wait, event.is_set, seconds)
+
+
+def for_threads(threads: list[threading.Thread]) -> None:
+    """Wait until threads have ended."""
+    for thread in threads:
+        in_slices(thread.join, lambda thread=thread: not thread.is_alive(), None)

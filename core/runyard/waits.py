@@ -1,8 +1,8 @@
 """Waiting for another thread so that the main thread sees a signal soon.
 
-Python tells the main thread of a signal between two instructions, or by interrupting the call in which it waits.
-A signal that comes after the last instruction and before that call does neither: it would be seen only when the
-wait is over. So the main thread waits in slices.
+Python tells the main thread of a signal between two instructions, or by interrupting the call in which it
+waits. A signal that comes after the last instruction and before that call does neither: it would be seen only
+when the wait is over. So the main thread waits in slices.
 """
 
 from __future__ import annotations
@@ -43,5 +43,9 @@ def for_event(event: threading.Event, seconds: float | None = None) -> None:
 
 def for_threads(threads: list[threading.Thread]) -> None:
     """Wait until threads have ended."""
+
+    def ended() -> bool:
+        return not thread.is_alive()
+
     for thread in threads:
-        in_slices(thread.join, lambda thread=thread: not thread.is_alive(), None)
+        in_slices(thread.join, ended, None)

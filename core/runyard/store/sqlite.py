@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _NOTHING: dict[str, Any] = {}
 # So long a file that was put back is left alone.
 _RETURN_SECONDS = 1.0
+# So often at most a reader looks whether the file is still the one that was opened.
+_LOOK_SECONDS = 0.02
 
 
 def path_of(url: str) -> str:
@@ -60,6 +62,16 @@ class OpenFile:
         self._number = self._find()
         # Some systems have no list of descriptors: nothing is checked there.
         self._known = self._number is not None
+        self._looked_at = 0.0
+
+    def is_due(self) -> bool:
+        """Whether it is time to look again. Each look lets other threads run, which costs a reader far more
+        than the look itself; who writes always looks."""
+        now = time.monotonic()
+        if now < self._looked_at + _LOOK_SECONDS:
+            return False
+        self._looked_at = now
+        return True
 
     def is_there(self) -> bool:
         """Whether the file is still open (about a microsecond)."""
@@ -266,12 +278,14 @@ class SQLiteDriver:
         One that is not durable is in the log when it ends, and the log reaches the disk with the next
         durable one, in order.
         """
-        if not self._files[id(connection)].is_there():
-            self._lost = True
-            raise self._loss()
-        if self._files[id(connection)].has_moved():
-            self._away, self._back_at = True, None
-            raise self._gone()
+        file = self._files[id(connection)]
+        if write or file.is_due():
+            if not file.is_there():
+                self._lost = True
+                raise self._loss()
+            if file.has_moved():
+                self._away, self._back_at = True, None
+                raise self._gone()
         if self._was_written(connection):
             raise self._changed()
         if not durable:

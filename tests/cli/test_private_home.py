@@ -25,7 +25,7 @@ def modes(folder):
     }
 
 
-def test_home_database_logs_and_keys_are_private(umask, home, monkeypatch, runyard, tmp_path):
+def test_home_database_logs_and_keys_are_private(home, monkeypatch, runyard, tmp_path, umask):
     above = tmp_path / "a" / "b" / "home"
     monkeypatch.setenv("RUNYARD_HOME", str(above))
 

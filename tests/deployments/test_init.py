@@ -34,6 +34,7 @@ def test_every_recipe_makes_a_project_that_deploys(project_folder, recipe):
     assert init.init_project(".", recipe, "my project", FIELDS.get(recipe)) == []
 
 
+@pytest.mark.usefixtures("git")
 def test_the_recipe_suits_the_folder(project_folder):
     assert init.choose_recipe(".") == "local"
     (project_folder / "Dockerfile").write_text("FROM scratch\n")

@@ -24,6 +24,7 @@ MODULES = (
     "workers",
     "claims",
     "lone_queues",
+    "concurrency_status",
     "served_runs",
     "recovery",
     "scheduler",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runyard import settings
+from runyard import profiles, settings
 from runyard.compat.table import PREFECT_VERSION
 from runyard.errors import InvalidInput
 from runyard.operations.base import operation
@@ -13,6 +13,11 @@ from runyard.store.database import Transaction
 
 # The version of Prefect whose API this is; its clients refuse another major version.
 API_VERSION = PREFECT_VERSION
+# The groups of Prefect's settings.
+_GROUPS = (
+    "api", "cli", "client", "cloud", "deployments", "events", "experiments", "flows", "internal", "logging",
+    "plugins", "results", "runner", "server", "tasks", "telemetry", "testing", "worker",
+)  # fmt: skip
 _TABLES = (
     "flows", "flow_runs", "flow_run_states", "task_runs", "task_run_states", "logs", "deployments",
     "deployment_schedules", "work_pools", "work_queues", "workers", "leases",
@@ -82,11 +87,26 @@ def read_result_storage(tx: Transaction) -> ResultStorage:
 
 @operation("GET", "/admin/settings")
 def read_settings(tx: Transaction) -> dict[str, Any]:
-    """The service's settings by name; those that hold secrets are masked."""
-    return {
+    """The service's settings by name; those that hold secrets are masked.
+
+    Those that Prefect has too are shown once more, in the groups in which its clients look for them.
+    """
+    values = {
         name: "********" if setting.secret and settings.get(name) else settings.get(name)
         for name, setting in settings.SETTINGS.items()
     }
+    groups: dict[str, dict[str, Any]] = {group: {} for group in _GROUPS}
+    for name, setting in settings.SETTINGS.items():
+        for alias in filter(None, (setting.alias, *setting.also)):
+            group, _, field = alias.removeprefix("PREFECT_").lower().partition("_")
+            if group in groups:
+                groups[group][field] = values[name]
+    shown = {
+        "profiles_path": profiles.path(),
+        "debug_mode": values["debug"],
+        "ui_url": values["ui_url"] or None,
+    }
+    return {**values, **groups, **shown, "silence_api_url_misconfiguration": False}
 
 
 @operation("GET", "/runyard/database/stats")

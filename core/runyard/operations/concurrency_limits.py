@@ -14,6 +14,8 @@ from runyard.operations.schemas import Input, Model, Time, check_name, moment
 from runyard.store.database import Row, Transaction
 
 _PAGE = 200
+# What is shown until somebody has said how long slots are held.
+_UNKNOWN_OCCUPANCY_SECONDS = 2.0
 _NEW = """INSERT INTO concurrency_limits (id, created, updated, name, "limit", active,
         slot_decay_per_second, denied_slots, taken, taken_at)
     VALUES (:id, :now, :now, :name, :limit, :active, :decay, 0, 0, :now)
@@ -32,7 +34,7 @@ class ConcurrencyLimit(Model):
     active_slots: int = 0
     denied_slots: int = 0
     slot_decay_per_second: float = 0.0
-    avg_slot_occupancy_seconds: float = 2.0
+    avg_slot_occupancy_seconds: float = _UNKNOWN_OCCUPANCY_SECONDS
 
 
 class ConcurrencyLimitCreate(Input):
@@ -107,6 +109,7 @@ def _to_model(tx: Transaction, row: Row) -> ConcurrencyLimit:
             "updated": moment(row["updated"]),
             "active": bool(row["active"]),
             "active_slots": int(limit_slots.in_use(tx, row)),
+            "avg_slot_occupancy_seconds": row["occupancy_seconds"] or _UNKNOWN_OCCUPANCY_SECONDS,
         }
     )
 

@@ -169,7 +169,8 @@ def _wait(tx: Transaction, limit: Row, used: float, slots: int, now: int) -> flo
         return arithmetic.seconds_until_decayed(limit["limit"], used, slots, rate)
     sql = f"SELECT slots, acquired, expires FROM limit_slots WHERE limit_id = :id AND {_LIVE}"  # noqa: S608  # fixed
     rows = tx.all(sql, {"id": limit["id"], "now": now})
-    guess = arithmetic.seconds_until_returned([row["acquired"] for row in rows], now)
+    since = [row["acquired"] for row in rows]
+    guess = arithmetic.seconds_until_returned(since, now, limit["occupancy_seconds"])
     guess *= random.uniform(0.5, 1.0)  # noqa: S311  # so that not all who wait ask at once
     leases = [(row["slots"], row["expires"]) for row in rows]
     expiry = arithmetic.seconds_until_expired(limit["limit"], slots, leases, now)
@@ -270,7 +271,8 @@ def decrement_slots(tx: Transaction, body: dict[str, Any]) -> list[dict[str, Any
     """Give back slots that were taken without a lease, those taken first of all.
 
     Args:
-        body: `names`, `slots`.
+        body: `names`, `slots`, and how long all of them were held together as `occupancy_seconds`: by that is
+            told to who waits when it is worth asking again.
 
     Returns:
         `id`, `name` and `limit` of the limits that exist.
@@ -281,6 +283,12 @@ def decrement_slots(tx: Transaction, body: dict[str, Any]) -> list[dict[str, Any
         if limit["active"] and limit["slot_decay_per_second"] > 0:
             _return_early(tx, limit["name"], slots)
         _give_back_nameless(tx, limit["id"], slots)
+        if body.get("occupancy_seconds"):
+            average = arithmetic.averaged(
+                limit["occupancy_seconds"], body["occupancy_seconds"] / slots, limit["limit"]
+            )
+            sql = "UPDATE concurrency_limits SET occupancy_seconds = :average WHERE id = :id"
+            tx.execute(sql, {"average": average, "id": limit["id"]})
     return _shown(limits)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from runyard import clock
+from runyard.errors import NotFound
 from runyard.operations.base import operation
 from runyard.operations.claims import ScheduledRunsRequest, get_scheduled_flow_runs
 from runyard.operations.flow_run_shapes import FlowRun
@@ -63,12 +64,19 @@ def create_lone_work_queue(tx: Transaction, body: WorkQueueCreate) -> WorkQueue:
 
 @operation("GET", "/work_queues/name/{name}")
 def read_lone_work_queue(tx: Transaction, name: str) -> WorkQueue:
-    """The queue of the pool `default-agent-pool` with that name.
+    """The queue of the pool `default-agent-pool` with that name; where that pool is not there, of any pool.
 
     Raises:
-        NotFound: there is no such queue, or no such pool.
+        NotFound: there is no such queue.
     """
-    return read_work_queue(tx, POOL, name)
+    if tx.value("SELECT id FROM work_pools WHERE name = :name", {"name": POOL}) is not None:
+        return read_work_queue(tx, POOL, name)
+    found = tx.value(
+        "SELECT id FROM work_queues WHERE name = :name ORDER BY created, id LIMIT 1", {"name": name}
+    )
+    if found is None:
+        raise NotFound(f"no work queue is named {name!r}; see: runyard work-queue ls")
+    return read_work_queue_by_id(tx, found)
 
 
 @operation("GET", "/work_queues/{work_queue_id}/status")

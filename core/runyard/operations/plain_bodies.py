@@ -322,6 +322,12 @@ class SlotNames(PlainBody):
     slots: Slots = 1
 
 
+class GivenSlots(SlotNames):
+    """A body of `decrement_slots`."""
+
+    occupancy_seconds: Annotated[float, Field(ge=0, le=1e9)] | None = None
+
+
 class WantedSlots(SlotNames):
     """A body of `increment_slots`."""
 
@@ -375,7 +381,7 @@ BODIES: dict[str, type[PlainBody]] = {
     "pause_flow_run": Paused,
     "increment_slots": WantedSlots,
     "increment_slots_with_lease": LeasedSlots,
-    "decrement_slots": SlotNames,
+    "decrement_slots": GivenSlots,
     "decrement_slots_with_lease": LeaseId,
     "renew_slots": LeaseTime,
     "update_flow_run_labels": Labels,

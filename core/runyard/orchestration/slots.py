@@ -5,6 +5,8 @@ from __future__ import annotations
 # An answer to somebody who waits: no longer than this between two looks, and no shorter.
 LONGEST_WAIT_SECONDS = 30.0
 SHORTEST_WAIT_SECONDS = 0.05
+# Shorter ones would say that a slot is free all the time.
+LEAST_OCCUPANCY_SECONDS = 0.1
 # Sums of decaying slots are of floats: what is a hair above a whole number is that number.
 _HAIR = 1e-6
 
@@ -55,12 +57,27 @@ def seconds_until_expired(
     return None
 
 
-def seconds_until_returned(held_since_us: list[int], now_us: int) -> float:
-    """A guess at when the next holder is done: as long as the present ones have held their slots so far."""
+def seconds_until_returned(
+    held_since_us: list[int], now_us: int, average_seconds: float | None = None
+) -> float:
+    """A guess at when the next holder is done.
+
+    Args:
+        average_seconds: how long slots were held so far, where that is known: of several holders one is done
+            so much earlier. Else they will be as long as they have been.
+    """
     if not held_since_us:
         return SHORTEST_WAIT_SECONDS
+    if average_seconds is not None:
+        return clamped(average_seconds / len(held_since_us))
     mean = sum(max(0, now_us - since) for since in held_since_us) / len(held_since_us) / 1e6
     return clamped(mean)
+
+
+def averaged(average: float | None, seconds: float, limit: int) -> float:
+    """The average with one more holder counted, over about as many of them as the limit has slots, twice."""
+    seconds = max(seconds, LEAST_OCCUPANCY_SECONDS)
+    return seconds if average is None else average + (seconds - average) / (2 * max(limit, 1))
 
 
 def clamped(seconds: float) -> float:

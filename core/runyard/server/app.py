@@ -174,7 +174,7 @@ def _parameters(operation: Operation[..., Any]) -> list[inspect.Parameter]:
 def _is_optional(operation: Operation[..., Any], body: Any) -> bool:
     """Whether a body may be left out: nothing in it is required, and nothing is made of it."""
     fields = getattr(body, "model_fields", None)
-    if fields is None or operation.method != "POST" or operation.status == 201:
+    if fields is None or operation.method != "POST" or operation.name.startswith("create_"):
         return False
     return not any(field.is_required() for field in fields.values())
 

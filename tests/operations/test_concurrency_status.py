@@ -139,6 +139,8 @@ def test_a_resume_needs_no_body(api):
     flow = client.call(create_flow, FlowCreate(name="f"))
     run = client.call(create_flow_run, FlowRunCreate(flow_id=flow.id)).id
     client.close()
-    request = urllib.request.Request(f"{api.url}/flow_runs/{run}/resume", method="POST")
+    request = urllib.request.Request(
+        f"{api.url}/flow_runs/{run}/resume", method="POST", headers={"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request) as answer:
         assert json.load(answer)["status"] == "ABORT"

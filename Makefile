@@ -16,8 +16,8 @@ $(INSTALLED): pyproject.toml
 test: $(INSTALLED)  ## all tests, in parallel
 	$(BIN)/pytest --numprocesses auto
 
-fuzz: $(INSTALLED)  ## requests of all kinds to every route, for RUNYARD_FUZZ_SECONDS (300)
-	$(BIN)/pytest --numprocesses 0 -m slow tests/server/test_fuzz.py -k sqlite
+fuzz: $(INSTALLED)  ## requests of all kinds to every route, for RUNYARD_FUZZ_SECONDS (300); DATABASE=postgres
+	$(BIN)/pytest --numprocesses 0 -m slow tests/server/test_fuzz.py -k $(or $(DATABASE),sqlite)
 
 lint: $(INSTALLED)  ## style and mistakes
 	$(BIN)/ruff check $(wildcard $(CODE))

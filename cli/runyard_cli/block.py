@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import click
@@ -19,25 +20,27 @@ block = group(
 block_type = group("type", "See and delete block types.", "runyard block type ls")
 block.add_command(block_type)
 block.aliases = {"types": "type"}
+_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def document_of(client: Any, reference: str) -> Any:
-    """The saved block that TYPE/NAME means, its secrets hidden."""
+    """The saved block that TYPE/NAME or an id means, its secrets hidden."""
     from runyard.operations import block_documents
 
     slug, _, name = reference.partition("/")
+    if _ID.fullmatch(reference):
+        return client.call(block_documents.read_block_document, reference)
     if not name:
         raise click.UsageError(f"{reference!r} names no block; write TYPE/NAME, such as secret/{reference}.")
     return client.call(block_documents.read_block_document_by_name, slug, name)
 
 
 @block.command("ls", example="runyard block ls")
+@click.option("--all", "everything", is_flag=True, help="With those that have no name of their own.")
 @output_option
-def ls(output: str | None) -> None:
+def ls(everything: bool, output: str | None) -> None:
     """List the saved blocks."""
-    from runyard.operations import block_documents
-
-    found = list(listed(connect(), block_documents.filter_block_documents))
+    found = _saved(connect(), everything)
     if output:
         out.print_json(found)
         return
@@ -47,6 +50,14 @@ def ls(output: str | None) -> None:
     out.table(
         "Blocks", ["ID", "Type", "Name", "Slug"], rows, "No blocks; save one: runyard block create --help"
     )
+
+
+def _saved(client: Any, everything: bool) -> list[Any]:
+    """The saved blocks; with `everything`, also the anonymous ones."""
+    from runyard.operations import block_documents
+
+    fields: dict[str, Any] = {"block_documents": {"is_anonymous": None}} if everything else {}
+    return list(listed(client, block_documents.filter_block_documents, **fields))
 
 
 @block.command("inspect", example="runyard block inspect json/settings")
@@ -121,18 +132,26 @@ def _first_problem(error: Any) -> str:
 
 
 @block.command("delete", example="runyard block delete json/settings")
-@click.argument("references", metavar="TYPE/NAME...", nargs=-1, required=True)
+@click.argument("references", metavar="[TYPE/NAME|ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All blocks, secrets and those without a name too.")
 @yes_option
-def delete(references: tuple[str, ...], yes: bool) -> None:
-    """Delete blocks."""
+def delete(references: tuple[str, ...], everything: bool, yes: bool) -> None:
+    """Delete blocks. This needs no key: also those that cannot be decrypted any more go."""
     from runyard.operations import block_documents
 
+    if bool(references) == everything:
+        raise click.UsageError("Name the blocks, or give --all.")
     client = connect()
-    found = [document_of(client, reference) for reference in references]
-    out.confirm(f"Delete {', '.join(references)}?", yes)
-    for reference, each in zip(references, found, strict=True):
+    if everything:
+        found = _saved(client, everything=True)
+    else:
+        found = [document_of(client, reference) for reference in references]
+    names = [f"{each.block_type.slug}/{each.name}" for each in found]
+    if names:
+        out.confirm(f"Delete {', '.join(names)}?", yes)
+    for each, name in zip(found, names, strict=True):
         client.call(block_documents.delete_block_document, each.id)
-        out.done(f"Deleted {reference}.")
+        out.done(f"Deleted {name}.")
 
 
 @block.command("register", example="runyard block register -m my_project.blocks")

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import click
+from runyard.quoting import quoted
 
 from runyard_cli import output as out
 from runyard_cli.api import connect
@@ -86,7 +87,9 @@ class Answers:
         from runyard.deployments.saving import save_deployment
 
         save_deployment(prefect_file, self._mapping())
-        out.done(f"Saved to {prefect_file}; deploy it again with: runyard deploy --name {self.names[0]}")
+        out.done(
+            f"Saved to {prefect_file}; deploy it again with: runyard deploy --name {quoted(self.names[0])}"
+        )
 
     def _asks_for_new(self) -> bool:
         names = [entry.spec.name for entry in self.project.entries if entry.spec.name]

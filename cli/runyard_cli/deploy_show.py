@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from runyard.quoting import quoted
+from runyard.url_passwords import hidden_within
+
 from runyard_cli import output as out
 
 if TYPE_CHECKING:
@@ -43,16 +46,18 @@ def next_step(client: Client, applied: Sequence[Any]) -> None:
     states = {pool["name"]: pool["status"] for pool in client.call(list_work_pools)} if wanted else {}
     for pool in wanted:
         if states.get(pool) == "NOT_READY":
-            out.hint(f"No worker is online for '{pool}'; start one: runyard worker start --pool {pool}")
+            command = f"runyard worker start --pool {quoted(pool)}"
+            out.hint(f"No worker is online for '{pool}'; start one: {command}")
         elif states.get(pool) == "PAUSED":
-            out.hint(f"The pool '{pool}' is paused; let it go on: runyard work-pool resume {pool}")
+            command = f"runyard work-pool resume {quoted(pool)}"
+            out.hint(f"The pool '{pool}' is paused; let it go on: {command}")
     for each in made:
         if not each.work_pool_name:
             out.progress(
                 f"'{each.flow_name}/{each.name}' has no work pool: no worker starts its runs; say --pool"
             )
     if made:
-        out.hint(f"Run it now: runyard deployment run '{made[0].flow_name}/{made[0].name}'")
+        out.hint(f"Run it now: runyard deployment run {quoted(f'{made[0].flow_name}/{made[0].name}')}")
 
 
 def show_plan(applied: Sequence[Any], unknown: Sequence[dict[str, Any]]) -> None:
@@ -98,8 +103,7 @@ def _changes(applied: Any) -> None:
 
 
 def brief(value: Any) -> str:
-    """A value in at most 100 characters."""
-    text = (
-        value if isinstance(value, str) else json.dumps(out.to_json(value), default=str, ensure_ascii=False)
-    )
+    """A value in at most 100 characters, without what is secret in it."""
+    shown = hidden_within(out.to_json(value))
+    text = shown if isinstance(shown, str) else json.dumps(shown, default=str, ensure_ascii=False)
     return text if len(text) <= 100 else f"{text[:97]}..."

@@ -10,6 +10,8 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+from runyard.quoting import quoted
+from runyard.texts import counted
 
 from runyard_cli import output as out
 from runyard_cli import values
@@ -108,7 +110,7 @@ def backfill(
     left = " (more are left for the next call)" if looked.more else ""
     if not yes and out.at_keyboard() and new:
         _say_spans(spans)
-        click.confirm(f"Make {len(new)} runs of '{full_name(client, found)}'{left}?", abort=True)
+        click.confirm(f"Make {counted(len(new), 'run')} of '{full_name(client, found)}'{left}?", abort=True)
     made = _send(client, found.id, new, common, dry_run=False)
     if output:
         out.print_json(made)
@@ -116,7 +118,7 @@ def backfill(
     _say_spans(spans)
     created = sum(run.created for run in made)
     out.done(
-        f"Made {created} run{'' if created == 1 else 's'} of '{full_name(client, found)}'; "
+        f"Made {counted(created, 'run')} of '{full_name(client, found)}'; "
         f"{len(looked.runs) - len(new)} of {len(looked.runs)} instants had one{left}."
     )
     if created:
@@ -181,7 +183,7 @@ def _schedules(found: Any, keys: tuple[str, ...]) -> list[Any]:
     if not found.schedules:
         raise NotFound(
             f"deployment '{found.name}' has no schedule whose instants could be filled; add one: "
-            f"runyard deployment schedule create {found.name} --cron '0 6 * * *'"
+            f"runyard deployment schedule create {quoted(found.name)} --cron '0 6 * * *'"
         )
     if not keys:
         return list(found.schedules)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+from runyard.texts import counted
 
 from runyard_cli import output as out
 from runyard_cli import values
@@ -172,7 +173,7 @@ def create(reference: str, replace: bool, yes: bool, output: str | None, **optio
         },
     }
     if replace and found.schedules:
-        out.confirm(f"Remove {len(found.schedules)} schedules of '{found.name}'?", yes)
+        out.confirm(f"Remove {counted(len(found.schedules), 'schedule')} of '{found.name}'?", yes)
     add = schedules.create_deployment_schedules
     new = schedules.DeploymentScheduleCreate.model_validate(fields)
     # The new one first, so that a refusal loses nothing; only one of its own slug has to make room.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+from runyard.quoting import PATH, quoted
+from runyard.texts import counted
 
 from runyard_cli import output as out
 from runyard_cli.command import Command, output_option
@@ -18,6 +21,10 @@ _COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
 _FREE_BYTES_PROBLEM = 100 * 10**6
 _FREE_BYTES_WARNING = 10**9
 _SKEW_SECONDS = 5.0
+# Files of the home with a check for each.
+_OWN_CHECKS = {"key": "secret.key", "token": "api.token", "profiles": "profiles.toml"}
+# So many files are named.
+_MOST_NAMED = 5
 
 
 class Check(NamedTuple):
@@ -49,13 +56,9 @@ def doctor(context: click.Context, output: str | None) -> None:
         bad = [check for check in found if check.status != OK]
         problems = sum(check.status == PROBLEM for check in bad)
         click.echo()
-        told = f"{_count(problems, 'problem')}, {_count(len(bad) - problems, 'warning')}."
+        told = f"{counted(problems, 'problem')}, {counted(len(bad) - problems, 'warning')}."
         out.say(told if bad else "All is well.")
     context.exit(1 if any(check.status == PROBLEM for check in found) else 0)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _guarded(look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
@@ -83,14 +86,15 @@ def _home() -> Iterator[Check]:
         yield Check("home", OK, f"{home} does not exist yet; the first command that needs it makes it")
         return
     if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
-        yield Check("home", PROBLEM, f"{home} cannot be written", f"chmod u+rwx {home}")
+        yield Check("home", PROBLEM, f"{home} cannot be written", f"chmod u+rwx {quoted(home, longest=PATH)}")
         return
     mode = os.stat(home).st_mode & 0o777
     if mode & 0o022:
-        yield Check("home", PROBLEM, f"others can write {home} (mode {mode:04o})", f"chmod go-rwx {home}")
+        command = f"chmod go-rwx {quoted(home, longest=PATH)}"
+        yield Check("home", PROBLEM, f"others can write {home} (mode {mode:04o})", command)
     else:
         yield Check("home", OK, f"{home} can be written")
-    for name, file in (("key", "secret.key"), ("token", "api.token"), ("profiles", settings.PROFILES_FILE)):
+    for name, file in _OWN_CHECKS.items():
         yield from _private(name, os.path.join(home, file))
 
 
@@ -99,9 +103,49 @@ def _private(name: str, path: str) -> Iterator[Check]:
         return
     mode = os.stat(path).st_mode & 0o777
     if mode & 0o077:
-        yield Check(name, PROBLEM, f"{path} can be read by others (mode {mode:04o})", f"chmod 600 {path}")
+        command = f"chmod 600 {quoted(path, longest=PATH)}"
+        yield Check(name, PROBLEM, f"{path} can be read by others (mode {mode:04o})", command)
     elif name == "key":
         yield Check(name, OK, f"{path} is for its owner only")
+
+
+def _files() -> Iterator[Check]:
+    """The database, kept results, logs and copies of them, whose modes let others read them."""
+    from runyard import settings
+
+    home = settings.home()
+    paths = set(_database_files())
+    if os.path.isdir(home):
+        paths |= {entry.path for entry in os.scandir(home) if entry.name not in _OWN_CHECKS.values()}
+    found = [path for path in sorted(paths) if _lets_others_in(path)]
+    if not found:
+        return
+    # Below a folder that they cannot enter, the modes of its files do not matter as long as that stays so.
+    reached = [path for path in found if os.stat(os.path.dirname(path)).st_mode & 0o011]
+    shown = found if len(found) <= _MOST_NAMED else [*found[:_MOST_NAMED], f"{len(found) - _MOST_NAMED} more"]
+    text = f"others can read {', '.join(shown)}"
+    if not reached:
+        text = f"others could read {', '.join(shown)} if they could enter {os.path.dirname(found[0])}"
+    command = f"chmod -R go-rwx {' '.join(quoted(path, longest=PATH) for path in found[:_MOST_NAMED])}"
+    yield Check("files", PROBLEM if reached else WARNING, text, command)
+
+
+def _database_files() -> Iterator[str]:
+    """The file of the database and those that SQLite puts beside it, wherever they are."""
+    from runyard import settings
+    from runyard.store.sqlite import path_of
+
+    url = settings.database_url()
+    if url.startswith("sqlite"):
+        yield from (f"{os.path.abspath(path_of(url))}{end}" for end in ("", "-wal", "-shm"))
+
+
+def _lets_others_in(path: str) -> bool:
+    try:
+        found = os.lstat(path)
+    except OSError:  # it is not there, or went meanwhile
+        return False
+    return not stat.S_ISLNK(found.st_mode) and bool(found.st_mode & 0o044)
 
 
 def _disk() -> Iterator[Check]:
@@ -150,7 +194,7 @@ def _database() -> Iterator[Check]:
         text = f"{report.where} has schema {report.schema} of {report.newest_schema}"
         yield Check("database", WARNING, text, "runyard database upgrade")
     else:
-        size = f"{report.size_bytes / 1e6:.1f} MB, {report.flow_runs} flow runs"
+        size = f"{report.size_bytes / 1e6:.1f} MB, {counted(report.flow_runs, 'flow run')}"
         yield Check("database", OK, f"{report.where} is sound ({size})")
 
 
@@ -190,11 +234,12 @@ def _stored() -> Iterator[Check]:
         yield Check("clock", PROBLEM, "the newest run is of the future: this clock, or that one, is wrong")
     yield from _docker(report["docker"])
     for pool in report["pools"]:
-        text = f"{pool['waiting']} runs of pool '{pool['name']}' wait and no worker is online"
-        start = f"runyard worker start --pool {pool['name']}"
+        waiting = counted(pool["waiting"], "waiting run")
+        text = f"pool '{pool['name']}' has {waiting} and no worker that is online"
+        start = f"runyard worker start --pool {quoted(pool['name'])}"
         yield Check("workers", PROBLEM, text, start)
     for worker in report["workers"]:
-        text = f"'{worker['name']}' of pool '{worker['pool']}' was lost with {worker['runs']} runs"
+        text = f"'{worker['name']}' of pool '{worker['pool']}' was lost with {counted(worker['runs'], 'run')}"
         yield Check("workers", WARNING, f"{text}; the next worker of the pool recovers them")
     if not report["pools"] and not report["workers"]:
         yield Check("workers", OK, "no run waits for a worker that is not there")
@@ -232,5 +277,5 @@ def _has_database() -> bool:
 
 
 _LOOKS: tuple[Callable[[], Iterator[Check]], ...] = (
-    _settings, _home, _disk, _clock, _database, _api, _stored,
+    _settings, _home, _files, _disk, _clock, _database, _api, _stored,
 )  # fmt: skip

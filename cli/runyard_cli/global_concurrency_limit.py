@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from runyard.texts import counted
 
 from runyard_cli import output as out
 from runyard_cli.api import body, connect, listed
@@ -54,7 +55,8 @@ def create(
     if output:
         out.print_json(made)
         return
-    out.done(f"Made the limit '{name}' of {limit} slots{'' if made.active else ', which is inactive'}.")
+    state = "" if made.active else ", which is inactive"
+    out.done(f"Made the limit '{name}' of {counted(limit, 'slot')}{state}.")
 
 
 @global_concurrency_limit.command("ls", example="runyard global-concurrency-limit ls -o json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from runyard.quoting import quoted
 
 from runyard_cli import output as out
 from runyard_cli import values
@@ -66,4 +67,4 @@ def _say_pool(recipe: str) -> None:
     pool = read_project().entries[0].spec.work_pool
     if pool and pool.name:
         kind = "docker" if recipe.startswith("docker") else "process"
-        out.hint(f"It needs a work pool: runyard work-pool create {pool.name} --type {kind}")
+        out.hint(f"It needs a work pool: runyard work-pool create {quoted(pool.name)} --type {kind}")

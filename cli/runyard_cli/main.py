@@ -171,7 +171,7 @@ def _run(arguments: list[str]) -> int:
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort, EOFError):
         click.echo("Interrupted.", err=True)
@@ -183,8 +183,16 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
+def _show(error: click.ClickException) -> None:
+    """Show what is wrong with a command line, which may repeat a word of any size."""
+    from runyard.errors import bounded
+
+    vars(error)["message"] = bounded(error.message)
+    error.show()
+
+
 def _report(error: Exception) -> int:
-    from runyard.errors import RunyardError
+    from runyard.errors import RunyardError, bounded
     from runyard.url_passwords import hidden
 
     from runyard_cli.output import error_line
@@ -199,7 +207,7 @@ def _report(error: Exception) -> int:
 
         click.echo(hidden("".join(traceback.format_exception(error))), err=True, nl=False)
     if known or isinstance(error, OSError):
-        error_line(hidden(str(error)))
+        error_line(bounded(hidden(str(error))) if not known else str(error))
     else:
         hint = "" if tracebacks else "; run it again with --debug to see where"
         error_line(f"this is a bug in Runyard: {type(error).__name__}: {_first_line(error)}{hint}")
@@ -207,10 +215,11 @@ def _report(error: Exception) -> int:
 
 
 def _first_line(error: Exception) -> str:
+    from runyard.errors import bounded
     from runyard.url_passwords import hidden
 
     lines: Any = str(error).strip().splitlines()
-    return hidden(lines[0]) if lines else "no message"
+    return bounded(hidden(lines[0])) if lines else "no message"
 
 
 def _cannot_write(error: OSError) -> int:

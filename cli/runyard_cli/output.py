@@ -168,14 +168,20 @@ def _style_of(cell: str) -> str:
     return STATE_COLOURS.get(cell.upper(), "")
 
 
-def facts(pairs: Iterable[tuple[str, Any]]) -> None:
-    """Print what is known of one object: a name and a value a line; empty values are left out."""
-    kept = [(name, value) for name, value in pairs if value not in (None, "", [], {})]
+def facts(pairs: Iterable[tuple[str, Any]], secrets: bool = False) -> None:
+    """Print what is known of one object: a name and a value a line; empty values are left out.
+
+    Args:
+        secrets: show them too: passwords in URLs, and texts that are named as secrets.
+    """
+    from runyard.url_passwords import hidden_within
+
+    kept = [(name, to_json(value)) for name, value in pairs if value not in (None, "", [], {})]
+    if not secrets:
+        kept = [(name, hidden_within(value)) for name, value in kept]
     width = max((len(name) for name, _ in kept), default=0) + 2
     for name, value in kept:
-        text = (
-            value if isinstance(value, str) else json.dumps(to_json(value), default=str, ensure_ascii=False)
-        )
+        text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
         label = click.style(f"{name}:".ljust(width), bold=True)
         click.echo(label + text.replace("\n", "\n" + " " * width))
 

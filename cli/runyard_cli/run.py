@@ -8,6 +8,7 @@ import traceback
 from typing import Any
 
 import click
+from runyard.quoting import PATH, quoted
 
 from runyard_cli import values
 from runyard_cli.command import Command, wants_tracebacks
@@ -83,7 +84,8 @@ def _check_does_something(path: str) -> None:
         and any("flow" in ast.unparse(decorator) for decorator in part.decorator_list)
     ]
     if flows:
-        raise InvalidInput(f"{path} calls no flow; run one of it: runyard run {path}:{' or :'.join(flows)}")
+        command = f"runyard run {quoted(path, longest=PATH)}:{' or :'.join(flows)}"
+        raise InvalidInput(f"{path} calls no flow; run one of it: {command}")
 
 
 def _is_docstring(part: Any) -> bool:

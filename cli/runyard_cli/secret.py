@@ -85,7 +85,8 @@ def inspect(name: str, show: bool, output: str | None) -> None:
         out.print_json(found)
         return
     value = found.data.get("value")
-    out.facts([("Name", name), ("Value", value), ("Updated", out.local(found.updated)), ("ID", found.id)])
+    known = [("Name", name), ("Value", value), ("Updated", out.local(found.updated)), ("ID", found.id)]
+    out.facts(known, secrets=show)
 
 
 @secret.command("delete", example="runyard secret delete my-api-key")

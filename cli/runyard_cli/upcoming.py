@@ -62,7 +62,7 @@ def slots(client: Client, pool: str, queue: str | None, limit: int | None, outpu
     if output:
         out.print_json({"active": len(runs), "limit": limit, "flow_runs": runs})
         return
-    out.say(f"{len(runs)} of {'any number of' if limit is None else limit} slots are taken.")
+    out.say(f"Slots taken: {len(runs)} of {'any number' if limit is None else limit}.")
     flows = flow_names(client, {run.flow_id for run in runs})
     rows = [
         [run.work_queue_name, flows.get(run.flow_id), run.name, run.state_name, _since(run)] for run in runs

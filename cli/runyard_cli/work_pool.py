@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import click
+from runyard.quoting import quoted
 
 from runyard_cli import output as out
 from runyard_cli.api import body, connect, listed
@@ -78,11 +79,13 @@ def create(
     if set_as_default:
         out.done(f"It is the default of profile '{settings.profile()}'.")
     if pool.is_paused:
-        out.hint(f"It is paused; start it with: runyard work-pool resume {name}")
+        out.hint(f"It is paused; start it with: runyard work-pool resume {quoted(name)}")
     if pool.type == "process":
-        out.hint(f"Start a worker for it: runyard worker start --pool {name}")
+        out.hint(f"Start a worker for it: runyard worker start --pool {quoted(name)}")
     if pool.type in FOREIGN_TYPES:
-        out.hint(f"A worker of Prefect for {pool.type} takes its runs: prefect worker start --pool {name}")
+        out.hint(
+            f"A worker of Prefect for {pool.type} takes its runs: prefect worker start --pool {quoted(name)}"
+        )
 
 
 def _set_as_default(name: str) -> None:

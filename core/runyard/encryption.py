@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEY_FILE = "secret.key"
-_OR_DELETE = " (if no copy is left, delete the saved secrets and blocks and save them anew)"
+_OR_DELETE = (
+    " (if no copy is left, delete the saved blocks by `runyard block delete --all`, then save them anew)"
+)
 _NO_KEY = "holds no Fernet key: 32 bytes as URL-safe base64, 44 characters"
 _made: tuple[str, Any] | None = None
 

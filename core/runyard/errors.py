@@ -19,7 +19,7 @@ RunyardError                    message for the user; `status` is its HTTP statu
 │   └── DatabaseReadOnly  500   no permission, or no space, to write
 ├── ApiUnavailable        503   the API does not answer
 ├── MissingExtra          500   an optional dependency is not installed
-├── SettingError          500   a setting has a wrong value
+├── SettingError          503   a setting has a wrong value, or the key of the secrets is gone
 ├── RunFailed                   a failed run's state was asked for its result
 │   ├── RunCrashed              ... a crashed one's
 │   └── RunCancelled            ... a cancelled one's
@@ -29,21 +29,45 @@ RunyardError                    message for the user; `status` is its HTTP statu
 └── RunAborted                  the orchestrator refused that this run goes on
 """
 
+import re
 from typing import Any
 
 from runyard.url_passwords import hidden
+
+# The most characters of one word of a message, such as a name that it repeats.
+_WORD = 500
+_LONG_WORD = re.compile(rf"\S{{{_WORD + 1},}}")
+
+
+def bounded(text: str, most: int = 4000) -> str:
+    """A message of a size that people read: what it repeats of an input may have any.
+
+    Args:
+        most: how many characters it may have, not counting a note that some were left out.
+    """
+    if len(text) <= _WORD:
+        return text
+    return _cut(_LONG_WORD.sub(lambda word: _cut(word.group(), _WORD // 2), text), most)
+
+
+def _cut(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]} ... ({len(text) - 2 * half:,} characters left out) ... {text[-half:]}"
 
 
 class RunyardError(Exception):
     """The base of all. `str(error)` is one line for the user: what is wrong, where, what to do.
 
-    It holds no password of a URL that it names.
+    It holds no password of a URL that it names, and is of bounded size.
     """
 
     status = 500
+    most_characters = 4000
 
     def __init__(self, message: str, **details: Any) -> None:
-        message = hidden(message)
+        message = bounded(hidden(message), self.most_characters)
         super().__init__(message)
         self.message = message
         self.details = details
@@ -160,11 +184,15 @@ class MissingExtra(RunyardError):
 
 
 class SettingError(RunyardError):
-    """A setting has a wrong value."""
+    """A setting has a wrong value, or what it names, such as the key of the secrets, is not there."""
+
+    status = 503
 
 
 class RunFailed(RunyardError):
-    """A failed run's state was asked for its result."""
+    """A failed run's state was asked for its result: its message is the state's."""
+
+    most_characters = 20_000
 
 
 class RunCrashed(RunFailed):

@@ -56,6 +56,11 @@ def name(value: object) -> str:
     return storable(text if len(text) <= NAME else shortened(text, NAME))
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things in words: `1 record`, `3,000 records`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def indexed(key: str) -> str:
     """A key as every database can find a row by it: a long one, and no storable text, by a digest.
 

@@ -6,6 +6,8 @@ import io
 import json
 
 import pytest
+from runyard.client import LocalClient
+from runyard.store.database import get_database
 
 
 @pytest.fixture
@@ -102,3 +104,25 @@ def test_types_are_registered(cli, tmp_path):
     empty = tmp_path / "empty.py"
     empty.write_text("")
     assert "declares no blocks" in cli("block", "register", "-f", str(empty), code=1).err
+
+
+def test_all_blocks_go_when_the_key_is_lost(cli, home):
+    from runyard.operations import block_documents, block_types
+
+    cli("secret", "set", "one", stdin="sk-12345")
+    client = LocalClient(get_database())
+    kind = client.call(block_types.read_block_type_by_slug, "secret")
+    schema = cli("block", "ls", "-o", "json").json[0]["block_schema_id"]
+    fields = {"block_type_id": kind.id, "block_schema_id": schema, "is_anonymous": True}
+    body = block_documents.BlockDocumentCreate(data={"value": "sk-12345"}, **fields)
+    unnamed = client.call(block_documents.create_block_document, body).id
+    (home / "secret.key").unlink()
+    assert "block delete --all" in cli("secret", "set", "two", stdin="sk-12345", code=1).err
+    assert unnamed not in cli("block", "ls").out
+    assert unnamed in cli("block", "ls", "--all").out
+    cli("block", "inspect", unnamed)
+    cli("block", "delete", unnamed, "-y")
+    assert "Name the blocks" in cli("block", "delete", "-y", code=2).err
+    cli("block", "delete", "--all", "-y")
+    assert cli("block", "ls", "--all", "-o", "json").json == []
+    cli("secret", "set", "two", stdin="sk-12345")

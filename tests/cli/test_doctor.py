@@ -67,6 +67,31 @@ def test_a_file_that_others_may_read(runyard, home, name, file):
     assert name not in found(runyard)
 
 
+@pytest.mark.parametrize(
+    ("name", "mode"), [("runyard.db", 0o644), ("storage", 0o755), ("old backup.db", 0o640)]
+)
+def test_data_that_others_may_read(runyard, home, name, mode):
+    runyard("flow", "ls")
+    if name == "storage":
+        (home / name).mkdir()
+    else:
+        (home / name).touch()
+    (home / name).chmod(mode)
+    assert "if they could enter" in found(runyard)["files"]["text"]
+    home.chmod(0o755)
+    told = found(runyard, code=1)["files"]
+    assert str(home / name) in told["text"]
+    subprocess.run(["bash", "-c", told["command"]], check=True)
+    assert "files" not in found(runyard)
+
+
+def test_a_database_outside_of_the_home_that_others_may_read(runyard, home, tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNYARD_DATABASE_URL", f"sqlite:///{tmp_path}/other.db")
+    runyard("flow", "ls")
+    (tmp_path / "other.db").chmod(0o644)
+    assert str(tmp_path / "other.db") in found(runyard)["files"]["text"]
+
+
 def test_a_home_that_others_may_write(runyard, home):
     runyard("flow", "ls")
     home.chmod(0o777)

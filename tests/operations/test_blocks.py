@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from runyard.errors import Conflict, InvalidInput, NotFound
+from runyard.errors import Conflict, InvalidInput, NotFound, SettingError
 from runyard.operations import block_documents as documents
 from runyard.operations import block_types as types
 
@@ -83,9 +83,23 @@ def test_a_circle_is_refused(client, saved):
     one = saved("one")
     two = saved("two", other={"$ref": {"block_document_id": one.id}})
     change = documents.BlockDocumentUpdate(data={"other": {"$ref": {"block_document_id": two.id}}})
-    client.call(documents.update_block_document, one.id, change)
     with pytest.raises(InvalidInput, match="in a circle"):
-        read(client, "one")
+        client.call(documents.update_block_document, one.id, change)
+    assert read(client, "one").data == {}
+
+
+def test_references_that_multiply_are_not_all_resolved(client, saved):
+    below = saved("b0")
+    for level in range(1, 25):
+        reference = {"$ref": {"block_document_id": below.id}}
+        below = saved(f"b{level}", left=reference, right=reference)
+    assert len(read(client, "b24").model_dump_json()) < 3_000_000
+
+
+@pytest.mark.parametrize("odd", [5, None, [], {}, "\0", "no such"])
+def test_what_is_no_reference_stays(client, saved, odd):
+    saved("odd", other={"$ref": {"block_document_id": odd}})
+    assert "$ref" in read(client, "odd").data["other"]
 
 
 def test_anonymous_ones_are_not_listed(client, saved):
@@ -156,3 +170,20 @@ def test_everything_is_encrypted_anew(client, saved):
     saved(password="swordfish")
     assert client.call(documents.rotate_encryption) == 1
     assert read(client, "mine", True).data == {"password": "swordfish"}
+
+
+def test_a_lost_key_is_said_and_what_it_locked_can_be_deleted(client, saved, home):
+    saved("one", password="swordfish")
+    saved(None, anonymous=True, password="swordfish")
+    (home / "secret.key").unlink()
+    with pytest.raises(SettingError, match="block delete --all"):
+        read(client, "one", True)
+    with pytest.raises(SettingError, match="key"):
+        saved("two", password="swordfish")
+    assert read(client, "one").data["password"] == "********"
+    listing = types.BlockListing(block_documents={"is_anonymous": {"eq_": True}})
+    (hidden,) = client.call(documents.filter_block_documents, listing)
+    client.call(documents.delete_block_document, hidden.id)
+    client.call(documents.delete_block_document, read(client, "one").id)
+    saved("two", password="swordfish")
+    assert read(client, "two", True).data["password"] == "swordfish"

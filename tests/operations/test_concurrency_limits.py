@@ -114,10 +114,10 @@ def test_unknown_and_inactive_limits_limit_nothing(client):
 
 def test_more_slots_than_there_are(client):
     make(client)
-    with pytest.raises(InvalidInput, match="3 slots"):
+    with pytest.raises(InvalidInput, match="3 cannot be taken"):
         take(client, slots_=3)
     make(client, "none", 0)
-    with pytest.raises(InvalidInput, match="'none', which has 0"):
+    with pytest.raises(InvalidInput, match="'none' has 0 slots"):
         take(client, "none")
 
 

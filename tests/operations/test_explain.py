@@ -85,7 +85,7 @@ def test_workers_serve_other_queues_or_are_full(client, pool):
     beat(client, concurrency_limit=1)
     claim(client)
     second = run(client, its)
-    assert "w (1 runs)" in why(client, second)[1]["worker_limit"].text
+    assert "w (1 run)" in why(client, second)[1]["worker_limit"].text
 
 
 def test_what_is_paused(client, pool):

@@ -98,7 +98,7 @@ def test_a_pool_whose_runs_execute_is_not_deleted_unless_forced(client):
     body = claims.ClaimRequest(worker_name="w", limit=1, lease_seconds=30)
     assert len(client.call(claims.claim_flow_runs, "machines", body)) == 1
     assert client.call(work_pools.read_work_pool, "machines").active_slots == 1
-    with pytest.raises(Conflict, match="1 runs of work pool 'machines' execute"):
+    with pytest.raises(Conflict, match="work pool 'machines' still executes 1 run;"):
         client.call(work_pools.delete_work_pool, "machines")
     client.call(work_pools.delete_work_pool, "machines", force=True)
     with pytest.raises(NotFound):

@@ -261,3 +261,67 @@ def test_without_a_database_of_its_own_it_serves_that_of_the_settings(home):
     app = create_app(maintenance=False, operations=OPERATIONS)
     assert app.state.service.database is get_database()
     app.state.service.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/work_pools/{long}", None),
+        ("GET", "/variables/name/{long}", None),
+        ("GET", "/deployments/name/f/{long}", None),
+        ("GET", "/block_types/slug/{long}", None),
+        ("POST", "/flow_runs/filter", {"sort": "{long}"}),
+        ("POST", "/flow_runs/filter", {"{long}": 1}),
+        ("POST", "/flow_runs/filter", {"flow_runs": {"{long}": {}}}),
+        ("POST", "/flow_runs/filter", {"flow_runs": {"{long}": {"a b": 1}}, "sort": "a"}),
+        ("POST", "/variables/", {"name": "{long}", "value": 1}),
+        ("POST", "/work_pools/", {"name": "a", "type": "{long}"}),
+        ("POST", "/concurrency_limits/tag/{long}/reset", {}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("long", ["x" * 60_000, "x " * 15_000], ids=["word", "words"])
+def test_a_refusal_repeats_a_part_of_what_is_very_long(api, method, path, body, long):
+    text = None if body is None else json.dumps(body).replace("{long}", long)
+    answer = httpx.request(
+        method,
+        api.url + path.replace("{long}", long.strip().replace(" ", "%20")),
+        content=text,
+        headers={"Content-Type": "application/json"},
+    )
+    assert 400 <= answer.status_code < 500
+    assert len(answer.text) < 12_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/runyard/leases/renew", {"leases": [{"flow_run_id": "x", "attempt": 1}], "lease_seconds": 1e306}),
+        ("/runyard/leases/renew", {"leases": [], "lease_seconds": 1e13}),
+        ("/runyard/served/claim", {"worker_name": "w", "deployment_ids": [], "lease_seconds": 1e306}),
+        ("/runyard/recover", {"early_seconds": 1e306}),
+        ("/runyard/recover", {"early_seconds": -1}),
+        ("/work_pools/p/workers/heartbeat", {"name": "w", "heartbeat_interval_seconds": 1e306}),
+        ("/v2/concurrency_limits/", {"name": "n", "limit": 1, "slot_decay_per_second": 1e306}),
+    ],
+)
+def test_a_number_that_no_column_holds_is_refused(api, path, body):
+    httpx.post(f"{api.url}/work_pools/", json={"name": "p", "type": "process"})
+    assert httpx.post(api.url + path, json=body).status_code == 422
+    assert httpx.get(f"{api.url}/runyard/checkup").status_code == 200
+
+
+def test_a_lost_key_is_no_fault_of_the_server(api, home):
+    kind = httpx.post(f"{api.url}/block_types/", json={"name": "B", "slug": "b"}).json()["id"]
+    schema = {"block_type_id": kind, "fields": {"secret_fields": ["s"]}}
+    schema_id = httpx.post(f"{api.url}/block_schemas/", json=schema).json()["id"]
+    block = {"block_type_id": kind, "block_schema_id": schema_id, "data": {"s": "x"}}
+    made = httpx.post(f"{api.url}/block_documents/", json={"name": "one", **block})
+    assert made.status_code == 201
+    (home / "secret.key").unlink()
+    for answer in (
+        httpx.post(f"{api.url}/block_documents/", json={"name": "two", **block}),
+        httpx.get(f"{api.url}/block_documents/{made.json()['id']}", params={"include_secrets": True}),
+    ):
+        assert answer.status_code == 503
+        assert str(home / "secret.key") in answer.json()["detail"]
+        assert answer.json()["error"] == "SettingError"

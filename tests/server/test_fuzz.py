@@ -2,8 +2,8 @@
 
 Schemathesis makes requests that fit the description of each route; some of their values are then replaced by
 ones that programs stumble over, and their paths by things that exist. Not among the tests of every day:
-`make fuzz`, for RUNYARD_FUZZ_SECONDS (by default five minutes). With CI set the requests are the same each
-time, as many as there is time for.
+`make fuzz`, with DATABASE=postgres there, for RUNYARD_FUZZ_SECONDS (by default five minutes). With CI set the
+requests are the same each time, as many as there is time for.
 """
 
 from __future__ import annotations
@@ -153,6 +153,12 @@ class Target:
         self.make("/task_runs/", task)
         self.make("/variables/", {"name": "v", "value": 1})
         self.make("/artifacts/", {"key": "k", "data": 1})
+        kind = self.make("/block_types/", {"name": "B", "slug": "b"})
+        fields = {"secret_fields": ["s"]}
+        schema = self.make("/block_schemas/", {"block_type_id": kind["id"], "fields": fields})
+        block = {"block_type_id": kind["id"], "block_schema_id": schema["id"], "data": {"s": "x", "a": 1}}
+        self.make("/block_documents/", {"name": "b", **block})
+        self.make("/block_documents/", {"is_anonymous": True, **block})
         self.make("/v2/concurrency_limits/", {"name": "g", "limit": 2})
         self.make("/concurrency_limits/", {"tag": "t", "concurrency_limit": 2})
 

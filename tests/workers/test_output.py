@@ -180,7 +180,7 @@ def test_a_record_that_is_refused_costs_no_other_one(capsys):
     logs.flush()
     assert [body["message"] for body in written] == [str(number) for number in range(20) if number != 7]
     terminal.flush()
-    assert "1 log records were refused and are lost: no sevens" in capsys.readouterr().err
+    assert "refused and lost: 1 log record: no sevens" in capsys.readouterr().err
 
 
 def test_groups_stay_below_what_an_api_takes():

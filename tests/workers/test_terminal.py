@@ -123,7 +123,7 @@ def test_a_terminal_that_is_too_slow_leaves_lines_out_and_says_how_many(monkeypa
     monkeypatch.setattr(terminal, "_thread", None)
     terminal.write("stdout", "five\n")
     terminal.flush()
-    assert capsys.readouterr().out == "(2 lines were not shown: the terminal was too slow)\nfive\n"
+    assert capsys.readouterr().out == "(not shown, as the terminal was too slow: 2 lines)\nfive\n"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")

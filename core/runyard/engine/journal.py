@@ -292,7 +292,8 @@ class Journal:
             self.refused = error
         except Exception as error:
             # A damaged database must not end the thread: the flow goes on and says so.
-            print(f"runyard: {len(group)} records were not kept: {texts.told(error)}", file=sys.stderr)
+            lost = f"{texts.counted(len(group), 'record')} {'was' if len(group) == 1 else 'were'} not kept"
+            print(f"runyard: {lost}: {texts.told(error)}", file=sys.stderr)
 
     def _send(self, group: list[Any], results: list[tuple[Any, ...]]) -> None:
         """Write records and results in one transaction; waits for a database that is away."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import Field
@@ -23,7 +24,8 @@ from runyard.operations.schemas import Input, Model, Time, load
 from runyard.redaction import STARS
 from runyard.store.database import Row, Transaction
 
-_DEEPEST = 20
+# References that one answer resolves: blocks that each name others twice would make an endless one.
+_MOST_REFERENCES = 1000
 
 
 class BlockDocument(Model):
@@ -61,6 +63,21 @@ class BlockDocumentUpdate(Input):
     merge_existing_data: bool = True
 
 
+@dataclass
+class _Walk:
+    """On the way through the references of one answer.
+
+    Args:
+        left: how many may still be resolved.
+        above: the ids of the blocks in which the present one stands.
+        circle: whether a block stands in itself.
+    """
+
+    left: int = _MOST_REFERENCES
+    above: list[str] = field(default_factory=list)
+    circle: bool = False
+
+
 _BY_ID = "SELECT * FROM block_documents WHERE id = :value"
 
 
@@ -82,7 +99,8 @@ def _encrypted(tx: Transaction, data: dict[str, Any]) -> str:
     return encryption.encrypt(shallow(data, lambda: json.dumps(data)), beside)
 
 
-def _document(tx: Transaction, row: Row, include_secrets: bool, depth: int = 0) -> BlockDocument:
+def _document(tx: Transaction, row: Row, include_secrets: bool, walk: _Walk | None = None) -> BlockDocument:
+    walk = walk or _Walk()
     schema_row = tx.one("SELECT * FROM block_schemas WHERE id = :id", {"id": row["block_schema_id"]})
     kind = tx.one("SELECT * FROM block_types WHERE id = :id", {"id": row["block_type_id"]})
     if schema_row is None or kind is None:
@@ -100,7 +118,9 @@ def _document(tx: Transaction, row: Row, include_secrets: bool, depth: int = 0) 
             _obfuscate(data, path.split("."))
         _obfuscate_inner(tx, data)
     references: dict[str, Any] = {}
-    data = _resolved(tx, data, include_secrets, references, depth)
+    walk.above.append(row["id"])
+    data = _resolved(tx, data, include_secrets, references, walk)
+    walk.above.pop()
     return BlockDocument(
         id=row["id"],
         created=clock.from_us(row["created"]),
@@ -153,17 +173,22 @@ def _obfuscate_inner(tx: Transaction, data: Any) -> None:
 
 
 def _resolved(
-    tx: Transaction, value: Any, include_secrets: bool, references: dict[str, Any], depth: int, path: str = ""
+    tx: Transaction,
+    value: Any,
+    include_secrets: bool,
+    references: dict[str, Any],
+    walk: _Walk,
+    path: str = "",
 ) -> Any:
     """The data with every reference to another saved block replaced by that block's data.
 
     `references` is given what was replaced, by its place, such as `credentials` or `steps.0`. A reference to
-    a block that was deleted stays.
+    a block that was deleted stays, and so does one to a block in which this one stands.
     """
 
     def inside(name: Any, item: Any) -> Any:
         below = f"{path}.{name}" if path else str(name)
-        return _resolved(tx, item, include_secrets, references, depth, below)
+        return _resolved(tx, item, include_secrets, references, walk, below)
 
     if isinstance(value, list):
         return [inside(at, item) for at, item in enumerate(value)]
@@ -172,12 +197,10 @@ def _resolved(
     reference = value.get("$ref")
     if not isinstance(reference, dict) or "block_document_id" not in reference:
         return {name: inside(name, item) for name, item in value.items()}
-    if depth >= _DEEPEST:
-        raise InvalidInput("saved blocks refer to each other in a circle")
-    row = tx.one(_BY_ID, {"value": reference["block_document_id"]})
+    row = _referred(tx, reference["block_document_id"], walk)
     if row is None:
         return value
-    inner = _document(tx, row, include_secrets, depth + 1)
+    inner = _document(tx, row, include_secrets, walk)
     references[path] = {
         "block_document": {
             "id": inner.id,
@@ -188,6 +211,16 @@ def _resolved(
         }
     }
     return {**inner.data, "block_type_slug": inner.block_type.slug if inner.block_type is not None else None}
+
+
+def _referred(tx: Transaction, document_id: Any, walk: _Walk) -> Row | None:
+    if not isinstance(document_id, str) or walk.left <= 0:
+        return None
+    if document_id in walk.above:
+        walk.circle = True
+        return None
+    walk.left -= 1
+    return tx.one(_BY_ID, {"value": document_id})
 
 
 @operation("POST", "/block_documents/", status=201)
@@ -281,7 +314,7 @@ def update_block_document(tx: Transaction, block_document_id: str, body: BlockDo
 
     Raises:
         NotFound: there is none.
-        InvalidInput: the new schema is of another type.
+        InvalidInput: the new schema is of another type, or the block would stand in itself.
     """
     row = _row(tx, block_document_id)
     before = _data(row)
@@ -304,6 +337,10 @@ def update_block_document(tx: Transaction, block_document_id: str, body: BlockDo
             "schema": body.block_schema_id or row["block_schema_id"],
         },
     )
+    walk = _Walk()
+    _document(tx, _row(tx, row["id"]), include_secrets=False, walk=walk)
+    if walk.circle:
+        raise InvalidInput("saved blocks may not refer to each other in a circle")
 
 
 def _kept(before: Any, value: Any) -> Any:

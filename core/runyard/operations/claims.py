@@ -22,7 +22,7 @@ from runyard.operations.base import operation
 from runyard.operations.deployment_shapes import Deployment
 from runyard.operations.flow_run_shapes import FlowRun, flow_run_of
 from runyard.operations.recovery import HeldLease
-from runyard.operations.schemas import Input, Model, Time, load
+from runyard.operations.schemas import Input, LeaseSeconds, Model, Time, load
 from runyard.operations.work_pools import pool_row
 from runyard.operations.work_queues import mark_polled, queue_rows
 from runyard.orchestration import limits
@@ -46,7 +46,7 @@ class ClaimRequest(Input):
     worker_name: str
     work_queue_names: list[str] | None = None
     limit: int = Field(default=1, ge=0)
-    lease_seconds: float = Field(gt=0)
+    lease_seconds: LeaseSeconds
     due_before: Time | None = None
     place: str | None = None
     proof: str | None = None
@@ -67,7 +67,7 @@ class RenewLeases(Input):
     """The attempts that somebody executes, to be held for `lease_seconds` from now."""
 
     leases: list[HeldLease]
-    lease_seconds: float = Field(gt=0)
+    lease_seconds: LeaseSeconds
 
 
 class RenewedLeases(Model):

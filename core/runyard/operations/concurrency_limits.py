@@ -11,11 +11,15 @@ from runyard.errors import Conflict, InvalidInput, NotFound
 from runyard.operations import limit_slots
 from runyard.operations.base import operation
 from runyard.operations.schemas import Input, Model, Time, check_name, moment
+from runyard.quoting import quoted
 from runyard.store.database import Row, Transaction
+from runyard.texts import counted
 
 _PAGE = 200
 # What is shown until somebody has said how long slots are held.
 _UNKNOWN_OCCUPANCY_SECONDS = 2.0
+# Of a faster one every slot is free again at once.
+_MOST_DECAY = 1e9
 _NEW = """INSERT INTO concurrency_limits (id, created, updated, name, "limit", active,
         slot_decay_per_second, denied_slots, taken, taken_at)
     VALUES (:id, :now, :now, :name, :limit, :active, :decay, 0, 0, :now)
@@ -45,7 +49,7 @@ class ConcurrencyLimitCreate(Input):
     limit: int = Field(ge=0)
     active_slots: int = Field(default=0, ge=0)
     denied_slots: int = Field(default=0, ge=0)
-    slot_decay_per_second: float = Field(default=0.0, ge=0)
+    slot_decay_per_second: float = Field(default=0.0, ge=0, le=_MOST_DECAY)
 
 
 class ConcurrencyLimitUpdate(Input):
@@ -56,7 +60,7 @@ class ConcurrencyLimitUpdate(Input):
     limit: int | None = Field(default=None, ge=0)
     active_slots: int | None = Field(default=None, ge=0)
     denied_slots: int | None = Field(default=None, ge=0)
-    slot_decay_per_second: float | None = Field(default=None, ge=0)
+    slot_decay_per_second: float | None = Field(default=None, ge=0, le=_MOST_DECAY)
 
 
 class LimitListing(Input):
@@ -76,7 +80,7 @@ def limit_row(tx: Transaction, id_or_name: str) -> Row:
     if row is None:
         raise NotFound(
             f"no limit is named {id_or_name!r}; "
-            f"run: runyard global-concurrency-limit create {id_or_name} --limit N"
+            f"run: runyard global-concurrency-limit create {quoted(id_or_name)} --limit N"
         )
     return row
 
@@ -116,7 +120,7 @@ def _to_model(tx: Transaction, row: Row) -> ConcurrencyLimit:
 
 def _check_taken(name: str, taken: int, limit: int) -> None:
     if taken > limit:
-        raise InvalidInput(f"limit {name!r} has {limit} slots, of which {taken} cannot be taken")
+        raise InvalidInput(f"limit {name!r} has {counted(limit, 'slot')}, of which {taken} cannot be taken")
 
 
 @operation("POST", "/v2/concurrency_limits/", status=201)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from shlex import quote
 
 from runyard import clock
 from runyard.operations import explain_waiting, flow_runs, lease_clock, leases
@@ -11,8 +10,10 @@ from runyard.operations.base import operation
 from runyard.operations.explain_waiting import Explanation, Reason
 from runyard.operations.run_rows import state_of
 from runyard.orchestration.durations import in_words, moment_in_words
+from runyard.quoting import quoted
 from runyard.states import CANCELLING, COMPLETED, PAUSED, PENDING, RUNNING, TERMINAL, State
 from runyard.store.database import Row, Transaction
+from runyard.texts import counted
 
 __all__ = ["Explanation", "Reason", "explain_flow_run"]
 
@@ -46,9 +47,9 @@ def _over(run: Row, state: State) -> Explanation:
     when = moment_in_words(state.timestamp, clock.now())
     summary = f"Flow run {run['name']!r} is over: {state.name} since {when}."
     text = state.message or f"It ended as {state.name}."
-    command = None if state.type == COMPLETED else f"runyard flow-run logs {quote(run['id'])}"
+    command = None if state.type == COMPLETED else f"runyard flow-run logs {quoted(run['id'])}"
     if run["crash_count"]:
-        text += f" Its process was lost {run['crash_count']} times."
+        text += f" Its process was lost {counted(run['crash_count'], 'time')}."
     return Explanation(
         status="over", summary=summary, reasons=[Reason(code="over", text=text, command=command)]
     )
@@ -98,7 +99,7 @@ def _lease(tx: Transaction, run: Row, state: State) -> Reason:
             "The next worker or server settles the run."
         )
         pool = run["work_pool_name"]
-        command = f"runyard worker start --pool {quote(pool)}" if pool else None
+        command = f"runyard worker start --pool {quoted(pool)}" if pool else None
         return Reason(code="lease_expired", text=text, command=command)
     text += f"; its lease holds until {moment_in_words(expires, now)} and is renewed as long as it lives."
     return Reason(code="lease", text=text, command=f"runyard flow-run cancel {run['id']}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from shlex import quote
 from typing import NamedTuple
 
 from pydantic import Field
@@ -13,8 +13,10 @@ from runyard.operations import online
 from runyard.operations.schedules import OPEN_STATES
 from runyard.operations.schemas import Model, load
 from runyard.orchestration.durations import in_words, moment_in_words
+from runyard.quoting import quoted
 from runyard.states import State
 from runyard.store.database import Row, Transaction
+from runyard.texts import counted
 
 # So many runs are named, and so many counted, before it is only said that there are more.
 _NAMED = 5
@@ -121,14 +123,14 @@ def _nowhere(run: Row, deployment: Row | None) -> Reason:
             f"Its deployment {full_name!r} has no work pool: the script that serves it starts its runs. "
             "It does not run, or has no free slot."
         )
-        command = f"runyard flow serve {quote(deployment['entrypoint'] or 'FILE:FLOW')} --name "
-        return Reason(code="not_served", text=text, command=command + quote(deployment["name"]))
+        command = f"runyard flow serve {quoted(deployment['entrypoint'] or 'FILE:FLOW')} --name "
+        return Reason(code="not_served", text=text, command=command + quoted(deployment["name"]))
     if deployment["work_queue_id"] is None:
         text = f"Its deployment {full_name!r} has no work pool, so no worker can take it."
-        command = f"runyard deploy --name {quote(deployment['name'])} --pool NAME"
+        command = f"runyard deploy --name {quoted(deployment['name'])} --pool NAME"
         return Reason(code="no_work_pool", text=text, command=command)
     text = f"It is in no work pool: the one it was in is gone. Its deployment {full_name!r} has one again."
-    return Reason(code="no_work_pool", text=text, command=f"runyard deployment run {quote(full_name)}")
+    return Reason(code="no_work_pool", text=text, command=f"runyard deployment run {quoted(full_name)}")
 
 
 def _paused(place: _Place) -> list[Reason]:
@@ -136,25 +138,24 @@ def _paused(place: _Place) -> list[Reason]:
     reasons = []
     if pool["is_paused"]:
         text = f"Work pool {pool['name']!r} is paused."
-        command = f"runyard work-pool resume {quote(pool['name'])}"
+        command = f"runyard work-pool resume {quoted(pool['name'])}"
         reasons.append(Reason(code="pool_paused", text=text, command=command))
     if queue["is_paused"]:
         text = f"Work queue {queue['name']!r} of work pool {pool['name']!r} is paused."
-        command = f"runyard work-queue resume {quote(queue['name'])} --pool {quote(pool['name'])}"
+        command = f"runyard work-queue resume {quoted(queue['name'])} --pool {quoted(pool['name'])}"
         reasons.append(Reason(code="queue_paused", text=text, command=command))
     if deployment is not None and deployment["paused"]:
         full_name = f"{deployment['flow_name']}/{deployment['name']}"
         text = (
             f"Deployment {full_name!r} is paused: its schedules make no runs. This run is not held by that."
         )
-        command = f"runyard deployment resume {quote(full_name)}"
+        command = f"runyard deployment resume {quoted(full_name)}"
         reasons.append(Reason(code="deployment_paused", text=text, command=command))
     return reasons
 
 
 def _full(tx: Transaction, place: _Place) -> list[Reason]:
     pool, queue, deployment = place.pool, place.queue, place.deployment
-    name, queue_name = quote(pool["name"]), quote(queue["name"])
     reasons = [
         _limit(
             tx,
@@ -162,7 +163,7 @@ def _full(tx: Transaction, place: _Place) -> list[Reason]:
             f"work pool {pool['name']!r}",
             pool,
             "l.work_queue_id IN (SELECT id FROM work_queues WHERE work_pool_id = :id)",
-            f"runyard work-pool set-concurrency-limit {name} {{more}}",
+            lambda more: f"runyard work-pool set-concurrency-limit {quoted(pool['name'])} {more}",
         ),
         _limit(
             tx,
@@ -170,7 +171,10 @@ def _full(tx: Transaction, place: _Place) -> list[Reason]:
             f"work queue {queue['name']!r}",
             queue,
             "l.work_queue_id = :id",
-            f"runyard work-queue set-concurrency-limit {queue_name} {{more}} --pool {name}",
+            lambda more: (
+                f"runyard work-queue set-concurrency-limit {quoted(queue['name'])} {more} "
+                f"--pool {quoted(pool['name'])}"
+            ),
         ),
     ]
     if deployment is not None:
@@ -181,14 +185,16 @@ def _full(tx: Transaction, place: _Place) -> list[Reason]:
                 f"deployment {deployment['flow_name'] + '/' + deployment['name']!r}",
                 deployment,
                 "l.deployment_id = :id",
-                f"runyard deploy --name {quote(deployment['name'])} --concurrency-limit {{more}}",
+                lambda more: f"runyard deploy --name {quoted(deployment['name'])} --concurrency-limit {more}",
             )
         )
     return [reason for reason in reasons if reason is not None]
 
 
-def _limit(tx: Transaction, kind: str, what: str, row: Row, condition: str, command: str) -> Reason | None:
-    """The reason that a limit is, if it is full. `command` has `{more}` for a larger limit."""
+def _limit(
+    tx: Transaction, kind: str, what: str, row: Row, condition: str, command: Callable[[int], str]
+) -> Reason | None:
+    """The reason that a limit is, if it is full. `command` sets another limit."""
     limit = row["concurrency_limit"]
     if limit is None:
         return None
@@ -196,12 +202,11 @@ def _limit(tx: Transaction, kind: str, what: str, row: Row, condition: str, comm
     used = int(tx.value(f"SELECT count(*) FROM leases l WHERE {condition}", values))  # noqa: S608  # ours
     if used < limit:
         return None
-    more = command.format(more=limit + 1)
     if limit == 0:
         text = f"The limit of {what} is 0, so none of its runs starts."
     else:
         text = f"All {limit} slots of {what} are in use, by {_executing(tx, condition, values, used)}."
-    return Reason(code=f"{kind}_limit", text=text, command=more)
+    return Reason(code=f"{kind}_limit", text=text, command=command(limit + 1))
 
 
 def _executing(tx: Transaction, condition: str, values: dict[str, str], used: int) -> str:
@@ -224,7 +229,7 @@ def _workers(tx: Transaction, place: _Place) -> list[Reason]:
             FROM workers w WHERE w.work_pool_id = :pool ORDER BY w.last_heartbeat_time DESC, w.name""",  # noqa: S608  # fixed
         {"pool": pool["id"], **present},
     )
-    command = f"runyard worker start --pool {quote(pool['name'])}"
+    command = f"runyard worker start --pool {quoted(pool['name'])}"
     alive = [worker for worker in workers if worker["online"]]
     if not alive:
         text = f"No worker is online for work pool {pool['name']!r}"
@@ -240,10 +245,10 @@ def _workers(tx: Transaction, place: _Place) -> list[Reason]:
     if not serving:
         names = _named([worker["name"] for worker in alive])
         text = f"The workers online, {names}, serve other queues than {queue['name']!r}."
-        command += f" --work-queue {quote(queue['name'])}"
+        command += f" --work-queue {quoted(queue['name'])}"
         return [Reason(code="no_worker_for_queue", text=text, command=command)]
     if all(w["concurrency_limit"] is not None and w["used"] >= w["concurrency_limit"] for w in serving):
-        full = _named([f"{worker['name']} ({worker['used']} runs)" for worker in serving])
+        full = _named([f"{worker['name']} ({counted(worker['used'], 'run')})" for worker in serving])
         text = f"Every worker that could take it runs as many as its limit allows: {full}."
         return [Reason(code="worker_limit", text=text, command=command)]
     return []
@@ -303,5 +308,5 @@ def _before(tx: Transaction, place: _Place) -> list[Reason]:
         return []
     many = f"more than {_COUNTED}" if count > _COUNTED else str(count)
     text = f"It stands behind {many} due run{'s' if count > 1 else ''} of work pool {place.pool['name']!r}."
-    command = f"runyard worker start --pool {quote(place.pool['name'])}"
+    command = f"runyard worker start --pool {quoted(place.pool['name'])}"
     return [Reason(code="behind", text=text, command=command)]

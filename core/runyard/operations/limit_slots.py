@@ -17,7 +17,9 @@ from runyard.errors import InvalidInput, LeaseGone, Locked
 from runyard.operations import lease_clock
 from runyard.operations.base import operation
 from runyard.orchestration import slots as arithmetic
+from runyard.quoting import quoted
 from runyard.store.database import Row, Transaction
+from runyard.texts import counted
 
 TAG_PREFIX = "tag:"
 MODES = ("concurrency", "rate_limit")
@@ -147,13 +149,13 @@ def take(
 def _check(limits: list[Row], slots: int, mode: str) -> None:
     for limit in limits:
         if slots > limit["limit"]:
-            raise InvalidInput(
-                f"{slots} slots were asked of the limit {limit['name']!r}, which has {limit['limit']}"
-            )
+            has = counted(limit["limit"], "slot")
+            raise InvalidInput(f"the limit {limit['name']!r} has {has}; {slots} cannot be taken at once")
         if mode == "rate_limit" and limit["slot_decay_per_second"] <= 0:
             raise InvalidInput(
                 f"the slots of the limit {limit['name']!r} do not decay, so it cannot limit a rate; run: "
-                f"runyard global-concurrency-limit update {limit['name']} --slot-decay-per-second RATE"
+                f"runyard global-concurrency-limit update {quoted(limit['name'])} "
+                "--slot-decay-per-second RATE"
             )
 
 

@@ -13,17 +13,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchema
 
 from runyard.operations import journal
 from runyard.operations.nesting import MOST_LEVELS, levels
-from runyard.operations.schemas import StateType
+from runyard.operations.schemas import MOST_SECONDS, StateType
 
 _MOST_MICROSECONDS = 253_402_300_799_999_999  # the end of the year 9999
 _LEAST_MICROSECONDS = -62_135_596_800_000_000  # the beginning of the year 1
-_MOST_SECONDS = 366 * 86_400.0
 
 Text = Annotated[str, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]
 Moment = Annotated[int, Field(strict=True, ge=_LEAST_MICROSECONDS, le=_MOST_MICROSECONDS)]
 Span = Annotated[int, Field(strict=True, ge=0, le=_MOST_MICROSECONDS)]
-LeaseSeconds = Annotated[float, Field(ge=0, le=_MOST_SECONDS)]
+LeaseSeconds = Annotated[float, Field(ge=0, le=MOST_SECONDS)]
 
 
 def _loaded(text: str) -> Any:

@@ -16,7 +16,7 @@ from runyard.operations import background_tasks, lease_clock, leases, limit_slot
 from runyard.operations.base import operation
 from runyard.operations.flow_run_shapes import OrchestrationResult, result_of
 from runyard.operations.run_rows import decode_state, state_of
-from runyard.operations.schemas import Input, Model, Time
+from runyard.operations.schemas import MOST_SECONDS, Input, Model, Time
 from runyard.orchestration.exits import describe_exit
 from runyard.states import (
     CANCELLING,
@@ -30,6 +30,7 @@ from runyard.states import (
     State,
 )
 from runyard.store.database import Row, Transaction
+from runyard.texts import counted
 
 _BATCH = 200
 # A run that takes its worker down each time before it begins is not given to one worker after another.
@@ -65,7 +66,7 @@ class RecoverRequest(Input):
     places: list[str] = Field(default_factory=list)
     proof: str | None = None
     dead: list[str] = Field(default_factory=list)
-    early_seconds: float = 0.0
+    early_seconds: float = Field(default=0.0, ge=0, le=MOST_SECONDS)
     again: bool = False
 
 
@@ -226,7 +227,7 @@ def _crash(tx: Transaction, run: Row, message: str, details: dict[str, Any]) -> 
         return False
     retry = AwaitingRetry(
         _present(tx),
-        message=f"{message} Starts again, {count} of {allowed} times.",
+        message=f"{message} Starts again, {count} of {counted(allowed, 'time')}.",
         state_details=dict(details),
     )
     transitions.set_flow_run_state(tx, run["id"], retry)

@@ -43,6 +43,9 @@ def _known_type(kind: str) -> str:
 
 StateType = Annotated[str, AfterValidator(_known_type)]
 Details = Annotated[dict[str, Any], AfterValidator(StateDetails)]
+MOST_SECONDS = 366 * 86_400.0
+# How long a lease holds, or a worker may be silent: a larger number fits in no column of microseconds.
+LeaseSeconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
 # A span of time, which JSON has as seconds.
 Seconds = Annotated[timedelta, PlainSerializer(timedelta.total_seconds, return_type=float, when_used="json")]
 

@@ -11,7 +11,7 @@ from runyard.operations import claims, due_runs, lease_clock, transitions
 from runyard.operations.base import operation
 from runyard.operations.claims import ClaimedRun, ClaimRequest
 from runyard.operations.schedules import busy_condition
-from runyard.operations.schemas import Input, dump
+from runyard.operations.schemas import Input, LeaseSeconds, dump
 from runyard.orchestration import job_templates, limits
 from runyard.states import Cancelled
 from runyard.store.database import Row, Transaction
@@ -39,7 +39,7 @@ class ServedClaim(ServedDeployments):
 
     worker_name: str
     limit: int = Field(default=1, ge=0)
-    lease_seconds: float = Field(gt=0)
+    lease_seconds: LeaseSeconds
     place: str | None = None
     proof: str | None = None
 

@@ -12,9 +12,11 @@ from runyard.operations import online
 from runyard.operations.base import operation
 from runyard.operations.schemas import Filter, Input, Listing, Model, Time, check_name, dump, load, moment
 from runyard.orchestration import job_templates
+from runyard.quoting import quoted
 from runyard.states import SCHEDULED
 from runyard.store import query
 from runyard.store.database import Row, Transaction
+from runyard.texts import counted
 
 _COLUMNS = f"""p.*,
     (SELECT count(*) FROM leases l JOIN work_queues lq ON lq.id = l.work_queue_id
@@ -80,7 +82,9 @@ def pool_row(tx: Transaction, name: str) -> Row:
     """
     row = tx.one("SELECT * FROM work_pools WHERE name = :name", {"name": name})
     if row is None:
-        raise NotFound(f"no work pool is named {name!r}; run: runyard work-pool create {name} --type process")
+        raise NotFound(
+            f"no work pool is named {name!r}; run: runyard work-pool create {quoted(name)} --type process"
+        )
     return row
 
 
@@ -141,9 +145,8 @@ def create_work_pool(tx: Transaction, body: WorkPoolCreate) -> WorkPool:
         },
     )
     if pool_id is None:
-        raise Conflict(
-            f"a work pool named {body.name!r} exists already; see: runyard work-pool inspect {body.name}"
-        )
+        command = f"runyard work-pool inspect {quoted(body.name)}"
+        raise Conflict(f"a work pool named {body.name!r} exists already; see: {command}")
     tx.execute(
         """INSERT INTO work_queues (id, created, updated, work_pool_id, name, priority)
            VALUES (:id, :now, :now, :pool_id, :name, 1)""",
@@ -215,8 +218,8 @@ def delete_work_pool(tx: Transaction, name: str, force: bool = False) -> None:
         busy = tx.value(f"SELECT count(*) FROM leases WHERE work_queue_id IN {queues}", values)  # noqa: S608  # fixed
         if busy:
             raise Conflict(
-                f"{busy} runs of work pool {name!r} execute; let them end or cancel them first: "
-                "runyard flow-run ls --state RUNNING"
+                f"work pool {name!r} still executes {counted(busy, 'run')}; let them end, or cancel them "
+                "first: runyard flow-run ls --state RUNNING"
             )
     tx.execute(
         f"UPDATE flow_runs SET work_queue_id = NULL WHERE state_type = '{SCHEDULED}' "  # noqa: S608  # fixed

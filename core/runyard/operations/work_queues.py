@@ -12,6 +12,7 @@ from runyard.operations import lease_clock
 from runyard.operations.base import operation
 from runyard.operations.schemas import Input, Listing, Model, Time, check_name, moment
 from runyard.operations.work_pools import pool_row
+from runyard.quoting import quoted
 from runyard.states import SCHEDULED
 from runyard.store import query
 from runyard.store.database import Row, Transaction
@@ -117,7 +118,7 @@ def _named(tx: Transaction, work_pool_name: str, name: str) -> Row:
     if row is None:
         raise NotFound(
             f"work pool {work_pool_name!r} has no queue {name!r}; "
-            f"see: runyard work-queue ls --pool {work_pool_name}"
+            f"see: runyard work-queue ls --pool {quoted(work_pool_name)}"
         )
     return row
 

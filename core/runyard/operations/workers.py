@@ -10,7 +10,7 @@ from runyard import ids
 from runyard.errors import InvalidInput, NotFound
 from runyard.operations import online
 from runyard.operations.base import operation
-from runyard.operations.schemas import Filter, Input, Model, Time, dump, load, moment
+from runyard.operations.schemas import Filter, Input, LeaseSeconds, Model, Time, dump, load, moment
 from runyard.operations.work_pools import pool_row
 from runyard.operations.work_queues import mark_polled, queue_rows
 from runyard.store import query
@@ -45,7 +45,7 @@ class WorkerHeartbeat(Input):
     """A worker's sign of life. `stopped` is its last one: it leaves."""
 
     name: str
-    heartbeat_interval_seconds: float | None = Field(default=None, gt=0)
+    heartbeat_interval_seconds: LeaseSeconds | None = None
     work_queue_names: list[str] | None = None
     concurrency_limit: int | None = Field(default=None, ge=0)
     stopped: bool = False

@@ -10,6 +10,7 @@ from runyard import clock
 from runyard.errors import ApiUnavailable, RunyardError, StoreError
 from runyard.logging.budget import RECORD_BYTES, Budget
 from runyard.redaction import Secrets, redact
+from runyard.texts import counted
 from runyard.workers import terminal
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ class LogBuffer:
             except RunyardError as reason:
                 refused, error = refused + 1, reason
         if refused:
-            terminal.say_to_terminal("ERROR", f"{refused} log records were refused and are lost: {error}")
+            terminal.say_to_terminal("ERROR", f"refused and lost: {counted(refused, 'log record')}: {error}")
 
 
 def _size(message: str) -> int:

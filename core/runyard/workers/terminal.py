@@ -14,6 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
+from runyard.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +95,7 @@ class Terminal:
                 self._left_out += text.count("\n")
                 return
             if self._left_out:
-                note = f"({self._left_out} lines were not shown: the terminal was too slow)\n"
+                note = f"(not shown, as the terminal was too slow: {counted(self._left_out, 'line')})\n"
                 self._left_out = 0
                 self._put(name, note)
             self._put(name, text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import descriptors, ids, settings
 from runyard.errors import InvalidInput, NotFound
+from runyard.quoting import quoted
 from runyard.workers.terminal import flush, say_to_terminal, show
 
 if TYPE_CHECKING:
@@ -177,9 +178,8 @@ def _pool(client: Client, options: WorkerOptions) -> WorkPool:
         pool = client.call(read_work_pool, options.pool)
     except NotFound as error:
         if not options.create_pool_if_not_found:
-            raise NotFound(
-                f"no work pool {options.pool!r}; run: runyard work-pool create {options.pool} --type process"
-            ) from error
+            command = f"runyard work-pool create {quoted(options.pool)} --type process"
+            raise NotFound(f"no work pool {options.pool!r}; run: {command}") from error
         _refuse_misspelt(client, options.pool)
         fields: dict[str, Any] = {"name": options.pool, "type": options.type or "process"}
         if options.base_job_template is not None:
@@ -202,7 +202,7 @@ def _refuse_misspelt(client: Client, name: str) -> None:
     if close:
         raise NotFound(
             f"no work pool {name!r}; did you mean {close[0]!r}? To have both: "
-            f"runyard work-pool create {name} --type process"
+            f"runyard work-pool create {quoted(name)} --type process"
         )
 
 
@@ -241,7 +241,8 @@ def _greet(pool: WorkPool, options: WorkerOptions) -> None:
     if options.type is None:
         show(f"Discovered type {pool.type!r} for work pool {pool.name!r}.")
     if pool.is_paused:
-        show(f"Work pool {pool.name!r} is paused; nothing starts until: runyard work-pool resume {pool.name}")
+        command = f"runyard work-pool resume {quoted(pool.name)}"
+        show(f"Work pool {pool.name!r} is paused; nothing starts until: {command}")
     if options.tasks:
         show(f"Background tasks of {', '.join(options.tasks)} run beside it.")
     show(f"Worker {options.name!r} started!")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.deployments.steps.credentials import plain
 from runyard.errors import InvalidInput, RunyardError
+from runyard.texts import counted
 
 if TYPE_CHECKING:
     from runyard.filesystems import RemoteFileSystem
@@ -244,7 +245,7 @@ def _push(store: Any, folder: str, ignore_file: str | None) -> None:
         count = store.put_directory(os.getcwd(), folder, ignore_file=ignored)
     except (OSError, ValueError) as error:
         raise RunyardError(f"{store.basepath}/{folder} cannot be written: {_first_line(error)}") from error
-    print(f"Pushed {count} files to {store.basepath}/{folder}", flush=True)
+    print(f"Pushed {counted(count, 'file')} to {store.basepath}/{folder}", flush=True)
 
 
 def _pull(store: Any, folder: str) -> str:
@@ -270,7 +271,7 @@ def fetch(store: Any, folder: str, directory: str, what: str) -> None:
         raise RunyardError(f"{what} cannot be read: {_first_line(error)}") from error
     if not count:
         raise RunyardError(f"{what} holds no files; was it pushed?")
-    print(f"Pulled {count} files from {what}", flush=True)
+    print(f"Pulled {counted(count, 'file')} from {what}", flush=True)
 
 
 def _first_line(error: Exception) -> str:

@@ -204,6 +204,22 @@ def test_a_key_function_may_decline():
     assert len(calls) == 2
 
 
+@pytest.mark.parametrize(
+    "options", [{"cache_key_fn": lambda *_: ""}, {"result_storage_key": "{parameters[x]}"}]
+)
+def test_an_empty_key_is_no_key(options):
+    """As in Prefect: else all calls whose key is empty would share one result."""
+    work, calls = counted(persist_result=True, **options)
+
+    @flow
+    def main():
+        return [work("", number) for number in range(3)]
+
+    assert main() == [("", 0), ("", 1), ("", 2)]
+    assert main()
+    assert len(calls) == 6
+
+
 def test_entries_expire():
     fresh, fresh_calls = counted(cache_key_fn=lambda: "fresh", cache_expiration=timedelta(hours=1))
     stale, stale_calls = counted(cache_key_fn=lambda: "stale", cache_expiration=timedelta(seconds=-1))

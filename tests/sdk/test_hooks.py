@@ -8,6 +8,7 @@ import time
 
 import pytest
 from runyard import flow, get_run_logger, task
+from runyard.engine.accompanying import is_from_outside
 from runyard.states import Cancelled
 
 
@@ -339,3 +340,68 @@ def test_time_limits_everywhere(recorded):
     assert asyncio.run(acalls()) == ("TimedOut", "TimedOut")
     with pytest.raises(TimeoutError):
         flow(slow.fn, timeout_seconds=0.1)()
+
+
+def test_a_generator_exit_that_is_raised_is_logged_like_any_other(recorded):
+    def leaves(*_anything, **_options):
+        raise GeneratorExit("mine")
+
+    async def leaves_async(*_anything):
+        raise GeneratorExit("mine, later")
+
+    @task(cache_key_fn=leaves, persist_result=True, on_completion=[leaves, leaves_async])
+    def work():
+        return 1
+
+    @flow(on_completion=[leaves, leaves_async])
+    def calls():
+        return work()
+
+    @flow(on_completion=[leaves, leaves_async])
+    async def calls_async():
+        return work()
+
+    assert calls() == 1
+    assert asyncio.run(calls_async()) == 1
+    assert sum("mine" in text for text in recorded.logs()) == 10
+    assert {run["state_name"] for run in (*recorded.task_runs(), *recorded.flow_runs())} == {"Completed"}
+
+
+def test_a_run_that_is_given_up_is_not_taken_for_a_hook_that_fails():
+    judged = []
+
+    def note(error):
+        judged.append(is_from_outside(error))
+
+    def given_up():
+        try:
+            yield
+        except GeneratorExit as error:
+            note(error)
+            raise
+
+    def around():
+        try:
+            yield from given_up()
+        except GeneratorExit as error:
+            note(error)
+            raise
+
+    steps = around()
+    next(steps)
+    steps.close()
+
+    async def waits():
+        try:
+            await asyncio.sleep(60)
+        except GeneratorExit as error:
+            note(error)
+            raise
+
+    async def begin():
+        coroutine = waits()
+        coroutine.send(None)
+        coroutine.close()
+
+    asyncio.run(begin())
+    assert judged == [True, True, True]

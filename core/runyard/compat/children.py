@@ -1,8 +1,10 @@
-"""Processes that multiprocessing starts afresh (spawn, forkserver, loky) know `prefect` as well."""
+"""Processes that a program starts know `prefect` as well: those of multiprocessing (spawn, forkserver, loky),
+and any other Python, which gets a `prefect` by its PYTHONPATH."""
 
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 _MODULES = frozenset(("multiprocessing.spawn", "loky.backend.spawn", "joblib.externals.loky.backend.spawn"))
 # The process that forks the others, by the name that multiprocessing gives to it.
 _FORKSERVER = "ignore"
+# In it is a module `prefect` and nothing else.
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "for_children")
+_PATH = "PYTHONPATH"
 
 
 class _Arguments(list[str]):
@@ -53,8 +58,25 @@ def prepare_loaded() -> None:
         _with_hook(sys.modules[name])
 
 
+def tell_programs() -> None:
+    """Let every Python that this process starts from now on find `prefect`."""
+    others = os.environ.get(_PATH)
+    if FOLDER not in (others or "").split(os.pathsep):
+        # The last: what the program itself, or its user, put there goes first.
+        os.environ[_PATH] = f"{others}{os.pathsep}{FOLDER}" if others else FOLDER
+
+
+def _tell_no_program() -> None:
+    places = [place for place in os.environ.get(_PATH, "").split(os.pathsep) if place != FOLDER]
+    if any(places):
+        os.environ[_PATH] = os.pathsep.join(places)
+    else:
+        os.environ.pop(_PATH, None)
+
+
 def restore() -> None:
     """Undo it."""
+    _tell_no_program()
     for name in _MODULES & set(sys.modules):
         module: Any = sys.modules[name]
         module.get_preparation_data = getattr(

@@ -91,6 +91,7 @@ def install(deployed: bool = False) -> bool:
         return False
     sys.meta_path.insert(0, Finder())
     children.prepare_loaded()
+    children.tell_programs()
     return True
 
 
@@ -101,7 +102,7 @@ def is_alias(module: ModuleType) -> bool:
 
 def _is_installed() -> bool:
     """Whether the real Prefect is here; a mere folder of that name in the working directory is not it."""
-    found = PathFinder.find_spec("prefect")
+    found = PathFinder.find_spec("prefect", [place for place in sys.path if place != children.FOLDER])
     return found is not None and found.origin is not None
 
 

@@ -21,14 +21,28 @@ def is_from_outside(error: BaseException) -> bool:
         return not error.is_past
     if isinstance(error, Exception):
         return False
-    if isinstance(error, (Signal, GeneratorExit)):
+    if isinstance(error, Signal):
         return True
+    if isinstance(error, GeneratorExit):
+        return not _is_raised(error)
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         # Python calls signal handlers in the main thread only.
         if threading.current_thread() is not threading.main_thread():
             return False
         return isinstance(error, KeyboardInterrupt) or _has_handler_of_user()
     return _is_cancellation(error)
+
+
+def _is_raised(error: BaseException) -> bool:
+    """Whether a statement raised it. To close a generator or a coroutine, Python raises it at a `yield`."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    if place is None:
+        return False
+    import opcode
+
+    return opcode.opname[place.tb_frame.f_code.co_code[place.tb_lasti]] == "RAISE_VARARGS"
 
 
 def _has_handler_of_user() -> bool:

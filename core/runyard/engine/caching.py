@@ -253,11 +253,12 @@ class Keeping:
         parameters = context.parameters or {}
         try:
             if plan.policy is None:
-                return _formatted(context.task.result_storage_key, parameters)
-            if isinstance(plan.policy, NoCache):
+                key = _formatted(context.task.result_storage_key, parameters)
+            elif isinstance(plan.policy, NoCache):
                 return None
-            compute, around = plan.policy.compute_key, {} if flow is None else flow.key_parameters
-            key = forks.held(lambda: compute(context, parameters, around))
+            else:
+                compute, around = plan.policy.compute_key, {} if flow is None else flow.key_parameters
+                key = forks.held(lambda: compute(context, parameters, around))
         except BaseException as error:
             if is_from_outside(error):
                 raise
@@ -265,7 +266,8 @@ class Keeping:
                 "No cache key for this task run, so its result is not kept: %s", describe(error)
             )
             return None
-        return None if key is None else str(key)
+        # As None, an empty key is none: all calls would share one result.
+        return str(key) if key else None
 
 
 def _formatted(template: str | None, parameters: dict[str, Any]) -> str | None:

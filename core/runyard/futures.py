@@ -96,8 +96,11 @@ class TaskFuture(Generic[R]):
         self.wait(timeout)
         if self._final is None:
             raise TimeoutError(f"task run {self._run.name} was not over after {timeout} s")
-        value: R = self._final.result(raise_on_failure=raise_on_failure)
-        return value
+        try:
+            value: R = self._final.result(raise_on_failure=raise_on_failure)
+            return value
+        finally:
+            del self  # the frame lives as long as an exception that it raises, which the future holds
 
     wait_async: Any = async_twin(wait)
     result_async: Any = async_twin(result)
@@ -147,7 +150,14 @@ class FutureList(list[TaskFuture[R]]):
             Exception: what the first failed one raised.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        return [future.result(_left(deadline), raise_on_failure=raise_on_failure) for future in self]
+        results: list[R] = []
+        future = None
+        try:
+            for future in self:
+                results.append(future.result(_left(deadline), raise_on_failure=raise_on_failure))
+            return results
+        finally:
+            del self, future  # likewise
 
 
 PrefectFutureList = FutureList

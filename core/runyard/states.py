@@ -201,9 +201,13 @@ class State(Generic[R]):
         if not raise_on_failure and decided_by is not None:
             return decided_by
         failure: Any = value if isinstance(value, BaseException) else self._failure()
-        if raise_on_failure:
+        if not raise_on_failure:
+            return failure
+        try:
             raise failure
-        return failure
+        finally:
+            # This frame lives as long as the exception: it may not hold it.
+            del failure, value, decided_by, self
 
     async def aresult(self, raise_on_failure: bool = True) -> Any:
         """As `result`, for async code: reading a kept result does not hold the event loop."""

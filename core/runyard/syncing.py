@@ -72,7 +72,10 @@ def also_awaited(fn: Callable[P, R]) -> Callable[P, R]:
     def either(*args: P.args, **kwargs: P.kwargs) -> R:
         if is_awaited(sys._getframe(1)):
             return twin(*args, **kwargs)  # type: ignore[return-value]  # the caller awaits it
-        return fn(*args, **kwargs)
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            del args  # the frame lives as long as an exception that `fn` raises, which a future holds
 
     either.aio = twin  # type: ignore[attr-defined]  # as above
     return either

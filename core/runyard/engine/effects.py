@@ -84,6 +84,7 @@ Effect = Call | Read | Block | Wait | Commit | Sleep
 def drive(core: Generator[Any, Any, Any]) -> Any:
     """Run a core in the calling thread; returns what it returns."""
     send, throw = core.send, core.throw
+    effect = outcome = None
     born = forks.count
     try:
         effect = send(None)
@@ -121,6 +122,9 @@ def drive(core: Generator[Any, Any, Any]) -> Any:
                 effect = send(outcome)
     except StopIteration as stop:
         return stop.value
+    finally:
+        # This frame lives as long as an exception of the user's code: what it held last may hold that.
+        del effect, outcome
 
 
 def thrown(error: BaseException) -> BaseException:
@@ -237,6 +241,7 @@ async def drive_async(
     """
     import asyncio
 
+    effect = outcome = None
     born = forks.count
     try:
         effect = core.send(None)
@@ -268,6 +273,8 @@ async def drive_async(
                 effect = core.send(outcome)
     except StopIteration as stop:
         return stop.value
+    finally:
+        del effect, outcome  # as in `drive`
 
 
 def _thrown_async(error: BaseException, stop_requested: Callable[[], bool] | None) -> BaseException:

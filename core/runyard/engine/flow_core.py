@@ -79,6 +79,7 @@ def run_flow(
                 return (yield from reporter.end(run, known, stopped=False))
         return (yield from _attempts(flow, run, context, problem, reporter, streams))
     finally:
+        run.let_go()
         children.left(context)
         current_flow.reset(flow_token)
         current_task.reset(task_token)

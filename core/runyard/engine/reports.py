@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runyard import clock, ids, texts
+from runyard.context import current_task
 from runyard.engine.effects import Block, Sleep
 from runyard.engine.journal import Journal, persist
 from runyard.engine.outcome import crash_message, is_signal
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from runyard.client import Client
     from runyard.context import FlowRunContext
     from runyard.engine.runs import FlowRun
+    from runyard.flows import Flow
 
 
 class Reporter(Protocol):
@@ -283,3 +286,17 @@ class SubflowReporter(Reporter):
             state.type, state.name, state.message, state.data, state.timestamp_us, details, ids.new_id()
         )
         self._stand_in.move(twin, self.journal)
+
+
+def stand_in_for(flow: Flow, parent: FlowRunContext) -> TaskRun:
+    """The task run by which the graph of the calling run shows a subflow."""
+    task_key = f"{flow.__qualname__ or flow.name}-flow"
+    # By what the row is unique by: one function may stand in several flows, of as many names.
+    counter = parent.counters.setdefault(f"flow:{task_key}", count())
+    position, attempt = next(counter), parent.flow_run.run_count + parent.flow_run.resumes
+    key = str(position) if attempt <= 1 else f"{position}.{attempt}"
+    task = current_task.get()
+    stand_in = TaskRun(f"{flow.name}-{position}", parent.flow_run.id, task_key, key, (), attempt)
+    if task is not None:
+        stand_in.task_inputs = {"__parents__": [{"input_type": "task_run", "id": task.task_run.id}]}
+    return stand_in

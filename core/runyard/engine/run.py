@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from runyard import ids
-from runyard.context import FlowRunContext, current_drawing, current_flow, current_tags, current_task
+from runyard.context import FlowRunContext, current_drawing, current_flow, current_tags
 from runyard.engine import children, outcome, patience
 from runyard.engine.connection import shared_client
 from runyard.engine.effects import drive, drive_async
@@ -24,8 +23,8 @@ from runyard.engine.parameters import (
     signature_of,
     validated,
 )
-from runyard.engine.reports import RootReporter, SubflowReporter
-from runyard.engine.runs import FlowRun, TaskRun, to_json
+from runyard.engine.reports import RootReporter, SubflowReporter, stand_in_for
+from runyard.engine.runs import FlowRun, to_json
 from runyard.engine.supervise import LeaseKeeper, held_by_hand
 from runyard.engine.task_core import new_run, run_task
 from runyard.errors import ApiUnavailable, ParameterError, RunAborted, RunyardError, StoreError
@@ -64,19 +63,25 @@ def call_task(
     core = run_task(task, run, flow, journal, args, kwargs, wait_for)
     if task.isasync:
         return _awaited(core, return_state, {"task_run_id": run.id})
-    state = drive(core)
-    return _of_run(state, {"task_run_id": run.id}) if return_state else state.result()
+    return _given(drive(core), return_state, {"task_run_id": run.id})
 
 
 async def _awaited(core: Any, return_state: bool, whose: dict[str, str]) -> Any:
-    state = await drive_async(core)
-    return _of_run(state, whose) if return_state else state.result()
+    return _given(await drive_async(core), return_state, whose)
 
 
-def _of_run(state: State, whose: dict[str, str]) -> State:
-    """A state given to the user's code, which may return it: it says that a run has it."""
-    state.state_details.update(whose)
-    return state
+def _given(state: State, return_state: bool, whose: dict[str, str]) -> Any:
+    """What the user's code gets of a run: its value, or its state, which says whose it is if it is returned.
+
+    The state stands in no other frame: those live as long as the exception that it holds.
+    """
+    try:
+        if return_state:
+            state.state_details.update(whose)
+            return state
+        return state.result()
+    finally:
+        del state
 
 
 def call_flow(
@@ -306,8 +311,9 @@ class _Root:
     def call(self, return_state: bool) -> Any:
         """Run it in this thread."""
         with self.watched():
-            state = drive(self._core)
-        return state if return_state else self._value_of(state)
+            # Held by no name: the frame lives as long as the exception that the state holds.
+            ended = [drive(self._core)]
+        return ended.pop() if return_state else self._value_of(ended.pop())
 
     @contextmanager
     def watched(self, on_signal: Callable[[], None] | None = None) -> Iterator[SignalGuard]:
@@ -343,7 +349,7 @@ class _Root:
         try:
             with guard:
                 try:
-                    state = await drive_async(self._core, lambda: guard.received)
+                    ended = [await drive_async(self._core, lambda: guard.received)]
                 finally:
                     await unbroken(self._close)
         except TerminationSignal:
@@ -357,7 +363,7 @@ class _Root:
         except KeyboardInterrupt:
             patience.hurry()
             raise
-        return state if return_state else self._value_of(state)
+        return ended.pop() if return_state else self._value_of(ended.pop())
 
     def _value_of(self, state: State) -> Any:
         """The result; a suspended run has none: who called it ends."""
@@ -365,7 +371,10 @@ class _Root:
             from runyard.pausing import leave
 
             leave(self._run)
-        return state.result()
+        try:
+            return state.result()
+        finally:
+            del state
 
     def _stopped(self) -> None:
         """SIGTERM ended the run. If it came in a moment when the core could not report, do it now."""
@@ -382,6 +391,8 @@ class _Root:
         raise SystemExit(143)
 
     def _close(self) -> None:
+        # They refer to this object, which refers to the run's parameters.
+        self.reporter.on_begin = self.reporter.on_ending = lambda: None
         if self._keeper is not None:
             self._keeper.close()
         journal = getattr(self.reporter, "journal", None)
@@ -399,26 +410,11 @@ def _call_subflow(
     """Run it; where it streams, only give the core."""
     run, _start, parameters, problem = _prepare(flow, parameters, name=ids.new_name())
     run.root_flow_run_id = parent.flow_run.root_flow_run_id or parent.flow_run.id
-    stand_in = _stand_in(flow, parent)
+    stand_in = stand_in_for(flow, parent)
     run.parent_task_run_id = stand_in.id
     core = run_flow(flow, run, parameters, problem, SubflowReporter(parent, stand_in), streams)
     if streams:
         return core
     if flow.isasync:
         return _awaited(core, return_state, {"flow_run_id": run.id})
-    state = drive(core)
-    return _of_run(state, {"flow_run_id": run.id}) if return_state else state.result()
-
-
-def _stand_in(flow: Flow, parent: FlowRunContext) -> TaskRun:
-    """The task run by which the graph of the calling run shows a subflow."""
-    task_key = f"{flow.__qualname__ or flow.name}-flow"
-    # By what the row is unique by: one function may stand in several flows, of as many names.
-    counter = parent.counters.setdefault(f"flow:{task_key}", count())
-    position, attempt = next(counter), parent.flow_run.run_count + parent.flow_run.resumes
-    key = str(position) if attempt <= 1 else f"{position}.{attempt}"
-    task = current_task.get()
-    stand_in = TaskRun(f"{flow.name}-{position}", parent.flow_run.id, task_key, key, (), attempt)
-    if task is not None:
-        stand_in.task_inputs = {"__parents__": [{"input_type": "task_run", "id": task.task_run.id}]}
-    return stand_in
+    return _given(drive(core), return_state, {"flow_run_id": run.id})

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock, ids
-from runyard.states import RUNNING, SCHEDULED, TERMINAL, State
+from runyard.states import COMPLETED, RUNNING, SCHEDULED, TERMINAL, State
 
 if TYPE_CHECKING:
     from runyard.engine.journal import Journal
@@ -82,6 +82,24 @@ class Run:
         self.run_count = 0
         self.state: State = None  # type: ignore[assignment]  # set by the first `enter`
         self._details = "{}"
+
+    def let_go(self) -> None:
+        """The run is over: keep its state without the exception.
+
+        The frames of its traceback hold this record, and would keep all that they hold until the next
+        collection of cycles: the arguments of every task that fails.
+        """
+        state = self.state
+        if state.type != COMPLETED and state.has_value:
+            self.state = State(
+                state.type,
+                state.name,
+                state.message,
+                state.data,
+                state.timestamp_us,
+                state.state_details,
+                state.id,
+            )
 
     def enter(self, state: State) -> None:
         """Take a state, and keep the times and counts that follow from it."""

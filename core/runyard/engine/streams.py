@@ -111,8 +111,10 @@ def _items(
         try:
             effect = context.run(step, given)
         except StopIteration as stop:
-            return None if closed else stop.value.result()
+            ended = [stop.value]
+            break
         finally:
+            given = None  # an exception, whose traceback this frame is in
             forks.check(born)
         try:
             if type(effect) is not Read:
@@ -129,6 +131,8 @@ def _items(
             step = core.send
         except BaseException as error:
             step, given = core.throw, error
+    # Not while the StopIteration is handled, which holds the state, and not held by this frame.
+    return None if closed else ended.pop().result()
 
 
 def _pass_on(effect: Read, context: Context) -> Generator[Any, Any, Any]:
@@ -207,10 +211,10 @@ async def _items_async(
         try:
             effect = context.run(step, given)
         except StopIteration as stop:
-            if not closed:
-                stop.value.result()  # an async generator returns nothing, but it raises
-            return
+            ended = [stop.value]
+            break
         finally:
+            given = None  # an exception, whose traceback this frame is in
             forks.check(born)
         step = core.send
         try:
@@ -244,6 +248,8 @@ async def _items_async(
             step, given = core.throw, (stopped if stop_requested() else error)
         except BaseException as error:
             step, given = core.throw, error
+    if not closed:
+        ended.pop().result()  # an async generator returns nothing, but it raises
 
 
 async def _next(generator: Any, given: Any, seconds: float | None, limit: object) -> Any:

@@ -59,20 +59,23 @@ class Submission:
 
     def __call__(self) -> None:
         """Run it here, and resolve its future."""
+        # The frames of this thread live as long as an exception of the task: what they hold afterwards is
+        # neither the arguments nor the future, which holds the exception.
+        future = self.future
+        del self.future
         try:
             core = run_task(
                 self.task, self.run, self.flow, self.journal, self.args, self.kwargs, self.wait_for
             )
-            if self.task.isasync:
-                import asyncio
-
-                state = asyncio.run(drive_async(core))
-            else:
-                state = drive(core)
+            del self.args, self.kwargs, self.wait_for
+            ended = [_on_own_loop(core) if self.task.isasync else drive(core)]
         except BaseException as error:
             # Already written down; whoever asks the future gets it, and the thread goes on.
-            state = outcome.state_of_error(error, "Task")
-        self.future.resolve(state)
+            ended = [outcome.state_of_error(error, "Task")]
+        try:
+            future.resolve(ended.pop())
+        finally:
+            del future
 
     def upstream(self) -> list[TaskFuture]:
         """The futures that it needs and that are not done."""
@@ -125,6 +128,20 @@ class Submission:
     def _end(self, state: State) -> None:
         self.run.move(state, self.journal)
         self.future.resolve(state)
+
+
+def _on_own_loop(core: Any) -> State:
+    """Run the core of an async task; the state."""
+    import asyncio
+
+    ended = []
+
+    async def run() -> None:
+        # Not as its result: asyncio's frames, which hold the task of the loop, are in the traceback.
+        ended.append(await drive_async(core))
+
+    asyncio.run(run())
+    return ended.pop()
 
 
 def submit_task(

@@ -110,6 +110,7 @@ def run_task(
         except UpstreamTaskError as error:
             state = State(PENDING, "NotReady", str(error), value=error)
             run.move(state, journal)
+            run.let_go()
             return state
     log_prints = task.log_prints
     if log_prints is None:
@@ -139,6 +140,7 @@ def run_task(
                 return run.state
         raise
     finally:
+        run.let_go()
         current_task.reset(token)
         if log_prints:
             prints.uninstall()

@@ -21,16 +21,25 @@ if TYPE_CHECKING:
 _DEEPEST = 20
 
 
+def _done() -> None:
+    """The work of a job that is done."""
+
+
 class _Job:
     """One submitted call, run by whoever claims it first."""
 
     __slots__ = ("_claim", "context", "future", "work")
 
-    def __init__(self, work: Callable[[], Any], future: TaskFuture) -> None:
+    def __init__(self, work: Callable[[], Any], future: TaskFuture | None) -> None:
         self.work = work
         self.future = future
         self.context = copy_context()
         self._claim = threading.Lock()
+
+    def run(self) -> None:
+        """Do the work, and let go of it: threads that wait for the next job still know this one."""
+        work, self.work, self.future = self.work, _done, None
+        self.context.run(work)
 
     def claim(self) -> bool:
         """Whether the caller is the one to run it."""
@@ -54,7 +63,7 @@ class ThreadPoolTaskRunner(TaskRunner):
         limit = max_workers or settings.get("task_runner_max_workers")
         self.max_workers: int = limit or max(16, 4 * (os.cpu_count() or 1))
         self._jobs: deque[_Job] = deque()
-        self._waiting: dict[TaskFuture, _Job] = {}
+        self._waiting: dict[TaskFuture | None, _Job] = {}
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._idle = 0
@@ -120,7 +129,7 @@ class ThreadPoolTaskRunner(TaskRunner):
     def _run(self, job: _Job) -> None:
         with self._changed:
             self._waiting.pop(job.future, None)
-        job.context.run(job.work)
+        job.run()
 
     def _help(self, future: TaskFuture) -> None:
         """Run what the calling task waits for, if nobody has begun it."""

@@ -196,18 +196,15 @@ class State(Generic[R]):
 
                 self._value = result_of_reference(self.data)
             return self._value
-        value: Any = self._value
-        decided_by: Any = value if isinstance(value, _SEVERAL) else None
-        if not raise_on_failure and decided_by is not None:
-            return decided_by
-        failure: Any = value if isinstance(value, BaseException) else self._failure()
+        if not raise_on_failure and isinstance(self._value, _SEVERAL):
+            return self._value  # type: ignore[return-value]  # the states that decided
+        failure: Any = self._value if isinstance(self._value, BaseException) else self._failure()
         if not raise_on_failure:
-            return failure
+            return failure  # by request, in place of a value
         try:
             raise failure
         finally:
-            # This frame lives as long as the exception: it may not hold it.
-            del failure, value, decided_by, self
+            del failure, self  # the frame lives as long as the exception
 
     async def aresult(self, raise_on_failure: bool = True) -> Any:
         """As `result`, for async code: reading a kept result does not hold the event loop."""

@@ -43,6 +43,24 @@ def test_the_last_weekday_of_the_month(cron):
     ]
 
 
+@pytest.mark.parametrize(
+    ("ranges", "values"),
+    [
+        ("30-30 3-3 * * *", "30 3 * * *"),
+        ("0 0 28-28 * *", "0 0 28 * *"),
+        ("0 0 1 03-3/2 *", "0 0 1 3 *"),
+        ("0 6 * * mon-MON,3-3", "0 6 * * 1,3"),
+        ("0 6 * * sun-0", "0 6 * * 0"),
+        ("0 6 * * 0-7", "0 6 * * *"),
+        ("0 0 * * * 5-5", "0 0 * * * 5"),
+    ],
+)
+def test_a_range_from_a_value_to_itself_is_that_value(ranges, values):
+    after = utc(2026, 11, 28)
+    expected = schedules.next_instants({"cron": values}, after, 20)
+    assert schedules.next_instants({"cron": ranges}, after, 20) == expected
+
+
 def test_a_cron_of_a_year_far_away():
     assert schedules.next_instants({"cron": "0 9 1 1 * 0 2099"}, utc(2026, 1, 1), 2) == [utc(2099, 1, 1, 9)]
 
@@ -63,6 +81,7 @@ def said(spec, now=datetime(2026, 11, 28, tzinfo=UTC)):
         ("0 15 10 * * 0", ["'15 10 * * 0'"]),
         ("*/90 * * * *", ["*/90 in the minutes", "interval: 5400"]),
         ("0 */36 * * *", ["*/36 in the hours", "interval: 129600"]),
+        ("30 3-3 * * *", ["3-3 is 3 alone", "write 3 or *"]),
     ],
 )
 def test_a_cron_that_reads_otherwise_than_it_looks_is_warned_of(cron, words):

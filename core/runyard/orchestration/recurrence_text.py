@@ -183,7 +183,7 @@ def _positive(value: str, name: str) -> int:
 
 
 def _number(value: str, name: str) -> int:
-    if not re.fullmatch(r"[+-]?[0-9]{1,12}", value):
+    if not re.fullmatch(r"[+-]?[0-9]{1,1000}", value):
         raise ScheduleError(f"{name}={value}: {value!r} is no whole number")
     return int(value)
 

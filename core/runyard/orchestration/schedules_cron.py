@@ -25,6 +25,7 @@ _YEARS = 200
 _ECHO = re.compile(r"^\[.*?\] ?")
 _LAST_WEEKDAY = re.compile(r"^([0-7]|sun|mon|tue|wed|thu|fri|sat)l$", re.IGNORECASE)
 _WEEKDAYS = {"sun": "0", "mon": "1", "tue": "2", "wed": "3", "thu": "4", "fri": "5", "sat": "6"}
+_RANGE = re.compile(r"^(\w+)-(\w+)(?:/\d+)?$")
 _ALIASES = "@yearly, @annually, @monthly, @weekly, @daily, @midnight and @hourly"
 
 _REFUSED: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
@@ -121,14 +122,33 @@ def _fault(expression: str, day_or: bool) -> str | None:
 
 
 def normal(expression: str) -> str:
-    """An expression as croniter reads it: the last Friday, 5L of others, is its L5."""
+    """An expression as croniter reads it.
+
+    The last Friday, 5L of others, is its L5. A range from a value to itself is that value; croniter takes
+    it for all values of the field.
+    """
     fields = expression.split()
     if len(fields) >= _FIELDS:
+        fields = [",".join(map(_single, field.split(","))) for field in fields]
         fields[4] = ",".join(
             _LAST_WEEKDAY.sub(lambda match: f"L{_WEEKDAYS.get(match[1].lower(), match[1])}", part)
             for part in fields[4].split(",")
         )
     return " ".join(fields)
+
+
+def _single(part: str) -> str:
+    match = _RANGE.fullmatch(part)
+    if match is None:
+        return part
+    first, last = (_WEEKDAYS.get(end.lower(), end.lower()).lstrip("0") for end in match.groups())
+    return match[1] if first == last else part
+
+
+def from_to_itself(expression: str) -> list[str]:
+    """The ranges of an expression that hold one value, such as `3-3`."""
+    parts = [part for field in expression.split() for part in field.split(",")]
+    return [part for part in dict.fromkeys(parts) if _single(part) != part]
 
 
 def instants(expression: str, day_or: bool, where: ZoneInfo, after: datetime) -> Iterator[datetime]:

@@ -17,7 +17,7 @@ from runyard.orchestration.schedules import (
     next_instants,
     parse,
 )
-from runyard.orchestration.schedules_cron import seconds_last
+from runyard.orchestration.schedules_cron import from_to_itself, seconds_last
 
 _STEP = re.compile(r"(?:\*|\d+)/(\d+)")
 # The fields of a cron expression: name, how many values, seconds of a unit where intervals have it.
@@ -46,6 +46,7 @@ def warnings(spec: Mapping[str, Any] | Schedule, now: datetime) -> list[str]:
     if isinstance(schedule, Cron):
         found += _readings(schedule, now)
         found += _large_steps(schedule)
+        found += _single_values(schedule)
     where = getattr(schedule, "timezone", None)
     if where in _WITHOUT_DAYLIGHT_SAVING and where != "HST":
         region = _WITHOUT_DAYLIGHT_SAVING[where]
@@ -100,3 +101,10 @@ def _large_steps(schedule: Cron) -> Iterator[str]:
                 f"cron {schedule.cron!r}: {part} in the {name} is their first value alone, not every "
                 f"{match[1]} of them{hint}"
             )
+
+
+def _single_values(schedule: Cron) -> Iterator[str]:
+    """Ranges from a value to itself, which Prefect takes for all values of the field."""
+    for part in from_to_itself(schedule.cron):
+        value = part.partition("-")[0]
+        yield f"cron {schedule.cron!r}: {part} is {value} alone; Prefect takes it for every value (write {value} or *)"

@@ -128,12 +128,19 @@ def job_variables(given: tuple[str, ...]) -> dict[str, Any]:
 
 
 def duration(text: str) -> timedelta:
-    """The duration of `90`, `90s`, `1h30m`, `2 hours`, `in 10 minutes`.
+    """The duration of `90`, `90s`, `1h30m`, `2 hours`, `in 10 minutes`, or as files have it: `01:30:00`, `PT90M`.
 
     Raises:
         InvalidInput: it is none.
     """
     rest = text.strip().lower().removeprefix("in ").replace(" and ", " ")
+    if rest.startswith("p") or ":" in rest:
+        from runyard.orchestration.schedules import read_duration
+
+        length = read_duration(rest)
+        if length is None:
+            raise InvalidInput(f"{text!r} is no duration; write 90s, 10m or 1h30m")
+        return length
     seconds = 0.0
     for number, unit in _DURATION.findall(rest):
         size = _SECONDS.get(unit) or _SECONDS.get(unit.rstrip("s"))

@@ -291,7 +291,7 @@ def _moment(value: Any, key: str, where: str | None = None) -> datetime:
 
 
 def _duration(value: Any) -> timedelta:
-    length = _read_duration(value)
+    length = read_duration(value)
     if length is None:
         raise ScheduleError(f"interval={value!r} is no duration; give seconds, HH:MM:SS or PT90S")
     if length < _SHORTEST:
@@ -299,7 +299,8 @@ def _duration(value: Any) -> timedelta:
     return length
 
 
-def _read_duration(value: Any) -> timedelta | None:
+def read_duration(value: Any) -> timedelta | None:
+    """The duration of a number of seconds, of `HH:MM:SS` or of ISO 8601 such as `PT90M`; None: it is none."""
     if isinstance(value, timedelta):
         return value
     try:

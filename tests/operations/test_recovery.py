@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import timedelta
 
 import pytest
 from runyard import clock
+from runyard.client import LocalClient
+from runyard.engine.journal import Journal
+from runyard.engine.runs import TaskRun
 from runyard.errors import StaleAttempt
 from runyard.operations import claims, deployments, flow_runs, recovery, task_runs, work_pools
+from runyard.operations.journal import write_journal
 from runyard.operations.schemas import StateCreate
 from runyard.states import Cancelling, Completed, Running
 
@@ -160,3 +166,48 @@ def test_the_end_of_a_stopped_process_is_cancelled_and_a_reported_end_stays(clie
     propose(client, done, Completed())
     assert exited(client, done, 0) is None
     assert read(client, done).state_type == "COMPLETED"
+
+
+def begin_task(client, claimed, key="0"):
+    """Record, as the process of the run does, that a task began; its id."""
+    journal = Journal(client, claimed.flow_run_id, claimed.attempt)
+    run = TaskRun("t", claimed.flow_run_id, "t", key, ())
+    run.move(Running(), journal)
+    journal.close()
+    return run.id
+
+
+@pytest.mark.parametrize(("crash_retries", "state"), [(0, "Crashed"), (1, "AwaitingRetry")])
+def test_what_a_lost_attempt_still_records_as_open_is_ended(client, pool, crash_retries, state):
+    claimed = start(client, crash_retries=crash_retries)
+    recover(client)
+    task_id = begin_task(client, claimed)
+    assert client.call(task_runs.read_task_run, task_id).state_type == "CRASHED"
+    assert read(client, claimed).state_name == state
+
+
+def test_what_is_recorded_while_the_run_is_held_goes_on(client, pool):
+    claimed = start(client)
+    task_id = begin_task(client, claimed)
+    assert client.call(task_runs.read_task_run, task_id).state_type == "RUNNING"
+
+
+def test_a_run_is_not_ended_between_a_record_and_its_commit(postgres_url, home, monkeypatch):
+    monkeypatch.setenv("RUNYARD_DATABASE_URL", postgres_url)
+    client = LocalClient()
+    client.call(work_pools.create_work_pool, work_pools.WorkPoolCreate(name="machines"))
+    claimed = start(client)
+    run = TaskRun("t", claimed.flow_run_id, "t", "0", ())
+    run.state = Running()
+    records = {"flow_run_id": claimed.flow_run_id, "attempt": claimed.attempt, "task_runs": [run.row(5)]}
+    ending = threading.Thread(target=exited, args=(client, claimed, -9))
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with client.database.transaction() as tx:
+        write_journal(tx, records)
+        ending.start()
+        deadline = time.monotonic() + 30
+        while ending.is_alive() and not tx.value(waiting):
+            assert time.monotonic() < deadline
+    ending.join(30)
+    assert read(client, claimed).state_type == "CRASHED"
+    assert client.call(task_runs.read_task_run, run.id).state_type == "CRASHED"

@@ -18,6 +18,7 @@ from runyard.orchestration import rules
 from runyard.states import (
     CANCELLED,
     CANCELLING,
+    CRASHED,
     PAUSED,
     PENDING,
     RUNNING,
@@ -113,6 +114,8 @@ def write_journal(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     _TASK_STATES.write(tx, body.get("task_run_states") or ())
     _LOGS.write(tx, body.get("logs") or ())
     RESULTS.write(tx, body.get("results") or ())
+    if body.get("task_runs") or body.get("flow_runs"):
+        _end_what_came_late(tx, body)
     return {}
 
 
@@ -160,9 +163,28 @@ def _check_attempt(tx: Transaction, body: dict[str, Any]) -> None:
     flow_run_id, attempt = body.get("flow_run_id"), body.get("attempt")
     if flow_run_id is None or attempt is None:
         return
-    current = tx.value("SELECT attempt FROM flow_runs WHERE id = :id", {"id": flow_run_id})
+    # The lock keeps others from ending the run, or giving it away, before these records are there: they would
+    # not see them.
+    lock = " FOR KEY SHARE" if tx.dialect == "postgresql" else ""
+    sql = f"SELECT attempt FROM flow_runs WHERE id = :id{lock}"  # noqa: S608  # fixed
+    current = tx.value(sql, {"id": flow_run_id})
     if current != attempt:
         raise StaleAttempt(f"attempt {attempt} of flow run {flow_run_id} is over; its records were refused")
+
+
+def _end_what_came_late(tx: Transaction, body: dict[str, Any]) -> None:
+    """End what an attempt recorded as open after its run was ended as lost: nothing else would end it."""
+    values = {"id": body.get("flow_run_id"), "attempt": body.get("attempt")}
+    if None in values.values():
+        return
+    sql = "SELECT 1 FROM leases WHERE flow_run_id = :id AND attempt = :attempt"
+    if tx.value(sql, values) is not None:
+        return
+    run = _read(tx, body["flow_run_id"])
+    if run["state_type"] in (CRASHED, CANCELLED, SCHEDULED):
+        message = (json.loads(run["state"]) or {}).get("message")
+        type = CANCELLED if run["state_type"] == CANCELLED else CRASHED
+        transitions.crash_open_children(tx, run["id"], message, type)
 
 
 @operation("POST", "/runyard/journal/start")

@@ -82,6 +82,47 @@ def test_pull_steps_lead_to_the_directory(write, project_folder):
     assert found == str(project_folder / "inner" / "deeper") == os.getcwd()
 
 
+# As git_clone: a folder below the current one, put out by its relative name.
+FETCHING = """
+import os
+
+def fetch(name):
+    os.makedirs(f"{name}/inner")
+    with open(f"{name}/file.txt", "w") as file:
+        file.write(name)
+    return {"directory": name}
+"""
+
+
+@pytest.mark.parametrize("second", ["{{ code.directory }}", "{{ directory }}", "code"])
+def test_what_a_pull_step_puts_out_leads_there_from_those_after_it(
+    write, project_folder, monkeypatch, second
+):
+    write("fetching.py", FETCHING)
+    monkeypatch.syspath_prepend(str(project_folder))
+    found = steps.run_pull_steps(
+        [
+            {"fetching.fetch": {"id": "code", "name": "code"}},
+            {"run_shell_script": {"script": "cat file.txt", "directory": second, "stream_output": False}},
+            {"set_working_directory": {"directory": f"{second}/inner"}},
+            {"run_shell_script": {"script": "cat {{ code.directory }}/file.txt", "stream_output": False}},
+        ]
+    )
+    assert found == str(project_folder / "code" / "inner") == os.getcwd()
+
+
+def test_clones_stand_side_by_side_and_the_last_one_is_where_the_run_starts(
+    write, project_folder, monkeypatch
+):
+    write("fetching.py", FETCHING)
+    monkeypatch.syspath_prepend(str(project_folder))
+    found = steps.run_pull_steps(
+        [{"fetching.fetch": {"name": "first"}}, {"fetching.fetch": {"name": "second"}}]
+    )
+    assert found == str(project_folder / "second") == os.getcwd()
+    assert (project_folder / "first" / "file.txt").exists()
+
+
 def test_a_missing_working_directory(project_folder):
     with pytest.raises(InvalidInput, match=r"no directory .*nowhere"):
         steps.set_working_directory("nowhere")

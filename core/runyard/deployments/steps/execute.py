@@ -180,7 +180,8 @@ def run_steps(steps: Sequence[Step], outputs: Outputs | None = None, say: Say = 
 def run_pull_steps(steps: Sequence[Step]) -> str:
     """Run a deployment's pull steps, where its run will execute.
 
-    Every step starts in the directory that the last one put out.
+    They all start in the current directory, but for what `set_working_directory` does; a `directory` that
+    one puts out is absolute for those after it. In the end the last of these directories is the current one.
 
     Returns:
         The absolute path of the directory that holds the flow's code.
@@ -190,9 +191,15 @@ def run_pull_steps(steps: Sequence[Step]) -> str:
     """
     outputs: Outputs = {}
     for step in steps:
+        before = os.getcwd()
         made = run_step(step, outputs)
         if made.get("directory"):
-            os.chdir(str(made["directory"]))
+            outputs["directory"] = os.path.join(before, str(made["directory"]))
+            identity = named(step)[1].get("id")
+            if identity:
+                outputs[str(identity)]["directory"] = outputs["directory"]
+    if outputs.get("directory"):
+        os.chdir(outputs["directory"])
     return os.getcwd()
 
 

@@ -128,7 +128,7 @@ def job_variables(given: tuple[str, ...]) -> dict[str, Any]:
 
 
 def duration(text: str) -> timedelta:
-    """The duration of `90`, `90s`, `1h30m`, `2 hours`, `in 10 minutes`, or as files have it: `01:30:00`, `PT90M`.
+    """The duration of `90s`, `1h30m`, `2 hours`, `in 10 minutes`, or as files have it `01:30:00`, `PT90M`.
 
     Raises:
         InvalidInput: it is none.

@@ -295,3 +295,41 @@ def test_variables_that_lead_runs_away_from_their_database_are_told(
         assert line.startswith("prefect.yaml:")
         assert "deployment daily" in line
         assert words in line
+
+
+def test_the_mistakes_of_all_deployments_are_told_at_once(project, write):
+    write("flows/broken.py", "def broken(:\n")
+    text = "deployments:\n" + (
+        entry("", "a", "flows/broken.py:f")
+        + entry("", "b", "flows/nothing.py:f")
+        + entry("", "c", "flows/etl.py:my_etl_flaw")
+        + entry("parameters: {size: x}", "d", SECOND)
+        + entry("", "e", "flows/broken.py:f")
+        + entry("", "fine")
+    )
+    with pytest.raises(ProjectError) as caught:
+        build(project(text), everything=True)
+    told = str(caught.value)
+    assert told.count("broken.py fails on import") == 1
+    for place, words in (
+        ("3:17", "flows/broken.py fails on import"),
+        ("5:17", "there is no file"),
+        ("7:17", "did you mean 'my_etl_flow'"),
+        ("10:17", "deployment d: parameter size"),
+    ):
+        assert any(f"prefect.yaml:{place}: " in line and words in line for line in told.splitlines()), told
+
+
+def test_placeholders_of_all_deployments_that_nothing_fills_are_told_at_once(project):
+    text = "deployments:\n" + (
+        entry("tags: ['{{ prefect.variables.x }}']", "a") + entry("tags: ['{{ prefect.variables.y }}']", "b")
+    )
+    with pytest.raises(ProjectError) as caught:
+        build(project(text), everything=True)
+    assert "no variable 'x'" in str(caught.value)
+    assert "no variable 'y'" in str(caught.value)
+
+
+def test_a_flow_that_cannot_be_loaded_is_told_with_its_place(project):
+    with pytest.raises(EntrypointError, match=r"prefect\.yaml:3:17: there is no file .*nothing\.py"):
+        build(project("deployments:\n" + entry("", "a", "flows/nothing.py:f")))

@@ -22,6 +22,7 @@ from runyard.deployments import (
 )
 from runyard.deployments.overrides import Overrides, lay_over
 from runyard.deployments.project import Entry, Project, check_deployment
+from runyard.deployments.project_keys import AllFaults
 from runyard.deployments.project_shapes import JOB_VARIABLES, SCHEDULE_KINDS, DeploymentSpec
 from runyard.deployments.selection import select
 from runyard.deployments.steps import run_steps
@@ -111,11 +112,11 @@ def build(
     here = os.getcwd()
     with contextlib.chdir(project.folder):
         phases = ("build", "push") if push else ("build",)
-        chosen = [_choose(project, entry, overrides, phases) for entry in entries]
+        chosen = _choose_all(project, entries, overrides, phases)
         for item in chosen:
             _warn_of_schedules(project, item, say)
             _warn_of_places(project, item, say)
-            _load(project, item, loader, here, say)
+        _load_all(project, chosen, loader, here, say)
         loader.report(say)
         runs = _StepRuns(project, phases, say) if steps else None
         commits = _Commits(project.folder)
@@ -160,6 +161,29 @@ class _Commits:
         if version_type not in self._found:
             self._found[version_type] = version_info.find(self._folder, version_type)
         return self._found[version_type]
+
+
+def _choose_all(
+    project: Project, entries: Sequence[Entry], overrides: Overrides, phases: Sequence[str]
+) -> list[_Chosen]:
+    """All deployments with the flags laid over them; what is wrong is said of all of them."""
+    faults, chosen = AllFaults(), []
+    for entry in entries:
+        with faults.of(""):
+            chosen.append(_choose(project, entry, overrides, phases))
+    faults.raise_all()
+    return chosen
+
+
+def _load_all(
+    project: Project, chosen: Sequence[_Chosen], loader: absent.FlowLoader, here: str, say: Say
+) -> None:
+    """Load all flows; what is wrong is said of all of them."""
+    faults = AllFaults()
+    for item in chosen:
+        with faults.of(project.places.at((*item.path, "entrypoint")) if item.path else ""):
+            _load(project, item, loader, here, say)
+    faults.raise_all()
 
 
 def _choose(project: Project, entry: Entry, overrides: Overrides, phases: Sequence[str]) -> _Chosen:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
 from runyard.deployments import templating
 from runyard.deployments.project_shapes import ConcurrencySpec, ScheduleSpec, WorkPoolSpec
 from runyard.deployments.yaml_places import Path, Places
-from runyard.errors import ProjectError
+from runyard.errors import EntrypointError, InvalidInput, NotFound, ParameterError, ProjectError, RunyardError
 
+# What is wrong with one deployment, and says nothing about the others.
+_MISTAKES = (ProjectError, EntrypointError, ParameterError, InvalidInput, NotFound)
 # Where keys belong that stand beside others of a deployment.
 _BELONGS = {
     **{name: f"; it belongs into each of schedules, as {name}" for name in ScheduleSpec.model_fields},
@@ -47,6 +50,41 @@ class Faults:
         """
         if self.found:
             raise ProjectError("\n".join(self.found))
+
+
+class AllFaults:
+    """Collects the mistakes of several deployments, each once."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[str, RunyardError]] = {}
+
+    @contextmanager
+    def of(self, place: str) -> Iterator[None]:
+        """Take a mistake in and go on behind.
+
+        Args:
+            place: where the entrypoint stands in the file; empty where there is none.
+        """
+        try:
+            yield
+        except _MISTAKES as error:
+            self._found.setdefault(error.message, (place, error))
+
+    def raise_all(self) -> None:
+        """Raise what was found: one mistake as it is, several with a line or more for each.
+
+        Raises:
+            RunyardError: there are any.
+        """
+        told = []
+        for message, (place, error) in self._found.items():
+            # The others say themselves where they are.
+            told.append(f"{place}: {message}" if place and isinstance(error, EntrypointError) else message)
+        if len(told) == 1:
+            error = next(iter(self._found.values()))[1]
+            raise error if told[0] == error.message else EntrypointError(told[0]) from error
+        if told:
+            raise ProjectError("\n".join(told))
 
 
 def flatten(raw: dict[str, Any], places: Places, path: Path, warnings: list[str]) -> None:

@@ -107,4 +107,7 @@ def _single_values(schedule: Cron) -> Iterator[str]:
     """Ranges from a value to itself, which Prefect takes for all values of the field."""
     for part in from_to_itself(schedule.cron):
         value = part.partition("-")[0]
-        yield f"cron {schedule.cron!r}: {part} is {value} alone; Prefect takes it for every value (write {value} or *)"
+        yield (
+            f"cron {schedule.cron!r}: {part} is {value} alone, where Prefect takes it for every value; "
+            f"write {value} or *"
+        )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import threading
 import time
 
 import pytest
+from runyard.client import LocalClient
 from runyard.errors import Conflict, InvalidInput, LeaseGone, Locked, NotFound
 from runyard.operations import concurrency_limits as limits
+from runyard.operations import lease_clock
 from runyard.operations import limit_slots as slots
 from runyard.operations import tag_limits as tags
 from runyard.operations.recovery import RecoverRequest, recover
@@ -342,3 +346,18 @@ def test_the_slots_of_a_tag_are_reset(client):
     assert sorted(client.call(tags.read_limit_of_tag, "db").active_slots) == ["one", "two"]
     with pytest.raises(NotFound):
         client.call(tags.reset_limit_of_tag, "nobody", tags.SlotsReset())
+
+
+def test_a_lease_that_runs_out_while_slots_are_taken_is_not_held_by_two(home, monkeypatch):
+    client = LocalClient()
+    make(client, limit=1)
+    first = take(client, lease_duration=1)
+    with client.database.transaction(write=False) as tx:
+        moments = itertools.count(tx.value("SELECT expires FROM limit_slots") - 1)
+    # Between one look at the clock and the next the lease runs out.
+    monkeypatch.setattr(lease_clock, "tick", lambda tx: next(moments))
+    monkeypatch.setattr(lease_clock, "now", lambda tx: next(moments))
+    with contextlib.suppress(Locked):
+        take(client)
+        with pytest.raises(LeaseGone):
+            client.call(slots.renew_slots, first["lease_id"], {"lease_duration": 60})

@@ -11,8 +11,17 @@ from runyard import clock
 from runyard.client import LocalClient
 from runyard.engine.journal import Journal
 from runyard.engine.runs import TaskRun
-from runyard.errors import StaleAttempt
-from runyard.operations import claims, deployments, flow_runs, recovery, task_runs, work_pools
+from runyard.errors import Locked, StaleAttempt
+from runyard.operations import (
+    claims,
+    concurrency_limits,
+    deployments,
+    flow_runs,
+    limit_slots,
+    recovery,
+    task_runs,
+    work_pools,
+)
 from runyard.operations.journal import write_journal
 from runyard.operations.schemas import StateCreate
 from runyard.states import Cancelling, Completed, Running
@@ -211,3 +220,25 @@ def test_a_run_is_not_ended_between_a_record_and_its_commit(postgres_url, home, 
     ending.join(30)
     assert read(client, claimed).state_type == "CRASHED"
     assert client.call(task_runs.read_task_run, run.id).state_type == "CRASHED"
+
+
+def take_slot(client, claimed):
+    """Ask for a slot, as the process of the run does; the limits that were taken of."""
+    body = {"names": ["db"], "run_id": claimed.flow_run_id, "attempt": claimed.attempt}
+    return client.call(limit_slots.increment_slots_with_lease, body)["limits"]
+
+
+def test_a_lost_attempt_gets_no_slots_any_more(client, pool):
+    create = concurrency_limits.ConcurrencyLimitCreate(name="db", limit=1)
+    client.call(concurrency_limits.create_concurrency_limit, create)
+    lost = start(client, crash_retries=1)
+    recover(client)
+    with pytest.raises(Locked):
+        take_slot(client, lost)
+    renew(client, lost)
+    assert len(take_slot(client, lost)) == 1
+    recover(client)
+    again = claim(client)
+    with pytest.raises(StaleAttempt):
+        take_slot(client, lost)
+    assert len(take_slot(client, again)) == 1

@@ -45,7 +45,7 @@ class Request:
         max_retries: how many more times to ask, each after the time that the limit estimates.
         lease_seconds: how long the slots are held without renewal.
         holder: who holds them: a dict or an object with `type` and `id`; by default the run around.
-        run_id: the run in whose process that is; by default the one around.
+        run: the run in whose process that is, and which attempt at it; by default those around.
         given_up: whether nobody needs them any more.
         on_wait: called once, when there are none right now.
     """
@@ -59,7 +59,7 @@ class Request:
         max_retries: int | None = None,
         lease_seconds: float = 300.0,
         holder: Any = None,
-        run_id: str | None = None,
+        run: tuple[str | None, int | None] | None = None,
         given_up: Callable[[], bool] | None = None,
         on_wait: Callable[[], None] | None = None,
     ) -> None:
@@ -74,7 +74,7 @@ class Request:
         self._body = {"names": self.names, "slots": slots, "mode": mode, "lease_id": self.lease_id}
         if mode == "concurrency":
             self._body |= {"lease_duration": lease_seconds, "holder": _described(holder)}
-            self._body["run_id"] = run_id or _run_around()
+            self._body["run_id"], self._body["attempt"] = run or _run_around()
         self._retries = max_retries
         self._given_up = given_up
         self._on_wait = on_wait
@@ -336,14 +336,14 @@ def _listed(names: list[str]) -> str:
     return ", ".join(repr(name) for name in names)
 
 
-def _run_around() -> str | None:
-    """The run that this process executes, for code in it."""
+def _run_around() -> tuple[str | None, int | None]:
+    """The run that this process executes, for code in it, and which attempt."""
     from runyard.context import current_flow, current_task
 
     flow, task = current_flow.get(), current_task.get()
     if flow is not None and flow.journal is not None:
-        return flow.journal.run_id
-    return None if task is None else task.task_run.id
+        return flow.journal.holder
+    return (None if task is None else task.task_run.id), None
 
 
 def _described(holder: Any) -> dict[str, str] | None:

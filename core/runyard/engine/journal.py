@@ -88,6 +88,12 @@ class Journal:
         """The run that this process executes."""
         return self.flow_run_id
 
+    @property
+    def holder(self) -> tuple[str | None, int | None]:
+        """That run, and the attempt at it where it is a flow run."""
+        run_id = self.run_id
+        return run_id, self.attempt if run_id == self.flow_run_id else None
+
     def write_through(self) -> None:
         """From now on in this process, write at once what ends a run, and logs: see `engine.children`."""
         self._append = self._append_and_write  # type: ignore[method-assign]  # of this one alone

@@ -47,7 +47,7 @@ def take(task: Task, run: TaskRun, journal: Journal) -> Generator[Any, Any, Leas
         names,
         lease_seconds=LEASE_SECONDS,
         holder={"type": "task_run", "id": run.id},
-        run_id=journal.run_id,
+        run=journal.holder,
         given_up=lambda: _is_over(journal),
         on_wait=lambda: _wait(run, journal, names),
     )

@@ -13,11 +13,12 @@ import random
 from typing import Any
 
 from runyard import ids
-from runyard.errors import InvalidInput, LeaseGone, Locked
+from runyard.errors import InvalidInput, LeaseGone, Locked, StaleAttempt
 from runyard.operations import lease_clock
 from runyard.operations.base import operation
 from runyard.orchestration import slots as arithmetic
 from runyard.quoting import quoted
+from runyard.states import CANCELLED, CRASHED, SCHEDULED
 from runyard.store.database import Row, Transaction
 from runyard.texts import counted
 
@@ -27,16 +28,24 @@ _LEAST_LEASE_SECONDS, _MOST_LEASE_SECONDS = 1.0, 86_400.0
 _DEFAULT_LEASE_SECONDS = 300.0
 # A lease that ran out is still its holder's while nobody needed its slots; after this time it is deleted.
 _FORGET_AFTER_US = 3_600 * 1_000_000
+# A run that was taken for lost may be held by its attempt again.
+_LOST_LOOK_SECONDS = 1.0
 _LIVE = "(expires IS NULL OR expires > :now)"
 
 
-def in_use(tx: Transaction, limit: Row) -> float:
-    """How many slots of a limit are taken; `limit` is its row of `concurrency_limits`."""
+def in_use(tx: Transaction, limit: Row, now_us: int | None = None) -> float:
+    """How many slots of a limit are taken.
+
+    Args:
+        limit: its row of `concurrency_limits`.
+        now_us: by the clock of leases; by default as it stands.
+    """
     rate = limit["slot_decay_per_second"]
     if rate > 0:
         return arithmetic.decayed(limit["taken"], limit["taken_at"], lease_clock.wall(tx), rate)
     sql = f"SELECT coalesce(sum(slots), 0) FROM limit_slots WHERE limit_id = :id AND {_LIVE}"  # noqa: S608  # fixed
-    return float(tx.value(sql, {"id": limit["id"], "now": lease_clock.now(tx)}))
+    now = lease_clock.now(tx) if now_us is None else now_us
+    return float(tx.value(sql, {"id": limit["id"], "now": now}))
 
 
 def set_taken(tx: Transaction, limit_id: str, taken: float) -> None:
@@ -129,7 +138,8 @@ def take(
     if not limits or _is_held(tx, lease_id):
         return limits
     now = lease_clock.tick(tx)
-    used = {limit["id"]: in_use(tx, limit) for limit in active}
+    # One moment for all that follows: what is free by it is forgotten by it too.
+    used = {limit["id"]: in_use(tx, limit, now) for limit in active}
     full = [limit for limit in active if not arithmetic.fits(limit["limit"], used[limit["id"]], slots)]
     if full:
         wait = max(_wait(tx, limit, used[limit["id"]], slots, now) for limit in full)
@@ -249,13 +259,15 @@ def increment_slots_with_lease(tx: Transaction, body: dict[str, Any]) -> dict[st
     Args:
         body: as of `increment`; `lease_duration` in seconds, 1 to 86400, 300 when missing; `holder`,
             who takes them, as `type` and `id`; `lease_id`, when the caller chooses it: asking again
-            under it is safe; `run_id`, the run in whose process the caller is.
+            under it is safe; `run_id`, the run in whose process the caller is, and `attempt`, the attempt
+            at it: one that was lost gets none, as nobody would give them back.
 
     Returns:
         `lease_id`, and `limits`: `id`, `name` and `limit` of those that exist.
 
     Raises:
-        Locked: not enough slots are free.
+        Locked: not enough slots are free, or the run is not held by that attempt now.
+        StaleAttempt: the run was given to a later attempt.
     """
     names, slots, mode = _wanted(body)
     lease_id = str(body.get("lease_id") or ids.new_id())
@@ -264,8 +276,24 @@ def increment_slots_with_lease(tx: Transaction, body: dict[str, Any]) -> dict[st
         raise InvalidInput("holder: an object with `type` and `id`")
     shown = None if holder is None else json.dumps(holder)
     run_id = None if body.get("run_id") is None else str(body["run_id"])
+    if run_id is not None and body.get("attempt") is not None:
+        _check_attempt(tx, run_id, body["attempt"])
     limits = take(tx, names, slots, mode, lease_id, _lease_seconds(body), shown, run_id)
     return {"lease_id": lease_id, "limits": _shown(limits)}
+
+
+def _check_attempt(tx: Transaction, run_id: str, attempt: int) -> None:
+    """Refuse an attempt that was lost: the request may have been on its way when its process died."""
+    # The lock keeps others from ending the run before its slots are there: they would not give them back.
+    lock = " FOR KEY SHARE" if tx.dialect == "postgresql" else ""
+    sql = f"SELECT attempt, state_type FROM flow_runs WHERE id = :id{lock}"  # noqa: S608  # fixed
+    run = tx.one(sql, {"id": run_id})
+    if run is None or run["attempt"] != attempt:
+        raise StaleAttempt(f"attempt {attempt} of flow run {run_id} is over; it gets no slots")
+    if run["state_type"] in (CRASHED, CANCELLED, SCHEDULED):
+        held = "SELECT 1 FROM leases WHERE flow_run_id = :id AND attempt = :attempt"
+        if tx.value(held, {"id": run_id, "attempt": attempt}) is None:
+            raise Locked(f"flow run {run_id} was taken for lost", retry_after_seconds=_LOST_LOOK_SECONDS)
 
 
 @operation("POST", "/v2/concurrency_limits/decrement")

@@ -31,7 +31,8 @@ def replace(value: Any, swap: Callable[[Any], Any], _around: frozenset[int] = fr
 
     Collections without any come back as they are, not copied. Looked into are mappings with their
     keys, sequences, sets, named tuples, dataclasses and pydantic models with their extra fields. A
-    collection of a class that cannot be made again with other items stays as it is.
+    collection of a class that cannot be made again with other items stays as it is, and so do those that are
+    nested deeper than the stack allows, more than a thousand levels.
     """
     kind = type(value)
     if kind in _PLAIN:
@@ -47,7 +48,10 @@ def replace(value: Any, swap: Callable[[Any], Any], _around: frozenset[int] = fr
             return value
     if id(value) in _around:
         return value  # a collection that holds itself
-    return change(value, swap, _around | {id(value)})
+    try:
+        return change(value, swap, _around | {id(value)})
+    except RecursionError:
+        return value  # too deep to be looked into; what stands above it is
 
 
 def _way_of(kind: type) -> Callable[..., Any] | None:

@@ -74,7 +74,11 @@ class Runnable(Generic[P, R]):
         self._kept: dict[str, Any] = {}
 
     def __reduce__(self) -> Any:
-        """Pickled by its name where it can be imported by it, and otherwise as what it is made of."""
+        """Pickled by its name where it can be imported by it, and otherwise as what it is made of.
+
+        One of the script itself goes by its name as functions do, for pools whose processes have the script;
+        what brings code to other machines (cloudpickle, dill) takes apart what it is made of.
+        """
         import sys
 
         from runyard.engine.remote import importable
@@ -82,13 +86,19 @@ class Runnable(Generic[P, R]):
         found: Any = sys.modules.get(self.__module__)
         for name in self.__qualname__.split("."):
             found = getattr(found, name, None)
-        if found is self and importable(self.__module__):
+        by_name = importable(self.__module__) or _goes_by_name(self.__module__, sys._getframe(1))
+        if by_name and found is self:
             return self.__qualname__
         import copyreg
 
         # Worked out before what is bound into the function has changed.
         kept = {name: self._kept[name] for name in ("source",) if name in self._kept}
-        return copyreg.__newobj__, (type(self),), {**self.__dict__, "_kept": kept}  # type: ignore[attr-defined]  # undocumented
+        state = {**self.__dict__, "_kept": kept}
+        if by_name and isinstance(found, Runnable) and found.fn is self.fn:
+            # Of `with_options`: the name of the function stands for what the decorator made of it.
+            del state["fn"], state["__wrapped__"]
+            return _twin_of, (found, type(self), state)
+        return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]  # undocumented
 
     def __get__(self, instance: Any, owner: type | None = None) -> Self:
         """The same with the function bound, so that the decorator works on methods."""
@@ -118,6 +128,20 @@ class Runnable(Generic[P, R]):
         twin = type(self)(self.fn, **{**given, **options})
         twin._binding = self._binding
         return twin
+
+
+def _twin_of(original: Runnable[..., Any], kind: type[Runnable[..., Any]], state: dict[str, Any]) -> Any:
+    """What `original.with_options` gave, out of a pickle."""
+    twin = object.__new__(kind)
+    twin.__dict__.update(state, fn=original.fn, __wrapped__=original.fn)
+    return twin
+
+
+def _goes_by_name(module: str, caller: Any) -> bool:
+    """Whether `caller`, a frame that pickles, takes functions of the script by their names: pickle does."""
+    by = caller.f_globals.get("__name__", "")
+    by_value = by == "copy" or by.startswith("runyard.") or "cloudpickle" in by or "dill" in by
+    return module == "__main__" and not by_value
 
 
 def documentation(fn: Callable[..., Any]) -> str | None:

@@ -16,7 +16,7 @@ from runyard.options import FlowOptions, TaskOptions
 CORE = Path(__file__).parents[2] / "core"
 
 CODE = """
-from runyard import flow, task
+from runyard import allow_failure, flow, task, unmapped
 from runyard.states import Completed, State
 
 @task
@@ -34,6 +34,22 @@ def outer(day: str) -> list[int]:
 @flow(name="named")
 async def aouter(day: str) -> float:
     return 1.0
+
+@task
+def three(x: int, y: str, z: bytes = b"") -> bool:
+    return True
+
+@task
+def total(numbers: list[int]) -> float:
+    return 1.0
+
+@task
+def several(*numbers: int) -> int:
+    return 1
+
+@task
+def named(*, x: int) -> int:
+    return x
 
 class Job:
     @task
@@ -64,6 +80,22 @@ async def main() -> None:
     reveal_type(plus.submit(1).result())  # int
     reveal_type(plus.submit(1, return_state=True))  # State[int]
     reveal_type(plus.map([1, 2]).result())  # list[int]
+    reveal_type(plus.map(range(2), 5).result())  # list[int]
+    reveal_type(plus.map([1], y=unmapped(2)).result())  # list[int]
+    reveal_type(plus.map([1], unmapped(2)).result())  # list[int]
+    reveal_type(plus.map(x=[1], y=[2]).result())  # list[int]
+    reveal_type(plus.map([1], wait_for=[plus.submit(1)]).result())  # list[int]
+    reveal_type(plus.map([1], return_state=True))  # list[State[int]]
+    reveal_type(plus.map(plus.submit(1)).result())  # list[int]
+    reveal_type(plus.map(plus.map([1]), allow_failure(plus.map([1]))).result())  # list[int]
+    reveal_type(plus.map([plus.submit(1), 2]).result())  # list[int]
+    reveal_type(plus.with_options(name="other").map([1]).result())  # list[int]
+    reveal_type(three.map([1], ["a"], [b""]).result())  # list[bool]
+    reveal_type(total.map([[1], [2]]).result())  # list[float]
+    reveal_type(several.map([1], [2]).result())  # list[int]
+    reveal_type(named.map(x=[1]).result())  # list[int]
+    reveal_type(Job().scaled.map([1]).result())  # list[bytes]
+    reveal_type(aplus.map([1], return_state=True))  # list[State[str]]
     reveal_type(await aplus(1))  # str
     reveal_type(await aplus(1, return_state=True))  # State[str]
     reveal_type(aplus.submit(1).result())  # str
@@ -94,6 +126,14 @@ async def main() -> None:
     plus.submit(1, z=2)  # error
     plus.delay("one")  # error
     aplus.submit()  # error
+    plus.map(["one"])  # error
+    plus.map([1], ["one"])  # error
+    plus.map([1], [2], [3])  # error
+    three.map([1], [2])  # error
+    total.map(["one"])  # error
+    aplus.map(["one"])  # error
+    aplus.with_options(retries=1).map(["one"])  # error
+    Job().scaled.map(["one"])  # error
     outer()  # error
     task(retires=2)  # error
     outer.deploy("daily", chron="0 6 * * *")  # error

@@ -2,16 +2,18 @@
 
 A call is checked by the function's own signature. Arguments may also be futures, which give their results:
 a checker takes one as the first, second or third positional argument, and does not look at the others then.
+What is given to `map` is checked in these places; by keyword it takes anything: no type says "an iterable
+of each".
 """
 
-from collections.abc import Coroutine
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeAlias, TypeVar, overload
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, Self, TypeAlias, TypeVar, overload
 
 from runyard.engine.background import BackgroundFuture
 from runyard.engine.runnable import Runnable
 from runyard.flows import Flow
 from runyard.futures import FutureList, TaskFuture
-from runyard.markers import allow_failure, opaque, quote
+from runyard.markers import allow_failure, opaque, quote, unmapped
 from runyard.states import State
 from runyard.tasks import Task
 
@@ -20,11 +22,19 @@ Q = ParamSpec("Q")
 R = TypeVar("R", covariant=True)
 T = TypeVar("T")
 A = TypeVar("A")
+Ac = TypeVar("Ac", contravariant=True)
+Bc = TypeVar("Bc", contravariant=True)
+Cc = TypeVar("Cc", contravariant=True)
+B = TypeVar("B")
+C = TypeVar("C")
 
 # What stands for a value in a call, and gives it.
 Given: TypeAlias = (
     TaskFuture[Any] | list[TaskFuture[Any]] | State[Any] | allow_failure[Any] | quote[Any] | opaque[Any]
 )
+
+# What is mapped over: an iterable of values, or one value for all calls.
+Mapped: TypeAlias = Iterable[T | TaskFuture[Any] | State[Any]] | T | unmapped[Any] | Given
 
 class Calls(Runnable[P, R]):
     @overload
@@ -55,6 +65,95 @@ class FlowCalls(Calls[P, R]):
     def __get__(
         self: FlowCalls[Concatenate[Any, Q], T], instance: object, owner: type | None = None
     ) -> Flow[Q, T]: ...
+
+# Tasks of at least one, two and three parameters.
+class Of1(Protocol[Ac, R]):
+    @property
+    def fn(self) -> Callable[Concatenate[Ac, ...], R]: ...
+
+class Of2(Protocol[Ac, Bc, R]):
+    @property
+    def fn(self) -> Callable[Concatenate[Ac, Bc, ...], R]: ...
+
+class Of3(Protocol[Ac, Bc, Cc, R]):
+    @property
+    def fn(self) -> Callable[Concatenate[Ac, Bc, Cc, ...], R]: ...
+
+class Map:
+    """`task.map`, as the first three parameters of the task's function tell what it takes.
+
+    They are found by the function: mypy knows none of them by the class of the task.
+    """
+
+    @overload
+    def __get__(self, task: Of3[A, B, C, Coroutine[Any, Any, T]], owner: Any = None) -> Map3[A, B, C, T]: ...
+    @overload
+    def __get__(self, task: Of3[A, B, C, T], owner: Any = None) -> Map3[A, B, C, T]: ...
+    @overload
+    def __get__(self, task: Of2[A, B, Coroutine[Any, Any, T]], owner: Any = None) -> Map2[A, B, T]: ...
+    @overload
+    def __get__(self, task: Of2[A, B, T], owner: Any = None) -> Map2[A, B, T]: ...
+    @overload
+    def __get__(self, task: Of1[A, Coroutine[Any, Any, T]], owner: Any = None) -> Map1[A, T]: ...
+    @overload
+    def __get__(self, task: Of1[A, T], owner: Any = None) -> Map1[A, T]: ...
+    @overload
+    def __get__(self, task: TaskCalls[..., Coroutine[Any, Any, T]], owner: Any = None) -> Map0[T]: ...
+    @overload
+    def __get__(self, task: TaskCalls[..., T], owner: Any = None) -> Map0[T]: ...
+
+class Map0(Generic[T]):
+    @overload
+    def __call__(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> list[State[T]]: ...
+    @overload
+    def __call__(self, *args: Any, **kwargs: Any) -> FutureList[T]: ...
+
+class Map1(Generic[A, T]):
+    @overload
+    def __call__(
+        self, first: Mapped[A] = ..., /, *, return_state: Literal[True], **kwargs: Any
+    ) -> list[State[T]]: ...
+    @overload
+    def __call__(self, first: Mapped[A] = ..., /, **kwargs: Any) -> FutureList[T]: ...
+
+class Map2(Generic[A, B, T]):
+    @overload
+    def __call__(
+        self,
+        first: Mapped[A] = ...,
+        second: Mapped[B] = ...,
+        /,
+        *,
+        return_state: Literal[True],
+        **kwargs: Any,
+    ) -> list[State[T]]: ...
+    @overload
+    def __call__(
+        self, first: Mapped[A] = ..., second: Mapped[B] = ..., /, **kwargs: Any
+    ) -> FutureList[T]: ...
+
+class Map3(Generic[A, B, C, T]):
+    @overload
+    def __call__(
+        self,
+        first: Mapped[A] = ...,
+        second: Mapped[B] = ...,
+        third: Mapped[C] = ...,
+        /,
+        *more: Any,
+        return_state: Literal[True],
+        **kwargs: Any,
+    ) -> list[State[T]]: ...
+    @overload
+    def __call__(
+        self,
+        first: Mapped[A] = ...,
+        second: Mapped[B] = ...,
+        third: Mapped[C] = ...,
+        /,
+        *more: Any,
+        **kwargs: Any,
+    ) -> FutureList[T]: ...
 
 class TaskCalls(Calls[P, R]):
     @overload
@@ -111,14 +210,7 @@ class TaskCalls(Calls[P, R]):
     def submit(
         self, first: Any, second: Any, third: Given, /, *args: Any, **kwargs: Any
     ) -> TaskFuture[R]: ...
-    @overload
-    def map(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> list[State[Any]]: ...
-    @overload
-    def map(
-        self: TaskCalls[..., Coroutine[Any, Any, T]], *args: Any, deferred: bool = False, **kwargs: Any
-    ) -> FutureList[T]: ...
-    @overload
-    def map(self, *args: Any, deferred: bool = False, **kwargs: Any) -> FutureList[R]: ...
+    map: Map
     @overload
     def delay(
         self: TaskCalls[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs

@@ -18,9 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if arguments == ["-m"]:
         sys.exit("Error: -m wants the name of a module, as in: python -m runyard -m pytest tests/")
-    from runyard import settings
     from runyard.compat import imports, programs
-    from runyard.errors import ApiUnavailable, EntrypointError, StoreError
+    from runyard.engine import uncaught
+    from runyard.errors import ApiUnavailable, EntrypointError, SettingError, StoreError
 
     run = programs.run_module if is_module else programs.run_file
     name, *rest = arguments[is_module:]
@@ -28,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run(name, rest)
     except EntrypointError as error:
         sys.exit(f"Error: {error}")
-    except (ApiUnavailable, StoreError) as error:
+    except (ApiUnavailable, SettingError, StoreError) as error:
         # Where the records go is no matter of the program: its frames, and ours, say nothing about that.
-        if settings.get("debug"):
+        if uncaught.debugging():
             raise
         sys.exit(f"Error: {error}")
     except ImportError as error:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from runyard import settings
+from runyard.engine import uncaught
 
 if TYPE_CHECKING:
     from runyard.client import Client
@@ -15,6 +16,7 @@ _clients: dict[tuple[int, str, str], Client] = {}
 
 def shared_client() -> Client:
     """The client that the settings ask for; a forked child gets its own."""
+    uncaught.install()
     url = settings.get("api_url")
     key = (os.getpid(), url, "" if url else settings.database_url())
     client = _clients.get(key)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import ids
 from runyard.context import FlowRunContext, current_drawing, current_flow, current_tags
-from runyard.engine import children, outcome, patience
+from runyard.engine import children, outcome, patience, uncaught
 from runyard.engine.connection import shared_client
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flow_core import retries_of, retry_delay_of, run_flow
@@ -118,6 +118,7 @@ def call_flow(
         from runyard.engine.streams import stream_root
 
         return stream_root(flow, lambda: _by_hand(flow, parameters))
+    uncaught.install()
     root = _by_hand(flow, parameters)
     if flow.isasync:
         return root.call_async(return_state)

@@ -6,6 +6,7 @@ import os
 import signal
 from contextlib import contextmanager
 
+import hypothesis
 import pytest
 from _postgres import Cluster
 from _recorded import Recorded
@@ -14,6 +15,12 @@ from runyard import redaction, settings
 from runyard.client import Client, HttpClient, LocalClient
 from runyard.engine import connection
 from runyard.store import database as store
+
+# No test depends on how busy the machine is.
+hypothesis.settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any-machine")
 
 WAYS = ("sqlite", "sqlite-http", "postgres", "postgres-http")
 

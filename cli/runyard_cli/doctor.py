@@ -243,7 +243,12 @@ def _stored() -> Iterator[Check]:
         yield Check("workers", WARNING, f"{text}; the next worker of the pool recovers them")
     if not report["pools"] and not report["workers"]:
         yield Check("workers", OK, "no run waits for a worker that is not there")
+    # What would start a worker was said of its pool already, and need not be said of each of its runs.
+    told = {f"runyard worker start --pool {quoted(pool['name'])}" for pool in report["pools"]}
     for run in report["late_runs"]:
+        if run["command"] in told:
+            continue
+        told.add(run["command"])
         yield Check("runs", WARNING, f"'{run['name']}' is late: {run['reason']}", run["command"])
     if report["late"] > len(report["late_runs"]):
         yield Check("runs", WARNING, f"{report['late']} runs are late", "runyard flow-run ls --state Late")

@@ -70,6 +70,8 @@ def create(
         client.call(work_pools.update_work_pool, name, body=body(work_pools.update_work_pool, **fields))
         verb = "Changed"
     pool = client.call(work_pools.read_work_pool, name)
+    if base_job_template is not None:
+        _warn_of_places(name, pool.base_job_template)
     if set_as_default:
         _set_as_default(name)
     if output:
@@ -86,6 +88,14 @@ def create(
         out.hint(
             f"A worker of Prefect for {pool.type} takes its runs: prefect worker start --pool {quoted(name)}"
         )
+
+
+def _warn_of_places(name: str, template: dict[str, Any]) -> None:
+    """Say which variables of a template lead runs away from the database in which they are recorded."""
+    from runyard.deployments import job_places
+
+    for warning in job_places.template_warnings(name, template):
+        out.progress(warning)
 
 
 def _set_as_default(name: str) -> None:
@@ -191,6 +201,8 @@ def update(name: str, base_job_template: Any, concurrency_limit: int | None, des
     if not fields:
         raise click.UsageError("Nothing to change; give one of the options.")
     _update(name, **fields)
+    if base_job_template is not None:
+        _warn_of_places(name, fields["base_job_template"])
     out.done(f"Changed work pool '{name}'.")
 
 

@@ -43,8 +43,19 @@ def test_runs_that_wait_for_a_worker(runyard, deployed):
 
 def test_a_late_run_with_its_reason(runyard, deployed, monkeypatch):
     monkeypatch.setenv("RUNYARD_SCHEDULER_LATE_SECONDS", "0")
+    runyard("work-queue", "set-concurrency-limit", "default", "0", "-p", "my-pool")
     runyard("deployment", "run", "nightly")
-    assert "no worker" in found(runyard, code=1)["runs"]["text"].lower()
+    assert "limit" in found(runyard, code=1)["runs"]["text"]
+
+
+def test_a_missing_worker_is_said_once_and_not_of_each_of_its_late_runs(runyard, deployed, monkeypatch):
+    monkeypatch.setenv("RUNYARD_SCHEDULER_LATE_SECONDS", "0")
+    for _ in range(3):
+        runyard("deployment", "run", "nightly")
+    said = runyard("doctor", code=1).out
+    assert "pool 'my-pool' has 3 waiting runs and no worker that is online" in said
+    assert said.lower().count("online") == 1
+    assert list(found(runyard, code=1)) == ["workers"]
 
 
 def test_a_damaged_database(runyard, deployed, home):

@@ -169,3 +169,32 @@ def test_a_queue_without_a_pool(runyard):
     shown = runyard("work-queue", "ls", "--pool", "default-agent-pool", "-o", "json").json
     assert sorted(queue["name"] for queue in shown) == ["default", "q", "r"]
     assert runyard("work-pool", "inspect", "default-agent-pool", "-o", "json").json["type"] == "process"
+
+
+@pytest.mark.parametrize(
+    ("change", "warned"),
+    [
+        (lambda t, home: t["job_configuration"].update(env={"RUNYARD_HOME": "/elsewhere"}), "another home"),
+        (lambda t, home: t["job_configuration"].update(env={"RUNYARD_HOME": str(home)}), None),
+        (
+            lambda t, home: t["variables"]["properties"]["env"].update(
+                default={"PREFECT_API_URL": "http://x/api", "MINE": "1"}
+            ),
+            "another API",
+        ),
+        (lambda t, home: t["variables"]["properties"]["env"].update(default={"MINE": "1"}), None),
+    ],
+)
+def test_a_template_that_leads_runs_elsewhere_is_warned_of(runyard, home, tmp_path, change, warned):
+    template = json.loads(runyard("work-pool", "get-default-base-job-template", "-t", "process").out)
+    change(template, home)
+    file = tmp_path / "template.json"
+    file.write_text(json.dumps(template))
+    made = runyard("work-pool", "create", "p", "-t", "process", "--base-job-template", file)
+    changed = runyard("work-pool", "update", "p", "--base-job-template", file)
+    for done in (made, changed):
+        if warned is None:
+            assert done.err == ""
+        else:
+            assert f"points its runs to {warned} than the one here" in done.err
+            assert "work pool p: the variable env." in done.err

@@ -9,9 +9,8 @@ import sys
 import pytest
 
 FLOW = "from runyard import flow\n@flow\ndef hi():\n    return 1\nhi()\n"
-TASK = "from runyard import task\n@task\ndef hi():\n    return 1\nhi()\n"
 ASYNC = "import asyncio\nfrom runyard import flow\n@flow\nasync def hi():\n    return 1\nasyncio.run(hi())\n"
-VARIABLE = "from runyard import Variable\nVariable.get('x')\n"
+VARIABLE = "from runyard.variables import Variable\nVariable.get('x')\n"
 
 
 def ran(folder, code, *before, **environment):
@@ -44,7 +43,7 @@ def test_a_wrong_setting_or_a_home_that_cannot_be_written_is_one_line(home, tmp_
     assert done.stderr.splitlines()[-1].startswith("Error: ")
 
 
-@pytest.mark.parametrize("code", [TASK, ASYNC, VARIABLE], ids=["task", "async", "variable"])
+@pytest.mark.parametrize("code", [ASYNC, VARIABLE], ids=["async", "variable"])
 def test_whatever_comes_to_need_the_database_first(home, tmp_path, code):
     done = ran(tmp_path, code, RUNYARD_HOME="/proc/nope")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)

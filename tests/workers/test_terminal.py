@@ -138,6 +138,17 @@ def test_a_hangup_lets_runs_finish(yard):
     assert worker.wait(DEADLINE_SECONDS) == 0
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGQUIT"), reason="this system has no SIGQUIT")
+def test_a_quit_stops_what_runs_without_waiting_for_it(yard):
+    run = yard.run()
+    worker = yard.worker()
+    yard.started()
+    worker.send_signal(signal.SIGQUIT)
+    assert worker.wait(DEADLINE_SECONDS) == 0
+    yard.ended(run, "CANCELLED")
+    assert yard.leases() == []
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
 def test_nohup_stays_in_force(yard):
     worker = _worker(yard, "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n")

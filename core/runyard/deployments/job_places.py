@@ -20,8 +20,12 @@ def warnings(deployment: str, variables: Mapping[str, Any] | None) -> list[str]:
         deployment: its name, for the lines.
         variables: its job variables; `env`, or names such as `env.RUNYARD_HOME`, are looked at.
     """
+    return _warnings(f"deployment {deployment}: the job variable", variables or {})
+
+
+def _warnings(whose: str, variables: Mapping[str, Any]) -> list[str]:
     found = []
-    for name, value in _environment(variables or {}).items():
+    for name, value in _environment(variables).items():
         setting = next((one for one in _PLACES if name in settings.variables(one)), None)
         if setting is None or _is_ours(setting, value):
             continue
@@ -31,10 +35,24 @@ def warnings(deployment: str, variables: Mapping[str, Any] | None) -> list[str]:
             else f"points its runs to another {_PLACES[setting]} than the one here"
         )
         found.append(
-            f"deployment {deployment}: the job variable env.{name} {does}; a run that does not find itself "
+            f"{whose} env.{name} {does}; a run that does not find itself "
             "there is Crashed. Leave it out, unless its worker has the same"
         )
     return found
+
+
+def template_warnings(pool: str, template: Mapping[str, Any]) -> list[str]:
+    """As `warnings`, for what the base job template of a pool gives to all its runs."""
+    configured = template.get("job_configuration")
+    properties = (template.get("variables") or {}).get("properties") or {}
+    variable = properties.get("env")
+    sources = [configured.get("env") if isinstance(configured, Mapping) else None]
+    sources.append(variable.get("default") if isinstance(variable, Mapping) else None)
+    found: dict[str, Any] = {}
+    for source in sources:
+        if isinstance(source, Mapping):
+            found.update(source)
+    return _warnings(f"work pool {pool}: the variable", {"env": found})
 
 
 def _environment(variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,14 +27,16 @@ _CLOSE_SECONDS = 2.0
 
 
 class Signals:
-    """SIGINT, SIGTERM and SIGHUP counted, the first two also where the worker was started with them ignored.
+    """SIGINT, SIGTERM, SIGHUP and SIGQUIT counted, the first two also where they were ignored at its start.
 
-    SIGHUP stays ignored where it was, as by nohup. Outside of the main thread, which alone gets signals,
+    SIGHUP stays ignored where it was, as by nohup. SIGQUIT is for who does not want to wait: the first one
+    counts as two. Outside of the main thread, which alone gets signals,
     there is only `wake`.
     """
 
     def __init__(self, on_signal: Callable[[], None]) -> None:
         self._on_signal = on_signal
+        self._received = False
         self._before: dict[int, Any] = {}
         self._ours, self._theirs = socket.socketpair()
         self._ours.setblocking(False)
@@ -52,8 +54,14 @@ class Signals:
             return self._ours
         signal.set_wakeup_fd(self._theirs.fileno(), warn_on_full_buffer=False)
         for number in _stopping():
-            self._before[number] = signal.signal(number, lambda *_: self._on_signal())
+            self._before[number] = signal.signal(number, self._handle)
         return self._ours
+
+    def _handle(self, number: int, _frame: object) -> None:
+        if not self._received and number == getattr(signal, "SIGQUIT", None):
+            self._on_signal()
+        self._received = True
+        self._on_signal()
 
     def __exit__(self, *_: object) -> None:
         if self._before:
@@ -70,6 +78,8 @@ def _stopping() -> list[int]:
     hangup = getattr(signal, "SIGHUP", None)
     if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
         numbers.append(hangup)
+    if hasattr(signal, "SIGQUIT"):
+        numbers.append(signal.SIGQUIT)
     return [int(number) for number in numbers]
 
 

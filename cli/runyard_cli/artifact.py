@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import click
+from runyard.texts import visible
 
 from runyard_cli import output as out
 from runyard_cli.api import connect, listed
@@ -62,7 +63,8 @@ def inspect(key: str, limit: int, output: str | None) -> None:
         ]
     )
     click.echo()
-    click.echo(newest.data if isinstance(newest.data, str) else json.dumps(newest.data, indent=2))
+    text = newest.data if isinstance(newest.data, str) else json.dumps(newest.data, indent=2)
+    click.echo(visible(text) if out.on_terminal() else text)
     if older:
         click.echo()
         out.table(

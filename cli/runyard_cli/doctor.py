@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from runyard.quoting import PATH, quoted
-from runyard.texts import counted
+from runyard.texts import counted, visible
 
 from runyard_cli import output as out
 from runyard_cli.command import Command, output_option
@@ -50,7 +50,7 @@ def doctor(context: click.Context, output: str | None) -> None:
     else:
         for check in found:
             mark = click.style(f"{check.status:8}", fg=_COLOURS[check.status])
-            click.echo(f"{mark} {check.name}: {check.text}")
+            click.echo(f"{mark} {check.name}: {visible(check.text)}")
             if check.command:
                 out.hint(f"         {check.command}")
         bad = [check for check in found if check.status != OK]

@@ -379,7 +379,7 @@ def why(reference: str, output: str | None) -> None:
         return
     out.say(told.summary)
     for reason in told.reasons:
-        click.echo(f"- {reason.text}")
+        out.say(f"- {reason.text}")
         if reason.command:
             out.hint(f"  {reason.command}")
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
+from runyard.texts import visible
 
 from runyard_cli import output as out
 from runyard_cli.api import listed
@@ -79,7 +80,8 @@ def _number(level: str) -> int:
 def log_line(record: Any, name: str) -> str:
     """A record as people read it: local time, level, which run, message."""
     level = _LEVELS.get(record.level, str(record.level))
-    line = f"{out.local(record.timestamp)} | {level:<7} | {name} - {record.message}"
+    message = visible(record.message, colours=True)
+    line = f"{out.local(record.timestamp)} | {level:<7} | {visible(name)} - {message}"
     return click.style(line, fg=_COLOURS[level]) if level in _COLOURS else line
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
+from runyard.texts import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +28,8 @@ STATE_COLOURS = {
     "CRASHED": "bright_red",
 }
 _ABBREVIATIONS = {"api": "API", "id": "ID", "sqlite": "SQLite", "url": "URL"}
+# Beyond ASCII, what terminals obey: see `visible`.
+_OBEYED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
@@ -36,6 +40,7 @@ def on_terminal() -> bool:
 
 def say(text: str, colour: str | None = None) -> None:
     """Print a line; click leaves the colour away in a pipe."""
+    text = visible(text)
     click.echo(click.style(text, fg=colour) if colour else text)
 
 
@@ -51,12 +56,12 @@ def hint(text: str) -> None:
 
 def progress(text: str) -> None:
     """One line on standard error about what is going on, or was noticed."""
-    click.echo(click.style(text, fg="yellow"), err=True)
+    click.echo(click.style(visible(text), fg="yellow"), err=True)
 
 
 def error_line(text: str) -> None:
     """The one line on standard error that tells why a command failed."""
-    first, *rest = text.strip().splitlines() or ["no message"]
+    first, *rest = visible(text).strip().splitlines() or ["no message"]
     click.echo(click.style(f"Error: {first}", fg="red"), err=True)
     for line in rest:
         click.echo(line, err=True)
@@ -68,7 +73,7 @@ def confirm(question: str, yes: bool) -> None:
     Raises:
         click.exceptions.Exit: the answer was no.
     """
-    if not yes and at_keyboard() and not click.confirm(question):
+    if not yes and at_keyboard() and not click.confirm(visible(question)):
         click.echo("Nothing was deleted.", err=True)
         raise click.exceptions.Exit(1)
 
@@ -113,7 +118,9 @@ def prints_aside(wanted: bool = True) -> Iterator[None]:
 
 def print_json(value: Any) -> None:
     """Print API objects as JSON, two spaces deep."""
-    click.echo(json.dumps(to_json(value), indent=2, default=str, ensure_ascii=False))
+    text = json.dumps(to_json(value), indent=2, default=str, ensure_ascii=False)
+    # JSON spells out what is below 0x20 itself.
+    click.echo(text if text.isascii() else _OBEYED.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
@@ -125,7 +132,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], emp
         rows: one sequence of cells each; None is an empty cell.
         empty: what to say, on standard error, when there are no rows.
     """
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    cells = [["" if cell is None else visible(str(cell)) for cell in row] for row in rows]
     if not cells:
         click.echo(empty, err=True)
     elif on_terminal():
@@ -182,8 +189,8 @@ def facts(pairs: Iterable[tuple[str, Any]], secrets: bool = False) -> None:
     width = max((len(name) for name, _ in kept), default=0) + 2
     for name, value in kept:
         text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-        label = click.style(f"{name}:".ljust(width), bold=True)
-        click.echo(label + text.replace("\n", "\n" + " " * width))
+        label = click.style(f"{visible(name)}:".ljust(width), bold=True)
+        click.echo(label + visible(text).replace("\n", "\n" + " " * width))
 
 
 def show(value: Any, output: str | None, skip: Sequence[str] = ()) -> None:
@@ -239,7 +246,7 @@ def local(moment: datetime | None) -> str:
 
 def state_text(type: str | None, name: str | None) -> str:
     """A state's name in its colour."""
-    return click.style(name or type or "no state", fg=STATE_COLOURS.get(type or ""))
+    return click.style(visible(name or type or "no state"), fg=STATE_COLOURS.get(type or ""))
 
 
 def at_keyboard() -> bool:

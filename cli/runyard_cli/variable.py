@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import click
+from runyard.texts import visible
 
 from runyard_cli import output as out
 from runyard_cli.api import connect, listed
@@ -50,7 +51,8 @@ def get(name: str) -> None:
     from runyard.operations import variables
 
     value = connect().call(variables.read_variable_by_name, name).value
-    click.echo(value if isinstance(value, str) else json.dumps(value))
+    text = value if isinstance(value, str) else json.dumps(value)
+    click.echo(visible(text) if out.on_terminal() else text)
 
 
 @variable.command("inspect", example="runyard variable inspect threshold")

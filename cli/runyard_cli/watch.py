@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from runyard import states
+from runyard.texts import visible
 
 from runyard_cli import output as out
 from runyard_cli.logs import LogTail, RunNames
@@ -83,5 +84,5 @@ def _new_states(client: Client, flow_run: Any, seen: set[str]) -> list[tuple[dat
             continue
         seen.add(state.id)
         text = f"{out.local(state.timestamp)} | {out.state_text(state.type, state.name)}"
-        found.append((state.timestamp, f"{text} - {state.message}" if state.message else text))
+        found.append((state.timestamp, f"{text} - {visible(state.message)}" if state.message else text))
     return found

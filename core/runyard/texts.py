@@ -15,6 +15,24 @@ _INDEXED_BYTES = 1000
 _STOPS = ("TerminationSignal", "RunTimedOut")
 # How deep a JSON value may be nested: serializers of the API end at 255, with what stands around the value.
 DEPTH = 200
+# What a terminal obeys instead of showing it: control characters but for line ends and tabs, and what turns
+# the direction of writing.
+_OBEYED = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+_NO_COLOUR = r"(?!\x1b\[[0-9;]*m)"
+
+
+def visible(text: str, colours: bool = False) -> str:
+    """The text as a terminal may get it: what it would obey is spelled out, such as `\\x1b`.
+
+    Args:
+        colours: leave codes of colours as they are.
+    """
+    if text.isprintable():
+        return text
+    import re
+
+    pattern = _NO_COLOUR + _OBEYED if colours else _OBEYED
+    return re.sub(pattern, lambda found: ascii(found.group())[1:-1], text.replace("\r\n", "\n"))
 
 
 def storable(text: str) -> str:

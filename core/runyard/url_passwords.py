@@ -39,9 +39,9 @@ def hidden_within(value: Any) -> Any:
         return hidden(value)
     if isinstance(value, dict):
         return {name: _hidden_field(name, item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return [hidden_within(item) for item in value]
-    return value
+    return tuple(map(hidden_within, value)) if type(value) is tuple else value
 
 
 def _hidden_field(name: Any, value: Any) -> Any:

@@ -262,3 +262,20 @@ def test_services_are_addressed_through_apprise():
     ]
     for block in blocks:
         assert block.target().url()
+
+
+class Endpoint(Block):
+    url: str
+    password: str
+    settings: dict = Field(default_factory=dict)
+    pair: tuple = ()
+
+
+def test_a_block_that_is_logged_shows_no_password():
+    url = "https://me:geheim@host/a"
+    block = Endpoint(url=url, password="geheim", settings={"secret": "geheim", "b": 1}, pair=(1, "x"))
+    for text in (repr(block), str(block), f"{[block]}"):
+        assert "geheim" not in text
+        assert "https://me:********@host/a" in text
+        assert "(1, 'x')" in text
+    assert block.password == "geheim"

@@ -14,6 +14,7 @@ from runyard.blocks.fields import SecretDict, fitting, inside, revealed, secret_
 from runyard.errors import Conflict, NotFound
 from runyard.operations import block_documents, block_types
 from runyard.syncing import async_twin, sync_compatible
+from runyard.url_passwords import hidden_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +71,11 @@ class Block(BaseModel):
 
     def block_initialization(self) -> None:
         """Called when a block is made or loaded; subclasses may override it."""
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """What `repr`, and so a log, shows: fields, without passwords that stand in them."""
+        for name, value in super().__repr_args__():
+            yield name, hidden_within({name: value})[name]
 
     @model_validator(mode="wrap")
     @classmethod

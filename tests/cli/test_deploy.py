@@ -78,7 +78,7 @@ def test_what_init_writes_deploys(runyard, tmp_path, monkeypatch):
 def test_deploy_tells_what_to_do_next(deployed):
     assert "Made deployment 'my-etl-flow/daily-etl'" in deployed.out
     assert "runyard worker start --pool default-agent-pool" in deployed.out
-    assert "runyard deployment run 'my-etl-flow/daily-etl'" in deployed.out
+    assert "runyard deployment run my-etl-flow/daily-etl" in deployed.out
 
 
 def test_deploying_the_same_again_changes_nothing(runyard, deployed):

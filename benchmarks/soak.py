@@ -353,13 +353,18 @@ def main() -> int:
     )
     parser.add_argument("--runs", type=int, help="how many runs; 1500, 600 and 300 by default")
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--seconds", type=float, default=1800.0, help="after that what is open is stuck")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help="after that what is open is stuck; 300 and 5 more for each run by default",
+    )
     parser.add_argument("--write", action="store_true", help="write the table into benchmarks/README.md")
     options = parser.parse_args()
     rows, clean = [], True
     for store in options.store or RUNS:
         seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 30)
-        soak = Soak(store, options.runs or RUNS[store], seed, options.seconds)
+        runs = options.runs or RUNS[store]
+        soak = Soak(store, runs, seed, options.seconds or 300.0 + 5.0 * runs)
         found = soak.run()
         rows.append(_row(soak, found))
         print(rows[-1], flush=True)

@@ -63,7 +63,7 @@ def find(folder: str, url: str, made: int) -> Findings:
                JOIN deployments d ON d.id = r.deployment_id"""
         )
         held = {table: tx.value(f"SELECT count(*) FROM {table}") for table in ("leases", "limit_slots")}
-        open_tasks = tx.value(f"SELECT count(*) FROM task_runs WHERE state_type NOT IN {_TERMINAL}")
+        open_tasks = tx.all(f"SELECT flow_run_id, state FROM task_runs WHERE state_type NOT IN {_TERMINAL}")
     database.close()
     found = Findings(outcomes=dict(collections.Counter(run["state_type"] for run in runs)))
     executions = _executions(folder)
@@ -78,8 +78,8 @@ def find(folder: str, url: str, made: int) -> Findings:
     if found.slots_left:
         found.told.append(f"slots left: {held}")
     if open_tasks:
-        found.stuck += open_tasks
-        found.told.append(f"{open_tasks} task runs are not over")
+        found.stuck += len(open_tasks)
+        found.told += [f"task run not over: {task}" for task in open_tasks]
     return found
 
 
@@ -122,7 +122,7 @@ def _look_at_runs(
         executions = by_run[run["id"]]
         if run["state_type"] not in _TERMINAL:
             found.stuck += 1
-            found.told.append(f"stuck in {run['state_name']}: {its}")
+            found.told.append(f"stuck in {run['state_name']}, attempt {run['attempt']}: {its} {run['state']}")
         elif run["state_type"] == "COMPLETED":
             if not any(each.ended and each.attempt == run["attempt"] for each in executions):
                 found.lost += 1

@@ -16,6 +16,7 @@ from runyard.serializers import describe, resolve_serializer, serializer_of_entr
 from runyard.syncing import also_awaited, async_twin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
     from runyard.client import Client
@@ -178,7 +179,7 @@ class ResultStore:
 
         record, row = self.prepare(obj, key, expiration, None)
         if row is not None:
-            self._client.call(write_result, {"row": row})
+            _waited_for(lambda: self._client.call(write_result, {"row": row}), "keep")
         return record
 
     def prepare(
@@ -269,7 +270,7 @@ class ResultStore:
     def _row(self, key: str) -> dict[str, Any]:
         from runyard.operations.results import read_result
 
-        return self._client.call(read_result, {"key": texts.indexed(key)})
+        return _waited_for(lambda: self._client.call(read_result, {"key": texts.indexed(key)}), "look for")
 
     def _find_row(self, key: str) -> ResultRecord | None:
         row = self._row(key)
@@ -405,3 +406,12 @@ def should_persist_result() -> bool:
     if task is not None and task.task.persist_result is not None:
         return task.task.persist_result
     return flow.persist if flow is not None else get_default_persist_setting()
+
+
+def _waited_for(call: Callable[[], Any], verb: str) -> Any:
+    """The outcome of a call; in a run an outage of the database or the API is waited for."""
+    if current_flow.get() is None and current_task.get() is None:
+        return call()
+    from runyard.engine.journal import persist
+
+    return persist(call, "a kept result", verb)

@@ -11,11 +11,13 @@ from itertools import pairwise
 
 import pytest
 from runyard import flow, get_run_logger, task
+from runyard.cache_policies import INPUTS
 from runyard.engine.journal import Journal
 from runyard.engine.runs import TaskRun
 from runyard.errors import ApiUnavailable, RunAborted, StaleAttempt
 from runyard.exceptions import Abort
 from runyard.operations.journal import report_state, start_flow_run, write_journal
+from runyard.operations.results import read_result
 from runyard.states import Completed, Failed, Running, State
 
 
@@ -234,3 +236,29 @@ def test_records_over_the_limit_are_left_out_but_for_the_end_and_one_line_says_s
     assert "Finished in state Completed()" in kept[-1]
     (gap,) = [one for one, two in pairwise(numbers) if two != one + 1]
     assert 700 < gap < 800
+
+
+def test_a_run_waits_for_an_api_that_is_away_while_a_kept_result_is_looked_for(recorded, monkeypatch, capsys):
+    away = [True, True, True]
+    call = type(recorded.client).call
+
+    def sometimes(self, operation, *arguments, **fields):
+        if operation is read_result and away:
+            away.pop()
+            raise ApiUnavailable("nobody there")
+        return call(self, operation, *arguments, **fields)
+
+    monkeypatch.setattr(type(recorded.client), "call", sometimes)
+
+    @task(persist_result=True, cache_policy=INPUTS)
+    def kept(n):
+        return n + 1
+
+    @flow
+    def needs_results():
+        return kept(1), kept(1)
+
+    assert needs_results() == (2, 2)
+    assert not away
+    assert {row["state_type"] for row in recorded.task_runs()} == {"COMPLETED"}
+    assert capsys.readouterr().err.count("cannot look for a kept result, trying on: nobody there") == 1

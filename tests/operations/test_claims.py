@@ -62,6 +62,12 @@ def state_of(client, flow_run):
     return client.call(flow_runs.read_flow_run, flow_run.id).state
 
 
+def next_due(client, **fields):
+    told = client.call(claims.read_next_due, "machines", **fields)
+    assert abs(told.now - clock.now()) < timedelta(minutes=5)
+    return told.due
+
+
 def test_a_claim_gives_due_runs_oldest_first_with_what_a_worker_needs(client):
     pool(client)
     its = deployment(client)
@@ -101,7 +107,7 @@ def test_a_paused_pool_gives_nothing(client):
     pool(client, is_paused=True)
     run(client, deployment(client))
     assert claim(client) == []
-    assert client.call(claims.read_next_due, "machines") is None
+    assert next_due(client) is None
     client.call(work_pools.update_work_pool, "machines", work_pools.WorkPoolUpdate(is_paused=False))
     assert len(claim(client)) == 1
     with pytest.raises(NotFound, match="runyard work-pool create nowhere"):
@@ -120,7 +126,7 @@ def test_limits_count_what_executes_and_within_one_claim(client, limited):
     claimed = claim(client)
     assert len(claimed) == 2
     assert claim(client) == []
-    assert client.call(claims.read_next_due, "machines") is None
+    assert next_due(client) is None
     finish(client, claimed[0])
     assert len(claim(client)) == 1
     assert claim(client) == []
@@ -162,13 +168,13 @@ def test_runs_that_find_a_full_deployment_are_cancelled_where_it_says_so(client)
 def test_a_worker_learns_when_to_come_back(client):
     pool(client)
     its = deployment(client)
-    assert client.call(claims.read_next_due, "machines") is None
+    assert next_due(client) is None
     later = run(client, its, after_seconds=3600)
-    due = client.call(claims.read_next_due, "machines", work_queue_names=["default"])
+    due = next_due(client, work_queue_names=["default"])
     assert due == later.next_scheduled_start_time
     run(client, its)
-    assert client.call(claims.read_next_due, "machines") <= clock.now()
-    assert client.call(claims.read_next_due, "machines", work_queue_names=["other"]) is None
+    assert next_due(client) <= clock.now()
+    assert next_due(client, work_queue_names=["other"]) is None
 
 
 def test_a_claim_that_finds_nothing_writes_nothing(home):

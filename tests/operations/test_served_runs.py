@@ -45,7 +45,7 @@ def claim(client, *deployment_ids, limit=10):
 
 
 def next_due(client, *deployment_ids):
-    return client.call(read_next_served, ServedDeployments(deployment_ids=list(deployment_ids)))
+    return client.call(read_next_served, ServedDeployments(deployment_ids=list(deployment_ids))).due
 
 
 def test_only_the_served_deployments_runs_are_claimed_and_once(client):

@@ -340,12 +340,12 @@ class Journal:
         }
 
 
-def persist(write: Any, what: str) -> Any:
+def persist(write: Any, what: str, verb: str = "record") -> Any:
     """Call `write` until the database or the API is back; its outcome.
 
     Args:
         write: a function that may raise StoreError or ApiUnavailable.
-        what: for the line on stderr that says, once, what waits.
+        what, verb: for the line on stderr that says, once, what waits.
 
     Raises:
         StoreError, ApiUnavailable: it stayed away, and the process was asked to stop.
@@ -358,7 +358,7 @@ def persist(write: Any, what: str) -> Any:
             raise
         except (StoreError, ApiUnavailable) as error:
             if not told:
-                print(f"runyard: cannot record {what}, trying on: {error}", file=sys.stderr)
+                print(f"runyard: cannot {verb} {what}, trying on: {error}", file=sys.stderr)
                 told = True
             if not patience.wait(delay * random.uniform(0.5, 1.5)):  # noqa: S311  # jitter, no secret
                 raise

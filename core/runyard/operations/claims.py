@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from pydantic import Field
@@ -94,6 +93,14 @@ class WorkerFlowRun(Model):
     work_pool_id: str
     work_queue_id: str
     flow_run: FlowRun
+
+
+class NextDue(Model):
+    """When a worker should claim next (null: not before something changes), and what time it is for that:
+    a worker's own clock does not count."""
+
+    due: Time | None
+    now: Time
 
 
 class _Look(NamedTuple):
@@ -236,27 +243,28 @@ def claimed(tx: Transaction, base_job_template: str, attempts: dict[str, int]) -
 
 
 @operation("GET", "/runyard/work_pools/{work_pool_name}/next_due")
-def read_next_due(
-    tx: Transaction, work_pool_name: str, work_queue_names: list[str] | None = None
-) -> datetime | None:
+def read_next_due(tx: Transaction, work_pool_name: str, work_queue_names: list[str] | None = None) -> NextDue:
     """When a worker should claim next, as long as nothing changes meanwhile.
 
     Args:
         work_queue_names: only these queues count; all when empty.
 
     Returns:
-        Now, where something may start; else when the next run will be due; None without one.
+        Now, where something may start; else when the next run will be due.
 
     Raises:
         NotFound: no pool is named so.
     """
     pool, now = pool_row(tx, work_pool_name), lease_clock.wall(tx)
     look = _look(tx, pool, work_queue_names, 1, now)
-    if look.start or look.cancel:
-        return clock.from_us(now)
     coming = [due_runs.next_future(tx, queue_id, now) for queue_id in look.queue_ids]
-    due = limits.least(*coming)
-    return None if due is None else clock.from_us(due)
+    due = now if look.start or look.cancel else limits.least(*coming)
+    return next_due(due, now)
+
+
+def next_due(due_us: int | None, now_us: int) -> NextDue:
+    """The answer with these times, in microseconds."""
+    return NextDue(due=None if due_us is None else clock.from_us(due_us), now=clock.from_us(now_us))
 
 
 @operation("POST", "/work_pools/{work_pool_name}/get_scheduled_flow_runs")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from pydantic import Field
 
-from runyard import clock
 from runyard.operations import claims, due_runs, lease_clock, transitions
 from runyard.operations.base import operation
 from runyard.operations.claims import ClaimedRun, ClaimRequest
@@ -68,19 +65,17 @@ def claim_served_flow_runs(tx: Transaction, body: ServedClaim) -> list[ClaimedRu
 
 
 @operation("POST", "/runyard/served/next_due", write=False)
-def read_next_served(tx: Transaction, body: ServedDeployments) -> datetime | None:
+def read_next_served(tx: Transaction, body: ServedDeployments) -> claims.NextDue:
     """When the process should claim next, as long as nothing changes meanwhile.
 
     Returns:
-        Now, where something may start; else when the next run will be due; None without one.
+        Now, where something may start; else when the next run will be due.
     """
     now = lease_clock.wall(tx)
     rows, cancel = _look(tx, body.deployment_ids, 1, lock=False)
-    if rows or cancel:
-        return clock.from_us(now)
     coming = [tx.value(_NEXT, {"deployment": each, "now": now}) for each in body.deployment_ids]
-    due = limits.least(*coming) if coming else None
-    return None if due is None else clock.from_us(due)
+    due = now if rows or cancel else limits.least(*coming) if coming else None
+    return claims.next_due(due, now)
 
 
 def _look(tx: Transaction, deployment_ids: list[str], room: int, lock: bool) -> tuple[list[Row], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from functools import partial
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from runyard.client import Client
-    from runyard.operations.claims import ClaimedRun
+    from runyard.operations.claims import ClaimedRun, NextDue
     from runyard.workers.changes import Watcher
     from runyard.workers.companion import TaskServer
     from runyard.workers.process import RunProcess
@@ -42,6 +43,8 @@ _OUTAGE = (StoreError, ApiUnavailable)
 _BATCH = 16
 _CANCEL_LOOK_SECONDS = 0.25
 _LOG_SECONDS = 0.1
+# How long what the database said of its clock is relied on.
+_LONGEST_TRUST_SECONDS = 10.0
 _LONGEST_BACKOFF_SECONDS = 5.0
 _UNWATCHED = (
     "The worker could not renew the run's lease for too long, so it stopped the run before others take over."
@@ -90,7 +93,8 @@ class Worker:
         self._retry_at = 0.0
         self._backoff = 0.1
         self._may_claim = True
-        self._next_due: float | None = None
+        self._next_due: int | None = None
+        self._asked_at, self._told_us = clock.boot_seconds(), clock.now_us()
         self._next_look = 0.0
         self._look_for_cancelled = False
         self._next_cancel_look = 0.0
@@ -143,8 +147,10 @@ class Worker:
     # Claiming
 
     def _claim(self) -> None:
-        if self._next_due is not None and clock.now_us() >= self._next_due:
+        if self._next_due is not None and self._seconds_until_due() <= 0:
             self._next_due, self._may_claim = None, True
+        if self.options.run_once and self._once_until is None and self._may_claim and not self._stopping:
+            self._ask_for_next_due()  # what time it is
         while self._may_claim and not self._stopping and self._free > 0:
             limit = min(self._free, _BATCH)
             if self.supervisor.refresh():
@@ -156,7 +162,7 @@ class Worker:
             for claimed in batch:
                 self._launch(claimed)
             if self._once_until is None:
-                self._once_until = clock.now_us() + int((self.options.prefetch_seconds or 0) * 1e6)
+                self._once_until = self._present_us() + int((self.options.prefetch_seconds or 0) * 1e6)
             if len(batch) < limit:
                 self._may_claim = False
                 self._next_due = self._due_after_this()
@@ -181,8 +187,24 @@ class Worker:
         return self.client.call(claim_flow_runs, self.options.pool, body)
 
     def _ask_for_next_due(self) -> datetime | None:
+        told = self._read_next_due()
+        self._asked_at, self._told_us = clock.boot_seconds(), clock.to_us(told.now)
+        return told.due
+
+    def _read_next_due(self) -> NextDue:
         queues = self.options.work_queues or None
         return self.client.call(read_next_due, self.options.pool, work_queue_names=queues)
+
+    def _present_us(self) -> int:
+        """The present by the clock that says what is due, as it was told last: not by this process's own."""
+        return self._told_us + int((clock.boot_seconds() - self._asked_at) * 1e6)
+
+    def _seconds_until_due(self) -> float:
+        """How long to wait before the next claim. That clock may be set: so it is asked now and then."""
+        if self._next_due is None:
+            return math.inf
+        again = self._asked_at + _LONGEST_TRUST_SECONDS - clock.boot_seconds()
+        return min((self._next_due - self._present_us()) / 1e6, again)
 
     @property
     def _free(self) -> int:
@@ -402,7 +424,7 @@ class Worker:
             if self._look_for_cancelled and self.supervisor.running:
                 moments.append(self._next_cancel_look)
             if self._next_due is not None:
-                moments.append(now + (self._next_due - clock.now_us()) / 1e6)
+                moments.append(now + self._seconds_until_due())
         deadline = self.supervisor.next_deadline()
         moments.extend(m for m in (deadline, self._stop_by, self._give_up_at) if m is not None and m > now)
         return max(min(moments) - now, 0.0)

@@ -21,10 +21,9 @@ from runyard.workers.worker import WorkerOptions, anchor_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from runyard.client import Client
-    from runyard.operations.claims import ClaimedRun
+    from runyard.operations.claims import ClaimedRun, NextDue
 
 
 class ServingLoop(loop.Worker):
@@ -41,7 +40,7 @@ class ServingLoop(loop.Worker):
         )
         return self.client.call(claim_served_flow_runs, body)
 
-    def _ask_for_next_due(self) -> datetime | None:
+    def _read_next_due(self) -> NextDue:
         return self.client.call(read_next_served, ServedDeployments(deployment_ids=self.deployment_ids))
 
     def _heartbeat(self, stopped: bool = False) -> None:

@@ -55,6 +55,8 @@ def test_a_file_of_prefect_2_reads_unchanged():
         ("deployments:\n  - name: [x\n", "prefect.yaml:3:1: malformed YAML"),
         ("name: a\n\tb: c\n", "prefect.yaml:2:1: malformed YAML.*tabs"),
         ("name: a\nname: b\n", "prefect.yaml:2:1: the key 'name' is given twice"),
+        ("deployments:\n  - name: a\n    tags: &t [*t]\n", "prefect.yaml:3:11: an alias within this"),
+        ("x: &x {a: [1, {b: *x}]}\n", "prefect.yaml:1:4: an alias within this"),
         ("- a\n", "prefect.yaml:1:1: a project file is a mapping, not a list"),
         ("name: !!python/object:os.system x\n", "prefect.yaml:1:7: malformed YAML"),
         ("deployments: 3\n", "prefect.yaml:1:14: deployments: should be a list"),

@@ -7,11 +7,13 @@ import socket
 import urllib.error
 import urllib.request
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from _yard import DEADLINE_SECONDS, a_yard, logs_of, status_of, until
 from runyard import clock
 from runyard.errors import InvalidInput
+from runyard.operations import claims
 from runyard.operations.flow_runs import read_flow_run
 from runyard.operations.schedules import DeploymentScheduleCreate, create_deployment_schedules
 from runyard.operations.work_pools import (
@@ -21,6 +23,7 @@ from runyard.operations.work_pools import (
     read_work_pool,
     update_work_pool,
 )
+from runyard.workers import loop
 from runyard.workers.health import start_health_server
 from runyard.workers.worker import WorkerOptions, start_worker
 
@@ -228,3 +231,18 @@ def test_a_database_that_is_moved_away_under_a_worker_is_told_once_and_found_aga
     yard.ended(run, "COMPLETED")
     until(lambda: "The database answers again" in yard.said(), "the other line")
     assert yard.said().count("was moved, deleted or replaced") <= 2
+
+
+@pytest.mark.parametrize("hours", [-1, 0, 1])
+def test_what_is_due_is_judged_by_the_clock_of_the_database(home, hours):
+    there = clock.now() + timedelta(hours=hours)
+    told = claims.NextDue(due=there + timedelta(seconds=5), now=there)
+    client = SimpleNamespace(call=lambda *_arguments, **_fields: told)
+    options = SimpleNamespace(pool="p", work_queues=(), name="w", run_once=False)
+    worker = loop.Worker(client, SimpleNamespace(running={}, logs=[]), SimpleNamespace(), options, print)
+    with worker._stopping_by:
+        worker._next_due = worker._due_after_this()
+        assert 4 < worker._seconds_until_due() <= 5
+        # However far away it is: that clock may be set, so it is asked again.
+        worker._next_due += 3_600_000_000
+        assert 9 < worker._seconds_until_due() <= 10

@@ -122,6 +122,7 @@ def _load(kind: Any, text: str, name: str) -> tuple[Any, Places]:
         if root is None:
             return None, Places(name)
         _refuse_duplicates(root, name)
+        _refuse_cycles(root, name)
         return loader.construct_document(root), Places(name, root)
     finally:
         loader.dispose()
@@ -167,3 +168,29 @@ def _refuse_duplicates(root: yaml.Node, name: str) -> None:
                     where = f"{name}:{key.start_mark.line + 1}:{key.start_mark.column + 1}"
                     raise ProjectError(f"{where}: the key {key.value!r} is given twice")
                 keys.add((key.tag, key.value))
+
+
+def _refuse_cycles(root: yaml.Node, name: str) -> None:
+    """Refuse an alias that stands within what it names: no data is of that form."""
+    around: set[int] = set()
+    known: set[int] = set()
+    # Each node twice: when it begins, and when all in it was seen.
+    waiting = [(root, False)]
+    while waiting:
+        node, left = waiting.pop()
+        if left:
+            around.discard(id(node))
+            known.add(id(node))
+        elif id(node) in around:
+            where = f"{name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+            raise ProjectError(f"{where}: an alias within this stands for it as a whole; it has no end")
+        elif id(node) not in known and not isinstance(node, yaml.ScalarNode):
+            around.add(id(node))
+            waiting.append((node, True))
+            waiting.extend((inner, False) for inner in _inner(node))
+
+
+def _inner(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [each for pair in node.value for each in pair]
+    return list(node.value)

@@ -22,6 +22,7 @@ from runyard.operations.logs import LogCreate, create_logs
 from runyard.operations.recovery import ExitReport, report_exit
 from runyard.operations.schemas import Listing, StateCreate
 from runyard.operations.workers import WorkerHeartbeat, heartbeat_worker
+from runyard.workers.clock_there import ClockThere
 from runyard.workers.jobs import job_of
 from runyard.workers.leases import Leases
 from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer, prune
@@ -43,8 +44,6 @@ _OUTAGE = (StoreError, ApiUnavailable)
 _BATCH = 16
 _CANCEL_LOOK_SECONDS = 0.25
 _LOG_SECONDS = 0.1
-# How long what the database said of its clock is relied on.
-_LONGEST_TRUST_SECONDS = 10.0
 _LONGEST_BACKOFF_SECONDS = 5.0
 _UNWATCHED = (
     "The worker could not renew the run's lease for too long, so it stopped the run before others take over."
@@ -94,7 +93,7 @@ class Worker:
         self._backoff = 0.1
         self._may_claim = True
         self._next_due: int | None = None
-        self._asked_at, self._told_us = clock.boot_seconds(), clock.now_us()
+        self._there = ClockThere()
         self._next_look = 0.0
         self._look_for_cancelled = False
         self._next_cancel_look = 0.0
@@ -162,7 +161,7 @@ class Worker:
             for claimed in batch:
                 self._launch(claimed)
             if self._once_until is None:
-                self._once_until = self._present_us() + int((self.options.prefetch_seconds or 0) * 1e6)
+                self._once_until = self._there.now_us() + int((self.options.prefetch_seconds or 0) * 1e6)
             if len(batch) < limit:
                 self._may_claim = False
                 self._next_due = self._due_after_this()
@@ -188,23 +187,15 @@ class Worker:
 
     def _ask_for_next_due(self) -> datetime | None:
         told = self._read_next_due()
-        self._asked_at, self._told_us = clock.boot_seconds(), clock.to_us(told.now)
+        self._there.told(told.now)
         return told.due
 
     def _read_next_due(self) -> NextDue:
         queues = self.options.work_queues or None
         return self.client.call(read_next_due, self.options.pool, work_queue_names=queues)
 
-    def _present_us(self) -> int:
-        """The present by the clock that says what is due, as it was told last: not by this process's own."""
-        return self._told_us + int((clock.boot_seconds() - self._asked_at) * 1e6)
-
     def _seconds_until_due(self) -> float:
-        """How long to wait before the next claim. That clock may be set: so it is asked now and then."""
-        if self._next_due is None:
-            return math.inf
-        again = self._asked_at + _LONGEST_TRUST_SECONDS - clock.boot_seconds()
-        return min((self._next_due - self._present_us()) / 1e6, again)
+        return math.inf if self._next_due is None else self._there.seconds_until(self._next_due)
 
     @property
     def _free(self) -> int:

@@ -34,6 +34,46 @@ def test_the_version_is_the_one_of_the_prefect_that_is_offered(home):
     assert _as_a_script("import prefect\nprint(prefect.__version__)") == "3.8.8\n"
 
 
+def test_the_modules_of_settings_are_found(home):
+    code = """
+from prefect.settings.context import get_current_settings, temporary_settings
+from prefect.settings.profiles import load_profiles
+import prefect.settings
+with temporary_settings({prefect.settings.PREFECT_LOGGING_LEVEL: "DEBUG"}):
+    print(prefect.settings.PREFECT_LOGGING_LEVEL.value())
+print(get_current_settings is prefect.settings.get_current_settings)
+print(load_profiles is prefect.settings.load_profiles)
+"""
+    assert _as_a_script(code) == "DEBUG\nTrue\nTrue\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "instead"),
+    [
+        ("analytics", "remove it"),
+        ("bundles.execute", "steps of prefect.yaml"),
+        ("concurrency.services", "prefect.concurrency.sync.concurrency"),
+        ("deployments.base", "runyard init"),
+        ("deployments.schedules", "flow.serve"),
+        ("logging.clients", "runyard flow-run logs"),
+        ("settings.models.root", "runyard config view"),
+        ("task_runs", "future.wait()"),
+        ("telemetry.run_telemetry", "opentelemetry"),
+        ("workers.base", "runyard worker start"),
+    ],
+)
+def test_an_absent_module_says_what_to_use_instead(home, module, instead):
+    code = f"""
+try:
+    import prefect.{module}
+except ImportError as error:
+    print(error)
+"""
+    said = _as_a_script(code)
+    assert instead in said
+    assert said.count("\n") == 1
+
+
 def test_a_group_of_states_counts_them():
     group = states.StateGroup([states.Completed(), states.Completed(), states.Failed(), states.Running()])
     assert (group.total_count, group.fail_count, group.final_count, group.not_final_count) == (4, 1, 3, 1)

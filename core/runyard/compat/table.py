@@ -83,6 +83,9 @@ MODULES: dict[str, str] = {
     "prefect.server.schemas.states": "runyard.prefect_names.states",
     "prefect.server.schemas.statuses": "runyard.client_schemas.objects",
     "prefect.settings": "runyard.prefect_names.settings",
+    "prefect.settings.context": "runyard.prefect_names.settings",
+    "prefect.settings.legacy": "runyard.prefect_names.settings",
+    "prefect.settings.profiles": "runyard.prefect_names.profiles",
     "prefect.states": "runyard.prefect_names.states",
     "prefect.task_engine": "runyard.prefect_names.engines",
     "prefect.task_runners": "runyard.task_runners",
@@ -136,14 +139,26 @@ _CLOUD = (
     "to s3://, gs:// and az:// by `result_storage`, code by the steps of prefect.yaml"
 )
 _GIT = "flow.from_source takes `prefect.runner.storage.GitRepository`, with its token in a Secret"
+_SLOTS = "slots are taken by `prefect.concurrency.sync.concurrency` alone"
 _NOTIFY = "notification blocks are in `prefect.blocks.notifications`"
 
 # What to do about names that Runyard does not have; a key also speaks for everything below it.
 ADVICE: dict[str, str] = {
+    "prefect.analytics": "nothing is reported to anybody; remove it",
     "prefect.assets": "assets are not kept; leave out @materialize and asset_deps",
     "prefect.automations": "there are no automations yet; use state hooks, such as on_failure",
+    "prefect.blocks.redis": "the library redis itself does it, called from a task",
+    "prefect.bundles": "code is brought to runs by the steps of prefect.yaml, or by `flow.from_source`",
     "prefect.client.collections": "what the types of work pools take is told by `runyard work-pool "
     "get-default-base-job-template`",
+    "prefect.concurrency.context": _SLOTS,
+    "prefect.concurrency.services": _SLOTS,
+    "prefect.deployments.base": "`runyard init` writes a prefect.yaml",
+    "prefect.deployments.schedules": "schedules are given to `flow.deploy` or `flow.serve`, or in prefect.yaml",
+    "prefect.logging.clients": "`runyard flow-run logs` shows the records of a run",
+    "prefect.task_runs": "the future of a task run says when it is over: `future.wait()`",
+    "prefect.telemetry": "nothing is measured; a flow may use the library opentelemetry itself",
+    "prefect.types.names": "it is a helper of Prefect's own code, no part of what it offers; write your own",
     "prefect.concurrency.v1": "write `from prefect.concurrency.sync import concurrency`",
     "prefect.events": "there are no events yet; use state hooks, such as on_failure",
     "prefect.filesystems.SMB": "mount the share and give its path",

@@ -38,6 +38,9 @@ _BY_NAME = {
 # Of Prefect's cloud, which nobody has here.
 _OF_CLOUD = frozenset(("PREFECT_API_KEY", "PREFECT_CLOUD_API_URL", "PREFECT_CLOUD_UI_URL"))
 
+# Prefect's is a package, whose modules are looked for by the import hook: `prefect.settings.context`.
+__path__: list[str] = []
+
 
 class Setting:
     """One setting by Prefect's name.

@@ -154,7 +154,7 @@ ADVICE: dict[str, str] = {
     "prefect.concurrency.context": _SLOTS,
     "prefect.concurrency.services": _SLOTS,
     "prefect.deployments.base": "`runyard init` writes a prefect.yaml",
-    "prefect.deployments.schedules": "schedules are given to `flow.deploy` or `flow.serve`, or in prefect.yaml",
+    "prefect.deployments.schedules": "give schedules to `flow.deploy`, `flow.serve` or in prefect.yaml",
     "prefect.logging.clients": "`runyard flow-run logs` shows the records of a run",
     "prefect.task_runs": "the future of a task run says when it is over: `future.wait()`",
     "prefect.telemetry": "nothing is measured; a flow may use the library opentelemetry itself",

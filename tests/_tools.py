@@ -24,6 +24,8 @@ _TOOLS = {
     "git": (lambda: shutil.which("git"), "git"),
     "postgresql": (programs, "postgresql"),
     "faketime": (faketime, "libfaketime"),
+    "dockerd": (lambda: shutil.which("dockerd"), "docker.io"),
+    "debootstrap": (lambda: shutil.which("debootstrap"), "debootstrap"),
 }
 
 

@@ -95,6 +95,8 @@ def is_gone(pid):
 class Yard:
     """A home with a pool, a deployment, and the workers that a test starts."""
 
+    pool_type = "process"
+
     def __init__(self, folder):
         self.folder = folder
         self.client = LocalClient()
@@ -108,7 +110,11 @@ class Yard:
             "RUNYARD_WORKER_KILL_GRACE_SECONDS": "1",
         }
         (folder / "flows.py").write_text(FLOWS)
-        self.client.call(create_work_pool, WorkPoolCreate(name="pool", type="process"))
+        self.client.call(create_work_pool, WorkPoolCreate(name="pool", type=self.pool_type))
+
+    def job_variables(self):
+        """Of the deployment."""
+        return {}
 
     def run(self, crash_retries=0, entrypoint="flows.py:work", job_variables=None, **parameters):
         """Deploy the flow and ask for a run of it."""
@@ -119,6 +125,7 @@ class Yard:
             path=str(self.folder),
             work_pool_name="pool",
             crash_retries=crash_retries,
+            job_variables=self.job_variables(),
         )
         body = DeploymentsApply(deployments=[deployment], owner="test")
         deployed = self.client.call(apply_deployments, body)[0].deployment
@@ -196,11 +203,11 @@ class Yard:
 
 
 @contextmanager
-def a_yard(tmp_path):
+def a_yard(tmp_path, kind=Yard):
     """A yard in a folder of its own; at the end none of its processes is left."""
     folder = tmp_path / "project"
     folder.mkdir()
-    yard = Yard(folder)
+    yard = kind(folder)
     try:
         yield yard
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from runyard.engine.parameters import (
 )
 from runyard.engine.reports import RootReporter, SubflowReporter, stand_in_for
 from runyard.engine.runs import FlowRun, to_json
-from runyard.engine.supervise import LeaseKeeper, held_by_hand
+from runyard.engine.supervise import KEEPS_LEASE_VARIABLE, LeaseKeeper, held_by_hand
 from runyard.engine.task_core import new_run, run_task
 from runyard.errors import ApiUnavailable, ParameterError, RunAborted, RunyardError, StoreError
 from runyard.exceptions import Abort, RunNameError, TerminationSignal
@@ -296,8 +297,9 @@ class _Root:
         return self._run.attempt is not None
 
     def _watch(self) -> None:
-        """The run has begun: who started it by hand renews its lease himself."""
-        if self._by_hand and self._run.attempt is not None:
+        """The run has begun: one that was started by hand, or is in a container, renews its lease itself."""
+        keeps = self._by_hand or KEEPS_LEASE_VARIABLE in os.environ
+        if keeps and self._run.attempt is not None:
             self._keeper = LeaseKeeper(self._client, self._run.id, self._run.attempt, self.reporter.journal)
             self.reporter.on_ending = self._keeper.spare
 

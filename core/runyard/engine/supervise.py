@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from runyard.client import Client
     from runyard.engine.journal import Journal
 
+# Set where a run that a worker claimed holds its lease itself as well, since it may outlive the worker.
+KEEPS_LEASE_VARIABLE = "RUNYARD__KEEPS_LEASE"
 # A run that is being cancelled learns it at the latest after this time.
 _LONGEST_SECONDS = 5.0
 

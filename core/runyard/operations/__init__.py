@@ -27,6 +27,7 @@ MODULES = (
     "concurrency_status",
     "served_runs",
     "recovery",
+    "adoption",
     "scheduler",
     "backfills",
     "deployment_versions",

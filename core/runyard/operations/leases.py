@@ -64,6 +64,31 @@ def take(
     return attempt
 
 
+def hand_over(
+    tx: Transaction,
+    flow_run_id: str,
+    owner: str,
+    worker_id: str | None,
+    work_pool_id: str,
+    identity: tuple[str, str],
+    lease_seconds: float,
+) -> None:
+    """Another executor goes on with the same attempt; arguments as for `take`."""
+    tx.execute(
+        """UPDATE leases SET owner = :owner, worker_id = :worker_id, work_pool_id = :work_pool_id,
+               expires = :expires, place = :place, proof = :proof WHERE flow_run_id = :id""",
+        {
+            "id": flow_run_id,
+            "owner": owner,
+            "worker_id": worker_id,
+            "work_pool_id": work_pool_id,
+            "expires": lease_clock.tick(tx) + int(lease_seconds * 1e6),
+            "place": identity[0],
+            "proof": identity[1],
+        },
+    )
+
+
 def holder(tx: Transaction, flow_run_id: str) -> Row | None:
     """The lease of a run, or None when nobody executes it."""
     return tx.one("SELECT * FROM leases WHERE flow_run_id = :id", {"id": flow_run_id})

@@ -37,6 +37,8 @@ _PR_SET_PDEATHSIG = 1
 # Where the worker looks for runs, for the message of one that its own process does not find.
 PLACE_VARIABLE = "RUNYARD__PLACE"
 CANNOT_START = 126
+# To `python -m runyard.workers.child`, where no worker has chosen a folder.
+ENTER = "--enter-project"
 _prctl: Callable[..., int] | None = None
 
 
@@ -304,7 +306,22 @@ def _from_environment() -> int:
     if not flow_run_id or not attempt:
         print("RUNYARD__FLOW_RUN_ID and RUNYARD__ATTEMPT must name a claimed flow run", file=sys.stderr)
         return 2
+    if ENTER in sys.argv:
+        _enter_project(flow_run_id)
     return execute(flow_run_id, int(attempt), None, StatusLine.inherited())
+
+
+def _enter_project(flow_run_id: str) -> None:
+    """Start in the deployment's folder, as a run does whose worker has put it there."""
+    from runyard.errors import RunyardError
+
+    try:
+        deployment = read(flow_run_id)["deployment"]
+    except RunyardError:
+        return  # it is read again, and what is wrong is told there
+    path = deployment and not deployment["pull_steps"] and deployment["path"]
+    if path and os.path.isdir(path):
+        os.chdir(path)
 
 
 if __name__ == "__main__":

@@ -104,6 +104,13 @@ class Supervisor:
         self._dismiss()
         return True
 
+    def accepts(self) -> bool:
+        """Whether runs can be started: always, by this machine."""
+        return True
+
+    def forget(self, process: RunProcess) -> None:
+        """The end of a run is reported; nothing is left of its process."""
+
     def launch(self, claimed: ClaimedRun, job: dict[str, Any], hooks: bool = False) -> RunProcess:
         """Start a claimed run; what goes wrong is reported as the end of the run.
 

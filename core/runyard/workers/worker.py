@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import descriptors, ids, settings
 from runyard.errors import InvalidInput, NotFound
+<<<<<<< HEAD
 from runyard.quoting import quoted
+=======
+from runyard.workers import types
+>>>>>>> 753b44a (Run the jobs of docker pools: one loop, one protocol for infrastructures, adoption, and an API with tokens of single runs)
 from runyard.workers.terminal import flush, say_to_terminal, show
 
 if TYPE_CHECKING:
     from runyard.client import Client
     from runyard.operations.work_pools import WorkPool
-
-_TYPES = ("process",)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def start_worker(options: WorkerOptions) -> int:
         RunyardError: a wrong option, an unknown pool or type, a database that cannot be used.
     """
     _check(options)
-    options = replace(options, name=options.name or f"ProcessWorker {ids.new_id()}")
+    options = replace(options, name=options.name or f"Worker {ids.new_id()}")
     descriptors.open_standard()
     anchor_paths()
     # Everything is imported and nothing is open: whatever runs need is shared with them from here on.
@@ -100,7 +102,13 @@ def start_worker(options: WorkerOptions) -> int:
         pool = _pool(client, options)
         _warn_of_namesake(client, pool, options)
         _greet(pool, options)
-        _work(client, supervisor, options, companion)
+        if pool.type == types.PROCESS:
+            _work(client, supervisor, options, companion)
+        else:
+            from runyard.workers.job_worker import serving_jobs
+
+            with serving_jobs(client, pool.type, options.pool, options.name or "") as jobs:
+                _work(client, jobs, options, companion)
     finally:
         if companion is not None:
             companion.close()
@@ -143,14 +151,7 @@ def _check(options: WorkerOptions) -> None:
     if options.limit is not None and options.limit < 1:
         raise InvalidInput(f"--limit is at least 1, not {options.limit}")
     if options.type is not None:
-        _check_type(options.type)
-
-
-def _check_type(kind: str) -> None:
-    if kind not in _TYPES:
-        raise InvalidInput(
-            f"a worker of type {kind!r} is not there yet, only 'process'; use a pool of that type"
-        )
+        types.check(options.type)
 
 
 def anchor_paths() -> None:
@@ -187,7 +188,7 @@ def _pool(client: Client, options: WorkerOptions) -> WorkPool:
         pool = client.call(create_work_pool, WorkPoolCreate(**fields))
         show(f"Work pool {pool.name!r} of type {pool.type!r} was made.")
     _warn_of_queues(client, options)
-    _check_type(pool.type)
+    types.check(pool.type)
     if options.type is not None and options.type != pool.type:
         raise InvalidInput(f"work pool {pool.name!r} is of type {pool.type!r}, not {options.type!r}")
     return pool

@@ -1,0 +1,70 @@
+"""Adoption: a worker goes on with the job of another worker that is gone."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from runyard import clock
+from runyard.operations import leases
+from runyard.operations.base import operation
+from runyard.operations.claims import ClaimedRun, claimed
+from runyard.operations.schemas import Input, Model, Time
+from runyard.operations.work_pools import pool_row
+from runyard.states import TERMINAL
+from runyard.store.database import Transaction
+
+
+class Adoption(Input):
+    """Who takes over which attempt.
+
+    Args:
+        attempt: that the job executes.
+        work_pool_name: whose worker asks.
+        worker_name: who asks.
+        place: where its jobs are.
+        proof: by what its own end is known.
+        lease_seconds: for how long from now.
+    """
+
+    attempt: int
+    work_pool_name: str
+    worker_name: str
+    place: str
+    proof: str
+    lease_seconds: float = Field(gt=0)
+
+
+class Adopted(Model):
+    """The run, where the worker has it now; and when the last line of its job was kept."""
+
+    run: ClaimedRun | None
+    kept_until: Time | None = None
+
+
+@operation("POST", "/runyard/flow_runs/{flow_run_id}/adopt")
+def adopt_flow_run(tx: Transaction, flow_run_id: str, body: Adoption) -> Adopted:
+    """Take over the lease of an attempt whose job goes on, without another attempt.
+
+    Raises:
+        NotFound: no pool is named so.
+    """
+    pool = pool_row(tx, body.work_pool_name)
+    lease = leases.holder(tx, flow_run_id)
+    run = tx.one("SELECT state_type, attempt FROM flow_runs WHERE id = :id", {"id": flow_run_id})
+    if lease is None or run is None or lease["attempt"] != body.attempt or run["state_type"] in TERMINAL:
+        return Adopted(run=None)
+    worker_id = tx.value(
+        "SELECT id FROM workers WHERE work_pool_id = :pool AND name = :name",
+        {"pool": pool["id"], "name": body.worker_name},
+    )
+    leases.hand_over(
+        tx, flow_run_id, body.worker_name, worker_id, pool["id"], (body.place, body.proof), body.lease_seconds
+    )
+    found = claimed(tx, pool["base_job_template"], {flow_run_id: body.attempt})
+    kept = tx.value(
+        "SELECT max(timestamp) FROM logs WHERE flow_run_id = :id "
+        "AND name IN ('runyard.stdout', 'runyard.stderr')",
+        {"id": flow_run_id},
+    )
+    kept_until = None if kept is None else clock.from_us(kept)
+    return Adopted(run=found[0] if found else None, kept_until=kept_until)

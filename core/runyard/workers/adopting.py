@@ -1,0 +1,117 @@
+"""Jobs of workers that are gone: those that still run are adopted, and the loss of the others is proved."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from runyard import clock, machine
+from runyard.engine import proofs
+from runyard.errors import RunyardError
+from runyard.operations.adoption import Adoption, adopt_flow_run
+from runyard.operations.lease_clock import takeover_seconds
+from runyard.operations.recovery import RecoverRequest, recover
+from runyard.workers.infrastructure import base
+from runyard.workers.jobs import job_of
+
+if TYPE_CHECKING:
+    from runyard.client import Client
+    from runyard.operations.recovery import HeldLease
+    from runyard.workers.infrastructure.base import FoundJob, Infrastructure
+    from runyard.workers.job_supervisor import JobSupervisor
+    from runyard.workers.run_api import RunApi
+
+KIND = "job"
+
+
+class Adopting:
+    """Judges workers whose runs are jobs at the same engine.
+
+    Args:
+        client: where the runs are.
+        infrastructure: where their jobs are.
+        supervisor: gets the jobs that are adopted.
+        pool: of this worker.
+        name: of this worker.
+        api: what this worker serves to its runs, if it does.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        infrastructure: Infrastructure,
+        supervisor: JobSupervisor,
+        pool: str,
+        name: str,
+        api: RunApi | None,
+    ) -> None:
+        self._client = client
+        self._infrastructure = infrastructure
+        self._supervisor = supervisor
+        self._pool = pool
+        self._name = name
+        self._api = api
+        proofs.add(KIND, infrastructure.place(), self.judge)
+
+    def judge(self, facts: dict[str, Any], overdue: bool) -> bool:
+        """Whether nothing runs any more of what a holder had; its jobs that do are adopted."""
+        if not overdue and _may_live(facts):
+            return False
+        proof = json.dumps(facts)
+        held = self._client.call(recover, RecoverRequest(proof=proof)).held
+        try:
+            jobs = {_attempt_of(job): job for job in self._infrastructure.find({})}
+        except base.Unreachable:
+            return False
+        over = [self._is_over(lease, jobs) for lease in held]
+        return all(over)
+
+    def _is_over(self, lease: HeldLease, jobs: dict[tuple[str, str], FoundJob]) -> bool:
+        job = jobs.get((lease.flow_run_id, str(lease.attempt)))
+        if job is None:
+            return True
+        if job.labels.get(base.POOL_LABEL) != self._pool:
+            return False  # a worker of that pool will look after it
+        if not job.started:
+            self._infrastructure.remove(job.id)  # its worker was lost between making and starting it
+            return True
+        with suppress(RunyardError):
+            self._adopt(lease, job)
+        return False
+
+    def _adopt(self, lease: HeldLease, job: FoundJob) -> None:
+        place, proof = self._supervisor.identity()
+        body = Adoption(
+            attempt=lease.attempt,
+            work_pool_name=self._pool,
+            worker_name=self._name,
+            place=place or "",
+            proof=proof or "",
+            lease_seconds=takeover_seconds(),
+        )
+        adopted = self._client.call(adopt_flow_run, lease.flow_run_id, body)
+        if adopted.run is None:
+            self._infrastructure.stop(job.id, 0.0)
+            return
+        port = job.labels.get(base.API_PORT_LABEL)
+        if port and self._api is not None:
+            with suppress(RunyardError):  # another program has it: the run's end is told by its exit code
+                self._api.serve_also(int(port))
+        kept = adopted.kept_until
+        since = None if kept is None else clock.to_us(kept) / 1e6
+        self._supervisor.adopt(adopted.run, job_of(adopted.run), job, since)
+
+
+def _may_live(facts: dict[str, Any]) -> bool:
+    """Whether the worker may be alive, as far as this machine can tell."""
+    if facts["machine"] != machine.place():
+        return True
+    if facts["boot"] != machine.boot_id():
+        return False
+    return facts["pids"] != machine.pid_namespace() or machine.is_alive(*facts["worker"])
+
+
+def _attempt_of(job: FoundJob) -> tuple[str, str]:
+    hooks = ":hooks" if base.HOOKS_LABEL in job.labels else ""
+    return job.labels.get(base.RUN_LABEL, ""), job.labels.get(base.ATTEMPT_LABEL, "") + hooks

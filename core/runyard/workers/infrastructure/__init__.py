@@ -1,0 +1,1 @@
+"""Where the jobs of a work pool run: one module for each type, behind one protocol (`base`)."""

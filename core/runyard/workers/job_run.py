@@ -1,0 +1,109 @@
+"""One run as a job: what is known of it, and how what it prints is kept."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from runyard.workers import marked_lines, terminal
+from runyard.workers.hooks import MOST_SECONDS
+from runyard.workers.output import Pipe, RunOutput
+
+if TYPE_CHECKING:
+    from runyard.operations.claims import ClaimedRun
+    from runyard.workers.output import LogBuffer
+
+
+class JobRun:
+    """A claimed run and its job.
+
+    Args:
+        claimed: what the claim gave.
+        job: the pool's job configuration, resolved for this run.
+        logs: where what it prints is kept.
+        hooks: it is to call the hooks of the run's final state instead of running the flow.
+    """
+
+    def __init__(
+        self, claimed: ClaimedRun, job: dict[str, Any], logs: LogBuffer, hooks: bool = False
+    ) -> None:
+        self.claimed = claimed
+        self.flow_run_id = claimed.flow_run_id
+        self.attempt = claimed.attempt
+        self.name = claimed.flow_run.name
+        self.hooks = hooks
+        self.key = f"{self.flow_run_id}:{self.attempt}{':hooks' if hooks else ''}"
+        self.job = job
+        self._echo = job.get("stream_output") is not False
+        self._output = RunOutput(logs, claimed.flow_run_id)
+        reach = self._output.secrets.reach
+        self.pipes = [
+            Pipe(partial(self._take, name), None, self._output.hide, reach) for name in ("stdout", "stderr")
+        ]
+        # Of the job, once it has one.
+        self.id: str | None = None
+        self.exit_code: int | None = None
+        self.failure: str | None = None
+        self.reported = False
+        self.cancelling = False
+        self.lost = False
+        self.unwatched = False
+        self.ending = False
+        self.kill_at: float | None = None
+        # It is to end, within so many seconds; a job that is still being made is not started any more.
+        self.stop_within: float | None = None
+        self._over_since: float | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether its run was over when its lease was renewed, for longer than its hooks may take."""
+        return self._over_since is not None and time.monotonic() > self._over_since + MOST_SECONDS
+
+    @over.setter
+    def over(self, is_over: bool) -> None:
+        if is_over and self._over_since is None:
+            self._over_since = time.monotonic()
+
+    def may_call_hooks(self) -> bool:
+        """Whether another job may call the hooks of its run, which ran by no command of the user's."""
+        return not (self.hooks or self.id is None or self.job.get("command"))
+
+    def read_status(self) -> None:
+        """What a job says of itself comes with what it prints."""
+
+    def _take(self, stream: str, lines: list[str]) -> None:
+        kept, seen = [], []
+        for line in lines:
+            text, facts, keep = marked_lines.read(line)
+            if facts is not None:
+                self._hear(facts)
+            if text is not None:
+                seen.append(text)
+                if keep:
+                    kept.append(text)
+        if kept:
+            self._output.keep(stream, kept)
+        if seen and self._echo:
+            terminal.write(stream, "".join(f"{line}\n" for line in seen))
+
+    def _hear(self, said: dict[str, Any]) -> None:
+        self.reported = self.reported or bool(said.get("reported"))
+        self.ending = self.ending or bool(said.get("ending"))
+        self.failure = said.get("failure") or self.failure
+
+    def close_ends(self) -> None:
+        """Nothing more is written into the pipes; for who writes."""
+        for pipe in self.pipes:
+            if pipe.write_end >= 0:
+                os.close(pipe.write_end)
+                pipe.write_end = -1
+
+    def finish(self) -> None:
+        """Take what is left in the pipes, and close them; the ends into which is written stay."""
+        for pipe in self.pipes:
+            if pipe.open:
+                pipe.drain()
+            pipe.close()
+        self._output.finish()

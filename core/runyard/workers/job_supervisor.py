@@ -1,0 +1,323 @@
+"""Starts claimed runs as jobs of an infrastructure, watches them and keeps what they print.
+
+It stands in the place of `supervisor.Supervisor`, whose runs are processes of this machine. Each job has two
+threads, one that waits for its end and one that copies what it prints; the worker's loop takes what they find
+from a queue.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from runyard import machine
+from runyard.engine.supervise import KEEPS_LEASE_VARIABLE
+from runyard.errors import RunyardError
+from runyard.workers.hooks import MOST_SECONDS, VARIABLE
+from runyard.workers.infrastructure import base
+from runyard.workers.infrastructure.base import CannotStart, JobEnd, JobRequest, Unreachable
+from runyard.workers.job_run import JobRun
+from runyard.workers.output import LogBuffer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runyard.operations.claims import ClaimedRun
+    from runyard.workers.infrastructure.base import FoundJob, Infrastructure
+
+COMMAND = ["python", "-m", "runyard.workers.container"]
+# Between two tries to reach an engine that does not answer.
+_AWAY_SECONDS = 1.0
+# So long no run is claimed after a job could not be started for want of an engine.
+_REFUSED_SECONDS = 5.0
+# What a job printed last arrives after its end, and waits where the database is slow.
+_LAST_WORDS_SECONDS = 600.0
+_GONE = 137
+
+
+class JobSupervisor:
+    """The jobs of this worker's runs.
+
+    Args:
+        infrastructure: where they run.
+        pool: whose runs they are.
+        environment: what every run gets; called for a claim, since some of it is that run's own.
+        write_logs: writes a list of log bodies.
+        labels: of every job.
+    """
+
+    def __init__(
+        self,
+        infrastructure: Infrastructure,
+        pool: str,
+        environment: Callable[[ClaimedRun], dict[str, str]],
+        write_logs: Callable[[list[dict[str, Any]]], None],
+        labels: dict[str, str],
+    ) -> None:
+        self.selector = selectors.DefaultSelector()
+        self.logs = LogBuffer(write_logs)
+        self.running: dict[str, JobRun] = {}
+        self.ended: list[JobRun] = []
+        self._infrastructure = infrastructure
+        self._pool = pool
+        self._environment = environment
+        self._labels = labels
+        self._accepts_at = 0.0
+        self._paused: list[tuple[int, Callable[[], Any]]] = []
+        self._events: deque[Callable[[], None]] = deque()
+        self._wake_read, self._wake_write = socket.socketpair()
+        for end in (self._wake_read, self._wake_write):
+            end.setblocking(False)
+        self.selector.register(self._wake_read, selectors.EVENT_READ, self._take_events)
+        self._place = infrastructure.place()
+        self._proof = json.dumps(
+            {
+                "kind": "job",
+                "machine": machine.place(),
+                "boot": machine.boot_id(),
+                "pids": machine.pid_namespace(),
+                "worker": [os.getpid(), machine.started(os.getpid())],
+            }
+        )
+
+    def identity(self) -> tuple[str | None, str | None]:
+        """Where and by what the end of this worker's runs can be proved: by their jobs, at their engine."""
+        return self._place, self._proof
+
+    def beat(self, held_at: float) -> None:
+        """Jobs go on without their worker: nobody has to be told that it lives."""
+
+    def refresh(self) -> bool:
+        """Each job starts from its image: there is nothing here that could be old."""
+        return False
+
+    def accepts(self) -> bool:
+        """Whether jobs can be started: not for a while after the engine did not answer."""
+        return time.monotonic() >= self._accepts_at
+
+    def launch(self, claimed: ClaimedRun, job: dict[str, Any], hooks: bool = False) -> JobRun:
+        """Start a claimed run; what goes wrong is reported as the end of the run.
+
+        Args:
+            hooks: only call the hooks of its final state.
+        """
+        run = JobRun(claimed, job, self.logs, hooks)
+        if hooks:
+            run.kill_at = time.monotonic() + MOST_SECONDS
+        self._begin(run, partial(self._start, run))
+        return run
+
+    def adopt(self, claimed: ClaimedRun, job: dict[str, Any], found: FoundJob, since: float | None) -> None:
+        """Go on with the job of a worker that is gone.
+
+        Args:
+            since: when that worker last kept what the job printed, in seconds since 1970; None: never.
+        """
+        run = JobRun(claimed, job, self.logs, base.HOOKS_LABEL in found.labels)
+        run.id = found.id
+        self._begin(run, partial(self._watch, run, since))
+
+    def _begin(self, run: JobRun, work: Callable[[], None]) -> None:
+        self.running[run.key] = run
+        for pipe in run.pipes:
+            self.selector.register(pipe.read_end, selectors.EVENT_READ, partial(self._read, pipe))
+        threading.Thread(target=work, name="runyard-job", daemon=True).start()
+
+    # In a job's threads
+
+    def _start(self, run: JobRun) -> None:
+        try:
+            request = JobRequest(
+                name=run.name,
+                job=run.job,
+                command=COMMAND,
+                env=self._env_of(run),
+                labels=self._labels_of(run),
+                say=lambda text: self._later(partial(self._note, run, text)),
+            )
+            run.id = self._infrastructure.start(request)
+        except CannotStart as error:
+            self._give_up(run, str(error))
+            return
+        except RunyardError as error:
+            self._give_up(run, str(error), unwatched=True)
+            return
+        except Exception as error:
+            self._give_up(run, f"the job could not be started: {type(error).__name__}: {error}")
+            return
+        if run.stop_within is not None:
+            self._stop(run, run.stop_within)
+        self._watch(run, None)
+
+    def _give_up(self, run: JobRun, reason: str, unwatched: bool = False) -> None:
+        run.close_ends()
+        if unwatched:
+            self._accepts_at = time.monotonic() + _REFUSED_SECONDS
+        self._later(partial(self._end, run, JobEnd(1, reason), unwatched))
+
+    def _watch(self, run: JobRun, since: float | None) -> None:
+        reader = threading.Thread(target=self._copy, args=(run, since), name="runyard-job-logs", daemon=True)
+        reader.start()
+        while True:
+            try:
+                end = self._infrastructure.wait(str(run.id))
+                break
+            except Unreachable:
+                time.sleep(_AWAY_SECONDS)
+        reader.join(_LAST_WORDS_SECONDS)
+        self._later(partial(self._end, run, end, False))
+
+    def _copy(self, run: JobRun, since: float | None) -> None:
+        """Copy what a job prints into the run's pipes, until it ends."""
+        numbers = {name: pipe.write_end for name, pipe in zip(("stdout", "stderr"), run.pipes, strict=True)}
+        try:
+            while run.exit_code is None:
+                try:
+                    for stream, data in self._infrastructure.follow(str(run.id), since):
+                        since = time.time()
+                        _write(numbers[stream], data)
+                    return
+                except Unreachable:
+                    time.sleep(_AWAY_SECONDS)
+        except OSError:
+            pass  # the run is over, and nobody reads any more
+        finally:
+            run.close_ends()
+
+    def _env_of(self, run: JobRun) -> dict[str, str]:
+        return {
+            **self._environment(run.claimed),
+            "RUNYARD__FLOW_RUN_ID": run.flow_run_id,
+            "RUNYARD__ATTEMPT": str(run.attempt),
+            "PREFECT__FLOW_RUN_ID": run.flow_run_id,
+            KEEPS_LEASE_VARIABLE: "1",
+            **({VARIABLE: "1"} if run.hooks else {}),
+        }
+
+    def _labels_of(self, run: JobRun) -> dict[str, str]:
+        return {
+            base.RUN_LABEL: run.flow_run_id,
+            base.ATTEMPT_LABEL: str(run.attempt),
+            base.POOL_LABEL: self._pool,
+            **({base.HOOKS_LABEL: "1"} if run.hooks else {}),
+            **self._labels,
+            "io.prefect.flow-run-id": run.flow_run_id,
+            "io.prefect.flow-run-name": run.name,
+            "io.prefect.work-pool-name": self._pool,
+        }
+
+    def _stop(self, run: JobRun, grace_seconds: float) -> None:
+        while run.exit_code is None:
+            try:
+                self._infrastructure.stop(str(run.id), grace_seconds)
+                return
+            except Unreachable:
+                time.sleep(_AWAY_SECONDS)
+
+    def _later(self, event: Callable[[], None]) -> None:
+        """Have the worker's loop do something."""
+        self._events.append(event)
+        with suppress(OSError):  # it is full, and so it wakes anyway; or closed
+            self._wake_write.send(b"\0")
+
+    # In the worker's loop
+
+    def wait(self, timeout_seconds: float | None) -> None:
+        """Handle what happens until something did or the time is over."""
+        for key, _ in self.selector.select(timeout_seconds):
+            if self.selector.get_map().get(key.fd) is key:
+                key.data()
+        now = time.monotonic()
+        for run in list(self.running.values()):
+            if run.kill_at is not None and now >= run.kill_at:
+                run.kill_at = None
+                self.kill(run)
+        if self._paused and not self.logs.full:
+            paused, self._paused = self._paused, []
+            for file, action in paused:
+                self.selector.register(file, selectors.EVENT_READ, action)
+
+    def next_deadline(self) -> float | None:
+        """When the next job will be killed, on the monotonic clock."""
+        return min((run.kill_at for run in self.running.values() if run.kill_at is not None), default=None)
+
+    def stop(self, run: JobRun, grace_seconds: float) -> None:
+        """SIGTERM to a job, SIGKILL after `grace_seconds`."""
+        if run.stop_within is not None and run.stop_within <= grace_seconds:
+            return
+        run.stop_within = grace_seconds
+        if run.id is not None:
+            threading.Thread(
+                target=self._stop, args=(run, grace_seconds), name="runyard-job-stop", daemon=True
+            ).start()
+
+    def kill(self, run: JobRun) -> None:
+        """SIGKILL to a job."""
+        self.stop(run, 0.0)
+
+    def close(self) -> None:
+        """Let go of the engine; what runs goes on."""
+        self._infrastructure.close()
+        self.selector.close()
+        self._wake_read.close()
+        self._wake_write.close()
+
+    def _take_events(self) -> None:
+        with suppress(BlockingIOError):
+            while self._wake_read.recv(4096):
+                pass
+        while self._events:
+            self._events.popleft()()
+
+    def _note(self, run: JobRun, text: str) -> None:
+        self.logs.add(run.flow_run_id, "runyard.worker", text)
+
+    def _read(self, pipe: Any) -> None:
+        if self.logs.full:
+            action = self.selector.unregister(pipe.read_end).data
+            self._paused.append((pipe.read_end, action))
+            return
+        pipe.read()
+        if not pipe.open:
+            self.selector.unregister(pipe.read_end)
+
+    def _end(self, run: JobRun, end: JobEnd, unwatched: bool) -> None:
+        """A job has ended, or could not be started."""
+        if run.key not in self.running:
+            return
+        run.exit_code = _GONE if end.code is None else end.code
+        run.failure = run.failure or end.reason
+        run.unwatched = unwatched
+        if run.id is None and end.reason:
+            self.logs.add(run.flow_run_id, "runyard.worker", end.reason, level=40)
+        self._paused = [pair for pair in self._paused if pair[0] not in {p.read_end for p in run.pipes}]
+        for pipe in run.pipes:
+            if pipe.read_end in self.selector.get_map():
+                self.selector.unregister(pipe.read_end)
+        run.finish()
+        del self.running[run.key]
+        self.ended.append(run)
+
+    def forget(self, run: JobRun) -> None:
+        """The end of a run is reported: its job may go, where the configuration says so."""
+        if run.id is not None and (run.job.get("auto_remove") or run.hooks):
+            threading.Thread(
+                target=self._remove, args=(run.id,), name="runyard-job-remove", daemon=True
+            ).start()
+
+    def _remove(self, job_id: str) -> None:
+        with suppress(Unreachable):
+            self._infrastructure.remove(job_id)
+
+
+def _write(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]

@@ -1,0 +1,89 @@
+"""What a worker of jobs has besides its loop: their infrastructure, the API for them, and adoption."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from runyard import settings
+from runyard.client import LocalClient
+from runyard.workers import loop, types
+from runyard.workers.adopting import Adopting
+from runyard.workers.infrastructure.base import API_PORT_LABEL
+from runyard.workers.job_supervisor import JobSupervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runyard.client import Client
+    from runyard.operations.claims import ClaimedRun
+
+_PREFIXES = ("RUNYARD_", "PREFECT_")
+# Settings of this machine or of this worker, which mean nothing to a run elsewhere.
+_OF_HERE = ("HOME", "PROFILE", "DATABASE", "API", "SERVER", "WORKER", "ENCRYPTION", "_")
+
+
+@contextmanager
+def serving_jobs(client: Client, kind: str, pool: str, name: str) -> Iterator[JobSupervisor]:
+    """A block with what starts the runs of a pool as jobs.
+
+    Args:
+        client: where the runs are.
+        kind: the pool's type.
+        pool: its name.
+        name: the worker's.
+
+    Raises:
+        RunyardError: the engine or the cluster does not answer, or a package is missing.
+    """
+    infrastructure = types.infrastructure_of(kind)()
+    api = None
+    try:
+        if isinstance(client, LocalClient):
+            from runyard.server import run_tokens
+            from runyard.workers.run_api import RunApi
+
+            api = RunApi(client.database)
+            url = api.url()
+
+        def environment(claimed: ClaimedRun) -> dict[str, str]:
+            if api is None:
+                address, auth = settings.get("api_url"), settings.get("api_auth_string")
+            else:
+                address, auth = url, run_tokens.make(claimed.flow_run_id, claimed.attempt)
+            return {**_settings(), **_api(address, auth), **_told(name)}
+
+        labels = {} if api is None else {API_PORT_LABEL: str(api.port)}
+        supervisor = JobSupervisor(
+            infrastructure, pool, environment, lambda bodies: loop.write_logs(client, bodies), labels
+        )
+        try:
+            Adopting(client, infrastructure, supervisor, pool, name, api)
+            yield supervisor
+        finally:
+            supervisor.close()
+    finally:
+        if api is not None:
+            api.close()
+
+
+def _settings() -> dict[str, str]:
+    """The settings in this worker's environment that are for its runs as well."""
+    found = {}
+    for variable, value in os.environ.items():
+        for prefix in _PREFIXES:
+            if variable.startswith(prefix) and not variable.removeprefix(prefix).startswith(_OF_HERE):
+                found[variable] = value
+    return found
+
+
+def _api(url: str, auth: str) -> dict[str, str]:
+    found = {"RUNYARD_API_URL": url, "PREFECT_API_URL": url}
+    if auth:
+        found |= {"RUNYARD_API_AUTH_STRING": auth, "PREFECT_API_AUTH_STRING": auth}
+    return found
+
+
+def _told(name: str) -> dict[str, str]:
+    return {"RUNYARD__WORKER_NAME": name, "PREFECT__WORKER_NAME": name}

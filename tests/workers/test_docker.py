@@ -1,0 +1,270 @@
+"""The docker worker, on a real engine."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+
+import pytest
+from _docker import job_variables, need_docker
+from _yard import Yard, a_yard, logs_of, until
+from runyard.operations.flow_runs import SetState, set_flow_run_state
+from runyard.operations.schemas import StateCreate
+
+MORE_FLOWS = """
+import os, time
+from runyard import flow, get_run_logger, task
+
+@task
+def double(number):
+    return 2 * number
+
+@flow(name="work")
+def tasks():
+    get_run_logger().info("a record")
+    os.system("echo by another program")
+    return sum(double.map(range(3)).result())
+
+@flow(name="work")
+def fails():
+    raise ValueError("on purpose")
+
+@flow(name="work")
+def eats():
+    eaten = []
+    while True:
+        eaten.append(bytearray(20_000_000))
+
+@flow(name="work")
+def prints_much():
+    for _ in range(200):
+        os.write(1, b"0123456789" * 10_000 + b"\\n")
+    print("the end")
+
+@flow(name="work")
+def tells_secret():
+    from runyard.blocks.system import Secret
+    word = Secret.load("word").get()
+    os.system(f"echo it is {word}")
+
+@flow(name="work")
+def meddles():
+    import httpx
+    auth = tuple(os.environ["RUNYARD_API_AUTH_STRING"].split(":"))
+    def status(method, path, auth=auth, **body):
+        url = os.environ["RUNYARD_API_URL"] + path
+        return httpx.request(method, url, auth=auth, json=body).status_code
+    other = os.environ["OTHER_RUN"]
+    state = {"state": {"type": "CANCELLED"}, "force": True}
+    print("may", status("POST", "/flow_runs/filter"), status("POST", "/variables/filter"))
+    print(
+        "may not",
+        status("DELETE", "/work_pools/pool"),
+        status("POST", "/work_pools/", name="x", type="process"),
+        status("POST", f"/flow_runs/{other}/set_state", **state),
+        status("POST", "/runyard/work_pools/pool/claim"),
+    )
+    others = (auth[0], "0" * 64), None, (f"{other}.1", auth[1])
+    print("wrong", *(status("POST", "/flow_runs/filter", auth) for auth in others))
+"""
+
+
+class DockerYard(Yard):
+    """A yard whose pool is of type docker."""
+
+    pool_type = "docker"
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.runs = []
+        (folder / "more.py").write_text(MORE_FLOWS)
+
+    def job_variables(self):
+        return job_variables(self.folder)
+
+    def run(self, *args, **options):
+        run = super().run(*args, **options)
+        self.runs.append(run)
+        return run
+
+    def container(self, run):
+        """The id of a run's container, while there is one."""
+        listed = ["docker", "ps", "-aq", "--no-trunc", "--filter", f"label=io.runyard.flow-run-id={run}"]
+        return subprocess.run(listed, capture_output=True, text=True, check=True).stdout.strip()
+
+    def is_running(self, run):
+        return self.state(run).type == "RUNNING" and self.notes()
+
+    def clean_up(self):
+        self.release()
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+        for run in self.runs:
+            if container := self.container(run):
+                subprocess.run(["docker", "rm", "-f", container], capture_output=True, check=False)
+        self.client.close()
+
+
+@pytest.fixture
+def yard(home, tmp_path):
+    need_docker()
+    with a_yard(tmp_path, DockerYard) as yard:
+        yield yard
+
+
+def run_all(yard):
+    """Run what is due, and wait until all that it printed is kept."""
+    assert yard.worker(run_once=True).wait(120) == 0
+
+
+def printed(yard, run):
+    return [log.message for log in logs_of(yard, run)]
+
+
+def test_runs_are_executed_with_all_that_they_record(yard):
+    bad = yard.run(entrypoint="more.py:fails")
+    run_all(yard)
+    good = yard.run(entrypoint="more.py:tasks")
+    run_all(yard)
+    assert yard.state(good).type == "COMPLETED"
+    assert yard.state(bad).type == "FAILED"
+    assert "on purpose" in yard.state(bad).message
+    messages = printed(yard, good)
+    assert messages.count("a record") == messages.count("by another program") == 1
+    with yard.client.database.transaction(write=False) as tx:
+        assert tx.value("SELECT count(*) FROM task_runs WHERE state_type = 'COMPLETED'") == 3
+    until(lambda: not yard.container(good), "the removal of the container")
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"image": "runyard-tests:none"}, "is not on this engine, and image_pull_policy is Never"),
+        ({"image": "127.0.0.1:1/none:1", "image_pull_policy": "Always"}, "could not be pulled"),
+        ({"command": "/no/such/program"}, "no such file or directory"),
+        ({"networks": ["no-such-network"]}, "no-such-network"),
+        ({"mem_limit": "many"}, "many"),
+    ],
+)
+def test_what_cannot_start_is_crashed_with_the_reason(yard, variables, reason):
+    run = yard.run(job_variables=variables)
+    yard.worker()
+    assert reason in yard.ended(run, "CRASHED").message
+    assert reason in "\n".join(printed(yard, run))
+    assert not yard.container(run)
+
+
+def test_a_run_out_of_memory_is_told_as_such(yard):
+    run = yard.run(entrypoint="more.py:eats", job_variables={"mem_limit": "150m", "memswap_limit": "150m"})
+    yard.worker()
+    assert "out of memory" in yard.ended(run, "CRASHED").message
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [(("kill",), "its container was killed"), (("rm", "-f"), "its container was")],
+)
+def test_a_container_that_is_ended_behind_our_back(yard, command, reason):
+    run = yard.run(crash_retries=1)
+    yard.worker()
+    until(lambda: yard.is_running(run), "the start")
+    subprocess.run(["docker", *command, yard.container(run)], check=True, capture_output=True)
+    until(lambda: len(yard.notes()) == 2, "the second attempt")
+    yard.release()
+    yard.ended(run, "COMPLETED")
+    assert [attempt for attempt, _ in yard.notes()] == [1, 2]
+    assert reason in yard.said()
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_cancelling_ends_the_container(yard, stubborn):
+    run = yard.run(stubborn=stubborn)
+    yard.worker()
+    until(lambda: yard.is_running(run), "the start")
+    yard.client.call(set_flow_run_state, run, SetState(state=StateCreate(type="CANCELLING"), force=False))
+    yard.ended(run, "CANCELLED")
+    until(lambda: not yard.container(run), "the removal of the container")
+    assert yard.notes("end") == []
+
+
+def test_a_worker_that_is_killed_is_followed_by_one_that_adopts_its_containers(yard):
+    run = yard.run()
+    first = yard.worker("first")
+    until(lambda: yard.is_running(run), "the start")
+    until(lambda: "working" in printed(yard, run), "what it prints")
+    container = yard.container(run)
+    first.kill()
+    first.wait()
+    yard.worker("second")
+    until(lambda: [lease["owner"] for lease in yard.leases()] == ["second"], "the adoption")
+    assert yard.container(run) == container
+    yard.release()
+    yard.ended(run, "COMPLETED")
+    assert [attempt for attempt, _ in yard.notes()] == [1]
+    assert printed(yard, run).count("working") == 1
+
+
+def test_a_container_that_ended_while_no_worker_was_there(yard):
+    run = yard.run(crash_retries=1)
+    first = yard.worker("first")
+    until(lambda: yard.is_running(run), "the start")
+    first.kill()
+    first.wait()
+    subprocess.run(["docker", "kill", yard.container(run)], check=True, capture_output=True)
+    yard.worker("second")
+    until(lambda: len(yard.notes()) == 2, "the second attempt")
+    yard.release()
+    yard.ended(run, "COMPLETED")
+
+
+def test_two_workers_of_one_pool_start_each_run_once(yard):
+    runs = [yard.run() for _ in range(4)]
+    for name in ("first", "second"):
+        yard.worker(name)
+    yard.release()
+    for run in runs:
+        yard.ended(run, "COMPLETED")
+    assert [attempt for attempt, _ in yard.notes()] == [1] * 4
+
+
+def test_a_worker_that_is_stopped_lets_its_runs_finish(yard):
+    run = yard.run()
+    worker = yard.worker()
+    until(lambda: yard.is_running(run), "the start")
+    worker.send_signal(signal.SIGTERM)
+    until(lambda: "may finish" in yard.said(), "the answer to the signal")
+    yard.release()
+    assert worker.wait(60) == 0
+    assert yard.state(run).type == "COMPLETED"
+
+
+def test_all_that_is_printed_is_kept(yard):
+    yard.run(entrypoint="more.py:prints_much")
+    run_all(yard)
+    with yard.client.database.transaction(write=False) as tx:
+        size = tx.value("SELECT sum(length(message)) FROM logs WHERE name = 'runyard.stdout'")
+    assert size >= 200 * 100_000
+
+
+def test_secrets_that_a_run_loads_are_not_in_what_it_prints(yard):
+    from runyard.blocks.system import Secret
+
+    Secret(value="quite-a-secret").save("word")
+    run = yard.run(entrypoint="more.py:tells_secret")
+    yard.worker()
+    container = until(lambda: yard.container(run), "the container")
+    logs = subprocess.run(["docker", "logs", "-f", container], capture_output=True, text=True, check=False)
+    yard.ended(run, "COMPLETED")
+    until(lambda: "it is ********" in printed(yard, run), "what it prints")
+    assert "quite-a-secret" not in logs.stdout + logs.stderr + yard.said()
+
+
+def test_the_token_of_a_run_is_good_for_that_run(yard):
+    other = yard.run(job_variables={"image": "runyard-tests:none"})
+    run = yard.run(entrypoint="more.py:meddles", job_variables={"env": {"OTHER_RUN": other}})
+    run_all(yard)
+    kept = printed(yard, run)
+    assert "may 200 200" in kept
+    assert "may not 403 403 403 403" in kept
+    assert "wrong 401 401 401" in kept

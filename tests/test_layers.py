@@ -49,6 +49,8 @@ FACADES = {
         "runyard.deployments.serving",
         "runyard.prefect_names",
     },
+    # Where no server is set, a worker of containers serves the API to its own runs.
+    "runyard.workers.job_worker": {"runyard.server.run_api", "runyard.server.run_tokens"},
 }
 
 

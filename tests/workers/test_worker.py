@@ -144,11 +144,17 @@ def test_a_missing_pool_can_be_an_error(yard):
     assert "work-pool create fresh" in yard.said()
 
 
-@pytest.mark.parametrize("kind", ["docker", "kubernetes"])
-def test_pools_of_other_types_get_a_clear_answer(yard, kind):
-    yard.client.call(create_work_pool, WorkPoolCreate(name="other", type=kind))
+def test_pools_of_other_types_get_a_clear_answer(yard):
+    yard.client.call(create_work_pool, WorkPoolCreate(name="other", type="kubernetes"))
     assert yard.worker(pool="other").wait(DEADLINE_SECONDS) == 1
-    assert f"a worker of type '{kind}' is not there yet" in yard.said()
+    assert "no worker of type 'kubernetes' is installed here, only docker, process" in yard.said()
+
+
+def test_an_engine_that_does_not_answer_is_one_line(yard):
+    yard.client.call(create_work_pool, WorkPoolCreate(name="other", type="docker"))
+    worker = yard.worker(pool="other", DOCKER_HOST="unix:///no/such/engine.sock")
+    assert worker.wait(DEADLINE_SECONDS) == 1
+    assert "the Docker Engine does not answer" in yard.said().splitlines()[-1]
 
 
 def test_a_paused_pool_starts_nothing_until_it_is_resumed(yard):
@@ -163,7 +169,7 @@ def test_a_paused_pool_starts_nothing_until_it_is_resumed(yard):
     yard.ended(run, "COMPLETED")
 
 
-@pytest.mark.parametrize("options", [{"name": "a/b"}, {"name": "50%"}, {"limit": 0}, {"type": "docker"}])
+@pytest.mark.parametrize("options", [{"name": "a/b"}, {"name": "50%"}, {"limit": 0}, {"type": "none"}])
 def test_wrong_options_are_refused(home, options):
     with pytest.raises(InvalidInput):
         start_worker(WorkerOptions(pool="pool", **options))

@@ -16,11 +16,12 @@ from runyard.workers.infrastructure import base
 from runyard.workers.jobs import job_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runyard.client import Client
     from runyard.operations.recovery import HeldLease
     from runyard.workers.infrastructure.base import FoundJob, Infrastructure
     from runyard.workers.job_supervisor import JobSupervisor
-    from runyard.workers.run_api import RunApi
 
 KIND = "job"
 
@@ -34,7 +35,8 @@ class Adopting:
         supervisor: gets the jobs that are adopted.
         pool: of this worker.
         name: of this worker.
-        api: what this worker serves to its runs, if it does.
+        serve_also: answers the runs of a worker that is gone, at the port that it had; None where all report
+            to a server.
     """
 
     def __init__(
@@ -44,14 +46,14 @@ class Adopting:
         supervisor: JobSupervisor,
         pool: str,
         name: str,
-        api: RunApi | None,
+        serve_also: Callable[[int], None] | None,
     ) -> None:
         self._client = client
         self._infrastructure = infrastructure
         self._supervisor = supervisor
         self._pool = pool
         self._name = name
-        self._api = api
+        self._serve_also = serve_also
         proofs.add(KIND, infrastructure.place(), self.judge)
 
     def judge(self, facts: dict[str, Any], overdue: bool) -> bool:
@@ -95,9 +97,9 @@ class Adopting:
             self._infrastructure.stop(job.id, 0.0)
             return
         port = job.labels.get(base.API_PORT_LABEL)
-        if port and self._api is not None:
+        if port and self._serve_also is not None:
             with suppress(RunyardError):  # another program has it: the run's end is told by its exit code
-                self._api.serve_also(int(port))
+                self._serve_also(int(port))
         kept = adopted.kept_until
         since = None if kept is None else clock.to_us(kept) / 1e6
         self._supervisor.adopt(adopted.run, job_of(adopted.run), job, since)

@@ -246,8 +246,11 @@ class JobSupervisor:
                 self.selector.register(file, selectors.EVENT_READ, action)
 
     def next_deadline(self) -> float | None:
-        """When the next job will be killed, on the monotonic clock."""
-        return min((run.kill_at for run in self.running.values() if run.kill_at is not None), default=None)
+        """When the next job will be killed, or jobs can be started again, on the monotonic clock."""
+        moments = [run.kill_at for run in self.running.values() if run.kill_at is not None]
+        if not self.accepts():
+            moments.append(self._accepts_at)
+        return min(moments, default=None)
 
     def stop(self, run: JobRun, grace_seconds: float) -> None:
         """SIGTERM to a job, SIGKILL after `grace_seconds`."""

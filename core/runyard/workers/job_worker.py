@@ -41,8 +41,8 @@ def serving_jobs(client: Client, kind: str, pool: str, name: str) -> Iterator[Jo
     api = None
     try:
         if isinstance(client, LocalClient):
-            from runyard.server import run_tokens
-            from runyard.workers.run_api import RunApi
+            from runyard.server.run_api import RunApi
+            from runyard.server.run_tokens import make
 
             api = RunApi(client.database)
             url = api.url()
@@ -51,7 +51,7 @@ def serving_jobs(client: Client, kind: str, pool: str, name: str) -> Iterator[Jo
             if api is None:
                 address, auth = settings.get("api_url"), settings.get("api_auth_string")
             else:
-                address, auth = url, run_tokens.make(claimed.flow_run_id, claimed.attempt)
+                address, auth = url, make(claimed.flow_run_id, claimed.attempt)
             return {**_settings(), **_api(address, auth), **_told(name)}
 
         labels = {} if api is None else {API_PORT_LABEL: str(api.port)}
@@ -59,7 +59,7 @@ def serving_jobs(client: Client, kind: str, pool: str, name: str) -> Iterator[Jo
             infrastructure, pool, environment, lambda bodies: loop.write_logs(client, bodies), labels
         )
         try:
-            Adopting(client, infrastructure, supervisor, pool, name, api)
+            Adopting(client, infrastructure, supervisor, pool, name, api.serve_also if api else None)
             yield supervisor
         finally:
             supervisor.close()

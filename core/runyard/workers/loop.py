@@ -146,13 +146,7 @@ class Worker:
     # Claiming
 
     def _claim(self) -> None:
-<<<<<<< HEAD
         if self._next_due is not None and self._seconds_until_due() <= 0:
-=======
-        if not self.supervisor.accepts():
-            return
-        if self._next_due is not None and clock.now_us() >= self._next_due:
->>>>>>> 753b44a (Run the jobs of docker pools: one loop, one protocol for infrastructures, adoption, and an API with tokens of single runs)
             self._next_due, self._may_claim = None, True
         if self.options.run_once and self._once_until is None and self._may_claim and not self._stopping:
             self._ask_for_next_due()  # what time it is
@@ -205,6 +199,8 @@ class Worker:
 
     @property
     def _free(self) -> int:
+        if not self.supervisor.accepts():
+            return 0
         limit = self.options.limit
         return _BATCH if limit is None else limit - len(self.supervisor.running)
 
@@ -421,13 +417,7 @@ class Worker:
             if self._look_for_cancelled and self.supervisor.running:
                 moments.append(self._next_cancel_look)
             if self._next_due is not None:
-<<<<<<< HEAD
                 moments.append(now + self._seconds_until_due())
-=======
-                moments.append(now + (self._next_due - clock.now_us()) / 1e6)
-        if not self.supervisor.accepts():
-            moments.append(now + _CANCEL_LOOK_SECONDS)
->>>>>>> 753b44a (Run the jobs of docker pools: one loop, one protocol for infrastructures, adoption, and an API with tokens of single runs)
         deadline = self.supervisor.next_deadline()
         moments.extend(m for m in (deadline, self._stop_by, self._give_up_at) if m is not None and m > now)
         return max(min(moments) - now, 0.0)

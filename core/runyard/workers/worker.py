@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import descriptors, ids, settings
 from runyard.errors import InvalidInput, NotFound
-<<<<<<< HEAD
 from runyard.quoting import quoted
-=======
 from runyard.workers import types
->>>>>>> 753b44a (Run the jobs of docker pools: one loop, one protocol for infrastructures, adoption, and an API with tokens of single runs)
 from runyard.workers.terminal import flush, say_to_terminal, show
 
 if TYPE_CHECKING:

@@ -361,3 +361,29 @@ def test_a_lease_that_runs_out_while_slots_are_taken_is_not_held_by_two(home, mo
         take(client)
         with pytest.raises(LeaseGone):
             client.call(slots.renew_slots, first["lease_id"], {"lease_duration": 60})
+
+
+def test_a_lease_that_is_renewed_while_slots_are_taken_is_not_held_by_two(home, postgres_url, monkeypatch):
+    monkeypatch.setenv("RUNYARD_DATABASE_URL", postgres_url)
+    client = LocalClient()
+    make(client, limit=1)
+    first = take(client, lease_duration=60)
+    with client.database.transaction() as tx:
+        tx.execute("UPDATE limit_slots SET expires = 0")
+    taken_too = []
+
+    def take_too():
+        with contextlib.suppress(Locked):
+            taken_too.append(take(client))
+
+    other = threading.Thread(target=take_too)
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted"
+    with client.database.transaction() as tx:
+        slots.renew_slots(tx, first["lease_id"], {"lease_duration": 60})
+        other.start()
+        # The renewal is committed when the other one has seen that the lease had run out.
+        while other.is_alive() and not tx.value(waiting):
+            time.sleep(0.01)
+    other.join()
+    assert not taken_too
+    client.call(slots.renew_slots, first["lease_id"], {"lease_duration": 60})

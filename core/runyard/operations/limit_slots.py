@@ -138,14 +138,15 @@ def take(
     if not limits or _is_held(tx, lease_id):
         return limits
     now = lease_clock.tick(tx)
-    # One moment for all that follows: what is free by it is forgotten by it too.
+    # Before they are counted: a lease that its holder renews meanwhile is either lost by now, or counts.
+    # Where too few are free the transaction is undone, and nobody has lost anything.
+    _forget_expired(tx, limits, now)
     used = {limit["id"]: in_use(tx, limit, now) for limit in active}
     full = [limit for limit in active if not arithmetic.fits(limit["limit"], used[limit["id"]], slots)]
     if full:
         wait = max(_wait(tx, limit, used[limit["id"]], slots, now) for limit in full)
         names_of_full = ", ".join(repr(limit["name"]) for limit in full)
         raise Locked(f"no slot is free of {names_of_full}", retry_after_seconds=math.ceil(wait * 1000) / 1000)
-    _forget_expired(tx, limits, now)
     expires = None if lease_seconds is None else now + int(lease_seconds * 1e6)
     for limit in limits:
         if limit["active"] and limit["slot_decay_per_second"] > 0:
@@ -199,7 +200,9 @@ def _forget_expired(tx: Transaction, limits: list[Row], now: int) -> None:
     )
     for row in found:
         # With what they hold of other limits: a lease is lost as a whole.
-        tx.execute("DELETE FROM limit_slots WHERE lease_id = :lease_id", row)
+        # All of it runs out at one moment; on PostgreSQL it may have been renewed since the look.
+        sql = "DELETE FROM limit_slots WHERE lease_id = :lease_id AND expires <= :now"
+        tx.execute(sql, {**row, "now": now})
 
 
 def give_back(tx: Transaction, lease_id: str) -> None:

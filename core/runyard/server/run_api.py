@@ -1,4 +1,4 @@
-"""The API that a worker serves to the runs of its own containers, where no server is set."""
+"""The API that a worker serves to the runs of its own jobs, where no server is set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from runyard.errors import RunyardError, extra_missing
+from runyard.errors import Conflict, InvalidInput, RunyardError, extra_missing
 
 if TYPE_CHECKING:
     import socket
@@ -21,16 +21,20 @@ except ImportError as error:
 
 _START_SECONDS = 10.0
 _STOP_SECONDS = 5.0
+_LOOPBACK = "127.0.0.1"
+_MOST_PORTS = 100
 
 
 class RunApi:
-    """Serves the API on this machine's loopback address, in threads, to who has the token of a run.
+    """Serves the API on addresses of this machine, in threads, to who has the token of a run.
 
     Args:
         database: where everything is.
+        also_at: an address besides the loopback one, for jobs with a network of their own. Where it is not an
+            address of this machine, `problem` says why those jobs cannot report.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, also_at: str | None = None) -> None:
         from runyard.server.app import create_app
         from runyard.server.run_tokens import RunTokens
 
@@ -40,11 +44,13 @@ class RunApi:
         self._app = RunTokens(app, database, auth)
         self._lifespan = app
         self._servers: dict[int, tuple[uvicorn.Server, threading.Thread]] = {}
+        self._also_at = also_at
+        self.problem: str | None = None
         self.port = self._serve(0)
 
     def url(self) -> str:
         """Its address, for runs that share this machine's network."""
-        return f"http://127.0.0.1:{self.port}/api"
+        return f"http://{_LOOPBACK}:{self.port}/api"
 
     def serve_also(self, port: int) -> None:
         """Answer at the port of a worker that is gone, whose runs go on.
@@ -55,14 +61,31 @@ class RunApi:
         if port not in self._servers:
             self._serve(port)
 
-    def _serve(self, port: int) -> int:
+    def _listen(self, port: int) -> list[socket.socket]:
+        """Sockets of one port at each address; 0: of one that is free at all of them."""
         from runyard.server.serve import listen
 
-        listener: socket.socket = listen("127.0.0.1", port)
-        number: int = listener.getsockname()[1]
+        for _ in range(_MOST_PORTS):
+            first = listen(_LOOPBACK, port)
+            if self._also_at is None:
+                return [first]
+            try:
+                return [first, listen(self._also_at, first.getsockname()[1])]
+            except InvalidInput as error:
+                self.problem, self._also_at = str(error), None
+                return [first]
+            except Conflict:
+                first.close()
+                if port:
+                    raise
+        raise RunyardError(f"no port is free at both {_LOOPBACK} and {self._also_at}")
+
+    def _serve(self, port: int) -> int:
+        listeners = self._listen(port)
+        number: int = listeners[0].getsockname()[1]
         server = uvicorn.Server(uvicorn.Config(self._app, log_level="warning", lifespan="off"))
         thread = threading.Thread(
-            target=server.run, kwargs={"sockets": [listener]}, name="runyard-run-api", daemon=True
+            target=server.run, kwargs={"sockets": listeners}, name="runyard-run-api", daemon=True
         )
         thread.start()
         deadline = time.monotonic() + _START_SECONDS

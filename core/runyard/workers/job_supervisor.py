@@ -26,6 +26,7 @@ from runyard.workers.infrastructure import base
 from runyard.workers.infrastructure.base import CannotStart, JobEnd, JobRequest, Unreachable
 from runyard.workers.job_run import JobRun
 from runyard.workers.output import LogBuffer
+from runyard.workers.terminal import say_to_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 COMMAND = ["python", "-m", "runyard.workers.container"]
 # Between two tries to reach an engine that does not answer.
 _AWAY_SECONDS = 1.0
-# So long no run is claimed after a job could not be started for want of an engine.
-_REFUSED_SECONDS = 5.0
+# Labels that no job has.
+_NONE = {base.RUN_LABEL: "none"}
 # What a job printed last arrives after its end, and waits where the database is slow.
 _LAST_WORDS_SECONDS = 600.0
 _GONE = 137
@@ -70,7 +71,9 @@ class JobSupervisor:
         self._pool = pool
         self._environment = environment
         self._labels = labels
-        self._accepts_at = 0.0
+        self._answers = True
+        self._answers_lock = threading.Lock()
+        self._closed = False
         self._paused: list[tuple[int, Callable[[], Any]]] = []
         self._events: deque[Callable[[], None]] = deque()
         self._wake_read, self._wake_write = socket.socketpair()
@@ -100,8 +103,8 @@ class JobSupervisor:
         return False
 
     def accepts(self) -> bool:
-        """Whether jobs can be started: not for a while after the engine did not answer."""
-        return time.monotonic() >= self._accepts_at
+        """Whether jobs can be started: not while the engine does not answer."""
+        return self._answers
 
     def launch(self, claimed: ClaimedRun, job: dict[str, Any], hooks: bool = False) -> JobRun:
         """Start a claimed run; what goes wrong is reported as the end of the run.
@@ -148,6 +151,7 @@ class JobSupervisor:
             self._give_up(run, str(error))
             return
         except RunyardError as error:
+            self._away(str(error))
             self._give_up(run, str(error), unwatched=True)
             return
         except Exception as error:
@@ -159,19 +163,44 @@ class JobSupervisor:
 
     def _give_up(self, run: JobRun, reason: str, unwatched: bool = False) -> None:
         run.close_ends()
-        if unwatched:
-            self._accepts_at = time.monotonic() + _REFUSED_SECONDS
         self._later(partial(self._end, run, JobEnd(1, reason), unwatched))
+
+    def _away(self, reason: str) -> None:
+        """No run is claimed until the engine answers again; its absence is told once."""
+        with self._answers_lock:
+            if not self._answers:
+                return
+            self._answers = False
+        say_to_terminal("WARNING", f"No run is claimed for now: {reason}")
+        threading.Thread(target=self._await_answer, name="runyard-jobs-answer", daemon=True).start()
+
+    def _await_answer(self) -> None:
+        while not self._closed:
+            try:
+                self._infrastructure.find(_NONE)
+                break
+            except RunyardError:
+                time.sleep(_AWAY_SECONDS)
+        self._later(self._back)
+
+    def _back(self) -> None:
+        self._answers = True
+        say_to_terminal("INFO", f"{self._place.partition(':')[0].capitalize()} answers again")
 
     def _watch(self, run: JobRun, since: float | None) -> None:
         reader = threading.Thread(target=self._copy, args=(run, since), name="runyard-job-logs", daemon=True)
         reader.start()
+        was_away = False
         while True:
             try:
                 end = self._infrastructure.wait(str(run.id))
                 break
-            except Unreachable:
+            except Unreachable as error:
+                was_away = True
+                self._away(str(error))
                 time.sleep(_AWAY_SECONDS)
+        if was_away and end.code and end.reason is None:
+            end = JobEnd(end.code, "it ended while its engine did not answer")
         reader.join(_LAST_WORDS_SECONDS)
         self._later(partial(self._end, run, end, False))
 
@@ -246,14 +275,15 @@ class JobSupervisor:
                 self.selector.register(file, selectors.EVENT_READ, action)
 
     def next_deadline(self) -> float | None:
-        """When the next job will be killed, or jobs can be started again, on the monotonic clock."""
+        """When the next job will be killed, on the monotonic clock."""
         moments = [run.kill_at for run in self.running.values() if run.kill_at is not None]
-        if not self.accepts():
-            moments.append(self._accepts_at)
         return min(moments, default=None)
 
     def stop(self, run: JobRun, grace_seconds: float) -> None:
-        """SIGTERM to a job, SIGKILL after `grace_seconds`."""
+        """SIGTERM to a job, SIGKILL after `grace_seconds`, or after its own `stop_grace_seconds`."""
+        own = run.job.get("stop_grace_seconds")
+        if grace_seconds > 0 and own is not None:
+            grace_seconds = float(own)
         if run.stop_within is not None and run.stop_within <= grace_seconds:
             return
         run.stop_within = grace_seconds
@@ -268,6 +298,7 @@ class JobSupervisor:
 
     def close(self) -> None:
         """Let go of the engine; what runs goes on."""
+        self._closed = True
         self._infrastructure.close()
         self.selector.close()
         self._wake_read.close()

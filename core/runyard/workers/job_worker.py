@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from runyard import settings
 from runyard.client import LocalClient
-from runyard.workers import loop, types
+from runyard.workers import loop, terminal, types
 from runyard.workers.adopting import Adopting
 from runyard.workers.infrastructure.base import API_PORT_LABEL
 from runyard.workers.job_supervisor import JobSupervisor
@@ -44,7 +45,13 @@ def serving_jobs(client: Client, kind: str, pool: str, name: str) -> Iterator[Jo
             from runyard.server.run_api import RunApi
             from runyard.server.run_tokens import make
 
-            api = RunApi(client.database)
+            api = RunApi(client.database, getattr(infrastructure, "host_address", None))
+            if api.problem and sys.platform == "linux":
+                terminal.say_to_terminal(
+                    "WARNING",
+                    f"Only runs with network_mode host can report to this worker ({api.problem}); for others "
+                    "start a server and set api_url",
+                )
             url = api.url()
 
         def environment(claimed: ClaimedRun) -> dict[str, str]:

@@ -75,7 +75,8 @@ class FoundJob:
 class Infrastructure(Protocol):
     """Where jobs run. Each method may be called from any thread.
 
-    All raise Unreachable when the engine does not answer.
+    All raise Unreachable when the engine does not answer. An attribute `host_address` may say at which
+    address of this machine jobs with a network of their own find the API that the worker serves.
     """
 
     def place(self) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
-import shlex
 import sys
+from datetime import datetime
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 from runyard import __version__
 from runyard.errors import extra_missing
 from runyard.workers.infrastructure.base import RUN_LABEL, CannotStart, FoundJob, JobEnd, Unreachable
+from runyard.workers.infrastructure.container_options import (
+    container_name,
+    container_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,22 +24,18 @@ if TYPE_CHECKING:
 try:
     import docker
     from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+    from docker.utils import parse_repository_tag
     from requests.exceptions import RequestException
 except ImportError as error:
     raise extra_missing("docker", "docker") from error
 
-_HOST = "host.docker.internal"
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # A container whose process was killed by the kernel, or by `docker kill`.
 _KILLED = 137
-_NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_.-]+")
-_LONGEST_NAME = 200
 _MOST_NAMES = 1_000
-_URL_VARIABLES = ("RUNYARD_API_URL", "PREFECT_API_URL")
-# What the worker decides itself.
-_OURS = frozenset(
-    ("image", "command", "environment", "labels", "name", "network_mode", "networks", "volumes", "detach")
-)
+# Of a frame of a log.
+_HEADER_BYTES = 8
+_STDERR = 2
+_NOT_IMPLEMENTED = 501
 # An answer of the engine takes seconds where its disk is busy; a wait for an end has no limit.
 _ANSWER_SECONDS = 60
 
@@ -59,8 +58,25 @@ class DockerInfrastructure:
                 timeout=int(os.environ.get("DOCKER_CLIENT_TIMEOUT", _ANSWER_SECONDS))
             )
             self._id = str(self._client.info()["ID"])
+            # Where containers with a network of their own find this machine.
+            self.host_address = self._gateway()
+            # How far each container's output was read: the time of the last frame, and its frames so far.
+            self._read: dict[str, tuple[str, int]] = {}
         except (DockerException, RequestException, ValueError) as error:
             raise _unreachable(error) from None
+
+    def _gateway(self) -> str | None:
+        """This machine's address on the engine's bridge, which containers know as `host-gateway`."""
+        try:
+            pools = self._client.networks.get("bridge").attrs["IPAM"]["Config"] or []
+        except NotFound:  # an engine may be told to have none
+            return None
+        for pool in pools:
+            if pool.get("Gateway"):
+                return str(pool["Gateway"])
+            if pool.get("Subnet"):  # engines leave it out where it is the first address
+                return str(next(ip_network(pool["Subnet"], strict=False).hosts()))
+        return None
 
     def place(self) -> str:
         """The engine's own id."""
@@ -68,9 +84,9 @@ class DockerInfrastructure:
 
     def start(self, request: JobRequest) -> str:
         """Start a container; see Infrastructure."""
+        options = container_options(request)
         try:
-            image = self._image(request)
-            return self._create(image, request)
+            return self._create(self._image(request), options, request)
         except (APIError, DockerException) as error:
             raise CannotStart(f"the container could not be started: {_told(error)}") from None
         except RequestException as error:
@@ -88,17 +104,29 @@ class DockerInfrastructure:
                 )
             return image
         request.say(f"Pulling image {image!r}")
-        try:
-            self._client.images.pull(image, auth_config=_credentials(job.get("registry_credentials")))
-        except (ImageNotFound, APIError) as error:
+        problem = self._pull(image, _credentials(job.get("registry_credentials")))
+        if problem is not None:
             if policy == "IfPossible" and present:
-                request.say(
-                    f"Image {image!r} could not be pulled ({_told(error)}); the one that is here is used"
-                )
+                request.say(f"Image {image!r} could not be pulled ({problem}); the one that is here is used")
                 return image
-            raise CannotStart(f"the image {image!r} could not be pulled: {_told(error)}") from None
+            raise CannotStart(f"the image {image!r} could not be pulled: {problem}")
         request.say(f"Pulled image {image!r}")
         return image
+
+    def _pull(self, image: str, credentials: dict[str, str] | None) -> str | None:
+        """Pull an image; what went wrong, without the password."""
+        repository, tag = parse_repository_tag(image)
+        problem = None
+        try:
+            # The engine tells of a pull that breaks off in the stream of its progress.
+            for line in self._client.api.pull(
+                repository, tag or "latest", stream=True, decode=True, auth_config=credentials
+            ):
+                problem = line.get("error") or problem
+        except APIError as error:
+            problem = _told(error)
+        password = (credentials or {}).get("password")
+        return problem.replace(password, "********") if problem and password else problem
 
     def _has(self, image: str) -> bool:
         try:
@@ -107,12 +135,11 @@ class DockerInfrastructure:
             return False
         return True
 
-    def _create(self, image: str, request: JobRequest) -> str:
-        options = container_options(request)
+    def _create(self, image: str, options: dict[str, Any], request: JobRequest) -> str:
         networks = request.job.get("networks") or []
         if networks:
             options["network"] = networks[0]
-        name = _name(request)
+        name = container_name(request)
         for number in range(_MOST_NAMES):
             try:
                 container = self._client.containers.create(
@@ -122,6 +149,8 @@ class DockerInfrastructure:
             except APIError as error:
                 if error.status_code != 409 or "name" not in str(error.explanation):
                     raise
+            except TypeError as error:  # of docker-py, which knows no such argument
+                raise CannotStart(f"container_create_kwargs: {error}") from None
         else:
             raise CannotStart(
                 f"{_MOST_NAMES} containers are named {name!r}; remove some, or set another name"
@@ -148,19 +177,39 @@ class DockerInfrastructure:
         ]
 
     def follow(self, job_id: str, since: float | None) -> Iterator[tuple[str, bytes]]:
-        """What a container prints; see Infrastructure."""
+        """What a container prints; see Infrastructure.
+
+        After a broken connection it goes on where it stopped, by the engine's own times.
+        """
+        last, count = self._read.get(job_id, ("", 0))
+        begin = _seconds(last) if last else since or 0
+        skip = count
         try:
             # Its connection is one of its own, since it is open for as long as the container runs.
             stream = self._client.api._get(
                 self._client.api._url("/containers/{0}/logs", job_id),
-                params={"stdout": 1, "stderr": 1, "follow": 1, "since": since or 0, "timestamps": 0},
+                params={"stdout": 1, "stderr": 1, "follow": 1, "since": begin, "timestamps": 1},
                 stream=True,
                 timeout=None,
             )
             self._client.api._raise_for_status(stream)
-            yield from _frames(stream)
+            for name, frame in _frames(stream):
+                moment, _, data = frame.partition(b" ")
+                at = moment.decode("ascii", "replace")
+                if at == last and skip:
+                    skip -= 1
+                    continue
+                last, count = (at, count + 1) if at == last else (at, 1)
+                skip = 0
+                self._read[job_id] = last, count
+                yield name, data
+            self._read.pop(job_id, None)
         except NotFound:
-            return
+            self._read.pop(job_id, None)
+        except APIError as error:
+            if error.status_code != _NOT_IMPLEMENTED:
+                raise _unreachable(error) from None
+            yield "stderr", f"What this container prints cannot be kept: {_told(error)}\n".encode()
         except (DockerException, RequestException, OSError) as error:
             raise _unreachable(error) from None
 
@@ -207,80 +256,6 @@ class DockerInfrastructure:
         self._client.close()
 
 
-def container_options(request: JobRequest) -> dict[str, Any]:
-    """What a container is created with, besides its image, name and networks."""
-    job = request.job
-    mode = network_mode(job, request.env)
-    env = {**request.env, **(job.get("env") or {})}
-    more = {
-        name: value for name, value in (job.get("container_create_kwargs") or {}).items() if name not in _OURS
-    }
-    hosts = {**_list_or_map(job.get("extra_hosts")), **_list_or_map(more.pop("extra_hosts", None))}
-    if mode != "host":
-        hosts.setdefault(_HOST, "host-gateway")
-        env = {name: _reachable(value) if name in _URL_VARIABLES else value for name, value in env.items()}
-    command = job.get("command")
-    options: dict[str, Any] = {
-        "command": shlex.split(command) if isinstance(command, str) else command or request.command,
-        "environment": {name: str(value) for name, value in env.items() if value is not None},
-        "labels": {**{k: str(v) for k, v in (job.get("labels") or {}).items()}, **request.labels},
-        "detach": True,
-        "extra_hosts": hosts or None,
-        "volumes": _volumes(job.get("volumes") or []),
-    }
-    if mode:
-        options["network_mode"] = mode
-    for name, theirs in _SAME.items():
-        if job.get(name) is not None:
-            options[theirs] = job[name]
-    if job.get("cpus") is not None:
-        options["nano_cpus"] = int(float(job["cpus"]) * 1e9)
-    return {**more, **options}
-
-
-# Variables of the template that docker-py knows by the same, or by another name.
-_SAME = {
-    "mem_limit": "mem_limit",
-    "memswap_limit": "memswap_limit",
-    "privileged": "privileged",
-    "shm_size": "shm_size",
-    "user": "user",
-    "working_dir": "working_dir",
-}
-
-
-def network_mode(job: dict[str, Any], env: dict[str, str]) -> str | None:
-    """The network mode: as said; else the host's, where the API is on this machine and the system can."""
-    if job.get("network_mode"):
-        return str(job["network_mode"])
-    if job.get("networks") or not sys.platform.startswith("linux"):
-        return None
-    url = env.get("RUNYARD_API_URL") or env.get("PREFECT_API_URL") or ""
-    return "host" if urlsplit(url).hostname in _LOOPBACK else None
-
-
-def _reachable(url: str | None) -> str | None:
-    """The URL as a container sees it that has a network of its own."""
-    if not url:
-        return url
-    parts = urlsplit(url)
-    if parts.hostname not in _LOOPBACK:
-        return url
-    port = f":{parts.port}" if parts.port else ""
-    return urlunsplit(parts._replace(netloc=f"{_HOST}{port}"))
-
-
-def _volumes(given: list[str]) -> list[str]:
-    """Folders, named and anonymous volumes; a relative folder is one of the worker's."""
-    found = []
-    for text in given:
-        source, colon, target = text.partition(":")
-        if colon and source.startswith((".", "~")):
-            source = os.path.abspath(os.path.expanduser(source))
-        found.append(f"{source}{colon}{target}")
-    return found
-
-
 def _credentials(given: Any) -> dict[str, str] | None:
     if not given:
         return None
@@ -300,44 +275,29 @@ def _is_moving(image: str) -> bool:
     return "@" not in last and (":" not in last or last.endswith(":latest"))
 
 
-def _name(request: JobRequest) -> str:
-    text = _NOT_IN_A_NAME.sub("-", str(request.job.get("name") or request.name)).strip("-_.")
-    return text[:_LONGEST_NAME] or "runyard"
-
-
-def _list_or_map(given: Any) -> dict[str, str]:
-    if not given:
-        return {}
-    if isinstance(given, dict):
-        return {str(name): str(value) for name, value in given.items()}
-    return dict(str(text).split(":", 1) for text in given)
-
-
 def _frames(stream: Any) -> Iterator[tuple[str, bytes]]:
     """The frames of a log: a byte that tells the stream, three of nothing, four of length, the bytes.
 
     Source: Docker Engine API, "Stream format" of attaching to a container.
     """
-    raw = stream.raw
-    while True:
-        header = _exactly(raw, 8)
-        if header is None:
-            return
-        body = _exactly(raw, int.from_bytes(header[4:], "big"))
-        if body is None:
-            return
-        yield ("stderr" if header[0] == 2 else "stdout"), body
+    rest = b""
+    for chunk in stream.iter_content(None):
+        data, at = rest + chunk, 0
+        while len(data) - at >= _HEADER_BYTES:
+            begin = at + _HEADER_BYTES
+            end = begin + int.from_bytes(data[at + 4 : begin], "big")
+            if end > len(data):
+                break
+            yield ("stderr" if data[at] == _STDERR else "stdout"), data[begin:end]
+            at = end
+        rest = data[at:]
 
 
-def _exactly(raw: Any, size: int) -> bytes | None:
-    parts = []
-    while size:
-        part = raw.read(size)
-        if not part:
-            return None
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
+def _seconds(moment: str) -> str:
+    """A moment of the engine as it wants it in `since`: seconds since 1970, with nanoseconds."""
+    whole, _, fraction = moment.removesuffix("Z").partition(".")
+    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
+    return f"{seconds}.{fraction:0<9}"
 
 
 def _reason(code: int, state: dict[str, Any]) -> str | None:

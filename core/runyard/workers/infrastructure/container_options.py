@@ -1,0 +1,140 @@
+"""What a container is created with: a run's job configuration in the words of docker-py.
+
+Without the `docker` package, so that it can be tested and read alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from runyard.workers.infrastructure.base import CannotStart
+
+if TYPE_CHECKING:
+    from runyard.workers.infrastructure.base import JobRequest
+
+_HOST = "host.docker.internal"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_.-]+")
+_LONGEST_NAME = 200
+_URL_VARIABLES = ("RUNYARD_API_URL", "PREFECT_API_URL")
+# What the worker decides itself.
+_OURS = frozenset(
+    """
+    image command environment labels name network_mode networks network volumes
+    detach auto_remove remove stream stdout stderr
+    """.split()  # noqa: SIM905  # a list of quotes is harder to read
+)
+# Variables of the template that docker-py knows by the same name.
+_SAME = ("mem_limit", "memswap_limit", "privileged", "shm_size", "user", "working_dir")
+
+
+def container_options(request: JobRequest) -> dict[str, Any]:
+    """What a container is created with, besides its image, name and networks.
+
+    Raises:
+        CannotStart: a value means nothing, naming its variable.
+    """
+    job = request.job
+    if job.get("network_mode") and job.get("networks"):
+        raise CannotStart("network_mode and networks cannot be used together: remove one of them")
+    mode = network_mode(job, request.env)
+    if mode == "none" and not job.get("command"):
+        raise CannotStart(
+            "network_mode is none, so that the run could not report; remove it, or set a command"
+        )
+    env = {**request.env, **(job.get("env") or {})}
+    more = {
+        name: value for name, value in (job.get("container_create_kwargs") or {}).items() if name not in _OURS
+    }
+    hosts = {**_hosts(job.get("extra_hosts")), **_hosts(more.pop("extra_hosts", None))}
+    if mode != "host":
+        env = {name: _reachable(value) if name in _URL_VARIABLES else value for name, value in env.items()}
+        if not str(mode).startswith("container:"):  # it has the names of that other container
+            hosts.setdefault(_HOST, "host-gateway")
+    options: dict[str, Any] = {
+        "command": _command(job.get("command")) or request.command,
+        "environment": {name: str(value) for name, value in env.items() if value is not None},
+        "labels": {**{k: str(v) for k, v in (job.get("labels") or {}).items()}, **request.labels},
+        "detach": True,
+        "extra_hosts": hosts or None,
+        "volumes": _volumes(job.get("volumes") or []),
+    }
+    if mode:
+        options["network_mode"] = mode
+    options |= {name: job[name] for name in _SAME if job.get(name) is not None}
+    if job.get("cpus") is not None:
+        options["nano_cpus"] = _nano_cpus(job["cpus"])
+    return {**more, **options}
+
+
+def network_mode(job: dict[str, Any], env: dict[str, str]) -> str | None:
+    """The network mode: as said; else the host's, where the API is on this machine and the system can."""
+    if job.get("network_mode"):
+        return str(job["network_mode"])
+    if job.get("networks") or not sys.platform.startswith("linux"):
+        return None
+    url = env.get("RUNYARD_API_URL") or env.get("PREFECT_API_URL") or ""
+    return "host" if urlsplit(url).hostname in _LOOPBACK else None
+
+
+def _reachable(url: str | None) -> str | None:
+    """The URL as a container sees it that has a network of its own."""
+    if not url:
+        return url
+    parts = urlsplit(url)
+    if parts.hostname not in _LOOPBACK:
+        return url
+    port = f":{parts.port}" if parts.port else ""
+    return urlunsplit(parts._replace(netloc=f"{_HOST}{port}"))
+
+
+def _command(given: Any) -> list[str]:
+    if not isinstance(given, str):
+        return [str(part) for part in given or ()]
+    try:
+        return shlex.split(given)
+    except ValueError as error:
+        raise CannotStart(f"command: {given!r} cannot be split as a shell would: {error}") from None
+
+
+def _nano_cpus(given: Any) -> int:
+    try:
+        return round(float(given) * 1e9)
+    except (TypeError, ValueError, OverflowError):
+        raise CannotStart(f"cpus: {given!r} is no number") from None
+
+
+def _volumes(given: list[str]) -> list[str]:
+    """Folders, named and anonymous volumes; a relative folder is one of the worker's."""
+    found = []
+    for text in given:
+        source, colon, target = text.partition(":")
+        # The name of a volume has no slash.
+        if colon and (source.startswith((".", "~")) or ("/" in source and not source.startswith("/"))):
+            source = os.path.abspath(os.path.expanduser(source))
+        found.append(f"{source}{colon}{target}")
+    return found
+
+
+def container_name(request: JobRequest) -> str:
+    """The name of a container, as far as no other has it."""
+    text = _NOT_IN_A_NAME.sub("-", str(request.job.get("name") or request.name))[:_LONGEST_NAME].strip("-_.")
+    return text if len(text) > 1 else f"runyard-{text}".strip("-")
+
+
+def _hosts(given: Any) -> dict[str, str]:
+    """Names with their addresses, of a mapping or of a list of `name:address`."""
+    if isinstance(given, dict):
+        return {str(name): str(address) for name, address in given.items()}
+    found = {}
+    for text in given or ():
+        name, colon, address = str(text).partition(":")
+        if not colon:
+            raise CannotStart(f"extra_hosts: {text!r} is not of the form NAME:ADDRESS")
+        found[name] = address
+    return found

@@ -61,11 +61,11 @@ def test_what_waits_and_what_takes_slots(runyard, store, tmp_path, monkeypatch):
     assert "in 59 minutes" in runyard("work-pool", "preview", "p").out
     before = store.call(work_queues.read_work_queue, "p", "urgent").last_polled
     assert before is None
-    assert "0 of 3 slots" in runyard("work-pool", "slots", "p").out
+    assert "Slots taken: 0 of 3." in runyard("work-pool", "slots", "p").out
     runyard("deployment", "run", "e")
     claim = claims.ClaimRequest(worker_name="w", limit=5, lease_seconds=60)
     store.call(claims.claim_flow_runs, "p", body=claim)
     taken = runyard("work-pool", "slots", "p", "-o", "json").json
     assert (taken["active"], taken["limit"]) == (1, 3)
-    assert "1 of any number of slots" in runyard("work-queue", "slots", "urgent", "--pool", "p").out
+    assert "Slots taken: 1 of any number." in runyard("work-queue", "slots", "urgent", "--pool", "p").out
     runyard("work-pool", "preview", "nosuch", code=1)

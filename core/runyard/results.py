@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from runyard import clock, settings, texts
 from runyard.context import current_flow, current_task
 from runyard.engine import known_results, large_results, outcome
+from runyard.engine.journal import waited_for
 from runyard.errors import MissingResult
 from runyard.exceptions import SerializationError, UnreadableResult
 from runyard.serializers import describe, resolve_serializer, serializer_of_entry
 from runyard.syncing import also_awaited, async_twin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Self
 
     from runyard.client import Client
@@ -179,7 +179,7 @@ class ResultStore:
 
         record, row = self.prepare(obj, key, expiration, None)
         if row is not None:
-            _waited_for(lambda: self._client.call(write_result, {"row": row}), "keep")
+            waited_for(lambda: self._client.call(write_result, {"row": row}), "a kept result", "keep")
         return record
 
     def prepare(
@@ -270,7 +270,11 @@ class ResultStore:
     def _row(self, key: str) -> dict[str, Any]:
         from runyard.operations.results import read_result
 
-        return _waited_for(lambda: self._client.call(read_result, {"key": texts.indexed(key)}), "look for")
+        asked = {"key": texts.indexed(key)}
+        row: dict[str, Any] = waited_for(
+            lambda: self._client.call(read_result, asked), "a kept result", "look for"
+        )
+        return row
 
     def _find_row(self, key: str) -> ResultRecord | None:
         row = self._row(key)
@@ -406,12 +410,3 @@ def should_persist_result() -> bool:
     if task is not None and task.task.persist_result is not None:
         return task.task.persist_result
     return flow.persist if flow is not None else get_default_persist_setting()
-
-
-def _waited_for(call: Callable[[], Any], verb: str) -> Any:
-    """The outcome of a call; in a run an outage of the database or the API is waited for."""
-    if current_flow.get() is None and current_task.get() is None:
-        return call()
-    from runyard.engine.journal import persist
-
-    return persist(call, "a kept result", verb)

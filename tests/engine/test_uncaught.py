@@ -10,6 +10,8 @@ import pytest
 
 FLOW = "from runyard import flow\n@flow\ndef hi():\n    return 1\nhi()\n"
 ASYNC = "import asyncio\nfrom runyard import flow\n@flow\nasync def hi():\n    return 1\nasyncio.run(hi())\n"
+TASK = "from runyard import task\n@task\ndef hi():\n    print('ran')\nhi()\n"
+SUBMITTED = TASK.removesuffix("()\n") + ".submit()\n"
 VARIABLE = "from runyard.variables import Variable\nVariable.get('x')\n"
 
 
@@ -43,10 +45,12 @@ def test_a_wrong_setting_or_a_home_that_cannot_be_written_is_one_line(home, tmp_
     assert done.stderr.splitlines()[-1].startswith("Error: ")
 
 
-@pytest.mark.parametrize("code", [ASYNC, VARIABLE], ids=["async", "variable"])
+@pytest.mark.parametrize(
+    "code", [ASYNC, VARIABLE, TASK, SUBMITTED], ids=["async", "variable", "task", "submitted"]
+)
 def test_whatever_comes_to_need_the_database_first(home, tmp_path, code):
     done = ran(tmp_path, code, RUNYARD_HOME="/proc/nope")
-    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert (done.returncode, len(done.stderr.splitlines()), done.stdout) == (1, 1, "")
     assert done.stderr.startswith("Error: cannot make the folder /proc/nope")
 
 

@@ -11,11 +11,16 @@ import threading
 import time
 
 import pytest
+from runyard import flow, task
+from runyard.cache_policies import INPUTS
+from runyard.engine.connection import shared_client
+from runyard.errors import ApiUnavailable
 from runyard.locking import database
 from runyard.locking.database import DatabaseLockManager
 from runyard.locking.filesystem import FileSystemLockManager
 from runyard.locking.memory import MemoryLockManager
 from runyard.locking.protocol import LockManager
+from runyard.transactions import IsolationLevel
 
 KINDS = ["memory", "filesystem", "database"]
 SHARED = KINDS[1:]
@@ -158,3 +163,40 @@ def test_lock_files_are_private(make, tmp_path):
     make("filesystem").acquire_lock("../k", "me")
     (file,) = (tmp_path / "locks").iterdir()
     assert oct(os.stat(file).st_mode & 0o777) == "0o600"
+
+
+class Away:
+    """A client whose API answers every second request only, the first time of two after doing it."""
+
+    def __init__(self):
+        self.client = shared_client()
+        self.calls = 0
+
+    def call(self, operation, *args, **kwargs):
+        self.calls += 1
+        answer = self.client.call(operation, *args, **kwargs)
+        if self.calls % 2:
+            raise ApiUnavailable("the answer was lost")
+        return answer
+
+
+def test_a_run_waits_for_the_lock_of_a_result_while_the_api_is_away(recorded, capfd):
+    locks = DatabaseLockManager(Away())
+
+    @task(
+        persist_result=True,
+        cache_policy=INPUTS.configure(isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=locks),
+    )
+    def double(x):
+        return 2 * x
+
+    @flow
+    def main():
+        held = locks.acquire_lock("k", "me", hold_timeout=60)
+        locks.release_lock("k", "me")
+        return double(4), held, locks.is_locked("k")
+
+    assert main() == (8, True, False)
+    assert "cannot take the lock of a result, trying on" in capfd.readouterr().err
+    with pytest.raises(ApiUnavailable):
+        locks.is_locked("k")

@@ -14,11 +14,17 @@ _lock = threading.Lock()
 
 
 def journal_without_flow() -> Journal:
-    """The journal of tasks that run outside of any flow; closed when the interpreter ends."""
+    """The journal of tasks that run outside of any flow; closed when the interpreter ends.
+
+    Raises:
+        StoreError, ApiUnavailable: this process has recorded nothing yet, and its records would have no
+            place: a task then does not begin, as a flow does not.
+    """
     global _journal
     client = shared_client()
     with _lock:
         if _journal is None or _journal._client is not client:
+            client.changes()
             if _journal is not None:
                 _journal.close()
             _journal = Journal(client)

@@ -16,6 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock, settings, texts
+from runyard.context import current_flow, current_task
 from runyard.engine import patience, salvage
 from runyard.errors import (
     ApiUnavailable,
@@ -30,6 +31,8 @@ from runyard.logging.limit import LogLimit
 from runyard.states import TERMINAL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runyard.client import Client
     from runyard.engine.runs import FlowRun, TaskRun
     from runyard.states import State
@@ -363,6 +366,13 @@ def persist(write: Any, what: str, verb: str = "record") -> Any:
             if not patience.wait(delay * random.uniform(0.5, 1.5)):  # noqa: S311  # jitter, no secret
                 raise
             delay = min(delay * 2, 5.0)
+
+
+def waited_for(call: Callable[[], Any], what: str, verb: str) -> Any:
+    """The outcome of a call; in a run an outage of the database or the API is waited for, see `persist`."""
+    if current_flow.get() is None and current_task.get() is None:
+        return call()
+    return persist(call, what, verb)
 
 
 def close_all() -> None:

@@ -86,8 +86,8 @@ class Signature:
         bound = dict(zip(self.positional, args, strict=False))
         if len(args) > len(self.positional):
             if self.var_args is None:
-                takes = len(self.positional)
-                raise TypeError(f"takes {takes} positional arguments but {len(args)} were given")
+                takes, given = texts.counted(len(self.positional), "positional argument"), len(args)
+                raise TypeError(f"takes {takes} but {given} {'was' if given == 1 else 'were'} given")
             bound[self.var_args] = args[len(self.positional) :]
         extra = {}
         for name, value in kwargs.items():

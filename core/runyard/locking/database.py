@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from runyard import texts
+from runyard.engine.journal import waited_for
 from runyard.locking.protocol import PolledLocks, refuse_release
 from runyard.operations import locks
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 # A lock whose process was killed is free after this time.
 LEASE_SECONDS = 10.0
+# For the line that says what waits for a database that is away.
+_WHAT = "the lock of a result"
 
 
 class DatabaseLockManager(PolledLocks):
@@ -37,7 +40,8 @@ class DatabaseLockManager(PolledLocks):
         return self._given or shared_client()
 
     def _take(self, key: str, holder: str, hold_timeout: float | None) -> bool:
-        if not self._ask(key, holder, LEASE_SECONDS if hold_timeout is None else hold_timeout):
+        seconds = LEASE_SECONDS if hold_timeout is None else hold_timeout
+        if not waited_for(lambda: self._ask(key, holder, seconds), _WHAT, "take"):
             return False
         if hold_timeout is None:
             self._renew(key, holder)
@@ -54,14 +58,22 @@ class DatabaseLockManager(PolledLocks):
             if renewed:
                 del self._renewed[key]
             self._changed.set()
-        body = {"name": _name(key), "holder": holder}
-        released = self._client.call(locks.release_lock, body)["released"]
-        # The thread that renews it may have given it back first, see `_work`.
-        if not released and not renewed:
+        body, tries = {"name": _name(key), "holder": holder}, 0
+
+        def release() -> bool:
+            nonlocal tries
+            tries += 1
+            return bool(self._client.call(locks.release_lock, body)["released"])
+
+        released = waited_for(release, _WHAT, "release")
+        # The thread that renews it may have given it back first, see `_work`; so may a try whose
+        # answer was lost.
+        if not released and not renewed and tries == 1:
             raise refuse_release(key, holder)
 
     def _holder(self, key: str) -> Any:
-        return self._client.call(locks.read_lock, {"name": _name(key)})["holder"]
+        name = _name(key)
+        return waited_for(lambda: self._client.call(locks.read_lock, {"name": name}), _WHAT, "read")["holder"]
 
     def is_locked(self, key: str) -> bool:
         """Whether anybody holds the lock."""

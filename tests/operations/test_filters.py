@@ -157,3 +157,21 @@ def test_long_lists(client, runs):
     with pytest.raises(InvalidInput, match="at most 10,000"):
         client.call(flow_runs.filter_flow_runs, body=Listing(flow_runs={"name": {"any_": names * 40}}))
     assert len(found(client)) == 4
+
+
+@pytest.mark.parametrize(
+    ("field", "operator", "value", "wanted"),
+    [
+        ("start_time", "after_", 1.5, r"flow_runs.start_time.after_ is 1\.5; give a time such as "),
+        ("start_time", "before_", "soon", "flow_runs.start_time.before_ is 'soon'; give a time such as "),
+        ("name", "any_", "etl-1", "flow_runs.name.any_ is 'etl-1'; give a list of values"),
+        ("name", "any_", {"etl-1": 1}, "give a list of values"),
+        ("name", "any_", 7, "give a list of values"),
+        ("tags", "all_", "a", "give a list of values"),
+    ],
+)
+def test_a_value_that_an_operator_cannot_take_is_refused_in_plain_words(
+    client, field, operator, value, wanted
+):
+    with pytest.raises(InvalidInput, match=wanted):
+        found(client, flow_runs={field: {operator: value}})

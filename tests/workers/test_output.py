@@ -191,3 +191,12 @@ def test_groups_stay_below_what_an_api_takes():
     logs.flush()
     assert sum(groups) == 200 * MAX_LINE_CHARACTERS
     assert max(groups) <= LogBuffer.GROUP_BYTES
+
+
+def test_a_terminal_gets_no_control_character_of_a_run_but_colours(monkeypatch):
+    shown = []
+    monkeypatch.setattr(terminal, "write", lambda stream, text: shown.append((stream, text)))
+    assert _printed([b"a\x00b\x1b[2J\x07\t\x1b[31mred\x1b[0m caf\xc3\xa9\r\n"], "stdout") == [
+        "a\x00b\x1b[2J\x07\t\x1b[31mred\x1b[0m café"
+    ]
+    assert shown == [("stdout", "a\\x00b\\x1b[2J\\x07\t\x1b[31mred\x1b[0m café\n")]

@@ -8,15 +8,16 @@ workers w, logs l, artifacts a, variables v.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runyard import clock
+from runyard import clock, texts
 from runyard.errors import InvalidInput
 from runyard.store.query_fields import FIELDS, FILTERS, RELATIONS, SORTS, TABLES, Field
 from runyard.store.query_text import like_pattern, search_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from runyard.store.database import Row, Transaction
 
@@ -174,9 +175,12 @@ class _Builder:
             if name not in field.operators:
                 raise InvalidInput(f"{where} has no {name!r}; it has: {', '.join(field.operators)}")
             try:
+                if name in _LISTS and isinstance(value, (str, bytes, Mapping)):
+                    raise TypeError  # its characters or keys would be taken for the values
                 found.append(_OPERATORS[name](self, field, value))
-            except (TypeError, ValueError, AttributeError) as error:
-                raise InvalidInput(f"{where}.{name}: {value!r} does not fit ({error})") from error
+            except (TypeError, ValueError, AttributeError, OverflowError) as error:
+                said, wanted = texts.shortened(texts.told(value, repr), 200), _WANTED.get(name, "a text")
+                raise InvalidInput(f"{where}.{name} is {said}; give {wanted}") from error
         return _combine(found, asked)
 
     # The operators, by the name the API gives them; each returns a condition.
@@ -293,6 +297,17 @@ _OPERATORS: dict[str, Callable[[_Builder, Field, Any], str]] = {
         "is_null_", "exists_", "query",
     )
 }  # fmt: skip
+# What an operator takes where it is no text.
+_LISTS = ("any_", "not_any_", "all_", "id_", "type_")
+_TIME = "a time such as 2026-01-31T08:00:00Z"
+_WANTED = {
+    **dict.fromkeys(_LISTS, "a list of values"),
+    "startswith_": "a list of texts",
+    "before_": _TIME,
+    "after_": _TIME,
+    "ge_": "a whole number",
+    "le_": "a whole number",
+}
 # `created_by` calls its lists after what they hold.
 _OPERATORS["id_"] = lambda builder, field, value: builder.any_(field._replace(sql=f"{field.sql} id"), value)
 _OPERATORS["type_"] = lambda builder, field, value: builder.any_(

@@ -10,7 +10,7 @@ from runyard import clock
 from runyard.errors import ApiUnavailable, RunyardError, StoreError
 from runyard.logging.budget import RECORD_BYTES, Budget
 from runyard.redaction import Secrets, redact
-from runyard.texts import counted
+from runyard.texts import counted, visible
 from runyard.workers import terminal
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class Pipe:
 
     Args:
         keep: called with lines, without their ends; None where they are only shown.
-        echo: on which of the worker's own streams they are shown; None for neither.
+        echo: on which of the worker's own streams they are shown, with what a terminal would obey spelled
+            out but for colours; None for neither.
         hide: takes the secrets out of a text; called after what is in the text was read.
         reach: how many characters at the end of an open line `hide` may still need.
     """
@@ -102,7 +103,7 @@ class Pipe:
         if self._keep is not None:
             self._keep([piece for line in lines for piece in _pieces(line)])
         if self._echo is not None:
-            terminal.write(self._echo, "".join(f"{line}\n" for line in lines))
+            terminal.write(self._echo, "".join(f"{visible(line, colours=True)}\n" for line in lines))
 
 
 def _pieces(line: str) -> list[str]:

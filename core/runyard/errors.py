@@ -222,3 +222,9 @@ class RunAborted(RunyardError):
 def extra_missing(module: str, extra: str) -> MissingExtra:
     """The one-line error for an optional dependency that is not installed."""
     return MissingExtra(f"{module} is not installed; run: pip install 'runyard[{extra}]'")
+
+
+class StorageAway(RunyardError):
+    """A storage cannot be reached, or failed each of several times."""
+
+    status = 503

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from runyard import redaction
+from runyard.engine.outcome import describe
 from runyard.engine.paths import object_key
-from runyard.errors import InvalidInput, MissingExtra
+from runyard.errors import InvalidInput, MissingExtra, StorageAway
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+R = TypeVar("R")
 # Where a file is renamed in one step, over the one that has its name.
 _RENAMES = frozenset(("sftp", "ssh", "hdfs", "arrow_hdfs", "webhdfs"))
 
@@ -29,12 +32,20 @@ def check(url: str) -> None:
     except ImportError:
         raise MissingExtra(f'{url} needs the extra fsspec: pip install "runyard[fsspec]"') from None
     scheme = urlsplit(url).scheme
-    if scheme not in fsspec.available_protocols():
-        raise InvalidInput(f"{url}: there is no storage for {scheme}://")
     try:
         fsspec.get_filesystem_class(scheme)
+    except ValueError:
+        raise InvalidInput(f"{url}: there is no storage for {scheme}://") from None
     except ImportError as error:
         raise MissingExtra(f"{url}: {error}") from None
+
+
+# The waits before another try, in seconds, and what another try would not change.
+_DELAYS = (0.2, 1.0, 3.0)
+_FINAL = (
+    FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError,
+    InvalidInput, ImportError, TypeError, ValueError, NotImplementedError,
+)  # fmt: skip
 
 
 class FsspecFiles:
@@ -51,14 +62,14 @@ class FsspecFiles:
 
     def __init__(self, url: str, options: dict[str, Any]) -> None:
         check(url)
-        import fsspec
-
         parts = urlsplit(url)
         if parts.password:
             redaction.register([parts.password])
-        self._files, base = fsspec.core.url_to_fs(url, **options)
-        self._base = base.rstrip("/")
+        self._url = url
+        self._options = options
         self._renames = parts.scheme in _RENAMES
+        self._files: Any = None
+        self._base = ""
 
     def read(self, path: str) -> bytes:
         """The content of a file.
@@ -66,30 +77,66 @@ class FsspecFiles:
         Raises:
             FileNotFoundError: there is none.
         """
-        return bytes(self._files.cat_file(self._at(path)))
+        return self._tried(lambda files: bytes(files.cat_file(self._at(path))))
 
     def write(self, path: str, content: bytes) -> None:
         """Write a file; where files can be renamed over others, whole or not at all."""
-        place = self._at(path)
-        self._files.makedirs(place.rpartition("/")[0], exist_ok=True)
-        written = f"{place}.{uuid.uuid4().hex[:8]}" if self._renames else place
-        self._files.pipe_file(written, content)
-        if self._renames:
-            self._files.mv(written, place)
+
+        def put(files: Any) -> None:
+            place = self._at(path)
+            files.makedirs(place.rpartition("/")[0], exist_ok=True)
+            written = f"{place}.{uuid.uuid4().hex[:8]}" if self._renames else place
+            files.pipe_file(written, content)
+            if self._renames:
+                files.mv(written, place)
+
+        self._tried(put)
 
     def remove(self, path: str) -> None:
         """Delete a file; it is no error if there is none."""
         try:
-            self._files.rm_file(self._at(path))
+            self._tried(lambda files: files.rm_file(self._at(path)))
         except FileNotFoundError:
             pass
 
     def walk(self, path: str) -> Iterator[str]:
         """The paths of all files below a folder, from the base."""
+        found = self._tried(lambda files: files.find(self._at(path) if path else self._base))
         # As the filesystem itself writes paths, which may be with a leading slash or without.
         base = self._files._strip_protocol(self._base).strip("/")
-        for found in self._files.find(self._at(path) if path else self._base):
-            yield str(found).strip("/").removeprefix(base).lstrip("/")
+        for each in found:
+            yield str(each).strip("/").removeprefix(base).lstrip("/")
+
+    def _tried(self, use: Callable[[Any], R]) -> R:
+        """What `use` makes of the filesystem; a connection that breaks is made anew a few times.
+
+        Raises:
+            StorageAway: it cannot be reached, or fails each time.
+        """
+        for delay in (*_DELAYS, None):
+            try:
+                if self._files is None:
+                    self._connect()
+                return use(self._files)
+            except _FINAL:
+                raise
+            except Exception as error:
+                if self._files is not None:
+                    type(self._files).clear_instance_cache()
+                    self._files = None
+                if delay is None:
+                    raise StorageAway(
+                        f"the storage {self._url} failed {len(_DELAYS) + 1} times: "
+                        f"{describe(error)}; see that it can be reached from here"
+                    ) from error
+                time.sleep(delay)
+        raise AssertionError("unreachable")
+
+    def _connect(self) -> None:
+        import fsspec
+
+        self._files, base = fsspec.core.url_to_fs(self._url, **self._options)
+        self._base = base.rstrip("/")
 
     def _at(self, path: str) -> str:
         return f"{self._base}/{object_key(path)}"

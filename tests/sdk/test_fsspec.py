@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 from runyard import flow, task
-from runyard.errors import InvalidInput, MissingExtra
+from runyard.errors import InvalidInput, MissingExtra, StorageAway
 from runyard.filesystems import RemoteFileSystem, describe_storage, storage_of
 
 pytest.importorskip("fsspec")
@@ -77,3 +77,74 @@ def test_what_a_kind_of_place_needs_is_told(home, monkeypatch):
 
 def test_a_password_in_a_url_is_not_shown(home):
     assert describe_storage(RemoteFileSystem(basepath="ftp://me:geheim@host/x")) == "ftp://me:********@host/x"
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """A filesystem that the user registered, whose connection breaks as often as the list says."""
+    import fsspec
+    from fsspec.implementations.memory import MemoryFileSystem
+    from runyard import fsspec_files
+
+    left, waits = [], []
+
+    class Failing(MemoryFileSystem):
+        protocol = "failing"
+
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.broken = False
+
+        def reach(self):
+            if left or self.broken:
+                self.broken = True  # as a connection of paramiko is for good
+                raise left.pop() if left else EOFError("broken")
+
+        @classmethod
+        def _strip_protocol(cls, path):
+            return super()._strip_protocol(path.partition("://")[2] or path)
+
+        def cat_file(self, *args, **kwargs):
+            self.reach()
+            return super().cat_file(*args, **kwargs)
+
+        def pipe_file(self, *args, **kwargs):
+            self.reach()
+            return super().pipe_file(*args, **kwargs)
+
+    fsspec.register_implementation("failing", Failing, clobber=True)
+    monkeypatch.setattr(fsspec_files.time, "sleep", waits.append)
+    return left, waits
+
+
+def test_a_storage_that_is_away_for_a_moment_is_connected_again(recorded, failing):
+    left, waits = failing
+    calls = []
+
+    @task(result_storage="failing://place", result_storage_key=uuid.uuid4().hex, persist_result=True)
+    def work():
+        calls.append(1)
+        return 5
+
+    @flow
+    def main():
+        return work()
+
+    left.append(ConnectionResetError("gone"))
+    assert main() == 5
+    left.append(EOFError())
+    assert main() == 5
+    assert (calls, waits) == ([1], [0.2, 0.2])
+
+
+def test_a_storage_that_stays_away_is_said_in_one_line(home, failing):
+    left, waits = failing
+    left.extend(ConnectionResetError("gone") for _ in range(4))
+    with pytest.raises(
+        StorageAway, match=r"failing://me:\*+@place failed 4 times: ConnectionResetError: gone"
+    ):
+        RemoteFileSystem(basepath="failing://me:secretword@place").read_path("x")
+    assert (left, waits) == ([], [0.2, 1.0, 3.0])
+    left.append(PermissionError("no"))
+    with pytest.raises(PermissionError):
+        storage_of("failing://place").read_path("x")

@@ -148,10 +148,10 @@ def test_a_killed_holder_holds_nothing_for_long(make, kind, tmp_path):
 
 
 def test_the_thread_that_renews_ends_with_the_last_lock(make, monkeypatch):
-    monkeypatch.setattr(database, "LEASE_SECONDS", 0.4)
+    monkeypatch.setattr(database, "LEASE_SECONDS", 2.0)
     locks = make("database")
     locks.acquire_lock("k", "me")
-    assert not locks.acquire_lock("k", "you", acquire_timeout=1.0)
+    assert not locks.acquire_lock("k", "you", acquire_timeout=2.2)
     locks.release_lock("k", "me")
     thread = locks._thread
     if thread is not None:

@@ -25,6 +25,7 @@ _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # What of the run's own words the worker is told. Its secrets stay here.
 _ENTER = "--enter-project"  # as in `child`, which is not imported here: it would cost memory
 _TOLD = ("failure", "ending", "reported")
+_PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
@@ -58,9 +59,13 @@ def main() -> int:
 
 
 def _become_run(files: list[int], status_file: int) -> None:
-    """In the child: become the run."""
+    """In the child: become the run, which is killed with the first process, in a container or not."""
     try:
         os.setsid()
+        if sys.platform == "linux":
+            import ctypes
+
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         os.dup2(files[0], 1)
         os.dup2(files[1], 2)
         for number in (files[2], status_file):

@@ -120,5 +120,7 @@ def _body(operation: Operation[..., Any], data: str | None) -> Any:
         text = data
     try:
         return model(kind, json.loads(text))
+    except RecursionError:
+        raise InvalidInput("--data is nested too deep") from None
     except ValueError as error:
         raise InvalidInput(f"--data is not valid JSON: {error}") from None

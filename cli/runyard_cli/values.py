@@ -63,7 +63,9 @@ def json_object(text: str, option: str, number: Any = None) -> dict[str, Any]:
     source = sys.stdin.read() if text == "-" else text
     try:
         value = json.loads(source, parse_float=number, parse_constant=number)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise InvalidInput(f"{option} is nested too deep") from None
+    except ValueError as error:
         raise InvalidInput(f"{option} is not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise InvalidInput(f"{option} must be a JSON object, such as '{{\"x\": 1}}'")

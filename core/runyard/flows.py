@@ -81,7 +81,7 @@ class Flow(Base[P, R]):
         if persist_result is None and (result_storage is not None or result_serializer is not None):
             persist_result = True
         self.persist_result = checks.flag("persist_result", persist_result)
-        self.result_storage = result_storage
+        self.result_storage = checks.storage(result_storage)
         self.result_serializer = checks.serializer(result_serializer)
         self.cache_result_in_memory = cache_result_in_memory
         self.log_prints = checks.flag("log_prints", log_prints)

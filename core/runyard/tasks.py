@@ -112,7 +112,7 @@ class Task(Base[P, R]):
         self.cache_expiration = checks.expiration(cache_expiration)
         self.refresh_cache = checks.flag("refresh_cache", refresh_cache)
         self.persist_result = checks.flag("persist_result", persist_result)
-        self.result_storage = result_storage
+        self.result_storage = checks.storage(result_storage)
         self.result_storage_key = checks.text("result_storage_key", result_storage_key)
         self.result_serializer = checks.serializer(result_serializer)
         self.cache_result_in_memory = cache_result_in_memory

@@ -103,3 +103,8 @@ def test_a_clock_time_is_the_next_such_time(now):
 def test_what_is_no_moment_is_refused(text):
     with pytest.raises(InvalidInput, match="no time"):
         values.moment(text)
+
+
+def test_a_json_text_that_is_nested_too_deep():
+    with pytest.raises(InvalidInput, match="--params is nested too deep"):
+        values.json_object('{"a":' * 100_000 + "1" + "}" * 100_000, "--params")

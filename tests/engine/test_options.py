@@ -47,6 +47,8 @@ def nothing():
         ("log_prints", "no"),
         ("persist_result", "no"),
         ("result_serializer", 5),
+        ("result_storage", 5),
+        ("result_storage", object()),
     ],
 )
 def test_a_wrong_option_is_said_by_its_name(kind, option, wrong):

@@ -234,6 +234,18 @@ def serializer(value: Any) -> Any:
     return value
 
 
+def storage(value: Any) -> Any:
+    """`result_storage`, or None.
+
+    Raises:
+        TypeError: it is no storage, and names none.
+    """
+    named = isinstance(value, str) or hasattr(value, "__fspath__")
+    if value is not None and not named and not (hasattr(value, "read_path") and hasattr(value, "write_path")):
+        raise _wrong("result_storage", value, "a path, a URL or a filesystem")
+    return value
+
+
 def runner(value: Any) -> Any:
     """A task runner, its class, or None.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runyard.quoting import quoted
+from runyard.quoting import command_of, quoted
 
 ROOT = Path(__file__).parents[1]
 # What stands before a value that becomes a word of a command: `run: runyard work-pool create `.
@@ -63,3 +63,12 @@ def unquoted(path):
 def test_every_suggested_command_quotes_its_names():
     files = [*(ROOT / "core").rglob("*.py"), *(ROOT / "cli").rglob("*.py")]
     assert [found for path in files for found in unquoted(path)] == []
+
+
+def test_a_name_that_begins_with_a_dash_stays_a_name():
+    create = "runyard work-pool create"
+    assert command_of(create, "etl", options="--type process") == f"{create} etl --type process"
+    assert command_of(create, "-x y", options="--type process") == f"{create} --type process -- '-x y'"
+    assert command_of("runyard concurrency-limit create", "-t", "N") == (
+        "runyard concurrency-limit create -- -t N"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from runyard.quoting import quoted
+from runyard.quoting import command_of, quoted
 from runyard.url_passwords import hidden_within
 
 from runyard_cli import output as out
@@ -49,7 +49,7 @@ def next_step(client: Client, applied: Sequence[Any]) -> None:
             command = f"runyard worker start --pool {quoted(pool)}"
             out.hint(f"No worker is online for '{pool}'; start one: {command}")
         elif states.get(pool) == "PAUSED":
-            command = f"runyard work-pool resume {quoted(pool)}"
+            command = command_of("runyard work-pool resume", pool)
             out.hint(f"The pool '{pool}' is paused; let it go on: {command}")
     for each in made:
         if not each.work_pool_name:
@@ -57,7 +57,8 @@ def next_step(client: Client, applied: Sequence[Any]) -> None:
                 f"'{each.flow_name}/{each.name}' has no work pool: no worker starts its runs; say --pool"
             )
     if made:
-        out.hint(f"Run it now: runyard deployment run {quoted(f'{made[0].flow_name}/{made[0].name}')}")
+        command = command_of("runyard deployment run", f"{made[0].flow_name}/{made[0].name}")
+        out.hint(f"Run it now: {command}")
 
 
 def show_plan(applied: Sequence[Any], unknown: Sequence[dict[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-from runyard.quoting import quoted
+from runyard.quoting import command_of
 from runyard.texts import counted
 
 from runyard_cli import output as out
@@ -183,7 +183,7 @@ def _schedules(found: Any, keys: tuple[str, ...]) -> list[Any]:
     if not found.schedules:
         raise NotFound(
             f"deployment '{found.name}' has no schedule whose instants could be filled; add one: "
-            f"runyard deployment schedule create {quoted(found.name)} --cron '0 6 * * *'"
+            + command_of("runyard deployment schedule create", found.name, options="--cron '0 6 * * *'")
         )
     if not keys:
         return list(found.schedules)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from runyard.quoting import quoted
+from runyard.quoting import command_of
 
 from runyard_cli import output as out
 from runyard_cli import values
@@ -67,4 +67,7 @@ def _say_pool(recipe: str) -> None:
     pool = read_project().entries[0].spec.work_pool
     if pool and pool.name:
         kind = "docker" if recipe.startswith("docker") else "process"
-        out.hint(f"It needs a work pool: runyard work-pool create {quoted(pool.name)} --type {kind}")
+        out.hint(
+            "It needs a work pool: "
+            + command_of("runyard work-pool create", pool.name, options=f"--type {kind}")
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
-from runyard.quoting import quoted
+from runyard.quoting import command_of
 
 from runyard_cli import output as out
 from runyard_cli.command import group, output_option, yes_option
@@ -56,7 +56,7 @@ def create(name: str, source: str | None) -> None:
 
     profiles.create(name, source)
     out.done(f"Made profile '{name}'.")
-    out.hint(f"Use it with: runyard profile use {quoted(name)}")
+    out.hint(f"Use it with: {command_of('runyard profile use', name)}")
 
 
 @profile.command("use", example="runyard profile use local")

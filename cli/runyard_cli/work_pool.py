@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import click
-from runyard.quoting import quoted
+from runyard.quoting import command_of, quoted
 
 from runyard_cli import output as out
 from runyard_cli.api import body, connect, listed
@@ -81,7 +81,7 @@ def create(
     if set_as_default:
         out.done(f"It is the default of profile '{settings.profile()}'.")
     if pool.is_paused:
-        out.hint(f"It is paused; start it with: runyard work-pool resume {quoted(name)}")
+        out.hint(f"It is paused; start it with: {command_of('runyard work-pool resume', name)}")
     if pool.type == "process":
         out.hint(f"Start a worker for it: runyard worker start --pool {quoted(name)}")
     if pool.type in FOREIGN_TYPES:

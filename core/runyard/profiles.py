@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import private_files, settings
 from runyard.errors import Conflict, InvalidInput, NotFound, SettingError
-from runyard.quoting import quoted
+from runyard.quoting import command_of, quoted
 from runyard.settings_sources import BUILT_IN, OTHER_WORDS, Profiles, load_toml, parse_profiles, read_profiles
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def create(name: str, source: str | None = None) -> None:
 
     def change(profiles: Profiles) -> Profiles:
         if name in profiles.tables or name in BUILT_IN:
-            raise Conflict(f"profile {name!r} exists; see: runyard profile inspect {quoted(name)}")
+            raise Conflict(f"profile {name!r} exists; see: {command_of('runyard profile inspect', name)}")
         values = dict(find(profiles, source)) if source is not None else {}
         return profiles._replace(tables={**profiles.tables, name: values})
 
@@ -124,7 +124,7 @@ def rename(name: str, new: str) -> None:
     def change(profiles: Profiles) -> Profiles:
         find(profiles, name)
         if name not in profiles.tables:
-            command = f"runyard profile create {quoted(new)} --from {quoted(name)}"
+            command = command_of("runyard profile create", new, options=f"--from {quoted(name)}")
             raise Conflict(f"profile {name!r} is built in; copy it: {command}")
         if new in profiles.tables or new in BUILT_IN:
             raise Conflict(f"profile {new!r} exists; choose another name")

@@ -29,6 +29,20 @@ def quoted(value: object, longest: int = NAME) -> str:
     return "$'" + "".join(map(_escaped, text)) + "'"
 
 
+def command_of(words: str, *operands: object, options: str = "") -> str:
+    """A command with names in it, which stay names where they begin with `-`.
+
+    Args:
+        words: such as `runyard work-pool create`.
+        operands: what stands after them; each becomes one word.
+        options: the rest, as it is to be typed.
+    """
+    names = list(map(quoted, operands))
+    dashed = any(str(operand).startswith("-") for operand in operands)
+    parts = [words, options, "--", *names] if dashed else [words, *names, options]
+    return " ".join(part for part in parts if part)
+
+
 def _escaped(char: str) -> str:
     if char in "'\\":
         return f"\\{char}"

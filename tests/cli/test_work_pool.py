@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 
@@ -198,3 +199,11 @@ def test_a_template_that_leads_runs_elsewhere_is_warned_of(runyard, home, tmp_pa
         else:
             assert f"points its runs to {warned} than the one here" in done.err
             assert "work pool p: the variable env." in done.err
+
+
+def test_the_command_that_is_suggested_for_a_name_with_a_dash_makes_it(runyard):
+    error = runyard("work-pool", "inspect", "--", "-x", code=1).err
+    program, *words = shlex.split(error.partition("run: ")[2])
+    assert program == "runyard"
+    runyard(*words)
+    assert runyard("work-pool", "inspect", "-o", "json", "--", "-x").json["name"] == "-x"

@@ -17,7 +17,7 @@ from runyard.concurrency import (
 )
 from runyard.concurrency.leases import Lease
 from runyard.errors import ApiUnavailable, DatabaseCorrupt, DatabaseTooNew, InvalidInput, Locked, StoreError
-from runyard.quoting import quoted
+from runyard.quoting import command_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -299,7 +299,7 @@ def check_found(found: list[str], names: list[str], strict: bool) -> None:
     if strict:
         raise ConcurrencySlotAcquisitionError(
             f"there is no limit named {_listed(names)}; "
-            f"run: runyard global-concurrency-limit create {quoted(names[0])} --limit N"
+            f"run: {command_of('runyard global-concurrency-limit create', names[0], options='--limit N')}"
         )
     logger = _logger()
     logger.warning("There is no limit named %s: nothing is limited", _listed(names))

@@ -20,7 +20,7 @@ from runyard.markers import freeze
 from runyard.operations.deployment_apply import apply_deployments
 from runyard.operations.deployment_shapes import DeploymentApply, DeploymentsApply
 from runyard.operations.work_pools import read_work_pool
-from runyard.quoting import quoted
+from runyard.quoting import command_of, quoted
 from runyard.syncing import async_twin, sync_compatible
 
 if TYPE_CHECKING:
@@ -346,7 +346,7 @@ def _say_next_steps(deployments: list[RunnerDeployment]) -> None:
         print(f"Deployment {each.full_name!r} is there, for work pool {each.work_pool_name!r}.")
     for pool in dict.fromkeys(each.work_pool_name for each in deployments):
         print(f"Runs are started by a worker:\n\n    runyard worker start --pool {quoted(pool)}\n")
-    print(f"Ask for one with:\n\n    runyard deployment run {quoted(deployments[0].full_name)}\n")
+    print(f"Ask for one with:\n\n    {command_of('runyard deployment run', deployments[0].full_name)}\n")
 
 
 # Where a flow is

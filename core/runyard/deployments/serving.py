@@ -8,7 +8,7 @@ from runyard.deployments import local_flows
 from runyard.deployments.runner import RunnerDeployment, apply_all
 from runyard.engine.connection import shared_client
 from runyard.errors import InvalidInput, NotFound, RunyardError
-from runyard.quoting import quoted
+from runyard.quoting import command_of
 from runyard.syncing import also_awaited, async_twin
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _greet(deployments: list[RunnerDeployment]) -> None:
         print("Your deployments are being served and polling for scheduled runs!")
     for each in deployments:
         print(f"    {each.full_name}")
-    command = f"runyard deployment run {quoted(deployments[0].full_name)}"
+    command = command_of("runyard deployment run", deployments[0].full_name)
     print(f"\nAsk for a run with:\n\n    {command}\n", flush=True)
 
 

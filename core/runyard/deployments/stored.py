@@ -8,7 +8,7 @@ from typing import Any
 from runyard import redaction
 from runyard.deployments import templating
 from runyard.errors import NotFound, ProjectError
-from runyard.quoting import quoted
+from runyard.quoting import command_of
 
 
 def resolve(value: Any, where: str, secrets: bool = True) -> Any:
@@ -46,7 +46,7 @@ def _variable(placeholder: templating.Placeholder, where: str) -> Any:
     except NotFound:
         raise ProjectError(
             f"{where}: {placeholder.text}: there is no variable {name!r}; set it: "
-            f"runyard variable set {quoted(name)} VALUE"
+            + command_of("runyard variable set", name, "VALUE")
         ) from None
 
 
@@ -59,7 +59,7 @@ def _block(placeholder: templating.Placeholder, where: str, secrets: bool) -> An
     try:
         document = shared_client().call(read_block_document_by_name, slug, name, include_secrets=True)
     except NotFound:
-        how = f"runyard secret set {quoted(name)}" if slug == "secret" else "runyard block create --help"
+        how = command_of("runyard secret set", name) if slug == "secret" else "runyard block create --help"
         raise ProjectError(
             f"{where}: {placeholder.text}: no block is saved as {slug}/{name}; save it: {how}"
         ) from None

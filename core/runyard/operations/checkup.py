@@ -6,7 +6,7 @@ from typing import Any
 
 from runyard.operations import lease_clock, online
 from runyard.operations.base import operation
-from runyard.quoting import quoted
+from runyard.quoting import command_of
 from runyard.store.database import Transaction
 
 _EXAMPLES = 5
@@ -84,7 +84,7 @@ def _late(tx: Transaction, now: int) -> dict[str, Any]:
             # That it is late is known; what can be done about it is wanted.
             mended = [reason for reason in found.reasons if reason.command]
             first = next(iter([*mended, *found.reasons]), None)
-            command = (first.command if first else None) or f"runyard flow-run why {quoted(row['name'])}"
+            command = (first.command if first else None) or command_of("runyard flow-run why", row["name"])
             reason = first.text if first else found.summary
             runs.append({**row, "status": found.status, "reason": reason, "command": command})
     return {"late": count, "late_runs": runs}

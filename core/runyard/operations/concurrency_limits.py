@@ -11,7 +11,7 @@ from runyard.errors import Conflict, InvalidInput, NotFound
 from runyard.operations import limit_slots
 from runyard.operations.base import operation
 from runyard.operations.schemas import Input, Model, Time, check_name, moment
-from runyard.quoting import quoted
+from runyard.quoting import command_of
 from runyard.store.database import Row, Transaction
 from runyard.texts import counted
 
@@ -80,7 +80,7 @@ def limit_row(tx: Transaction, id_or_name: str) -> Row:
     if row is None:
         raise NotFound(
             f"no limit is named {id_or_name!r}; "
-            f"run: runyard global-concurrency-limit create {quoted(id_or_name)} --limit N"
+            f"run: {command_of('runyard global-concurrency-limit create', id_or_name, options='--limit N')}"
         )
     return row
 

@@ -8,7 +8,7 @@ from runyard import clock, ids
 from runyard.errors import InvalidInput, NotFound
 from runyard.operations.schemas import load
 from runyard.orchestration import parameters as rules
-from runyard.quoting import quoted
+from runyard.quoting import command_of
 from runyard.store.database import Row, Transaction
 
 
@@ -34,7 +34,7 @@ def queue_id_of(tx: Transaction, work_pool_name: str, work_queue_name: str | Non
     if pool is None:
         raise NotFound(
             f"no work pool is named {work_pool_name!r}; "
-            f"run: runyard work-pool create {quoted(work_pool_name)} --type process"
+            f"run: {command_of('runyard work-pool create', work_pool_name, options='--type process')}"
         )
     if work_queue_name is None and pool["default_queue_id"]:
         default: str = pool["default_queue_id"]

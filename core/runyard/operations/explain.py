@@ -10,7 +10,7 @@ from runyard.operations.base import operation
 from runyard.operations.explain_waiting import Explanation, Reason
 from runyard.operations.run_rows import state_of
 from runyard.orchestration.durations import in_words, moment_in_words
-from runyard.quoting import quoted
+from runyard.quoting import command_of, quoted
 from runyard.states import CANCELLING, COMPLETED, PAUSED, PENDING, RUNNING, TERMINAL, State
 from runyard.store.database import Row, Transaction
 from runyard.texts import counted
@@ -47,7 +47,7 @@ def _over(run: Row, state: State) -> Explanation:
     when = moment_in_words(state.timestamp, clock.now())
     summary = f"Flow run {run['name']!r} is over: {state.name} since {when}."
     text = state.message or f"It ended as {state.name}."
-    command = None if state.type == COMPLETED else f"runyard flow-run logs {quoted(run['id'])}"
+    command = None if state.type == COMPLETED else command_of("runyard flow-run logs", run["id"])
     if run["crash_count"]:
         text += f" Its process was lost {counted(run['crash_count'], 'time')}."
     return Explanation(

@@ -13,7 +13,7 @@ from runyard.operations import online
 from runyard.operations.schedules import OPEN_STATES
 from runyard.operations.schemas import Model, load
 from runyard.orchestration.durations import in_words, moment_in_words
-from runyard.quoting import quoted
+from runyard.quoting import command_of, quoted
 from runyard.states import State
 from runyard.store.database import Row, Transaction
 from runyard.texts import counted
@@ -123,14 +123,18 @@ def _nowhere(run: Row, deployment: Row | None) -> Reason:
             f"Its deployment {full_name!r} has no work pool: the script that serves it starts its runs. "
             "It does not run, or has no free slot."
         )
-        command = f"runyard flow serve {quoted(deployment['entrypoint'] or 'FILE:FLOW')} --name "
-        return Reason(code="not_served", text=text, command=command + quoted(deployment["name"]))
+        command = command_of(
+            "runyard flow serve",
+            deployment["entrypoint"] or "FILE:FLOW",
+            options=f"--name {quoted(deployment['name'])}",
+        )
+        return Reason(code="not_served", text=text, command=command)
     if deployment["work_queue_id"] is None:
         text = f"Its deployment {full_name!r} has no work pool, so no worker can take it."
         command = f"runyard deploy --name {quoted(deployment['name'])} --pool NAME"
         return Reason(code="no_work_pool", text=text, command=command)
     text = f"It is in no work pool: the one it was in is gone. Its deployment {full_name!r} has one again."
-    return Reason(code="no_work_pool", text=text, command=f"runyard deployment run {quoted(full_name)}")
+    return Reason(code="no_work_pool", text=text, command=command_of("runyard deployment run", full_name))
 
 
 def _paused(place: _Place) -> list[Reason]:
@@ -138,18 +142,20 @@ def _paused(place: _Place) -> list[Reason]:
     reasons = []
     if pool["is_paused"]:
         text = f"Work pool {pool['name']!r} is paused."
-        command = f"runyard work-pool resume {quoted(pool['name'])}"
+        command = command_of("runyard work-pool resume", pool["name"])
         reasons.append(Reason(code="pool_paused", text=text, command=command))
     if queue["is_paused"]:
         text = f"Work queue {queue['name']!r} of work pool {pool['name']!r} is paused."
-        command = f"runyard work-queue resume {quoted(queue['name'])} --pool {quoted(pool['name'])}"
+        command = command_of(
+            "runyard work-queue resume", queue["name"], options=f"--pool {quoted(pool['name'])}"
+        )
         reasons.append(Reason(code="queue_paused", text=text, command=command))
     if deployment is not None and deployment["paused"]:
         full_name = f"{deployment['flow_name']}/{deployment['name']}"
         text = (
             f"Deployment {full_name!r} is paused: its schedules make no runs. This run is not held by that."
         )
-        command = f"runyard deployment resume {quoted(full_name)}"
+        command = command_of("runyard deployment resume", full_name)
         reasons.append(Reason(code="deployment_paused", text=text, command=command))
     return reasons
 
@@ -163,7 +169,7 @@ def _full(tx: Transaction, place: _Place) -> list[Reason]:
             f"work pool {pool['name']!r}",
             pool,
             "l.work_queue_id IN (SELECT id FROM work_queues WHERE work_pool_id = :id)",
-            lambda more: f"runyard work-pool set-concurrency-limit {quoted(pool['name'])} {more}",
+            lambda more: command_of("runyard work-pool set-concurrency-limit", pool["name"], more),
         ),
         _limit(
             tx,
@@ -171,9 +177,11 @@ def _full(tx: Transaction, place: _Place) -> list[Reason]:
             f"work queue {queue['name']!r}",
             queue,
             "l.work_queue_id = :id",
-            lambda more: (
-                f"runyard work-queue set-concurrency-limit {quoted(queue['name'])} {more} "
-                f"--pool {quoted(pool['name'])}"
+            lambda more: command_of(
+                "runyard work-queue set-concurrency-limit",
+                queue["name"],
+                more,
+                options=f"--pool {quoted(pool['name'])}",
             ),
         ),
     ]

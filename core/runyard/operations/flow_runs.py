@@ -23,7 +23,7 @@ from runyard.operations.flow_run_shapes import (
 from runyard.operations.references import resolve
 from runyard.operations.schemas import Filter, Listing, StateModel, dump, load, state_of_row
 from runyard.orchestration import rules
-from runyard.quoting import quoted
+from runyard.quoting import command_of, quoted
 from runyard.states import PENDING, RUNNING, SCHEDULED, State
 from runyard.store import query
 from runyard.store.database import Row, Transaction
@@ -110,7 +110,8 @@ def _queue_id(tx: Transaction, body: FlowRunCreate) -> str | None:
     )
     if pool is None:
         name = body.work_pool_name
-        raise NotFound(f"no work pool {name!r}; run: runyard work-pool create {quoted(name)} --type process")
+        command = command_of("runyard work-pool create", name, options="--type process")
+        raise NotFound(f"no work pool {name!r}; run: {command}")
     if body.work_queue_name is None:
         return pool["default_queue_id"]
     queue = tx.one(
@@ -119,7 +120,7 @@ def _queue_id(tx: Transaction, body: FlowRunCreate) -> str | None:
     )
     if queue is None:
         name, pool_name = body.work_queue_name, body.work_pool_name
-        command = f"runyard work-queue create {quoted(name)} --pool {quoted(pool_name)}"
+        command = command_of("runyard work-queue create", name, options=f"--pool {quoted(pool_name)}")
         raise NotFound(f"no queue {name!r}; run: {command}")
     return queue["id"]
 

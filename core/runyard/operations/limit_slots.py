@@ -17,7 +17,7 @@ from runyard.errors import InvalidInput, LeaseGone, Locked, StaleAttempt
 from runyard.operations import lease_clock
 from runyard.operations.base import operation
 from runyard.orchestration import slots as arithmetic
-from runyard.quoting import quoted
+from runyard.quoting import command_of
 from runyard.states import CANCELLED, CRASHED, SCHEDULED
 from runyard.store.database import Row, Transaction
 from runyard.texts import counted
@@ -165,8 +165,11 @@ def _check(limits: list[Row], slots: int, mode: str) -> None:
         if mode == "rate_limit" and limit["slot_decay_per_second"] <= 0:
             raise InvalidInput(
                 f"the slots of the limit {limit['name']!r} do not decay, so it cannot limit a rate; run: "
-                f"runyard global-concurrency-limit update {quoted(limit['name'])} "
-                "--slot-decay-per-second RATE"
+                + command_of(
+                    "runyard global-concurrency-limit update",
+                    limit["name"],
+                    options="--slot-decay-per-second RATE",
+                )
             )
 
 

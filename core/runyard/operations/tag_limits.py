@@ -13,7 +13,7 @@ from runyard.operations.base import operation
 from runyard.operations.concurrency_limits import LimitListing, change, make, page
 from runyard.operations.limit_slots import TAG_PREFIX
 from runyard.operations.schemas import Input, Model, Time, dump, load, moment
-from runyard.quoting import quoted
+from runyard.quoting import command_of
 from runyard.store.database import Row, Transaction
 
 _TASK_RUN = "task_run"
@@ -55,9 +55,8 @@ def _row(tx: Transaction, column: str, value: str) -> Row:
     row = tx.one(sql, {"value": value, "pattern": f"{TAG_PREFIX}%"})
     if row is None:
         tag = value.removeprefix(TAG_PREFIX)
-        raise NotFound(
-            f"there is no limit of the tag {tag!r}; run: runyard concurrency-limit create {quoted(tag)} N"
-        )
+        command = command_of("runyard concurrency-limit create", tag, "N")
+        raise NotFound(f"there is no limit of the tag {tag!r}; run: {command}")
     return row
 
 

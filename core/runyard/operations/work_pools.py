@@ -12,7 +12,7 @@ from runyard.operations import online
 from runyard.operations.base import operation
 from runyard.operations.schemas import Filter, Input, Listing, Model, Time, check_name, dump, load, moment
 from runyard.orchestration import job_templates
-from runyard.quoting import quoted
+from runyard.quoting import command_of
 from runyard.states import SCHEDULED
 from runyard.store import query
 from runyard.store.database import Row, Transaction
@@ -82,9 +82,8 @@ def pool_row(tx: Transaction, name: str) -> Row:
     """
     row = tx.one("SELECT * FROM work_pools WHERE name = :name", {"name": name})
     if row is None:
-        raise NotFound(
-            f"no work pool is named {name!r}; run: runyard work-pool create {quoted(name)} --type process"
-        )
+        command = command_of("runyard work-pool create", name, options="--type process")
+        raise NotFound(f"no work pool is named {name!r}; run: {command}")
     return row
 
 
@@ -145,7 +144,7 @@ def create_work_pool(tx: Transaction, body: WorkPoolCreate) -> WorkPool:
         },
     )
     if pool_id is None:
-        command = f"runyard work-pool inspect {quoted(body.name)}"
+        command = command_of("runyard work-pool inspect", body.name)
         raise Conflict(f"a work pool named {body.name!r} exists already; see: {command}")
     tx.execute(
         """INSERT INTO work_queues (id, created, updated, work_pool_id, name, priority)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import descriptors, ids, settings
 from runyard.errors import InvalidInput, NotFound
-from runyard.quoting import quoted
+from runyard.quoting import command_of
 from runyard.workers import types
 from runyard.workers.terminal import flush, say_to_terminal, show
 
@@ -176,7 +176,7 @@ def _pool(client: Client, options: WorkerOptions) -> WorkPool:
         pool = client.call(read_work_pool, options.pool)
     except NotFound as error:
         if not options.create_pool_if_not_found:
-            command = f"runyard work-pool create {quoted(options.pool)} --type process"
+            command = command_of("runyard work-pool create", options.pool, options="--type process")
             raise NotFound(f"no work pool {options.pool!r}; run: {command}") from error
         _refuse_misspelt(client, options.pool)
         fields: dict[str, Any] = {"name": options.pool, "type": options.type or "process"}
@@ -200,7 +200,7 @@ def _refuse_misspelt(client: Client, name: str) -> None:
     if close:
         raise NotFound(
             f"no work pool {name!r}; did you mean {close[0]!r}? To have both: "
-            f"runyard work-pool create {quoted(name)} --type process"
+            + command_of("runyard work-pool create", name, options="--type process")
         )
 
 
@@ -239,7 +239,7 @@ def _greet(pool: WorkPool, options: WorkerOptions) -> None:
     if options.type is None:
         show(f"Discovered type {pool.type!r} for work pool {pool.name!r}.")
     if pool.is_paused:
-        command = f"runyard work-pool resume {quoted(pool.name)}"
+        command = command_of("runyard work-pool resume", pool.name)
         show(f"Work pool {pool.name!r} is paused; nothing starts until: {command}")
     if options.tasks:
         show(f"Background tasks of {', '.join(options.tasks)} run beside it.")

@@ -213,7 +213,10 @@ def test_a_limit_that_does_not_exist(yard, recorded):
 
 def test_more_slots_than_there_are(yard):
     yard.limit("db", 1)
-    with pytest.raises(ConcurrencySlotAcquisitionError, match="2 slots"), concurrency("db", occupy=2):
+    with (
+        pytest.raises(ConcurrencySlotAcquisitionError, match="has 1 slot; 2 cannot"),
+        concurrency("db", occupy=2),
+    ):
         pass
 
 

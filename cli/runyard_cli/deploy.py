@@ -14,6 +14,8 @@ from runyard_cli.api import connect
 from runyard_cli.command import Command, Count, output_option, yes_option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runyard.client import Client
 
 
@@ -129,7 +131,7 @@ def deploy(
 
     from runyard_cli import deploy_show as show
 
-    project = _project(entrypoint, prefect_file)
+    project = _project(entrypoint, prefect_file, names)
     answers = None
     if out.at_keyboard() and not (only_plan or prune or output):
         from runyard_cli.deploy_ask import Answers
@@ -169,12 +171,12 @@ def deploy(
         answers.offer_to_save(prefect_file)
 
 
-def _project(entrypoint: str | None, prefect_file: str) -> Any:
+def _project(entrypoint: str | None, prefect_file: str, names: Sequence[str]) -> Any:
     from runyard.deployments.project import Project, read_project
 
     if not os.path.exists(prefect_file) and (entrypoint or out.at_keyboard()):
         return Project.empty()
-    return read_project(prefect_file)
+    return read_project(prefect_file, names)
 
 
 def _apply(client: Client, wanted: Any, dry_run: bool = False) -> Any:

@@ -189,7 +189,7 @@ _BREAKS = {
     "name": [["a"], {"a": 1}, "a/b", "100%", ""],
     "entrypoint": [["a"], {"a": 1}],
     "version": [["a"]],
-    "tags": [{"a": 1}, [[3]], 3],
+    "tags": [{"a": 1}, [[{"a": 1}]], 3],
     "parameters": ["text", ["a"], 3],
     "enforce_parameter_schema": ["maybe", [True]],
     "paused": ["maybe", 7],

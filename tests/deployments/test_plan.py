@@ -333,3 +333,43 @@ def test_placeholders_of_all_deployments_that_nothing_fills_are_told_at_once(pro
 def test_a_flow_that_cannot_be_loaded_is_told_with_its_place(project):
     with pytest.raises(EntrypointError, match=r"prefect\.yaml:3:17: there is no file .*nothing\.py"):
         build(project("deployments:\n" + entry("", "a", "flows/nothing.py:f")))
+
+
+NUMBERS = """\
+from runyard import flow
+
+@flow
+def f(x: int, sizes: list[int] = (), on: bool = False, text: str = "", ratio: float | None = 1.5):
+    pass
+"""
+
+
+def numbers(**parameters) -> str:
+    import yaml
+
+    # Two mappings, or else the second one is an alias of the first.
+    schedule = {"interval": 60, "parameters": dict(parameters)}
+    item = {"name": "d", "entrypoint": "numbers.py:f", "parameters": parameters, "schedules": [schedule]}
+    return yaml.safe_dump({"deployments": [item]})
+
+
+def test_the_environment_gives_what_a_parameter_takes(project, write, monkeypatch):
+    write("numbers.py", NUMBERS)
+    monkeypatch.setenv("NUM", "5")
+    monkeypatch.setenv("ON", "True")
+    monkeypatch.setenv("NO", "null")
+    number = "{{ $NUM }}"
+    text = numbers(x=number, sizes=[number, 2], on="{{ $ON }}", text=number, ratio="{{ $NO }}")
+    wanted = {"x": 5, "sizes": [5, 2], "on": True, "text": "5", "ratio": None}
+    for steps in (True, False):
+        (found,) = build(project(text), ["d"], steps=steps).deployments
+        assert found.parameters == wanted
+        assert found.schedules[0].parameters == wanted
+
+
+@pytest.mark.parametrize("value", ["{{ $NUM }}", "7", "1{{ $NUM }}"])
+def test_a_text_for_a_number_is_refused_with_its_place(project, write, monkeypatch, value):
+    write("numbers.py", NUMBERS)
+    monkeypatch.setenv("NUM", "five" if value.startswith("{") else "5")
+    with pytest.raises(ParameterError, match=r"prefect\.yaml:5:5: deployment d: .*x.*integer|whole number"):
+        build(project(numbers(x=value)), ["d"])

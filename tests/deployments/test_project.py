@@ -39,6 +39,44 @@ def one(body: str) -> Project:
     return read(f"deployments:\n  - name: x\n{lines}")
 
 
+def test_all_keys_that_are_given_twice_are_said_at_once():
+    with pytest.raises(ProjectError) as error:
+        read("name: a\nname: b\ndeployments:\n  - name: x\n    name: y\n    tags: []\n    tags: []\n")
+    assert str(error.value).splitlines() == [
+        "prefect.yaml:2:1: the key 'name' is given twice",
+        "prefect.yaml:5:5: the key 'name' is given twice",
+        "prefect.yaml:7:5: the key 'tags' is given twice",
+    ]
+
+
+TWO = """\
+deployments:
+  - {name: good, entrypoint: "f.py:f"}
+  - {name: "bad-{{ $STAGE }}", entrypoint: "f.py:f", schedule: {cron: "99 * * * *"}}
+  - {entrypoint: [3]}
+"""
+
+
+def test_what_is_wrong_with_deployments_that_are_not_meant_is_a_warning(monkeypatch):
+    monkeypatch.setenv("STAGE", "one")
+    project = parse_project(TWO, "/somewhere/prefect.yaml", "prefect.yaml", ["f/good"])
+    assert [entry.spec.name for entry in project.entries] == ["good"]
+    assert [warning.partition(": ")[0] for warning in project.warnings] == [
+        "prefect.yaml:3:71",
+        "prefect.yaml:4:18",
+    ]
+    for names in ([], ["bad-one"], ["*"], ["good", "bad*"]):
+        with pytest.raises(ProjectError, match="cron '99"):
+            parse_project(TWO, "/somewhere/prefect.yaml", "prefect.yaml", names)
+
+
+def test_the_only_deployment_of_a_file_is_meant_by_every_name():
+    with pytest.raises(ProjectError, match="cron '99"):
+        parse_project(
+            'deployments: [{schedule: {cron: "99 * * * *"}}]', "/somewhere/p.yaml", "p.yaml", ["new"]
+        )
+
+
 def test_a_file_of_prefect_2_reads_unchanged():
     project = read(TUTORIAL)
     spec = project.entries[0].spec

@@ -12,6 +12,7 @@ from runyard.deployments.runner import EntrypointType, RunnerDeployment, adeploy
 from runyard.errors import InvalidInput, NotFound, ParameterError, RunyardError
 from runyard.operations.deployments import find_deployment
 from runyard.operations.work_pools import WorkPoolCreate, create_work_pool
+from runyard.operations.work_queues import read_work_queue
 from runyard.schedules import Cron, Interval, RRule
 
 
@@ -79,6 +80,19 @@ def test_a_number_is_a_version(client, version, stored):
     count.deploy("deployed", version=version, work_pool_name="pool", print_next_steps=False)
     Deployment.build_from_flow(flow=count, name="built", version=version, work_pool_name="pool").apply()
     assert [read(client, f"count/{name}").version for name in ("made", "deployed", "built")] == [stored] * 3
+
+
+def test_a_queue_without_a_pool_belongs_to_the_pool_of_such_queues(client):
+    made = Deployment.build_from_flow(flow=count, name="built", work_queue_name="night")
+    made.apply(work_queue_concurrency=3)
+    stored = read(client, "count/built")
+    assert (stored.work_pool_name, stored.work_queue_name) == ("default-agent-pool", "night")
+    assert client.call(read_work_queue, "default-agent-pool", "night").concurrency_limit == 3
+
+
+def test_a_queue_of_no_pool_is_refused_where_no_agent_is_meant(client):
+    with pytest.raises(InvalidInput, match="work queue 'night' of no work pool; say work_pool_name="):
+        count.to_deployment("made", work_queue_name="night").apply()
 
 
 def test_the_name_of_the_variable_counts(client):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from runyard import settings
 from runyard.deployments.runner import RunnerDeployment
 from runyard.engine.connection import shared_client
 from runyard.errors import InvalidInput, NotFound
-from runyard.operations.work_pools import WorkPoolCreate, create_work_pool, read_work_pool
+from runyard.operations.work_pools import LONE_POOL, WorkPoolCreate, create_work_pool, read_work_pool
+from runyard.operations.work_queues import WorkQueueUpdate, update_work_queue
 from runyard.syncing import sync_compatible
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ class Deployment:
             options["job_variables"] = {**overrides, **(options.get("job_variables") or {})}
         if options.pop("is_schedule_active", None) is False:
             options["paused"] = True
+        if options.get("work_queue_name") and not options.get("work_pool_name"):
+            options["work_pool_name"] = settings.get("default_work_pool_name") or LONE_POOL
         if entrypoint is not None:
             made = RunnerDeployment.from_entrypoint(entrypoint, name, flow.name, **options)
         else:
@@ -80,19 +84,26 @@ class Deployment:
 
         A work pool that does not exist is made, of type process: scripts of this kind come before it.
 
+        Args:
+            upload: has no meaning here.
+            work_queue_concurrency: how many runs of its queue may execute at once.
+
         Returns:
             Its id.
         """
-        return self._apply()
+        return self._apply(work_queue_concurrency)
 
-    def _apply(self) -> str:
+    def _apply(self, queue_limit: int | None = None) -> str:
         pool = self._made.work_pool_name
+        client = shared_client()
         if pool:
-            client = shared_client()
             try:
                 client.call(read_work_pool, pool)
             except NotFound:
                 client.call(create_work_pool, WorkPoolCreate(name=pool, type="process"))
                 print(f"Made work pool '{pool}' of type process.", file=sys.stderr)
         made: str = self._made.apply(_sync=True)
+        if pool and queue_limit is not None:
+            queue = self._made.work_queue_name or "default"
+            client.call(update_work_queue, pool, queue, WorkQueueUpdate(concurrency_limit=queue_limit))
         return made

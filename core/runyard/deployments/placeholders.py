@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,12 @@ from runyard.deployments.project import PHASES, Entry, Project
 from runyard.deployments.project_shapes import JOB_VARIABLES, DeploymentSpec
 from runyard.deployments.steps import named
 from runyard.deployments.steps.outputs import outputs_of
-from runyard.deployments.yaml_places import Path
+from runyard.deployments.yaml_places import Path, Places
+from runyard.errors import ParameterError
+from runyard.orchestration import parameters as rules
 
+# As people write them in the environment: JSON has them in small letters.
+_WORDS = ("true", "false", "null")
 _ROOT = re.compile(r"[^.\[]+")
 
 
@@ -141,3 +146,46 @@ def _check_value(project: Project, value: Any, path: Path, known: _Known, enviro
         if problem:
             place = templating.place_of(value, found.text)
             raise project.places.error((*path, *place), f"{found.text}: {problem}")
+
+
+def fitted(
+    values: Mapping[str, Any], schema: Mapping[str, Any], places: Places, path: Path
+) -> dict[str, Any]:
+    """Parameters whose placeholders' texts are numbers, switches or null where only those fit.
+
+    Args:
+        values: by name, placeholders filled in.
+        schema: of the flow's parameters.
+        places: the file.
+        path: where the parameters stand in it.
+    """
+    made = dict(values)
+    for name, value in values.items():
+        if not _fits(name, value, schema):
+            read = _read(value, places, (*path, name))
+            if _fits(name, read, schema):
+                made[name] = read
+    return made
+
+
+def _fits(name: str, value: Any, schema: Mapping[str, Any]) -> bool:
+    try:
+        rules.check({name: value}, schema, complete=False)
+    except ParameterError:
+        return False
+    return True
+
+
+def _read(value: Any, places: Places, path: Path) -> Any:
+    """A value in which each text of JSON that a placeholder as a whole stood for is what it says."""
+    if isinstance(value, Mapping):
+        return {key: _read(item, places, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_read(item, places, (*path, position)) for position, item in enumerate(value)]
+    written = places.text(path)
+    if not isinstance(value, str) or written is None or not templating.is_placeholder(written):
+        return value
+    try:
+        return json.loads(value.strip().lower() if value.strip().lower() in _WORDS else value)
+    except ValueError:
+        return value

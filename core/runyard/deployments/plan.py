@@ -29,7 +29,7 @@ from runyard.deployments.steps import run_steps
 from runyard.deployments.yaml_places import Path
 from runyard.errors import InvalidInput, ParameterError
 from runyard.operations.deployment_shapes import DeploymentApply, DeploymentsApply
-from runyard.orchestration.parameters import fitted_all
+from runyard.orchestration.parameters import check, fitted_all
 from runyard.orchestration.schedules_warnings import warnings
 
 if TYPE_CHECKING:
@@ -224,6 +224,7 @@ def _load(project: Project, item: _Chosen, loader: absent.FlowLoader, here: str,
     if item.folder != project.folder:
         say(f"{places.at(where)}: {spec.entrypoint} is taken from the current folder, {item.folder}")
     item.flow = loader.load(spec.entrypoint, item.folder)
+    _fit_parameters(project, item, spec)
     _check_parameters(project, item, spec)
 
 
@@ -256,17 +257,33 @@ def _folder_of(entrypoint: str, folder: str, here: str) -> str:
     return here if os.path.isfile(os.path.join(here, file)) else folder
 
 
+def _fit_parameters(project: Project, item: _Chosen, spec: DeploymentSpec) -> None:
+    """Read the texts of placeholders as the flow's parameters ask: the environment knows only texts."""
+    assert item.flow is not None
+    if spec.enforce_parameter_schema is False or not item.path:
+        return
+    wanted = schema.parameter_schema(item.flow.fn)
+
+    def fit(values: dict[str, Any] | None, *keys: str | int) -> dict[str, Any] | None:
+        return values and placeholders.fitted(values, wanted, project.places, (*item.path, *keys))
+
+    spec.parameters = fit(spec.parameters, "parameters")
+    for position, schedule in enumerate(spec.all_schedules()):
+        key: Path = ("schedule",) if spec.schedule else ("schedules", position)
+        schedule.parameters = fit(schedule.parameters, *key, "parameters")
+
+
 def _check_parameters(project: Project, item: _Chosen, spec: DeploymentSpec) -> None:
     assert item.flow is not None
     if spec.enforce_parameter_schema is False:
         return
     at = project.places.at
     place = at((*item.path, "parameters")) + ": " if item.path else ""
-    schema.check_parameters(item.flow.fn, spec.parameters or {}, f"{place}deployment {spec.name}")
+    _check_values(item.flow, spec.parameters or {}, f"{place}deployment {spec.name}")
     for position, schedule in enumerate(spec.all_schedules()):
         key: Path = ("schedule",) if spec.schedule else ("schedules", position)
         place = at((*item.path, *key, "parameters")) + ": " if item.path else ""
-        schema.check_parameters(item.flow.fn, schedule.parameters or {}, f"{place}schedule of {spec.name}")
+        _check_values(item.flow, schedule.parameters or {}, f"{place}schedule of {spec.name}")
         given = {**(spec.parameters or {}), **(schedule.parameters or {})}
         missing = schema.missing_parameters(item.flow.fn, given)
         if missing:
@@ -274,6 +291,17 @@ def _check_parameters(project: Project, item: _Chosen, spec: DeploymentSpec) -> 
                 f"{place}deployment {spec.name}: its scheduled runs would lack the parameter {missing[0]!r}, "
                 "which has no default; write it under parameters"
             )
+
+
+def _check_values(flow: Flow, given: dict[str, Any], where: str) -> None:
+    """Check values as the flow reads them, and as the database does, which takes no text for a number."""
+    schema.check_parameters(flow.fn, given, where)
+    known = {name: value for name, value in given.items() if not templating.has_placeholder(value)}
+    wanted = schema.parameter_schema(flow.fn)
+    try:
+        check(fitted_all(known, wanted), wanted, flow.name, complete=False)
+    except ParameterError as error:
+        raise ParameterError(f"{where}: {error.message}") from None
 
 
 def _finish(
@@ -288,6 +316,7 @@ def _finish(
     rest = {key: value for key, value in item.raw.items() if key not in _STEP_KEYS}
     filled = placeholders.fill_outputs(project, rest, outputs, item.path, final=runs is not None)
     spec = check_deployment(filled, project.places, item.path, final=runs is not None)
+    _fit_parameters(project, item, spec)
     if runs:
         _check_parameters(project, item, spec)
     pull = templating.fill_outputs(project.phase(item.entry, "pull"), outputs)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Any
 
 from pydantic import ValidationError
@@ -93,11 +94,13 @@ class Project:
         return self.steps[phase]
 
 
-def read_project(path: str = FILE_NAME) -> Project:
+def read_project(path: str = FILE_NAME, names: Sequence[str] = ()) -> Project:
     """Read a project file.
 
     Args:
         path: the file, or its folder.
+        names: the deployments that are meant, as `selection.select` takes them; what is wrong with the
+            others is a warning, and they are left out. Empty: all are meant.
 
     Raises:
         NotFound: there is no such file.
@@ -115,10 +118,10 @@ def read_project(path: str = FILE_NAME) -> Project:
         raise ProjectError(f"{shown}: is no UTF-8 text: {error.reason} at byte {error.start}") from None
     except OSError as error:
         raise ProjectError(f"{shown}: cannot be read: {error.strerror}") from None
-    return parse_project(text, file, shown)
+    return parse_project(text, file, shown, names)
 
 
-def parse_project(text: str, file: str, shown: str | None = None) -> Project:
+def parse_project(text: str, file: str, shown: str | None = None, names: Sequence[str] = ()) -> Project:
     """Read the text of a project file that stands at `file`; see `read_project`."""
     data, places = load(text, shown or file)
     project = Project(os.path.dirname(os.path.abspath(file)), os.path.abspath(file), places=places)
@@ -139,9 +142,13 @@ def parse_project(text: str, file: str, shown: str | None = None) -> Project:
     entries = data.get("deployments") or []
     if not isinstance(entries, list):
         raise places.error(("deployments",), f"should be a list of deployments, not {_kind(entries)}")
+    # The only deployment of a file is meant, whatever name it gets.
+    strict = not names or len(entries) == 1
     for index, raw in enumerate(entries):
-        with faults:
+        others = Faults()
+        with faults if strict or _is_meant(raw, names) else others:
             project.entries.append(_entry(project, index, raw))
+        project.warnings += [f"{fault} (this deployment is not selected)" for fault in others.found]
     with faults:
         _refuse_same_names(project)
     faults.raise_all()
@@ -182,6 +189,15 @@ def check_deployment(
     if spec.triggers:
         spec.triggers = _check_triggers(raw["triggers"], places, (*path, "triggers"), final)
     return spec
+
+
+def _is_meant(raw: Any, names: Sequence[str]) -> bool:
+    """Whether names may select a deployment, by as much as can be told of one that may be malformed."""
+    name = raw.get("name") if isinstance(raw, dict) else None
+    if name is None or isinstance(name, dict | list):
+        return False
+    shown = str(templating.fill_environment(name, os.environ))
+    return any(fnmatchcase(shown, pattern.rpartition("/")[2]) for pattern in names)
 
 
 def _entry(project: Project, index: int, raw: Any) -> Entry:

@@ -176,6 +176,11 @@ class RunnerDeployment:
                 f"flow {self.flow_name!r} is defined inside a function, where no worker finds it; "
                 "define it at the top of its file, or serve it"
             )
+        if self.work_queue_name is not None and self.work_pool_name is None:
+            raise InvalidInput(
+                f"deployment {self.full_name} names the work queue {self.work_queue_name!r} of no work pool; "
+                "say work_pool_name=... too"
+            )
         body: dict[str, Any] = {
             "name": self.name,
             "flow_name": self.flow_name,

@@ -98,6 +98,11 @@ def has_placeholder(value: Any) -> bool:
     return next(placeholders(value), None) is not None
 
 
+def is_placeholder(text: str) -> bool:
+    """Whether a text is one placeholder and nothing else."""
+    return _PLACEHOLDER.fullmatch(text) is not None
+
+
 def fill(value: Any, lookup: Lookup) -> Any:
     """A copy of `value` with its placeholders replaced.
 

@@ -150,6 +150,7 @@ def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Nod
 
 def _refuse_duplicates(root: yaml.Node, name: str) -> None:
     seen: set[int] = set()
+    twice: list[tuple[yaml.Mark, str]] = []
     waiting = [root]
     while waiting:
         node = waiting.pop()
@@ -165,9 +166,16 @@ def _refuse_duplicates(root: yaml.Node, name: str) -> None:
                 if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
                     continue
                 if (key.tag, key.value) in keys:
-                    where = f"{name}:{key.start_mark.line + 1}:{key.start_mark.column + 1}"
-                    raise ProjectError(f"{where}: the key {key.value!r} is given twice")
+                    twice.append((key.start_mark, key.value))
                 keys.add((key.tag, key.value))
+    if twice:
+        twice.sort(key=lambda each: (each[0].line, each[0].column))
+        raise ProjectError(
+            "\n".join(
+                f"{name}:{mark.line + 1}:{mark.column + 1}: the key {key!r} is given twice"
+                for mark, key in twice
+            )
+        )
 
 
 def _refuse_cycles(root: yaml.Node, name: str) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from runyard import clock, ids
-from runyard.errors import InvalidInput, NotFound
+from runyard.errors import NotFound
 from runyard.operations.schemas import load
+from runyard.operations.work_pools import make_lone_pool
 from runyard.orchestration import parameters as rules
 from runyard.quoting import command_of
 from runyard.store.database import Row, Transaction
@@ -42,19 +43,18 @@ def queue_id_of(tx: Transaction, work_pool_name: str, work_queue_name: str | Non
     return _queue_of(tx, pool["id"], work_queue_name or "default")
 
 
-def sibling_queue_id(tx: Transaction, deployment: Row, work_queue_name: str) -> str:
-    """The id of a queue of the deployment's own pool, created when missing.
+def queue_id_without_pool(tx: Transaction, deployment: Row | None, work_queue_name: str) -> str:
+    """The id of a queue that is named without a pool, created when missing.
 
-    Raises:
-        InvalidInput: the deployment has no pool.
+    Args:
+        deployment: its own pool is meant, where it has one; else that of such queues, as in Prefect.
+        work_queue_name: the queue.
     """
-    pool_id = tx.value(
+    pool_id = deployment and tx.value(
         "SELECT work_pool_id FROM work_queues WHERE id = :id", {"id": deployment["work_queue_id"]}
     )
     if pool_id is None:
-        raise InvalidInput(
-            f"deployment {deployment['name']!r} has no work pool, so no queue {work_queue_name!r} either"
-        )
+        return queue_id_of(tx, make_lone_pool(tx), work_queue_name)
     return _queue_of(tx, pool_id, work_queue_name)
 
 

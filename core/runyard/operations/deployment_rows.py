@@ -102,10 +102,13 @@ def _columns(tx: Transaction, row: Row, given: Given) -> dict[str, Any]:
         values["work_queue_id"] = deployment_places.queue_id_of(
             tx, given.work_pool_name, given.work_queue_name
         )
+    elif given.work_queue_name is not None:
+        keeps_pool = "work_pool_name" not in place
+        values["work_queue_id"] = deployment_places.queue_id_without_pool(
+            tx, row if keeps_pool else None, given.work_queue_name
+        )
     elif "work_pool_name" in place:
         values["work_queue_id"] = None
-    elif given.work_queue_name is not None:
-        values["work_queue_id"] = deployment_places.sibling_queue_id(tx, row, given.work_queue_name)
     return values
 
 

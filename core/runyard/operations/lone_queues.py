@@ -10,7 +10,8 @@ from runyard.operations.base import operation
 from runyard.operations.claims import ScheduledRunsRequest, get_scheduled_flow_runs
 from runyard.operations.flow_run_shapes import FlowRun
 from runyard.operations.schemas import Input, Model, Time
-from runyard.operations.work_pools import WorkPoolCreate, create_work_pool
+from runyard.operations.work_pools import LONE_POOL as POOL
+from runyard.operations.work_pools import make_lone_pool
 from runyard.operations.work_queues import (
     READY_SECONDS,
     WorkQueue,
@@ -21,8 +22,6 @@ from runyard.operations.work_queues import (
 )
 from runyard.states import SCHEDULED
 from runyard.store.database import Transaction
-
-POOL = "default-agent-pool"
 
 
 class HealthPolicy(Model):
@@ -57,9 +56,7 @@ def create_lone_work_queue(tx: Transaction, body: WorkQueueCreate) -> WorkQueue:
     Raises:
         Conflict: the pool has a queue of that name.
     """
-    if tx.value("SELECT id FROM work_pools WHERE name = :name", {"name": POOL}) is None:
-        create_work_pool(tx, WorkPoolCreate(name=POOL, type="process"))
-    return create_work_queue(tx, POOL, body)
+    return create_work_queue(tx, make_lone_pool(tx), body)
 
 
 @operation("GET", "/work_queues/name/{name}")

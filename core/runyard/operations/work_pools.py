@@ -24,6 +24,8 @@ _COLUMNS = f"""p.*,
     EXISTS (SELECT 1 FROM workers w WHERE w.work_pool_id = p.id AND {online.ONLINE}) AS has_worker"""  # noqa: S608  # fixed
 # These would break URLs; as in deployments' names.
 _DEFAULT_QUEUE = "default"
+# Of queues that are named without a pool, as in Prefect.
+LONE_POOL = "default-agent-pool"
 
 
 class StorageConfiguration(Model):
@@ -152,6 +154,13 @@ def create_work_pool(tx: Transaction, body: WorkPoolCreate) -> WorkPool:
         {"id": queue_id, "now": now, "pool_id": pool_id, "name": _DEFAULT_QUEUE},
     )
     return read_work_pool(tx, body.name)
+
+
+def make_lone_pool(tx: Transaction) -> str:
+    """The name of the pool of queues that are named without one; made, of type process, if missing."""
+    if tx.value("SELECT id FROM work_pools WHERE name = :name", {"name": LONE_POOL}) is None:
+        create_work_pool(tx, WorkPoolCreate(name=LONE_POOL, type="process"))
+    return LONE_POOL
 
 
 @operation("GET", "/work_pools/{name}")

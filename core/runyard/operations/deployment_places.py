@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runyard import clock, ids
-from runyard.errors import NotFound
+from runyard.errors import InvalidInput, NotFound
 from runyard.operations.schemas import load
 from runyard.operations.work_pools import make_lone_pool
 from runyard.orchestration import parameters as rules
@@ -50,11 +50,24 @@ def queue_id_without_pool(tx: Transaction, deployment: Row | None, work_queue_na
         deployment: its own pool is meant, where it has one; else that of such queues, as in Prefect.
         work_queue_name: the queue.
     """
-    pool_id = deployment and tx.value(
+    if deployment is not None and deployment["work_queue_id"] is not None:
+        return sibling_queue_id(tx, deployment, work_queue_name)
+    return queue_id_of(tx, make_lone_pool(tx), work_queue_name)
+
+
+def sibling_queue_id(tx: Transaction, deployment: Row, work_queue_name: str) -> str:
+    """The id of a queue of the deployment's own pool, created when missing.
+
+    Raises:
+        InvalidInput: the deployment has no pool.
+    """
+    pool_id = tx.value(
         "SELECT work_pool_id FROM work_queues WHERE id = :id", {"id": deployment["work_queue_id"]}
     )
     if pool_id is None:
-        return queue_id_of(tx, make_lone_pool(tx), work_queue_name)
+        raise InvalidInput(
+            f"deployment {deployment['name']!r} has no work pool, so no queue {work_queue_name!r} either"
+        )
     return _queue_of(tx, pool_id, work_queue_name)
 
 

@@ -88,9 +88,14 @@ class Cluster:
             (_NAME,),
         )
 
-    def restart(self) -> None:
-        """Stop the server at once and start it again: every connection breaks."""
-        self._run("pg_ctl", "restart", "-w", "-m", "immediate", "-D", self.data, "-l", os.devnull)
+    def restart(self, keeping: bool = False) -> None:
+        """Stop the server at once and start it again: every connection breaks.
+
+        Args:
+            keeping: nothing that was committed is forgotten.
+        """
+        mode = "fast" if keeping else "immediate"
+        self._run("pg_ctl", "restart", "-w", "-m", mode, "-D", self.data, "-l", os.devnull)
 
     def stop(self) -> None:
         """Stop the server and remove all it kept."""

@@ -351,3 +351,32 @@ def test_a_run_that_waits_is_stopped_by_sigterm(recorded, limit, submitted):
         process.communicate()
     (run,) = recorded.flow_runs()
     assert run["state_type"] == "CRASHED"
+
+
+def test_a_database_that_is_away_when_limits_are_first_read_lifts_none(recorded, limit, monkeypatch):
+    from runyard.errors import StoreError
+    from runyard.operations.limit_slots import read_limited_tags
+
+    limit("db", 1)
+    monkeypatch.setattr(engine, "_AWAY_SECONDS", 0.01)
+    away, held = [1, 2], []
+    whole = type(recorded.client)
+    original = whole.call
+
+    def call(self, operation, *args, **kwargs):
+        if operation is read_limited_tags and away:
+            away.pop()
+            raise StoreError("the server is restarted")
+        return original(self, operation, *args, **kwargs)
+
+    @task(tags=["db"])
+    def hold():
+        held.append(holders(recorded, "db"))
+
+    @flow
+    def work():
+        hold()
+
+    monkeypatch.setattr(whole, "call", call)
+    work()
+    assert (away, held) == ([], [1])

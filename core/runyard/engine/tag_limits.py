@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # How late a run at most learns that a tag got a limit. Runs without tags never ask.
 _FRESH_SECONDS = 1.0
+# How soon a database that is away is asked again, at most.
+_AWAY_SECONDS = 1.0
 # What is killed frees its slots after this time, where the end of its run does not do so before.
 LEASE_SECONDS = 60.0
 
@@ -73,15 +76,33 @@ def _release(lease: Lease) -> None:
 
 
 def _look(journal: Journal) -> tuple[float, frozenset[str]]:
-    from runyard.errors import ApiUnavailable, StoreError
+    """Which tags have a limit, and when that was seen; waits for the database where nothing is known yet.
+
+    Raises:
+        TerminationSignal: the root run is over meanwhile.
+    """
+    from runyard.errors import ApiUnavailable, DatabaseCorrupt, DatabaseTooNew, StoreError
+    from runyard.exceptions import TerminationSignal
     from runyard.operations.limit_slots import read_limited_tags
 
-    try:
-        limited: list[str] = journal._client.call(read_limited_tags)
-        tags = frozenset(limited)
-    except (StoreError, ApiUnavailable):
-        # Runs go on while the database is away, by what was known.
-        tags = _known.get(journal, (0.0, frozenset[str]()))[1]
+    while True:
+        known = _known.get(journal)
+        try:
+            limited: list[str] = journal._client.call(read_limited_tags)
+            tags = frozenset(limited)
+            break
+        except (DatabaseCorrupt, DatabaseTooNew):
+            # Waiting does not mend these.
+            tags = frozenset() if known is None else known[1]
+            break
+        except (StoreError, ApiUnavailable):
+            if known is not None:
+                # Runs go on while the database is away, by what was known.
+                tags = known[1]
+                break
+        if _is_over(journal):
+            raise TerminationSignal("nobody waits for the slots any more")
+        time.sleep(_AWAY_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
     found = _known[journal] = (time.monotonic(), tags)
     return found
 

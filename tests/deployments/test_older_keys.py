@@ -93,3 +93,12 @@ def test_dataclasses_and_typed_dicts_have_a_schema():
     assert definitions["Options"]["required"] == ["deep", "name"]
     assert "$ref" in str(schema["properties"]["place"])
     assert "$ref" in str(schema["properties"]["more"])
+
+
+def test_keys_in_work_pool_that_belong_to_its_job_variables_are_told():
+    text = "deployments:\n  - name: a\n    work_pool:\n      name: p\n      env: {A: '1'}\n"
+    project = parse_project(text, "/somewhere/prefect.yaml", "prefect.yaml")
+    assert project.warnings == [
+        "prefect.yaml:5:7: deployments[0].work_pool.env: unknown key, not read; "
+        "it belongs into job_variables, as env, if workers are to take it"
+    ]

@@ -162,8 +162,11 @@ def check_keys(
         close = get_close_matches(text.lower().replace("-", "_"), known, 1, cutoff=0.75)
         close = close or [name for name in known if name.replace("_", "-") == text.lower().replace("_", "-")]
         place = (*path, text)
-        belongs = _BELONGS.get(text, "") if len(path) == 2 else ""
-        if close and not belongs:
+        if path[-1:] == ("work_pool",):
+            belongs = f"; it belongs into job_variables, as {text}, if workers are to take it"
+        else:
+            belongs = _BELONGS.get(text, "") if len(path) == 2 else ""
+        if close and (not belongs or path[-1:] == ("work_pool",)):
             raise places.error(place, f"unknown key; did you mean {close[0]!r}?", key=True)
         if strict:
             raise places.error(place, f"unknown key; known are {', '.join(known)}", key=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -147,12 +148,17 @@ class FutureList(list[TaskFuture[R]]):
 
         Raises:
             TimeoutError: not all are over after `timeout` seconds.
-            Exception: what the first failed one raised.
+            Exception: what the first failed one raised, as soon as it did; the others go on.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         results: list[R] = []
         future = None
         try:
+            # Futures of the user's own may not tell when they end.
+            if raise_on_failure and all(one._done is not None for one in self):
+                for future in as_completed(self, timeout):
+                    if not future.state.is_completed():
+                        future.result()
             for future in self:
                 results.append(future.result(_left(deadline), raise_on_failure=raise_on_failure))
             return results
@@ -190,18 +196,32 @@ def as_completed(futures: Iterable[TaskFuture], timeout: float | None = None) ->
     Raises:
         TimeoutError: not all are over after `timeout` seconds.
     """
-    from queue import Empty, SimpleQueue
+    given = list(dict.fromkeys(futures))
+    ended: deque[TaskFuture] = deque()
+    news = threading.Event()
 
-    given = set(futures)
-    ended: SimpleQueue[TaskFuture] = SimpleQueue()
+    def note(future: TaskFuture) -> None:
+        ended.append(future)
+        news.set()
+
     for future in given:
-        future.add_done_callback(ended.put)
+        future.add_done_callback(note)
     deadline = None if timeout is None else time.monotonic() + timeout
+    help_out = getattr(helper, "help_out", None)
+    to_begin = iter(given if help_out is not None else ())
     for at in range(len(given)):
-        try:
-            yield ended.get(timeout=_left(deadline))
-        except Empty:
-            raise TimeoutError(f"{len(given) - at} of {len(given)} futures are not over") from None
+        while not ended:
+            future_to_begin = next(to_begin, None)
+            if help_out is not None and future_to_begin is not None:
+                help_out(future_to_begin)
+                continue
+            news.clear()
+            if ended:
+                break  # it came just before
+            waits.for_event(news, _left(deadline))
+            if not ended and _left(deadline) == 0.0:
+                raise TimeoutError(f"{len(given) - at} of {len(given)} futures are not over")
+        yield ended.popleft()
 
 
 def __getattr__(name: str) -> Any:

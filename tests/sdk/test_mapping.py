@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections import namedtuple
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import pytest
 from pydantic import BaseModel
 from runyard import allow_failure, flow, task, unmapped
 from runyard.exceptions import MappingLengthMismatch, MappingMissingIterable, UpstreamTaskError
-from runyard.futures import TaskFuture
+from runyard.futures import TaskFuture, as_completed
 from runyard.markers import quote
 from runyard.task_runners import ThreadPoolTaskRunner
 
@@ -275,3 +276,41 @@ def test_a_map_is_interrupted_quickly(recorded, tmp_path):
     (run,) = recorded.flow_runs()
     assert run["state_name"] == "Crashed"
     assert os.path.exists(mark)
+
+
+def test_the_results_of_a_map_fail_as_soon_as_one_of_them_does(recorded):
+    go_on = threading.Event()
+
+    @task
+    def work(x):
+        if x == 0:
+            raise ValueError("zero")
+        assert go_on.wait(60)
+        return x
+
+    @flow
+    def main():
+        futures = work.map([1, 0])
+        with pytest.raises(ValueError, match="zero"):
+            futures.result()
+        over = [future.done() for future in futures]
+        go_on.set()
+        return over, futures.result(raise_on_failure=False)[0]
+
+    assert main() == ([False, True], 1)
+
+
+def test_a_task_takes_what_it_has_submitted_as_it_completes_on_the_only_thread(recorded):
+    @task
+    def leaf(x):
+        return x
+
+    @task
+    def work():
+        return [future.result() for future in as_completed(leaf.map([3, 1, 2]))]
+
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
+    def main():
+        return work.submit().result()
+
+    assert sorted(main()) == [1, 2, 3]

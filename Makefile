@@ -1,5 +1,5 @@
 # Every target makes what it needs: a machine with python3 (3.11 or newer) is enough.
-.PHONY: test fuzz lint format types demo bench clean
+.PHONY: test fuzz lint format types demo demo-docker bench clean
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -30,6 +30,9 @@ types: $(INSTALLED)  ## static types
 
 demo: $(INSTALLED)  ## the main job, end to end, in a folder that is thrown away
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/end_to_end/demo.sh
+
+demo-docker: $(INSTALLED)  ## the docker pool of the tutorial from nothing, on the Docker Engine of this machine
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/end_to_end/demo_docker.sh
 
 bench: $(INSTALLED)  ## figures beside their limits; PREFECT=/path/to/python adds Prefect's own
 	$(BIN)/python benchmarks $(if $(PREFECT),--prefect $(PREFECT))

@@ -89,11 +89,15 @@ def _image_problem():
     return None
 
 
+def problem():
+    """Why there can be no engine with the image for tests; None where there is one."""
+    return _problem() or _image_problem()
+
+
 def need_docker():
     """The image for tests; skips the test, with one line that says why, where there can be no engine."""
-    problem = _problem() or _image_problem()
-    if problem:
-        pytest.skip(problem)
+    if reason := problem():
+        pytest.skip(reason)
     return IMAGE
 
 

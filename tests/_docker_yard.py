@@ -65,6 +65,12 @@ def meddles():
 """
 
 
+def docker(*args):
+    """What a command of the engine prints."""
+    done = subprocess.run(["docker", *args], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 class DockerYard(Yard):
     """A yard whose pool is of type docker."""
 

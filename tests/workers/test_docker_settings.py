@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 
 import pytest
 from _docker import IMAGE, job_variables, need_docker
-from _docker_yard import DockerYard, printed, run_all
+from _docker_yard import DockerYard, docker, printed, run_all
 from _yard import a_yard, until
 from runyard.operations.flow_runs import SetState, set_flow_run_state
 from runyard.operations.schemas import StateCreate
@@ -45,11 +44,6 @@ def slow_to_end():
     while True:
         time.sleep(0.01)
 """
-
-
-def docker(*args):
-    done = subprocess.run(["docker", *args], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ _OURS = (
     "runyard.blocks.system",
     "runyard.blocks.notifications",
     "runyard.blocks.webhook",
+    "runyard.blocks.docker",
     "runyard.filesystems",
 )
 

@@ -1,0 +1,95 @@
+"""An engine that is stopped and started again under a worker; one of the test's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+from _docker import IMAGE, need_docker
+from _docker_yard import DockerYard
+from _yard import a_yard, until
+
+
+def ip(*args):
+    subprocess.run(["ip", *args], check=True, capture_output=True)
+
+
+class Engine:
+    """A second Docker Engine, with folders, a socket and a bridge of its own.
+
+    With `--bridge none` it would remove the bridge of the machine's own engine.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.url = f"unix://{folder}/s"
+        self.process = None
+        self.bridge = f"ry{os.getpid()}"
+        ip("link", "add", self.bridge, "type", "bridge")
+        ip("addr", "add", "192.0.2.1/24", "dev", self.bridge)
+
+    def start(self):
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *("dockerd", "--data-root", self.folder / "data", "--exec-root", self.folder / "exec"),
+                    *("--pidfile", self.folder / "pid", "--host", self.url),
+                    *("--bridge", self.bridge, "--iptables=false", "--ip6tables=false"),
+                ],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        until(lambda: self("info").returncode == 0, f"the start of the engine; see {self.folder}/log")
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(60)
+
+    def __call__(self, *args, **options):
+        return subprocess.run(["docker", "-H", self.url, *args], capture_output=True, check=False, **options)
+
+
+@pytest.fixture
+def engine(tmp_path_factory):
+    need_docker()
+    if os.geteuid() != 0 or shutil.which("dockerd") is None or shutil.which("ip") is None:
+        pytest.skip("only root may start an engine of the test's own")
+    engine = Engine(tmp_path_factory.mktemp("engine"))
+    try:
+        engine.start()
+        with subprocess.Popen(["docker", "save", IMAGE], stdout=subprocess.PIPE) as saved:
+            loaded = engine("load", stdin=saved.stdout)
+        assert loaded.returncode == 0, loaded.stderr
+        yield engine
+    finally:
+        engine.stop()
+        ip("link", "del", engine.bridge)
+
+
+@pytest.fixture
+def yard(home, tmp_path, engine):
+    with a_yard(tmp_path, DockerYard) as yard:
+        yard.environment["DOCKER_HOST"] = engine.url
+        yield yard
+
+
+def test_runs_wait_while_the_engine_is_away(yard, engine):
+    run = yard.run()
+    yard.worker()
+    until(lambda: yard.is_running(run), "the start")
+    engine.stop()
+    yard.ended(run, "CRASHED")  # the engine has sent it a SIGTERM
+    later = [yard.run() for _ in range(3)]
+    until(lambda: "No run is claimed for now" in yard.said(), "the line that says so")
+    engine.start()
+    until(lambda: len(yard.notes()) >= 3, "the start of those that waited")
+    yard.release()
+    for each in later:
+        yard.ended(each, "COMPLETED")
+    assert yard.said().count("No run is claimed for now") == 1
+    assert len(yard.notes()) == 4

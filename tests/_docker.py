@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[1]
 RELEASE, PYTHON = "bookworm", (3, 11)
 IMAGE = f"runyard-tests:{RELEASE}"
 _ENGINE_SECONDS = 60.0
+# The engine that this process started: without a reference, Python complains that it still runs.
+_started: list[subprocess.Popen] = []
 
 
 def _lock(name):
@@ -52,10 +54,11 @@ def _problem():
             # It outlives this process: others of the same run of the tests use it as well.
             log = os.path.join(tempfile.gettempdir(), "runyard-tests-dockerd.log")
             with open(log, "ab") as output:
-                subprocess.Popen(["dockerd"], stdout=output, stderr=output, start_new_session=True)
+                engine = subprocess.Popen(["dockerd"], stdout=output, stderr=output, start_new_session=True)
+            _started.append(engine)
             deadline = time.monotonic() + _ENGINE_SECONDS
             while not _answers():
-                if time.monotonic() > deadline:
+                if engine.poll() is not None or time.monotonic() > deadline:
                     return f"the Docker Engine did not start; see {log}"
                 time.sleep(0.2)
     return None

@@ -46,12 +46,10 @@ def create(
     from runyard import settings
     from runyard.errors import Conflict
     from runyard.operations import work_pools
-    from runyard.orchestration.job_templates import FOREIGN_TYPES, check_type
+    from runyard.orchestration.job_templates import FOREIGN_TYPES, TYPES
 
     fields: dict[str, Any] = {"type": kind or _ask_type()}
-    if base_job_template is None:
-        check_type(fields["type"])
-    else:
+    if base_job_template is not None:
         fields["base_job_template"] = template(base_job_template)
     if description is not None:
         fields["description"] = description
@@ -88,6 +86,8 @@ def create(
         out.hint(
             f"A worker of Prefect for {pool.type} takes its runs: prefect worker start --pool {quoted(name)}"
         )
+    elif pool.type not in TYPES:
+        out.hint(f"Its runs wait for a worker of type {pool.type!r}, which is no part of Runyard.")
 
 
 def _warn_of_places(name: str, template: dict[str, Any]) -> None:
@@ -275,7 +275,7 @@ def get_default_base_job_template(kind: str, file: Any) -> None:
     """Print the base job template that pools of a type start with."""
     from runyard.orchestration import job_templates
 
-    job_templates.check_type(kind)
+    job_templates.check_spelling(kind)
     text = json.dumps(job_templates.default(kind), indent=2)
     if file is None:
         click.echo(text)

@@ -157,11 +157,13 @@ def test_listing_pools_loads_no_models(program):
 def test_a_pool_for_workers_of_others(runyard, tmp_path):
     runyard("work-pool", "create", "a", "-t", "ecs")
     assert runyard("work-pool", "inspect", "a", "-o", "json").json["type"] == "ecs"
-    assert "--base-job-template" in runyard("work-pool", "create", "b", "-t", "mine", code=1).err
+    runyard("work-pool", "create", "b", "-t", "mine")
+    assert runyard("work-pool", "inspect", "b", "-o", "json").json["type"] == "mine"
+    assert "did you mean 'cloud-run'" in runyard("work-pool", "create", "c", "-t", "cloudrun", code=1).err
     template = tmp_path / "template.json"
     template.write_text('{"job_configuration": {}, "variables": {}}')
-    runyard("work-pool", "create", "b", "-t", "mine", "--base-job-template", template)
-    assert runyard("work-pool", "inspect", "b", "-o", "json").json["type"] == "mine"
+    runyard("work-pool", "create", "c", "-t", "cloudrun", "--base-job-template", template)
+    assert runyard("work-pool", "inspect", "c", "-o", "json").json["type"] == "cloudrun"
 
 
 def test_a_queue_without_a_pool(runyard):

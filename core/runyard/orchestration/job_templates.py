@@ -51,32 +51,18 @@ def _text(kind: str) -> str:
 
 
 def check_spelling(kind: str) -> None:
-    """Refuse a type whose name is nearly that of one of ours.
+    """Refuse a type whose name is nearly that of a known one; any other is that of a worker of others.
 
     Raises:
         InvalidInput: naming the type that is probably meant.
     """
-    close = [] if kind in (*TYPES, *FOREIGN_TYPES) else get_close_matches(kind, TYPES, n=1, cutoff=0.8)
-    if close:
-        known = ", ".join(TYPES)
-        raise InvalidInput(f"{kind!r} is no type of work pool; known are {known}; did you mean {close[0]!r}?")
-
-
-def check_type(kind: str) -> None:
-    """Refuse a type that neither Runyard nor a worker of Prefect has: most often it is misspelled.
-
-    Raises:
-        InvalidInput: there is no such type.
-    """
     known = (*TYPES, *FOREIGN_TYPES)
-    if kind in known:
-        return
-    close = get_close_matches(kind, known, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise InvalidInput(
-        f"{kind!r} is no type of work pool; known are {', '.join(known)}{hint} "
-        "(a type of your own workers is taken with --base-job-template)"
-    )
+    close = [] if kind in known else get_close_matches(kind, known, n=1, cutoff=0.8)
+    if close:
+        raise InvalidInput(
+            f"{kind!r} is no known type of work pool; did you mean {close[0]!r}? "
+            "(with a base job template of its own, --base-job-template, it is taken as it is)"
+        )
 
 
 def check_template(template: Mapping[str, Any]) -> None:

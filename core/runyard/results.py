@@ -98,6 +98,16 @@ class ResultStore:
         self._locks = lock_manager
 
     @property
+    def result_storage(self) -> Any:
+        """Where results are written, under the name of the argument; None: the database."""
+        return self.storage
+
+    @property
+    def metadata_storage(self) -> Any:
+        """Where entries are noted, by Prefect's name; None: with the results."""
+        return self.key_storage
+
+    @property
     def lock_manager(self) -> Any:
         """What guards keys across processes."""
         if self._locks is None:

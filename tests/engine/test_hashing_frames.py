@@ -238,6 +238,14 @@ def test_empty_frames():
     assert [key(again(one)) for one in several] == [key(one) for one in several]
 
 
+def test_texts_in_no_chunk_have_a_key():
+    pd = pandas()
+    texts = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+    several = [texts.set_index(["a", "b"]), texts.set_index(["b", "a"]), texts.iloc[:, 1:].set_index("b")]
+    assert len(set(map(key, several))) == len(several)
+    assert [key(again(one)) for one in several] == [key(one) for one in several]
+
+
 def test_indexes():
     pd = pandas()
     levels = pd.MultiIndex.from_product([["a", "b"], [1, 2]], names=["x", None])

@@ -118,3 +118,5 @@ def test_the_stores_of_contexts(recorded, tmp_path):
     assert isinstance(of_flow, ResultStore)
     assert [str(one.storage.basepath) for one in seen] == [str(tmp_path / "flow"), str(tmp_path / "task")]
     assert of_task.serializer.type == "json"
+    assert [one.result_storage for one in seen] == [one.storage for one in seen]
+    assert [one.metadata_storage for one in seen] == [None, None]

@@ -153,9 +153,7 @@ def _write_array(encoder: Encoder, array: Any) -> bytes:
     if isinstance(array, (pd.arrays.IntegerArray, pd.arrays.FloatingArray, pd.arrays.BooleanArray)):
         return _masked(encoder, parts, array, dtype.numpy_dtype)
     if _is_of_arrow(dtype):
-        import pyarrow as pa
-
-        return frame(b"extension", [*parts, encoder.encode(pa.chunked_array(_arrow_of(array)))])
+        return frame(b"extension", [*parts, encoder.encode(_arrow_of(array))])
     if isinstance(dtype, pd.StringDtype):
         is_missing = np.asarray(array.isna())
         texts = array.to_numpy(object, copy=True)
@@ -182,8 +180,9 @@ def _is_of_arrow(dtype: Any) -> bool:
     )
 
 
-def _arrow_of(array: Any) -> list[Any]:
+def _arrow_of(array: Any) -> Any:
     import pyarrow as pa
 
     made = array.__arrow_array__()
-    return list(made.chunks) if isinstance(made, pa.ChunkedArray) else [made]
+    chunks = made.chunks if isinstance(made, pa.ChunkedArray) else [made]
+    return pa.chunked_array(chunks, type=made.type)  # there may be no chunk to take the type from

@@ -81,6 +81,53 @@ def test_the_next_task_knows_it(home, kind, options):
     assert twice(body, **options) == {"make": 1, "use": 2}
 
 
+def frame_of_texts(pd):
+    return pd.DataFrame({"s": list("abcd"), "n": [1, 2, 3, 4], "o": pd.Series(["x", None] * 2, dtype=object)})
+
+
+USES = {
+    "look-up": lambda pd: (frame_of_texts(pd).set_index("s"), lambda value: value.loc["b"]),
+    "rows": lambda pd: (frame_of_texts(pd).iloc[::2], repr),
+    "numbers with gaps": lambda pd: (pd.Series([1, None, 3, None], dtype="Int64").iloc[::2], repr),
+    "days": lambda pd: (
+        pd.Series(range(3), index=pd.date_range("2026", periods=3)),
+        lambda value: value.loc["2026-01-02"],
+    ),
+    "categories": lambda pd: (frame_of_texts(pd).astype({"s": "category"})["s"][1:3], repr),
+}
+
+
+@pytest.mark.parametrize("kind", USES)
+def test_a_frame_that_was_used_is_the_same(home, kind):
+    """Using a frame changes what it pickles to, and two tasks may return one frame."""
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+
+    def body(ran):
+        value, use_it = USES[kind](pd)
+
+        @task
+        def make():
+            ran["make"] += 1
+            return {"frame": value, "n": 1}
+
+        @task
+        def look(given):
+            ran["look"] += 1
+            use_it(given)
+            return given
+
+        @task
+        def use(one, other):
+            ran["use"] += 1
+
+        made = make()["frame"]
+        use(made, [look(made)])
+        use_it(made)
+        use([made], {"n": made})
+
+    assert twice(body) == {"make": 1, "look": 1, "use": 2}
+
+
 def test_a_part_of_a_result_is_known_too(home):
     def body(ran):
         @task

@@ -5,6 +5,9 @@ filled fields. A key made of these bytes would change when the run is resumed, a
 run again. So a kept result is known by the digest of the bytes that were kept, which are the same
 for the process that made the value and for each that reads it.
 
+Frames of pandas are no such results: using them changes their pickles (a look-up fills a cache), while their
+key is made of their values alone, the same before and after.
+
 A result that was changed since then is not that result any more: what it pickles to now is compared
 with what it pickled to when it was returned or read.
 """
@@ -95,6 +98,10 @@ def found_in(value: Any) -> list[tuple[Any, str]]:
 
 
 def _note_one(value: Any, serializer: Serializer, kept: str, now: str | None) -> None:
+    from runyard.serializers import PickleSerializer
+
+    if isinstance(serializer, PickleSerializer) and _has_steady_key(value, _DEPTH):
+        return
     if now is None:
         now = _digest_now(value, serializer)
         if now is None:
@@ -110,6 +117,23 @@ def _note_one(value: Any, serializer: Serializer, kept: str, now: str | None) ->
             _unwatched.pop(oldest, None)
             _known.pop(oldest, None)
     _known[key] = known
+
+
+def _has_steady_key(value: Any, depth: int) -> bool:
+    """Whether the key of a value is the same after it was used, pickled and read."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return True
+    if kind in (list, tuple, dict):
+        if depth == 0 or len(value) > _PARTS:
+            return False
+        items = (*value.keys(), *value.values()) if kind is dict else value
+        return all(_has_steady_key(item, depth - 1) for item in items)
+    if kind.__module__.partition(".")[0] != "pandas":
+        return False
+    from runyard.engine.hashing_pandas import is_steady
+
+    return is_steady(value)
 
 
 def _forget(key: int, ended: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
@@ -98,7 +98,7 @@ def _due(start_in: str | None, start_at: str | None) -> datetime | None:
     if start_in and start_at:
         raise click.UsageError("--start-in and --start-at exclude each other.")
     if start_in:
-        return datetime.now(UTC) + values.duration(start_in)
+        return values.later(start_in)
     return values.moment(start_at) if start_at else None
 
 

@@ -151,7 +151,22 @@ def duration(text: str) -> timedelta:
         seconds += float(number) * size
     if not re.search(r"\d", rest) or _DURATION.sub("", rest).strip(" ,"):
         raise InvalidInput(f"{text!r} is no duration; write 90s, 10m or 1h30m")
-    return timedelta(seconds=seconds)
+    try:
+        return timedelta(seconds=seconds)
+    except OverflowError:
+        raise InvalidInput(f"{text!r} is too long a duration") from None
+
+
+def later(text: str, now: datetime | None = None) -> datetime:
+    """The moment that is this duration after the present.
+
+    Raises:
+        InvalidInput: it is no duration, or ends after the year 9999.
+    """
+    try:
+        return (now or datetime.now(UTC)) + duration(text)
+    except OverflowError:
+        raise InvalidInput(f"{text!r} from now is after the year 9999; give a shorter duration") from None
 
 
 def moment(text: str, now: datetime | None = None, zone: ZoneInfo | None = None) -> datetime:
@@ -177,6 +192,8 @@ def moment(text: str, now: datetime | None = None, zone: ZoneInfo | None = None)
         if zone is not None and given.tzinfo is None:
             given = given.replace(tzinfo=zone)
         return given.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInput(f"{text!r} is not within the years 1 to 9999") from None
     except ValueError:
         return _in_words(word, text)
 
@@ -188,9 +205,13 @@ def past(text: str, now: datetime | None = None, zone: ZoneInfo | None = None) -
         InvalidInput: it is none.
     """
     try:
-        return (now or datetime.now(UTC)) - duration(text)
+        ago = duration(text)
     except InvalidInput:
         return moment(text, now, zone)
+    try:
+        return (now or datetime.now(UTC)) - ago
+    except OverflowError:
+        raise InvalidInput(f"{text!r} ago is before the year 1; give a shorter duration") from None
 
 
 def _in_words(word: str, text: str) -> datetime:

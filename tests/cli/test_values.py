@@ -108,3 +108,23 @@ def test_what_is_no_moment_is_refused(text):
 def test_a_json_text_that_is_nested_too_deep():
     with pytest.raises(InvalidInput, match="--params is nested too deep"):
         values.json_object('{"a":' * 100_000 + "1" + "}" * 100_000, "--params")
+
+
+@pytest.mark.parametrize(
+    "text", ["999999999999s", "99999999999h", "99999999d", "1" + "0" * 400 + "s", "999999999:00:00"]
+)
+def test_a_duration_beyond_the_calendar_is_refused_as_wrong_input(text):
+    with pytest.raises(InvalidInput, match="duration"):
+        values.later(text)
+    with pytest.raises(InvalidInput):
+        values.past(text)
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-10:00", "0001-01-01T00:00:00+10:00"])
+def test_a_moment_beyond_the_calendar_is_refused_as_wrong_input(text):
+    with pytest.raises(InvalidInput, match="years 1 to 9999"):
+        values.moment(text)
+
+
+def test_a_duration_from_now():
+    assert values.later("90m", datetime(2026, 1, 1, tzinfo=UTC)) == datetime(2026, 1, 1, 1, 30, tzinfo=UTC)

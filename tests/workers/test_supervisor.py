@@ -196,6 +196,18 @@ def test_a_launcher_is_replaced_when_packages_change_and_its_runs_go_on(start, p
     assert _gone(first)
 
 
+def test_a_mark_that_is_written_in_place_makes_a_fresh_launcher(start, packages):
+    links = packages / "edited.pth"
+    links.write_text("/one\n")
+    supervisor = start()
+    for path in (links, packages / "one-1.0.dist-info"):
+        seen, folder = path.stat(), packages.stat()
+        os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns + 1_000_000_000))
+        assert packages.stat().st_mtime_ns == folder.st_mtime_ns
+        assert supervisor.refresh()
+        assert not supervisor.refresh()
+
+
 def test_a_replaced_launcher_that_is_lost_takes_only_its_own_runs_along(start, packages):
     supervisor = start()
     first = supervisor._launcher_pid

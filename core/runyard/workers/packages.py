@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # What an installer adds, replaces or takes away with every package, also with an editable one.
 _MARKS = (".dist-info", ".egg-info", ".egg-link", ".pth")
 _FOLDERS = ("site-packages", "dist-packages")
-
-Marks = frozenset[tuple[str, str, int]]
 
 
 class Packages:
@@ -17,34 +19,34 @@ class Packages:
 
     def __init__(self) -> None:
         self._folders = sorted({path for path in sys.path if os.path.basename(path) in _FOLDERS})
-        self._times = self._changed_at()
+        self._times = _times(self._folders)
         self._marks = self._read()
 
     def changed(self) -> bool:
-        """Whether packages came, went or were replaced since the last call; some microseconds if not."""
-        times = self._changed_at()
-        if times == self._times:
+        """Whether packages came, went or were replaced since the last call; below a millisecond if not."""
+        times = _times(self._folders)
+        # A mark written in place, such as a .pth file that gets another line, leaves its folder's time.
+        if times == self._times and _times(self._marks) == self._marks:
             return False
         before, self._times, self._marks = self._marks, times, self._read()
         return self._marks != before
 
-    def _changed_at(self) -> list[int]:
-        times = []
+    def _read(self) -> dict[str, int]:
+        found: list[str] = []
         for folder in self._folders:
             try:
-                times.append(os.stat(folder).st_mtime_ns)
-            except OSError:
-                times.append(0)
-        return times
-
-    def _read(self) -> Marks:
-        found = set()
-        for folder in self._folders:
-            try:
-                with os.scandir(folder) as entries:
-                    for entry in entries:
-                        if entry.name.endswith(_MARKS):
-                            found.add((folder, entry.name, entry.stat().st_mtime_ns))
+                found += [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(_MARKS)]
             except OSError:
                 continue  # it is gone, or being changed: the next look sees it
-        return frozenset(found)
+        return _times(found)
+
+
+def _times(paths: Iterable[str]) -> dict[str, int]:
+    """When each was changed last, in nanoseconds; 0: it is not there."""
+    times = {}
+    for path in paths:
+        try:
+            times[path] = os.stat(path).st_mtime_ns
+        except OSError:
+            times[path] = 0
+    return times

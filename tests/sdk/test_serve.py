@@ -349,3 +349,23 @@ def test_a_runner_serves_what_is_added(home):
     thread.join(WAIT_SECONDS)
     assert not thread.is_alive()
     assert len(client.call(find_deployment, "here/added").schedules) == 1
+
+
+def test_a_script_that_serves_at_its_top_level_is_not_served_again_by_its_runs(home, tmp_path):
+    script = tmp_path / "top.py"
+    script.write_text(
+        "from runyard import flow, serve\n@flow\ndef top():\n    return 1\nserve(top.to_deployment('top'))\n"
+    )
+    out = tmp_path / "out"
+    with open(out, "w") as stream:
+        process = subprocess.Popen([sys.executable, str(script)], stdout=stream, stderr=stream)
+    try:
+        client = LocalClient()
+        until(lambda: "top/top" in out.read_text())
+        made = client.call(find_deployment, "top/top")
+        run = client.call(create_flow_run_from_deployment, made.id, DeploymentFlowRunCreate())
+        until(lambda: client.call(read_flow_run, run.id).state_name == "Completed")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(WAIT_SECONDS)
+    assert out.read_text().count("is left out while the file is loaded") == 1

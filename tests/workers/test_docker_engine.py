@@ -69,6 +69,10 @@ def engine(tmp_path_factory):
     finally:
         engine.stop()
         ip("link", "del", engine.bridge)
+        # The engine leaves it mounted, and who cleans up later could not remove the folder.
+        names = engine.folder / "exec" / "netns" / "default"
+        subprocess.run(["umount", names], capture_output=True, check=False)
+        shutil.rmtree(engine.folder, ignore_errors=True)
 
 
 @pytest.fixture

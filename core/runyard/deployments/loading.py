@@ -56,6 +56,10 @@ def parse(entrypoint: str) -> Entrypoint:
     return Entrypoint(place, None, attribute) if is_file else Entrypoint(None, place, attribute)
 
 
+# The file that is being executed for what is in it, if any: nothing is started at its top level then.
+executing: str | None = None
+
+
 def load_flow(
     entrypoint: str, directory: str | None = None, modules: dict[str, ModuleType] | None = None
 ) -> Flow:
@@ -193,6 +197,8 @@ def _load_file(path: str, base: str, modules: dict[str, ModuleType] | None) -> M
     module = importlib.util.module_from_spec(spec)
     replaced = sys.modules.get(name)
     sys.modules[name] = module
+    global executing
+    around_it, executing = executing, file
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
@@ -201,6 +207,8 @@ def _load_file(path: str, base: str, modules: dict[str, ModuleType] | None) -> M
         else:
             sys.modules[name] = replaced
         raise EntrypointError(_import_failure(path, error, base)) from error
+    finally:
+        executing = around_it
     return _remember(modules, file, module)
 
 

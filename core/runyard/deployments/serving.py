@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
-from runyard.deployments import local_flows
+from runyard.deployments import loading, local_flows
 from runyard.deployments.runner import RunnerDeployment, apply_all
 from runyard.engine.connection import shared_client
 from runyard.errors import InvalidInput, NotFound, RunyardError
@@ -41,9 +42,16 @@ def serve(
     Raises:
         InvalidInput: something else than a deployment, or none.
         RunyardError: a deployment is refused.
+
+    While the script is loaded for a run, or to be deployed, it does nothing.
     """
     from runyard.workers.serving import serve_deployments
 
+    if loading.executing is not None:
+        # Otherwise each run of a served script would serve it once more, and ask for what it asks for.
+        file = loading.executing
+        print(f"serve() in {file} is left out while the file is loaded for a run", file=sys.stderr)
+        return
     if not deployments:
         raise InvalidInput("there is nothing to serve; give what flow.to_deployment(...) gives")
     for each in deployments:

@@ -38,6 +38,11 @@ def prints_much():
     print("the end")
 
 @flow(name="work")
+def leaves_a_thread():
+    import threading
+    threading.Thread(target=time.sleep, args=(600,)).start()
+
+@flow(name="work")
 def tells_secret():
     from runyard.blocks.system import Secret
     word = Secret.load("word").get()

@@ -145,6 +145,12 @@ def test_all_that_is_printed_is_kept(yard):
     assert size >= 200 * 100_000
 
 
+def test_a_thread_that_does_not_end_holds_no_slot(yard):
+    run = yard.run(entrypoint="more.py:leaves_a_thread")
+    run_all(yard)
+    assert yard.state(run).type == "COMPLETED"
+
+
 def test_secrets_that_a_run_loads_are_not_in_what_it_prints(yard):
     from runyard.blocks.system import Secret
 

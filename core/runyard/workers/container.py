@@ -6,7 +6,6 @@ says of itself, passes signals on, and reaps what the run leaves behind, as the 
 
 from __future__ import annotations
 
-import json
 import os
 import selectors
 import signal
@@ -19,11 +18,11 @@ from runyard.logging.handlers import CONSOLE_VARIABLE
 from runyard.redaction import Secrets
 from runyard.workers import marked_lines
 from runyard.workers.output import Pipe
-from runyard.workers.status import STATUS_VARIABLE
+from runyard.workers.status import STATUS_VARIABLE, StatusReader
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# What of the run's own words the worker is told. Its secrets stay here.
 _ENTER = "--enter-project"  # as in `child`, which is not imported here: it would cost memory
+# What of the run's own words the worker is told. Its secrets stay here.
 _TOLD = ("failure", "ending", "reported")
 _PR_SET_PDEATHSIG = 1
 
@@ -32,19 +31,18 @@ def main() -> int:
     """Run the flow run that the environment names; its exit code, as a shell tells it."""
     secrets = Secrets()
     status_read, status_write = os.pipe()
-    os.set_blocking(status_read, False)
-    lines = _StatusLines(status_read, secrets)
+    status = StatusReader(status_read, partial(_hear, secrets))
 
     def hide(text: str) -> str:
-        lines.read()
+        status.read()
         return secrets.redact(text)
 
-    pipes = [Pipe(partial(_pass_on, number), None, hide, lambda: secrets.reach()) for number in (1, 2)]
+    pipes = [Pipe(partial(_pass_on, number), None, hide, secrets.reach) for number in (1, 2)]
     console = Pipe(
         lambda texts: _pass_on(2, [marked_lines.shown(text) for text in texts]),
         None,
         hide,
-        lambda: secrets.reach(),
+        secrets.reach,
     )
     pipes.append(console)
     pid = os.fork()
@@ -54,7 +52,7 @@ def main() -> int:
         os.close(file)
     for number in _PASSED_ON:
         signal.signal(number, lambda number, _frame: _send(pid, number))
-    code = _watch(pid, pipes, lines)
+    code = _watch(pid, pipes, status)
     return code if code >= 0 else 128 - code
 
 
@@ -86,54 +84,30 @@ def _send(pid: int, number: int) -> None:
         pass  # it has ended
 
 
-class _StatusLines:
-    """What the run says of itself: its secrets are kept here, the rest is told to the worker."""
-
-    def __init__(self, file: int, secrets: Secrets) -> None:
-        self.file = file
-        self._secrets = secrets
-        self._rest = b""
-
-    def read(self) -> bool:
-        """Take what is there; false when nothing more will come."""
-        while True:
-            try:
-                data = os.read(self.file, 1 << 16)
-            except BlockingIOError:
-                return True
-            *lines, self._rest = (self._rest + data).split(b"\n")
-            for line in lines:
-                self._hear(line)
-            if not data:
-                return False
-
-    def _hear(self, line: bytes) -> None:
-        try:
-            said: dict[str, Any] = json.loads(line)
-        except ValueError:
-            return
-        self._secrets.register(said.get("secrets"))
-        told = {name: said[name] for name in _TOLD if name in said}
-        if told:
-            _pass_on(2, [marked_lines.facts(told)])
+def _hear(secrets: Secrets, said: dict[str, Any]) -> None:
+    """Take what the run says of itself: its secrets are kept here, the rest is told to the worker."""
+    secrets.register(said.get("secrets"))
+    told = {name: said[name] for name in _TOLD if name in said}
+    if told:
+        _pass_on(2, [marked_lines.facts(told)])
 
 
-def _watch(pid: int, pipes: list[Pipe], lines: _StatusLines) -> int:
+def _watch(pid: int, pipes: list[Pipe], status: StatusReader) -> int:
     """Pass on until the run has ended; its exit code, negative for a signal."""
     end = os.pidfd_open(pid)
     with selectors.DefaultSelector() as selector:
         for pipe in pipes:
             selector.register(pipe.read_end, selectors.EVENT_READ, pipe.read)
-        selector.register(lines.file, selectors.EVENT_READ, lines.read)
+        selector.register(status.file, selectors.EVENT_READ, status.read)
         selector.register(end, selectors.EVENT_READ, None)
         code: int | None = None
         while code is None:
             for key, _ in selector.select(1.0):
                 if key.data is not None and not key.data():
                     # Closed, or read empty: of these only the first is for good.
-                    _forget_closed(selector, key, pipes, lines)
+                    _forget_closed(selector, key, pipes, status)
             code = _reap(pid)
-    lines.read()
+    status.read()
     for pipe in pipes:
         if pipe.open:
             pipe.drain()
@@ -141,9 +115,9 @@ def _watch(pid: int, pipes: list[Pipe], lines: _StatusLines) -> int:
 
 
 def _forget_closed(
-    selector: selectors.BaseSelector, key: selectors.SelectorKey, pipes: list[Pipe], lines: _StatusLines
+    selector: selectors.BaseSelector, key: selectors.SelectorKey, pipes: list[Pipe], status: StatusReader
 ) -> None:
-    if key.fd == lines.file or any(pipe.read_end == key.fd and not pipe.open for pipe in pipes):
+    if key.fd == status.file or any(pipe.read_end == key.fd and not pipe.open for pipe in pipes):
         selector.unregister(key.fd)
 
 

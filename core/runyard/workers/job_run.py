@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from runyard.workers import marked_lines, terminal
 from runyard.workers.hooks import MOST_SECONDS
 from runyard.workers.output import Pipe, RunOutput
+from runyard.workers.watching import WatchedRun
 
 if TYPE_CHECKING:
     from runyard.operations.claims import ClaimedRun
     from runyard.workers.output import LogBuffer
 
 
-class JobRun:
+class JobRun(WatchedRun):
     """A claimed run and its job.
 
     Args:
@@ -29,13 +30,7 @@ class JobRun:
     def __init__(
         self, claimed: ClaimedRun, job: dict[str, Any], logs: LogBuffer, hooks: bool = False
     ) -> None:
-        self.claimed = claimed
-        self.flow_run_id = claimed.flow_run_id
-        self.attempt = claimed.attempt
-        self.name = claimed.flow_run.name
-        self.hooks = hooks
-        self.key = f"{self.flow_run_id}:{self.attempt}{':hooks' if hooks else ''}"
-        self.job = job
+        super().__init__(claimed, job, hooks)
         self._echo = job.get("stream_output") is not False
         self._output = RunOutput(logs, claimed.flow_run_id)
         reach = self._output.secrets.reach
@@ -44,14 +39,6 @@ class JobRun:
         ]
         # Of the job, once it has one.
         self.id: str | None = None
-        self.exit_code: int | None = None
-        self.failure: str | None = None
-        self.reported = False
-        self.cancelling = False
-        self.lost = False
-        self.unwatched = False
-        self.ending = False
-        self.kill_at: float | None = None
         # It is to end, within so many seconds; a job that is still being made is not started any more.
         self.stop_within: float | None = None
         self._over_since: float | None = None
@@ -78,7 +65,7 @@ class JobRun:
         for line in lines:
             text, facts, keep = marked_lines.read(line)
             if facts is not None:
-                self._hear(facts)
+                self.hear(facts)
             if text is not None:
                 seen.append(text)
                 if keep:
@@ -87,11 +74,6 @@ class JobRun:
             self._output.keep(stream, kept)
         if seen and self._echo:
             terminal.write(stream, "".join(f"{line}\n" for line in seen))
-
-    def _hear(self, said: dict[str, Any]) -> None:
-        self.reported = self.reported or bool(said.get("reported"))
-        self.ending = self.ending or bool(said.get("ending"))
-        self.failure = said.get("failure") or self.failure
 
     def close_ends(self) -> None:
         """Nothing more is written into the pipes; for who writes."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import selectors
 import socket
 import threading
 import time
@@ -25,8 +24,8 @@ from runyard.workers.hooks import MOST_SECONDS, VARIABLE
 from runyard.workers.infrastructure import base
 from runyard.workers.infrastructure.base import CannotStart, JobEnd, JobRequest, Unreachable
 from runyard.workers.job_run import JobRun
-from runyard.workers.output import LogBuffer
 from runyard.workers.terminal import say_to_terminal
+from runyard.workers.watching import Watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +43,7 @@ _LAST_WORDS_SECONDS = 600.0
 _GONE = 137
 
 
-class JobSupervisor:
+class JobSupervisor(Watching[JobRun]):
     """The jobs of this worker's runs.
 
     Args:
@@ -53,6 +52,7 @@ class JobSupervisor:
         environment: what every run gets; called for a claim, since some of it is that run's own.
         write_logs: writes a list of log bodies.
         labels: of every job.
+        lease_seconds: of the runs' leases.
     """
 
     def __init__(
@@ -62,11 +62,9 @@ class JobSupervisor:
         environment: Callable[[ClaimedRun], dict[str, str]],
         write_logs: Callable[[list[dict[str, Any]]], None],
         labels: dict[str, str],
+        lease_seconds: float,
     ) -> None:
-        self.selector = selectors.DefaultSelector()
-        self.logs = LogBuffer(write_logs)
-        self.running: dict[str, JobRun] = {}
-        self.ended: list[JobRun] = []
+        super().__init__(write_logs, lease_seconds)
         self._infrastructure = infrastructure
         self._pool = pool
         self._environment = environment
@@ -74,12 +72,11 @@ class JobSupervisor:
         self._answers = True
         self._answers_lock = threading.Lock()
         self._closed = False
-        self._paused: list[tuple[int, Callable[[], Any]]] = []
         self._events: deque[Callable[[], None]] = deque()
         self._wake_read, self._wake_write = socket.socketpair()
         for end in (self._wake_read, self._wake_write):
             end.setblocking(False)
-        self.selector.register(self._wake_read, selectors.EVENT_READ, self._take_events)
+        self._register(self._wake_read.fileno(), self._take_events)
         self._place = infrastructure.place()
         self._proof = json.dumps(
             {
@@ -129,9 +126,7 @@ class JobSupervisor:
         self._begin(run, partial(self._watch, run, since))
 
     def _begin(self, run: JobRun, work: Callable[[], None]) -> None:
-        self.running[run.key] = run
-        for pipe in run.pipes:
-            self.selector.register(pipe.read_end, selectors.EVENT_READ, partial(self._read, pipe))
+        self._add(run)
         threading.Thread(target=work, name="runyard-job", daemon=True).start()
 
     # In a job's threads
@@ -259,26 +254,6 @@ class JobSupervisor:
 
     # In the worker's loop
 
-    def wait(self, timeout_seconds: float | None) -> None:
-        """Handle what happens until something did or the time is over."""
-        for key, _ in self.selector.select(timeout_seconds):
-            if self.selector.get_map().get(key.fd) is key:
-                key.data()
-        now = time.monotonic()
-        for run in list(self.running.values()):
-            if run.kill_at is not None and now >= run.kill_at:
-                run.kill_at = None
-                self.kill(run)
-        if self._paused and not self.logs.full:
-            paused, self._paused = self._paused, []
-            for file, action in paused:
-                self.selector.register(file, selectors.EVENT_READ, action)
-
-    def next_deadline(self) -> float | None:
-        """When the next job will be killed, on the monotonic clock."""
-        moments = [run.kill_at for run in self.running.values() if run.kill_at is not None]
-        return min(moments, default=None)
-
     def stop(self, run: JobRun, grace_seconds: float) -> None:
         """SIGTERM to a job, SIGKILL after `grace_seconds`, or after its own `stop_grace_seconds`."""
         own = run.job.get("stop_grace_seconds")
@@ -314,15 +289,6 @@ class JobSupervisor:
     def _note(self, run: JobRun, text: str) -> None:
         self.logs.add(run.flow_run_id, "runyard.worker", text)
 
-    def _read(self, pipe: Any) -> None:
-        if self.logs.full:
-            action = self.selector.unregister(pipe.read_end).data
-            self._paused.append((pipe.read_end, action))
-            return
-        pipe.read()
-        if not pipe.open:
-            self.selector.unregister(pipe.read_end)
-
     def _end(self, run: JobRun, end: JobEnd, unwatched: bool) -> None:
         """A job has ended, or could not be started."""
         if run.key not in self.running:
@@ -332,22 +298,18 @@ class JobSupervisor:
         run.unwatched = unwatched
         if run.id is None and end.reason:
             self.logs.add(run.flow_run_id, "runyard.worker", end.reason, level=40)
-        self._paused = [pair for pair in self._paused if pair[0] not in {p.read_end for p in run.pipes}]
-        for pipe in run.pipes:
-            if pipe.read_end in self.selector.get_map():
-                self.selector.unregister(pipe.read_end)
+        self._remove(run)
         run.finish()
-        del self.running[run.key]
         self.ended.append(run)
 
     def forget(self, run: JobRun) -> None:
         """The end of a run is reported: its job may go, where the configuration says so."""
         if run.id is not None and (run.job.get("auto_remove") or run.hooks):
             threading.Thread(
-                target=self._remove, args=(run.id,), name="runyard-job-remove", daemon=True
+                target=self._clear, args=(run.id,), name="runyard-job-remove", daemon=True
             ).start()
 
-    def _remove(self, job_id: str) -> None:
+    def _clear(self, job_id: str) -> None:
         with suppress(Unreachable):
             self._infrastructure.remove(job_id)
 

@@ -63,7 +63,12 @@ def serving_jobs(client: Client, kind: str, pool: str, name: str) -> Iterator[Jo
 
         labels = {} if api is None else {API_PORT_LABEL: str(api.port)}
         supervisor = JobSupervisor(
-            infrastructure, pool, environment, lambda bodies: loop.write_logs(client, bodies), labels
+            infrastructure,
+            pool,
+            environment,
+            lambda bodies: loop.write_logs(client, bodies),
+            labels,
+            settings.get("worker_lease_seconds"),
         )
         try:
             Adopting(client, infrastructure, supervisor, pool, name, api.serve_also if api else None)

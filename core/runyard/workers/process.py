@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from runyard.workers import child
 from runyard.workers.hooks import VARIABLE
 from runyard.workers.output import Pipe, RunOutput
+from runyard.workers.status import StatusReader
+from runyard.workers.watching import WatchedRun
 
 if TYPE_CHECKING:
     from runyard.operations.claims import ClaimedRun
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _FRESH = ("PYTHON", "LD_", "DYLD_")
 
 
-class RunProcess:
+class RunProcess(WatchedRun):
     """A claimed run and its process.
 
     Args:
@@ -45,12 +46,7 @@ class RunProcess:
         logs: LogBuffer,
         hooks: bool = False,
     ) -> None:
-        self.flow_run_id = claimed.flow_run_id
-        self.attempt = claimed.attempt
-        self.name = claimed.flow_run.name
-        self.hooks = hooks
-        self.key = f"{self.flow_run_id}:{self.attempt}{':hooks' if hooks else ''}"
-        self.job = job
+        super().__init__(claimed, job, hooks)
         echo = job.get("stream_output") is not False
         self._output = RunOutput(logs, claimed.flow_run_id)
         reach = self._output.secrets.reach
@@ -60,28 +56,14 @@ class RunProcess:
         ]
         if echo:
             self.pipes.append(Pipe(None, "stderr", self._hide, reach))
-        self.status_read, self._status_write = os.pipe()
-        os.set_blocking(self.status_read, False)
-        self._status_rest = b""
+        status_read, self._status_write = os.pipe()
+        self.status = StatusReader(status_read, self.hear)
         self.pid: int | None = None
         # To the launcher that was asked to start it.
         self.line: Channel | None = None
-        self.exit_code: int | None = None
-        self.failure: str | None = None
-        # The run's own process said that the end of the run is recorded.
-        self.reported = False
-        self.cancelling = False
-        # The lease is somebody else's now: nothing is reported of this attempt.
-        self.lost = False
-        # It was ended, or never reached, with what watched over it: not by itself.
-        self.unwatched = False
-        # It reports the end of its run: hooks and the exit follow, however long they take.
-        self.ending = False
         # Its run was over when its lease was last renewed.
         self.over = False
-        self.kill_at: float | None = None
         self._scratch: str | None = None
-        self.claimed = claimed
 
     def may_call_hooks(self) -> bool:
         """Whether another process may call the hooks of its run, which ran by no command of the user's."""
@@ -138,25 +120,11 @@ class RunProcess:
 
     def read_status(self) -> bool:
         """Read what the run's process says of itself; whether more may come."""
-        while True:
-            try:
-                data = os.read(self.status_read, 1 << 16)
-            except BlockingIOError:
-                return True
-            *lines, self._status_rest = (self._status_rest + data).split(b"\n")
-            for line in lines:
-                self._hear(line)
-            if not data:
-                return False
+        return self.status.read()
 
-    def _hear(self, line: bytes) -> None:
-        try:
-            said = json.loads(line)
-        except ValueError:
-            return
-        self.reported = self.reported or bool(said.get("reported"))
-        self.ending = self.ending or bool(said.get("ending"))
-        self.failure = said.get("failure") or self.failure
+    def hear(self, said: dict[str, Any]) -> None:
+        """As for every run; and it tells of its secrets."""
+        super().hear(said)
         self._output.secrets.register(said.get("secrets"))
 
     def _hide(self, text: str) -> str:
@@ -188,7 +156,7 @@ class RunProcess:
                 pipe.drain()
             pipe.close()
         self._output.finish()
-        os.close(self.status_read)
+        os.close(self.status.file)
         if self._scratch:
             try:
                 os.rmdir(self._scratch)

@@ -5,12 +5,48 @@ from __future__ import annotations
 import json
 import os
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runyard import descriptors, redaction
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # In the environment of a command: the pipe, by `descriptors.name_of`.
 STATUS_VARIABLE = "RUNYARD__STATUS"
+_CHUNK = 1 << 16
+
+
+class StatusReader:
+    """The other end of that line.
+
+    Args:
+        file: to read from; it does not block from now on.
+        hear: called with each thing that the run's process says.
+    """
+
+    def __init__(self, file: int, hear: Callable[[dict[str, Any]], None]) -> None:
+        os.set_blocking(file, False)
+        self.file = file
+        self._hear = hear
+        self._rest = b""
+
+    def read(self) -> bool:
+        """Take what is there; whether more may come."""
+        while True:
+            try:
+                data = os.read(self.file, _CHUNK)
+            except BlockingIOError:
+                return True
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in lines:
+                try:
+                    said = json.loads(line)
+                except ValueError:
+                    continue
+                self._hear(said)
+            if not data:
+                return False
 
 
 class StatusLine:

@@ -14,9 +14,9 @@ from runyard import clock, machine
 from runyard.operations.lease_clock import patience_seconds
 from runyard.workers import launcher
 from runyard.workers.hooks import MOST_SECONDS
-from runyard.workers.output import LogBuffer
 from runyard.workers.packages import Packages
 from runyard.workers.process import RunProcess
+from runyard.workers.watching import Watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ _BEATS_PER_LEASE = 10
 _END_SECONDS = 2.0
 
 
-class Supervisor:
+class Supervisor(Watching[RunProcess]):
     """The processes of this worker's runs.
 
     Args:
@@ -52,17 +52,11 @@ class Supervisor:
         write_logs: Callable[[list[dict[str, Any]]], None],
         beating: bool = True,
     ) -> None:
-        self.selector = selectors.DefaultSelector()
-        self.logs = LogBuffer(write_logs)
-        self.running: dict[str, RunProcess] = {}
-        # Processes that ended and whose end is not yet reported.
-        self.ended: list[RunProcess] = []
+        super().__init__(write_logs, lease_seconds)
         self._environment = environment
-        self._lease_seconds = lease_seconds
         self._line = line
         self._beats = beats
         self._launcher_pid = launcher_pid
-        self._paused: list[tuple[int, Callable[[], Any]]] = []
         self._packages = Packages()
         # Launchers that were replaced, with their processes; each goes with the last of its runs.
         self._retired: dict[Channel, int] = {}
@@ -128,27 +122,9 @@ class Supervisor:
             process.unwatched = isinstance(error, ConnectionError)  # there is no launcher right now
             self._end(process)
             return process
-        self.running[process.key] = process
-        for pipe in process.pipes:
-            self._register(pipe.read_end, partial(self._read, pipe))
-        self._register(process.status_read, partial(self._read_status, process))
+        self._add(process)
+        self._register(process.status.file, partial(self._read_status, process))
         return process
-
-    def wait(self, timeout_seconds: float | None) -> None:
-        """Handle what happens until something did or the time is over."""
-        for key, _ in self.selector.select(timeout_seconds):
-            # An earlier event of this round may have closed the file, and its number be used again.
-            if self.selector.get_map().get(key.fd) is key:
-                key.data()
-        self._kill_overdue()
-        if self._paused and not self.logs.full:
-            paused, self._paused = self._paused, []
-            for file, action in paused:
-                self._register(file, action)
-
-    def next_deadline(self) -> float | None:
-        """When the next stopping run will be killed, on the monotonic clock."""
-        return min((p.kill_at for p in self.running.values() if p.kill_at is not None), default=None)
 
     def stop(self, process: RunProcess, grace_seconds: float) -> None:
         """SIGTERM to a run's group, SIGKILL after `grace_seconds`."""
@@ -171,27 +147,9 @@ class Supervisor:
             self.beat(clock.boot_seconds())
             self._stopped.wait(self._lease_seconds / _BEATS_PER_LEASE)
 
-    def _register(self, file: int, action: Callable[[], Any]) -> None:
-        self.selector.register(file, selectors.EVENT_READ, action)
-
-    def _forget(self, file: int) -> None:
-        if file in self.selector.get_map():
-            self.selector.unregister(file)
-        self._paused = [pair for pair in self._paused if pair[0] != file]
-
-    def _read(self, pipe: Any) -> None:
-        if self.logs.full and pipe.kept:
-            # The run waits for us as we wait for the database.
-            action = self.selector.unregister(pipe.read_end).data
-            self._paused.append((pipe.read_end, action))
-            return
-        pipe.read()
-        if not pipe.open:
-            self._forget(pipe.read_end)
-
     def _read_status(self, process: RunProcess) -> None:
         if not process.read_status():
-            self._forget(process.status_read)
+            self._forget(process.status.file)
 
     def _register_line(self) -> None:
         self._register(self._line.fileno(), partial(self._hear, self._line))
@@ -228,9 +186,8 @@ class Supervisor:
                 self._finish(process)
 
     def _finish(self, process: RunProcess) -> None:
-        del self.running[process.key]
-        for file in (*(pipe.read_end for pipe in process.pipes), process.status_read):
-            self._forget(file)
+        self._remove(process)
+        self._forget(process.status.file)
         process.finish()
         self._end(process)
         if self._retired:
@@ -240,16 +197,6 @@ class Supervisor:
         if process.failure and process.pid is None:
             self.logs.add(process.flow_run_id, "runyard.worker", process.failure, level=40)
         self.ended.append(process)
-
-    def _kill_overdue(self) -> None:
-        now = time.monotonic()
-        for process in self.running.values():
-            if process.reported and process.kill_at is None:
-                # Its end is recorded; a thread that does not stop must not hold the worker's slot.
-                process.kill_at = now + self._lease_seconds
-            elif process.kill_at is not None and now >= process.kill_at:
-                self.kill(process)
-                process.kill_at = now + 1.0
 
     def _lose_launcher(self, line: Channel) -> None:
         """A launcher is gone, and the kernel ended its runs; clear what they left and start another."""

@@ -1,0 +1,138 @@
+"""What a worker knows of its runs and how its loop watches them, whatever they run as."""
+
+from __future__ import annotations
+
+import selectors
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from runyard.workers.output import LogBuffer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runyard.operations.claims import ClaimedRun
+    from runyard.workers.output import Pipe
+
+# Between two tries to kill what does not go.
+_AGAIN_SECONDS = 1.0
+
+
+class WatchedRun:
+    """A claimed run that a worker executes.
+
+    Args:
+        claimed: what the claim gave.
+        job: the pool's job configuration, resolved for this run.
+        hooks: it is to call the hooks of the run's final state instead of running the flow.
+    """
+
+    # What it prints.
+    pipes: list[Pipe]
+
+    def __init__(self, claimed: ClaimedRun, job: dict[str, Any], hooks: bool) -> None:
+        self.claimed = claimed
+        self.flow_run_id = claimed.flow_run_id
+        self.attempt = claimed.attempt
+        self.name = claimed.flow_run.name
+        self.job = job
+        self.hooks = hooks
+        self.key = f"{self.flow_run_id}:{self.attempt}{':hooks' if hooks else ''}"
+        self.exit_code: int | None = None
+        self.failure: str | None = None
+        # The run itself said that its end is recorded.
+        self.reported = False
+        self.cancelling = False
+        # The lease is somebody else's now: nothing is reported of this attempt.
+        self.lost = False
+        # It was ended, or never reached, with what watched over it: not by itself.
+        self.unwatched = False
+        # It reports the end of its run: hooks and the exit follow, however long they take.
+        self.ending = False
+        self.kill_at: float | None = None
+
+    def hear(self, said: dict[str, Any]) -> None:
+        """Take what the run says of itself: `reported`, `ending`, `failure`."""
+        self.reported = self.reported or bool(said.get("reported"))
+        self.ending = self.ending or bool(said.get("ending"))
+        self.failure = said.get("failure") or self.failure
+
+
+Watched = TypeVar("Watched", bound=WatchedRun)
+
+
+class Watching(Generic[Watched]):
+    """The runs of a worker, and what its loop waits for.
+
+    Args:
+        write_logs: writes a list of log bodies.
+        lease_seconds: of the runs' leases. So long a run may go on whose end is recorded.
+    """
+
+    def __init__(self, write_logs: Callable[[list[dict[str, Any]]], None], lease_seconds: float) -> None:
+        self.selector = selectors.DefaultSelector()
+        self.logs = LogBuffer(write_logs)
+        self.running: dict[str, Watched] = {}
+        # Runs that ended and whose end is not yet reported.
+        self.ended: list[Watched] = []
+        self._lease_seconds = lease_seconds
+        self._paused: list[tuple[int, Callable[[], Any]]] = []
+
+    def wait(self, timeout_seconds: float | None) -> None:
+        """Handle what happens until something did or the time is over."""
+        for key, _ in self.selector.select(timeout_seconds):
+            # An earlier event of this round may have closed the file, and its number be used again.
+            if self.selector.get_map().get(key.fd) is key:
+                key.data()
+        self._kill_overdue()
+        if self._paused and not self.logs.full:
+            paused, self._paused = self._paused, []
+            for file, action in paused:
+                self._register(file, action)
+
+    def next_deadline(self) -> float | None:
+        """When the next stopping run will be killed, on the monotonic clock."""
+        return min((run.kill_at for run in self.running.values() if run.kill_at is not None), default=None)
+
+    def kill(self, run: Watched) -> None:
+        """End a run now."""
+        raise TypeError(f"{type(self).__name__} does not say how to kill a run")
+
+    def _add(self, run: Watched) -> None:
+        self.running[run.key] = run
+        for pipe in run.pipes:
+            self._register(pipe.read_end, partial(self._read, pipe))
+
+    def _remove(self, run: Watched) -> None:
+        del self.running[run.key]
+        for pipe in run.pipes:
+            self._forget(pipe.read_end)
+
+    def _kill_overdue(self) -> None:
+        now = time.monotonic()
+        for run in self.running.values():
+            if run.reported and run.kill_at is None:
+                # Its end is recorded; a thread that does not stop must not hold the worker's slot.
+                run.kill_at = now + self._lease_seconds
+            elif run.kill_at is not None and now >= run.kill_at:
+                self.kill(run)
+                run.kill_at = now + _AGAIN_SECONDS
+
+    def _register(self, file: int, action: Callable[[], Any]) -> None:
+        self.selector.register(file, selectors.EVENT_READ, action)
+
+    def _forget(self, file: int) -> None:
+        if file in self.selector.get_map():
+            self.selector.unregister(file)
+        self._paused = [pair for pair in self._paused if pair[0] != file]
+
+    def _read(self, pipe: Pipe) -> None:
+        if self.logs.full and pipe.kept:
+            # The run waits for us as we wait for the database.
+            action = self.selector.unregister(pipe.read_end).data
+            self._paused.append((pipe.read_end, action))
+            return
+        pipe.read()
+        if not pipe.open:
+            self._forget(pipe.read_end)

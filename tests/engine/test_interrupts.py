@@ -15,7 +15,7 @@ DEADLINE_SECONDS = 60.0
 
 # The script says `ready` where the signal is to come; without it (`any`) it comes at some time.
 SCRIPT = """
-import asyncio, sys, threading, time
+import asyncio, os, sys, threading, time
 from runyard import flow, task
 
 def ready():
@@ -27,7 +27,8 @@ def sleep():
         time.sleep(0.1)
 
 def hook(flow, run, state):
-    print("hook", run.name, state.name, flush=True)
+    # In one write: an interrupt between two pieces would leave half a line.
+    os.write(1, f"hook {run.name} {state.name}\\n".encode())
 
 HOOKS = dict(on_crashed=[hook], on_completion=[hook], on_failure=[hook], on_cancellation=[hook])
 
@@ -76,7 +77,7 @@ def in_hook():
 def task_hook(task, run, state):
     ready()
     time.sleep(1)
-    print("hook", task.name, state.name, flush=True)
+    os.write(1, f"hook {task.name} {state.name}\\n".encode())
 
 @task(on_completion=[task_hook])
 def hooked():

@@ -275,7 +275,10 @@ class Inputs(CachePolicy):
         """The digest, or None where there are no arguments."""
         if not inputs:
             return None
-        chosen = {name: value for name, value in inputs.items() if name not in self.exclude}
+        left_out = self.exclude
+        chosen = (
+            {name: value for name, value in inputs.items() if name not in left_out} if left_out else inputs
+        )
         try:
             return hash_objects(chosen)
         except HashError as error:

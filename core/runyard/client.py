@@ -61,7 +61,7 @@ def perform(
             if operation.prepare is not None:
                 with database.transaction(write=False) as tx:
                     prepared = operation.prepare(tx, *args, **kwargs)
-            with database.transaction(operation.write, operation.durable) as tx:
+            with database.transaction(operation.write, operation.durable, operation.single) as tx:
                 tx.prepared = prepared
                 result = operation(tx, *args, **kwargs)
             return result, tx.status or operation.status

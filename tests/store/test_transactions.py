@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from runyard.errors import Conflict, NotFound
+from runyard.operations import all_operations
 from runyard.store.database import get_database
 
 INSERT = "INSERT INTO flows (id, created, updated, name) VALUES (:id, 1, 1, :name)"
@@ -45,6 +46,31 @@ def test_a_transaction_sees_its_own_changes(database):
     with database.transaction() as tx:
         tx.execute(INSERT, {"id": "a", "name": "a"})
         assert tx.value("SELECT count(*) FROM flows") == 1
+
+
+def test_a_single_statement_that_reads_sees_what_was_committed_and_holds_nothing(database):
+    for name in ("a", "b"):
+        add(database, name)
+        with database.transaction(write=False, single=True) as tx:
+            count = tx.value("SELECT count(*) FROM flows")
+        assert count == len(names(database))
+    add_by_another = threading.Thread(target=add, args=(database, "c"))
+    add_by_another.start()
+    add_by_another.join()
+    with database.transaction(write=False, single=True) as tx:
+        assert tx.value("SELECT count(*) FROM flows") == 3
+
+
+def test_operations_declared_as_a_single_statement_run_one(database):
+    single = [each for each in all_operations() if each.single]
+    assert {each.name for each in single} == {"read_result"}
+    statements = []
+    with database.transaction(write=False) as tx:
+        run = tx._run
+        tx._run = lambda *given: statements.append(given) or run(*given)
+        for operation in single:
+            operation(tx, {"key": "k"})
+    assert len(statements) == 1
 
 
 def test_rows_are_dicts_in_the_order_of_the_columns(database):

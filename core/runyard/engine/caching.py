@@ -34,7 +34,7 @@ class Plan:
         store: where they go.
     """
 
-    __slots__ = ("policy", "refresh", "serializable", "store")
+    __slots__ = ("policy", "quick", "refresh", "serializable", "store")
 
     def __init__(self, task: Task, flow: FlowRunContext | None) -> None:
         self.policy = policy_of(task)
@@ -45,6 +45,7 @@ class Plan:
             None if self.policy is None else self.policy.key_storage,
             None if self.policy is None else self.policy.lock_manager,
         )
+        self.quick = self.store.is_quick
         refresh = task.refresh_cache
         self.refresh: bool = settings.get("tasks_refresh_cache") if refresh is None else refresh
         level = None if self.policy is None else self.policy.isolation_level
@@ -126,7 +127,7 @@ class Keeping:
         if plan.refresh or self._is_new(plan, key):
             return None
         try:
-            return self._cached(store.find(key) if store.is_quick else (yield Block(lambda: store.find(key))))
+            return self._cached(store.find(key) if plan.quick else (yield Block(lambda: store.find(key))))
         except UnreadableResult as error:
             self._logger().warning(_RUNS_AGAIN, "task", error)
             return None
@@ -199,7 +200,7 @@ class Keeping:
             return plan.store.prepare(state._value, key, expiration, root)
 
         try:
-            record, row = prepare() if plan.store.is_quick else (yield Block(prepare))
+            record, row = prepare() if plan.quick else (yield Block(prepare))
         except BaseException as error:
             if is_from_outside(error):
                 raise

@@ -33,6 +33,7 @@ class Operation(Generic[P, R]):
         text: bool = False,
         durable: bool = True,
         prepare: Callable[..., Any] | None = None,
+        single: bool = False,
     ) -> None:
         self.function = function
         self.method = method
@@ -42,6 +43,7 @@ class Operation(Generic[P, R]):
         self.text = text
         self.durable = durable
         self.prepare = prepare
+        self.single = single
         self.name = function.__name__
         self.module = function.__module__
         self.__doc__ = function.__doc__
@@ -68,6 +70,7 @@ def operation(
     text: bool = False,
     durable: bool = True,
     prepare: Callable[..., Any] | None = None,
+    single: bool = False,
 ) -> Callable[[Callable[..., R]], Operation[..., R]]:
     """Declare a function as an operation.
 
@@ -83,12 +86,13 @@ def operation(
         prepare: called before with a transaction that only reads, and the same arguments, for what takes
             long and must not hold up writers; `tx.prepared` is what it returned. The function has to
             check that what it was based on still holds.
+        single: it reads, by one statement, and so often that the time of a transaction counts.
     """
     if write is None:
         tail = path.rstrip("/").rpartition("/")[2]
         write = method != "GET" and tail not in ("filter", "count", "paginate")
 
     def declare(function: Callable[..., R]) -> Operation[..., R]:
-        return Operation(function, method, path, status, write, text, durable, prepare)
+        return Operation(function, method, path, status, write, text, durable, prepare, single)
 
     return declare

@@ -16,7 +16,7 @@ from runyard.store.database import Transaction
 _READ = f"SELECT {', '.join(RESULT_COLUMNS)} FROM results WHERE key = :key"  # noqa: S608  # constants
 
 
-@operation("POST", "/runyard/results/read", write=False)
+@operation("POST", "/runyard/results/read", write=False, single=True)
 def read_result(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     """The kept result of a storage key.
 
@@ -30,7 +30,7 @@ def read_result(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     row = tx.one(_READ, {"key": body["key"]})
     if row is None or (row["expires"] is not None and row["expires"] <= clock.now_us()):
         return {}
-    return {name: row[name] for name in RESULT_COLUMNS}
+    return row
 
 
 @operation("POST", "/runyard/results")

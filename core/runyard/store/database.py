@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from runyard import settings
 from runyard.errors import InvalidInput, StoreError
@@ -63,8 +63,11 @@ class Driver(Protocol):
         """A new connection, migrated and ready."""
         ...
 
-    def begin(self, connection: Any, write: bool, durable: bool = True) -> Transaction:
-        """Start a transaction; one that is not durable ends without waiting for the disk."""
+    def begin(self, connection: Any, write: bool, durable: bool = True, single: bool = False) -> Transaction:
+        """Start a transaction; one that is not durable ends without waiting for the disk.
+
+        One that reads by a single statement need not be begun: a statement sees one moment by itself.
+        """
         ...
 
     def restore(self, connection: Any) -> bool:
@@ -160,19 +163,22 @@ class Database:
         return self._driver.dialect
 
     @contextmanager
-    def transaction(self, write: bool = True, durable: bool = True) -> Iterator[Transaction]:
+    def transaction(
+        self, write: bool = True, durable: bool = True, single: bool = False
+    ) -> Iterator[Transaction]:
         """One transaction: committed at the end of the block, undone when it raises.
 
         Args:
             write: False for one that only reads; it never waits for a writer.
             durable: False for one that need not survive a power cut before the next durable one has
                 ended. It does not wait for the disk; a process that is killed loses nothing.
+            single: the block only reads, by one statement.
 
         Raises:
             StoreError: the database cannot be used, is busy, damaged, full or newer than we.
         """
         driver = self._driver
-        held, tx = self._begin(write, durable)
+        held, tx = self._begin(write, durable, single)
         connection = held.connection
         try:
             try:
@@ -197,26 +203,25 @@ class Database:
                 held.doomed = True
             self._give_back(held)
 
-    def _begin(self, write: bool, durable: bool) -> tuple[_Held, Transaction]:
+    def _begin(self, write: bool, durable: bool, single: bool) -> tuple[_Held, Transaction]:
         """Begin a transaction; its connection is to be given back."""
-        with self._translated():
-            held = self._take()
-            try:
-                return held, self._driver.begin(held.connection, write, durable)
-            except Exception:
-                lost = self._driver.is_lost(held.connection)
-                held.doomed = True
-                self._give_back(held)
-                if not lost:
-                    raise
-            # The server was restarted since the last transaction; nothing has been done yet.
-            held = self._take()
-            try:
-                return held, self._driver.begin(held.connection, write, durable)
-            except Exception:
-                held.doomed = True
-                self._give_back(held)
-                raise
+        held = self._take()
+        try:
+            return held, self._driver.begin(held.connection, write, durable, single)
+        except Exception as error:
+            lost = self._driver.is_lost(held.connection)
+            held.doomed = True
+            self._give_back(held)
+            if not lost:
+                self._fail(error)
+        # The server was restarted since the last transaction; nothing has been done yet.
+        held = self._take()
+        try:
+            return held, self._driver.begin(held.connection, write, durable, single)
+        except Exception as error:
+            held.doomed = True
+            self._give_back(held)
+            self._fail(error)
 
     def changes(self) -> Any:
         """A token that differs from an earlier one once somebody else has committed."""
@@ -256,15 +261,19 @@ class Database:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Outside transactions: give up the connection that failed, and raise our error for its."""
+        """Outside transactions: see `_fail`."""
         try:
             yield
         except Exception as error:
-            self.discard()
-            translated = self._driver.translate(error)
-            if translated is error:
-                raise
-            raise translated from error
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> NoReturn:
+        """Give up the connection that failed, and raise our error for its."""
+        self.discard()
+        translated = self._driver.translate(error)
+        if translated is error:
+            raise error
+        raise translated from error
 
     def discard(self) -> None:
         """Close this thread's connection; the next use opens a new one."""

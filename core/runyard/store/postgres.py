@@ -163,8 +163,13 @@ class PostgresDriver:
             connection.execute("DELETE FROM runyard_schema")
             connection.execute("INSERT INTO runyard_schema VALUES (%s)", (migrate.LATEST,))
 
-    def begin(self, connection: _Connection, write: bool, durable: bool = True) -> PostgresTransaction:
-        """Start a transaction; one that only reads sees one moment throughout."""
+    def begin(
+        self, connection: _Connection, write: bool, durable: bool = True, single: bool = False
+    ) -> PostgresTransaction:
+        """Start a transaction; one that only reads sees one moment throughout.
+
+        Also for a single statement: where the server was restarted, BEGIN fails before anything is asked.
+        """
         connection.execute("BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         if not durable:
             connection.execute("SET LOCAL synchronous_commit TO OFF")

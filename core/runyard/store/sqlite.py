@@ -272,11 +272,14 @@ class SQLiteDriver:
             self.rollback(connection)
             raise
 
-    def begin(self, connection: sqlite3.Connection, write: bool, durable: bool = True) -> SQLiteTransaction:
+    def begin(
+        self, connection: sqlite3.Connection, write: bool, durable: bool = True, single: bool = False
+    ) -> SQLiteTransaction:
         """Start a transaction; a writing one takes the write lock at once and waits for it.
 
         One that is not durable is in the log when it ends, and the log reaches the disk with the next
-        durable one, in order.
+        durable one, in order. A single statement that reads is a transaction by itself: each further one lets
+        other threads run, which costs a task whose result is kept more than the reading.
         """
         file = self._files[id(connection)]
         if write or file.is_due():
@@ -290,7 +293,8 @@ class SQLiteDriver:
             raise self._changed()
         if not durable:
             connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        if not single:
+            connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
         return SQLiteTransaction(connection)
 
     def restore(self, connection: sqlite3.Connection) -> bool:
@@ -303,7 +307,8 @@ class SQLiteDriver:
 
     def commit(self, connection: sqlite3.Connection) -> None:
         """Make the transaction last."""
-        connection.execute("COMMIT")
+        if connection.in_transaction:
+            connection.execute("COMMIT")
         if self._was_written(connection):
             raise self._changed()
 
@@ -346,7 +351,7 @@ class SQLiteDriver:
         return self._files[id(connection)].has_moved() or self._was_written(connection)
 
     def _was_written(self, connection: sqlite3.Connection) -> bool:
-        mark = self._still.get(id(connection))
+        mark = self._still.get(id(connection)) if self._still else None
         return mark is not None and mark != sqlite_reading.mark(self.path)
 
     def translate(self, error: Exception) -> Exception:

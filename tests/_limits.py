@@ -10,7 +10,7 @@ from runyard.operations import concurrency_limits as limits
 
 def settled():
     """Threads that give slots back, or ask on behalf of a loop, have ended."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     names = ("runyard-block", "runyard-slots-back")
     while any(thread.name in names for thread in threading.enumerate()):
         assert time.monotonic() < deadline
@@ -30,7 +30,7 @@ class Yard:
     def taken(self, name):
         return self.client.call(limits.read_concurrency_limit, name).active_slots
 
-    def until(self, condition, seconds=30.0):
+    def until(self, condition, seconds=60.0):
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline

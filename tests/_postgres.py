@@ -5,9 +5,10 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
+
+from _ports import free_port
 
 _NAME = "runyard"
 
@@ -39,7 +40,7 @@ class Cluster:
         self.folder = tempfile.mkdtemp(prefix="runyard-pg-")
         self.data = os.path.join(self.folder, "data")
         self.user = "postgres" if os.geteuid() == 0 else None
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"postgresql://{_NAME}@127.0.0.1:{self.port}/{_NAME}"
         self._empty = ""
 
@@ -121,9 +122,3 @@ class Cluster:
         )
         if done.returncode:
             raise RuntimeError(f"{program} failed with {done.returncode}; see {self.folder}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -84,12 +84,16 @@ def until(condition, what="it"):
     return value
 
 
-def is_gone(pid):
+def _state_of(pid):
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rpartition(")")[2].split()[0] in "ZX"
+            return file.read().rpartition(")")[2].split()[0]
     except OSError:
-        return True
+        return "X"
+
+
+def is_gone(pid):
+    return _state_of(pid) in "ZX"
 
 
 class Yard:
@@ -178,6 +182,12 @@ class Yard:
     def launcher_of(self, worker):
         with open(f"/proc/{worker.pid}/task/{worker.pid}/children", encoding="utf-8") as file:
             return int(file.read().split()[0])
+
+    def stop_between_writes(self, process):
+        """SIGSTOP, but not while it holds the lock of the database: then nobody could write any more."""
+        with self.client.database.transaction():
+            process.send_signal(signal.SIGSTOP)
+            until(lambda: _state_of(process.pid) == "T", "the stop")
 
     def heartbeats(self):
         """The signs of life that were seen so far, as this is asked again and again."""

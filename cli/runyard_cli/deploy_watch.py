@@ -23,7 +23,7 @@ def watch(project_file: str, arguments: list[str]) -> None:
         arguments: of the deploy, without --watch.
     """
     command = [sys.executable, "-m", "runyard_cli.main", *arguments]
-    seen: dict[str, int] = {}
+    seen: dict[str, tuple[int, int]] = {}
     while True:
         now = _stamps(project_file)
         if now != seen:
@@ -36,17 +36,21 @@ def watch(project_file: str, arguments: list[str]) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-def _stamps(project_file: str) -> dict[str, int]:
-    """When each file of the project was last changed."""
+def _stamps(project_file: str) -> dict[str, tuple[int, int]]:
+    """When each file of the project was last changed, and its size.
+
+    A file that is looked at while it is written may get its end in the same tick of the file system's clock.
+    """
     folder = os.path.dirname(os.path.abspath(project_file))
-    found: dict[str, int] = {}
+    found: dict[str, tuple[int, int]] = {}
     names = [os.path.abspath(project_file)]
     for base, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name[0] != "." and name not in _SKIPPED]
         names += [os.path.join(base, name) for name in files if name.endswith(".py")]
     for name in names:
         try:
-            found[name] = os.stat(name).st_mtime_ns
+            told = os.stat(name)
         except FileNotFoundError:
             continue
+        found[name] = (told.st_mtime_ns, told.st_size)
     return found

@@ -209,14 +209,16 @@ def test_a_full_disk(program, home, folder):
 def test_an_interrupt_of_a_running_flow_is_recorded(program, home, folder):
     (folder / "slow.py").write_text(
         "import time\nfrom runyard import flow\n\n"
-        "@flow\ndef slow():\n    print('in', flush=True)\n    time.sleep(60)\n"
+        "@flow\ndef slow():\n    print('in', flush=True)\n"
+        # In slices: Python does not notice a signal that comes just before a call that waits.
+        "    while True:\n        time.sleep(0.1)\n"
     )
     with subprocess.Popen(
         [*COMMAND, "run", "slow.py:slow"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline() == "in\n"
         process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=30)
+        _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in error
     runs = program("flow-run", "ls", "-o", "json").json

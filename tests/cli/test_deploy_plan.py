@@ -7,10 +7,12 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 
 import jsonschema
 import pytest
 import yaml
+from runyard_cli import deploy_watch
 
 pytestmark = pytest.mark.usefixtures("git")
 
@@ -193,10 +195,15 @@ def test_watch_deploys_again_on_save(runyard, project, home):
         [sys.executable, "-m", "runyard_cli.main", "deploy", "--all", "--watch"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
+    # Reading its lines would otherwise wait for good where one does not come.
+    late = threading.Timer(DEADLINE_SECONDS, process.kill)
+    late.start()
     try:
         assert "Made deployment" in _line(process, "deployment")
         _line(process, "Waiting")
-        project({"name": "a", "tags": ["new"]})
+        # In one step: what is looked at while it is written is deployed half, and then again.
+        project({"name": "a", "tags": ["new"]}, file="new.yaml")
+        (project.folder / "new.yaml").rename(project.folder / "prefect.yaml")
         assert "prefect.yaml changed" in _line(process, "changed")
         assert "Updated deployment" in _line(process, "deployment")
         _line(process, "Waiting")
@@ -204,9 +211,20 @@ def test_watch_deploys_again_on_save(runyard, project, home):
         assert "Error" in _line(process, "Error")
         _line(process, "Waiting")
     finally:
+        late.cancel()
         os.killpg(process.pid, signal.SIGINT)
         process.communicate(timeout=DEADLINE_SECONDS)
     assert runyard("deployment", "inspect", "a", "-o", "json").json["tags"] == ["new"]
+
+
+def test_a_file_that_got_its_end_in_the_same_tick_of_the_clock_has_changed(tmp_path):
+    file = tmp_path / "prefect.yaml"
+    file.write_text("name: m")
+    began = deploy_watch._stamps(str(file))
+    at = file.stat().st_mtime_ns
+    file.write_text("name: mine\n")
+    os.utime(file, ns=(at, at))
+    assert deploy_watch._stamps(str(file)) != began
 
 
 def _line(process, word):

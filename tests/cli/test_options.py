@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from _ports import free_port
 from runyard import states
 from runyard.operations import flow_runs, schemas
 from runyard.operations import logs as log_operations
@@ -333,8 +333,7 @@ def test_a_worker_with_every_option(runyard, folder):
     template = runyard("work-pool", "get-default-base-job-template", "--type", "process").json
     template["variables"]["properties"]["mine"] = {"type": "string"}
     (folder / "template.json").write_text(json.dumps(template))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     worker = subprocess.Popen(
         [
             sys.executable, "-m", "runyard_cli.main", "worker", "start", "--pool", "new", "--name", "mine",
@@ -390,8 +389,7 @@ def test_a_limit_by_name_with_every_option(runyard):
 
 
 def test_the_server_is_started_and_stopped(folder, home):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     pytest.importorskip("uvicorn", reason="needs the extra server")
     server = subprocess.Popen(
         [

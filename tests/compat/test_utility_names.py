@@ -224,7 +224,7 @@ def test_a_coroutine_that_one_does_not_wait_for():
         done.set()
 
     assert asyncutils.run_coro_as_sync(main(), wait_for_result=False) is None
-    assert done.wait(30)
+    assert done.wait(60)
 
 
 def test_blocks_that_take_too_long():

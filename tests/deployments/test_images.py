@@ -14,6 +14,7 @@ import uuid
 import httpx
 import pytest
 import yaml
+from _ports import free_port
 from runyard import flow
 from runyard.client import LocalClient
 from runyard.deployments import DockerImage, steps
@@ -37,7 +38,7 @@ def engine():
     with socket.socket(socket.AF_UNIX) as asked:
         if asked.connect_ex("/var/run/docker.sock"):
             pytest.skip("no Docker Engine answers")
-    found = docker.from_env(timeout=30)
+    found = docker.from_env(timeout=120)
     yield found
     found.close()
 
@@ -47,8 +48,9 @@ def name(engine):
     """A name for images of this test, which go with it."""
     made = f"runyard-test-{uuid.uuid4().hex[:12]}"
     yield made
-    for image in engine.images.list():
-        for tag in image.tags:
+    # Not `engine.images.list()`, which asks for each one anew: others remove theirs meanwhile.
+    for image in engine.api.images():
+        for tag in image["RepoTags"] or ():
             if made in tag:
                 engine.images.remove(tag, force=True)
 
@@ -68,18 +70,19 @@ def registry(tmp_path, auth="null"):
     program = shutil.which("docker-registry")
     if program is None:
         pytest.skip("needs the program docker-registry")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     config = tmp_path / "registry.yml"
     config.write_text(REGISTRY.format(folder=tmp_path / "registry", port=port, auth=auth))
     process = subprocess.Popen([program, "serve", str(config)], stderr=subprocess.DEVNULL)
     address = f"127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and process.poll() is None:
+        deadline = time.monotonic() + 60
+        while True:
             with contextlib.suppress(httpx.TransportError):
                 httpx.get(f"http://{address}/v2/")
                 break
+            assert process.poll() is None, "the registry did not start"
+            assert time.monotonic() < deadline, "the registry does not answer"
             time.sleep(0.02)
         yield address
     finally:
@@ -180,10 +183,11 @@ def test_an_image_is_pushed_with_all_its_tags(engine, name, folder, tmp_path, ca
 
 
 def test_a_registry_that_wants_a_login(engine, name, folder, tmp_path):
-    with registry(tmp_path, auth="{silly: {realm: x, service: y}}") as address:
+    # The file is missing: the registry makes one, with a user whose password nobody here knows.
+    with registry(tmp_path, auth=f"{{htpasswd: {{realm: x, path: {tmp_path}/users}}}}") as address:
         there = f"{address}/{name}"
         steps.build_docker_image(there, tag="1")
-        with pytest.raises(RunyardError, match=f"{there}:1"):
+        with pytest.raises(RunyardError, match=f"{there}:1.*no basic auth credentials"):
             steps.push_docker_image(there, tag="1")
 
 

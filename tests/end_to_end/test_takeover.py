@@ -55,7 +55,7 @@ def test_a_worker_that_is_stopped_for_a_while_keeps_its_runs(yard):
     run = yard.run()
     worker = yard.worker(RUNYARD_TAKEOVER_AFTER_SECONDS=NEVER)
     yard.started()
-    worker.send_signal(signal.SIGSTOP)
+    yard.stop_between_writes(worker)
     other = yard.worker("second", RUNYARD_TAKEOVER_AFTER_SECONDS=NEVER)
     later = yard.run()
     yard.started(2)

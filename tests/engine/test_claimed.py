@@ -123,7 +123,7 @@ def execute_next(recorded, work):
     """A stand-in for a worker: claims and runs one run, in a thread."""
 
     def serve():
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while (found := claim(recorded)) is None:
             assert time.monotonic() < deadline
             time.sleep(0.01)

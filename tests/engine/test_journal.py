@@ -90,7 +90,7 @@ def test_a_flow_whose_run_was_given_away_stops(recorded):
         step()
         with recorded.client.database.transaction() as tx:
             tx.execute("UPDATE flow_runs SET attempt = attempt + 1")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             step()
             time.sleep(0.01)

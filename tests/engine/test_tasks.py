@@ -155,7 +155,7 @@ def test_the_limit_of_a_flow_interrupts_its_task(recorded):
     def slow():
         time.sleep(60)
 
-    @flow(timeout_seconds=0.1)
+    @flow(timeout_seconds=2)  # for all that comes before the task
     def calls():
         slow()
 
@@ -195,7 +195,7 @@ def test_names_and_hooks(recorded):
 
 
 def test_submitted_tasks_run_beside_each_other(recorded):
-    meeting = threading.Barrier(3, timeout=30)
+    meeting = threading.Barrier(3, timeout=60)
 
     @task
     def meet(n):
@@ -376,7 +376,7 @@ def test_as_completed_gives_up_after_its_timeout(recorded):
 
     @task
     def held():
-        release.wait(30)
+        release.wait(60)
 
     @flow
     def calls():

@@ -39,7 +39,7 @@ def give_back(client, lease):
     client.call(slots.decrement_slots_with_lease, {"lease_id": lease["lease_id"]})
 
 
-def until(condition, seconds=20.0):
+def until(condition, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -214,10 +214,10 @@ def test_a_run_is_not_ended_between_a_record_and_its_commit(postgres_url, home, 
     with client.database.transaction() as tx:
         write_journal(tx, records)
         ending.start()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while ending.is_alive() and not tx.value(waiting):
             assert time.monotonic() < deadline
-    ending.join(30)
+    ending.join(60)
     assert read(client, claimed).state_type == "CRASHED"
     assert client.call(task_runs.read_task_run, run.id).state_type == "CRASHED"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from _yard import until
 from runyard import clock, states
 from runyard.client import LocalClient
 from runyard.errors import NotFound
@@ -397,32 +397,43 @@ def test_a_waiting_run_becomes_late(client, travel):
 
 
 _PROCESS = """
-import sys, time
+import os, sys, time
 from runyard.client import LocalClient
 from runyard.operations.scheduler import SchedulerTurn, run_scheduler
 from runyard.store.database import Database
 
-url, name, begin, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4])
+url, name, folder = sys.argv[1:]
 client = LocalClient(Database(url))
-time.sleep(max(0.0, begin - time.time()))
-end = time.time() + seconds
-while time.time() < end:
+open(f"{folder}/ready-{name}", "w").close()
+while not os.path.exists(f"{folder}/go"):
+    time.sleep(0.01)
+while not os.path.exists(f"{folder}/stop"):
     client.call(run_scheduler, SchedulerTurn(owner=name))
 client.close()
 """
 
 
-def test_ten_processes_make_no_run_twice(home):
+def test_ten_processes_make_no_run_twice(home, tmp_path):
     client = LocalClient()
     entries = [{"schedule": {"interval": 1}, "slug": f"s{index}"} for index in range(5)]
     declared = {"flow_name": "etl", "name": "daily", "schedules": entries}
     body = deployments.DeploymentsApply.model_validate({"owner": "project", "deployments": [declared]})
     client.call(deployments.apply_deployments, body)
-    begin = time.time() + 3.0
     processes = [
-        subprocess.Popen([sys.executable, "-c", _PROCESS, client.database.url, f"p{index}", str(begin), "3"])
+        subprocess.Popen([sys.executable, "-c", _PROCESS, client.database.url, f"p{index}", str(tmp_path)])
         for index in range(10)
     ]
+
+    def fewest():
+        """How many runs the schedule has that has the fewest."""
+        with client.database.transaction(False) as tx:
+            counts = tx.all("SELECT count(*) AS n FROM flow_runs GROUP BY schedule_id")
+        return min(row["n"] for row in counts) if len(counts) == 5 else 0
+
+    until(lambda: len(list(tmp_path.glob("ready-*"))) == 10, "the start of all")
+    (tmp_path / "go").touch()
+    until(lambda: fewest() >= 3, "some runs of each schedule")
+    (tmp_path / "stop").touch()
     assert [process.wait(60) for process in processes] == [0] * 10
     with client.database.transaction(False) as tx:
         found = tx.all("SELECT schedule_id, expected_start_time AS instant FROM flow_runs ORDER BY 1, 2")

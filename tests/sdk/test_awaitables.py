@@ -214,8 +214,8 @@ def test_done_callbacks_that_raise(recorded, runner, error):
             future.add_done_callback(lambda future: seen.append(future.result()))
         futures[0].add_done_callback(notes_async)
         begin.set()
-        results = [future.result(timeout=20) for future in as_completed(futures, timeout=20)]
-        return sorted(results), one.map([7, 8]).result(timeout=20)
+        results = [future.result(timeout=60) for future in as_completed(futures, timeout=60)]
+        return sorted(results), one.map([7, 8]).result(timeout=60)
 
     assert calls() == ([0, 1, 2], [7, 8])
     assert {0, 1, 2, ("async", 0)} == set(seen)

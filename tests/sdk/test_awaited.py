@@ -35,7 +35,7 @@ def test_results_in_async_code_with_and_without_await(recorded):
         await many.wait()
         return [
             state.result(), await state.result(), await state.result(raise_on_failure=False),
-            future.result(), await future.result(), await future.result(timeout=20),
+            future.result(), await future.result(), await future.result(timeout=60),
             await future.result_async(),
             many.result(), await many.result(), [await each.result() for each in many],
             (await future.result()) + await state.result(),

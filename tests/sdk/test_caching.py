@@ -387,7 +387,7 @@ def test_with_serializable_isolation_one_run_computes_and_the_others_wait():
 
     @task
     def ask(x):
-        together.wait(10)
+        together.wait(60)
         return work(x)
 
     @flow

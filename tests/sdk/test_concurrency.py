@@ -174,7 +174,7 @@ def test_a_timeout_of_who_stands_behind_another(yard):
         yard.until(lambda: lines._lines)
         with pytest.raises(AcquireConcurrencySlotTimeoutError), concurrency("db", timeout_seconds=0.1):
             pass
-    thread.join(30)
+    thread.join(60)
     assert ended == ["patient"]
 
 
@@ -270,7 +270,7 @@ def test_a_cancelled_waiter_takes_nothing(yard):
 
     assert [type(each) for each in asyncio.run(main())] == [asyncio.CancelledError] * 3
     yard.until(lambda: yard.taken("db") == 0)
-    with concurrency("db", timeout_seconds=10):
+    with concurrency("db", timeout_seconds=60):
         pass
 
 
@@ -367,7 +367,7 @@ def test_who_waits_goes_on_waiting_when_the_database_is_restarted(yard, monkeypa
         waiting.start()
         yard.until(lambda: failures == 3)
         assert not left
-    waiting.join(30)
+    waiting.join(60)
     assert left == [3]
 
 

@@ -73,7 +73,7 @@ def test_an_error_inside_leaves_nothing_behind():
 
 
 def test_prefects_name_for_it():
-    with prefect_test_harness(server_startup_timeout=30):
+    with prefect_test_harness(server_startup_timeout=60):
         assert runs() == 0
 
 

@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
+from _yard import until
 from runyard import flow, task
 from runyard.cache_policies import INPUTS
 from runyard.engine.connection import shared_client
@@ -64,8 +64,8 @@ def test_one_holds_a_key_at_a_time(make, kind):
 def test_a_hold_timeout_ends_it(make, kind):
     locks = make(kind)
     assert locks.acquire_lock("k", "me", hold_timeout=0.01)
-    assert locks.wait_for_lock("k", timeout=20)
-    assert locks.acquire_lock("k", "you", acquire_timeout=20)
+    assert locks.wait_for_lock("k", timeout=60)
+    assert locks.acquire_lock("k", "you", acquire_timeout=60)
     locks.release_lock("k", "you")
 
 
@@ -73,10 +73,10 @@ def test_a_hold_timeout_ends_it(make, kind):
 def test_who_waits_is_next(make, kind):
     locks, got = make(kind), []
     locks.acquire_lock("k", "me")
-    waiting = threading.Thread(target=lambda: got.append(locks.acquire_lock("k", "you", acquire_timeout=20)))
+    waiting = threading.Thread(target=lambda: got.append(locks.acquire_lock("k", "you", acquire_timeout=60)))
     waiting.start()
     locks.release_lock("k", "me")
-    waiting.join(20)
+    waiting.join(60)
     assert got == [True]
     locks.release_lock("k", "you")
 
@@ -120,12 +120,23 @@ import sys, time
 from runyard.locking import database
 from runyard.locking.database import DatabaseLockManager
 from runyard.locking.filesystem import FileSystemLockManager
-database.LEASE_SECONDS = 1.0
+database.LEASE_SECONDS = 2.0
 locks = DatabaseLockManager() if sys.argv[1] == "database" else FileSystemLockManager(sys.argv[2])
 assert locks.acquire_lock("k", "child")
 print("held", flush=True)
 time.sleep(600)
 """
+
+
+def until_renewed():
+    """Wait until whoever holds the only lock of the database holds it for longer than now."""
+
+    def expiry():
+        with shared_client().database.transaction(write=False) as tx:
+            return tx.value("SELECT expires FROM locks")
+
+    first = expiry()
+    until(lambda: expiry() > first, "a renewal")
 
 
 @pytest.mark.parametrize("kind", SHARED)
@@ -136,11 +147,11 @@ def test_a_killed_holder_holds_nothing_for_long(make, kind, tmp_path):
     try:
         assert holder.stdout.readline() == "held\n"
         locks = make(kind)
-        # It is renewed while the process lives: longer than one lease.
-        deadline = time.monotonic() + (1.5 if kind == "database" else 0)
-        assert not locks.acquire_lock("k", "me", acquire_timeout=max(0, deadline - time.monotonic()))
+        if kind == "database":
+            until_renewed()  # as long as its process lives
+        assert not locks.acquire_lock("k", "me", acquire_timeout=0)
         holder.send_signal(signal.SIGKILL)
-        assert locks.acquire_lock("k", "me", acquire_timeout=30)
+        assert locks.acquire_lock("k", "me", acquire_timeout=60)
         locks.release_lock("k", "me")
     finally:
         holder.kill()
@@ -151,11 +162,12 @@ def test_the_thread_that_renews_ends_with_the_last_lock(make, monkeypatch):
     monkeypatch.setattr(database, "LEASE_SECONDS", 2.0)
     locks = make("database")
     locks.acquire_lock("k", "me")
-    assert not locks.acquire_lock("k", "you", acquire_timeout=2.2)
+    until_renewed()
+    assert not locks.acquire_lock("k", "you", acquire_timeout=0)
     locks.release_lock("k", "me")
     thread = locks._thread
     if thread is not None:
-        thread.join(20)
+        thread.join(60)
     assert locks._thread is None
 
 

@@ -75,7 +75,7 @@ def test_print_is_what_it_was_when_the_last_run_is_over(recorded):
     @task(log_prints=True)
     def waits():
         began.set()
-        end.wait(20)
+        end.wait(60)
         return builtins.print is not before
 
     @flow(log_prints=True)
@@ -85,7 +85,7 @@ def test_print_is_what_it_was_when_the_last_run_is_over(recorded):
     @flow
     def outer():
         future = waits.submit()
-        began.wait(20)
+        began.wait(60)
         inner(return_state=True)
         assert builtins.print is not before
         end.set()

@@ -27,8 +27,15 @@ def note(text):
     os.write(file, f"{text}\\n".encode())
     os.close(file)
 
+# After so many steps this process waits to be killed, however late that is.
+left = int(os.environ.get("STEPS", 1_000_000))
+
 @task
 def step(number):
+    global left
+    left -= 1
+    while left < 0:
+        time.sleep(0.01)
     time.sleep(0.002)  # its work: long enough to be killed in
     note(number)
     return number
@@ -84,7 +91,7 @@ def test_a_killed_script_is_retried_without_what_it_had_done(home, tmp_path, rec
         process = subprocess.Popen(
             command,
             cwd=tmp_path,
-            env=environment,
+            env={**environment, **({"STEPS": "20"} if kills < 4 else {})},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

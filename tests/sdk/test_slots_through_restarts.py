@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
 
 import pytest
+from _ports import free_port
 from _postgres import Cluster
 from _tools import need
 from _yard import until
@@ -63,12 +63,13 @@ class Server:
     """`runyard server` as a process, which can be killed and started again at the same address."""
 
     def __init__(self):
-        self.start(0)
+        self.port = free_port()
+        self.start()
         self.client = HttpClient(self.url)
 
-    def start(self, port):
+    def start(self):
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(port)],
+            [sys.executable, "-c", SERVE, str(self.port)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -78,11 +79,11 @@ class Server:
 
     def restart(self, keeping):
         self.stop()
-        self.start(int(re.search(r":(\d+)", self.url).group(1)))
+        self.start()
 
     def stop(self):
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(60)
         self.process.stdout.close()
 
 
@@ -137,6 +138,6 @@ def test_who_waits_for_a_slot_gets_it_after_restarts(place, by, tmp_path):
     finally:
         for each in runs:
             each.kill()
-            each.wait(30)
+            each.wait(60)
     if by == "by_name":
         assert place.client.call(read_concurrency_limit, "db").active_slots == 0

@@ -15,6 +15,7 @@ import pytest
 from _limits import settled
 from runyard import flow, tags, task
 from runyard.engine import tag_limits as engine
+from runyard.engine.connection import release_thread
 from runyard.operations import concurrency_limits as limits
 from runyard.operations import tag_limits
 from runyard.task_runners import ProcessPoolTaskRunner
@@ -39,7 +40,7 @@ def holders(recorded, tag):
     return recorded.client.call(tag_limits.read_limit_of_tag, tag).active_slots
 
 
-def until(condition, seconds=30.0):
+def until(condition, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -48,6 +49,11 @@ def until(condition, seconds=30.0):
 
 def histories(recorded, name):
     return [recorded.states(run) for run in recorded.task_runs(name)]
+
+
+def has_waited(recorded):
+    """Whether a run has waited for a slot by now."""
+    return recorded.rows("SELECT 1 FROM task_run_states WHERE name = :name LIMIT 1", name=WAITED[1])
 
 
 class Room:
@@ -72,7 +78,7 @@ def test_submitted_tasks_run_within_the_limit(recorded, limit):
     @task(tags=["db"])
     def query(n):
         with room:
-            time.sleep(0.002)
+            until(lambda: has_waited(recorded))
         return n
 
     @flow
@@ -93,7 +99,8 @@ def test_async_tasks_run_within_the_limit(recorded, limit):
     @task(tags=["db"])
     async def query(n):
         with room:
-            await asyncio.sleep(0.002)
+            while not has_waited(recorded):
+                await asyncio.sleep(0.01)
         return n
 
     @flow
@@ -302,7 +309,13 @@ def test_a_killed_run_frees_its_slot_within_the_lease(recorded, limit):
     )
     try:
         assert process.stdout.readline() == "held\n"
-        process.send_signal(signal.SIGKILL)
+
+        def kill():
+            until(lambda: has_waited(recorded))
+            process.send_signal(signal.SIGKILL)
+            release_thread()
+
+        killer = threading.Thread(target=kill)
 
         @task(tags=["db"])
         def query():
@@ -312,7 +325,9 @@ def test_a_killed_run_frees_its_slot_within_the_lease(recorded, limit):
         def next_one():
             return query()
 
+        killer.start()
         assert next_one() == 1
+        killer.join(60)
         assert WAITED in histories(recorded, "query")
     finally:
         process.kill()
@@ -345,7 +360,7 @@ def test_a_run_that_waits_is_stopped_by_sigterm(recorded, limit, submitted):
     try:
         until(lambda: any(run["state_name"] == WAITED[1] for run in recorded.task_runs("hold")))
         process.terminate()
-        assert process.wait(30) == 143
+        assert process.wait(60) == 143
     finally:
         process.kill()
         process.communicate()

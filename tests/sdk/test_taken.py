@@ -35,7 +35,7 @@ async def results():
     futures = [asyncio.ensure_future(A.result()), loop.create_task(B.result())]
     return [
         await asyncio.wait_for(A.result(), 20),
-        await asyncio.wait_for(A.result(raise_on_failure=False), timeout=20),
+        await asyncio.wait_for(A.result(raise_on_failure=False), timeout=60),
         await asyncio.gather(A.result(), B.result()),
         await gather(A.result(), plus_one(A.result()), return_exceptions=True),
         await asyncio.gather(*[each.result() for each in (A, B)]),

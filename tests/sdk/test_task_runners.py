@@ -20,7 +20,7 @@ from runyard.task_runners import ProcessPoolTaskRunner, SequentialTaskRunner, Th
 TWO = ProcessPoolTaskRunner(max_workers=2)
 
 
-def wait_until(true, seconds=20):
+def wait_until(true, seconds=60):
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -322,7 +322,7 @@ def test_processes_end_with_the_flow(recorded, tmp_path):
         wait_until(told.exists)
         child = int(told.read_text())
         process.send_signal(number)
-        process.wait(20)
+        process.wait(60)
         wait_until(lambda child=child: not alive(child))
 
 

@@ -276,22 +276,22 @@ def test_serializable_ones_wait_for_each_other(events):
     def first():
         with transaction(key="k", isolation_level=IsolationLevel.SERIALIZABLE) as txn:
             inside.set()
-            go_on.wait(10)
+            go_on.wait(60)
             events.append("first")
             txn.stage("first")
 
     def second():
-        inside.wait(10)
+        inside.wait(60)
         with transaction(key="k", isolation_level="SERIALIZABLE") as txn:
             events.append(txn.is_committed())
 
     threads = [threading.Thread(target=target) for target in (first, second)]
     for thread in threads:
         thread.start()
-    inside.wait(10)
+    inside.wait(60)
     go_on.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert events == ["first", True]
 
 

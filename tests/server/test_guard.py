@@ -47,7 +47,7 @@ def server(home):
 def send(server, method, path, body=None, headers=None):
     """The status and the text of an answer; no header is sent that is not given, but Host."""
     address = urlsplit(server.url)
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
     try:
         connection.putrequest(method, f"/api{path}", skip_host="Host" in (headers or {}))
         for name, value in (headers or {}).items():
@@ -194,7 +194,7 @@ CALL = """
 import os, sys, socket
 "localhost".encode("idna")
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
-s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30)
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=60)
 lines = ["GET /api/version HTTP/1.1", "Host: localhost", "Connection: close", *sys.argv[2:], "", ""]
 s.sendall("\\r\\n".join(lines).encode())
 answer = b""
@@ -286,7 +286,7 @@ def test_a_body_has_a_limit(home, monkeypatch):
             + b"0\r\n\r\n"
         )
         address = urlsplit(server.url)
-        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
         connection.putrequest("POST", "/api/variables/")
         for name, value in chunks.items():
             connection.putheader(name, value)
@@ -320,7 +320,7 @@ def test_a_start_that_says_little_gets_the_defaults_or_is_refused(server):
 
 def test_a_body_with_two_lengths_is_refused_at_once(server):
     address = urlsplit(server.url)
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=20)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
     lengths = {"Transfer-Encoding": "chunked", "Content-Length": "2"}
     connection.request("POST", "/api/flows/filter", b"{}", {**JSON, **lengths})
     assert connection.getresponse().status == 400

@@ -61,11 +61,11 @@ def test_it_serves_until_it_is_told_to_stop(home, stop):
         try:
             url = server.stdout.readline().strip()
             assert urlsplit(url).hostname == "127.0.0.1"
-            assert httpx.get(f"{url}/health", timeout=30).json() is True
+            assert httpx.get(f"{url}/health", timeout=60).json() is True
             token = httpx.get(f"{url}/runyard/changes").json()
             assert httpx.get(f"{url}/runyard/changes", params={"since": token}).status_code == 200
             os.kill(server.pid, stop)
-            _, errors = server.communicate(timeout=30)
+            _, errors = server.communicate(timeout=60)
             assert errors == ""
             assert server.returncode == 0
         finally:

@@ -81,8 +81,8 @@ def test_a_fork_uses_a_connection_of_its_own(database, database_url):
     outcome = context.Queue()
     child = context.Process(target=_in_child, args=(database_url, outcome))
     child.start()
-    assert outcome.get(timeout=30)
-    child.join(30)
+    assert outcome.get(timeout=60)
+    child.join(60)
     assert child.exitcode == 0
     # The child closed its own connection and left ours alone.
     with database.transaction() as tx:
@@ -147,5 +147,5 @@ def test_a_thread_that_ends_leaves_no_connection(database):
     for _ in range(20):
         thread = threading.Thread(target=use)
         thread.start()
-        thread.join(10)
+        thread.join(60)
     assert len(os.listdir("/proc/self/fd")) <= before + 1

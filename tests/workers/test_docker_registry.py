@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -12,6 +11,7 @@ import urllib.request
 import pytest
 from _docker import IMAGE, need_docker
 from _docker_yard import DockerYard, docker, printed, run_all
+from _ports import free_port
 from _yard import a_yard, until
 from runyard.blocks.docker import DockerRegistryCredentials
 
@@ -22,12 +22,6 @@ storage: {{filesystem: {{rootdirectory: {folder}/data}}}}
 http: {{addr: "127.0.0.1:{port}"}}
 auth: {{htpasswd: {{realm: basic-realm, path: {folder}/htpasswd}}}}
 """
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def answers(url):

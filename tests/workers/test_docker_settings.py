@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 
 import pytest
 from _docker import IMAGE, job_variables, need_docker
@@ -54,13 +55,18 @@ def yard(home, tmp_path):
         yield yard
 
 
+def _succeeds(*command):
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 @pytest.fixture
 def network(request):
     need_docker()
     name = f"runyard-test-{os.getpid()}"
     docker("network", "create", name)
     yield name
-    docker("network", "rm", name)
+    # The engine refuses while it still takes an ended container from the network.
+    until(lambda: _succeeds("docker", "network", "rm", name), "the removal of the network")
 
 
 def with_volumes(yard, *more):
@@ -116,7 +122,7 @@ def test_volumes_are_folders_of_the_worker_or_have_names_or_none(yard):
         assert (yard.folder / "data" / "here").read_text() == "xx"
     finally:
         until(lambda: not any(yard.container(run) for run in yard.runs), "the removal of the containers")
-        docker("volume", "rm", volume)
+        until(lambda: _succeeds("docker", "volume", "rm", volume), "the removal of the volume")
 
 
 def test_a_container_stays_without_auto_remove_and_has_its_labels(yard):

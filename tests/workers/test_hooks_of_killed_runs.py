@@ -83,7 +83,7 @@ def test_a_run_that_is_killed_for_not_stopping(yard):
 
 def test_a_run_that_stops_by_itself_calls_them_once(yard):
     run = yard.run(entrypoint="hooked.py:work", how="wait")
-    worker = yard.worker()
+    worker = yard.worker(RUNYARD_WORKER_KILL_GRACE_SECONDS="60")
     yard.started()
     body = SetState(state=StateCreate(type="CANCELLING"))
     yard.client.call(set_flow_run_state, run, body)

@@ -12,7 +12,7 @@ import pytest
 from runyard.workers import launcher
 from runyard.workers.supervisor import Supervisor
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 
 def _claimed(attempt=1, **deployment):

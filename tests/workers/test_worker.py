@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
 import urllib.error
 import urllib.request
 from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from _ports import free_port
 from _yard import DEADLINE_SECONDS, a_yard, logs_of, status_of, until
 from runyard import clock
 from runyard.errors import InvalidInput
@@ -193,9 +193,7 @@ def test_the_health_check_says_what_is_wrong():
 
 
 def test_a_worker_serves_its_health(yard):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     yard.worker(with_healthcheck=True, RUNYARD_WORKER_WEBSERVER_PORT=str(port))
 
     def healthy():
@@ -232,7 +230,8 @@ def test_a_database_that_is_moved_away_under_a_worker_is_told_once_and_found_aga
     until(lambda: "replaced while this process used it" in yard.said(), "the line")
     until(lambda: "the runs go on, trying again" in yard.said(), "the worker's own line")
     assert not (home / "runyard.db").exists()
-    for file in files:
+    # The file itself comes last: who opened it alone would miss what is in its journal.
+    for file in reversed(files):
         (away / file.name).rename(file)
     yard.ended(run, "COMPLETED")
     until(lambda: "The database answers again" in yard.said(), "the other line")

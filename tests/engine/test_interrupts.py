@@ -119,19 +119,20 @@ def _signalled(home, tmp_path, name, number, wait_seconds=0.0):
     """The output of the script, which got a signal; the states of its runs by name."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
+    # Without a buffer: `readline` would take along what follows `ready`, which `communicate` would not see.
     process = subprocess.Popen(
-        [sys.executable, str(script), name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, str(script), name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     )
     assert process.stdout is not None
     line = process.stdout.readline()
-    assert line == "ready\n", process.communicate()
+    assert line == b"ready\n", process.communicate()
     if wait_seconds:
         try:
             process.wait(wait_seconds)
         except subprocess.TimeoutExpired:
             pass
     process.send_signal(number)
-    said, error = process.communicate(timeout=DEADLINE_SECONDS)
+    said, error = (text.decode() for text in process.communicate(timeout=DEADLINE_SECONDS))
     with sqlite3.connect(home / "runyard.db") as database:
         runs = database.execute("SELECT name, state_type FROM flow_runs").fetchall()
         tasks = database.execute("SELECT state_type FROM task_runs").fetchall()

@@ -78,7 +78,11 @@ def test_several_schedules_are_merged_and_paused_ones_left_out(runyard, deployed
     assert "--all" in runyard("schedule", "next", "nightly").err
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     st.sampled_from(["30 2 * * *", "0 3 * * *", "15 * * * *", "0 0 * * 0", "*/20 1-3 * * *"]),
     st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"]),

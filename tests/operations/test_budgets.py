@@ -108,7 +108,11 @@ def _later():
 STEPS = ("claim", "start", "fail", "retry", "complete", "kill_worker", "kill_run", "kill_launcher")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     retries=some.integers(0, 2),
     crash_retries=some.integers(0, 2),

@@ -105,7 +105,7 @@ def test_a_task_whose_workers_die_is_crashed(recorded):
 
     options = {"n_workers": 1, "threads_per_worker": 1, "silence_logs": 50}
 
-    @flow(task_runner=DaskTaskRunner(cluster_kwargs=options, client_kwargs={"timeout": "20s"}))
+    @flow(task_runner=DaskTaskRunner(cluster_kwargs=options, client_kwargs={"timeout": "120s"}))
     def calls():
         import dask
 

@@ -141,7 +141,7 @@ def test_a_reader_does_not_wait_for_a_writer_and_sees_one_moment(database):
         assert reading.value("SELECT count(*) FROM flows") == 1
         writer = threading.Thread(target=add, args=(database, "b"))
         writer.start()
-        writer.join(10)
+        writer.join(60)
         assert not writer.is_alive()
         assert reading.value("SELECT count(*) FROM flows") == 1
     assert names(database) == ["a", "b"]
@@ -153,7 +153,7 @@ def test_a_reading_transaction_can_begin_while_another_writes(database):
         seen = []
         reader = threading.Thread(target=lambda: seen.append(names(database)))
         reader.start()
-        reader.join(10)
+        reader.join(60)
         assert seen == [[]]
 
 

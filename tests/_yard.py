@@ -26,7 +26,7 @@ from runyard.operations.workers import WorkerListing, filter_workers
 LEASE_SECONDS = 2.0
 # After that a worker in doubt loses its runs; long enough for a machine that is busy.
 TAKEOVER_SECONDS = 5.0
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 
 # A run notes its attempt and process, then goes on until the file `release` is there. With `at=import`
 # it waits before its flow can be loaded: its worker has claimed it, and it is not Running.

@@ -52,7 +52,7 @@ def program(home):
             capture_output=True,
             text=True,
             env=dict(os.environ),
-            timeout=60,
+            timeout=180,
             **fields,
         )
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import time
 import weakref
 
 import pytest
@@ -108,6 +109,14 @@ def is_kept(runnable, way):
         pass
     del big
     written()
+    return stays(found)
+
+
+def stays(found):
+    """Whether what is referred to is there for good: the thread of a task may still be about to leave it."""
+    deadline = time.monotonic() + 60
+    while found() is not None and time.monotonic() < deadline:
+        time.sleep(0.001)
     return found() is not None
 
 
@@ -142,7 +151,7 @@ def test_on_an_event_loop():
                     pass
                 del big
                 written()
-                kept += [(runnable.name, return_state)] * (found() is not None)
+                kept += [(runnable.name, return_state)] * stays(found)
         return kept
 
     assert asyncio.run(main()) == []

@@ -120,7 +120,9 @@ class Yard:
         """Of the deployment."""
         return {}
 
-    def run(self, crash_retries=0, entrypoint="flows.py:work", job_variables=None, **parameters):
+    def run(
+        self, crash_retries=0, entrypoint="flows.py:work", job_variables=None, policies=None, **parameters
+    ):
         """Deploy the flow and ask for a run of it."""
         deployment = DeploymentApply(
             name="crash",
@@ -130,6 +132,7 @@ class Yard:
             work_pool_name="pool",
             crash_retries=crash_retries,
             job_variables=self.job_variables(),
+            **(policies or {}),
         )
         body = DeploymentsApply(deployments=[deployment], owner="test")
         deployed = self.client.call(apply_deployments, body)[0].deployment

@@ -133,7 +133,8 @@ def _check_job_variables(client: Any, pool: str | None, given: dict[str, Any]) -
     template = client.call(read_work_pool, pool).base_job_template
     known = (template.get("variables") or {}).get("properties") or {}
     for name in given:
-        if known and name not in known:
+        # A name with dots, such as env.REGION, sets a value within.
+        if known and name not in known and name.partition(".")[0] not in known:
             raise ParameterError(
                 f"work pool '{pool}' has no job variable '{name}'; "
                 f"it has {', '.join(known)}.{did_you_mean(name, list(known))}"

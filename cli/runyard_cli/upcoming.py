@@ -23,15 +23,20 @@ def preview(
     limit: int | None,
     output: str | None,
     before: datetime | None = None,
+    jobs: bool = False,
 ) -> None:
     """Show the runs that wait, in the order in which they are due; nothing is marked as polled.
 
     Args:
         limit: how many at most; None for all.
         before: only what is due by then.
+        jobs: also the job that a worker would start for each.
     """
     more = {"next_scheduled_start_time": {"before_": before.isoformat()}} if before else {}
     runs = _runs(client, pool, queue, _COMING, limit, "NEXT_SCHEDULED_START_TIME_ASC", more)
+    if jobs:
+        _show_jobs(client, pool, runs, output)
+        return
     if output:
         out.print_json(runs)
         return
@@ -48,6 +53,46 @@ def preview(
     ]
     columns = ["Due", "When", "State", "Name", "Queue", "ID"]
     out.table("Coming runs", columns, rows, f"No run waits in '{queue or pool}'.")
+
+
+def _show_jobs(client: Client, pool: str, runs: list[Any], output: str | None) -> None:
+    """Show runs with their jobs; where none can be made, the reason, which would end the run."""
+    import json
+
+    import yaml
+    from runyard import redaction
+    from runyard.errors import RunyardError
+    from runyard.operations.deployments import filter_deployments
+    from runyard.operations.work_pools import read_work_pool
+    from runyard.workers.jobs import resolved
+
+    from runyard_cli.flow_run import flow_names
+
+    template = client.call(read_work_pool, pool).base_job_template
+    wanted = {"id": {"any_": sorted({run.deployment_id for run in runs if run.deployment_id})}}
+    deployments = {each.id: each for each in listed(client, filter_deployments, deployments=wanted)}
+    flows = flow_names(client, {run.flow_id for run in runs})
+    found = []
+    for run in runs:
+        job, problem = None, None
+        try:
+            job = resolved(template, deployments.get(run.deployment_id), run, flows.get(run.flow_id) or "")
+        except RunyardError as error:
+            problem = str(error)
+        found.append({**out.to_json(run), "job": job, "job_problem": problem})
+    # Blocks told their secrets as they were read.
+    found = json.loads(redaction.redact_json(json.dumps(found, default=str)))
+    if output:
+        out.print_json(found)
+        return
+    for run, shown in zip(runs, found, strict=True):
+        out.say(f"{run.name} ({run.id}), due {out.local(run.next_scheduled_start_time)[:19]}")
+        text = f"cannot start: {shown['job_problem']}"
+        if shown["job"] is not None:
+            text = yaml.safe_dump(shown["job"], sort_keys=False, allow_unicode=True).strip()
+        out.say("".join(f"  {line}\n" for line in text.splitlines()))
+    if not found:
+        out.progress(f"No run waits in '{pool}'.")
 
 
 def slots(client: Client, pool: str, queue: str | None, limit: int | None, output: str | None) -> None:

@@ -223,18 +223,20 @@ def clear_concurrency_limit(name: str) -> None:
     out.done(f"Work pool '{name}' has no limit.")
 
 
-@work_pool.command("preview", example="runyard work-pool preview my-pool")
+@work_pool.command("preview", example="runyard work-pool preview my-pool --jobs")
 @click.argument("name")
 @limit_option
+@click.option("--jobs", is_flag=True, help="Show the job that a worker here would start for each.")
 @output_option
-def preview(name: str, limit: int, output: str | None) -> None:
+def preview(name: str, limit: int, jobs: bool, output: str | None) -> None:
     """Show the runs that wait in a pool, the next first."""
     from runyard.operations import work_pools
 
     from runyard_cli import upcoming
 
     client = connect()
-    upcoming.preview(client, client.call(work_pools.read_work_pool, name).name, None, limit, output)
+    pool = client.call(work_pools.read_work_pool, name).name
+    upcoming.preview(client, pool, None, limit, output, jobs=jobs)
 
 
 @work_pool.command("slots", example="runyard work-pool slots my-pool")

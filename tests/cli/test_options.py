@@ -14,6 +14,7 @@ import httpx
 import pytest
 from _ports import free_port
 from runyard import states
+from runyard.blocks.system import Secret
 from runyard.operations import flow_runs, schemas
 from runyard.operations import logs as log_operations
 
@@ -290,6 +291,25 @@ def test_a_pool_is_made_with_everything(runyard, folder):
     changed = runyard("work-pool", "inspect", "whole", "-o", "json").json
     assert "mine" not in changed["base_job_template"]["variables"]["properties"]
     assert (changed["concurrency_limit"], changed["description"]) == (5, "all")
+
+
+def test_a_pool_shows_the_job_of_each_run_or_why_there_is_none(runyard, daily, monkeypatch):
+    variables = ["-jv", "env.REGION={{ $WHERE }}", "-jv", 'env.TOKEN="{{ prefect.blocks.secret.token }}"']
+    Secret(value="hunter2secret").save("token")
+    runyard("deployment", "run", "daily", "--flow-run-name", "good", *variables)
+    runyard(
+        "deployment", "run", "daily", "--flow-run-name", "bad", "-jv", 'env.X="{{ prefect.variables.no }}"'
+    )
+    monkeypatch.setenv("WHERE", "eu")
+    good, bad = runyard("work-pool", "preview", "pool", "--jobs", "-o", "json").json
+    assert (good["name"], good["job_problem"]) == ("good", None)
+    assert good["job"]["env"] == {"REGION": "eu", "TOKEN": "********"}
+    assert bad["job"] is None
+    assert "there is no variable 'no'" in bad["job_problem"]
+    shown = runyard("work-pool", "preview", "pool", "--jobs").out
+    assert "    REGION: eu\n" in shown
+    assert "cannot start: job variables of the run" in shown
+    assert "hunter2secret" not in shown
 
 
 def test_a_pool_shows_no_more_than_the_limit(runyard, daily):

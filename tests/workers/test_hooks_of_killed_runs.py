@@ -93,6 +93,22 @@ def test_a_run_that_stops_by_itself_calls_them_once(yard):
     assert [line.split()[0] for line in hooks(yard)] == ["cancelled"]
 
 
+@pytest.mark.parametrize("how", ["wait", "stubborn"])
+def test_a_run_that_has_run_as_long_as_it_may(yard, how):
+    run = yard.run(entrypoint="hooked.py:work", how=how, crash_retries=3, policies={"max_run_seconds": 0.5})
+    worker = yard.worker()
+    yard.started()
+    ended = yard.ended(run, "FAILED")
+    assert ended.name == "TimedOut"
+    assert "maximum run time of 0.5 s (max_run_seconds)" in ended.message
+    until(lambda: hooks(yard), "the hook")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(DEADLINE_SECONDS) == 0
+    assert [line.split()[0] for line in hooks(yard)] == ["failed"]
+    assert len(yard.notes()) == 1
+    assert "has run for its max_run_seconds and is stopped" in yard.said()
+
+
 def test_a_run_that_starts_again_has_not_crashed_for_good(yard):
     run = yard.run(entrypoint="hooked.py:work", how="wait", crash_retries=1)
     worker = yard.worker()

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 _STEP_KEYS = ("build", "push", "pull")
+_POLICIES = (
+    "crash_retries", "crash_retry_delay_seconds", "on_lost", "max_run_seconds", "max_lateness_seconds",
+)  # fmt: skip
 
 
 @dataclass
@@ -333,7 +336,7 @@ def _take_unknown(body: dict[str, Any], filled: dict[str, Any]) -> dict[str, Any
         for name in list(body)
         if name != "pull_steps" and placeholders.waits_for_step(body[name])
     }
-    for name in ("schedules", "concurrency_limit", "paused", "crash_retries"):
+    for name in ("schedules", "concurrency_limit", "paused", *_POLICIES):
         if placeholders.waits_for_step(filled.get(name)):
             body.pop(name, None)
             unknown[name] = filled[name]
@@ -363,7 +366,7 @@ def _body(
         "parameters": spec.parameters and fitted_all(spec.parameters, parameter_schema),
         "paused": spec.paused,
         "enforce_parameter_schema": spec.enforce_parameter_schema,
-        "crash_retries": spec.crash_retries,
+        **{name: getattr(spec, name) for name in _POLICIES},
         "triggers": spec.triggers,
     }
     body.update({key: value for key, value in said.items() if value is not None})

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from runyard.operations.schemas import MOST_SECONDS
+
 SCHEDULE_KINDS = ("cron", "interval", "rrule", "at")
 # What a work pool's job variables are called; the second name is Prefect 2's.
 JOB_VARIABLES = ("job_variables", "infra_overrides")
@@ -143,6 +145,19 @@ class DeploymentSpec(_Part):
     work_pool: WorkPoolSpec | None = _said("Where its runs start.")
     crash_retries: Annotated[int, Field(ge=0)] | None = _said(
         "How often a run whose process was lost starts again."
+    )
+    crash_retry_delay_seconds: Annotated[float, Field(ge=0, le=MOST_SECONDS)] | None = _said(
+        "How long after a crash it starts again."
+    )
+    on_lost: Literal["crash", "retry", "resume"] | None = _said(
+        "What becomes of a run that was lost with its worker: crash, retry from the start, or resume; "
+        "by default as `crash_retries` says."
+    )
+    max_run_seconds: Annotated[float, Field(gt=0, le=MOST_SECONDS)] | None = _said(
+        "How long an attempt may run; then it is stopped, and the run is TimedOut."
+    )
+    max_lateness_seconds: Annotated[float, Field(gt=0, le=MOST_SECONDS)] | None = _said(
+        "How late a run may start; after that it is Skipped."
     )
     triggers: list[Any] | None = _said(
         "Events that make runs; checked and kept, and acted on once there are events."

@@ -15,6 +15,7 @@ from runyard.operations import (
     lease_clock,
     leases,
     recovery,
+    run_policies,
     transitions,
 )
 from runyard.operations.base import operation
@@ -71,11 +72,12 @@ class RenewLeases(Input):
 
 class RenewedLeases(Model):
     """Of the renewed: ids of runs that are somebody else's now, of those that are over (or suspended), whose
-    processes may be about to end, and of those to be stopped."""
+    processes may be about to end, and of those to be stopped: cancelled, or run as long as they may."""
 
     lost: list[str] = Field(default_factory=list)
     over: list[str] = Field(default_factory=list)
     cancelling: list[str] = Field(default_factory=list)
+    timed_out: list[str] = Field(default_factory=list)
 
 
 class ScheduledRunsRequest(Input):
@@ -197,14 +199,16 @@ def _free_of_queue(tx: Transaction, queue: Row) -> int | None:
 def take(
     tx: Transaction, flow_run_id: str, pool_id: str | None, worker_id: str | None, body: ClaimRequest
 ) -> int | None:
-    """Give a run to the worker; the attempt's number, or None where somebody was quicker."""
-    lock = " FOR UPDATE SKIP LOCKED" if tx.dialect == "postgresql" else ""
+    """Give a run to the worker; the attempt's number, or None where another was quicker or it is too late."""
+    lock = " FOR UPDATE OF r SKIP LOCKED" if tx.dialect == "postgresql" else ""
     run = tx.one(
-        "SELECT id, attempt, work_queue_id, deployment_id FROM flow_runs "  # noqa: S608  # fixed
-        f"WHERE id = :id AND state_type = 'SCHEDULED'{lock}",
+        f"""SELECT r.id, r.attempt, r.work_queue_id, r.deployment_id, r.expected_start_time, r.start_time,
+                d.max_lateness_seconds
+            FROM flow_runs r LEFT JOIN deployments d ON d.id = r.deployment_id
+            WHERE r.id = :id AND r.state_type = 'SCHEDULED'{lock}""",  # noqa: S608  # fixed
         {"id": flow_run_id},
     )
-    if run is None:
+    if run is None or run_policies.skip_late(tx, run):
         return None
     identity = (body.place, body.proof)
     attempt = leases.take(tx, run, body.worker_name, body.lease_seconds, worker_id, pool_id, identity)
@@ -303,7 +307,8 @@ def renew_leases(tx: Transaction, body: RenewLeases) -> RenewedLeases:
         process itself may have reported a moment ago. And which somebody wants to be stopped.
     """
     renewed = RenewedLeases()
-    expires = lease_clock.tick(tx) + int(body.lease_seconds * 1e6)
+    now = lease_clock.tick(tx)
+    expires = now + int(body.lease_seconds * 1e6)
     for held in body.leases:
         values = {"id": held.flow_run_id, "attempt": held.attempt, "expires": expires}
         kept = tx.execute(
@@ -311,11 +316,18 @@ def renew_leases(tx: Transaction, body: RenewLeases) -> RenewedLeases:
         )
         if not kept:
             kept = recovery.take_again(tx, held.flow_run_id, held.attempt, body.lease_seconds)
-        state = tx.value("SELECT state_type FROM flow_runs WHERE id = :id", {"id": held.flow_run_id})
+        run = tx.one(
+            """SELECT r.state_type, l.run_until FROM flow_runs r
+               LEFT JOIN leases l ON l.flow_run_id = r.id WHERE r.id = :id""",
+            {"id": held.flow_run_id},
+        )
+        state = None if run is None else run["state_type"]
         if not kept:
             (renewed.over if state in _OVER else renewed.lost).append(held.flow_run_id)
         elif state == CANCELLING:
             renewed.cancelling.append(held.flow_run_id)
+        elif run is not None and run_policies.is_over(run, run["state_type"], now):
+            renewed.timed_out.append(held.flow_run_id)
     return renewed
 
 

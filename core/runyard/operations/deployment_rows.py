@@ -12,7 +12,10 @@ from runyard.operations.schemas import dump, load
 from runyard.orchestration import parameters as rules
 from runyard.store.database import Row, Transaction
 
-_PLAIN = ("version", "description", "concurrency_limit", "path", "entrypoint", "crash_retries")
+_PLAIN = (
+    "version", "description", "concurrency_limit", "path", "entrypoint", "crash_retries",
+    "crash_retry_delay_seconds", "on_lost", "max_run_seconds", "max_lateness_seconds",
+)  # fmt: skip
 _JSON_OR_NULL = ("version_info", "concurrency_options", "parameter_openapi_schema", "pull_steps", "triggers")
 _JSON = ("job_variables", "parameters", "tags", "labels")
 _FLAGS = ("paused", "enforce_parameter_schema")

@@ -7,7 +7,9 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from runyard.operations.schedule_shapes import DeploymentSchedule, DeploymentScheduleCreate
-from runyard.operations.schemas import Input, Model, StateCreate, Time, check_name
+from runyard.operations.schemas import MOST_SECONDS, Input, Model, StateCreate, Time, check_name
+
+OnLost = Literal["crash", "retry", "resume"]
 
 # These would break `flow/name` references and URLs.
 
@@ -68,6 +70,10 @@ class Deployment(Model):
     status: Literal["READY", "NOT_READY"] = "NOT_READY"
     enforce_parameter_schema: bool = True
     crash_retries: int | None = None
+    crash_retry_delay_seconds: float | None = None
+    on_lost: OnLost | None = None
+    max_run_seconds: float | None = None
+    max_lateness_seconds: float | None = None
     triggers: list[dict[str, Any]] | None = None
     owner: str | None = None
 
@@ -98,6 +104,10 @@ class _DeploymentFields(Input):
     infrastructure_document_id: str | None = None
     enforce_parameter_schema: bool | None = None
     crash_retries: int | None = Field(default=None, ge=0)
+    crash_retry_delay_seconds: float | None = Field(default=None, ge=0, le=MOST_SECONDS)
+    on_lost: OnLost | None = None
+    max_run_seconds: float | None = Field(default=None, gt=0, le=MOST_SECONDS)
+    max_lateness_seconds: float | None = Field(default=None, gt=0, le=MOST_SECONDS)
     triggers: list[dict[str, Any]] | None = None
 
 

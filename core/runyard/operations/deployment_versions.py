@@ -20,7 +20,10 @@ from runyard.store.database import Row, Transaction
 KEPT = 100
 """How many versions of a deployment are kept."""
 
-_PLAIN = ("version", "description", "concurrency_limit", "path", "entrypoint", "crash_retries")
+_PLAIN = (
+    "version", "description", "concurrency_limit", "path", "entrypoint", "crash_retries",
+    "crash_retry_delay_seconds", "on_lost", "max_run_seconds", "max_lateness_seconds",
+)  # fmt: skip
 _JSON = (
     "concurrency_options", "job_variables", "parameters", "tags", "labels", "parameter_openapi_schema",
     "pull_steps", "triggers",

@@ -39,7 +39,8 @@ def _to_model(row: Row, its_schedules: list[Any]) -> Deployment:
             for name in (
                 "id", "name", "version", "description", "flow_id", "flow_name", "concurrency_limit",
                 "work_queue_name", "work_queue_id", "work_pool_name", "path", "entrypoint",
-                "crash_retries", "owner",
+                "crash_retries", "crash_retry_delay_seconds", "on_lost", "max_run_seconds",
+                "max_lateness_seconds", "owner",
             )
         },
         **{name: load(row[name]) for name in json_fields},

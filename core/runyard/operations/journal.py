@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import clock, ids
 from runyard.errors import Conflict, NotFound, StaleAttempt
-from runyard.operations import leases, transitions
+from runyard.operations import lease_clock, leases, run_policies, transitions
 from runyard.operations.base import operation
 from runyard.operations.run_rows import to_json
 from runyard.orchestration import rules
@@ -235,8 +235,8 @@ def report_state(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         body: `flow_run_id`, `attempt`, `state` as the API shows states, `force`, and `stopped`: the
-            process was asked to stop, so the state is Cancelled if the run is being cancelled and
-            otherwise the given one.
+            process was asked to stop, so the state is Cancelled if the run is being cancelled, TimedOut if
+            it has run as long as it may, and otherwise the given one.
 
     Returns:
         `status`, `reason`, `delay_seconds`, `state`, and `run_count`.
@@ -245,11 +245,16 @@ def report_state(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
         StaleAttempt: a later attempt holds the run.
     """
     flow_run_id, state = body["flow_run_id"], State.from_json(body["state"])
-    if body.get("stopped") and _read(tx, flow_run_id)["state_type"] in (CANCELLING, CANCELLED):
-        state = State(CANCELLED, message="the run was cancelled")
-    outcome = transitions.set_flow_run_state(
-        tx, flow_run_id, state, force=bool(body.get("force")), attempt=body["attempt"]
-    )
+    run = _read(tx, flow_run_id) if body.get("stopped") else None
+    lease = None if run is None else leases.holder(tx, flow_run_id)
+    if run and lease and run_policies.is_over(lease, run["state_type"], lease_clock.now(tx)):
+        outcome = run_policies.time_out(tx, run, body["attempt"])
+    else:
+        if run and run["state_type"] in (CANCELLING, CANCELLED):
+            state = State(CANCELLED, message="the run was cancelled")
+        outcome = transitions.set_flow_run_state(
+            tx, flow_run_id, state, force=bool(body.get("force")), attempt=body["attempt"]
+        )
     return {**_described(outcome), "run_count": _read(tx, flow_run_id)["run_count"]}
 
 

@@ -44,7 +44,7 @@ def take(
            ON CONFLICT (flow_run_id) DO UPDATE SET attempt = excluded.attempt, owner = excluded.owner,
                worker_id = excluded.worker_id, work_pool_id = excluded.work_pool_id,
                work_queue_id = excluded.work_queue_id, deployment_id = excluded.deployment_id,
-               acquired = excluded.acquired, expires = excluded.expires,
+               acquired = excluded.acquired, expires = excluded.expires, run_until = NULL,
                place = excluded.place, proof = excluded.proof""",
         {
             "id": run["id"],
@@ -62,6 +62,19 @@ def take(
     )
     run["attempt"] = attempt
     return attempt
+
+
+def limit(tx: Transaction, flow_run_id: str, seconds: float, again: bool) -> None:
+    """Note until when an attempt may run, counted from now: it begins to run.
+
+    Args:
+        seconds: how long, by the clock of leases: no wall clock moves it, and it stands still in an outage.
+        again: it was paused, and gets that time once more; else what was noted before counts.
+    """
+    tx.execute(
+        "UPDATE leases SET run_until = :until WHERE flow_run_id = :id AND (run_until IS NULL OR :again = 1)",
+        {"until": lease_clock.tick(tx) + int(seconds * 1e6), "id": flow_run_id, "again": int(again)},
+    )
 
 
 def hand_over(

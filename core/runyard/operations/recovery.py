@@ -6,13 +6,21 @@ A deployment's `crash_retries` says how often such a run starts again.
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import Field
 
 from runyard import clock, settings
-from runyard.operations import background_tasks, lease_clock, leases, limit_slots, pauses, transitions
+from runyard.operations import (
+    background_tasks,
+    lease_clock,
+    leases,
+    limit_slots,
+    pauses,
+    run_policies,
+    transitions,
+)
 from runyard.operations.base import operation
 from runyard.operations.flow_run_shapes import OrchestrationResult, result_of
 from runyard.operations.run_rows import decode_state, state_of
@@ -39,7 +47,7 @@ MOST_UNBEGUN = 25
 _LOST = "lost_lease"
 _RUN = """
     SELECT r.id, r.state, r.state_type, r.attempt, r.crash_count, r.deployment_id, r.work_queue_id,
-        r.empirical_policy, d.id AS deployment, d.crash_retries
+        r.empirical_policy, d.id AS deployment, d.crash_retries, d.crash_retry_delay_seconds, d.on_lost
     FROM flow_runs r LEFT JOIN deployments d ON d.id = r.deployment_id WHERE r.id = :id"""
 
 
@@ -173,7 +181,10 @@ def _recover_one(tx: Transaction, lease: Row, report: RecoverReport) -> None:
         report.cancelled.append(run_id)
     elif run["state_type"] == PENDING and run["deployment"] is not None:
         _return(tx, run, f"{owner!r} was lost before it started the run.", _marker(lease, run), report)
-    elif _crash(tx, run, f"{owner!r}, who executed it, was lost.", _marker(lease, run)):
+    elif run_policies.is_over(lease, run["state_type"], lease_clock.now(tx)):
+        run_policies.time_out(tx, run)
+        report.crashed.append(run_id)
+    elif _crash(tx, run, f"{owner!r}, who executed it, was lost.", _marker(lease, run), lost=True):
         report.rescheduled.append(run_id)
     else:
         report.crashed.append(run_id)
@@ -213,8 +224,12 @@ def _present(tx: Transaction) -> datetime:
     return clock.from_us(lease_clock.wall(tx))
 
 
-def _crash(tx: Transaction, run: Row, message: str, details: dict[str, Any]) -> bool:
-    """Make a run Crashed; whether it starts again after that."""
+def _crash(tx: Transaction, run: Row, message: str, details: dict[str, Any], lost: bool = False) -> bool:
+    """Make a run Crashed; whether it starts again after that.
+
+    Args:
+        lost: it did not end by itself, but with its worker.
+    """
     transitions.set_flow_run_state(tx, run["id"], Crashed(message=message, state_details=dict(details)))
     tx.execute("UPDATE flow_runs SET crash_count = crash_count + 1 WHERE id = :id", {"id": run["id"]})
     if run["deployment"] is None:
@@ -222,11 +237,15 @@ def _crash(tx: Transaction, run: Row, message: str, details: dict[str, Any]) -> 
     allowed = run["crash_retries"]
     if allowed is None:
         allowed = settings.get("flow_default_crash_retries")
+    if lost and run["on_lost"] is not None:
+        allowed = 0 if run["on_lost"] == run_policies.CRASH else run_policies.MOST_LOST
     count = run["crash_count"] + 1
     if count > allowed:
         return False
+    if lost and run["on_lost"] == run_policies.RETRY:
+        run_policies.start_over(tx, run["id"])
     retry = AwaitingRetry(
-        _present(tx),
+        _present(tx) + timedelta(seconds=run["crash_retry_delay_seconds"] or 0),
         message=f"{message} Starts again, {count} of {counted(allowed, 'time')}.",
         state_details=dict(details),
     )
@@ -311,7 +330,9 @@ def report_exit(tx: Transaction, body: ExitReport) -> OrchestrationResult | None
     elif run["state_type"] == PENDING and body.lost and run["deployment"] is not None:
         _return(tx, run, body.message or describe_exit(body.exit_code), {})
         leases.release(tx, body.flow_run_id)
+    elif run_policies.is_over(lease, run["state_type"], lease_clock.now(tx)):
+        run_policies.time_out(tx, run, body.attempt)
     else:
-        _crash(tx, run, body.message or describe_exit(body.exit_code), {})
+        _crash(tx, run, body.message or describe_exit(body.exit_code), {}, body.lost)
     now = decode_state(tx.value("SELECT state FROM flow_runs WHERE id = :id", {"id": body.flow_run_id}))
     return result_of("ACCEPT", now, None, 0)

@@ -21,7 +21,8 @@ _READ = """
     SELECT r.id, r.flow_id, r.deployment_id, r.work_queue_id, r.parent_task_run_id, r.root_flow_run_id,
         r.empirical_policy, r.attempt, r.state_type, r.state_timestamp, r.state, r.run_count,
         r.expected_start_time, r.start_time, r.end_time, r.total_run_time,
-        l.attempt AS lease_attempt, d.id AS deployment, d.concurrency_limit, d.concurrency_options
+        l.attempt AS lease_attempt, d.id AS deployment, d.concurrency_limit, d.concurrency_options,
+        d.max_run_seconds
     FROM flow_runs r
     LEFT JOIN leases l ON l.flow_run_id = coalesce(r.root_flow_run_id, r.id)
     LEFT JOIN deployments d ON d.id = r.deployment_id
@@ -98,6 +99,8 @@ def set_flow_run_state(
         state.state_details["instead_of"] = proposed._id
     _write(tx, run, state, {**policy, **(decision.policy or {})}, bool(policy.get("resuming")))
     _settle_lease(tx, run, state, attempt)
+    if state.type == RUNNING and run["max_run_seconds"] is not None:
+        leases.limit(tx, run["id"], run["max_run_seconds"], run["state_type"] == PAUSED)
     if run["parent_task_run_id"] is not None:
         _mirror(tx, run["parent_task_run_id"], flow_run_id, state)
     if state.type in (CRASHED, CANCELLED):

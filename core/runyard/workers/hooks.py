@@ -12,11 +12,13 @@ import traceback
 from typing import TYPE_CHECKING
 
 from runyard import clock
-from runyard.states import CANCELLED, CRASHED, State
+from runyard.states import CANCELLED, CRASHED, FAILED, State
 
 if TYPE_CHECKING:
     from runyard.client import Client
 
+# The states that a worker reports of a run; Failed is one that has run as long as it may.
+HOOKED = (CRASHED, CANCELLED, FAILED)
 # Set in the environment of the process that calls them instead of running the flow.
 VARIABLE = "RUNYARD__CALL_HOOKS"
 # How long they may take: nobody waits for them, but they hold a place of their worker.
@@ -59,7 +61,7 @@ def call(flow_run_id: str) -> int:
     told = child.read(flow_run_id)
     its = told["flow_run"]
     state = State.from_json(its["state"])
-    if state.type not in (CRASHED, CANCELLED):
+    if state.type not in HOOKED:
         return 0
     try:
         flow, parameters = child.load(told)

@@ -10,6 +10,8 @@ from runyard.orchestration import job_templates
 
 if TYPE_CHECKING:
     from runyard.operations.claims import ClaimedRun
+    from runyard.operations.deployment_shapes import Deployment
+    from runyard.operations.flow_run_shapes import FlowRun
 
 
 def job_of(claimed: ClaimedRun) -> dict[str, Any]:
@@ -21,16 +23,26 @@ def job_of(claimed: ClaimedRun) -> dict[str, Any]:
     Raises:
         RunyardError: a variable does not fit the template.
     """
-    deployment = claimed.deployment
+    return resolved(claimed.base_job_template, claimed.deployment, claimed.flow_run, claimed.flow_name)
+
+
+def resolved(
+    template: dict[str, Any], deployment: Deployment | None, run: FlowRun, flow_name: str
+) -> dict[str, Any]:
+    """A pool's job configuration with the variables of a deployment and of one of its runs.
+
+    Variables and blocks are read, secrets too (they are registered for redaction), and `{{ $NAME }}` is the
+    environment of this process.
+
+    Raises:
+        RunyardError: a variable does not fit the template.
+    """
     return job_templates.resolve(
-        stored.resolve(claimed.base_job_template, "the work pool's base job template"),
+        stored.resolve(template, "the work pool's base job template"),
         stored.resolve(deployment.job_variables, "job variables of the deployment") if deployment else {},
-        stored.resolve(claimed.flow_run.job_variables or {}, "job variables of the run"),
+        stored.resolve(run.job_variables or {}, "job variables of the run"),
         {
-            "ctx": {
-                "flow": {"name": claimed.flow_name},
-                "flow_run": {"id": claimed.flow_run_id, "name": claimed.flow_run.name},
-            },
+            "ctx": {"flow": {"name": flow_name}, "flow_run": {"id": run.id, "name": run.name}},
             "env": os.environ,
         },
     )

@@ -41,15 +41,15 @@ class Leases:
         place, proof = self._supervisor.identity()
         return {"lease_seconds": self.seconds, "place": place, "proof": proof}
 
-    def renew(self) -> list[RunProcess]:
-        """Renew all; the processes of runs that somebody wants to be stopped."""
+    def renew(self) -> tuple[list[RunProcess], list[RunProcess]]:
+        """Renew all; the processes of runs to be cancelled, and of those that ran as long as they may."""
         running = self._supervisor.running.values()
         processes = {p.flow_run_id: p for p in running if not (p.lost or p.hooks)}
         if not processes:
             if running:
                 # Hooks, or what is being killed: there is nothing that others could take over.
                 self._supervisor.beat(clock.boot_seconds())
-            return []
+            return [], []
         leases = [{"flow_run_id": p.flow_run_id, "attempt": p.attempt} for p in processes.values()]
         body = RenewLeases.model_validate({"leases": leases, "lease_seconds": self.seconds})
         asked_at = clock.boot_seconds()
@@ -59,7 +59,7 @@ class Leases:
             self._lose(processes[flow_run_id])
         for flow_run_id in answer.over:
             self._linger(processes[flow_run_id])
-        return [processes[flow_run_id] for flow_run_id in answer.cancelling]
+        return [processes[each] for each in answer.cancelling], [processes[each] for each in answer.timed_out]
 
     def recover(self) -> bool:
         """Look after the runs of those that are lost; whether any was found."""

@@ -23,6 +23,7 @@ from runyard.operations.recovery import ExitReport, report_exit
 from runyard.operations.schemas import Listing, StateCreate
 from runyard.operations.workers import WorkerHeartbeat, heartbeat_worker
 from runyard.workers.clock_there import ClockThere
+from runyard.workers.hooks import HOOKED
 from runyard.workers.jobs import job_of
 from runyard.workers.leases import Leases
 from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer, prune
@@ -230,8 +231,11 @@ class Worker:
 
     def _renew_and_recover(self) -> None:
         # One's own leases first: after an outage they are taken again before they are found expired.
-        for process in self.leases.renew():
+        cancelling, timed_out = self.leases.renew()
+        for process in cancelling:
             self._cancel(process)
+        for process in timed_out:
+            self._time_out(process)
         if self.leases.recover():
             self._may_claim = True
 
@@ -250,6 +254,12 @@ class Worker:
         if not process.cancelling:
             process.cancelling = True
             self.say("INFO", f"Flow run {process.name!r} is being cancelled")
+            self.supervisor.stop(process, self.kill_grace_seconds)
+
+    def _time_out(self, process: RunProcess) -> None:
+        if not (process.timed_out or process.cancelling):
+            process.timed_out = True
+            self.say("WARNING", f"Flow run {process.name!r} has run for its max_run_seconds and is stopped")
             self.supervisor.stop(process, self.kill_grace_seconds)
 
     # Reporting
@@ -294,7 +304,7 @@ class Worker:
         )
 
         ended = None if outcome is None or outcome.state is None else outcome.state.type
-        if ended in (states.CRASHED, states.CANCELLED) and process.may_call_hooks():
+        if ended in HOOKED and process.may_call_hooks():
             self.supervisor.launch(process.claimed, process.job, hooks=True)
 
     def _report_hooks(self, process: RunProcess) -> None:

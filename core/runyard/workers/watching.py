@@ -44,6 +44,8 @@ class WatchedRun:
         # The run itself said that its end is recorded.
         self.reported = False
         self.cancelling = False
+        # It has run as long as it may, and is stopped.
+        self.timed_out = False
         # The lease is somebody else's now: nothing is reported of this attempt.
         self.lost = False
         # It was ended, or never reached, with what watched over it: not by itself.

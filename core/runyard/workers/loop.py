@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock, settings, states
-from runyard.errors import ApiUnavailable, NotFound, RunyardError, StaleAttempt, StoreError
+from runyard.errors import NotFound, RunyardError, StaleAttempt
 from runyard.operations.claims import (
     ClaimRequest,
     claim_flow_runs,
@@ -23,7 +23,7 @@ from runyard.operations.recovery import ExitReport, report_exit
 from runyard.operations.schemas import Listing, StateCreate
 from runyard.operations.workers import WorkerHeartbeat, heartbeat_worker
 from runyard.workers.clock_there import ClockThere
-from runyard.workers.hooks import HOOKED
+from runyard.workers.endings import Endings
 from runyard.workers.jobs import job_of
 from runyard.workers.leases import Leases
 from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer, prune
@@ -41,14 +41,10 @@ if TYPE_CHECKING:
     from runyard.workers.supervisor import Supervisor
     from runyard.workers.worker import WorkerOptions
 
-_OUTAGE = (StoreError, ApiUnavailable)
 _BATCH = 16
 _CANCEL_LOOK_SECONDS = 0.25
 _LOG_SECONDS = 0.1
 _LONGEST_BACKOFF_SECONDS = 5.0
-_UNWATCHED = (
-    "The worker could not renew the run's lease for too long, so it stopped the run before others take over."
-)
 
 
 class Worker:
@@ -82,6 +78,7 @@ class Worker:
         self.kill_grace_seconds: float = settings.get("worker_kill_grace_seconds")
         self.heartbeat_seconds: float = settings.get("worker_heartbeat_seconds")
         self.leases = Leases(client, supervisor, say)
+        self.endings = Endings(client, supervisor, say)
         self.scheduler = Scheduler(client, self.name)
         self.timers = [
             Timer(look_seconds(), self._renew_and_recover),
@@ -130,7 +127,8 @@ class Worker:
             if self.watcher.changed():
                 self._may_claim = self._look_for_cancelled = True
                 self.scheduler.changed()
-        self._report()
+        if self.endings.report():
+            self._may_claim = True
         for timer in self.timers:
             timer.run_if_due()
         if not self._stopping and self.scheduler.run_if_due():
@@ -261,58 +259,6 @@ class Worker:
             process.timed_out = True
             self.say("WARNING", f"Flow run {process.name!r} has run for its max_run_seconds and is stopped")
             self.supervisor.stop(process, self.kill_grace_seconds)
-
-    # Reporting
-
-    def _report(self) -> None:
-        ended = self.supervisor.ended
-        if ended:
-            self._may_claim = True
-            self.supervisor.logs.flush()
-        while ended:
-            process = ended[0]
-            if process.hooks:
-                self._report_hooks(process)
-            elif not process.reported and not process.lost:
-                self._report_exit(process)
-            elif process.reported:
-                self.say("INFO", f"Flow run {process.name!r} finished")
-            self.supervisor.forget(ended.pop(0))
-
-    def _report_exit(self, process: RunProcess) -> None:
-        code = process.exit_code or 0
-        body = ExitReport(
-            flow_run_id=process.flow_run_id,
-            attempt=process.attempt,
-            exit_code=code,
-            message=process.failure or (_UNWATCHED if process.unwatched else None),
-            lost=process.unwatched,
-        )
-        try:
-            outcome = self.client.call(report_exit, body)
-        except _OUTAGE:
-            raise
-        except RunyardError as error:
-            # Refused: the run is somebody else's or was deleted.
-            self.say("WARNING", f"The end of flow run {process.name!r} was not taken: {error}")
-            return
-        how = f"; it is {outcome.state.name}" if outcome is not None and outcome.state is not None else ""
-        reason = f": {process.failure}" if process.failure else ""
-        self.say(
-            "INFO" if process.cancelling or not code else "ERROR",
-            f"Flow run {process.name!r} ended with exit code {code}{reason}{how}",
-        )
-
-        ended = None if outcome is None or outcome.state is None else outcome.state.type
-        if ended in HOOKED and process.may_call_hooks():
-            self.supervisor.launch(process.claimed, process.job, hooks=True)
-
-    def _report_hooks(self, process: RunProcess) -> None:
-        if process.exit_code:
-            reason = process.failure or f"exit code {process.exit_code}"
-            self.say(
-                "ERROR", f"The hooks of flow run {process.name!r} were not called to their end: {reason}"
-            )
 
     def _heartbeat(self, stopped: bool = False) -> None:
         self.client.call(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import decimal
 import io
@@ -107,6 +108,10 @@ def test_gaps_and_masks_do_not_count():
     )
     assert key(np.ma.masked) == key(again(np.ma.masked)) != key(np.ma.array(0.0, mask=True))
     assert key(np.longdouble(1)) == key(np.longdouble(1)) != key(np.float64(1))
+
+
+def test_titles_of_fields_count():
+    assert key(np.zeros(1, [(("one", "a"), "i4")])) != key(np.zeros(1, [(("other", "a"), "i4")]))
 
 
 def test_arrays_in_files_and_scalars(tmp_path):
@@ -274,6 +279,34 @@ def test_what_was_read_twice_has_one_key():
     assert key(grouped) == key(other.groupby("n")["v"].sum()) != key(one["v"])
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda pd: pd.date_range("2026", periods=3, tz="Europe/Paris"),
+        lambda pd: pd.period_range("2026", periods=3, freq="M"),
+        lambda pd: pd.to_timedelta([1, 2, 3], unit="s"),
+        lambda pd: pd.interval_range(0, 3),
+        lambda pd: pd.interval_range(pd.Timestamp("2026", tz="UTC"), periods=3),
+    ],
+)
+def test_what_an_array_notes_of_how_it_was_made_does_not_count(make):
+    pd = pandas()
+    series = pd.Series(make(pd))
+    turned = series[::-1][::-1]
+    joined = pd.concat([series.iloc[:1], series.iloc[1:]])
+    made = [key(one) for one in (series, copy.deepcopy(series), turned, joined, again(turned))]
+    assert len(set(made)) == 1
+    assert key(turned.array) == key(series.array) == key(series.array.copy())
+    assert len({key(series), key(series[::-1].reset_index(drop=True)), key(series.iloc[:2])}) == 3
+
+
+def test_arrays_of_two_zones_differ():
+    pd = pandas()
+    times = pd.date_range("2026", periods=3, tz="UTC")
+    zones = ["UTC", "Europe/Paris", "Europe/Berlin", dt.timezone(dt.timedelta(hours=1))]
+    assert len({key(times.tz_convert(zone).array) for zone in zones}) == 4
+
+
 def test_a_frame_with_thousands_of_columns():
     pd = pandas()
     numbers = np.arange(40_000.0).reshape(4, -1)
@@ -403,6 +436,18 @@ def test_how_a_frame_of_polars_came_to_be_does_not_count():
         assert {key(one) for one in several} == {key(value)}, series.dtype
         others = [value.reverse(), value.rename({"a": "b"}), value.head(2), series, value.with_columns(b=1)]
         assert len({key(one) for one in [value, *others]}) == len(others) + 1, series.dtype
+
+
+def test_where_categories_stand_in_others_does_not_count():
+    pl = pytest.importorskip("polars", reason="polars is not installed")
+    for kind in (pl.Categorical(), pl.Enum(["b", "a"])):
+        for of, value in (
+            (pl.List(kind), lambda text: [text]),
+            (pl.Array(kind, 1), lambda text: [text]),
+            (pl.Struct({"x": pl.List(kind)}), lambda text: {"x": [text]}),
+        ):
+            both = pl.Series([value("b"), value("a")], dtype=of)
+            assert key(both[1:]) == key(pl.Series([value("a")], dtype=of)) != key(both[:1])
 
 
 def test_a_lazy_frame_of_polars():

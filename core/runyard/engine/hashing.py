@@ -182,8 +182,8 @@ class Encoder:
         pairs = sorted((self.encode(key), self.encode(item)) for key, item in value.items())
         return frame(b"p", [part for pair in pairs for part in pair])
 
-    def reduced(self, value: Any) -> bytes:
-        """An object, as the pickle protocol takes it apart."""
+    def reduced(self, value: Any, leave_out: frozenset[str] = frozenset()) -> bytes:
+        """An object, as the pickle protocol takes it apart; but for some attributes."""
         import copyreg
 
         kind = type(value)
@@ -196,6 +196,8 @@ class Encoder:
         function, args, state, items, pairs = (*made, None, None, None)[:5]
         if type(state) is dict:
             state = _without_caches(kind, state)
+            if leave_out:
+                state = {name: item for name, item in state.items() if name not in leave_out}
         new = b"new" if function is copyreg.__newobj__ else self.encode(function)  # type: ignore[attr-defined]  # undocumented
         parts = [new, self.encode(args), self.encode(state)]
         if items is not None:
@@ -292,7 +294,8 @@ def _writer(kind: type) -> Callable[[Encoder, Any], bytes]:
         if issubclass(kind, BaseModel):
             return _write_model
     for base in kind.__mro__:
-        package = base.__module__.partition(".")[0]
+        # Of some classes written in C it is a descriptor.
+        package = str(base.__module__).partition(".")[0]
         if package in _ROOMS:
             from importlib import import_module
 

@@ -56,7 +56,7 @@ def _elements(encoder: Encoder, array: np.ndarray[Any, Any]) -> list[bytes]:
     dtype = array.dtype
     if dtype.names is not None:
         # Field by field: there may be anything in the gaps between them.
-        names = encoder.encode(dtype.names)
+        names = encoder.encode([(name, *dtype.fields[name][2:]) for name in dtype.names])  # with titles
         return [names, *(write_array(encoder, array[name]) for name in dtype.names)]
     if dtype.kind in "OT":
         return [encoder.items(b"l", array.ravel().tolist())]

@@ -172,8 +172,9 @@ def _write_series(encoder: Encoder, series: Any) -> bytes:
     parts = [own, encoder.encode(series.name), repr(series.dtype).encode()]
     if series.dtype == pl.Object:
         return frame(b"polars column", [*parts, encoder.items(b"l", series.to_list())])
-    if series.dtype in (pl.Categorical, pl.Enum):
-        series = series.cast(pl.String)  # the numbers of the categories depend on the process
+    plain = _without_categories(series.dtype)
+    if plain != series.dtype:
+        series = series.cast(plain)  # the numbers of the categories depend on the process
     if "pyarrow" not in sys.modules and not _has_arrow():
         # As a file of this one column: equal columns with nulls may differ, others never agree.
         import io
@@ -182,6 +183,21 @@ def _write_series(encoder: Encoder, series: Any) -> bytes:
         series.rechunk().to_frame("_").write_ipc(file, compression="uncompressed")
         return frame(b"polars column", [*parts, file.getvalue()])
     return frame(b"polars column", [*parts, write_arrow(encoder, series.to_arrow())])
+
+
+def _without_categories(dtype: Any) -> Any:
+    """A type of polars with texts in the place of categories, also inside of lists and structs."""
+    import polars as pl
+
+    if dtype in (pl.Categorical, pl.Enum):
+        return pl.String()
+    if isinstance(dtype, pl.List):
+        return pl.List(_without_categories(dtype.inner))
+    if isinstance(dtype, pl.Array):
+        return pl.Array(_without_categories(dtype.inner), dtype.size)
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct([pl.Field(one.name, _without_categories(one.dtype)) for one in dtype.fields])
+    return dtype
 
 
 def _has_arrow() -> bool:

@@ -186,6 +186,10 @@ def _steps(index: Any) -> tuple[str, int, int, int] | None:
     return ("range", first, step, length)
 
 
+# What an array notes of how it was made, and not of what it holds.
+_OF_THE_VIEW = frozenset(("_readonly", "_freq"))
+
+
 def _write_array(encoder: Encoder, array: Any) -> bytes:
     """An array of a type that numpy has not."""
     import numpy as np
@@ -212,7 +216,14 @@ def _write_array(encoder: Encoder, array: Any) -> bytes:
         texts = array.to_numpy(object, copy=True)
         texts[is_missing] = ""
         return frame(b"extension", [*parts, encoder.encode(is_missing), write_array(encoder, texts)])
-    return encoder.reduced(array)
+    if isinstance(array, (pd.arrays.DatetimeArray, pd.arrays.TimedeltaArray, pd.arrays.PeriodArray)):
+        zone = encoder.encode(getattr(dtype, "tz", None))
+        return frame(b"extension", [*parts, zone, write_array(encoder, array.asi8)])
+    if isinstance(array, pd.arrays.IntervalArray):
+        return frame(
+            b"extension", [*parts, *(_write_array(encoder, end.array) for end in (array.left, array.right))]
+        )
+    return encoder.reduced(array, _OF_THE_VIEW)
 
 
 def _masked(encoder: Encoder, parts: list[bytes], array: Any, dtype: Any) -> bytes:

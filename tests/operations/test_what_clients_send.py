@@ -172,3 +172,34 @@ def test_numbers_are_finite_and_not_negative(api, post, number):
     ):
         answer = httpx.post(f"{api.url}{path}", content=fields, headers={"Content-Type": "application/json"})
         assert answer.status_code == 422, answer.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail"),
+    [("SCHEDULED", "scheduled_time"), ("PAUSED", "pause_timeout"), ("COMPLETED", "cache_expiration")],
+)
+def test_a_moment_of_a_state_that_is_no_time_is_refused(post, kind, detail):
+    flow, run = run_of(post, "f")
+    task = {"flow_run_id": run["id"], "task_key": "t", "dynamic_key": "0"}
+    task_run = post("/task_runs/", task, 201)
+    wrong = ["later", "", 5, 1e30, True, [], {"a": 1}, "0001-01-01T00:00:00+14:00", "2026-13-01", "12:00"]
+    for value in wrong:
+        state = {"type": kind, "state_details": {detail: value}}
+        for path in (f"/flow_runs/{run['id']}/set_state", f"/task_runs/{task_run['id']}/set_state"):
+            told = post(path, {"state": state, "force": True}, 422)
+            assert detail in str(told)
+        post("/flow_runs/", {"flow_id": flow["id"], "state": state}, 422)
+    body = {"flow_run_id": run["id"], "attempt": None, "state": {**state, "timestamp": None}}
+    post("/runyard/journal/state", body, 422)
+    state["state_details"][detail] = "2126-01-31T08:00:00+01:00"
+    post(f"/flow_runs/{run['id']}/set_state", {"state": state, "force": True}, 201)
+    read = post(f"/flow_runs/{run['id']}", method="GET")["state"]["state_details"]
+    assert read[detail] == "2126-01-31T07:00:00.000000Z"
+
+
+def test_a_state_that_names_no_inputs_is_refused(post):
+    _, run = run_of(post, "f")
+    path = f"/flow_runs/{run['id']}/set_state"
+    for keys in ("x", 5, ["schema", "response"], {"schema": "s"}, {"schema": "s", "response": 5}):
+        state = {"type": "PAUSED", "state_details": {"run_input_keyset": keys}}
+        post(path, {"state": state, "force": True}, 422)

@@ -149,3 +149,23 @@ def test_a_thread_that_ends_leaves_no_connection(database):
         thread.start()
         thread.join(60)
     assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+AT_EXIT = """
+import atexit, os, sys
+def still_open():
+    links = [os.path.join("/proc/self/fd", each) for each in os.listdir("/proc/self/fd")]
+    print([each for each in links if os.path.exists(each) and os.readlink(each).endswith(".db")])
+atexit.register(still_open)  # called last
+from runyard.store.database import Database
+database = Database(sys.argv[1])
+with database.transaction(write=False) as tx:
+    print(tx.value("SELECT 1"))
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not list open files")
+def test_connections_are_closed_at_the_exit_before_modules_are_emptied(home):
+    url = f"sqlite:///{home}/runyard.db"
+    done = subprocess.run([sys.executable, "-c", AT_EXIT, url], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("1\n[]\n", "")

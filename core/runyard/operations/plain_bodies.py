@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchema
 from runyard.operations import journal
 from runyard.operations.nesting import MOST_LEVELS, levels
 from runyard.operations.schemas import MOST_SECONDS, StateType
+from runyard.state_details import checked
 
 _MOST_MICROSECONDS = 253_402_300_799_999_999  # the end of the year 9999
 _LEAST_MICROSECONDS = -62_135_596_800_000_000  # the beginning of the year 1
@@ -42,6 +43,11 @@ def _object(text: str) -> str:
     return text
 
 
+def _details(text: str) -> str:
+    checked(json.loads(_object(text)))
+    return text
+
+
 def _tags(text: str) -> str:
     value = _loaded(text)
     if not isinstance(value, list) or any(not isinstance(tag, str) for tag in value):
@@ -51,6 +57,7 @@ def _tags(text: str) -> str:
 
 JsonText = Annotated[str, Field(strict=True), AfterValidator(_json)]
 ObjectText = Annotated[str, Field(strict=True), AfterValidator(_object)]
+DetailsText = Annotated[str, Field(strict=True), AfterValidator(_details)]
 TagsText = Annotated[str, Field(strict=True), AfterValidator(_tags)]
 
 
@@ -58,7 +65,7 @@ def _state_text(text: str) -> str:
     from runyard.states import State
 
     try:
-        State.from_json(json.loads(text))
+        checked(State.from_json(json.loads(text)).state_details)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not the JSON of a state: {error}") from None
     return text
@@ -73,7 +80,8 @@ _MOMENTS = (
 _KINDS: dict[str, Any] = {
     **dict.fromkeys(_MOMENTS, Moment),
     **dict.fromkeys(("run_count", "flow_run_run_count", "level"), Whole),
-    **dict.fromkeys(("empirical_policy", "parameters", "task_inputs", "state_details"), ObjectText),
+    **dict.fromkeys(("empirical_policy", "parameters", "task_inputs"), ObjectText),
+    "state_details": DetailsText,
     "total_run_time": Span,
     "tags": TagsText,
     "state": StateText,

@@ -20,7 +20,7 @@ from pydantic import (
 from runyard import clock, ids, texts
 from runyard.errors import InvalidInput
 from runyard.operations.run_rows import shallow
-from runyard.state_details import StateDetails
+from runyard.state_details import StateDetails, checked
 from runyard.states import STATE_TYPES, TERMINAL, State
 from runyard.states import StateType as StateTypes
 
@@ -187,7 +187,7 @@ class StateCreate(Input):
     name: str | None = None
     message: str | None = None
     data: Any = None
-    state_details: dict[str, Any] = Field(default_factory=dict)
+    state_details: Annotated[dict[str, Any], AfterValidator(checked)] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, state: State) -> StateCreate:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _MORE_LEVELS = 8
 # How long a caller may take for the next part of a body.
 _PAUSE_SECONDS = 60.0
+# How long one whose body is refused may take for it, before the answer is sent all the same.
+_DISCARD_PAUSE_SECONDS = 2.0
 # How much of a body that is refused is read, so that its sender comes to read the answer.
 _DISCARDED_BYTES = 128 * 1024 * 1024
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -85,7 +87,7 @@ class Limited:
         taken = 0
         try:
             while not self._complete and taken < _DISCARDED_BYTES:
-                async with asyncio.timeout(_PAUSE_SECONDS):
+                async with asyncio.timeout(_DISCARD_PAUSE_SECONDS):
                     message = await self._receive()
                 taken += len(message.get("body", b""))
                 self._complete = message["type"] != "http.request" or not message.get("more_body", False)

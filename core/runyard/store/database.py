@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from runyard import settings
 from runyard.errors import InvalidInput, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 Row = dict[str, Any]
 
@@ -141,7 +142,26 @@ class _Held:
             if self._register.pop(id(connection), None):
                 self._driver.close(connection)
 
-    __del__ = close
+    def __del__(self, is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        # At the interpreter's end the modules may be empty, and the connection closes itself.
+        if not is_ending():
+            self.close()
+
+
+def _close_all(register: dict[int, tuple[int, Any, Any]], seconds: float) -> None:
+    """Close the connections of all threads of this process; those in use after `seconds` are left to them."""
+    here = os.getpid()
+    for pid, _connection, reference in list(register.values()):
+        held: _Held | None = reference()
+        if pid != here or held is None:
+            continue
+        if held.lock.acquire(timeout=seconds):
+            try:
+                held.close()
+            finally:
+                held.lock.release()
+        else:
+            held.doomed = True
 
 
 class Database:
@@ -156,6 +176,8 @@ class Database:
         self._driver = _driver(url)
         self._local = threading.local()
         self._open: dict[int, tuple[int, Any, Any]] = {}
+        # At the exit of the program too, while the modules are still there.
+        weakref.finalize(self, _close_all, self._open, 0.0)
 
     @property
     def dialect(self) -> str:
@@ -284,18 +306,7 @@ class Database:
 
     def close(self) -> None:
         """Close the connections of all threads of this process."""
-        here = os.getpid()
-        for pid, _connection, reference in list(self._open.values()):
-            held: _Held | None = reference()
-            if pid != here or held is None:
-                continue
-            if held.lock.acquire(timeout=_CLOSE_SECONDS):
-                try:
-                    held.close()
-                finally:
-                    held.lock.release()
-            else:
-                held.doomed = True
+        _close_all(self._open, _CLOSE_SECONDS)
 
     def _take(self) -> _Held:
         """This thread's connection, which nobody else closes until it is given back."""

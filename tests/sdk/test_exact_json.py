@@ -357,3 +357,13 @@ def test_numbers_keep_their_kind():
     for value in (uuid.UUID(int=1), decimal.Decimal("1.10"), -0.0, True, 1, 1.0, 2**80):
         assert same(SERIALIZER.loads(SERIALIZER.dumps(value)), value)
     assert importlib.import_module("runyard.engine.json_kinds").by_name("no-such") is None
+
+
+class Numbers(pydantic.RootModel[list[int]]):
+    pass
+
+
+def test_a_root_model_is_given_back():
+    read = SERIALIZER.loads(SERIALIZER.dumps([Numbers([1, 2])]))
+    assert read == [Numbers([1, 2])]
+    assert type(read[0]) is Numbers

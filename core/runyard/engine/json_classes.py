@@ -164,11 +164,11 @@ def _write_model(value: Any) -> Any:
         return None
     if not all(isinstance(getattr(type(value), name, None), cached_property) for name in derived):
         return None
-    private = state["__pydantic_private__"]
+    private = state.get("__pydantic_private__")  # a RootModel has none, and no extra fields
     return [
         {name: item for name, item in content.items() if name in names},
         sorted(state["__pydantic_fields_set__"]),
-        state["__pydantic_extra__"],
+        state.get("__pydantic_extra__"),
         None if private is None else {name: item for name, item in private.items() if _is_given(item)},
     ]
 

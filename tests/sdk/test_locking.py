@@ -192,6 +192,59 @@ class Away:
         return answer
 
 
+class Slow:
+    """A client whose renewals are sent when `go` is set, and whose answers to them are lost."""
+
+    def __init__(self):
+        self.client = shared_client()
+        self.renewing, self.go = threading.Event(), threading.Event()
+
+    def call(self, operation, *args, **kwargs):
+        if threading.current_thread().name != "runyard-locks":
+            return self.client.call(operation, *args, **kwargs)
+        self.renewing.set()
+        assert self.go.wait(60)
+        self.client.call(operation, *args, **kwargs)
+        raise ApiUnavailable("the answer was lost")
+
+
+def test_a_lock_that_is_released_while_it_is_renewed_is_free(home, monkeypatch):
+    monkeypatch.setattr(database, "LEASE_SECONDS", 4.0)
+    slow = Slow()
+    locks = DatabaseLockManager(slow)
+    locks.acquire_lock("k", "me")
+    assert slow.renewing.wait(60)
+    releasing = threading.Thread(target=locks.release_lock, args=("k", "me"))
+    releasing.start()
+    releasing.join(0.5)  # it may be over before the renewal
+    slow.go.set()
+    releasing.join(60)
+    thread = locks._thread
+    if thread is not None:
+        thread.join(60)
+    assert not locks.is_locked("k")
+    assert locks._thread is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_that_was_forked_amid_a_renewal_can_release(home, monkeypatch):
+    monkeypatch.setattr(database, "LEASE_SECONDS", 4.0)
+    slow = Slow()
+    locks = DatabaseLockManager(slow)
+    locks.acquire_lock("k", "me")
+    assert slow.renewing.wait(60)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        locks.release_lock("k", "me")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    slow.go.set()
+    locks.release_lock("k", "me")
+    assert not locks.is_locked("k")
+
+
 def test_a_run_waits_for_the_lock_of_a_result_while_the_api_is_away(recorded, capfd):
     locks = DatabaseLockManager(Away())
 

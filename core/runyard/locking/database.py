@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from runyard import texts
 from runyard.engine.journal import waited_for
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 10.0
 # For the line that says what waits for a database that is away.
 _WHAT = "the lock of a result"
+_managers: WeakSet[DatabaseLockManager] = WeakSet()
 
 
 class DatabaseLockManager(PolledLocks):
@@ -28,7 +31,13 @@ class DatabaseLockManager(PolledLocks):
 
     def __init__(self, client: Client | None = None) -> None:
         self._given = client
+        self._hold_nothing()
+        _managers.add(self)
+
+    def _hold_nothing(self) -> None:
         self._guard = threading.Lock()
+        # Held while a lock is renewed or given back: a renewal on its way would take the lock anew.
+        self._asking = threading.Lock()
         self._renewed: dict[str, str] = {}
         self._thread: threading.Thread | None = None
         self._changed = threading.Event()
@@ -63,11 +72,11 @@ class DatabaseLockManager(PolledLocks):
         def release() -> bool:
             nonlocal tries
             tries += 1
-            return bool(self._client.call(locks.release_lock, body)["released"])
+            with self._asking:
+                return bool(self._client.call(locks.release_lock, body)["released"])
 
         released = waited_for(release, _WHAT, "release")
-        # The thread that renews it may have given it back first, see `_work`; so may a try whose
-        # answer was lost.
+        # The lease may have run out; a try whose answer was lost may have released it.
         if not released and not renewed and tries == 1:
             raise refuse_release(key, holder)
 
@@ -105,18 +114,26 @@ class DatabaseLockManager(PolledLocks):
                         return
                     held = dict(self._renewed)
                 for key, holder in held.items():
-                    try:
-                        self._ask(key, holder, LEASE_SECONDS)
-                    except RunyardError:
-                        continue  # tried again soon; until the lease is over it is held anyway
-                    with self._guard:
-                        given_back = self._renewed.get(key) != holder
-                    if given_back:
-                        # It was released while it was being renewed: nobody must find it held.
-                        self._client.call(locks.release_lock, {"name": _name(key), "holder": holder})
+                    with self._asking:
+                        if self._renewed.get(key) != holder:
+                            continue  # given back meanwhile
+                        try:
+                            self._ask(key, holder, LEASE_SECONDS)
+                        except RunyardError:
+                            continue  # tried again soon; until the lease is over it is held anyway
         finally:
             release_thread()
 
 
 def _name(key: str) -> str:
     return texts.indexed(f"key:{key}")
+
+
+def _after_fork() -> None:
+    """A forked child renews nothing: its parent does, and may have been about to."""
+    for manager in list(_managers):
+        manager._hold_nothing()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -131,9 +131,10 @@ def deploy(
 
     from runyard_cli import deploy_show as show
 
-    project = _project(entrypoint, prefect_file, names)
+    asks = out.at_keyboard() and not (only_plan or prune or output)
+    project = _project(entrypoint, prefect_file, names, refuse=asks)
     answers = None
-    if out.at_keyboard() and not (only_plan or prune or output):
+    if asks:
         from runyard_cli.deploy_ask import Answers
 
         answers = Answers(project, entrypoint, names, everything, options)
@@ -171,12 +172,12 @@ def deploy(
         answers.offer_to_save(prefect_file)
 
 
-def _project(entrypoint: str | None, prefect_file: str, names: Sequence[str]) -> Any:
+def _project(entrypoint: str | None, prefect_file: str, names: Sequence[str], refuse: bool) -> Any:
     from runyard.deployments.project import Project, read_project
 
     if not os.path.exists(prefect_file) and (entrypoint or out.at_keyboard()):
         return Project.empty()
-    return read_project(prefect_file, names)
+    return read_project(prefect_file, names, refuse)
 
 
 def _apply(client: Client, wanted: Any, dry_run: bool = False) -> Any:

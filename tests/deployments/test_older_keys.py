@@ -73,6 +73,20 @@ def test_all_mistakes_of_a_file_are_told_at_once():
     assert places == [f"prefect.yaml:{place}" for place in ("4:3", "8:23", "5:11", "7:32", "10:18")]
 
 
+def test_a_mistake_hides_no_other_of_its_deployment():
+    text = (
+        "deployments:\n- name: a/b\n  entrypoint: a.py:f\n  tgas: [x]\n  pauzed: true\n  tags: {a: 1}\n"
+        "  work_pool: {job_varables: {}}\n  build: [{git_clon: {}}, {nope.step: {}}, {git_clonx: {}}]\n"
+        "  schedules:\n  - {cron: 61 * * * *}\n  - {interval: -5}\n  - {cron: 0 6 * * *, overlap: never}\n"
+        "  - {at: soon}\n"
+    )
+    with pytest.raises(ProjectError) as caught:
+        parse_project(text, "/somewhere/prefect.yaml", "prefect.yaml")
+    places = [line.partition(": ")[0] for line in str(caught.value).splitlines()]
+    lines = sorted(int(place.split(":")[1]) for place in places)
+    assert lines == [2, 4, 5, 6, 7, 8, 8, 10, 11, 12, 13]
+
+
 @dataclass
 class Place:
     host: str

@@ -373,3 +373,25 @@ def test_a_text_for_a_number_is_refused_with_its_place(project, write, monkeypat
     monkeypatch.setenv("NUM", "five" if value.startswith("{") else "5")
     with pytest.raises(ParameterError, match=r"prefect\.yaml:5:5: deployment d: .*x.*integer|whole number"):
         build(project(numbers(x=value)), ["d"])
+
+
+def test_mistakes_of_the_file_hide_none_of_flows_parameters_and_placeholders(write, monkeypatch):
+    write("flows/etl.py", ETL)
+    monkeypatch.delenv("NOT_SET", raising=False)
+    write(
+        "prefect.yaml",
+        "deployments:\n"
+        + entry("paused: perhaps", "a")
+        + entry("", "b", "flows/nope.py:f")
+        + entry("parameters: {size: many, nmae: x}", "c", SECOND)
+        + entry("description: '{{ $NOT_SET }}'", "d"),
+    )
+    project = read_project(refuse=False)
+    with pytest.raises(ProjectError) as caught:
+        build(project, everything=True)
+    lines = str(caught.value).splitlines()
+    told = ["deployments[0].paused", "nope.py", "parameter 'nmae'", "parameter size", "NOT_SET is not set"]
+    assert all(any(words in line for line in lines) for words in told)
+    assert len(lines) == len(told)
+    with pytest.raises(ProjectError, match=r"deployments\[0\]\.paused"):
+        build(project, ["a"])

@@ -11,6 +11,7 @@ from typing import Any
 
 from runyard.deployments import stored, templating
 from runyard.deployments.project import PHASES, Entry, Project
+from runyard.deployments.project_keys import Faults
 from runyard.deployments.project_shapes import JOB_VARIABLES, DeploymentSpec
 from runyard.deployments.steps import named
 from runyard.deployments.steps.outputs import outputs_of
@@ -81,12 +82,13 @@ def check(project: Project, entry: Entry, raw: Mapping[str, Any], path: Path, ph
     Raises:
         ProjectError: a variable of the environment is not set, or no step puts out such a name.
     """
-    known = _Known()
+    known, faults = _Known(), Faults()
     for phase in phases:
         for place, step in _placed_steps(project, entry, phase, path):
-            _check_value(project, step, place, known)
+            _check_value(project, step, place, known, faults)
             # These run here and now, so that their variables and blocks have to be there.
-            stored.resolve(step, project.places.at(place))
+            with faults:
+                stored.resolve(step, project.places.at(place))
             _add(known, step)
     rest = {
         key: value for key, value in raw.items() if key in DeploymentSpec.model_fields and key not in PHASES
@@ -95,11 +97,13 @@ def check(project: Project, entry: Entry, raw: Mapping[str, Any], path: Path, ph
     if isinstance(pool, Mapping):
         rest["work_pool"] = {key: value for key, value in pool.items() if key not in JOB_VARIABLES}
         for key in JOB_VARIABLES:
-            _check_value(project, pool.get(key), (*path, "work_pool", key), known, environment=False)
-    _check_value(project, rest, path, known)
+            place = (*path, "work_pool", key)
+            _check_value(project, pool.get(key), place, known, faults, environment=False)
+    _check_value(project, rest, path, known, faults)
     for place, step in _placed_steps(project, entry, "pull", path):
-        _check_value(project, step, place, known, environment=False)
+        _check_value(project, step, place, known, faults, environment=False)
         _add(known, step)
+    faults.raise_all()
 
 
 def fill_outputs(
@@ -136,7 +140,9 @@ def _add(known: _Known, step: Mapping[str, Any]) -> None:
     known.add(name, inputs.get("id"))
 
 
-def _check_value(project: Project, value: Any, path: Path, known: _Known, environment: bool = True) -> None:
+def _check_value(
+    project: Project, value: Any, path: Path, known: _Known, faults: Faults, environment: bool = True
+) -> None:
     for found in templating.placeholders(value):
         problem = None
         if found.kind == templating.STEP:
@@ -145,7 +151,8 @@ def _check_value(project: Project, value: Any, path: Path, known: _Known, enviro
             problem = f"the environment variable {found.name[1:]} is not set"
         if problem:
             place = templating.place_of(value, found.text)
-            raise project.places.error((*path, *place), f"{found.text}: {problem}")
+            with faults:
+                raise project.places.error((*path, *place), f"{found.text}: {problem}")
 
 
 def fitted(

@@ -27,7 +27,7 @@ from runyard.deployments.project_shapes import JOB_VARIABLES, SCHEDULE_KINDS, De
 from runyard.deployments.selection import select
 from runyard.deployments.steps import run_steps
 from runyard.deployments.yaml_places import Path
-from runyard.errors import InvalidInput, ParameterError
+from runyard.errors import InvalidInput, ParameterError, RunyardError
 from runyard.operations.deployment_shapes import DeploymentApply, DeploymentsApply
 from runyard.orchestration.parameters import check, fitted_all
 from runyard.orchestration.schedules_warnings import warnings
@@ -106,7 +106,13 @@ def build(
     overrides = overrides or Overrides()
     for warning in project.warnings:
         say(warning)
-    entries = select(project, names, overrides, everything, say, may_be_none)
+    faults = AllFaults(project.faults)
+    try:
+        entries = select(project, names, overrides, everything, say, may_be_none)
+    except RunyardError:
+        # What was asked for may be among the deployments that are malformed.
+        faults.raise_all()
+        raise
     if len(entries) > 1 and overrides.given():
         flags = ", ".join(name.replace("_", " ") for name in overrides.given())
         say(f"{len(entries)} deployments are selected, so these flags are not used: {flags}")
@@ -115,11 +121,12 @@ def build(
     here = os.getcwd()
     with contextlib.chdir(project.folder):
         phases = ("build", "push") if push else ("build",)
-        chosen = _choose_all(project, entries, overrides, phases)
+        chosen = _choose_all(project, entries, overrides, phases, faults)
         for item in chosen:
             _warn_of_schedules(project, item, say)
             _warn_of_places(project, item, say)
-        _load_all(project, chosen, loader, here, say)
+        _load_all(project, chosen, loader, here, say, faults)
+        faults.raise_all()
         loader.report(say)
         runs = _StepRuns(project, phases, say) if steps else None
         commits = _Commits(project.folder)
@@ -167,26 +174,28 @@ class _Commits:
 
 
 def _choose_all(
-    project: Project, entries: Sequence[Entry], overrides: Overrides, phases: Sequence[str]
+    project: Project, entries: Sequence[Entry], overrides: Overrides, phases: Sequence[str], faults: AllFaults
 ) -> list[_Chosen]:
-    """All deployments with the flags laid over them; what is wrong is said of all of them."""
-    faults, chosen = AllFaults(), []
+    """All deployments with the flags laid over them, without those of which `faults` takes in a mistake."""
+    chosen = []
     for entry in entries:
         with faults.of(""):
             chosen.append(_choose(project, entry, overrides, phases))
-    faults.raise_all()
     return chosen
 
 
 def _load_all(
-    project: Project, chosen: Sequence[_Chosen], loader: absent.FlowLoader, here: str, say: Say
+    project: Project,
+    chosen: Sequence[_Chosen],
+    loader: absent.FlowLoader,
+    here: str,
+    say: Say,
+    faults: AllFaults,
 ) -> None:
     """Load all flows; what is wrong is said of all of them."""
-    faults = AllFaults()
     for item in chosen:
         with faults.of(project.places.at((*item.path, "entrypoint")) if item.path else ""):
             _load(project, item, loader, here, say)
-    faults.raise_all()
 
 
 def _choose(project: Project, entry: Entry, overrides: Overrides, phases: Sequence[str]) -> _Chosen:

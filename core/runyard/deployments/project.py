@@ -59,6 +59,7 @@ class Project:
         entries: its deployments.
         places: where everything stands, for messages.
         warnings: what was noticed and is not wrong.
+        faults: what is wrong, where it was read without `refuse`; those deployments are not in `entries`.
     """
 
     folder: str
@@ -68,6 +69,7 @@ class Project:
     entries: list[Entry] = field(default_factory=list)
     places: Places = field(default_factory=lambda: Places("the command line"))
     warnings: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
 
     @classmethod
     def empty(cls, folder: str | None = None) -> Project:
@@ -94,13 +96,15 @@ class Project:
         return self.steps[phase]
 
 
-def read_project(path: str = FILE_NAME, names: Sequence[str] = ()) -> Project:
+def read_project(path: str = FILE_NAME, names: Sequence[str] = (), refuse: bool = True) -> Project:
     """Read a project file.
 
     Args:
         path: the file, or its folder.
         names: the deployments that are meant, as `selection.select` takes them; what is wrong with the
             others is a warning, and they are left out. Empty: all are meant.
+        refuse: raise what is wrong with deployments; otherwise it is kept in `faults`, for `plan.build`
+            tells it together with what is wrong with their flows and parameters.
 
     Raises:
         NotFound: there is no such file.
@@ -118,10 +122,12 @@ def read_project(path: str = FILE_NAME, names: Sequence[str] = ()) -> Project:
         raise ProjectError(f"{shown}: is no UTF-8 text: {error.reason} at byte {error.start}") from None
     except OSError as error:
         raise ProjectError(f"{shown}: cannot be read: {error.strerror}") from None
-    return parse_project(text, file, shown, names)
+    return parse_project(text, file, shown, names, refuse)
 
 
-def parse_project(text: str, file: str, shown: str | None = None, names: Sequence[str] = ()) -> Project:
+def parse_project(
+    text: str, file: str, shown: str | None = None, names: Sequence[str] = (), refuse: bool = True
+) -> Project:
     """Read the text of a project file that stands at `file`; see `read_project`."""
     data, places = load(text, shown or file)
     project = Project(os.path.dirname(os.path.abspath(file)), os.path.abspath(file), places=places)
@@ -151,7 +157,9 @@ def parse_project(text: str, file: str, shown: str | None = None, names: Sequenc
         project.warnings += [f"{fault} (this deployment is not selected)" for fault in others.found]
     with faults:
         _refuse_same_names(project)
-    faults.raise_all()
+    project.faults = faults.found
+    if refuse:
+        faults.raise_all()
     return project
 
 
@@ -169,26 +177,51 @@ def check_deployment(
     Raises:
         ProjectError: something in it is wrong.
     """
-    body = dict(raw) if final else _without_placeholders(raw)
-    try:
-        spec = DeploymentSpec.model_validate(body)
-    except ValidationError as error:
-        raise _invalid(error, places, path) from None
+    faults = Faults()
+    spec, malformed = _shaped(dict(raw) if final else _without_placeholders(raw), faults, places, path)
     if spec.schedule and spec.schedules:
-        raise places.error((*path, "schedule"), "give either schedule or schedules, not both", key=True)
+        with faults:
+            raise places.error((*path, "schedule"), "give either schedule or schedules, not both", key=True)
     if spec.name is not None:
         wrong = next((sign for sign in spec.name if sign in _NAME_FORBIDS), None)
         if wrong or not spec.name.strip():
-            raise places.error(
-                (*path, "name"), f"a name is not empty and has none of {' '.join(_NAME_FORBIDS)}"
-            )
+            message = f"a name is not empty and has none of {' '.join(_NAME_FORBIDS)}"
+            with faults:
+                raise places.error((*path, "name"), message)
     if spec.version_type is not None and spec.version_type not in VERSION_TYPES:
         message = f"is none of {', '.join(VERSION_TYPES)} (given: {spec.version_type!r})"
-        raise places.error((*path, "version_type"), message)
-    _check_schedules(spec, places, path)
+        with faults:
+            raise places.error((*path, "version_type"), message)
+    _check_schedules(spec, malformed, places, path, faults)
     if spec.triggers:
-        spec.triggers = _check_triggers(raw["triggers"], places, (*path, "triggers"), final)
+        with faults:
+            spec.triggers = _check_triggers(raw["triggers"], places, (*path, "triggers"), final)
+    faults.raise_all()
     return spec
+
+
+def _shaped(
+    body: dict[str, Any], faults: Faults, places: Places, path: Path
+) -> tuple[DeploymentSpec, set[int]]:
+    """A deployment's mapping as a spec, without what is malformed: the rest may have other mistakes.
+
+    Returns:
+        It, and the positions of malformed schedules, which are empty in it.
+    """
+    try:
+        return DeploymentSpec.model_validate(body), set()
+    except ValidationError as error:
+        with faults:
+            raise _invalid(error, places, path) from None
+        places_wrong = [fault["loc"] for fault in error.errors(include_url=False)]
+    malformed = {int(loc[1]) for loc in places_wrong if loc[0] == "schedules" and len(loc) > 1}
+    wrong = {loc[0] for loc in places_wrong if loc[0] != "schedules" or len(loc) == 1}
+    rest = {key: value for key, value in body.items() if key not in wrong}
+    if malformed:
+        rest["schedules"] = [
+            {} if position in malformed else item for position, item in enumerate(rest["schedules"])
+        ]
+    return DeploymentSpec.model_validate(rest), malformed
 
 
 def _is_meant(raw: Any, names: Sequence[str]) -> bool:
@@ -255,26 +288,35 @@ def _steps(value: Any, places: Places, path: Path) -> list[Any]:
     steps = [value] if isinstance(value, dict) and value else value or []
     if not isinstance(steps, list):
         raise places.error(path, f"should be a list of steps, not {_kind(value)}")
+    faults = Faults()
     for position, step in enumerate(steps):
         try:
             check_steps([step])
         except ProjectError as error:
-            raise places.error((*path, position) if isinstance(value, list) else path, str(error)) from None
+            with faults:
+                raise places.error((*path, position) if isinstance(value, list) else path, str(error)) from None
+    faults.raise_all()
     return list(steps)
 
 
-def _check_schedules(spec: DeploymentSpec, places: Places, path: Path) -> None:
+def _check_schedules(
+    spec: DeploymentSpec, malformed: set[int], places: Places, path: Path, faults: Faults
+) -> None:
     single = bool(spec.schedule)
     slugs: set[str] = set()
     for position, item in enumerate(spec.all_schedules()):
         place = (*path, "schedule") if single else (*path, "schedules", position)
+        if position in malformed and not single:
+            continue
         try:
             schedule_rules.validate(item.timing())
         except ScheduleError as error:
             kind = next((kind for kind in SCHEDULE_KINDS if getattr(item, kind) is not None), None)
-            raise places.error((*place, kind) if kind else place, str(error)) from None
+            with faults:
+                raise places.error((*place, kind) if kind else place, str(error)) from None
         if item.slug and item.slug in slugs:
-            raise places.error((*place, "slug"), f"two schedules have the slug {item.slug!r}")
+            with faults:
+                raise places.error((*place, "slug"), f"two schedules have the slug {item.slug!r}")
         slugs.add(item.slug or "")
 
 

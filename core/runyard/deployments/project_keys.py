@@ -55,8 +55,11 @@ class Faults:
 class AllFaults:
     """Collects the mistakes of several deployments, each once."""
 
-    def __init__(self) -> None:
-        self._found: dict[str, tuple[str, RunyardError]] = {}
+    def __init__(self, before: Iterable[str] = ()) -> None:
+        """Begin with what is known to be wrong already."""
+        self._found: dict[str, tuple[str, RunyardError]] = {
+            message: ("", ProjectError(message)) for message in before
+        }
 
     @contextmanager
     def of(self, place: str) -> Iterator[None]:
@@ -89,32 +92,39 @@ class AllFaults:
 
 def flatten(raw: dict[str, Any], places: Places, path: Path, warnings: list[str]) -> None:
     """Check the keys of the nested mappings, and write every schedule in its plain form."""
+    faults = Faults()
     if isinstance(raw.get("work_pool"), dict):
-        check_keys(places, (*path, "work_pool"), raw["work_pool"], tuple(WorkPoolSpec.model_fields), warnings)
+        keys = tuple(WorkPoolSpec.model_fields)
+        with faults:
+            check_keys(places, (*path, "work_pool"), raw["work_pool"], keys, warnings)
     if isinstance(raw.get("concurrency_limit"), dict):
         keys = tuple(ConcurrencySpec.model_fields)
-        check_keys(places, (*path, "concurrency_limit"), raw["concurrency_limit"], keys, warnings)
+        with faults:
+            check_keys(places, (*path, "concurrency_limit"), raw["concurrency_limit"], keys, warnings)
         if raw["concurrency_limit"].get("limit") is None:
             place = (*path, "concurrency_limit")
             warnings.append(str(places.error(place, "has no limit and limits nothing; write limit: 1")))
             raw["concurrency_limit"] = None
     if isinstance(raw.get("schedule"), dict):
-        raw["schedule"] = _plain_schedule(raw["schedule"], places, (*path, "schedule"), warnings)
+        with faults:
+            raw["schedule"] = _plain_schedule(raw["schedule"], places, (*path, "schedule"), warnings)
     if raw.get("schedule") == {}:
         raw["schedule"] = None
     if isinstance(raw.get("schedules"), dict):
-        raise places.error((*path, "schedules"), "is a list; write `- ` before each schedule")
+        with faults:
+            raise places.error((*path, "schedules"), "is a list; write `- ` before each schedule")
+        raw["schedules"] = None
     if isinstance(raw.get("triggers"), list):
         raw["triggers"] = [_plain_trigger(trigger) for trigger in raw["triggers"]]
     if isinstance(raw.get("schedules"), list):
-        faults, schedules = Faults(), list(raw["schedules"])
+        schedules = list(raw["schedules"])
         for position, item in enumerate(schedules):
             if isinstance(item, dict):
                 with faults:
                     place = (*path, "schedules", position)
                     schedules[position] = _plain_schedule(item, places, place, warnings)
         raw["schedules"] = schedules
-        faults.raise_all()
+    faults.raise_all()
 
 
 def _plain_trigger(trigger: Any) -> Any:
@@ -153,6 +163,7 @@ def check_keys(
 ) -> None:
     """Refuse keys that look like a misspelt one; warn of others, or with `strict` refuse them too."""
     known = tuple(known)
+    faults = Faults()
     for key in mapping:
         if key in known:
             continue
@@ -167,8 +178,14 @@ def check_keys(
         else:
             belongs = _BELONGS.get(text, "") if len(path) == 2 else ""
         if close and (not belongs or path[-1:] == ("work_pool",)):
-            raise places.error(place, f"unknown key; did you mean {close[0]!r}?", key=True)
-        if strict:
-            raise places.error(place, f"unknown key; known are {', '.join(known)}", key=True)
-        if warnings is not None:
+            problem = f"unknown key; did you mean {close[0]!r}?"
+        elif strict:
+            problem = f"unknown key; known are {', '.join(known)}"
+        else:
+            problem = ""
+        if problem:
+            with faults:
+                raise places.error(place, problem, key=True)
+        elif warnings is not None:
             warnings.append(str(places.error(place, f"unknown key, not read{belongs}", key=True)))
+    faults.raise_all()

@@ -101,28 +101,32 @@ def check_parameters(function: Callable[..., Any], given: Mapping[str, Any], whe
         where: what they belong to, which starts the message.
 
     Raises:
-        ParameterError: a name the function does not take, or a value that does not fit.
+        ParameterError: names that the function does not take, or values that do not fit: a line for each.
     """
     signature = _signature(function)
     open_ended = _open_ended(signature)
+    wrong = []
     for name in given:
         if name not in signature and not open_ended:
             close = get_close_matches(name, signature, 1)
             known = ", ".join(signature) or "none"
-            raise ParameterError(
-                f"{where}: the flow has no parameter {name!r}; "
-                + (f"did you mean {close[0]!r}?" if close else f"it has: {known}")
-            )
+            hint = f"did you mean {close[0]!r}?" if close else f"it has: {known}"
+            wrong.append(f"{where}: the flow has no parameter {name!r}; {hint}")
     # Values that are made only when the run is created cannot be looked at yet.
     fixed = {name: value for name, value in given.items() if name in signature and not _deferred(value)}
     try:
         _model_of(function, tuple(fixed)).model_validate(fixed)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(step) for step in first["loc"])
-        raise ParameterError(
-            f"{where}: parameter {place}: {first['msg']} (given: {_short(first['input'])})"
-        ) from None
+        told: set[Any] = set()
+        for fault in error.errors(include_url=False):
+            # Of a union each member complains: the first says enough.
+            if fault["loc"][0] in told:
+                continue
+            told.add(fault["loc"][0])
+            place = ".".join(str(step) for step in fault["loc"])
+            wrong.append(f"{where}: parameter {place}: {fault['msg']} (given: {_short(fault['input'])})")
+    if wrong:
+        raise ParameterError("\n".join(wrong))
 
 
 def missing_parameters(function: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:

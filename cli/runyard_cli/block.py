@@ -147,8 +147,10 @@ def delete(references: tuple[str, ...], everything: bool, yes: bool) -> None:
     else:
         found = [document_of(client, reference) for reference in references]
     names = [f"{each.block_type.slug}/{each.name}" for each in found]
-    if names:
-        out.confirm(f"Delete {', '.join(names)}?", yes)
+    if not names:
+        out.done("No blocks.")
+        return
+    out.confirm(f"Delete {', '.join(names)}?", yes)
     for each, name in zip(found, names, strict=True):
         client.call(block_documents.delete_block_document, each.id)
         out.done(f"Deleted {name}.")

@@ -181,7 +181,9 @@ def moment(text: str, now: datetime | None = None, zone: ZoneInfo | None = None)
         InvalidInput: it is none.
     """
     word = text.strip()
-    present = (now or datetime.now(UTC)).astimezone()
+    from runyard.orchestration.schedules_zones import instants_of
+
+    present = (now or datetime.now(UTC)).astimezone(zone)
     clock = re.fullmatch(r"(\d{1,2}):(\d\d)(?::(\d\d))?", word)
     try:
         if clock:
@@ -190,12 +192,13 @@ def moment(text: str, now: datetime | None = None, zone: ZoneInfo | None = None)
             return (found if found > present else found + timedelta(days=1)).astimezone(UTC)
         given = datetime.fromisoformat(word)
         if zone is not None and given.tzinfo is None:
-            given = given.replace(tzinfo=zone)
+            # A time that the clocks skip is the end of the gap, as it is for schedules.
+            return instants_of(given, zone)[0]
         return given.astimezone(UTC)
     except OverflowError:
         raise InvalidInput(f"{text!r} is not within the years 1 to 9999") from None
     except ValueError:
-        return _in_words(word, text)
+        return _in_words(word, text, zone)
 
 
 def past(text: str, now: datetime | None = None, zone: ZoneInfo | None = None) -> datetime:
@@ -214,7 +217,7 @@ def past(text: str, now: datetime | None = None, zone: ZoneInfo | None = None) -
         raise InvalidInput(f"{text!r} ago is before the year 1; give a shorter duration") from None
 
 
-def _in_words(word: str, text: str) -> datetime:
+def _in_words(word: str, text: str, zone: ZoneInfo | None) -> datetime:
     """The moment that words such as `tomorrow 9am` name, the coming one where there are several."""
     import warnings
 
@@ -224,7 +227,9 @@ def _in_words(word: str, text: str) -> datetime:
         warnings.simplefilter("ignore")
         import dateparser
 
-        wishes = {"PREFER_DATES_FROM": "future", "RETURN_AS_TIMEZONE_AWARE": True}
+        wishes: dict[str, Any] = {"PREFER_DATES_FROM": "future", "RETURN_AS_TIMEZONE_AWARE": True}
+        if zone is not None:
+            wishes["TIMEZONE"] = zone.key
         plain = re.sub(r"(?i)^(next|on|at|this)\s+", "", word)
         found = dateparser.parse(plain, languages=["en"], settings=wishes)
     if found is None:

@@ -47,6 +47,7 @@ def create(
     from runyard.errors import Conflict
     from runyard.operations import work_pools
     from runyard.orchestration.job_templates import FOREIGN_TYPES, TYPES
+    from runyard.workers.types import served
 
     fields: dict[str, Any] = {"type": kind or _ask_type()}
     if base_job_template is not None:
@@ -80,13 +81,13 @@ def create(
         out.done(f"It is the default of profile '{settings.profile()}'.")
     if pool.is_paused:
         out.hint(f"It is paused; start it with: {command_of('runyard work-pool resume', name)}")
-    if pool.type == "process":
+    if pool.type in served():
         out.hint(f"Start a worker for it: runyard worker start --pool {quoted(name)}")
-    if pool.type in FOREIGN_TYPES:
+    elif pool.type in (*TYPES, *FOREIGN_TYPES):
         out.hint(
             f"A worker of Prefect for {pool.type} takes its runs: prefect worker start --pool {quoted(name)}"
         )
-    elif pool.type not in TYPES:
+    else:
         out.hint(f"Its runs wait for a worker of type {pool.type!r}, which is no part of Runyard.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -91,6 +92,18 @@ def test_what_is_no_duration_is_refused(text):
 def test_moments():
     assert values.moment("2026-11-22T06:00:00Z") == datetime(2026, 11, 22, 6, tzinfo=UTC)
     assert values.moment("2026-11-22T06:00:00+02:00") == datetime(2026, 11, 22, 4, tzinfo=UTC)
+
+
+def test_moments_of_a_zone():
+    tokyo, berlin = ZoneInfo("Asia/Tokyo"), ZoneInfo("Europe/Berlin")
+    now = datetime(2026, 11, 28, 22, tzinfo=UTC)  # 07:00 of the 29th in Tokyo
+    assert values.moment("06:00", now, tokyo) == datetime(2026, 11, 29, 21, tzinfo=UTC)
+    assert values.moment("08:00", now, tokyo) == datetime(2026, 11, 28, 23, tzinfo=UTC)
+    nine = values.moment("tomorrow 9am", zone=tokyo).astimezone(tokyo)
+    assert (nine.hour, nine.minute) == (9, 0)
+    # Clocks that skip a time show it when they went forward; of two the first counts.
+    assert values.moment("2026-03-29T02:30", zone=berlin) == datetime(2026, 3, 29, 1, tzinfo=UTC)
+    assert values.moment("2026-10-25T02:30", zone=berlin) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 
 
 @given(st.datetimes(min_value=datetime(2020, 1, 1), max_value=datetime(2040, 1, 1), timezones=st.just(UTC)))

@@ -166,6 +166,21 @@ def test_a_pool_for_workers_of_others(runyard, tmp_path):
     assert runyard("work-pool", "inspect", "c", "-o", "json").json["type"] == "cloudrun"
 
 
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("process", "Start a worker for it: runyard worker start --pool p"),
+        ("docker", "Start a worker for it: runyard worker start --pool p"),
+        ("kubernetes", "A worker of Prefect for kubernetes takes its runs: prefect worker start --pool p"),
+        ("ecs", "A worker of Prefect for ecs takes its runs: prefect worker start --pool p"),
+        ("mine", "Its runs wait for a worker of type 'mine'"),
+    ],
+)
+def test_a_new_pool_says_who_takes_its_runs(runyard, kind, told):
+    made = runyard("work-pool", "create", "p", "-t", kind)
+    assert told in made.out + made.err
+
+
 def test_a_queue_without_a_pool(runyard):
     assert "default-agent-pool/q" in runyard("work-queue", "create", "q").out
     runyard("work-queue", "create", "r")

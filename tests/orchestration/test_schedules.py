@@ -235,7 +235,9 @@ def test_a_thousand_instants(spec):
     ("spec", "words"),
     [
         ({"cron": "every day"}, "cron 'every day' is wrong"),
-        ({"cron": "61 * * * *"}, "out of range"),
+        ({"cron": "61 * * * *"}, "'61' in the minutes cannot be read; they take 0 to 59"),
+        ({"cron": "0 0 5L * *"}, "'5L' in the days of the month"),
+        ({"cron": "0 0 * * monday"}, "'monday' in the days of the week cannot be read; they take 0 to 7"),
         ({"cron": "0 0 30 2 *"}, "no date that exists"),
         ({"cron": "R * * * *"}, "no fixed times"),
         ({"cron": 5}, "must be a text"),

@@ -26,6 +26,15 @@ _ECHO = re.compile(r"^\[.*?\] ?")
 _LAST_WEEKDAY = re.compile(r"^([0-7]|sun|mon|tue|wed|thu|fri|sat)l$", re.IGNORECASE)
 _WEEKDAYS = {"sun": "0", "mon": "1", "tue": "2", "wed": "3", "thu": "4", "fri": "5", "sat": "6"}
 _RANGE = re.compile(r"^(\w+)-(\w+)(?:/\d+)?$")
+_TAKES = (
+    ("minutes", "0 to 59"),
+    ("hours", "0 to 23"),
+    ("days of the month", "1 to 31, and L for the last"),
+    ("months", "1 to 12, or jan to dec"),
+    ("days of the week", "0 to 7, or sun to sat, fri#2 for the second and 5L for the last Friday of a month"),
+    ("seconds", "0 to 59"),
+    ("years", "1970 to 2099"),
+)
 _ALIASES = "@yearly, @annually, @monthly, @weekly, @daily, @midnight and @hourly"
 
 _REFUSED: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
@@ -116,8 +125,22 @@ def _fault(expression: str, day_or: bool) -> str | None:
     except CroniterBadDateError:
         return "matches no date that exists"
     except (CroniterError, ValueError, KeyError, IndexError, OverflowError) as error:
-        detail = str(error).replace(f"[{normal(expression)}] ", "").strip()
-        return f"is wrong: {_ECHO.sub('', detail).strip() or 'it cannot be read'}"
+        field = _field_at_fault(expression.split())
+        detail = field or _ECHO.sub("", str(error).replace(f"[{normal(expression)}] ", "").strip()).strip()
+        return f"is wrong: {detail or 'it cannot be read'}"
+    return None
+
+
+def _field_at_fault(fields: list[str]) -> str | None:
+    """The first field that is wrong on its own, with what it takes."""
+    for position, field in enumerate(fields):
+        alone = ["*"] * len(fields)
+        alone[position] = field
+        try:
+            croniter.expand(normal(" ".join(alone)))
+        except (CroniterError, ValueError, KeyError, IndexError, OverflowError):
+            name, takes = _TAKES[position]
+            return f"{field!r} in the {name} cannot be read; they take {takes}"
     return None
 
 

@@ -22,6 +22,11 @@ def _installed() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=_GROUP)}
 
 
+def served() -> tuple[str, ...]:
+    """The types that a worker here can serve."""
+    return PROCESS, *sorted(_installed())
+
+
 def check(kind: str) -> None:
     """Refuse a type that no worker here can serve.
 
@@ -30,11 +35,10 @@ def check(kind: str) -> None:
     """
     if kind == PROCESS:
         return
-    known = _installed()
+    known = served()
     if kind not in known:
-        all_types = ", ".join(sorted((PROCESS, *known)))
         raise InvalidInput(
-            f"no worker of type {kind!r} is installed here, only {all_types}; runs of such "
+            f"no worker of type {kind!r} is installed here, only {', '.join(sorted(known))}; runs of such "
             "a pool wait for a worker of another program, or for a package that brings the type"
         )
 

@@ -290,11 +290,12 @@ def _steps(value: Any, places: Places, path: Path) -> list[Any]:
         raise places.error(path, f"should be a list of steps, not {_kind(value)}")
     faults = Faults()
     for position, step in enumerate(steps):
+        place = (*path, position) if isinstance(value, list) else path
         try:
             check_steps([step])
         except ProjectError as error:
             with faults:
-                raise places.error((*path, position) if isinstance(value, list) else path, str(error)) from None
+                raise places.error(place, str(error)) from None
     faults.raise_all()
     return list(steps)
 

@@ -137,6 +137,15 @@ def test_the_newest_migration_is_the_one_the_code_expects():
     assert numbers[-1] == LATEST
 
 
+def test_a_later_migration_beside_older_code_is_left_alone(database, monkeypatch):
+    from runyard.store import migrate
+
+    scripts = [*migrate.scripts(), (LATEST + 1, "what only later code can read")]
+    monkeypatch.setattr(migrate, "scripts", lambda: scripts)
+    with database.transaction() as tx:
+        migrate.upgrade(tx, LATEST)
+
+
 def test_a_thread_that_ends_leaves_no_connection(database):
     def use():
         with database.transaction(write=False) as tx:

@@ -47,8 +47,11 @@ def check(version: int, where: str) -> bool:
 
 
 def upgrade(tx: Transaction, version: int) -> None:
-    """Apply, in the given transaction, all migrations after `version`."""
+    """Apply, in the given transaction, all migrations after `version` that this code knows.
+
+    The folder has later ones where the package is upgraded while this process runs.
+    """
     for number, script in scripts():
-        if number > version:
+        if version < number <= LATEST:
             for statement in statements(script):
                 tx.execute(statement)

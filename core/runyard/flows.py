@@ -83,7 +83,7 @@ class Flow(Base[P, R]):
         self.persist_result = checks.flag("persist_result", persist_result)
         self.result_storage = checks.storage(result_storage)
         self.result_serializer = checks.serializer(result_serializer)
-        self.cache_result_in_memory = cache_result_in_memory
+        self.cache_result_in_memory = checks.flag("cache_result_in_memory", cache_result_in_memory)
         self.log_prints = checks.flag("log_prints", log_prints)
         self.on_completion_hooks = checks.hooks("on_completion", on_completion)
         self.on_failure_hooks = checks.hooks("on_failure", on_failure)

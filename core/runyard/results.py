@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import clock, settings, texts
 from runyard.context import current_flow, current_task
-from runyard.engine import known_results, large_results, outcome
+from runyard.engine import effects, known_results, large_results, outcome
 from runyard.engine.journal import waited_for
 from runyard.errors import MissingResult
 from runyard.exceptions import SerializationError, UnreadableResult
@@ -351,7 +351,7 @@ def _is_past(expiration: str | None) -> bool:
 
 def _read_file(storage: Any, key: str) -> dict[str, Any] | None:
     try:
-        content = storage.read_path(key, _sync=True)
+        content = _called(storage.read_path, key)
     except (FileNotFoundError, ValueError):
         return None
     try:
@@ -365,7 +365,15 @@ def _read_file(storage: Any, key: str) -> dict[str, Any] | None:
 
 
 def _write_file(storage: Any, key: str, entry: dict[str, Any]) -> None:
-    storage.write_path(key, json.dumps(entry).encode(), _sync=True)
+    _called(storage.write_path, key, json.dumps(entry).encode())
+
+
+def _called(method: Any, *args: Any) -> Any:
+    """What a method of a storage gives, here and now; in a class of a user's it may be plain or async."""
+    if hasattr(method, "aio"):  # else async code around this would decide
+        return method(*args, _sync=True)
+    found = method(*args)
+    return effects.finish(found) if effects.is_coroutine(found) else found
 
 
 def result_of_reference(data: dict[str, Any]) -> Any:

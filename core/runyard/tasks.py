@@ -115,7 +115,7 @@ class Task(Base[P, R]):
         self.result_storage = checks.storage(result_storage)
         self.result_storage_key = checks.text("result_storage_key", result_storage_key)
         self.result_serializer = checks.serializer(result_serializer)
-        self.cache_result_in_memory = cache_result_in_memory
+        self.cache_result_in_memory = checks.flag("cache_result_in_memory", cache_result_in_memory)
         self.on_rollback_hooks = checks.hooks("on_rollback", on_rollback)
         self.on_commit_hooks = checks.hooks("on_commit", on_commit)
         self.on_completion_hooks = checks.hooks("on_completion", on_completion)

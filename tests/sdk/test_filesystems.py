@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pathspec import GitIgnoreSpec
+from runyard import flow, task
+from runyard.cache_policies import INPUTS
 from runyard.engine.paths import is_left_out
 from runyard.errors import InvalidInput, MissingExtra
 from runyard.filesystems import (
@@ -133,3 +135,51 @@ def test_a_missing_extra_says_what_to_install(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingExtra, match=r'az://c/x needs the extra azure: pip install "runyard\[azure\]"'):
         RemoteFileSystem(basepath="az://c/x")._store()
+
+
+class Shelf:
+    """A storage as users write them: with no more than the two methods."""
+
+    def __init__(self):
+        self.kept = {}
+
+    def read_path(self, path):
+        if path not in self.kept:
+            raise FileNotFoundError(path)
+        return self.kept[path]
+
+    def write_path(self, path, content):
+        self.kept[path] = content
+
+
+class AsyncShelf(Shelf):
+    async def read_path(self, path):
+        await asyncio.sleep(0)
+        return super().read_path(path)
+
+    async def write_path(self, path, content):
+        await asyncio.sleep(0)
+        super().write_path(path, content)
+
+
+@pytest.mark.parametrize("kind", [Shelf, AsyncShelf])
+def test_results_go_to_a_storage_of_a_class_of_the_users(home, kind):
+    ran, storage = [], kind()
+
+    @task(result_storage=storage, cache_policy=INPUTS)
+    def step(number):
+        ran.append(number)
+        return number
+
+    @flow
+    def sync():
+        return step(1), step(1), step.submit(1).result()
+
+    @flow
+    async def asynchronous():
+        return step(1), step(2), step(2)
+
+    assert sync() == (1, 1, 1)
+    assert asyncio.run(asynchronous()) == (1, 2, 2)
+    assert ran == [1, 2]
+    assert len(storage.kept) == 2

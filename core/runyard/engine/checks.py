@@ -176,7 +176,12 @@ def jitter(value: Any) -> float | None:
     Raises:
         TypeError, ValueError: it is no number from 0.
     """
-    return None if value is None else _seconds("retry_jitter_factor", value, "a number from 0")
+    if value is None:
+        return None
+    number = _number("retry_jitter_factor", value, "a number from 0")
+    if not 0 <= number < float("inf"):
+        raise ValueError(f"retry_jitter_factor={_said(value)} is no number from 0")
+    return number
 
 
 def expiration(value: Any) -> Any:

@@ -23,8 +23,21 @@ _AFTER = re.compile(r"\A[A-Za-z0-9+/_-]?={0,2}")
 _BASE64_HEAD = (0, 2, 3)
 
 
+# How HTML and XML write characters.
+_REFERENCES = {
+    "&": ["&amp;", "&#38;"],
+    "<": ["&lt;", "&#60;"],
+    ">": ["&gt;", "&#62;"],
+    '"': ["&quot;", "&#34;"],
+    "'": ["&#x27;", "&#39;", "&apos;"],
+    "\n": ["&#10;"],
+    "\r": ["&#13;"],
+    "\t": ["&#9;"],
+}
+
+
 class _Secret:
-    """A secret in the forms in which it may be written: as it is, or by repr, JSON, URLs, base64 or hex.
+    """A secret in the forms in which it may be written: as it is, or by repr, JSON, URLs, HTML, base64, hex.
 
     Args:
         text: what is not to be shown.
@@ -61,7 +74,7 @@ def _number(text: str) -> Any:
 
 
 def _ways(char: str) -> str:
-    """A pattern of a character as repr, JSON or a URL writes it."""
+    """A pattern of a character as repr, JSON, a URL, HTML or XML writes it."""
     if _PLAIN.fullmatch(char):
         return char.replace(".", r"\.")
     data = char.encode("utf-8", "surrogatepass")
@@ -69,6 +82,7 @@ def _ways(char: str) -> str:
     ways |= {"".join(f"%{byte:02X}" for byte in data), "".join(f"%{byte:02x}" for byte in data)}
     units = char.encode("utf-16-be", "surrogatepass")
     ways.add("".join(rf"\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)))
+    ways |= {*_REFERENCES.get(char, ())}
     if char in "\"'\\/":
         ways.add(f"\\{char}")
     elif char == "\n":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import html
 import itertools
 import json
 import os
 import urllib.parse
+from xml.sax import saxutils
 
 import pytest
 from hypothesis import given
@@ -74,6 +76,8 @@ _FORMS = {
     "url": urllib.parse.quote_plus,
     "base64": lambda text: base64.b64encode(b"user:" + text.encode()).decode(),
     "bytes": lambda text: repr(text.encode()),
+    "html": html.escape,
+    "xml": saxutils.quoteattr,
 }
 
 

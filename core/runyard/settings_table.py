@@ -131,6 +131,12 @@ SETTINGS: dict[str, Setting] = {
     "worker_kill_grace_seconds": Setting(
         float, 10.0, "How long a cancelled run has between SIGTERM and SIGKILL."
     ),
+    "worker_api_host": Setting(
+        str,
+        "",
+        "The address of this machine at which pods find the API that a kubernetes worker serves to them; by "
+        "default the one from which the cluster is reached.",
+    ),
     "worker_webserver_host": Setting(
         str, "127.0.0.1", "Address of the health check.", "PREFECT_WORKER_WEBSERVER_HOST"
     ),

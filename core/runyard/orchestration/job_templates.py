@@ -117,8 +117,22 @@ def resolve(
         _overlay(given, variables or {})
     _check_names(given, schema)
     check_job_variables(given, base_job_template, "of this run")
-    values = _defaults(schema)
-    _overlay(values, given)
+    return fill(base_job_template, context, given)
+
+
+def fill(
+    base_job_template: Mapping[str, Any],
+    context: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The job configuration with its variables in their places, which are not checked.
+
+    Args:
+        base_job_template, context: as for `resolve`.
+        given: the variables that override the template's defaults.
+    """
+    values = _defaults(base_job_template.get("variables") or {})
+    _overlay(values, given or {})
     outside = {**(context or {}), "$": (context or {}).get("env") or {}}
     configuration = base_job_template.get("job_configuration") or {}
     found = _render(configuration, {**outside, **values})

@@ -40,7 +40,9 @@ class RunApi:
 
         auth = f"worker:{secrets.token_hex(32)}"
         # Containers with a network of their own call this machine by the name that the worker gives to it.
-        app = create_app(database, auth, maintenance=False, hosts=["host.docker.internal"])
+        also_at = None if also_at == _LOOPBACK else also_at
+        hosts = ["host.docker.internal", *([also_at] if also_at else [])]
+        app = create_app(database, auth, maintenance=False, hosts=hosts)
         self._app = RunTokens(app, database, auth)
         self._lifespan = app
         self._servers: dict[int, tuple[uvicorn.Server, threading.Thread]] = {}

@@ -41,6 +41,8 @@ _NONE = {base.RUN_LABEL: "none"}
 # What a job printed last arrives after its end, and waits where the database is slow.
 _LAST_WORDS_SECONDS = 600.0
 _GONE = 137
+# What an infrastructure tells of a job, and the levels of the records.
+_LEVELS = {"info": 20, "warning": 30}
 
 
 class JobSupervisor(Watching[JobRun]):
@@ -206,6 +208,10 @@ class JobSupervisor(Watching[JobRun]):
             while run.exit_code is None:
                 try:
                     for stream, data in self._infrastructure.follow(str(run.id), since):
+                        if stream in _LEVELS:
+                            text = data.decode("utf-8", "replace")
+                            self._later(partial(self._note, run, text, _LEVELS[stream]))
+                            continue
                         since = time.time()
                         _write(numbers[stream], data)
                     return
@@ -286,8 +292,8 @@ class JobSupervisor(Watching[JobRun]):
         while self._events:
             self._events.popleft()()
 
-    def _note(self, run: JobRun, text: str) -> None:
-        self.logs.add(run.flow_run_id, "runyard.worker", text)
+    def _note(self, run: JobRun, text: str, level: int = _LEVELS["info"]) -> None:
+        self.logs.add(run.flow_run_id, "runyard.worker", text, level=level)
 
     def _end(self, run: JobRun, end: JobEnd, unwatched: bool) -> None:
         """A job has ended, or could not be started."""

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from runyard import settings
 from runyard.client import LocalClient
+from runyard.operations.work_pools import read_work_pool
 from runyard.workers import loop, terminal, types
 from runyard.workers.adopting import Adopting
 from runyard.workers.infrastructure.base import API_PORT_LABEL
 from runyard.workers.job_supervisor import JobSupervisor
+from runyard.workers.jobs import defaults_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +41,9 @@ def serving_jobs(client: Client, kind: str, pool: str, name: str) -> Iterator[Jo
         RunyardError: the engine or the cluster does not answer, or a package is missing.
     """
     infrastructure = types.infrastructure_of(kind)()
+    configure = getattr(infrastructure, "configure", None)
+    if configure is not None:
+        configure(pool, defaults_of(client.call(read_work_pool, pool).base_job_template))
     api = None
     try:
         if isinstance(client, LocalClient):
@@ -47,9 +52,10 @@ def serving_jobs(client: Client, kind: str, pool: str, name: str) -> Iterator[Jo
 
             api = RunApi(client.database, getattr(infrastructure, "host_address", None))
             if api.problem and sys.platform == "linux":
+                only = "Only runs with network_mode host" if kind == "docker" else "Only runs on this machine"
                 terminal.say_to_terminal(
                     "WARNING",
-                    f"Only runs with network_mode host can report to this worker ({api.problem}); for others "
+                    f"{only} can report to this worker ({api.problem}); for others "
                     "start a server and set api_url",
                 )
             url = api.url()

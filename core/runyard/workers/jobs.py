@@ -46,3 +46,13 @@ def resolved(
             "env": os.environ,
         },
     )
+
+
+def defaults_of(base_job_template: dict[str, Any]) -> dict[str, Any]:
+    """The job configuration of a pool as the defaults of its variables make it.
+
+    Raises:
+        RunyardError: a variable or a block is not there.
+    """
+    template = stored.resolve(base_job_template, "the work pool's base job template")
+    return job_templates.fill(template, {"env": os.environ})

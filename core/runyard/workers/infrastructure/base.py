@@ -76,7 +76,9 @@ class Infrastructure(Protocol):
     """Where jobs run. Each method may be called from any thread.
 
     All raise Unreachable when the engine does not answer. An attribute `host_address` may say at which
-    address of this machine jobs with a network of their own find the API that the worker serves.
+    address of this machine jobs with a network of their own find the API that the worker serves. A method
+    `configure(pool, job)` is called before all others where there is one, with the name of the pool and its
+    job configuration as its defaults make it.
     """
 
     def place(self) -> str:
@@ -97,6 +99,9 @@ class Infrastructure(Protocol):
 
     def follow(self, job_id: str, since: float | None) -> Iterator[tuple[str, bytes]]:
         """What a job prints, as (`stdout` or `stderr`, bytes), until it ends or the connection breaks.
+
+        What the infrastructure itself tells of the job comes among it, a text at a time, as `info` or
+        `warning`.
 
         Args:
             job_id: which.

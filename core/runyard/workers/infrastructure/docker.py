@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 from datetime import datetime
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from runyard import __version__
 from runyard.errors import extra_missing
 from runyard.workers.infrastructure.base import RUN_LABEL, CannotStart, FoundJob, JobEnd, Unreachable
 from runyard.workers.infrastructure.container_options import (
     container_name,
     container_options,
 )
+from runyard.workers.infrastructure.images import default_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,11 +37,6 @@ _STDERR = 2
 _NOT_IMPLEMENTED = 501
 # An answer of the engine takes seconds where its disk is busy; a wait for an end has no limit.
 _ANSWER_SECONDS = 60
-
-
-def default_image() -> str:
-    """The image that holds this Runyard for this Python."""
-    return f"runyard/runyard:{__version__}-python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class DockerInfrastructure:

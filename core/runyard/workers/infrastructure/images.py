@@ -1,0 +1,12 @@
+"""The image of a run where nothing else is said."""
+
+from __future__ import annotations
+
+import sys
+
+from runyard import __version__
+
+
+def default_image() -> str:
+    """The image that holds this Runyard for this Python."""
+    return f"runyard/runyard:{__version__}-python{sys.version_info.major}.{sys.version_info.minor}"

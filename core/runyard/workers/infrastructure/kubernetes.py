@@ -1,0 +1,291 @@
+"""Jobs of a Kubernetes cluster, one pod each."""
+
+from __future__ import annotations
+
+import json
+import socket
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from runyard import settings
+from runyard.errors import InvalidInput, RunyardError
+from runyard.workers.infrastructure import kubernetes_api as kube
+from runyard.workers.infrastructure import kubernetes_config, kubernetes_manifest
+from runyard.workers.infrastructure.base import (
+    POOL_LABEL,
+    RUN_LABEL,
+    CannotStart,
+    FoundJob,
+    JobEnd,
+    Unreachable,
+)
+from runyard.workers.infrastructure.kubernetes_judge import Judge
+from runyard.workers.infrastructure.kubernetes_logs import PodOutput
+from runyard.workers.infrastructure.kubernetes_manifest import LABELS, label_key, label_value
+from runyard.workers.infrastructure.kubernetes_watch import Watcher
+from runyard.workers.infrastructure.kubernetes_words import metadata, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from runyard.workers.infrastructure.base import JobRequest
+    from runyard.workers.infrastructure.kubernetes_watch import View
+    from runyard.workers.infrastructure.kubernetes_words import Object
+
+F = TypeVar("F", bound="Callable[..., Any]")
+_OF_RUNS = label_key(RUN_LABEL)
+_CLUSTER = "kube-system"
+_BACKGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+_NOW = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
+_LOOK_AGAIN_SECONDS = 30.0
+
+
+def _answering(method: F) -> F:
+    """A method whose every refusal means that the cluster does not do its work now."""
+
+    @wraps(method)
+    def wrapper(self: KubernetesInfrastructure, *args: Any) -> Any:
+        try:
+            return method(self, *args)
+        except Unreachable:
+            raise
+        except (RunyardError, httpx.TransportError) as error:
+            raise self.api.unreachable(str(error)) from None
+
+    return wrapper  # type: ignore[return-value]  # it has the signature of the method
+
+
+class KubernetesInfrastructure:
+    """The cluster that a pool means: that of its `cluster_config`, of this pod, or of the kubeconfig.
+
+    Raises:
+        InvalidInput: none is known, or it refuses us.
+        Unreachable: it does not answer.
+    """
+
+    def __init__(self) -> None:
+        self._config: Any = None
+        self.namespace = ""
+        # The only namespace in which we may look; None: in all.
+        self._only: str | None = None
+        self._place = ""
+        self.host_address: str | None = None
+        self.api: kube.KubernetesApi
+        self._watcher: Watcher
+        # Jobs that were perhaps made, when the cluster did not answer any more.
+        self._doubtful: set[tuple[str, str]] = set()
+
+    def configure(self, pool: str, job: dict[str, Any]) -> None:
+        """Connect to the cluster; called once, before all else.
+
+        Args:
+            pool: whose runs these are.
+            job: the pool's job configuration, with the defaults of its variables.
+        """
+        self._config = job.get("cluster_config")
+        access = kubernetes_config.access(self._config)
+        self.namespace = str(_namespace(job) or access.namespace)
+        self.api = kube.KubernetesApi(access)
+        try:
+            self._identify()
+        except BaseException:
+            self.api.close()
+            raise
+        self.host_address = settings.get("worker_api_host") or _own_address(access.server)
+        selector = f"{label_key(POOL_LABEL)}={label_value(pool)}"
+        self._watcher = Watcher(self.api, self._only, selector)
+
+    def _identify(self) -> None:
+        """Learn what names this cluster, and whether we may look for Jobs everywhere or in one namespace."""
+        try:
+            self.api.list(kube.path_of("jobs"), labelSelector=f"{_OF_RUNS}=none")
+            self._place = f"kubernetes:{self._uid(_CLUSTER)}"
+        except kube.Refused as error:
+            if error.code != kube.FORBIDDEN:
+                raise self._no_use(error) from None
+            try:
+                self._place = f"kubernetes:{self._uid(self.namespace)}/{self.namespace}"
+                self.api.list(kube.path_of("jobs", self.namespace), labelSelector=f"{_OF_RUNS}=none")
+            except kube.Refused as refused:
+                raise self._no_use(refused) from None
+            self._only = self.namespace
+
+    def _uid(self, namespace: str) -> str:
+        return str(metadata(self.api.request("GET", kube.path_of("namespaces", name=namespace)))["uid"])
+
+    def _no_use(self, error: kube.Refused) -> InvalidInput:
+        hint = "the rights that a worker needs are in docs/kubernetes/rbac.yaml"
+        if error.code == kube.NOT_FOUND:
+            hint = f"make it: kubectl create namespace {self.namespace}"
+        return InvalidInput(f"the cluster at {self.api.server} refuses this worker: {error}; {hint}")
+
+    def place(self) -> str:
+        """The cluster, by what is its own for ever; and the namespace, where we may see no other."""
+        return self._place
+
+    def start(self, request: JobRequest) -> str:
+        """Make a Job and its Secret; see Infrastructure."""
+        if request.job.get("cluster_config") != self._config:
+            raise CannotStart(
+                "cluster_config is not the one with which this worker began; a cluster has a work pool of "
+                "its own, whose workers are started again when its base job template changes"
+            )
+        grace = settings.get("worker_kill_grace_seconds")
+        made = kubernetes_manifest.manifests(request, grace, self.host_address)
+        namespace, name = made.job["metadata"]["namespace"], made.job["metadata"]["name"]
+        if self._only is not None and namespace != self._only:
+            raise CannotStart(
+                f"namespace: this worker may look for Jobs in {self._only!r} only, so that one in "
+                f"{namespace!r} would be lost with it; give it the rights of a ClusterRole "
+                "(docs/kubernetes/rbac.yaml)"
+            )
+        self._clear_doubtful()
+        try:
+            view = self._watcher.expect(self._make(made.job, namespace, name))
+            if made.secret and view.job is not None:
+                self._make_secret(made, view)
+        except kube.Refused as error:
+            raise CannotStart(f"the Job could not be made: {error}{_hint(error)}") from None
+        except RunyardError as error:
+            self._doubtful.add((namespace, name))
+            raise error if isinstance(error, Unreachable) else self.api.unreachable(str(error)) from None
+        return f"{namespace}/{name}"
+
+    def _make(self, job: Object, namespace: str, name: str) -> Object:
+        try:
+            return self.api.request("POST", kube.path_of("jobs", namespace), job)
+        except kube.Refused as error:
+            if error.code != kube.CONFLICT:
+                raise
+            found = self.api.request("GET", kube.path_of("jobs", namespace, name))
+            if (metadata(found).get("annotations") or {}).get(LABELS) != metadata(job)["annotations"][LABELS]:
+                raise
+            return found  # an earlier try made it, and its answer got lost
+
+    def _make_secret(self, made: kubernetes_manifest.Manifests, view: View) -> None:
+        try:
+            self.api.request("POST", kube.path_of("secrets", view.namespace), made.secret_for(view.job or {}))
+        except kube.Refused as error:
+            if error.code != kube.CONFLICT:
+                self._delete_job(view.namespace, view.name)
+                raise
+
+    def _clear_doubtful(self) -> None:
+        while self._doubtful:
+            namespace, name = next(iter(self._doubtful))
+            self._delete_job(namespace, name)
+            self._doubtful.discard((namespace, name))
+
+    @_answering
+    def find(self, labels: dict[str, str]) -> list[FoundJob]:
+        """Our Jobs that have all these labels; see Infrastructure."""
+        selector = ",".join(
+            [_OF_RUNS, *(f"{label_key(name)}={label_value(value)}" for name, value in labels.items())]
+        )
+        jobs, _ = self.api.list(kube.path_of("jobs", self._only), labelSelector=selector)
+        pods, _ = self.api.list(kube.path_of("pods", self._only), labelSelector=selector)
+        # A pod goes after its Job, and may still run then.
+        named = [(name_of(job), job) for job in jobs]
+        named += [(str((metadata(pod).get("labels") or {}).get("job-name")), pod) for pod in pods]
+        found: dict[str, FoundJob] = {}
+        for name, each in named:
+            its = metadata(each)
+            exact = json.loads((its.get("annotations") or {}).get(LABELS) or "{}")
+            if exact and labels.items() <= exact.items():
+                job_id = f"{its['namespace']}/{name}"
+                found.setdefault(job_id, FoundJob(job_id, exact))
+        return list(found.values())
+
+    def follow(self, job_id: str, since: float | None) -> Iterator[tuple[str, bytes]]:
+        """What a pod prints, and what the cluster tells of it; see Infrastructure."""
+        try:
+            with self._watcher.looking(*_parts(job_id)) as view:
+                yield from PodOutput(self.api, view, since).follow()
+        except Unreachable:
+            raise
+        except (RunyardError, httpx.TransportError) as error:
+            raise self.api.unreachable(str(error)) from None
+
+    @_answering
+    def wait(self, job_id: str) -> JobEnd:
+        """Wait for the end of a Job, and end one whose pod cannot start; see Infrastructure."""
+        namespace, name = _parts(job_id)
+        with self._watcher.looking(namespace, name) as view:
+            judge = Judge(view, settings.get("takeover_after_seconds"))
+            while True:
+                seen = view.version
+                if self._watcher.problem is not None:
+                    raise self._watcher.problem
+                end = judge.end()
+                if end is None:
+                    view.wait(seen, min(judge.seconds_until_next_look(), _LOOK_AGAIN_SECONDS))
+                    continue
+                if judge.gave_up:
+                    self._delete_job(namespace, name)
+                view.ended = True
+                view.notify()
+                return end
+
+    @_answering
+    def stop(self, job_id: str, grace_seconds: float) -> None:
+        """Delete the Job: its pod gets SIGTERM and, after its own grace, SIGKILL; see Infrastructure."""
+        namespace, name = _parts(job_id)
+        with self._watcher.looking(namespace, name) as view:
+            view.stopped = True
+        self._delete_job(namespace, name)
+        if grace_seconds <= 0:
+            pods, _ = self.api.list(kube.path_of("pods", namespace), labelSelector=f"job-name={name}")
+            for pod in pods:
+                self._delete(kube.path_of("pods", namespace, name_of(pod)), _NOW)
+
+    @_answering
+    def remove(self, job_id: str) -> None:
+        """Delete a Job with its pod and its Secret; see Infrastructure."""
+        self._delete_job(*_parts(job_id))
+
+    def _delete_job(self, namespace: str, name: str) -> None:
+        self._delete(kube.path_of("jobs", namespace, name), _BACKGROUND)
+
+    def _delete(self, path: str, options: dict[str, Any]) -> None:
+        try:
+            self.api.request("DELETE", path, options)
+        except kube.Refused as error:
+            if error.code != kube.NOT_FOUND:
+                raise
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self.api.close()
+        self._watcher.close()
+
+
+def _namespace(job: dict[str, Any]) -> Any:
+    manifest = job.get("job_manifest")
+    its = manifest.get("metadata") if isinstance(manifest, dict) else None
+    return (its.get("namespace") if isinstance(its, dict) else None) or job.get("namespace")
+
+
+def _parts(job_id: str) -> tuple[str, str]:
+    namespace, _, name = job_id.partition("/")
+    return namespace, name
+
+
+def _own_address(server: str) -> str | None:
+    """The address from which this machine reaches the cluster; its pods reach it there, as a rule."""
+    parts = urlsplit(server)
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            parts.hostname, parts.port or 443, type=socket.SOCK_DGRAM
+        )[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as there:
+            there.connect(address)  # sends nothing
+            return str(there.getsockname()[0])
+    except OSError:
+        return None
+
+
+def _hint(error: kube.Refused) -> str:
+    return "; see docs/kubernetes/rbac.yaml" if error.code == kube.FORBIDDEN else ""

@@ -1,0 +1,324 @@
+"""Where a cluster is and who we are there: a pod's own service account, or a kubeconfig."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import ssl
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from runyard import redaction
+from runyard.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+_IN_A_POD = "/var/run/secrets/kubernetes.io/serviceaccount"
+_POD_FOLDER_VARIABLE = "RUNYARD_KUBERNETES_SERVICE_ACCOUNT_FOLDER"
+# The tokens of pods are replaced on disk, long before they run out.
+_READ_AGAIN_SECONDS = 60.0
+_PLUGIN_SECONDS = 60.0
+_EXEC_API = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to talk to a cluster.
+
+    Args:
+        server: its URL.
+        verify: what is asked of its certificate, and our own certificate.
+        auth: what makes requests ours; None where a certificate does, or nothing.
+        namespace: that of the context, or of this pod.
+        server_name: the name in its certificate, where that is not the one in the URL.
+        proxy: by which it is reached.
+    """
+
+    server: str
+    verify: ssl.SSLContext
+    auth: httpx.Auth | None = None
+    namespace: str = "default"
+    server_name: str | None = None
+    proxy: str | None = None
+
+
+class Token(httpx.Auth):
+    """A bearer token that may change; one that is refused is asked for once more.
+
+    Args:
+        read: the token, and until when it may be kept on the monotonic clock.
+    """
+
+    def __init__(self, read: Callable[[], tuple[str, float]]) -> None:
+        self._read = read
+        self._token = ""
+        self._until = 0.0
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send the request with the token; called by httpx."""
+        if time.monotonic() >= self._until:
+            self._renew()
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        response = yield request
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            before = self._token
+            self._renew()
+            if self._token != before:
+                request.headers["Authorization"] = f"Bearer {self._token}"
+                yield request
+
+    def _renew(self) -> None:
+        self._token, self._until = self._read()
+        redaction.register(self._token)
+
+
+def access(given: dict[str, Any] | None = None) -> Access:
+    """How to talk to the cluster that is meant.
+
+    Args:
+        given: the job variable `cluster_config`: a kubeconfig as `config`, a `context_name`, or both.
+            Without it: the cluster in which this process is a pod, else the one of the kubeconfig
+            (`KUBECONFIG`, or `~/.kube/config`).
+
+    Raises:
+        InvalidInput: there is no configuration, or it does not say what is needed.
+    """
+    given = given or {}
+    config, context = given.get("config"), given.get("context_name")
+    if isinstance(config, str):
+        config = _yaml(config, "cluster_config.config")
+    if config:
+        return _Kubeconfig("cluster_config", [(config, os.getcwd())]).access(context)
+    if not context and (pod := _of_this_pod()) is not None:
+        return pod
+    paths = _paths()
+    found = [(_read_yaml(path), os.path.dirname(path)) for path in paths if os.path.exists(path)]
+    if not found:
+        raise InvalidInput(
+            f"no Kubernetes cluster is known: this is no pod of one, and there is no {' or '.join(paths)}; "
+            "set KUBECONFIG, or the job variable cluster_config"
+        )
+    return _Kubeconfig(os.pathsep.join(paths), found).access(context)
+
+
+def _of_this_pod() -> Access | None:
+    folder = os.environ.get(_POD_FOLDER_VARIABLE, _IN_A_POD)
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    token_file = os.path.join(folder, "token")
+    if not host or not os.path.exists(token_file):
+        return None
+    host = f"[{host}]" if ":" in host else host
+    return Access(
+        f"https://{host}:{port}",
+        ssl.create_default_context(cafile=os.path.join(folder, "ca.crt")),
+        _token_of_file(token_file),
+        _text(os.path.join(folder, "namespace")) or "default",
+    )
+
+
+def _paths() -> list[str]:
+    listed = [path for path in os.environ.get("KUBECONFIG", "").split(os.pathsep) if path]
+    return [os.path.abspath(os.path.expanduser(path)) for path in listed or ["~/.kube/config"]]
+
+
+class _Kubeconfig:
+    """Kubeconfig files, the first of which to name a thing says what it is.
+
+    Args:
+        where: their name, for messages.
+        files: each file's content and folder, to which its paths are relative.
+    """
+
+    def __init__(self, where: str, files: list[tuple[dict[str, Any], str]]) -> None:
+        self._where = where
+        self._files = files
+
+    def access(self, context_name: str | None) -> Access:
+        name = context_name or next(
+            (config["current-context"] for config, _ in self._files if config.get("current-context")), None
+        )
+        if not name:
+            raise InvalidInput(f"{self._where}: no context is set; set one: kubectl config use-context NAME")
+        context, _ = self._named("contexts", "context", name)
+        cluster, folder = self._named("clusters", "cluster", context.get("cluster"))
+        user, user_folder = (
+            self._named("users", "user", context["user"]) if context.get("user") else ({}, folder)
+        )
+        server = cluster.get("server")
+        if not server:
+            raise InvalidInput(f"{self._where}: the cluster {context.get('cluster')!r} has no server")
+        return Access(
+            str(server).rstrip("/"),
+            self._tls(cluster, folder, user, user_folder),
+            self._auth(user, user_folder),
+            context.get("namespace") or "default",
+            cluster.get("tls-server-name"),
+            cluster.get("proxy-url"),
+        )
+
+    def _named(self, plural: str, kind: str, name: Any) -> tuple[dict[str, Any], str]:
+        names = []
+        for config, folder in self._files:
+            for entry in config.get(plural) or []:
+                if entry.get("name") == name:
+                    return entry.get(kind) or {}, folder
+                names.append(entry.get("name"))
+        known = ", ".join(sorted({repr(each) for each in names})) or "none"
+        raise InvalidInput(f"{self._where}: there is no {kind} {name!r}; it has {known}")
+
+    def _tls(self, cluster: dict[str, Any], folder: str, user: dict[str, Any], users: str) -> ssl.SSLContext:
+        try:
+            if cluster.get("insecure-skip-tls-verify"):
+                tls = ssl.create_default_context()
+                tls.check_hostname = False
+                tls.verify_mode = ssl.CERT_NONE
+            else:
+                authority = self._content(cluster, "certificate-authority", folder)
+                tls = ssl.create_default_context(cadata=authority.decode("ascii") if authority else None)
+            certificate = self._content(user, "client-certificate", users)
+            key = self._content(user, "client-key", users)
+            if certificate and key:
+                # OpenSSL takes these from files only; it is gone before anything else happens.
+                with tempfile.NamedTemporaryFile(prefix="runyard-") as file:
+                    file.write(certificate + b"\n" + key)
+                    file.flush()
+                    tls.load_cert_chain(file.name)
+        except (ssl.SSLError, UnicodeDecodeError, ValueError) as error:
+            raise InvalidInput(f"{self._where}: a certificate or key cannot be used: {error}") from None
+        return tls
+
+    def _content(self, entry: dict[str, Any], name: str, folder: str) -> bytes | None:
+        """Of a file that is named, or written out in base64 as `NAME-data`."""
+        if entry.get(f"{name}-data"):
+            try:
+                return base64.b64decode(entry[f"{name}-data"], validate=True)
+            except (binascii.Error, ValueError):
+                raise InvalidInput(f"{self._where}: {name}-data is no base64") from None
+        if not entry.get(name):
+            return None
+        path = os.path.join(folder, os.path.expanduser(str(entry[name])))
+        try:
+            with open(path, "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise InvalidInput(f"{self._where}: {name}: {path}: {error.strerror}") from None
+
+    def _auth(self, user: dict[str, Any], folder: str) -> httpx.Auth | None:
+        if user.get("tokenFile"):
+            return _token_of_file(os.path.join(folder, os.path.expanduser(str(user["tokenFile"]))))
+        if user.get("token"):
+            token = str(user["token"])
+            return Token(lambda: (token, float("inf")))
+        if user.get("exec"):
+            return Token(_Plugin(user["exec"], folder, self._where).token)
+        if user.get("username"):
+            redaction.register(user.get("password"))
+            return httpx.BasicAuth(str(user["username"]), str(user.get("password") or ""))
+        if user.get("auth-provider"):
+            raise InvalidInput(
+                f"{self._where}: auth-provider is no longer supported, neither by kubectl; write the user "
+                "anew with the tool of your provider, which sets `exec`"
+            )
+        return None
+
+
+class _Plugin:
+    """A program that prints credentials.
+
+    Source: https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
+    """
+
+    def __init__(self, entry: dict[str, Any], folder: str, where: str) -> None:
+        self._where = where
+        self._api = str(entry.get("apiVersion") or "")
+        if self._api not in _EXEC_API:
+            raise InvalidInput(f"{where}: exec.apiVersion {self._api!r} is unknown; it is one of {_EXEC_API}")
+        command = str(entry.get("command") or "")
+        if os.sep in command:
+            command = os.path.join(folder, command)
+        self._command = [command, *map(str, entry.get("args") or [])]
+        self._env = {str(each["name"]): str(each["value"]) for each in entry.get("env") or []}
+
+    def token(self) -> tuple[str, float]:
+        """The token that the program prints, and until when it is good."""
+        told = {"apiVersion": self._api, "kind": "ExecCredential", "spec": {"interactive": False}}
+        env = {**os.environ, "KUBERNETES_EXEC_INFO": json.dumps(told), **self._env}
+        name = self._command[0]
+        try:
+            done = subprocess.run(
+                self._command,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_PLUGIN_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise InvalidInput(
+                f"{self._where}: the credential program {name!r} did not work: {error}"
+            ) from None
+        if done.returncode:
+            said = " ".join(done.stderr.split())[-500:]
+            raise InvalidInput(f"{self._where}: the credential program {name!r} failed: {said}")
+        try:
+            status = json.loads(done.stdout)["status"]
+            token = str(status["token"])
+        except (ValueError, KeyError, TypeError):
+            raise InvalidInput(f"{self._where}: the credential program {name!r} printed no token") from None
+        return token, _keep_until(status.get("expirationTimestamp"))
+
+
+def _keep_until(moment: Any) -> float:
+    try:
+        left = datetime.fromisoformat(str(moment).replace("Z", "+00:00")).timestamp() - time.time()
+    except ValueError:  # it says nothing: until it is refused
+        return float("inf")
+    return time.monotonic() + max(left - 10.0, 0.0)
+
+
+def _token_of_file(path: str) -> httpx.Auth:
+    def read() -> tuple[str, float]:
+        token = _text(path)
+        if not token:
+            raise InvalidInput(f"{path}: there is no token of a Kubernetes service account")
+        return token, time.monotonic() + _READ_AGAIN_SECONDS
+
+    return Token(read)
+
+
+def _text(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return None
+
+
+def _read_yaml(path: str) -> dict[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return _yaml(file.read(), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path}: {error}") from None
+
+
+def _yaml(text: str, where: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"{where}: no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise InvalidInput(f"{where}: a kubeconfig is a mapping")
+    return found

@@ -1,0 +1,186 @@
+"""What a pod prints, read line by line, and read on after a broken connection without doubles."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import httpx
+
+from runyard.workers.infrastructure import kubernetes_api as kube
+from runyard.workers.infrastructure.kubernetes_words import (
+    container_name,
+    exit_code,
+    has_logs,
+    is_over,
+    lines,
+    may_start_again,
+    name_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from runyard.workers.infrastructure.kubernetes_api import KubernetesApi
+    from runyard.workers.infrastructure.kubernetes_watch import View
+    from runyard.workers.infrastructure.kubernetes_words import Object
+
+# A line that is longer is given in pieces.
+_LONGEST_LINE = 1_000_000
+# Between two looks at the events of a pod that does not start.
+_FIRST_LOOK_SECONDS = 1.0
+_LONGEST_LOOK_SECONDS = 30.0
+# Once a pod is over, its logs are there or will not come.
+_LAST_TRIES = 4
+_BAD_REQUEST = 400
+_LAST_WORDS_SECONDS = 30.0
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)\Z", re.ASCII)
+
+Piece = tuple[str, bytes]
+
+
+class PodOutput:
+    """What one Job's pod prints, with what the cluster tells of it.
+
+    Args:
+        api: the cluster.
+        view: the Job.
+        since: only what is younger, in seconds since 1970; None: all.
+    """
+
+    def __init__(self, api: KubernetesApi, view: View, since: float | None) -> None:
+        self._api = api
+        self._view = view
+        self._since = None if since is None else datetime.fromtimestamp(since, UTC)
+
+    def follow(self) -> Iterator[Piece]:
+        """All of it, as `Infrastructure.follow`; until the Job is over.
+
+        Raises:
+            Refused, Unreachable, httpx.TransportError: it cannot be read for now.
+        """
+        read: set[str] = set()
+        while (pod := (yield from self._next_that_starts(read))) is not None:
+            read.add(name_of(pod))
+            if has_logs(pod):
+                yield from self._logs(pod)
+            pod = self._view.pods.get(name_of(pod), pod)
+            if exit_code(pod) != 0:
+                yield from self._events()
+            if not may_start_again(self._view.job, pod):
+                return
+
+    def _next_that_starts(self, read: set[str]) -> Generator[Piece, None, Object | None]:
+        """Wait for a pod that has started, or never will; None where the Job ended without one."""
+        view, pause, looked = self._view, _FIRST_LOOK_SECONDS, time.monotonic()
+        while True:
+            seen = view.version
+            pod = view.pod()
+            if pod is not None and name_of(pod) in read:
+                pod = None
+            started = pod is not None and (has_logs(pod) or is_over(pod) or not view.lives(pod))
+            if started or view.ended or time.monotonic() >= looked + pause:
+                yield from self._events()
+                looked, pause = time.monotonic(), min(pause * 2, _LONGEST_LOOK_SECONDS)
+            if started or view.ended:
+                return pod
+            view.wait(seen, max(looked + pause - time.monotonic(), 0.0))
+
+    def _events(self) -> Iterator[Piece]:
+        """What the cluster tells of the Job and its pod, as far as the logs do not tell it yet."""
+        view = self._view
+        events: list[Object] = []
+        for name in list(view.pods) or [view.name]:
+            found, _ = self._api.list(
+                kube.path_of("events", view.namespace), fieldSelector=f"involvedObject.name={name}"
+            )
+            events += found
+        for key, level, text, moment in lines(events):
+            if key not in view.told:
+                view.told.add(key)
+                if self._since is None or moment > self._since:
+                    yield level, text.encode()
+
+    def _logs(self, pod: Object) -> Iterator[Piece]:
+        view, tries = self._view, 0
+        while True:
+            over = is_over(view.pod() or pod) or not view.lives(pod) or view.ended
+            try:
+                # One that is over is read once more: the stream may have been cut short.
+                yield from self._read(pod, not over)
+            except kube.Refused as error:
+                if error.code == kube.NOT_FOUND:
+                    return
+                if error.code != _BAD_REQUEST and not over:
+                    raise
+                problem = str(error)
+            except httpx.TransportError as error:
+                if not over:
+                    raise
+                problem = str(error) or type(error).__name__
+            else:
+                if over:
+                    return
+                view.wait(view.version, 0.1)
+                continue
+            tries += 1
+            if over and tries > _LAST_TRIES:
+                yield "warning", f"The end of what it printed could not be read: {problem}".encode()
+                return
+            time.sleep(kube.jittered(0.2 * 2**tries) if over else 0.2)
+
+    def _read(self, pod: Object, follow: bool) -> Iterator[Piece]:
+        """The lines from where the last reading stopped."""
+        name = name_of(pod)
+        last, count = self._view.read.get(name, ("", 0))
+        params = {"container": container_name(pod), "timestamps": "true", "follow": str(follow).lower()}
+        since = last or (self._since.strftime("%Y-%m-%dT%H:%M:%SZ") if self._since else "")
+        if since:
+            params["sinceTime"] = since
+        # What is of that moment comes again, and all of its second where the node knows seconds only.
+        skip, last_order = count, _order(last)
+        path = kube.path_of("pods", self._view.namespace, name, "log")
+        with self._api.stream(path, params, None if follow else _LAST_WORDS_SECONDS) as response:
+            for line in _lines_of(response, not follow):
+                moment, _, text = line.partition(b" ")
+                at = moment.decode("ascii", "replace")
+                if last and _order(at) < last_order:
+                    continue
+                if at == last and skip:
+                    skip -= 1
+                    continue
+                if not last and self._since is not None and _order(at) <= _order(self._since.isoformat()):
+                    continue
+                last, count = (at, count + 1) if at == last else (at, 1)
+                skip, last_order = 0, ("", "")
+                self._view.read[name] = last, count
+                yield "stdout", text
+
+
+def _lines_of(response: httpx.Response, with_open_end: bool) -> Iterator[bytes]:
+    """Whole lines, with their ends, and a last one without. What a broken connection leaves of a line is
+    read again with the rest of it."""
+    rest = bytearray()
+    for chunk in response.iter_bytes():
+        begin = 0
+        rest += chunk
+        while (end := rest.find(b"\n", begin)) >= 0:
+            yield bytes(rest[begin : end + 1])
+            begin = end + 1
+        del rest[:begin]
+        if len(rest) > _LONGEST_LINE:
+            yield bytes(rest)
+            rest.clear()
+    if rest and with_open_end:
+        yield bytes(rest)
+
+
+def _order(moment: str) -> tuple[str, str]:
+    """By what moments are ordered, which have any number of digits after the point, and any time zone."""
+    found = _MOMENT.match(moment)
+    if found is None:
+        return "9", moment  # of a node that writes something else: better twice than never
+    whole = datetime.fromisoformat(found[1] + found[3].replace("Z", "+00:00")).astimezone(UTC)
+    return whole.isoformat(), (found[2] or "").ljust(9, "0")

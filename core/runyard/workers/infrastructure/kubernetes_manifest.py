@@ -1,0 +1,299 @@
+"""The Job of a run, made of a pool's `job_manifest`, and the Secret with what that must not show."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import json
+import math
+import re
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from runyard import redaction, url_passwords
+from runyard.deployments.templating import looks_secret
+from runyard.workers.infrastructure.base import (
+    ATTEMPT_LABEL,
+    HOOKS_LABEL,
+    RUN_LABEL,
+    CannotStart,
+)
+from runyard.workers.infrastructure.images import default_image
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runyard.workers.infrastructure.base import JobRequest
+
+# Annotations: the exact labels of the run; and of a Job, how long is waited for its pod.
+LABELS = "runyard.io/labels"
+START_WITHIN = "runyard.io/pod-watch-timeout-seconds"
+PENDING_WITHIN = "runyard.io/pending-timeout-seconds"
+# Of a pod: the container that is the run; kubectl looks at it too.
+CONTAINER = "kubectl.kubernetes.io/default-container"
+_MANAGED_BY = "app.kubernetes.io/managed-by"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_URL_VARIABLES = ("RUNYARD_API_URL", "PREFECT_API_URL")
+_LABEL = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?\Z", re.ASCII)
+_PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?\Z", re.ASCII)
+_SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}\Z", re.ASCII)
+_NOT_IN_A_LABEL = re.compile(r"[^A-Za-z0-9_.-]+", re.ASCII)
+_NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+", re.ASCII)
+_LONGEST_LABEL = 63
+# A pod is called like its Job, with six characters more, and a label holds the name of the Job.
+_LONGEST_NAME = 45
+_SUFFIX = 10
+
+
+@dataclass(frozen=True)
+class Manifests:
+    """What is made for a run.
+
+    Args:
+        job: of kind Job.
+        secret: the values of its Secret, which is called as the Job is; empty where it needs none.
+    """
+
+    job: dict[str, Any]
+    secret: dict[str, str]
+
+    def secret_for(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """The Secret, which goes when the Job that was made goes."""
+        metadata = job["metadata"]
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": metadata["name"],
+                "namespace": metadata["namespace"],
+                "labels": self.job["metadata"]["labels"],
+                "ownerReferences": [owner],
+            },
+            "type": "Opaque",
+            "data": {key: base64.b64encode(text.encode()).decode() for key, text in self.secret.items()},
+        }
+
+
+def manifests(request: JobRequest, grace_seconds: float, host: str | None) -> Manifests:
+    """What the cluster is asked for.
+
+    Args:
+        request: the run; its `job` is the pool's job configuration.
+        grace_seconds: between SIGTERM and SIGKILL, where neither the manifest nor `stop_grace_seconds` says.
+        host: the address at which pods find what this machine serves on its loopback address.
+
+    Raises:
+        CannotStart: the manifest is none of a Job of one pod, naming the part.
+    """
+    job = request.job
+    manifest = _skeleton(job.get("job_manifest"))
+    metadata, spec = manifest["metadata"], manifest["spec"]
+    template = spec["template"]
+    pod = template["spec"]
+    main = pod["containers"][0]
+    metadata["namespace"] = str(metadata.get("namespace") or job.get("namespace") or "default")
+    generated = metadata.pop("generateName", None)
+    metadata.setdefault("name", _name(request, str(generated or "")))
+    own = {**_mapping(job, "labels"), **_mapping(metadata, "labels")}
+    labels = {**_labels(own), **_labels(request.labels), _MANAGED_BY: "runyard"}
+    metadata["labels"] = labels
+    template["metadata"]["labels"] = {**_labels(_mapping(template["metadata"], "labels")), **labels}
+    exact = {LABELS: json.dumps(request.labels, sort_keys=True)}
+    metadata["annotations"] = {**_texts(_mapping(metadata, "annotations")), **exact, **_waits(job)}
+    template["metadata"]["annotations"] = {
+        **_texts(_mapping(template["metadata"], "annotations")),
+        **exact,
+        CONTAINER: main["name"],
+    }
+    grace = job.get("stop_grace_seconds")
+    pod.setdefault("terminationGracePeriodSeconds", math.ceil(grace_seconds if grace is None else grace))
+    if job.get("job_watch_timeout_seconds") is not None:
+        spec.setdefault("activeDeadlineSeconds", job["job_watch_timeout_seconds"])
+    main["image"] = main.get("image") or job.get("image") or default_image()
+    secret: dict[str, str] = {}
+    name = metadata["name"]
+    main["env"] = _env(request, main.get("env"), host, name, secret)
+    main["args"] = _args(_words(main.get("args")) or request.command, main["env"], name, secret)
+    return Manifests(_without_nulls(manifest), secret)
+
+
+def _skeleton(given: Any) -> dict[str, Any]:
+    """A copy of the pool's manifest, with what every Job of a run has; what contradicts it is refused."""
+    if not isinstance(given, dict):
+        raise CannotStart(
+            "the pool's job configuration has no job_manifest; see: "
+            "runyard work-pool get-default-base-job-template --type kubernetes"
+        )
+    manifest = copy.deepcopy(given)
+    _must_be(manifest, "apiVersion", "batch/v1", "")
+    _must_be(manifest, "kind", "Job", "")
+    _part(manifest, "metadata", "")
+    spec = _part(manifest, "spec", "")
+    template = _part(spec, "template", "spec.")
+    _part(template, "metadata", "spec.template.")
+    pod = _part(template, "spec", "spec.template.")
+    for name in ("parallelism", "completions"):
+        # Templates of Prefect have them among the fields of the pod, where they mean nothing.
+        if name in pod:
+            spec.setdefault(name, pod.pop(name))
+        _must_be(spec, name, 1, "spec.")
+    if spec.get("backoffLimit") is None:
+        spec["backoffLimit"] = 0
+    _must_be(pod, "restartPolicy", "Never", "spec.template.spec.")
+    containers = pod.get("containers")
+    if not isinstance(containers, list) or not containers or not isinstance(containers[0], dict):
+        raise CannotStart("job_manifest: spec.template.spec.containers has no container")
+    containers[0].setdefault("name", "runyard-job")
+    return manifest
+
+
+def _part(mapping: dict[str, Any], name: str, path: str) -> dict[str, Any]:
+    if mapping.get(name) is None:
+        mapping[name] = {}
+    if not isinstance(mapping[name], dict):
+        raise CannotStart(f"job_manifest: {path}{name} is a mapping")
+    part: dict[str, Any] = mapping[name]
+    return part
+
+
+def _must_be(mapping: dict[str, Any], name: str, value: Any, path: str) -> None:
+    if mapping.get(name) is None:
+        mapping[name] = value
+    if mapping[name] != value:
+        raise CannotStart(f"job_manifest: {path}{name} must be {value!r}, not {mapping[name]!r}")
+
+
+def _mapping(job: dict[str, Any], name: str) -> dict[str, Any]:
+    found = job.get(name) or {}
+    if not isinstance(found, dict):
+        raise CannotStart(f"{name} is a mapping, not {found!r}")
+    return found
+
+
+def _name(request: JobRequest, generated: str) -> str:
+    """The name of the Job of this attempt, the same at every try to make it: one whose answer got lost is
+    found by it, and not made twice."""
+    for text in (generated, str(request.job.get("name") or ""), request.name):
+        start = _NOT_IN_A_NAME.sub("-", text.lower())[:_LONGEST_NAME].strip("-")
+        if start:
+            break
+    which = [request.labels.get(label, "") for label in (RUN_LABEL, ATTEMPT_LABEL, HOOKS_LABEL)]
+    digest = hashlib.sha256(":".join(which).encode()).hexdigest()
+    return f"{start or 'runyard'}-{digest[:_SUFFIX]}"
+
+
+def label_key(name: str) -> str:
+    """A label's name as Kubernetes has them: `io.runyard.x` is `runyard.io/x`."""
+    for ours in ("runyard", "prefect"):
+        if name.startswith(f"io.{ours}."):
+            return f"{ours}.io/{name.removeprefix(f'io.{ours}.')}"
+    prefix, slash, rest = name.rpartition("/")
+    key = label_value(rest)
+    return f"{prefix}/{key}" if slash and _PREFIX.match(prefix) else label_value(name.replace("/", "-"))
+
+
+def label_value(text: str) -> str:
+    """The text, or what of it a label may hold."""
+    if _LABEL.match(text):
+        return text
+    return _NOT_IN_A_LABEL.sub("-", text)[:_LONGEST_LABEL].strip("-_.")
+
+
+def _labels(given: Mapping[str, Any]) -> dict[str, str]:
+    pairs = ((label_key(str(name)), label_value(str(value))) for name, value in given.items())
+    return {name: value for name, value in pairs if name}
+
+
+def _texts(given: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in given.items() if value is not None}
+
+
+def _waits(job: dict[str, Any]) -> dict[str, str]:
+    found = {}
+    for variable, annotation in (
+        ("pod_watch_timeout_seconds", START_WITHIN),
+        ("pending_timeout_seconds", PENDING_WITHIN),
+    ):
+        if job.get(variable) is not None:
+            found[annotation] = str(job[variable])
+    return found
+
+
+def _words(given: Any) -> list[str]:
+    if not isinstance(given, str):
+        return [str(part) for part in given or ()]
+    try:
+        return shlex.split(given)
+    except ValueError as error:
+        raise CannotStart(f"command: {given!r} cannot be split as a shell would: {error}") from None
+
+
+def _env(
+    request: JobRequest, own: Any, host: str | None, secret_name: str, secret: dict[str, str]
+) -> list[dict[str, Any]]:
+    """The container's variables; the values that are secret go to `secret`."""
+    entries: dict[str, Any] = {**request.env, **_mapping(request.job, "env")}
+    if isinstance(own, dict):
+        entries |= own
+    else:
+        for entry in own or ():
+            if not isinstance(entry, dict) or "name" not in entry:
+                raise CannotStart(f"job_manifest: an entry of env has a name: {entry!r}")
+            entries[entry["name"]] = entry if "valueFrom" in entry else entry.get("value")
+    found = []
+    for name, value in entries.items():
+        if value is None:
+            continue
+        if isinstance(value, dict) and "valueFrom" in value:
+            found.append(value)
+            continue
+        text = str(value)
+        if name in _URL_VARIABLES:
+            text = _reachable(text, host)
+        found.append(_variable(str(name), text, secret_name, secret))
+    return found
+
+
+def _variable(name: str, text: str, secret_name: str, secret: dict[str, str]) -> dict[str, Any]:
+    if not _is_secret(name, text):
+        return {"name": name, "value": text}
+    key = name if _SECRET_KEY.match(name) else f"variable-{len(secret)}"
+    secret[key] = text
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret_name, "key": key}}}
+
+
+def _is_secret(name: str, text: str) -> bool:
+    return looks_secret(name) or redaction.redact(text) != text or url_passwords.hidden(text) != text
+
+
+def _args(words: list[str], env: list[dict[str, Any]], secret_name: str, secret: dict[str, str]) -> list[str]:
+    """The words of the command; one that holds a secret is taken from a variable of the container."""
+    found = []
+    for number, word in enumerate(words):
+        if redaction.redact(word) != word:
+            name = f"RUNYARD__SECRET_ARGUMENT_{number}"
+            env.append(_variable(name, word, secret_name, secret))
+            word = f"$({name})"
+        found.append(word)
+    return found
+
+
+def _reachable(url: str, host: str | None) -> str:
+    """The URL as pods see it."""
+    parts = urlsplit(url)
+    if host is None or parts.hostname not in _LOOPBACK:
+        return url
+    host = f"[{host}]" if ":" in host else host
+    return urlunsplit(parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host))
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value if item is not None]
+    return value

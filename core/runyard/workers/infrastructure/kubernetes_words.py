@@ -1,0 +1,236 @@
+"""What the objects of a cluster say about the life of a run's pod, in words for the user."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from runyard.workers.infrastructure.base import JobEnd
+from runyard.workers.infrastructure.kubernetes_manifest import CONTAINER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Object = dict[str, Any]
+_KILLED = 137
+# Why a container that waits will never start, or only when somebody helps.
+# Source: https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/images/types.go and
+# pkg/kubelet/kuberuntime/kuberuntime_container.go
+_IMAGE = frozenset(("ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable"))
+_FOR_GOOD = frozenset(("InvalidImageName", "ErrImageNeverPull"))
+_CONFIG = frozenset(("CreateContainerConfigError", "CreateContainerError", "RunContainerError"))
+# Why a pod was ended by others: the reasons of its condition DisruptionTarget.
+# Source: https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
+_DISRUPTED = {
+    "PreemptionByScheduler": "was preempted to make room for a pod of higher priority",
+    "PreemptionByKubeScheduler": "was preempted to make room for a pod of higher priority",
+    "DeletionByTaintManager": "was ended because its node got a taint, as a node does that is lost",
+    "EvictionByEvictionAPI": "was evicted, as by a drain of its node",
+    "DeletionByPodGC": "was ended because its node is gone",
+    "TerminationByKubelet": "was ended by its node, which ran out of something or was shut down",
+}
+_SHUT_DOWN = frozenset(("Shutdown", "NodeShutdown", "Terminated"))
+# Events that say nothing new: they follow from others, and each run has them.
+_USUAL = frozenset(("Created", "Started", "SuccessfulCreate", "Completed", "SuccessfulDelete"))
+
+
+def metadata(found: Object) -> Object:
+    """Of an object; empty where there is none."""
+    return found.get("metadata") or {}
+
+
+def status(found: Object) -> Object:
+    """As `metadata`."""
+    return found.get("status") or {}
+
+
+def name_of(found: Object) -> str:
+    """The name of an object."""
+    return str(metadata(found).get("name") or "")
+
+
+def condition(found: Object, kind: str) -> Object | None:
+    """A condition of an object, where it holds."""
+    for each in status(found).get("conditions") or ():
+        if each.get("type") == kind and each.get("status") == "True":
+            return dict(each)
+    return None
+
+
+def container_name(pod: Object) -> str:
+    """The container that is the run; others stand beside it."""
+    marked = (metadata(pod).get("annotations") or {}).get(CONTAINER)
+    containers = (pod.get("spec") or {}).get("containers") or [{}]
+    return str(marked or containers[0].get("name") or "")
+
+
+def _state(pod: Object) -> Object:
+    name = container_name(pod)
+    for each in status(pod).get("containerStatuses") or ():
+        if each.get("name") == name:
+            return each.get("state") or {}
+    return {}
+
+
+def has_logs(pod: Object) -> bool:
+    """Whether the run's container has started, so that there may be something that it printed."""
+    state = _state(pod)
+    return "running" in state or "terminated" in state
+
+
+def is_over(pod: Object) -> bool:
+    """Whether the run's container will never run again."""
+    return "terminated" in _state(pod) or status(pod).get("phase") in ("Succeeded", "Failed")
+
+
+def exit_code(pod: Object) -> int | None:
+    """Of the run's container; None where none is known."""
+    ended = _state(pod).get("terminated")
+    if ended is not None:
+        return int(ended.get("exitCode", 0))
+    return 0 if status(pod).get("phase") == "Succeeded" else None
+
+
+def may_start_again(job: Object | None, pod: Object) -> bool:
+    """Whether the Job, which may fail more than once, will make another pod in the place of this one."""
+    if job is None or exit_code(pod) == 0 or condition(job, "Failed") or condition(job, "FailureTarget"):
+        return False
+    most = int((job.get("spec") or {}).get("backoffLimit") or 0)
+    return most > 0 and int(status(job).get("failed") or 0) <= most
+
+
+def end_of(pod: Object) -> JobEnd:
+    """How a pod that is over ended."""
+    code = exit_code(pod)
+    return JobEnd(code, None if code == 0 else _why(pod, code))
+
+
+def _why(pod: Object, code: int | None) -> str | None:
+    its = status(pod)
+    reason, message = its.get("reason"), _sentence(its.get("message"))
+    if reason == "Evicted":
+        return f"its pod was evicted{message}"
+    if reason == "DeadlineExceeded":
+        return too_long()
+    if reason == "NodeLost":
+        return f"its node {_node(pod)} was lost"
+    if reason in _SHUT_DOWN:
+        return f"its node {_node(pod)} was shut down"
+    disrupted = disruption(pod)
+    if disrupted:
+        return disrupted
+    if reason:
+        return f"its pod failed: {reason}{message}"
+    ended = _state(pod).get("terminated") or {}
+    if ended.get("reason") == "OOMKilled":
+        return "its container ran out of memory and was killed; give it more by memory_limit"
+    if ended.get("reason") in ("ContainerCannotRun", "StartError"):
+        return f"its container could not start{_sentence(ended.get('message'))}"
+    beside = _failed_beside(pod) if code is None else None
+    return beside or ("its container was killed" if code == _KILLED else None)
+
+
+def disruption(pod: Object) -> str | None:
+    """By what a pod was ended that did not end by itself."""
+    found = condition(pod, "DisruptionTarget")
+    if found is None:
+        return None
+    what = _DISRUPTED.get(str(found.get("reason")), f"was ended by its cluster: {found.get('reason')}")
+    return f"its pod {what}{_sentence(found.get('message'))}"
+
+
+def too_long() -> str:
+    """For a deadline of the Job or of its pod."""
+    return "it ran for longer than its Job may (job_watch_timeout_seconds, activeDeadlineSeconds)"
+
+
+def _failed_beside(pod: Object) -> str | None:
+    """An init container, or one beside the run's, that failed."""
+    its = status(pod)
+    for each in (*(its.get("initContainerStatuses") or ()), *(its.get("containerStatuses") or ())):
+        ended = (each.get("state") or {}).get("terminated") or {}
+        if ended.get("exitCode"):
+            return f"its container {each.get('name')!r} ended with exit code {ended['exitCode']}"
+    return None
+
+
+def failure_of_job(job: Object) -> str | None:
+    """Why a Job failed, where it did, and its pod does not tell."""
+    failed = condition(job, "Failed") or condition(job, "FailureTarget")
+    if failed is None:
+        return None
+    if failed.get("reason") == "DeadlineExceeded":
+        return too_long()
+    return f"its Job failed: {failed.get('reason')}{_sentence(failed.get('message'))}"
+
+
+def stuck(pod: Object) -> tuple[str, bool] | None:
+    """Why a pod cannot start its containers as things are, and whether that is for good."""
+    its = status(pod)
+    for each in (*(its.get("initContainerStatuses") or ()), *(its.get("containerStatuses") or ())):
+        waiting = (each.get("state") or {}).get("waiting") or {}
+        reason = waiting.get("reason")
+        if reason in _IMAGE or reason in _FOR_GOOD:
+            told = waiting.get("message") or reason
+            text = f"the image {each.get('image')!r} could not be pulled{_sentence(told)}"
+            if reason == "ErrImageNeverPull":
+                text = f"the image {each.get('image')!r} is not on its node, and image_pull_policy is Never"
+            return text, reason in _FOR_GOOD
+        if reason in _CONFIG:
+            return f"its container could not be made{_sentence(waiting.get('message') or reason)}", False
+    return None
+
+
+def unscheduled(pod: Object) -> str | None:
+    """Why a pod has no node yet; None where it has one."""
+    for each in status(pod).get("conditions") or ():
+        if each.get("type") == "PodScheduled" and each.get("status") == "False":
+            return str(each.get("message") or each.get("reason") or "it is not scheduled")
+    return None
+
+
+def lost(pod: Object) -> str:
+    """For a pod that was to end and does not."""
+    return (
+        f"its node {_node(pod)} does not answer: its pod was to end and did not. The process may still run "
+        "there"
+    )
+
+
+def lines(events: list[Object]) -> Iterator[tuple[str, str, str, datetime]]:
+    """Of events, the oldest first: what identifies each, `info` or `warning`, its text, and its moment."""
+    for event in sorted(events, key=_moment):
+        if event.get("type") != "Warning" and event.get("reason") in _USUAL:
+            continue
+        about = event.get("involvedObject") or {}
+        text = " ".join(str(event.get("message") or "").split())
+        key = f"{metadata(event).get('uid')}:{text}"
+        level = "warning" if event.get("type") == "Warning" else "info"
+        yield key, level, f"{about.get('kind', 'Pod')} {event.get('reason')}: {text}", _moment(event)
+
+
+def _moment(event: Object) -> datetime:
+    series = event.get("series") or {}
+    for text in (
+        series.get("lastObservedTime"),
+        event.get("lastTimestamp"),
+        event.get("eventTime"),
+        metadata(event).get("creationTimestamp"),
+    ):
+        if text:
+            return moment_of(str(text))
+    return datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def moment_of(text: str) -> datetime:
+    """A moment as the API writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _node(pod: Object) -> str:
+    return repr((pod.get("spec") or {}).get("nodeName") or "?")
+
+
+def _sentence(text: Any) -> str:
+    words = " ".join(str(text or "").split()).rstrip(".")
+    return f": {words}" if words else ""

@@ -1,0 +1,54 @@
+"""A yard whose pool is of type kubernetes, on a cluster of its own in this process."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from _docker_yard import MORE_FLOWS
+from _kubernetes import Cluster
+from _yard import Yard, is_gone, logs_of, until
+from runyard.operations.flow_runs import SetState, set_flow_run_state
+from runyard.operations.schemas import StateCreate
+
+
+class KubernetesYard(Yard):
+    """A yard whose pool is of type kubernetes."""
+
+    pool_type = "kubernetes"
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        (folder / "more.py").write_text(MORE_FLOWS)
+        (folder / "cluster").mkdir()
+        self.cluster = Cluster(folder / "cluster")
+        self.environment["KUBECONFIG"] = str(self.cluster.kubeconfig())
+
+    def job_variables(self):
+        return {"image": "flows:1", "pod_watch_timeout_seconds": 2, "pending_timeout_seconds": 2}
+
+    def is_running(self, run):
+        return self.state(run).type == "RUNNING" and self.notes()
+
+    def jobs(self):
+        return self.cluster.store.list("jobs")[0]
+
+    def cancel(self, run):
+        state = StateCreate(type="CANCELLING")
+        self.client.call(set_flow_run_state, run, SetState(state=state, force=False))
+
+    def clean_up(self):
+        self.release()
+        for worker in self.workers:
+            if worker.poll() is None:
+                os.killpg(worker.pid, signal.SIGCONT)
+                worker.kill()
+            worker.wait()
+        self.cluster.close()
+        for _, pid in (*self.notes("start"), *self.notes("import")):
+            until(lambda pid=pid: is_gone(pid), "the end of a run's process")
+        self.client.close()
+
+
+def printed(yard, run):
+    return [log.message for log in logs_of(yard, run)]

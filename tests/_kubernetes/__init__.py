@@ -1,4 +1,4 @@
-"""A Kubernetes cluster for tests: the REST and watch protocol, a Job controller, and a kubelet with real processes."""
+"""A Kubernetes cluster for tests: the REST API with watches, a Job controller, and real processes as pods."""
 
 from _kubernetes.cluster import Cluster
 

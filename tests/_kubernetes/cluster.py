@@ -8,7 +8,7 @@ import time
 
 from _kubernetes.kubelet import Kubelet
 from _kubernetes.server import Fault, Server
-from _kubernetes.store import Store, now
+from _kubernetes.store import ApiError, Store, now
 
 _JOB_LABELS = ("job-name", "batch.kubernetes.io/job-name")
 
@@ -156,14 +156,16 @@ class Cluster:
     # Controllers
 
     def _control(self):
-        seen = -1
         while not self._closing:
-            with self.store.lock:
-                self.store.changed.wait_for(lambda: self.store.version != seen or self._closing, 0.1)
-                seen = self.store.version
-            for job in self.store.list("jobs")[0]:
-                self._look_after(job)
-            self._collect()
+            seen = self.store.version
+            try:
+                for job in self.store.list("jobs")[0]:
+                    self._look_after(job)
+                self._collect()
+            except ApiError as error:
+                if error.code != 404:  # what was just listed was removed by another thread
+                    raise
+            self.store.wait(seen, 0.1)
 
     def _look_after(self, job):
         its, spec, status = job["metadata"], job["spec"], job["status"]

@@ -1,9 +1,10 @@
-"""A node: starts each pod's command as a process of this machine, keeps what it prints, ends and reports it."""
+"""A node: starts each pod's command as a process of this machine, keeps what it prints, and ends it."""
 
 from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from _kubernetes.store import ApiError, now
 
-_EXPANDED = __import__("re").compile(r"\$\(([^()]+)\)")
+_EXPANDED = re.compile(r"\$\(([^()]+)\)")
 
 
 class Log:
@@ -48,6 +49,7 @@ class Kubelet:
         self.reasons = {}  # why a process is killed, by its pod
         self.threads = []
         self.node_is_lost = False
+        self.closing = False
 
     def run(self, pod):
         """Take care of a pod that was given to this node, in a thread of its own."""
@@ -61,6 +63,10 @@ class Kubelet:
     def _live(self, pod):
         key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
         container = pod["spec"]["containers"][0]
+        with suppress(ApiError):  # it was removed meanwhile
+            self._run(key, pod, container)
+
+    def _run(self, key, pod, container):
         if not self._image(key, container):
             return
         env = self._env(key, container)
@@ -166,7 +172,8 @@ class Kubelet:
 
     def _is_there(self, key):
         found = self.cluster.store.objects.get(("pods", *key))
-        return found is not None and not found["metadata"].get("deletionTimestamp")
+        there = found is not None and not found["metadata"].get("deletionTimestamp")
+        return there and not self.closing
 
     def _status(self, key, phase, state, container, more=None):
         def change(pod):
@@ -206,8 +213,9 @@ class Kubelet:
         self.pods[key].kill()
 
     def close(self):
+        self.closing = True
         for process in self.pods.values():
             process.kill()
         for thread in self.threads:
-            thread.join(30)
+            thread.join()
         shutil.rmtree(self.folder, ignore_errors=True)

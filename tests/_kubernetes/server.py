@@ -11,7 +11,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from _kubernetes.store import ApiError
+from _kubernetes.store import ApiError, matches
 
 _PATH = re.compile(
     r"/api(?:s/batch)?/v1(?:/namespaces/(?P<namespace>[^/]+))?/(?P<resource>[a-z]+)"
@@ -78,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self._answer()
 
-    do_POST = do_DELETE = do_PATCH = do_PUT = do_GET
+    do_POST = do_DELETE = do_GET  # noqa: N815 - the names that the library calls
 
     def _answer(self):
         length = int(self.headers.get("Content-Length") or 0)
@@ -133,7 +133,7 @@ class Handler(BaseHTTPRequestHandler):
             if name:
                 return "get"
             return "watch" if self.query.get("watch") in ("1", "true") else "list"
-        return {"POST": "create", "DELETE": "delete", "PATCH": "patch", "PUT": "update"}[self.command]
+        return {"POST": "create", "DELETE": "delete"}[self.command]
 
     def _authorize(self, verb, what, namespace):
         group = "batch" if what in _BATCH else ""
@@ -141,7 +141,8 @@ class Handler(BaseHTTPRequestHandler):
             where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
             raise ApiError(
                 403, "Forbidden",
-                f'{what} is forbidden: User "worker" cannot {verb} resource "{what}" in API group "{group}" {where}',
+                f'{what} is forbidden: User "worker" cannot {verb} resource "{what}" '
+                f'in API group "{group}" {where}',
             )  # fmt: skip
         self.cluster.calls.append((verb, group, what, namespace))
 
@@ -220,13 +221,11 @@ class Handler(BaseHTTPRequestHandler):
                 }
                 self._chunk(json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n")
                 break
-            from _kubernetes.store import matches
-
             for number, kind, its, found in events:
                 version = number
-                if its == resource and namespace in ("", found["metadata"]["namespace"]):
-                    if matches(found, labels, fields):
-                        self._chunk(json.dumps({"type": kind, "object": found}).encode() + b"\n")
+                there = its == resource and namespace in ("", found["metadata"]["namespace"])
+                if there and matches(found, labels, fields):
+                    self._chunk(json.dumps({"type": kind, "object": found}).encode() + b"\n")
             if time.monotonic() > bookmark_at and self.query.get("allowWatchBookmarks") == "true":
                 bookmark_at = time.monotonic() + _BOOKMARK_SECONDS
                 mark = {"metadata": {"resourceVersion": str(version)}}

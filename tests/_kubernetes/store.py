@@ -37,6 +37,11 @@ class Store:
         self.objects = {}
         self.history = []
 
+    def wait(self, seen, seconds):
+        """Wait until something changes after a version."""
+        with self.lock:
+            self.changed.wait_for(lambda: self.version != seen, seconds)
+
     def _record(self, kind, resource, found):
         self.version += 1
         found["metadata"]["resourceVersion"] = str(self.version)

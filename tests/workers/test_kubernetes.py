@@ -18,6 +18,7 @@ def yard(home, tmp_path):
 
 def test_runs_are_executed_with_all_that_they_record(yard):
     bad = yard.run(entrypoint="more.py:fails")
+    assert yard.worker("other", run_once=True).wait(60) == 0
     good = yard.run(entrypoint="more.py:tasks", job_variables={"auto_remove": True})
     assert yard.worker(run_once=True).wait(60) == 0
     assert yard.state(good).type == "COMPLETED", yard.said()

@@ -39,6 +39,8 @@ class JobRun(WatchedRun):
         ]
         # Of the job, once it has one.
         self.id: str | None = None
+        # Its command was started, as far as is known.
+        self.started = True
         # It is to end, within so many seconds; a job that is still being made is not started any more.
         self.stop_within: float | None = None
         self._over_since: float | None = None
@@ -55,7 +57,7 @@ class JobRun(WatchedRun):
 
     def may_call_hooks(self) -> bool:
         """Whether another job may call the hooks of its run, which ran by no command of the user's."""
-        return not (self.hooks or self.id is None or self.job.get("command"))
+        return self.started and not (self.hooks or self.id is None or self.job.get("command"))
 
     def read_status(self) -> None:
         """What a job says of itself comes with what it prints."""

@@ -301,8 +301,9 @@ class JobSupervisor(Watching[JobRun]):
             return
         run.exit_code = _GONE if end.code is None else end.code
         run.failure = run.failure or end.reason
+        run.started = end.started
         run.unwatched = unwatched
-        if run.id is None and end.reason:
+        if not (run.id and end.started) and end.reason:
             self.logs.add(run.flow_run_id, "runyard.worker", end.reason, level=40)
         self._remove(run)
         run.finish()

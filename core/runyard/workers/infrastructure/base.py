@@ -57,10 +57,12 @@ class JobEnd:
     Args:
         code: its exit code; None where it is not known, since the job is gone.
         reason: in words, where the infrastructure knows more than the code says.
+        started: whether its command was started at all.
     """
 
     code: int | None
     reason: str | None = None
+    started: bool = True
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ _CLUSTER = "kube-system"
 _BACKGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
 _NOW = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
 _LOOK_AGAIN_SECONDS = 30.0
+# The logs of a pod that is over are there, or their stream is dead.
+_SILENT_SECONDS = 20.0
 
 
 def _answering(method: F) -> F:
@@ -227,7 +229,18 @@ class KubernetesInfrastructure:
                     self._delete_job(namespace, name)
                 view.ended = True
                 view.notify()
+                self._await_last_words(view)
                 return end
+
+    def _await_last_words(self, view: View) -> None:
+        """Let what the pod printed be read to its end, but do not wait for a node that sends nothing more."""
+        arrived = -1
+        while view.reading is not None:
+            if view.lost or view.arrived == arrived:
+                self.api.cut(view.reading)
+                return
+            arrived, seen = view.arrived, view.version
+            view.wait(seen, _SILENT_SECONDS)
 
     @_answering
     def stop(self, job_id: str, grace_seconds: float) -> None:

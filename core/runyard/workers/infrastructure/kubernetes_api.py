@@ -206,10 +206,14 @@ class KubernetesApi:
         with self._lock:
             streams = list(self._streams)
         for response in streams:
-            # Closing a socket does not wake the thread that reads from it; shutting it down does.
-            with suppress(OSError, AttributeError, KeyError):
-                response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+            self.cut(response)
         self._http.close()
+
+    def cut(self, response: httpx.Response) -> None:
+        """End a stream that another thread reads, which gets a TransportError."""
+        # Closing a socket does not wake the thread that reads from it; shutting it down does.
+        with suppress(OSError, AttributeError, KeyError):
+            response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 def path_of(resource: str, namespace: str | None = None, name: str | None = None, part: str = "") -> str:

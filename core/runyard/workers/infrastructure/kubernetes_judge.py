@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runyard.workers.infrastructure import kubernetes_words as words
@@ -34,6 +35,7 @@ class Judge:
         self._lost_after_seconds = lost_after_seconds
         self._next = math.inf
         self._image = ""
+        self._started = False
         # The Job is there, and has to go.
         self.gave_up = False
 
@@ -43,6 +45,12 @@ class Judge:
 
     def end(self) -> JobEnd | None:
         """How it ended; None while it goes on."""
+        pod = self._view.pod()
+        self._started = self._started or (pod is not None and words.has_started(pod))
+        end = self._end()
+        return None if end is None else replace(end, started=self._started)
+
+    def _end(self) -> JobEnd | None:
         self._next = math.inf
         view = self._view
         job, pod = view.job, view.pod()
@@ -101,6 +109,7 @@ class Judge:
         grace = _GRACE_SECONDS if grace is None else float(grace)
         if self._waits("to end", grace + self._lost_after_seconds):
             return None
+        self._view.lost = True
         return JobEnd(None, words.lost(pod))
 
     def _stuck(self, job: Object, pod: Object) -> JobEnd | None:

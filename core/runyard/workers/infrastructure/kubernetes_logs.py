@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -105,7 +106,7 @@ class PodOutput:
 
     def _logs(self, pod: Object) -> Iterator[Piece]:
         view, tries = self._view, 0
-        while True:
+        while not view.lost:
             over = is_over(view.pod() or pod) or not view.lives(pod) or view.ended
             try:
                 # One that is over is read once more: the stream may have been cut short.
@@ -117,7 +118,7 @@ class PodOutput:
                     raise
                 problem = str(error)
             except httpx.TransportError as error:
-                if not over:
+                if not (over or view.ended):
                     raise
                 problem = str(error) or type(error).__name__
             else:
@@ -130,6 +131,17 @@ class PodOutput:
                 yield "warning", f"The end of what it printed could not be read: {problem}".encode()
                 return
             time.sleep(kube.jittered(0.2 * 2**tries) if over else 0.2)
+        yield "warning", b"What it printed last is lost with its node"
+
+    @contextmanager
+    def _noted(self, response: httpx.Response) -> Iterator[None]:
+        """A block while which others know that this is read, and may end it."""
+        self._view.reading = response
+        try:
+            yield
+        finally:
+            self._view.reading = None
+            self._view.notify()
 
     def _read(self, pod: Object, follow: bool) -> Iterator[Piece]:
         """The lines from where the last reading stopped."""
@@ -142,8 +154,12 @@ class PodOutput:
         # What is of that moment comes again, and all of its second where the node knows seconds only.
         skip, last_order = count, _order(last)
         path = kube.path_of("pods", self._view.namespace, name, "log")
-        with self._api.stream(path, params, None if follow else _LAST_WORDS_SECONDS) as response:
+        with (
+            self._api.stream(path, params, None if follow else _LAST_WORDS_SECONDS) as response,
+            self._noted(response),
+        ):
             for line in _lines_of(response, not follow):
+                self._view.arrived += 1
                 moment, _, text = line.partition(b" ")
                 at = moment.decode("ascii", "replace")
                 if last and _order(at) < last_order:

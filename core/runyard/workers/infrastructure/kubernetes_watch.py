@@ -53,6 +53,11 @@ class View:
         self.told: set[str] = set()
         # How far what each pod prints was read: the moment of the last line, and how many have that moment.
         self.read: dict[str, tuple[str, int]] = {}
+        # The answer from which what it prints is being read, and how often something came on it.
+        self.reading: httpx.Response | None = None
+        self.arrived = 0
+        # Its node does not answer: what it printed last is lost with it.
+        self.lost = False
         # Since when something is so, on the monotonic clock.
         self._since: dict[str, float] = {}
 

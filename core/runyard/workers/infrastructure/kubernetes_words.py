@@ -29,6 +29,7 @@ _DISRUPTED = {
     "DeletionByPodGC": "was ended because its node is gone",
     "TerminationByKubelet": "was ended by its node, which ran out of something or was shut down",
 }
+_NOT_STARTED = ("StartError", "ContainerCannotRun")
 _SHUT_DOWN = frozenset(("Shutdown", "NodeShutdown", "Terminated"))
 # Events that say nothing new: they follow from others, and each run has them.
 _USUAL = frozenset(("Created", "Started", "SuccessfulCreate", "Completed", "SuccessfulDelete"))
@@ -78,6 +79,14 @@ def has_logs(pod: Object) -> bool:
     return "running" in state or "terminated" in state
 
 
+def has_started(pod: Object) -> bool:
+    """Whether the run's command was started."""
+    state = _state(pod)
+    return (
+        "running" in state or state.get("terminated", {}).get("reason", _NOT_STARTED[0]) not in _NOT_STARTED
+    )
+
+
 def is_over(pod: Object) -> bool:
     """Whether the run's container will never run again."""
     return "terminated" in _state(pod) or status(pod).get("phase") in ("Succeeded", "Failed")
@@ -124,7 +133,7 @@ def _why(pod: Object, code: int | None) -> str | None:
     ended = _state(pod).get("terminated") or {}
     if ended.get("reason") == "OOMKilled":
         return "its container ran out of memory and was killed; give it more by memory_limit"
-    if ended.get("reason") in ("ContainerCannotRun", "StartError"):
+    if ended.get("reason") in _NOT_STARTED:
         return f"its container could not start{_sentence(ended.get('message'))}"
     beside = _failed_beside(pod) if code is None else None
     return beside or ("its container was killed" if code == _KILLED else None)

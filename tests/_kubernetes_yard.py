@@ -10,6 +10,7 @@ from _kubernetes import Cluster
 from _yard import Yard, is_gone, logs_of, until
 from runyard.operations.flow_runs import SetState, set_flow_run_state
 from runyard.operations.schemas import StateCreate
+from runyard.operations.work_pools import WorkPoolUpdate, read_work_pool, update_work_pool
 
 
 class KubernetesYard(Yard):
@@ -27,11 +28,26 @@ class KubernetesYard(Yard):
     def job_variables(self):
         return {"image": "flows:1", "pod_watch_timeout_seconds": 2, "pending_timeout_seconds": 2}
 
+    def pool_template(self):
+        return self.client.call(read_work_pool, "pool").base_job_template
+
+    def change_pool(self, template):
+        self.client.call(update_work_pool, "pool", WorkPoolUpdate(base_job_template=template))
+
     def is_running(self, run):
         return self.state(run).type == "RUNNING" and self.notes()
 
     def jobs(self):
         return self.cluster.store.list("jobs")[0]
+
+    def secrets(self):
+        return self.cluster.store.list("secrets")[0]
+
+    def pod(self, run):
+        """The latest pod of a run, as (namespace, name)."""
+        pods = self.cluster.store.list("pods", labels=f"runyard.io/flow-run-id={run}")[0]
+        its = max(pods, key=lambda pod: int(pod["metadata"]["resourceVersion"]))["metadata"]
+        return its["namespace"], its["name"]
 
     def cancel(self, run):
         state = StateCreate(type="CANCELLING")

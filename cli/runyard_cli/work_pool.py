@@ -81,6 +81,11 @@ def create(
         out.done(f"It is the default of profile '{settings.profile()}'.")
     if pool.is_paused:
         out.hint(f"It is paused; start it with: {command_of('runyard work-pool resume', name)}")
+    if pool.type == "kubernetes" and pool.type in served():
+        out.hint(
+            "Deploy to it with an image that has Runyard: runyard deploy FILE:FLOW --name NAME "
+            f"--pool {quoted(name)} --job-variable image=IMAGE"
+        )
     if pool.type in served():
         out.hint(f"Start a worker for it: runyard worker start --pool {quoted(name)}")
     elif pool.type in (*TYPES, *FOREIGN_TYPES):

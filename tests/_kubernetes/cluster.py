@@ -96,14 +96,6 @@ class Cluster:
     def pods(self, phase=None):
         return [pod for pod in self.store.list("pods")[0] if phase in (None, pod["status"].get("phase"))]
 
-    def pod(self):
-        """The latest pod, as (namespace, name)."""
-        pods = sorted(self.pods(), key=lambda pod: int(pod["metadata"]["resourceVersion"]))
-        return pods[-1]["metadata"]["namespace"], pods[-1]["metadata"]["name"]
-
-    def process(self, key):
-        return self.kubelet.pods.get(key)
-
     def disrupt(self, key, reason, message="by the test"):
         """Have the cluster end a pod for a reason of its own."""
         mark = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}

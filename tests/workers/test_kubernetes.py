@@ -7,7 +7,6 @@ import signal
 import pytest
 from _kubernetes_yard import KubernetesYard, printed
 from _yard import a_yard, until
-from runyard.operations.work_pools import WorkPoolUpdate, read_work_pool, update_work_pool
 
 
 @pytest.fixture
@@ -34,36 +33,34 @@ def test_runs_are_executed_with_all_that_they_record(yard):
     assert bad in kept[0]
 
 
-@pytest.mark.parametrize(
-    ("variables", "reason"),
-    [
-        ({"image": "missing:1"}, "the image 'missing:1' could not be pulled: failed to pull image"),
-        (
-            {"image": "missing:1", "image_pull_policy": "Never"},
-            "is not on its node, and image_pull_policy is Never",
-        ),
-        ({"command": "/no/such/program"}, "its container could not start: exec: "),
-        ({"service_account_name": "none"}, "its Job has no pod after 2 s"),
-        ({"namespace": "no-such"}, 'namespaces "no-such" not found'),
-        ({"cluster_config": {"context_name": "other"}}, "cluster_config is not the one"),
-    ],
-)
-def test_what_cannot_start_is_crashed_with_the_reason(yard, variables, reason):
-    run = yard.run(job_variables=variables)
-    yard.worker()
-    assert reason in yard.ended(run, "CRASHED").message
-    if "service_account_name" in variables:
-        until(
-            lambda: any('serviceaccount "none" not found' in text for text in printed(yard, run)), "the event"
-        )
+CANNOT_START = [
+    ({"image": "missing:1"}, "the image 'missing:1' could not be pulled: failed to pull image"),
+    (
+        {"image": "missing:1", "image_pull_policy": "Never"},
+        "is not on its node, and image_pull_policy is Never",
+    ),
+    ({"command": "/no/such/program"}, "its container could not start: exec: "),
+    ({"service_account_name": "none"}, "its Job has no pod after 2 s"),
+    ({"namespace": "no-such"}, 'namespaces "no-such" not found'),
+    ({"cluster_config": {"context_name": "other"}}, "cluster_config is not the one"),
+]
+
+
+def test_what_cannot_start_is_crashed_with_the_reason(yard):
+    runs = [yard.run(job_variables=variables) for variables, _ in CANNOT_START]
+    assert yard.worker(limit=None, run_once=True).wait(60) == 0
+    for run, (_, reason) in zip(runs, CANNOT_START, strict=True):
+        assert reason in yard.ended(run, "CRASHED").message
+    assert 'serviceaccount "none" not found' in " ".join(printed(yard, runs[3]))
+    # None was made for the hooks of such a run.
+    assert len([found for found in yard.cluster.created if found["kind"] == "Job"]) == 4
 
 
 def test_a_pod_that_gets_no_node_is_given_up_with_the_words_of_the_scheduler(yard):
-    pool = yard.client.call(read_work_pool, "pool")
-    template = pool.base_job_template
+    template = yard.pool_template()
     spec = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
     spec["nodeSelector"] = {"gpu": "yes"}
-    yard.client.call(update_work_pool, "pool", WorkPoolUpdate(base_job_template=template))
+    yard.change_pool(template)
     run = yard.run()
     yard.worker()
     message = yard.ended(run, "CRASHED").message
@@ -72,39 +69,46 @@ def test_a_pod_that_gets_no_node_is_given_up_with_the_words_of_the_scheduler(yar
     until(lambda: not yard.jobs(), "the removal of the Job")
 
 
-@pytest.mark.parametrize(
-    ("end", "reason"),
-    [
-        (lambda cluster, pod: cluster.kubelet.kill(pod, container="OOMKilled"), "ran out of memory"),
-        (lambda cluster, pod: cluster.kubelet.kill(pod), "its container was killed"),
-        (
-            lambda cluster, pod: cluster.kubelet.kill(
-                pod, reason="Evicted", message="The node was low on disk."
-            ),
-            "its pod was evicted: The node was low on disk",
-        ),
-        (
-            lambda cluster, pod: cluster.disrupt(pod, "PreemptionByScheduler"),
-            "its pod was preempted to make room for a pod of higher priority",
-        ),
-        (
-            lambda cluster, pod: cluster.delete("jobs", pod[0], pod[1].rpartition("-")[0], {}),
-            "its Job was deleted while it ran",
-        ),
-        (lambda cluster, pod: cluster.delete("pods", *pod, {}), "its pod was deleted while it ran"),
-        (
-            lambda cluster, pod: cluster.delete("pods", *pod, {"gracePeriodSeconds": 0}),
-            "its pod was deleted while it ran",
-        ),
-    ],
-)
-def test_a_pod_that_others_end_is_told_and_starts_again(yard, end, reason):
-    run = yard.run(crash_retries=1, stubborn=True)
+# What others do to a pod, and how the end of its run is told.
+ENDS = [
+    (lambda cluster, pod: cluster.kubelet.kill(pod, container="OOMKilled"), "ran out of memory"),
+    (lambda cluster, pod: cluster.kubelet.kill(pod), "its container was killed"),
+    (
+        lambda cluster, pod: cluster.kubelet.kill(pod, reason="Evicted", message="The node was low on disk."),
+        "its pod was evicted: The node was low on disk",
+    ),
+    (
+        lambda cluster, pod: cluster.disrupt(pod, "PreemptionByScheduler"),
+        "its pod was preempted to make room for a pod of higher priority",
+    ),
+    (
+        lambda cluster, pod: cluster.delete("jobs", pod[0], pod[1].rpartition("-")[0], {}),
+        "its Job was deleted while it ran",
+    ),
+    (lambda cluster, pod: cluster.delete("pods", *pod, {}), "its pod was deleted while it ran"),
+    (
+        lambda cluster, pod: cluster.delete("pods", *pod, {"gracePeriodSeconds": 0}),
+        "its pod was deleted while it ran",
+    ),
+]
+
+
+def test_a_pod_that_others_end_is_told(yard):
+    runs = [yard.run(stubborn=True) for _ in ENDS]
+    yard.worker(limit=None)
+    until(lambda: all(yard.state(run).type == "RUNNING" for run in runs), "the start of all")
+    for run, (end, _) in zip(runs, ENDS, strict=True):
+        end(yard.cluster, yard.pod(run))
+    for run, (_, reason) in zip(runs, ENDS, strict=True):
+        assert reason in yard.ended(run, "CRASHED").message
+
+
+def test_a_pod_that_is_lost_starts_again(yard):
+    run = yard.run(crash_retries=1)
     yard.worker()
     until(lambda: yard.is_running(run), "the start")
-    end(yard.cluster, yard.cluster.pod())
+    yard.cluster.kubelet.kill(yard.pod(run), container="OOMKilled")
     until(lambda: len(yard.notes()) == 2, "the second attempt")
-    assert reason in yard.said()
     yard.release()
     yard.ended(run, "COMPLETED")
     assert [attempt for attempt, _ in yard.notes()] == [1, 2]
@@ -116,7 +120,7 @@ def test_a_node_that_is_lost(yard):
     yard.worker()
     until(lambda: yard.is_running(run), "the start")
     yard.cluster.kubelet.node_is_lost = True
-    yard.cluster.delete("pods", *yard.cluster.pod(), {})
+    yard.cluster.delete("pods", *yard.pod(run), {})
     until(lambda: "its node 'node-1' does not answer" in yard.said(), "the loss")
     yard.cluster.kubelet.node_is_lost = False
     until(lambda: len(yard.notes()) == 2, "the second attempt")
@@ -130,26 +134,19 @@ def test_a_run_that_takes_too_long_for_its_job(yard):
     assert "it ran for longer than its Job may" in yard.ended(run, "CRASHED").message
 
 
-@pytest.mark.parametrize("stubborn", [False, True])
-def test_cancelling_ends_the_pod_and_removes_all(yard, stubborn):
-    run = yard.run(stubborn=stubborn)
-    yard.worker()
-    until(lambda: yard.is_running(run), "the start")
-    yard.cancel(run)
-    yard.ended(run, "CANCELLED")
+def test_cancelling_ends_the_pods_and_removes_all(yard):
+    runs = [yard.run(stubborn=stubborn) for stubborn in (False, True)]
+    never = yard.run(job_variables={"image": "missing:1", "pod_watch_timeout_seconds": 600})
+    yard.worker(limit=None)
     until(
-        lambda: not (yard.jobs() or yard.cluster.pods() or yard.cluster.store.list("secrets")[0]), "the rest"
+        lambda: all(yard.state(run).type == "RUNNING" for run in runs) and len(yard.jobs()) == 3, "the start"
     )
+    for run in (*runs, never):
+        yard.cancel(run)
+    for run in (*runs, never):
+        yard.ended(run, "CANCELLED")
+    until(lambda: not (yard.jobs() or yard.cluster.pods() or yard.secrets()), "the removal of the rest")
     assert yard.notes("end") == []
-
-
-def test_a_run_whose_pod_never_started_is_cancelled(yard):
-    run = yard.run(job_variables={"image": "missing:1", "pod_watch_timeout_seconds": 600})
-    yard.worker()
-    until(yard.cluster.pods, "the pod")
-    yard.cancel(run)
-    yard.ended(run, "CANCELLED")
-    until(lambda: not (yard.jobs() or yard.cluster.pods()), "the rest")
 
 
 def test_a_worker_that_is_killed_is_followed_by_one_that_adopts_its_jobs(yard):
@@ -170,12 +167,13 @@ def test_a_worker_that_is_killed_is_followed_by_one_that_adopts_its_jobs(yard):
 
 
 def test_a_pod_that_ended_while_no_worker_was_there(yard):
+    yard.environment["RUNYARD_TAKEOVER_AFTER_SECONDS"] = "60"  # what happened is proved before
     run = yard.run(crash_retries=1)
     first = yard.worker("first")
     until(lambda: yard.is_running(run), "the start")
     first.kill()
     first.wait()
-    yard.cluster.kubelet.kill(yard.cluster.pod(), container="OOMKilled")
+    yard.cluster.kubelet.kill(yard.pod(run), container="OOMKilled")
     yard.worker("second")
     until(lambda: len(yard.notes()) == 2, "the second attempt")
     assert "ran out of memory" in yard.said("second")

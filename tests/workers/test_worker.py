@@ -145,9 +145,9 @@ def test_a_missing_pool_can_be_an_error(yard):
 
 
 def test_pools_of_other_types_get_a_clear_answer(yard):
-    yard.client.call(create_work_pool, WorkPoolCreate(name="other", type="kubernetes"))
+    yard.client.call(create_work_pool, WorkPoolCreate(name="other", type="ecs"))
     assert yard.worker(pool="other").wait(DEADLINE_SECONDS) == 1
-    assert "no worker of type 'kubernetes' is installed here, only docker, process" in yard.said()
+    assert "no worker of type 'ecs' is installed here, only docker, kubernetes, process" in yard.said()
 
 
 def test_an_engine_that_does_not_answer_is_one_line(yard):

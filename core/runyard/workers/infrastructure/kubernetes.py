@@ -226,6 +226,13 @@ class KubernetesInfrastructure:
                     view.wait(seen, min(judge.seconds_until_next_look(), _LOOK_AGAIN_SECONDS))
                     continue
                 if judge.gave_up:
+                    # Not because of what the watch did not tell yet.
+                    self._watcher.refresh(view)
+                    end = judge.end()
+                    if end is None:
+                        continue
+                if judge.gave_up:
+                    view.stopped = True
                     self._delete_job(namespace, name)
                 view.ended = True
                 view.notify()

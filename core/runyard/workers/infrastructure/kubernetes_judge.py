@@ -51,7 +51,7 @@ class Judge:
         return None if end is None else replace(end, started=self._started)
 
     def _end(self) -> JobEnd | None:
-        self._next = math.inf
+        self._next, self.gave_up = math.inf, False
         view = self._view
         job, pod = view.job, view.pod()
         if pod is not None and words.is_over(pod):
@@ -136,7 +136,7 @@ class Judge:
         return self._give_up(f"its pod got no node within {within:g} s (pending_timeout_seconds): {why}")
 
     def _give_up(self, reason: str) -> JobEnd:
-        self.gave_up = self._view.stopped = True
+        self.gave_up = True
         return JobEnd(_GIVEN_UP, reason)
 
     def _waits(self, what: str, seconds: float) -> bool:

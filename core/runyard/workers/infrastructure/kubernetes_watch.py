@@ -152,7 +152,7 @@ class Watcher:
             view.users += 1
         try:
             if view.job is None:
-                self._seed(view)
+                self.refresh(view)
             yield view
         finally:
             with self._lock:
@@ -160,8 +160,12 @@ class Watcher:
                 if view.users == 0 and view.ended:
                     self._views.pop((namespace, name), None)
 
-    def _seed(self, view: View) -> None:
-        """Ask for what was there before it was looked at."""
+    def refresh(self, view: View) -> None:
+        """Ask for the Job and its pods as they are now.
+
+        Raises:
+            Unreachable, Refused: it is not told.
+        """
         selector = f"{_JOB_NAME[1]}={view.name}"
         while True:
             seen = view.version
@@ -171,7 +175,9 @@ class Watcher:
                 if view.version != seen:  # the watch told more meanwhile, and what was asked may be old
                     continue
                 view.job = job
-                view.pods |= {name_of(pod): _lean(pod) for pod in pods}
+                found = {name_of(pod): _lean(pod) for pod in pods}
+                view.gone |= view.pods.keys() - found.keys()
+                view.pods |= found
                 return
 
     def read_job(self, view: View) -> Object | None:

@@ -1,0 +1,206 @@
+"""Where a cluster is and who we are there: kubeconfigs, contexts, pods, programs that print tokens, TLS."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import ssl
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import yaml
+from _kubernetes import Cluster
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from runyard.errors import InvalidInput
+from runyard.workers.infrastructure.base import Unreachable
+from runyard.workers.infrastructure.kubernetes_api import KubernetesApi, Refused
+from runyard.workers.infrastructure.kubernetes_config import access
+
+
+@pytest.fixture(autouse=True)
+def nowhere(home, tmp_path, monkeypatch):
+    """No cluster of this machine is seen."""
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def config_of(user=None, name="one", **cluster):
+    return {
+        "current-context": name,
+        "clusters": [{"name": name, "cluster": {"server": f"https://{name}:6443", **cluster}}],
+        "users": [{"name": name, "user": user or {}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": f"{name}-jobs"}}],
+    }
+
+
+def written(folder, config, name="config"):
+    path = folder / name
+    path.write_text(yaml.safe_dump(config))
+    return str(path)
+
+
+def token_of(found):
+    """What a request is sent with."""
+    import httpx
+
+    flow = found.auth.sync_auth_flow(httpx.Request("GET", found.server))
+    return next(flow).headers["Authorization"]
+
+
+def test_without_any_the_message_says_what_to_set(tmp_path):
+    with pytest.raises(InvalidInput, match=r"no Kubernetes cluster is known.*\.kube/config; set KUBECONFIG"):
+        access()
+
+
+def test_files_are_merged_and_the_first_to_name_a_thing_counts(tmp_path, monkeypatch):
+    first = written(tmp_path, config_of({"token": "1"}), "first")
+    second = written(tmp_path, {**config_of({"token": "2"}, "two"), "current-context": "two"}, "second")
+    monkeypatch.setenv("KUBECONFIG", os.pathsep.join([first, str(tmp_path / "none"), second]))
+    found = access()
+    assert (found.server, found.namespace, token_of(found)) == ("https://one:6443", "one-jobs", "Bearer 1")
+    other = access({"context_name": "two"})
+    assert (other.server, other.namespace, token_of(other)) == ("https://two:6443", "two-jobs", "Bearer 2")
+    with pytest.raises(InvalidInput, match="there is no context 'three'; it has 'one', 'two'"):
+        access({"context_name": "three"})
+
+
+def test_the_config_of_a_pool_goes_before_all(tmp_path, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", written(tmp_path, config_of()))
+    given = {"config": config_of({"token": "x"}, "two"), "context_name": "two"}
+    assert access(given).server == "https://two:6443"
+    assert access({"config": yaml.safe_dump(given["config"])}).server == "https://two:6443"
+
+
+def test_a_pod_uses_its_service_account_and_notices_a_new_token(tmp_path, monkeypatch):
+    folder = tmp_path / "account"
+    folder.mkdir()
+    authority, _, _ = certificates()
+    (folder / "ca.crt").write_bytes(authority)
+    (folder / "token").write_text("first\n")
+    (folder / "namespace").write_text("here")
+    monkeypatch.setenv("RUNYARD_KUBERNETES_SERVICE_ACCOUNT_FOLDER", str(folder))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "6443")
+    found = access()
+    assert (found.server, found.namespace) == ("https://[fd00::1]:6443", "here")
+    import httpx
+
+    flow = found.auth.sync_auth_flow(httpx.Request("GET", found.server))
+    assert next(flow).headers["Authorization"] == "Bearer first"
+    (folder / "token").write_text("second\n")
+    assert flow.send(httpx.Response(401)).headers["Authorization"] == "Bearer second"
+
+
+@pytest.mark.parametrize("api", ["v1", "v1beta1"])
+def test_a_program_prints_the_token(tmp_path, monkeypatch, api):
+    program = tmp_path / "login"
+    program.write_text(
+        f"#!{sys.executable}\nimport json, os\ninfo = json.loads(os.environ['KUBERNETES_EXEC_INFO'])\n"
+        "token = os.environ['WHO'] + info['apiVersion'][-2:]\n"
+        "print(json.dumps({'status': {'token': token}}))"
+    )
+    program.chmod(0o755)
+    version = f"client.authentication.k8s.io/{api}"
+    entry = {"apiVersion": version, "command": "./login", "env": [{"name": "WHO", "value": "me-"}]}
+    monkeypatch.setenv("KUBECONFIG", written(tmp_path, config_of({"exec": entry})))
+    assert token_of(access()) == f"Bearer me-{api[-2:]}"
+
+
+@pytest.mark.parametrize(
+    ("program", "problem"),
+    [
+        ("import sys; sys.exit('log in first')", "failed: log in first"),
+        ("print('hello')", "printed no token"),
+    ],
+)
+def test_a_program_that_prints_none_is_told(program, problem):
+    version = "client.authentication.k8s.io/v1"
+    entry = {"apiVersion": version, "command": sys.executable, "args": ["-c", program]}
+    with pytest.raises(InvalidInput, match=problem):
+        token_of(access({"config": config_of({"exec": entry})}))
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ({}, "no context is set"),
+        ({**config_of(), "clusters": []}, "there is no cluster 'one'; it has none"),
+        (config_of(server=""), "has no server"),
+        (config_of({"auth-provider": {"name": "gcp"}}), "auth-provider is no longer supported"),
+        (config_of({"exec": {"apiVersion": "v0", "command": "x"}}), "exec.apiVersion 'v0' is unknown"),
+        (config_of(**{"certificate-authority": "/no/such.crt"}), "certificate-authority: /no/such.crt"),
+        (config_of(**{"certificate-authority-data": "???"}), "certificate-authority-data is no base64"),
+        (config_of(**{"certificate-authority-data": "eHg="}), "a certificate or key cannot be used"),
+        ("a: b: c", "no YAML"),
+        ("- 1", "a kubeconfig is a mapping"),
+    ],
+)
+def test_a_config_that_is_wrong_is_told_in_one_line(config, problem):
+    with pytest.raises(InvalidInput, match=problem) as caught:
+        access({"config": config}) if config else access({"config": {"kind": "Config"}})
+    assert "\n" not in str(caught.value)
+
+
+def certificates():
+    """An authority, and the certificate and key of 127.0.0.1 that it made, in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
+    began = datetime.now(UTC) - timedelta(days=1)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(began)
+        .not_valid_after(began + timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("cluster.test")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return made.public_bytes(serialization.Encoding.PEM), private, made
+
+
+def test_a_cluster_is_trusted_by_its_own_authority_only(tmp_path, monkeypatch):
+    authority, key, _ = certificates()
+    (tmp_path / "pem").write_bytes(authority + key)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "pem")
+    cluster = Cluster(tmp_path, tls)
+    try:
+        known = {
+            "certificate-authority-data": base64.b64encode(authority).decode(),
+            "tls-server-name": "cluster.test",
+        }
+        monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(**known)))
+        with_key = json.loads(cluster.kubeconfig(**known).read_text())
+        with_key["users"][0]["user"] |= {
+            "client-certificate-data": known["certificate-authority-data"],
+            "client-key-data": base64.b64encode(key).decode(),
+        }
+        for given in (None, {"config": with_key}):
+            api = KubernetesApi(access(given))
+            assert api.request("GET", "/version")["major"] == "1"
+            api.close()
+        monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig()))
+        api = KubernetesApi(access())
+        with pytest.raises(Unreachable, match="certificate verify failed"):
+            api.request("GET", "/version")
+        api.close()
+        monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(**{"insecure-skip-tls-verify": True})))
+        cluster.token = "another"
+        api = KubernetesApi(access())
+        with pytest.raises(Refused, match="Unauthorized"):
+            api.request("GET", "/version")
+        api.close()
+    finally:
+        cluster.close()

@@ -171,7 +171,7 @@ def test_a_pool_for_workers_of_others(runyard, tmp_path):
     [
         ("process", "Start a worker for it: runyard worker start --pool p"),
         ("docker", "Start a worker for it: runyard worker start --pool p"),
-        ("kubernetes", "A worker of Prefect for kubernetes takes its runs: prefect worker start --pool p"),
+        ("kubernetes", "Deploy to it with an image that has Runyard"),
         ("ecs", "A worker of Prefect for ecs takes its runs: prefect worker start --pool p"),
         ("mine", "Its runs wait for a worker of type 'mine'"),
     ],

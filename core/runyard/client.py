@@ -105,6 +105,11 @@ class LocalClient:
         self.database.close()
 
 
+# A connection that was idle for longer is not used again. Servers close idle ones (uvicorn after 5 s): a
+# request that is sent at that instant is lost, and nobody knows whether it was read.
+_IDLE_SECONDS = 2.0
+
+
 class HttpClient:
     """Sends operations to an API.
 
@@ -124,6 +129,9 @@ class HttpClient:
             auth=(user, password) if auth else None,
             headers={} if auth else api_token.token_headers(self.url),
             timeout=httpx.Timeout(30.0, connect=5.0),
+            limits=httpx.Limits(
+                max_connections=100, max_keepalive_connections=20, keepalive_expiry=_IDLE_SECONDS
+            ),
             transport=transport,
         )
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 import threading
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -11,6 +14,7 @@ import httpx
 import pytest
 from _api import ApiServer
 from pydantic import BaseModel, ConfigDict
+from runyard import client as client_module
 from runyard import errors
 from runyard.client import HttpClient
 from runyard.operations.base import operation
@@ -245,6 +249,33 @@ def test_a_long_poll_ends_with_a_commit(remote):
     poll.join(60)
     assert answers != []
     assert answers[0] != token
+
+
+def test_a_connection_that_was_idle_is_not_used_again(monkeypatch):
+    """The server may be closing it: this one resets it where a second request comes."""
+    monkeypatch.setattr(client_module, "_IDLE_SECONDS", 0.05)
+    used = []
+
+    def answer(connection):
+        with connection:
+            used.append(connection)
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue")
+            if connection.recv(65536):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def serve():
+        for _ in range(2):
+            threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        client = HttpClient(f"http://127.0.0.1:{listener.getsockname()[1]}/api")
+        assert client.changes() is True
+        time.sleep(0.06)
+        assert client.changes() is True
+        client.close()
+    assert len(used) == 2
 
 
 def test_a_change_before_the_poll_is_not_missed(remote):

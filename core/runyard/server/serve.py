@@ -54,7 +54,9 @@ def serve(
     listener = listen(host, port)
     try:
         app = create_app(database, hosts=[host], any_address=not is_loopback(host))
-        server = uvicorn.Server(uvicorn.Config(app, log_level=log_level))
+        # Longer than the 5 s after which most clients use an idle connection no more: one that is closed
+        # as a request is sent on it loses the request.
+        server = uvicorn.Server(uvicorn.Config(app, log_level=log_level, timeout_keep_alive=30))
         if on_listening:
             name = f"[{host}]" if ":" in host else host
             on_listening(f"http://{name}:{listener.getsockname()[1]}/api")

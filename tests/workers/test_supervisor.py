@@ -104,6 +104,10 @@ def test_all_output_is_there_when_the_run_ends(start, logs):
             "working_dir /no/such/folder cannot be entered",
         ),
         ({"command": ["/etc/passwd"]}, "Permission denied"),
+        ({"command": ["true\0"]}, "cannot be started: "),
+        ({"command": ["true"], "working_dir": "/tmp\0"}, "cannot be entered: "),
+        ({"command": ["true"], "env": {"A=B": "1"}}, "the variable 'A=B' of env cannot be set"),
+        ({"command": ["true"], "env": {"A": "\0"}}, "the variable 'A' of env cannot be set"),
     ],
 )
 def test_a_launch_that_fails_says_why(start, logs, job, says):

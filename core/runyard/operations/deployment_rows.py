@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from runyard import clock, ids
-from runyard.errors import NotFound
+from runyard.errors import NotFound, ParameterError
 from runyard.operations import deployment_places, schedules
 from runyard.operations.deployment_shapes import DeploymentApply, DeploymentCreate, DeploymentUpdate
 from runyard.operations.schemas import dump, load
@@ -125,7 +125,10 @@ def _check(tx: Transaction, row: Row, given: Given) -> None:
         for item in given.schedules or ():
             rules.check({**parameters, **item.parameters}, schema, where, complete=False)
     if "job_variables" in given.model_fields_set or given.work_pool_name is not None:
-        deployment_places.check_job_variables(tx, row["work_queue_id"], load(row["job_variables"], {}))
+        try:
+            deployment_places.check_job_variables(tx, row["work_queue_id"], load(row["job_variables"], {}))
+        except ParameterError as error:
+            raise ParameterError(f"deployment {row['name']!r}: {error.message}") from None
 
 
 def _follow(tx: Transaction, row: Row, changes: dict[str, tuple[Any, Any]]) -> None:

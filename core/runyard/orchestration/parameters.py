@@ -125,8 +125,20 @@ def check_job_variables(
         problem = (
             None if "{{" in json.dumps(value, default=str) else _problem(value, known.get(name), schema, name)
         )
+        if problem is None and name == "env" and isinstance(value, Mapping):
+            problem = _env_problem(value)
         if problem:
             raise ParameterError(f"job variable {problem[0]!r} of work pool {work_pool!r} {problem[1]}")
+
+
+def _env_problem(env: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What no system takes for a variable of the environment."""
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name:
+            return f"env.{name}", "is no name of a variable: one is not empty, without = and NUL"
+        if isinstance(value, str) and "\0" in value:
+            return f"env.{name}", "has a NUL in it, which no variable can hold"
+    return None
 
 
 def hydrate(value: Any) -> Any:

@@ -102,15 +102,18 @@ def main(
 def _become(message: dict[str, Any], status_file: int) -> int:
     status = StatusLine(descriptors.name_of(status_file))
     for name, value in message["env"].items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+        try:
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        except (OSError, ValueError) as error:
+            return _fail(status, f"the variable {name!r} of env cannot be set: {_reason(error)}")
     try:
         if message["cwd"]:
             os.chdir(message["cwd"])
-    except OSError as error:
-        return _fail(status, f"working_dir {message['cwd']} cannot be entered: {error.strerror}")
+    except (OSError, ValueError) as error:
+        return _fail(status, f"working_dir {message['cwd']} cannot be entered: {_reason(error)}")
     if "TZ" in message["env"]:
         time.tzset()
     argv = message["argv"]
@@ -123,9 +126,14 @@ def _become(message: dict[str, Any], status_file: int) -> int:
         # Python ignores it; other programs expect to end by it.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.execvp(argv[0], argv)  # noqa: S606 - a command has no shell unless it names one
-    except OSError as error:
+    except (OSError, ValueError) as error:
         kind = 127 if isinstance(error, FileNotFoundError) else CANNOT_START
-        return _fail(status, f"command {argv[0]!r} cannot be started: {error.strerror}", kind)
+        return _fail(status, f"command {argv[0]!r} cannot be started: {_reason(error)}", kind)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """Why the system, or Python on its behalf, refused a text: NUL bytes and surrogates are ValueErrors."""
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
 def _take_files(files: list[int]) -> None:

@@ -64,7 +64,7 @@ def api(context: click.Context, method: str, path: str, data: str | None, verbos
     elif out.on_terminal():
         out.print_json(answer)
     else:
-        click.echo(json.dumps(out.to_json(answer), default=str, ensure_ascii=False))
+        click.echo(out.json_text(answer))
 
 
 def _find(method: str, path: str) -> tuple[Operation[..., Any], dict[str, Any]]:

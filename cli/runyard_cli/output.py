@@ -28,8 +28,8 @@ STATE_COLOURS = {
     "CRASHED": "bright_red",
 }
 _ABBREVIATIONS = {"api": "API", "id": "ID", "sqlite": "SQLite", "url": "URL"}
-# Beyond ASCII, what terminals obey: see `visible`.
-_OBEYED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Beyond ASCII, what terminals obey (see `visible`), and halves of surrogate pairs, which UTF-8 cannot hold.
+_OBEYED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
@@ -118,9 +118,14 @@ def prints_aside(wanted: bool = True) -> Iterator[None]:
 
 def print_json(value: Any) -> None:
     """Print API objects as JSON, two spaces deep."""
-    text = json.dumps(to_json(value), indent=2, default=str, ensure_ascii=False)
+    click.echo(json_text(value, 2))
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """API objects as JSON that every terminal and file can hold."""
+    text = json.dumps(to_json(value), indent=indent, default=str, ensure_ascii=False)
     # JSON spells out what is below 0x20 itself.
-    click.echo(text if text.isascii() else _OBEYED.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
+    return text if text.isascii() else _OBEYED.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:

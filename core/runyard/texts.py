@@ -17,7 +17,7 @@ _STOPS = ("TerminationSignal", "RunTimedOut")
 DEPTH = 200
 # What a terminal obeys instead of showing it: control characters but for line ends and tabs, and what turns
 # the direction of writing.
-_OBEYED = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+_OBEYED = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 _NO_COLOUR = r"(?!\x1b\[[0-9;]*m)"
 
 
@@ -129,3 +129,20 @@ def is_too_deep(value: Any, text: str) -> bool:
             below.extend(one for one in inner if isinstance(one, (dict, list, tuple)))
         level = below
     return False
+
+
+def with_storable_keys(value: Any, text: str) -> Any:
+    """A value of JSON whose keys can be written as UTF-8, which no answer could be with half a surrogate pair
+    in one: it is spelled out. Values keep theirs.
+
+    Args:
+        value: what the text holds.
+        text: the JSON, in which such a key is rare: looking for it first is quick.
+    """
+    return _storable_keys(value) if "\\ud" in text else value
+
+
+def _storable_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {storable(key): _storable_keys(item) for key, item in value.items()}
+    return [_storable_keys(item) for item in value] if isinstance(value, list) else value

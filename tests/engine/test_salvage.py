@@ -184,6 +184,17 @@ def test_texts_of_every_source_are_stored(client, monkeypatch, request):
     assert spelled in [log.message for log in client.call(filter_logs, LogListing())]
 
 
+def test_keys_of_parameters_that_no_answer_can_hold_are_spelled_out(client):
+    @flow(name="f")
+    def scan(what):
+        return 1
+
+    scan({BAD: [{BAD: 1}], "“ä”": BAD})
+    (run,) = client.call(filter_flow_runs, Listing())
+    spelled = "caf\\udce9 \ufffd “ä” 🚀"
+    assert run.parameters == {"what": {spelled: [{spelled: 1}], "“ä”": BAD}}
+
+
 class Hostile(Exception):
     """An exception whose own code fails by something that ends a process."""
 

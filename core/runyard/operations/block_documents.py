@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from runyard import clock, encryption, ids
+from runyard import clock, encryption, ids, texts
 from runyard.errors import Conflict, InvalidInput, NotFound, SettingError
 from runyard.operations.base import operation
 from runyard.operations.block_types import (
@@ -89,7 +89,8 @@ def _row(tx: Transaction, document_id: str) -> Row:
 
 
 def _data(row: Row) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(encryption.decrypt(row["data"]))
+    text = encryption.decrypt(row["data"])
+    found: dict[str, Any] = texts.with_storable_keys(json.loads(text), text)
     return found
 
 

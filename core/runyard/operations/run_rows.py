@@ -68,7 +68,9 @@ def encode_state(state: State) -> str:
 
 def decode_state(text: str | None) -> State | None:
     """The state in a `state` column; None where it is null. See `state_of`."""
-    return None if text is None else State.from_json(json.loads(text))
+    if text is None:
+        return None
+    return State.from_json(texts.with_storable_keys(json.loads(text), text))
 
 
 def state_of(row: Row) -> State | None:

@@ -253,7 +253,7 @@ def load(text: str | None, default: Any = None) -> Any:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return default
-    return default if texts.is_too_deep(value, text) else value
+    return default if texts.is_too_deep(value, text) else texts.with_storable_keys(value, text)
 
 
 def dump(value: Any) -> str:

@@ -285,7 +285,7 @@ def test_many_claimers_at_once_take_each_run_once_and_exceed_no_limit(home):
     processes = [
         subprocess.Popen([sys.executable, __file__, url], stdout=subprocess.PIPE, text=True) for _ in range(8)
     ]
-    taken = [tuple(pair) for process in processes for pair in json.loads(process.communicate(timeout=120)[0])]
+    taken = [tuple(pair) for process in processes for pair in json.loads(process.communicate(timeout=300)[0])]
     assert len(taken) == len(set(taken)) == 200
     assert {attempt for _, attempt in taken} == {1}
     with client.database.transaction(write=False) as tx:

@@ -71,11 +71,15 @@ class _Walk:
         left: how many may still be resolved.
         above: the ids of the blocks in which the present one stands.
         circle: whether a block stands in itself.
+        rows: of the blocks that were read, by id: one may be referred to hundreds of times.
+        kinds: of the schemas that were read, by id.
     """
 
     left: int = _MOST_REFERENCES
     above: list[str] = field(default_factory=list)
     circle: bool = False
+    rows: dict[str, Row | None] = field(default_factory=dict)
+    kinds: dict[str, tuple[BlockSchema, BlockType]] = field(default_factory=dict)
 
 
 _BY_ID = "SELECT * FROM block_documents WHERE id = :value"
@@ -102,11 +106,8 @@ def _encrypted(tx: Transaction, data: dict[str, Any]) -> str:
 
 def _document(tx: Transaction, row: Row, include_secrets: bool, walk: _Walk | None = None) -> BlockDocument:
     walk = walk or _Walk()
-    schema_row = tx.one("SELECT * FROM block_schemas WHERE id = :id", {"id": row["block_schema_id"]})
-    kind = tx.one("SELECT * FROM block_types WHERE id = :id", {"id": row["block_type_id"]})
-    if schema_row is None or kind is None:
-        raise NotFound(f"the type of the saved block {row['name']!r} is gone")
-    secrets = load(schema_row["fields"], {}).get("secret_fields") or ()
+    schema, kind = _kind_of(tx, row, walk)
+    secrets = schema.fields.get("secret_fields") or ()
     try:
         data = _data(row)
     except SettingError:
@@ -129,13 +130,25 @@ def _document(tx: Transaction, row: Row, include_secrets: bool, walk: _Walk | No
         name=row["name"],
         data=data,
         block_schema_id=row["block_schema_id"],
-        block_schema=schema_of_row(tx, schema_row),
+        block_schema=schema,
         block_type_id=row["block_type_id"],
-        block_type_name=kind["name"],
-        block_type=type_of_row(kind),
+        block_type_name=kind.name,
+        block_type=kind,
         block_document_references=references,
         is_anonymous=bool(row["is_anonymous"]),
     )
+
+
+def _kind_of(tx: Transaction, row: Row, walk: _Walk) -> tuple[BlockSchema, BlockType]:
+    """The schema and the type of a saved block."""
+    schema_id = row["block_schema_id"]
+    if schema_id not in walk.kinds:
+        schema = tx.one("SELECT * FROM block_schemas WHERE id = :id", {"id": schema_id})
+        kind = tx.one("SELECT * FROM block_types WHERE id = :id", {"id": row["block_type_id"]})
+        if schema is None or kind is None:
+            raise NotFound(f"the type of the saved block {row['name']!r} is gone")
+        walk.kinds[schema_id] = schema_of_row(tx, schema), type_of_row(kind)
+    return walk.kinds[schema_id]
 
 
 def _obfuscate(data: Any, path: list[str]) -> None:
@@ -221,7 +234,9 @@ def _referred(tx: Transaction, document_id: Any, walk: _Walk) -> Row | None:
         walk.circle = True
         return None
     walk.left -= 1
-    return tx.one(_BY_ID, {"value": document_id})
+    if document_id not in walk.rows:
+        walk.rows[document_id] = tx.one(_BY_ID, {"value": document_id})
+    return walk.rows[document_id]
 
 
 @operation("POST", "/block_documents/", status=201)

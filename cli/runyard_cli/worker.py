@@ -25,7 +25,7 @@ worker = group("worker", "Start workers and see them.", "runyard worker start --
 @click.option("-l", "--limit", type=Count(1), help="How many runs at once.")
 @click.option("--run-once", is_flag=True, help="Run what is due now, then end.")
 @click.option("--prefetch-seconds", type=Number(), help="With --run-once: what is due so soon counts as due.")
-@click.option("--with-healthcheck", is_flag=True, help="Answer GET /health over HTTP.")
+@click.option("--with-healthcheck", is_flag=True, help="Answer GET /health and GET /metrics over HTTP.")
 @click.option(
     "--create-pool-if-not-found/--no-create-pool-if-not-found", default=True, help="Make a missing pool."
 )
@@ -102,3 +102,110 @@ def ls(pool: str | None, output: str | None) -> None:
     rows = [[each.name, name, each.status, out.ago(each.last_heartbeat_time)] for name, each in found]
     columns = ["Name", "Pool", "Status", "Last seen"]
     out.table("Workers", columns, rows, "No workers; start one with: runyard worker start --pool NAME")
+
+
+@worker.command("inspect", example="runyard worker inspect night-1 --pool default-agent-pool")
+@click.argument("name")
+@click.option("-p", "--pool", help="Its pool; needed where workers of several have the name.")
+@output_option
+def inspect(name: str, pool: str | None, output: str | None) -> None:
+    """Show one worker and the runs that it executes."""
+    from runyard.errors import InvalidInput, NotFound
+    from runyard.operations import work_pools, workers
+
+    client = connect()
+    if pool is None:
+        found = [
+            each.name
+            for each in listed(client, work_pools.filter_work_pools)
+            if name in {one.name for one in listed(client, workers.filter_workers, each.name)}
+        ]
+        if not found:
+            raise NotFound(f"no worker {name!r}; see: runyard worker ls")
+        if len(found) > 1:
+            raise InvalidInput(
+                f"workers of {', '.join(map(repr, found))} have that name; say which: --pool NAME"
+            )
+        (pool,) = found
+    shown = client.call(workers.read_worker, pool, name)
+    if output:
+        out.print_json(shown)
+        return
+    limit = "any number" if shown.concurrency_limit is None else shown.concurrency_limit
+    out.facts(
+        [
+            ("Name", shown.name),
+            ("Pool", shown.work_pool_name),
+            ("Queues", ", ".join(shown.work_queue_names) or "all"),
+            ("Status", shown.status),
+            ("Last seen", out.ago(shown.last_heartbeat_time)),
+            ("Since", out.local(shown.created)[:19]),
+            ("Runs", f"{len(shown.runs)} of {limit}"),
+        ]
+    )
+    rows = [
+        [run.name, run.state_name, run.attempt, out.ago(run.since), run.flow_run_id] for run in shown.runs
+    ]
+    if rows:
+        out.table("Runs", ["Name", "State", "Attempt", "Since", "ID"], rows, "")
+
+
+@worker.command(
+    "install", example="runyard worker install --systemd --pool default-agent-pool > runyard-worker.service"
+)
+@click.option("--systemd", is_flag=True, required=True, help="Print a systemd unit.")
+@click.option("-p", "--pool", help="The work pool whose runs it starts.")
+@click.option("-n", "--name", help="The worker's name.")
+@click.option("-q", "--work-queue", multiple=True, help="Only runs of this queue.")
+@click.option("-l", "--limit", type=Count(1), help="How many runs at once.")
+@click.option("--with-healthcheck", is_flag=True, help="Answer GET /health and GET /metrics over HTTP.")
+@click.option("--user", "of_user", is_flag=True, help="A unit for `systemctl --user`.")
+def install(
+    systemd: bool,
+    pool: str | None,
+    name: str | None,
+    work_queue: tuple[str, ...],
+    limit: int | None,
+    with_healthcheck: bool,
+    of_user: bool,
+) -> None:
+    """Print what starts a worker with the machine; nothing is changed.
+
+    The unit has this installation, this home and, where one is set, this API address.
+    """
+    import os
+    import sys
+
+    from runyard import settings
+    from runyard.errors import InvalidInput
+    from runyard.url_passwords import hidden
+    from runyard.workers.systemd import unit
+
+    chosen = pool or settings.get("default_work_pool_name")
+    if not chosen:
+        raise click.UsageError("Missing option '-p' / '--pool'.")
+    command = [os.path.abspath(sys.executable), "-m", "runyard_cli.main", "worker", "start", "--pool", chosen]
+    for option, value in (("--name", name), ("--limit", limit)):
+        if value is not None:
+            command += [option, str(value)]
+    for queue in work_queue:
+        command += ["--work-queue", queue]
+    if with_healthcheck:
+        command.append("--with-healthcheck")
+    environment = {"RUNYARD_HOME": settings.home()}
+    for key in ("api_url", "database_url"):
+        value = settings.get(key)
+        if value and settings.given(key) is not None:
+            if hidden(value) != value:
+                out.progress(f"RUNYARD_{key.upper()} holds a password: set it in the unit's EnvironmentFile")
+            else:
+                environment[f"RUNYARD_{key.upper()}"] = value
+    seconds = settings.get("worker_shutdown_grace_seconds") + settings.get("worker_kill_grace_seconds")
+    try:
+        text = unit(command, f"Runyard worker of pool {chosen}", environment, seconds, of_user)
+    except ValueError as error:
+        raise InvalidInput(f"a unit cannot say this: {error}") from None
+    click.echo(text, nl=False)
+    place = "~/.config/systemd/user" if of_user else "/etc/systemd/system"
+    systemctl = "systemctl --user" if of_user else "systemctl"
+    out.progress(f"Save it as {place}/runyard-worker.service, then: {systemctl} enable --now runyard-worker")

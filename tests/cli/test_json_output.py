@@ -74,6 +74,7 @@ ARGUMENTS = {
     "work-queue preview": ["default", "--pool", "pool"],
     "work-queue read-runs": ["default", "--pool", "pool"],
     "work-queue slots": ["default", "--pool", "pool"],
+    "worker inspect": ["counted"],
 }
 
 
@@ -121,7 +122,7 @@ def answers(tmp_path_factory):
     (folder / "prefect.yaml").write_text(PROJECT.replace('"1"', '"2"'))
     type_("deploy", "--all")
     run = json.loads(type_("deployment", "run", "daily", "-o", "json"))["id"]
-    type_("worker", "start", "--pool", "pool", "--run-once")
+    type_("worker", "start", "--pool", "pool", "--name", "counted", "--run-once")
     later = json.loads(type_("deployment", "run", "daily", "-o", "json"))["id"]
     type_("variable", "set", "v", "1")
     type_("secret", "set", "token", given="abc\n")

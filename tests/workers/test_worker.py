@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from _ports import free_port
 from _yard import DEADLINE_SECONDS, a_yard, logs_of, status_of, until
+from prometheus_client.parser import text_string_to_metric_families
 from runyard import clock
 from runyard.errors import InvalidInput
 from runyard.operations import claims
@@ -204,6 +205,63 @@ def test_a_worker_serves_its_health(yard):
             return False
 
     until(healthy, "the health check")
+
+
+def metrics_of(port):
+    """The samples of a worker's metrics, by name and labels; empty while it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            text = answer.read().decode()
+    except OSError:
+        return {}
+    families = text_string_to_metric_families(text)
+    samples = [each for family in families for each in family.samples]
+    return {(each.name, *sorted(each.labels.items())): each.value for each in samples}
+
+
+def test_a_worker_tells_what_it_and_its_pool_have_to_do(yard):
+    port, queue = free_port(), (("pool", "pool"), ("queue", "default"))
+    yard.client.call(update_work_pool, "pool", WorkPoolUpdate(concurrency_limit=1))
+    yard.run()
+    yard.run()
+    yard.worker(with_healthcheck=True, limit=2, RUNYARD_WORKER_WEBSERVER_PORT=str(port))
+    yard.started()
+
+    def running():
+        found = metrics_of(port)
+        return found if found.get(("runyard_queue_running_runs", *queue)) == 1 else None
+
+    found = until(running, "the metrics of the run")
+    assert found[("runyard_queue_due_runs", *queue)] == 1
+    assert found[("runyard_queue_oldest_due_seconds", *queue)] > 0
+    assert found[("runyard_queue_waiting_runs", *queue)] == 0
+    assert found[("runyard_pool_limit", ("pool", "pool"))] == 1
+    assert found[("runyard_worker_running_runs",)] == 1
+    assert found[("runyard_worker_limit",)] == 2
+    assert found[("runyard_worker_connected",)] == 1
+    assert found[("runyard_run_duration_seconds_count",)] == 0
+    yard.release()
+    until(lambda: metrics_of(port).get(("runyard_run_duration_seconds_count",)) == 2, "the ends of both runs")
+    found = metrics_of(port)
+    assert found[("runyard_run_lateness_seconds_count",)] == 2
+    assert found[("runyard_run_duration_seconds_sum",)] > 0
+    assert found[("runyard_queue_due_runs", *queue)] == 0
+
+
+def test_without_the_library_for_metrics_health_is_answered():
+    server = start_health_server("127.0.0.1", 0, lambda: None)
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        with urllib.request.urlopen(f"{url}/health") as answer:
+            assert answer.status == 200
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"{url}/metrics")
+        with caught.value as answer:
+            assert answer.code == 501
+            assert "install runyard[metrics]" in json.load(answer)["message"]
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_a_second_worker_of_one_name_is_told_once_and_works(yard):

@@ -22,6 +22,7 @@ MODULES = (
     "work_pools",
     "work_queues",
     "workers",
+    "pool_load",
     "claims",
     "lone_queues",
     "concurrency_status",

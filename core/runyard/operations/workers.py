@@ -41,6 +41,23 @@ class Worker(Model):
     concurrency_limit: int | None = None
 
 
+class HeldRun(Model):
+    """A run that a worker executes, and since when this attempt at it is its."""
+
+    flow_run_id: str
+    attempt: int
+    name: str
+    state_name: str | None = None
+    since: Time
+
+
+class WorkerDetail(Worker):
+    """A worker with what it executes."""
+
+    work_pool_name: str
+    runs: list[HeldRun] = Field(default_factory=list)
+
+
 class WorkerHeartbeat(Input):
     """A worker's sign of life. `stopped` is its last one: it leaves."""
 
@@ -165,3 +182,26 @@ def delete_worker(tx: Transaction, work_pool_name: str, name: str) -> None:
         "DELETE FROM workers WHERE work_pool_id = :pool AND name = :name", {"pool": pool["id"], "name": name}
     ):
         raise NotFound(f"work pool {work_pool_name!r} has no worker {name!r}")
+
+
+@operation("GET", "/runyard/work_pools/{work_pool_name}/workers/{name}")
+def read_worker(tx: Transaction, work_pool_name: str, name: str) -> WorkerDetail:
+    """A worker, and the runs that it executes.
+
+    Raises:
+        NotFound: there is no such pool or worker.
+    """
+    pool = pool_row(tx, work_pool_name)
+    row = tx.one(
+        f"SELECT w.*, {_STATUS} AS status FROM workers w WHERE w.work_pool_id = :pool AND w.name = :name",  # noqa: S608  # fixed
+        {"pool": pool["id"], "name": name, **online.present(tx)},
+    )
+    if row is None:
+        raise NotFound(f"work pool {work_pool_name!r} has no worker {name!r}")
+    runs = tx.all(
+        """SELECT l.flow_run_id, l.attempt, l.acquired, r.name, r.state_name FROM leases l
+           JOIN flow_runs r ON r.id = l.flow_run_id WHERE l.worker_id = :id ORDER BY l.acquired, r.id""",
+        {"id": row["id"]},
+    )
+    held = [HeldRun.model_validate({**run, "since": moment(run.pop("acquired"))}) for run in runs]
+    return WorkerDetail(**dict(_to_model(row)), work_pool_name=pool["name"], runs=held)

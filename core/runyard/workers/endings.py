@@ -28,12 +28,20 @@ class Endings:
         client: where the runs are.
         supervisor: their processes.
         say: prints one line to the user (level, text).
+        on_end: gets each run whose end is told.
     """
 
-    def __init__(self, client: Client, supervisor: Supervisor, say: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        supervisor: Supervisor,
+        say: Callable[[str, str], None],
+        on_end: Callable[[RunProcess], None],
+    ) -> None:
         self._client = client
         self._supervisor = supervisor
         self._say = say
+        self._on_end = on_end
 
     def report(self) -> bool:
         """Report the ends that are not reported yet; whether there were any.
@@ -53,6 +61,7 @@ class Endings:
                 self._report_exit(process)
             elif process.reported:
                 self._say("INFO", f"Flow run {process.name!r} finished")
+            self._on_end(process)
             self._supervisor.forget(ended.pop(0))
         return True
 

@@ -1,31 +1,66 @@
-"""The health check of a worker: `GET /health` says whether its loop lives and reaches the database."""
+"""What a worker answers over HTTP: `GET /health` says whether it works, `GET /metrics` how much."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
+from runyard import settings
 from runyard.errors import RunyardError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from runyard.workers.loop import Worker
 
 # A call to a hanging database or API returns within this; longer, and the loop itself is stuck.
 _STILL_SECONDS = 90.0
+# For a request to be sent whole.
+_REQUEST_SECONDS = 10.0
+_NO_METRICS = "the library prometheus-client is missing; install runyard[metrics]"
 
 
-def start_health_server(host: str, port: int, problem: Callable[[], str | None]) -> ThreadingHTTPServer:
-    """Serve `/health` from a thread: 200, or 503 with what is wrong.
+@contextmanager
+def answering(worker: Worker, wanted: bool) -> Iterator[None]:
+    """A block in which a worker answers for itself, where that is wanted, at the address of the settings.
+
+    Raises:
+        RunyardError: the port is taken.
+    """
+    if not wanted:
+        yield
+        return
+    text = None
+    try:
+        from runyard.workers.metrics import Metrics
+    except ImportError:
+        pass
+    else:
+        worker.metrics = Metrics(worker)
+        text = worker.metrics.text
+    host, port = settings.get("worker_webserver_host"), settings.get("worker_webserver_port")
+    server = start_health_server(host, port, lambda: problem_of(worker), text)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def start_health_server(
+    host: str, port: int, problem: Callable[[], str | None], metrics: Callable[[], bytes] | None = None
+) -> ThreadingHTTPServer:
+    """Serve `/health` from a thread: 200, or 503 with what is wrong; and `/metrics`.
 
     Args:
         host: the address to listen on.
         port: its port; 0 for any.
         problem: says what is wrong, or None.
+        metrics: makes the text of `/metrics`; None where the library for it is missing.
 
     Returns:
         The server; `shutdown()` ends it.
@@ -35,17 +70,26 @@ def start_health_server(host: str, port: int, problem: Callable[[], str | None])
     """
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path.partition("?")[0].rstrip("/") != "/health":
-                self._answer(404, "not found")
-                return
-            wrong = problem()
-            self._answer(503 if wrong else 200, wrong or "OK")
+        timeout = _REQUEST_SECONDS
 
-        def _answer(self, status: int, message: str) -> None:
-            body = json.dumps({"message": message}).encode()
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0].rstrip("/")
+            if path == "/health":
+                wrong = problem()
+                self._tell(503 if wrong else 200, wrong or "OK")
+            elif path == "/metrics" and metrics is not None:
+                self._answer(200, metrics(), "text/plain; version=0.0.4; charset=utf-8")
+            elif path == "/metrics":
+                self._tell(501, _NO_METRICS)
+            else:
+                self._tell(404, "not found; there are /health and /metrics")
+
+        def _tell(self, status: int, message: str) -> None:
+            self._answer(status, json.dumps({"message": message}).encode(), "application/json")
+
+        def _answer(self, status: int, body: bytes, content_type: str) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

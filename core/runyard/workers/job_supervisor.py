@@ -124,6 +124,7 @@ class JobSupervisor(Watching[JobRun]):
             since: when that worker last kept what the job printed, in seconds since 1970; None: never.
         """
         run = JobRun(claimed, job, self.logs, base.HOOKS_LABEL in found.labels)
+        run.adopted = True
         run.id = found.id
         self._begin(run, partial(self._watch, run, since))
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from runyard.operations.claims import ClaimedRun, NextDue
     from runyard.workers.changes import Watcher
     from runyard.workers.companion import TaskServer
+    from runyard.workers.metrics import Metrics
     from runyard.workers.process import RunProcess
     from runyard.workers.supervisor import Supervisor
     from runyard.workers.worker import WorkerOptions
@@ -78,7 +79,9 @@ class Worker:
         self.kill_grace_seconds: float = settings.get("worker_kill_grace_seconds")
         self.heartbeat_seconds: float = settings.get("worker_heartbeat_seconds")
         self.leases = Leases(client, supervisor, say)
-        self.endings = Endings(client, supervisor, say)
+        self.endings = Endings(client, supervisor, say, self._note_end)
+        # What counts its runs, where that is wanted.
+        self.metrics: Metrics | None = None
         self.scheduler = Scheduler(client, self.name)
         self.timers = [
             Timer(look_seconds(), self._renew_and_recover),
@@ -221,9 +224,15 @@ class Worker:
                 ),
             )
             return
+        if self.metrics is not None:
+            self.metrics.launched(claimed, self._there.now_us())
         process = self.supervisor.launch(claimed, job)
         if process.exit_code is None:
             self.say("INFO", f"Flow run {name!r} ({claimed.flow_run_id}) started, attempt {claimed.attempt}")
+
+    def _note_end(self, process: RunProcess) -> None:
+        if self.metrics is not None:
+            self.metrics.ended(process, time.monotonic() - process.launched_at)
 
     # Leases and cancelling
 

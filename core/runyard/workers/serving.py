@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runyard import descriptors, ids, settings
 from runyard.operations.lease_clock import patience_seconds
@@ -14,7 +14,7 @@ from runyard.operations.served_runs import (
     claim_served_flow_runs,
     read_next_served,
 )
-from runyard.workers import changes, launcher, loop
+from runyard.workers import changes, health, launcher, loop
 from runyard.workers.supervisor import Supervisor
 from runyard.workers.terminal import flush, say_to_terminal
 from runyard.workers.worker import WorkerOptions, anchor_paths
@@ -59,7 +59,7 @@ def serve_deployments(
 
     Args:
         limit: how many runs at a time; None for any number.
-        webserver: answer GET /health over HTTP.
+        webserver: answer GET /health and GET /metrics over HTTP.
         on_start: gets the loop before it turns, whose `stop` does as a signal.
     """
     descriptors.open_standard()
@@ -79,26 +79,15 @@ def serve_deployments(
         beating=settings.get("on_partition") == "continue",
     )
     watcher = changes.watch(client, settings.get("worker_poll_seconds"))
-    server: Any = None
     try:
         options = WorkerOptions(pool="", name=name, limit=limit)
         serving = ServingLoop(client, supervisor, watcher, options, say_to_terminal)
         serving.deployment_ids = deployment_ids
-        if webserver:
-            from runyard.workers.health import problem_of, start_health_server
-
-            server = start_health_server(
-                settings.get("worker_webserver_host"),
-                settings.get("worker_webserver_port"),
-                lambda: problem_of(serving),
-            )
-        if on_start is not None:
-            on_start(serving)
-        serving.run()
+        with health.answering(serving, webserver):
+            if on_start is not None:
+                on_start(serving)
+            serving.run()
     finally:
         watcher.close()
-        if server is not None:
-            server.shutdown()
-            server.server_close()
         supervisor.close()
         flush()

@@ -39,6 +39,9 @@ class WatchedRun:
         self.job = job
         self.hooks = hooks
         self.key = f"{self.flow_run_id}:{self.attempt}{':hooks' if hooks else ''}"
+        self.launched_at = time.monotonic()
+        # A worker before this one launched it.
+        self.adopted = False
         self.exit_code: int | None = None
         self.failure: str | None = None
         # The run itself said that its end is recorded.

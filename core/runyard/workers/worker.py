@@ -30,7 +30,7 @@ class WorkerOptions:
         limit: how many runs at a time; None for any number.
         run_once: run all that is due, however long it takes within `limit`, and end.
         prefetch_seconds: with `run_once`, what will be due within this time counts as due.
-        with_healthcheck: serve `/health`.
+        with_healthcheck: serve `/health` and `/metrics`.
         create_pool_if_not_found: make a missing pool.
         base_job_template: of a pool that is made.
         tasks: entrypoints of background tasks to run as well.
@@ -117,26 +117,15 @@ def start_worker(options: WorkerOptions) -> int:
 
 
 def _work(client: Client, supervisor: Any, options: WorkerOptions, companion: Any) -> None:
-    from runyard.workers import changes, loop
+    from runyard.workers import changes, health, loop
 
     watcher = changes.watch(client, settings.get("worker_poll_seconds"))
     worker = loop.Worker(client, supervisor, watcher, options, say_to_terminal, companion)
-    server = None
-    if options.with_healthcheck:
-        from runyard.workers.health import problem_of, start_health_server
-
-        server = start_health_server(
-            settings.get("worker_webserver_host"),
-            settings.get("worker_webserver_port"),
-            lambda: problem_of(worker),
-        )
     try:
-        worker.run()
+        with health.answering(worker, options.with_healthcheck):
+            worker.run()
     finally:
         watcher.close()
-        if server is not None:
-            server.shutdown()
-            server.server_close()
 
 
 def _check(options: WorkerOptions) -> None:

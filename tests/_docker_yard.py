@@ -99,8 +99,8 @@ class DockerYard(Yard):
         listed = ["docker", "ps", "-aq", "--no-trunc", "--filter", f"label=io.runyard.flow-run-id={run}"]
         return subprocess.run(listed, capture_output=True, text=True, check=True).stdout.strip()
 
-    def is_running(self, run):
-        return self.state(run).type == "RUNNING" and self.notes()
+    def kill_job(self, run):
+        docker("kill", self.container(run))
 
     def clean_up(self):
         self.release()

@@ -8,8 +8,6 @@ import signal
 from _docker_yard import MORE_FLOWS
 from _kubernetes import Cluster
 from _yard import Yard, is_gone, logs_of, until
-from runyard.operations.flow_runs import SetState, set_flow_run_state
-from runyard.operations.schemas import StateCreate
 from runyard.operations.work_pools import WorkPoolUpdate, read_work_pool, update_work_pool
 
 
@@ -34,9 +32,6 @@ class KubernetesYard(Yard):
     def change_pool(self, template):
         self.client.call(update_work_pool, "pool", WorkPoolUpdate(base_job_template=template))
 
-    def is_running(self, run):
-        return self.state(run).type == "RUNNING" and self.notes()
-
     def jobs(self):
         return self.cluster.store.list("jobs")[0]
 
@@ -49,9 +44,8 @@ class KubernetesYard(Yard):
         its = max(pods, key=lambda pod: int(pod["metadata"]["resourceVersion"]))["metadata"]
         return its["namespace"], its["name"]
 
-    def cancel(self, run):
-        state = StateCreate(type="CANCELLING")
-        self.client.call(set_flow_run_state, run, SetState(state=state, force=False))
+    def kill_job(self, run):
+        self.cluster.kubelet.kill(self.pod(run))
 
     def clean_up(self):
         self.release()

@@ -18,8 +18,9 @@ from runyard.operations.deployments import (
     apply_deployments,
     create_flow_run_from_deployment,
 )
-from runyard.operations.flow_runs import read_flow_run
+from runyard.operations.flow_runs import SetState, read_flow_run, set_flow_run_state
 from runyard.operations.logs import LogListing, filter_logs
+from runyard.operations.schemas import StateCreate
 from runyard.operations.work_pools import WorkPoolCreate, create_work_pool
 from runyard.operations.workers import WorkerListing, filter_workers
 
@@ -172,6 +173,14 @@ class Yard:
 
     def state(self, run):
         return self.client.call(read_flow_run, run).state
+
+    def is_running(self, run):
+        """Whether the code of a run is at work."""
+        return self.state(run).type == "RUNNING" and self.notes()
+
+    def cancel(self, run):
+        state = StateCreate(type="CANCELLING")
+        self.client.call(set_flow_run_state, run, SetState(state=state, force=False))
 
     def ended(self, run, *types):
         def over():

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 
 import pytest
 from _docker import need_docker
 from _docker_yard import DockerYard, printed, run_all
 from _yard import a_yard, until
-from runyard.operations.flow_runs import SetState, set_flow_run_state
-from runyard.operations.schemas import StateCreate
 
 
 @pytest.fixture
@@ -73,68 +70,6 @@ def test_a_container_that_is_ended_behind_our_back(yard, command, reason):
     yard.ended(run, "COMPLETED")
     assert [attempt for attempt, _ in yard.notes()] == [1, 2]
     assert reason in yard.said()
-
-
-@pytest.mark.parametrize("stubborn", [False, True])
-def test_cancelling_ends_the_container(yard, stubborn):
-    run = yard.run(stubborn=stubborn)
-    yard.worker()
-    until(lambda: yard.is_running(run), "the start")
-    yard.client.call(set_flow_run_state, run, SetState(state=StateCreate(type="CANCELLING"), force=False))
-    yard.ended(run, "CANCELLED")
-    until(lambda: not yard.container(run), "the removal of the container")
-    assert yard.notes("end") == []
-
-
-def test_a_worker_that_is_killed_is_followed_by_one_that_adopts_its_containers(yard):
-    run = yard.run()
-    first = yard.worker("first")
-    until(lambda: yard.is_running(run), "the start")
-    until(lambda: "working" in printed(yard, run), "what it prints")
-    container = yard.container(run)
-    first.kill()
-    first.wait()
-    yard.worker("second")
-    until(lambda: [lease["owner"] for lease in yard.leases()] == ["second"], "the adoption")
-    assert yard.container(run) == container
-    yard.release()
-    yard.ended(run, "COMPLETED")
-    assert [attempt for attempt, _ in yard.notes()] == [1]
-    assert printed(yard, run).count("working") == 1
-
-
-def test_a_container_that_ended_while_no_worker_was_there(yard):
-    run = yard.run(crash_retries=1)
-    first = yard.worker("first")
-    until(lambda: yard.is_running(run), "the start")
-    first.kill()
-    first.wait()
-    subprocess.run(["docker", "kill", yard.container(run)], check=True, capture_output=True)
-    yard.worker("second")
-    until(lambda: len(yard.notes()) == 2, "the second attempt")
-    yard.release()
-    yard.ended(run, "COMPLETED")
-
-
-def test_two_workers_of_one_pool_start_each_run_once(yard):
-    runs = [yard.run() for _ in range(4)]
-    for name in ("first", "second"):
-        yard.worker(name)
-    yard.release()
-    for run in runs:
-        yard.ended(run, "COMPLETED")
-    assert [attempt for attempt, _ in yard.notes()] == [1] * 4
-
-
-def test_a_worker_that_is_stopped_lets_its_runs_finish(yard):
-    run = yard.run()
-    worker = yard.worker()
-    until(lambda: yard.is_running(run), "the start")
-    worker.send_signal(signal.SIGTERM)
-    until(lambda: "may finish" in yard.said(), "the answer to the signal")
-    yard.release()
-    assert worker.wait(60) == 0
-    assert yard.state(run).type == "COMPLETED"
 
 
 def test_all_that_is_printed_is_kept(yard):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 import pytest
 from _kubernetes_yard import KubernetesYard, printed
 from _yard import a_yard, until
@@ -103,17 +101,6 @@ def test_a_pod_that_others_end_is_told(yard):
         assert reason in yard.ended(run, "CRASHED").message
 
 
-def test_a_pod_that_is_lost_starts_again(yard):
-    run = yard.run(crash_retries=1)
-    yard.worker()
-    until(lambda: yard.is_running(run), "the start")
-    yard.cluster.kubelet.kill(yard.pod(run), container="OOMKilled")
-    until(lambda: len(yard.notes()) == 2, "the second attempt")
-    yard.release()
-    yard.ended(run, "COMPLETED")
-    assert [attempt for attempt, _ in yard.notes()] == [1, 2]
-
-
 def test_a_node_that_is_lost(yard):
     yard.environment["RUNYARD_TAKEOVER_AFTER_SECONDS"] = "2"
     run = yard.run(crash_retries=1)
@@ -149,23 +136,6 @@ def test_cancelling_ends_the_pods_and_removes_all(yard):
     assert yard.notes("end") == []
 
 
-def test_a_worker_that_is_killed_is_followed_by_one_that_adopts_its_jobs(yard):
-    run = yard.run()
-    worker = yard.worker("w0")
-    until(lambda: yard.is_running(run), "the start")
-    until(lambda: "working" in printed(yard, run), "what it prints")
-    for name in ("w1", "w2"):
-        worker.kill()
-        worker.wait()
-        worker = yard.worker(name)
-        until(lambda name=name: [one["owner"] for one in yard.leases()] == [name], "the adoption")
-    yard.release()
-    yard.ended(run, "COMPLETED")
-    assert [attempt for attempt, _ in yard.notes()] == [1]
-    assert len(yard.cluster.kubelet.pods) == 1
-    assert printed(yard, run).count("working") == 1
-
-
 def test_a_pod_that_ended_while_no_worker_was_there(yard):
     yard.environment["RUNYARD_TAKEOVER_AFTER_SECONDS"] = "60"  # what happened is proved before
     run = yard.run(crash_retries=1)
@@ -179,28 +149,6 @@ def test_a_pod_that_ended_while_no_worker_was_there(yard):
     assert "ran out of memory" in yard.said("second")
     yard.release()
     yard.ended(run, "COMPLETED")
-
-
-def test_two_workers_of_one_pool_start_each_run_once(yard):
-    runs = [yard.run() for _ in range(4)]
-    yard.release()
-    for name in ("first", "second"):
-        yard.worker(name)
-    for run in runs:
-        yard.ended(run, "COMPLETED")
-    assert [attempt for attempt, _ in yard.notes()] == [1] * 4
-    assert len(yard.cluster.kubelet.pods) == 4
-
-
-def test_a_worker_that_is_stopped_lets_its_runs_finish(yard):
-    run = yard.run()
-    worker = yard.worker()
-    until(lambda: yard.is_running(run), "the start")
-    worker.send_signal(signal.SIGTERM)
-    until(lambda: "may finish" in yard.said(), "the answer to the signal")
-    yard.release()
-    assert worker.wait(60) == 0
-    assert yard.state(run).type == "COMPLETED"
 
 
 def test_a_finished_job_is_removed_by_the_cluster_with_all_that_is_its_own(yard):

@@ -28,6 +28,9 @@ COMMANDS: dict[str, Entry] = {
     "work-pool": Entry("work_pool", "work_pool", "Make and manage work pools.", "Where work runs"),
     "work-queue": Entry("work_queue", "work_queue", "Make and manage a pool's queues.", "Where work runs"),
     "worker": Entry("worker", "worker", "Start workers and see them.", "Where work runs"),
+    "environment": Entry(
+        "environment", "environment", "See the virtual environments of runs.", "Where work runs"
+    ),
     "variable": Entry("variable", "variable", "Set values that flows share.", "What runs use"),
     "block": Entry("block", "block", "Save configuration by name.", "What runs use"),
     "secret": Entry("secret", "secret", "Keep secret values by name.", "What runs use"),
@@ -59,6 +62,7 @@ ALIASES: dict[str, str] = {
     "blocks": "block",
     "concurrency-limits": "concurrency-limit",
     "deployments": "deployment",
+    "environments": "environment",
     "flows": "flow",
     "flow-runs": "flow-run",
     "profiles": "profile",

@@ -143,6 +143,9 @@ SETTINGS: dict[str, Setting] = {
     "worker_webserver_port": Setting(
         int, 8080, "Port of the health check.", "PREFECT_WORKER_WEBSERVER_PORT", most=65_535
     ),
+    "environments_keep_days": Setting(
+        float, 30.0, "How long a virtual environment of runs is kept that no run uses; 0: for ever."
+    ),
     "flow_lease_seconds": Setting(
         float, 120.0, "As takeover_after_seconds, for a flow started by hand.", least=0.1
     ),

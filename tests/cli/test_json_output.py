@@ -35,6 +35,14 @@ deployments:
     schedules: [{cron: "0 6 * * *", slug: early}]
     work_pool: {name: pool}
 """
+# One environment of runs, without the time that making it takes.
+ENVIRONMENT = """
+import os
+from runyard.workers.environments import shelf
+with shelf.making("0123456789abcdef", None) as folder:
+    os.makedirs(folder)
+    shelf.publish("0123456789abcdef", folder, {})
+"""
 RUN, LATER, TASK_RUN = "{run}", "{later}", "{task_run}"
 # What each is called with; a command that is not here is called with nothing.
 ARGUMENTS = {
@@ -129,6 +137,7 @@ def answers(tmp_path_factory):
     type_("block", "create", "json", "value={}", "--name", "settings")
     type_("gcl", "create", "shared", "--limit", "1")
     type_("concurrency-limit", "create", "db", "1")
+    subprocess.run([sys.executable, "-c", ENVIRONMENT], env=environment, check=True, timeout=120)
     type_("config", "set", "RUNYARD_LOGGING_LEVEL=INFO")
     (task_run,) = json.loads(type_("task-run", "ls", "--flow-run", run, "-o", "json"))
     known = {RUN: run, LATER: later, TASK_RUN: task_run["id"]}

@@ -65,7 +65,7 @@ def main(
     """Become the run that `message` describes; never returns.
 
     Args:
-        message: what the worker sent: flow_run_id, attempt, env, cwd, argv, claim.
+        message: what the worker sent: flow_run_id, attempt, env, cwd, argv, environment, python, claim.
         files: the write ends for stdout, stderr, the status line and, where the worker shows what runs print,
             for what goes to its terminal alone.
         launcher_pid: whose death ends this process.
@@ -83,7 +83,7 @@ def main(
         console = files[3] if len(files) > 3 else None
         os.environ[CONSOLE_VARIABLE] = "" if console is None else descriptors.name_of(console)
         if console is not None:
-            os.set_inheritable(console, message["argv"] is not None)
+            os.set_inheritable(console, bool(message["argv"] or message["environment"]))
         drop_inherited()
         code = _become(message, files[2])
     except SystemExit as stop:
@@ -117,6 +117,15 @@ def _become(message: dict[str, Any], status_file: int) -> int:
     if "TZ" in message["env"]:
         time.tzset()
     argv = message["argv"]
+    if message["environment"]:
+        from runyard.errors import RunyardError
+        from runyard.workers.environments.enter import enter
+
+        status.listen_for_secrets()
+        try:
+            argv = enter(message, message["claim"]["deployment"], argv)
+        except RunyardError as error:
+            return _fail(status, str(error))
     if argv is None:
         sys.argv = ["runyard"]
         return execute(message["flow_run_id"], message["attempt"], message["claim"], status)
@@ -289,20 +298,15 @@ def load(claim: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """
     from runyard.deployments import local_flows
     from runyard.deployments.loading import load_flow
-    from runyard.deployments.steps import run_pull_steps
     from runyard.errors import EntrypointError
+    from runyard.workers import code
 
     run, deployment = claim["flow_run"], claim["deployment"]
     if deployment is None or not deployment.get("entrypoint"):
         raise EntrypointError(
             f"flow run {run['name']} has no entrypoint: its deployment is gone or names none; deploy it again"
         )
-    before = os.getcwd()
-    directory = run_pull_steps(deployment["pull_steps"]) if deployment.get("pull_steps") else before
-    if directory == before and deployment.get("path"):
-        directory = deployment["path"]
-        if not os.path.isdir(directory):
-            raise EntrypointError(f"the deployment's path {directory} is not a folder on this machine")
+    directory = code.bring(deployment)
     if local_flows.is_local(deployment["entrypoint"]):
         return local_flows.load(deployment["entrypoint"]), run.get("parameters") or {}
     return load_flow(deployment["entrypoint"], directory), run.get("parameters") or {}

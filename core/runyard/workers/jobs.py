@@ -18,7 +18,7 @@ def job_of(claimed: ClaimedRun) -> dict[str, Any]:
     """How the run of a claim is to be started.
 
     Returns:
-        Of a process pool: command, env, working_dir, python, stream_output, each where it is set.
+        Of a process pool: command, env, working_dir, python, environment, stream_output, where they are set.
 
     Raises:
         RunyardError: a variable does not fit the template.
@@ -38,7 +38,7 @@ def resolved(
         RunyardError: a variable does not fit the template.
     """
     return job_templates.resolve(
-        stored.resolve(template, "the work pool's base job template"),
+        stored.resolve(_with_environment(template), "the work pool's base job template"),
         stored.resolve(deployment.job_variables, "job variables of the deployment") if deployment else {},
         stored.resolve(run.job_variables or {}, "job variables of the run"),
         {
@@ -56,3 +56,15 @@ def defaults_of(base_job_template: dict[str, Any]) -> dict[str, Any]:
     """
     template = stored.resolve(base_job_template, "the work pool's base job template")
     return job_templates.fill(template, {"env": os.environ})
+
+
+def _with_environment(template: dict[str, Any]) -> dict[str, Any]:
+    """A template of a process pool that was made before there were environments takes the variable as well.
+
+    One that has a variable of that name has its own meaning of it.
+    """
+    configuration = template.get("job_configuration") or {}
+    properties = (template.get("variables") or {}).get("properties") or {}
+    if "python" not in configuration or {"environment"} & {*configuration, *properties}:
+        return template
+    return {**template, "job_configuration": {**configuration, "environment": "{{ environment }}"}}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
 from runyard import clock
+from runyard.workers.terminal import say_to_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,3 +88,17 @@ def prune(client: Client) -> None:
             large_results.remove(key, place)
         if report["pruned"] < _PRUNED_AT_ONCE:
             return
+
+
+def evict_environments() -> None:
+    """Remove virtual environments that no run has used for long, beside the loop: it may take long."""
+    from runyard.workers.environments import shelf
+
+    threading.Thread(target=_evict, args=(shelf.evict_old,), name="runyard-environments", daemon=True).start()
+
+
+def _evict(evict_old: Callable[[], object]) -> None:
+    try:
+        evict_old()
+    except OSError as error:
+        say_to_terminal("WARNING", f"Old environments cannot be removed: {error}; trying again later")

@@ -103,6 +103,9 @@ class RunProcess(WatchedRun):
             },
             "cwd": cwd,
             "argv": _argv(self.job),
+            # A run in an environment is forked too: it finds or makes that before it becomes its Python.
+            "environment": self.job.get("environment"),
+            "python": self.job.get("python"),
             "claim": {
                 "flow_run": run.model_dump(mode="json", include={"name", "parameters"}),
                 "deployment": deployment.model_dump(mode="json", include={"entrypoint", "path", "pull_steps"})
@@ -173,10 +176,12 @@ class RunProcess(WatchedRun):
 
 
 def _argv(job: dict[str, Any]) -> list[str] | None:
-    """The command of a run, or None for a fork of the warm launcher."""
+    """The command of a run, or None for a fork of the warm launcher, which may enter an environment."""
     command = job.get("command")
     if command:
         return shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
+    if job.get("environment"):
+        return None
     python = job.get("python")
     if python is None and any(name.startswith(_FRESH) for name in job.get("env") or {}):
         python = sys.executable

@@ -12,6 +12,8 @@ from runyard import api_token, errors, settings
 from runyard.store.database import Database, get_database
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runyard.operations.base import Operation
 
 R = TypeVar("R")
@@ -222,7 +224,7 @@ def _error_of(answer: Any, url: str) -> errors.RunyardError:
         body = answer.json()
     except ValueError:
         body = {}
-    message = body.get("detail") or body.get("exception_message") or answer.reason_phrase
+    message = body.get("detail") or _in_words(body) or answer.reason_phrase
     kind = getattr(errors, str(body.get("error", "")), None)
     if isinstance(kind, type) and issubclass(kind, errors.RunyardError):
         wait = answer.headers.get("Retry-After")
@@ -239,6 +241,15 @@ def _error_of(answer: Any, url: str) -> errors.RunyardError:
         # To send the same again would not help.
         return errors.InvalidInput(f"{url} answered {answer.status_code}: {message}")
     return errors.ApiUnavailable(f"{url} answered {answer.status_code}: {message}")
+
+
+def _in_words(body: Mapping[str, Any]) -> str | None:
+    """What a server that is none of Runyard's says is wrong, with the parts of the request that it names."""
+    faults = body.get("exception_detail")
+    if isinstance(faults, list) and faults and all(isinstance(fault, dict) for fault in faults):
+        told = [f"{'.'.join(map(str, fault.get('loc', ())))}: {fault.get('msg')}" for fault in faults[:3]]
+        return f"the server refuses the request: {'; '.join(told)}"
+    return body.get("exception_message")
 
 
 def connect() -> Client:

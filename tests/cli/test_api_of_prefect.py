@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -9,15 +10,41 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+POOL = {
+    "id": "838789a9-0231-4c82-a08a-fa76d4fc6adb",
+    "created": "2026-11-29T00:00:00Z",
+    "updated": "2026-11-29T00:00:00Z",
+    "name": "served",
+    "type": "process",
+    "base_job_template": {},
+    "is_paused": False,
+    "concurrency_limit": None,
+    "status": "NOT_READY",
+    "default_queue_id": "a7b7c2d8-8f5a-4bd2-9a6a-0a2f5c1a7d11",
+}
+REFUSED = {
+    "exception_message": "Invalid request received.",
+    "exception_detail": [
+        {"loc": ["body", "tags"], "msg": "Input should be a valid list", "type": "list_type"}
+    ],
+}
+
 
 class _Prefect(BaseHTTPRequestHandler):
-    """Knows a list of deployments and the health, and no route of Runyard's own, as Prefect's server."""
+    """Knows a few routes of Prefect's, and none of Runyard's own."""
 
     def _answer(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        known = {"/api/health": b"true", "/api/deployments/filter": b"[]"}
+        known = {
+            "/api/health": b"true",
+            "/api/deployments/filter": b"[]",
+            "/api/work_pools/served": json.dumps(POOL).encode(),
+            "/api/work_pools/served/workers/filter": b"[]",
+            "/api/variables/": json.dumps(REFUSED).encode(),
+        }
         body = known.get(self.path.partition("?")[0])
-        self.send_response(404 if body is None else 200)
+        status = 422 if self.path == "/api/variables/" else 200
+        self.send_response(404 if body is None else status)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
         self.wfile.write(b'{"detail":"Not Found"}' if body is None else body)
@@ -57,6 +84,8 @@ PROJECT = "deployments:\n- name: d\n  entrypoint: f.py:f\n  work_pool: {name: p}
         ["deployment", "backfill", "f/d", "--from", "2026-01-01"],
         ["flow-run", "why", "calm-otter"],
         ["worker", "start", "--pool", "p", "--run-once"],
+        ["worker", "start", "--pool", "served", "--run-once"],
+        ["worker", "start", "--pool", "served"],
     ],
 )
 def test_one_line_says_that_it_is_no_runyard_server(program, address, tmp_path, command):
@@ -87,3 +116,8 @@ def test_a_script_ends_with_that_line(address, tmp_path, monkeypatch, debug):
 
 def test_doctor_says_so_too(program, address, tmp_path):
     assert f"{address} (PREFECT_API_URL) is no Runyard server" in program("doctor", code=1, cwd=tmp_path).out
+
+
+def test_what_it_refuses_is_named(program, address):
+    (line,) = program("variable", "set", "a", "1", code=1).err.splitlines()
+    assert line == "Error: the server refuses the request: body.tags: Input should be a valid list"

@@ -211,10 +211,13 @@ def _warn_of_queues(client: Client, options: WorkerOptions) -> None:
 
     Raises:
         NotFound: so it is for a worker that runs once.
+        ApiUnavailable: the API is another program's.
     """
     from runyard.operations.names import list_names
 
-    known = client.call(list_names, kind="queues", pool=options.pool) if options.work_queues else []
+    # Asked also where no queue is named: a server that is none of Runyard's is refused by this, while the
+    # worker would wait for one that is away.
+    known = client.call(list_names, kind="queues", pool=options.pool)
     for name in options.work_queues:
         if name not in known:
             close = get_close_matches(name, known, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from binascii import a2b_base64
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +153,7 @@ class ResultStore:
             serializer = self.serializer
             if description != self._description:
                 serializer = serializer_of_entry(description, self.serializer)
-            data = text if isinstance(text, bytes) else base64.b64decode(text)
+            data = text if isinstance(text, bytes) else a2b_base64(text)
             value = serializer.loads(data)
         except Exception as error:
             # Unpickling imports modules and calls classes as they are today: it may raise anything.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -330,6 +331,9 @@ def _loaded(name: Any, place: Any) -> Any:
 
 
 def _module(name: str) -> Any:
+    loaded = sys.modules.get(name)
+    if loaded is not None:
+        return loaded
     try:
         return import_module(name)
     except ImportError as error:

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, PrivateAttr
-from runyard.engine.hashing import hash_objects
+from runyard.engine.hashing import Encoder, hash_objects
 from runyard.exceptions import HashError
 
 numbers = st.integers() | st.floats() | st.booleans()
@@ -315,7 +315,7 @@ def test_looking_at_an_iterator_does_not_move_it():
 SCRIPT = """
 import dataclasses as dc, enum, functools, typing
 from pydantic import BaseModel
-from runyard.engine.hashing import hash_objects
+from runyard.engine.hashing import Encoder, hash_objects
 
 @dc.dataclass
 class D:
@@ -377,7 +377,7 @@ AS_MODULE = "import script; script.show(script.values)"
 # What a process of a pool gets of it.
 SENT = """
 import pickle
-from runyard.engine.hashing import hash_objects
+from runyard.engine.hashing import Encoder, hash_objects
 with open("script.py.pickle", "rb") as file:
     for name, value in pickle.load(file).items():
         print(name, hash_objects(value))
@@ -411,3 +411,13 @@ def test_classes_of_the_script_itself_have_one_key_in_every_process(tmp_path):
     changed = keys_of(tmp_path, 1, "script.py")
     others = {name for name in first if changed[name] != first[name]}
     assert others == {"d", "m", "child", "nested", "part", "method"}
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=30),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=2000) | st.binary(),
+    )
+)
+def test_arguments_that_are_scalars_have_the_key_that_the_encoder_gives(arguments):
+    assert hash_objects(arguments) == Encoder().digest((arguments,))

@@ -58,7 +58,13 @@ def hash_objects(*values: Any) -> str:
         HashError: one of the values can be written by no means, such as a lock.
     """
     # A kept result may hold other values after it was read: it is known by what was kept.
-    return Encoder().digest(known_results.in_place_of(values))
+    values = known_results.in_place_of(values)
+    if len(values) == 1 and type(values[0]) is dict:
+        # The arguments of most tasks: the same bytes as the encoder's, in a third of the time.
+        written = _flat(dict, values[0])
+        if written is not None:
+            return hashlib.sha256(frame(b"t", [_short(written)])).hexdigest()[:32]
+    return Encoder().digest(values)
 
 
 class Encoder:

@@ -30,7 +30,7 @@ class ApiServer:
         self.app = app
         self._listener = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/api"
-        config = uvicorn.Config(app, log_level="critical", lifespan="off")
+        config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_keep_alive=60)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._listener]}, daemon=True

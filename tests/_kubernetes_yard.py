@@ -10,6 +10,9 @@ from _kubernetes import Cluster
 from _yard import Yard, is_gone, logs_of, until
 from runyard.operations.work_pools import WorkPoolUpdate, read_work_pool, update_work_pool
 
+# For a run that is not to start: others may take longer, on a busy machine.
+GIVEN_UP_SOON = {"pod_watch_timeout_seconds": 2, "pending_timeout_seconds": 2}
+
 
 class KubernetesYard(Yard):
     """A yard whose pool is of type kubernetes."""
@@ -24,7 +27,7 @@ class KubernetesYard(Yard):
         self.environment["KUBECONFIG"] = str(self.cluster.kubeconfig())
 
     def job_variables(self):
-        return {"image": "flows:1", "pod_watch_timeout_seconds": 2, "pending_timeout_seconds": 2}
+        return {"image": "flows:1"}
 
     def pool_template(self):
         return self.client.call(read_work_pool, "pool").base_job_template

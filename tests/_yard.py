@@ -85,9 +85,9 @@ def until(condition, what="it"):
     return value
 
 
-def _state_of(pid):
+def _state_of(pid, thread=""):
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        with open(f"/proc/{pid}{thread}/stat", encoding="utf-8") as file:
             return file.read().rpartition(")")[2].split()[0]
     except OSError:
         return "X"
@@ -95,6 +95,18 @@ def _state_of(pid):
 
 def is_gone(pid):
     return _state_of(pid) in "ZX"
+
+
+def stop_between_writes(process, database):
+    """SIGSTOP, but not while it holds the lock of the database: then nobody could write any more."""
+    threads = f"/proc/{process.pid}/task"
+    with database.transaction():
+        process.send_signal(signal.SIGSTOP)
+        # Each of its threads: one may be in the midst of asking for the lock.
+        until(
+            lambda: all(_state_of(process.pid, f"/task/{thread}") in "TX" for thread in os.listdir(threads)),
+            "the stop",
+        )
 
 
 class Yard:
@@ -196,10 +208,8 @@ class Yard:
             return int(file.read().split()[0])
 
     def stop_between_writes(self, process):
-        """SIGSTOP, but not while it holds the lock of the database: then nobody could write any more."""
-        with self.client.database.transaction():
-            process.send_signal(signal.SIGSTOP)
-            until(lambda: _state_of(process.pid) == "T", "the stop")
+        """See the function."""
+        stop_between_writes(process, self.client.database)
 
     def heartbeats(self):
         """The signs of life that were seen so far, as this is asked again and again."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 
 import pytest
+from _yard import stop_between_writes
 from runyard.client import LocalClient
 from runyard.operations.task_runs import read_task_run
 
@@ -103,8 +103,7 @@ def yard(home, tmp_path, monkeypatch):
     yield yard
     for process in yard.servers:
         process.kill()
-        process.wait()
-        process.stdout.close()
+        print(process.communicate()[0])  # shown where the test failed
     sys.modules.pop("served", None)
 
 
@@ -123,25 +122,11 @@ def test_a_killed_servers_task_is_run_by_another(yard):
     assert LocalClient().call(read_task_run, future.task_run_id).run_count == 1
 
 
-def stop_between_writes(process):
-    """SIGSTOP, but not while it holds the lock of the database, which nobody could write to any more."""
-    database = sqlite3.connect(f"{os.environ['RUNYARD_HOME']}/runyard.db", timeout=0.2, isolation_level=None)
-    while True:
-        process.send_signal(signal.SIGSTOP)
-        try:
-            database.execute("BEGIN IMMEDIATE")
-            database.execute("ROLLBACK")
-            database.close()
-            return
-        except sqlite3.OperationalError:
-            process.send_signal(signal.SIGCONT)
-
-
 def test_a_stopped_server_that_lost_its_task_does_not_go_on_with_it(yard):
     future = yard.tasks.work.delay("a")
     first = yard.server()
     until(lambda: yard.notes("start-a"))
-    stop_between_writes(first)
+    stop_between_writes(first, LocalClient().database)
     second = yard.server()
     until(lambda: second.pid in yard.notes("start-a"))
     first.send_signal(signal.SIGCONT)
@@ -151,7 +136,7 @@ def test_a_stopped_server_that_lost_its_task_does_not_go_on_with_it(yard):
     assert future.result(timeout=WAIT_SECONDS) == "a"
     assert yard.notes("end-a") == [second.pid]
     first.send_signal(signal.SIGINT)
-    assert first.wait(WAIT_SECONDS) == 0
+    assert first.wait(WAIT_SECONDS) == 0, first.stdout.read()
 
 
 @pytest.fixture
@@ -232,7 +217,7 @@ def test_ctrl_c_finishes_what_runs_and_takes_nothing_more(yard):
     assert "finished first" in server.stdout.readline()
     later = yard.tasks.quick.delay(1)
     yard.release("a")
-    assert server.wait(WAIT_SECONDS) == 0
+    assert server.wait(WAIT_SECONDS) == 0, server.stdout.read()
     assert future.result(timeout=0) == "a"
     assert later.state.is_scheduled()
 
@@ -244,7 +229,7 @@ def test_a_second_ctrl_c_gives_back_what_runs(yard):
     first.send_signal(signal.SIGINT)
     assert "finished first" in first.stdout.readline()
     first.send_signal(signal.SIGINT)
-    assert first.wait(WAIT_SECONDS) == 0
+    assert first.wait(WAIT_SECONDS) == 0, first.stdout.read()
     second = yard.server()
     until(lambda: second.pid in yard.notes("start-a"))
     yard.release("a")

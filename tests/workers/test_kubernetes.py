@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from _kubernetes_yard import KubernetesYard, printed
+from _kubernetes_yard import GIVEN_UP_SOON, KubernetesYard, printed
 from _yard import a_yard, until
 
 
@@ -45,7 +45,7 @@ CANNOT_START = [
 
 
 def test_what_cannot_start_is_crashed_with_the_reason(yard):
-    runs = [yard.run(job_variables=variables) for variables, _ in CANNOT_START]
+    runs = [yard.run(job_variables={**GIVEN_UP_SOON, **variables}) for variables, _ in CANNOT_START]
     assert yard.worker(limit=None, run_once=True).wait(60) == 0
     for run, (_, reason) in zip(runs, CANNOT_START, strict=True):
         assert reason in yard.ended(run, "CRASHED").message
@@ -59,7 +59,7 @@ def test_a_pod_that_gets_no_node_is_given_up_with_the_words_of_the_scheduler(yar
     spec = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
     spec["nodeSelector"] = {"gpu": "yes"}
     yard.change_pool(template)
-    run = yard.run()
+    run = yard.run(job_variables=GIVEN_UP_SOON)
     yard.worker()
     message = yard.ended(run, "CRASHED").message
     assert "its pod got no node within 2 s (pending_timeout_seconds): 0/1 nodes are available" in message

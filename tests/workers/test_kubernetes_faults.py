@@ -44,6 +44,8 @@ def test_all_lines_are_kept_once_whatever_breaks(yard):
         cluster.fault(resource="pods/log", status=503),
         cluster.fault(resource="pods/log"),
     ]
+    # Of Jobs, of pods, and of the output.
+    until(lambda: len(cluster.server.streams) == 3, "the streams")
     assert cluster.server.break_streams() == 3
     until(lambda: not any(fault.times for fault in faults), "the tries")
     (yard.folder / "go-10").touch()

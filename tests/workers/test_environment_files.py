@@ -132,7 +132,7 @@ def test_runyard_becomes_a_wheel_of_itself(tmp_path):
             "No solution",
         ),
         (["one", "two", "three", "four"], "two three four"),
-        (["WARNING: Retrying after error", "ERROR: no network"], "ERROR: no network"),
+        (["WARNING: Retrying after error", "ERROR: no a"], "an index did not answer: ERROR: no a"),
         ([], ""),
     ],
 )

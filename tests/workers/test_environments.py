@@ -8,7 +8,6 @@ import os
 import shutil
 import stat
 import sys
-import sysconfig
 import zipfile
 from importlib import metadata
 
@@ -56,9 +55,7 @@ SECRET = "hunter2-very-long"
 
 def paths():
     """Where this interpreter has its packages, as lines of a .pth file."""
-    return "".join(
-        f"{path}\n" for path in sys.path if path and os.path.isdir(path) and "python3" not in path
-    ) + (f"{sysconfig.get_path('purelib')}\n")
+    return "".join(f"{path}\n" for path in sys.path if path and os.path.isdir(path))
 
 
 def write_wheel(folder, name, version, files):

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 # Changes when environments are made in another way.
 _FORMAT = "1"
 _KEY_CHARACTERS = 16
-_TAIL_LINES = 12
+_TAIL_LINES = 30
 _MOST_REASON = 1200
-_ERROR = re.compile(r"error|failed|×|not a valid|invalid|no space left", re.IGNORECASE)
+_ERROR = re.compile(r"\W*(error|fatal)\b|\s*×", re.IGNORECASE)
+_NO_ANSWER = re.compile("WARNING: Retrying")
 # What would have an installer put packages elsewhere, or read modules of others.
 _DROPPED = re.compile(
     r"PYTHON|VIRTUAL_ENV$|CONDA_PREFIX$|__PYVENV|(PIP|UV)_(USER|TARGET|PREFIX|ROOT|PYTHON|REQUIRE_)"
@@ -273,9 +274,10 @@ class _Maker:
         ) as process:
             for line in process.stdout or ():
                 line = redaction.redact(hidden(self._shortened(line.rstrip())))
-                tail.append(line)
-                if line and not quiet:
-                    self.say(line)
+                if line:
+                    tail.append(line)
+                    if not quiet:
+                        self.say(line)
         if process.returncode:
             code = process.returncode
             how = f"exit code {code}" if code > 0 else f"signal {-code}"
@@ -313,9 +315,12 @@ def _secrets(wanted: Wanted) -> list[str]:
 
 def _reason(tail: list[str]) -> str:
     """The last lines of an installer as one line, from the first that speaks of an error on."""
-    lines = [line for line in tail if line.strip() and not line.startswith(("[notice]", "WARNING:"))]
-    first = next((at for at, line in enumerate(lines) if _ERROR.search(line)), max(len(lines) - 3, 0))
-    return bounded(" ".join(visible(line).strip(" \t│╰─▶×") for line in lines[first:]), _MOST_REASON)
+    # pip's last lines say only that the index has nothing of that name.
+    network = "an index did not answer: " if any(map(_NO_ANSWER.match, tail)) else ""
+    lines = [line for line in tail if not line.startswith(("[notice]", "WARNING:"))]
+    first = next((at for at, line in enumerate(lines) if _ERROR.match(line)), max(len(lines) - 3, 0))
+    text = " ".join(visible(line).strip(" \t│╰─▶×") for line in lines[first:])
+    return bounded(f"{network}{text}", _MOST_REASON)
 
 
 def find_uv() -> str | None:

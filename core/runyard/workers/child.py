@@ -30,6 +30,7 @@ _WARM = (
     "runyard.operations.logs",
     "runyard.operations.journal",
     "runyard.engine.run",
+    "runyard.workers.code",
     "runyard.deployments.loading",
     "runyard.deployments.steps",
 )

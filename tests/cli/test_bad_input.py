@@ -260,7 +260,7 @@ def test_no_as_the_answer_deletes_nothing(runyard, monkeypatch):
 
 
 def test_no_worker_is_promised_for_a_pool_that_none_serves(runyard):
-    assert "worker start" not in runyard("work-pool", "create", "mine", "-t", "docker").out
+    assert "runyard worker start" not in runyard("work-pool", "create", "mine", "-t", "ecs").out
 
 
 def test_a_script_that_calls_no_flow_names_them(runyard, folder):

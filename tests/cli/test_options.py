@@ -366,7 +366,7 @@ def test_a_worker_with_every_option(runyard, folder):
 
     def answers():
         try:
-            return httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
+            return httpx.get(f"http://127.0.0.1:{port}/health", timeout=60).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -422,7 +422,7 @@ def test_the_server_is_started_and_stopped(folder, home):
 
     def answers():
         try:
-            return httpx.get(f"http://127.0.0.1:{port}/api/health").json() is True
+            return httpx.get(f"http://127.0.0.1:{port}/api/health", timeout=60).json() is True
         except httpx.TransportError:
             return False
 

@@ -42,8 +42,8 @@ def bucket(server, home):
     """The name of an empty bucket."""
     import httpx
 
-    httpx.post(f"{server}/moto-api/reset")
-    httpx.put(f"{server}/my-bucket", headers={"Host": "my-bucket"}).raise_for_status()
+    httpx.post(f"{server}/moto-api/reset", timeout=60)
+    httpx.put(f"{server}/my-bucket", headers={"Host": "my-bucket"}, timeout=60).raise_for_status()
     return "my-bucket"
 
 

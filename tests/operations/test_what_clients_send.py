@@ -13,7 +13,7 @@ def post(api):
     """Posts to the API; returns the answer, whose status is checked."""
 
     def send(path, body=None, status=200, method="POST"):
-        answer = httpx.request(method, f"{api.url}{path}", json=body)
+        answer = httpx.request(method, f"{api.url}{path}", json=body, timeout=60)
         assert answer.status_code == status, answer.text
         return answer.json() if answer.content else None
 
@@ -170,7 +170,9 @@ def test_numbers_are_finite_and_not_negative(api, post, number):
         ("/v2/concurrency_limits/", f'{{"name": "g", "limit": 1, "slot_decay_per_second": {number}}}'),
         ("/work_pools/p/workers/heartbeat", f'{{"name": "w", "heartbeat_interval_seconds": {number}}}'),
     ):
-        answer = httpx.post(f"{api.url}{path}", content=fields, headers={"Content-Type": "application/json"})
+        answer = httpx.post(
+            f"{api.url}{path}", content=fields, headers={"Content-Type": "application/json"}, timeout=60
+        )
         assert answer.status_code == 422, answer.text
 
 

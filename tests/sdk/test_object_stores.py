@@ -33,8 +33,8 @@ def bucket(server, home, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", server)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    httpx.post(f"{server}/moto-api/reset")
-    httpx.put(f"{server}/my-bucket", headers={"Host": "my-bucket"}).raise_for_status()
+    httpx.post(f"{server}/moto-api/reset", timeout=60)
+    httpx.put(f"{server}/my-bucket", headers={"Host": "my-bucket"}, timeout=60).raise_for_status()
     return "my-bucket"
 
 

@@ -318,6 +318,7 @@ def test_a_refusal_repeats_a_part_of_what_is_very_long(api, method, path, body, 
         api.url + path.replace("{long}", long.strip().replace(" ", "%20")),
         content=text,
         headers={"Content-Type": "application/json"},
+        timeout=60,
     )
     assert 400 <= answer.status_code < 500
     assert len(answer.text) < 12_000
@@ -336,22 +337,24 @@ def test_a_refusal_repeats_a_part_of_what_is_very_long(api, method, path, body, 
     ],
 )
 def test_a_number_that_no_column_holds_is_refused(api, path, body):
-    httpx.post(f"{api.url}/work_pools/", json={"name": "p", "type": "process"})
-    assert httpx.post(api.url + path, json=body).status_code == 422
-    assert httpx.get(f"{api.url}/runyard/checkup").status_code == 200
+    httpx.post(f"{api.url}/work_pools/", json={"name": "p", "type": "process"}, timeout=60)
+    assert httpx.post(api.url + path, json=body, timeout=60).status_code == 422
+    assert httpx.get(f"{api.url}/runyard/checkup", timeout=60).status_code == 200
 
 
 def test_a_lost_key_is_no_fault_of_the_server(api, home):
-    kind = httpx.post(f"{api.url}/block_types/", json={"name": "B", "slug": "b"}).json()["id"]
+    kind = httpx.post(f"{api.url}/block_types/", json={"name": "B", "slug": "b"}, timeout=60).json()["id"]
     schema = {"block_type_id": kind, "fields": {"secret_fields": ["s"]}}
-    schema_id = httpx.post(f"{api.url}/block_schemas/", json=schema).json()["id"]
+    schema_id = httpx.post(f"{api.url}/block_schemas/", json=schema, timeout=60).json()["id"]
     block = {"block_type_id": kind, "block_schema_id": schema_id, "data": {"s": "x"}}
-    made = httpx.post(f"{api.url}/block_documents/", json={"name": "one", **block})
+    made = httpx.post(f"{api.url}/block_documents/", json={"name": "one", **block}, timeout=60)
     assert made.status_code == 201
     (home / "secret.key").unlink()
     for answer in (
-        httpx.post(f"{api.url}/block_documents/", json={"name": "two", **block}),
-        httpx.get(f"{api.url}/block_documents/{made.json()['id']}", params={"include_secrets": True}),
+        httpx.post(f"{api.url}/block_documents/", json={"name": "two", **block}, timeout=60),
+        httpx.get(
+            f"{api.url}/block_documents/{made.json()['id']}", params={"include_secrets": True}, timeout=60
+        ),
     ):
         assert answer.status_code == 503
         assert str(home / "secret.key") in answer.json()["detail"]

@@ -40,7 +40,7 @@ def test_the_server_has_a_route_for_each(api_server):
 def test_health_is_open(api):
     import httpx
 
-    answer = httpx.get(f"{api.url}/health")
+    answer = httpx.get(f"{api.url}/health", timeout=60)
     assert (answer.status_code, answer.json()) == (200, True)
 
 

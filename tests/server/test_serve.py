@@ -62,8 +62,8 @@ def test_it_serves_until_it_is_told_to_stop(home, stop):
             url = server.stdout.readline().strip()
             assert urlsplit(url).hostname == "127.0.0.1"
             assert httpx.get(f"{url}/health", timeout=60).json() is True
-            token = httpx.get(f"{url}/runyard/changes").json()
-            assert httpx.get(f"{url}/runyard/changes", params={"since": token}).status_code == 200
+            token = httpx.get(f"{url}/runyard/changes", timeout=60).json()
+            assert httpx.get(f"{url}/runyard/changes", params={"since": token}, timeout=60).status_code == 200
             os.kill(server.pid, stop)
             _, errors = server.communicate(timeout=60)
             assert errors == ""

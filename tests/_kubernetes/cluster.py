@@ -251,12 +251,11 @@ class Cluster:
                     self.delete(resource, its["namespace"], its["name"], {})
 
     def close(self):
-        self.kubelet.close()
+        # Who starts pods first, then who ends them.
         self._closing = True
-        with self.store.lock:
-            self.store.changed.notify_all()
         self._controller.join()
         self.server.close()
+        self.kubelet.close()
 
 
 def _owned_by(found, uid):

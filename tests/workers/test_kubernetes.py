@@ -146,7 +146,8 @@ def test_a_pod_that_ended_while_no_worker_was_there(yard):
     yard.cluster.kubelet.kill(yard.pod(run), container="OOMKilled")
     yard.worker("second")
     until(lambda: len(yard.notes()) == 2, "the second attempt")
-    assert "ran out of memory" in yard.said("second")
+    said = yard.said("second")
+    assert "ran out of memory" in said, said
     yard.release()
     yard.ended(run, "COMPLETED")
 

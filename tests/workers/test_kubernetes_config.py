@@ -147,6 +147,23 @@ def test_a_config_that_is_wrong_is_told_in_one_line(config, problem):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("server", "proxy"),
+    [
+        ("https://cluster.test", "http://proxy:3128"),
+        ("https://cluster.internal", None),
+        ("https://10.1.2.3:6443", None),
+        ("https://11.1.2.3:6443", "http://proxy:3128"),
+    ],
+)
+def test_the_proxy_of_the_environment_is_used_where_it_is_meant(monkeypatch, server, proxy):
+    for name in ("https_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", ".internal, 10.0.0.0/8")
+    assert access({"config": config_of(server=server)}).proxy == proxy
+
+
 def certificates():
     """An authority, and the certificate and key of 127.0.0.1 that it made, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -204,3 +221,19 @@ def test_a_cluster_is_trusted_by_its_own_authority_only(tmp_path, monkeypatch):
         api.close()
     finally:
         cluster.close()
+
+
+def test_a_saved_block_says_which_cluster_a_pool_means(tmp_path):
+    from runyard.blocks.kubernetes import KubernetesClusterConfig
+    from runyard.orchestration import job_templates
+    from runyard.workers.jobs import defaults_of
+
+    path = written(tmp_path, config_of({"token": "of-the-block"}, "two"))
+    KubernetesClusterConfig.from_file(path).save("two")
+    template = job_templates.default("kubernetes")
+    block = "{{ prefect.blocks.kubernetes-cluster-config.two }}"
+    template["variables"]["properties"]["cluster_config"]["default"] = block
+    found = access(defaults_of(template)["cluster_config"])
+    assert (found.server, token_of(found)) == ("https://two:6443", "Bearer of-the-block")
+    with pytest.raises(ValueError, match="has no context 'three'; it has 'two'"):
+        KubernetesClusterConfig.from_file(path, "three")

@@ -39,6 +39,7 @@ _OURS = (
     "runyard.blocks.notifications",
     "runyard.blocks.webhook",
     "runyard.blocks.docker",
+    "runyard.blocks.kubernetes",
     "runyard.filesystems",
 )
 

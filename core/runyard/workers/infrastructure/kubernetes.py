@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from runyard import settings
 from runyard.errors import InvalidInput, RunyardError
 from runyard.workers.infrastructure import kubernetes_api as kube
 from runyard.workers.infrastructure import kubernetes_config, kubernetes_manifest
+from runyard.workers.infrastructure import kubernetes_words as words
 from runyard.workers.infrastructure.base import (
     POOL_LABEL,
     RUN_LABEL,
@@ -195,7 +197,7 @@ class KubernetesInfrastructure:
         found: dict[str, FoundJob] = {}
         for name, each in named:
             its = metadata(each)
-            exact = json.loads((its.get("annotations") or {}).get(LABELS) or "{}")
+            exact = _exact_labels(its)
             if exact and labels.items() <= exact.items():
                 job_id = f"{its['namespace']}/{name}"
                 found.setdefault(job_id, FoundJob(job_id, exact))
@@ -206,6 +208,7 @@ class KubernetesInfrastructure:
         try:
             with self._watcher.looking(*_parts(job_id)) as view:
                 yield from PodOutput(self.api, view, since).follow()
+                view.ended = True
         except Unreachable:
             raise
         except (RunyardError, httpx.TransportError) as error:
@@ -231,7 +234,8 @@ class KubernetesInfrastructure:
                     end = judge.end()
                     if end is None:
                         continue
-                if judge.gave_up:
+                if judge.gave_up or words.is_suspended(view.job):
+                    # A queue that suspended it would start it again, for an attempt that is over.
                     view.stopped = True
                     self._delete_job(namespace, name)
                 view.ended = True
@@ -241,19 +245,21 @@ class KubernetesInfrastructure:
 
     def _await_last_words(self, view: View) -> None:
         """Let what the pod printed be read to its end, but do not wait for a node that sends nothing more."""
-        arrived = -1
-        while view.reading is not None:
-            if view.lost or view.arrived == arrived:
-                self.api.cut(view.reading)
+        arrived, silent_since = view.arrived, time.monotonic()
+        while (reading := view.reading) is not None:
+            if view.arrived != arrived:
+                arrived, silent_since = view.arrived, time.monotonic()
+            if view.lost or time.monotonic() > silent_since + _SILENT_SECONDS:
+                self.api.cut(reading)
                 return
-            arrived, seen = view.arrived, view.version
-            view.wait(seen, _SILENT_SECONDS)
+            view.wait(view.version, 1.0)
 
     @_answering
     def stop(self, job_id: str, grace_seconds: float) -> None:
         """Delete the Job: its pod gets SIGTERM and, after its own grace, SIGKILL; see Infrastructure."""
         namespace, name = _parts(job_id)
-        with self._watcher.looking(namespace, name) as view:
+        view = self._watcher.known(namespace, name)
+        if view is not None:
             view.stopped = True
         self._delete_job(namespace, name)
         if grace_seconds <= 0:
@@ -286,6 +292,15 @@ def _namespace(job: dict[str, Any]) -> Any:
     manifest = job.get("job_manifest")
     its = manifest.get("metadata") if isinstance(manifest, dict) else None
     return (its.get("namespace") if isinstance(its, dict) else None) or job.get("namespace")
+
+
+def _exact_labels(its: Object) -> dict[str, str]:
+    """The labels of a run as they were before Kubernetes took what it can of them."""
+    try:
+        found = json.loads((its.get("annotations") or {})[LABELS])
+    except (KeyError, ValueError):  # it is not ours, or others wrote in it
+        return {}
+    return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _parts(job_id: str) -> tuple[str, str]:

@@ -10,9 +10,13 @@ import ssl
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -122,7 +126,22 @@ def _of_this_pod() -> Access | None:
         ssl.create_default_context(cafile=os.path.join(folder, "ca.crt")),
         _token_of_file(token_file),
         _text(os.path.join(folder, "namespace")) or "default",
+        proxy=_proxy_for(f"https://{host}:{port}"),
     )
+
+
+def _proxy_for(server: str) -> str | None:
+    """The proxy of the environment for a server, which NO_PROXY may except by name, address or network."""
+    parts = urlsplit(server)
+    host = parts.hostname or ""
+    proxy = getproxies().get(parts.scheme)
+    if not proxy or proxy_bypass(host):
+        return None
+    for word in (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(","):
+        with suppress(ValueError):  # one of the two is no address
+            if ip_address(host) in ip_network(word.strip(), strict=False):
+                return None
+    return proxy
 
 
 def _paths() -> list[str]:
@@ -159,10 +178,10 @@ class _Kubeconfig:
         return Access(
             str(server).rstrip("/"),
             self._tls(cluster, folder, user, user_folder),
-            self._auth(user, user_folder),
+            self._auth(user, user_folder, cluster),
             context.get("namespace") or "default",
             cluster.get("tls-server-name"),
-            cluster.get("proxy-url"),
+            cluster.get("proxy-url") or _proxy_for(str(server)),
         )
 
     def _named(self, plural: str, kind: str, name: Any) -> tuple[dict[str, Any], str]:
@@ -212,14 +231,14 @@ class _Kubeconfig:
         except OSError as error:
             raise InvalidInput(f"{self._where}: {name}: {path}: {error.strerror}") from None
 
-    def _auth(self, user: dict[str, Any], folder: str) -> httpx.Auth | None:
+    def _auth(self, user: dict[str, Any], folder: str, cluster: dict[str, Any]) -> httpx.Auth | None:
         if user.get("tokenFile"):
             return _token_of_file(os.path.join(folder, os.path.expanduser(str(user["tokenFile"]))))
         if user.get("token"):
             token = str(user["token"])
             return Token(lambda: (token, float("inf")))
         if user.get("exec"):
-            return Token(_Plugin(user["exec"], folder, self._where).token)
+            return Token(_Plugin(user["exec"], folder, self._where, cluster).token)
         if user.get("username"):
             redaction.register(user.get("password"))
             return httpx.BasicAuth(str(user["username"]), str(user.get("password") or ""))
@@ -237,8 +256,11 @@ class _Plugin:
     Source: https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
     """
 
-    def __init__(self, entry: dict[str, Any], folder: str, where: str) -> None:
+    def __init__(self, entry: dict[str, Any], folder: str, where: str, cluster: dict[str, Any]) -> None:
         self._where = where
+        self._told: dict[str, Any] = {"interactive": False}
+        if entry.get("provideClusterInfo"):
+            self._told["cluster"] = cluster
         self._api = str(entry.get("apiVersion") or "")
         if self._api not in _EXEC_API:
             raise InvalidInput(f"{where}: exec.apiVersion {self._api!r} is unknown; it is one of {_EXEC_API}")
@@ -250,7 +272,7 @@ class _Plugin:
 
     def token(self) -> tuple[str, float]:
         """The token that the program prints, and until when it is good."""
-        told = {"apiVersion": self._api, "kind": "ExecCredential", "spec": {"interactive": False}}
+        told = {"apiVersion": self._api, "kind": "ExecCredential", "spec": self._told}
         env = {**os.environ, "KUBERNETES_EXEC_INFO": json.dumps(told), **self._env}
         name = self._command[0]
         try:
@@ -274,7 +296,10 @@ class _Plugin:
             status = json.loads(done.stdout)["status"]
             token = str(status["token"])
         except (ValueError, KeyError, TypeError):
-            raise InvalidInput(f"{self._where}: the credential program {name!r} printed no token") from None
+            raise InvalidInput(
+                f"{self._where}: the credential program {name!r} printed no token (client "
+                "certificates of such programs are not supported)"
+            ) from None
         return token, _keep_until(status.get("expirationTimestamp"))
 
 

@@ -70,7 +70,7 @@ class Judge:
             disrupted = words.disruption(pod) if pod is not None else None
             return JobEnd(None, disrupted or (self._deleted(pod) if pod is not None else None) or failure)
         if pod is None or not lives:
-            return self._without_pod(job)
+            return self._without_pod(job, pod)
         return self._lost(pod) or self._stuck(job, pod)
 
     def _of_pod(self, job: Object | None, pod: Object) -> JobEnd | None:
@@ -87,19 +87,23 @@ class Judge:
         """What was removed by others, in words."""
         if self._view.stopped:
             return None
-        if self._view.job is None:
+        job = self._view.job
+        if job is None or metadata(job).get("deletionTimestamp"):
             return "its Job was deleted while it ran"
+        if words.is_suspended(job):
+            return "its Job was suspended while it ran, as a queue does"
         return "its pod was deleted while it ran" if pod is not None else None
 
-    def _without_pod(self, job: Object) -> JobEnd | None:
-        if (job.get("spec") or {}).get("suspend"):
+    def _without_pod(self, job: Object, gone: Object | None) -> JobEnd | None:
+        if words.is_suspended(job):
             self._view.seconds("no pod made", False)
             return None
         within = _seconds(job, START_WITHIN) or _START_WITHIN_SECONDS
         if self._waits("no pod made", within):
             return None
         return self._give_up(
-            f"its Job has no pod after {within:g} s (pod_watch_timeout_seconds); the logs of the run have "
+            (self._deleted(gone) if gone is not None else None)
+            or f"its Job has no pod after {within:g} s (pod_watch_timeout_seconds); the logs of the run have "
             "the events of the Job"
         )
 

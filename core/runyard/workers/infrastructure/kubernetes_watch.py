@@ -135,6 +135,11 @@ class Watcher:
             view.job = job
         return view
 
+    def known(self, namespace: str, name: str) -> View | None:
+        """The view of a Job that is looked at."""
+        with self._lock:
+            return self._views.get((namespace, name))
+
     def _view(self, namespace: str, name: str) -> View:
         with self._lock:
             return self._views.setdefault((namespace, name), View(namespace, name))

@@ -100,6 +100,11 @@ def exit_code(pod: Object) -> int | None:
     return 0 if status(pod).get("phase") == "Succeeded" else None
 
 
+def is_suspended(job: Object | None) -> bool:
+    """Whether a Job waits to be let go on, as in the hands of a queue."""
+    return bool(job is not None and (job.get("spec") or {}).get("suspend"))
+
+
 def may_start_again(job: Object | None, pod: Object) -> bool:
     """Whether the Job, which may fail more than once, will make another pod in the place of this one."""
     if job is None or exit_code(pod) == 0 or condition(job, "Failed") or condition(job, "FailureTarget"):

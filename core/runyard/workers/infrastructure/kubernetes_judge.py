@@ -79,7 +79,8 @@ class Judge:
         if end.code == 0 or not deleted or words.disruption(pod):
             return end
         failure = words.failure_of_job(job) if job is not None else None
-        if job is not None and failure is None and self._waits("told", _JOB_TELLS_SECONDS):
+        tells = job is not None and not (metadata(job).get("deletionTimestamp") or words.is_suspended(job))
+        if tells and failure is None and self._waits("told", _JOB_TELLS_SECONDS):
             return None
         return JobEnd(end.code, failure if failure == words.too_long() else self._deleted(pod) or end.reason)
 

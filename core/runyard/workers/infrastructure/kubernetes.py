@@ -228,8 +228,8 @@ class KubernetesInfrastructure:
                 if end is None:
                     view.wait(seen, min(judge.seconds_until_next_look(), _LOOK_AGAIN_SECONDS))
                     continue
-                if judge.gave_up:
-                    # Not because of what the watch did not tell yet.
+                if judge.gave_up or not view.pods:
+                    # Not because of what was not told yet: Jobs and pods are told of on streams of their own.
                     self._watcher.refresh(view)
                     end = judge.end()
                     if end is None:

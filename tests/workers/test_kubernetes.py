@@ -136,6 +136,21 @@ def test_cancelling_ends_the_pods_and_removes_all(yard):
     assert yard.notes("end") == []
 
 
+def test_a_pod_that_ended_while_no_worker_was_there(yard):
+    yard.environment["RUNYARD_TAKEOVER_AFTER_SECONDS"] = "60"  # what happened is proved before
+    run = yard.run(crash_retries=1)
+    first = yard.worker("first")
+    until(lambda: yard.is_running(run), "the start")
+    first.kill()
+    first.wait()
+    yard.cluster.kubelet.kill(yard.pod(run), container="OOMKilled")
+    yard.worker("second")
+    until(lambda: len(yard.notes()) == 2, "the second attempt")
+    assert "ran out of memory" in yard.said("second")
+    yard.release()
+    yard.ended(run, "COMPLETED")
+
+
 def test_a_finished_job_is_removed_by_the_cluster_with_all_that_is_its_own(yard):
     run = yard.run(job_variables={"finished_job_ttl": 0})
     yard.release()

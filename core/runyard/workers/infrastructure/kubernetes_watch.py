@@ -179,10 +179,11 @@ class Watcher:
             with view.changed:
                 if view.version != seen:  # the watch told more meanwhile, and what was asked may be old
                     continue
-                view.job = job
+                # The Job last: another thread that sees it must see its pods.
                 found = {name_of(pod): _lean(pod) for pod in pods}
                 view.gone |= view.pods.keys() - found.keys()
                 view.pods |= found
+                view.job = job
                 return
 
     def read_job(self, view: View) -> Object | None:

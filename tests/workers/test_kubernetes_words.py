@@ -105,11 +105,6 @@ def test_ends(found, code, reason):
             {**JOB, "status": {"conditions": condition("FailureTarget", "DeadlineExceeded")}},
             "it ran for longer than its Job may",
         ),
-        (
-            None,
-            {**JOB, "status": {"conditions": condition("Failed", "PodFailurePolicy", "by a rule")}},
-            "its Job failed: PodFailurePolicy: by a rule",
-        ),
     ],
 )
 def test_what_others_remove(found, job, reason):

@@ -19,6 +19,8 @@ _START_WITHIN_SECONDS = 60.0
 _GRACE_SECONDS = 30.0
 # A pod that was ended by others is over before its Job says by what.
 _JOB_TELLS_SECONDS = 3.0
+# The pods are told of on a stream of their own, which may be behind that of the Jobs.
+_POD_TELLS_SECONDS = 5.0
 _GIVEN_UP = 1
 
 
@@ -63,6 +65,8 @@ class Judge:
             return JobEnd(0)
         failure = words.failure_of_job(job)
         if failure is not None and not lives:
+            if pod is None and self._waits("no pod told", _POD_TELLS_SECONDS):
+                return None
             disrupted = words.disruption(pod) if pod is not None else None
             return JobEnd(None, disrupted or (self._deleted(pod) if pod is not None else None) or failure)
         if pod is None or not lives:

@@ -58,6 +58,15 @@ def child():
 def sub():
     return child()
 
+@task
+def calls_child():
+    child()
+
+# In a thread of its own, which no signal reaches.
+@flow(flow_run_name="root", **HOOKS)
+def sub_in_task():
+    calls_child.submit()
+
 @flow(flow_run_name="root", **HOOKS)
 def retried():
     flaky()
@@ -143,7 +152,7 @@ _SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, 
 
 
 @pytest.mark.parametrize("number", _SIGNALS, ids=lambda number: number.name)
-@pytest.mark.parametrize("name", ["left", "sub", "retried", "async_left"])
+@pytest.mark.parametrize("name", ["left", "sub", "sub_in_task", "retried", "async_left"])
 def test_where_the_engine_waits(home, tmp_path, name, number):
     code, said, error, runs, tasks = _signalled(home, tmp_path, name, number)
     assert code == (-signal.SIGINT if number == signal.SIGINT else 143), error

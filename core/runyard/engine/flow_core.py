@@ -19,6 +19,7 @@ from runyard.task_runners.base import TaskRunner
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from runyard.engine.journal import Journal
     from runyard.engine.reports import Reporter
     from runyard.engine.runs import FlowRun
     from runyard.flows import Flow
@@ -67,6 +68,8 @@ def run_flow(
         prints.install()
     if context.parent is None:
         children.entered(context)
+    else:
+        reporter.journal.subflows[run.id] = (flow, run)
     flow_token, task_token = current_flow.set(context), current_task.set(None)
     around = current_transaction.set(None) if current_transaction.get() is not None else None
     try:
@@ -80,6 +83,7 @@ def run_flow(
         return (yield from _attempts(flow, run, context, problem, reporter, streams))
     finally:
         run.let_go()
+        reporter.journal.subflows.pop(run.id, None)
         children.left(context)
         current_flow.reset(flow_token)
         current_task.reset(task_token)
@@ -144,12 +148,27 @@ def _attempts(
         patience.hurry()
         ending, state = error, outcome.state_of_error(error, "Flow")
         yield from _close_runner(context, cancel=True)
+    if context.parent is not None and reporter.journal.subflows.pop(run.id, None) is None:
+        raise Abort("the run around it was stopped, and has ended it")
     state = yield from reporter.end(run, state, stopped=isinstance(ending, TerminationSignal))
+    if context.parent is None and ending is not None and outcome.is_signal(ending):
+        yield from _end_subflows(reporter.journal, state)
     (log.info if state.type == COMPLETED else log.error)("Finished in state %r", state)
     yield from call_hooks(flow, run, lambda: log)
     if ending is not None and not isinstance(ending, GeneratorExit):
         raise ending
     return state
+
+
+def _end_subflows(journal: Journal, ended: State) -> Generator[Any, Any, None]:
+    """Call the hooks of subflows that ended with the root: in other threads, which no signal reaches."""
+    from runyard.logging import flow_logger
+
+    while journal.subflows:
+        _, (flow, run) = journal.subflows.popitem()
+        run.enter(State(ended.type, message=ended.message))
+        log = flow_logger(run, journal)
+        yield from call_hooks(flow, run, lambda log=log: log)
 
 
 def _keep_result(

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from runyard.client import Client
     from runyard.engine.runs import FlowRun, TaskRun
+    from runyard.flows import Flow
     from runyard.states import State
 
 _STOP = object()
@@ -125,6 +126,8 @@ class Journal:
         # How often a thread has written results, and with them what had gathered: as long as it goes
         # on the journal's own thread rests, which would only make it wait.
         self._commits = 0
+        # The subflow runs that go on, with their flows: who takes one out ends it, and calls its hooks.
+        self.subflows: dict[str, tuple[Flow, FlowRun]] = {}
         self._thread: threading.Thread | None = None
 
     def task_state(self, run: TaskRun, state: State) -> None:

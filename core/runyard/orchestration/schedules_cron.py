@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from croniter import CroniterBadDateError, CroniterError, croniter
@@ -102,8 +103,9 @@ def seconds_last(fields: list[str]) -> str:
     return " ".join(rest if first == "0" else [*rest, first])
 
 
+@lru_cache(maxsize=1024)
 def _fault(expression: str, day_or: bool) -> str | None:
-    """What is wrong with an expression; None where it is right."""
+    """What is wrong with an expression; None where it is right. A schedule is checked whenever it is read."""
     for pattern, fault in _REFUSED:
         match = pattern.search(expression)
         if match is not None:

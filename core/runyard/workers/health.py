@@ -6,7 +6,6 @@ import json
 import threading
 import time
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 from runyard import settings
@@ -14,6 +13,7 @@ from runyard.errors import RunyardError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from http.server import ThreadingHTTPServer
 
     from runyard.workers.loop import Worker
 
@@ -68,6 +68,8 @@ def start_health_server(
     Raises:
         RunyardError: the port is taken.
     """
+    # 1.2 MB, which most workers do not need.
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
     class Handler(BaseHTTPRequestHandler):
         timeout = _REQUEST_SECONDS

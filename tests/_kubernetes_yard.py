@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 from _docker_yard import MORE_FLOWS
 from _kubernetes import Cluster
-from _yard import Yard, is_gone, logs_of, until
+from _yard import Yard, logs_of
 from runyard.operations.work_pools import WorkPoolUpdate, read_work_pool, update_work_pool
 
 # For a run that is not to start: others may take longer, on a busy machine.
@@ -50,17 +47,8 @@ class KubernetesYard(Yard):
     def kill_job(self, run):
         self.cluster.kubelet.kill(self.pod(run))
 
-    def clean_up(self):
-        self.release()
-        for worker in self.workers:
-            if worker.poll() is None:
-                os.killpg(worker.pid, signal.SIGCONT)
-                worker.kill()
-            worker.wait()
+    def end_engine(self):
         self.cluster.close()
-        for _, pid in (*self.notes("start"), *self.notes("import")):
-            until(lambda pid=pid: is_gone(pid), "the end of a run's process")
-        self.client.close()
 
 
 def printed(yard, run):

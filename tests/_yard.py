@@ -222,6 +222,9 @@ class Yard:
         with self.client.database.transaction(write=False) as tx:
             return tx.all("SELECT * FROM leases")
 
+    def end_engine(self):
+        """What a yard has besides its workers, and what runs there, is ended."""
+
     def clean_up(self):
         self.release()
         for worker in self.workers:
@@ -229,6 +232,7 @@ class Yard:
                 os.killpg(worker.pid, signal.SIGCONT)
                 worker.kill()
             worker.wait()
+        self.end_engine()
         for _, pid in (*self.notes("start"), *self.notes("import")):
             until(lambda pid=pid: is_gone(pid), "the end of a run's process")
         self.client.close()

@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
-import pickle
 
 import pytest
-from hypothesis import settings
+from _arrays import again, np
 from runyard.engine.hashing import hash_objects as key
-
-# Importing polars takes a part of the first example's time.
-unhurried = settings(deadline=None)
-np = pytest.importorskip("numpy", reason="numpy is not installed")
-
-
-def pandas():
-    return pytest.importorskip("pandas", reason="pandas is not installed")
-
-
-def again(value):
-    return pickle.loads(pickle.dumps(value))
 
 
 def arrow():

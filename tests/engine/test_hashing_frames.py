@@ -5,25 +5,12 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import io
-import pickle
 
 import pytest
-from hypothesis import given, settings
+from _arrays import again, np, pandas, unhurried
+from hypothesis import given
 from hypothesis import strategies as st
 from runyard.engine.hashing import hash_objects as key
-
-# Importing pandas takes a part of the first example's time.
-unhurried = settings(deadline=None)
-np = pytest.importorskip("numpy", reason="numpy is not installed")
-
-
-def pandas():
-    return pytest.importorskip("pandas", reason="pandas is not installed")
-
-
-def again(value):
-    return pickle.loads(pickle.dumps(value))
-
 
 dtypes = st.sampled_from(
     ["i1", "u2", "i8", ">i4", "f2", "f4", "f8", "c16", "?", "U3", "S2", "M8[ns]", "m8[s]", "O"]

@@ -208,12 +208,19 @@ class Slow:
         raise ApiUnavailable("the answer was lost")
 
 
-def test_a_lock_that_is_released_while_it_is_renewed_is_free(home, monkeypatch):
+@pytest.fixture
+def amid_a_renewal(home, monkeypatch):
+    """Locks that hold `k` for `me` and are being renewed, and their client."""
     monkeypatch.setattr(database, "LEASE_SECONDS", 4.0)
     slow = Slow()
     locks = DatabaseLockManager(slow)
     locks.acquire_lock("k", "me")
     assert slow.renewing.wait(60)
+    return locks, slow
+
+
+def test_a_lock_that_is_released_while_it_is_renewed_is_free(amid_a_renewal):
+    locks, slow = amid_a_renewal
     releasing = threading.Thread(target=locks.release_lock, args=("k", "me"))
     releasing.start()
     releasing.join(0.5)  # it may be over before the renewal
@@ -228,12 +235,8 @@ def test_a_lock_that_is_released_while_it_is_renewed_is_free(home, monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_child_that_was_forked_amid_a_renewal_can_release(home, monkeypatch):
-    monkeypatch.setattr(database, "LEASE_SECONDS", 4.0)
-    slow = Slow()
-    locks = DatabaseLockManager(slow)
-    locks.acquire_lock("k", "me")
-    assert slow.renewing.wait(60)
+def test_a_child_that_was_forked_amid_a_renewal_can_release(amid_a_renewal):
+    locks, slow = amid_a_renewal
     child = os.fork()
     if child == 0:
         signal.alarm(60)

@@ -7,6 +7,7 @@ that is called like the type.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -126,3 +127,17 @@ class Infrastructure(Protocol):
     def close(self) -> None:
         """Let go of the connection."""
         ...
+
+
+def command_words(given: Any) -> list[str]:
+    """The words of a job's command: a list of them, or a text that is split as a shell would.
+
+    Raises:
+        CannotStart: its quotes do not match.
+    """
+    if not isinstance(given, str):
+        return [str(part) for part in given or ()]
+    try:
+        return shlex.split(given)
+    except ValueError as error:
+        raise CannotStart(f"command: {given!r} cannot be split as a shell would: {error}") from None

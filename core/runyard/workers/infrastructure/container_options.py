@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from runyard.workers.infrastructure.base import CannotStart
+from runyard.workers.infrastructure.base import CannotStart, command_words
 
 if TYPE_CHECKING:
     from runyard.workers.infrastructure.base import JobRequest
@@ -57,7 +56,7 @@ def container_options(request: JobRequest) -> dict[str, Any]:
         if not str(mode).startswith("container:"):  # it has the names of that other container
             hosts.setdefault(_HOST, "host-gateway")
     options: dict[str, Any] = {
-        "command": _command(job.get("command")) or request.command,
+        "command": command_words(job.get("command")) or request.command,
         "environment": {name: str(value) for name, value in env.items() if value is not None},
         "labels": {**{k: str(v) for k, v in (job.get("labels") or {}).items()}, **request.labels},
         "detach": True,
@@ -91,15 +90,6 @@ def _reachable(url: str | None) -> str | None:
         return url
     port = f":{parts.port}" if parts.port else ""
     return urlunsplit(parts._replace(netloc=f"{_HOST}{port}"))
-
-
-def _command(given: Any) -> list[str]:
-    if not isinstance(given, str):
-        return [str(part) for part in given or ()]
-    try:
-        return shlex.split(given)
-    except ValueError as error:
-        raise CannotStart(f"command: {given!r} cannot be split as a shell would: {error}") from None
 
 
 def _nano_cpus(given: Any) -> int:

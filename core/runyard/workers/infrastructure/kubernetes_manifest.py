@@ -8,7 +8,6 @@ import hashlib
 import json
 import math
 import re
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -20,6 +19,7 @@ from runyard.workers.infrastructure.base import (
     HOOKS_LABEL,
     RUN_LABEL,
     CannotStart,
+    command_words,
 )
 from runyard.workers.infrastructure.images import default_image
 
@@ -117,7 +117,7 @@ def manifests(request: JobRequest, grace_seconds: float, host: str | None) -> Ma
     secret: dict[str, str] = {}
     name = metadata["name"]
     main["env"] = _env(request, main.get("env"), host, name, secret)
-    main["args"] = _args(_words(main.get("args")) or request.command, main["env"], name, secret)
+    main["args"] = _args(command_words(main.get("args")) or request.command, main["env"], name, secret)
     return Manifests(_without_nulls(manifest), secret)
 
 
@@ -221,15 +221,6 @@ def _waits(job: dict[str, Any]) -> dict[str, str]:
         if job.get(variable) is not None:
             found[annotation] = str(job[variable])
     return found
-
-
-def _words(given: Any) -> list[str]:
-    if not isinstance(given, str):
-        return [str(part) for part in given or ()]
-    try:
-        return shlex.split(given)
-    except ValueError as error:
-        raise CannotStart(f"command: {given!r} cannot be split as a shell would: {error}") from None
 
 
 def _env(

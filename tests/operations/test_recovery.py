@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import timedelta
 
 import pytest
-from runyard import clock
+from _attempts import exited, propose, read, recover, renew
 from runyard.client import LocalClient
 from runyard.engine.journal import Journal
 from runyard.engine.runs import TaskRun
@@ -16,14 +15,12 @@ from runyard.operations import (
     claims,
     concurrency_limits,
     deployments,
-    flow_runs,
     limit_slots,
     recovery,
     task_runs,
     work_pools,
 )
 from runyard.operations.journal import write_journal
-from runyard.operations.schemas import StateCreate
 from runyard.states import Cancelling, Completed, Running
 
 
@@ -47,33 +44,6 @@ def claim(client, running=True):
     if running:
         propose(client, claimed, Running())
     return claimed
-
-
-def propose(client, claimed, state):
-    body = flow_runs.SetState(state=StateCreate.of(state), attempt=claimed.attempt)
-    return client.call(flow_runs.set_flow_run_state, claimed.flow_run_id, body)
-
-
-def recover(client, seconds=60):
-    body = recovery.RecoverRequest(now=clock.now() + timedelta(seconds=seconds))
-    return client.call(recovery.recover, body)
-
-
-def renew(client, claimed):
-    held = [{"flow_run_id": claimed.flow_run_id, "attempt": claimed.attempt}]
-    body = claims.RenewLeases.model_validate({"leases": held, "lease_seconds": 30})
-    return client.call(claims.renew_leases, body)
-
-
-def exited(client, claimed, code, message=None):
-    body = recovery.ExitReport(
-        flow_run_id=claimed.flow_run_id, attempt=claimed.attempt, exit_code=code, message=message
-    )
-    return client.call(recovery.report_exit, body)
-
-
-def read(client, claimed):
-    return client.call(flow_runs.read_flow_run, claimed.flow_run_id)
 
 
 def test_nothing_is_recovered_while_leases_hold(client, pool):

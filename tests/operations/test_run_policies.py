@@ -6,8 +6,9 @@ import time
 from datetime import timedelta
 
 import pytest
+from _attempts import exited, propose, read, recover, renew
 from runyard import clock
-from runyard.operations import claims, deployments, flow_runs, recovery, task_runs, work_pools
+from runyard.operations import claims, deployments, flow_runs, task_runs, work_pools
 from runyard.operations.journal import report_state
 from runyard.operations.results import read_result, write_result
 from runyard.operations.schemas import StateCreate
@@ -45,38 +46,11 @@ def start(client, **fields):
     return claimed
 
 
-def propose(client, claimed, state):
-    body = flow_runs.SetState(state=StateCreate.of(state), attempt=claimed.attempt)
-    return client.call(flow_runs.set_flow_run_state, claimed.flow_run_id, body)
-
-
-def renew(client, claimed):
-    held = [{"flow_run_id": claimed.flow_run_id, "attempt": claimed.attempt}]
-    body = claims.RenewLeases.model_validate({"leases": held, "lease_seconds": 30})
-    return client.call(claims.renew_leases, body)
-
-
 def until_timed_out(client, claimed):
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not renew(client, claimed).timed_out:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def exited(client, claimed, code, lost=False):
-    body = recovery.ExitReport(
-        flow_run_id=claimed.flow_run_id, attempt=claimed.attempt, exit_code=code, lost=lost
-    )
-    return client.call(recovery.report_exit, body)
-
-
-def read(client, claimed):
-    return client.call(flow_runs.read_flow_run, claimed.flow_run_id)
-
-
-def recover(client):
-    body = recovery.RecoverRequest(now=clock.now() + timedelta(seconds=60))
-    return client.call(recovery.recover, body)
 
 
 # Maximum run time

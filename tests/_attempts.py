@@ -1,0 +1,36 @@
+"""What holds a run and what becomes of it, asked of the operations as a worker asks them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from runyard import clock
+from runyard.operations import claims, flow_runs, recovery
+from runyard.operations.schemas import StateCreate
+
+
+def propose(client, claimed, state):
+    body = flow_runs.SetState(state=StateCreate.of(state), attempt=claimed.attempt)
+    return client.call(flow_runs.set_flow_run_state, claimed.flow_run_id, body)
+
+
+def renew(client, claimed):
+    held = [{"flow_run_id": claimed.flow_run_id, "attempt": claimed.attempt}]
+    body = claims.RenewLeases.model_validate({"leases": held, "lease_seconds": 30})
+    return client.call(claims.renew_leases, body)
+
+
+def exited(client, claimed, code, message=None, lost=False):
+    body = recovery.ExitReport(
+        flow_run_id=claimed.flow_run_id, attempt=claimed.attempt, exit_code=code, message=message, lost=lost
+    )
+    return client.call(recovery.report_exit, body)
+
+
+def recover(client, seconds=60):
+    body = recovery.RecoverRequest(now=clock.now() + timedelta(seconds=seconds))
+    return client.call(recovery.recover, body)
+
+
+def read(client, claimed):
+    return client.call(flow_runs.read_flow_run, claimed.flow_run_id)

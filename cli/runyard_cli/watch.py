@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # How long to sleep at most when nothing changes; only a broken notification would make it matter.
 _LONGEST_WAIT_SECONDS = 20.0
+# What a run printed last is kept by its worker, a moment after the run itself reported its end.
+_LAST_WORDS_SECONDS = 0.5
 # After this long without a start the user is told how to learn the reason.
 _PATIENCE_SECONDS = 5.0
 
@@ -47,7 +49,7 @@ def follow(
     tail, names = LogTail(client, flow_run.id, level), RunNames(client, flow_run)
     started = time.monotonic()
     seen: set[str] = set()
-    told = not show_states
+    told, over_at = not show_states, None
     while True:
         since = client.changes()
         current = client.call(flow_runs.read_flow_run, flow_run.id)
@@ -56,13 +58,14 @@ def follow(
         news += zip((record.timestamp for record in records), names.lines(records), strict=True)
         for _, line in sorted(news, key=lambda each: each[0]):
             click.echo(line)
-        if current.state_type in states.TERMINAL:
-            return current
         waited = time.monotonic() - started
         left = _LONGEST_WAIT_SECONDS
+        if current.state_type in states.TERMINAL:
+            over_at = waited if over_at is None else over_at
+            left = over_at + _LAST_WORDS_SECONDS - waited
         if timeout_seconds is not None:
             left = min(left, timeout_seconds - waited)
-        if not told:
+        if not told and over_at is None:
             if waited >= _PATIENCE_SECONDS:
                 told = True
                 if current.state_type == states.SCHEDULED:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from runyard import clock, states
+from runyard.client import LocalClient
 from runyard.operations import logs as log_operations
 
 FLOW = """
@@ -187,6 +188,19 @@ def test_follow_prints_what_is_there_and_ends_with_the_run(runyard, store, run):
     write_logs(store, run, 3)
     end(store, run["id"], states.Completed())
     assert lines(runyard("flow-run", "logs", run["id"], "--follow")) == ["line 0", "line 1", "line 2"]
+
+
+def test_what_the_worker_keeps_after_the_end_is_shown_too(runyard, store, run, monkeypatch):
+    end(store, run["id"], states.Completed())
+    wait = LocalClient.wait_for_change
+
+    def after_the_first_look(*given):
+        monkeypatch.setattr(LocalClient, "wait_for_change", wait)
+        write_logs(store, run, 1)
+        return wait(*given)
+
+    monkeypatch.setattr(LocalClient, "wait_for_change", after_the_first_look)
+    assert "line 0" in runyard("flow-run", "watch", run["id"]).out
 
 
 def test_no_task_runs(runyard, run):

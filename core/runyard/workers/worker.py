@@ -98,13 +98,14 @@ def start_worker(options: WorkerOptions) -> int:
             companion = TaskServer(options.tasks, say_to_terminal)
         pool = _pool(client, options)
         _warn_of_namesake(client, pool, options)
-        _greet(pool, options)
         if pool.type == types.PROCESS:
+            _greet(pool, options)
             _work(client, supervisor, options, companion)
         else:
             from runyard.workers.job_worker import serving_jobs
 
             with serving_jobs(client, pool.type, options.pool, options.name or "") as jobs:
+                _greet(pool, options)
                 _work(client, jobs, options, companion)
     finally:
         if companion is not None:

@@ -28,7 +28,7 @@ from runyard.deployments.selection import select
 from runyard.deployments.steps import run_steps
 from runyard.deployments.yaml_places import Path
 from runyard.errors import InvalidInput, ParameterError, RunyardError
-from runyard.operations.deployment_shapes import DeploymentApply, DeploymentsApply
+from runyard.operations.deployment_shapes import POLICIES, DeploymentApply, DeploymentsApply
 from runyard.orchestration.parameters import check, fitted_all
 from runyard.orchestration.schedules_warnings import warnings
 
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 _STEP_KEYS = ("build", "push", "pull")
-_POLICIES = (
-    "crash_retries", "crash_retry_delay_seconds", "on_lost", "max_run_seconds", "max_lateness_seconds",
-)  # fmt: skip
 
 
 @dataclass
@@ -345,7 +342,7 @@ def _take_unknown(body: dict[str, Any], filled: dict[str, Any]) -> dict[str, Any
         for name in list(body)
         if name != "pull_steps" and placeholders.waits_for_step(body[name])
     }
-    for name in ("schedules", "concurrency_limit", "paused", *_POLICIES):
+    for name in ("schedules", "concurrency_limit", "paused", *POLICIES):
         if placeholders.waits_for_step(filled.get(name)):
             body.pop(name, None)
             unknown[name] = filled[name]
@@ -375,7 +372,7 @@ def _body(
         "parameters": spec.parameters and fitted_all(spec.parameters, parameter_schema),
         "paused": spec.paused,
         "enforce_parameter_schema": spec.enforce_parameter_schema,
-        **{name: getattr(spec, name) for name in _POLICIES},
+        **{name: getattr(spec, name) for name in POLICIES},
         "triggers": spec.triggers,
     }
     body.update({key: value for key, value in said.items() if value is not None})

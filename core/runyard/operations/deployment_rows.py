@@ -7,15 +7,11 @@ from typing import Any, NamedTuple
 from runyard import clock, ids
 from runyard.errors import NotFound, ParameterError
 from runyard.operations import deployment_places, schedules
-from runyard.operations.deployment_shapes import DeploymentApply, DeploymentCreate, DeploymentUpdate
+from runyard.operations.deployment_shapes import PLAIN, DeploymentApply, DeploymentCreate, DeploymentUpdate
 from runyard.operations.schemas import dump, load
 from runyard.orchestration import parameters as rules
 from runyard.store.database import Row, Transaction
 
-_PLAIN = (
-    "version", "description", "concurrency_limit", "path", "entrypoint", "crash_retries",
-    "crash_retry_delay_seconds", "on_lost", "max_run_seconds", "max_lateness_seconds",
-)  # fmt: skip
 _JSON_OR_NULL = ("version_info", "concurrency_options", "parameter_openapi_schema", "pull_steps", "triggers")
 _JSON = ("job_variables", "parameters", "tags", "labels")
 _FLAGS = ("paused", "enforce_parameter_schema")
@@ -92,7 +88,7 @@ def _columns(tx: Transaction, row: Row, given: Given) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for field in given.model_fields_set:
         value = getattr(given, field)
-        if field in _PLAIN:
+        if field in PLAIN:
             values[field] = value
         elif field in _JSON_OR_NULL:
             values[field] = None if value is None else dump(value)

@@ -10,6 +10,12 @@ from runyard.operations.schedule_shapes import DeploymentSchedule, DeploymentSch
 from runyard.operations.schemas import MOST_SECONDS, Input, Model, StateCreate, Time, check_name
 
 OnLost = Literal["crash", "retry", "resume"]
+POLICIES = (
+    "crash_retries", "crash_retry_delay_seconds", "on_lost", "max_run_seconds", "max_lateness_seconds",
+)  # fmt: skip
+"""What a deployment says of runs that end otherwise than by their own code."""
+PLAIN = ("version", "description", "concurrency_limit", "path", "entrypoint", *POLICIES)
+"""The fields that are stored as they are given."""
 
 # These would break `flow/name` references and URLs.
 

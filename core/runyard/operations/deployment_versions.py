@@ -12,7 +12,7 @@ from runyard.errors import NotFound
 from runyard.operations import deployment_views, schedule_firing, schedule_sync
 from runyard.operations.base import operation
 from runyard.operations.deployment_rows import deployment_row, save
-from runyard.operations.deployment_shapes import Change, Deployment, DeploymentApply
+from runyard.operations.deployment_shapes import PLAIN, Change, Deployment, DeploymentApply
 from runyard.operations.schedules import rows_of
 from runyard.operations.schemas import Input, Model, Time, dump, load
 from runyard.store.database import Row, Transaction
@@ -20,10 +20,6 @@ from runyard.store.database import Row, Transaction
 KEPT = 100
 """How many versions of a deployment are kept."""
 
-_PLAIN = (
-    "version", "description", "concurrency_limit", "path", "entrypoint", "crash_retries",
-    "crash_retry_delay_seconds", "on_lost", "max_run_seconds", "max_lateness_seconds",
-)  # fmt: skip
 _JSON = (
     "concurrency_options", "job_variables", "parameters", "tags", "labels", "parameter_openapi_schema",
     "pull_steps", "triggers",
@@ -107,7 +103,7 @@ def record(tx: Transaction, deployment: Row) -> None:
 def _content(tx: Transaction, deployment: Row) -> dict[str, Any]:
     place = tx.one(_PLACE, {"id": deployment["work_queue_id"]}) if deployment["work_queue_id"] else None
     content = {
-        **{name: deployment[name] for name in _PLAIN},
+        **{name: deployment[name] for name in PLAIN},
         **{name: load(deployment[name]) for name in _JSON},
         "enforce_parameter_schema": bool(deployment["enforce_parameter_schema"]),
         "work_pool_name": place["pool"] if place else None,

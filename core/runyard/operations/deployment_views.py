@@ -8,7 +8,12 @@ from typing import Any
 from runyard import clock
 from runyard.errors import NotFound
 from runyard.operations import schedules
-from runyard.operations.deployment_shapes import ConcurrencyOptions, Deployment, GlobalConcurrencyLimit
+from runyard.operations.deployment_shapes import (
+    POLICIES,
+    ConcurrencyOptions,
+    Deployment,
+    GlobalConcurrencyLimit,
+)
 from runyard.operations.schemas import load, moment
 from runyard.store.database import Row, Transaction
 
@@ -39,8 +44,7 @@ def _to_model(row: Row, its_schedules: list[Any]) -> Deployment:
             for name in (
                 "id", "name", "version", "description", "flow_id", "flow_name", "concurrency_limit",
                 "work_queue_name", "work_queue_id", "work_pool_name", "path", "entrypoint",
-                "crash_retries", "crash_retry_delay_seconds", "on_lost", "max_run_seconds",
-                "max_lateness_seconds", "owner",
+                "owner", *POLICIES,
             )
         },
         **{name: load(row[name]) for name in json_fields},

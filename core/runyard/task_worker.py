@@ -153,15 +153,10 @@ class TaskWorker:
         """As `start`, while the event loop goes on; cancelling it does as Ctrl-C."""
         import asyncio
 
-        from runyard.engine.effects import in_thread
+        from runyard.engine.effects import unbroken
 
-        work = asyncio.ensure_future(in_thread(lambda: self.start(timeout)))
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            self.stop()
-            await work
-            raise
+        await unbroken(lambda: self.start(timeout), self.stop)
+        await asyncio.sleep(0)  # where a cancellation comes out
 
     async def astop(self) -> None:
         """As `stop`."""

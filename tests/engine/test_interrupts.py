@@ -118,6 +118,45 @@ def many():
     quick(1)
     quick.submit(2)
 
+going = []
+
+@flow(flow_run_name="brief")
+async def brief():
+    while len(going) < 3:
+        await asyncio.sleep(0.01)
+
+@flow(**HOOKS)
+async def long():
+    going.append(1)
+    await asyncio.sleep(60)
+
+@flow(**HOOKS)
+async def stream():
+    going.append(1)
+    yield 1
+    await asyncio.sleep(60)
+
+async def read():
+    async for _ in stream():
+        pass
+
+async def first():
+    await brief()
+    ready()
+
+async def many_roots():
+    # The one that ends first begins first: its guard must not be what handles signals afterwards.
+    await asyncio.gather(first(), long(), long(), read())
+
+def closed_loop():
+    # A coroutine that will never go on: its loop is closed, and it is held.
+    loop = asyncio.new_event_loop()
+    held = loop.create_task(long())
+    loop.run_until_complete(asyncio.sleep(0.5))
+    loop.close()
+    ready()
+    sleep()
+
 made = globals()[sys.argv[1]]()
 if asyncio.iscoroutine(made):
     asyncio.run(made)
@@ -159,6 +198,24 @@ def test_where_the_engine_waits(home, tmp_path, name, number):
     assert said == [f"hook {run} Crashed" for run, _ in reversed(runs)]
     assert {state for _, state in runs} == {"CRASHED"}
     assert set(tasks) == {"CRASHED"}
+
+
+@pytest.mark.parametrize("number", _SIGNALS, ids=lambda number: number.name)
+def test_flows_beside_one_another_on_an_event_loop_all_come_to_their_end(home, tmp_path, number):
+    code, said, error, runs, _ = _signalled(home, tmp_path, "many_roots", number)
+    assert code == (-signal.SIGINT if number == signal.SIGINT else 143), error
+    states = dict(runs)
+    assert states.pop("brief") == "COMPLETED"
+    assert len(states) == 3
+    assert set(states.values()) == {"CRASHED"}
+    assert Counter(said) == Counter(f"hook {run} Crashed" for run in states), error
+    assert "never retrieved" not in error
+    assert "was destroyed" not in error
+
+
+def test_a_signal_is_not_taken_by_a_flow_that_will_never_go_on(home, tmp_path):
+    code, _, error, _, _ = _signalled(home, tmp_path, "closed_loop", signal.SIGTERM)
+    assert code == -signal.SIGTERM, error
 
 
 # The signal comes as the main thread leaves one of Python's own functions, called by a file of the engine

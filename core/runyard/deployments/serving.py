@@ -85,24 +85,26 @@ async def aserve(*deployments: RunnerDeployment, **options: Any) -> None:
     """As `serve`, while the event loop goes on; cancelling it does as Ctrl-C."""
     import asyncio
 
-    from runyard.engine.effects import in_thread
+    from runyard.engine.effects import unbroken
 
     loops: list[ServingLoop] = []
-    told = options.pop("on_start", None)
+    told, stopped = options.pop("on_start", None), False
 
     def on_start(serving: ServingLoop) -> None:
         loops.append(serving)
+        if stopped:
+            serving.stop()
         if told is not None:
             told(serving)
 
-    work = asyncio.ensure_future(in_thread(lambda: serve(*deployments, on_start=on_start, **options)))
-    try:
-        await asyncio.shield(work)
-    except asyncio.CancelledError:
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
         for each in loops:
             each.stop()
-        await work
-        raise
+
+    await unbroken(lambda: serve(*deployments, on_start=on_start, **options), stop)
+    await asyncio.sleep(0)  # where a cancellation comes out
 
 
 def serve_flow(flow: Flow, name: str | None = None, global_limit: Any = None, **given: Any) -> None:

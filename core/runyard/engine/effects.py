@@ -15,6 +15,7 @@ from runyard.engine.timeouts import over, time_limit
 from runyard.exceptions import TerminationSignal
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Generator
 
     from runyard.engine.journal import Journal
@@ -310,17 +311,23 @@ async def _call_async(effect: Call) -> Any:
         raise
 
 
-async def unbroken(fn: Callable[[], Any]) -> Any:
-    """As `in_thread`; a cancellation of the calling task waits until `fn` is done, and for its next wait."""
+async def unbroken(fn: Callable[[], Any], stop: Callable[[], Any] = lambda: None) -> Any:
+    """As `in_thread`; a cancellation of the calling task waits until `fn` is done, and for its next wait.
+
+    Args:
+        stop: called with each cancellation, to end `fn` sooner.
+    """
     import asyncio
 
-    work = asyncio.ensure_future(in_thread(fn))
+    # No task: who cancels all tasks of the loop, as `asyncio.run` does at its end, would not wait for it.
+    work = _begin_in_thread(fn)
     cancelled = False
     while not work.done():
         try:
             await asyncio.wait((work,))
         except asyncio.CancelledError:
             cancelled = True
+            stop()
     task = asyncio.current_task()
     if cancelled and task is not None:
         task.uncancel()
@@ -330,6 +337,10 @@ async def unbroken(fn: Callable[[], Any]) -> Any:
 
 async def in_thread(fn: Callable[[], Any]) -> Any:
     """The outcome of `fn`, run in a thread of its own that leaves no database connection behind."""
+    return await _begin_in_thread(fn)
+
+
+def _begin_in_thread(fn: Callable[[], Any]) -> asyncio.Future[Any]:
     import asyncio
     from contextvars import copy_context
 
@@ -361,4 +372,4 @@ async def in_thread(fn: Callable[[], Any]) -> Any:
 
     context = copy_context()
     threading.Thread(target=context.run, args=(work,), name="runyard-block", daemon=True).start()
-    return await done
+    return done

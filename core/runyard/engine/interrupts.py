@@ -19,10 +19,14 @@ from runyard.engine import effects, patience
 from runyard.exceptions import TerminationSignal
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
     from types import FrameType
 
 _AGAIN_SECONDS = 0.01
 _UNNOTICED_SECONDS = 0.2
+# So long a flow waits for the ends of the others on its loop; hooks have ten seconds of it.
+_OTHERS_SECONDS = 30.0
 # So often a signal is sent again; then it is raised wherever the thread is.
 _MOST_TIMES = 1_000
 _PACKAGE = __name__.partition(".")[0]
@@ -47,57 +51,66 @@ _WAITING_IN_THREADING = frozenset(("join", "wait", "wait_for", "_wait_for_tstate
 _LOCKING = frozenset(("__enter__", "__exit__", "acquire", "release", "_acquireLock", "_releaseLock"))
 
 
+# The blocks that are open now, the newest last, and what handled each signal before the first of them.
+_guards: list[SignalGuard] = []
+_before: dict[int, Any] = {}
+
+
 class SignalGuard:
     """A block in which SIGTERM and SIGHUP raise TerminationSignal in the main thread, once, and SIGINT
     KeyboardInterrupt, each where it does no harm. When none was possible it is raised at the end.
 
+    Several flows may run on one event loop, so blocks end in any order: a signal is for all that are open.
     In other threads it does nothing: Python delivers signals to the main thread only. A handler of the user's
     for SIGINT or SIGHUP stays.
 
     Args:
-        on_signal: called instead of raising, on an event loop.
+        on_signal: called instead of raising, on an event loop; whether it could.
     """
 
-    def __init__(self, on_signal: Any = None) -> None:
+    def __init__(self, on_signal: Callable[[], bool] | None = None) -> None:
         # A stop was asked for; an interrupt was.
         self.received = False
         self.interrupted = False
-        self._on_signal = on_signal
-        self._before: dict[int, Any] = {}
-        self._pid = os.getpid()
+        self.on_signal = on_signal
         self._pending: int | None = None
         self._sent = 0
         self._open = False
         self.active = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> SignalGuard:
-        patience.renew()
+        if not _guards:
+            patience.renew()
         if self.active:
             self._open = True
+            _guards.append(self)
             for number in _guarded():
-                self._before[number] = signal.signal(number, self._handle)
+                _before[number] = signal.signal(number, _handle)
         return self
 
     def __exit__(self, kind: object, *_error: object) -> None:
-        self._open = False
-        for number, before in self._before.items():
-            signal.signal(number, before or signal.SIG_DFL)
+        self.close()
         if self._pending is not None and kind is None:
             raise self._error(self._pending)
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._pid:
-            # A process that the user's code forked: it ends as it would without us, and reports nothing.
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
+    def close(self) -> None:
+        """The block is over, or will never go on."""
+        self._open = False
+        if self in _guards:
+            _guards.remove(self)
+            if not _guards:
+                _restore()
+
+    def take(self, number: int, frame: FrameType | None) -> None:
+        """A signal came. Errors: TerminationSignal, KeyboardInterrupt, where they do no harm."""
         if number != signal.SIGINT:
             if self.received:
                 return  # the end is being reported already; who cannot wait sends SIGKILL
             patience.hurry()
-        if self._on_signal is not None:
+        if self.on_signal is not None:
             self._note(number)
-            self._on_signal()
+            if not self.on_signal():
+                self.close()
         elif _is_harmless(frame) or self._sent >= _MOST_TIMES:
             self._pending = None
             self._note(number)
@@ -127,8 +140,70 @@ class SignalGuard:
         return TerminationSignal("the process was asked to stop")
 
 
+def cancelling_current_task() -> Callable[[], bool]:
+    """What a guard on an event loop is given: it cancels the task that calls this, on a loop that is open."""
+    import asyncio
+
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def cancel() -> None:
+        # The exit that follows stops the loop where it is: what that leaves pending is no user's fault.
+        loop.set_exception_handler(_unless_exiting)
+        if task is not None:
+            task.cancel()
+
+    def on_signal() -> bool:
+        if task is None or loop.is_closed():
+            return False
+        loop.call_soon_threadsafe(cancel)
+        return True
+
+    return on_signal
+
+
+async def others_ended() -> None:
+    """Wait for the ends of the flows on this event loop that a signal stopped too: an exit of the process
+    would leave them in the midst of it."""
+    import asyncio
+
+    until = time.monotonic() + _OTHERS_SECONDS
+    while time.monotonic() < until and any(
+        each.received or each.interrupted for each in _guards if each.on_signal is not None
+    ):
+        await asyncio.sleep(_AGAIN_SECONDS)
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    newest = [each for each in reversed(_guards) if each.on_signal is None][:1]
+    # Those on event loops first: they do not raise.
+    for guard in [each for each in _guards if each.on_signal is not None] + newest:
+        guard.take(number, frame)
+    if not _guards:
+        _restore()
+        os.kill(os.getpid(), number)
+
+
+# A process that the user's code forked ends as it would without us, and reports nothing.
+os.register_at_fork(after_in_child=_guards.clear)
+
+
+def _unless_exiting(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    if not isinstance(context.get("exception"), SystemExit) and "pending" not in context["message"]:
+        loop.default_exception_handler(context)
+
+
+def _restore() -> None:
+    """Handle signals as before the first block; in another thread, which cannot, the next signal does."""
+    if threading.current_thread() is threading.main_thread():
+        for number, before in _before.items():
+            signal.signal(number, before or signal.SIG_DFL)
+        _before.clear()
+
+
 def _guarded() -> list[int]:
-    numbers = [int(signal.SIGTERM)]
+    numbers = []
+    if signal.getsignal(signal.SIGTERM) is not _handle:
+        numbers.append(int(signal.SIGTERM))
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         numbers.append(int(signal.SIGINT))
     hangup = getattr(signal, "SIGHUP", None)

@@ -14,7 +14,7 @@ from runyard.engine.connection import shared_client
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flow_core import retries_of, retry_delay_of, run_flow
 from runyard.engine.flowless_journal import journal_without_flow
-from runyard.engine.interrupts import SignalGuard
+from runyard.engine.interrupts import SignalGuard, cancelling_current_task, others_ended
 from runyard.engine.parameters import (
     bind,
     complete,
@@ -319,7 +319,7 @@ class _Root:
         return ended.pop() if return_state else self._value_of(ended.pop())
 
     @contextmanager
-    def watched(self, on_signal: Callable[[], None] | None = None) -> Iterator[SignalGuard]:
+    def watched(self, on_signal: Callable[[], bool] | None = None) -> Iterator[SignalGuard]:
         """A block that drives the core: SIGTERM ends it, and at its end everything is closed."""
         guard = SignalGuard(on_signal)
         try:
@@ -329,7 +329,8 @@ class _Root:
                 finally:
                     self._close()
         except TerminationSignal:
-            self._stopped()
+            self._report_stop()
+            raise SystemExit(143) from None
         except Abort as error:
             raise RunAborted(str(error)) from None
         except KeyboardInterrupt:
@@ -342,13 +343,7 @@ class _Root:
 
         from runyard.engine.effects import unbroken
 
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-        def cancel() -> None:
-            if task is not None:
-                loop.call_soon_threadsafe(task.cancel)
-
-        guard = SignalGuard(cancel)
+        guard = SignalGuard(cancelling_current_task())
         try:
             with guard:
                 try:
@@ -356,11 +351,14 @@ class _Root:
                 finally:
                     await unbroken(self._close)
         except TerminationSignal:
-            self._stopped()
+            self._report_stop()
+            await others_ended()
+            raise SystemExit(143) from None
         except Abort as error:
             raise RunAborted(str(error)) from None
         except asyncio.CancelledError:
             if guard.interrupted:
+                await others_ended()
                 raise KeyboardInterrupt from None
             raise
         except KeyboardInterrupt:
@@ -379,7 +377,7 @@ class _Root:
         finally:
             del state
 
-    def _stopped(self) -> None:
+    def _report_stop(self) -> None:
         """SIGTERM ended the run. If it came in a moment when the core could not report, do it now."""
         if not self.reporter.ended and self._run.attempt is not None:
             from runyard.states import Crashed
@@ -391,7 +389,6 @@ class _Root:
                 pass
             except (StoreError, ApiUnavailable) as error:
                 print(f"runyard: the end of this run was not recorded: {error}", file=sys.stderr)
-        raise SystemExit(143)
 
     def _close(self) -> None:
         # They refer to this object, which refers to the run's parameters.

@@ -25,6 +25,7 @@ from runyard.engine.effects import (
     read_out_async,
     unbroken,
 )
+from runyard.engine.interrupts import cancelling_current_task, others_ended
 from runyard.engine.parameters import bind
 from runyard.engine.timeouts import over, time_limit
 from runyard.exceptions import TerminationSignal
@@ -79,21 +80,18 @@ def _root(make: Callable[[], _Root]) -> Generator[Any, Any, Any]:
 
 
 async def _root_async(make: Callable[[], _Root]) -> AsyncGenerator[Any, Any]:
-    import asyncio
-
-    root, loop, task = make(), asyncio.get_running_loop(), asyncio.current_task()
-
-    def cancel() -> None:
-        if task is not None:
-            loop.call_soon_threadsafe(task.cancel)
-
-    with root.watched(cancel) as guard:
-        items = _items_async(lambda: root._core, copy_context(), lambda: guard.received)
-        try:
-            async for item in items:
-                yield item
-        finally:
-            await items.aclose()
+    root = make()
+    try:
+        with root.watched(cancelling_current_task()) as guard:
+            items = _items_async(lambda: root._core, copy_context(), lambda: guard.received)
+            try:
+                async for item in items:
+                    yield item
+            finally:
+                await items.aclose()
+    except SystemExit:
+        await others_ended()
+        raise
 
 
 def _never() -> bool:

@@ -5,6 +5,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# Python compiles a module once, not for each of the thousands of processes that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
 CODE := core cli templates tests benchmarks
 
 $(INSTALLED): pyproject.toml

@@ -31,7 +31,9 @@ class Product:
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("RUNYARD_", "PREFECT_"))}
+        # Modules are compiled once, as for users: without that each command would compile all it imports.
+        others = ("RUNYARD_", "PREFECT_", "PYTHONDONTWRITEBYTECODE")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
         self.environment = {**kept, "RUNYARD_HOME": self.folder}
 
     @property

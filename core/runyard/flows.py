@@ -294,8 +294,10 @@ def __getattr__(name: str) -> Any:
         from runyard.deployments.loading import load_flow
 
         return load_flow
-    from runyard.prefect_names import flows
+    # `from runyard.flows import flow` asks for `__path__` first.
+    if not name.startswith("__"):
+        from runyard.prefect_names import flows
 
-    if name in flows.__all__:
-        return getattr(flows, name)
+        if name in flows.__all__:
+            return getattr(flows, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import shutil
 import sys
 import tempfile
@@ -60,6 +59,8 @@ def load(entrypoint: str) -> Any:
     Raises:
         EntrypointError: this process is not one of its runs.
     """
+    import pickle
+
     folder = os.environ.get(_VARIABLE)
     try:
         with open(os.path.join(folder or "", _file_of(entrypoint)), "rb") as file:

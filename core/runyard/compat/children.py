@@ -54,8 +54,13 @@ def _with_hook(module: ModuleType) -> None:
 
 def prepare_loaded() -> None:
     """Prepare the modules that are imported already; the others are when they are."""
-    for name in _MODULES & set(sys.modules):
+    for name in _loaded():
         _with_hook(sys.modules[name])
+
+
+def _loaded() -> list[str]:
+    # Asked one by one: to make a set of all modules' names is to copy the memory that a fork shares.
+    return [name for name in _MODULES if name in sys.modules]
 
 
 def tell_programs() -> None:
@@ -77,7 +82,7 @@ def _tell_no_program() -> None:
 def restore() -> None:
     """Undo it."""
     _tell_no_program()
-    for name in _MODULES & set(sys.modules):
+    for name in _loaded():
         module: Any = sys.modules[name]
         module.get_preparation_data = getattr(
             module.get_preparation_data, "__wrapped__", module.get_preparation_data

@@ -163,16 +163,14 @@ class Journal:
 
     def flush(self) -> None:
         """Wait until everything appended before is on disk, or was refused."""
-        if self.through:
-            self._drain()
-            return
-        if self._thread is None:
-            return
-        done = threading.Event()
-        self._records.append(done)
-        self._hurry.set()
-        self._wanted.set()
-        done.wait()
+        waits = True
+        while waits:
+            # Of what is not among the records any more, the one who writes it holds the lock.
+            with self._writing:
+                if self._write_group(_GROUP):
+                    self._records.appendleft(_STOP)  # it is the other thread that was told to stop
+                    return
+                waits = bool(self._records)
 
     def commit(self) -> None:
         """Wait until the results appended before are on disk.
@@ -209,6 +207,8 @@ class Journal:
         if self.through:
             self._drain()
             return
+        # Here: the thread has no connection yet where the run was short.
+        self.flush()
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:

@@ -91,6 +91,43 @@ def test_a_fork_uses_a_connection_of_its_own(database, database_url):
     assert names == ["after", "before", "child"]
 
 
+# Forks while three other threads open and close connections: a child that hangs ends by its alarm.
+FORKS = """
+import os, signal, sys, threading, warnings
+from runyard.store.database import get_database
+warnings.simplefilter("ignore")
+database = get_database(sys.argv[1])
+
+def use():
+    with database.transaction(write=False) as tx:
+        tx.value("SELECT 1")
+
+def use_and_close():
+    while True:
+        use()
+        database.discard()
+
+for _ in range(3):
+    threading.Thread(target=use_and_close, daemon=True).start()
+for _ in range(40):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        use()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, "a child hung"
+print("done", flush=True)
+os._exit(0)
+"""
+
+
+def test_a_child_forked_while_other_threads_open_and_close_connections_goes_on(database_url, home):
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS, database_url], capture_output=True, text=True, timeout=300
+    )
+    assert (done.stdout, done.stderr) == ("done\n", "")
+
+
 KILLED = f"""
 import sys
 from runyard.store.database import get_database

@@ -106,6 +106,13 @@ class Driver(Protocol):
 
 # How long `close` waits for another thread's transaction; after that it is left to that thread.
 _CLOSE_SECONDS = 5.0
+# How long a fork waits for what another thread does with a connection.
+_FORK_SECONDS = 2.0
+# Held by a thread that forks, so that no other opens a connection meanwhile.
+_fork = threading.RLock()
+# Of the connections that are open, or are being opened or closed, by the numbers of their holders.
+_locks: dict[int, Any] = {}
+_paused: list[Any] = []
 
 
 class _Held:
@@ -123,12 +130,20 @@ class _Held:
         self._driver = driver
         self._register = register
         self.pid = os.getpid()
-        # Held while the connection is used: a driver crashes when another thread closes it meanwhile.
+        # Held while the connection is opened, used or closed: a driver crashes when another thread closes it
+        # meanwhile, and a fork waits.
         self.lock = threading.RLock()
         # To be closed by its thread, after what it does now.
         self.doomed = False
-        self.connection = driver.connect()
-        register[id(self.connection)] = (self.pid, self.connection, weakref.ref(self))
+        with self.lock:
+            with _fork:
+                _locks[id(self)] = self.lock
+            try:
+                self.connection = driver.connect()
+            except BaseException:
+                _locks.pop(id(self), None)
+                raise
+            register[id(self.connection)] = (self.pid, self.connection, weakref.ref(self))
 
     def close(self) -> None:
         """Give the connection back.
@@ -137,10 +152,13 @@ class _Held:
         of the object would close the parent's end.
         """
         connection = getattr(self, "connection", None)
-        if connection is not None and self.pid == os.getpid():
+        if connection is None or self.pid != os.getpid():
+            return
+        with self.lock:
             self.connection = None
             if self._register.pop(id(connection), None):
                 self._driver.close(connection)
+        _locks.pop(id(self), None)
 
     def __del__(self, is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
         # At the interpreter's end the modules may be empty, and the connection closes itself.
@@ -344,27 +362,29 @@ def _driver(url: str) -> Driver:
 
 
 _databases: dict[str, Database] = {}
-_paused: list[Any] = []
-# How long a fork waits for the transactions of other threads.
-_FORK_SECONDS = 2.0
 
 
 def _before_fork() -> None:
     """Let no thread be inside a driver while this one forks: the child would find its locks held for ever."""
-    for database in list(_databases.values()):
-        for pid, _connection, reference in list(database._open.values()):
-            held: _Held | None = reference()
-            if held is not None and pid == os.getpid() and held.lock.acquire(timeout=_FORK_SECONDS):
-                _paused.append(held)
+    _fork.acquire()
+    for lock in list(_locks.values()):
+        if lock.acquire(timeout=_FORK_SECONDS):
+            _paused.append(lock)
 
 
 def _after_fork() -> None:
     while _paused:
-        _paused.pop().lock.release()
+        _paused.pop().release()
+    _fork.release()
+
+
+def _after_fork_in_child() -> None:
+    _after_fork()
+    _locks.clear()  # of the parent's connections, which the child does not use
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
 
 
 def get_database(url: str | None = None) -> Database:

@@ -25,7 +25,8 @@ _ENGINE_SECONDS = 60.0
 _started: list[subprocess.Popen] = []
 
 
-def _lock(name):
+def lock(name):
+    """Of all processes of this machine, until what is returned is closed."""
     file = open(os.path.join(tempfile.gettempdir(), f"runyard-tests-{name}.lock"), "w")  # noqa: SIM115 - held
     fcntl.flock(file, fcntl.LOCK_EX)
     return file
@@ -48,7 +49,7 @@ def _problem():
         return None
     if os.geteuid() != 0:
         return "no Docker Engine answers, and only root may start one"
-    with _lock("engine"):
+    with lock("engine"):
         if not _answers():
             need("dockerd")
             # It outlives this process: others of the same run of the tests use it as well.
@@ -67,7 +68,7 @@ def _problem():
 @functools.cache
 def _image_problem():
     """Why there is no image; it is made once for an engine."""
-    with _lock("image"):
+    with lock("image"):
         if (
             subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True, check=False).returncode
             == 0

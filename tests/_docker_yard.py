@@ -108,8 +108,9 @@ class DockerYard(Yard):
             worker.kill()
             worker.wait()
         for run in self.runs:
-            if container := self.container(run):
-                subprocess.run(["docker", "rm", "-f", container], capture_output=True, check=False)
+            # There may be one for its hooks as well.
+            if containers := self.container(run).split():
+                subprocess.run(["docker", "rm", "-f", *containers], capture_output=True, check=False)
         self.client.close()
 
 

@@ -1,0 +1,99 @@
+"""The image of docs/Dockerfile, built on the engine of the tests from a base that the tests make."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import re
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from _docker import IMAGE, lock, need_docker
+
+ROOT = Path(__file__).parents[1]
+# As python:X.Y-slim has it: `python` with venv, and the system's folders on PATH.
+_BASE = f"""
+FROM {IMAGE}
+ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+RUN apt-get update -q && apt-get install -qy --no-install-recommends python3-venv python-is-python3 \
+    && rm -rf /var/lib/apt/lists/*
+"""
+
+
+def build(*arguments, **options):
+    """`docker build`, which may use the network of this machine; what it printed."""
+    command = ["docker", "build", "--network", "host", *arguments]
+    environment = {**os.environ, "DOCKER_BUILDKIT": "0"}  # which is on every engine
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=600, **options
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    return done.stdout
+
+
+@functools.cache
+def need_base():
+    """An image to build from; skips the test, with one line that says why, where there can be none."""
+    need_docker()
+    name = f"{IMAGE}-venv"
+    with lock("image"):
+        found = subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False)
+        if found.returncode != 0:
+            done = subprocess.run(
+                ["docker", "build", "--network", "host", "-t", name, "-"],
+                input=_BASE,
+                env={**os.environ, "DOCKER_BUILDKIT": "0"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode != 0:
+                pytest.skip(f"the base for images cannot be made: {done.stdout.strip().splitlines()[-1]}")
+    return name
+
+
+class _Index(http.server.SimpleHTTPRequestHandler):
+    """The wheels of a folder as pip asks an index for them."""
+
+    def do_GET(self):
+        first, _, name = self.path.strip("/").partition("/")
+        if first == "simple":
+            wheels = (wheel.name for wheel in Path(self.directory).iterdir())
+            fitting = [one for one in wheels if _normal(one.partition("-")[0]) == name]
+            page = "".join(f'<a href="/{one}">{one}</a>' for one in fitting).encode()
+            self.send_response(200 if fitting else 404)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+        else:
+            super().do_GET()
+
+    def log_message(self, *args):
+        pass
+
+
+def _normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@contextmanager
+def an_index(folder, *requirements):
+    """The URL of an index on loopback with what these requirements need, got with this machine's own pip.
+
+    So that no setting of this machine's pip, such as a certificate, is needed in a container.
+    """
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:", "--dest", folder]
+    got = subprocess.run([*command, *requirements], capture_output=True, text=True, check=False, cwd=ROOT)
+    if got.returncode != 0:
+        pytest.skip(f"the packages for an image cannot be had: {got.stderr.strip().splitlines()[-1]}")
+    handler = functools.partial(_Index, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/simple/"
+        server.shutdown()

@@ -313,15 +313,17 @@ def test_without_a_database_of_its_own_it_serves_that_of_the_settings(home):
 @pytest.mark.parametrize("long", ["x" * 60_000, "x " * 15_000], ids=["word", "words"])
 def test_a_refusal_repeats_a_part_of_what_is_very_long(api, method, path, body, long):
     text = None if body is None else json.dumps(body).replace("{long}", long)
+    # The server's reader takes heads of 16 KB that come in parts.
+    in_path = long.strip().replace(" ", "%20")[:12_000]
     answer = httpx.request(
         method,
-        api.url + path.replace("{long}", long.strip().replace(" ", "%20")),
+        api.url + path.replace("{long}", in_path),
         content=text,
         headers={"Content-Type": "application/json"},
         timeout=60,
     )
     assert 400 <= answer.status_code < 500
-    assert len(answer.text) < 12_000
+    assert len(answer.text) < 5_000
 
 
 @pytest.mark.parametrize(

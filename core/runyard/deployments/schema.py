@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import copy
-import functools
 import inspect
-import operator
 import re
-import sys
-import types
 import typing
 import warnings
 from collections.abc import Callable, Mapping
@@ -17,7 +13,6 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
-import typing_extensions
 from pydantic import (
     ConfigDict,
     Field,
@@ -32,6 +27,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchema
 from typing_extensions import is_typeddict
 
 from runyard.engine.library_types import understood
+from runyard.engine.typed_dicts import readable
 from runyard.errors import ParameterError
 
 _SECTION = re.compile(r"^\s*(Args|Arguments|Parameters|Params):\s*$")
@@ -204,7 +200,7 @@ def _copy(info: FieldInfo, texts: dict[str, Any]) -> FieldInfo:
 
 def _describable(annotation: Any) -> Any:
     """The annotation, or Any where pydantic can make nothing of it."""
-    annotation = understood(_typed_dicts_read(annotation))
+    annotation = understood(readable(annotation))
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it warns of an annotation that is no type, such as `x: 3`
         try:
@@ -219,35 +215,6 @@ def _has_own_config(annotation: Any) -> bool:
     if hasattr(annotation, "__pydantic_core_schema__") or hasattr(annotation, "__pydantic_config__"):
         return True
     return (isinstance(annotation, type) and is_dataclass(annotation)) or is_typeddict(annotation)
-
-
-def _typed_dicts_read(annotation: Any) -> Any:
-    """The annotation with each TypedDict as `typing_extensions` has it, which pydantic wants before 3.12."""
-    if sys.version_info >= (3, 12):
-        return annotation
-    if typing.is_typeddict(annotation) and type(annotation).__module__ == "typing":
-        wanted = typing.get_type_hints(annotation, include_extras=True)
-        fields = {
-            name: _typed_dicts_read(field)
-            if name in annotation.__required_keys__
-            else typing_extensions.NotRequired[_typed_dicts_read(field)]
-            for name, field in wanted.items()
-        }
-        return typing_extensions.TypedDict(annotation.__name__, fields)  # type: ignore[operator]  # its functional form
-    inner = typing.get_args(annotation)
-    if not inner or typing.get_origin(annotation) in (typing.Literal, typing.Annotated):
-        return annotation
-    read = tuple(map(_typed_dicts_read, inner))
-    if read == inner or (
-        not hasattr(annotation, "copy_with")
-        and not isinstance(annotation, types.UnionType | types.GenericAlias)
-    ):
-        return annotation
-    if isinstance(annotation, types.UnionType):
-        return functools.reduce(operator.or_, read)
-    if isinstance(annotation, types.GenericAlias):
-        return types.GenericAlias(typing.get_origin(annotation), read)
-    return annotation.copy_with(read)
 
 
 def _property(found: JsonSchemaValue, name: str, position: int) -> dict[str, Any]:

@@ -285,8 +285,11 @@ def _model(flow: Any, signature: Signature) -> tuple[Any, dict[str, str]]:
     from pydantic import ConfigDict, PydanticUserError, create_model
 
     from runyard.engine.library_types import understood
+    from runyard.engine.typed_dicts import readable
 
-    hints = {name: understood(_evaluated(flow.fn, hint)) for name, hint in signature.annotations.items()}
+    hints = {
+        name: understood(readable(_evaluated(flow.fn, hint))) for name, hint in signature.annotations.items()
+    }
     names = [*signature.positional, *signature.keyword_only]
     names += [name for name in (signature.var_args, signature.var_kwargs) if name]
     # Neutral field names: a parameter may be called `schema`, `copy` or `_x`.

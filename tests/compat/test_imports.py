@@ -141,6 +141,39 @@ def test_python_m_runyard_runs_a_script(home, tmp_path):
     assert done.stdout == f"prefect beside ['script.py', '--x', '1'] {tmp_path / 'script.py'}\n"
 
 
+@pytest.mark.parametrize("future", [False, True])
+def test_only_a_scripts_own_future_statements_hold_in_it(home, tmp_path, future):
+    (tmp_path / "program.py").write_text(
+        ("from __future__ import annotations\n" if future else "")
+        + """
+from prefect import flow
+from pydantic import BaseModel
+
+def make():
+    class Size(BaseModel):
+        width: int
+
+    @flow
+    def fit(size: Size):
+        return type(size).__name__
+
+    return fit
+
+fit = make()
+print(fit.fn.__annotations__["size"].__class__.__name__, fit.fn.__code__.co_flags >> 20 & 0xF)
+"""
+    )
+    plain = subprocess.run(
+        [sys.executable, "-c", "import sys; from runyard.compat import imports; imports.install();"
+         "import runpy; runpy.run_path('program.py', run_name='__main__')"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    ours = _run(tmp_path, "program.py")
+    assert ours.returncode == 0, ours.stderr
+    assert ours.stdout == plain.stdout
+    assert ours.stdout.startswith("str" if future else "ModelMetaclass")
+
+
 def test_python_m_runyard_runs_a_module(home, tmp_path):
     (tmp_path / "beside.py").write_text("WORD = 'beside'\n")
     (tmp_path / "tool").mkdir()

@@ -39,7 +39,9 @@ def run_file(path: str, arguments: Sequence[str] = ()) -> None:
     script.__file__ = path
     script.__dict__["__builtins__"] = __builtins__
     sys.modules["__main__"] = script
-    exec(compile(source, path, "exec"), script.__dict__)  # noqa: S102  # running it is the purpose
+    # Only with the future statements of the script itself: this file's would make texts of its annotations.
+    code = compile(source, path, "exec", dont_inherit=True)
+    exec(code, script.__dict__)  # noqa: S102  # running it is the purpose
 
 
 def run_module(name: str, arguments: Sequence[str] = ()) -> None:

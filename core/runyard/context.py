@@ -116,6 +116,11 @@ class FlowRunContext:
         return store_of(self, None)
 
     @property
+    def persist_result(self) -> bool:
+        """Whether the result is kept, and those of tasks and subflows that do not say."""
+        return self.persist
+
+    @property
     def start_time(self) -> Any:
         """When the run first ran, an aware datetime."""
         return self.flow_run.start_time
@@ -179,6 +184,14 @@ class TaskRunContext:
         from runyard.results import store_of
 
         return store_of(current_flow.get(), self.task)
+
+    @property
+    def persist_result(self) -> bool:
+        """Whether the result is kept."""
+        if self.task.persist_result is not None:
+            return self.task.persist_result
+        flow = current_flow.get()
+        return flow.persist if flow is not None else bool(settings.get("results_persist_by_default"))
 
     @property
     def start_time(self) -> Any:

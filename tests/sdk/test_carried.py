@@ -120,3 +120,21 @@ def test_the_stores_of_contexts(recorded, tmp_path):
     assert of_task.serializer.type == "json"
     assert [one.result_storage for one in seen] == [one.storage for one in seen]
     assert [one.metadata_storage for one in seen] == [None, None]
+
+
+def test_contexts_say_whether_results_are_kept(recorded):
+    seen = []
+
+    @task
+    def plain():
+        seen.append(TaskRunContext.get().persist_result)
+
+    @flow(persist_result=True)
+    def keeps():
+        seen.append(FlowRunContext.get().persist_result)
+        plain()
+        plain.with_options(persist_result=False)()
+
+    plain()
+    keeps()
+    assert seen == [False, True, True, False]

@@ -272,3 +272,26 @@ def test_where_inputs_came_from_is_recorded_by_parameter(recorded):
     assert json.loads(run["task_inputs"]) == {"wait_for": [first], "a": [one], "rest": [two, one], "b": [two]}
     inside = [json.loads(each["task_inputs"]) for each in recorded.task_runs("same")]
     assert {"__parents__": [{"input_type": "task_run", "id": run["id"]}]} in inside
+
+
+def test_where_the_inputs_of_a_subflow_came_from_is_recorded_by_parameter(recorded):
+    @flow
+    def below(a, b, c=0):
+        return a, b, c
+
+    @task
+    def caller(future, *, first):
+        return below(5, 6)
+
+    @flow
+    def calls():
+        one, two, first = same.submit(1), same.submit(2), same.submit(0)
+        assert below(one, {"k": [two]}, wait_for=[first]) == (1, {"k": [2]}, 0)
+        caller(one, first=first)
+        return [future.task_run_id for future in (one, two, first)]
+
+    one, two, first = ({"input_type": "task_run", "id": each} for each in calls())
+    (around,) = recorded.task_runs("caller")
+    found = [json.loads(each["task_inputs"]) for each in recorded.task_runs("below")]
+    assert {"wait_for": [first], "a": [one], "b": [two]} in found
+    assert {"__parents__": [{"input_type": "task_run", "id": around["id"]}]} in found

@@ -288,8 +288,8 @@ class SubflowReporter(Reporter):
         self._stand_in.move(twin, self.journal)
 
 
-def stand_in_for(flow: Flow, parent: FlowRunContext) -> TaskRun:
-    """The task run by which the graph of the calling run shows a subflow."""
+def stand_in_for(flow: Flow, parent: FlowRunContext, inputs: dict[str, list[dict[str, str]]]) -> TaskRun:
+    """The task run by which the graph of the calling run shows a subflow, and what that was given."""
     task_key = f"{flow.__qualname__ or flow.name}-flow"
     # By what the row is unique by: one function may stand in several flows, of as many names.
     counter = parent.counters.setdefault(f"flow:{task_key}", count())
@@ -297,6 +297,7 @@ def stand_in_for(flow: Flow, parent: FlowRunContext) -> TaskRun:
     key = str(position) if attempt <= 1 else f"{position}.{attempt}"
     task = current_task.get()
     stand_in = TaskRun(f"{flow.name}-{position}", parent.flow_run.id, task_key, key, (), attempt)
+    stand_in.task_inputs = {name: upstream for name, upstream in inputs.items() if upstream}
     if task is not None:
-        stand_in.task_inputs = {"__parents__": [{"input_type": "task_run", "id": task.task_run.id}]}
+        stand_in.task_inputs["__parents__"] = [{"input_type": "task_run", "id": task.task_run.id}]
     return stand_in

@@ -108,13 +108,16 @@ def call_flow(
     if parent is not None:
         from runyard.engine.resolve import awaited, to_data
 
-        to_data(awaited(wait_for))
-        given = to_data(parameters)
+        inputs: dict[str, list[dict[str, str]]] = {name: [] for name in ("wait_for", *parameters)}
+        to_data(awaited(wait_for), inputs["wait_for"])
+        given = {name: to_data(value, inputs[name]) for name, value in parameters.items()}
         if flow.isgenerator and not return_state:
             from runyard.engine.streams import stream_subflow
 
-            return stream_subflow(flow, lambda: _call_subflow(flow, given, parent, False, streams=True))
-        return _call_subflow(flow, given, parent, return_state)
+            return stream_subflow(
+                flow, lambda: _call_subflow(flow, given, inputs, parent, False, streams=True)
+            )
+        return _call_subflow(flow, given, inputs, parent, return_state)
     if flow.isgenerator and not return_state:
         from runyard.engine.streams import stream_root
 
@@ -403,14 +406,19 @@ class _Root:
 def _call_subflow(
     flow: Flow,
     parameters: dict[str, Any],
+    inputs: dict[str, list[dict[str, str]]],
     parent: FlowRunContext,
     return_state: bool,
     streams: bool = False,
 ) -> Any:
-    """Run it; where it streams, only give the core."""
+    """Run it; where it streams, only give the core.
+
+    Args:
+        inputs: the task runs that the parameters came from, by name.
+    """
     run, _start, parameters, problem = _prepare(flow, parameters, name=ids.new_name())
     run.root_flow_run_id = parent.flow_run.root_flow_run_id or parent.flow_run.id
-    stand_in = stand_in_for(flow, parent)
+    stand_in = stand_in_for(flow, parent, inputs)
     run.parent_task_run_id = stand_in.id
     core = run_flow(flow, run, parameters, problem, SubflowReporter(parent, stand_in), streams)
     if streams:

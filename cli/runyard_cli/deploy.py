@@ -233,7 +233,7 @@ def overrides_of(entrypoint: str | None, options: dict[str, Any]) -> Any:
         collision_strategy=options["collision_strategy"],
         enforce_parameter_schema=options["enforce_parameter_schema"],
         schedules=_schedules(options),
-        timezone=options["timezone"],
+        timezone=_timezone(options["timezone"]),
         anchor_date=options["anchor_date"],
         triggers=_triggers(options["trigger"]),
     )
@@ -264,6 +264,17 @@ def _triggers(given: tuple[str, ...]) -> list[Any] | None:
     return found
 
 
+def _timezone(name: str | None) -> str | None:
+    """The zone of --timezone, refused by the flag's name: later it would be looked for in the file."""
+    from runyard.errors import ScheduleError
+    from runyard.orchestration.schedules import check_zone
+
+    try:
+        return check_zone({"timezone": name})
+    except ScheduleError as error:
+        raise ScheduleError(f"--timezone: {error}") from None
+
+
 def _schedules(options: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{"cron": text} for text in options["cron"]]
     found += [{"interval": values.duration(text).total_seconds()} for text in options["interval"]]
@@ -278,7 +289,7 @@ def _check_schedule(schedule: dict[str, Any], timezone: str | None, anchor_date:
     from runyard.errors import ScheduleError
     from runyard.orchestration.schedules import validate
 
-    spec = {**schedule, **({"timezone": timezone} if timezone else {})}
+    spec = {**schedule, **({} if timezone is None else {"timezone": timezone})}
     if anchor_date and "interval" in schedule:
         spec["anchor_date"] = anchor_date
     try:

@@ -36,7 +36,7 @@ def one_of(reference: str | None, deployment_id: str | None) -> str:
     """
     if (reference is None) == (deployment_id is None):
         raise click.UsageError("Name a deployment, or give --id.")
-    return str(reference or deployment_id)
+    return str(deployment_id if reference is None else reference)
 
 
 def full_name(client: Client, found: Any) -> str:

@@ -35,11 +35,18 @@ _subcommands()
 
 def describe(spec: Any) -> str:
     """A schedule in a few words, such as `cron: 0 6 * * * (Europe/Berlin)`."""
+    from runyard.orchestration.schedules_rrule import shown
+
     fields = spec if isinstance(spec, dict) else out.to_json(spec)
     zone = fields.get("timezone")
     for kind in ("cron", "interval", "rrule", "at"):
         if fields.get(kind) is not None:
-            text = f"every {out.span(fields[kind])}" if kind == "interval" else f"{kind}: {fields[kind]}"
+            if kind == "interval":
+                text = f"every {out.span(fields[kind])}"
+            elif kind == "rrule":
+                text = f"rrule: {shown(fields[kind])}"
+            else:
+                text = f"{kind}: {fields[kind]}"
             return f"{text} ({zone})" if zone else text
     return str(fields)
 
@@ -217,7 +224,7 @@ def _timing(options: dict[str, Any]) -> dict[str, Any]:
     if options["anchor_date"]:
         anchor = values.moment(options["anchor_date"], zone=_zone(options["timezone"]))
         timing["anchor_date"] = anchor.isoformat()
-    if options["timezone"] and kind != "at":
+    if options["timezone"] is not None and kind != "at":
         timing["timezone"] = options["timezone"]
     now = clock.now()
     try:

@@ -76,7 +76,7 @@ def next_(
     if timezone and reference:
         raise click.UsageError("--timezone goes with --cron, --interval and --rrule; did you mean --tz?")
     if reference is None:
-        sources = [_Source({**spec, **({"timezone": timezone} if timezone else {})}, "")]
+        sources = [_Source({**spec, **({} if timezone is None else {"timezone": timezone})}, "")]
     else:
         sources = _of_deployment(reference, everything)
     start = values.moment(after, zone=_zone(tz or _only_zone(sources))) if after else datetime.now(UTC)

@@ -102,7 +102,9 @@ class ScheduleError(InvalidInput):
 
 
 class ProjectError(InvalidInput):
-    """A project file is wrong; the message starts with `file:line:column`."""
+    """A project file is wrong; each line of the message starts with `file:line:column`."""
+
+    most_characters = 40_000
 
 
 class NotAllowed(RunyardError):

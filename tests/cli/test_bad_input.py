@@ -100,6 +100,7 @@ def test_a_wrong_project_file(runyard, folder, text, words):
     [
         (["--cron", "* *"], ["--cron: ", "'* *'"]),
         (["--cron", "0 6 * * *", "--timezone", "X/Y"], ["--cron: ", "'X/Y'"]),
+        (["--timezone", ""], ["--timezone: ", "leave it out for UTC"]),
         (["--rrule", "FREQ=X"], ["--rrule: "]),
         (["--interval", "0"], ["--interval"]),
         (["--param", "m=1"], ["no parameter 'm'"]),
@@ -152,6 +153,11 @@ def test_parameters_that_do_not_fit_are_one_line(program, folder):
         last = program("run", "flows.py:etl", "--param", parameter, code=1).err.splitlines()[-1]
         assert last.startswith("Error: ")
         assert f"'{parameter[0]}'" in last or "n: Input should be a valid integer" in last
+
+
+def test_a_name_that_is_none_is_repeated_as_it_was_given(runyard, folder):
+    one_line(runyard("deployment", "run", "", code=1), "no deployment is called ''")
+    one_line(runyard("deploy", "flows.py:etl", "-n", "a/b", "-p", "p", code=1), "'a/b': a name has no /")
 
 
 @pytest.mark.parametrize("command", [["work-pool", "ls"], ["run", "flows.py:etl"], ["database", "check"]])

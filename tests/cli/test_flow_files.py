@@ -103,7 +103,8 @@ def test_one_that_is_not_here_is_a_missing_package_like_others(program, runyard,
     )
     told = runyard("deploy", "--all").err
     assert "not installed here: prefect_elsewhere;" in told
-    assert "prefect_shell (no run can use it: subprocess does it" in told
+    assert "shell.py:g: prefect_shell is not there, and no run can use it: subprocess does it" in told
+    assert "prefect_shell;" not in told
     failed = program("run", "flow.py:f", code=1, cwd=folder.path).err
     assert "No module named 'prefect_elsewhere'" in failed
     assert "integration" not in failed
@@ -164,3 +165,28 @@ def test_a_version_may_be_a_number(runyard, folder, written, version):
     folder("prefect.yaml", ENTRY.format("flow.py:f") + f"  version: {written}\n")
     runyard("deploy", "--all")
     assert stored(runyard)["version"] == version
+
+
+def test_all_that_is_wrong_with_parameters_and_job_variables_is_told_at_once(runyard, folder):
+    folder("flow.py", FLOW.format(name="f"))
+    wrong = "parameters: {x: a, y: 1}\n  schedules: [{interval: 60, parameters: {z: 1}}]\n"
+    folder("prefect.yaml", ENTRY.format("flow.py:f") + f"  {wrong}- name: e\n  entrypoint: flow.py:g\n")
+    told = runyard("deploy", "--all", code=1).err
+    mistakes = {"no parameter 'y'", "parameter x:", "no parameter 'z'", "no 'g'"}
+    assert {part for part in mistakes if part in told} == mistakes
+    entry = "- name: {}\n  entrypoint: flow.py:f\n  work_pool: {{name: {}, job_variables: {}}}\n"
+    folder(
+        "prefect.yaml",
+        "deployments:\n"
+        + entry.format("d", "pool", "{env: 1, stream_output: maybe}")
+        + entry.format("e", "pool", "{working_dir: 5}")
+        + entry.format("g", "none", "{}"),
+    )
+    told = runyard("deploy", "--all", code=1).err.partition("Error: ")[2].splitlines()
+    assert [line.partition(" must be ")[0] for line in told[:3]] == [
+        "deployment 'd': job variable 'env' of work pool 'pool'",
+        "deployment 'd': job variable 'stream_output' of work pool 'pool'",
+        "deployment 'e': job variable 'working_dir' of work pool 'pool'",
+    ]
+    assert told[3].startswith("no work pool is named 'none'")
+    assert runyard("deployment", "ls", "-o", "json").json == []

@@ -44,6 +44,7 @@ def test_lists_within_tags_are_flattened():
     [
         ("job_variables: {env: {A: '{{ prefect.blocks.secret.nope }}'}}", "into work_pool, as job_variables"),
         ("cron: 0 6 * * *", "into each of schedules, as cron"),
+        ("infra_overrides: {env: {A: b}}", "into work_pool, as job_variables"),
         ("work_pool_name: p", "write work_pool: {name: ...}"),
         ("collision_strategy: ENQUEUE", "into concurrency_limit, as collision_strategy"),
     ],
@@ -71,6 +72,35 @@ def test_all_mistakes_of_a_file_are_told_at_once():
         parse_project(text, "/somewhere/prefect.yaml", "prefect.yaml")
     places = [line.partition(": ")[0] for line in str(caught.value).splitlines()]
     assert places == [f"prefect.yaml:{place}" for place in ("4:3", "8:23", "5:11", "7:32", "10:18")]
+
+
+def test_an_older_key_beside_a_wrong_one_is_read():
+    text = "deployments:\n- name: a\n  schedules:\n  - {cron: 0 6 * * *, catchup: true, nothing: 1}\n"
+    with pytest.raises(ProjectError) as caught:
+        parse_project(text, "/somewhere/prefect.yaml", "prefect.yaml")
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("prefect.yaml:4:38: deployments[0].schedules[0].nothing: unknown key")
+
+
+def test_a_wrong_zone_hides_no_other_mistake_of_its_schedule():
+    text = (
+        "deployments:\n- name: a\n  schedules:\n  - {cron: 61 * * * *, timezone: Mars/North}\n"
+        "  - {cron: 0 6 * * *, timezone: ''}\n"
+    )
+    with pytest.raises(ProjectError) as caught:
+        parse_project(text, "/somewhere/prefect.yaml", "prefect.yaml")
+    zone, cron, empty = str(caught.value).splitlines()
+    assert zone.startswith("prefect.yaml:4:34: deployments[0].schedules[0].timezone: unknown time zone")
+    assert cron.startswith("prefect.yaml:4:12: deployments[0].schedules[0].cron: cron '61 * * * *' is wrong")
+    assert empty.startswith("prefect.yaml:5:33: deployments[0].schedules[1].timezone: timezone='' names no")
+
+
+def test_many_mistakes_are_told_whole():
+    text = "deployments:\n" + "".join(f"- {{name: d{at}, pauzed: true}}\n" for at in range(200))
+    with pytest.raises(ProjectError) as caught:
+        parse_project(text, "/somewhere/prefect.yaml", "prefect.yaml")
+    lines = str(caught.value).splitlines()
+    assert [line.partition(":")[2].partition(":")[0] for line in lines] == [str(at + 2) for at in range(200)]
 
 
 def test_a_mistake_hides_no_other_of_its_deployment():

@@ -113,7 +113,7 @@ def test_mistakes_are_said_with_line_and_column(text, message):
         ("entrypont: a.py:f", r"prefect.yaml:3:5: deployments\[0\].entrypont: .* 'entrypoint'"),
         ("work_pool:\n  nane: p", r"4:7: deployments\[0\].work_pool.nane: unknown key; .* 'name'"),
         ("schedule:\n  cron: '61 * * * *'", r"prefect.yaml:4:13: deployments\[0\].schedule.cron: "),
-        ("schedule:\n  cron: '* * * * *'\n  timezone: Mars/Olympus", "4:13: .*Mars/Olympus"),
+        ("schedule:\n  cron: '* * * * *'\n  timezone: Mars/Olympus", "5:17: .*Mars/Olympus"),
         ("schedule:\n  interval: 0", "prefect.yaml:4:17: "),
         ("schedule:\n  interval: 1\n  cron: '* * * * *'", "exactly one of"),
         ("schedule:\n  cron: '* * * * *'\n  colour: red", r"5:7: .*colour: unknown key"),

@@ -90,6 +90,22 @@ def test_a_cron_that_reads_otherwise_than_it_looks_is_warned_of(cron, words):
 
 
 @pytest.mark.parametrize(
+    ("rrule", "days"),
+    [
+        ("FREQ=WEEKLY;BYDAY=2MO,TU,-1FR", ["2MO", "-1FR"]),
+        ("FREQ=DAILY;BYWEEKDAY=MO(+2)", ["MO(+2)"]),
+        ("DTSTART:20200101T000000\nRRULE:FREQ=DAILY\nEXRULE:FREQ=DAILY;BYDAY=1SU", ["1SU"]),
+        ("FREQ=WEEKLY;BYDAY=MO", []),
+        ("FREQ=MONTHLY;BYDAY=2MO", []),
+        ("FREQ=YEARLY;BYDAY=-1FR", []),
+    ],
+)
+def test_the_number_of_a_day_that_means_nothing_is_warned_of(rrule, days):
+    found = schedules_warnings.warnings({"rrule": rrule}, datetime(2026, 11, 28, tzinfo=UTC))
+    assert [line.split()[1] for line in found] == days
+
+
+@pytest.mark.parametrize(
     "cron",
     [
         "0 6 * * *",

@@ -89,11 +89,16 @@ class FlowLoader:
 
     def report(self, say: Callable[[str], None]) -> None:
         """Tell what was missing: a line for each cause, one for what one flow lacks or a line a package."""
-        users = {tuple(each) for each in self._missing.values()}
-        if len(users) == 1:
-            say(_lacking(", ".join(map(self._named, self._missing)), list(users.pop())))
-        elif self._missing:
-            for package, entrypoints in self._missing.items():
+        missing = dict(self._missing)
+        for package in self._missing:
+            advice = table.advice(package) if table.is_integration(package) else None
+            if advice:
+                users = _listed(missing.pop(package))
+                say(f"{users}: {package} is not there, and no run can use it: {advice}")
+        if len({tuple(each) for each in missing.values()}) == 1:
+            say(_lacking(", ".join(map(self._named, missing)), next(iter(missing.values()))))
+        else:
+            for package, entrypoints in missing.items():
                 say(_lacking(self._named(package), entrypoints))
         for cause, entrypoints in self._causes.items():
             say(
@@ -103,10 +108,7 @@ class FlowLoader:
         self._missing, self._causes = {}, {}
 
     def _named(self, package: str) -> str:
-        """A missing package with what may be meant, or be used instead."""
-        instead = table.advice(package) if table.is_integration(package) else None
-        if instead:
-            return f"{package} (no run can use it: {instead})"
+        """A missing package with what may be meant."""
         if "." in package:
             return package
         own = {os.path.splitext(name)[0] for name in os.listdir(self._directory)}

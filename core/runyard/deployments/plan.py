@@ -287,19 +287,30 @@ def _check_parameters(project: Project, item: _Chosen, spec: DeploymentSpec) -> 
     if spec.enforce_parameter_schema is False:
         return
     at = project.places.at
+    wrong: list[str] = []
     place = at((*item.path, "parameters")) + ": " if item.path else ""
-    _check_values(item.flow, spec.parameters or {}, f"{place}deployment {spec.name}")
+    wrong += _misfits(item.flow, spec.parameters or {}, f"{place}deployment {spec.name}")
     for position, schedule in enumerate(spec.all_schedules()):
         key: Path = ("schedule",) if spec.schedule else ("schedules", position)
         place = at((*item.path, *key, "parameters")) + ": " if item.path else ""
-        _check_values(item.flow, schedule.parameters or {}, f"{place}schedule of {spec.name}")
+        wrong += _misfits(item.flow, schedule.parameters or {}, f"{place}schedule of {spec.name}")
         given = {**(spec.parameters or {}), **(schedule.parameters or {})}
-        missing = schema.missing_parameters(item.flow.fn, given)
-        if missing:
-            raise ParameterError(
-                f"{place}deployment {spec.name}: its scheduled runs would lack the parameter {missing[0]!r}, "
-                "which has no default; write it under parameters"
-            )
+        wrong += [
+            f"{place}deployment {spec.name}: its scheduled runs would lack the parameter {name!r}, "
+            "which has no default; write it under parameters"
+            for name in schema.missing_parameters(item.flow.fn, given)
+        ]
+    if wrong:
+        raise ParameterError("\n".join(wrong))
+
+
+def _misfits(flow: Flow, given: dict[str, Any], where: str) -> list[str]:
+    """What is wrong with values, a line each."""
+    try:
+        _check_values(flow, given, where)
+    except ParameterError as error:
+        return error.message.split("\n")
+    return []
 
 
 def _check_values(flow: Flow, given: dict[str, Any], where: str) -> None:

@@ -309,16 +309,33 @@ def _check_schedules(
         place = (*path, "schedule") if single else (*path, "schedules", position)
         if position in malformed and not single:
             continue
-        try:
-            schedule_rules.validate(item.timing())
-        except ScheduleError as error:
-            kind = next((kind for kind in SCHEDULE_KINDS if getattr(item, kind) is not None), None)
-            with faults:
-                raise places.error((*place, kind) if kind else place, str(error)) from None
+        timing = item.timing()
+        with faults:
+            if not _zone_is_known(timing, places, place, faults):
+                timing.pop("timezone")
+            _check_timing(timing, places, place)
         if item.slug and item.slug in slugs:
             with faults:
                 raise places.error((*place, "slug"), f"two schedules have the slug {item.slug!r}")
         slugs.add(item.slug or "")
+
+
+def _zone_is_known(timing: Mapping[str, Any], places: Places, path: Path, faults: Faults) -> bool:
+    try:
+        schedule_rules.check_zone(timing)
+    except ScheduleError as error:
+        with faults:
+            raise places.error((*path, "timezone"), str(error)) from None
+        return False
+    return True
+
+
+def _check_timing(timing: Mapping[str, Any], places: Places, path: Path) -> None:
+    try:
+        schedule_rules.validate(timing)
+    except ScheduleError as error:
+        kind = next((kind for kind in SCHEDULE_KINDS if timing.get(kind) is not None), None)
+        raise places.error((*path, kind) if kind else path, str(error)) from None
 
 
 def _check_triggers(triggers: list[Any], places: Places, path: Path, final: bool) -> list[Any]:

@@ -19,6 +19,7 @@ _BELONGS = {
     **{name: f"; it belongs into each of schedules, as {name}" for name in ScheduleSpec.model_fields},
     **{name: f"; it belongs into concurrency_limit, as {name}" for name in ("limit", "collision_strategy")},
     **{name: f"; it belongs into work_pool, as {name}" for name in WorkPoolSpec.model_fields},
+    "infra_overrides": "; it belongs into work_pool, as job_variables",
     "work_pool_name": "; write work_pool: {name: ...}",
     "work_queue": "; it belongs into work_pool, as work_queue_name",
     "work_queue_name": "; it belongs into work_pool, as work_queue_name",
@@ -106,8 +107,7 @@ def flatten(raw: dict[str, Any], places: Places, path: Path, warnings: list[str]
             warnings.append(str(places.error(place, "has no limit and limits nothing; write limit: 1")))
             raw["concurrency_limit"] = None
     if isinstance(raw.get("schedule"), dict):
-        with faults:
-            raw["schedule"] = _plain_schedule(raw["schedule"], places, (*path, "schedule"), warnings)
+        raw["schedule"] = _plain_schedule(raw["schedule"], places, (*path, "schedule"), warnings, faults)
     if raw.get("schedule") == {}:
         raw["schedule"] = None
     if isinstance(raw.get("schedules"), dict):
@@ -120,9 +120,8 @@ def flatten(raw: dict[str, Any], places: Places, path: Path, warnings: list[str]
         schedules = list(raw["schedules"])
         for position, item in enumerate(schedules):
             if isinstance(item, dict):
-                with faults:
-                    place = (*path, "schedules", position)
-                    schedules[position] = _plain_schedule(item, places, place, warnings)
+                place = (*path, "schedules", position)
+                schedules[position] = _plain_schedule(item, places, place, warnings, faults)
         raw["schedules"] = schedules
     faults.raise_all()
 
@@ -134,7 +133,9 @@ def _plain_trigger(trigger: Any) -> Any:
     return trigger
 
 
-def _plain_schedule(item: dict[str, Any], places: Places, path: Path, warnings: list[str]) -> dict[str, Any]:
+def _plain_schedule(
+    item: dict[str, Any], places: Places, path: Path, warnings: list[str], faults: Faults
+) -> dict[str, Any]:
     """A schedule without the inner mapping `schedule` that the API's form has, and without older keys."""
     item = dict(item)
     if isinstance(item.get("catchup"), bool):
@@ -147,10 +148,14 @@ def _plain_schedule(item: dict[str, Any], places: Places, path: Path, warnings: 
             warnings.append(str(places.error((*path, "max_active_runs"), message, key=True)))
     inner = item.get("schedule")
     if isinstance(inner, dict):
-        check_keys(places, (*path, "schedule"), inner, tuple(ScheduleSpec.model_fields), None, strict=True)
+        with faults:
+            check_keys(
+                places, (*path, "schedule"), inner, tuple(ScheduleSpec.model_fields), None, strict=True
+            )
         item = {**inner, **{key: value for key, value in item.items() if key != "schedule"}}
-    check_keys(places, path, item, tuple(ScheduleSpec.model_fields), None, strict=True)
-    return dict(item)
+    with faults:
+        check_keys(places, path, item, tuple(ScheduleSpec.model_fields), None, strict=True)
+    return item
 
 
 def check_keys(

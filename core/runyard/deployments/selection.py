@@ -104,6 +104,8 @@ def _unmatched(project: Project, name: str, alone: bool, overrides: Overrides | 
         return Entry(entry.index, {**entry.raw, "name": name}, entry.spec.model_copy(update={"name": name}))
     if plain and alone and overrides and overrides.entrypoint:
         return _new(name)
+    if "*" not in name and alone and overrides and overrides.entrypoint:
+        raise InvalidInput(f"no deployment can be called {name!r}: a name has no /")
     known = [entry.spec.name for entry in project.entries if entry.spec.name]
     close = get_close_matches(name.rpartition("/")[2], known, 1)
     if close:

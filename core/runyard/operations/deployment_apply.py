@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runyard.errors import InvalidInput
+from runyard.errors import InvalidInput, NotFound, RunyardError
 from runyard.operations import deployment_versions, deployment_views, schedule_sync
 from runyard.operations.base import operation
 from runyard.operations.deployment_places import flow_id_of
@@ -37,7 +37,7 @@ def apply_deployments(tx: Transaction, body: DeploymentsApply) -> list[AppliedDe
 
     Raises:
         NotFound: a work pool does not exist.
-        InvalidInput: two deployments have the same name and flow.
+        InvalidInput: two deployments have the same name and flow; or there are several mistakes, a line each.
         ParameterError: parameters or job variables do not fit.
     """
     seen: set[tuple[str, str]] = set()
@@ -45,10 +45,27 @@ def apply_deployments(tx: Transaction, body: DeploymentsApply) -> list[AppliedDe
         if (item.flow_name, item.name) in seen:
             raise InvalidInput(f"deployment {item.flow_name}/{item.name} is declared twice")
         seen.add((item.flow_name, item.name))
-    applied = [_apply(tx, item, body.owner) for item in body.deployments]
+    applied = _apply_all(tx, body)
     if body.prune:
         applied += _prune(tx, body.owner, {each.deployment.id for each in applied})
     tx.kept = not body.dry_run
+    return applied
+
+
+def _apply_all(tx: Transaction, body: DeploymentsApply) -> list[AppliedDeployment]:
+    """Apply each deployment; what is wrong with some is told of all of them."""
+    applied = []
+    wrong: dict[str, RunyardError] = {}
+    for item in body.deployments:
+        try:
+            applied.append(_apply(tx, item, body.owner))
+        except (InvalidInput, NotFound) as error:
+            wrong.setdefault(error.message, error)
+    if len(wrong) == 1:
+        raise next(iter(wrong.values()))
+    if wrong:
+        kinds = {type(error) for error in wrong.values()}
+        raise (kinds.pop() if len(kinds) == 1 else InvalidInput)("\n".join(wrong))
     return applied
 
 

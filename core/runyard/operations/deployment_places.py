@@ -75,7 +75,7 @@ def check_job_variables(tx: Transaction, work_queue_id: str | None, variables: d
     """Refuse job variables that the pool of a queue cannot take.
 
     Raises:
-        ParameterError: naming the variable.
+        ParameterError: naming the variables, a line for each.
     """
     pool = tx.one(
         """SELECT pool.name, pool.base_job_template FROM work_queues queue

@@ -124,7 +124,8 @@ def _check(tx: Transaction, row: Row, given: Given) -> None:
         try:
             deployment_places.check_job_variables(tx, row["work_queue_id"], load(row["job_variables"], {}))
         except ParameterError as error:
-            raise ParameterError(f"deployment {row['name']!r}: {error.message}") from None
+            lines = error.message.split("\n")
+            raise ParameterError("\n".join(f"deployment {row['name']!r}: {line}" for line in lines)) from None
 
 
 def _follow(tx: Transaction, row: Row, changes: dict[str, tuple[Any, Any]]) -> None:

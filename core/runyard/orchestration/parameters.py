@@ -117,10 +117,11 @@ def check_job_variables(
     """Refuse job variables that do not fit a pool's template; values with placeholders pass.
 
     Raises:
-        ParameterError: naming the variable.
+        ParameterError: naming the variables, a line for each.
     """
     schema = base_job_template.get("variables") or {}
     known = schema.get("properties") or {}
+    wrong = []
     for name, value in variables.items():
         problem = (
             None if "{{" in json.dumps(value, default=str) else _problem(value, known.get(name), schema, name)
@@ -128,7 +129,9 @@ def check_job_variables(
         if problem is None and name == "env" and isinstance(value, Mapping):
             problem = _env_problem(value)
         if problem:
-            raise ParameterError(f"job variable {problem[0]!r} of work pool {work_pool!r} {problem[1]}")
+            wrong.append(f"job variable {problem[0]!r} of work pool {work_pool!r} {problem[1]}")
+    if wrong:
+        raise ParameterError("\n".join(wrong))
 
 
 def _env_problem(env: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -216,6 +216,23 @@ def _weekdays(value: str, name: str) -> frozenset[tuple[int, int]]:
     return frozenset(found)
 
 
+def days_without_their_number(text: str) -> list[tuple[str, str]]:
+    """The days of rules whose number means nothing, as they are more frequent than monthly.
+
+    Returns:
+        The frequency and the day, such as `("WEEKLY", "2MO")`, each once.
+    """
+    found: dict[tuple[str, str], None] = {}
+    for line in lines(text):
+        parts = dict(part.partition("=")[::2] for part in line.value.upper().replace(" ", "").split(";"))
+        frequency = parts.get("FREQ", "")
+        if frequency not in FREQUENCIES[MONTHLY + 1 :]:
+            continue
+        days = ",".join(filter(None, map(parts.get, sorted(_WEEKDAY_NAMES)))).split(",")
+        found.update({(frequency, day): None for day in days if day and day not in _WEEKDAYS})
+    return list(found)
+
+
 def _completed(start: datetime, values: dict[str, Any]) -> Rule:
     """A rule with what its start says where its parts say nothing."""
     freq = values["freq"]

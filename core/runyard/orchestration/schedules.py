@@ -93,9 +93,7 @@ def parse(spec: Mapping[str, Any] | Schedule) -> Schedule:
     extra = sorted(key for key in spec if key not in _KEYS[kind] and spec[key] is not None)
     if extra:
         raise ScheduleError(f"{extra[0]!r} does not go with a schedule by {kind!r}")
-    name = spec.get("timezone") or None
-    if name is not None:
-        zone(_text(name, "timezone"))
+    name = check_zone(spec)
     if kind == "cron":
         cron = Cron(_text(spec["cron"], "cron"), name, spec.get("day_or") is not False)
         schedules_cron.check(cron.cron, cron.day_or)
@@ -108,6 +106,21 @@ def parse(spec: Mapping[str, Any] | Schedule) -> Schedule:
         text, where = schedules_rrule.read(_text(spec["rrule"], "rrule"), name)
         return RRule(text, where)
     return OneOff(_moment(spec["at"], "at"))
+
+
+def check_zone(spec: Mapping[str, Any]) -> str | None:
+    """The name of the zone that a specification gives; None where it gives none.
+
+    Raises:
+        ScheduleError: it is empty, or there is no such zone.
+    """
+    name = spec.get("timezone")
+    if name is None:
+        return None
+    if not isinstance(name, str) or not name.strip():
+        raise ScheduleError(f"timezone={name!r} names no time zone; leave it out for UTC")
+    zone(name.strip())
+    return name.strip()
 
 
 def validate(spec: Mapping[str, Any] | Schedule) -> Schedule:

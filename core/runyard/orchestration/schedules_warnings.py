@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from runyard.errors import ScheduleError
+from runyard.orchestration.recurrence_text import days_without_their_number
 from runyard.orchestration.schedules import (
     Cron,
     OneOff,
+    RRule,
     Schedule,
     describe,
     next_instant,
@@ -47,6 +49,8 @@ def warnings(spec: Mapping[str, Any] | Schedule, now: datetime) -> list[str]:
         found += _readings(schedule, now)
         found += _large_steps(schedule)
         found += _single_values(schedule)
+    if isinstance(schedule, RRule):
+        found += _numbered_days(schedule)
     where = getattr(schedule, "timezone", None)
     if where in _WITHOUT_DAYLIGHT_SAVING and where != "HST":
         region = _WITHOUT_DAYLIGHT_SAVING[where]
@@ -110,4 +114,13 @@ def _single_values(schedule: Cron) -> Iterator[str]:
         yield (
             f"cron {schedule.cron!r}: {part} is {value} alone, where Prefect takes it for every value; "
             f"write {value} or *"
+        )
+
+
+def _numbered_days(schedule: RRule) -> Iterator[str]:
+    """Days such as 2MO where no month or year is there in which they are counted."""
+    for frequency, day in days_without_their_number(schedule.rrule):
+        yield (
+            f"rrule: {day} is every such day with FREQ={frequency}, as in Prefect; the number counts with "
+            "FREQ=MONTHLY and FREQ=YEARLY alone"
         )

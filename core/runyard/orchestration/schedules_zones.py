@@ -34,12 +34,16 @@ _ABBREVIATIONS = {
 }  # fmt: skip
 
 
+class UnknownZone(ScheduleError):
+    """There is no time zone of a name."""
+
+
 @lru_cache(maxsize=256)
 def zone(name: str) -> ZoneInfo:
     """The time zone of an IANA name.
 
     Raises:
-        ScheduleError: there is none of that name; the message says which one may be meant.
+        UnknownZone: there is none of that name; the message says which one may be meant.
     """
     try:
         return ZoneInfo(name)
@@ -47,7 +51,7 @@ def zone(name: str) -> ZoneInfo:
         pass
     except KeyError:
         pass
-    raise ScheduleError(f"unknown time zone {name!r}{_guess(name)}")
+    raise UnknownZone(f"unknown time zone {name!r}{_guess(name)}")
 
 
 def _guess(name: str) -> str:
@@ -63,7 +67,7 @@ def _guess(name: str) -> str:
     guess = by_lower.get(wanted) or next(iter(by_city), None)
     if guess is None and len(wanted) > _SHORT:
         regions = [lower for lower in by_lower if "/" in lower and not lower.startswith("etc/")]
-        close = difflib.get_close_matches(wanted, regions, n=1, cutoff=0.6)
+        close = difflib.get_close_matches(wanted, regions, n=1, cutoff=0.8)
         guess = by_lower[close[0]] if close else None
     return f"; did you mean {guess!r}?" if guess else "; use an IANA name such as 'Europe/Berlin'"
 

@@ -19,6 +19,7 @@ FLOORS = {
     **dict.fromkeys(("machine", "state_details", "states", "subscripts", "texts", "waits"), 0),
     **dict.fromkeys(("api_token", "private_files", "profiles", "settings_sources", "settings_table"), 0),
     "quoting": 0,
+    "scratch": 0,
     "settings_values": 0,
     "callers": 0,
     "compat": 0,  # it names our modules as text, for the programs it imports them into

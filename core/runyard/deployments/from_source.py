@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import shutil
-import tempfile
 from typing import TYPE_CHECKING, Any
 
 from runyard.deployments.loading import load_flow
 from runyard.deployments.storage import storage_of
+from runyard.scratch import Scratch
 from runyard.syncing import sync_compatible
 
 if TYPE_CHECKING:
@@ -32,9 +31,9 @@ def flow_from_source(source: Any, entrypoint: str) -> Flow:
     """
     storage = storage_of(source)
     # Kept as long as this process: the flow may import more of its code when it runs.
-    folder = tempfile.mkdtemp(prefix="runyard-source-")
-    atexit.register(shutil.rmtree, folder, True)
-    flow = load_flow(entrypoint, storage.pull_code(folder))
+    folder = Scratch()
+    atexit.register(folder.remove)
+    flow = load_flow(entrypoint, storage.pull_code(folder.path))
     flow.source = (storage, entrypoint)
     return flow
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import sys
-import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from runyard.errors import EntrypointError
+from runyard.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,19 +37,19 @@ def handed_on(deployments: Sequence[RunnerDeployment]) -> Iterator[None]:
     if not local:
         yield
         return
-    folder = tempfile.mkdtemp(prefix="runyard-flows-")  # for this user alone
+    folder = Scratch()  # for this user alone
     before = os.environ.get(_VARIABLE)
     try:
         for each in local:
-            _write(os.path.join(folder, _file_of(each.entrypoint)), each)
-        os.environ[_VARIABLE] = folder
+            _write(os.path.join(folder.path, _file_of(each.entrypoint)), each)
+        os.environ[_VARIABLE] = folder.path
         yield
     finally:
         if before is None:
             os.environ.pop(_VARIABLE, None)
         else:
             os.environ[_VARIABLE] = before
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.remove()
 
 
 def load(entrypoint: str) -> Any:

@@ -116,6 +116,12 @@ def _become(message: dict[str, Any], status_file: int) -> int:
     try:
         if message["cwd"]:
             os.chdir(message["cwd"])
+            if message["scratch"]:
+                from runyard import scratch
+
+                held = scratch.hold(".")
+                if held is not None:
+                    os.set_inheritable(held, True)  # it is this run's, whatever program that becomes
     except (OSError, ValueError) as error:
         return _fail(status, f"working_dir {message['cwd']} cannot be entered: {_reason(error)}")
     if "TZ" in message["env"]:

@@ -26,7 +26,7 @@ from runyard.workers.clock_there import ClockThere
 from runyard.workers.endings import Endings
 from runyard.workers.jobs import job_of
 from runyard.workers.leases import Leases
-from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer, evict_environments, prune
+from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer, prune, tidy_up
 from runyard.workers.terminal import Signals
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Worker:
             Timer(look_seconds(), self._renew_and_recover),
             Timer(self.heartbeat_seconds, self._heartbeat),
             Timer(PRUNE_SECONDS, lambda: prune(client)),
-            Timer(PRUNE_SECONDS, evict_environments),
+            Timer(PRUNE_SECONDS, tidy_up),
         ]
         self.last_turn = time.monotonic()
         self.outage: str | None = None

@@ -90,15 +90,18 @@ def prune(client: Client) -> None:
             return
 
 
-def evict_environments() -> None:
-    """Remove virtual environments that no run has used for long, beside the loop: it may take long."""
+def tidy_up() -> None:
+    """Remove what runs do not use any more, beside the loop, as it may take long: virtual environments that
+    no run has used for long, and the scratch folders of workers that were killed."""
+    from runyard import scratch
     from runyard.workers.environments import shelf
 
-    threading.Thread(target=_evict, args=(shelf.evict_old,), name="runyard-environments", daemon=True).start()
+    for action in (shelf.evict_old, scratch.sweep):
+        threading.Thread(target=_tidy_up, args=(action,), name="runyard-tidy", daemon=True).start()
 
 
-def _evict(evict_old: Callable[[], object]) -> None:
+def _tidy_up(action: Callable[[], object]) -> None:
     try:
-        evict_old()
+        action()
     except OSError as error:
-        say_to_terminal("WARNING", f"Old environments cannot be removed: {error}; trying again later")
+        say_to_terminal("WARNING", f"Old folders cannot be removed: {error}; trying again later")

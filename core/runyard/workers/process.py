@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import signal
 import sys
-import tempfile
-import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from runyard.scratch import Scratch
 from runyard.workers import child
 from runyard.workers.hooks import VARIABLE
 from runyard.workers.output import Pipe, RunOutput
@@ -63,7 +61,7 @@ class RunProcess(WatchedRun):
         self.line: Channel | None = None
         # Its run was over when its lease was last renewed.
         self.over = False
-        self._scratch: str | None = None
+        self._scratch: Scratch | None = None
 
     def may_call_hooks(self) -> bool:
         """Whether another process may call the hooks of its run, which ran by no command of the user's."""
@@ -84,7 +82,8 @@ class RunProcess(WatchedRun):
         cwd = self.job.get("working_dir")
         if not cwd and deployment is not None:
             if deployment.pull_steps:
-                cwd = self._scratch = tempfile.mkdtemp(prefix="runyard-")
+                self._scratch = Scratch()
+                cwd = self._scratch.path
             elif deployment.path and os.path.isdir(deployment.path):
                 cwd = deployment.path
         message = {
@@ -102,6 +101,7 @@ class RunProcess(WatchedRun):
                 **({VARIABLE: "1"} if self.hooks else {}),
             },
             "cwd": cwd,
+            "scratch": self._scratch is not None,
             "argv": _argv(self.job),
             # A run in an environment is forked too: it finds or makes that before it becomes its Python.
             "environment": self.job.get("environment"),
@@ -161,11 +161,7 @@ class RunProcess(WatchedRun):
         self._output.finish()
         os.close(self.status.file)
         if self._scratch:
-            try:
-                os.rmdir(self._scratch)
-            except OSError:
-                # A clone may take long to remove, and others wait for the worker.
-                threading.Thread(target=shutil.rmtree, args=(self._scratch, True), daemon=True).start()
+            self._scratch.remove_soon()
 
     def abandon(self) -> None:
         """Give back what an unsent launch holds."""

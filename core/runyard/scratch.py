@@ -1,0 +1,84 @@
+"""Folders for a while, in the system's temporary one.
+
+Each is locked by the processes that use it. What a killed process left is known by that it is not locked
+any more, and is removed by the next worker that looks.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import os
+import shutil
+import tempfile
+import threading
+
+_PREFIX = "runyard-scratch-"
+
+
+class Scratch:
+    """A new folder, kept until it is removed or its users are gone."""
+
+    def __init__(self) -> None:
+        file = None
+        while file is None:  # a sweep may have come before the lock
+            self.path = tempfile.mkdtemp(prefix=_PREFIX)
+            file = hold(self.path)
+        self._file = file
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._file)
+
+    def remove_soon(self) -> None:
+        """The same, but beside the caller where there is something in it: a clone may take long."""
+        try:
+            os.rmdir(self.path)
+        except OSError:
+            threading.Thread(target=self.remove, name="runyard-scratch").start()
+        else:
+            os.close(self._file)
+
+
+def hold(path: str) -> int | None:
+    """Keep a folder as long as a file is open, here or in a process that inherits it.
+
+    Returns:
+        The file; None where the folder is gone or about to be removed.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return None
+    except OSError:
+        return file  # no locks here: then nothing is swept here either
+    try:
+        if os.path.samestat(os.fstat(file), os.stat(path)):
+            return file
+    except OSError:
+        pass
+    os.close(file)
+    return None
+
+
+def sweep() -> None:
+    """Remove the folders of this user that nobody holds any more."""
+    for path in glob.glob(os.path.join(glob.escape(tempfile.gettempdir()), f"{_PREFIX}*")):
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            if os.fstat(file).st_uid == os.geteuid():
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+        except OSError:
+            pass  # somebody holds it
+        finally:
+            os.close(file)

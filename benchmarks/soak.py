@@ -1,7 +1,8 @@
-"""Soak: `python benchmarks/soak.py [--store sqlite|postgres|http] [--runs N] [--seed N] [--write]`.
+"""Soak: `python benchmarks/soak.py [--store sqlite|postgres|http] [--workers N] [--runs N] [--write]`.
 
-Three workers execute some hundred runs while every process is killed and stopped at random, the clock jumps,
-the server and the database are restarted. Then it counts what is stuck, lost, begun twice or over a limit.
+Three workers, or a fleet, execute runs while every process is killed and stopped at random, the wall
+clock jumps, server and database are restarted. Then it counts what is stuck, lost, begun twice, over a
+limit or left behind.
 """
 
 from __future__ import annotations
@@ -23,14 +24,22 @@ from typing import Any
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "tests")]
 
-from soaking import findings  # noqa: E402  # found by the line above
+from soaking import findings, table  # noqa: E402  # found by the line above
+from soaking.spread import Life  # noqa: E402  # as above
 
 RUNS = {"sqlite": 1500, "postgres": 600, "http": 300}
-DEPLOYMENTS = {"plain": 30, "once": 10, "failing": 12, "steps": 18, "tagged": 15, "limited": 15}
+DEPLOYMENTS = {
+    "plain": 20,
+    "stepped": 10,
+    "once": 10,
+    "failing": 12,
+    "steps": 18,
+    "tagged": 15,
+    "limited": 15,
+}
 _FAKETIME = "/usr/lib/{machine}-linux-gnu/faketime/libfaketimeMT.so.1"
-_WORKERS, _LIMIT = 3, 4
+_WORKERS, _LIMIT, _MAKERS = 3, 4, 3  # the workers are three by default
 _README = os.path.join(HERE, "README.md")
-_BEGIN, _END = "<!-- soak -->", "<!-- end of soak -->"
 _MAKE = """
 import json, random, sys
 from runyard.client import connect
@@ -55,17 +64,21 @@ class Soak:
         runs: how many.
         seed: of everything random.
         limit_seconds: after that what is not over counts as stuck.
+        size: how many workers.
     """
 
-    def __init__(self, store: str, runs: int, seed: int, limit_seconds: float) -> None:
+    def __init__(self, store: str, runs: int, seed: int, limit_seconds: float, size: int) -> None:
         self.store, self.runs, self.seed, self.limit_seconds = store, runs, seed, limit_seconds
+        self.size = size
         self.random = random.Random(seed)  # no secret
         self.folder = tempfile.mkdtemp(prefix="runyard-soak-")
-        os.mkdir(f"{self.folder}/moments")
+        for name in ("moments", "tmp"):
+            os.mkdir(f"{self.folder}/{name}")
         self.project = shutil.copytree(f"{HERE}/soaking", f"{self.folder}/project")
         self.done: collections.Counter[str] = collections.Counter()
         self.workers: list[subprocess.Popen[bytes]] = []
-        self.started = 0
+        self.lives: list[Life] = []
+        self.life_of: dict[int, Life] = {}
         self.server: subprocess.Popen[bytes] | None = None
         self.cluster: Any = None
         self.url = f"sqlite:///{self.folder}/home/runyard.db"
@@ -80,6 +93,7 @@ class Soak:
         }
         return own | {
             "SOAK_FOLDER": self.folder,
+            "TMPDIR": f"{self.folder}/tmp",
             "RUNYARD_HOME": f"{self.folder}/home",
             "RUNYARD_WORKER_LEASE_SECONDS": "6",
             "RUNYARD_TAKEOVER_AFTER_SECONDS": "15",
@@ -109,7 +123,7 @@ class Soak:
             "--type",
             "process",
             "--concurrency-limit",
-            str(findings.POOL_LIMIT),
+            str(findings.pool_limit(self.size)),
         )
         for name, priority in (("high", 1), ("normal", 2), ("low", 3)):
             self._command("work-queue", "create", name, "--pool", "soak", "--priority", str(priority))
@@ -123,7 +137,7 @@ class Soak:
             self.of_workers["RUNYARD_API_URL"] = f"http://127.0.0.1:{self.port}/api"
             self._start_server()
         self._fake_clock()
-        self.workers = [self._start_worker() for _ in range(_WORKERS)]
+        self.workers = [self._start_worker() for _ in range(self.size)]
 
     def _fake_clock(self) -> None:
         """Let the workers' wall clock be set by a file, where libfaketime is installed."""
@@ -135,7 +149,8 @@ class Soak:
             self.of_workers |= {
                 "LD_PRELOAD": library,
                 "FAKETIME_TIMESTAMP_FILE": self.clock,
-                "FAKETIME_NO_CACHE": "1",
+                # Looked at once a second: at each call it would cost more than what is soaked.
+                "FAKETIME_CACHE_DURATION": "1",
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1",
                 "DONT_FAKE_MONOTONIC": "1",
             }
@@ -162,9 +177,12 @@ class Soak:
             )  # fmt: skip
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
-        self.started += 1
-        arguments = ("-m", "runyard", "worker", "start", "--pool", "soak", "--limit", str(_LIMIT))
-        return self._spawn(f"worker-{self.started}.log", self.of_workers, *arguments)
+        life = Life(f"worker-{len(self.lives) + 1}", time.monotonic())
+        self.lives.append(life)
+        arguments = ("worker", "start", "--pool", "soak", "--name", life.name, "--limit", str(_LIMIT))
+        worker = self._spawn(f"{life.name}.log", self.of_workers, "-m", "runyard", *arguments)
+        self.life_of[worker.pid] = life
+        return worker
 
     def _start_server(self) -> None:
         arguments = ("-m", "runyard", "server", "start", "--port", str(self.port))
@@ -211,29 +229,32 @@ class Soak:
 
     def _disturb_process(self) -> None:
         kind = self.random.choice(["worker", "launcher", "run", "run"])
-        found = [pid for its, pid in self._processes() if its == kind]
+        found = [(pid, life) for its, pid, life in self._processes() if its == kind]
         if not found:
             return
-        pid = self.random.choice(found)
+        pid, life = self.random.choice(found)
         try:
             if self.random.random() < 0.6:
                 os.kill(pid, signal.SIGKILL)
                 self.done["kills"] += 1
             else:
                 os.kill(pid, signal.SIGSTOP)
-                self._continue.append((time.monotonic() + self.random.choice([0.2, 1, 3, 6, 20]), pid))
+                seconds = self.random.choice([0.2, 1, 3, 6, 20])
+                self._continue.append((time.monotonic() + seconds, pid))
+                life.stopped += seconds if kind != "run" else 0
                 self.done["stops"] += 1
         except ProcessLookupError:
             pass
 
-    def _processes(self) -> list[tuple[str, int]]:
+    def _processes(self) -> list[tuple[str, int, Life]]:
         found = []
         for worker in self.workers:
             if worker.poll() is None:
-                found.append(("worker", worker.pid))
+                life = self.life_of[worker.pid]
+                found.append(("worker", worker.pid, life))
                 for launcher in _children(worker.pid):
-                    found.append(("launcher", launcher))
-                    found.extend(("run", run) for run in _children(launcher))
+                    found.append(("launcher", launcher, life))
+                    found.extend(("run", run, life) for run in _children(launcher))
         return found
 
     def go_on(self, at_once: bool = False) -> None:
@@ -251,6 +272,7 @@ class Soak:
             self._set_clock("+0")
         for index, worker in enumerate(self.workers):
             if worker.poll() is not None:
+                self.life_of[worker.pid].ended = now
                 self.workers[index] = self._start_worker()
 
     # The whole
@@ -259,16 +281,16 @@ class Soak:
         """Everything, from the first run to the count."""
         try:
             self.start()
-            made = self.runs - self.runs % _WORKERS
+            made = self.runs - self.runs % _MAKERS
             weights = json.dumps(DEPLOYMENTS)
             makers = [
                 self._spawn("makers.log", self.environment, "-c", _MAKE, json.dumps(self.ids), weights,
-                            str(made // _WORKERS), str(self.seed + index))
-                for index in range(_WORKERS)
+                            str(made // _MAKERS), str(self.seed + index))
+                for index in range(_MAKERS)
             ]  # fmt: skip
             self._work(made, makers)
             self._end()
-            return findings.find(self.folder, self.url, made)
+            return findings.find(self.folder, self.url, made, self.lives)
         finally:
             self.close()
 
@@ -351,6 +373,7 @@ def main() -> int:
     parser.add_argument(
         "--store", choices=RUNS, action="append", help="sqlite, postgres, http; all by default"
     )
+    parser.add_argument("--workers", type=int, default=_WORKERS, help="how many; 3 by default")
     parser.add_argument("--runs", type=int, help="how many runs; 1500, 600 and 300 by default")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument(
@@ -364,7 +387,7 @@ def main() -> int:
     for store in options.store or RUNS:
         seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 30)
         runs = options.runs or RUNS[store]
-        soak = Soak(store, runs, seed, options.seconds or 300.0 + 5.0 * runs)
+        soak = Soak(store, runs, seed, options.seconds or 300.0 + 5.0 * runs, options.workers)
         found = soak.run()
         rows.append(_row(soak, found))
         print(rows[-1], flush=True)
@@ -377,38 +400,30 @@ def main() -> int:
             clean = False
             print(f"  what it left is in {soak.folder}", flush=True)
     if options.write:
-        _write(rows)
+        table.write(_README, rows)
     return 0 if clean else 1
 
 
 def _row(soak: Soak, found: findings.Findings) -> str:
     done = ", ".join(f"{count} {what}" for what, count in sorted(soak.done.items()))
-    counts = (
+    cells = (
+        soak.store,
+        soak.size,
+        f"{soak.runs:,}",
+        done,
+        f"{soak.seconds:.0f} s",
+        found.spread,
         found.stuck,
         found.lost,
         found.over_a_limit,
         found.started_twice,
         found.over_budget,
         found.slots_left,
+        found.starved,
+        found.left_behind,
+        found.locked,
     )
-    return (
-        f"| {soak.store} | {soak.runs:,} | {done} | {soak.seconds:.0f} s | {' | '.join(map(str, counts))} |"
-    )
-
-
-def _write(rows: list[str]) -> None:
-    with open(_README, encoding="utf-8") as file:
-        head, _, rest = file.read().partition(_BEGIN)
-    lines = [
-        "",
-        "| store | runs | what happened meanwhile | time | stuck | lost | over a limit "
-        "| attempts begun twice | over budget | slots left |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-        *rows,
-        "",
-    ]
-    with open(_README, "w", encoding="utf-8") as file:
-        file.write(head + _BEGIN + "\n".join(lines) + _END + rest.partition(_END)[2])
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 if __name__ == "__main__":

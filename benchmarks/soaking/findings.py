@@ -10,7 +10,10 @@ from typing import Any
 
 from runyard.store.database import Database
 
-POOL_LIMIT, DEPLOYMENT_LIMIT, TAG_LIMIT = 7, 2, 2
+from soaking.leaks import leaks, locked
+from soaking.spread import Life, Spread, spread
+
+DEPLOYMENT_LIMIT, TAG_LIMIT = 2, 2
 _TERMINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 _RETRIES = {"failing": 1}
 
@@ -25,6 +28,10 @@ class Findings:
     started_twice: int = 0
     over_budget: int = 0
     slots_left: int = 0
+    starved: int = 0
+    left_behind: int = 0
+    locked: int = 0
+    spread: Spread = field(default_factory=Spread)
     outcomes: dict[str, int] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
 
@@ -43,18 +50,25 @@ class Execution:
     count: int
     kind: str
     pid: int
+    worker: str
     start: float
     last: float
     ended: bool = False
 
 
-def find(folder: str, url: str, made: int) -> Findings:
+def pool_limit(workers: int) -> int:
+    """Of the pool, for a number of workers: less than they could execute together."""
+    return workers * 7 // 3
+
+
+def find(folder: str, url: str, made: int, lives: list[Life]) -> Findings:
     """Look at everything.
 
     Args:
         folder: the soak's.
         url: of the database.
         made: how many runs were asked for.
+        lives: of all workers that were started.
     """
     database = Database(url)
     with database.transaction(write=False) as tx:
@@ -63,6 +77,7 @@ def find(folder: str, url: str, made: int) -> Findings:
                JOIN deployments d ON d.id = r.deployment_id"""
         )
         held = {table: tx.value(f"SELECT count(*) FROM {table}") for table in ("leases", "limit_slots")}
+        pool = tx.value("SELECT concurrency_limit FROM work_pools WHERE name = 'soak'")
         open_tasks = tx.all(f"SELECT flow_run_id, state FROM task_runs WHERE state_type NOT IN {_TERMINAL}")
     database.close()
     found = Findings(outcomes=dict(collections.Counter(run["state_type"] for run in runs)))
@@ -73,7 +88,8 @@ def find(folder: str, url: str, made: int) -> Findings:
             by_run[each.run].append(each)
     _look_at_runs(found, runs, by_run, made)
     _look_at_attempts(found, by_run)
-    _look_at_limits(found, executions)
+    _look_at_limits(found, executions, pool)
+    _look_at_the_rest(found, folder, executions, lives)
     found.slots_left = sum(held.values())
     if found.slots_left:
         found.told.append(f"slots left: {held}")
@@ -90,10 +106,9 @@ def _executions(folder: str) -> list[Execution]:
             event, *what, moment = line.split()
             key = tuple(what)
             if event == "start":
-                run, attempt, count, kind, pid = what
-                found[key].append(
-                    Execution(run, int(attempt), int(count), kind, int(pid), float(moment), float(moment))
-                )
+                run, attempt, count, kind, pid, worker = what
+                at = float(moment)
+                found[key].append(Execution(run, int(attempt), int(count), kind, int(pid), worker, at, at))
             else:
                 found[key][-1].last, found[key][-1].ended = float(moment), True
     for key, executions in found.items():
@@ -158,10 +173,10 @@ def _look_at_attempts(found: Findings, by_run: dict[str, list[Execution]]) -> No
             found.told.append(f"begun twice or side by side: {run} {twice} {len(beside)}")
 
 
-def _look_at_limits(found: Findings, executions: list[Execution]) -> None:
+def _look_at_limits(found: Findings, executions: list[Execution], pool: int) -> None:
     flows = [each for each in executions if each.kind != "db"]
     for what, limit, which in (
-        ("pool", POOL_LIMIT, flows),
+        ("pool", pool, flows),
         ("deployment", DEPLOYMENT_LIMIT, [each for each in flows if each.kind == "limited"]),
         ("tag", TAG_LIMIT, [each for each in executions if each.kind == "db"]),
     ):
@@ -178,3 +193,12 @@ def _at_a_time(executions: list[Execution]) -> int:
         now += change
         most = max(most, now)
     return most
+
+
+def _look_at_the_rest(found: Findings, folder: str, executions: list[Execution], lives: list[Life]) -> None:
+    """How the starts were spread, what is left on the machine, and what the processes said."""
+    starts = [(each.start, each.worker) for each in executions if each.kind != "db"]
+    found.spread, starved = spread(lives, starts)
+    left, said = leaks(folder), locked(folder)
+    found.starved, found.left_behind, found.locked = len(starved), len(left), len(said)
+    found.told += [*starved, *left, *said]

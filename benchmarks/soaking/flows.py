@@ -28,6 +28,7 @@ class Executing:
     def __init__(self, kind: str) -> None:
         run, attempt = os.environ["RUNYARD__FLOW_RUN_ID"], os.environ["RUNYARD__ATTEMPT"]
         self._what = f"{run} {attempt} {runtime.flow_run.run_count} {kind} {os.getpid()}"
+        self._what += f" {os.environ['RUNYARD__WORKER_NAME']}"
         self._moment = os.open(
             f"{_FOLDER}/moments/{self._what.replace(' ', '.')}", os.O_WRONLY | os.O_CREAT, 0o644
         )

@@ -15,6 +15,7 @@ from typing import Any
 
 import claiming
 import deploying
+import fleet
 import running
 import sdk
 import starting
@@ -23,7 +24,7 @@ from measure import Figure, Row
 from products import Prefect, Product, runyard
 
 ROWS: list[Row] = [
-    *starting.ROWS, *deploying.ROWS, *running.ROWS, *sdk.ROWS, *working.ROWS, *claiming.ROWS,
+    *starting.ROWS, *deploying.ROWS, *running.ROWS, *sdk.ROWS, *working.ROWS, *fleet.ROWS, *claiming.ROWS,
 ]  # fmt: skip
 _README = os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md")
 _BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"

@@ -40,7 +40,7 @@ class Row:
         unit: `ms`, `/s`, `%` or `MB`.
         measure: takes the product.
         at_most: the greatest value, or the greatest ratio where `of` names a baseline.
-        at_least: the least value.
+        at_least: the least value, or the least ratio where `of` names a baseline.
         more_than: a ratio to stay above, where `of` names a baseline.
         of: what the ratio refers to.
         prefect_factor: how many times Prefect's figure it shall be.
@@ -66,7 +66,8 @@ class Row:
             bound = f"{self.at_most:g} times {self.of}" if self.of else f"{self.at_most:g} {self.unit}"
             parts.append(f"at most {bound}")
         if self.at_least is not None:
-            parts.append(f"at least {self.at_least:,.0f} {self.unit}")
+            bound = f"{self.at_least:g} times {self.of}" if self.of else f"{self.at_least:,.0f} {self.unit}"
+            parts.append(f"at least {bound}")
         if self.more_than is not None:
             parts.append(f"more than {self.more_than:g} times {self.of}")
         if self.prefect_factor is not None:

@@ -41,18 +41,25 @@ _FAKETIME = "/usr/lib/{machine}-linux-gnu/faketime/libfaketimeMT.so.1"
 _WORKERS, _LIMIT, _MAKERS = 3, 4, 3  # the workers are three by default
 _README = os.path.join(HERE, "README.md")
 _MAKE = """
-import json, random, sys
+import json, random, sys, time
 from runyard.client import connect
 from runyard.operations.deployment_runs import create_flow_run_from_deployment
 from runyard.operations.deployment_shapes import DeploymentFlowRunCreate
+from runyard.errors import ApiUnavailable, StoreError
 ids, weights, count = json.loads(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
 random.seed(int(sys.argv[4]))
 client = connect()
 for number in range(count):
     name = random.choices(list(weights), list(weights.values()))[0]
     queue = {"work_queue_name": "high"} if random.random() < 0.1 else {}
-    body = DeploymentFlowRunCreate(parameters={"number": number}, **queue)
-    client.call(create_flow_run_from_deployment, ids[name], body)
+    key = f"{sys.argv[4]}-{number}"  # asked again after an outage, it is the same run
+    body = DeploymentFlowRunCreate(parameters={"number": number}, idempotency_key=key, **queue)
+    while True:
+        try:
+            client.call(create_flow_run_from_deployment, ids[name], body)
+            break
+        except (StoreError, ApiUnavailable):
+            time.sleep(0.2)
 """
 
 
@@ -148,6 +155,7 @@ class Soak:
         if self.may_jump:
             self.of_workers |= {
                 "LD_PRELOAD": library,
+                "PYTHONPATH": f"{HERE}/soaking/site",
                 "FAKETIME_TIMESTAMP_FILE": self.clock,
                 # Looked at once a second: at each call it would cost more than what is soaked.
                 "FAKETIME_CACHE_DURATION": "1",
@@ -383,6 +391,7 @@ def main() -> int:
     )
     parser.add_argument("--write", action="store_true", help="write the table into benchmarks/README.md")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left
     rows, clean = [], True
     for store in options.store or RUNS:
         seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 30)

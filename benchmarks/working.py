@@ -31,18 +31,18 @@ def stamp(path: str):
     import os
     os.rename(path + ".part", path)
 """
-_POOL = "bench"
+POOL = "bench"
 _IDLE_SECONDS = 10.0
 
 
-def _deployment(product: Product, flow: str) -> str:
+def deployment(product: Product, flow: str) -> str:
     """The id of a deployment of a flow of FLOW in the pool."""
     product.script("flows.py", FLOW)
     flow_id = product.call("POST", "/flows/", {"name": flow})["id"]
     body = {
         "name": "bench",
         "flow_id": flow_id,
-        "work_pool_name": _POOL,
+        "work_pool_name": POOL,
         "entrypoint": f"flows.py:{flow}",
         "path": product.folder,
         "pull_steps": [{f"{product.name}.deployments.steps.set_working_directory": {
@@ -52,7 +52,7 @@ def _deployment(product: Product, flow: str) -> str:
     return str(product.call("POST", "/deployments/", body)["id"])
 
 
-def _queue(product: Product, deployment_id: str, parameters: dict[str, str] | None = None) -> None:
+def queue(product: Product, deployment_id: str, parameters: dict[str, str] | None = None) -> None:
     product.call(
         "POST",
         "/deployments/{deployment_id}/create_flow_run" if product.name == "runyard"
@@ -62,16 +62,16 @@ def _queue(product: Product, deployment_id: str, parameters: dict[str, str] | No
     )  # fmt: skip
 
 
-def _pool(product: Product) -> None:
+def pool(product: Product) -> None:
     product.run(
-        product.command, "work-pool", "create", _POOL, "--type", "process",
+        product.command, "work-pool", "create", POOL, "--type", "process",
         *(["--overwrite"] if product.name == "prefect" else []),
     )  # fmt: skip
 
 
 @contextmanager
-def _worker(product: Product, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = product.spawn(product.command, "worker", "start", "--pool", _POOL, *options)
+def worker(product: Product, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = product.spawn(product.command, "worker", "start", "--pool", POOL, *options)
     try:
         yield process
     finally:
@@ -87,17 +87,17 @@ def throughput(product: Product) -> Figure:
     """Finished runs a second, from the first end to the last, of runs that were queued before."""
     number = 200 if product.name == "runyard" else 24
     product.fresh()
-    _pool(product)
-    deployment_id = _deployment(product, "nothing")
+    pool(product)
+    deployment_id = deployment(product, "nothing")
     for _ in range(number):
-        _queue(product, deployment_id)
+        queue(product, deployment_id)
     ended = {
         "flow_runs": {
             "deployment_id": {"any_": [deployment_id]},
             "state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}},
         }
     }
-    with _worker(product, "--limit", "8"):
+    with worker(product, "--limit", "8"):
         wait_until(
             lambda: product.call("POST", "/flow_runs/count", ended) >= number, 300, "runs of the worker"
         )
@@ -113,14 +113,14 @@ def throughput(product: Product) -> Figure:
 def latency(product: Product) -> Figure:
     """Milliseconds from making a run of a deployment to the first line of its flow."""
     product.fresh()
-    _pool(product)
-    deployment_id = _deployment(product, "stamp")
+    pool(product)
+    deployment_id = deployment(product, "stamp")
     delays = []
-    with _worker(product):
+    with worker(product):
         for turn in range(16 if product.name == "runyard" else 4):
             path = os.path.join(product.folder, f"stamp-{turn}")
             began = time.time()
-            _queue(product, deployment_id, {"path": path})
+            queue(product, deployment_id, {"path": path})
             wait_until(lambda path=path: os.path.exists(path), 120, "the flow's first line")  # type: ignore[misc]
             with open(path, encoding="ascii") as file:
                 delay = (float(file.read()) - began) * 1000
@@ -134,17 +134,17 @@ def latency(product: Product) -> Figure:
 def _idle(product: Product) -> tuple[float, float]:
     """Per cent of a core, and megabytes (proportional set size), of an idle worker's processes."""
     product.fresh()
-    _pool(product)
+    pool(product)
     path = os.path.join(product.folder, "warm")
-    deployment_id = _deployment(product, "stamp")
-    with _worker(product) as process:
-        _queue(product, deployment_id, {"path": path})
+    deployment_id = deployment(product, "stamp")
+    with worker(product) as process:
+        queue(product, deployment_id, {"path": path})
         wait_until(lambda: os.path.exists(path), 120, "the worker's first run")
         time.sleep(5.0)
         before = _cpu_seconds(process.pid)
         time.sleep(_IDLE_SECONDS)
         used = _cpu_seconds(process.pid) - before
-        memory = sum(_memory(pid) for pid in descendants(process.pid))
+        memory = sum(memory(pid) for pid in descendants(process.pid))
     return 100 * used / _IDLE_SECONDS, memory
 
 
@@ -157,7 +157,7 @@ def _cpu_seconds(pid: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _memory(pid: int) -> float:
+def memory(pid: int) -> float:
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
         for line in file:
             if line.startswith("Pss:"):

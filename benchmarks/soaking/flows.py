@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import threading
 import time
 
@@ -11,11 +10,6 @@ from runyard import flow, runtime, task
 
 _FOLDER = os.environ["SOAK_FOLDER"]
 _EVENTS = os.open(f"{_FOLDER}/events", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-
-
-def pause(seconds: float) -> None:
-    """Sleep; `time.sleep` fails where libfaketime sets the clock."""
-    select.select([], [], [], seconds)
 
 
 class Executing:
@@ -57,7 +51,7 @@ class Executing:
 def plain(number: int = 0) -> int:
     """Sleeps."""
     with Executing("plain"):
-        pause(0.1)
+        time.sleep(0.1)
     return number
 
 
@@ -65,14 +59,14 @@ def plain(number: int = 0) -> int:
 def failing(number: int = 0) -> None:
     """Fails, and fails again."""
     with Executing("failing"):
-        pause(0.05)
+        time.sleep(0.05)
     raise ValueError(f"number {number} fails")
 
 
 @task(persist_result=True)
 def step(number: int, index: int) -> int:
     """One step whose result is kept."""
-    pause(0.02)
+    time.sleep(0.02)
     return number + index
 
 
@@ -89,7 +83,7 @@ def steps(number: int = 0) -> list[int]:
 def query(number: int, index: int) -> None:
     """Holds a slot of the tag."""
     with Executing("db"):
-        pause(0.06)
+        time.sleep(0.06)
 
 
 @flow
@@ -104,4 +98,4 @@ def tagged(number: int = 0) -> None:
 def limited(number: int = 0) -> None:
     """At most so many at a time as its deployment allows."""
     with Executing("limited"):
-        pause(0.1)
+        time.sleep(0.1)

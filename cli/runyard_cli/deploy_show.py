@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from runyard.quoting import command_of, quoted
+from runyard.quoting import command_of
 from runyard.url_passwords import hidden_within
 
 from runyard_cli import output as out
@@ -40,15 +40,18 @@ def announce(applied: Sequence[Any]) -> None:
 def next_step(client: Client, applied: Sequence[Any]) -> None:
     """Say what one may type next."""
     from runyard.operations.overview import list_work_pools
+    from runyard.orchestration.job_templates import worker_command
 
     made = [each.deployment for each in applied if each.action != "deleted"]
     wanted = dict.fromkeys(each.work_pool_name for each in made if each.work_pool_name)
-    states = {pool["name"]: pool["status"] for pool in client.call(list_work_pools)} if wanted else {}
+    found = {pool["name"]: pool for pool in client.call(list_work_pools)} if wanted else {}
     for pool in wanted:
-        if states.get(pool) == "NOT_READY":
-            command = f"runyard worker start --pool {quoted(pool)}"
-            out.hint(f"No worker is online for '{pool}'; start one: {command}")
-        elif states.get(pool) == "PAUSED":
+        status = found[pool]["status"] if pool in found else None
+        if status == "NOT_READY":
+            out.hint(
+                f"No worker is online for '{pool}'; start one: {worker_command(pool, found[pool]['type'])}"
+            )
+        elif status == "PAUSED":
             command = command_of("runyard work-pool resume", pool)
             out.hint(f"The pool '{pool}' is paused; let it go on: {command}")
     for each in made:

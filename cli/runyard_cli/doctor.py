@@ -220,6 +220,7 @@ def _stored() -> Iterator[Check]:
     """What the database knows of clocks, workers and runs."""
     from runyard import clock, settings
     from runyard.operations.checkup import read_checkup
+    from runyard.orchestration.job_templates import worker_command
 
     from runyard_cli.api import connect
 
@@ -236,7 +237,7 @@ def _stored() -> Iterator[Check]:
     for pool in report["pools"]:
         waiting = counted(pool["waiting"], "waiting run")
         text = f"pool '{pool['name']}' has {waiting} and no worker that is online"
-        start = f"runyard worker start --pool {quoted(pool['name'])}"
+        start = worker_command(pool["name"], pool["type"])
         yield Check("workers", PROBLEM, text, start)
     for worker in report["workers"]:
         text = f"'{worker['name']}' of pool '{worker['pool']}' was lost with {counted(worker['runs'], 'run')}"
@@ -244,7 +245,7 @@ def _stored() -> Iterator[Check]:
     if not report["pools"] and not report["workers"]:
         yield Check("workers", OK, "no run waits for a worker that is not there")
     # What would start a worker was said of its pool already, and need not be said of each of its runs.
-    told = {f"runyard worker start --pool {quoted(pool['name'])}" for pool in report["pools"]}
+    told = {worker_command(pool["name"], pool["type"]) for pool in report["pools"]}
     for run in report["late_runs"]:
         if run["command"] in told:
             continue

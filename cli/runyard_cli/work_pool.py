@@ -46,7 +46,7 @@ def create(
     from runyard import settings
     from runyard.errors import Conflict
     from runyard.operations import work_pools
-    from runyard.orchestration.job_templates import FOREIGN_TYPES, TYPES
+    from runyard.orchestration.job_templates import FOREIGN_TYPES, TYPES, worker_command
     from runyard.workers.types import served
 
     fields: dict[str, Any] = {"type": kind or _ask_type()}
@@ -87,11 +87,9 @@ def create(
             f"--pool {quoted(name)} --job-variable image=IMAGE"
         )
     if pool.type in served():
-        out.hint(f"Start a worker for it: runyard worker start --pool {quoted(name)}")
+        out.hint(f"Start a worker for it: {worker_command(name, pool.type)}")
     elif pool.type in (*TYPES, *FOREIGN_TYPES):
-        out.hint(
-            f"A worker of Prefect for {pool.type} takes its runs: prefect worker start --pool {quoted(name)}"
-        )
+        out.hint(f"A worker of Prefect for {pool.type} takes its runs: {worker_command(name, pool.type)}")
     else:
         out.hint(f"Its runs wait for a worker of type {pool.type!r}, which is no part of Runyard.")
 

@@ -166,6 +166,17 @@ def test_a_pool_for_workers_of_others(runyard, tmp_path):
     assert runyard("work-pool", "inspect", "c", "-o", "json").json["type"] == "cloudrun"
 
 
+def test_every_hint_names_the_program_that_takes_the_runs_of_a_pool(runyard, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f.py").write_text("from runyard import flow\n\n@flow\ndef f():\n    pass\n")
+    runyard("work-pool", "create", "a", "-t", "ecs")
+    start = "prefect worker start --pool a"
+    assert start in runyard("deploy", "f.py:f", "-n", "d", "-p", "a").err
+    run = runyard("deployment", "run", "f/d", "-o", "json").json["id"]
+    assert start in runyard("flow-run", "why", run).out
+    assert start in runyard("doctor", code=1).out
+
+
 @pytest.mark.parametrize(
     ("kind", "told"),
     [

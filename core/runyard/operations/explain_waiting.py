@@ -13,6 +13,7 @@ from runyard.operations import online
 from runyard.operations.schedules import OPEN_STATES
 from runyard.operations.schemas import Model, load
 from runyard.orchestration.durations import in_words, moment_in_words
+from runyard.orchestration.job_templates import worker_command
 from runyard.quoting import command_of, quoted
 from runyard.states import State
 from runyard.store.database import Row, Transaction
@@ -237,7 +238,7 @@ def _workers(tx: Transaction, place: _Place) -> list[Reason]:
             FROM workers w WHERE w.work_pool_id = :pool ORDER BY w.last_heartbeat_time DESC, w.name""",  # noqa: S608  # fixed
         {"pool": pool["id"], **present},
     )
-    command = f"runyard worker start --pool {quoted(pool['name'])}"
+    command = worker_command(pool["name"], pool["type"])
     alive = [worker for worker in workers if worker["online"]]
     if not alive:
         text = f"No worker is online for work pool {pool['name']!r}"
@@ -316,5 +317,5 @@ def _before(tx: Transaction, place: _Place) -> list[Reason]:
         return []
     many = f"more than {_COUNTED}" if count > _COUNTED else str(count)
     text = f"It stands behind {many} due run{'s' if count > 1 else ''} of work pool {place.pool['name']!r}."
-    command = f"runyard worker start --pool {quoted(place.pool['name'])}"
+    command = worker_command(place.pool["name"], place.pool["type"])
     return [Reason(code="behind", text=text, command=command)]

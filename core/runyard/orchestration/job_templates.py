@@ -11,6 +11,7 @@ from typing import Any
 
 from runyard.errors import InvalidInput
 from runyard.orchestration.parameters import check_job_variables
+from runyard.quoting import quoted
 
 # The types of pools, with what they are for.
 TYPES = {
@@ -30,6 +31,12 @@ _UNSET: Any = object()
 def known_types() -> tuple[str, ...]:
     """The types a work pool can have."""
     return tuple(TYPES)
+
+
+def worker_command(pool: str, kind: str) -> str:
+    """What starts a worker for a pool of a type: one of ours, or one of Prefect's."""
+    program = "prefect" if kind in FOREIGN_TYPES else "runyard"
+    return f"{program} worker start --pool {quoted(pool)}"
 
 
 def default(kind: str) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def test_every_hint_names_the_program_that_takes_the_runs_of_a_pool(runyard, tmp
     (tmp_path / "f.py").write_text("from runyard import flow\n\n@flow\ndef f():\n    pass\n")
     runyard("work-pool", "create", "a", "-t", "ecs")
     start = "prefect worker start --pool a"
-    assert start in runyard("deploy", "f.py:f", "-n", "d", "-p", "a").err
+    assert start in runyard("deploy", "f.py:f", "-n", "d", "-p", "a").out
     run = runyard("deployment", "run", "f/d", "-o", "json").json["id"]
     assert start in runyard("flow-run", "why", run).out
     assert start in runyard("doctor", code=1).out

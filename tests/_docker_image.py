@@ -16,12 +16,25 @@ import pytest
 from _docker import IMAGE, lock, need_docker
 
 ROOT = Path(__file__).parents[1]
+EXTRAS = "server,postgres,docker,metrics"
+_INSTALL = "apt-get update -q && apt-get install -qy --no-install-recommends"
 # As python:X.Y-slim has it: `python` with venv, and the system's folders on PATH.
 _BASE = f"""
-FROM {IMAGE}
 ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
-RUN apt-get update -q && apt-get install -qy --no-install-recommends python3-venv python-is-python3 \
-    && rm -rf /var/lib/apt/lists/*
+RUN {_INSTALL} python3-venv python-is-python3 && rm -rf /var/lib/apt/lists/*
+"""
+_DATABASE = f"""
+ENV PATH=/usr/lib/postgresql/15/bin:/usr/sbin:/usr/bin:/sbin:/bin
+RUN {_INSTALL} postgresql-15 && rm -rf /var/lib/apt/lists/* \\
+    && install -d -o postgres -m 700 /var/lib/postgresql/data
+RUN printf '%s\\n' 'set -e' 'cd /var/lib/postgresql/data' 'if [ ! -s PG_VERSION ]; then' \\
+    'printf %s "$POSTGRES_PASSWORD" >/tmp/password' \\
+    'initdb -D . -U "$POSTGRES_USER" -A scram-sha-256 --pwfile /tmp/password -E UTF8 --no-sync' \\
+    'echo "host all all all scram-sha-256" >>pg_hba.conf' \\
+    'echo "CREATE DATABASE $POSTGRES_DB" | postgres --single -D . postgres' 'fi' \\
+    'exec postgres -D . -c listen_addresses=* -c fsync=off' >/start
+USER postgres
+CMD ["sh", "/start"]
 """
 
 
@@ -37,24 +50,35 @@ def build(*arguments, **options):
 
 
 @functools.cache
-def need_base():
-    """An image to build from; skips the test, with one line that says why, where there can be none."""
+def _made(kind, dockerfile):
+    """The image for tests with more in it, made once for an engine; skips the test where it cannot be."""
     need_docker()
-    name = f"{IMAGE}-venv"
+    name = f"{IMAGE}-{kind}"
     with lock("image"):
         found = subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False)
         if found.returncode != 0:
             done = subprocess.run(
                 ["docker", "build", "--network", "host", "-t", name, "-"],
-                input=_BASE,
+                input=f"FROM {IMAGE}\n{dockerfile}",
                 env={**os.environ, "DOCKER_BUILDKIT": "0"},
                 capture_output=True,
                 text=True,
                 check=False,
             )
             if done.returncode != 0:
-                pytest.skip(f"the base for images cannot be made: {done.stdout.strip().splitlines()[-1]}")
+                lines = (done.stdout + done.stderr).strip().splitlines()
+                pytest.skip(f"the image {name} cannot be made: {lines[-1]}")
     return name
+
+
+def need_base():
+    """An image to build that of docs/Dockerfile from."""
+    return _made("venv", _BASE)
+
+
+def need_database():
+    """An image that takes the variables of the image `postgres`, as far as docs/compose.yaml uses them."""
+    return _made("postgres", _DATABASE)
 
 
 class _Index(http.server.SimpleHTTPRequestHandler):
@@ -97,3 +121,24 @@ def an_index(folder, *requirements):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/simple/"
         server.shutdown()
+
+
+@contextmanager
+def a_built_image(name, folder):
+    """The image of docs/Dockerfile under that name, and the URL of an index for images made from it.
+
+    One at a time: it takes the whole machine, and much of the engine's disk.
+    """
+    base = need_base()
+    file = ROOT / "docs" / "Dockerfile"
+    with lock("built-image"), an_index(folder, f".[{EXTRAS}]", "hatchling", "tomlkit") as url:
+        given = (f"BASE={base}", f"EXTRAS={EXTRAS}", f"PIP_INDEX_URL={url}")
+        try:
+            arguments = [word for text in given for word in ("--build-arg", text)]
+            said = build("-f", file, "-t", name, *arguments, ROOT)
+            # The image of the first stage, which this builder leaves behind without a name.
+            stage = re.findall(r"---> (\w+)\nStep \d+/\d+ : FROM", said)[-1]
+            subprocess.run(["docker", "rmi", stage], capture_output=True, check=False)
+            yield url
+        finally:
+            subprocess.run(["docker", "rmi", name], capture_output=True, check=False)

@@ -25,6 +25,7 @@ _TOOLS = {
     "postgresql": (programs, "postgresql"),
     "faketime": (faketime, "libfaketime"),
     "dockerd": (lambda: shutil.which("dockerd"), "docker.io"),
+    "docker-compose": (lambda: shutil.which("docker-compose"), "docker-compose"),
     "debootstrap": (lambda: shutil.which("debootstrap"), "debootstrap"),
 }
 

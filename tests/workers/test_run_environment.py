@@ -102,6 +102,8 @@ def test_a_run_that_looks_for_itself_in_another_place_crashes_and_says_so(yard, 
     assert "runyard.db" in state.message
     assert yard.notes() == []
     assert yard.leases() == []
+    others = [*yard.folder.rglob("elsewhere"), *yard.folder.rglob("other.db")]
+    assert others == [], "it left a database there"
 
 
 def test_a_run_gets_the_packages_that_were_installed_before_it(yard, tmp_path):

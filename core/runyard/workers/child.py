@@ -205,8 +205,11 @@ def execute(flow_run_id: str, attempt: int, claim: dict[str, Any] | None, status
     status.listen_for_secrets()
     if os.environ.pop(hooks.VARIABLE, None):
         return hooks.call(flow_run_id)
+    elsewhere = place() != os.environ.get(PLACE_VARIABLE, place())
     try:
-        if claim is None or place() != os.environ.get(PLACE_VARIABLE, place()):
+        if elsewhere and not _can_hold_runs():
+            return _fail(status, _not_begun("there is no such file"))
+        if claim is None or elsewhere:
             claim = read(flow_run_id)  # in another place it may not be: then it would wait there for ever
     except RunyardError as error:
         return _fail(status, _not_begun(str(error)))
@@ -251,6 +254,18 @@ def _not_begun(why: str) -> str:
         f"the run could not begin: its environment points to {ours}, its worker's to {theirs}; look for "
         f"RUNYARD_ and PREFECT_ variables in its job variable env, and for settings in its folder ({why})"
     )
+
+
+def _can_hold_runs() -> bool:
+    """Whether runs can be where this process looks for them; asking for a file would make it."""
+    from runyard import settings
+
+    url = settings.database_url()
+    if settings.get("api_url") or not url.startswith("sqlite:"):
+        return True
+    from runyard.store.sqlite import path_of
+
+    return os.path.exists(path_of(url))
 
 
 def place() -> str:

@@ -43,6 +43,7 @@ def test_lists_within_tags_are_flattened():
     ("line", "words"),
     [
         ("job_variables: {env: {A: '{{ prefect.blocks.secret.nope }}'}}", "into work_pool, as job_variables"),
+        ("job_variabels: {env: {A: b}}", "into work_pool, as job_variables"),
         ("cron: 0 6 * * *", "into each of schedules, as cron"),
         ("infra_overrides: {env: {A: b}}", "into work_pool, as job_variables"),
         ("work_pool_name: p", "write work_pool: {name: ...}"),

@@ -181,7 +181,7 @@ def check_keys(
         if path[-1:] == ("work_pool",):
             belongs = f"; it belongs into job_variables, as {text}, if workers are to take it"
         else:
-            belongs = _BELONGS.get(text, "") if len(path) == 2 else ""
+            belongs = _where_it_belongs(text, not close) if len(path) == 2 else ""
         if close and (not belongs or path[-1:] == ("work_pool",)):
             problem = f"unknown key; did you mean {close[0]!r}?"
         elif strict:
@@ -194,3 +194,9 @@ def check_keys(
         elif warnings is not None:
             warnings.append(str(places.error(place, f"unknown key, not read{belongs}", key=True)))
     faults.raise_all()
+
+
+def _where_it_belongs(key: str, misspelt: bool) -> str:
+    """Where a key of a deployment is meant to stand, on request also a misspelt one; empty: nobody knows."""
+    close = get_close_matches(key.lower(), _BELONGS, 1, cutoff=0.85) if misspelt else []
+    return _BELONGS.get(key) or (_BELONGS[close[0]] if close else "")

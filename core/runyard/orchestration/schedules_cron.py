@@ -113,8 +113,8 @@ def _fault(expression: str, day_or: bool) -> str | None:
     count = len(expression.split())
     if not _FIELDS <= count <= _WITH_YEARS and not expression.startswith("@"):
         return (
-            f"is wrong: it has {count} fields and takes 5 (minute, hour, day of the month, month, day of the "
-            "week), a sixth for seconds, a seventh for years"
+            f"is wrong: it has {count} field{'s' * (count != 1)} and takes 5 (minute, hour, day of the "
+            "month, month, day of the week), a sixth for seconds, a seventh for years"
         )
     try:
         croniter(

@@ -15,6 +15,10 @@ STARS = "********"
 _SHORTEST = 4
 # Texts beyond this are looked for as they are, and line by line: a pattern of each character costs too much.
 _LONGEST_PATTERN = 1024
+_WHOLE = re.compile(r"\d+")
+# Between two digits of a whole number, where a thousand begins.
+_THOUSAND = re.compile(r"(?<=\d)(?=(?:\d{3})+\Z)")
+_APART = r"[,_.' \u00a0\u202f]?"
 # What no encoding changes.
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
 _BEFORE = re.compile(r"[A-Za-z0-9+/_-]\Z")
@@ -51,7 +55,9 @@ class _Secret:
         self._sign = max(_PLAIN.findall(text), key=len, default="")
         self._pattern: re.Pattern[str] | None = None
         if number:
-            self._pattern = re.compile(rf"(?<![\w.]){re.escape(text)}(?![\w]|\.\d)")
+            self._pattern = re.compile(rf"(?<![\w.]){_grouped(text)}(?![\w]|\.\d)")
+            # The last three digits before the point stand together, however the others are grouped.
+            self._sign = _WHOLE.findall(text)[0][-3:]
         elif text != self._sign and len(text) <= _LONGEST_PATTERN:
             self._pattern = re.compile("".join(map(_ways, text)))
         self._encoded = {} if number else _encoded(text.encode("utf-8", "surrogatepass"))
@@ -67,6 +73,14 @@ class _Secret:
             if sign in text:
                 text = _without(text, sign, is_cut)
         return text
+
+
+def _grouped(text: str) -> str:
+    """A pattern of a number, whose thousands may be set apart."""
+    first = _WHOLE.search(text)
+    assert first is not None
+    whole = _APART.join(_THOUSAND.split(first.group()))
+    return re.escape(text[: first.start()]) + whole + re.escape(text[first.end() :])
 
 
 def _number(text: str) -> Any:

@@ -213,7 +213,7 @@ def test_a_run_overlays_parameters_and_unites_tags(client, pool):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"count": "two"}, "'count' .* must be a whole number, not \"two\""),
+        ({"count": "two"}, "'count' .* must be a whole number, not \"(two|\\.\\.\\.)\""),
         ({"count": 0}, "at least 1"),
         ({"count": 1, "mode": "brisk"}, 'must be one of "fast", "slow"'),
         ({"count": 1, "date": 5}, "'date' .* must be a text or null"),

@@ -151,6 +151,22 @@ def test_a_secret_shows_nowhere_in_a_run(home, recorded, capfd):
     assert VALUE not in said.err
 
 
+@pytest.mark.parametrize("value", [8675309123, -45678, 31337.25, 1234])
+def test_a_number_is_hidden_with_its_thousands_set_apart(home, recorded, value):
+    Secret(value=value).save("number")
+
+    @flow(log_prints=True)
+    def main():
+        number = Secret.load("number").get()
+        for text in (f"{number}", f"{number:,}", f"{number:_}", f"{number:,}".replace(",", "\u202f")):
+            print(f"<{text}>")
+        print(f"9{value}, {number + 1:,}")
+
+    main()
+    shown = [line for line in recorded.logs() if line.startswith(("<", "9"))]
+    assert shown == ["<********>"] * 4 + [f"9{value}, {value + 1:,}"]
+
+
 def test_a_part_of_it_may_be_used():
     Secret(value=VALUE).save("my-api-key")
 

@@ -373,6 +373,35 @@ def test_what_does_not_fit_is_not_repeated(server):
     assert len(text) < 2000
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"parameters": {"count": "hunter2"}}, 'must be a whole number, not "..."'),
+        ({"parameters": {"count": "hunter2" * 20}}, 'must be a whole number, not "..."'),
+        ({"parameters": {"count": ["hunter2"]}}, 'must be a whole number, not ["..."]'),
+        ({"parameters": {"count": ["hunter2"] * 20}}, "must be a whole number, not a list of 20"),
+        ({"parameters": {"count": {"a": "hunter2"}}}, 'must be a whole number, not {"a": "..."}'),
+        ({"parameters": {"kind": "hunter2"}}, 'must be one of "small", "large", not "..."'),
+        ({"state": {"type": "hunter2"}}, "is no state type; one of SCHEDULED"),
+    ],
+)
+def test_a_wrong_parameter_is_not_repeated(server, given, said):
+    made = send(server, "POST", "/flows/", b'{"name": "sized"}', JSON)
+    kinds = {"count": {"type": "integer"}, "kind": {"enum": ["small", "large"]}}
+    deployment = {
+        "name": "d",
+        "flow_id": json.loads(made[1])["id"],
+        "parameter_openapi_schema": {"type": "object", "properties": kinds},
+        "enforce_parameter_schema": True,
+    }
+    made = send(server, "POST", "/deployments/", json.dumps(deployment).encode(), JSON)
+    path = f"/deployments/{json.loads(made[1])['id']}/create_flow_run"
+    status, text = send(server, "POST", path, json.dumps(given).encode(), JSON)
+    assert status in (409, 422)
+    assert "hunter2" not in text
+    assert said in json.loads(text)["detail"]
+
+
 def test_half_a_character_becomes_one_that_can_be_kept(server):
     body = b'{"name": "a", "value": {"\\ud800": "x\\udfffy \\ud83d\\ude00"}}'
     assert send(server, "POST", "/variables/", body, JSON)[0] == 201

@@ -42,7 +42,7 @@ def run_deployment(
         name: `flow/deployment`, an id, or a unique name or id prefix.
         client: accepted for compatibility; this program's own connection is used.
         parameters: instead of the deployment's own; futures in them are waited for. They travel as JSON:
-            dates as texts, sets and tuples as lists.
+            dates and the keys of dicts as texts, sets and tuples as lists.
         scheduled_time: when to start; now by default.
         flow_run_name: by default an invented one.
         timeout: seconds to wait for the end; None: for ever, 0: not at all.

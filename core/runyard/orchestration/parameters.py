@@ -195,10 +195,12 @@ def fitted(value: Any, schema: Any, root: Mapping[str, Any]) -> Any:
     as well, since JSON has no numbers for them. Any other one is a plain float.
     """
     choices = list(_choices(schema, root, 0))
+    if isinstance(value, Typed) and any(each.get("format") == "decimal" for each in choices):
+        return value.text  # first: a decimal may be finite where the nearest float is not
     if isinstance(value, float) and value - value != 0:
         return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, Typed):
-        return value.text if any(each.get("format") == "decimal" for each in choices) else float(value)
+        return float(value)
     if isinstance(value, list):
         places = next((each for each in choices if each.get("type") == "array"), {})
         first = list(places.get("prefixItems") or ())
@@ -400,4 +402,8 @@ def _words(names: list[str]) -> str:
 
 def _show(value: Any) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    if len(text) <= 60:
+        return text
+    if isinstance(value, (list, tuple, Mapping)):
+        return f"{'an object' if isinstance(value, Mapping) else 'a list'} of {len(value)}"
+    return f"{text[:57]}..."

@@ -16,7 +16,9 @@ from fastapi import Request
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from runyard.errors import InvalidInput
 from runyard.operations.nesting import MOST_LEVELS, levels
+from runyard.server.errors import without_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -109,6 +111,11 @@ class StrictRequest(Request):
             found = self._value = _parse(await self.body())
         return found
 
+    @property
+    def given(self) -> Any:
+        """The value of the body, if it was read."""
+        return getattr(self, "_value", None)
+
 
 class StrictRoute(APIRoute):
     """A route that reads its JSON strictly."""
@@ -118,7 +125,14 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
-            return await handle(StrictRequest(request.scope, request.receive))
+            strict = StrictRequest(request.scope, request.receive)
+            try:
+                return await handle(strict)
+            except InvalidInput as error:
+                message = without_texts(error.message, strict.given)
+                if message == error.message:
+                    raise
+                raise type(error)(message, **error.details) from error
 
         return strictly
 

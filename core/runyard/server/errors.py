@@ -10,6 +10,8 @@ what does not fit may be large.
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import RequestValidationError
@@ -18,13 +20,18 @@ from fastapi.responses import JSONResponse
 from runyard.errors import InvalidInput, RunyardError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from fastapi import FastAPI, Request
 
 
 _MOST_FAULTS = 20
 _MOST_CHARACTERS = 500
+# Shorter texts are parts of words that we say.
+_LONG = 8
+# A text as JSON has it, or its beginning at the end of a message that shows no more.
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\.\.\.\Z)')
+_LEFT_OUT = '"..."'
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -57,6 +64,32 @@ def install_error_handlers(app: FastAPI) -> None:
         )
 
 
+def without_texts(message: str, body: Any) -> str:
+    """A message without the texts that it repeats of a body: a wrong parameter may be a password."""
+    given = set(_texts(body)) if _QUOTED.search(message) else set()
+
+    def leave_out(found: re.Match[str]) -> str:
+        text = found.group()
+        if text.endswith("..."):
+            shown = text.removesuffix("...")
+            is_given = any(json.dumps(each, ensure_ascii=False).startswith(shown) for each in given)
+        else:
+            is_given = text in {
+                json.dumps(each, ensure_ascii=False) for each in given if len(each) <= len(text)
+            }
+        return _LEFT_OUT if is_given else text
+
+    return _QUOTED.sub(leave_out, message) if given else message
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
 def in_words(faults: Sequence[dict[str, Any]]) -> str:
     """One line for the faults of a validation: each place and what is wrong there."""
     return "; ".join(
@@ -67,7 +100,11 @@ def in_words(faults: Sequence[dict[str, Any]]) -> str:
 
 def _fault(found: dict[str, Any]) -> dict[str, Any]:
     """One fault as it is answered: where, what is wrong, and which rule says so; not what was sent."""
-    message = found["msg"]
+    message, given = found["msg"], found.get("input")
+    if isinstance(given, str):
+        message = message.replace(repr(given), "it")
+        if len(given) >= _LONG:
+            message = message.replace(given, "...")
     if found["type"] == "json_invalid":
         message = f"{message}: {found.get('ctx', {}).get('error', '')}"
     return {"loc": [_short(part) for part in found["loc"]], "msg": _short(message), "type": found["type"]}

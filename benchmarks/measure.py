@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from products import Product
 
 
+class Skipped(Exception):
+    """A row cannot be measured on this machine; says why."""
+
+
 @dataclass(frozen=True)
 class Figure:
     """What was measured.

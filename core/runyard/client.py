@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from runyard import api_token, errors, settings
+from runyard.operations.base import Settled
 from runyard.store.database import Database, get_database
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def perform(
             if operation.prepare is not None:
                 with database.transaction(write=False) as tx:
                     prepared = operation.prepare(tx, *args, **kwargs)
+                if isinstance(prepared, Settled):
+                    return prepared.result, operation.status
             with database.transaction(operation.write, operation.durable, operation.single) as tx:
                 tx.prepared = prepared
                 result = operation(tx, *args, **kwargs)

@@ -8,11 +8,13 @@ import sys
 from datetime import timedelta
 
 import pytest
-from runyard import clock
+from runyard import clock, settings
 from runyard.client import LocalClient
 from runyard.errors import NotFound, StaleAttempt
 from runyard.operations import claims, deployments, due_runs, flow_runs, work_pools, work_queues
+from runyard.operations.scheduler import SchedulerTurn, run_scheduler
 from runyard.operations.schemas import Listing, StateCreate
+from runyard.operations.served_runs import ServedClaim, claim_served_flow_runs
 from runyard.states import Completed, Running
 from runyard.store.database import get_database
 
@@ -185,6 +187,24 @@ def test_a_claim_that_finds_nothing_writes_nothing(home):
     before = other.changes()
     assert claim(client) == []
     assert other.changes() == before
+
+
+def test_a_look_that_finds_nothing_waits_for_no_writer(home, monkeypatch):
+    monkeypatch.setenv("RUNYARD_DATABASE_TIMEOUT_SECONDS", "1")
+    settings.reload()
+    client = LocalClient()
+    pool(client, concurrency_limit=1)
+    its = deployment(client)
+    run(client, its)
+    assert len(claim(client)) == 1
+    run(client, its)
+    other = get_database(f"sqlite:///{home}/../home/runyard.db")
+    with other.transaction():
+        assert claim(client) == []
+        served = ServedClaim(deployment_ids=[its.id], worker_name="other", lease_seconds=60)
+        assert client.call(claim_served_flow_runs, served) == []
+        report = client.call(run_scheduler, SchedulerTurn(owner="worker"))
+        assert (report.created, report.late) == (0, 0)
 
 
 def test_runs_of_a_schedule_that_queues_wait_for_the_earlier_one(client):

@@ -16,6 +16,13 @@ R = TypeVar("R")
 _PLACEHOLDER = re.compile(r"{(\w+)}")
 
 
+class Settled:
+    """What `prepare` of an operation returns where nothing is to be written: the operation's result."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+
 class Operation(Generic[P, R]):
     """A declared operation; calling it runs its function in the given transaction.
 
@@ -85,7 +92,9 @@ def operation(
             is killed loses nothing all the same, and the next durable write makes it last.
         prepare: called before with a transaction that only reads, and the same arguments, for what takes
             long and must not hold up writers; `tx.prepared` is what it returned. The function has to
-            check that what it was based on still holds.
+            check that what it was based on still holds. Where it returns `Settled`, that is the result, and
+            the function is not called: many who look for something to do, and find nothing, then do not
+            wait for each other.
         single: it reads, by one statement, and so often that the time of a transaction counts.
     """
     if write is None:

@@ -18,7 +18,7 @@ from runyard.operations import (
     run_policies,
     transitions,
 )
-from runyard.operations.base import operation
+from runyard.operations.base import Settled, operation
 from runyard.operations.deployment_shapes import Deployment
 from runyard.operations.flow_run_shapes import FlowRun, flow_run_of
 from runyard.operations.recovery import HeldLease
@@ -113,7 +113,18 @@ class _Look(NamedTuple):
     queue_ids: list[str]
 
 
-@operation("POST", "/runyard/work_pools/{work_pool_name}/claim")
+def _nothing_to_claim(tx: Transaction, work_pool_name: str, body: ClaimRequest) -> Settled | None:
+    look = _look(tx, pool_row(tx, work_pool_name), body.work_queue_names, body.limit, _until(tx, body))
+    return None if look.start or look.cancel else Settled([])
+
+
+def _until(tx: Transaction, body: ClaimRequest) -> int:
+    """Until when a run must be due for a claim."""
+    now = lease_clock.wall(tx)
+    return now if body.due_before is None else min(now, clock.to_us(body.due_before))
+
+
+@operation("POST", "/runyard/work_pools/{work_pool_name}/claim", prepare=_nothing_to_claim)
 def claim_flow_runs(tx: Transaction, work_pool_name: str, body: ClaimRequest) -> list[ClaimedRun]:
     """Take due runs of a pool: by their queue's priority, then by their time.
 
@@ -124,15 +135,13 @@ def claim_flow_runs(tx: Transaction, work_pool_name: str, body: ClaimRequest) ->
         NotFound: no pool is named so.
     """
     pool = _locked_pool(tx, work_pool_name)
-    now = lease_clock.wall(tx)
-    until = now if body.due_before is None else min(now, clock.to_us(body.due_before))
-    found = _look(tx, pool, body.work_queue_names, body.limit, until, lock=True)
+    found = _look(tx, pool, body.work_queue_names, body.limit, _until(tx, body), lock=True)
     for flow_run_id in found.cancel:
         message = "Its deployment's concurrency limit is full, and its collision strategy is CANCEL_NEW."
         transitions.set_flow_run_state(tx, flow_run_id, Cancelled(message=message))
     if not found.start:
         return []
-    mark_polled(tx, found.queue_ids, now, _POLL_NOTE_US)
+    mark_polled(tx, found.queue_ids, lease_clock.wall(tx), _POLL_NOTE_US)
     worker_id = tx.value(
         "SELECT id FROM workers WHERE work_pool_id = :pool AND name = :name",
         {"pool": pool["id"], "name": body.worker_name},

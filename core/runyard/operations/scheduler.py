@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runyard import clock, settings, states
 from runyard.operations import schedule_firing, transitions
-from runyard.operations.base import operation
+from runyard.operations.base import Settled, operation
 from runyard.operations.deployment_rows import deployment_row
 from runyard.operations.schemas import Input, Model, Time
 from runyard.store.database import Transaction
@@ -28,7 +28,14 @@ class SchedulerReport(Model):
     next_due: Time | None = None
 
 
-@operation("POST", "/runyard/scheduler/run", prepare=schedule_firing.prepare_turn)
+def _prepare(tx: Transaction, body: SchedulerTurn) -> Settled | dict[str, schedule_firing.Plan]:
+    moment = _next_moment(tx, _late_after_us())
+    if moment is None or moment > clock.now_us():
+        return Settled(SchedulerReport(next_due=None if moment is None else clock.from_us(moment)))
+    return schedule_firing.prepare_turn(tx)
+
+
+@operation("POST", "/runyard/scheduler/run", prepare=_prepare)
 def run_scheduler(tx: Transaction, body: SchedulerTurn) -> SchedulerReport:
     """Turn due instants into runs, once each, and mark waiting runs that nobody took as Late.
 
@@ -36,7 +43,7 @@ def run_scheduler(tx: Transaction, body: SchedulerTurn) -> SchedulerReport:
     """
     report = SchedulerReport()
     now = clock.now_us()
-    late_after_us = int(settings.get("scheduler_late_seconds") * 1e6)
+    late_after_us = _late_after_us()
     moment = _next_moment(tx, late_after_us)
     if moment is not None and moment <= now:
         _take_turn(tx, body.owner, now)
@@ -55,6 +62,10 @@ def run_scheduler(tx: Transaction, body: SchedulerTurn) -> SchedulerReport:
         moment = _next_moment(tx, late_after_us)
     report.next_due = None if moment is None else clock.from_us(moment)
     return report
+
+
+def _late_after_us() -> int:
+    return int(settings.get("scheduler_late_seconds") * 1e6)
 
 
 def _next_moment(tx: Transaction, late_after_us: int) -> int | None:

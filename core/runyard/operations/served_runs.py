@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from runyard.operations import claims, due_runs, lease_clock, transitions
-from runyard.operations.base import operation
+from runyard.operations.base import Settled, operation
 from runyard.operations.claims import ClaimedRun, ClaimRequest
 from runyard.operations.schedules import busy_condition
 from runyard.operations.schemas import Input, LeaseSeconds, dump
@@ -41,7 +41,12 @@ class ServedClaim(ServedDeployments):
     proof: str | None = None
 
 
-@operation("POST", "/runyard/served/claim")
+def _nothing_to_claim(tx: Transaction, body: ServedClaim) -> Settled | None:
+    rows, cancel = _look(tx, body.deployment_ids, min(body.limit, _MOST_AT_ONCE), lock=False)
+    return None if rows or cancel else Settled([])
+
+
+@operation("POST", "/runyard/served/claim", prepare=_nothing_to_claim)
 def claim_served_flow_runs(tx: Transaction, body: ServedClaim) -> list[ClaimedRun]:
     """Take due runs of deployments that have no work pool, by their time.
 

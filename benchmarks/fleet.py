@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from measure import Figure, Row, descendants, wait_until
@@ -15,28 +16,29 @@ sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__f
 
 from _postgres import Cluster, programs
 
-_WORKERS, _RUNS = 10, 400
+_WORKERS, _RUNS, _TURNS = 10, 400, 3
 _WARM_RUNS, _MANY_RUNS = 300, 2_000
 
 
 def fleet(product: Product) -> Figure:
     """Runs a second of ten workers together, and of one, on one SQLite file."""
-    rates = []
-    for workers in (1, _WORKERS):
-        product.fresh()
-        rates.append(_rate(product, workers))
-    return Figure(rates[1], rates[0])
+    return _in_turn(product, lambda: None)
 
 
 def fleet_on_postgres(product: Product) -> Figure:
     """The same on PostgreSQL."""
     with _postgres(product) as cluster:
-        rates = []
-        for workers in (1, _WORKERS):
+        return _in_turn(product, cluster.fresh_database)
+
+
+def _in_turn(product: Product, empty: Callable[[], object]) -> Figure:
+    rates: dict[int, list[float]] = {1: [], _WORKERS: []}
+    for _ in range(_TURNS):
+        for workers, found in rates.items():
             product.fresh()
-            cluster.fresh_database()
-            rates.append(_rate(product, workers))
-        return Figure(rates[1], rates[0])
+            empty()
+            found.append(_rate(product, workers))
+    return Figure(statistics.median(rates[_WORKERS]), statistics.median(rates[1]))
 
 
 @contextmanager

@@ -25,11 +25,13 @@ class Scratch:
             self.path = tempfile.mkdtemp(prefix=_PREFIX)
             file = hold(self.path)
         self._file = file
+        self._process = os.getpid()
 
     def remove(self) -> None:
-        """Remove the folder with all that is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._file)
+        """Remove the folder with all that is in it; a forked copy of the process leaves it alone."""
+        if self._process == os.getpid():
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.close(self._file)
 
     def remove_soon(self) -> None:
         """The same, but beside the caller where there is something in it: a clone may take long."""

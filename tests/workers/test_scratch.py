@@ -75,6 +75,12 @@ def test_folders_of_others_are_left_alone(temporary, tmp_path):
     assert sorted(os.listdir(temporary)) == sorted(
         [os.path.basename(held.path), "other", "runyard-scratch-link"]
     )
+    pid = os.fork()
+    if pid == 0:
+        held.remove()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.path.exists(held.path)
     held.remove()
     assert elsewhere.exists()
     assert scratch.hold(held.path) is None

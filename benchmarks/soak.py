@@ -216,8 +216,11 @@ class Soak:
         else:
             import sqlite3
 
-            connection = sqlite3.connect(f"{self.folder}/home/runyard.db", timeout=30, isolation_level=None)
-            connection.execute("BEGIN IMMEDIATE")
+            connection = sqlite3.connect(f"{self.folder}/home/runyard.db", timeout=1, isolation_level=None)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return  # a process that was stopped holds it
             time.sleep(self.random.choice([0.5, 2]))
             connection.execute("COMMIT")
             connection.close()

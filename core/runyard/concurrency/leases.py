@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import threading
@@ -9,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from runyard.concurrency import lines
-from runyard.errors import LeaseGone, RunyardError
+from runyard.errors import ApiUnavailable, LeaseGone, RunyardError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
 
 # How long the thread stays when nothing is held: what follows soon finds it there.
 _LINGER_SECONDS = 5.0
+# How often it is tried to give back what could not be given back at once.
+_OWED_SECONDS = 0.2
 
 _guard = threading.Lock()
 _wanted = threading.Event()
 _held: dict[str, Lease] = {}
+# What could not be given back, as the database was away.
+_owed: list[_Owed] = []
 _thread: threading.Thread | None = None
 
 
@@ -48,21 +53,16 @@ class Lease:
 
     def keep(self) -> None:
         """Have it renewed until it is released."""
-        global _thread
         with _guard:
             _held[self.lease_id] = self
-            if _thread is None:
-                _wanted.clear()
-                _thread = threading.Thread(target=_work, name="runyard-slots", daemon=True)
-                _thread.start()
-            elif self._seconds / 3 < _LINGER_SECONDS:
-                _wanted.set()  # it may be due before the thread would look again
+            # It may be due before the thread would look again.
+            _let_work(soon=self._seconds / 3 < _LINGER_SECONDS)
 
     def release(self) -> None:
-        """Give the slots back. Where the database is away, the lease runs out instead."""
+        """Give the slots back; where the database is away, as soon as it is there again."""
         with _guard:
             _held.pop(self.lease_id, None)
-        give_back(self.client, self.lease_id, self.names)
+        give_back(self.client, self.lease_id, self.names, self._seconds)
 
     def renew(self) -> None:
         """Hold it longer."""
@@ -84,16 +84,63 @@ class Lease:
             self._due = time.monotonic() + self._seconds / 3
 
 
-def give_back(client: Client, lease_id: str, names: list[str]) -> None:
-    """Give back what may be held under a lease."""
-    from runyard.operations.limit_slots import decrement_slots_with_lease
+class _Owed:
+    """What may be held under a lease and is to be given back, until the lease is over at the latest."""
 
-    try:
-        client.call(decrement_slots_with_lease, {"lease_id": lease_id})
-    except RunyardError as error:
-        told = ", ".join(names)
-        print(f"runyard: slots of {told} come back only when their lease is over: {error}", file=sys.stderr)
-    lines.freed(names)
+    def __init__(self, client: Client, lease_id: str, names: list[str], seconds: float) -> None:
+        self._client = client
+        self._lease_id = lease_id
+        self._names = names
+        self._until = time.monotonic() + seconds
+
+    def give_back(self) -> bool:
+        """Try it; whether nothing is left to be tried."""
+        from runyard.operations.limit_slots import decrement_slots_with_lease
+
+        try:
+            self._client.call(decrement_slots_with_lease, {"lease_id": self._lease_id})
+        except RunyardError as error:
+            if isinstance(error, (StoreError, ApiUnavailable)) and time.monotonic() < self._until:
+                return False
+            told = ", ".join(self._names)
+            print(
+                f"runyard: slots of {told} come back only when their lease is over: {error}", file=sys.stderr
+            )
+        lines.freed(self._names)
+        return True
+
+
+def give_back(client: Client, lease_id: str, names: list[str], seconds: float) -> None:
+    """Give back what may be held under a lease: at once, or beside the caller while the database is away.
+
+    Args:
+        seconds: how long the lease is.
+    """
+    owed = _Owed(client, lease_id, names, seconds)
+    if owed.give_back():
+        return
+    with _guard:
+        _owed.append(owed)
+        _let_work(soon=True)
+    atexit.unregister(_settle)
+    atexit.register(_settle)
+
+
+def _settle() -> None:
+    """A process ends when it has given everything back, or the leases are over."""
+    while _owed:
+        time.sleep(0.01)
+
+
+def _let_work(soon: bool) -> None:
+    """With the guard held: the thread is there, and looks again soon."""
+    global _thread
+    if _thread is None:
+        _wanted.clear()
+        _thread = threading.Thread(target=_work, name="runyard-slots", daemon=True)
+        _thread.start()
+    elif soon:
+        _wanted.set()
 
 
 def _work() -> None:
@@ -107,13 +154,16 @@ def _work() -> None:
                 due = [lease for lease in _held.values() if lease._due <= now]
             for lease in due:
                 lease.renew()
+            # One that fails may have waited for long, and leases are to be renewed.
+            while _owed and _owed[0].give_back():
+                _owed.pop(0)
             with _guard:
                 soonest = min((lease._due for lease in _held.values()), default=None)
             wait = _LINGER_SECONDS if soonest is None else max(0.0, soonest - time.monotonic())
-            woken = _wanted.wait(min(wait, _LINGER_SECONDS))
+            woken = _wanted.wait(min(wait, _OWED_SECONDS if _owed else _LINGER_SECONDS))
             with _guard:
                 _wanted.clear()
-                if not woken and not _held:
+                if not woken and not _held and not _owed:
                     _thread = None
                     return
     finally:
@@ -125,6 +175,7 @@ def _after_fork() -> None:
     global _guard, _wanted, _thread
     _guard, _wanted, _thread = threading.Lock(), threading.Event(), None
     _held.clear()
+    _owed.clear()
 
 
 if hasattr(os, "register_at_fork"):

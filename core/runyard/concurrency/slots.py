@@ -164,7 +164,7 @@ class Request:
     def give_up(self) -> None:
         """Nobody needs the slots any more."""
         if self._asked and self._mode == "concurrency":
-            leases.give_back(self.client, self.lease_id, self.names)
+            leases.give_back(self.client, self.lease_id, self.names, self.lease_seconds)
 
     def waits(self) -> None:
         """There are none right now."""

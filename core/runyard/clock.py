@@ -27,11 +27,24 @@ def to_us(moment: datetime) -> int:
 
 
 def from_us(microseconds: int) -> datetime:
-    """The aware UTC datetime of `microseconds` since 1970; the last or first one there is, where none is."""
+    """The aware UTC datetime of `microseconds` since 1970; the last or first one there is, where none is.
+
+    A database that was written by another program may have anything there: what is no number is 1970.
+    """
     try:
         return EPOCH + timedelta(microseconds=microseconds)
     except OverflowError:
         return _LAST if microseconds > 0 else _FIRST
+    except TypeError:
+        return EPOCH
+
+
+def span_of(microseconds: int) -> timedelta:
+    """So long a time; none where there is no such one."""
+    try:
+        return timedelta(microseconds=microseconds)
+    except (OverflowError, TypeError):
+        return timedelta()
 
 
 def format_time(moment: datetime) -> str:

@@ -140,7 +140,11 @@ BROKEN = {
     "created_by": ["5"],
     "job_variables": ['"x"'],
     "created": [2**62, -(2**62)],
-    "start_time": [2**62],
+    "start_time": [2**62, "2026-01-01", 1e23],
+    "end_time": ["yesterday"],
+    "expected_start_time": ["2026-01-01"],
+    "next_scheduled_start_time": [""],
+    "total_run_time": ["12 s", 1e23],
 }
 
 
@@ -166,8 +170,9 @@ def test_a_row_that_does_not_fit_is_listed_and_deleted(recorded, column, value):
         tx.execute(
             f"UPDATE flow_runs SET {column} = :value WHERE id = :id", {"value": value, "id": first["id"]}
         )
-        if column in ("state", "empirical_policy", "tags", "created", "start_time"):
+        if column in ("state", "empirical_policy", "tags", "created", "start_time", "total_run_time"):
             tx.execute(f"UPDATE task_runs SET {column} = :value", {"value": value})
+        tx.execute("UPDATE logs SET level = 'INFO', timestamp = 'now' WHERE id = (SELECT min(id) FROM logs)")
     call = recorded.client.call
     listed = {run.id: run for run in call(filter_flow_runs, Listing())}
     assert len(listed) == 2

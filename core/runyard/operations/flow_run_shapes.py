@@ -183,7 +183,7 @@ def flow_run_of(row: Row) -> FlowRun:
         created_by=load(row["created_by"]),
         job_variables=load(row["job_variables"]),
         auto_scheduled=bool(row["auto_scheduled"]),
-        total_run_time=timedelta(microseconds=row["total_run_time"]),
+        total_run_time=clock.span_of(row["total_run_time"]),
         estimated_run_time=run_time,
         estimated_start_time_delta=delta,
         state=None if state is None else StateModel.of(state),
@@ -192,6 +192,13 @@ def flow_run_of(row: Row) -> FlowRun:
 
 def estimates(row: Row) -> tuple[timedelta, timedelta]:
     """Of a run's row: for how long it has run by now, and how late it started."""
+    try:
+        return _estimates(row)
+    except (OverflowError, TypeError):  # times that no program of ours wrote
+        return timedelta(), timedelta()
+
+
+def _estimates(row: Row) -> tuple[timedelta, timedelta]:
     now = clock.now_us()
     run_time = row["total_run_time"]
     if row["state_type"] == RUNNING:

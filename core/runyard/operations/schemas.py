@@ -84,6 +84,8 @@ def _fitting(model: type[BaseModel], data: dict[str, Any], error: ValidationErro
             data[str(name)] = [texts.told(item) for item in value]
         elif not field.is_required():
             data.pop(str(name), None)
+        elif field.annotation is int:
+            data[str(name)] = 0
     return data
 
 

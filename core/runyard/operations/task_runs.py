@@ -127,7 +127,7 @@ def _task_run(row: Row) -> TaskRun:
         **{name: row[name] for name in _PLAIN},
         **times,
         **{name: load(row[name]) for name in _JSON},
-        total_run_time=timedelta(microseconds=row["total_run_time"]),
+        total_run_time=clock.span_of(row["total_run_time"]),
         estimated_run_time=run_time,
         estimated_start_time_delta=delta,
         state=None if state is None else StateModel.of(state),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote
 
@@ -13,6 +15,7 @@ from runyard.operations.base import Settled
 from runyard.store.database import Database, get_database
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
     from runyard.operations.base import Operation
@@ -115,6 +118,31 @@ class LocalClient:
 _IDLE_SECONDS = 2.0
 
 
+def import_httpx() -> Any:
+    """httpx without its command line, which takes as long to import as the rest of it."""
+    if "httpx" not in sys.modules:
+        # What is None there cannot be imported; httpx then goes without.
+        sys.modules["httpx._main"] = None  # type: ignore[assignment]
+        try:
+            import httpx
+        finally:
+            sys.modules.pop("httpx._main", None)
+    import httpx
+
+    return httpx
+
+
+@cache
+def _tls(plain: bool) -> ssl.SSLContext:
+    """What certificates are checked by: read once a process, which takes 30 ms, and not for plain HTTP."""
+    import ssl
+
+    if plain:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which trusts nobody
+    context: ssl.SSLContext = import_httpx().create_ssl_context()
+    return context
+
+
 class HttpClient:
     """Sends operations to an API.
 
@@ -125,8 +153,7 @@ class HttpClient:
     """
 
     def __init__(self, url: str, auth: str = "", transport: Any = None) -> None:
-        import httpx
-
+        httpx = import_httpx()
         self.url = url.rstrip("/")
         user, _, password = auth.partition(":")
         self._http = httpx.Client(
@@ -138,6 +165,7 @@ class HttpClient:
                 max_connections=100, max_keepalive_connections=20, keepalive_expiry=_IDLE_SECONDS
             ),
             transport=transport,
+            verify=_tls(self.url.startswith("http://")),
         )
 
     def call(self, operation: Operation[..., R], /, *args: Any, **kwargs: Any) -> R:
@@ -178,8 +206,7 @@ class HttpClient:
         self._http.close()
 
     def _send(self, method: str, path: str, **fields: Any) -> Any:
-        import httpx
-
+        httpx = import_httpx()
         try:
             answer = self._http.request(method, path, **fields)
         except httpx.TransportError as error:

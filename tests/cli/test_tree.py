@@ -66,6 +66,14 @@ def test_help_imports_no_command_and_nothing_heavy():
     assert not {"pydantic", "rich", "sqlite3", "httpx", "asyncio"} & loaded
 
 
+def test_what_speaks_http_or_reads_deployments_imports_no_more_than_it_needs():
+    made = "from runyard.client import HttpClient\nHttpClient('http://127.0.0.1:9/api')\n"
+    assert not {"rich", "pygments", "click"} & modules_of(made)
+    # Later, who wants all of it has it.
+    assert "rich" in modules_of(made + "import httpx._main")
+    assert not {"croniter", "subprocess"} & modules_of("import runyard.operations.deployments")
+
+
 def test_a_bare_group_prints_its_help(runyard):
     assert "create" in runyard("work-pool").out
     assert "Usage: runyard" in runyard().out

@@ -8,14 +8,14 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from croniter import CroniterBadDateError, CroniterError, croniter
-
 from runyard.errors import ScheduleError
 from runyard.orchestration.schedules_zones import first_wall_to_look_at, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from zoneinfo import ZoneInfo
+
+    from croniter import croniter
 
 # croniter draws a new number for R each time it reads the text, and hashes for H need a name.
 _UNSTABLE = re.compile(r"\b[RH]\b", re.IGNORECASE)
@@ -116,6 +116,8 @@ def _fault(expression: str, day_or: bool) -> str | None:
             f"is wrong: it has {count} field{'s' * (count != 1)} and takes 5 (minute, hour, day of the "
             "month, month, day of the week), a sixth for seconds, a seventh for years"
         )
+    from croniter import CroniterBadDateError, CroniterError, croniter  # it starts a program when imported
+
     try:
         croniter(
             normal(expression),
@@ -135,6 +137,8 @@ def _fault(expression: str, day_or: bool) -> str | None:
 
 def _field_at_fault(fields: list[str]) -> str | None:
     """The first field that is wrong on its own, with what it takes."""
+    from croniter import CroniterError, croniter
+
     for position, field in enumerate(fields):
         alone = ["*"] * len(fields)
         alone[position] = field
@@ -181,6 +185,8 @@ def instants(expression: str, day_or: bool, where: ZoneInfo, after: datetime) ->
 
     croniter knows wall-clock times only; which instants they stand for is decided by `resolve`.
     """
+    from croniter import croniter
+
     start = first_wall_to_look_at(after, where)
     walls = croniter(normal(expression), start, datetime, day_or=day_or, max_years_between_matches=_YEARS)
     every_hour = len(walls.expanded[_HOUR]) == 24 or walls.expanded[_HOUR] == ["*"]
@@ -188,6 +194,8 @@ def instants(expression: str, day_or: bool, where: ZoneInfo, after: datetime) ->
 
 
 def _until_the_end(walls: croniter[datetime]) -> Iterator[datetime]:
+    from croniter import CroniterBadDateError
+
     while True:
         try:
             yield walls.get_next(datetime)

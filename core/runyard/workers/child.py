@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import descriptors
 from runyard.logging.handlers import CONSOLE_VARIABLE
+from runyard.workers.leaving import wind_up
 from runyard.workers.status import STATUS_VARIABLE, StatusLine
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ _WARM = (
     "sqlite3",
     "asyncio",
     "concurrent.futures",
+    "croniter",
     "logging",
     "pydantic",
     "runyard.client",
@@ -51,7 +53,9 @@ def preload() -> None:
     for name in _WARM:
         importlib.import_module(name)
     if os.environ.get("RUNYARD_API_URL") or os.environ.get("PREFECT_API_URL"):
-        importlib.import_module("httpx")
+        from runyard.client import import_httpx
+
+        import_httpx()
 
 
 def prepare() -> None:
@@ -98,7 +102,7 @@ def main(
         traceback.print_exc()
     finally:
         try:
-            code = code or _wind_up()
+            code = code or wind_up()
         finally:
             os._exit(code)
 
@@ -166,18 +170,6 @@ def _take_files(files: list[int]) -> None:
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - as above
-
-
-def _wind_up() -> int:
-    """End as an interpreter does: wait for threads, run what was registered for the exit."""
-    import atexit
-    import threading
-
-    threading._shutdown()  # type: ignore[attr-defined]  # what a forked multiprocessing process calls too
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    return 0
 
 
 def _fail(status: StatusLine, text: str, code: int = CANNOT_START) -> int:
@@ -343,23 +335,38 @@ def _from_environment() -> int:
     if not flow_run_id or not attempt:
         print("RUNYARD__FLOW_RUN_ID and RUNYARD__ATTEMPT must name a claimed flow run", file=sys.stderr)
         return 2
-    if ENTER in sys.argv:
-        _enter_project(flow_run_id)
-    return execute(flow_run_id, int(attempt), None, StatusLine.inherited())
+    claim = _enter_project(flow_run_id) if ENTER in sys.argv else None
+    return execute(flow_run_id, int(attempt), claim, StatusLine.inherited())
 
 
-def _enter_project(flow_run_id: str) -> None:
-    """Start in the deployment's folder, as a run does whose worker has put it there."""
+def _enter_project(flow_run_id: str) -> dict[str, Any] | None:
+    """Start in the deployment's folder, as a run does whose worker has put it there.
+
+    Returns:
+        What was read of the run; None where it is to be read again.
+    """
     from runyard.errors import RunyardError
 
+    before = place()
     try:
-        deployment = read(flow_run_id)["deployment"]
+        claim = read(flow_run_id)
     except RunyardError:
-        return  # it is read again, and what is wrong is told there
+        return None  # what is wrong is told when it is read again
+    deployment = claim["deployment"]
     path = deployment and not deployment["pull_steps"] and deployment["path"]
     if path and os.path.isdir(path):
         os.chdir(path)
+    return claim if place() == before else None  # the settings of that folder may name another place
+
+
+def _as_program() -> None:
+    """Run the flow run that the environment names, and end; never returns."""
+    code = _from_environment()
+    try:
+        wind_up()
+    finally:
+        os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(_from_environment())
+    _as_program()

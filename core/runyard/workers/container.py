@@ -142,4 +142,4 @@ def _pass_on(file: int, lines: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(main())  # it writes without buffers, and has nothing to tidy up

@@ -217,7 +217,7 @@ class HttpClient:
         if answer.status_code in (404, 405) and _has_no_route(answer):
             raise errors.ApiUnavailable(
                 f"{self.url} ({settings.place_of('api_url')}) is no Runyard server: it has no {method} "
-                f"{path} (Prefect's have what Prefect has). Unset it to use this machine's database, or "
+                f"{path}, which a server of Prefect cannot do. Unset it to use this machine's database, or "
                 "give the address of `runyard server start`"
             )
         if answer.status_code >= 400:

@@ -49,6 +49,12 @@ class Cluster:
         if self.user:
             shutil.chown(self.folder, self.user)
         self._run("initdb", "-D", self.data, "-U", _NAME, "-A", "trust", "-E", "UTF8", "--no-sync")
+        self.resume()
+        with self._connect("postgres") as connection:
+            connection.execute(f"CREATE DATABASE {_NAME}")
+
+    def resume(self) -> None:
+        """Start the server, for the first time or after `pause`."""
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.folder} -c fsync=off "
             "-c synchronous_commit=off -c full_page_writes=off -c max_connections=300 "
@@ -56,8 +62,10 @@ class Cluster:
         )
         log = os.path.join(self.folder, "log")
         self._run("pg_ctl", "start", "-w", "-D", self.data, "-l", log, "-o", options)
-        with self._connect("postgres") as connection:
-            connection.execute(f"CREATE DATABASE {_NAME}")
+
+    def pause(self) -> None:
+        """Stop the server; nothing that was committed is forgotten."""
+        self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", self.data)
 
     def fresh_database(self) -> str:
         """The URL of the database, migrated, with nothing in it.

@@ -192,7 +192,7 @@ def _confirm_deletions(applied: Any, yes: bool) -> None:
 
     gone = [name_of(each) for each in applied if each.action == "deleted"]
     for name in gone:
-        out.progress(f"The file no longer names '{name}'; it is deleted with its schedules and runs that wait.")
+        out.progress(f"The file no longer names '{name}'; it is deleted, with schedules and runs that wait.")
     if gone:
         out.confirm(f"Delete {len(gone)} deployment{'s' if len(gone) > 1 else ''}?", yes)
 

@@ -43,12 +43,14 @@ def tagged(name):
 def by_tag(name):
     note("asks-" + name)
     tagged(name)
+    note("left-" + name)
 
 @flow
 def by_name(name):
     note("asks-" + name)
     with concurrency("db"):
         hold(name)
+    note("left-" + name)
 
 {"by_tag": by_tag, "by_name": by_name}[sys.argv[1]](sys.argv[2])
 """
@@ -81,6 +83,12 @@ class Server:
         self.stop()
         self.start()
 
+    def pause(self):
+        self.stop()
+
+    def resume(self):
+        self.start()
+
     def stop(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(60)
@@ -107,37 +115,52 @@ def place(request, home, monkeypatch):
     cluster.stop()
 
 
-@pytest.mark.parametrize("by", ["by_tag", "by_name"])
-def test_who_waits_for_a_slot_gets_it_after_restarts(place, by, tmp_path):
-    if by == "by_tag":
-        place.client.call(create_tag_limit, TagLimitCreate(tag="db", concurrency_limit=1))
-    else:
-        place.client.call(create_concurrency_limit, ConcurrencyLimitCreate(name="db", limit=1))
+@pytest.fixture
+def runs(place, tmp_path):
+    """Start the script by a name: `runs(by, name)`; the limit is there already."""
+    place.client.call(create_tag_limit, TagLimitCreate(tag="db", concurrency_limit=1))
+    place.client.call(create_concurrency_limit, ConcurrencyLimitCreate(name="db", limit=1))
     (tmp_path / "script.py").write_text(SCRIPT)
+    started = []
 
-    def run(name):
+    def run(by, name):
         with open(tmp_path / f"{name}.out", "w") as out:
-            return subprocess.Popen(
-                [sys.executable, "script.py", by, name], cwd=tmp_path, stdout=out, stderr=subprocess.STDOUT
-            )
+            command = [sys.executable, "script.py", by, name]
+            started.append(subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=subprocess.STDOUT))
+        return started[-1]
 
-    first = run("first")
-    runs = [first]
-    try:
-        until(lambda: os.path.exists(tmp_path / "first"), "the first run's slot")
-        runs.append(run("second"))
-        until(lambda: os.path.exists(tmp_path / "asks-second"), "the second run's question")
-        place.restart(keeping=True)
-        assert [each.poll() for each in runs] == [None, None]
-        assert not os.path.exists(tmp_path / "second")
-        (tmp_path / "release-first").write_text("")
-        assert first.wait(60) == 0, (tmp_path / "first.out").read_text()
-        until(lambda: os.path.exists(tmp_path / "second"), "the second run's slot")
-        (tmp_path / "release-second").write_text("")
-        assert runs[1].wait(60) == 0, (tmp_path / "second.out").read_text()
-    finally:
-        for each in runs:
-            each.kill()
-            each.wait(60)
+    yield run
+    for each in started:
+        each.kill()
+        each.wait(60)
+
+
+@pytest.mark.parametrize("by", ["by_tag", "by_name"])
+def test_slots_that_were_given_back_meanwhile_come_back_at_once(place, runs, by, tmp_path):
+    first = runs(by, "first")
+    until(lambda: os.path.exists(tmp_path / "first"), "the first run's slot")
+    place.pause()
+    (tmp_path / "release-first").write_text("")
+    until(lambda: os.path.exists(tmp_path / "left-first"), "the slot to be given back")
+    place.resume()
+    assert first.wait(60) == 0, (tmp_path / "first.out").read_text()
+    limit = place.client.call(read_concurrency_limit, "tag:db" if by == "by_tag" else "db")
+    assert limit.active_slots == 0
+
+
+@pytest.mark.parametrize("by", ["by_tag", "by_name"])
+def test_who_waits_for_a_slot_gets_it_after_restarts(place, runs, by, tmp_path):
+    first = runs(by, "first")
+    until(lambda: os.path.exists(tmp_path / "first"), "the first run's slot")
+    second = runs(by, "second")
+    until(lambda: os.path.exists(tmp_path / "asks-second"), "the second run's question")
+    place.restart(keeping=True)
+    assert [each.poll() for each in (first, second)] == [None, None]
+    assert not os.path.exists(tmp_path / "second")
+    (tmp_path / "release-first").write_text("")
+    assert first.wait(60) == 0, (tmp_path / "first.out").read_text()
+    until(lambda: os.path.exists(tmp_path / "second"), "the second run's slot")
+    (tmp_path / "release-second").write_text("")
+    assert second.wait(60) == 0, (tmp_path / "second.out").read_text()
     if by == "by_name":
         assert place.client.call(read_concurrency_limit, "db").active_slots == 0

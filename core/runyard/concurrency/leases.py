@@ -128,7 +128,7 @@ def give_back(client: Client, lease_id: str, names: list[str], seconds: float) -
 
 def _settle() -> None:
     """A process ends when it has given everything back, or the leases are over."""
-    while _owed:
+    while _owed and _thread is not None and _thread.is_alive():
         time.sleep(0.01)
 
 

@@ -33,7 +33,7 @@ def eats():
 
 @flow(name="work")
 def prints_much():
-    for _ in range(200):
+    for _ in range(1_100):
         os.write(1, b"0123456789" * 10_000 + b"\\n")
     print("the end")
 

@@ -26,6 +26,8 @@ _TOOLS = {
     "faketime": (faketime, "libfaketime"),
     "dockerd": (lambda: shutil.which("dockerd"), "docker.io"),
     "docker-compose": (lambda: shutil.which("docker-compose"), "docker-compose"),
+    "docker-registry": (lambda: shutil.which("docker-registry"), "docker-registry"),
+    "htpasswd": (lambda: shutil.which("htpasswd"), "apache2-utils"),
     "debootstrap": (lambda: shutil.which("debootstrap"), "debootstrap"),
 }
 

@@ -72,12 +72,15 @@ def test_a_container_that_is_ended_behind_our_back(yard, command, reason):
     assert reason in yard.said()
 
 
-def test_all_that_is_printed_is_kept(yard):
-    yard.run(entrypoint="more.py:prints_much")
+def test_of_a_hundred_megabytes_and_more_the_first_and_the_last_are_kept(yard):
+    run = yard.run(entrypoint="more.py:prints_much")
     run_all(yard)
+    assert yard.state(run).type == "COMPLETED", yard.state(run)
     with yard.client.database.transaction(write=False) as tx:
         size = tx.value("SELECT sum(length(message)) FROM logs WHERE name = 'runyard.stdout'")
-    assert size >= 200 * 100_000
+        kept = tx.all("SELECT message FROM logs WHERE flow_run_id = :run", {"run": run})
+    assert 99_000_000 < size < 101_000_000
+    assert any(row["message"].splitlines()[-1].endswith("the end") for row in kept if row["message"])
 
 
 def test_a_thread_that_does_not_end_holds_no_slot(yard):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -12,6 +11,7 @@ import pytest
 from _docker import IMAGE, need_docker
 from _docker_yard import DockerYard, docker, printed, run_all
 from _ports import free_port
+from _tools import need
 from _yard import a_yard, until
 from runyard.blocks.docker import DockerRegistryCredentials
 
@@ -38,9 +38,7 @@ def answers(url):
 def registry(tmp_path_factory):
     """A registry on loopback with the test image; its address."""
     need_docker()
-    program, hashes = shutil.which("docker-registry"), shutil.which("htpasswd")
-    if program is None or hashes is None:
-        pytest.skip("a private registry needs docker-registry and htpasswd (apache2-utils)")
+    program, hashes = need("docker-registry"), need("htpasswd")
     folder, port = tmp_path_factory.mktemp("registry"), free_port()
     made = [hashes, "-Bbn", "user", PASSWORD]
     (folder / "htpasswd").write_bytes(subprocess.run(made, capture_output=True, check=True).stdout)

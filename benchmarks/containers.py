@@ -25,6 +25,7 @@ def nothing():
 _COMMAND = ("python", "-m", "runyard.workers.container")
 _ROUNDS, _RUNS = 4, 6
 _STAMPS = 12
+_TURNS = 5
 _ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -174,6 +175,46 @@ def latency(product: Product) -> Figure:
     return Figure(statistics.median(mine - theirs for mine, theirs in zip(ours, bare, strict=True)))
 
 
+def adoption(product: Product) -> Figure:
+    """Seconds from the start of a worker's process to its hold of the run of one that was killed."""
+    from runyard.store.database import get_database
+
+    _, deployment_id = _deployment(product)
+
+    def holder() -> str | None:
+        with get_database().transaction(write=False) as tx:
+            return tx.value("SELECT owner FROM leases")  # type: ignore[no-any-return]
+
+    run = _queue(product, deployment_id, {"command": "sleep 600"})
+    times = []
+    try:
+        for turn in range(_TURNS + 1):
+            name = f"worker-{turn}"
+            began = time.perf_counter()
+            process = product.spawn(product.command, "worker", "start", "--pool", POOL, "--name", name)
+            try:
+                wait_until(lambda name=name: holder() == name, 120, "the adoption")  # type: ignore[misc]
+                if turn:  # the first starts the run
+                    times.append(time.perf_counter() - began)
+                time.sleep(1.0)  # until the container is there
+            finally:
+                process.kill()
+                process.wait()
+    finally:
+        _remove(run)
+    return Figure(statistics.median(times))
+
+
+def _remove(run: str) -> None:
+    """The container of a run that no worker has any more."""
+    label = f"label=io.runyard.flow-run-id={run}"
+    found = subprocess.run(
+        ["docker", "ps", "-aq", "--filter", label], capture_output=True, text=True, check=True
+    )
+    if found.stdout.split():
+        subprocess.run(["docker", "rm", "-f", *found.stdout.split()], capture_output=True, check=False)
+
+
 ROWS = [
     Row(
         "docker-overhead",
@@ -190,6 +231,14 @@ ROWS = [
         "ms",
         latency,
         at_most=100,
+        prefect=False,
+    ),
+    Row(
+        "docker-adoption",
+        "from the start of a docker worker to its hold of the run of one that was killed, median",
+        "s",
+        adoption,
+        at_most=2,
         prefect=False,
     ),
 ]

@@ -21,6 +21,17 @@ def start(host: str, port: int) -> None:
 
     def announce(url: str) -> None:
         out.done(f"Serving the API at {url}")
-        out.hint(f"Use it from elsewhere with: export RUNYARD_API_URL={url}")
+        out.hint(f"Use it from elsewhere with: export RUNYARD_API_URL={_from_elsewhere(url)}")
 
     serve(host, port, on_listening=announce)
+
+
+def _from_elsewhere(url: str) -> str:
+    """The URL as others write it: every address of this machine is none of theirs."""
+    import socket
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    if parts.hostname not in ("0.0.0.0", "::"):  # noqa: S104 - nothing listens here
+        return url
+    return parts._replace(netloc=f"{socket.gethostname()}:{parts.port}").geturl()

@@ -70,3 +70,34 @@ def test_it_serves_until_it_is_told_to_stop(home, stop):
             assert server.returncode == 0
         finally:
             server.kill()
+
+
+def test_a_server_at_every_address_names_one_that_others_can_use(home):
+    command = [
+        sys.executable,
+        "-m",
+        "runyard_cli.main",
+        "server",
+        "start",
+        "--host",
+        "0.0.0.0",
+        "--port",
+        "0",
+    ]
+    server = subprocess.Popen(
+        command,
+        env={**os.environ, "RUNYARD_API_AUTH_STRING": "user:password"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        said = [server.stdout.readline() for _ in range(2)]
+        port = said[0].rpartition(":")[2].removesuffix("/api\n")
+        assert said[1].endswith(f"RUNYARD_API_URL=http://{socket.gethostname()}:{port}/api\n"), said
+        # One that comes so soon is not lost.
+        server.terminate()
+        server.wait(60)
+    finally:
+        server.kill()
+        server.communicate()

@@ -57,12 +57,13 @@ def serve(
         # Longer than the 5 s after which most clients use an idle connection no more: one that is closed
         # as a request is sent on it loses the request.
         server = uvicorn.Server(uvicorn.Config(app, log_level=log_level, timeout_keep_alive=30))
-        if on_listening:
-            name = f"[{host}]" if ":" in host else host
-            on_listening(f"http://{name}:{listener.getsockname()[1]}/api")
-        # Having shut down, uvicorn raises the signal again; with this it ends here, in an orderly way.
-        before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+        # A signal that comes before uvicorn handles it ends it as soon as it has begun. Having shut down,
+        # it raises the signal again; with this it ends here, in an orderly way.
+        before = signal.signal(signal.SIGTERM, lambda number, frame: setattr(server, "should_exit", True))
         try:
+            if on_listening:
+                name = f"[{host}]" if ":" in host else host
+                on_listening(f"http://{name}:{listener.getsockname()[1]}/api")
             server.run(sockets=[listener])
         except KeyboardInterrupt:
             pass

@@ -118,8 +118,7 @@ class Soak:
             self.cluster.start()
             # A restart may lose nothing that was committed.
             with self.cluster._connect("postgres") as connection:
-                connection.execute("ALTER SYSTEM SET synchronous_commit = on")
-                connection.execute("SELECT pg_reload_conf()")
+                connection.execute("ALTER ROLE CURRENT_USER SET synchronous_commit = on")
             self.url = self.cluster.fresh_database()
             self.environment["RUNYARD_DATABASE_URL"] = self.url
         self._command(

@@ -8,7 +8,7 @@ import re
 import time
 
 # What an installation on SQLite, and its workers and servers, may have in their home.
-_HOME = re.compile(r"runyard\.db(-wal|-shm)?$")
+_HOME = re.compile(r"runyard\.db(-wal|-shm)?$|api\.token$")
 _LOCKED = re.compile(r"database (table )?is locked|SQLITE_BUSY|deadlock", re.IGNORECASE)
 _GRACE_SECONDS = 10.0
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _LINGER_SECONDS = 5.0
 # How often it is tried to give back what could not be given back at once.
 _OWED_SECONDS = 0.2
+# How long a process that ends waits for that.
+_SETTLE_SECONDS = 30.0
 
 _guard = threading.Lock()
 _wanted = threading.Event()
@@ -102,12 +104,14 @@ class _Owed:
         except RunyardError as error:
             if isinstance(error, (StoreError, ApiUnavailable)) and time.monotonic() < self._until:
                 return False
-            told = ", ".join(self._names)
-            print(
-                f"runyard: slots of {told} come back only when their lease is over: {error}", file=sys.stderr
-            )
+            self.leave(error)
         lines.freed(self._names)
         return True
+
+    def leave(self, why: object) -> None:
+        """Say that nothing more is done."""
+        told = ", ".join(self._names)
+        print(f"runyard: slots of {told} come back only when their lease is over: {why}", file=sys.stderr)
 
 
 def give_back(client: Client, lease_id: str, names: list[str], seconds: float) -> None:
@@ -127,9 +131,15 @@ def give_back(client: Client, lease_id: str, names: list[str], seconds: float) -
 
 
 def _settle() -> None:
-    """A process ends when it has given everything back, or the leases are over."""
-    while _owed and _thread is not None and _thread.is_alive():
-        time.sleep(0.01)
+    """A process ends when it has given everything back, or waited long enough."""
+    until = time.monotonic() + _SETTLE_SECONDS
+    try:
+        while _owed and _thread is not None and _thread.is_alive() and time.monotonic() < until:
+            time.sleep(0.01)
+    except KeyboardInterrupt:
+        pass
+    for owed in list(_owed):
+        owed.leave("the database is away as this process ends")
 
 
 def _let_work(soon: bool) -> None:

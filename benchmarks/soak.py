@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import json
 import os
 import random
@@ -344,6 +345,9 @@ class Soak:
 
     def close(self) -> None:
         """End what is left."""
+        for _, pid in self._continue:  # launchers that were stopped outlive their workers
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
         for process in (*self.workers, *([self.server] if self.server else [])):
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGCONT)

@@ -52,10 +52,22 @@ def preload() -> None:
     """Import what every run needs."""
     for name in _WARM:
         importlib.import_module(name)
-    if os.environ.get("RUNYARD_API_URL") or os.environ.get("PREFECT_API_URL"):
-        from runyard.client import import_httpx
+    _load_driver()
 
-        import_httpx()
+
+def _load_driver() -> None:
+    """Import what reaches the API or the database."""
+    from runyard import settings
+    from runyard.client import import_httpx
+    from runyard.errors import RunyardError
+
+    try:
+        if settings.get("api_url"):
+            import_httpx()
+        elif not settings.database_url().startswith("sqlite"):
+            importlib.import_module("runyard.store.postgres")
+    except RunyardError:
+        pass  # a setting is wrong, which the worker or the run itself says
 
 
 def prepare() -> None:

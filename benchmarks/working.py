@@ -144,8 +144,8 @@ def _idle(product: Product) -> tuple[float, float]:
         before = _cpu_seconds(process.pid)
         time.sleep(_IDLE_SECONDS)
         used = _cpu_seconds(process.pid) - before
-        memory = sum(memory(pid) for pid in descendants(process.pid))
-    return 100 * used / _IDLE_SECONDS, memory
+        megabytes = sum(memory(pid) for pid in descendants(process.pid))
+    return 100 * used / _IDLE_SECONDS, megabytes
 
 
 def _cpu_seconds(pid: int) -> float:

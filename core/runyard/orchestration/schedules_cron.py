@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 import re
+import struct
 from collections.abc import Callable
 from datetime import datetime
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
 
 from runyard.errors import ScheduleError
 from runyard.orchestration.schedules_zones import first_wall_to_look_at, resolve
@@ -103,6 +105,20 @@ def seconds_last(fields: list[str]) -> str:
     return " ".join(rest if first == "0" else [*rest, first])
 
 
+@cache
+def _library() -> Any:
+    """croniter, imported. It asks how wide the machine's words are, for which Python starts the program
+    `file`; that would be a twentieth of what a deploy takes, so it is told.
+    """
+    asked = platform.architecture
+    platform.architecture = lambda *_: (f"{8 * struct.calcsize('P')}bit", "")
+    try:
+        import croniter
+    finally:
+        platform.architecture = asked
+    return croniter
+
+
 @lru_cache(maxsize=1024)
 def _fault(expression: str, day_or: bool) -> str | None:
     """What is wrong with an expression; None where it is right. A schedule is checked whenever it is read."""
@@ -116,19 +132,18 @@ def _fault(expression: str, day_or: bool) -> str | None:
             f"is wrong: it has {count} field{'s' * (count != 1)} and takes 5 (minute, hour, day of the "
             "month, month, day of the week), a sixth for seconds, a seventh for years"
         )
-    from croniter import CroniterBadDateError, CroniterError, croniter  # it starts a program when imported
-
+    library = _library()
     try:
-        croniter(
+        library.croniter(
             normal(expression),
             datetime(2000, 1, 1),
             datetime,
             day_or=day_or,
             max_years_between_matches=_YEARS,
         ).get_next()
-    except CroniterBadDateError:
+    except library.CroniterBadDateError:
         return "matches no date that exists"
-    except (CroniterError, ValueError, KeyError, IndexError, OverflowError) as error:
+    except (library.CroniterError, ValueError, KeyError, IndexError, OverflowError) as error:
         field = _field_at_fault(expression.split())
         detail = field or _ECHO.sub("", str(error).replace(f"[{normal(expression)}] ", "").strip()).strip()
         return f"is wrong: {detail or 'it cannot be read'}"
@@ -137,14 +152,13 @@ def _fault(expression: str, day_or: bool) -> str | None:
 
 def _field_at_fault(fields: list[str]) -> str | None:
     """The first field that is wrong on its own, with what it takes."""
-    from croniter import CroniterError, croniter
-
+    library = _library()
     for position, field in enumerate(fields):
         alone = ["*"] * len(fields)
         alone[position] = field
         try:
-            croniter.expand(normal(" ".join(alone)))
-        except (CroniterError, ValueError, KeyError, IndexError, OverflowError):
+            library.croniter.expand(normal(" ".join(alone)))
+        except (library.CroniterError, ValueError, KeyError, IndexError, OverflowError):
             name, takes = _TAKES[position]
             return f"{field!r} in the {name} cannot be read; they take {takes}"
     return None
@@ -185,19 +199,18 @@ def instants(expression: str, day_or: bool, where: ZoneInfo, after: datetime) ->
 
     croniter knows wall-clock times only; which instants they stand for is decided by `resolve`.
     """
-    from croniter import croniter
-
     start = first_wall_to_look_at(after, where)
-    walls = croniter(normal(expression), start, datetime, day_or=day_or, max_years_between_matches=_YEARS)
+    walls = _library().croniter(
+        normal(expression), start, datetime, day_or=day_or, max_years_between_matches=_YEARS
+    )
     every_hour = len(walls.expanded[_HOUR]) == 24 or walls.expanded[_HOUR] == ["*"]
     return resolve(_until_the_end(walls), where, every_hour)
 
 
 def _until_the_end(walls: croniter[datetime]) -> Iterator[datetime]:
-    from croniter import CroniterBadDateError
-
+    over = _library().CroniterBadDateError
     while True:
         try:
             yield walls.get_next(datetime)
-        except (CroniterBadDateError, OverflowError, ValueError):
+        except (over, OverflowError, ValueError):
             return

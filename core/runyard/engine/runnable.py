@@ -52,8 +52,13 @@ class Runnable(Generic[P, R]):
         if getattr(fn, "__isabstractmethod__", False):
             self.__isabstractmethod__ = True  # so that its class is abstract, as without the decorator
         inner: Any = fn
-        while not hasattr(inner, "__code__") and hasattr(inner, "func"):
-            inner = inner.func  # of a functools.partial
+        while not hasattr(inner, "__code__"):
+            if isinstance(inner, Runnable):
+                inner = inner.fn  # `@task` above `@flow`: a flow that is submitted
+            elif hasattr(inner, "func"):
+                inner = inner.func  # of a functools.partial
+            else:
+                break
         code = getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)
         if code is not None:
             own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]

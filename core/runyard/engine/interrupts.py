@@ -54,6 +54,8 @@ _LOCKING = frozenset(("__enter__", "__exit__", "acquire", "release", "_acquireLo
 # The blocks that are open now, the newest last, and what handled each signal before the first of them.
 _guards: list[SignalGuard] = []
 _before: dict[int, Any] = {}
+# Whether a SIGTERM that these blocks took has not come to the program's own handler yet.
+_owed = False
 
 
 class SignalGuard:
@@ -62,7 +64,7 @@ class SignalGuard:
 
     Several flows may run on one event loop, so blocks end in any order: a signal is for all that are open.
     In other threads it does nothing: Python delivers signals to the main thread only. A handler of the user's
-    for SIGINT or SIGHUP stays.
+    for SIGINT or SIGHUP stays; one for SIGTERM is called at the end, see `pass_on`.
 
     Args:
         on_signal: called instead of raising, on an event loop; whether it could.
@@ -79,8 +81,10 @@ class SignalGuard:
         self.active = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> SignalGuard:
+        global _owed
         if not _guards:
             patience.renew()
+            _owed = False
         if self.active:
             self._open = True
             _guards.append(self)
@@ -103,7 +107,9 @@ class SignalGuard:
 
     def take(self, number: int, frame: FrameType | None) -> None:
         """A signal came. Errors: TerminationSignal, KeyboardInterrupt, where they do no harm."""
+        global _owed
         if number != signal.SIGINT:
+            _owed = _owed or number == signal.SIGTERM
             if self.received:
                 return  # the end is being reported already; who cannot wait sends SIGKILL
             patience.hurry()
@@ -147,8 +153,9 @@ def cancelling_current_task() -> Callable[[], bool]:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def cancel() -> None:
-        # The exit that follows stops the loop where it is: what that leaves pending is no user's fault.
-        loop.set_exception_handler(_unless_exiting)
+        if _own_handler() is None:
+            # The exit that follows stops the loop where it is: what that leaves pending is no user's fault.
+            loop.set_exception_handler(_unless_exiting)
         if task is not None:
             task.cancel()
 
@@ -159,6 +166,33 @@ def cancelling_current_task() -> Callable[[], bool]:
         return True
 
     return on_signal
+
+
+def pass_on() -> bool:
+    """A run was ended by SIGTERM, which goes to the own handler of the program after the last of them.
+
+    Returns:
+        Whether it has one: how the process ends is then its matter.
+
+    Raises:
+        BaseException: what the handler raises, mostly SystemExit.
+    """
+    global _owed
+    own = _own_handler()
+    # A loop of asyncio has called its own already: it learns of signals beside Python's handlers.
+    of_loop = (getattr(own, "__module__", None) or "").partition(".")[0] == "asyncio"
+    if own is not None and _owed and not _guards:
+        _owed = False
+        if not of_loop:
+            own(int(signal.SIGTERM), sys._getframe())
+    return own is not None
+
+
+def _own_handler() -> Callable[[int, FrameType | None], Any] | None:
+    """What the program does at SIGTERM where no run is open, unless that is to end, or nothing."""
+    number = int(signal.SIGTERM)
+    own = _before[number] if number in _before else signal.getsignal(number)
+    return own if callable(own) and own is not _handle else None
 
 
 async def others_ended() -> None:

@@ -14,7 +14,7 @@ from runyard.engine.connection import shared_client
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flow_core import retries_of, retry_delay_of, run_flow
 from runyard.engine.flowless_journal import journal_without_flow
-from runyard.engine.interrupts import SignalGuard, cancelling_current_task, others_ended
+from runyard.engine.interrupts import SignalGuard, cancelling_current_task, others_ended, pass_on
 from runyard.engine.parameters import (
     bind,
     complete,
@@ -333,6 +333,10 @@ class _Root:
                     self._close()
         except TerminationSignal:
             self._report_stop()
+            if pass_on() and on_signal is not None:
+                from asyncio import CancelledError
+
+                raise CancelledError from None
             raise SystemExit(143) from None
         except Abort as error:
             raise RunAborted(str(error)) from None
@@ -356,6 +360,9 @@ class _Root:
         except TerminationSignal:
             self._report_stop()
             await others_ended()
+            # A program that answers signals itself, such as a web server, ends its loop when it is ready.
+            if pass_on():
+                raise asyncio.CancelledError from None
             raise SystemExit(143) from None
         except Abort as error:
             raise RunAborted(str(error)) from None

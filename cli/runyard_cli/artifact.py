@@ -89,7 +89,7 @@ def _versions(client: Any, key: str, limit: int) -> list[Any]:
 
 
 @artifact.command("delete", example="runyard artifact delete sales-report")
-@click.argument("key", metavar="KEY", required=False)
+@click.argument("key", metavar="[KEY]", required=False)
 @click.option("--id", "artifact_id", help="Delete one version, by its id.")
 @yes_option
 def delete(key: str | None, artifact_id: str | None, yes: bool) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from typing import Any
 
 import click
@@ -191,6 +193,9 @@ def _declared_in(module: str | None, path: str | None) -> list[Any]:
     imports.install()
     try:
         if module is not None:
+            here = os.getcwd()
+            if here not in sys.path:
+                sys.path.insert(0, here)
             loaded = import_module(target(module))
         else:
             from runyard.deployments.loading import load_file
@@ -210,7 +215,7 @@ def _declared_in(module: str | None, path: str | None) -> list[Any]:
 @block_type.command("ls", example="runyard block type ls")
 @output_option
 def type_ls(output: str | None) -> None:
-    """List the block types that are known."""
+    """List the registered block types; a type is registered when a block of it is first saved."""
     from runyard.operations import block_types
 
     found = list(listed(connect(), block_types.filter_block_types))
@@ -220,7 +225,7 @@ def type_ls(output: str | None) -> None:
     rows = [[each.slug, each.name, each.description or ""] for each in found]
     out.table(
         "Block types", ["Slug", "Name", "Description"], rows,
-        "No block types yet; register some: runyard block register -m runyard.blocks.system",
+        "No block types are registered yet; register some: runyard block register -m runyard.blocks.system",
     )  # fmt: skip
 
 
@@ -232,7 +237,7 @@ def type_inspect(slug: str, output: str | None) -> None:
     from runyard.operations import block_types
 
     client = connect()
-    kind = client.call(block_types.read_block_type_by_slug, slug)
+    kind = _kind(client, slug)
     listing = block_types.BlockListing(block_schemas={"block_type_id": {"any_": [kind.id]}}, limit=1)
     schemas = client.call(block_types.filter_block_schemas, listing)
     if output:
@@ -252,6 +257,22 @@ def type_inspect(slug: str, output: str | None) -> None:
             for name, field in (fields.get("properties") or {}).items()
         ]
         out.table("Fields", ["Name", "Type", "Required", "Description"], rows, "No fields.")
+
+
+def _kind(client: Any, slug: str) -> Any:
+    """A registered type; one that comes with Runyard is registered when it is first asked for."""
+    from runyard.blocks.core import block_class
+    from runyard.errors import NotFound
+    from runyard.operations import block_types
+
+    try:
+        return client.call(block_types.read_block_type_by_slug, slug)
+    except NotFound:
+        found = block_class(slug)
+        if found is None:
+            raise
+        found.register_type_and_schema(_sync=True)
+        return client.call(block_types.read_block_type_by_slug, slug)
 
 
 @block_type.command("delete", example="runyard block type delete my-type")

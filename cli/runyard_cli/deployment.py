@@ -71,7 +71,8 @@ def ls(flow: tuple[str, ...], by_created: bool, output: str | None) -> None:
     if not by_created:
         rows.sort()
     columns = ["Name", "ID", "Work pool", "Status"]
-    out.table("Deployments", columns, rows, "No deployments; make one with: runyard deploy")
+    none = f"No deployments of {' or '.join(map(repr, flow))}; see all: runyard deployment ls"
+    out.table("Deployments", columns, rows, none if flow else "No deployments; make one with: runyard deploy")
 
 
 def _status(found: Any) -> str:

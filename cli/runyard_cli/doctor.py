@@ -83,6 +83,13 @@ def _home() -> Iterator[Check]:
 
     home = settings.home()
     if not os.path.isdir(home):
+        there = home
+        while not os.path.lexists(there):
+            there = os.path.dirname(there)
+        if not (os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)):
+            why = "cannot be written" if os.path.isdir(there) else "is no folder"
+            yield Check("home", PROBLEM, f"{home} cannot be made: {there} {why}; set RUNYARD_HOME to another")
+            return
         yield Check("home", OK, f"{home} does not exist yet; the first command that needs it makes it")
         return
     if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
@@ -184,7 +191,9 @@ def _database() -> Iterator[Check]:
     try:
         report = maintenance.check()
     except NotFound:
-        yield Check("database", OK, f"{maintenance.where()} does not exist yet; the first command makes it")
+        if all(check.status == OK for check in _home()):
+            where = maintenance.where()
+            yield Check("database", OK, f"{where} does not exist yet; the first command makes it")
         return
     if report.problems:
         yield Check(

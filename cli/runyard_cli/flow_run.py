@@ -56,7 +56,7 @@ def state_filter(names: tuple[str, ...], types: tuple[str, ...]) -> dict[str, An
 _NAMES = (
     *("Scheduled", "Late", "AwaitingRetry", "AwaitingConcurrencySlot", "Resuming", "Pending", "Submitting"),
     *("Running", "Retrying", "Paused", "Suspended", "Cancelling", "Cancelled", "Completed", "Cached"),
-    *("Failed", "TimedOut", "Crashed"),
+    *("Failed", "TimedOut", "Crashed", "Skipped", "NotReady", "RolledBack"),
 )
 
 
@@ -65,12 +65,12 @@ def _state_name(name: str) -> str:
     return known.get(name.lower(), name)
 
 
-def _no_runs(states: tuple[str, ...]) -> str:
+def no_runs(what: str, states: tuple[str, ...]) -> str:
     """What an empty list says: a misspelt state would hide every run, and code may make names of its own."""
     for name in states:
         if _state_name(name) not in _NAMES:
-            return f"No flow runs; {name!r} is no state of Runyard's own.{did_you_mean(name, list(_NAMES))}"
-    return "No flow runs."
+            return f"No {what}; {name!r} is no state of Runyard's own.{did_you_mean(name, list(_NAMES))}"
+    return f"No {what}."
 
 
 @flow_run.command(
@@ -127,7 +127,7 @@ def ls(
         return
     flows = flow_names(client, {run.flow_id for run in runs})
     rows = [[run.id, flows.get(run.flow_id), run.name, run.state_name, when(run)] for run in runs]
-    out.table("Flow runs", ["ID", "Flow", "Name", "State", "When"], rows, _no_runs(state))
+    out.table("Flow runs", ["ID", "Flow", "Name", "State", "When"], rows, no_runs("flow runs", state))
 
 
 def _of_time(since: str | None, until: str | None) -> dict[str, Any]:

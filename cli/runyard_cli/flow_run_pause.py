@@ -62,7 +62,7 @@ def resume(context: click.Context, reference: str, given: str | None, entrypoint
 @click.argument("reference", metavar="RUN")
 @click.option("--timeout", type=Number(), help="It fails unless resumed within so many seconds.")
 def suspend(reference: str, timeout: float | None) -> None:
-    """Suspend a running run of a deployment: its process is stopped until somebody resumes it."""
+    """Suspend a running run of a deployment: its process is stopped until the run is resumed."""
     from runyard import ids
     from runyard.errors import Conflict
     from runyard.operations import pauses

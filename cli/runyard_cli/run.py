@@ -17,8 +17,8 @@ from runyard_cli.command import Command, wants_tracebacks
 @click.command(
     "run",
     cls=Command,
-    example="""runyard run flows/etl.py
-        runyard run flows/etl.py:my_etl_flow --param date=2026-11-22""",
+    example="""runyard run flows/etl.py:my_etl_flow --param date=2026-11-22
+        runyard run report.py --month 2026-11""",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True},
 )
 @click.argument("target", metavar="FILE.py[:FLOW]")

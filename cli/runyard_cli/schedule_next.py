@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 schedule = group(
     "schedule",
-    "See when schedules fire; those of deployments, or one that you are thinking of.",
+    "See when schedules fire: those of deployments, or one given by flags.",
     "runyard schedule next my-etl-flow/daily-etl",
 )
 _SECOND = timedelta(seconds=1)
@@ -75,6 +75,8 @@ def next_(
         raise click.UsageError("Name a deployment, or give one of --cron, --interval and --rrule.")
     if timezone and reference:
         raise click.UsageError("--timezone goes with --cron, --interval and --rrule; did you mean --tz?")
+    if tz:
+        _zone(tz)
     if reference is None:
         sources = [_Source({**spec, **({} if timezone is None else {"timezone": timezone})}, "")]
     else:
@@ -110,7 +112,8 @@ def next_(
         ]
         for row in rows
     ]
-    out.table("Coming instants", columns, cells, "It does not fire any more.")
+    if sources:
+        out.table("Coming instants", columns, cells, "It does not fire any more.")
 
 
 schedule.add_command(next_)

@@ -38,7 +38,7 @@ def ls(
     """List task runs, the newest first."""
     from runyard.operations import task_runs
 
-    from runyard_cli.flow_run import find, state_filter, when
+    from runyard_cli.flow_run import find, no_runs, state_filter, when
 
     client = connect()
     criteria = state_filter(state, state_type)
@@ -54,7 +54,7 @@ def ls(
         out.print_json(runs)
         return
     rows = [[run.id, run.task_key, run.name, run.state_name, when(run)] for run in runs]
-    out.table("Task runs", ["ID", "Task", "Name", "State", "When"], rows, "No task runs.")
+    out.table("Task runs", ["ID", "Task", "Name", "State", "When"], rows, no_runs("task runs", state))
 
 
 @task_run.command("inspect", example="runyard task-run inspect 0193c5a2")

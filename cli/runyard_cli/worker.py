@@ -19,9 +19,9 @@ worker = group("worker", "Start workers and see them.", "runyard worker start --
         runyard worker start --pool default-agent-pool --task tasks.py:send_mail""",
 )
 @click.option("-p", "--pool", help="The work pool whose runs it starts.")
-@click.option("-n", "--name", help="The worker's name; by default of this machine and process.")
+@click.option("-n", "--name", help="The worker's name, unique in its pool; by default one is made up.")
 @click.option("-q", "--work-queue", multiple=True, help="Only runs of this queue.")
-@click.option("-t", "--type", "kind", help="The pool's type, where the pool has yet to be made.")
+@click.option("-t", "--type", "kind", help="The pool's type; a missing pool is made of it.")
 @click.option("-l", "--limit", type=Count(1), help="How many runs at once.")
 @click.option("--run-once", is_flag=True, help="Run what is due now, then end.")
 @click.option("--prefetch-seconds", type=Number(), help="With --run-once: what is due so soon counts as due.")
@@ -56,7 +56,8 @@ def start(
 ) -> None:
     """Start runs of a pool as they become due, until stopped.
 
-    Ctrl-C or SIGTERM stops it once its runs are over, a second one cancels them.
+    Ctrl-C or SIGTERM stops it: its runs may finish for RUNYARD_WORKER_SHUTDOWN_GRACE_SECONDS, then
+    they are cancelled. A second one cancels them at once.
     """
     from runyard import settings
     from runyard.workers.worker import WorkerOptions, start_worker

@@ -113,11 +113,9 @@ def resolve(name: str, profiles: Profiles, path: str) -> str:
 def profile_lines(name: str, profiles: Profiles, path: str) -> Iterator[Written]:
     """What one profile gives."""
     values = profiles.tables.get(name, BUILT_IN.get(name, {}))
-    place = path if name in profiles.tables else "built in"
+    place = f"{path} [profiles.{name}]" if name in profiles.tables else f"the built-in profile '{name}'"
     for key, value in values.items():
-        yield Written(
-            settings.name_of(key), Given(value, f"profile '{name}'", f"{place} [profiles.{name}]", key)
-        )
+        yield Written(settings.name_of(key), Given(value, f"profile '{name}'", place, key))
 
 
 def read_profiles(path: str) -> Profiles:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 from runyard.client import LocalClient
@@ -126,3 +128,21 @@ def test_all_blocks_go_when_the_key_is_lost(cli, home):
     cli("block", "delete", "--all", "-y")
     assert cli("block", "ls", "--all", "-o", "json").json == []
     cli("secret", "set", "two", stdin="sk-12345")
+
+
+def test_a_type_that_comes_with_runyard_is_shown_before_any_block_is_saved(runyard, home):
+    assert "value" in runyard("block", "type", "inspect", "secret").out
+    assert "no block type 'nosuch'" in runyard("block", "type", "inspect", "nosuch", code=1).err
+
+
+def test_a_module_of_the_current_folder_is_registered(home, tmp_path):
+    (tmp_path / "my_blocks.py").write_text(
+        "from prefect.blocks.core import Block\n\nclass Shelf(Block):\n    rows: int = 1\n"
+    )
+    # As the installed command: its sys.path has the folder of the command, not the current one.
+    code = "import sys; sys.path[:] = [p for p in sys.path if p]; from runyard_cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "block", "register", "-m", "my_blocks"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert "Registered 1 block type." in done.stdout, done.stderr

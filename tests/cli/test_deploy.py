@@ -100,6 +100,16 @@ def test_without_the_pool_nothing_is_deployed(runyard, project):
     assert runyard("deployment", "ls", "-o", "json").json == []
 
 
+def test_a_schedule_of_a_flag_that_the_file_declares_is_the_one_of_the_file(runyard, project, deployed):
+    before = shown(runyard, "my-etl-flow/daily-etl")["schedules"]
+    cron = before[0]["schedule"]["cron"]
+    runyard("deploy", "-n", "daily-etl", "--cron", cron)
+    assert shown(runyard, "my-etl-flow/daily-etl")["schedules"] == before
+    runyard("deploy", "-n", "daily-etl", "--cron", cron, "--cron", "0 7 * * *")
+    crons = [each["schedule"]["cron"] for each in shown(runyard, "my-etl-flow/daily-etl")["schedules"]]
+    assert sorted(crons) == sorted([cron, "0 7 * * *"])
+
+
 def test_an_entrypoint_with_flags(runyard, project):
     runyard("work-pool", "create", "mine", "--type", "process")
     runyard(

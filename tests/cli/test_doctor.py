@@ -191,3 +191,12 @@ def test_bash_itself_completes(deployed, runyard, tmp_path):
         check=True,
     )
     assert done.stdout.split() == ["my-flow/nightly"]
+
+
+def test_a_home_that_cannot_be_made(runyard, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RUNYARD_HOME", str(tmp_path / "file"))
+    assert set(found(runyard, code=1)) == {"home"}
+    assert "the first command makes it" not in runyard("doctor", code=1).out
+    monkeypatch.setenv("RUNYARD_HOME", str(tmp_path / "file" / "below"))
+    assert "is no folder" in found(runyard, code=1)["home"]["text"]

@@ -206,6 +206,8 @@ def test_what_the_worker_keeps_after_the_end_is_shown_too(runyard, store, run, m
 def test_no_task_runs(runyard, run):
     assert runyard("task-run", "ls", "--flow-run", run["id"], "-o", "json").json == []
     assert "No task runs" in runyard("task-runs", "ls").err
+    assert "Did you mean 'Failed'?" in runyard("task-runs", "ls", "--state", "Faild").err
+    assert "no state" not in runyard("task-runs", "ls", "--state", "NotReady").err
     assert runyard("task-run", "inspect", "nobody", code=1).err.startswith("Error: ")
 
 

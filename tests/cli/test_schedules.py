@@ -51,7 +51,16 @@ def test_the_coming_instants_with_what_is_odd_about_them(runyard, deployed):
     assert gap["note"] == "the clocks go forward: 02:00 to 03:00 does not exist"
 
 
-def test_a_schedule_that_somebody_thinks_of(runyard, home):
+def test_a_deployment_without_schedules_is_said_to_have_none(runyard, deployed):
+    assert "unknown time zone 'X/Y'" in runyard("schedule", "next", "nightly", "--tz", "X/Y", code=1).err
+    runyard("deployment", "schedule", "clear", "nightly", "-y")
+    shown = runyard("schedule", "next", "nightly")
+    assert "has no schedule" in shown.err
+    assert "any more" not in shown.out + shown.err
+    assert "unknown time zone 'X/Y'" in runyard("schedule", "next", "nightly", "--tz", "X/Y", code=1).err
+
+
+def test_a_schedule_given_by_flags(runyard, home):
     shown = runyard("schedule", "next", "--cron", "0 6 * * *", "--tz", "UTC", "-n", "3")
     assert len(shown.out.splitlines()) == 4
     twice = runyard(

@@ -251,3 +251,8 @@ def test_numbers_of_options_are_finite(runyard, home):
         ("flow-run", "ls", "--limit", "99999999999999999999"),
     ):
         assert "is n" in runyard(*arguments, code=2).err
+
+
+def test_a_value_of_a_built_in_profile_names_it(runyard, home):
+    runyard("profile", "use", "local", code=1)
+    assert "check RUNYARD_API_URL in the built-in profile 'local'" in runyard("work-pool", "ls", code=1).err

@@ -114,10 +114,19 @@ def _lay_over_schedules(raw: dict[str, Any], overrides: Overrides) -> None:
         return
     said = raw.pop("schedule", None)
     schedules = [dict(item) for item in ([said] if said else raw.get("schedules") or [])]
+    declared = len(schedules)
     schedules.extend(dict(item) for item in overrides.schedules)
     for item in schedules:
         if overrides.timezone and "at" not in item:
             item["timezone"] = overrides.timezone
         if overrides.anchor_date and item.get("interval") is not None:
             item["anchor_date"] = overrides.anchor_date
-    raw["schedules"] = schedules
+    known = [_timing(item) for item in schedules[:declared] if not item.get("parameters")]
+    added = [item for item in schedules[declared:] if _timing(item) not in known]
+    raw["schedules"] = schedules[:declared] + added
+
+
+def _timing(item: dict[str, Any]) -> tuple[Any, ...]:
+    """When a schedule is due: one of a flag that the file declares already is the file's."""
+    keys = ("cron", "interval", "rrule", "anchor_date", "at")
+    return (*(item.get(key) for key in keys), item.get("timezone") or "UTC", item.get("day_or", True))

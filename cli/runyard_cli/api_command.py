@@ -38,8 +38,9 @@ _UNREACHED = 7
 def api(context: click.Context, method: str, path: str, data: str | None, verbose: bool) -> None:
     """Call a route of the API and print what it answers, as JSON.
 
-    Without RUNYARD_API_URL the route runs in this process, on the database. Exit codes: 0, 3 refused, 4
-    another error of the caller, 5 an error of the server, 7 no answer.
+    Without RUNYARD_API_URL the route runs in this process, on the database. Exit codes: 0 done, 1
+    not sent (no such route, a wrong body), 3 refused, 4 another error of the caller, 5 an error of the
+    server, 7 no answer.
     """
     from runyard.errors import ApiUnavailable, RunyardError
 

@@ -172,7 +172,7 @@ def install(
 ) -> None:
     """Print what starts a worker with the machine; nothing is changed.
 
-    The unit has this installation, this home and, where one is set, this API address.
+    The unit has this installation, this user and home and, where one is set, this API address.
     """
     import os
     import sys
@@ -203,10 +203,22 @@ def install(
                 environment[f"RUNYARD_{key.upper()}"] = value
     seconds = settings.get("worker_shutdown_grace_seconds") + settings.get("worker_kill_grace_seconds")
     try:
-        text = unit(command, f"Runyard worker of pool {chosen}", environment, seconds, of_user)
+        text = unit(command, f"Runyard worker of pool {chosen}", environment, seconds, of_user, _own_name())
     except ValueError as error:
         raise InvalidInput(f"a unit cannot say this: {error}") from None
     click.echo(text, nl=False)
     place = "~/.config/systemd/user" if of_user else "/etc/systemd/system"
     systemctl = "systemctl --user" if of_user else "systemctl"
     out.progress(f"Save it as {place}/runyard-worker.service, then: {systemctl} enable --now runyard-worker")
+
+
+def _own_name() -> str:
+    """The user of this process as a unit says it: by name, or by number where it has none."""
+    import os
+    import pwd
+
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+    return name if name.replace("-", "").replace("_", "").isalnum() else str(os.geteuid())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shlex
 import shutil
@@ -46,6 +47,7 @@ def test_the_unit_starts_the_worker_of_this_installation(home):
         "--name", "n 1", "--limit", "3", "--work-queue", "urgent",
     ]  # fmt: skip
     assert value(done.stdout, "Environment") == f"RUNYARD_HOME={home}"
+    assert value(done.stdout, "User") == pwd.getpwuid(os.geteuid()).pw_name
     assert (value(done.stdout, "KillMode"), value(done.stdout, "TimeoutStopSec")) == ("mixed", "55")
     assert "systemctl enable --now runyard-worker" in done.stderr
     assert subprocess.run([*words, "--help"], capture_output=True, timeout=60).returncode == 0
@@ -54,6 +56,7 @@ def test_the_unit_starts_the_worker_of_this_installation(home):
 def test_a_unit_of_a_user_and_an_address_with_a_password(home):
     done = printed("--systemd", "-p", "p", "--user", RUNYARD_API_URL="http://u:geheim@host:4200/api")
     assert value(done.stdout, "WantedBy") == "default.target"
+    assert "User=" not in done.stdout
     assert "geheim" not in done.stdout + done.stderr
     assert "RUNYARD_API_URL holds a password: set it in the unit's EnvironmentFile" in done.stderr
     plain = printed("--systemd", "-p", "p", RUNYARD_API_URL="http://host:4200/api").stdout

@@ -17,6 +17,7 @@ def unit(
     environment: Mapping[str, str],
     stop_seconds: float,
     of_user: bool = False,
+    user: str = "root",
 ) -> str:
     """The text of a unit file.
 
@@ -26,6 +27,7 @@ def unit(
         environment: variables; secrets belong into the file that the unit names, which may be missing.
         stop_seconds: how long the worker may take to stop after SIGTERM.
         of_user: for `systemctl --user`; else for the system.
+        user: as whom a unit of the system runs: whose home it is, by name or number.
 
     Raises:
         ValueError: a word holds a control character, which a unit cannot say.
@@ -42,6 +44,7 @@ def unit(
         "",
         "[Service]",
         "Type=exec",
+        *([] if of_user else [f"User={user}"]),
         f"ExecStart={' '.join(_word(word, in_command=True) for word in command)}",
         *(f"Environment={_word(f'{name}={value}')}" for name, value in environment.items()),
         "# API keys and the like: NAME=VALUE lines, readable by root or its owner alone.",

@@ -106,12 +106,16 @@ def _bare(product: Product, deployment_id: str, job: dict[str, Any], api: Any) -
     return took
 
 
+def _wait_for_end(product: Product, run: str) -> None:
+    wait_until(lambda: _state(product, run) in _ENDED, 120, "the end of a run")
+
+
 def _by_worker(product: Product, deployment_id: str) -> float:
     """Seconds of a worker for each of some runs one after another, from the first's end to the last's."""
     runs = [_queue(product, deployment_id) for _ in range(_RUNS + 1)]
     ends = []
     for run in runs:
-        wait_until(lambda run=run: _state(product, run) in _ENDED, 120, "the end of a run")  # type: ignore[misc]
+        _wait_for_end(product, run)
         ends.append(time.perf_counter())
     states = {_state(product, run) for run in runs}
     if states != {"COMPLETED"}:
@@ -164,7 +168,7 @@ def latency(product: Product) -> Figure:
             began = time.time()
             run = _queue(product, deployment_id, {"command": f"sh -c '{command}'"})
             within = moment(path) - began
-            wait_until(lambda run=run: _state(product, run) in _ENDED, 120, "the end of a run")  # type: ignore[misc]
+            _wait_for_end(product, run)
             if turn:  # the first also waits for the worker to start
                 ours.append(1000 * within)
                 bare.append(1000 * without)
@@ -183,7 +187,7 @@ def adoption(product: Product) -> Figure:
 
     def holder() -> str | None:
         with get_database().transaction(write=False) as tx:
-            return tx.value("SELECT owner FROM leases")  # type: ignore[no-any-return]
+            return tx.value("SELECT owner FROM leases")
 
     run = _queue(product, deployment_id, {"command": "sleep 600"})
     times = []
@@ -193,7 +197,7 @@ def adoption(product: Product) -> Figure:
             began = time.perf_counter()
             process = product.spawn(product.command, "worker", "start", "--pool", POOL, "--name", name)
             try:
-                wait_until(lambda name=name: holder() == name, 120, "the adoption")  # type: ignore[misc]
+                wait_until(lambda name=name: holder() == name, 120, "the adoption")
                 if turn:  # the first starts the run
                     times.append(time.perf_counter() - began)
                 time.sleep(1.0)  # until the container is there

@@ -121,7 +121,7 @@ def latency(product: Product) -> Figure:
             path = os.path.join(product.folder, f"stamp-{turn}")
             began = time.time()
             queue(product, deployment_id, {"path": path})
-            wait_until(lambda path=path: os.path.exists(path), 120, "the flow's first line")  # type: ignore[misc]
+            wait_until(lambda path=path: os.path.exists(path), 120, "the flow's first line")
             with open(path, encoding="ascii") as file:
                 delay = (float(file.read()) - began) * 1000
             if turn:  # the first also waits for the worker to start

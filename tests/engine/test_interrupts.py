@@ -15,7 +15,7 @@ DEADLINE_SECONDS = 60.0
 
 # The script says `ready` where the signal is to come; without it (`any`) it comes at some time.
 SCRIPT = """
-import asyncio, os, sys, threading, time
+import asyncio, os, signal, sys, threading, time
 from runyard import flow, task
 
 def ready():
@@ -157,6 +157,16 @@ def closed_loop():
     ready()
     sleep()
 
+@flow
+def nothing():
+    return signal.getsignal(signal.SIGTERM)
+
+def put_back():
+    # A library that saves and restores handlers may be late.
+    signal.signal(signal.SIGTERM, nothing())
+    ready()
+    sleep()
+
 made = globals()[sys.argv[1]]()
 if asyncio.iscoroutine(made):
     asyncio.run(made)
@@ -215,6 +225,11 @@ def test_flows_beside_one_another_on_an_event_loop_all_come_to_their_end(home, t
 
 def test_a_signal_is_not_taken_by_a_flow_that_will_never_go_on(home, tmp_path):
     code, _, error, _, _ = _signalled(home, tmp_path, "closed_loop", signal.SIGTERM)
+    assert code == -signal.SIGTERM, error
+
+
+def test_a_handler_that_is_put_back_after_its_flow_ends_the_process(home, tmp_path):
+    code, _, error, _, _ = _signalled(home, tmp_path, "put_back", signal.SIGTERM)
     assert code == -signal.SIGTERM, error
 
 

@@ -66,21 +66,19 @@ def image_of_flows(built, tmp_path):
     subprocess.run(["docker", "rmi", name], capture_output=True, check=False)
 
 
+def said(command, **options):
+    """What a command prints, which has to succeed."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.fixture
 def runyard(home, tmp_path):
     """The command line, which has to succeed; what it prints."""
 
     def call(*arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "runyard_cli.main", *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return said([sys.executable, "-m", "runyard_cli.main", *arguments], cwd=tmp_path, timeout=120)
 
     return call
 
@@ -161,18 +159,8 @@ class Compose:
         (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
     def __call__(self, *arguments):
-        done = subprocess.run(
-            [need("docker-compose"), *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        command = [need("docker-compose"), *arguments]
+        return said(command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, timeout=300)
 
     def runyard(self, *arguments):
         """A command as the page gives it."""

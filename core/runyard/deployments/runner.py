@@ -20,7 +20,8 @@ from runyard.markers import freeze
 from runyard.operations.deployment_apply import apply_deployments
 from runyard.operations.deployment_shapes import DeploymentApply, DeploymentsApply
 from runyard.operations.work_pools import read_work_pool
-from runyard.quoting import command_of, quoted
+from runyard.orchestration.job_templates import worker_command
+from runyard.quoting import command_of
 from runyard.syncing import async_twin, sync_compatible
 
 if TYPE_CHECKING:
@@ -311,6 +312,7 @@ def _deploy(
         NotFound: there is no such pool.
         InvalidInput: no pool is named, or it needs an image and there is none.
     """
+    starts: dict[str, str] = {}  # the command that starts a worker, by pool
     for each in deployments:
         if not isinstance(each, RunnerDeployment):
             raise InvalidInput(f"deploy() takes what flow.to_deployment(...) gives, not {each!r}")
@@ -323,6 +325,7 @@ def _deploy(
         for warning in [] if ignore_warnings else job_places.warnings(each.full_name, each.job_variables):
             print(f"runyard: {warning}", file=sys.stderr)
         pool = shared_client().call(read_work_pool, pool_name)
+        starts[pool_name] = worker_command(pool_name, pool.type)
         if pool.type != "process" and image is None and not each.job_variables.get("image"):
             raise InvalidInput(
                 f"work pool {pool_name!r} runs containers: deployment {each.full_name} needs an image=..."
@@ -337,7 +340,7 @@ def _deploy(
             each.path = None
     made = apply_all(deployments)
     if print_next_steps_message:
-        _say_next_steps(list(deployments))
+        _say_next_steps(list(deployments), starts.values())
     return [each.id for each in made]
 
 
@@ -346,11 +349,11 @@ deploy = sync_compatible(_deploy)
 adeploy = async_twin(_deploy)
 
 
-def _say_next_steps(deployments: list[RunnerDeployment]) -> None:
+def _say_next_steps(deployments: list[RunnerDeployment], starts: Iterable[str]) -> None:
     for each in deployments:
         print(f"Deployment {each.full_name!r} is there, for work pool {each.work_pool_name!r}.")
-    for pool in dict.fromkeys(each.work_pool_name for each in deployments):
-        print(f"Runs are started by a worker:\n\n    runyard worker start --pool {quoted(pool)}\n")
+    for command in starts:
+        print(f"Runs are started by a worker:\n\n    {command}\n")
     print(f"Ask for one with:\n\n    {command_of('runyard deployment run', deployments[0].full_name)}\n")
 
 

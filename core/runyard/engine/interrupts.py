@@ -153,7 +153,7 @@ def cancelling_current_task() -> Callable[[], bool]:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def cancel() -> None:
-        if _own_handler() is None:
+        if _own_handler() is None and loop.get_exception_handler() is None:
             # The exit that follows stops the loop where it is: what that leaves pending is no user's fault.
             loop.set_exception_handler(_unless_exiting)
         if task is not None:
@@ -214,11 +214,15 @@ def _handle(number: int, frame: FrameType | None) -> None:
         guard.take(number, frame)
     if not _guards:
         _restore()
+        if signal.getsignal(number) is _handle:
+            # User code found it during a flow and set it again afterwards.
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
 
-# A process that the user's code forked ends as it would without us, and reports nothing.
-os.register_at_fork(after_in_child=_guards.clear)
+if hasattr(os, "register_at_fork"):
+    # A process that the user's code forked ends as it would without us, and reports nothing.
+    os.register_at_fork(after_in_child=_guards.clear)
 
 
 def _unless_exiting(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -163,14 +163,11 @@ class Journal:
 
     def flush(self) -> None:
         """Wait until everything appended before is on disk, or was refused."""
-        waits = True
-        while waits:
+        # So many as there are now: others may go on to append.
+        for _ in range(len(self._records) // _GROUP + 1):
             # Of what is not among the records any more, the one who writes it holds the lock.
             with self._writing:
-                if self._write_group(_GROUP):
-                    self._records.appendleft(_STOP)  # it is the other thread that was told to stop
-                    return
-                waits = bool(self._records)
+                self._write_here(_GROUP)
 
     def commit(self) -> None:
         """Wait until the results appended before are on disk.
@@ -182,8 +179,7 @@ class Journal:
         with self._writing:
             if self._results:
                 self._commits += 1
-                if self._write_group(_GROUP if len(self._records) >= _GATHERED else 0):
-                    self._records.appendleft(_STOP)  # it is the other thread that was told to stop
+                self._write_here(_GROUP if len(self._records) >= _GATHERED else 0)
 
     async def commit_async(self) -> None:
         """As `commit`, while the event loop goes on: many that wait get one transaction."""
@@ -269,6 +265,11 @@ class Journal:
                 if self._write_group(_GROUP):
                     return True
         return False
+
+    def _write_here(self, most: int) -> None:
+        """As `_write_group`, in another thread than the journal's own, which is the one to stop."""
+        if self._write_group(most):
+            self._records.appendleft(_STOP)
 
     def _write_group(self, most: int) -> bool:
         """Write at most so many of what waits, by whoever holds `_writing`; True when told to stop."""

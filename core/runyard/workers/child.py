@@ -22,7 +22,6 @@ _WARM = (
     "sqlite3",
     "asyncio",
     "concurrent.futures",
-    "croniter",
     "logging",
     "pydantic",
     "runyard.client",

@@ -56,7 +56,16 @@ def state_filter(names: tuple[str, ...], types: tuple[str, ...]) -> dict[str, An
 _NAMES = (
     *("Scheduled", "Late", "AwaitingRetry", "AwaitingConcurrencySlot", "Resuming", "Pending", "Submitting"),
     *("Running", "Retrying", "Paused", "Suspended", "Cancelling", "Cancelled", "Completed", "Cached"),
-    *("Failed", "TimedOut", "Crashed", "Skipped", "NotReady", "RolledBack"),
+    *(
+        "Failed",
+        "TimedOut",
+        "Crashed",
+        "Skipped",
+        "NotReady",
+        "RolledBack",
+        "Rerunning",
+        "InfrastructurePending",
+    ),
 )
 
 

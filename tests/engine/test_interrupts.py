@@ -148,6 +148,94 @@ async def many_roots():
     # The one that ends first begins first: its guard must not be what handles signals afterwards.
     await asyncio.gather(first(), long(), long(), read())
 
+@flow(flow_run_name="root", **HOOKS)
+async def blocks():
+    ready()
+    sleep()
+
+@flow(flow_run_name="root", **HOOKS)
+async def counts():
+    ready()
+    while True:
+        pass
+
+@flow(flow_run_name="child", **HOOKS)
+async def blocking_child():
+    ready()
+    sleep()
+
+@flow(flow_run_name="root", **HOOKS)
+async def blocks_in_subflow():
+    await blocking_child()
+
+@flow(flow_run_name="root", **HOOKS)
+async def blocks_in_sync_subflow():
+    def called():
+        ready()
+        sleep()
+    flow(called, flow_run_name="child", **HOOKS)()
+
+@flow(flow_run_name="root", **HOOKS)
+async def blocks_in_task():
+    slow()
+
+@task
+async def async_slow():
+    ready()
+    sleep()
+
+@flow(flow_run_name="root", **HOOKS)
+async def blocks_in_tasks():
+    await asyncio.gather(async_slow(), async_slow())
+
+@flow(flow_run_name="root", **HOOKS)
+async def blocking_stream():
+    yield 1
+    ready()
+    sleep()
+
+async def blocks_in_stream():
+    async for _ in blocking_stream():
+        pass
+
+async def lasting_hook(flow, run, state):
+    for _ in range(15):
+        time.sleep(0.1)
+    await asyncio.sleep(0.1)
+    hook(flow, run, state)
+
+@flow(flow_run_name="root", on_crashed=[lasting_hook])
+async def blocks_and_lasts():
+    ready()
+    sleep()
+
+@flow(flow_run_name="second", on_crashed=[lasting_hook])
+async def blocks_later():
+    await asyncio.sleep(0.1)
+    blocks_too()
+
+@task
+def blocks_too():
+    ready()
+    sleep()
+
+async def beside_blocking():
+    # Both are told of the signal; only the one that blocks is left by an exception, and no hook is.
+    await asyncio.gather(long(), blocks_later(), return_exceptions=True)
+
+@flow(flow_run_name="root", on_crashed=[hook])
+async def awaits():
+    await asyncio.sleep(60)
+
+async def other_code_blocks():
+    waits = asyncio.ensure_future(awaits())
+    await asyncio.sleep(1)
+    ready()
+    for _ in range(15):
+        time.sleep(0.1)
+    os.write(1, b"went on\\n")
+    await waits
+
 def closed_loop():
     # A coroutine that will never go on: its loop is closed, and it is held.
     loop = asyncio.new_event_loop()
@@ -221,6 +309,43 @@ def test_flows_beside_one_another_on_an_event_loop_all_come_to_their_end(home, t
     assert Counter(said) == Counter(f"hook {run} Crashed" for run in states), error
     assert "never retrieved" not in error
     assert "was destroyed" not in error
+
+
+@pytest.mark.parametrize("number", _SIGNALS[1:], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "blocks",
+        "counts",
+        "blocks_in_subflow",
+        "blocks_in_sync_subflow",
+        "blocks_in_task",
+        "blocks_in_tasks",
+        "blocks_in_stream",
+        "blocks_and_lasts",
+    ],
+)
+def test_code_that_blocks_its_event_loop_is_left(home, tmp_path, name, number):
+    code, said, error, runs, tasks = _signalled(home, tmp_path, name, number)
+    assert code == 143, error
+    hooks = [line for line in said if line != "ready"]
+    assert hooks == [f"hook {run} Crashed" for run, _ in reversed(runs)], error
+    assert {state for _, state in runs} == {"CRASHED"}
+    assert set(tasks) <= {"CRASHED"}
+
+
+def test_hooks_of_flows_beside_one_that_blocks_their_loop_are_called_to_their_end(home, tmp_path):
+    code, said, error, runs, _ = _signalled(home, tmp_path, "beside_blocking", signal.SIGTERM)
+    assert code == 143, error
+    assert Counter(said) == Counter(f"hook {run} Crashed" for run, _ in runs), error
+    assert len(runs) == 2
+
+
+def test_other_code_that_blocks_the_loop_of_a_flow_goes_on(home, tmp_path):
+    code, said, error, runs, _ = _signalled(home, tmp_path, "other_code_blocks", signal.SIGTERM)
+    assert code == 143, error
+    assert said == ["went on", "hook root Crashed"], error
+    assert runs == [("root", "CRASHED")]
 
 
 def test_a_signal_is_not_taken_by_a_flow_that_will_never_go_on(home, tmp_path):

@@ -3,6 +3,7 @@
 Python runs a signal's handler between any two instructions of the main thread. An exception that is raised
 amid the engine's own work can cost a state, a record, the hooks. The handler looks where the thread is: in
 the user's code, and where the engine only waits, it raises; elsewhere the signal is sent again soon after.
+On an event loop it cancels the flow's task instead, and raises only in code of the flow that blocks the loop.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from runyard.context import current_flow
 from runyard.engine import effects, patience
 from runyard.exceptions import TerminationSignal
+from runyard.states import RUNNING
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 _AGAIN_SECONDS = 0.01
 _UNNOTICED_SECONDS = 0.2
+# After this time without a turn an event loop is taken to be blocked.
+_BLOCKED_SECONDS = 0.5
 # So long a flow waits for the ends of the others on its loop; hooks have ten seconds of it.
 _OTHERS_SECONDS = 30.0
 # So often a signal is sent again; then it is raised wherever the thread is.
@@ -67,14 +72,14 @@ class SignalGuard:
     for SIGINT or SIGHUP stays; one for SIGTERM is called at the end, see `pass_on`.
 
     Args:
-        on_signal: called instead of raising, on an event loop; whether it could.
+        cancellation: asked for instead of raising, on an event loop.
     """
 
-    def __init__(self, on_signal: Callable[[], bool] | None = None) -> None:
+    def __init__(self, cancellation: Cancellation | None = None) -> None:
         # A stop was asked for; an interrupt was.
         self.received = False
         self.interrupted = False
-        self.on_signal = on_signal
+        self.cancellation = cancellation
         self._pending: int | None = None
         self._sent = 0
         self._open = False
@@ -108,15 +113,21 @@ class SignalGuard:
     def take(self, number: int, frame: FrameType | None) -> None:
         """A signal came. Errors: TerminationSignal, KeyboardInterrupt, where they do no harm."""
         global _owed
+        if self.cancellation is not None and self.cancellation.is_blocked() and _is_harmless(frame):
+            self.cancellation.raised()
+            self._note(number)
+            raise self._error(number)
         if number != signal.SIGINT:
             _owed = _owed or number == signal.SIGTERM
             if self.received:
                 return  # the end is being reported already; who cannot wait sends SIGKILL
             patience.hurry()
-        if self.on_signal is not None:
+        if self.cancellation is not None:
             self._note(number)
-            if not self.on_signal():
+            if not self.cancellation.ask():
                 self.close()
+            elif number != signal.SIGINT:  # a second Ctrl-C is a person's matter
+                threading.Thread(target=self._press, args=(self.cancellation, number), daemon=True).start()
         elif _is_harmless(frame) or self._sent >= _MOST_TIMES:
             self._pending = None
             self._note(number)
@@ -140,32 +151,69 @@ class SignalGuard:
             signal.pthread_kill(threading.main_thread().ident or 0, number)
             time.sleep(_UNNOTICED_SECONDS)
 
+    def _press(self, cancellation: Cancellation, number: int) -> None:
+        """Send the signal until the event loop takes the cancellation, or code that blocks it is left."""
+        while not cancellation.done.wait(_BLOCKED_SECONDS) and self._open:
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+
     def _error(self, number: int) -> BaseException:
         if number == signal.SIGINT:
             return KeyboardInterrupt()
         return TerminationSignal("the process was asked to stop")
 
 
-def cancelling_current_task() -> Callable[[], bool]:
-    """What a guard on an event loop is given: it cancels the task that calls this, on a loop that is open."""
-    import asyncio
+class Cancellation:
+    """The end of a flow on an event loop, which a guard asks for: its task, which makes this, is cancelled.
 
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    Args:
+        run_id: the flow's run.
+    """
 
-    def cancel() -> None:
-        if _own_handler() is None and loop.get_exception_handler() is None:
-            # The exit that follows stops the loop where it is: what that leaves pending is no user's fault.
-            loop.set_exception_handler(_unless_exiting)
-        if task is not None:
-            task.cancel()
+    def __init__(self, run_id: str) -> None:
+        import asyncio
 
-    def on_signal() -> bool:
-        if task is None or loop.is_closed():
+        self._run_id = run_id
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        self._current_task = asyncio.current_task
+        self._is_asked = False
+        # An exception of a signal was raised in the task itself, which then is not cancelled too.
+        self._has_raised = False
+        # The loop has come to it, or need not.
+        self.done = threading.Event()
+
+    def ask(self) -> bool:
+        """Whether the loop, which may be closed, will come to it."""
+        if self._task is None or self._loop.is_closed():
             return False
-        loop.call_soon_threadsafe(cancel)
+        self._is_asked = True
+        self._loop.call_soon_threadsafe(self._cancel)
         return True
 
-    return on_signal
+    def is_blocked(self) -> bool:
+        """Whether it was asked for, and code of the flow runs here that has not let the loop come to it.
+
+        Not the code of others on the loop, and not the hooks of a run that has ended.
+        """
+        if not self._is_asked or self.done.is_set():
+            return False
+        flow = current_flow.get()
+        if flow is None or flow.flow_run.state.type != RUNNING:
+            return False
+        return self._run_id in (flow.flow_run.id, flow.flow_run.root_flow_run_id)
+
+    def raised(self) -> None:
+        """That code is left by an exception now; what of the flow runs in tasks of its own may be next."""
+        if self._current_task(self._loop) is self._task:
+            self._has_raised = True
+            self.done.set()
+
+    def _cancel(self) -> None:
+        self.done.set()
+        if _own_handler() is None and self._loop.get_exception_handler() is None:
+            # The exit that follows stops the loop where it is: what that leaves pending is no user's fault.
+            self._loop.set_exception_handler(_unless_exiting)
+        if self._task is not None and not self._has_raised:
+            self._task.cancel()
 
 
 def pass_on() -> bool:
@@ -202,15 +250,15 @@ async def others_ended() -> None:
 
     until = time.monotonic() + _OTHERS_SECONDS
     while time.monotonic() < until and any(
-        each.received or each.interrupted for each in _guards if each.on_signal is not None
+        each.received or each.interrupted for each in _guards if each.cancellation is not None
     ):
         await asyncio.sleep(_AGAIN_SECONDS)
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    newest = [each for each in reversed(_guards) if each.on_signal is None][:1]
+    newest = [each for each in reversed(_guards) if each.cancellation is None][:1]
     # Those on event loops first: they do not raise.
-    for guard in [each for each in _guards if each.on_signal is not None] + newest:
+    for guard in [each for each in _guards if each.cancellation is not None] + newest:
         guard.take(number, frame)
     if not _guards:
         _restore()

@@ -14,7 +14,7 @@ from runyard.engine.connection import shared_client
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flow_core import retries_of, retry_delay_of, run_flow
 from runyard.engine.flowless_journal import journal_without_flow
-from runyard.engine.interrupts import SignalGuard, cancelling_current_task, others_ended, pass_on
+from runyard.engine.interrupts import Cancellation, SignalGuard, others_ended, pass_on
 from runyard.engine.parameters import (
     bind,
     complete,
@@ -322,9 +322,9 @@ class _Root:
         return ended.pop() if return_state else self._value_of(ended.pop())
 
     @contextmanager
-    def watched(self, on_signal: Callable[[], bool] | None = None) -> Iterator[SignalGuard]:
+    def watched(self, cancellation: Cancellation | None = None) -> Iterator[SignalGuard]:
         """A block that drives the core: SIGTERM ends it, and at its end everything is closed."""
-        guard = SignalGuard(on_signal)
+        guard = SignalGuard(cancellation)
         try:
             with guard:
                 try:
@@ -333,7 +333,7 @@ class _Root:
                     self._close()
         except TerminationSignal:
             self._report_stop()
-            if pass_on() and on_signal is not None:
+            if pass_on() and cancellation is not None:
                 from asyncio import CancelledError
 
                 raise CancelledError from None
@@ -350,7 +350,7 @@ class _Root:
 
         from runyard.engine.effects import unbroken
 
-        guard = SignalGuard(cancelling_current_task())
+        guard = SignalGuard(Cancellation(self._run.id))
         try:
             with guard:
                 try:

@@ -25,7 +25,7 @@ from runyard.engine.effects import (
     read_out_async,
     unbroken,
 )
-from runyard.engine.interrupts import cancelling_current_task, others_ended
+from runyard.engine.interrupts import Cancellation, others_ended
 from runyard.engine.parameters import bind
 from runyard.engine.timeouts import over, time_limit
 from runyard.exceptions import TerminationSignal
@@ -82,7 +82,7 @@ def _root(make: Callable[[], _Root]) -> Generator[Any, Any, Any]:
 async def _root_async(make: Callable[[], _Root]) -> AsyncGenerator[Any, Any]:
     root = make()
     try:
-        with root.watched(cancelling_current_task()) as guard:
+        with root.watched(Cancellation(root._run.id)) as guard:
             items = _items_async(lambda: root._core, copy_context(), lambda: guard.received)
             try:
                 async for item in items:

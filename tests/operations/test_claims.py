@@ -167,6 +167,20 @@ def test_runs_that_find_a_full_deployment_are_cancelled_where_it_says_so(client)
     assert state_of(client, future).type == "SCHEDULED"
 
 
+def test_they_are_cancelled_when_late_where_other_limits_let_no_claim_come_to_them(client):
+    pool(client, concurrency_limit=1)
+    options = {"collision_strategy": "CANCEL_NEW"}
+    full = deployment(client, "full", concurrency_limit=1, concurrency_options=options)
+    empty = deployment(client, "empty", concurrency_limit=1, concurrency_options=options)
+    runs = [run(client, its, after_seconds=-60 + i) for i, its in enumerate([full, full, empty])]
+    assert len(claim(client)) == 1
+    assert claim(client) == []
+    report = client.call(run_scheduler, SchedulerTurn(owner="w"))
+    assert report.late == 1
+    assert [state_of(client, each).name for each in runs] == ["Pending", "Cancelled", "Late"]
+    assert "CANCEL_NEW" in state_of(client, runs[1]).message
+
+
 def test_a_worker_learns_when_to_come_back(client):
     pool(client)
     its = deployment(client)

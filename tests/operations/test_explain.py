@@ -155,6 +155,47 @@ def test_who_stands_before_it(client, pool):
     assert "behind 2 due runs" in reasons["behind"].text
 
 
+def test_runs_that_a_limit_holds_do_not_stand_before_those_of_others(client, pool):
+    narrow, free = deployment(client, "narrow", concurrency_limit=1), deployment(client, "free")
+    beat(client)
+    first, *_, last = [run(client, narrow, -9 + index) for index in range(4)]
+    other = run(client, free)
+    assert "behind 4 due runs of work pool" in why(client, other)[1]["behind"].text
+    claim(client)
+    told, reasons = why(client, other)
+    assert (told.status, set(reasons)) == ("ready", {"ready"})
+    _, reasons = why(client, last)
+    assert set(reasons) == {"deployment_limit", "behind"}
+    assert first.name in reasons["deployment_limit"].text
+    assert reasons["behind"].text == "It stands behind 2 due runs of its deployment."
+    assert reasons["behind"].command is None
+
+
+def test_a_queue_whose_limit_is_full_does_not_stand_before_others(client, pool):
+    queue = work_queues.WorkQueueCreate(name="urgent", priority=1, concurrency_limit=1)
+    client.call(work_queues.create_work_queue, "machines", queue)
+    urgent, rest = deployment(client, "urgent", work_queue_name="urgent"), deployment(client)
+    client.call(work_queues.update_work_queue, "machines", "default", work_queues.WorkQueueUpdate(priority=2))
+    beat(client)
+    run(client, urgent, -5)
+    run(client, urgent, -4)
+    other = run(client, rest)
+    assert "behind 2 due runs" in why(client, other)[1]["behind"].text
+    claim(client)
+    assert why(client, other)[0].status == "ready"
+
+
+def test_the_command_for_a_deployment_that_was_made_without_a_file(client, pool):
+    its = deployment(client, entrypoint="flows/my etl.py:main", concurrency_limit=0)
+    body = {"flow_name": "etl", "name": "hand", "entrypoint": "flows/my etl.py:main", "concurrency_limit": 0}
+    apply = deployments.DeploymentsApply.model_validate({"owner": "cli", "deployments": [body]})
+    by_hand = client.call(deployments.apply_deployments, apply)[0].deployment
+    reason = why(client, run(client, its))[1]["deployment_limit"]
+    assert reason.command == "runyard deploy --name daily --concurrency-limit 1"
+    reason = why(client, run(client, by_hand))[1]["no_work_pool"]
+    assert reason.command == "runyard deploy 'flows/my etl.py:main' --name hand --pool NAME"
+
+
 def test_an_earlier_run_of_a_schedule_that_queues(client, pool):
     its = deployment(client, schedules=[{"schedule": {"interval": 3600}, "overlap": "queue"}])
     first, second = run(client, its, -5), run(client, its, -4)

@@ -137,8 +137,7 @@ def claim_flow_runs(tx: Transaction, work_pool_name: str, body: ClaimRequest) ->
     pool = _locked_pool(tx, work_pool_name)
     found = _look(tx, pool, body.work_queue_names, body.limit, _until(tx, body), lock=True)
     for flow_run_id in found.cancel:
-        message = "Its deployment's concurrency limit is full, and its collision strategy is CANCEL_NEW."
-        transitions.set_flow_run_state(tx, flow_run_id, Cancelled(message=message))
+        transitions.set_flow_run_state(tx, flow_run_id, Cancelled(message=due_runs.CANCELLED_AS_NEW))
     if not found.start:
         return []
     mark_polled(tx, found.queue_ids, lease_clock.wall(tx), _POLL_NOTE_US)

@@ -41,6 +41,7 @@ _HEADS = """
     ) found WHERE found.due <= :until"""
 # Runs that find a full deployment and are to be cancelled, at most so many in one go.
 _CANCEL_BATCH = 200
+CANCELLED_AS_NEW = "Its deployment's concurrency limit is full, and its collision strategy is CANCEL_NEW."
 
 
 class Found(NamedTuple):

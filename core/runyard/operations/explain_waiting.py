@@ -22,6 +22,10 @@ from runyard.texts import counted
 # So many runs are named, and so many counted, before it is only said that there are more.
 _NAMED = 5
 _COUNTED = 1000
+# The deployments whose limit is full, and how many runs of a queue are taken.
+_FULL = """SELECT d.id FROM deployments d
+    WHERE d.concurrency_limit <= (SELECT count(*) FROM leases l WHERE l.deployment_id = d.id)"""
+_TAKEN = "SELECT count(*) FROM leases l WHERE l.work_queue_id = q.id"
 
 
 class Reason(Model):
@@ -105,12 +109,13 @@ def _holders(tx: Transaction, run: Row) -> list[Reason]:
     if pool is None or queue is None:
         return [_nowhere(run, deployment)]
     place = _Place(run, pool, queue, deployment)
+    full = _full(tx, place)
     return [
         *_paused(place),
-        *_full(tx, place),
+        *full,
         *_workers(tx, place),
         *_schedule(tx, place),
-        *_before(tx, place),
+        *_before(tx, place, {reason.code for reason in full}),
     ]
 
 
@@ -132,10 +137,17 @@ def _nowhere(run: Row, deployment: Row | None) -> Reason:
         return Reason(code="not_served", text=text, command=command)
     if deployment["work_queue_id"] is None:
         text = f"Its deployment {full_name!r} has no work pool, so no worker can take it."
-        command = f"runyard deploy --name {quoted(deployment['name'])} --pool NAME"
-        return Reason(code="no_work_pool", text=text, command=command)
+        return Reason(code="no_work_pool", text=text, command=_deploy(deployment, "--pool NAME"))
     text = f"It is in no work pool: the one it was in is gone. Its deployment {full_name!r} has one again."
     return Reason(code="no_work_pool", text=text, command=command_of("runyard deployment run", full_name))
+
+
+def _deploy(deployment: Row, options: str) -> str:
+    """The command that changes a deployment, in its project's folder: from the file, or as it was made."""
+    made_by_hand = [deployment["entrypoint"]] if deployment["owner"] == "cli" else []
+    return command_of(
+        "runyard deploy", *made_by_hand, options=f"--name {quoted(deployment['name'])} {options}"
+    )
 
 
 def _paused(place: _Place) -> list[Reason]:
@@ -194,7 +206,7 @@ def _full(tx: Transaction, place: _Place) -> list[Reason]:
                 f"deployment {deployment['flow_name'] + '/' + deployment['name']!r}",
                 deployment,
                 "l.deployment_id = :id",
-                lambda more: f"runyard deploy --name {quoted(deployment['name'])} --concurrency-limit {more}",
+                lambda more: _deploy(deployment, f"--concurrency-limit {more}"),
             )
         )
     return [reason for reason in reasons if reason is not None]
@@ -290,19 +302,27 @@ def _schedule(tx: Transaction, place: _Place) -> list[Reason]:
     return [Reason(code="overlap", text=text, command=f"runyard flow-run cancel {ahead['id']}")]
 
 
-def _before(tx: Transaction, place: _Place) -> list[Reason]:
-    """How many due runs the workers take first: those of queues before its own, and older ones in it."""
+def _before(tx: Transaction, place: _Place, full: set[str]) -> list[Reason]:
+    """How many due runs the workers take first: those of queues before its own, and older ones in it.
+
+    Args:
+        full: which limits are, by their reasons' codes. Those that others are held by do not go first.
+    """
     run, now = place.run, clock.now_us()
     due = run["next_scheduled_start_time"]
     if due is None or due > now:
         return []
+    held = "deployment_limit" in full
+    whose = "r.deployment_id = :deployment" if held else f"coalesce(r.deployment_id, '') NOT IN ({_FULL})"
     count = tx.value(
         f"""SELECT count(*) FROM (
             SELECT r.id FROM flow_runs r JOIN work_queues q ON q.id = r.work_queue_id
-            WHERE q.work_pool_id = :pool AND q.is_paused = 0 AND r.state_type = 'SCHEDULED'
-            AND ((q.priority < :priority AND r.next_scheduled_start_time <= :now) OR (r.work_queue_id = :queue
-                 AND (r.next_scheduled_start_time < :due
-                      OR (r.next_scheduled_start_time = :due AND r.id < :id))))
+            WHERE q.work_pool_id = :pool AND q.is_paused = 0 AND r.state_type = 'SCHEDULED' AND {whose}
+            AND ((q.priority < :priority AND r.next_scheduled_start_time <= :now
+                  AND coalesce(q.concurrency_limit > ({_TAKEN}), true))
+              OR (r.work_queue_id = :queue
+                  AND (r.next_scheduled_start_time < :due
+                       OR (r.next_scheduled_start_time = :due AND r.id < :id))))
             LIMIT {_COUNTED + 1}) AS ahead""",  # noqa: S608  # fixed
         {
             "pool": place.pool["id"],
@@ -311,11 +331,14 @@ def _before(tx: Transaction, place: _Place) -> list[Reason]:
             "queue": place.queue["id"],
             "due": due,
             "id": run["id"],
+            **({"deployment": run["deployment_id"]} if held else {}),
         },
     )
     if not count:
         return []
     many = f"more than {_COUNTED}" if count > _COUNTED else str(count)
-    text = f"It stands behind {many} due run{'s' if count > 1 else ''} of work pool {place.pool['name']!r}."
-    command = worker_command(place.pool["name"], place.pool["type"])
+    whose = "its deployment" if held else f"work pool {place.pool['name']!r}"
+    text = f"It stands behind {many} due run{'s' if count > 1 else ''} of {whose}."
+    # Another worker helps only where no limit holds them all.
+    command = None if full else worker_command(place.pool["name"], place.pool["type"])
     return [Reason(code="behind", text=text, command=command)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runyard import clock, settings, states
-from runyard.operations import schedule_firing, transitions
+from runyard.operations import due_runs, schedule_firing, transitions
 from runyard.operations.base import Settled, operation
 from runyard.operations.deployment_rows import deployment_row
 from runyard.operations.schemas import Input, Model, Time
@@ -98,13 +98,19 @@ def _take_turn(tx: Transaction, owner: str, now: int) -> None:
 
 
 def _mark_late(tx: Transaction, before: int) -> int:
+    """Mark the runs that nobody took, or cancel them where no claim got as far as their full deployment."""
     waiting = tx.all(
-        "SELECT id, next_scheduled_start_time FROM flow_runs WHERE state_type = 'SCHEDULED' "
+        "SELECT id, deployment_id, next_scheduled_start_time FROM flow_runs WHERE state_type = 'SCHEDULED' "
         "AND state_name = 'Scheduled' AND next_scheduled_start_time <= :before "
         "ORDER BY next_scheduled_start_time LIMIT :limit",
         {"before": before, "limit": _LATE_A_TURN},
     )
+    slots, late = due_runs.Slots(tx, lock=False), 0
     for run in waiting:
-        late = states.Late(clock.from_us(run["next_scheduled_start_time"]))
-        transitions.set_flow_run_state(tx, run["id"], late)
-    return len(waiting)
+        state = states.Late(clock.from_us(run["next_scheduled_start_time"]))
+        if slots.left(run["deployment_id"]) == 0 and slots.cancels(run["deployment_id"]):
+            state = states.Cancelled(message=due_runs.CANCELLED_AS_NEW)
+        else:
+            late += 1
+        transitions.set_flow_run_state(tx, run["id"], state)
+    return late

@@ -56,8 +56,7 @@ def claim_served_flow_runs(tx: Transaction, body: ServedClaim) -> list[ClaimedRu
     room = min(body.limit, _MOST_AT_ONCE)
     rows, cancel = _look(tx, body.deployment_ids, room, lock=True)
     for flow_run_id in cancel:
-        message = "Its deployment's concurrency limit is full, and its collision strategy is CANCEL_NEW."
-        transitions.set_flow_run_state(tx, flow_run_id, Cancelled(message=message))
+        transitions.set_flow_run_state(tx, flow_run_id, Cancelled(message=due_runs.CANCELLED_AS_NEW))
     request = ClaimRequest(
         worker_name=body.worker_name, lease_seconds=body.lease_seconds, place=body.place, proof=body.proof
     )

@@ -29,6 +29,8 @@ class Cluster:
         self.calls = []
         self.created = []
         self.page = 500
+        # How many pods a quota leaves room for; None: any.
+        self.most_pods = None
         self._faults = []
         self._closing = False
         for name in ("kube-system", "default"):
@@ -208,6 +210,14 @@ class Cluster:
         if spec.get("serviceAccountName") == "none":
             if not [each for each in self.store.list("events")[0] if each["reason"] == "FailedCreate"]:
                 self.event(job, "FailedCreate", 'serviceaccount "none" not found', "Warning")
+            return
+        there = [pod for pod in self.pods() if pod["status"].get("phase") in ("Pending", "Running")]
+        if self.most_pods is not None and len(there) >= self.most_pods:
+            words = (
+                f'Error creating: pods "{its["name"]}" is forbidden: exceeded quota: team, requested: pods=1'
+            )
+            if words not in [each["message"] for each in self.store.list("events")[0]]:
+                self.event(job, "FailedCreate", words, "Warning")
             return
         owner = {"apiVersion": "batch/v1", "kind": "Job", "name": its["name"], "uid": its["uid"]}
         metadata = {

@@ -44,7 +44,8 @@ class Kubelet:
     def __init__(self, cluster, folder):
         self.cluster = cluster
         self.folder = Path(folder)
-        self.pods = {}  # (namespace, name) -> Popen
+        self.pods = {}  # (namespace, name) -> Popen of the first container
+        self.beside = {}  # (namespace, name) -> {name of another container: Popen}
         self.logs = {}
         self.reasons = {}  # why a process is killed, by its pod
         self.threads = []
@@ -75,6 +76,7 @@ class Kubelet:
         process = self._start(key, container, env, pod)
         if process is None:
             return
+        self._start_beside(key, pod["spec"]["containers"][1:])
         self._status(key, "Running", {"running": {"startedAt": now()}}, container)
         self.cluster.event(pod, "Started", f"Started container {container['name']}")
         log = self.logs[key]
@@ -88,10 +90,25 @@ class Kubelet:
         reason = self.reasons.get(key, {})
         ended = {"exitCode": code, "reason": reason.get("container") or ("Error" if code else "Completed")}
         log.over = True
+        if self._runs_beside(key):
+            self._status(key, "Running", {"terminated": ended}, container)
+            for other in self.beside[key].values():
+                other.wait()
         self._status(
             key, "Failed" if code or reason else "Succeeded", {"terminated": ended}, container, reason
         )
         self.cluster.remove_ended(key)
+
+    def _start_beside(self, key, containers):
+        for container in containers:
+            words = [*(container.get("command") or []), *(container.get("args") or [])]
+            env = self._env(key, container) or {}
+            self.beside.setdefault(key, {})[container["name"]] = subprocess.Popen(
+                words, env=env, cwd=self._folder_of(key), stdin=subprocess.DEVNULL, start_new_session=True
+            )
+
+    def _runs_beside(self, key):
+        return [each for each in self.beside.get(key, {}).values() if each.poll() is None]
 
     def _image(self, key, container):
         """Pull the image; an image that is called `missing` is not there."""
@@ -179,8 +196,13 @@ class Kubelet:
         def change(pod):
             pod["status"]["phase"] = phase
             pod["status"] |= {name: value for name, value in (more or {}).items() if name != "container"}
+            others = [
+                {"name": name, "state": {"running": {}} if each.poll() is None else {"terminated": {}}}
+                for name, each in self.beside.get(key, {}).items()
+            ]
             pod["status"]["containerStatuses"] = [
-                {"name": container["name"], "image": container["image"], "state": state}
+                {"name": container["name"], "image": container["image"], "state": state},
+                *others,
             ]
 
         self.cluster.store.update("pods", *key, change)
@@ -188,16 +210,18 @@ class Kubelet:
     # Ends
 
     def terminate(self, key, grace_seconds):
-        """SIGTERM to a pod's first process, SIGKILL later; what did not start is gone at once."""
+        """SIGTERM to a pod's first processes, SIGKILL later; what did not start is gone at once."""
         process = self.pods.get(key)
-        if process is None or process.poll() is not None:
-            return False
-        thread = threading.Thread(
-            target=self._terminate, args=(process, grace_seconds), name="kubelet-end", daemon=True
-        )
-        self.threads.append(thread)
-        thread.start()
-        return True
+        running = self._runs_beside(key)
+        if process is not None and process.poll() is None:
+            running.append(process)
+        for each in running:
+            thread = threading.Thread(
+                target=self._terminate, args=(each, grace_seconds), name="kubelet-end", daemon=True
+            )
+            self.threads.append(thread)
+            thread.start()
+        return bool(running)
 
     def _terminate(self, process, grace_seconds):
         with suppress(ProcessLookupError):
@@ -214,7 +238,10 @@ class Kubelet:
 
     def close(self):
         self.closing = True
-        for process in self.pods.values():
+        for process in (
+            *self.pods.values(),
+            *(each for some in self.beside.values() for each in some.values()),
+        ):
             process.kill()
         for thread in self.threads:
             thread.join()

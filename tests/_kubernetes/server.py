@@ -31,6 +31,7 @@ class Fault:
         retry_after: seconds, for the header.
         delay_seconds: the answer is right, but late.
         after: whether the request is carried out before the connection breaks.
+        message, reason: of the answer.
     """
 
     def __init__(
@@ -42,9 +43,12 @@ class Fault:
         retry_after=None,
         delay_seconds=None,
         after=False,
+        message=None,
+        reason="Fault",
     ):
         self.verb, self.resource, self.times, self.status = verb, resource, times, status
         self.retry_after, self.delay_seconds, self.after = retry_after, delay_seconds, after
+        self.message, self.reason = message or f"on purpose: {status}", reason
         self.seen = 0
 
 
@@ -119,7 +123,7 @@ class Handler(BaseHTTPRequestHandler):
             if fault.delay_seconds:
                 time.sleep(fault.delay_seconds)
             elif fault.status is not None:
-                raise ApiError(fault.status, "Fault", f"on purpose: {fault.status}", fault.retry_after)
+                raise ApiError(fault.status, fault.reason, fault.message, fault.retry_after)
             elif not fault.after:
                 raise ConnectionAbortedError
         answer = self._perform(verb, what, namespace, name, body)

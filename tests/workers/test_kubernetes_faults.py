@@ -93,11 +93,9 @@ def test_a_cluster_that_makes_no_jobs_for_a_while_leaves_the_run_in_its_queue(ya
 
 
 def test_a_secret_that_may_not_be_made_leaves_no_job(yard):
-    yard.cluster.fault(verb="create", resource="secrets", status=403)
+    words = 'secrets is forbidden: User "worker" cannot create resource "secrets"'
+    yard.cluster.fault(verb="create", resource="secrets", status=403, message=words)
     run = yard.run()
     yard.worker()
-    assert (
-        "the Job could not be made: on purpose: 403; see docs/kubernetes"
-        in yard.ended(run, "CRASHED").message
-    )
+    assert f"the Job could not be made: {words}; see docs/kubernetes" in yard.ended(run, "CRASHED").message
     until(lambda: not (yard.jobs() or yard.cluster.pods()), "the removal of the Job")

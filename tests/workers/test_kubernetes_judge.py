@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runyard.workers.infrastructure import kubernetes_judge
 from runyard.workers.infrastructure.kubernetes_judge import Judge
-from runyard.workers.infrastructure.kubernetes_watch import View
+from runyard.workers.infrastructure.kubernetes_watch import View, Watcher
 
 FAILED = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "the limit"}
 JOB = {"metadata": {"name": "job"}, "spec": {}, "status": {"conditions": [FAILED]}}
@@ -35,3 +35,16 @@ def test_a_job_that_failed_without_a_pod_is_told_as_it_tells_itself(monkeypatch)
     view = View("default", "job")
     view.job = JOB
     assert "BackoffLimitExceeded: the limit" in Judge(view, 60.0).end().reason
+
+
+def test_a_pod_that_an_older_list_did_not_have_yet_is_there_when_the_watch_tells_of_it():
+    watcher = Watcher(None, None, "")
+    job = {"metadata": {"name": "job", "namespace": "default"}, "spec": {}}
+    view = watcher.expect(job)
+    pod = {"metadata": {"name": "job-1", "namespace": "default", "labels": {"job-name": "job"}}}
+    view.pods["job-1"] = pod
+    view.gone.add("job-1")
+    watcher._apply("pods", pod, False)
+    assert view.lives(pod)
+    watcher._apply("pods", pod, True)
+    assert not view.lives(pod)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 COMMAND = ["python", "-m", "runyard.workers.container"]
 # Between two tries to reach an engine that does not answer.
 _AWAY_SECONDS = 1.0
+_LONGEST_AWAY_SECONDS = 30.0
 # Labels that no job has.
 _NONE = {base.RUN_LABEL: "none"}
 # What a job printed last arrives after its end, and waits where the database is slow.
@@ -73,6 +74,8 @@ class JobSupervisor(Watching[JobRun]):
         self._labels = labels
         self._answers = True
         self._answers_lock = threading.Lock()
+        # Starts that failed, since the last one that did not, because the engine does not do its work.
+        self._refused_in_a_row = 0
         self._closed = False
         self._events: deque[Callable[[], None]] = deque()
         self._wake_read, self._wake_write = socket.socketpair()
@@ -143,18 +146,21 @@ class JobSupervisor(Watching[JobRun]):
                 env=self._env_of(run),
                 labels=self._labels_of(run),
                 say=lambda text: self._later(partial(self._note, run, text)),
+                is_wanted=lambda: run.stop_within is None and not self._closed,
             )
             run.id = self._infrastructure.start(request)
         except CannotStart as error:
             self._give_up(run, str(error))
             return
         except RunyardError as error:
+            self._refused_in_a_row += 1
             self._away(str(error))
             self._give_up(run, str(error), unwatched=True)
             return
         except Exception as error:
             self._give_up(run, f"the job could not be started: {type(error).__name__}: {error}")
             return
+        self._refused_in_a_row = 0
         if run.stop_within is not None:
             self._stop(run, run.stop_within)
         self._watch(run, None)
@@ -173,6 +179,9 @@ class JobSupervisor(Watching[JobRun]):
         threading.Thread(target=self._await_answer, name="runyard-jobs-answer", daemon=True).start()
 
     def _await_answer(self) -> None:
+        if self._refused_in_a_row > 1:
+            # It answers, but starts nothing: what waits is not to be lost by many tries within a minute.
+            time.sleep(min(_AWAY_SECONDS * 2**self._refused_in_a_row, _LONGEST_AWAY_SECONDS))
         while not self._closed:
             try:
                 self._infrastructure.find(_NONE)

@@ -43,6 +43,10 @@ _CLUSTER = "kube-system"
 _BACKGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
 _NOW = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
 _LOOK_AGAIN_SECONDS = 30.0
+# What stands beside the run's container may end by itself, as it does where it looks for that.
+_BESIDE_SECONDS = 5.0
+# Between two tries to make a Job for which a quota has no room.
+_QUOTA_SECONDS, _LONGEST_QUOTA_SECONDS = 1.0, 15.0
 # The logs of a pod that is over are there, or their stream is dead.
 _SILENT_SECONDS = 20.0
 
@@ -148,17 +152,44 @@ class KubernetesInfrastructure:
             )
         self._clear_doubtful()
         try:
-            view = self._watcher.expect(self._make(made.job, namespace, name))
+            view = self._watcher.expect(self._make_in_quota(made.job, request))
             if made.secret and view.job is not None:
                 self._make_secret(made, view)
         except kube.Refused as error:
+            if error.code == kube.UNAUTHORIZED:
+                raise self.api.unreachable(str(error)) from None
             raise CannotStart(f"the Job could not be made: {error}{_hint(error)}") from None
+        except CannotStart:
+            raise
         except RunyardError as error:
             self._doubtful.add((namespace, name))
             raise error if isinstance(error, Unreachable) else self.api.unreachable(str(error)) from None
         return f"{namespace}/{name}"
 
-    def _make(self, job: Object, namespace: str, name: str) -> Object:
+    def _make_in_quota(self, job: Object, request: JobRequest) -> Object:
+        """Make a Job, as soon as a quota of its namespace leaves room for it."""
+        within = request.job.get("pending_timeout_seconds")
+        since, pause, told = time.monotonic(), _QUOTA_SECONDS, False
+        while True:
+            try:
+                return self._make(job)
+            except kube.Refused as error:
+                if error.code != kube.FORBIDDEN or not words.is_over_quota(str(error)):
+                    raise
+                if within is not None and time.monotonic() - since + pause > within:
+                    raise CannotStart(words.no_room(within, str(error))) from None
+                if not told:
+                    request.say(f"Waiting for room: {error}")
+                told = True
+            end = time.monotonic() + pause
+            while time.monotonic() < end:
+                if not request.is_wanted():
+                    raise CannotStart("it was stopped before its Job was made")
+                time.sleep(0.1)
+            pause = min(pause * 1.5, _LONGEST_QUOTA_SECONDS)
+
+    def _make(self, job: Object) -> Object:
+        namespace, name = metadata(job)["namespace"], name_of(job)
         try:
             return self.api.request("POST", kube.path_of("jobs", namespace), job)
         except kube.Refused as error:
@@ -241,7 +272,19 @@ class KubernetesInfrastructure:
                 view.ended = True
                 view.notify()
                 self._await_last_words(view)
+                self._end_beside(view)
                 return end
+
+    def _end_beside(self, view: View) -> None:
+        """End what goes on in the pod when the run is over, such as a proxy: the Job would never finish."""
+        until = time.monotonic() + _BESIDE_SECONDS
+        while view.job is not None and not view.stopped and words.runs_beside(view.pod()):
+            seen, left = view.version, until - time.monotonic()
+            if left <= 0:
+                view.stopped = True
+                self._delete_job(view.namespace, view.name)
+                return
+            view.wait(seen, left)
 
     def _await_last_words(self, view: View) -> None:
         """Let what the pod printed be read to its end, but do not wait for a node that sends nothing more."""
@@ -323,4 +366,6 @@ def _own_address(server: str) -> str | None:
 
 
 def _hint(error: kube.Refused) -> str:
-    return "; see docs/kubernetes/rbac.yaml" if error.code == kube.FORBIDDEN else ""
+    """For a right that is missing; a quota, a policy or a webhook of the cluster says 403 too."""
+    missing = error.code == kube.FORBIDDEN and " cannot " in str(error)
+    return "; see docs/kubernetes/rbac.yaml" if missing else ""

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from runyard.workers.infrastructure.kubernetes_config import Access
 
 NOT_FOUND, CONFLICT, GONE = 404, 409, 410
-FORBIDDEN = 403
+UNAUTHORIZED, FORBIDDEN = 401, 403
+# Of a 409: the same request may be answered a moment later, as where a quota was counted anew meanwhile.
+# One about a name that is taken has another reason.
+_CHANGED_MEANWHILE = "Conflict"
+# Of a 500: the store behind the API will never take it.
+_TOO_LARGE = "request is too large"
 _TOO_MANY = 429
 _BUSY = frozenset((_TOO_MANY, 500, 502, 503, 504))
 # Tries of one request, and what is waited between them at most.
@@ -107,7 +112,7 @@ class KubernetesApi:
                 if response.is_success:
                     return dict(response.json())
                 problem = _told(response)
-                if response.status_code not in _BUSY:
+                if not _may_try_again(response, problem):
                     raise Refused(response.status_code, problem)
                 wait = retry_after(response)
             except (httpx.TransportError, ValueError) as error:
@@ -229,6 +234,12 @@ def is_busy(code: int) -> bool:
     return code in _BUSY
 
 
+def _may_try_again(response: httpx.Response, problem: str) -> bool:
+    if response.status_code == CONFLICT:
+        return _part_of(response, "reason") == _CHANGED_MEANWHILE
+    return is_busy(response.status_code) and _TOO_LARGE not in problem
+
+
 def retry_after(response: httpx.Response) -> float | None:
     """How many seconds the server wants to be left alone."""
     try:
@@ -244,8 +255,15 @@ def jittered(seconds: float) -> float:
 
 def _told(response: httpx.Response) -> str:
     """The words of an answer that is an error."""
+    text = " ".join(str(_part_of(response, "message") or response.text).split())
+    if response.status_code == UNAUTHORIZED:
+        text = f"{text or 'Unauthorized'}: the credentials of this worker are not valid, or not any more"
+    return redaction.redact(text)[:1000] or f"status {response.status_code}"
+
+
+def _part_of(response: httpx.Response, name: str) -> Any:
+    """Of an answer that is a Status of Kubernetes; None for any other."""
     try:
-        text = response.json()["message"]
+        return response.json()[name]
     except (ValueError, KeyError, TypeError):
-        text = response.text
-    return redaction.redact(" ".join(str(text).split()))[:1000] or f"status {response.status_code}"
+        return None

@@ -99,6 +99,8 @@ class Judge:
         if words.is_suspended(job):
             self._view.seconds("no pod made", False)
             return None
+        if self._view.over_quota is not None and gone is None:
+            return self._over_quota(job, self._view.over_quota)
         within = _seconds(job, START_WITHIN) or _START_WITHIN_SECONDS
         if self._waits("no pod made", within):
             return None
@@ -107,6 +109,12 @@ class Judge:
             or f"its Job has no pod after {within:g} s (pod_watch_timeout_seconds); the logs of the run have "
             "the events of the Job"
         )
+
+    def _over_quota(self, job: Object, why: str) -> JobEnd | None:
+        within = _seconds(job, PENDING_WITHIN)
+        if within is None or self._waits("no pod made", within):
+            return None
+        return self._give_up(words.no_room(within, why))
 
     def _lost(self, pod: Object) -> JobEnd | None:
         its = metadata(pod)

@@ -16,6 +16,7 @@ from runyard.workers.infrastructure.kubernetes_words import (
     exit_code,
     has_logs,
     is_over,
+    is_over_quota,
     lines,
     may_start_again,
     name_of,
@@ -99,6 +100,9 @@ class PodOutput:
             )
             events += found
         for key, level, text, moment in lines(events):
+            if is_over_quota(text):
+                view.over_quota = text
+                view.notify()
             if key not in view.told:
                 view.told.add(key)
                 if self._since is None or moment > self._since:

@@ -49,8 +49,9 @@ class View:
         self.stopped = False
         # How it ended is known.
         self.ended = False
-        # Events of which the run's logs tell already.
+        # Events of which the run's logs tell already; and what they say of a quota that leaves no room.
         self.told: set[str] = set()
+        self.over_quota: str | None = None
         # How far what each pod prints was read: the moment of the last line, and how many have that moment.
         self.read: dict[str, tuple[str, int]] = {}
         # The answer from which what it prints is being read, and how often something came on it.
@@ -181,7 +182,7 @@ class Watcher:
                     continue
                 # The Job last: another thread that sees it must see its pods.
                 found = {name_of(pod): _lean(pod) for pod in pods}
-                view.gone |= view.pods.keys() - found.keys()
+                view.gone = (view.gone | view.pods.keys()) - found.keys()
                 view.pods |= found
                 view.job = job
                 return
@@ -302,6 +303,8 @@ class Watcher:
             view.pods[name_of(found)] = _lean(found)
             if deleted:
                 view.gone.add(name_of(found))
+            else:  # one that was asked for before is not in an older list, and seemed to be gone
+                view.gone.discard(name_of(found))
             view.notify()
 
 

@@ -203,6 +203,25 @@ def unscheduled(pod: Object) -> str | None:
     return None
 
 
+def is_over_quota(text: str) -> bool:
+    """Whether something was not made since a ResourceQuota leaves no room for it, which may change."""
+    return "exceeded quota" in text
+
+
+def no_room(seconds: float, why: str) -> str:
+    """For what waited too long for room in a quota."""
+    return f"there was no room for it within {seconds:g} s (pending_timeout_seconds): {why}"
+
+
+def runs_beside(pod: Object | None) -> bool:
+    """Whether other containers go on though that of the run is over."""
+    if pod is None or status(pod).get("phase") in ("Succeeded", "Failed"):
+        return False
+    name = container_name(pod)
+    beside = [each for each in status(pod).get("containerStatuses") or () if each.get("name") != name]
+    return is_over(pod) and any("running" in (each.get("state") or {}) for each in beside)
+
+
 def lost(pod: Object) -> str:
     """For a pod that was to end and does not."""
     return (

@@ -24,6 +24,7 @@ class Cluster:
     def __init__(self, folder, tls=None):
         self.store = Store()
         self.token = "a-token-of-the-tests"
+        self.more_tokens = set()
         # (verb, group, resource) that are allowed, in a namespace or, as None, everywhere; None: all.
         self.rules = None
         self.calls = []

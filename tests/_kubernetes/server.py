@@ -99,7 +99,8 @@ class Handler(BaseHTTPRequestHandler):
     def _route(self, body):
         parts = urlsplit(self.path)
         self.query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        if self.cluster.token and self.headers.get("Authorization") != f"Bearer {self.cluster.token}":
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        if self.cluster.token and token not in {self.cluster.token, *self.cluster.more_tokens}:
             raise ApiError(401, "Unauthorized", "Unauthorized")
         if parts.path == "/version":
             self._send(200, {"major": "1", "minor": "34", "gitVersion": "v1.34.0"})

@@ -7,15 +7,11 @@ import json
 import os
 import ssl
 import sys
-from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
 from _kubernetes import Cluster
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from _kubernetes.pods import certificates
 from runyard.errors import InvalidInput
 from runyard.workers.infrastructure.base import Unreachable
 from runyard.workers.infrastructure.kubernetes_api import KubernetesApi, Refused
@@ -80,7 +76,7 @@ def test_the_config_of_a_pool_goes_before_all(tmp_path, monkeypatch):
 def test_a_pod_uses_its_service_account_and_notices_a_new_token(tmp_path, monkeypatch):
     folder = tmp_path / "account"
     folder.mkdir()
-    authority, _, _ = certificates()
+    authority, _ = certificates()
     (folder / "ca.crt").write_bytes(authority)
     (folder / "token").write_text("first\n")
     (folder / "namespace").write_text("here")
@@ -164,31 +160,8 @@ def test_the_proxy_of_the_environment_is_used_where_it_is_meant(monkeypatch, ser
     assert access({"config": config_of(server=server)}).proxy == proxy
 
 
-def certificates():
-    """An authority, and the certificate and key of 127.0.0.1 that it made, in PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
-    began = datetime.now(UTC) - timedelta(days=1)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(began)
-        .not_valid_after(began + timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("cluster.test")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return made.public_bytes(serialization.Encoding.PEM), private, made
-
-
 def test_a_cluster_is_trusted_by_its_own_authority_only(tmp_path, monkeypatch):
-    authority, key, _ = certificates()
+    authority, key = certificates()
     (tmp_path / "pem").write_bytes(authority + key)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(tmp_path / "pem")

@@ -58,7 +58,7 @@ class Adopting:
 
     def judge(self, facts: dict[str, Any], overdue: bool) -> bool:
         """Whether nothing runs any more of what a holder had; its jobs that do are adopted."""
-        if not overdue and _may_live(facts):
+        if not overdue and self._may_live(facts):
             return False
         proof = json.dumps(facts)
         held = self._client.call(recover, RecoverRequest(proof=proof)).held
@@ -68,6 +68,16 @@ class Adopting:
             return False
         over = [self._is_over(lease, jobs) for lease in held]
         return all(over)
+
+    def _may_live(self, facts: dict[str, Any]) -> bool:
+        """Whether the worker may be alive, as far as this machine and the engine can tell."""
+        if facts["machine"] == machine.place():
+            if facts["boot"] != machine.boot_id():
+                return False
+            if facts["pids"] == machine.pid_namespace():
+                return machine.is_alive(*facts["worker"])
+        here, is_gone = facts.get("here"), getattr(self._infrastructure, "is_gone", None)
+        return here is None or is_gone is None or not is_gone(here)
 
     def _is_over(self, lease: HeldLease, jobs: dict[tuple[str, str], FoundJob]) -> bool:
         job = jobs.get((lease.flow_run_id, str(lease.attempt)))
@@ -103,15 +113,6 @@ class Adopting:
         kept = adopted.kept_until
         since = None if kept is None else clock.to_us(kept) / 1e6
         self._supervisor.adopt(adopted.run, job_of(adopted.run), job, since)
-
-
-def _may_live(facts: dict[str, Any]) -> bool:
-    """Whether the worker may be alive, as far as this machine can tell."""
-    if facts["machine"] != machine.place():
-        return True
-    if facts["boot"] != machine.boot_id():
-        return False
-    return facts["pids"] != machine.pid_namespace() or machine.is_alive(*facts["worker"])
 
 
 def _attempt_of(job: FoundJob) -> tuple[str, str]:

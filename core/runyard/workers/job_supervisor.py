@@ -83,15 +83,17 @@ class JobSupervisor(Watching[JobRun]):
             end.setblocking(False)
         self._register(self._wake_read.fileno(), self._take_events)
         self._place = infrastructure.place()
-        self._proof = json.dumps(
-            {
-                "kind": "job",
-                "machine": machine.place(),
-                "boot": machine.boot_id(),
-                "pids": machine.pid_namespace(),
-                "worker": [os.getpid(), machine.started(os.getpid())],
-            }
-        )
+        facts = {
+            "kind": "job",
+            "machine": machine.place(),
+            "boot": machine.boot_id(),
+            "pids": machine.pid_namespace(),
+            "worker": [os.getpid(), machine.started(os.getpid())],
+        }
+        here = getattr(infrastructure, "here", None)
+        if here is not None and (where := here()) is not None:
+            facts["here"] = where
+        self._proof = json.dumps(facts)
 
     def identity(self) -> tuple[str | None, str | None]:
         """Where and by what the end of this worker's runs can be proved: by their jobs, at their engine."""

@@ -84,6 +84,10 @@ class Infrastructure(Protocol):
     address of this machine jobs with a network of their own find the API that the worker serves. A method
     `configure(pool, job)` is called before all others where there is one, with the name of the pool and its
     job configuration as its defaults make it.
+
+    A worker that itself runs at the engine can be asked for there: `here()` says what names it, as JSON, or
+    None; and `is_gone(here)`, called by other workers, whether it has ended for certain. It answers soon,
+    and False in doubt. Without the two, only workers of one machine can tell that another one is gone.
     """
 
     def place(self) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import datetime
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from runyard.errors import extra_missing
+from runyard.workers.infrastructure import own_container
 from runyard.workers.infrastructure.base import RUN_LABEL, CannotStart, FoundJob, JobEnd, Unreachable
 from runyard.workers.infrastructure.container_options import (
     container_name,
@@ -37,6 +39,8 @@ _STDERR = 2
 _NOT_IMPLEMENTED = 501
 # An answer of the engine takes seconds where its disk is busy; a wait for an end has no limit.
 _ANSWER_SECONDS = 60
+# What is asked by a loop that has leases to renew is answered soon, or asked again later.
+_PEER_SECONDS, _ASK_AGAIN_SECONDS = 2.0, 30.0
 
 
 class DockerInfrastructure:
@@ -56,6 +60,7 @@ class DockerInfrastructure:
             self.host_address = self._gateway()
             # How far each container's output was read: the time of the last frame, and its frames so far.
             self._read: dict[str, tuple[str, int]] = {}
+            self._ask_again_at = 0.0
         except (DockerException, RequestException, ValueError) as error:
             raise _unreachable(error) from None
 
@@ -75,6 +80,36 @@ class DockerInfrastructure:
     def place(self) -> str:
         """The engine's own id."""
         return f"docker:{self._id}"
+
+    def here(self) -> list[str] | None:
+        """The container of this worker, where it is at the engine, and its start; see Infrastructure."""
+        its = own_container.of_docker()
+        try:
+            return None if its is None else self.life_of(its)
+        except (DockerException, RequestException, OSError):
+            return None
+
+    def is_gone(self, here: list[str]) -> bool:
+        """Whether the container of another worker has ended, or was started again; see Infrastructure."""
+        if time.monotonic() < self._ask_again_at:
+            return False
+        try:
+            return self.life_of(here[0]) != here
+        except (DockerException, RequestException, OSError):
+            self._ask_again_at = time.monotonic() + _ASK_AGAIN_SECONDS
+            return False
+
+    def life_of(self, container: str) -> list[str] | None:
+        """What tells this life of a container from others; None where it does not run."""
+        api = self._client.api
+        try:
+            answer = api._result(
+                api._get(api._url("/containers/{0}/json", container), timeout=_PEER_SECONDS), json=True
+            )
+        except NotFound:
+            return None
+        state = answer["State"]
+        return [container, str(state["StartedAt"])] if state["Running"] else None
 
     def start(self, request: JobRequest) -> str:
         """Start a container; see Infrastructure."""

@@ -14,7 +14,7 @@ import httpx
 from runyard import settings
 from runyard.errors import InvalidInput, RunyardError
 from runyard.workers.infrastructure import kubernetes_api as kube
-from runyard.workers.infrastructure import kubernetes_config, kubernetes_manifest
+from runyard.workers.infrastructure import kubernetes_config, kubernetes_manifest, own_container
 from runyard.workers.infrastructure import kubernetes_words as words
 from runyard.workers.infrastructure.base import (
     POOL_LABEL,
@@ -43,6 +43,7 @@ _CLUSTER = "kube-system"
 _BACKGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
 _NOW = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
 _LOOK_AGAIN_SECONDS = 30.0
+_PEER_SECONDS = 2.0
 # What stands beside the run's container may end by itself, as it does where it looks for that.
 _BESIDE_SECONDS = 5.0
 # Between two tries to make a Job for which a quota has no room.
@@ -85,6 +86,9 @@ class KubernetesInfrastructure:
         self._watcher: Watcher
         # Jobs that were perhaps made, when the cluster did not answer any more.
         self._doubtful: set[tuple[str, str]] = set()
+        # This worker's own pod in the cluster, and its container: (namespace, name, uid, container).
+        self._here: list[str] | None = None
+        self._ask_again_at = 0.0
 
     def configure(self, pool: str, job: dict[str, Any]) -> None:
         """Connect to the cluster; called once, before all else.
@@ -95,6 +99,8 @@ class KubernetesInfrastructure:
         """
         self._config = job.get("cluster_config")
         access = kubernetes_config.access(self._config)
+        if access.pod is not None:
+            self._here = [*access.pod, own_container.of_pod(access.pod[2])]
         self.namespace = str(_namespace(job) or access.namespace)
         self.api = kube.KubernetesApi(access)
         try:
@@ -133,6 +139,28 @@ class KubernetesInfrastructure:
     def place(self) -> str:
         """The cluster, by what is its own for ever; and the namespace, where we may see no other."""
         return self._place
+
+    def here(self) -> list[str] | None:
+        """The pod and the container of this worker, where it is in the cluster; see Infrastructure."""
+        return self._here
+
+    def is_gone(self, here: list[str]) -> bool:
+        """Whether another worker's pod has ended, or its container began again; see Infrastructure."""
+        namespace, name, uid, container = here
+        if self._here is not None and container and [uid, container] == self._here[2:]:
+            return True  # the same container in another life: there is but one at a time
+        if time.monotonic() < self._ask_again_at:
+            return False
+        params = {"fieldSelector": f"metadata.name={name}"}
+        try:
+            path = kube.path_of("pods", namespace)
+            found = self.api.request("GET", path, params=params, within_seconds=_PEER_SECONDS).get("items")
+        except (RunyardError, httpx.TransportError):
+            # It is busy, or these are not our rights: a loop that has leases to renew does not wait for it.
+            self._ask_again_at = time.monotonic() + _LOOK_AGAIN_SECONDS
+            return False
+        pod = next((each for each in found or () if metadata(each).get("uid") == uid), None)
+        return pod is None or words.status(pod).get("phase") in ("Succeeded", "Failed")
 
     def start(self, request: JobRequest) -> str:
         """Make a Job and its Secret; see Infrastructure."""

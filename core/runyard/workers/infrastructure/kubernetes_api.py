@@ -94,20 +94,30 @@ class KubernetesApi:
         self._closing = threading.Event()
 
     def request(
-        self, method: str, path: str, body: dict[str, Any] | None = None, params: dict[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        params: dict[str, Any] | None = None,
+        within_seconds: float | None = None,
     ) -> dict[str, Any]:
         """Send a request, again where the server is busy or the connection breaks; its answer.
+
+        Args:
+            method, path, body, params: of the request.
+            within_seconds: it is sent once only, and the answer counts if it comes so soon.
 
         Raises:
             Refused: the server does not do it.
             Unreachable: it does not answer, or is busy all the time.
         """
         pause = _FIRST_PAUSE_SECONDS
-        for tries_left in reversed(range(_TRIES)):
+        timeout = httpx.Timeout(within_seconds or _ANSWER_SECONDS, connect=within_seconds or _CONNECT_SECONDS)
+        for tries_left in reversed(range(1 if within_seconds else _TRIES)):
             wait = None
             try:
                 response = self._http.request(
-                    method, path, json=body, params=params, extensions=self._extensions
+                    method, path, json=body, params=params, timeout=timeout, extensions=self._extensions
                 )
                 if response.is_success:
                     return dict(response.json())

@@ -45,6 +45,7 @@ class Access:
         namespace: that of the context, or of this pod.
         server_name: the name in its certificate, where that is not the one in the URL.
         proxy: by which it is reached.
+        pod: as which pod of this very cluster this process runs, as (namespace, name, uid), where it does.
     """
 
     server: str
@@ -53,6 +54,7 @@ class Access:
     namespace: str = "default"
     server_name: str | None = None
     proxy: str | None = None
+    pod: tuple[str, str, str] | None = None
 
 
 class Token(httpx.Auth):
@@ -127,7 +129,21 @@ def _of_this_pod() -> Access | None:
         _token_of_file(token_file),
         _text(os.path.join(folder, "namespace")) or "default",
         proxy=_proxy_for(f"https://{host}:{port}"),
+        pod=_pod_of(_text(token_file) or ""),
     )
+
+
+def _pod_of(token: str) -> tuple[str, str, str] | None:
+    """For which pod a token was made, by its claims; None for one that is bound to none.
+
+    Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/
+    """
+    try:
+        claims = token.split(".")[1]
+        its = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["kubernetes.io"]
+        return str(its["namespace"]), str(its["pod"]["name"]), str(its["pod"]["uid"])
+    except (IndexError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _proxy_for(server: str) -> str | None:

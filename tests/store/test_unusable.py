@@ -214,6 +214,26 @@ def until_back(database):
     until(is_back, "the database")
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root takes another user's place")
+def test_a_process_that_gives_its_rights_up_is_told_what_it_lacks(path):
+    path.parent.chmod(0o700)
+    program = """
+import os, sys
+from runyard.store.database import Database
+database = Database("sqlite:///" + sys.argv[1])
+with database.transaction() as tx:
+    tx.value("SELECT 1")
+os.setuid(65534)
+try:
+    with database.transaction() as tx:
+        tx.value("SELECT 1")
+except Exception as error:
+    print(error)
+"""
+    said = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True)
+    assert "cannot be reached any more: Permission denied" in said.stdout, said.stderr
+
+
 @pytest.mark.parametrize("way", ["moved", "deleted"])
 def test_a_file_that_is_gone_is_told_not_made_anew_and_found_when_it_is_back(path, tmp_path, way):
     database = Database(f"sqlite:///{path}")

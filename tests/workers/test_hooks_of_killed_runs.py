@@ -32,6 +32,8 @@ def work(how: str):
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "exit":
         os._exit(3)
+    if how == "parent":
+        os.kill(os.getppid(), signal.SIGKILL)
     if how == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with open("notes", "a") as file:
@@ -53,7 +55,7 @@ def hooks(yard):
     return path.read_text().splitlines() if path.exists() else []
 
 
-@pytest.mark.parametrize("how", ["kill", "exit"])
+@pytest.mark.parametrize("how", ["kill", "exit", "parent"])
 @pytest.mark.parametrize("variables", [{}, {"env": {"PYTHONUNBUFFERED": "1"}}])
 def test_a_run_that_dies(yard, how, variables):
     run = yard.run(entrypoint="hooked.py:work", how=how, job_variables=variables)

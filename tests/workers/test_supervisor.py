@@ -118,6 +118,11 @@ def test_a_launch_that_fails_says_why(start, logs, job, says):
     assert any(says in body["message"] for body in logs)
 
 
+def test_a_command_whose_quotes_do_not_match_is_named(start):
+    failure = _run(start(), "echo 'it").failure
+    assert failure.endswith('command "echo \'it" cannot be split as a shell would: No closing quotation')
+
+
 def test_exit_codes_and_signals_are_told(start):
     supervisor = start()
     assert _run(supervisor, _python("raise SystemExit(3)")).exit_code == 3

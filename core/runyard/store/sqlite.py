@@ -232,6 +232,15 @@ class SQLiteDriver:
             raise self._gone()
 
     def _gone(self) -> DatabaseMoved:
+        try:
+            os.lstat(self.path)
+        except PermissionError as error:
+            return DatabaseMoved(
+                f"{self.path} cannot be reached any more: {error.strerror}; let this process's user enter "
+                "its folder, or start this process as another"
+            )
+        except OSError:
+            pass
         return DatabaseMoved(
             f"{self.path} was moved, deleted or replaced while this process used it; put it back, or start "
             "this process anew"

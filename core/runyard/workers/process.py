@@ -65,7 +65,8 @@ class RunProcess(WatchedRun):
 
     def may_call_hooks(self) -> bool:
         """Whether another process may call the hooks of its run, which ran by no command of the user's."""
-        return not (self.hooks or self.failure or self.pid is None or self.job.get("command"))
+        failed = self.failure and not self.unwatched
+        return not (self.hooks or failed or self.pid is None or self.job.get("command"))
 
     def launch(self, line: Channel, environment: dict[str, str | None]) -> None:
         """Ask the launcher to start the run.
@@ -174,8 +175,13 @@ class RunProcess(WatchedRun):
 def _argv(job: dict[str, Any]) -> list[str] | None:
     """The command of a run, or None for a fork of the warm launcher, which may enter an environment."""
     command = job.get("command")
+    if command and isinstance(command, str):
+        try:
+            return shlex.split(command)
+        except ValueError as error:
+            raise ValueError(f"command {command!r} cannot be split as a shell would: {error}") from None
     if command:
-        return shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
+        return [str(word) for word in command]
     if job.get("environment"):
         return None
     python = job.get("python")

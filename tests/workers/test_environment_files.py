@@ -13,6 +13,7 @@ from runyard.workers import code
 from runyard.workers.environments import own, shelf
 from runyard.workers.environments.files import find
 from runyard.workers.environments.make import _reason
+from runyard.workers.environments.requires import suits
 
 PROJECT = '[project]\nname = "p"\nversion = "1"\ndependencies = ["smallthing>=1"]\n'
 
@@ -110,6 +111,35 @@ def test_a_dependency_that_would_be_an_option_is_refused(project):
     write(project, pyproject_toml=PROJECT.replace("smallthing>=1", "--index-url=https://evil.test"))
     with pytest.raises(InvalidInput, match="one requirement"):
         digest(project)
+
+
+@pytest.mark.parametrize(
+    ("required", "suited"),
+    [
+        (">=3.10", True),
+        (">=3.11.7", True),
+        (">= 3.11.8", False),
+        (">3.11.7", False),
+        (">=3.10,<3.11", False),
+        (">=3.10,<4", True),
+        ("<=3.11", False),
+        ("~=3.10", True),
+        ("~=3.12", False),
+        ("~=3.11.2", True),
+        ("~=3.10.2", False),
+        ("==3.11.*", True),
+        ("==3.12.*", False),
+        ("==3.11", False),
+        ("==3.11.7", True),
+        ("!=3.11.*", False),
+        ("!=3.11", True),
+        (">=3.10,", True),
+        ("", True),
+        ("^3.9", True),
+    ],
+)
+def test_which_pythons_a_project_requires(required, suited):
+    assert suits((3, 11, 7), required) is suited
 
 
 def test_runyard_becomes_a_wheel_of_itself(tmp_path):

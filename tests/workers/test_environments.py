@@ -12,7 +12,7 @@ import zipfile
 from importlib import metadata
 
 import pytest
-from _yard import a_yard, is_gone, logs_of, until
+from _yard import DEADLINE_SECONDS, a_yard, is_gone, logs_of, until
 from runyard.operations.flow_runs import SetState, set_flow_run_state
 from runyard.operations.schemas import StateCreate
 from runyard.operations.work_pools import WorkPoolUpdate, update_work_pool
@@ -199,13 +199,16 @@ def test_a_failed_environment_is_told_and_tried_again(quick):
 def test_a_cancelled_run_stops_its_installer(quick):
     (quick.folder / "hold").touch()
     run = start(quick)
-    quick.worker()
+    worker = quick.worker(run_once=True)
     (pid,) = until(lambda: calls(quick, "pip"), "the installer")
     cancelling = SetState(state=StateCreate(type="CANCELLING"))
     quick.client.call(set_flow_run_state, run, cancelling)
     quick.ended(run, "CANCELLED")
     until(lambda: is_gone(pid), "the end of the installer")
+    assert worker.wait(DEADLINE_SECONDS) == 0
+    assert calls(quick, "pip") == [pid], "its hooks, of which nothing is known yet, have it made again"
     (quick.folder / "hold").unlink()
+    quick.worker()
     assert value(quick, start(quick))[0] == "42"
     assert len([name for name in os.listdir(shelf.home()) if "-" in name]) == 1
 
@@ -271,6 +274,11 @@ def test_a_pool_from_before_there_were_environments_takes_the_variable(quick):
         ("auto", {"pyproject.toml": "[tool.ruff]\n"}, "has no [project] table"),
         ("auto", {"pyproject.toml": '[project]\ndynamic = ["dependencies"]\n'}, "dependencies are dynamic"),
         ("auto", {"requirements.txt": "./gone\n"}, "which is not there"),
+        (
+            "auto",
+            {"pyproject.toml": '[project]\nrequires-python = ">=3.11,<3.11"\n'},
+            "requires Python >=3.11,<3.11, and",
+        ),
     ],
 )
 def test_files_that_say_nothing_crash_the_run_with_the_reason(quick, environment, files, told):

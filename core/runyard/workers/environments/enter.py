@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from runyard.errors import InvalidInput, RunyardError
-from runyard.workers import code
+from runyard.workers import code, hooks
 from runyard.workers.environments import shelf
 from runyard.workers.environments.files import AUTO, find
 from runyard.workers.environments.make import environment_for
@@ -38,7 +38,9 @@ def enter(job: dict[str, Any], deployment: dict[str, Any] | None, argv: list[str
         # What pull steps bring into the folder of the run goes with it.
         inside = os.path.commonpath((start, os.path.realpath(folder))) == start
         pulled = inside and bool(deployment and deployment.get("pull_steps"))
-        held = environment_for(find(name, folder, lasting=not pulled), job.get("python"), _say)
+        # A run that was stopped while its environment was made has no hooks to call yet.
+        may_make = hooks.VARIABLE not in os.environ
+        held = environment_for(find(name, folder, lasting=not pulled), job.get("python"), _say, may_make)
         root, lock = held.folder, held.lock
     try:
         code.hand_over(folder, lock)

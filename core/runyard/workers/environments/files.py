@@ -37,6 +37,7 @@ class Wanted:
         needs_uv: why no other installer can do it; empty where pip can.
         hashed: the requirements have hashes, so that nothing without one can be installed with them.
         variables: names of the environment's variables that the requirements use.
+        python: which Pythons the project requires, such as `>=3.10`.
     """
 
     file: str
@@ -46,6 +47,7 @@ class Wanted:
     needs_uv: str = ""
     hashed: bool = False
     variables: frozenset[str] = frozenset()
+    python: str = ""
 
 
 class _Digest:
@@ -159,12 +161,13 @@ def find(environment: str, folder: str, lasting: bool) -> Wanted:
         raise InvalidInput(f"environment: there is no file {path}")
     if os.path.basename(path) == LOCK:
         digest.add(LOCK, _read(path))
-        _pyproject(os.path.join(os.path.dirname(path), PYPROJECT), digest)
-        return Wanted(name, path, None, digest.hex(), f"{LOCK} is read by uv", hashed=True)
+        _, _, python = _pyproject(os.path.join(os.path.dirname(path), PYPROJECT), digest)
+        return Wanted(name, path, None, digest.hex(), f"{LOCK} is read by uv", hashed=True, python=python)
     if path.endswith(".toml"):
-        dependencies, sources = _pyproject(path, digest)
+        dependencies, sources, python = _pyproject(path, digest)
         why = "its [tool.uv.sources] are read by uv" if sources else ""
-        return Wanted(name, path, None if sources else tuple(dependencies), digest.hex(), why)
+        requirements = None if sources else tuple(dependencies)
+        return Wanted(name, path, requirements, digest.hex(), why, python=python)
     digest.requirements(path)
     found = frozenset(digest.variables)
     return Wanted(name, path, None, digest.hex(), hashed=digest.hashed, variables=found)
@@ -184,8 +187,8 @@ def _found(folder: str) -> str:
     )
 
 
-def _pyproject(path: str, digest: _Digest) -> tuple[list[str], dict[str, Any]]:
-    """The dependencies of a project, and where uv is to get some of them."""
+def _pyproject(path: str, digest: _Digest) -> tuple[list[str], dict[str, Any], str]:
+    """The dependencies of a project, where uv is to get some of them, and which Pythons it requires."""
     import tomllib
 
     try:
@@ -220,7 +223,7 @@ def _pyproject(path: str, digest: _Digest) -> tuple[list[str], dict[str, Any]]:
                 digest.package(
                     os.path.join(folder, str(one["path"])), folder, editable=bool(one.get("editable"))
                 )
-    return dependencies, sources
+    return dependencies, sources, str(project.get("requires-python") or "")
 
 
 def _option(line: str) -> tuple[str, str]:

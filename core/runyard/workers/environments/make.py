@@ -23,6 +23,7 @@ from runyard.url_passwords import hidden
 from runyard.workers.environments import shelf
 from runyard.workers.environments.files import LOCK, Wanted
 from runyard.workers.environments.own import NAME, Installation
+from runyard.workers.environments.requires import suits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,17 +47,21 @@ _QUIET = {
     "NO_COLOR": "1",
     "GIT_TERMINAL_PROMPT": "0",
 }
+_VERSION = "import sys; print('.'.join(map(str, sys.version_info[:3])))"
 # The modules without which no run begins.
 _CHECK = "import runyard.workers.child, runyard.engine.run, runyard.client"
 
 
-def environment_for(wanted: Wanted, python: str | None, say: Callable[[str], None]) -> shelf.Held:
+def environment_for(
+    wanted: Wanted, python: str | None, say: Callable[[str], None], may_make: bool = True
+) -> shelf.Held:
     """The environment of a project; made where there is none yet.
 
     Args:
         wanted: what it is to hold.
         python: the interpreter that it is made of; by default the one of this process.
         say: prints one line about what goes on.
+        may_make: whether it may be made now.
 
     Raises:
         RunyardError: it cannot be made; the text is for the run's state.
@@ -66,6 +71,8 @@ def environment_for(wanted: Wanted, python: str | None, say: Callable[[str], Non
         interpreter = _interpreter(python)
         key = _key(wanted, interpreter, installation)
         held = shelf.take(key)
+        if held is None and not may_make:
+            raise RunyardError(f"the environment of {wanted.file} was not made")
         if held is None:
             held = _made(key, wanted, interpreter, installation, say)
         else:
@@ -183,6 +190,7 @@ class _Maker:
         by = "uv" if self.uv else "pip"
         self.say(f"Making the environment {key} of {self.wanted.file} with {by}")
         pip = self._new()
+        self._check_python()
         os.mkdir(self.files)
         self._install(pip)
         self._run([self.python, "-I", "-c", _CHECK], "the check of the environment")
@@ -211,6 +219,18 @@ class _Maker:
             return [sys.executable, "-I", "-m", "pip", "--python", self.python]
         self._run([self.interpreter, "-I", "-m", "venv", self.folder], "venv")
         return [self.python, "-I", "-m", "pip"]
+
+    def _check_python(self) -> None:
+        """Whether the project may run in it at all: an installer looks at its packages only."""
+        if not self.wanted.python:
+            return
+        [version] = self._run([self.python, "-I", "-c", _VERSION], "the environment's Python", quiet=True)
+        if not suits(tuple(map(int, version.split("."))), self.wanted.python):
+            raise RunyardError(
+                f"the environment of {self.wanted.file} cannot be made: it requires Python "
+                f"{self.wanted.python}, and {self.interpreter} is {version}; name another one by the job "
+                "variable python"
+            )
 
     def _install(self, pip: list[str]) -> None:
         extras = f"[{','.join(_extras())}]" if _extras() else ""

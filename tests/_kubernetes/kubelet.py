@@ -103,6 +103,7 @@ class Kubelet:
         for container in containers:
             words = [*(container.get("command") or []), *(container.get("args") or [])]
             env = self._env(key, container) or {}
+            words = [_EXPANDED.sub(lambda m, env=env: env.get(m[1], m[0]), word) for word in words]
             self.beside.setdefault(key, {})[container["name"]] = subprocess.Popen(
                 words, env=env, cwd=self._folder_of(key), stdin=subprocess.DEVNULL, start_new_session=True
             )

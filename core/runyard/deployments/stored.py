@@ -36,6 +36,18 @@ def resolve(value: Any, where: str, secrets: bool = True) -> Any:
     return templating.fill(value, lookup)
 
 
+def hidden_fields(slug: str, name: str) -> list[str] | None:
+    """Which fields of a saved block are secret; None where it is not saved."""
+    from runyard.engine.connection import shared_client
+    from runyard.operations.block_documents import read_block_document_by_name
+
+    try:
+        schema = shared_client().call(read_block_document_by_name, slug, name).block_schema
+    except NotFound:
+        return None
+    return list(schema.fields.get("secret_fields") or []) if schema is not None else []
+
+
 def _variable(placeholder: templating.Placeholder, where: str) -> Any:
     from runyard.engine.connection import shared_client
     from runyard.operations.variables import read_variable_by_name

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from runyard import clock, ids
 from runyard.errors import InvalidInput, NotFound
+from runyard.operations.block_types import hidden_fields
 from runyard.operations.schemas import load
 from runyard.operations.work_pools import make_lone_pool
+from runyard.orchestration import job_secrets
 from runyard.orchestration import parameters as rules
 from runyard.quoting import command_of
 from runyard.store.database import Row, Transaction
@@ -76,6 +79,7 @@ def check_job_variables(tx: Transaction, work_queue_id: str | None, variables: d
 
     Raises:
         ParameterError: naming the variables, a line for each.
+        InvalidInput: one of them would show a secret.
     """
     pool = tx.one(
         """SELECT pool.name, pool.base_job_template FROM work_queues queue
@@ -83,7 +87,9 @@ def check_job_variables(tx: Transaction, work_queue_id: str | None, variables: d
         {"id": work_queue_id},
     )
     if pool is not None:
-        rules.check_job_variables(variables, load(pool["base_job_template"], {}), pool["name"])
+        template = load(pool["base_job_template"], {})
+        rules.check_job_variables(variables, template, pool["name"])
+        job_secrets.check(template, variables, hidden_fields=partial(hidden_fields, tx))
 
 
 def _queue_of(tx: Transaction, pool_id: str, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field
@@ -10,8 +11,9 @@ from runyard import clock, ids
 from runyard.errors import Conflict, NotAllowed, NotFound
 from runyard.operations import online
 from runyard.operations.base import operation
+from runyard.operations.block_types import hidden_fields
 from runyard.operations.schemas import Filter, Input, Listing, Model, Time, check_name, dump, load, moment
-from runyard.orchestration import job_templates
+from runyard.orchestration import job_secrets, job_templates
 from runyard.quoting import command_of
 from runyard.states import SCHEDULED
 from runyard.store import query
@@ -89,6 +91,11 @@ def pool_row(tx: Transaction, name: str) -> Row:
     return row
 
 
+def _check_template(tx: Transaction, template: dict[str, Any]) -> None:
+    job_templates.check_template(template)
+    job_secrets.check(template, hidden_fields=partial(hidden_fields, tx))
+
+
 def _to_model(row: Row) -> WorkPool:
     status = "PAUSED" if row["is_paused"] else "READY" if row["has_worker"] else "NOT_READY"
     return WorkPool.model_validate(
@@ -123,7 +130,7 @@ def create_work_pool(tx: Transaction, body: WorkPoolCreate) -> WorkPool:
         job_templates.check_spelling(body.type)
     template = job_templates.default(body.type)
     if body.base_job_template:
-        job_templates.check_template(body.base_job_template)
+        _check_template(tx, body.base_job_template)
         template = body.base_job_template
     now, queue_id = clock.now_us(), ids.new_id()
     pool_id = tx.value(
@@ -195,7 +202,7 @@ def update_work_pool(tx: Transaction, name: str, body: WorkPoolUpdate) -> None:
             changes[field] = int(value)
         elif field == "base_job_template":
             template = value or job_templates.default(row["type"])
-            job_templates.check_template(template)
+            _check_template(tx, template)
             changes[field] = dump(template)
         else:
             changes[field] = dump(value.model_dump())

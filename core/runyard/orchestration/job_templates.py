@@ -119,9 +119,7 @@ def resolve(
         InvalidInput: a variable does not fit the template.
     """
     schema = base_job_template.get("variables") or {}
-    given: dict[str, Any] = {}
-    for variables in (deployment_job_variables, run_job_variables):
-        _overlay(given, variables or {})
+    given = overlaid(deployment_job_variables or {}, run_job_variables or {})
     _check_names(given, schema)
     check_job_variables(given, base_job_template, "of this run")
     return fill(base_job_template, context, given)
@@ -157,6 +155,14 @@ def _defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
         for name, entry in properties.items()
         if isinstance(entry, Mapping) and entry.get("default") is not None
     }
+
+
+def overlaid(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables of which later ones override earlier ones, as `resolve` says."""
+    values: dict[str, Any] = {}
+    for variables in layers:
+        _overlay(values, variables)
+    return values
 
 
 def _overlay(values: dict[str, Any], variables: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from runyard.deployments import stored
-from runyard.orchestration import job_templates
+from runyard.orchestration import job_secrets, job_templates
 
 if TYPE_CHECKING:
     from runyard.operations.claims import ClaimedRun
@@ -35,12 +35,14 @@ def resolved(
     environment of this process.
 
     Raises:
-        RunyardError: a variable does not fit the template.
+        RunyardError: a variable does not fit the template, or would show a secret.
     """
+    variables = [deployment.job_variables if deployment else {}, run.job_variables or {}]
+    job_secrets.check(template, *variables, hidden_fields=stored.hidden_fields)
     return job_templates.resolve(
         stored.resolve(_with_environment(template), "the work pool's base job template"),
-        stored.resolve(deployment.job_variables, "job variables of the deployment") if deployment else {},
-        stored.resolve(run.job_variables or {}, "job variables of the run"),
+        stored.resolve(variables[0], "job variables of the deployment"),
+        stored.resolve(variables[1], "job variables of the run"),
         {
             "ctx": {"flow": {"name": flow_name}, "flow_run": {"id": run.id, "name": run.name}},
             "env": os.environ,

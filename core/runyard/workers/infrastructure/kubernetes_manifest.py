@@ -117,7 +117,14 @@ def manifests(request: JobRequest, grace_seconds: float, host: str | None) -> Ma
     secret: dict[str, str] = {}
     name = metadata["name"]
     main["env"] = _env(request, main.get("env"), host, name, secret)
-    main["args"] = _args(command_words(main.get("args")) or request.command, main["env"], name, secret)
+    main["args"] = command_words(main.get("args")) or request.command
+    _keep_words(main, name, secret)
+    for kind in ("initContainers", "containers"):
+        for other in pod.get(kind) or ():
+            if isinstance(other, dict) and other is not main:
+                prefix = f"{other.get('name')}."
+                other["env"] = _variables(_entries(other.get("env")), name, secret, prefix)
+                _keep_words(other, name, secret, prefix)
     return Manifests(_without_nulls(manifest), secret)
 
 
@@ -227,32 +234,45 @@ def _env(
     request: JobRequest, own: Any, host: str | None, secret_name: str, secret: dict[str, str]
 ) -> list[dict[str, Any]]:
     """The container's variables; the values that are secret go to `secret`."""
-    entries: dict[str, Any] = {**request.env, **_mapping(request.job, "env")}
-    if isinstance(own, dict):
-        entries |= own
-    else:
-        for entry in own or ():
-            if not isinstance(entry, dict) or "name" not in entry:
-                raise CannotStart(f"job_manifest: an entry of env has a name: {entry!r}")
-            entries[entry["name"]] = entry if "valueFrom" in entry else entry.get("value")
+    entries = {**request.env, **_mapping(request.job, "env"), **_entries(own)}
+    for name in _URL_VARIABLES:
+        if isinstance(entries.get(name), str):
+            entries[name] = _reachable(entries[name], host)
+    return _variables(entries, secret_name, secret)
+
+
+def _entries(given: Any) -> dict[str, Any]:
+    """The variables of a container by their names; one with `valueFrom` is the whole entry."""
+    if isinstance(given, dict):
+        return given
+    entries: dict[str, Any] = {}
+    for entry in given or ():
+        if not isinstance(entry, dict) or "name" not in entry:
+            raise CannotStart(f"job_manifest: an entry of env has a name: {redaction.redact(repr(entry))}")
+        entries[entry["name"]] = entry if "valueFrom" in entry else entry.get("value")
+    return entries
+
+
+def _variables(
+    entries: dict[str, Any], secret_name: str, secret: dict[str, str], own: str = ""
+) -> list[dict[str, Any]]:
     found = []
     for name, value in entries.items():
-        if value is None:
-            continue
         if isinstance(value, dict) and "valueFrom" in value:
-            found.append(value)
-            continue
-        text = str(value)
-        if name in _URL_VARIABLES:
-            text = _reachable(text, host)
-        found.append(_variable(str(name), text, secret_name, secret))
+            found.append({"name": str(name), **value})
+        elif value is not None:
+            found.append(_variable(str(name), str(value), secret_name, secret, own))
     return found
 
 
-def _variable(name: str, text: str, secret_name: str, secret: dict[str, str]) -> dict[str, Any]:
+def _variable(
+    name: str, text: str, secret_name: str, secret: dict[str, str], own: str = ""
+) -> dict[str, Any]:
+    """A variable; `own` begins the key of the Secret, where it is that of a container beside the run's."""
     if not _is_secret(name, text):
         return {"name": name, "value": text}
-    key = name if _SECRET_KEY.match(name) else f"variable-{len(secret)}"
+    key = f"{own}{name}"
+    key = key if _SECRET_KEY.match(key) else f"variable-{len(secret)}"
     secret[key] = text
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret_name, "key": key}}}
 
@@ -261,16 +281,16 @@ def _is_secret(name: str, text: str) -> bool:
     return looks_secret(name) or redaction.redact(text) != text or url_passwords.hidden(text) != text
 
 
-def _args(words: list[str], env: list[dict[str, Any]], secret_name: str, secret: dict[str, str]) -> list[str]:
-    """The words of the command; one that holds a secret is taken from a variable of the container."""
-    found = []
-    for number, word in enumerate(words):
-        if redaction.redact(word) != word:
-            name = f"RUNYARD__SECRET_ARGUMENT_{number}"
-            env.append(_variable(name, word, secret_name, secret))
-            word = f"$({name})"
-        found.append(word)
-    return found
+def _keep_words(container: dict[str, Any], secret_name: str, secret: dict[str, str], own: str = "") -> None:
+    """Take the words of a command that hold a secret from variables of the container."""
+    for part, kind in (("command", "COMMAND"), ("args", "ARGUMENT")):
+        given = container.get(part)
+        words: list[Any] = given if isinstance(given, list) else []
+        for number, word in enumerate(words):
+            if isinstance(word, str) and redaction.redact(word) != word:
+                name = f"RUNYARD__SECRET_{kind}_{number}"
+                container["env"].append(_variable(name, word, secret_name, secret, own))
+                words[number] = f"$({name})"
 
 
 def _reachable(url: str, host: str | None) -> str:

@@ -129,6 +129,21 @@ def test_which_limit_is_full_and_by_whom(client, pool, limited):
     assert "2" in reason.command
 
 
+def test_what_is_full_now_holds_no_run_of_tomorrow(client, pool):
+    its = deployment(client, concurrency_limit=1)
+    update = work_pools.WorkPoolUpdate(concurrency_limit=1)
+    client.call(work_pools.update_work_pool, "machines", update)
+    run(client, its)
+    future = run(client, its, 86400)
+    beat(client, concurrency_limit=1)
+    claim(client)
+    told, reasons = why(client, future)
+    assert set(reasons) == {"not_due"}
+    assert "waits: it is not due until" in told.summary
+    client.call(work_pools.update_work_pool, "machines", work_pools.WorkPoolUpdate(is_paused=True))
+    assert set(why(client, future)[1]) == {"not_due", "pool_paused"}
+
+
 def test_a_limit_of_zero(client, pool):
     flow_run = run(client, deployment(client, concurrency_limit=0))
     beat(client)

@@ -183,6 +183,8 @@ def test_the_health_check_says_what_is_wrong():
         url = f"http://127.0.0.1:{server.server_address[1]}"
         with urllib.request.urlopen(f"{url}/health") as answer:
             assert json.load(answer) == {"message": "OK"}
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/health", method="HEAD")) as answer:
+            assert (answer.status, answer.read()) == (200, b"")
         problem[0] = "the database is away"
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(f"{url}/health")

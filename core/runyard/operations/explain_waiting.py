@@ -55,6 +55,12 @@ class _Place(NamedTuple):
     queue: Row
     deployment: Row | None
 
+    @property
+    def is_due(self) -> bool:
+        """Whether it is its time: before that nothing is said of what is only full for now."""
+        due = self.run["next_scheduled_start_time"]
+        return due is None or due <= clock.now_us()
+
 
 def explain(tx: Transaction, run: Row, state: State) -> Explanation:
     """Why a run in a SCHEDULED state is not running."""
@@ -182,6 +188,7 @@ def _full(tx: Transaction, place: _Place) -> list[Reason]:
             f"work pool {pool['name']!r}",
             pool,
             "l.work_queue_id IN (SELECT id FROM work_queues WHERE work_pool_id = :id)",
+            place.is_due,
             lambda more: command_of("runyard work-pool set-concurrency-limit", pool["name"], more),
         ),
         _limit(
@@ -190,6 +197,7 @@ def _full(tx: Transaction, place: _Place) -> list[Reason]:
             f"work queue {queue['name']!r}",
             queue,
             "l.work_queue_id = :id",
+            place.is_due,
             lambda more: command_of(
                 "runyard work-queue set-concurrency-limit",
                 queue["name"],
@@ -206,6 +214,7 @@ def _full(tx: Transaction, place: _Place) -> list[Reason]:
                 f"deployment {deployment['flow_name'] + '/' + deployment['name']!r}",
                 deployment,
                 "l.deployment_id = :id",
+                place.is_due,
                 lambda more: _deploy(deployment, f"--concurrency-limit {more}"),
             )
         )
@@ -213,7 +222,13 @@ def _full(tx: Transaction, place: _Place) -> list[Reason]:
 
 
 def _limit(
-    tx: Transaction, kind: str, what: str, row: Row, condition: str, command: Callable[[int], str]
+    tx: Transaction,
+    kind: str,
+    what: str,
+    row: Row,
+    condition: str,
+    is_due: bool,
+    command: Callable[[int], str],
 ) -> Reason | None:
     """The reason that a limit is, if it is full. `command` sets another limit."""
     limit = row["concurrency_limit"]
@@ -221,7 +236,7 @@ def _limit(
         return None
     values = {"id": row["id"]}
     used = int(tx.value(f"SELECT count(*) FROM leases l WHERE {condition}", values))  # noqa: S608  # ours
-    if used < limit:
+    if used < limit or (limit and not is_due):
         return None
     if limit == 0:
         text = f"The limit of {what} is 0, so none of its runs starts."
@@ -268,7 +283,9 @@ def _workers(tx: Transaction, place: _Place) -> list[Reason]:
         text = f"The workers online, {names}, serve other queues than {queue['name']!r}."
         command += f" --work-queue {quoted(queue['name'])}"
         return [Reason(code="no_worker_for_queue", text=text, command=command)]
-    if all(w["concurrency_limit"] is not None and w["used"] >= w["concurrency_limit"] for w in serving):
+    if place.is_due and all(
+        w["concurrency_limit"] is not None and w["used"] >= w["concurrency_limit"] for w in serving
+    ):
         full = _named([f"{worker['name']} ({counted(worker['used'], 'run')})" for worker in serving])
         text = f"Every worker that could take it runs as many as its limit allows: {full}."
         return [Reason(code="worker_limit", text=text, command=command)]
@@ -310,7 +327,7 @@ def _before(tx: Transaction, place: _Place, full: set[str]) -> list[Reason]:
     """
     run, now = place.run, clock.now_us()
     due = run["next_scheduled_start_time"]
-    if due is None or due > now:
+    if due is None or not place.is_due:
         return []
     held = "deployment_limit" in full
     whose = "r.deployment_id = :deployment" if held else f"coalesce(r.deployment_id, '') NOT IN ({_FULL})"

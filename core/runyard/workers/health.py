@@ -74,6 +74,9 @@ def start_health_server(
     class Handler(BaseHTTPRequestHandler):
         timeout = _REQUEST_SECONDS
 
+        def do_HEAD(self) -> None:  # as `wget --spider` and load balancers ask
+            self.do_GET()
+
         def do_GET(self) -> None:
             path = self.path.partition("?")[0].rstrip("/")
             if path == "/health":
@@ -94,7 +97,8 @@ def start_health_server(
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass

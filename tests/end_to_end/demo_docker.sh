@@ -41,3 +41,4 @@ run=$(runyard flow-run ls --state COMPLETED --limit 1 --output json |
     python -c 'import json, sys; print(next((run["id"] for run in json.load(sys.stdin)), ""))')
 [ -n "$run" ] || { echo "the run did not complete" >&2; exit 1; }
 say runyard flow-run logs "$run"
+printf '\nThe image for tests stays for the next time; to remove it: docker rmi %s\n' "$(cd "$root/tests" && python -c 'import _docker; print(_docker.IMAGE)')"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 
 import pytest
@@ -152,6 +153,7 @@ def test_a_container_stays_without_auto_remove_and_has_its_labels(yard):
         ({"command": "echo 'open"}, "cannot be split"),
         ({"user": "no-such-user"}, "no-such-user"),
         ({"volumes": ["/a:/b:/c:/d"]}, "/d"),
+        ({"image": "../containers"}, "image: '../containers' is no name of an image"),
     ],
 )
 def test_what_means_nothing_is_told_with_its_name(yard, variables, reason):
@@ -194,3 +196,50 @@ def test_the_grace_of_a_job_goes_over_that_of_its_worker(yard):
     yard.client.call(set_flow_run_state, run, SetState(state=StateCreate(type="CANCELLING"), force=False))
     yard.ended(run, "CANCELLED")
     assert "tidied up" in printed(yard, run)
+
+
+def test_what_the_container_of_a_run_cannot_have_is_left_out_and_told(yard):
+    kwargs = {"tty": True, "restart_policy": {"Name": "always"}, "hostname": "chosen"}
+    run = yard.run(
+        entrypoint="more.py:tasks", job_variables={"container_create_kwargs": kwargs, "auto_remove": False}
+    )
+    run_all(yard)
+    kept = printed(yard, run)
+    assert "by another program" in kept
+    assert [name for name in kwargs if any(f"{name} is left out" in line for line in kept)] == [
+        "tty",
+        "restart_policy",
+    ]
+    assert (
+        docker("inspect", "--format", "{{.State.Status}} {{.RestartCount}}", yard.container(run))
+        == "exited 0"
+    )
+
+
+def test_a_run_is_cancelled_while_its_image_is_pulled(yard):
+    with socket.create_server(("127.0.0.1", 0)) as registry:  # takes connections, and never answers
+        image = f"127.0.0.1:{registry.getsockname()[1]}/team/flows:1"
+        run = yard.run(job_variables={"image": image, "image_pull_policy": "Always"})
+        yard.worker()
+        until(lambda: f"Pulling image {image!r}" in printed(yard, run), "the pull")
+        yard.cancel(run)
+        yard.ended(run, "CANCELLED")
+        assert f"the image {image!r} could not be pulled" not in "\n".join(printed(yard, run))
+    assert not yard.container(run)
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        (
+            "unix:///no/such.sock",
+            "at unix:///no/such.sock (DOCKER_HOST) does not answer (No such file or directory)",
+        ),
+        ("tcp://127.0.0.1:1", "at tcp://127.0.0.1:1 (DOCKER_HOST) does not answer (Connection refused)"),
+        ("nonsense", "at nonsense (DOCKER_HOST) does not answer"),
+    ],
+)
+def test_an_engine_that_is_not_where_it_is_said_to_be_is_told_with_its_address(yard, host, reason):
+    assert yard.worker(DOCKER_HOST=host).wait(60) == 1
+    assert reason in yard.said()
+    assert "Traceback" not in yard.said()

@@ -208,8 +208,9 @@ class JobSupervisor(Watching[JobRun]):
                 was_away = True
                 self._away(str(error))
                 time.sleep(_AWAY_SECONDS)
-        if was_away and end.code and end.reason is None:
-            end = JobEnd(end.code, "it ended while its engine did not answer")
+        if was_away and end.code:
+            more = f": {end.reason}" if end.reason else ""
+            end = JobEnd(end.code, f"it ended while its engine did not answer{more}", end.started)
         reader.join(_LAST_WORDS_SECONDS)
         self._later(partial(self._end, run, end, False))
 

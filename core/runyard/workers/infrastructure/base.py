@@ -41,7 +41,7 @@ class JobRequest:
         env: the variables of every job, over which the configuration's `env` goes.
         labels: by which it is found again, and those of the configuration.
         say: tells of what takes long (an image that is pulled), for the run's logs.
-        is_wanted: whether it is still to be started, for what waits with it.
+        is_wanted: whether it is still to be started, for what waits with it; where it is not: CannotStart.
     """
 
     name: str

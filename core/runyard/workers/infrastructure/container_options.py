@@ -28,6 +28,11 @@ _OURS = frozenset(
     detach auto_remove remove stream stdout stderr
     """.split()  # noqa: SIM905  # a list of quotes is harder to read
 )
+# What the container of a run cannot have, and why.
+_NOT_FOR_RUNS = {
+    "restart_policy": "a run starts again as crash_retries of its deployment allows",
+    "tty": "what a run prints is kept line by line, without a terminal",
+}
 # Variables of the template that docker-py knows by the same name.
 _SAME = ("mem_limit", "memswap_limit", "privileged", "shm_size", "user", "working_dir")
 
@@ -50,6 +55,9 @@ def container_options(request: JobRequest) -> dict[str, Any]:
     more = {
         name: value for name, value in (job.get("container_create_kwargs") or {}).items() if name not in _OURS
     }
+    for name in _NOT_FOR_RUNS:
+        if more.pop(name, None):
+            request.say(f"container_create_kwargs: {name} is left out; {_NOT_FOR_RUNS[name]}")
     hosts = {**_hosts(job.get("extra_hosts")), **_hosts(more.pop("extra_hosts", None))}
     if mode != "host":
         env = {name: _reachable(value) if name in _URL_VARIABLES else value for name, value in env.items()}

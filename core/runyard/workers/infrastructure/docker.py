@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from datetime import datetime
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from runyard.errors import extra_missing
+from runyard.url_passwords import hidden
 from runyard.workers.infrastructure import own_container
 from runyard.workers.infrastructure.base import RUN_LABEL, CannotStart, FoundJob, JobEnd, Unreachable
 from runyard.workers.infrastructure.container_options import (
@@ -18,7 +22,7 @@ from runyard.workers.infrastructure.container_options import (
 from runyard.workers.infrastructure.images import default_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from runyard.workers.infrastructure.base import JobRequest
 
@@ -41,6 +45,10 @@ _NOT_IMPLEMENTED = 501
 _ANSWER_SECONDS = 60
 # What is asked by a loop that has leases to renew is answered soon, or asked again later.
 _PEER_SECONDS, _ASK_AGAIN_SECONDS = 2.0, 30.0
+_TIMEOUT_VARIABLE = "DOCKER_CLIENT_TIMEOUT"
+# While an image is pulled, between two looks whether its run is still wanted.
+_LOOK_SECONDS = 0.1
+_STOPPED = "it was stopped before its container was started"
 
 
 class DockerInfrastructure:
@@ -52,9 +60,7 @@ class DockerInfrastructure:
 
     def __init__(self) -> None:
         try:
-            self._client = docker.from_env(
-                timeout=int(os.environ.get("DOCKER_CLIENT_TIMEOUT", _ANSWER_SECONDS))
-            )
+            self._client = docker.from_env(timeout=_timeout_seconds())
             self._id = str(self._client.info()["ID"])
             # Where containers with a network of their own find this machine.
             self.host_address = self._gateway()
@@ -124,6 +130,8 @@ class DockerInfrastructure:
     def _image(self, request: JobRequest) -> str:
         job = request.job
         image = job.get("image") or default_image()
+        if {"", ".", ".."} & set(image.split("/")):  # they would lead the request elsewhere
+            raise CannotStart(f"image: {image!r} is no name of an image")
         policy = job.get("image_pull_policy") or ("Always" if _is_moving(image) else "IfNotPresent")
         present = self._has(image)
         if policy == "Never" or (policy == "IfNotPresent" and present):
@@ -133,7 +141,7 @@ class DockerInfrastructure:
                 )
             return image
         request.say(f"Pulling image {image!r}")
-        problem = self._pull(image, _credentials(job.get("registry_credentials")))
+        problem = self._pulled(image, request)
         if problem is not None:
             if policy == "IfPossible" and present:
                 request.say(f"Image {image!r} could not be pulled ({problem}); the one that is here is used")
@@ -142,7 +150,28 @@ class DockerInfrastructure:
         request.say(f"Pulled image {image!r}")
         return image
 
-    def _pull(self, image: str, credentials: dict[str, str] | None) -> str | None:
+    def _pulled(self, image: str, request: JobRequest) -> str | None:
+        """Pull an image; what went wrong. A registry may let one wait for as long as it likes: a run that is
+        cancelled meanwhile does not.
+        """
+        credentials = _credentials(request.job.get("registry_credentials"))
+        done: Future[str | None] = Future()
+
+        def pull() -> None:
+            try:
+                done.set_result(self._pull(image, credentials, request.is_wanted))
+            except BaseException as error:
+                done.set_exception(error)
+
+        threading.Thread(target=pull, name="runyard-pull", daemon=True).start()
+        while not wait([done], _LOOK_SECONDS).done:
+            if not request.is_wanted():
+                raise CannotStart(_STOPPED)
+        return done.result()
+
+    def _pull(
+        self, image: str, credentials: dict[str, str] | None, is_wanted: Callable[[], bool]
+    ) -> str | None:
         """Pull an image; what went wrong, without the password."""
         repository, tag = parse_repository_tag(image)
         problem = None
@@ -152,6 +181,8 @@ class DockerInfrastructure:
                 repository, tag or "latest", stream=True, decode=True, auth_config=credentials
             ):
                 problem = line.get("error") or problem
+                if not is_wanted():
+                    return _STOPPED  # the engine ends a pull that nobody listens to
         except APIError as error:
             problem = _told(error)
         password = (credentials or {}).get("password")
@@ -187,9 +218,12 @@ class DockerInfrastructure:
         try:
             for other in networks[1:]:
                 self._client.networks.get(other).connect(container)
+            if not request.is_wanted():
+                raise CannotStart(_STOPPED)
             container.start()
         except BaseException:
-            self.remove(container.id)
+            with suppress(Unreachable):  # then that is told which went wrong
+                self.remove(container.id)
             raise
         return str(container.id)
 
@@ -334,18 +368,40 @@ def _reason(code: int, state: dict[str, Any]) -> str | None:
         return "its container ran out of memory and was killed; give it more by mem_limit"
     if state.get("Error"):
         return f"its container ended: {state['Error']}"
-    return "its container was killed" if code == _KILLED else None
+    if code != _KILLED:
+        return None
+    return "its container was killed, or the run's process in it: by another program, or for lack of memory"
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     text = getattr(error, "explanation", None) or str(error)
     if isinstance(text, bytes):
         text = text.decode(errors="replace")
     return " ".join(str(text).split())
 
 
+def _timeout_seconds() -> int:
+    given = os.environ.get(_TIMEOUT_VARIABLE) or str(_ANSWER_SECONDS)
+    if not given.isdecimal() or int(given) == 0:
+        raise Unreachable(f"{_TIMEOUT_VARIABLE} is {given!r}; give it a whole number of seconds, or unset it")
+    return int(given)
+
+
 def _unreachable(error: Exception) -> Unreachable:
+    host = hidden(os.environ.get("DOCKER_HOST") or "")
+    at = f" at {host} (DOCKER_HOST)" if host else ""
     return Unreachable(
-        f"the Docker Engine does not answer ({_told(error)}); is it running, and may this user use it? "
+        f"the Docker Engine{at} does not answer ({_cause(error)}); is it running, and may this user use it? "
         "Try: docker info"
     )
+
+
+def _cause(error: BaseException) -> str:
+    """What the system said, which libraries wrap in each other and in words of their own."""
+    inner: BaseException | None = error
+    while inner is not None:
+        for found in (inner, *inner.args):
+            if isinstance(found, OSError) and found.strerror:
+                return found.strerror
+        inner = inner.__cause__ or inner.__context__
+    return _told(error)

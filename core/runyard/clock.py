@@ -9,14 +9,40 @@ _MICROSECOND = timedelta(microseconds=1)
 _BOOT_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
 
+# Two clocks that differ by less are taken to agree.
+_AGREED_US = 1_000_000
+# By how much this machine's clock is behind that of the API or the database's server.
+_behind_us = 0
+
+
 def now() -> datetime:
     """The present, as an aware UTC datetime."""
-    return datetime.now(UTC)
+    return datetime.now(UTC) + timedelta(microseconds=_behind_us) if _behind_us else datetime.now(UTC)
 
 
 def now_us() -> int:
     """The present, in microseconds since 1970 UTC."""
-    return time.time_ns() // 1000
+    return time.time_ns() // 1000 + _behind_us
+
+
+def agree(there_us: int, asked_us: int, answered_us: int) -> None:
+    """Go by the clock of another machine from now on, where it differs from this one's.
+
+    What machines record of one run is told in one time then, whatever their own clocks say.
+
+    Args:
+        there_us: the present there, told between two moments here.
+    """
+    global _behind_us
+    if there_us > answered_us + _AGREED_US:
+        _behind_us += there_us - answered_us
+    elif there_us < asked_us - _AGREED_US:
+        _behind_us += there_us - asked_us
+
+
+def agreed_us(moment_us: int) -> int:
+    """A moment that this machine's clock told, by the clock that `now` goes by."""
+    return moment_us + _behind_us
 
 
 def to_us(moment: datetime) -> int:

@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 from _tools import need
-from _yard import TAKEOVER_SECONDS, a_yard, is_gone, until
+from _yard import TAKEOVER_SECONDS, a_yard, is_gone, logs_of, until
 from runyard import clock
+from runyard.operations.schemas import Listing
 
 # What is tested with this setting can only happen by a proof.
 NEVER = "3600"
@@ -168,3 +170,52 @@ def test_a_worker_whose_clock_is_ahead_steals_nothing(yard, wall):
     yard.ended(run, "COMPLETED")
     yard.ended(other, "COMPLETED")
     assert [attempt for attempt, _ in yard.notes()] == [1, 1]
+
+
+TIMED = """
+import os
+from runyard import flow, get_run_logger, task
+
+@task
+def step():
+    get_run_logger().info("in the task")
+
+@flow(name="work")
+def work():
+    print("printed by the flow")
+    os.write(1, b"written\\n")
+    step()
+    step.submit().result()
+    get_run_logger().info("at the end")
+"""
+
+
+@pytest.mark.parametrize("offset", ["+3600", "-3600"])
+def test_what_a_machine_whose_clock_is_wrong_records_is_told_in_the_servers_time(
+    yard, wall, api_server, offset
+):
+    from runyard.operations import flow_runs, task_runs
+
+    api_server.use(yard.client.database)
+    (yard.folder / "timed.py").write_text(TIMED)
+    wall(offset)
+    began = clock.now()
+    run = yard.run(entrypoint="timed.py:work")
+    yard.worker(RUNYARD_API_URL=api_server.url, **wall.environment)
+    yard.ended(run, "COMPLETED")
+    records = until(
+        lambda: (
+            len(found := logs_of(yard, run)) >= 4
+            and any("written" in each.message for each in found)
+            and found
+        ),
+        "its records",
+    )
+    over = clock.now()
+    its = yard.client.call(flow_runs.read_flow_run, run)
+    moments = [its.start_time, its.end_time, *(record.timestamp for record in records)]
+    for each in yard.client.call(task_runs.filter_task_runs, Listing()):
+        moments += [each.start_time, each.end_time]
+    margin = timedelta(seconds=2)
+    assert all(began - margin < moment < over + margin for moment in moments), (moments, began, over)
+    assert its.start_time <= its.end_time

@@ -92,8 +92,14 @@ class RootReporter(Reporter):
         def begin() -> Any:
             # A run that was claimed outlives a restart of the database; who starts a script is told at once.
             if self._start.get("attempt") is None:
-                return self._client.call(start_flow_run, self._start)
-            return persist(lambda: self._client.call(start_flow_run, self._start), "the start of this run")
+                return ask()
+            return persist(ask, "the start of this run")
+
+        def ask() -> Any:
+            asked = clock.now_us()
+            answer = self._client.call(start_flow_run, self._start)
+            clock.agree(answer.get("now", asked), asked, clock.now_us())
+            return answer
 
         while True:
             answer = yield Block(lambda: self._refused(begin))

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from runyard import descriptors, ids, texts
+from runyard import clock, descriptors, ids, texts
 from runyard.context import current_flow, current_journal, current_task
 from runyard.redaction import redact
 
@@ -60,10 +60,10 @@ class ConsoleHandler(logging.Handler):
             if self.formatter is not None:
                 line = texts.storable(redact(self.formatter.format(record))) + "\n"
             else:
-                clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+                wall = time.strftime("%H:%M:%S", time.localtime(record.created))
                 label = getattr(record, "run_label", None) or record.name
                 text = _text(record)
-                line = f"{clock}.{int(record.msecs):03d} | {record.levelname:<7} | {label} - {text}\n"
+                line = f"{wall}.{int(record.msecs):03d} | {record.levelname:<7} | {label} - {text}\n"
             if self.stream is not None:
                 self.stream.write(line)
             else:
@@ -103,7 +103,7 @@ class JournalHandler(logging.Handler):
             task_run_id = given.get("task_run_id")
             if task_run_id is None and "run_label" not in given and task is not None:
                 task_run_id = task.task_run.id
-            text, moment = _text(record), int(record.created * 1e6)
+            text, moment = _text(record), clock.agreed_us(int(record.created * 1e6))
             level = min(max(int(record.levelno), _LEVELS[0]), _LEVELS[1])
             for at in range(0, max(len(text), 1), _LONGEST):
                 row = (ids.new_id(), texts.name(record.name), level, text[at : at + _LONGEST], moment)

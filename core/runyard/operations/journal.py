@@ -201,7 +201,7 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     Returns:
         `status`, `reason`, `delay_seconds`, `state` of the proposal, and the run: `attempt`, `name`,
         `flow_id`, `run_count`, `retries_used`, `deployment_id`, `tags`, `start_time`, `created`, and how
-        often it was resumed by `resumes`, past which pauses by `pause_keys`.
+        often it was resumed by `resumes`, past which pauses by `pause_keys`; and the present by `now`.
 
     Raises:
         StaleAttempt: the claim was lost meanwhile.
@@ -211,7 +211,7 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     flow_run_id, attempt, again = body["flow_run_id"], body.get("attempt"), bool(body.get("again"))
     started = _started(tx, body)
     if started is not None:
-        return {**_described(started), **_run_facts(_read(tx, flow_run_id))}
+        return {**_described(started), **_run_facts(_read(tx, flow_run_id)), "now": lease_clock.wall(tx)}
     if again or body.get("waiting"):
         attempt = _take_stored(tx, body, waiting=not again)
     elif attempt is None:
@@ -226,7 +226,7 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     running = Running()
     running.state_details["start_id"] = body.get("start_id")
     outcome = transitions.set_flow_run_state(tx, flow_run_id, running, attempt=attempt, force=force)
-    return {**_described(outcome), **_run_facts(_read(tx, flow_run_id))}
+    return {**_described(outcome), **_run_facts(_read(tx, flow_run_id)), "now": lease_clock.wall(tx)}
 
 
 @operation("POST", "/runyard/journal/state")

@@ -189,7 +189,9 @@ class Worker:
         return self.client.call(claim_flow_runs, self.options.pool, body)
 
     def _ask_for_next_due(self) -> datetime | None:
+        asked = clock.now_us()
         told = self._read_next_due()
+        clock.agree(clock.to_us(told.now), asked, clock.now_us())
         self._there.told(told.now)
         return told.due
 

@@ -34,6 +34,13 @@ def test_a_worker_is_online_until_it_says_goodbye(client, pool):
     assert listed(client)["a"] == "ONLINE"
 
 
+@pytest.mark.parametrize("name", ["", "a/b", "n" * 251, "a\nb"])
+def test_a_name_that_no_worker_can_have_is_refused(client, pool, name):
+    with pytest.raises(InvalidInput, match="the name of a worker"):
+        beat(client, name)
+    assert listed(client) == {}
+
+
 def test_a_worker_that_falls_silent_is_offline_after_three_heartbeats(client, pool):
     beat(client, "a", heartbeat_interval_seconds=1e-6)
     assert listed(client) == {"a": "OFFLINE"}

@@ -170,7 +170,14 @@ def test_a_paused_pool_starts_nothing_until_it_is_resumed(yard):
     yard.ended(run, "COMPLETED")
 
 
-@pytest.mark.parametrize("options", [{"name": "a/b"}, {"name": "50%"}, {"limit": 0}, {"type": "none"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"name": name} for name in ("a/b", "50%", " ", "n" * 251, "a\x1b[31m", "a\u202eb")),
+        {"limit": 0},
+        {"type": "none"},
+    ],
+)
 def test_wrong_options_are_refused(home, options):
     with pytest.raises(InvalidInput):
         start_worker(WorkerOptions(pool="pool", **options))

@@ -234,15 +234,15 @@ class Listing(Filter):
     sort: str | None = None
 
 
-def check_name(kind: str, name: str) -> None:
+def check_name(kind: str, name: str, forbidden: str = ids.FORBIDDEN) -> None:
     """Refuse a name that could not stand in a URL or on a command line.
 
     Raises:
-        InvalidInput: it is empty, too long, or has one of the characters of `ids.FORBIDDEN`.
+        InvalidInput: it is empty, too long, or has a forbidden or an unprintable character.
     """
     if not name.strip() or len(name) > 250:
         raise InvalidInput(f"the name of a {kind} has 1 to 250 characters, not {len(name.strip())}")
-    bad = next((letter for letter in name if letter in ids.FORBIDDEN or not letter.isprintable()), None)
+    bad = next((letter for letter in name if letter in forbidden or not letter.isprintable()), None)
     if bad is not None:
         raise InvalidInput(f"the name of a {kind} cannot have {bad!r}, as {name!r} does")
 

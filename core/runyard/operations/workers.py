@@ -10,7 +10,17 @@ from runyard import ids
 from runyard.errors import InvalidInput, NotFound
 from runyard.operations import online
 from runyard.operations.base import operation
-from runyard.operations.schemas import Filter, Input, LeaseSeconds, Model, Time, dump, load, moment
+from runyard.operations.schemas import (
+    Filter,
+    Input,
+    LeaseSeconds,
+    Model,
+    Time,
+    check_name,
+    dump,
+    load,
+    moment,
+)
 from runyard.operations.work_pools import pool_row
 from runyard.operations.work_queues import mark_polled, queue_rows
 from runyard.store import query
@@ -76,6 +86,15 @@ class WorkerListing(Filter):
     offset: int | None = None
 
 
+def check_worker_name(name: str) -> None:
+    """Refuse a name that a worker cannot have.
+
+    Raises:
+        InvalidInput: it is such a name.
+    """
+    check_name("worker", name, forbidden="/%")
+
+
 def _to_model(row: Row) -> Worker:
     return Worker.model_validate(
         {
@@ -100,7 +119,9 @@ def heartbeat_worker(tx: Transaction, work_pool_name: str, body: WorkerHeartbeat
 
     Raises:
         NotFound: no pool is named so.
+        InvalidInput: the worker has no name that it can have.
     """
+    check_worker_name(body.name)
     pool, present = pool_row(tx, work_pool_name), online.present(tx)
     worker_id, now = ids.new_id(), present["now"]
     values = {

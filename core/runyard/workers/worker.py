@@ -130,11 +130,10 @@ def _work(client: Client, supervisor: Any, options: WorkerOptions, companion: An
 
 
 def _check(options: WorkerOptions) -> None:
-    name = options.name or ""
-    if options.name is not None and not name.strip():
-        raise InvalidInput("a worker's name is not empty")
-    if "/" in name or "%" in name:
-        raise InvalidInput(f"a worker's name has no '/' and no '%': {name!r}")
+    if options.name is not None:
+        from runyard.operations.workers import check_worker_name
+
+        check_worker_name(options.name)
     if options.limit is not None and options.limit < 1:
         raise InvalidInput(f"--limit is at least 1, not {options.limit}")
     if options.type is not None:

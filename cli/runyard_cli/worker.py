@@ -179,12 +179,15 @@ def install(
 
     from runyard import settings
     from runyard.errors import InvalidInput
+    from runyard.operations.workers import check_worker_name
     from runyard.url_passwords import hidden
     from runyard.workers.systemd import unit
 
     chosen = pool or settings.get("default_work_pool_name")
     if not chosen:
         raise click.UsageError("Missing option '-p' / '--pool'.")
+    if name is not None:
+        check_worker_name(name)
     command = [os.path.abspath(sys.executable), "-m", "runyard_cli.main", "worker", "start", "--pool", chosen]
     for option, value in (("--name", name), ("--limit", limit)):
         if value is not None:

@@ -66,6 +66,7 @@ def test_a_unit_of_a_user_and_an_address_with_a_password(home):
 def test_what_is_missing_or_cannot_be_said(home):
     assert "--systemd" in printed("--pool", "p", code=2).stderr
     assert "--pool" in printed("--systemd", code=2, RUNYARD_DEFAULT_WORK_POOL_NAME="").stderr
+    assert "cannot have '%'" in printed("--systemd", "--pool", "p", "--name", "50%", code=1).stderr
     assert "control character" in printed("--systemd", "--pool", "a\nExecStart=/bin/false", code=1).stderr
 
 

@@ -155,7 +155,8 @@ def test_an_engine_that_does_not_answer_is_one_line(yard):
     yard.client.call(create_work_pool, WorkPoolCreate(name="other", type="docker"))
     worker = yard.worker(pool="other", DOCKER_HOST="unix:///no/such/engine.sock")
     assert worker.wait(DEADLINE_SECONDS) == 1
-    assert "the Docker Engine does not answer" in yard.said().splitlines()[-1]
+    last = yard.said().splitlines()[-1]
+    assert "the Docker Engine at unix:///no/such/engine.sock (DOCKER_HOST) does not answer" in last
 
 
 def test_a_paused_pool_starts_nothing_until_it_is_resumed(yard):

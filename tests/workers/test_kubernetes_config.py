@@ -7,6 +7,7 @@ import json
 import os
 import ssl
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
@@ -16,6 +17,8 @@ from runyard.errors import InvalidInput
 from runyard.workers.infrastructure.base import Unreachable
 from runyard.workers.infrastructure.kubernetes_api import KubernetesApi, Refused
 from runyard.workers.infrastructure.kubernetes_config import access
+
+V1 = "client.authentication.k8s.io/v1"
 
 
 @pytest.fixture(autouse=True)
@@ -113,13 +116,36 @@ def test_a_program_prints_the_token(tmp_path, monkeypatch, api):
     [
         ("import sys; sys.exit('log in first')", "failed: log in first"),
         ("print('hello')", "printed no token"),
+        ('print(\'{"status": {"token": null}}\')', "printed no token"),
+        ("import sys; sys.stdout.buffer.write(bytes(range(256)))", "printed no token"),
+        ('print(\'{"status": {"token": "a\\\\nb"}}\')', "characters that no token has"),
     ],
 )
 def test_a_program_that_prints_none_is_told(program, problem):
-    version = "client.authentication.k8s.io/v1"
-    entry = {"apiVersion": version, "command": sys.executable, "args": ["-c", program]}
+    entry = {"apiVersion": V1, "command": sys.executable, "args": ["-c", program]}
     with pytest.raises(InvalidInput, match=problem):
         token_of(access({"config": config_of({"exec": entry})}))
+
+
+def test_a_program_that_is_not_there_is_told_with_how_to_get_it():
+    entry = {"apiVersion": V1, "command": "no-such-login", "installHint": "Get it\nfrom example.com"}
+    with pytest.raises(
+        InvalidInput, match=r"no credential program 'no-such-login'; Get it from example\.com$"
+    ):
+        token_of(access({"config": config_of({"exec": entry})}))
+
+
+def test_a_program_is_asked_once_for_all_threads(tmp_path):
+    calls = tmp_path / "calls"
+    program = (
+        f"open({str(calls)!r}, 'a').write('x'); import time; time.sleep(0.2); "
+        'print(\'{"status": {"token": "t"}}\')'
+    )
+    entry = {"apiVersion": V1, "command": sys.executable, "args": ["-c", program]}
+    found = access({"config": config_of({"exec": entry})})
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(lambda _: token_of(found), range(8))) == {"Bearer t"}
+    assert calls.read_text() == "x"
 
 
 @pytest.mark.parametrize(
@@ -135,6 +161,25 @@ def test_a_program_that_prints_none_is_told(program, problem):
         (config_of(**{"certificate-authority-data": "eHg="}), "a certificate or key cannot be used"),
         ("a: b: c", "no YAML"),
         ("- 1", "a kubeconfig is a mapping"),
+        (
+            "a: b\n\ttoken: very-secret",
+            r"no YAML: line 2: found character '\\t' that cannot start any token$",
+        ),
+        ({**config_of(), "clusters": {"one": {}}}, "clusters is a list, each with a name and a mapping"),
+        ({**config_of(), "users": [None]}, "users is a list, each with a name and a mapping 'user'"),
+        ({**config_of(), "contexts": [{"name": "one"}]}, "the context 'one' names no cluster"),
+        (config_of(server="localhost:8080"), "server 'localhost:8080' is no URL such as https://HOST:PORT"),
+        (config_of(server="https://[::1"), "is no URL"),
+        (
+            config_of(**{"proxy-url": "proxy:3128"}),
+            "proxy-url 'proxy:3128' is no URL such as http://HOST:PORT",
+        ),
+        (config_of({"exec": "aws"}), "exec is a mapping"),
+        (
+            config_of({"exec": {"apiVersion": V1, "command": "x", "env": [{"name": "A"}]}}),
+            "a name and a value",
+        ),
+        (config_of({"exec": {"apiVersion": V1}}), "exec.command is missing"),
     ],
 )
 def test_a_config_that_is_wrong_is_told_in_one_line(config, problem):

@@ -9,10 +9,12 @@ import os
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -31,6 +33,7 @@ _POD_FOLDER_VARIABLE = "RUNYARD_KUBERNETES_SERVICE_ACCOUNT_FOLDER"
 # The tokens of pods are replaced on disk, long before they run out.
 _READ_AGAIN_SECONDS = 60.0
 _PLUGIN_SECONDS = 60.0
+_PROXIES = ("http", "https", "socks5", "socks5h")
 _EXEC_API = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 
 
@@ -68,23 +71,29 @@ class Token(httpx.Auth):
         self._read = read
         self._token = ""
         self._until = 0.0
+        # Many threads send requests: one that finds the token too old asks for all of them.
+        self._lock = threading.Lock()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Send the request with the token; called by httpx."""
-        if time.monotonic() >= self._until:
-            self._renew()
-        request.headers["Authorization"] = f"Bearer {self._token}"
+        token = self._good_one()
+        request.headers["Authorization"] = f"Bearer {token}"
         response = yield request
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            before = self._token
-            self._renew()
-            if self._token != before:
-                request.headers["Authorization"] = f"Bearer {self._token}"
+            other = self._good_one(refused=token)
+            if other != token:
+                request.headers["Authorization"] = f"Bearer {other}"
                 yield request
 
-    def _renew(self) -> None:
-        self._token, self._until = self._read()
-        redaction.register(self._token)
+    def _good_one(self, refused: str | None = None) -> str:
+        with self._lock:
+            if time.monotonic() >= self._until or self._token == refused:
+                token, until = self._read()
+                redaction.register(token)
+                if not token.isascii() or not token.isprintable():
+                    raise InvalidInput("the token for the cluster has characters that no token has")
+                self._token, self._until = token, until
+            return self._token
 
 
 def access(given: dict[str, Any] | None = None) -> Access:
@@ -157,12 +166,26 @@ def _proxy_for(server: str) -> str | None:
         with suppress(ValueError):  # one of the two is no address
             if ip_address(host) in ip_network(word.strip(), strict=False):
                 return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    _check_url(f"{parts.scheme.upper()}_PROXY", "the proxy", proxy, _PROXIES)
     return proxy
 
 
 def _paths() -> list[str]:
     listed = [path for path in os.environ.get("KUBECONFIG", "").split(os.pathsep) if path]
     return [os.path.abspath(os.path.expanduser(path)) for path in listed or ["~/.kube/config"]]
+
+
+def _check_url(where: str, name: str, given: Any, schemes: tuple[str, ...]) -> None:
+    try:
+        parts = urlsplit(str(given))
+        fine = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine:
+        raise InvalidInput(f"{where}: {name} {str(given)!r} is no URL such as {schemes[0]}://HOST:PORT")
+    if parts.scheme.startswith("socks") and find_spec("socksio") is None:
+        raise InvalidInput(f"{where}: {name}: a SOCKS proxy needs: pip install 'httpx[socks]'")
 
 
 class _Kubeconfig:
@@ -184,13 +207,18 @@ class _Kubeconfig:
         if not name:
             raise InvalidInput(f"{self._where}: no context is set; set one: kubectl config use-context NAME")
         context, _ = self._named("contexts", "context", name)
-        cluster, folder = self._named("clusters", "cluster", context.get("cluster"))
+        if not context.get("cluster"):
+            raise InvalidInput(f"{self._where}: the context {name!r} names no cluster")
+        cluster, folder = self._named("clusters", "cluster", context["cluster"])
         user, user_folder = (
             self._named("users", "user", context["user"]) if context.get("user") else ({}, folder)
         )
         server = cluster.get("server")
         if not server:
             raise InvalidInput(f"{self._where}: the cluster {context.get('cluster')!r} has no server")
+        _check_url(self._where, "server", server, ("https", "http"))
+        if cluster.get("proxy-url"):
+            _check_url(self._where, "proxy-url", cluster["proxy-url"], _PROXIES)
         return Access(
             str(server).rstrip("/"),
             self._tls(cluster, folder, user, user_folder),
@@ -204,6 +232,10 @@ class _Kubeconfig:
         names = []
         for config, folder in self._files:
             for entry in config.get(plural) or []:
+                if not isinstance(entry, dict) or not isinstance(entry.get(kind) or {}, dict):
+                    raise InvalidInput(
+                        f"{self._where}: {plural} is a list, each with a name and a mapping {kind!r}"
+                    )
                 if entry.get("name") == name:
                     return entry.get(kind) or {}, folder
                 names.append(entry.get("name"))
@@ -235,7 +267,7 @@ class _Kubeconfig:
         """Of a file that is named, or written out in base64 as `NAME-data`."""
         if entry.get(f"{name}-data"):
             try:
-                return base64.b64decode(entry[f"{name}-data"], validate=True)
+                return base64.b64decode(str(entry[f"{name}-data"]), validate=True)
             except (binascii.Error, ValueError):
                 raise InvalidInput(f"{self._where}: {name}-data is no base64") from None
         if not entry.get(name):
@@ -251,7 +283,7 @@ class _Kubeconfig:
         if user.get("tokenFile"):
             return _token_of_file(os.path.join(folder, os.path.expanduser(str(user["tokenFile"]))))
         if user.get("token"):
-            token = str(user["token"])
+            token = str(user["token"]).strip()
             return Token(lambda: (token, float("inf")))
         if user.get("exec"):
             return Token(_Plugin(user["exec"], folder, self._where, cluster).token)
@@ -274,6 +306,11 @@ class _Plugin:
 
     def __init__(self, entry: dict[str, Any], folder: str, where: str, cluster: dict[str, Any]) -> None:
         self._where = where
+        variables = entry.get("env") or [] if isinstance(entry, dict) else None
+        if not isinstance(variables, list) or not all(
+            isinstance(each, dict) and {"name", "value"} <= each.keys() for each in variables
+        ):
+            raise InvalidInput(f"{where}: exec is a mapping, its env a list, each with a name and a value")
         self._told: dict[str, Any] = {"interactive": False}
         if entry.get("provideClusterInfo"):
             self._told["cluster"] = cluster
@@ -281,10 +318,13 @@ class _Plugin:
         if self._api not in _EXEC_API:
             raise InvalidInput(f"{where}: exec.apiVersion {self._api!r} is unknown; it is one of {_EXEC_API}")
         command = str(entry.get("command") or "")
+        if not command:
+            raise InvalidInput(f"{where}: exec.command is missing")
         if os.sep in command:
             command = os.path.join(folder, command)
         self._command = [command, *map(str, entry.get("args") or [])]
-        self._env = {str(each["name"]): str(each["value"]) for each in entry.get("env") or []}
+        self._env = {str(each["name"]): str(each["value"]) for each in variables}
+        self._hint = " ".join(str(entry.get("installHint") or "").split())
 
     def token(self) -> tuple[str, float]:
         """The token that the program prints, and until when it is good."""
@@ -297,11 +337,19 @@ class _Plugin:
                 env=env,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 timeout=_PLUGIN_SECONDS,
                 check=False,
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
+        except FileNotFoundError:
+            hint = f"; {self._hint}" if self._hint else ""
+            raise InvalidInput(f"{self._where}: there is no credential program {name!r}{hint}") from None
+        except subprocess.TimeoutExpired:
+            raise InvalidInput(
+                f"{self._where}: the credential program {name!r} did not end within {_PLUGIN_SECONDS:g} s"
+            ) from None
+        except OSError as error:
             raise InvalidInput(
                 f"{self._where}: the credential program {name!r} did not work: {error}"
             ) from None
@@ -310,12 +358,14 @@ class _Plugin:
             raise InvalidInput(f"{self._where}: the credential program {name!r} failed: {said}")
         try:
             status = json.loads(done.stdout)["status"]
-            token = str(status["token"])
+            token = str(status["token"] or "").strip()
         except (ValueError, KeyError, TypeError):
+            token = ""
+        if not token:
             raise InvalidInput(
                 f"{self._where}: the credential program {name!r} printed no token (client "
                 "certificates of such programs are not supported)"
-            ) from None
+            )
         return token, _keep_until(status.get("expirationTimestamp"))
 
 
@@ -359,7 +409,11 @@ def _yaml(text: str, where: str) -> dict[str, Any]:
     try:
         found = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise InvalidInput(f"{where}: no YAML: {' '.join(str(error).split())}") from None
+        # Not its own words, which repeat what stands there: it may be a token.
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark is not None else ""
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise InvalidInput(f"{where}: no YAML: {line}{problem}") from None
     if not isinstance(found, dict):
         raise InvalidInput(f"{where}: a kubeconfig is a mapping")
     return found

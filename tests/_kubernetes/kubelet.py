@@ -23,12 +23,13 @@ _EXPANDED = re.compile(r"\$\(([^()]+)\)")
 class Log:
     """What a container printed: lines with their moments."""
 
-    def __init__(self):
+    def __init__(self, ahead_seconds=0):
+        self.ahead_seconds = ahead_seconds
         self.lines = []
         self.over = False
 
     def add(self, text):
-        whole, nanos = divmod(time.time_ns(), 10**9)
+        whole, nanos = divmod(time.time_ns() + self.ahead_seconds * 10**9, 10**9)
         moment = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         self.lines.append((f"{moment}.{nanos:09d}Z", text))
 
@@ -50,6 +51,8 @@ class Kubelet:
         self.reasons = {}  # why a process is killed, by its pod
         self.threads = []
         self.node_is_lost = False
+        # Of the clock of this node, before that of the worker.
+        self.clock_ahead_seconds = 0
         self.closing = False
 
     def run(self, pod):
@@ -180,7 +183,7 @@ class Kubelet:
                 self._status(key, "Failed", {"terminated": ended}, container)
                 return None
             self.pods[key] = process
-            self.logs[key] = Log()
+            self.logs[key] = Log(self.clock_ahead_seconds)
         return process
 
     def _folder_of(self, key):

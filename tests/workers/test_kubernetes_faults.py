@@ -99,3 +99,21 @@ def test_a_secret_that_may_not_be_made_leaves_no_job(yard):
     yard.worker()
     assert f"the Job could not be made: {words}; see docs/kubernetes" in yard.ended(run, "CRASHED").message
     until(lambda: not (yard.jobs() or yard.cluster.pods()), "the removal of the Job")
+
+
+@pytest.mark.parametrize("ahead", [-300, 300])
+def test_all_lines_are_kept_once_by_an_heir_whose_clock_is_not_that_of_the_node(yard, ahead):
+    yard.cluster.kubelet.clock_ahead_seconds = ahead
+    run = yard.run(entrypoint="counts.py:counts")
+    first = yard.worker("first")
+    until(lambda: len(lines(yard, run)) == 11, "the first lines")
+    first.kill()
+    first.wait()
+    (yard.folder / "go-10").touch()
+    yard.worker("second")
+    until(lambda: len(lines(yard, run)) == 21, "the lines after the adoption")
+    for number in (20, 30):
+        (yard.folder / f"go-{number}").touch()
+    yard.ended(run, "COMPLETED")
+    until(lambda: not yard.leases() and len(lines(yard, run)) >= 40, "the last lines")
+    assert lines(yard, run) == [f"line {number}" for number in range(40)]

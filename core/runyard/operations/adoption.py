@@ -35,10 +35,12 @@ class Adoption(Input):
 
 
 class Adopted(Model):
-    """The run, where the worker has it now; and when the last line of its job was kept."""
+    """The run, where the worker has it now; and the moment of the last line that is kept of its job, by the
+    clock of the job where that is told, and how many lines have it."""
 
     run: ClaimedRun | None
     kept_until: Time | None = None
+    kept_lines: int = 0
 
 
 @operation("POST", "/runyard/flow_runs/{flow_run_id}/adopt")
@@ -61,10 +63,13 @@ def adopt_flow_run(tx: Transaction, flow_run_id: str, body: Adoption) -> Adopted
         tx, flow_run_id, body.worker_name, worker_id, pool["id"], (body.place, body.proof), body.lease_seconds
     )
     found = claimed(tx, pool["base_job_template"], {flow_run_id: body.attempt})
-    kept = tx.value(
-        "SELECT max(timestamp) FROM logs WHERE flow_run_id = :id "
-        "AND name IN ('runyard.stdout', 'runyard.stderr')",
+    kept = tx.one(
+        """SELECT timestamp, count(*) AS lines FROM logs WHERE flow_run_id = :id
+           AND name IN ('runyard.stdout', 'runyard.stderr')
+           GROUP BY timestamp ORDER BY timestamp DESC LIMIT 1""",
         {"id": flow_run_id},
     )
-    kept_until = None if kept is None else clock.from_us(kept)
-    return Adopted(run=found[0] if found else None, kept_until=kept_until)
+    run_now = found[0] if found else None
+    if kept is None:
+        return Adopted(run=run_now)
+    return Adopted(run=run_now, kept_until=clock.from_us(kept["timestamp"]), kept_lines=kept["lines"])

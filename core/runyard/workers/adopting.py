@@ -13,6 +13,7 @@ from runyard.operations.adoption import Adoption, adopt_flow_run
 from runyard.operations.lease_clock import takeover_seconds
 from runyard.operations.recovery import RecoverRequest, recover
 from runyard.workers.infrastructure import base
+from runyard.workers.job_supervisor import Since
 from runyard.workers.jobs import job_of
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Adopting:
             with suppress(RunyardError):  # another program has it: the run's end is told by its exit code
                 self._serve_also(int(port))
         kept = adopted.kept_until
-        since = None if kept is None else clock.to_us(kept) / 1e6
+        since = None if kept is None else Since(clock.to_us(kept), adopted.kept_lines)
         self._supervisor.adopt(adopted.run, job_of(adopted.run), job, since)
 
 

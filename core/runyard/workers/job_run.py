@@ -37,6 +37,9 @@ class JobRun(WatchedRun):
         self.pipes = [
             Pipe(partial(self._take, name), None, self._output.hide, reach) for name in ("stdout", "stderr")
         ]
+        # Whether a line with its moment follows on each, and the lines of each stream that wait for theirs.
+        self.tells_moments = False
+        self._waiting: dict[str, list[str]] = {"stdout": [], "stderr": []}
         # Of the job, once it has one.
         self.id: str | None = None
         # Its command was started, as far as is known.
@@ -63,17 +66,29 @@ class JobRun(WatchedRun):
         """What a job says of itself comes with what it prints."""
 
     def _take(self, stream: str, lines: list[str]) -> None:
-        kept, seen = [], []
+        waiting, seen = self._waiting[stream], []
+        kept: list[str] = []
+        moments: list[int] = []
         for line in lines:
+            at = marked_lines.moment_of(line)
+            if at is not None:
+                moments += [at] * len(waiting)
+                kept += waiting
+                waiting.clear()
+                continue
             text, facts, keep = marked_lines.read(line)
             if facts is not None:
                 self.hear(facts)
             if text is not None:
                 seen.append(text)
                 if keep:
-                    kept.append(text)
+                    waiting.append(text)
+        if not self.tells_moments:
+            moments += [0] * len(waiting)
+            kept += waiting
+            waiting.clear()
         if kept:
-            self._output.keep(stream, kept)
+            self._output.keep(stream, kept, moments)
         if seen and self._echo:
             terminal.write(stream, "".join(f"{line}\n" for line in seen))
 
@@ -90,4 +105,7 @@ class JobRun(WatchedRun):
             if pipe.open:
                 pipe.drain()
             pipe.close()
+        for stream, lines in self._waiting.items():
+            if lines:  # a last one without an end
+                self._output.keep(stream, lines)
         self._output.finish()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from runyard import machine
 from runyard.engine.supervise import KEEPS_LEASE_VARIABLE
 from runyard.errors import RunyardError
+from runyard.workers import marked_lines
 from runyard.workers.hooks import MOST_SECONDS, VARIABLE
 from runyard.workers.infrastructure import base
 from runyard.workers.infrastructure.base import CannotStart, JobEnd, JobRequest, Unreachable
@@ -44,6 +45,27 @@ _LAST_WORDS_SECONDS = 600.0
 _GONE = 137
 # What an infrastructure tells of a job, and the levels of the records.
 _LEVELS = {"info": 20, "warning": 30}
+
+
+class Since:
+    """Up to where what a job prints is kept already.
+
+    Args:
+        at: the moment of the last line, in microseconds since 1970.
+        lines: how many of them have that moment.
+    """
+
+    def __init__(self, at: int, lines: int) -> None:
+        self.seconds = at / 1e6
+        self._at = at
+        self._lines = lines
+
+    def is_before(self, at: int) -> bool:
+        """Whether the next piece, which was printed at a moment, is not kept yet; asked once for each."""
+        if at == self._at and self._lines:
+            self._lines -= 1
+            return False
+        return at >= self._at
 
 
 class JobSupervisor(Watching[JobRun]):
@@ -122,11 +144,14 @@ class JobSupervisor(Watching[JobRun]):
         self._begin(run, partial(self._start, run))
         return run
 
-    def adopt(self, claimed: ClaimedRun, job: dict[str, Any], found: FoundJob, since: float | None) -> None:
+    def adopt(self, claimed: ClaimedRun, job: dict[str, Any], found: FoundJob, since: Since | None) -> None:
         """Go on with the job of a worker that is gone.
 
         Args:
-            since: when that worker last kept what the job printed, in seconds since 1970; None: never.
+            claimed: what the claim gave to that worker.
+            job: the pool's job configuration, resolved for this run.
+            found: its job.
+            since: up to where that worker kept what the job printed; None: it kept nothing.
         """
         run = JobRun(claimed, job, self.logs, base.HOOKS_LABEL in found.labels)
         run.adopted = True
@@ -196,7 +221,7 @@ class JobSupervisor(Watching[JobRun]):
         self._answers = True
         say_to_terminal("INFO", f"{self._place.partition(':')[0].capitalize()} answers again")
 
-    def _watch(self, run: JobRun, since: float | None) -> None:
+    def _watch(self, run: JobRun, since: Since | None) -> None:
         reader = threading.Thread(target=self._copy, args=(run, since), name="runyard-job-logs", daemon=True)
         reader.start()
         was_away = False
@@ -214,18 +239,32 @@ class JobSupervisor(Watching[JobRun]):
         reader.join(_LAST_WORDS_SECONDS)
         self._later(partial(self._end, run, end, False))
 
-    def _copy(self, run: JobRun, since: float | None) -> None:
+    def _copy(self, run: JobRun, kept: Since | None) -> None:
         """Copy what a job prints into the run's pipes, until it ends."""
         numbers = {name: pipe.write_end for name, pipe in zip(("stdout", "stderr"), run.pipes, strict=True)}
+        since = None if kept is None else kept.seconds
+        passes = kept is None
         try:
             while run.exit_code is None:
                 try:
-                    for stream, data in self._infrastructure.follow(str(run.id), since):
+                    for stream, data, at in map(
+                        _with_moment, self._infrastructure.follow(str(run.id), since)
+                    ):
                         if stream in _LEVELS:
                             text = data.decode("utf-8", "replace")
                             self._later(partial(self._note, run, text, _LEVELS[stream]))
                             continue
-                        since = time.time()
+                        if at is None:
+                            since, passes = time.time(), True
+                            _write(numbers[stream], data)
+                            continue
+                        # Its own clock says what the other worker kept already; ours may be another.
+                        passes = passes or (kept is not None and kept.is_before(at))
+                        if not passes:
+                            continue
+                        since, run.tells_moments = at / 1e6, True
+                        if data.endswith(b"\n"):
+                            data += marked_lines.moment(at).encode() + b"\n"
                         _write(numbers[stream], data)
                     return
                 except Unreachable:
@@ -332,6 +371,11 @@ class JobSupervisor(Watching[JobRun]):
     def _clear(self, job_id: str) -> None:
         with suppress(Unreachable):
             self._infrastructure.remove(job_id)
+
+
+def _with_moment(piece: tuple[Any, ...]) -> tuple[str, bytes, int | None]:
+    stream, data, *more = piece
+    return stream, data, more[0] if more else None
 
 
 def _write(file: int, data: bytes) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 _MARK = "\x1f"
 _SHOWN = f"{_MARK}shown "
 _FACTS = f"{_MARK}facts "
+_MOMENT = f"{_MARK}moment "
 
 
 def shown(line: str) -> str:
@@ -23,6 +24,19 @@ def shown(line: str) -> str:
 def facts(what: dict[str, Any]) -> str:
     """A line with facts: `failure`, `ending`, `reported`."""
     return _FACTS + json.dumps(what)
+
+
+def moment(at: int) -> str:
+    """A line that tells when those before it were printed, in microseconds since 1970, by the job's clock."""
+    return f"{_MOMENT}{at}"
+
+
+def moment_of(line: str) -> int | None:
+    """What such a line tells; None for any other, and 0 for one that is broken."""
+    if not line.startswith(_MOMENT):
+        return None
+    text = line.removeprefix(_MOMENT)
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def read(line: str) -> tuple[str | None, dict[str, Any] | None, bool]:

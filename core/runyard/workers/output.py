@@ -130,12 +130,14 @@ class RunOutput:
         """The text without the secrets that the run has told of, and those that the worker gave to it."""
         return self.secrets.redact(redact(text))
 
-    def keep(self, stream: str, lines: list[str]) -> None:
-        """Keep lines of a stream."""
-        moment = clock.format_time(clock.now())
+    def keep(self, stream: str, lines: list[str], moments: list[int] | None = None) -> None:
+        """Keep lines of a stream, with the moment of each in microseconds since 1970; 0 or none is now."""
+        now = clock.format_time(clock.now())
+        texts = [clock.format_time(clock.from_us(at)) if at else now for at in moments or [0] * len(lines)]
+        pairs = list(zip(lines, texts, strict=True))
         if self._budget.spent > PACKED_FROM_BYTES and not self._budget.over:
-            lines = _packed(lines)
-        for line in lines:
+            pairs = _packed(pairs)
+        for line, moment in pairs:
             was_over = self._budget.over
             if self._budget.admits((stream, line, moment), len(line)):
                 self._logs.add(self._flow_run_id, f"runyard.{stream}", line, timestamp=moment)
@@ -149,17 +151,20 @@ class RunOutput:
             self._logs.add(self._flow_run_id, f"runyard.{stream}", line, timestamp=moment)
 
 
-def _packed(lines: list[str]) -> list[str]:
-    """The lines in as few records as may be."""
+def _packed(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The lines, each with its moment, in as few records as may be, with the moment of their last line."""
     packs: list[list[str]] = [[]]
+    moments = [""]
     size = 0
-    for line in lines:
+    for line, moment in lines:
         size += len(line) + 1
         if size > MAX_LINE_CHARACTERS and packs[-1]:
             packs.append([])
+            moments.append("")
             size = len(line) + 1
         packs[-1].append(line)
-    return ["\n".join(pack) for pack in packs]
+        moments[-1] = moment
+    return [("\n".join(pack), moment) for pack, moment in zip(packs, moments, strict=True)]
 
 
 class LogBuffer:

@@ -106,8 +106,14 @@ class Infrastructure(Protocol):
         """Our jobs that have all these labels, whether they still run or not."""
         ...
 
-    def follow(self, job_id: str, since: float | None) -> Iterator[tuple[str, bytes]]:
+    def follow(
+        self, job_id: str, since: float | None
+    ) -> Iterator[tuple[str, bytes] | tuple[str, bytes, int]]:
         """What a job prints, as (`stdout` or `stderr`, bytes), until it ends or the connection breaks.
+
+        A third part may be the moment at which it was printed, by the job's own clock, in microseconds since
+        1970: each piece is a line then, or a part of one. `since` is by that clock too, and pieces of before
+        are no harm.
 
         What the infrastructure itself tells of the job comes among it, a text at a time, as `info` or
         `warning`.

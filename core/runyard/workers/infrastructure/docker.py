@@ -239,7 +239,9 @@ class DockerInfrastructure:
             for each in found
         ]
 
-    def follow(self, job_id: str, since: float | None) -> Iterator[tuple[str, bytes]]:
+    def follow(
+        self, job_id: str, since: float | None
+    ) -> Iterator[tuple[str, bytes] | tuple[str, bytes, int]]:
         """What a container prints; see Infrastructure.
 
         After a broken connection it goes on where it stopped, by the engine's own times.
@@ -265,7 +267,7 @@ class DockerInfrastructure:
                 last, count = (at, count + 1) if at == last else (at, 1)
                 skip = 0
                 self._read[job_id] = last, count
-                yield name, data
+                yield name, data, _microseconds(at)
             self._read.pop(job_id, None)
         except NotFound:
             self._read.pop(job_id, None)
@@ -354,6 +356,12 @@ def _frames(stream: Any) -> Iterator[tuple[str, bytes]]:
             yield ("stderr" if data[at] == _STDERR else "stdout"), data[begin:end]
             at = end
         rest = data[at:]
+
+
+def _microseconds(moment: str) -> int:
+    """A moment of the engine, since 1970, cut and not rounded."""
+    whole, _, fraction = _seconds(moment).partition(".")
+    return int(whole) * 1_000_000 + int(fraction[:6])
 
 
 def _seconds(moment: str) -> str:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from runyard.workers.infrastructure.base import JobRequest
+    from runyard.workers.infrastructure.kubernetes_logs import Piece
     from runyard.workers.infrastructure.kubernetes_watch import View
     from runyard.workers.infrastructure.kubernetes_words import Object
 
@@ -262,7 +263,7 @@ class KubernetesInfrastructure:
                 found.setdefault(job_id, FoundJob(job_id, exact))
         return list(found.values())
 
-    def follow(self, job_id: str, since: float | None) -> Iterator[tuple[str, bytes]]:
+    def follow(self, job_id: str, since: float | None) -> Iterator[Piece]:
         """What a pod prints, and what the cluster tells of it; see Infrastructure."""
         try:
             with self._watcher.looking(*_parts(job_id)) as view:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from runyard.clock import to_us
 from runyard.workers.infrastructure import kubernetes_api as kube
 from runyard.workers.infrastructure.kubernetes_words import (
     container_name,
@@ -40,7 +41,7 @@ _BAD_REQUEST = 400
 _LAST_WORDS_SECONDS = 30.0
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)\Z", re.ASCII)
 
-Piece = tuple[str, bytes]
+Piece = tuple[str, bytes] | tuple[str, bytes, int]
 
 
 class PodOutput:
@@ -171,12 +172,11 @@ class PodOutput:
                 if at == last and skip:
                     skip -= 1
                     continue
-                if not last and self._since is not None and _order(at) <= _order(self._since.isoformat()):
-                    continue
                 last, count = (at, count + 1) if at == last else (at, 1)
                 skip, last_order = 0, ("", "")
                 self._view.read[name] = last, count
-                yield "stdout", text
+                printed = _microseconds(at)
+                yield ("stdout", text) if printed is None else ("stdout", text, printed)
 
 
 def _lines_of(response: httpx.Response, with_open_end: bool) -> Iterator[bytes]:
@@ -195,6 +195,15 @@ def _lines_of(response: httpx.Response, with_open_end: bool) -> Iterator[bytes]:
             rest.clear()
     if rest and with_open_end:
         yield bytes(rest)
+
+
+def _microseconds(moment: str) -> int | None:
+    """Since 1970, cut and not rounded."""
+    found = _MOMENT.match(moment)
+    if found is None:
+        return None
+    whole = datetime.fromisoformat(found[1] + found[3].replace("Z", "+00:00"))
+    return to_us(whole) + int((found[2] or "").ljust(6, "0")[:6])
 
 
 def _order(moment: str) -> tuple[str, str]:

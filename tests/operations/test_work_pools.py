@@ -62,6 +62,13 @@ def test_a_name_is_taken_once(client):
         create(client)
 
 
+def test_a_pool_that_is_nearly_called_so_is_named(client):
+    client.call(work_pools.create_work_pool, work_pools.WorkPoolCreate(name="default-agent-pool"))
+    for name in ("default-agent-pol", "Default-agent-pool"):
+        with pytest.raises(NotFound, match="did you mean 'default-agent-pool'"):
+            client.call(work_pools.read_work_pool, name)
+
+
 def test_only_what_is_given_changes(client):
     create(client, description="d", concurrency_limit=2)
     client.call(work_pools.update_work_pool, "machines", WorkPoolUpdate(is_paused=True))

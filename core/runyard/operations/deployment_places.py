@@ -6,13 +6,12 @@ from functools import partial
 from typing import Any
 
 from runyard import clock, ids
-from runyard.errors import InvalidInput, NotFound
+from runyard.errors import InvalidInput
 from runyard.operations.block_types import hidden_fields
 from runyard.operations.schemas import load
-from runyard.operations.work_pools import make_lone_pool
+from runyard.operations.work_pools import make_lone_pool, no_pool
 from runyard.orchestration import job_secrets
 from runyard.orchestration import parameters as rules
-from runyard.quoting import command_of
 from runyard.store.database import Row, Transaction
 
 
@@ -36,10 +35,7 @@ def queue_id_of(tx: Transaction, work_pool_name: str, work_queue_name: str | Non
     """
     pool = tx.one("SELECT id, default_queue_id FROM work_pools WHERE name = :name", {"name": work_pool_name})
     if pool is None:
-        raise NotFound(
-            f"no work pool is named {work_pool_name!r}; "
-            f"run: {command_of('runyard work-pool create', work_pool_name, options='--type process')}"
-        )
+        raise no_pool(tx, work_pool_name)
     if work_queue_name is None and pool["default_queue_id"]:
         default: str = pool["default_queue_id"]
         return default

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from functools import partial
 from typing import Any, Literal
 
@@ -86,9 +87,17 @@ def pool_row(tx: Transaction, name: str) -> Row:
     """
     row = tx.one("SELECT * FROM work_pools WHERE name = :name", {"name": name})
     if row is None:
-        command = command_of("runyard work-pool create", name, options="--type process")
-        raise NotFound(f"no work pool is named {name!r}; run: {command}")
+        raise no_pool(tx, name)
     return row
+
+
+def no_pool(tx: Transaction, name: str) -> NotFound:
+    """The error of a pool that is not there, and which one may be meant."""
+    known = [row["name"] for row in tx.all("SELECT name FROM work_pools LIMIT 1000")]
+    close = difflib.get_close_matches(name, known, 1, cutoff=0.8)
+    hint = f"did you mean {close[0]!r}? To have both:" if close else "run:"
+    command = command_of("runyard work-pool create", name, options="--type process")
+    return NotFound(f"no work pool is named {name!r}; {hint} {command}")
 
 
 def _check_template(tx: Transaction, template: dict[str, Any]) -> None:

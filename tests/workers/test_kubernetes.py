@@ -175,9 +175,14 @@ def test_secrets_are_in_no_manifest(yard):
         "{{ prefect.blocks.secret.word }}",
     }
     run = yard.run(job_variables=variables)
+    tells = yard.run(
+        job_variables={"command": "sh -c 'echo $RUNYARD_API_AUTH_STRING ${PREFECT_API_AUTH_STRING#*:}'"}
+    )
     assert yard.worker(run_once=True).wait(60) == 0
     assert "True" in printed(yard, run), printed(yard, run)
-    made = {found["kind"]: found for found in yard.cluster.created if found["kind"] in ("Job", "Secret")}
+    assert "******** ********" in printed(yard, tells), printed(yard, tells)
+    its = [found for found in yard.cluster.created if run in str(found)]
+    made = {found["kind"]: found for found in its if found["kind"] in ("Job", "Secret")}
     manifest = str(made["Job"])
     for secret in ("quite-a-secret", "hush-hush", f"{run}.1:"):
         assert secret not in manifest

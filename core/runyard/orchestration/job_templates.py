@@ -121,7 +121,7 @@ def resolve(
     schema = base_job_template.get("variables") or {}
     given = overlaid(deployment_job_variables or {}, run_job_variables or {})
     _check_names(given, schema)
-    check_job_variables(given, base_job_template, "of this run")
+    check_job_variables(given, base_job_template)
     return fill(base_job_template, context, given)
 
 

@@ -112,7 +112,7 @@ def misfit(value: Any, schema: Mapping[str, Any], where: str) -> str | None:
 
 
 def check_job_variables(
-    variables: Mapping[str, Any], base_job_template: Mapping[str, Any], work_pool: str
+    variables: Mapping[str, Any], base_job_template: Mapping[str, Any], work_pool: str | None = None
 ) -> None:
     """Refuse job variables that do not fit a pool's template; values with placeholders pass.
 
@@ -129,7 +129,8 @@ def check_job_variables(
         if problem is None and name == "env" and isinstance(value, Mapping):
             problem = _env_problem(value)
         if problem:
-            wrong.append(f"job variable {problem[0]!r} of work pool {work_pool!r} {problem[1]}")
+            whose = f" of work pool {work_pool!r}" if work_pool else ""
+            wrong.append(f"job variable {problem[0]!r}{whose} {problem[1]}")
     if wrong:
         raise ParameterError("\n".join(wrong))
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from runyard.workers.output import LogBuffer
 
 
+# A shorter one is in too many other words to be looked for alone.
+_LONG_PASSWORD = 8
+
+
 class JobRun(WatchedRun):
     """A claimed run and its job.
 
@@ -57,6 +61,11 @@ class JobRun(WatchedRun):
     def over(self, is_over: bool) -> None:
         if is_over and self._over_since is None:
             self._over_since = time.monotonic()
+
+    def hide(self, text: str) -> None:
+        """Never keep nor show this text: what lets the run in at the API, which a command may print."""
+        password = text.partition(":")[2]
+        self._output.secrets.register([text, *([password] if len(password) >= _LONG_PASSWORD else [])])
 
     def may_call_hooks(self) -> bool:
         """Whether another job may call the hooks of its run, which ran by no command of the user's."""

@@ -159,6 +159,7 @@ class JobSupervisor(Watching[JobRun]):
         self._begin(run, partial(self._watch, run, since))
 
     def _begin(self, run: JobRun, work: Callable[[], None]) -> None:
+        run.hide(self._environment(run.claimed).get("RUNYARD_API_AUTH_STRING", ""))
         self._add(run)
         threading.Thread(target=work, name="runyard-job", daemon=True).start()
 

@@ -67,6 +67,13 @@ class Count(click.IntRange):
     def __init__(self, least: int) -> None:
         super().__init__(least, self._MOST)
 
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; one that no database can hold is told so."""
+        number = click.INT.convert(value, param, ctx)
+        if number > self._MOST:
+            self.fail(f"{value} is more than {self._MOST}", param, ctx)
+        return super().convert(number, param, ctx)
+
     def _describe_range(self) -> str:
         """How helps write it: the largest number is of no interest there."""
         return f"x>={self.min}"

@@ -105,6 +105,11 @@ def test_queues(runyard, pool):
     assert "urgent" in runyard("work-queue", "inspect", "urgent", code=1).err
 
 
+def test_a_number_that_no_database_holds_is_told_so(runyard, home):
+    error = runyard("work-pool", "set-concurrency-limit", "mine", 10**20, code=2).err
+    assert f"{10**20} is more than 2147483647" in error
+
+
 def test_a_queue_name_of_two_pools_needs_the_pool(runyard, pool):
     runyard("work-pool", "create", "other", "-t", "process")
     assert "--pool" in runyard("work-queue", "pause", "default", code=1).err

@@ -90,6 +90,21 @@ def is_alive(pid: int, start: int) -> bool:
     return False
 
 
+def is_gone(at: str | None, proof: str | None) -> bool:
+    """Whether the process of an `identity` is gone for certain, as far as this one can tell."""
+    if at is None or proof is None or at != place():
+        return False
+    try:
+        facts = json.loads(proof)
+        if facts["kind"] != "process":
+            return False
+        if facts["boot"] != boot_id():
+            return True
+        return bool(facts["pids"] == pid_namespace()) and not is_alive(*facts["worker"])
+    except (ValueError, TypeError, KeyError):
+        return False  # of a newer version, or another program's
+
+
 def children(pid: int) -> list[int]:
     """The processes that a process started."""
     try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
-from runyard import clock
+from runyard import clock, machine
 from runyard.client import LocalClient
 from runyard.operations import (
     claims,
@@ -250,6 +252,33 @@ def test_a_run_that_executes_and_how_it_ended(client, pool):
     told, reasons = why(client, flow_run)
     assert (told.status, reasons["over"].text) == ("over", "boom")
     assert reasons["over"].command == f"runyard flow-run logs {flow_run.id}"
+
+
+@pytest.mark.skipif(machine.place() is None, reason="this system proves no process dead")
+def test_a_run_whose_executor_is_gone_is_not_said_to_be_executed(client, pool):
+    program = "from runyard import machine; print(*machine.identity(), sep='\\n')"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    place, proof = said.stdout.splitlines()
+    dead, alive = run(client, deployment(client), -2), run(client, deployment(client))
+    for identity in ((place, proof), machine.identity()):
+        body = claims.ClaimRequest(
+            worker_name="w", limit=1, lease_seconds=30, place=identity[0], proof=identity[1]
+        )
+        propose(client, *client.call(claims.claim_flow_runs, "machines", body), Running())
+    assert set(why(client, alive)[1]) == {"lease"}
+    reason = why(client, dead)[1]["executor_gone"]
+    assert reason.text.startswith("Attempt 1 was executed by 'w', whose process is gone.")
+    assert reason.command == "runyard worker start --pool machines"
+
+
+def test_a_run_that_is_being_stopped_needs_no_other_stop(client, pool):
+    flow_run = run(client, deployment(client))
+    (claimed,) = claim(client)
+    propose(client, claimed, Running())
+    cancelling = flow_runs.SetState(state=StateCreate(type="CANCELLING"))
+    client.call(flow_runs.set_flow_run_state, flow_run.id, cancelling)
+    told, reasons = why(client, flow_run)
+    assert (told.status, reasons["lease"].command) == ("cancelling", None)
 
 
 def test_a_completed_run_needs_no_command(client, pool):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from runyard import clock
+from runyard import clock, machine
 from runyard.operations import explain_waiting, flow_runs, lease_clock, leases
 from runyard.operations.base import operation
 from runyard.operations.explain_waiting import Explanation, Reason
@@ -86,6 +86,12 @@ def _lease(tx: Transaction, run: Row, state: State) -> Reason:
         command = None if state.type == PAUSED else f"runyard flow-run cancel {run['id']}"
         return Reason(code="no_lease", text=text, command=command)
     part = f"It is part of flow run {root}. " if root else ""
+    pool = run["work_pool_name"]
+    command = f"runyard worker start --pool {quoted(pool)}" if pool else None
+    if machine.is_gone(lease["place"], lease["proof"]):
+        text = f"{part}Attempt {lease['attempt']} was executed by {lease['owner']!r}, whose process is gone. "
+        text += "The next worker or server settles the run."
+        return Reason(code="executor_gone", text=text, command=command)
     text = f"{part}Attempt {lease['attempt']} is executed by {lease['owner']!r}"
     if lease["expires"] is None:
         text += ", who reports its end; nobody watches over it."
@@ -98,8 +104,7 @@ def _lease(tx: Transaction, run: Row, state: State) -> Reason:
             f", whose last sign of life was too long ago: the lease ran out {moment_in_words(expires, now)}. "
             "The next worker or server settles the run."
         )
-        pool = run["work_pool_name"]
-        command = f"runyard worker start --pool {quoted(pool)}" if pool else None
         return Reason(code="lease_expired", text=text, command=command)
     text += f"; its lease holds until {moment_in_words(expires, now)} and is renewed as long as it lives."
-    return Reason(code="lease", text=text, command=f"runyard flow-run cancel {run['id']}")
+    cancel = None if state.type == CANCELLING else f"runyard flow-run cancel {run['id']}"
+    return Reason(code="lease", text=text, command=cancel)

@@ -97,6 +97,10 @@ def is_gone(pid):
     return _state_of(pid) in "ZX"
 
 
+def is_asleep(pid):
+    return _state_of(pid) == "S"
+
+
 def stop_between_writes(process, database):
     """SIGSTOP, but not while it holds the lock of the database: then nobody could write any more."""
     threads = f"/proc/{process.pid}/task"

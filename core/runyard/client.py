@@ -100,6 +100,15 @@ class LocalClient:
         """
         return perform(self.database, operation, args, kwargs)[0]
 
+    def call_together(self, calls: list[tuple[Operation[..., Any], tuple[Any, ...]]]) -> list[Any]:
+        """Run operations in one transaction, each with its arguments; what they returned.
+
+        Raises:
+            RunyardError: what one refuses: then none was run. Or StoreError.
+        """
+        with self.database.transaction() as tx:
+            return [operation(tx, *args) for operation, args in calls]
+
     def changes(self) -> Any:
         """A token for `wait_for_change`."""
         return self.database.changes()

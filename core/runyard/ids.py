@@ -33,18 +33,21 @@ _NOUNS = (  # noqa: SIM905  # as above
 FORBIDDEN = "/%&><"
 
 # The random ends of coming ids, drawn in one system call for many; `next` on it is atomic.
-_POOL_SIZE = 256
 _tails: Iterator[str] = iter(())
+# So many are drawn next: many a process needs few.
+_FEWEST, _MOST = 16, 256
+_size = _FEWEST
 
 
 def _draw() -> str:
     """Refill the pool and take the first."""
-    global _tails
-    noise = os.urandom(8 * _POOL_SIZE).hex()
+    global _tails, _size
+    size, _size = _size, _MOST
+    noise = os.urandom(8 * size).hex()
     fresh = iter(
         [
             f"-{'89ab'[int(noise[at], 16) & 3]}{noise[at + 1 : at + 4]}-{noise[at + 4 : at + 16]}"
-            for at in range(0, 16 * _POOL_SIZE, 16)
+            for at in range(0, 16 * size, 16)
         ]
     )
     _tails = fresh
@@ -53,8 +56,8 @@ def _draw() -> str:
 
 def _forget() -> None:
     """A forked child must not hand out the ids that its parent will."""
-    global _tails
-    _tails = iter(())
+    global _tails, _size
+    _tails, _size = iter(()), _FEWEST
 
 
 if hasattr(os, "register_at_fork"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sqlite3
@@ -16,6 +17,7 @@ from runyard.engine.journal import Journal
 from runyard.engine.runs import TaskRun
 from runyard.errors import ApiUnavailable, RunAborted, StaleAttempt
 from runyard.exceptions import Abort
+from runyard.logging import get_logger
 from runyard.operations.journal import report_state, start_flow_run, write_journal
 from runyard.operations.results import read_result
 from runyard.states import Completed, Failed, Running, State
@@ -262,3 +264,57 @@ def test_a_run_waits_for_an_api_that_is_away_while_a_kept_result_is_looked_for(r
     assert not away
     assert {row["state_type"] for row in recorded.task_runs()} == {"COMPLETED"}
     assert capsys.readouterr().err.count("cannot look for a kept result, trying on: nobody there") == 1
+
+
+def _kept(home):
+    with sqlite3.connect(home / "runyard.db") as database:
+        return [text for (text,) in database.execute("SELECT message FROM logs ORDER BY timestamp, id")]
+
+
+def test_the_first_and_the_last_record_are_stored_once_and_around_the_others(home):
+    @flow
+    def speaks():
+        get_run_logger().info("in between")
+
+    speaks()
+    first, between, last = _kept(home)
+    assert first.startswith("Beginning flow run ")
+    assert (between, last) == ("in between", "Finished in state Completed()")
+
+
+@pytest.mark.parametrize("taken", ["Beginning", "Finished"])
+@pytest.mark.parametrize("where", ["logger", "handlers"])
+def test_a_filter_of_the_users_takes_the_first_or_the_last_record_too(home, taken, where):
+    logger = logging.getLogger("prefect.flow_runs")
+    get_logger()
+
+    def passes(record):
+        return not record.getMessage().startswith(taken)
+
+    filtered = [logger] if where == "logger" else list(logger.handlers)
+    for each in filtered:
+        each.addFilter(passes)
+    try:
+
+        @flow
+        def speaks():
+            pass
+
+        speaks()
+    finally:
+        for each in filtered:
+            each.removeFilter(passes)
+    (text,) = _kept(home)
+    assert text.startswith({"Beginning": "Finished", "Finished": "Beginning"}[taken])
+
+
+def test_the_first_and_the_last_record_have_levels(home, monkeypatch):
+    monkeypatch.setenv("RUNYARD_LOGGING_LEVEL", "ERROR")
+
+    @flow
+    def fails():
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        fails()
+    assert [text.splitlines()[0][:8] for text in _kept(home)] == ["Encounte", "Finished"]

@@ -14,6 +14,7 @@ CLEAR = 's3cret "quoted" é/+'
 FLOWS = """
 import base64, json, logging, os, subprocess, sys, threading, urllib.parse
 from runyard import flow, get_run_logger
+from runyard.variables import Variable
 from runyard.blocks.system import Secret
 
 @flow(name="work")
@@ -39,7 +40,9 @@ def tells():
     raise ValueError(f"refused: {text}")
 
 @flow(name="work")
-def closes():
+def closes(reads: bool):
+    if reads:
+        Variable.get("anything", None)
     print("before", flush=True)
     os.closerange(3, 4096)
     files = [os.open("mine", os.O_RDWR | os.O_CREAT) for _ in range(40)]
@@ -126,10 +129,14 @@ def test_a_run_gets_the_packages_that_were_installed_before_it(yard, tmp_path):
     assert "Installed packages have changed" in yard.said()
 
 
-def test_a_run_that_closes_its_descriptors_ends_and_writes_into_no_file_of_its_own(yard):
-    run = yard.run(entrypoint="more.py:closes")
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_run_that_closes_its_descriptors_ends_and_writes_into_no_file_of_its_own(yard, reads):
+    run = yard.run(entrypoint="more.py:closes", reads=reads)
     yard.worker()
-    yard.ended(run, "CRASHED")
-    said = "closed its own connection"
-    until(lambda: any(said in log.message for log in logs_of(yard, run)), "the log")
+    if reads:  # it had a connection
+        yard.ended(run, "CRASHED")
+        said = "closed its own connection"
+        until(lambda: any(said in log.message for log in logs_of(yard, run)), "the log")
+    else:
+        yard.ended(run, "COMPLETED")
     assert (yard.folder / "mine").stat().st_size == 0

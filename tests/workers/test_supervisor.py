@@ -180,6 +180,7 @@ def packages(tmp_path, monkeypatch):
     folder = tmp_path / "site-packages"
     (folder / "one-1.0.dist-info").mkdir(parents=True)
     monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr("runyard.workers.packages._LOOK_SECONDS", 0.0)
     return folder
 
 

@@ -10,6 +10,7 @@ from runyard.engine import children, outcome, patience
 from runyard.engine.effects import Block, Call, Commit, Read, Wait
 from runyard.engine.hooks import call_hooks
 from runyard.engine.parameters import signature_of
+from runyard.engine.reports import BEGINNING, FINISHED
 from runyard.engine.task_core import _settled
 from runyard.exceptions import Abort, Pause, RunNameError, RunTimedOut, TerminationSignal
 from runyard.orchestration.rules import retry_wait
@@ -104,7 +105,8 @@ def _attempts(
     from runyard.logging import flow_logger
 
     log = flow_logger(run, reporter.journal)
-    log.info("Beginning %s %r for flow %r", reporter.word, run.name, flow.name)
+    told = {"run_record_stored": reporter.told}
+    log.info(BEGINNING, reporter.word, run.name, flow.name, extra=told)
     ending: BaseException | None = None
     state: State
     while True:
@@ -153,7 +155,8 @@ def _attempts(
     state = yield from reporter.end(run, state, stopped=isinstance(ending, TerminationSignal))
     if context.parent is None and ending is not None and outcome.is_signal(ending):
         yield from _end_subflows(reporter.journal, state)
-    (log.info if state.type == COMPLETED else log.error)("Finished in state %r", state)
+    told = {"run_record_stored": reporter.told}
+    (log.info if state.type == COMPLETED else log.error)(FINISHED, state, extra=told)
     yield from call_hooks(flow, run, lambda: log)
     if ending is not None and not isinstance(ending, GeneratorExit):
         raise ending

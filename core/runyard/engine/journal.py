@@ -43,6 +43,8 @@ _STOP = object()
 _GROUP = 4000
 # A thread that commits a result writes the records along once so many have gathered.
 _GATHERED = 128
+# Records that go along with the report of the run's end.
+_FEW = 100
 _live: weakref.WeakSet[Journal] = weakref.WeakSet()
 
 
@@ -168,6 +170,22 @@ class Journal:
             # Of what is not among the records any more, the one who writes it holds the lock.
             with self._writing:
                 self._write_here(_GROUP)
+
+    def take_logs(self) -> list[tuple[Any, ...]] | None:
+        """The log records that wait, for a call that stores them; None where more than a few of them wait."""
+        with self._writing:
+            waiting = list(self._records)
+            if (
+                self._results
+                or len(waiting) > _FEW
+                or any(type(r) is not tuple or r[0] != 3 for r in waiting)
+            ):
+                return None
+            return [self._records.popleft()[1] for _ in waiting]
+
+    def put_back(self, logs: list[tuple[Any, ...]] | None) -> None:
+        """Undo `take_logs`: they may not have been stored."""
+        self._records.extendleft((3, row) for row in reversed(logs or ()))
 
     def commit(self) -> None:
         """Wait until the results appended before are on disk.

@@ -15,6 +15,7 @@ from runyard.engine.runs import TaskRun
 from runyard.errors import ApiUnavailable, NotFound, StaleAttempt, StoreError
 from runyard.exceptions import Abort, TerminationSignal
 from runyard.states import (
+    COMPLETED,
     CRASHED,
     FAILED,
     PAUSED,
@@ -33,6 +34,20 @@ if TYPE_CHECKING:
     from runyard.context import FlowRunContext
     from runyard.engine.runs import FlowRun
     from runyard.flows import Flow
+    from runyard.operations.base import Operation
+
+
+# What the core logs when a run is Running, and once it has ended.
+BEGINNING = "Beginning %s %r for flow %r"
+FINISHED = "Finished in state %r"
+
+
+class TakesReports(Protocol):
+    """Who is told the states of a run: a client, or what stands for one."""
+
+    def call(self, operation: Operation[..., Any], /, body: dict[str, Any]) -> Any:
+        """Run `start_flow_run` or `report_state`."""
+        ...
 
 
 class Reporter(Protocol):
@@ -41,6 +56,8 @@ class Reporter(Protocol):
     journal: Journal
     parent: FlowRunContext | None
     word: str
+    # Whether the record of what was reported last, which the core is about to log, is stored already.
+    told: bool
 
     def begin(self, run: FlowRun) -> Generator[Any, Any, None]:
         """Make the run Running.
@@ -73,9 +90,12 @@ class RootReporter(Reporter):
 
     parent: FlowRunContext | None = None
     word = "flow run"
+    told = False
 
     def __init__(self, client: Client, start: dict[str, Any]) -> None:
         self._client = client
+        # Who takes the states of the run.
+        self.reports_to: TakesReports = client
         # The id tells a start that is sent again, as its answer was lost, from one by another process.
         self._start = {**start, "start_id": ids.new_id()}
         self.ended = False
@@ -97,11 +117,13 @@ class RootReporter(Reporter):
 
         def ask() -> Any:
             asked = clock.now_us()
-            answer = self._client.call(start_flow_run, self._start)
+            answer = self.reports_to.call(start_flow_run, self._start)
             clock.agree(answer.get("now", asked), asked, clock.now_us())
             return answer
 
         while True:
+            # One transaction for a run's first state and first record: each waits for the disk.
+            self._start["beginning"] = self._beginning(run)
             answer = yield Block(lambda: self._refused(begin))
             self._start["attempt"] = answer["attempt"]
             if answer["status"] != "WAIT":
@@ -116,6 +138,7 @@ class RootReporter(Reporter):
         state = State.from_json(answer["state"])
         if answer["status"] != "ACCEPT" or state.type != RUNNING:
             raise Abort(answer["reason"] or f"the run is {state.name}")
+        self.told = self._start["beginning"] is not None
         run.attempt, run.name, run.flow_id = answer["attempt"], answer["name"], answer["flow_id"]
         run.deployment_id, run.tags = answer["deployment_id"], answer["tags"]
         run.created_us, run.start_us = answer["created"], answer["start_time"]
@@ -126,6 +149,14 @@ class RootReporter(Reporter):
         if run.run_count + run.resumes == 1:
             self.journal.known_keys = set()
         self.on_begin()
+
+    @staticmethod
+    def _beginning(run: FlowRun) -> tuple[Any, ...] | None:
+        from runyard.logging import INFO, stored_by_report
+
+        return (
+            stored_by_report(run, INFO, BEGINNING, "flow run", run.name, run.flow_name) if run.name else None
+        )
 
     def _give_up(self, run: FlowRun, error: BaseException) -> Generator[Any, Any, None]:
         """A signal came while the run waited for its turn: it will not be executed."""
@@ -159,11 +190,22 @@ class RootReporter(Reporter):
 
     def end(self, run: FlowRun, state: State, stopped: bool) -> Generator[Any, Any, State]:
         """Report the end, after everything that happened before it is on disk."""
-        yield Block(self.journal.flush)
+        from runyard.logging import ERROR, INFO, stored_by_report
+
+        finished = stored_by_report(run, INFO if state.type == COMPLETED else ERROR, FINISHED, state)
+        logs = self.journal.take_logs() if finished else None
+        if logs is None:
+            yield Block(self.journal.flush)
         self.journal.check()
         self.on_ending()
         # Forced: the core has decided that there is no retry left, whatever the rules would count.
-        answer = yield from self._propose(run, state, stopped, force=state.type == FAILED)
+        more = {"logs": logs, "finished": finished} if logs is not None else {}
+        try:
+            answer = yield from self._propose(run, state, stopped, force=state.type == FAILED, **more)
+        except BaseException:
+            self.journal.put_back(logs)
+            raise
+        self.told = bool(more) and answer["finished"]
         self._enter(run, state, answer)
         self.ended = True
         return run.state
@@ -203,7 +245,7 @@ class RootReporter(Reporter):
         run.run_count = answer["run_count"]
 
     def _propose(
-        self, run: FlowRun, state: State, stopped: bool = False, force: bool = False
+        self, run: FlowRun, state: State, stopped: bool = False, force: bool = False, **more: Any
     ) -> Generator[Any, Any, dict[str, Any]]:
         body = {
             "flow_run_id": run.id,
@@ -211,6 +253,7 @@ class RootReporter(Reporter):
             "state": state.to_json(),
             "stopped": stopped,
             "force": force,
+            **more,
         }
 
         def report() -> Any:
@@ -219,11 +262,13 @@ class RootReporter(Reporter):
             except (StaleAttempt, StoreError, ApiUnavailable, NotFound):
                 raise
             except Exception as error:
-                # Something in the state cannot be stored; that the run is in it must be.
+                # A record, or something in the state, cannot be stored; that the run is in it must be.
                 note = f"Not all of this state could be stored: {texts.told(error)}"
                 bare = State(state.type, state.name, f"{state.message}\n{note}" if state.message else note)
                 if "scheduled_time" in state.state_details:
                     bare.state_details["scheduled_time"] = state.state_details["scheduled_time"]
+                self.journal.put_back(body.pop("logs", None))
+                self.journal.flush()
                 return self._persisted({**body, "state": bare.to_json()})
 
         return (yield Block(lambda: self._refused(report)))
@@ -231,7 +276,7 @@ class RootReporter(Reporter):
     def _persisted(self, body: dict[str, Any]) -> Any:
         from runyard.operations.journal import report_state
 
-        return persist(lambda: self._client.call(report_state, body), "the state of this run")
+        return persist(lambda: self.reports_to.call(report_state, body), "the state of this run")
 
     def _refused(self, call: Any) -> Any:
         try:
@@ -249,6 +294,7 @@ class SubflowReporter(Reporter):
     """
 
     word = "subflow run"
+    told = False
 
     def __init__(self, parent: FlowRunContext, stand_in: TaskRun) -> None:
         self.parent: FlowRunContext = parent

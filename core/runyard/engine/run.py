@@ -35,6 +35,7 @@ from runyard.states import PAUSED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from runyard.engine.reports import TakesReports
     from runyard.flows import Flow
     from runyard.states import State
     from runyard.tasks import Task
@@ -141,6 +142,8 @@ def run_claimed(
     flow_run_id: str,
     attempt: int,
     parameters: dict[str, Any],
+    name: str = "",
+    reports_to: TakesReports | None = None,
     on_ending: Callable[[], None] = lambda: None,
     on_refused: Callable[[str], None] = lambda reason: None,
 ) -> int:
@@ -151,14 +154,17 @@ def run_claimed(
         flow_run_id: which run.
         attempt: its fencing token.
         parameters: as stored with the run.
+        name: of the run, where it is known.
+        reports_to: takes the states of the run; by default the client of this process.
         on_ending: called before the end is reported; the hooks of the final state follow.
         on_refused: called with the reason when the run cannot begin.
 
     Returns:
         The exit code: 0 when the end of the run was reported, or when it was not ours to run.
     """
-    root = _stored(flow, flow_run_id, parameters, {"attempt": attempt})
+    root = _stored(flow, flow_run_id, parameters, {"attempt": attempt}, name)
     root.reporter.on_ending = on_ending
+    root.reporter.reports_to = reports_to or root.reporter.reports_to
     try:
         root.execute()
     except BaseException as error:
@@ -208,14 +214,17 @@ def run_waiting(flow: Flow, flow_run_id: str, parameters: dict[str, Any]) -> Sta
     return _stored(flow, flow_run_id, parameters, start).execute()
 
 
-def _stored(flow: Flow, flow_run_id: str, parameters: dict[str, Any], more: dict[str, Any]) -> _Root:
-    """A run that the database knows; `more` goes into the body of its start."""
+def _stored(
+    flow: Flow, flow_run_id: str, parameters: dict[str, Any], more: dict[str, Any], name: str = ""
+) -> _Root:
+    """A run that the database knows, perhaps by name; `more` goes into the body of its start."""
     problem: Exception | None = None
     try:
         given = signature_of(flow).complete(parameters)
     except ParameterError as error:
         given, problem = {}, error
     run, start, given, wrong = _prepare(flow, given, flow_run_id=flow_run_id)
+    run.name = run.name or name
     return _Root(flow, run, given, problem or wrong, {**start, **more})
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runyard.engine.journal import Journal
     from runyard.engine.runs import FlowRun, TaskRun
 
-DEBUG, WARNING = logging.DEBUG, logging.WARNING
+DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 FLOW_RUNS = "runyard.flow_runs"
 TASK_RUNS = "runyard.task_runs"
 _ready: tuple[str, str] | None = None
@@ -103,6 +103,32 @@ def flow_logger(run: FlowRun, journal: Journal, **extra: Any) -> RunLogger:
         logging.getLogger(FLOW_RUNS),
         {**facts, "run_label": f"Flow run {run.name!r}", "run_journal": journal, **extra},
     )
+
+
+def stored_by_report(run: FlowRun, level: int, message: str, *args: Any) -> tuple[Any, ...] | None:
+    """A record about a flow run as a row, for the report that it is about.
+
+    Args:
+        run: the run.
+        level, message, args: of the record, which is logged with `run_record_stored` afterwards.
+
+    Returns:
+        The row, in the order of `operations.journal.LOG_COLUMNS`; None where loggers may be configured not to
+        store it so.
+    """
+    from runyard.logging.handlers import JournalHandler, rows_of
+
+    setup()
+    logger = logging.getLogger(FLOW_RUNS)
+    plain = not logger.filters and any(
+        type(handler) is JournalHandler and handler.level <= level and not handler.filters
+        for handler in logger.handlers
+    )
+    if not plain or not logger.isEnabledFor(level):
+        return None
+    record = logging.LogRecord(FLOW_RUNS, level, "", 0, message, args, None)
+    first, *more = rows_of(record, run.id, None)
+    return None if more else first
 
 
 def task_logger(run: TaskRun, flow: FlowRunContext | None, **extra: Any) -> RunLogger:

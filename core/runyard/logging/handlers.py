@@ -86,6 +86,17 @@ def _print(line: str) -> None:
             pass  # the worker is gone
 
 
+def rows_of(
+    record: logging.LogRecord, flow_run_id: str | None, task_run_id: str | None
+) -> list[tuple[Any, ...]]:
+    """A record as it is stored, in the order of `operations.journal.LOG_COLUMNS`: mostly one row."""
+    text, moment = _text(record), clock.agreed_us(int(record.created * 1e6))
+    level = min(max(int(record.levelno), _LEVELS[0]), _LEVELS[1])
+    parts = (text[at : at + _LONGEST] for at in range(0, max(len(text), 1), _LONGEST))
+    name = texts.name(record.name)
+    return [(ids.new_id(), name, level, part, moment, flow_run_id, task_run_id) for part in parts]
+
+
 class JournalHandler(logging.Handler):
     """Keeps records with their run."""
 
@@ -93,6 +104,8 @@ class JournalHandler(logging.Handler):
         """Hand the record to the journal of its run; without a run there is nothing to keep it with."""
         try:
             given: dict[str, Any] = record.__dict__
+            if given.get("run_record_stored"):
+                return
             flow, task = current_flow.get(), current_task.get()
             journal = given.get("run_journal") or (
                 flow.journal if flow is not None else current_journal.get()
@@ -103,11 +116,8 @@ class JournalHandler(logging.Handler):
             task_run_id = given.get("task_run_id")
             if task_run_id is None and "run_label" not in given and task is not None:
                 task_run_id = task.task_run.id
-            text, moment = _text(record), clock.agreed_us(int(record.created * 1e6))
-            level = min(max(int(record.levelno), _LEVELS[0]), _LEVELS[1])
-            for at in range(0, max(len(text), 1), _LONGEST):
-                row = (ids.new_id(), texts.name(record.name), level, text[at : at + _LONGEST], moment)
-                journal.log((*row, flow_run_id, task_run_id))
+            for row in rows_of(record, flow_run_id, task_run_id):
+                journal.log(row)
         except Exception:
             self.handleError(record)
 

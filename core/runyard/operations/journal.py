@@ -196,7 +196,8 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
             `parameters`, `context` and `empirical_policy` as JSON texts, `tags`, `flow_version`, and for a
             new run `owner`, `lease_seconds`, and the `place` and `proof` of its death; with `again` it is a
             run that is over and starts anew, with `waiting` one that waits for a worker. With `start_id` the
-            call may be sent again.
+            call may be sent again. `beginning` is a row of LOG_COLUMNS for a run that becomes Running; its
+            time is that of the start.
 
     Returns:
         `status`, `reason`, `delay_seconds`, `state` of the proposal, and the run: `attempt`, `name`,
@@ -226,7 +227,11 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     running = Running()
     running.state_details["start_id"] = body.get("start_id")
     outcome = transitions.set_flow_run_state(tx, flow_run_id, running, attempt=attempt, force=force)
-    return {**_described(outcome), **_run_facts(_read(tx, flow_run_id)), "now": lease_clock.wall(tx)}
+    now = lease_clock.wall(tx)
+    if outcome.status == "ACCEPT" and body.get("beginning"):
+        record = dict(zip(LOG_COLUMNS, body["beginning"], strict=True))
+        _LOGS.write(tx, [tuple({**record, "timestamp": now}.values())])
+    return {**_described(outcome), **_run_facts(_read(tx, flow_run_id)), "now": now}
 
 
 @operation("POST", "/runyard/journal/state")
@@ -236,15 +241,17 @@ def report_state(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     Args:
         body: `flow_run_id`, `attempt`, `state` as the API shows states, `force`, and `stopped`: the
             process was asked to stop, so the state is Cancelled if the run is being cancelled, TimedOut if
-            it has run as long as it may, and otherwise the given one.
+            it has run as long as it may, and otherwise the given one. `logs` are rows of LOG_COLUMNS that
+            are written along, `finished` one that is only where the run is in the given state then.
 
     Returns:
-        `status`, `reason`, `delay_seconds`, `state`, and `run_count`.
+        `status`, `reason`, `delay_seconds`, `state`, `run_count`, and whether `finished` was written.
 
     Raises:
         StaleAttempt: a later attempt holds the run.
     """
     flow_run_id, state = body["flow_run_id"], State.from_json(body["state"])
+    proposed = state
     run = _read(tx, flow_run_id) if body.get("stopped") else None
     lease = None if run is None else leases.holder(tx, flow_run_id)
     if run and lease and run_policies.is_over(lease, run["state_type"], lease_clock.now(tx)):
@@ -255,7 +262,17 @@ def report_state(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
         outcome = transitions.set_flow_run_state(
             tx, flow_run_id, state, force=bool(body.get("force")), attempt=body["attempt"]
         )
-    return {**_described(outcome), "run_count": _read(tx, flow_run_id)["run_count"]}
+    now = _read(tx, flow_run_id)
+    finished = (
+        body.get("finished")
+        if (now["state_type"], now["state_name"]) == (proposed.type, proposed.name)
+        else None
+    )
+    logs = [*(body.get("logs") or ()), *filter(None, (finished,))]
+    if logs:
+        _check_attempt(tx, body)
+        _LOGS.write(tx, logs)
+    return {**_described(outcome), "run_count": now["run_count"], "finished": finished is not None}
 
 
 @operation("POST", "/runyard/journal/lost")

@@ -107,7 +107,7 @@ class Driver(Protocol):
 # How long `close` waits for another thread's transaction; after that it is left to that thread.
 _CLOSE_SECONDS = 5.0
 # How long a fork waits for what another thread does with a connection.
-_FORK_SECONDS = 2.0
+_FORK_SECONDS = 10.0
 # Held by a thread that forks, so that no other opens a connection meanwhile.
 _fork = threading.RLock()
 # Of the connections that are open, or are being opened or closed, by the numbers of their holders.

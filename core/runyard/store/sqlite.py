@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import select
 import sqlite3
 import time
 from contextlib import suppress
@@ -34,6 +36,9 @@ _NOTHING: dict[str, Any] = {}
 _RETURN_SECONDS = 1.0
 # So often at most a reader looks whether the file is still the one that was opened.
 _LOOK_SECONDS = 0.02
+# Between two looks for the write lock.
+_FIRST_WAIT_SECONDS = 0.0003
+_LONGEST_WAIT_SECONDS = 0.005
 
 
 def path_of(url: str) -> str:
@@ -267,7 +272,7 @@ class SQLiteDriver:
                 connection.execute("PRAGMA journal_mode=WAL")
                 break
             except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > deadline:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
         connection.execute("BEGIN IMMEDIATE")
@@ -302,9 +307,32 @@ class SQLiteDriver:
             raise self._changed()
         if not durable:
             connection.execute("PRAGMA synchronous=NORMAL")
-        if not single:
-            connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        if write:
+            self._begin_writing(connection)
+        elif not single:
+            connection.execute("BEGIN")
         return SQLiteTransaction(connection)
+
+    def _begin_writing(self, connection: sqlite3.Connection) -> None:
+        """Take the write lock, and look for it often while another process has it.
+
+        SQLite itself would sleep for up to 100 ms between two looks, and most transactions take one.
+        """
+        connection.execute("PRAGMA busy_timeout=0")
+        try:
+            deadline, wait = time.monotonic() + self._timeout, _FIRST_WAIT_SECONDS
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    return
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                        raise
+                # Unlike `time.sleep`, this does not look at a clock that may be set meanwhile.
+                select.select((), (), (), wait * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
+                wait = min(wait * 1.2, _LONGEST_WAIT_SECONDS)
+        finally:
+            connection.execute(f"PRAGMA busy_timeout={int(self._timeout * 1000)}")
 
     def restore(self, connection: sqlite3.Connection) -> bool:
         """The next transactions are durable again; never raises."""

@@ -35,6 +35,7 @@ _WARM = (
     "runyard.engine.recording",
     "runyard.engine.run",
     "runyard.workers.code",
+    "runyard.workers.reporting",
     "runyard.deployments.loading",
     "runyard.deployments.steps",
 )
@@ -85,8 +86,8 @@ def main(
 
     Args:
         message: what the worker sent: flow_run_id, attempt, env, cwd, argv, environment, python, claim.
-        files: the write ends for stdout, stderr, the status line and, where the worker shows what runs print,
-            for what goes to its terminal alone.
+        files: the write ends for stdout, stderr, the status line; then, where the worker takes reports, a
+            socket for them; then, where it shows what runs print, for what goes to its terminal alone.
         launcher_pid: whose death ends this process.
         drop_inherited: gives up the launcher's files and signal handlers.
     """
@@ -99,12 +100,16 @@ def main(
             os._exit(1)
         _take_files(files[:2])
         # Records are kept by the journal: printed into the pipes they would be kept twice.
-        console = files[3] if len(files) > 3 else None
+        more = files[3:]
+        reports = more.pop(0) if message["reports"] else None
+        console = more.pop(0) if more else None
         os.environ[CONSOLE_VARIABLE] = "" if console is None else descriptors.name_of(console)
         if console is not None:
             os.set_inheritable(console, bool(message["argv"] or message["environment"]))
         drop_inherited()
-        code = _become(message, files[2])
+        if reports is not None:
+            os.set_inheritable(reports, False)
+        code = _become(message, files[2], reports)
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BaseException:
@@ -118,7 +123,7 @@ def main(
             os._exit(code)
 
 
-def _become(message: dict[str, Any], status_file: int) -> int:
+def _become(message: dict[str, Any], status_file: int, reports: int | None) -> int:
     status = StatusLine(descriptors.name_of(status_file))
     for name, value in message["env"].items():
         try:
@@ -153,7 +158,8 @@ def _become(message: dict[str, Any], status_file: int) -> int:
             return _fail(status, str(error))
     if argv is None:
         sys.argv = ["runyard"]
-        return execute(message["flow_run_id"], message["attempt"], message["claim"], status)
+        line = None if reports is None else descriptors.name_of(reports)
+        return execute(message["flow_run_id"], message["attempt"], message["claim"], status, line)
     os.set_inheritable(status_file, True)
     os.environ[STATUS_VARIABLE] = descriptors.name_of(status_file)
     try:
@@ -190,7 +196,13 @@ def _fail(status: StatusLine, text: str, code: int = CANNOT_START) -> int:
     return code
 
 
-def execute(flow_run_id: str, attempt: int, claim: dict[str, Any] | None, status: StatusLine) -> int:
+def execute(
+    flow_run_id: str,
+    attempt: int,
+    claim: dict[str, Any] | None,
+    status: StatusLine,
+    reports: str | None = None,
+) -> int:
     """Load the flow of a claimed run and run it.
 
     Args:
@@ -198,6 +210,7 @@ def execute(flow_run_id: str, attempt: int, claim: dict[str, Any] | None, status
         attempt: its fencing token.
         claim: `flow_run` and `deployment` as the API shows them, or None to read them.
         status: where to tell the worker that the end was reported, or why there is no start.
+        reports: the socket on which the worker takes reports, by `descriptors.name_of`, if it does.
 
     Returns:
         The exit code: 0 when the run's end was reported.
@@ -227,6 +240,7 @@ def execute(flow_run_id: str, attempt: int, claim: dict[str, Any] | None, status
         status.tell(failure=f"the flow could not be loaded: {type(error).__name__}: {error}")
         return CANNOT_START
     from runyard.engine.run import run_claimed
+    from runyard.workers.reporting import ThroughWorker
 
     refusals: list[str] = []
     try:
@@ -235,6 +249,8 @@ def execute(flow_run_id: str, attempt: int, claim: dict[str, Any] | None, status
             flow_run_id,
             attempt,
             parameters,
+            claim["flow_run"]["name"],
+            ThroughWorker(reports) if reports and not elsewhere else None,
             on_ending=lambda: status.tell(ending=True),
             on_refused=refusals.append,
         )

@@ -10,6 +10,7 @@ import io
 import sys
 import threading
 from contextlib import suppress
+from typing import Any
 
 # A thread of the program that does not end may hold the lock of a file.
 _FILES_SECONDS = 10.0
@@ -23,15 +24,31 @@ def wind_up() -> int:
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    files = threading.Thread(target=_write_out, daemon=True)
-    files.start()
-    files.join(_FILES_SECONDS)
+    left = _open_files()
+    if left:
+        files = threading.Thread(target=_write_out, args=(left,), daemon=True)
+        files.start()
+        files.join(_FILES_SECONDS)
     return 0
 
 
-def _write_out() -> None:
-    """Of files that were opened and never closed; those from before a fork are the launcher's, and frozen."""
-    left = [each for each in gc.get_objects() if isinstance(each, io.IOBase)]
+def _open_files() -> list[Any]:
+    """That were opened and never closed; those from before a fork are the launcher's, and frozen."""
+    streams = [stream for stream in (sys.stdin, sys.stdout, sys.stderr) if stream is not None]
+    flushed = {id(each) for stream in streams for each in (stream, getattr(stream, "buffer", None))}
+    # By class, as there are thousands of objects and `isinstance` is slow for an abstract class.
+    known: dict[type, bool] = {}
+    left = []
+    for each in gc.get_objects():
+        kind = type(each)
+        if kind not in known:
+            known[kind] = issubclass(kind, (io.TextIOWrapper, io.BufferedIOBase))
+        if known[kind] and id(each) not in flushed:
+            left.append(each)
+    return left
+
+
+def _write_out(left: list[Any]) -> None:
     # What is in a text is written into what is below it, and that into the file.
     texts = [file for file in left if isinstance(file, io.TextIOWrapper)]
     buffers = [file for file in left if isinstance(file, io.BufferedIOBase)]

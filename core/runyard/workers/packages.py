@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 # What an installer adds, replaces or takes away with every package, also with an editable one.
 _MARKS = (".dist-info", ".egg-info", ".egg-link", ".pth")
+# So often it is looked at most.
+_LOOK_SECONDS = 0.05
 _FOLDERS = ("site-packages", "dist-packages")
 
 
@@ -21,9 +24,14 @@ class Packages:
         self._folders = sorted({path for path in sys.path if os.path.basename(path) in _FOLDERS})
         self._times = _times(self._folders)
         self._marks = self._read()
+        self._looked_at = 0.0
 
     def changed(self) -> bool:
-        """Whether packages came, went or were replaced since the last call; below a millisecond if not."""
+        """Whether packages came, went or were replaced since the last look; below a millisecond if not."""
+        now = time.monotonic()
+        if now < self._looked_at + _LOOK_SECONDS:
+            return False
+        self._looked_at = now
         times = _times(self._folders)
         # A mark written in place, such as a .pth file that gets another line, leaves its folder's time.
         if times == self._times and _times(self._marks) == self._marks:

@@ -10,10 +10,12 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from runyard.deployments.steps.execute import folder_of
 from runyard.scratch import Scratch
 from runyard.workers import child
 from runyard.workers.hooks import VARIABLE
 from runyard.workers.output import Pipe, RunOutput
+from runyard.workers.reporting import ReportLine
 from runyard.workers.status import StatusReader
 from runyard.workers.watching import WatchedRun
 
@@ -35,6 +37,7 @@ class RunProcess(WatchedRun):
         job: the pool's job configuration, resolved for this run.
         logs: where what it prints is kept.
         hooks: it is to call the hooks of the run's final state instead of running the flow.
+        reports: it reports its start and end through this process, where it is forked.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class RunProcess(WatchedRun):
         job: dict[str, Any],
         logs: LogBuffer,
         hooks: bool = False,
+        reports: bool = False,
     ) -> None:
         super().__init__(claimed, job, hooks)
         echo = job.get("stream_output") is not False
@@ -56,6 +60,7 @@ class RunProcess(WatchedRun):
             self.pipes.append(Pipe(None, "stderr", self._hide, reach))
         status_read, self._status_write = os.pipe()
         self.status = StatusReader(status_read, self.hear)
+        self.reports = ReportLine() if reports and not hooks and _argv(job) is None else None
         self.pid: int | None = None
         # To the launcher that was asked to start it.
         self.line: Channel | None = None
@@ -83,6 +88,8 @@ class RunProcess(WatchedRun):
         cwd = self.job.get("working_dir")
         if not cwd and deployment is not None:
             if deployment.pull_steps:
+                cwd = folder_of(deployment.pull_steps)
+            if deployment.pull_steps and cwd is None:
                 self._scratch = Scratch()
                 cwd = self._scratch.path
             elif deployment.path and os.path.isdir(deployment.path):
@@ -107,6 +114,7 @@ class RunProcess(WatchedRun):
             # A run in an environment is forked too: it finds or makes that before it becomes its Python.
             "environment": self.job.get("environment"),
             "python": self.job.get("python"),
+            "reports": self.reports is not None,
             "claim": {
                 "flow_run": run.model_dump(mode="json", include={"name", "parameters"}),
                 "deployment": deployment.model_dump(mode="json", include={"entrypoint", "path", "pull_steps"})
@@ -115,12 +123,14 @@ class RunProcess(WatchedRun):
             },
         }
         out, err, *console = (pipe.write_end for pipe in self.pipes)
-        files = (out, err, self._status_write, *console)
-        line.send(message, files)
+        reports = (self.reports.far_end,) if self.reports is not None else ()
+        line.send(message, (out, err, self._status_write, *reports, *console))
         self.line = line
-        for file in files:
+        for file in (out, err, self._status_write, *console):
             os.close(file)
         self._status_write = -1
+        if self.reports is not None:
+            self.reports.close_far_end()
 
     def read_status(self) -> bool:
         """Read what the run's process says of itself; whether more may come."""
@@ -161,6 +171,8 @@ class RunProcess(WatchedRun):
             pipe.close()
         self._output.finish()
         os.close(self.status.file)
+        if self.reports is not None:
+            self.reports.close()
         if self._scratch:
             self._scratch.remove_soon()
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from runyard.operations.claims import ClaimedRun
     from runyard.workers.link import Channel
+    from runyard.workers.reporting import Reports
 
 _BEATS_PER_LEASE = 10
 # How long a killed process may take to be gone.
@@ -40,6 +41,7 @@ class Supervisor(Watching[RunProcess]):
         write_logs: writes a list of log bodies.
         launcher_pid: the launcher's process id.
         beating: its runs go on as long as this process lives; otherwise as long as `beat` is called.
+        reports: makes the calls by which runs report their start and end; None where they do that themselves.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Supervisor(Watching[RunProcess]):
         environment: dict[str, str | None],
         write_logs: Callable[[list[dict[str, Any]]], None],
         beating: bool = True,
+        reports: Reports | None = None,
     ) -> None:
         super().__init__(write_logs, lease_seconds)
         self._environment = environment
@@ -58,6 +61,7 @@ class Supervisor(Watching[RunProcess]):
         self._beats = beats
         self._launcher_pid = launcher_pid
         self._packages = Packages()
+        self._reports = reports
         # Launchers that were replaced, with their processes; each goes with the last of its runs.
         self._retired: dict[Channel, int] = {}
         self._register_line()
@@ -111,7 +115,7 @@ class Supervisor(Watching[RunProcess]):
         Args:
             hooks: only call the hooks of its final state.
         """
-        process = RunProcess(claimed, job, self.logs, hooks)
+        process = RunProcess(claimed, job, self.logs, hooks, self._reports is not None)
         if hooks:
             process.kill_at = time.monotonic() + MOST_SECONDS
         try:
@@ -124,7 +128,14 @@ class Supervisor(Watching[RunProcess]):
             return process
         self._add(process)
         self._register(process.status.file, partial(self._read_status, process))
+        if process.reports is not None:
+            self._register(process.reports.file, partial(self._read_reports, process))
         return process
+
+    def answer_reports(self, outage: str | None) -> None:
+        """Make the calls that runs have sent; with `outage`, tell them why that cannot be done now."""
+        if self._reports is not None:
+            self._reports.answer(outage)
 
     def stop(self, process: RunProcess, grace_seconds: float) -> None:
         """SIGTERM to a run's group, SIGKILL after `grace_seconds`."""
@@ -150,6 +161,13 @@ class Supervisor(Watching[RunProcess]):
     def _read_status(self, process: RunProcess) -> None:
         if not process.read_status():
             self._forget(process.status.file)
+
+    def _read_reports(self, process: RunProcess) -> None:
+        if self._reports is None or process.reports is None:
+            return
+        self._reports.take(process)
+        if not process.reports.open:
+            self._forget(process.reports.file)
 
     def _register_line(self) -> None:
         self._register(self._line.fileno(), partial(self._hear, self._line))
@@ -188,6 +206,10 @@ class Supervisor(Watching[RunProcess]):
     def _finish(self, process: RunProcess) -> None:
         self._remove(process)
         self._forget(process.status.file)
+        if process.reports is not None:
+            # What it had sent is done, though nobody waits for the answer.
+            self._read_reports(process)
+            self._forget(process.reports.file)
         process.finish()
         self._end(process)
         if self._retired:

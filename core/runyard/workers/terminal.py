@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 from collections import deque
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
@@ -24,6 +26,8 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _MOST_CHARACTERS = 4 << 20
 # How long a worker that ends waits for its terminal.
 _CLOSE_SECONDS = 2.0
+# What comes within this time is shown together.
+_GATHER_SECONDS = 0.01
 
 
 class Signals:
@@ -129,10 +133,14 @@ class Terminal:
                 self._writing = False
                 self._lock.notify_all()
                 self._lock.wait_for(lambda: self._waiting)
-                name, text = self._waiting.popleft()
-                self._characters -= len(text)
                 self._writing = True
-            self._show(name, text)
+            # Each time that this thread wakes up, the others stop: what they say meanwhile is shown at once.
+            time.sleep(_GATHER_SECONDS)
+            with self._lock:
+                waiting, self._waiting = self._waiting, deque()
+                self._characters = 0
+            for name, texts in groupby(waiting, key=itemgetter(0)):
+                self._show(name, "".join(text for _, text in texts))
 
     def _show(self, name: str, text: str) -> None:
         stream = getattr(sys, name)

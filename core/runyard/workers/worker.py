@@ -73,6 +73,7 @@ def start_worker(options: WorkerOptions) -> int:
     child.preload()
     from runyard.client import LocalClient, connect
     from runyard.workers import loop
+    from runyard.workers.reporting import Reports
 
     lease_seconds: float = settings.get("worker_lease_seconds")
     line, beats, pid = launcher.fork(patience_seconds())
@@ -89,6 +90,7 @@ def start_worker(options: WorkerOptions) -> int:
         _environment(options),
         lambda bodies: loop.write_logs(client, bodies),
         beating=settings.get("on_partition") == "continue",
+        reports=Reports(client) if isinstance(client, LocalClient) else None,
     )
     companion = None
     try:

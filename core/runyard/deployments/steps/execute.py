@@ -203,6 +203,17 @@ def run_pull_steps(steps: Sequence[Step]) -> str:
     return os.getcwd()
 
 
+def folder_of(steps: Sequence[Step]) -> str | None:
+    """The folder here that the first pull step makes the current one; None where it does anything else."""
+    try:
+        name, inputs = named(steps[0])
+    except (IndexError, ProjectError):
+        return None
+    folder = inputs.get("directory") if name.rpartition(".")[2] == "set_working_directory" else None
+    is_there = isinstance(folder, str) and os.path.isabs(folder) and os.path.isdir(folder)
+    return str(folder) if is_there else None
+
+
 def _require(requirement: str) -> None:
     match = _REQUIREMENT.match(requirement)
     if match is None or requirement.startswith("-"):

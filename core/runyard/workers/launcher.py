@@ -178,9 +178,13 @@ def _kill_group(pid: int, number: int) -> None:
 def serve(channel: Channel, beats: int, patience_seconds: float) -> None:
     """Be a launcher until the worker is gone."""
     child.prepare()
+    Launcher(channel, beats, patience_seconds).run()
+
+
+def _settle_memory() -> None:
+    """Have the collector leave alone what is there: each page that it marks could not be shared any more."""
     gc.collect()
     gc.freeze()
-    Launcher(channel, beats, patience_seconds).run()
 
 
 def fork(patience_seconds: float, before: Callable[[], None] | None = None) -> tuple[Channel, int, int]:
@@ -197,6 +201,7 @@ def fork(patience_seconds: float, before: Callable[[], None] | None = None) -> t
     read_end, write_end = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
+    _settle_memory()
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -247,4 +252,5 @@ def main(here: str, line: str, beats: str, patience_seconds: str) -> None:
         # there another launcher is made.
         print(f"runyard: runs start without what they need loaded: {error}", file=sys.stderr)
     sys.path.insert(0, here)
+    _settle_memory()
     serve(Channel(socket.socket(fileno=int(line))), int(beats), float(patience_seconds))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # What an installer adds, replaces or takes away with every package, also with an editable one.
 _MARKS = (".dist-info", ".egg-info", ".egg-link", ".pth")
-# So often it is looked at most.
+# So often at most each of them is looked at.
 _LOOK_SECONDS = 0.05
 _FOLDERS = ("site-packages", "dist-packages")
 
@@ -27,17 +27,20 @@ class Packages:
         self._looked_at = 0.0
 
     def changed(self) -> bool:
-        """Whether packages came, went or were replaced since the last look; below a millisecond if not."""
+        """Whether packages came, went or were replaced since the last call; below a millisecond if not."""
+        times = _times(self._folders)
+        if times == self._times and not self._marks_changed():
+            return False
+        before, self._times, self._marks = self._marks, times, self._read()
+        return self._marks != before
+
+    def _marks_changed(self) -> bool:
+        """Whether one was written in place, such as a .pth file, which leaves the time of its folder."""
         now = time.monotonic()
         if now < self._looked_at + _LOOK_SECONDS:
             return False
         self._looked_at = now
-        times = _times(self._folders)
-        # A mark written in place, such as a .pth file that gets another line, leaves its folder's time.
-        if times == self._times and _times(self._marks) == self._marks:
-            return False
-        before, self._times, self._marks = self._marks, times, self._read()
-        return self._marks != before
+        return _times(self._marks) != self._marks
 
     def _read(self) -> dict[str, int]:
         found: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -159,6 +160,7 @@ def deploy(
         )
     wanted.body.prune = prune
     client = connect()
+    _warn_of_unread(client, wanted.body.deployments)
     if only_plan:
         applied = _apply(client, wanted.body, dry_run=True)
         if output:
@@ -190,6 +192,24 @@ def _apply(client: Client, wanted: Any, dry_run: bool = False) -> Any:
     from runyard.operations.deployment_apply import apply_deployments
 
     return client.call(apply_deployments, body=wanted.model_copy(update={"dry_run": dry_run}))
+
+
+def _warn_of_unread(client: Client, deployments: Sequence[Any]) -> None:
+    """Say which job variables nothing reads: they are most often misspelled."""
+    from runyard.deployments import job_places
+    from runyard.errors import NotFound
+    from runyard.operations.work_pools import read_work_pool
+
+    pools: dict[str, Any] = {}
+    for each in deployments:
+        name = each.work_pool_name
+        if name and each.job_variables:
+            if name not in pools:
+                with suppress(NotFound):  # which the deploy says
+                    pools[name] = client.call(read_work_pool, name)
+            if name in pools:
+                for warning in job_places.unread(each.name, pools[name], each.job_variables):
+                    out.progress(warning)
 
 
 def _confirm_deletions(applied: Any, yes: bool) -> None:

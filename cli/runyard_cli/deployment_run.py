@@ -127,18 +127,17 @@ def _check_job_variables(client: Any, pool: str | None, given: dict[str, Any]) -
     """Refuse variables that nothing would read: they are most often misspelled."""
     from runyard.errors import ParameterError
     from runyard.operations.work_pools import read_work_pool
+    from runyard.orchestration.job_variables import unknown
 
     if pool is None:
         return
     template = client.call(read_work_pool, pool).base_job_template
-    known = (template.get("variables") or {}).get("properties") or {}
-    for name in given:
-        # A name with dots, such as env.REGION, sets a value within.
-        if known and name not in known and name.partition(".")[0] not in known:
-            raise ParameterError(
-                f"work pool '{pool}' has no job variable '{name}'; "
-                f"it has {', '.join(known)}.{did_you_mean(name, list(known))}"
-            )
+    for name in unknown(given, template):
+        known = list(template["variables"]["properties"])
+        raise ParameterError(
+            f"work pool '{pool}' has no job variable '{name}'; "
+            f"it has {', '.join(known)}.{did_you_mean(name, known)}"
+        )
 
 
 def _run_name(template: str, parameters: dict[str, Any]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runyard.quoting import command_of
+
 from runyard_cli import output as out
 from runyard_cli.api import listed
 
@@ -68,7 +70,8 @@ def _show_jobs(client: Client, pool: str, runs: list[Any], output: str | None) -
 
     from runyard_cli.flow_run import flow_names
 
-    template = client.call(read_work_pool, pool).base_job_template
+    served_by = client.call(read_work_pool, pool)
+    template = served_by.base_job_template
     wanted = {"id": {"any_": sorted({run.deployment_id for run in runs if run.deployment_id})}}
     deployments = {each.id: each for each in listed(client, filter_deployments, deployments=wanted)}
     flows = flow_names(client, {run.flow_id for run in runs})
@@ -82,6 +85,12 @@ def _show_jobs(client: Client, pool: str, runs: list[Any], output: str | None) -
         found.append({**out.to_json(run), "job": job, "job_problem": problem})
     # Blocks told their secrets as they were read.
     found = json.loads(redaction.redact_json(json.dumps(found, default=str)))
+    if found and not template.get("job_configuration"):
+        out.progress(
+            f"Work pool '{pool}' has no base job template yet: what its jobs are, workers of type "
+            f"'{served_by.type}' say. To give it one: "
+            + command_of("runyard work-pool update", pool, options="--base-job-template FILE")
+        )
     if output:
         out.print_json(found)
         return

@@ -93,6 +93,122 @@ def test_placeholders_within_text_and_from_the_context():
     assert template == before
 
 
+def of(variables, required=(), **configuration):
+    """A template of one's own."""
+    schema = {"type": "object", "properties": variables, "required": list(required)}
+    return {"job_configuration": configuration, "variables": schema}
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ ref('model') }}", "{{.ID}}", "a {{ nope }} b", "{{ nope }}", "{{ x | upper }}", "{{}}"]
+)
+def test_braces_that_are_no_placeholder_are_texts_of_others(text):
+    template = of({"said": {"type": "string"}}, command="{{ said }}", args=["{{ ref('model') }}"])
+    assert resolve(template, {"said": text}) == {"command": text, "args": ["{{ ref('model') }}"]}
+
+
+def test_the_environment_as_a_whole_is_no_value():
+    template = default("docker")
+    del template["variables"]["properties"]["env"]["default"]
+    context = {"env": {"PASSWORD_OF_THE_WORKER": "x"}, "ctx": {}}
+    assert "env" not in resolve(template, {}, {}, context)
+    assert resolve(template, {"env": {"A": "{{ env }}", "B": "{{ $ }}"}}, {}, context)["env"] == {}
+
+
+@pytest.mark.parametrize("given", ["l", "{{ $SIZE }}", "{{ env.SIZE }}", "l{{ $NOTHING }}"])
+def test_what_a_pool_limits_is_limited_also_where_a_placeholder_stands_for_it(given):
+    template = of({"size": {"type": "string", "enum": ["s", "m"]}}, command="{{ size }}")
+    with pytest.raises(InvalidInput, match="'size' must be one of"):
+        resolve(template, {"size": given}, None, {"env": {"SIZE": "l"}})
+    assert resolve(template, {"size": "{{ $SIZE }}"}, None, {"env": {"SIZE": "m"}}) == {"command": "m"}
+
+
+def test_a_placeholder_without_a_value_leaves_the_default():
+    template = of({"size": {"default": "s"}}, command="{{ size }}")
+    assert resolve(template, {"size": "{{ $NOTHING }}"}) == {"command": "s"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("stop_grace_seconds", "60", 60),
+        ("auto_remove", "false", False),
+        ("volumes", '["/a:/b"]', ["/a:/b"]),
+        ("extra_hosts", '{"db": "10.0.0.7"}', {"db": "10.0.0.7"}),
+        ("command", "60", "60"),
+    ],
+)
+def test_a_text_of_the_environment_is_read_as_the_variable_asks(name, text, value):
+    assert resolve(default("docker"), {name: "{{ $GIVEN }}"}, None, {"env": {"GIVEN": text}})[name] == value
+
+
+def test_a_required_variable_without_a_value_is_refused():
+    template = of({"size": {"type": "string"}}, ["size"], command="{{ size }}")
+    with pytest.raises(InvalidInput, match="'size' is required"):
+        resolve(template)
+    assert resolve(template, {}, {"size": "s"}) == {"command": "s"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("stop_grace_seconds", "soon", "must be a number"),
+        ("stream_output", 5, "must be true or false"),
+        ("env", "text", "must be a mapping"),
+        ("env", {"A=B": "1"}, "is no name of a variable"),
+        ("command", 5, "must be a text or a list"),
+    ],
+)
+def test_what_workers_read_is_checked_where_a_template_leaves_it_open(name, value, words):
+    with pytest.raises(InvalidInput, match=f"job configuration: {name}.*{words}"):
+        resolve(of({"any": {}}, **{name: "{{ any }}"}), {"any": value})
+
+
+def test_a_dotted_name_is_checked_with_the_default_around_it():
+    box = {
+        "type": "object",
+        "properties": {"a": {"type": "number"}, "b": {"type": "number"}},
+        "required": ["a", "b"],
+        "default": {"a": 1, "b": 2},
+    }
+    assert resolve(of({"box": box}, box="{{ box }}"), {"box.a": 7})["box"] == {"a": 7, "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("string", "must be a JSON schema"),
+        ({"type": "strin"}, "size.type must be one of null, boolean"),
+        ({"anyOf": [{"type": "integer"}, {"type": "nul"}]}, r"size.anyOf\[1\].type"),
+        ({"type": "integer", "default": "x"}, 'size.default must be a whole number, not "x"'),
+        ({"$ref": "#/$defs/Nothing"}, "which is not there"),
+        ({"$ref": "#/$defs/A"}, "which points back to it"),
+        ({"type": "string", "pattern": "("}, "pattern is no regular expression"),
+    ],
+)
+def test_variables_that_are_no_json_schemas_are_refused(entry, words):
+    template = of({"size": entry}, command="{{ size }}")
+    template["variables"]["$defs"] = {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}}
+    with pytest.raises(InvalidInput, match=words):
+        job_templates.check_template(template)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"$ref": "#/$defs/Size", "default": "s"},
+        {"type": "integer", "default": "{{ prefect.variables.size }}"},
+        {"type": "object", "required": ["name"], "default": {"$ref": {"block_document_id": "x"}}},
+        {"type": ["string", "null"], "default": None},
+        {"title": "anything"},
+    ],
+)
+def test_variables_that_are_sound(entry):
+    template = of({"size": entry}, command="{{ size }}")
+    template["variables"]["$defs"] = {"Size": {"enum": ["s", "m"]}}
+    job_templates.check_template(template)
+
+
 @given(ENV, ENV)
 def test_env_is_merged_key_by_key(below, above):
     found = resolve(default("process"), {"env": below}, {"env": above})

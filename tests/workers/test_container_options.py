@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runyard.orchestration import job_templates
 from runyard.workers.infrastructure.base import CannotStart, JobRequest
-from runyard.workers.infrastructure.container_options import container_name, container_options, network_mode
+from runyard.workers.infrastructure.container_options import (
+    checked,
+    container_name,
+    container_options,
+    network_mode,
+)
 
 URL = "http://127.0.0.1:4200/api"
 NAMES = st.text(string.ascii_letters + "_", min_size=1, max_size=8)
@@ -141,3 +146,26 @@ def test_a_pool_with_the_template_of_an_older_version_goes_on_working():
     found = container_options(request(**job))
     assert found["mem_limit"] == "1g"
     assert "nano_cpus" not in found
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("volumes", "/a:/b"),
+        ("networks", [5]),
+        ("container_create_kwargs", "x"),
+        ("registry_credentials", "geheim"),
+        ("privileged", "perhaps"),
+        ("image", ["x"]),
+        ("image_pull_policy", "Sometimes"),
+    ],
+)
+def test_what_a_template_of_ones_own_leaves_open_is_refused_by_its_name(name, value):
+    with pytest.raises(CannotStart, match=f"^{name}: ") as raised:
+        checked({name: value})
+    assert "geheim" not in str(raised.value)
+
+
+def test_texts_that_say_what_a_variable_asks_for_are_read():
+    job = {"privileged": "false", "volumes": '["/a:/b"]', "image": "x", "labels": None}
+    assert checked(job) == {"privileged": False, "volumes": ["/a:/b"], "image": "x", "labels": None}

@@ -8,6 +8,7 @@ import pytest
 from _docker import need_docker
 from _docker_yard import DockerYard, printed, run_all
 from _yard import a_yard, until
+from runyard.operations.variables import VariableCreate, create_variable, delete_variable_by_name
 
 
 @pytest.fixture
@@ -110,3 +111,19 @@ def test_the_token_of_a_run_is_good_for_that_run(yard):
     assert "may 200 200" in kept
     assert "may not 403 403 403 403" in kept
     assert "wrong 401 401 401" in kept
+
+
+def test_a_run_is_adopted_whose_variables_have_no_value_any_more(yard):
+    yard.client.call(create_variable, VariableCreate(name="fades", value="x"))
+    run = yard.run(job_variables={"env": {"WORD": "{{ prefect.variables.fades }}"}})
+    first = yard.worker()
+    until(lambda: yard.is_running(run), "the start")
+    first.kill()
+    first.wait()
+    yard.client.call(delete_variable_by_name, "fades")
+    yard.worker("second")
+    until(lambda: [one["owner"] for one in yard.leases()] == ["second"], "the adoption")
+    yard.release()
+    yard.ended(run, "COMPLETED")
+    assert [attempt for attempt, _ in yard.notes()] == [1]
+    until(lambda: "finished" in yard.said("second"), "the end as its worker tells it")

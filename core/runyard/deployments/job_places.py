@@ -1,12 +1,17 @@
-"""Variables in the environment of runs that lead them away from the database in which they are recorded."""
+"""Job variables of which a deploy warns: what nothing reads, and what leads runs away from their database."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
 
 from runyard import settings
+from runyard.orchestration import job_variables
+
+if TYPE_CHECKING:
+    from runyard.operations.work_pools import WorkPool
 
 _PLACES = {"home": "home", "database_url": "database", "api_url": "API"}
 
@@ -21,6 +26,20 @@ def warnings(deployment: str, variables: Mapping[str, Any] | None) -> list[str]:
         variables: its job variables; `env`, or names such as `env.RUNYARD_HOME`, are looked at.
     """
     return _warnings(f"deployment {deployment}: the job variable", variables or {})
+
+
+def unread(deployment: str, pool: WorkPool, variables: Mapping[str, Any] | None) -> list[str]:
+    """A line for each job variable that a pool's base job template has not."""
+    known = list((pool.base_job_template.get("variables") or {}).get("properties") or {})
+    found = []
+    for name in job_variables.unknown(variables or {}, pool.base_job_template):
+        close = get_close_matches(name.partition(".")[0], known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        found.append(
+            f"deployment {deployment}: work pool {pool.name!r} has no job variable {name!r}, "
+            f"so nothing reads it{hint}"
+        )
+    return found
 
 
 def _warnings(whose: str, variables: Mapping[str, Any]) -> list[str]:

@@ -322,9 +322,13 @@ def _deploy(
                 f"deployment {each.full_name} has no work pool; say work_pool_name=..., or use serve()"
             )
         each.work_pool_name = pool_name
-        for warning in [] if ignore_warnings else job_places.warnings(each.full_name, each.job_variables):
-            print(f"runyard: {warning}", file=sys.stderr)
         pool = shared_client().call(read_work_pool, pool_name)
+        warnings = [
+            *job_places.warnings(each.full_name, each.job_variables),
+            *job_places.unread(each.full_name, pool, each.job_variables),
+        ]
+        for warning in [] if ignore_warnings else warnings:
+            print(f"runyard: {warning}", file=sys.stderr)
         starts[pool_name] = worker_command(pool_name, pool.type)
         if pool.type != "process" and image is None and not each.job_variables.get("image"):
             raise InvalidInput(

@@ -1,14 +1,21 @@
-"""Placeholders for what the database holds: `{{ prefect.variables.x }}`, `{{ prefect.blocks.type.name }}`."""
+"""What the database holds for placeholders: `{{ prefect.variables.x }}`, `{{ prefect.blocks.type.name }}`.
+
+References to blocks, `{"$ref": {"block_document_id": "..."}}`, are replaced as well.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runyard import redaction
 from runyard.deployments import templating
-from runyard.errors import NotFound, ProjectError
+from runyard.errors import InvalidInput, NotFound, ProjectError
+from runyard.orchestration.job_variables import refers_to_block
 from runyard.quoting import command_of
+
+if TYPE_CHECKING:
+    from runyard.operations.block_documents import BlockDocument
 
 
 def resolve(value: Any, where: str, secrets: bool = True) -> Any:
@@ -22,6 +29,7 @@ def resolve(value: Any, where: str, secrets: bool = True) -> Any:
     Raises:
         ProjectError: a variable or block is not there, has no such field, or is secret.
     """
+    value = _with_blocks(value, where, secrets)
     kinds = (templating.VARIABLE, templating.BLOCK)
     if not any(placeholder.kind in kinds for placeholder in templating.placeholders(value)):
         return value
@@ -34,6 +42,27 @@ def resolve(value: Any, where: str, secrets: bool = True) -> Any:
         return templating.KEEP
 
     return templating.fill(value, lookup)
+
+
+def _with_blocks(value: Any, where: str, secrets: bool) -> Any:
+    if isinstance(value, list):
+        return [_with_blocks(item, where, secrets) for item in value]
+    if not isinstance(value, Mapping) or isinstance(value, templating.Verbatim):
+        return value
+    if not refers_to_block(value):
+        return {key: _with_blocks(item, where, secrets) for key, item in value.items()}
+    from runyard.engine.connection import shared_client
+    from runyard.operations.block_documents import read_block_document
+
+    block_id = str(value["$ref"]["block_document_id"])
+    try:
+        document = shared_client().call(read_block_document, block_id, include_secrets=True)
+    except (NotFound, InvalidInput):
+        raise ProjectError(
+            f"{where}: no block is saved under the id {block_id!r}; see: runyard block ls"
+        ) from None
+    _register(document, f"the block {block_id!r}", where, secrets)
+    return document.data
 
 
 def hidden_fields(slug: str, name: str) -> list[str] | None:
@@ -75,15 +104,7 @@ def _block(placeholder: templating.Placeholder, where: str, secrets: bool) -> An
         raise ProjectError(
             f"{where}: {placeholder.text}: no block is saved as {slug}/{name}; save it: {how}"
         ) from None
-    schema = document.block_schema
-    hidden = (schema.fields.get("secret_fields") or []) if schema is not None else []
-    if hidden and not secrets:
-        raise ProjectError(
-            f"{where}: {placeholder.text} holds a secret, which would be stored in clear here; use it in "
-            "pull steps or job variables, or load it in the flow"
-        )
-    for field in hidden:
-        redaction.register(_at(document.data, field.removesuffix(".*").split(".")))
+    _register(document, placeholder.text, where, secrets)
     found: Any = document.data
     if not path and set(found) == {"value"}:
         return found["value"]
@@ -92,6 +113,19 @@ def _block(placeholder: templating.Placeholder, where: str, secrets: bool) -> An
             raise ProjectError(f"{where}: {placeholder.text}: the block {slug}/{name} has no {part!r}")
         found = found[part]
     return found
+
+
+def _register(document: BlockDocument, what: str, where: str, secrets: bool) -> None:
+    """Have the secrets of a block hidden from now on, or refuse it where there may be none."""
+    schema = document.block_schema
+    hidden = (schema.fields.get("secret_fields") or []) if schema is not None else []
+    if hidden and not secrets:
+        raise ProjectError(
+            f"{where}: {what} holds a secret, which would be stored in clear here; use it in "
+            "pull steps or job variables, or load it in the flow"
+        )
+    for field in hidden:
+        redaction.register(_at(document.data, field.removesuffix(".*").split(".")))
 
 
 def _at(data: Any, path: list[str]) -> Any:

@@ -10,8 +10,7 @@ from runyard.errors import InvalidInput
 from runyard.operations.block_types import hidden_fields
 from runyard.operations.schemas import load
 from runyard.operations.work_pools import make_lone_pool, no_pool
-from runyard.orchestration import job_secrets
-from runyard.orchestration import parameters as rules
+from runyard.orchestration import job_secrets, job_variables
 from runyard.store.database import Row, Transaction
 
 
@@ -84,7 +83,7 @@ def check_job_variables(tx: Transaction, work_queue_id: str | None, variables: d
     )
     if pool is not None:
         template = load(pool["base_job_template"], {})
-        rules.check_job_variables(variables, template, pool["name"])
+        job_variables.check_job_variables(variables, template, pool["name"])
         job_secrets.check(template, variables, hidden_fields=partial(hidden_fields, tx))
 
 

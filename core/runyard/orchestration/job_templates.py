@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import Any
 
 from runyard.errors import InvalidInput
-from runyard.orchestration.parameters import check_job_variables
+from runyard.orchestration.job_variables import check_job_variables, env_problem, refers_to_block, unsound
+from runyard.orchestration.parameters import misfit, read_text
 from runyard.quoting import quoted
 
 # The types of pools, with what they are for.
@@ -24,8 +25,20 @@ FOREIGN_TYPES = (
     "azure-container-instance", "cloud-run", "cloud-run-v2", "coiled", "ecs", "modal", "prefect-agent",
     "vertex-ai",
 )  # fmt: skip
-_PLACEHOLDER = re.compile(r"{{\s*([^{}]*?)\s*}}")
+# As in project files: other words between such braces (`{{ ref('x') }}`) are somebody else's, and stay.
+_PLACEHOLDER = re.compile(r"{{\s*([\w.$\-\[\]]+)\s*}}")
 _UNSET: Any = object()
+_KEEP: Any = object()
+# What workers of every type read: a template of one's own may leave open what it is.
+_READ_BY_WORKERS: dict[str, dict[str, Any]] = {
+    "env": {"type": "object"},
+    "labels": {"type": "object"},
+    "command": {"type": ["string", "array"]},
+    "working_dir": {"type": "string"},
+    "stream_output": {"type": "boolean"},
+    "auto_remove": {"type": "boolean"},
+    "stop_grace_seconds": {"type": "number", "minimum": 0},
+}
 
 
 def known_types() -> tuple[str, ...]:
@@ -73,7 +86,8 @@ def check_spelling(kind: str) -> None:
 
 
 def check_template(template: Mapping[str, Any]) -> None:
-    """Refuse a base job template whose job configuration asks for variables that it does not have.
+    """Refuse a base job template whose job configuration asks for variables that it does not have, or whose
+    variables are no JSON schemas, or have defaults that do not fit them.
 
     Raises:
         InvalidInput: naming the part that is missing or wrong.
@@ -87,12 +101,29 @@ def check_template(template: Mapping[str, Any]) -> None:
     known = template["variables"].get("properties") or {}
     if not isinstance(known, Mapping):
         raise InvalidInput("'variables.properties' of a base job template must be a mapping")
+    for name, entry in known.items():
+        _check_variable(name, entry, template["variables"])
     for name in sorted(_names(template["job_configuration"])):
         if name.isidentifier() and name not in known:
             raise InvalidInput(
                 f"the job configuration uses {{{{ {name} }}}}, which 'variables.properties' does not have"
                 + _guess(name, known)
             )
+
+
+def _check_variable(name: str, entry: Any, schema: Mapping[str, Any]) -> None:
+    where = f"variables.properties.{name}"
+    if not isinstance(entry, Mapping):
+        raise InvalidInput(
+            f'{where} of a base job template must be a JSON schema, such as {{"type": "string"}}'
+        )
+    if problem := unsound(entry, schema, where):
+        raise InvalidInput(f"a base job template's {problem}")
+    default_value = entry.get("default")
+    if default_value is None or "{{" in json.dumps(default_value) or refers_to_block(default_value):
+        return
+    if problem := misfit(default_value, entry, f"{where}.default", schema):
+        raise InvalidInput(f"a base job template's {problem}")
 
 
 def resolve(
@@ -119,10 +150,33 @@ def resolve(
         InvalidInput: a variable does not fit the template.
     """
     schema = base_job_template.get("variables") or {}
-    given = overlaid(deployment_job_variables or {}, run_job_variables or {})
+    outside = _outside(context)
+    layers = deployment_job_variables or {}, run_job_variables or {}
+    given = overlaid(*layers)
     _check_names(given, schema)
-    check_job_variables(given, base_job_template)
-    return fill(base_job_template, context, given)
+    known = schema.get("properties") or {}
+    told = overlaid(_defaults(schema), *layers)
+    values = _render(_defaults(schema), outside, own=True)
+    for name, value in _render(told, outside, own=True).items():
+        # The environment knows only texts.
+        values[name] = value if value == told[name] else read_text(value, known.get(name), schema)
+    given = {name: values[name] for name in given if name in values}
+    check_job_variables(given, base_job_template, filled=True)
+    for name in schema.get("required") or ():
+        if name not in values:
+            raise InvalidInput(
+                f"job variable {name!r} is required, and has no value; set it in the job variables of the "
+                "deployment"
+            )
+    found = _filled(base_job_template, outside, values)
+    for name, wanted in _READ_BY_WORKERS.items():
+        if found.get(name) is not None:
+            found[name] = read_text(found[name], wanted, wanted)
+            if problem := misfit(found[name], wanted, name):
+                raise InvalidInput(f"job configuration: {problem}")
+    if wrong := env_problem(found.get("env") or {}):
+        raise InvalidInput(f"job configuration: {wrong[0]} {wrong[1]}")
+    return found
 
 
 def fill(
@@ -136,16 +190,30 @@ def fill(
         base_job_template, context: as for `resolve`.
         given: the variables that override the template's defaults.
     """
-    values = _defaults(base_job_template.get("variables") or {})
-    _overlay(values, given or {})
-    outside = {**(context or {}), "$": (context or {}).get("env") or {}}
+    outside = _outside(context)
+    values = overlaid(_defaults(base_job_template.get("variables") or {}), given or {})
+    return _filled(base_job_template, outside, _render(values, outside, own=True))
+
+
+def _outside(context: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What placeholders find besides variables: `ctx`, and the environment as `env` and `$`."""
+    environment = _Environment((context or {}).get("env") or {})
+    return {"ctx": {}, **(context or {}), "env": environment, "$": environment}
+
+
+class _Environment(dict[str, str]):
+    """That of this process: placeholders get single variables of it, never all."""
+
+
+def _filled(
+    base_job_template: Mapping[str, Any], outside: Mapping[str, Any], values: Mapping[str, Any]
+) -> dict[str, Any]:
     configuration = base_job_template.get("job_configuration") or {}
-    found = _render(configuration, {**outside, **values})
+    found: dict[str, Any] = _render(configuration, {**outside, **values})
     if isinstance(configuration.get("env"), Mapping):
         # A configuration that spells out variables gets the run's on top of them.
         found["env"] = _merged(found["env"], values.get("env") or {})
-    # Values may hold placeholders themselves, such as `name: "{{ ctx.flow.name }}"`.
-    return dict(_render(found, outside))
+    return found
 
 
 def _defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,34 +269,44 @@ def _guess(name: str, known: Mapping[str, Any]) -> str:
     return f"; it has {', '.join(map(repr, known))}" if known else "; it has none"
 
 
-def _render(value: Any, lookup: Mapping[str, Any]) -> Any:
-    """Put values in the places of placeholders; a mapping's key whose value is not set goes."""
+def _render(value: Any, lookup: Mapping[str, Any], own: bool = False) -> Any:
+    """Put values in the places of placeholders; a mapping's key whose value is not set goes.
+
+    Args:
+        own: of the variables' own values: a placeholder for what `lookup` has not is a text there.
+    """
     if isinstance(value, Mapping):
-        rendered = {key: _render(item, lookup) for key, item in value.items()}
+        rendered = {key: _render(item, lookup, own) for key, item in value.items()}
         return {key: item for key, item in rendered.items() if item is not _UNSET}
     if isinstance(value, list):
-        return [item for item in (_render(item, lookup) for item in value) if item is not _UNSET]
+        return [item for item in (_render(item, lookup, own) for item in value) if item is not _UNSET]
     if not isinstance(value, str) or "{{" not in value:
         return value
     whole = _PLACEHOLDER.fullmatch(value.strip())
     if whole:
-        return _look_up(whole[1], lookup)
-    return _PLACEHOLDER.sub(lambda match: _as_text(_look_up(match[1], lookup)), value)
+        found = _look_up(whole[1], lookup, own)
+        return value if found is _KEEP else found
+    return _PLACEHOLDER.sub(lambda match: _as_text(_look_up(match[1], lookup, own), match[0]), value)
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: Any, placeholder: str) -> str:
+    if value is _KEEP:
+        return placeholder
     return "" if value is _UNSET or value is None else str(value)
 
 
-def _look_up(name: str, lookup: Mapping[str, Any]) -> Any:
+def _look_up(name: str, lookup: Mapping[str, Any], own: bool) -> Any:
     if name.startswith("$"):
         name = f"$.{name[1:]}"
+    root, *_ = parts = name.split(".")
+    if root not in lookup and (own or not root.isidentifier()):
+        return _KEEP
     found: Any = lookup
-    for part in name.split("."):
+    for part in parts:
         if not isinstance(found, Mapping) or part not in found:
             return _UNSET
         found = found[part]
-    return _UNSET if found is None else found
+    return _UNSET if found is None or isinstance(found, _Environment) else found
 
 
 def _names(value: Any) -> set[str]:

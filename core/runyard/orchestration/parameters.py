@@ -15,13 +15,14 @@ from uuid import UUID
 from runyard.errors import InvalidInput, ParameterError
 
 _PLAIN = object()
+NOWHERE: dict[str, Any] = {}
 
 Problem = tuple[str, str]  # where, such as `config.retries`, and what is wrong there
 
 # JSON has no such numbers; as texts every flow reads them.
 NOT_FINITE: tuple[str, ...] = ("NaN", "Infinity", "-Infinity")
 
-_TYPES: dict[str, Callable[[Any], bool]] = {
+TYPES: dict[str, Callable[[Any], bool]] = {
     "null": lambda value: value is None,
     "boolean": lambda value: isinstance(value, bool),
     "integer": lambda value: (
@@ -99,50 +100,31 @@ def check(
         if complete and name not in parameters:
             raise ParameterError(f"parameter {name!r} of {flow} is required; give it with --param {name}=...")
     for name, value in parameters.items():
-        problem = _problem(value, known.get(name, {}), schema, name)
+        problem = problem_with(value, known.get(name, {}), schema, name)
         if problem:
             where, what = problem
             raise ParameterError(f"parameter {where!r} of {flow} {what}")
 
 
-def misfit(value: Any, schema: Mapping[str, Any], where: str) -> str | None:
-    """What is wrong with a value by a JSON schema: `input.count must be a number, not "x"`; or None."""
-    problem = _problem(value, schema, schema, where)
+def misfit(value: Any, schema: Mapping[str, Any], where: str, root: Any = None) -> str | None:
+    """What is wrong with a value by a JSON schema: `input.count must be a number, not "x"`; or None.
+
+    Args:
+        root: the schema in which it stands, where that is another.
+    """
+    problem = problem_with(value, schema, root or schema, where)
     return " ".join(problem) if problem else None
 
 
-def check_job_variables(
-    variables: Mapping[str, Any], base_job_template: Mapping[str, Any], work_pool: str | None = None
-) -> None:
-    """Refuse job variables that do not fit a pool's template; values with placeholders pass.
-
-    Raises:
-        ParameterError: naming the variables, a line for each.
-    """
-    schema = base_job_template.get("variables") or {}
-    known = schema.get("properties") or {}
-    wrong = []
-    for name, value in variables.items():
-        problem = (
-            None if "{{" in json.dumps(value, default=str) else _problem(value, known.get(name), schema, name)
-        )
-        if problem is None and name == "env" and isinstance(value, Mapping):
-            problem = _env_problem(value)
-        if problem:
-            whose = f" of work pool {work_pool!r}" if work_pool else ""
-            wrong.append(f"job variable {problem[0]!r}{whose} {problem[1]}")
-    if wrong:
-        raise ParameterError("\n".join(wrong))
-
-
-def _env_problem(env: Mapping[str, Any]) -> tuple[str, str] | None:
-    """What no system takes for a variable of the environment."""
-    for name, value in env.items():
-        if not name or "=" in name or "\0" in name:
-            return f"env.{name}", "is no name of a variable: one is not empty, without = and NUL"
-        if isinstance(value, str) and "\0" in value:
-            return f"env.{name}", "has a NUL in it, which no variable can hold"
-    return None
+def read_text(value: Any, schema: Any, root: Mapping[str, Any]) -> Any:
+    """What a text says as JSON, where that fits a schema and the text does not: `false`, `60`, `["a"]`."""
+    if not isinstance(value, str) or problem_with(value, schema, root, "") is None:
+        return value
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return value
+    return value if problem_with(read, schema, root, "") else read
 
 
 def hydrate(value: Any) -> Any:
@@ -220,7 +202,7 @@ def _choices(schema: Any, root: Mapping[str, Any], depth: int) -> Iterator[Mappi
         return
     yield schema
     if "$ref" in schema:
-        yield from _choices(_resolve(schema["$ref"], root), root, depth + 1)
+        yield from _choices(referred(schema["$ref"], root), root, depth + 1)
     for key in ("anyOf", "oneOf", "allOf"):
         for part in schema.get(key) or ():
             yield from _choices(part, root, depth + 1)
@@ -233,13 +215,13 @@ def _guess(name: str, known: list[str]) -> str:
     return f"; it has {', '.join(map(repr, known))}" if known else "; it takes none"
 
 
-def _problem(value: Any, schema: Any, root: Mapping[str, Any], where: str) -> Problem | None:
+def problem_with(value: Any, schema: Any, root: Mapping[str, Any], where: str) -> Problem | None:
     """The first thing wrong with a value, or None."""
     if not isinstance(schema, Mapping):
         return None if schema is not False else (where, "is not allowed")
     if "$ref" in schema:
-        target = _resolve(schema["$ref"], root)
-        if target is not schema and (problem := _problem(value, target, root, where)):
+        target = referred(schema["$ref"], root)
+        if target is not schema and (problem := problem_with(value, target, root, where)):
             return problem
     for rule in (_type, _fixed, _combined, _number, _string, _array, _object):
         if problem := rule(value, schema, root, where):
@@ -247,12 +229,12 @@ def _problem(value: Any, schema: Any, root: Mapping[str, Any], where: str) -> Pr
     return None
 
 
-def _resolve(reference: Any, root: Mapping[str, Any]) -> Any:
+def referred(reference: Any, root: Mapping[str, Any]) -> Any:
     """What `#/definitions/Name` points at; anything that points nowhere allows everything."""
     found: Any = root
     for part in str(reference).removeprefix("#/").split("/"):
         found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
-    return {} if found is None else found
+    return NOWHERE if found is None else found
 
 
 def _type(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], where: str) -> Problem | None:
@@ -260,29 +242,29 @@ def _type(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], where:
     if wanted is None or (value is None and schema.get("nullable")):
         return None
     names = [wanted] if isinstance(wanted, str) else list(wanted)
-    if any(_TYPES[name](value) for name in names if name in _TYPES) or not set(names) & set(_TYPES):
+    if any(TYPES[name](value) for name in names if name in TYPES) or not set(names) & set(TYPES):
         return None
-    return where, f"must be {_words(names)}, not {_show(value)}"
+    return where, f"must be {_words(names)}, not {show(value)}"
 
 
 def _fixed(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], where: str) -> Problem | None:
     if "const" in schema and not _same(value, schema["const"]):
-        return where, f"must be {_show(schema['const'])}, not {_show(value)}"
+        return where, f"must be {show(schema['const'])}, not {show(value)}"
     allowed = schema.get("enum")
     if allowed is not None and not any(_same(value, item) for item in allowed):
-        return where, f"must be one of {', '.join(map(_show, allowed))}, not {_show(value)}"
+        return where, f"must be one of {', '.join(map(show, allowed))}, not {show(value)}"
     return None
 
 
 def _combined(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], where: str) -> Problem | None:
     for part in schema.get("allOf") or ():
-        if problem := _problem(value, part, root, where):
+        if problem := problem_with(value, part, root, where):
             return problem
     for key in ("anyOf", "oneOf"):
         parts = schema.get(key)
         if not parts:
             continue
-        problems = [_problem(value, part, root, where) for part in parts]
+        problems = [problem_with(value, part, root, where) for part in parts]
         if None not in problems:
             return _closest([problem for problem in problems if problem], parts, value, where)
     return None
@@ -296,8 +278,8 @@ def _closest(problems: list[Problem], parts: list[Any], value: Any, where: str) 
     names = [part.get("type") for part in parts if isinstance(part, Mapping)]
     if len(names) == len(parts) and all(isinstance(name, str) for name in names):
         plain = [name for name in names if isinstance(name, str)]
-        if not any(_TYPES[name](value) for name in plain if name in _TYPES):
-            return where, f"must be {_words(plain)}, not {_show(value)}"
+        if not any(TYPES[name](value) for name in plain if name in TYPES):
+            return where, f"must be {_words(plain)}, not {show(value)}"
     return next((problem for problem in problems if "must be null" not in problem[1]), problems[0])
 
 
@@ -330,7 +312,7 @@ def _string(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], wher
         return problem
     try:
         if "pattern" in schema and not re.search(schema["pattern"], value):
-            return where, f"must match {schema['pattern']!r}, not {_show(value)}"
+            return where, f"must match {schema['pattern']!r}, not {show(value)}"
     except re.error:
         pass  # a pattern of another dialect: the flow itself will check
     read = _FORMATS.get(schema.get("format", ""))
@@ -338,7 +320,7 @@ def _string(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], wher
         try:
             read(value)
         except ValueError:
-            return where, f"must be a {schema['format']}, not {_show(value)}"
+            return where, f"must be a {schema['format']}, not {show(value)}"
     return None
 
 
@@ -369,7 +351,7 @@ def _array(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], where
     first = list(schema.get("prefixItems") or ())
     for index, item in enumerate(value):
         part = first[index] if index < len(first) else schema.get("items", {})
-        if problem := _problem(item, part, root, f"{where}[{index}]"):
+        if problem := problem_with(item, part, root, f"{where}[{index}]"):
             return problem
     return None
 
@@ -387,7 +369,7 @@ def _object(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], wher
     for name, item in value.items():
         if name not in known and others is False:
             return f"{where}.{name}", f"is unknown{_guess(str(name), list(known))}"
-        if problem := _problem(item, known.get(name, others), root, f"{where}.{name}"):
+        if problem := problem_with(item, known.get(name, others), root, f"{where}.{name}"):
             return problem
     return None
 
@@ -401,7 +383,7 @@ def _words(names: list[str]) -> str:
     return " or ".join(_WORDS.get(name, name) for name in names)
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
     if len(text) <= 60:
         return text

@@ -113,7 +113,11 @@ class Adopting:
                 self._serve_also(int(port))
         kept = adopted.kept_until
         since = None if kept is None else Since(clock.to_us(kept), adopted.kept_lines)
-        self._supervisor.adopt(adopted.run, job_of(adopted.run), job, since)
+        try:
+            configuration = job_of(adopted.run)
+        except RunyardError:  # a variable of it is gone by now: it runs all the same
+            configuration = {}
+        self._supervisor.adopt(adopted.run, configuration, job, since)
 
 
 def _attempt_of(job: FoundJob) -> tuple[str, str]:

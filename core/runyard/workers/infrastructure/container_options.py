@@ -5,9 +5,11 @@ Without the `docker` package, so that it can be tested and read alone.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -35,6 +37,44 @@ _NOT_FOR_RUNS = {
 }
 # Variables of the template that docker-py knows by the same name.
 _SAME = ("mem_limit", "memswap_limit", "privileged", "shm_size", "user", "working_dir")
+
+
+# Of variables: what a value must be, where a template of one's own leaves that open.
+_KINDS: dict[str, tuple[type, str]] = {
+    "networks": (list, "a list of texts"),
+    "volumes": (list, "a list of texts"),
+    "container_create_kwargs": (dict, "a mapping"),
+    "registry_credentials": (dict, "a mapping"),
+    "privileged": (bool, "true or false"),
+    "image": (str, "a text"),
+}
+_POLICIES = ("Always", "IfNotPresent", "IfPossible", "Never")
+
+
+def checked(job: dict[str, Any]) -> dict[str, Any]:
+    """A job configuration whose values are what they must be; texts that say them as JSON are read.
+
+    Raises:
+        CannotStart: a value is something else, naming its variable.
+    """
+    job = dict(job)
+    for name, (kind, words) in _KINDS.items():
+        value = job.get(name)
+        if value is None:
+            continue
+        if isinstance(value, str) and kind is not str:
+            with suppress(ValueError):
+                value = json.loads(value)
+        if not isinstance(value, kind) or (
+            isinstance(value, list) and not all(isinstance(one, str) for one in value)
+        ):
+            raise CannotStart(f"{name}: it must be {words}")
+        job[name] = value
+    if job.get("image_pull_policy") not in (None, *_POLICIES):
+        raise CannotStart(
+            f"image_pull_policy: {job['image_pull_policy']!r} is none of {', '.join(_POLICIES)}"
+        )
+    return job
 
 
 def container_options(request: JobRequest) -> dict[str, Any]:

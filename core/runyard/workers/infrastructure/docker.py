@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import Future, wait
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from runyard.url_passwords import hidden
 from runyard.workers.infrastructure import own_container
 from runyard.workers.infrastructure.base import RUN_LABEL, CannotStart, FoundJob, JobEnd, Unreachable
 from runyard.workers.infrastructure.container_options import (
+    checked,
     container_name,
     container_options,
 )
@@ -119,6 +121,7 @@ class DockerInfrastructure:
 
     def start(self, request: JobRequest) -> str:
         """Start a container; see Infrastructure."""
+        request = replace(request, job=checked(request.job))
         options = container_options(request)
         try:
             return self._create(self._image(request), options, request)
@@ -321,16 +324,13 @@ class DockerInfrastructure:
         self._client.close()
 
 
-def _credentials(given: Any) -> dict[str, str] | None:
+def _credentials(given: dict[str, Any] | None) -> dict[str, str] | None:
     if not given:
         return None
-    values = given if isinstance(given, dict) else given.model_dump()
-    password = values.get("password")
-    secret = getattr(password, "get_secret_value", None)
     return {
-        "username": str(values.get("username")),
-        "password": str(secret() if secret else password),
-        "serveraddress": str(values.get("registry_url")),
+        "username": str(given.get("username")),
+        "password": str(given.get("password")),
+        "serveraddress": str(given.get("registry_url")),
     }
 
 

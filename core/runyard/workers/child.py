@@ -221,7 +221,7 @@ def execute(
     status.listen_for_secrets()
     if os.environ.pop(hooks.VARIABLE, None):
         return hooks.call(flow_run_id)
-    elsewhere = place() != os.environ.get(PLACE_VARIABLE, place())
+    elsewhere = os.environ.get(PLACE_VARIABLE) not in (None, place())
     try:
         if elsewhere and not _can_hold_runs():
             return _fail(status, _not_begun("there is no such file"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from datetime import timedelta
@@ -13,7 +14,7 @@ from _ports import free_port
 from _yard import DEADLINE_SECONDS, a_yard, logs_of, status_of, until
 from prometheus_client.parser import text_string_to_metric_families
 from runyard import clock
-from runyard.errors import InvalidInput
+from runyard.errors import InvalidInput, RunyardError
 from runyard.operations import claims
 from runyard.operations.flow_runs import read_flow_run
 from runyard.operations.schedules import DeploymentScheduleCreate, create_deployment_schedules
@@ -201,6 +202,31 @@ def test_the_health_check_says_what_is_wrong():
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_the_health_check_is_served_on_an_address_of_ipv6_too():
+    try:
+        server = start_health_server("::1", 0, lambda: None)
+    except RunyardError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    try:
+        with urllib.request.urlopen(f"http://[::1]:{server.server_address[1]}/health") as answer:
+            assert json.load(answer) == {"message": "OK"}
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("host", ["198.51.100.7", "2001:db8::1", "no.such.host.invalid"])
+def test_an_address_that_is_not_here_is_told_as_such(host):
+    with pytest.raises(RunyardError, match="set RUNYARD_WORKER_WEBSERVER_HOST to an address"):
+        start_health_server(host, 0, lambda: None)
+
+
+def test_a_port_that_is_taken_is_told_as_such():
+    told = pytest.raises(RunyardError, match="set RUNYARD_WORKER_WEBSERVER_PORT to a free one")
+    with socket.create_server(("127.0.0.1", 0)) as taken, told:
+        start_health_server("127.0.0.1", taken.getsockname()[1], lambda: None)
 
 
 def test_a_worker_serves_its_health(yard):

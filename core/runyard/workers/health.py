@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -29,7 +31,7 @@ def answering(worker: Worker, wanted: bool) -> Iterator[None]:
     """A block in which a worker answers for itself, where that is wanted, at the address of the settings.
 
     Raises:
-        RunyardError: the port is taken.
+        RunyardError: the address cannot be listened on.
     """
     if not wanted:
         yield
@@ -66,7 +68,7 @@ def start_health_server(
         The server; `shutdown()` ends it.
 
     Raises:
-        RunyardError: the port is taken.
+        RunyardError: the address cannot be listened on.
     """
     # 1.2 MB, which most workers do not need.
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -103,12 +105,18 @@ def start_health_server(
         def log_message(self, *_: object) -> None:
             pass
 
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
     try:
-        server = ThreadingHTTPServer((host, port), Handler)
+        server = Server((host, port), Handler)
     except OSError as error:
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        elsewhere = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+        of_host = isinstance(error, socket.gaierror) or error.errno in elsewhere
+        mend = "HOST to an address of this machine" if of_host else "PORT to a free one"
         raise RunyardError(
-            f"cannot serve the health check on {host}:{port}: {error.strerror}; "
-            "set RUNYARD_WORKER_WEBSERVER_PORT to a free one"
+            f"cannot serve the health check on {where}: {error.strerror}; set RUNYARD_WORKER_WEBSERVER_{mend}"
         ) from error
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="runyard-health", daemon=True).start()

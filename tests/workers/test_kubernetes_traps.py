@@ -120,3 +120,30 @@ def test_a_container_beside_the_run_goes_when_the_run_has_ended(yard):
     yard.worker()
     yard.ended(run, "COMPLETED")
     until(lambda: not yard.leases() and not yard.cluster.pods() and not yard.secrets(), "the end of the pod")
+
+
+def test_a_pod_that_began_and_was_made_again_is_told_by_its_own_end(yard):
+    run = yard.run(job_variables={"backoff_limit": 2})
+    yard.worker()
+    until(lambda: yard.is_running(run), "the start")
+    yard.cluster.kubelet.kill(yard.pod(run), reason="Evicted", message="The node was low on disk.")
+    message = yard.ended(run, "CRASHED").message
+    assert "its pod was evicted: The node was low on disk; the pods after it (backoff_limit)" in message
+    assert len(yard.notes()) == 1
+
+
+def test_many_at_once_on_a_busy_cluster_are_each_run_once_and_nothing_is_left(yard):
+    cluster = yard.cluster
+    yard.release()
+    runs = [yard.run(job_variables={"auto_remove": True}) for _ in range(12)]
+    for verb, resource in (("create", "jobs"), ("create", "secrets"), ("watch", None), ("list", "pods")):
+        cluster.fault(verb=verb, resource=resource, status=429, retry_after=0, times=6)
+    cluster.fault(verb="create", resource="jobs", after=True, times=3)
+    cluster.fault(resource="pods/log", status=500, times=5)
+    for name in ("one", "two"):
+        yard.worker(name, limit=4)
+    for run in runs:
+        yard.ended(run, "COMPLETED")
+    until(lambda: not (yard.leases() or yard.jobs() or cluster.pods() or yard.secrets()), "the removal")
+    assert [printed(yard, run).count("working") for run in runs] == [1] * len(runs)
+    assert len(yard.notes()) == len(runs)

@@ -21,6 +21,7 @@ from runyard import machine
 from runyard.engine.supervise import KEEPS_LEASE_VARIABLE
 from runyard.errors import RunyardError
 from runyard.workers import marked_lines
+from runyard.workers.child import CANNOT_START
 from runyard.workers.hooks import MOST_SECONDS, VARIABLE
 from runyard.workers.infrastructure import base
 from runyard.workers.infrastructure.base import CannotStart, JobEnd, JobRequest, Unreachable
@@ -353,7 +354,8 @@ class JobSupervisor(Watching[JobRun]):
         if run.key not in self.running:
             return
         run.exit_code = _GONE if end.code is None else end.code
-        run.failure = run.failure or end.reason
+        # One that could not begin tells that itself; its engine may know why it was started at all.
+        run.failure = end.reason if end.code == CANNOT_START and end.reason else run.failure or end.reason
         run.started = end.started
         run.unwatched = unwatched
         if not (run.id and end.started) and end.reason:

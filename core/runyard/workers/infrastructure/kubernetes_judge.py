@@ -22,6 +22,8 @@ _JOB_TELLS_SECONDS = 3.0
 # The pods are told of on a stream of their own, which may be behind that of the Jobs.
 _POD_TELLS_SECONDS = 5.0
 _GIVEN_UP = 1
+# The exit code of a run that could not begin.
+_NOT_BEGUN = 126
 
 
 class Judge:
@@ -75,6 +77,10 @@ class Judge:
 
     def _of_pod(self, job: Object | None, pod: Object) -> JobEnd | None:
         end = words.end_of(pod)
+        before = next((each for each in self._view.ordered() if words.has_started(each)), pod)
+        if end.code == _NOT_BEGUN and before is not pod:
+            # An earlier pod began the attempt, and no other may begin it again: its end is what counts.
+            return JobEnd(end.code, words.replaced_in_vain(before))
         deleted = metadata(pod).get("deletionTimestamp") or not self._view.lives(pod)
         if end.code == 0 or not deleted or words.disruption(pod):
             return end

@@ -64,9 +64,13 @@ class View:
 
     def pod(self) -> Object | None:
         """The latest pod."""
-        with self.changed:
-            pods = sorted(self.pods.values(), key=lambda pod: str(metadata(pod).get("creationTimestamp")))
+        pods = self.ordered()
         return pods[-1] if pods else None
+
+    def ordered(self) -> list[Object]:
+        """All pods, the oldest first."""
+        with self.changed:
+            return sorted(self.pods.values(), key=lambda pod: str(metadata(pod).get("creationTimestamp")))
 
     def lives(self, pod: Object) -> bool:
         """Whether the cluster still has the pod."""

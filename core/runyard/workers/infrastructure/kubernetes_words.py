@@ -144,6 +144,13 @@ def _why(pod: Object, code: int | None) -> str | None:
     return beside or ("its container was killed" if code == _KILLED else None)
 
 
+def replaced_in_vain(pod: Object) -> str:
+    """How the pod ended that began an attempt, in whose place Kubernetes made others."""
+    end = end_of(pod)
+    why = end.reason or f"its pod ended with exit code {end.code}"
+    return f"{why}; the pods after it (backoff_limit) may not begin it again, as crash_retries does"
+
+
 def disruption(pod: Object) -> str | None:
     """By what a pod was ended that did not end by itself."""
     found = condition(pod, "DisruptionTarget")

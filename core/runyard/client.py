@@ -47,13 +47,18 @@ class Client(Protocol):
 
 
 def perform(
-    database: Database, operation: Operation[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]
+    database: Database,
+    operation: Operation[..., R],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    durable: bool | None = None,
 ) -> tuple[R, int]:
     """Run an operation in a transaction of its own.
 
     Args:
         database: where.
         args, kwargs: the operation's arguments, without `tx`.
+        durable: whether to wait for the disk; by default as the operation says.
 
     Returns:
         What it returned, and the HTTP status it answers with.
@@ -61,6 +66,7 @@ def perform(
     Raises:
         RunyardError: what the operation refuses, or StoreError.
     """
+    durable = operation.durable if durable is None else durable
     for attempt in range(_TRIES):
         try:
             prepared = None
@@ -69,7 +75,7 @@ def perform(
                     prepared = operation.prepare(tx, *args, **kwargs)
                 if isinstance(prepared, Settled):
                     return prepared.result, operation.status
-            with database.transaction(operation.write, operation.durable, operation.single) as tx:
+            with database.transaction(operation.write, durable, operation.single) as tx:
                 tx.prepared = prepared
                 result = operation(tx, *args, **kwargs)
             return result, tx.status or operation.status
@@ -99,6 +105,13 @@ class LocalClient:
             RunyardError: what the operation refuses, or StoreError.
         """
         return perform(self.database, operation, args, kwargs)[0]
+
+    def call_soon(self, operation: Operation[..., R], /, *args: Any) -> R:
+        """As `call`, for what is worth nothing any more once this machine is down: then it may be undone.
+
+        It does not wait for the disk, where the database is on this machine.
+        """
+        return perform(self.database, operation, args, {}, durable=self.database.dialect != "sqlite")[0]
 
     def call_together(self, calls: list[tuple[Operation[..., Any], tuple[Any, ...]]]) -> list[Any]:
         """Run operations in one transaction, each with its arguments; what they returned.

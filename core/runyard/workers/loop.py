@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runyard import clock, settings, states
+from runyard.client import LocalClient
 from runyard.errors import NotFound, RunyardError, StaleAttempt
 from runyard.operations.claims import (
     ClaimRequest,
@@ -187,6 +188,9 @@ class Worker:
             if self._once_until and self.options.run_once
             else None,
         )
+        if self.supervisor.runs_here and isinstance(self.client, LocalClient):
+            # A run that is not Running yet has done nothing: after a power cut another claim takes it.
+            return self.client.call_soon(claim_flow_runs, self.options.pool, body)
         return self.client.call(claim_flow_runs, self.options.pool, body)
 
     def _ask_for_next_due(self) -> datetime | None:

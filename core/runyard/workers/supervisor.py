@@ -44,6 +44,8 @@ class Supervisor(Watching[RunProcess]):
         reports: makes the calls by which runs report their start and end; None where they do that themselves.
     """
 
+    runs_here = True
+
     def __init__(
         self,
         line: Channel,

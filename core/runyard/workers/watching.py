@@ -75,6 +75,9 @@ class Watching(Generic[Watched]):
         lease_seconds: of the runs' leases. So long a run may go on whose end is recorded.
     """
 
+    # Whether the runs are processes of this machine, which end when it does.
+    runs_here = False
+
     def __init__(self, write_logs: Callable[[list[dict[str, Any]]], None], lease_seconds: float) -> None:
         self.selector = selectors.DefaultSelector()
         self.logs = LogBuffer(write_logs)

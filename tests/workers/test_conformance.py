@@ -6,7 +6,8 @@ import signal
 
 import pytest
 from _pool_yards import YARDS, a_yard_of
-from _yard import logs_of, until
+from _yard import is_gone, logs_of, until
+from runyard.operations.recovery import RecoverRequest, recover
 
 FLOWS = """
 import os, time
@@ -167,3 +168,22 @@ def test_a_worker_that_is_stopped_twice_cancels_its_runs(yard):
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(60) == 0
     assert yard.state(run).type == "CANCELLED"
+
+
+def test_a_job_whose_run_was_lost_without_an_heir_is_ended_before_the_run_starts_again(yard):
+    run = yard.run(stubborn=True, crash_retries=1)
+    first = yard.worker("first")
+    until(lambda: yard.is_running(run), "the start")
+    first.kill()
+    first.wait()
+    # As others do after the time without a sign of life, who know nothing of its job.
+    yard.client.call(recover, RecoverRequest(dead=[lease["proof"] for lease in yard.leases()]))
+    assert yard.state(run).name == "AwaitingRetry"
+    yard.worker("second")
+    until(lambda: len(yard.notes()) == 2, "the second attempt")
+    if yard.pool_type != "docker":  # whose processes have other numbers here
+        assert is_gone(yard.notes()[0][1])
+    until(lambda: any("still ran and is ended" in text for text in printed(yard, run)), "the word about it")
+    yard.release()
+    yard.ended(run, "COMPLETED")
+    assert [attempt for attempt, _ in yard.notes()] == [1, 2]

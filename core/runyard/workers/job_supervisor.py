@@ -44,6 +44,8 @@ _NONE = {base.RUN_LABEL: "none"}
 # What a job printed last arrives after its end, and waits where the database is slow.
 _LAST_WORDS_SECONDS = 600.0
 _GONE = 137
+# What an earlier attempt that is over may take to go.
+_ENDING_SECONDS = 3.0
 # What an infrastructure tells of a job, and the levels of the records.
 _LEVELS = {"info": 20, "warning": 30}
 
@@ -166,8 +168,35 @@ class JobSupervisor(Watching[JobRun]):
 
     # In a job's threads
 
+    def _end_earlier(self, run: JobRun) -> None:
+        """End the jobs of earlier attempts that were lost with their workers, and go on: none is to execute
+        beside this one."""
+        until = time.monotonic() + _ENDING_SECONDS
+        while earlier := self._earlier(run):
+            if time.monotonic() < until:  # one that has reported its end may be about to go
+                time.sleep(0.2)
+                continue
+            for job in earlier:
+                self._infrastructure.stop(job.id, 0.0)
+                attempt = job.labels[base.ATTEMPT_LABEL]
+                text = f"The job of attempt {attempt}, whose worker was lost, still ran and is ended"
+                self._later(partial(self._note, run, text, _LEVELS["warning"]))
+            return
+
+    def _earlier(self, run: JobRun) -> list[FoundJob]:
+        if run.attempt == 1 or run.hooks:
+            return []
+        found = self._infrastructure.find({base.RUN_LABEL: run.flow_run_id})
+        attempts = [(job, job.labels.get(base.ATTEMPT_LABEL, "")) for job in found]
+        return [
+            job
+            for job, attempt in attempts
+            if not job.over and attempt.isdigit() and int(attempt) < run.attempt
+        ]
+
     def _start(self, run: JobRun) -> None:
         try:
+            self._end_earlier(run)
             request = JobRequest(
                 name=run.name,
                 job=run.job,

@@ -70,11 +70,13 @@ class JobEnd:
 
 @dataclass(frozen=True)
 class FoundJob:
-    """A job that is there: its id, its labels, and whether it was ever started."""
+    """A job that is there: its id, its labels, whether it was ever started, and whether it has ended, as far
+    as is known."""
 
     id: str
     labels: dict[str, str] = field(default_factory=dict)
     started: bool = True
+    over: bool = False
 
 
 class Infrastructure(Protocol):

@@ -238,7 +238,12 @@ class DockerInfrastructure:
         except (DockerException, RequestException) as error:
             raise _unreachable(error) from None
         return [
-            FoundJob(each["Id"], dict(each.get("Labels") or {}), each.get("State") != "created")
+            FoundJob(
+                each["Id"],
+                dict(each.get("Labels") or {}),
+                each.get("State") != "created",
+                each.get("State") in ("exited", "dead"),
+            )
             for each in found
         ]
 

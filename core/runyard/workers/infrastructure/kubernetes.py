@@ -253,14 +253,18 @@ class KubernetesInfrastructure:
         pods, _ = self.api.list(kube.path_of("pods", self._only), labelSelector=selector)
         # A pod goes after its Job, and may still run then.
         named = [(name_of(job), job) for job in jobs]
-        named += [(str((metadata(pod).get("labels") or {}).get("job-name")), pod) for pod in pods]
+        of_pods = [(str((metadata(pod).get("labels") or {}).get("job-name")), pod) for pod in pods]
+        named += of_pods
+        # A Job says that it has ended a moment after its pod.
+        ended = {f"{metadata(pod)['namespace']}/{name}" for name, pod in of_pods if words.is_over(pod)}
         found: dict[str, FoundJob] = {}
         for name, each in named:
             its = metadata(each)
             exact = _exact_labels(its)
             if exact and labels.items() <= exact.items():
                 job_id = f"{its['namespace']}/{name}"
-                found.setdefault(job_id, FoundJob(job_id, exact))
+                over = bool(words.condition(each, "Complete") or words.condition(each, "Failed"))
+                found.setdefault(job_id, FoundJob(job_id, exact, over=over or job_id in ended))
         return list(found.values())
 
     def follow(self, job_id: str, since: float | None) -> Iterator[Piece]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from _docker import IMAGE, need_docker
@@ -101,9 +102,10 @@ def engine(tmp_path_factory):
         engine.clear()
         engine.stop()
         ip("link", "del", engine.bridge)
-        # The engine leaves it mounted, and who cleans up later could not remove the folder.
-        names = engine.folder / "exec" / "netns" / "default"
-        subprocess.run(["umount", names], capture_output=True, check=False)
+        # What an engine that was killed leaves mounted, who cleans up later could not remove.
+        mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for mount in sorted((each for each in mounts if each.startswith(f"{engine.folder}/")), reverse=True):
+            subprocess.run(["umount", "--lazy", mount], capture_output=True)
         shutil.rmtree(engine.folder, ignore_errors=True)
 
 

@@ -38,10 +38,12 @@ except ImportError as error:
 
 # A container whose process was killed by the kernel, or by `docker kill`.
 _KILLED = 137
+# What an engine says of a container that ended while the engine was not there.
+_UNKNOWN = 255
 _MOST_NAMES = 1_000
 # Of a frame of a log.
 _HEADER_BYTES = 8
-_STDERR = 2
+_STREAMS = {1: "stdout", 2: "stderr", 3: "warning"}
 _NOT_IMPLEMENTED = 501
 # An answer of the engine takes seconds where its disk is busy; a wait for an end has no limit.
 _ANSWER_SECONDS = 60
@@ -267,6 +269,9 @@ class DockerInfrastructure:
             )
             self._client.api._raise_for_status(stream)
             for name, frame in _frames(stream):
+                if name == "warning":  # without a time: the engine's own words
+                    yield name, b"The engine cannot read what the container prints: " + frame.strip()
+                    continue
                 moment, _, data = frame.partition(b" ")
                 at = moment.decode("ascii", "replace")
                 if at == last and skip:
@@ -358,7 +363,7 @@ def _frames(stream: Any) -> Iterator[tuple[str, bytes]]:
             end = begin + int.from_bytes(data[at + 4 : begin], "big")
             if end > len(data):
                 break
-            yield ("stderr" if data[at] == _STDERR else "stdout"), data[begin:end]
+            yield _STREAMS.get(data[at], "stdout"), data[begin:end]
             at = end
         rest = data[at:]
 
@@ -381,6 +386,8 @@ def _reason(code: int, state: dict[str, Any]) -> str | None:
         return "its container ran out of memory and was killed; give it more by mem_limit"
     if state.get("Error"):
         return f"its container ended: {state['Error']}"
+    if code == _UNKNOWN:
+        return "its container ended while its engine was gone: both were killed, or the machine stopped"
     if code != _KILLED:
         return None
     return "its container was killed, or the run's process in it: by another program, or for lack of memory"

@@ -130,6 +130,22 @@ def test_what_a_run_has_sent_is_done_though_it_was_killed_before_the_answer(yard
     assert texts_of(yard, run)[-1] == "Finished in state Completed()"
 
 
+def test_a_run_whose_worker_is_stopped_reports_by_itself(yard):
+    run = yard.run()
+    worker = yard.worker()
+    process = yard.started()
+    yard.stop_between_writes(worker)
+    yard.release()
+    yard.ended(run, "COMPLETED")
+    assert texts_of(yard, run)[-1] == "Finished in state Completed()"
+    until(lambda: is_gone(process), "its end")
+    worker.send_signal(signal.SIGCONT)
+    until(lambda: "finished" in yard.said(), "the worker's word")
+    assert yard.state(run).type == "COMPLETED"
+    assert len(texts_of(yard, run)) == 2
+    assert yard.leases() == []
+
+
 def test_runs_wait_for_a_database_that_is_busy_and_their_records_are_stored_once(yard):
     yard.environment["RUNYARD_DATABASE_TIMEOUT_SECONDS"] = "1"
     worker = yard.worker(limit=3)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import threading
 from contextlib import suppress
@@ -19,6 +20,7 @@ from runyard import descriptors, errors
 from runyard.engine.connection import shared_client
 from runyard.errors import RunyardError, StoreError
 from runyard.operations.journal import report_state, start_flow_run
+from runyard.operations.lease_clock import patience_seconds
 
 if TYPE_CHECKING:
     from runyard.client import LocalClient
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 _OPERATIONS = {operation.name: operation for operation in (start_flow_run, report_state)}
 _CHUNK = 1 << 16
+# A worker that has not answered for so long is not asked again: it may be stopped.
+_PATIENCE_SECONDS = 5.0
 # Of one call; a start holds the parameters of its run, which are recorded up to half a megabyte.
 _LARGEST = 1 << 22
 
@@ -44,6 +48,8 @@ class ThroughWorker:
         self._numbers = count()
         self._lock = threading.Lock()
         self._rest = b""
+        # Long before the run would be ended for the sake of the worker.
+        self._patience_seconds = min(_PATIENCE_SECONDS, patience_seconds() / 4)
 
     def call(self, operation: Operation[..., Any], /, body: dict[str, Any]) -> Any:
         """Have the worker run an operation.
@@ -76,11 +82,15 @@ class ThroughWorker:
                     if answer["number"] == number:
                         return answer
             except OSError:
-                self._name = None  # the worker is gone
+                self._name = None  # the worker is gone, or stopped
                 return None
 
     def _read_line(self, file: int) -> bytes:
+        answers = select.poll()
+        answers.register(file, select.POLLIN)
         while b"\n" not in self._rest:
+            if not answers.poll(self._patience_seconds * 1000):
+                raise TimeoutError
             data = os.read(file, _CHUNK)
             if not data:
                 raise ConnectionResetError

@@ -7,6 +7,7 @@ import base64
 import re
 
 import pytest
+from runyard import clock
 from runyard.client import LocalClient
 from runyard.operations import all_operations
 from runyard.operations.flow_runs import FlowRunCreate, create_flow_run
@@ -123,6 +124,16 @@ def test_tokens_that_are_not_right(client, ask):
     with client.database.transaction() as tx:
         tx.execute("UPDATE flow_runs SET attempt = 2 WHERE id = :id", {"id": run})
     assert ask("GET", path, token) == 403
+
+
+def test_a_token_is_good_for_an_hour_after_the_end_of_its_run(client, ask):
+    run = new_run(client)
+    token, path = run_tokens.make(run, 1), f"/api/flow_runs/{run}"
+    for ago, status in ((3500, 200), (3700, 403)):
+        end = clock.now_us() - ago * 1_000_000
+        with client.database.transaction() as tx:
+            tx.execute("UPDATE flow_runs SET end_time = :end WHERE id = :id", {"id": run, "end": end})
+        assert ask("GET", path, token) == status
 
 
 def test_tokens_are_the_same_for_the_next_worker_of_a_home_and_no_other(client, monkeypatch, tmp_path):

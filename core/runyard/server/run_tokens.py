@@ -14,7 +14,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from runyard import private_files, settings
+from runyard import clock, private_files, settings
 from runyard.operations import all_operations
 from runyard.store.database import Database
 
@@ -48,6 +48,8 @@ _OF_A_RUN = frozenset(
 )
 _READING = frozenset(("count", "filter", "read"))
 _DEEPEST = 100
+# So long after its run's end a token is good, for hooks; what an old container shows opens nothing.
+_AFTER_END_SECONDS = 3600
 
 
 def _secret() -> bytes:
@@ -108,7 +110,10 @@ class RunTokens:
         with self._database.transaction(write=False) as tx:
             held = tx.value("SELECT attempt FROM leases WHERE flow_run_id = :id", {"id": flow_run_id})
             # The hooks of a run are called when it is over, and nothing holds it any more.
-            last = tx.value("SELECT attempt FROM flow_runs WHERE id = :id", {"id": flow_run_id})
+            last = tx.value(
+                "SELECT attempt FROM flow_runs WHERE id = :id AND (end_time IS NULL OR end_time > :since)",
+                {"id": flow_run_id, "since": clock.now_us() - _AFTER_END_SECONDS * 1_000_000},
+            )
         if attempt not in (held, last):
             return 403, "the token is of a run, or of an attempt, that is over"
         found = self._route(method, path)

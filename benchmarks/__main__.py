@@ -44,7 +44,7 @@ def main() -> int:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump({"machine": machine(), "rows": results}, file, indent=2)
     if options.write:
-        _write(results)
+        _write(results, whole=not options.only)
     return 0 if all(result["passed"] for result in results) else 1
 
 
@@ -55,7 +55,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--prefect", metavar="PYTHON", help="an interpreter with Prefect, for comparison")
     parser.add_argument("--dbos", metavar="PYTHON", help="an interpreter with DBOS, for comparison")
     parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
-    parser.add_argument("--write", action="store_true", help="write the table into benchmarks/README.md")
+    parser.add_argument(
+        "--write", action="store_true", help="write the table into benchmarks/README.md, or rows of it"
+    )
     return parser.parse_args()
 
 
@@ -145,24 +147,39 @@ def machine() -> str:
     )
 
 
-def _write(results: list[dict[str, Any]]) -> None:
+def _write(results: list[dict[str, Any]], whole: bool) -> None:
+    """Write the table; if not the whole, the others of its rows stay, and these tell their day."""
     with open(_README, encoding="utf-8") as file:
         head, _, rest = file.read().partition(_BEGIN)
-        tail = rest.partition(_END)[2]
+        table, _, tail = rest.partition(_END)
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
     lines = [
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}: {machine()}.",
+        f"{today}: {machine()}.",
         "",
         "| what | limit | Runyard | Prefect | |",
         "| --- | --- | --- | --- | --- |",
     ]
+    before = table.splitlines()
+    if not whole:
+        lines[1] = next(line for line in before if line)
+    rows = {} if whole else {_what(line): line for line in before if line.startswith("| ")}
+    for heading in ("what", "---"):
+        rows.pop(heading, None)
     for result in results:
-        lines.append(
+        verdict = "kept" if result["passed"] else "**missed**"
+        rows[result["what"]] = (
             f"| {result['what']} | {result['limit']} | {result['figure']} | {result['prefect'] or '-'} "
-            f"| {'kept' if result['passed'] else '**missed**'} |"
+            f"| {verdict if whole else f'{verdict}, {today}'} |"
         )
+    order = {row.what: at for at, row in enumerate(ROWS)}
+    lines += [rows[what] for what in sorted(rows, key=lambda what: order.get(what, len(order)))]
     with open(_README, "w", encoding="utf-8") as file:
         file.write(head + _BEGIN + "\n".join(lines) + "\n\n" + _END + tail)
+
+
+def _what(line: str) -> str:
+    return line.split(" | ")[0].removeprefix("| ")
 
 
 if __name__ == "__main__":

@@ -102,6 +102,9 @@ class DockerYard(Yard):
     def kill_job(self, run):
         docker("kill", self.container(run))
 
+    def end_job(self, run):
+        docker("stop", self.container(run))
+
     def clean_up(self):
         self.release()
         for worker in self.workers:

@@ -47,6 +47,9 @@ class KubernetesYard(Yard):
     def kill_job(self, run):
         self.cluster.kubelet.kill(self.pod(run))
 
+    def end_job(self, run):
+        self.cluster.kubelet.terminate(self.pod(run), 30)
+
     def end_engine(self):
         self.cluster.close()
 

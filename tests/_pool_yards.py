@@ -39,10 +39,13 @@ class DetachedYard(Yard):
             "DETACHED_JOBS": str(self.jobs),
         }
 
-    def kill_job(self, run):
+    def kill_job(self, run, number=signal.SIGKILL):
         for path in self.jobs.glob("*/labels.json"):
             if json.loads(path.read_text())["io.runyard.flow-run-id"] == run:
-                os.kill(int((path.parent / "pid").read_text()), signal.SIGKILL)
+                os.kill(int((path.parent / "pid").read_text()), number)
+
+    def end_job(self, run):
+        self.kill_job(run, signal.SIGTERM)
 
     def ended(self, run, *types):
         """The final state, once the job has ended as well, which needs its worker until then."""

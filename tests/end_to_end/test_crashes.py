@@ -264,3 +264,17 @@ def test_a_lost_process_does_not_use_up_the_retries_of_failures(yard):
     yard.ended(run, "COMPLETED", "FAILED")
     assert yard.state(run).type == "COMPLETED"
     assert [attempt for attempt, _ in yard.notes()] == [1, 2, 2]
+
+
+def test_a_run_that_is_told_to_end_starts_again_once_its_process_is_gone(yard):
+    run = yard.run(crash_retries=1)
+    yard.worker()
+    first = yard.started()
+    until(lambda: yard.is_running(run), "the start")
+    os.kill(first, signal.SIGTERM)
+    second = yard.started(2)
+    assert is_gone(first)
+    # No crash retry is left: it reports its end itself.
+    os.kill(second, signal.SIGTERM)
+    assert "termination signal" in yard.ended(run, "CRASHED").message
+    check_nothing_is_left(yard, run, starts=2)

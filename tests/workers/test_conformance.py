@@ -98,11 +98,15 @@ def test_the_hooks_of_a_job_that_was_killed_are_called(yard, how):
     until(lambda: f"{how} hook {how.upper()}" in printed(yard, run), "the hook")
 
 
-def test_a_job_that_is_killed_is_crashed_and_starts_again(yard):
+@pytest.mark.parametrize("how", ["killed", "told to end"])
+def test_a_job_that_others_end_is_crashed_and_starts_again(yard, how):
     run = yard.run(crash_retries=1)
     yard.worker()
     until(lambda: yard.is_running(run), "the start")
-    yard.kill_job(run)
+    if how == "killed":
+        yard.kill_job(run)
+    else:
+        yard.end_job(run)
     until(lambda: len(yard.notes()) == 2, "the second attempt")
     yard.release()
     yard.ended(run, "COMPLETED")

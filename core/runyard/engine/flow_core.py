@@ -14,7 +14,7 @@ from runyard.engine.reports import BEGINNING, FINISHED
 from runyard.engine.task_core import _settled
 from runyard.exceptions import Abort, Pause, RunNameError, RunTimedOut, TerminationSignal
 from runyard.orchestration.rules import retry_wait
-from runyard.states import COMPLETED, FAILED, State
+from runyard.states import COMPLETED, FAILED, RUNNING, State
 from runyard.task_runners.base import TaskRunner
 
 if TYPE_CHECKING:
@@ -153,6 +153,9 @@ def _attempts(
     if context.parent is not None and reporter.journal.subflows.pop(run.id, None) is None:
         raise Abort("the run around it was stopped, and has ended it")
     state = yield from reporter.end(run, state, stopped=isinstance(ending, TerminationSignal))
+    if state.type == RUNNING and ending is not None:
+        log.error("Told to end; the run may start again, as the crash retries of its deployment allow")
+        raise ending
     if context.parent is None and ending is not None and outcome.is_signal(ending):
         yield from _end_subflows(reporter.journal, state)
     told = {"run_record_stored": reporter.told}

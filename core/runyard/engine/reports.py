@@ -99,6 +99,8 @@ class RootReporter(Reporter):
         # The id tells a start that is sent again, as its answer was lost, from one by another process.
         self._start = {**start, "start_id": ids.new_id()}
         self.ended = False
+        # The process was told to end, and the run may start again: it stays Running until that is gone.
+        self.left = False
         # Called once the run is Running and its journal open.
         self.on_begin: Callable[[], None] = lambda: None
         # Called before the end is reported, after which the process may go on for long: hooks, and what the
@@ -189,7 +191,10 @@ class RootReporter(Reporter):
         self._enter(run, again, answer)
 
     def end(self, run: FlowRun, state: State, stopped: bool) -> Generator[Any, Any, State]:
-        """Report the end, after everything that happened before it is on disk."""
+        """Report the end, after everything that happened before it is on disk.
+
+        A run that is to be executed again by another process stays Running.
+        """
         from runyard.logging import ERROR, INFO, stored_by_report
 
         finished = stored_by_report(run, INFO if state.type == COMPLETED else ERROR, FINISHED, state)
@@ -206,6 +211,9 @@ class RootReporter(Reporter):
             self.journal.put_back(logs)
             raise
         self.told = bool(more) and answer["finished"]
+        if stopped and State.from_json(answer["state"]).type == RUNNING:
+            self.left = True
+            return run.state
         self._enter(run, state, answer)
         self.ended = True
         return run.state

@@ -398,7 +398,7 @@ class _Root:
 
     def _report_stop(self) -> None:
         """SIGTERM ended the run. If it came in a moment when the core could not report, do it now."""
-        if not self.reporter.ended and self._run.attempt is not None:
+        if not (self.reporter.ended or self.reporter.left) and self._run.attempt is not None:
             from runyard.states import Crashed
 
             message = "Execution was aborted by a termination signal."

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import clock, ids
 from runyard.errors import Conflict, NotFound, StaleAttempt
-from runyard.operations import lease_clock, leases, run_policies, transitions
+from runyard.operations import lease_clock, leases, recovery, run_policies, transitions
 from runyard.operations.base import operation
-from runyard.operations.run_rows import to_json
+from runyard.operations.run_rows import decode_state, to_json
 from runyard.orchestration import rules
 from runyard.states import (
     CANCELLED,
@@ -241,8 +241,10 @@ def report_state(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     Args:
         body: `flow_run_id`, `attempt`, `state` as the API shows states, `force`, and `stopped`: the
             process was asked to stop, so the state is Cancelled if the run is being cancelled, TimedOut if
-            it has run as long as it may, and otherwise the given one. `logs` are rows of LOG_COLUMNS that
-            are written along, `finished` one that is only where the run is in the given state then.
+            it has run as long as it may, and otherwise the given one. Where its worker may start it again
+            after a crash, it stays as it is until the worker reports the exit. `logs` are rows of
+            LOG_COLUMNS that are written along, `finished` one that is only where the run is in the given
+            state then.
 
     Returns:
         `status`, `reason`, `delay_seconds`, `state`, `run_count`, and whether `finished` was written.
@@ -259,9 +261,15 @@ def report_state(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     else:
         if run and run["state_type"] in (CANCELLING, CANCELLED):
             state = State(CANCELLED, message="the run was cancelled")
-        outcome = transitions.set_flow_run_state(
-            tx, flow_run_id, state, force=bool(body.get("force")), attempt=body["attempt"]
-        )
+        has_worker = lease is not None and lease["worker_id"] is not None
+        if run and has_worker and state.type == CRASHED and recovery.may_start_again(tx, flow_run_id):
+            leases.check(tx, flow_run_id, body["attempt"])
+            why = "the run may start again after a crash, once its process is gone"
+            outcome = transitions.Outcome("REJECT", decode_state(run["state"]) or state, why)
+        else:
+            outcome = transitions.set_flow_run_state(
+                tx, flow_run_id, state, force=bool(body.get("force")), attempt=body["attempt"]
+            )
     now = _read(tx, flow_run_id)
     finished = (
         body.get("finished")

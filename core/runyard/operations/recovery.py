@@ -234,9 +234,7 @@ def _crash(tx: Transaction, run: Row, message: str, details: dict[str, Any], los
     tx.execute("UPDATE flow_runs SET crash_count = crash_count + 1 WHERE id = :id", {"id": run["id"]})
     if run["deployment"] is None:
         return False
-    allowed = run["crash_retries"]
-    if allowed is None:
-        allowed = settings.get("flow_default_crash_retries")
+    allowed = _crash_retries(run)
     if lost and run["on_lost"] is not None:
         allowed = 0 if run["on_lost"] == run_policies.CRASH else run_policies.MOST_LOST
     count = run["crash_count"] + 1
@@ -251,6 +249,20 @@ def _crash(tx: Transaction, run: Row, message: str, details: dict[str, Any], los
     )
     transitions.set_flow_run_state(tx, run["id"], retry)
     return True
+
+
+def may_start_again(tx: Transaction, flow_run_id: str) -> bool:
+    """Whether a run that crashes now starts again."""
+    run = tx.one(_RUN, {"id": flow_run_id})
+    return run is not None and run["crash_count"] < _crash_retries(run)
+
+
+def _crash_retries(run: Row) -> int:
+    """How often a run of a deployment may start again after it crashed."""
+    if run["deployment"] is None:
+        return 0
+    allowed = run["crash_retries"]
+    return int(settings.get("flow_default_crash_retries") if allowed is None else allowed)
 
 
 def take_again(tx: Transaction, flow_run_id: str, attempt: int, lease_seconds: float) -> bool:

@@ -159,6 +159,19 @@ SETTINGS: dict[str, Setting] = {
         "PREFECT_API_SERVICES_LATE_RUNS_AFTER_SECONDS",
         also=("PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS",),
     ),
+    "retention_runs_days": Setting(
+        float,
+        90.0,
+        "How long runs that are over are kept, with all that belongs to them; 0: for ever.",
+    ),
+    "retention_logs_days": Setting(
+        float, 30.0, "How long log records are kept, and never longer than their runs; 0: as long as these."
+    ),
+    "retention_outcomes_days": Setting(
+        float,
+        7.0,
+        "How long the outcomes of background tasks are kept for their futures; 0: as long as runs.",
+    ),
     "scheduler_keep_skips_days": Setting(
         float,
         90.0,

@@ -9,8 +9,8 @@ from runyard.engine import large_results
 from runyard.operations.flow_runs import delete_flow_run
 from runyard.operations.journal import start_flow_run
 from runyard.operations.locks import acquire_lock, read_lock, release_lock
-from runyard.operations.results import delete_result, prune_results, read_result, write_result
-from runyard.workers.maintenance import prune
+from runyard.operations.results import delete_result, read_result, write_result
+from runyard.workers.retention import remove
 
 HOUR = 3_600_000_000
 
@@ -44,8 +44,8 @@ def test_an_expired_result_does_not_count_and_is_pruned(client):
     keep(client, "future", expires_in=HOUR, data=None, place=kept)
     keep(client, "forever")
     assert find(client, "past") == {}
-    prune(client)
-    assert client.call(prune_results, {"limit": 1}) == {"pruned": 0, "files": []}
+    assert remove(client).rows == {"results": 2}
+    assert remove(client).rows == {}
     assert not Path(place).exists()
     assert Path(kept).read_bytes() == b"new"
     assert find(client, "future")["place"] == kept
@@ -59,7 +59,7 @@ def test_pruning_deletes_no_file_that_a_row_chose(client, tmp_path):
     places = [str(victim), own, str(tmp_path / Path(own).name), f"{own}/../{Path(own).name}", "", "/", "\0"]
     for number, place in enumerate(places):
         keep(client, f"evil{number}", expires_in=-1, data=None, place=place)
-    prune(client)
+    remove(client)
     assert victim.read_text() == "precious"
     assert Path(own).exists()
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from runyard import clock
 from runyard.client import LocalClient
-from runyard.operations import deployments, scheduler, schedules
+from runyard.operations import deployments, lease_clock, scheduler, schedules
+from runyard.workers.retention import remove
 
 
 class Travel:
@@ -27,6 +28,7 @@ def travel(monkeypatch):
     clocks = Travel()
     monkeypatch.setattr(clock, "now", lambda: clocks.now)
     monkeypatch.setattr(clock, "now_us", lambda: clock.to_us(clocks.now))
+    monkeypatch.setattr(lease_clock, "wall", lambda tx: clock.now_us())
     return clocks
 
 
@@ -53,15 +55,14 @@ def test_skips_are_kept_as_long_as_the_setting_says(client, travel, monkeypatch)
     turn(client)
     assert len(skips(client, deployment)) == 2
 
-    def prune(limit=100):
-        return client.call(schedules.prune_schedule_skips, {"limit": limit})
+    def prune():
+        return remove(client).rows["schedule_skips"]
 
     assert prune() == 0
     travel.to(days=11)
     monkeypatch.setenv("RUNYARD_SCHEDULER_KEEP_SKIPS_DAYS", "0")
     assert prune() == 0
     monkeypatch.delenv("RUNYARD_SCHEDULER_KEEP_SKIPS_DAYS")
-    assert prune(0) == 0
     assert [prune(), prune()] == [1, 0]
     assert len(skips(client, deployment)) == 1
 
@@ -70,7 +71,7 @@ def test_the_skip_of_a_long_outage_is_not_old_when_it_is_recorded(client, travel
     deployment = deploy(client)
     travel.to(days=400)
     turn(client)
-    assert client.call(schedules.prune_schedule_skips, {"limit": 100}) == 0
+    assert remove(client).rows["schedule_skips"] == 0
     assert len(skips(client, deployment)) == 1
 
 

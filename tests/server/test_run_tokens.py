@@ -21,12 +21,12 @@ NOT_FOR_RUNS = frozenset(
     claim_background_tasks renew_background_tasks report_background_task create_deployment
     update_deployment delete_deployment pause_deployment resume_deployment
     get_scheduled_flow_runs_of_deployments apply_deployments create_deployment_schedules
-    update_deployment_schedule delete_deployment_schedule prune_schedule_skips create_work_pool
+    update_deployment_schedule delete_deployment_schedule create_work_pool
     update_work_pool delete_work_pool create_work_queue update_work_queue update_work_queue_by_id
     delete_work_queue delete_work_queue_by_id heartbeat_worker delete_worker claim_flow_runs
     get_scheduled_flow_runs return_claim create_lone_work_queue get_runs_of_queue claim_served_flow_runs
     recover redate_flow_runs report_exit adopt_flow_run run_scheduler backfill_deployment
-    roll_back_deployment prune_results delete_block_type delete_block_schema delete_block_document
+    roll_back_deployment remove_old delete_block_type delete_block_schema delete_block_document
     rotate_encryption delete_artifact create_concurrency_limit update_concurrency_limit
     delete_concurrency_limit create_tag_limit delete_tag_limit delete_limit_of_tag reset_limit_of_tag
     """.split()  # noqa: SIM905  # a list of quotes is harder to read

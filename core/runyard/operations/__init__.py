@@ -46,6 +46,7 @@ MODULES = (
     "overview",
     "names",
     "checkup",
+    "retention",
 )
 
 

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 # A task that takes its server down with it is not handed to one server after another for ever.
 MOST_LOSSES = 5
 _MOST_AT_ONCE = 100
-# How long outcomes are kept for whoever asks the future.
-_KEPT_US = 7 * 24 * 3600 * 1_000_000
-_PRUNED_AT_ONCE = 500
 _COLUMNS = ("task_run_id", "created", "task", "payload")
 _OPEN = """background.done IS NULL AND background.task = :task
     AND (background.expires IS NULL OR background.expires <= :now)
@@ -116,7 +113,6 @@ def claim_background_tasks(tx: Transaction, body: dict[str, Any]) -> list[dict[s
         taken = _take(tx, task_run_id, body, now)
         if taken is not None:
             claimed.append(taken)
-    _prune(tx, clock.now_us())
     return claimed
 
 
@@ -308,11 +304,3 @@ def _close(tx: Transaction, task_run_id: str, now: int, outcome: str | None) -> 
         {"id": task_run_id, "now": now, "outcome": outcome},
     )
     tx.execute("DELETE FROM background_waits WHERE task_run_id = :id", {"id": task_run_id})
-
-
-def _prune(tx: Transaction, now: int) -> None:
-    tx.execute(
-        """DELETE FROM background_tasks WHERE task_run_id IN (
-               SELECT task_run_id FROM background_tasks WHERE done < :before ORDER BY done LIMIT :most)""",
-        {"before": now - _KEPT_US, "most": _PRUNED_AT_ONCE},
-    )

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from runyard import clock, ids
 from runyard.errors import NotFound, ParameterError
-from runyard.operations import deployment_places, schedules
+from runyard.operations import deployment_places, removal, schedules
 from runyard.operations.deployment_shapes import PLAIN, DeploymentApply, DeploymentCreate, DeploymentUpdate
 from runyard.operations.schemas import dump, load
 from runyard.orchestration import parameters as rules
@@ -149,9 +149,10 @@ def remove(tx: Transaction, deployment_id: str) -> None:
         NotFound: there is none of that id.
     """
     deployment_row(tx, deployment_id)
-    waiting = "SELECT id FROM flow_runs WHERE deployment_id = :id AND state_type = 'SCHEDULED'"
+    waiting = "SELECT id FROM flow_runs WHERE deployment_id = :id AND state_type = 'SCHEDULED' LIMIT 500"
     values = {"id": deployment_id}
     tx.execute("DELETE FROM schedule_skips WHERE deployment_id = :id", values)
-    tx.execute(f"DELETE FROM flow_run_states WHERE flow_run_id IN ({waiting})", values)  # noqa: S608  # ours
-    tx.execute("DELETE FROM flow_runs WHERE deployment_id = :id AND state_type = 'SCHEDULED'", values)
+    # One that waits for its next try has records already.
+    while found := tx.all(waiting, values):
+        removal.remove_runs(tx, removal.with_subflows(tx, [row["id"] for row in found]), (), clock.now_us())
     tx.execute("DELETE FROM deployments WHERE id = :id", values)

@@ -6,7 +6,7 @@ from typing import Any
 
 from runyard import clock
 from runyard.errors import Conflict, InvalidInput, NotFound
-from runyard.operations import leases, run_rows, transitions
+from runyard.operations import leases, removal, run_rows, transitions
 from runyard.operations.base import operation
 from runyard.operations.flow_run_shapes import (
     VIEW_COLUMNS,
@@ -36,9 +36,6 @@ __all__ = [
     "OrchestrationResult",
     "SetState",
 ]
-
-# Tables that hold what belongs to one flow run, by its id.
-_BELONGINGS = ("flow_run_states", "task_runs", "logs", "leases", "results", "flow_run_inputs", "artifacts")
 
 
 def read_row(tx: Transaction, flow_run_id: str) -> Row:
@@ -231,30 +228,15 @@ def update_flow_run_labels(tx: Transaction, flow_run_id: str, body: dict[str, An
 
 @operation("DELETE", "/flow_runs/{flow_run_id}", status=204)
 def delete_flow_run(tx: Transaction, flow_run_id: str) -> None:
-    """Delete a flow run with its states, task runs, logs, lease, and the subflow runs within it.
+    """Delete a flow run with all that belongs to it, and the subflow runs within it.
+
+    Runs of deployments that it called stay, without a parent.
 
     Raises:
         NotFound: no such flow run.
     """
     read_row(tx, flow_run_id)
-    remove_flow_runs(tx, [flow_run_id])
-
-
-def remove_flow_runs(tx: Transaction, flow_run_ids: list[str]) -> None:
-    """Delete flow runs, at most some hundred at once, and all that belongs to them."""
-    within = [
-        row["id"]
-        for flow_run_id in flow_run_ids
-        for row in tx.all("SELECT id FROM flow_runs WHERE root_flow_run_id = :id", {"id": flow_run_id})
-    ]
-    rows = [{"id": run_id} for run_id in dict.fromkeys([*flow_run_ids, *within])]
-    tx.many(
-        "DELETE FROM task_run_states WHERE task_run_id IN (SELECT id FROM task_runs WHERE flow_run_id = :id)",
-        rows,
-    )
-    for table in _BELONGINGS:
-        tx.many(f"DELETE FROM {table} WHERE flow_run_id = :id", rows)  # noqa: S608  # fixed names
-    tx.many("DELETE FROM flow_runs WHERE id = :id", rows)
+    removal.remove_runs(tx, removal.with_subflows(tx, [flow_run_id]), (), clock.now_us())
 
 
 @operation("POST", "/flow_runs/{flow_run_id}/set_state", status=201)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from runyard import clock, ids
 from runyard.errors import NotFound
+from runyard.operations import removal
 from runyard.operations.base import operation
 from runyard.operations.schemas import Filter, Input, Listing, Model, Time, check_name, dump, load
 from runyard.store import query
@@ -157,9 +158,8 @@ def delete_flow(tx: Transaction, flow_id: str) -> None:
     Raises:
         NotFound: no such flow.
     """
-    from runyard.operations.flow_runs import remove_flow_runs
-
     _row(tx, "id", flow_id)
     while found := tx.all("SELECT id FROM flow_runs WHERE flow_id = :id LIMIT 500", {"id": flow_id}):
-        remove_flow_runs(tx, [row["id"] for row in found])
+        ids = removal.with_subflows(tx, [row["id"] for row in found])
+        removal.remove_runs(tx, ids, (), clock.now_us())
     tx.execute("DELETE FROM flows WHERE id = :id", {"id": flow_id})

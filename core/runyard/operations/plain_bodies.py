@@ -242,12 +242,6 @@ class ResultKey(PlainBody):
     key: Text
 
 
-class Limit(PlainBody):
-    """A body of `prune_results` and of `prune_schedule_skips`."""
-
-    limit: Annotated[int, Field(strict=True, ge=0, le=10_000)]
-
-
 class LockName(PlainBody):
     """A body of `read_lock`."""
 
@@ -377,8 +371,6 @@ BODIES: dict[str, type[PlainBody]] = {
     "read_result": ResultKey,
     "write_result": ResultToKeep,
     "delete_result": ResultKey,
-    "prune_results": Limit,
-    "prune_schedule_skips": Limit,
     "submit_background_tasks": SubmittedTasks,
     "look_for_background_tasks": TaskKeys,
     "claim_background_tasks": TaskClaim,

@@ -53,22 +53,3 @@ def delete_result(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     """
     tx.execute("DELETE FROM results WHERE key = :key", {"key": body["key"]})
     return {}
-
-
-@operation("POST", "/runyard/results/prune")
-def prune_results(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Forget results that have expired.
-
-    Args:
-        body: `limit`: how many at most, so that other writers get their turn.
-
-    Returns:
-        `pruned`: how many, and `files`: key and place of the large ones among them, which were in files.
-    """
-    rows = tx.all(
-        """DELETE FROM results WHERE key IN
-               (SELECT key FROM results WHERE expires <= :now ORDER BY expires LIMIT :limit)
-           RETURNING key, place""",
-        {"now": clock.now_us(), "limit": body["limit"]},
-    )
-    return {"pruned": len(rows), "files": [[row["key"], row["place"]] for row in rows if row["place"]]}

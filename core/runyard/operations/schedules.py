@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from runyard import clock, ids, settings
+from runyard import clock, ids
 from runyard.errors import Conflict, NotFound, ScheduleError
 from runyard.operations import schedule_firing
 from runyard.operations.base import operation
@@ -32,7 +32,6 @@ __all__ = [
     "busy_condition",
     "create_deployment_schedules",
     "delete_deployment_schedule",
-    "prune_schedule_skips",
     "read_deployment_schedules",
     "read_schedule_skips",
     "schedule_is_busy",
@@ -297,30 +296,6 @@ def read_schedule_skips(tx: Transaction, deployment_id: str, limit: int = 200) -
         )
         for row in rows
     ]
-
-
-@operation("POST", "/runyard/schedule_skips/prune")
-def prune_schedule_skips(tx: Transaction, body: dict[str, Any]) -> int:
-    """Forget skips whose instant and record are both older than `scheduler_keep_skips_days`.
-
-    Args:
-        body: `limit`: how many at most, so that other writers get their turn.
-
-    Returns:
-        How many were deleted.
-    """
-    days = settings.get("scheduler_keep_skips_days")
-    if not days:
-        return 0
-    # The cross join keeps SQLite to the index by deployment and instant: the rest of the table is not read.
-    return tx.execute(
-        """DELETE FROM schedule_skips WHERE (schedule_id, instant) IN (
-               SELECT skips.schedule_id, skips.instant
-               FROM deployments CROSS JOIN schedule_skips AS skips
-               WHERE skips.deployment_id = deployments.id
-               AND skips.instant < :before AND skips.created < :before LIMIT :limit)""",
-        {"before": clock.now_us() - int(days * 86_400 * 1e6), "limit": body["limit"]},
-    )
 
 
 def given_columns(body: DeploymentScheduleUpdate | DeploymentScheduleCreate, row: Row) -> dict[str, Any]:

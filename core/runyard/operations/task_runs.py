@@ -9,7 +9,7 @@ from pydantic import Field
 
 from runyard import clock, ids
 from runyard.errors import NotFound
-from runyard.operations import run_rows, task_transitions
+from runyard.operations import removal, run_rows, task_transitions
 from runyard.operations.base import operation
 from runyard.operations.flow_run_shapes import OrchestrationResult, SetState, estimates, result_of
 from runyard.operations.references import resolve
@@ -243,16 +243,13 @@ def update_task_run(tx: Transaction, task_run_id: str, body: TaskRunUpdate) -> N
 
 @operation("DELETE", "/task_runs/{task_run_id}", status=204)
 def delete_task_run(tx: Transaction, task_run_id: str) -> None:
-    """Delete a task run with its states and logs.
+    """Delete a task run with its states, logs and artifacts.
 
     Raises:
         NotFound: no such task run.
     """
     _row(tx, task_run_id)
-    values = {"id": task_run_id}
-    tx.execute("DELETE FROM task_run_states WHERE task_run_id = :id", values)
-    tx.execute("DELETE FROM logs WHERE task_run_id = :id", values)
-    tx.execute("DELETE FROM task_runs WHERE id = :id", values)
+    removal.remove_runs(tx, (), [task_run_id], clock.now_us())
 
 
 @operation("POST", "/task_runs/{task_run_id}/set_state", status=201)

@@ -27,8 +27,6 @@ from runyard.store import query
 from runyard.store.database import Row, Transaction
 
 _STATUS = f"CASE WHEN {online.ONLINE} THEN 'ONLINE' ELSE 'OFFLINE' END"
-# Worker names are often made up at each start: rows of workers long gone would pile up.
-_FORGOTTEN_AFTER_SECONDS = 7 * 24 * 3600
 # How old the note of a poll may get while the worker is alive.
 _POLL_NOTE_SECONDS = 10
 
@@ -123,9 +121,9 @@ def heartbeat_worker(tx: Transaction, work_pool_name: str, body: WorkerHeartbeat
     """
     check_worker_name(body.name)
     pool, present = pool_row(tx, work_pool_name), online.present(tx)
-    worker_id, now = ids.new_id(), present["now"]
+    now = present["now"]
     values = {
-        "id": worker_id,
+        "id": ids.new_id(),
         **present,
         "pool": pool["id"],
         "name": body.name,
@@ -134,7 +132,7 @@ def heartbeat_worker(tx: Transaction, work_pool_name: str, body: WorkerHeartbeat
         "limit": body.concurrency_limit,
         "stopped": int(body.stopped),
     }
-    known = tx.value(
+    tx.execute(
         """INSERT INTO workers (id, created, updated, work_pool_id, name, work_queue_names,
                last_heartbeat_time, heartbeat_interval_seconds, concurrency_limit, stopped, beat, beat_boot)
            VALUES (:id, :now, :now, :pool, :name, :queues, :now, :interval, :limit, :stopped, :beat,
@@ -144,15 +142,9 @@ def heartbeat_worker(tx: Transaction, work_pool_name: str, body: WorkerHeartbeat
                last_heartbeat_time = excluded.last_heartbeat_time,
                heartbeat_interval_seconds = excluded.heartbeat_interval_seconds,
                concurrency_limit = excluded.concurrency_limit, beat = excluded.beat,
-               beat_boot = excluded.beat_boot
-           RETURNING id""",
+               beat_boot = excluded.beat_boot""",
         values,
     )
-    if known == worker_id:
-        tx.execute(
-            "DELETE FROM workers WHERE work_pool_id = :pool AND last_heartbeat_time < :before",
-            {"pool": pool["id"], "before": now - _FORGOTTEN_AFTER_SECONDS * 1_000_000},
-        )
     if not body.stopped:
         names = body.work_queue_names
         served = [row["id"] for row in queue_rows(tx, pool["id"]) if not names or row["name"] in names]

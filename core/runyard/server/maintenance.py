@@ -13,7 +13,8 @@ from runyard.client import LocalClient
 from runyard.engine.recovery import Recovery
 from runyard.errors import RunyardError
 from runyard.operations.lease_clock import look_seconds
-from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer, prune
+from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer
+from runyard.workers.retention import Retention
 
 if TYPE_CHECKING:
     from runyard.store.database import Database
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("runyard.server")
 
 _LONGEST_PAUSE_SECONDS = 1.0
+
+
+def _say(level: str, text: str) -> None:
+    logger.log(logging.getLevelName(level), text)
 
 
 class Maintenance:
@@ -39,7 +44,8 @@ class Maintenance:
         # Those who report through this server may have been unable to until now.
         recovery = Recovery(self._client, again=True)
         self._recovery = Timer(look_seconds(), recovery.run)
-        self._pruning = Timer(PRUNE_SECONDS, lambda: prune(self._client))
+        self.retention = Retention(self._client, _say)
+        self._pruning = Timer(PRUNE_SECONDS, self.retention.start_turn)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="runyard-maintenance", daemon=True)
 
@@ -50,6 +56,7 @@ class Maintenance:
     def stop(self) -> None:
         """End after the turn that is under way."""
         self._stop.set()
+        self.retention.stop()
         if self._thread.is_alive():
             self._thread.join(timeout=5.0)
 

@@ -27,7 +27,8 @@ from runyard.workers.clock_there import ClockThere
 from runyard.workers.endings import Endings
 from runyard.workers.jobs import job_of
 from runyard.workers.leases import Leases
-from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer, prune, tidy_up
+from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer, tidy_up
+from runyard.workers.retention import Retention
 from runyard.workers.terminal import Signals
 
 if TYPE_CHECKING:
@@ -84,10 +85,11 @@ class Worker:
         # What counts its runs, where that is wanted.
         self.metrics: Metrics | None = None
         self.scheduler = Scheduler(client, self.name)
+        self.retention = Retention(client, say)
         self.timers = [
             Timer(look_seconds(), self._renew_and_recover),
             Timer(self.heartbeat_seconds, self._heartbeat),
-            Timer(PRUNE_SECONDS, lambda: prune(client)),
+            Timer(PRUNE_SECONDS, self.retention.start_turn),
             Timer(PRUNE_SECONDS, tidy_up),
         ]
         self.last_turn = time.monotonic()
@@ -371,6 +373,7 @@ class Worker:
         return self._next_due is not None
 
     def _take_leave(self) -> None:
+        self.retention.stop()
         self._guarded(lambda: self._heartbeat(stopped=True))
 
     # The loop's own

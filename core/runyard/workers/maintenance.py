@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 # A change may be a new schedule: looked at soon, but not at every commit of a busy database.
 _AFTER_CHANGE_SECONDS = 1.0
 _AT_LEAST_EVERY_SECONDS = 5.0
-# How often expired results and old skips are forgotten, and how many in one transaction.
+# How often what is old is looked for.
 PRUNE_SECONDS = 600.0
-_PRUNED_AT_ONCE = 500
 
 
 class Timer:
@@ -72,22 +71,6 @@ class Scheduler:
         self._last = now
         self.next_at = time.monotonic() + wait
         return bool(report.created)
-
-
-def prune(client: Client) -> None:
-    """Forget old skips of schedules and the results that have expired, with their files on this machine."""
-    from runyard.engine import large_results
-    from runyard.operations.results import prune_results
-    from runyard.operations.schedules import prune_schedule_skips
-
-    while client.call(prune_schedule_skips, {"limit": _PRUNED_AT_ONCE}) == _PRUNED_AT_ONCE:
-        pass
-    while True:
-        report = client.call(prune_results, {"limit": _PRUNED_AT_ONCE})
-        for key, place in report["files"]:
-            large_results.remove(key, place)
-        if report["pruned"] < _PRUNED_AT_ONCE:
-            return
 
 
 def tidy_up() -> None:

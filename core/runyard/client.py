@@ -52,6 +52,7 @@ def perform(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     durable: bool | None = None,
+    prepare: bool = True,
 ) -> tuple[R, int]:
     """Run an operation in a transaction of its own.
 
@@ -59,6 +60,7 @@ def perform(
         database: where.
         args, kwargs: the operation's arguments, without `tx`.
         durable: whether to wait for the disk; by default as the operation says.
+        prepare: whether to call the operation's `prepare`, if it has one, before.
 
     Returns:
         What it returned, and the HTTP status it answers with.
@@ -70,7 +72,7 @@ def perform(
     for attempt in range(_TRIES):
         try:
             prepared = None
-            if operation.prepare is not None:
+            if prepare and operation.prepare is not None:
                 with database.transaction(write=False) as tx:
                     prepared = operation.prepare(tx, *args, **kwargs)
                 if isinstance(prepared, Settled):
@@ -106,12 +108,16 @@ class LocalClient:
         """
         return perform(self.database, operation, args, kwargs)[0]
 
-    def call_soon(self, operation: Operation[..., R], /, *args: Any) -> R:
+    def call_soon(self, operation: Operation[..., R], /, *args: Any, prepare: bool = True) -> R:
         """As `call`, for what is worth nothing any more once this machine is down: then it may be undone.
 
         It does not wait for the disk, where the database is on this machine.
+
+        Args:
+            prepare: False where the operation is likely to find something to do.
         """
-        return perform(self.database, operation, args, {}, durable=self.database.dialect != "sqlite")[0]
+        durable = self.database.dialect != "sqlite"
+        return perform(self.database, operation, args, {}, durable, prepare)[0]
 
     def call_together(self, calls: list[tuple[Operation[..., Any], tuple[Any, ...]]]) -> list[Any]:
         """Run operations in one transaction, each with its arguments; what they returned.

@@ -395,17 +395,19 @@ def _holding(body: dict[str, Any]) -> dict[str, Any]:
 def _take_over(tx: Transaction, body: dict[str, Any]) -> None:
     """Note on a claimed run what only its code says: a name, its version and its retries."""
     row = _read(tx, body["flow_run_id"])
+    known = {name: row[name] for name in ("name", "flow_version", "empirical_policy")}
     policy = {**json.loads(row["empirical_policy"]), **json.loads(body["empirical_policy"])}
-    tx.execute(
-        """UPDATE flow_runs SET name = :name, flow_version = :flow_version, empirical_policy = :policy
-           WHERE id = :id""",
-        {
-            "id": row["id"],
-            "name": body["name"] or row["name"],
-            "flow_version": body.get("flow_version") or row["flow_version"],
-            "policy": to_json(policy),
-        },
-    )
+    told = {
+        "name": body["name"] or row["name"],
+        "flow_version": body.get("flow_version") or row["flow_version"],
+        "empirical_policy": to_json(policy),
+    }
+    if told != known:
+        tx.execute(
+            """UPDATE flow_runs SET name = :name, flow_version = :flow_version,
+               empirical_policy = :empirical_policy WHERE id = :id""",
+            {"id": row["id"], **told},
+        )
 
 
 def _read(tx: Transaction, flow_run_id: str) -> Row:

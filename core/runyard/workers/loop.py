@@ -97,6 +97,8 @@ class Worker:
         self._retry_at = 0.0
         self._backoff = 0.1
         self._may_claim = True
+        # The last claim got as many runs as it asked for.
+        self._more_wait = False
         self._next_due: int | None = None
         self._there = ClockThere()
         self._next_look = 0.0
@@ -165,6 +167,7 @@ class Worker:
             batch = self._ask_for_runs(limit)
             if not self.supervisor.running:
                 self.supervisor.beat(asked_at)
+            self._more_wait = len(batch) == limit
             for claimed in batch:
                 self._launch(claimed)
             if self._once_until is None:
@@ -192,7 +195,9 @@ class Worker:
         )
         if self.supervisor.runs_here and isinstance(self.client, LocalClient):
             # A run that is not Running yet has done nothing: after a power cut another claim takes it.
-            return self.client.call_soon(claim_flow_runs, self.options.pool, body)
+            return self.client.call_soon(
+                claim_flow_runs, self.options.pool, body, prepare=not self._more_wait
+            )
         return self.client.call(claim_flow_runs, self.options.pool, body)
 
     def _ask_for_next_due(self) -> datetime | None:

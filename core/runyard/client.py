@@ -16,9 +16,10 @@ from runyard.store.database import Database, get_database
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from runyard.operations.base import Operation
+    from runyard.store.database import Transaction
 
 R = TypeVar("R")
 
@@ -69,18 +70,27 @@ def perform(
         RunyardError: what the operation refuses, or StoreError.
     """
     durable = operation.durable if durable is None else durable
+
+    def once() -> tuple[R, int]:
+        prepared = None
+        if prepare and operation.prepare is not None:
+            with database.transaction(write=False) as tx:
+                prepared = operation.prepare(tx, *args, **kwargs)
+            if isinstance(prepared, Settled):
+                return prepared.result, operation.status
+        with database.transaction(operation.write, durable, operation.single) as tx:
+            tx.prepared = prepared
+            result = operation(tx, *args, **kwargs)
+        return result, tx.status or operation.status
+
+    return _tried(database, once)
+
+
+def _tried(database: Database, work: Callable[[], R]) -> R:
+    """What is done in a transaction, which is begun again where others were in its way."""
     for attempt in range(_TRIES):
         try:
-            prepared = None
-            if prepare and operation.prepare is not None:
-                with database.transaction(write=False) as tx:
-                    prepared = operation.prepare(tx, *args, **kwargs)
-                if isinstance(prepared, Settled):
-                    return prepared.result, operation.status
-            with database.transaction(operation.write, durable, operation.single) as tx:
-                tx.prepared = prepared
-                result = operation(tx, *args, **kwargs)
-            return result, tx.status or operation.status
+            return work()
         except RecursionError as error:
             raise errors.InvalidInput("a value is nested too deep to be stored") from error
         except errors.DatabaseBusy:
@@ -119,14 +129,18 @@ class LocalClient:
         durable = self.database.dialect != "sqlite"
         return perform(self.database, operation, args, {}, durable, prepare)[0]
 
-    def call_together(self, calls: list[tuple[Operation[..., Any], tuple[Any, ...]]]) -> list[Any]:
-        """Run operations in one transaction, each with its arguments; what they returned.
+    def together(self, work: Callable[[Transaction], R]) -> R:
+        """Run operations in one transaction, as `work` does; what that returns.
 
         Raises:
             RunyardError: what one refuses: then none was run. Or StoreError.
         """
-        with self.database.transaction() as tx:
-            return [operation(tx, *args) for operation, args in calls]
+
+        def once() -> R:
+            with self.database.transaction() as tx:
+                return work(tx)
+
+        return _tried(self.database, once)
 
     def changes(self) -> Any:
         """A token for `wait_for_change`."""

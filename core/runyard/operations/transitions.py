@@ -203,12 +203,15 @@ def _end(tx: Transaction, table: str, runs: list[Row], message: str | None, type
         tx.many(f"UPDATE {table}s SET {run_rows.SET_STATE_COLUMNS} WHERE id = :id", rows)  # noqa: S608  # two tables
 
 
-def _read(tx: Transaction, flow_run_id: str) -> Row:
-    values = {"id": flow_run_id}
+def hold(tx: Transaction, flow_run_id: str) -> None:
+    """Let nobody else change a run until the transaction ends; on SQLite, which has one writer, so it is."""
     if tx.dialect == "postgresql":
-        # The lock first: what is read under it cannot be older than it.
-        tx.one("SELECT id FROM flow_runs WHERE id = :id FOR UPDATE", values)
-    run = tx.one(_READ, values)
+        tx.one("SELECT id FROM flow_runs WHERE id = :id FOR UPDATE", {"id": flow_run_id})
+
+
+def _read(tx: Transaction, flow_run_id: str) -> Row:
+    hold(tx, flow_run_id)  # first: what is read under the lock cannot be older than it
+    run = tx.one(_READ, {"id": flow_run_id})
     if run is None:
         raise NotFound(f"no flow run {flow_run_id}; see: runyard flow-run ls")
     return run

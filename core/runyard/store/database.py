@@ -60,6 +60,10 @@ class Driver(Protocol):
 
     dialect: str
 
+    def expect(self) -> None:
+        """The database is there: one that cannot be found is away, and no other is made in its place."""
+        ...
+
     def connect(self) -> Any:
         """A new connection, migrated and ready."""
         ...
@@ -201,6 +205,10 @@ class Database:
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
         return self._driver.dialect
+
+    def expect(self) -> None:
+        """The database is there, as another process has it open: in its place this one makes none."""
+        self._driver.expect()
 
     @contextmanager
     def transaction(

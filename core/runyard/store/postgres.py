@@ -122,6 +122,9 @@ class PostgresDriver:
         self._where = rest.rpartition("@")[2].partition("?")[0]
         self._timeout: float = settings.get("database_timeout_seconds")
 
+    def expect(self) -> None:
+        """A server makes no database by itself."""
+
     def connect(self) -> _Connection:
         """A connection to the migrated database."""
         connection = _Connection.connect(self._url, autocommit=True, row_factory=dict_row, connect_timeout=10)

@@ -179,6 +179,10 @@ class SQLiteDriver:
         self._away = False
         self._back_at: float | None = None
 
+    def expect(self) -> None:
+        """The file is there: where it is missing, it is away."""
+        self._opened = True
+
     def connect(self) -> sqlite3.Connection:
         """A connection to the migrated database; the file and its folder are made when missing."""
         # SQLite shares some of its files between the connections of a process.

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from runyard import descriptors
@@ -219,6 +220,7 @@ def execute(
     from runyard.workers import hooks
 
     status.listen_for_secrets()
+    _expect_database()
     if os.environ.pop(hooks.VARIABLE, None):
         return hooks.call(flow_run_id)
     elsewhere = os.environ.get(PLACE_VARIABLE) not in (None, place())
@@ -262,6 +264,17 @@ def execute(
     if code == 0:
         status.tell(reported=True)
     return code
+
+
+def _expect_database() -> None:
+    """Make no database: the run that is to be executed stands in one."""
+    from runyard import settings
+    from runyard.errors import RunyardError
+    from runyard.store.database import get_database
+
+    with suppress(RunyardError):  # a setting is wrong, which whoever needs it says
+        if not settings.get("api_url"):
+            get_database().expect()
 
 
 def _not_begun(why: str) -> str:

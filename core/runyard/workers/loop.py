@@ -125,7 +125,7 @@ class Worker:
                 self._obey_signals()
                 if self.companion is not None:
                     self.companion.check()
-                self.supervisor.answer_reports(self.outage)
+                self.supervisor.answer_reports(bool(self.outage))
                 self._guarded(self._turn)
         self._take_leave()
 

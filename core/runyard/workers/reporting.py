@@ -2,7 +2,11 @@
 
 A run that the worker has forked sends these two calls to it on a socket, where both would open the same
 database: to open it takes a short run longer than all else that it does, and each transaction waits for the
-disk. A run whose worker does not answer makes the calls itself; both may be sent twice.
+disk. A run whose worker does not answer, or cannot, makes the call itself.
+
+Such a call may be made twice, but never late: by then the run may be further. So a run says that it waits
+no more (an empty line) before it makes the call itself, and the worker looks for that once it holds the run
+in its transaction. Where it finds nothing, the run's own call comes right after the same one.
 """
 
 from __future__ import annotations
@@ -21,18 +25,30 @@ from runyard.engine.connection import shared_client
 from runyard.errors import RunyardError, StoreError
 from runyard.operations.journal import report_state, start_flow_run
 from runyard.operations.lease_clock import patience_seconds
+from runyard.operations.transitions import hold
 
 if TYPE_CHECKING:
     from runyard.client import LocalClient
     from runyard.operations.base import Operation
+    from runyard.store.database import Transaction
     from runyard.workers.process import RunProcess
+
+    _Call = tuple[RunProcess, "ReportLine", dict[str, Any]]
 
 _OPERATIONS = {operation.name: operation for operation in (start_flow_run, report_state)}
 _CHUNK = 1 << 16
 # A worker that has not answered for so long is not asked again: it may be stopped.
 _PATIENCE_SECONDS = 5.0
-# Of one call; a start holds the parameters of its run, which are recorded up to half a megabyte.
-_LARGEST = 1 << 22
+# A larger call is made by the run itself: with this one the socket has room for the empty line as well.
+_LARGEST = 1 << 16
+# Of what a run has sent, in one turn: more than the socket holds.
+_MOST_CHUNKS = 16
+# At once or not at all; and who reads no more does not end the run by SIGPIPE.
+_FLAGS = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
+# The answer by which a run makes its call itself.
+_CANNOT: dict[str, Any] = {}
+# As they are before the user's code replaces them, as gevent does.
+_Socket, _poll = socket.socket, select.poll
 
 
 class ThroughWorker:
@@ -61,11 +77,11 @@ class ThroughWorker:
         if answer is None:
             return shared_client().call(operation, body)
         if "error" in answer:
-            raise getattr(errors, answer["error"])(answer["message"])
+            raise getattr(errors, answer["error"], RunyardError)(answer["message"])
         return answer["result"]
 
     def _ask(self, operation: str, body: dict[str, Any]) -> dict[str, Any] | None:
-        """The worker's answer; None where it gives none."""
+        """The worker's answer; None where the run is to make the call itself."""
         with self._lock:
             # The user's code may have closed it, and opened another file of that number since.
             file = descriptors.find(self._name) if self._name else None
@@ -73,20 +89,23 @@ class ThroughWorker:
                 return None
             number = next(self._numbers)
             data = json.dumps({"number": number, "operation": operation, "body": body}).encode() + b"\n"
+            if len(data) > _LARGEST:
+                return None
             try:
-                while data:
-                    data = data[os.write(file, data) :]
+                _send(file, data)
                 while True:
                     answer: dict[str, Any] = json.loads(self._read_line(file))
                     # Others are of calls that a signal has cut short.
                     if answer["number"] == number:
-                        return answer
-            except OSError:
+                        return answer if len(answer) > 1 else None
+            except (OSError, ValueError):
                 self._name = None  # the worker is gone, or stopped
+                with suppress(OSError):
+                    _send(file, b"\n")
                 return None
 
     def _read_line(self, file: int) -> bytes:
-        answers = select.poll()
+        answers = _poll()
         answers.register(file, select.POLLIN)
         while b"\n" not in self._rest:
             if not answers.poll(self._patience_seconds * 1000):
@@ -97,6 +116,16 @@ class ThroughWorker:
             self._rest += data
         line, _, self._rest = self._rest.partition(b"\n")
         return line
+
+
+def _send(file: int, data: bytes) -> None:
+    """Send all of it at once; OSError where there is no room."""
+    line = _Socket(fileno=file)
+    try:
+        if line.send(data, _FLAGS) < len(data):
+            raise BlockingIOError
+    finally:
+        line.detach()
 
 
 class ReportLine:
@@ -110,26 +139,30 @@ class ReportLine:
         self.open = True
         # For the run's process.
         self.far_end = theirs.detach()
+        # What the run waits for now: whatever it sends later takes its place.
+        self.call: Any = None
         self._rest = b""
 
-    def read(self) -> list[Any]:
-        """The calls that have arrived; a run that sends anything else is not heard any more."""
+    def read(self) -> None:
+        """Take what has arrived; a run that sends what is no call is not heard any more."""
         try:
-            while data := self._ours.recv(_CHUNK):
-                self._rest += data
+            for _ in range(_MOST_CHUNKS):
+                data = self._ours.recv(_CHUNK)
+                if not data:
+                    self._hang_up()
+                    return
+                *lines, self._rest = (self._rest + data).split(b"\n")
+                if lines:
+                    self.call = json.loads(lines[-1]) if lines[-1] else None
                 if len(self._rest) > _LARGEST:
-                    break
-            self._hang_up()
+                    raise ValueError
         except BlockingIOError:
             pass
         except OSError:
             self._hang_up()
-        *lines, self._rest = self._rest.split(b"\n")
-        try:
-            return [json.loads(line) for line in lines]
-        except ValueError:
+        except (ValueError, RecursionError):
+            self.call = None
             self._hang_up()
-            return []
 
     def answer(self, answer: dict[str, Any]) -> None:
         """Send an answer; a run that takes none makes its calls itself."""
@@ -166,48 +199,62 @@ class Reports:
 
     def __init__(self, client: LocalClient) -> None:
         self._client = client
-        self._waiting: list[tuple[RunProcess, dict[str, Any]]] = []
+        self._waiting: dict[str, tuple[RunProcess, ReportLine]] = {}
 
     def take(self, process: RunProcess) -> None:
         """Take what a run has sent."""
         line = process.reports
-        for call in line.read() if line is not None else ():
-            if _is_of(process, call):
-                self._waiting.append((process, call))
+        if line is None:
+            return
+        line.read()
+        if not _is_of(process, line.call):
+            line.call = None
+        if line.call is not None:
+            self._waiting[process.key] = (process, line)
 
-    def answer(self, outage: str | None) -> None:
+    def answer(self, outage: bool) -> None:
         """Make the calls, in one transaction where none is refused.
 
         Args:
-            outage: why the database cannot be used now; the runs wait, and ask again.
+            outage: the database cannot be used now: the runs find that out themselves.
         """
-        waiting, self._waiting = self._waiting, []
-        if not waiting:
-            return
-        calls = [(_OPERATIONS[call["operation"]], (call["body"],)) for _, call in waiting]
-        answers = [_error(StoreError(outage))] * len(calls) if outage else self._perform(calls)
-        for (process, call), answer in zip(waiting, answers, strict=True):
-            if process.reports is not None:
-                process.reports.answer({"number": call["number"], **answer})
+        while self._waiting:
+            waiting, self._waiting = self._waiting, {}
+            calls = [(*each, each[1].call) for each in waiting.values() if each[1].call is not None]
+            answers = [_CANNOT] * len(calls) if outage else self._make(calls)
+            for (process, line, call), answer in zip(calls, answers, strict=True):
+                if line.call is call:
+                    line.call = None
+                    line.answer({"number": call["number"], **answer})
+                else:
+                    self.take(process)
 
-    def _perform(self, calls: list[tuple[Any, tuple[Any, ...]]]) -> list[dict[str, Any]]:
+    def _make(self, calls: list[_Call]) -> list[dict[str, Any]]:
         if len(calls) > 1:
             try:
-                return [{"result": result} for result in self._client.call_together(calls)]
+                return self._client.together(lambda tx: [_perform(tx, *call) for call in calls])
+            except StoreError:
+                return [_CANNOT] * len(calls)  # for each of them it would take as long again
             except Exception:  # noqa: S110  # one is refused, which the others must not feel
                 pass
-        return [self._perform_one(operation, args) for operation, args in calls]
+        return [self._make_one(call) for call in calls]
 
-    def _perform_one(self, operation: Any, args: tuple[Any, ...]) -> dict[str, Any]:
+    def _make_one(self, call: _Call) -> dict[str, Any]:
         try:
-            return {"result": self._client.call(operation, *args)}
+            return self._client.together(lambda tx: _perform(tx, *call))
+        except StoreError:
+            return _CANNOT
         except Exception as error:
-            return _error(error)
+            kind = type(error).__name__ if isinstance(error, RunyardError) else "RunyardError"
+            return {"error": kind, "message": str(error)}
 
 
-def _error(error: Exception) -> dict[str, Any]:
-    kind = type(error).__name__ if isinstance(error, RunyardError) else "RunyardError"
-    return {"error": kind, "message": str(error)}
+def _perform(tx: Transaction, process: RunProcess, line: ReportLine, call: dict[str, Any]) -> dict[str, Any]:
+    hold(tx, process.flow_run_id)
+    line.read()
+    if line.call is not call:
+        return _CANNOT  # it waits no more
+    return {"result": _OPERATIONS[call["operation"]](tx, call["body"])}
 
 
 def _is_of(process: RunProcess, call: Any) -> bool:

@@ -134,8 +134,8 @@ class Supervisor(Watching[RunProcess]):
             self._register(process.reports.file, partial(self._read_reports, process))
         return process
 
-    def answer_reports(self, outage: str | None) -> None:
-        """Make the calls that runs have sent; with `outage`, tell them why that cannot be done now."""
+    def answer_reports(self, outage: bool) -> None:
+        """Make the calls that runs have sent; with `outage`, tell them that this cannot be done now."""
         if self._reports is not None:
             self._reports.answer(outage)
 

@@ -103,7 +103,7 @@ class Watching(Generic[Watched]):
         """When the next stopping run will be killed, on the monotonic clock."""
         return min((run.kill_at for run in self.running.values() if run.kill_at is not None), default=None)
 
-    def answer_reports(self, outage: str | None) -> None:
+    def answer_reports(self, outage: bool) -> None:
         """Make the calls that runs make through their worker, if any."""
 
     def kill(self, run: Watched) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
+from runyard.texts import counted
 
 from runyard_cli import output as out
 from runyard_cli.command import group, output_option
+from runyard_cli.database_prune import prune
 
 database = group(
-    "database", "Check, back up and upgrade the database.", "runyard database backup ~/runyard-backup.db"
+    "database",
+    "Check, back up, upgrade and empty the database.",
+    "runyard database backup ~/runyard-backup.db",
 )
+database.add_command(prune)
 
 
 @database.command("path", example="runyard database path")
@@ -77,3 +84,52 @@ def vacuum() -> None:
 
     before, after = maintenance.vacuum()
     out.done(f"The database takes {after / 1e6:.1f} MB; before, {before / 1e6:.1f} MB.")
+
+
+@database.command("stats", example="runyard database stats")
+@output_option
+def stats(output: str | None) -> None:
+    """Count what the database holds, and tell what retention removes next.
+
+    Bytes are with indexes, where the database can tell. It counts, so a large database takes its time.
+    """
+    from runyard.operations.database_size import read_database_stats
+
+    from runyard_cli.api import connect
+
+    found = connect().call(read_database_stats)
+    if output:
+        out.print_json(found)
+        return
+    rows = [
+        [table, f"{count:,}", f"{found.bytes[table] / 1e6:.1f} MB" if table in found.bytes else ""]
+        for table, count in found.rows.items()
+    ]
+    out.table("Database", ["Table", "Rows", "Bytes"], rows, "")
+    click.echo()
+    free = found.free_bytes
+    out.facts(
+        [
+            ("Size", f"{found.size_bytes / 1e6:.1f} MB"),
+            ("Free in the file", None if free is None else f"{free / 1e6:.1f} MB, used again by what comes"),
+            ("Kept", kept(found)),
+            ("Oldest finished run", found.oldest_finished and out.ago(found.oldest_finished)),
+            ("Removed next", removed_next(found)),
+        ]
+    )
+
+
+def kept(found: Any) -> str:
+    """How long runs and logs are kept, in words."""
+    runs = f"runs {found.runs_days:g} days" if found.runs_days else "runs for ever"
+    return f"{runs}, logs {found.logs_days:g} days" if found.logs_days else f"{runs}, logs as long as these"
+
+
+def removed_next(found: Any) -> str:
+    """What retention removes next, in words."""
+    if found.old_flow_runs or found.old_logs:
+        runs, logs = counted(found.old_flow_runs, "flow run"), counted(found.old_logs, "log record")
+        return f"{runs} and {logs}, by the next worker or server"
+    if found.next_removal is None:
+        return "nothing"
+    return f"nothing yet; the oldest finished run {out.ago(found.next_removal)}"

@@ -20,6 +20,8 @@ OK, WARNING, PROBLEM = "ok", "warning", "problem"
 _COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
 _FREE_BYTES_PROBLEM = 100 * 10**6
 _FREE_BYTES_WARNING = 10**9
+# So much that is free in the database's file, and a quarter of it, is worth a word.
+_MUCH_FREE_BYTES = 100 * 10**6
 _SKEW_SECONDS = 5.0
 # Files of the home with a check for each.
 _OWN_CHECKS = {"key": "secret.key", "token": "api.token", "profiles": "profiles.toml"}
@@ -266,6 +268,29 @@ def _stored() -> Iterator[Check]:
         yield Check("runs", OK, "none is late")
 
 
+def _retention() -> Iterator[Check]:
+    """What is removed next, and whether the file holds much that is free."""
+    from runyard import settings
+    from runyard.operations.database_size import read_database_size
+
+    from runyard_cli.api import connect
+    from runyard_cli.database import kept, removed_next
+
+    if not settings.get("api_url") and not _has_database():
+        return
+    size = connect().call(read_database_size)
+    oldest = (
+        f"oldest finished run {out.ago(size.oldest_finished)}" if size.oldest_finished else "no finished run"
+    )
+    yield Check("retention", OK, f"kept: {kept(size)}; {oldest}; removed next: {removed_next(size)}")
+    free = size.free_bytes or 0
+    if free > max(_MUCH_FREE_BYTES, size.size_bytes / 4):
+        text = (
+            f"{free / 1e6:.0f} of the file's {size.size_bytes / 1e6:.0f} MB are free; new rows use them again"
+        )
+        yield Check("space", WARNING, text, "runyard database vacuum")
+
+
 def _docker(wanted: bool) -> Iterator[Check]:
     """Whether Docker answers, where a pool of type docker needs it."""
     if not wanted:
@@ -292,5 +317,5 @@ def _has_database() -> bool:
 
 
 _LOOKS: tuple[Callable[[], Iterator[Check]], ...] = (
-    _settings, _home, _files, _disk, _clock, _database, _api, _stored,
+    _settings, _home, _files, _disk, _clock, _database, _api, _stored, _retention,
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from runyard.errors import InvalidInput
-from runyard.operations import admin, flows
+from runyard.operations import admin, database_size, flows
 
 
 def test_health_version_and_greeting(client):
@@ -27,6 +27,6 @@ def test_secrets_of_the_settings_are_masked(client, monkeypatch):
 
 def test_the_databases_size_and_rows(client):
     client.call(flows.create_flow, flows.FlowCreate(name="etl"))
-    stats = client.call(admin.read_database_stats)
+    stats = client.call(database_size.read_database_stats)
     assert stats.rows["flows"] == 1
     assert stats.size_bytes > 0

@@ -47,6 +47,7 @@ MODULES = (
     "names",
     "checkup",
     "retention",
+    "database_size",
 )
 
 

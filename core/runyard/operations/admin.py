@@ -18,24 +18,12 @@ _GROUPS = (
     "api", "cli", "client", "cloud", "deployments", "events", "experiments", "flows", "internal", "logging",
     "plugins", "results", "runner", "server", "tasks", "telemetry", "testing", "worker",
 )  # fmt: skip
-_TABLES = (
-    "flows", "flow_runs", "flow_run_states", "task_runs", "task_run_states", "logs", "deployments",
-    "deployment_schedules", "work_pools", "work_queues", "workers", "leases",
-)  # fmt: skip
 
 
 class ResultStorage(Model):
     """Where results are kept by default; null: in the home folder of whoever runs."""
 
     default_result_storage_block_id: str | None = None
-
-
-class DatabaseStats(Model):
-    """How much a database holds: its rows by table, and its size in bytes."""
-
-    dialect: str
-    size_bytes: int
-    rows: dict[str, int]
 
 
 @operation("GET", "/health")
@@ -107,15 +95,3 @@ def read_settings(tx: Transaction) -> dict[str, Any]:
         "ui_url": values["ui_url"] or None,
     }
     return {**values, **groups, **shown, "silence_api_url_misconfiguration": False}
-
-
-@operation("GET", "/runyard/database/stats")
-def read_database_stats(tx: Transaction) -> DatabaseStats:
-    """How many rows each table has, and how large the database is. It counts, so it takes its time."""
-    if tx.dialect == "sqlite":
-        pages = tx.value("SELECT page_count FROM pragma_page_count()")
-        size = pages * tx.value("SELECT page_size FROM pragma_page_size()")
-    else:
-        size = tx.value("SELECT pg_database_size(current_database())")
-    rows = {table: int(tx.value(f"SELECT count(*) FROM {table}")) for table in _TABLES}  # noqa: S608  # a closed list
-    return DatabaseStats(dialect=tx.dialect, size_bytes=int(size), rows=rows)

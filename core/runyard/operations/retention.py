@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 LOCK = "retention"
 # How long a holder that was killed keeps others from going on.
 _HELD_SECONDS = 60.0
+# After so long a transaction that holds up writers ends with what it has done.
+_SECONDS_AT_ONCE = 0.02
+_FAMILIES_AT_ONCE = 10
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
 # Worker names are often made up at each start: rows of workers long gone would pile up.
@@ -201,6 +204,7 @@ def remove_old(tx: Transaction, body: RetentionTurn) -> RetentionReport:
         InvalidInput: `states` has one that is not the end of a run.
     """
     began = time.perf_counter()
+    until = began + _SECONDS_AT_ONCE
     cuts, plan = _cuts(tx, body), tx.prepared
     report = RetentionReport(moment=clock.from_us(cuts.now), step=plan.step)
     lease = {"name": LOCK, "holder": body.holder, "lease_seconds": _HELD_SECONDS}
@@ -213,16 +217,14 @@ def remove_old(tx: Transaction, body: RetentionTurn) -> RetentionReport:
         report.done = report.on_hold
         return report
     if plan.found is not None:
-        removed = _remove_families(tx, plan.found, cuts, body.rows)
-        report.step, report.after = (
-            (plan.step + 1, _FIRST) if plan.found.after is None else (plan.step, plan.found.after)
-        )
+        removed, after = _remove_families(tx, plan.found, cuts, body.rows, until)
+        report.step, report.after = (plan.step + 1, _FIRST) if after is None else (plan.step, after)
     elif _STEPS[plan.step] == "results":
         removed, report.files = _remove_results(tx, cuts, body)
     elif _STEPS[plan.step] == "removed_runs":
         removed = removal.continue_removal(tx, body.rows, cuts.now) or Counter()
     else:
-        removed = _remove_aged(tx, _STEPS[plan.step], cuts, body.rows)
+        removed = _remove_aged(tx, _STEPS[plan.step], cuts, body.rows, until)
     report.removed = {table: n for table, n in removed.items() if n and table not in _INNER}
     report.seconds = time.perf_counter() - began
     return report
@@ -285,19 +287,27 @@ def _note_clock(tx: Transaction) -> None:
 # Families
 
 
-def _remove_families(tx: Transaction, found: Found, cuts: Cuts, rows: int) -> Counter[str]:
+def _remove_families(
+    tx: Transaction, found: Found, cuts: Cuts, rows: int, until: float
+) -> tuple[Counter[str], tuple[int, str] | None]:
+    """Delete families until the time is up; what was deleted, and after which top to go on."""
     assert cuts.runs is not None
     removed: Counter[str] = Counter()
-    flow_run_ids: list[str] = []
-    task_run_ids: list[str] = []
-    for family in retention_families.still_over(tx, found.families, cuts.runs):
-        if family.rows > _LARGE * rows:
-            tops = family.flow_run_ids if family.task_run_ids else [family.id]
-            removed += removal.begin_removal(tx, tops)
-        else:
-            flow_run_ids += family.flow_run_ids
-        task_run_ids += family.task_run_ids
-    return removed + removal.remove_runs(tx, flow_run_ids, task_run_ids, cuts.now)
+    families = retention_families.still_over(tx, found.families, cuts.runs)
+    while families:
+        some, families = families[:_FAMILIES_AT_ONCE], families[_FAMILIES_AT_ONCE:]
+        flow_run_ids: list[str] = []
+        for family in some:
+            if family.rows > _LARGE * rows:
+                tops = family.flow_run_ids if family.task_run_ids else [family.id]
+                removed += removal.begin_removal(tx, tops)
+            else:
+                flow_run_ids += family.flow_run_ids
+        task_run_ids = [one for family in some for one in family.task_run_ids]
+        removed += removal.remove_runs(tx, flow_run_ids, task_run_ids, cuts.now)
+        if families and time.perf_counter() > until:
+            return removed, (some[-1].at, some[-1].id)
+    return removed, found.after
 
 
 def _count_families(tx: Transaction, found: Found, cuts: Cuts) -> Counter[str]:
@@ -386,13 +396,19 @@ def _has_any(tx: Transaction, step: str, cuts: Cuts) -> bool:
     return before is not None and tx.one(f"{_AGED[step][1]} LIMIT 1", {"before": before}) is not None
 
 
-def _remove_aged(tx: Transaction, step: str, cuts: Cuts, rows: int) -> Counter[str]:
+def _remove_aged(tx: Transaction, step: str, cuts: Cuts, rows: int, until: float) -> Counter[str]:
+    removed: Counter[str] = Counter()
     before = _before(tx, step, cuts)
     if before is None:
-        return Counter()
+        return removed
     key, select = _AGED[step]
     sql = f"DELETE FROM {step} WHERE {key} IN ({select} LIMIT :limit)"  # noqa: S608  # constants
-    return Counter({step: tx.execute(sql, {"before": before, "limit": rows})})
+    values = {"before": before, "limit": min(rows, removal.AT_ONCE)}
+    while removed[step] < rows and (n := tx.execute(sql, values)):
+        removed[step] += n
+        if time.perf_counter() > until:
+            break
+    return removed
 
 
 def _count_other(tx: Transaction, step: str, cuts: Cuts) -> Counter[str]:

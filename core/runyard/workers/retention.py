@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from runyard.client import Client
 
-# How long one transaction may hold up writers; its size is fitted to that.
+# How long one transaction should hold up writers; its size is fitted to that.
 _SECONDS_AT_ONCE = 0.025
 _FIRST_ROWS = 400
 _LEAST_ROWS, _MOST_ROWS = 50, 5_000

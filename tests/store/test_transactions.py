@@ -1,9 +1,12 @@
 """What every driver must do with transactions, rows and errors."""
 
+import sqlite3
+import sys
 import threading
+import time
 
 import pytest
-from runyard.errors import Conflict, NotFound
+from runyard.errors import Conflict, DatabaseBusy, NotFound
 from runyard.operations import all_operations
 from runyard.store.database import get_database
 
@@ -187,3 +190,60 @@ def test_a_closed_database_opens_again(database):
     add(database, "a")
     database.close()
     assert names(database) == ["a"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_at_any_moment_leaves_no_transaction_open(database):
+    """Handlers run, and may raise, where Python calls a function, or comes back from one of C's."""
+    if database.dialect != "sqlite":
+        pytest.skip("the driver is Python itself there")
+
+    class Signalled(BaseException):
+        pass
+
+    def raising_at(moment):
+        left = moment
+
+        def look(frame, event, _argument):
+            nonlocal left
+            if event in ("call", "c_return") and frame.f_globals.get("__name__", "").startswith("runyard"):
+                left -= 1
+                if left == 0:
+                    sys.setprofile(None)
+                    raise Signalled
+
+        return look
+
+    def write(moment):
+        sys.setprofile(raising_at(moment))
+        try:
+            with database.transaction() as tx:
+                tx.execute("UPDATE flows SET updated = updated + 1")
+        except Signalled:
+            return True
+        finally:
+            sys.setprofile(None)
+        return False
+
+    add(database, "a")
+    other = sqlite3.connect(database._driver.path, timeout=0, isolation_level=None)
+    moment = 1
+    while write(moment):
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("COMMIT")
+        moment += 1
+    assert moment > 20
+    other.close()
+
+
+def test_a_clock_that_stands_still_does_not_keep_a_writer_waiting(database, monkeypatch):
+    if database.dialect != "sqlite":
+        pytest.skip("the server waits there")
+    monkeypatch.setattr(database._driver, "_timeout", 0.2)
+    add(database, "a")
+    other = sqlite3.connect(database._driver.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr(time, "monotonic", lambda: 1.0)
+    with pytest.raises(DatabaseBusy, match="held by another process"):
+        add(database, "b")
+    other.close()

@@ -231,18 +231,17 @@ class Database:
         try:
             try:
                 yield tx
+                if tx.kept:
+                    driver.commit(connection)
+                else:
+                    driver.rollback(connection)
             except BaseException:
                 driver.rollback(connection)
                 raise
-            if tx.kept:
-                driver.commit(connection)
-            else:
-                driver.rollback(connection)
         except Exception as error:
             translated = driver.translate(error)
             if translated is error:
                 raise
-            driver.rollback(connection)
             if isinstance(translated, StoreError):
                 held.doomed = True
             raise translated from error
@@ -253,23 +252,21 @@ class Database:
 
     def _begin(self, write: bool, durable: bool, single: bool) -> tuple[_Held, Transaction]:
         """Begin a transaction; its connection is to be given back."""
-        held = self._take()
-        try:
-            return held, self._driver.begin(held.connection, write, durable, single)
-        except Exception as error:
-            lost = self._driver.is_lost(held.connection)
-            held.doomed = True
-            self._give_back(held)
-            if not lost:
-                self._fail(error)
-        # The server was restarted since the last transaction; nothing has been done yet.
-        held = self._take()
-        try:
-            return held, self._driver.begin(held.connection, write, durable, single)
-        except Exception as error:
-            held.doomed = True
-            self._give_back(held)
-            self._fail(error)
+        for may_be_lost in (True, False):
+            held = self._take()
+            try:
+                return held, self._driver.begin(held.connection, write, durable, single)
+            except BaseException as error:
+                # Also where the handler of a signal raised it: the transaction may have begun.
+                lost = may_be_lost and isinstance(error, Exception) and self._driver.is_lost(held.connection)
+                held.doomed = True
+                self._give_back(held)
+                if not isinstance(error, Exception):
+                    raise
+                if not lost:
+                    self._fail(error)
+                # The server was restarted since the last transaction; nothing has been done yet.
+        raise AssertionError("unreachable")
 
     def changes(self) -> Any:
         """A token that differs from an earlier one once somebody else has committed."""

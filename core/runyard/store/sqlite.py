@@ -324,16 +324,20 @@ class SQLiteDriver:
         """
         connection.execute("PRAGMA busy_timeout=0")
         try:
-            deadline, wait = time.monotonic() + self._timeout, _FIRST_WAIT_SECONDS
+            began, waited, wait = time.monotonic(), 0.0, _FIRST_WAIT_SECONDS
             while True:
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                     return
                 except sqlite3.OperationalError as error:
-                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    # The clock may stand still: some programs are run so.
+                    seconds = max(time.monotonic() - began, waited)
+                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or seconds > self._timeout:
                         raise
+                pause = wait * random.uniform(0.5, 1.5)  # noqa: S311  # jitter, no secret
                 # Unlike `time.sleep`, this does not look at a clock that may be set meanwhile.
-                select.select((), (), (), wait * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
+                select.select((), (), (), pause)
+                waited += pause
                 wait = min(wait * 1.2, _LONGEST_WAIT_SECONDS)
         finally:
             connection.execute(f"PRAGMA busy_timeout={int(self._timeout * 1000)}")

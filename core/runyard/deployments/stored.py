@@ -45,11 +45,13 @@ def resolve(value: Any, where: str, secrets: bool = True) -> Any:
 
 
 def _with_blocks(value: Any, where: str, secrets: bool) -> Any:
+    if value is None or isinstance(value, str | int | float):
+        return value
     if isinstance(value, list):
         return [_with_blocks(item, where, secrets) for item in value]
-    if not isinstance(value, Mapping) or isinstance(value, templating.Verbatim):
+    if not isinstance(value, dict | Mapping) or isinstance(value, templating.Verbatim):
         return value
-    if not refers_to_block(value):
+    if "$ref" not in value or not refers_to_block(value):
         return {key: _with_blocks(item, where, secrets) for key, item in value.items()}
     from runyard.engine.connection import shared_client
     from runyard.operations.block_documents import read_block_document

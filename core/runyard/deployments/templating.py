@@ -83,9 +83,9 @@ def parse(match: re.Match[str]) -> Placeholder:
 def placeholders(value: Any) -> Iterator[Placeholder]:
     """Every placeholder in the texts of a value; the keys of mappings are not looked at."""
     if isinstance(value, str):
-        for match in _PLACEHOLDER.finditer(value):
-            yield parse(match)
-    elif isinstance(value, Mapping) and not isinstance(value, Verbatim):
+        if "{{" in value:
+            yield from map(parse, _PLACEHOLDER.finditer(value))
+    elif isinstance(value, dict | Mapping) and not isinstance(value, Verbatim):  # a dict is quick
         for item in value.values():
             yield from placeholders(item)
     elif isinstance(value, list | tuple):

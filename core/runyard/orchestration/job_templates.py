@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import UserDict
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import lru_cache
@@ -201,8 +202,12 @@ def _outside(context: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"ctx": {}, **(context or {}), "env": environment, "$": environment}
 
 
-class _Environment(dict[str, str]):
+class _Environment(UserDict[str, str]):
     """That of this process: placeholders get single variables of it, never all."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        # Not copied: few are looked up.
+        self.data = environment  # type: ignore[assignment]
 
 
 def _filled(

@@ -78,6 +78,10 @@ def find(folder: str, url: str, made: int, lives: list[Life]) -> Findings:
         )
         held = {table: tx.value(f"SELECT count(*) FROM {table}") for table in ("leases", "limit_slots")}
         pool = tx.value("SELECT concurrency_limit FROM work_pools WHERE name = 'soak'")
+        moves = tx.all("SELECT flow_run_id, type FROM flow_run_states ORDER BY flow_run_id, timestamp")
+        records = tx.all(
+            "SELECT flow_run_id, message FROM logs WHERE name = 'runyard.flow_runs' AND task_run_id IS NULL"
+        )
         open_tasks = tx.all(f"SELECT flow_run_id, state FROM task_runs WHERE state_type NOT IN {_TERMINAL}")
     database.close()
     found = Findings(outcomes=dict(collections.Counter(run["state_type"] for run in runs)))
@@ -88,6 +92,7 @@ def find(folder: str, url: str, made: int, lives: list[Life]) -> Findings:
             by_run[each.run].append(each)
     _look_at_runs(found, runs, by_run, made)
     _look_at_attempts(found, by_run)
+    _look_at_records(found, runs, moves, records)
     _look_at_limits(found, executions, pool)
     _look_at_the_rest(found, folder, executions, lives)
     found.slots_left = sum(held.values())
@@ -171,6 +176,24 @@ def _look_at_attempts(found: Findings, by_run: dict[str, list[Execution]]) -> No
         if twice or beside:
             found.started_twice += 1
             found.told.append(f"begun twice or side by side: {run} {twice} {len(beside)}")
+
+
+def _look_at_records(
+    found: Findings, runs: list[dict[str, Any]], moves: list[dict[str, Any]], records: list[dict[str, Any]]
+) -> None:
+    """Each attempt that began, and each end that a run reported, is told by one record."""
+    begun = collections.Counter(
+        after["flow_run_id"]
+        for before, after in itertools.pairwise(moves)
+        if (before["type"], after["type"]) == ("PENDING", "RUNNING")
+        and before["flow_run_id"] == after["flow_run_id"]
+    )
+    told = collections.Counter((each["flow_run_id"], each["message"].split()[0]) for each in records)
+    for run in runs:
+        first, last = told[run["id"], "Beginning"], told[run["id"], "Finished"]
+        if first != begun[run["id"]] or (run["state_type"] in ("COMPLETED", "FAILED") and last != 1):
+            found.lost += 1
+            found.told.append(f"begun {begun[run['id']]} times, told {first} and {last} times: {run['id']}")
 
 
 def _look_at_limits(found: Findings, executions: list[Execution], pool: int) -> None:

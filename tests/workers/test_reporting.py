@@ -9,9 +9,9 @@ import pytest
 from _yard import a_yard, is_asleep, is_gone, logs_of, until
 
 FLOWS = """
-import json, os, socket, time
+import json, os, signal, socket, time
 from contextlib import suppress
-from runyard import flow
+from runyard import flow, task
 
 def open_files():
     found = {}
@@ -38,6 +38,17 @@ def sends(text: str, times: int = 1):
         if path.startswith("socket:"):
             with socket.socket(fileno=os.dup(number)) as line, suppress(BrokenPipeError):
                 line.sendall(text.encode() * times + b"\\n")
+
+@task
+def step():
+    pass
+
+def kills(flow, run, state):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+@flow(name="work", on_completion=[kills])
+def dies_after_its_end():
+    step()
 
 @flow(name="work")
 def forks():
@@ -98,6 +109,13 @@ def test_a_run_that_sends_nonsense_harms_nobody(yard, text, times):
     assert yard.state(other).type == "RUNNING"
     yard.release()
     yard.ended(other, "COMPLETED")
+
+
+def test_the_last_record_is_stored_with_the_end(yard):
+    run = yard.run(entrypoint="more.py:dies_after_its_end")
+    yard.worker()
+    yard.ended(run, "COMPLETED")
+    assert texts_of(yard, run)[-1] == "Finished in state Completed()"
 
 
 def test_a_run_reports_for_no_other(yard):

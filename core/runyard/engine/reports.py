@@ -204,7 +204,7 @@ class RootReporter(Reporter):
         self.journal.check()
         self.on_ending()
         # Forced: the core has decided that there is no retry left, whatever the rules would count.
-        more = {"logs": logs, "finished": finished} if logs is not None else {}
+        more = {"logs": logs or (), "finished": finished} if finished else {}
         try:
             answer = yield from self._propose(run, state, stopped, force=state.type == FAILED, **more)
         except BaseException:

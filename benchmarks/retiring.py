@@ -41,6 +41,7 @@ def main() -> int:
             os.environ["RUNYARD_DATABASE_URL"] = options.url
         began = time.perf_counter()
         fill(options.runs)
+        os.sync()  # what was filled is to be on the disk before anything is measured
         print(f"filled in {time.perf_counter() - began:.0f} s: {_size()}", flush=True)
         alone = _measured(None, options.seconds)
         print(f"alone: {json.dumps(alone)}", flush=True)
@@ -200,9 +201,9 @@ def _act(act: str, seconds: float) -> int:
 
     from runyard import clock, ids
     from runyard.client import LocalClient
+    from runyard.engine import retention
     from runyard.operations import journal
     from runyard.operations.claims import ClaimRequest, claim_flow_runs
-    from runyard.workers import retention
 
     client = LocalClient()
     if act == "retention":

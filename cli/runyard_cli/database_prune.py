@@ -79,7 +79,7 @@ def prune(
     and so on) goes now; workers and servers do so by themselves. It is done in small parts, beside whoever
     works, and may be interrupted. With an API it is done there.
     """
-    from runyard.workers import retention
+    from runyard.engine import retention
 
     from runyard_cli.api import connect
 

@@ -23,6 +23,7 @@ from runyard.engine.background_guard import Guard, Work, Works
 from runyard.engine.background_run import FencedJournal, execute
 from runyard.engine.connection import release_thread, shared_client
 from runyard.engine.recovery import Recovery
+from runyard.engine.retention import Retention
 from runyard.errors import RunyardError
 from runyard.exceptions import TerminationSignal
 from runyard.operations.lease_clock import look_seconds, takeover_seconds
@@ -92,6 +93,7 @@ class TaskWorker:
         self._next_renewal = 0.0
         self._recovery: Recovery | None = None
         self._next_recovery = 0.0
+        self._retention: Retention | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -120,6 +122,7 @@ class TaskWorker:
         """
         self._client = shared_client()
         self._recovery = Recovery(self._client, lambda: machine.identity()[1])
+        self._retention = Retention(self._client, lambda _level, text: self._say(text))
         self.started_at = clock.now()
         stopped = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(stopped,), name="runyard-changes", daemon=True)
@@ -134,6 +137,7 @@ class TaskWorker:
             for number, handler in before.items():
                 signal.signal(number, handler)
             stopped.set()
+            self._retention.stop()
             guard.close()
             for _ in range(self._threads):
                 self._jobs.put(None)
@@ -333,6 +337,8 @@ class TaskWorker:
         if self._recovery is not None and time.monotonic() >= self._next_recovery:
             self._recovery.run()
             self._next_recovery = time.monotonic() + look_seconds()
+        if self._retention is not None and not self._asked:
+            self._retention.run_if_due()
 
     def _give_back(self) -> None:
         """Leave what runs to others; what it still reports is refused once one of them took it."""

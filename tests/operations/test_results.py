@@ -6,11 +6,11 @@ from pathlib import Path
 
 from runyard import clock
 from runyard.engine import large_results
+from runyard.engine.retention import remove
 from runyard.operations.flow_runs import delete_flow_run
 from runyard.operations.journal import start_flow_run
 from runyard.operations.locks import acquire_lock, read_lock, release_lock
 from runyard.operations.results import delete_result, read_result, write_result
-from runyard.workers.retention import remove
 
 HOUR = 3_600_000_000
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from runyard import clock, settings
 from runyard.client import LocalClient
 from runyard.engine import large_results
+from runyard.engine.retention import preview, remove
 from runyard.errors import InvalidInput
 from runyard.operations import flow_runs, lease_clock, locks, retention, task_runs
 from runyard.operations.schemas import StateCreate
 from runyard.store.database import get_database
-from runyard.workers.retention import preview, remove
 
 TABLES = (
     "flow_runs", "flow_run_states", "task_runs", "task_run_states", "logs", "artifacts", "flow_run_inputs",

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from runyard import clock
 from runyard.client import LocalClient
+from runyard.engine.retention import remove
 from runyard.operations import deployments, lease_clock, scheduler, schedules
-from runyard.workers.retention import remove
 
 
 class Travel:

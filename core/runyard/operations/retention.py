@@ -222,7 +222,7 @@ def remove_old(tx: Transaction, body: RetentionTurn) -> RetentionReport:
     elif _STEPS[plan.step] == "results":
         removed, report.files = _remove_results(tx, cuts, body)
     elif _STEPS[plan.step] == "removed_runs":
-        removed = removal.continue_removal(tx, body.rows, cuts.now) or Counter()
+        removed = _go_on_removing(tx, cuts, body.rows, until)
     else:
         removed = _remove_aged(tx, _STEPS[plan.step], cuts, body.rows, until)
     report.removed = {table: n for table, n in removed.items() if n and table not in _INNER}
@@ -308,6 +308,19 @@ def _remove_families(
         if families and time.perf_counter() > until:
             return removed, (some[-1].at, some[-1].id)
     return removed, found.after
+
+
+def _go_on_removing(tx: Transaction, cuts: Cuts, rows: int, until: float) -> Counter[str]:
+    """Delete records of runs that were deleted before, until the time is up."""
+    removed: Counter[str] = Counter()
+    while removed.total() < rows:
+        part = removal.continue_removal(tx, min(rows, removal.AT_ONCE), cuts.now)
+        if part is None:
+            break
+        removed += part
+        if time.perf_counter() > until:
+            break
+    return removed
 
 
 def _count_families(tx: Transaction, found: Found, cuts: Cuts) -> Counter[str]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from runyard.client import LocalClient
 from runyard.engine.recovery import Recovery
+from runyard.engine.retention import Retention
 from runyard.errors import RunyardError
 from runyard.operations.lease_clock import look_seconds
-from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer
-from runyard.workers.retention import Retention
+from runyard.workers.maintenance import Scheduler, Timer
 
 if TYPE_CHECKING:
     from runyard.store.database import Database
@@ -45,7 +45,6 @@ class Maintenance:
         recovery = Recovery(self._client, again=True)
         self._recovery = Timer(look_seconds(), recovery.run)
         self.retention = Retention(self._client, _say)
-        self._pruning = Timer(PRUNE_SECONDS, self.retention.start_turn)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="runyard-maintenance", daemon=True)
 
@@ -66,7 +65,7 @@ class Maintenance:
         self._scheduler.changed()
         self._scheduler.run_if_due()
         self._recovery.run_if_due()
-        self._pruning.run_if_due()
+        self.retention.run_if_due()
         left = min(self._scheduler.next_at, self._recovery.next_at) - time.monotonic()
         return min(max(left, 0.0), _LONGEST_PAUSE_SECONDS)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import clock, settings, states
 from runyard.client import LocalClient
+from runyard.engine.retention import EVERY_SECONDS, Retention
 from runyard.errors import NotFound, RunyardError, StaleAttempt
 from runyard.operations.claims import (
     ClaimRequest,
@@ -27,8 +28,7 @@ from runyard.workers.clock_there import ClockThere
 from runyard.workers.endings import Endings
 from runyard.workers.jobs import job_of
 from runyard.workers.leases import Leases
-from runyard.workers.maintenance import PRUNE_SECONDS, Scheduler, Timer, tidy_up
-from runyard.workers.retention import Retention
+from runyard.workers.maintenance import Scheduler, Timer, tidy_up
 from runyard.workers.terminal import Signals
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ class Worker:
         self.timers = [
             Timer(look_seconds(), self._renew_and_recover),
             Timer(self.heartbeat_seconds, self._heartbeat),
-            Timer(PRUNE_SECONDS, self.retention.start_turn),
-            Timer(PRUNE_SECONDS, tidy_up),
+            Timer(EVERY_SECONDS, self.retention.run_if_due),
+            Timer(EVERY_SECONDS, tidy_up),
         ]
         self.last_turn = time.monotonic()
         self.outage: str | None = None
@@ -378,6 +378,9 @@ class Worker:
         return self._next_due is not None
 
     def _take_leave(self) -> None:
+        # One that is started now and then does its part of it as well.
+        if self.options.run_once and not self._stopping:
+            self.retention.finish()
         self.retention.stop()
         self._guarded(lambda: self._heartbeat(stopped=True))
 

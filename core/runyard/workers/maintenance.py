@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 # A change may be a new schedule: looked at soon, but not at every commit of a busy database.
 _AFTER_CHANGE_SECONDS = 1.0
 _AT_LEAST_EVERY_SECONDS = 5.0
-# How often what is old is looked for.
-PRUNE_SECONDS = 600.0
 
 
 class Timer:

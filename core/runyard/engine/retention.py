@@ -1,4 +1,4 @@
-"""Removing what is old, by whoever runs: a worker, a server, or a person's command."""
+"""Removing what is old, by whoever runs: a worker, a server of tasks or of the API, or a person's command."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ _LEAST_ROWS, _MOST_ROWS = 50, 5_000
 # Between two transactions, so that others get their turn.
 _PAUSE_SECONDS = 0.05
 _COUNTED_ROWS = 2_000
+# How often what is old is looked for.
+EVERY_SECONDS = 600.0
+# So long one that would end waits for the turn that is under way.
+_LAST_TURN_SECONDS = 10.0
 
 
 @dataclass
@@ -86,7 +90,8 @@ def remove(
                 "forgotten": [key for key, _ in report.files],
             }
             rows = _fitted(rows, report.seconds)
-            stop.wait(max(_PAUSE_SECONDS, 2 * report.seconds))
+            if report.removed:
+                stop.wait(max(_PAUSE_SECONDS, 2 * report.seconds))
     finally:
         if done.held_by is None:
             client.call(release_lock, {"name": LOCK, "holder": me})
@@ -128,7 +133,7 @@ def preview(
 
 
 class Retention:
-    """Removes what is old beside the loop of a worker or server, in a thread, by the settings.
+    """Removes what is old beside the loop of whoever runs, in a thread, by the settings.
 
     Args:
         client: where.
@@ -140,13 +145,19 @@ class Retention:
         self._say = say
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._next_at = 0.0
 
-    def start_turn(self) -> None:
-        """Begin a turn, unless one is under way."""
-        if self._thread is not None and self._thread.is_alive():
-            return
-        self._thread = threading.Thread(target=self._run, name="runyard-retention", daemon=True)
-        self._thread.start()
+    def run_if_due(self) -> None:
+        """Begin a turn when its time has come and none is under way."""
+        if time.monotonic() >= self._next_at and (self._thread is None or not self._thread.is_alive()):
+            self._next_at = time.monotonic() + EVERY_SECONDS
+            self._thread = threading.Thread(target=self._run, name="runyard-retention", daemon=True)
+            self._thread.start()
+
+    def finish(self) -> None:
+        """End after the turn that is under way, or some seconds of it: the next one goes on."""
+        self.wait(_LAST_TURN_SECONDS)
+        self.stop()
 
     def stop(self) -> None:
         """End after the transaction that is under way."""

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from _attempts import exited, propose, read, recover, renew
+from runyard import ids
 from runyard.client import LocalClient
 from runyard.engine.journal import Journal
 from runyard.engine.runs import TaskRun
@@ -20,7 +21,7 @@ from runyard.operations import (
     task_runs,
     work_pools,
 )
-from runyard.operations.journal import write_journal
+from runyard.operations.journal import start_flow_run, write_journal
 from runyard.states import Cancelling, Completed, Running
 
 
@@ -190,6 +191,30 @@ def test_a_run_is_not_ended_between_a_record_and_its_commit(postgres_url, home, 
     ending.join(60)
     assert read(client, claimed).state_type == "CRASHED"
     assert client.call(task_runs.read_task_run, run.id).state_type == "CRASHED"
+
+
+def test_a_start_that_is_sent_again_while_it_is_made_begins_the_run_once(postgres_url, home, monkeypatch):
+    monkeypatch.setenv("RUNYARD_DATABASE_URL", postgres_url)
+    client = LocalClient()
+    client.call(work_pools.create_work_pool, work_pools.WorkPoolCreate(name="machines"))
+    claimed = start(client, running=False)
+    body = {
+        "flow_run_id": claimed.flow_run_id, "attempt": claimed.attempt, "flow_name": "etl", "name": None,
+        "parameters": "{}", "empirical_policy": "{}", "tags": [], "start_id": ids.new_id(),
+    }  # fmt: skip
+    answers = []
+    again = threading.Thread(target=lambda: answers.append(client.call(start_flow_run, body)))
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with client.database.transaction() as tx:
+        answers.append(start_flow_run(tx, body))
+        again.start()
+        deadline = time.monotonic() + 60
+        while again.is_alive() and not tx.value(waiting):
+            assert time.monotonic() < deadline
+    again.join(60)
+    first, second = answers
+    assert (first["status"], first["state"]) == (second["status"], second["state"])
+    assert read(client, claimed).run_count == 1
 
 
 def take_slot(client, claimed):

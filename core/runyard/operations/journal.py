@@ -210,6 +210,7 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
         Conflict: a run to start again is not over, or one that waits does so no more.
     """
     flow_run_id, attempt, again = body["flow_run_id"], body.get("attempt"), bool(body.get("again"))
+    transitions.hold(tx, flow_run_id)  # the same start may be under way
     started = _started(tx, body)
     if started is not None:
         return {**_described(started), **_run_facts(_read(tx, flow_run_id)), "now": lease_clock.wall(tx)}
@@ -254,6 +255,7 @@ def report_state(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     """
     flow_run_id, state = body["flow_run_id"], State.from_json(body["state"])
     proposed = state
+    transitions.hold(tx, flow_run_id)
     run = _read(tx, flow_run_id) if body.get("stopped") else None
     lease = None if run is None else leases.holder(tx, flow_run_id)
     if run and lease and run_policies.is_over(lease, run["state_type"], lease_clock.now(tx)):
@@ -372,8 +374,6 @@ def _started(tx: Transaction, body: dict[str, Any]) -> transitions.Outcome | Non
 
 def _take_stored(tx: Transaction, body: dict[str, Any], waiting: bool) -> int:
     """Lease a run that waits, or one that is over, to whoever runs it now; returns its attempt."""
-    if tx.dialect == "postgresql":
-        tx.one("SELECT id FROM flow_runs WHERE id = :id FOR UPDATE", {"id": body["flow_run_id"]})
     row = _read(tx, body["flow_run_id"])
     free = leases.holder(tx, row["id"]) is None
     if waiting:

@@ -42,6 +42,7 @@ def check(output: str | None) -> None:
             [
                 ("Database", report.where),
                 ("Schema", f"{report.schema} of {report.newest_schema}"),
+                ("Steps to do", report.steps_to_do),
                 ("Size", f"{report.size_bytes / 1e6:.1f} MB"),
                 ("Flow runs", report.flow_runs),
             ]
@@ -67,14 +68,32 @@ def backup(target: str, overwrite: bool) -> None:
 
 @database.command("upgrade", example="runyard database upgrade")
 def upgrade() -> None:
-    """Bring the database to this Runyard's schema; every command does so by itself."""
-    from runyard.store import maintenance
+    """Bring the database to this Runyard's schema, with all its indexes, while others may use it.
 
-    before, after = maintenance.upgrade()
-    if before == after:
-        out.say(f"The database is at schema {after} already.")
-    else:
+    Every command brings the schema itself; workers and servers make the indexes in the background.
+    """
+    from runyard.client import LocalClient
+    from runyard.store import maintenance
+    from runyard.workers.online_upgrade import count_hours
+
+    steps = []
+
+    def say(step: Any, left: int) -> None:
+        steps.append(step)
+        out.say(f"Making {step.name} ({left} to do) ...")
+
+    before, after = maintenance.upgrade(say)
+    client = LocalClient()
+    counted = count_hours(client)
+    client.close()
+    if counted:
+        out.say(f"Counted the runs of {counted} hours.")
+    if before != after:
         out.done(f"Upgraded the database from schema {before} to {after}.")
+    elif steps:
+        out.done(f"The database is at schema {after}, with all its indexes.")
+    else:
+        out.say(f"The database is at schema {after} already.")
 
 
 @database.command("vacuum", example="runyard database vacuum")
@@ -115,8 +134,14 @@ def stats(output: str | None) -> None:
             ("Kept", kept(found)),
             ("Oldest finished run", found.oldest_finished and out.ago(found.oldest_finished)),
             ("Removed next", removed_next(found)),
+            ("Steps of an upgrade to do", steps_to_do(found.steps_to_do)),
         ]
     )
+
+
+def steps_to_do(steps: list[str]) -> str | None:
+    """What an upgrade has still to make, in words."""
+    return f"{len(steps)}, by a worker or a server; at once by: runyard database upgrade" if steps else None
 
 
 def kept(found: Any) -> str:

@@ -204,6 +204,10 @@ def _database() -> Iterator[Check]:
     elif report.schema < report.newest_schema:
         text = f"{report.where} has schema {report.schema} of {report.newest_schema}"
         yield Check("database", WARNING, text, "runyard database upgrade")
+    elif report.steps_to_do:
+        steps = counted(report.steps_to_do, "step")
+        text = f"{report.where} is being upgraded while it is in use: {steps} to do, by a worker or a server"
+        yield Check("database", WARNING, text, "runyard database upgrade")
     else:
         size = f"{report.size_bytes / 1e6:.1f} MB, {counted(report.flow_runs, 'flow run')}"
         yield Check("database", OK, f"{report.where} is sound ({size})")

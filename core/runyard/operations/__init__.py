@@ -10,6 +10,7 @@ MODULES = (
     "admin",
     "flows",
     "flow_runs",
+    "run_hours",
     "flow_run_inputs",
     "pauses",
     "task_runs",

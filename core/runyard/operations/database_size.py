@@ -12,6 +12,7 @@ from runyard.operations.base import operation
 from runyard.operations.retention import cuts_of_settings
 from runyard.operations.run_rows import TERMINAL_SQL
 from runyard.operations.schemas import Model, Time
+from runyard.store import online_steps
 from runyard.store.database import Transaction
 
 _TABLES = (
@@ -43,10 +44,14 @@ class DatabaseSize(Model):
 
 
 class DatabaseStats(DatabaseSize):
-    """How much a database holds: its rows by table, and their bytes with their indexes, where known."""
+    """How much a database holds: its rows by table, and their bytes with their indexes, where known.
+
+    `steps_to_do`: what an upgrade has still to make, while the database is in use.
+    """
 
     rows: dict[str, int]
     bytes: dict[str, int] = Field(default_factory=dict)
+    steps_to_do: list[str] = Field(default_factory=list)
 
 
 @operation("GET", "/runyard/database/size")
@@ -59,7 +64,8 @@ def read_database_size(tx: Transaction) -> DatabaseSize:
 def read_database_stats(tx: Transaction) -> DatabaseStats:
     """How many rows each table has, and how large the database is. It counts, so it takes its time."""
     rows = {table: int(tx.value(f"SELECT count(*) FROM {table}")) for table in _TABLES}  # noqa: S608  # a closed list
-    return DatabaseStats(**_size(tx), rows=rows, bytes=_bytes(tx))
+    steps = [step.name for step in online_steps.pending(tx)]
+    return DatabaseStats(**_size(tx), rows=rows, bytes=_bytes(tx), steps_to_do=steps)
 
 
 def _size(tx: Transaction) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from runyard.engine.retention import Retention
 from runyard.errors import RunyardError
 from runyard.operations.lease_clock import look_seconds
 from runyard.workers.maintenance import Scheduler, Timer
+from runyard.workers.online_upgrade import LOOK_SECONDS, OnlineUpgrade
 
 if TYPE_CHECKING:
     from runyard.store.database import Database
@@ -40,11 +41,13 @@ class Maintenance:
 
     def __init__(self, database: Database) -> None:
         self._client = LocalClient(database)
-        self._scheduler = Scheduler(self._client, f"server {os.getpid()} on {socket.gethostname()}")
+        name = f"server {os.getpid()} on {socket.gethostname()}"
+        self._scheduler = Scheduler(self._client, name)
         # Those who report through this server may have been unable to until now.
         recovery = Recovery(self._client, again=True)
         self._recovery = Timer(look_seconds(), recovery.run)
         self.retention = Retention(self._client, _say)
+        self._upgrading = Timer(LOOK_SECONDS, OnlineUpgrade(self._client, name, _say).run)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="runyard-maintenance", daemon=True)
 
@@ -66,6 +69,7 @@ class Maintenance:
         self._scheduler.run_if_due()
         self._recovery.run_if_due()
         self.retention.run_if_due()
+        self._upgrading.run_if_due()
         left = min(self._scheduler.next_at, self._recovery.next_at) - time.monotonic()
         return min(max(left, 0.0), _LONGEST_PAUSE_SECONDS)
 

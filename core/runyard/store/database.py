@@ -270,7 +270,7 @@ class Database:
 
     def changes(self) -> Any:
         """A token that differs from an earlier one once somebody else has committed."""
-        with self._used() as connection:
+        with self.outside() as connection:
             return self._driver.changes(connection)
 
     def wait_for_change(self, since: Any, timeout_seconds: float) -> Any:
@@ -291,11 +291,11 @@ class Database:
             left = deadline - time.monotonic()
             if token != since or left <= 0:
                 return token
-            with self._used() as connection:
+            with self.outside() as connection:
                 self._driver.wait(connection, left)
 
     @contextmanager
-    def _used(self) -> Iterator[Any]:
+    def outside(self) -> Iterator[Any]:
         """This thread's connection, outside of transactions."""
         with self._translated():
             held = self._take()

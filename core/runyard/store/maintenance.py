@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import time
 from contextlib import closing
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from runyard import api_token, encryption, private_files, profiles, settings
 from runyard.errors import Conflict, DatabaseReadOnly, InvalidInput, NotFound, StoreError
-from runyard.store import migrate, sqlite_reading
+from runyard.store import migrate, online_steps, sqlite_reading
 from runyard.store.database import get_database
-from runyard.store.sqlite import SQLiteDriver, path_of
+from runyard.store.sqlite import SQLiteDriver, SQLiteTransaction, as_dict, path_of
 from runyard.url_passwords import hidden
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # How many problems of a damaged file are worth reading.
 _MANY = 20
+# Between two steps of an upgrade: others write meanwhile.
+_PAUSE_SECONDS = 0.2
 
 
 class Report(NamedTuple):
@@ -28,6 +34,7 @@ class Report(NamedTuple):
     size_bytes: int
     flow_runs: int
     problems: list[str]
+    steps_to_do: int = 0
 
 
 def where() -> str:
@@ -59,9 +66,11 @@ def check() -> Report:
                 f"broken reference in {row[0]}" for row in connection.execute("PRAGMA foreign_key_check")
             ]
             runs = connection.execute("SELECT count(*) FROM flow_runs").fetchone()[0] if version else 0
+            connection.row_factory = as_dict
+            steps = len(online_steps.pending(SQLiteTransaction(connection))) if version else 0
     except sqlite3.Error as error:
         raise driver.translate(error) from error
-    return Report(driver.path, version, migrate.LATEST, _size(driver.path), runs, problems)
+    return Report(driver.path, version, migrate.LATEST, _size(driver.path), runs, problems, steps)
 
 
 def backup(target: str, overwrite: bool = False) -> int:
@@ -123,8 +132,11 @@ def _check_target(target: str, overwrite: bool) -> None:
         raise Conflict(f"{target} exists; name another file, or use --overwrite")
 
 
-def upgrade() -> tuple[int, int]:
-    """Bring the database to the newest schema, making it when there is none.
+def upgrade(say: Callable[[online_steps.Step, int], None] | None = None) -> tuple[int, int]:
+    """Bring the database to the newest schema, making it when there is none, with all its online steps.
+
+    Args:
+        say: told of each of these steps before it is done, and how many are left with it.
 
     Returns:
         The schema before and after.
@@ -135,6 +147,8 @@ def upgrade() -> tuple[int, int]:
     before = _stored_schema()
     database = get_database()
     database.changes()  # opening a database is what upgrades it
+    while online_steps.do_next(database, say) is not None:
+        time.sleep(_PAUSE_SECONDS)
     database.close()
     return before, migrate.LATEST
 
@@ -170,6 +184,7 @@ def _check_server() -> Report:
             int(tx.value("SELECT pg_database_size(current_database())")),
             int(tx.value("SELECT count(*) FROM flow_runs")),
             [],
+            len(online_steps.pending(tx)),
         )
 
 

@@ -49,9 +49,14 @@ def check(version: int, where: str) -> bool:
 def upgrade(tx: Transaction, version: int) -> None:
     """Apply, in the given transaction, all migrations after `version` that this code knows.
 
-    The folder has later ones where the package is upgraded while this process runs.
+    The folder has later ones where the package is upgraded while this process runs. A new database gets at
+    once what others get step by step.
     """
     for number, script in scripts():
         if version < number <= LATEST:
             for statement in statements(script):
                 tx.execute(statement)
+    if not version:
+        from runyard.store import online_steps
+
+        online_steps.make_all(tx)

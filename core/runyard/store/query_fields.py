@@ -9,8 +9,8 @@ class Field(NamedTuple):
     """One field of a filter.
 
     Args:
-        kind: `value`, `tags`, `state_type`, `json` (a column, and a part of it), `nested` (SQL with `{test}`
-            inside a subquery), `exists` (SQL of a condition).
+        kind: `value`, `tags`, `state_type`, `state_name`, `json` (a column, and a part of it), `nested` (SQL
+            with `{test}` inside a subquery), `exists` (SQL of a condition).
         sql: its value, with the alias of its kind.
         operators: what it can be asked.
         null: what `is_null_` looks at, where that is not `sql`.
@@ -51,7 +51,7 @@ _OPTIONAL = ("any_", "is_null_")
 def _state(alias: str, operators: tuple[str, ...]) -> dict[str, Field]:
     return {
         "type": Field("state_type", f"{alias}.state_type", operators),
-        "name": Field("value", f"{alias}.state_name", operators),
+        "name": Field("state_name", f"{alias}.state_name", operators),
     }
 
 
@@ -214,7 +214,8 @@ def _runs(alias: str) -> dict[str, str]:
         "NAME_DESC": f"{alias}.name DESC, {alias}.id DESC",
         "NEXT_SCHEDULED_START_TIME_ASC": f"{alias}.next_scheduled_start_time IS NULL, "
         f"{alias}.next_scheduled_start_time, {alias}.id",
-        "END_TIME_DESC": f"{alias}.end_time IS NULL, {alias}.end_time DESC, {alias}.id DESC",
+        # The expression of an index: those that have not ended come last.
+        "END_TIME_DESC": f"coalesce({alias}.end_time, 0) DESC, {alias}.id DESC",
     }
 
 

@@ -153,7 +153,8 @@ class SQLiteTransaction:
             return self._connection.execute(sql, storable_values(values or _NOTHING))
 
 
-def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:
+def as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:
+    """A row by the names of its columns."""
     return dict(zip([column[0] for column in cursor.description], row, strict=True))
 
 
@@ -259,7 +260,7 @@ class SQLiteDriver:
         return DatabaseBusy(f"{self.path} was written while it was read here; try again")
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.row_factory = _as_dict
+        connection.row_factory = as_dict
         version = connection.execute("PRAGMA user_version").fetchone()["user_version"]
         if migrate.check(version, self.path):
             self._upgrade(connection)

@@ -29,6 +29,7 @@ from runyard.workers.endings import Endings
 from runyard.workers.jobs import job_of
 from runyard.workers.leases import Leases
 from runyard.workers.maintenance import Scheduler, Timer, tidy_up
+from runyard.workers.online_upgrade import LOOK_SECONDS, OnlineUpgrade
 from runyard.workers.terminal import Signals
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Worker:
             Timer(self.heartbeat_seconds, self._heartbeat),
             Timer(EVERY_SECONDS, self.retention.run_if_due),
             Timer(EVERY_SECONDS, tidy_up),
+            Timer(LOOK_SECONDS, OnlineUpgrade(client, self.name, say).run),
         ]
         self.last_turn = time.monotonic()
         self.outage: str | None = None

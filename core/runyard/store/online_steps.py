@@ -1,0 +1,237 @@
+"""What the schema gets while the database is in use: indexes, and what older programs need not know of.
+
+A new database has all of it. One that is there already gets it step by step: from a worker or a server in
+the background, or by `runyard database upgrade`. Whether a step is done says the database's own catalogue, so
+whoever is killed leaves nothing to be cleared up but an index that PostgreSQL calls invalid, which is made
+anew. Until a step is done its queries are slower, not wrong. No step changes the number of the schema:
+programs of before go on.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from runyard.store.parts import ENDED, NAMED, NAMED_OFTEN, NOT_OPEN, none_of, one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from runyard.store.database import Database, Transaction
+
+# What goes well is left out of most indexes, so that a run that does changes only those which have to know
+# its open states. See parts.py.
+_ENDED = one_of("state_type", ENDED)
+_NOT_OPEN = one_of("state_type", NOT_OPEN)
+_NAMED = none_of("state_name", NAMED)
+_NAMED_RARELY = none_of("state_name", NAMED_OFTEN)
+_END, _START = "coalesce(end_time, 0)", "coalesce(start_time, expected_start_time)"
+
+# (name, table and columns, condition). A changed definition needs a new name.
+_INDEXES = (
+    ("flow_runs_by_type", "flow_runs (state_type, expected_start_time, id)", _NOT_OPEN),
+    ("flow_runs_by_type_id", "flow_runs (state_type, id)", _ENDED),
+    ("flow_runs_by_type_end", f"flow_runs (state_type, {_END}, id)", _ENDED),
+    ("flow_runs_by_type_start", f"flow_runs (state_type, {_START}, id)", _ENDED),
+    ("flow_runs_by_start", f"flow_runs ({_START})", ""),
+    ("flow_runs_by_end", f"flow_runs ({_END})", ""),
+    ("flow_runs_by_state_name", "flow_runs (state_name, expected_start_time, id)", _NAMED),
+    ("flow_runs_by_state_name_id", "flow_runs (state_name, id)", _NAMED_RARELY),
+    ("flow_runs_by_state_name_end", f"flow_runs (state_name, {_END}, id)", _NAMED_RARELY),
+    ("flow_runs_by_state_name_start", f"flow_runs (state_name, {_START}, id)", _NAMED_RARELY),
+    # Without the id: of tasks that many begin at the same moment is rare, and each one is written.
+    ("task_runs_by_time", "task_runs (flow_run_id, expected_start_time)", ""),
+    ("task_runs_of_run_by_type", "task_runs (flow_run_id, expected_start_time)", _ENDED),
+    ("task_runs_of_run_by_name", "task_runs (flow_run_id, expected_start_time)", _NAMED_RARELY),
+    ("task_runs_by_type", "task_runs (state_type, expected_start_time)", _ENDED),
+    ("task_runs_by_type_id", "task_runs (state_type, id)", _ENDED),
+    ("task_runs_by_state_name", "task_runs (state_name, expected_start_time)", _NAMED_RARELY),
+    ("task_runs_by_state_name_id", "task_runs (state_name, id)", _NAMED_RARELY),
+)
+
+HOURS = "flow_run_hours"
+# counts (JSON) tells of the runs that are over how many there are in the hour in which they were expected to
+# start: see operations/run_hours.py. A row goes away as soon as that changes, whoever changes it; so what is
+# there is right, and what is not there is counted.
+_HOURS_TABLE = (
+    f"CREATE TABLE IF NOT EXISTS {HOURS} (hour BIGINT PRIMARY KEY, counts TEXT NOT NULL, times TEXT NOT NULL)"
+)
+# Whoever makes an index of PostgreSQL holds this advisory lock; the number is arbitrary and must stay.
+_LOCK = 7_274_913
+_TRIGGER_MILLISECONDS = 2_000
+_THERE = """SELECT c.relname AS name, coalesce(i.indisvalid, true) AS fit
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_index i ON i.indexrelid = c.oid WHERE n.nspname = ANY (current_schemas(false))"""
+_OF_NAME = f"{_THERE} AND c.relname = %s"
+_HOUR_OF = "{row}.expected_start_time / 3600000000"
+_EVENTS = {
+    "insert": ("INSERT", ("NEW",)),
+    "update": (
+        "UPDATE OF state_type, state_name, expected_start_time, start_time, total_run_time",
+        ("OLD", "NEW"),
+    ),
+    "delete": ("DELETE", ("OLD",)),
+}
+
+
+class Step(NamedTuple):
+    """One thing that the database gets.
+
+    Args:
+        name: what it makes: an index, or a table with its triggers.
+        sql: its statements, one after the other.
+    """
+
+    name: str
+    sql: tuple[str, ...]
+    is_index: bool = True
+
+
+def _over(rows: tuple[str, ...]) -> str:
+    return " OR ".join(one_of(f"{row}.state_type", ("COMPLETED", *ENDED)) for row in rows)
+
+
+def _hours(dialect: str) -> Step:
+    statements = [_HOURS_TABLE]
+    if dialect == "postgresql":
+        # Whoever counts an hour holds its lock alone, so that no change is missed that is being committed;
+        # the number is arbitrary and must stay, as in run_hours.py.
+        forget = "\n".join(
+            f"IF TG_OP <> '{other}' THEN "  # noqa: S608  # ours
+            f"PERFORM pg_advisory_xact_lock_shared(7274912, ({_HOUR_OF.format(row=row)} % 64)::int); "
+            f"DELETE FROM {HOURS} WHERE hour = {_HOUR_OF.format(row=row)}; END IF;"
+            for row, other in (("OLD", "INSERT"), ("NEW", "DELETE"))
+        )
+        statements.append(
+            f"CREATE OR REPLACE FUNCTION {HOURS}_forget() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN {forget} RETURN NULL; END $$"
+        )
+    for name, (event, rows) in _EVENTS.items():
+        trigger = f"{HOURS}_{name}"
+        if dialect == "postgresql":
+            statements.append(
+                f"CREATE TRIGGER {trigger} AFTER {event} ON flow_runs FOR EACH ROW WHEN ({_over(rows)}) "
+                f"EXECUTE FUNCTION {HOURS}_forget()"
+            )
+            continue
+        hours = ", ".join(_HOUR_OF.format(row=row) for row in rows)
+        statements.append(
+            f"CREATE TRIGGER {trigger} AFTER {event} ON flow_runs WHEN {_over(rows)} "  # noqa: S608  # ours
+            f"BEGIN DELETE FROM {HOURS} WHERE hour IN ({hours}); END"
+        )
+    return Step(HOURS, tuple(statements), is_index=False)
+
+
+def steps(dialect: str) -> list[Step]:
+    """All steps, in their order."""
+    found = [_hours(dialect)]
+    for name, columns, condition in _INDEXES:
+        where = f" WHERE {condition}" if condition else ""
+        found.append(Step(name, (f"CREATE INDEX IF NOT EXISTS {name} ON {columns}{where}",)))
+    return found
+
+
+def _there(tx: Transaction) -> dict[str, bool]:
+    """The tables and indexes of the database by name; False for one that is not fit for use."""
+    if tx.dialect == "sqlite":
+        return {row["name"]: True for row in tx.all("SELECT name FROM sqlite_master")}
+    return {row["name"]: row["fit"] for row in tx.all(_THERE)}
+
+
+def pending(tx: Transaction) -> list[Step]:
+    """The steps that are still to do."""
+    there = _there(tx)
+    return [step for step in steps(tx.dialect) if not there.get(step.name)]
+
+
+def has_hours(tx: Transaction) -> bool:
+    """Whether the counts by hour have their table yet."""
+    if tx.dialect == "sqlite":
+        sql = "SELECT count(*) FROM sqlite_master WHERE name = :name"
+    else:
+        sql = (
+            "SELECT count(*) FROM pg_catalog.pg_tables "
+            "WHERE tablename = :name AND schemaname = ANY (current_schemas(false))"
+        )
+    return bool(tx.value(sql, {"name": HOURS}))
+
+
+def make_all(tx: Transaction) -> None:
+    """Do all steps in a transaction: in a database that is being made, where nobody is held up."""
+    for step in pending(tx):
+        for statement in step.sql:
+            tx.execute(statement)
+
+
+def do_next(database: Database, say: Callable[[Step, int], None] | None = None) -> float | None:
+    """Do the first step that is still to do, while others use the database.
+
+    On SQLite nobody can write meanwhile: a second for a million rows, so leave others a while until the next
+    one. On PostgreSQL nobody is held up.
+
+    Args:
+        say: told of the step before it is done, and how many are left with it.
+
+    Returns:
+        How many seconds it held up writers; None when there was nothing to do.
+    """
+    with database.transaction(write=False) as tx:
+        left = pending(tx)
+    if not left:
+        return None
+    if say is not None:
+        say(left[0], len(left))
+    if database.dialect == "postgresql":
+        _beside_others(database, left[0])
+        return 0.0
+    if left[0].is_index:
+        _read_table(database, left[0])
+    with database.transaction() as tx:
+        began = time.monotonic()
+        if left[0] in pending(tx):
+            for statement in left[0].sql:
+                tx.execute(statement)
+    return time.monotonic() - began
+
+
+def _read_table(database: Database, step: Step) -> None:
+    """Have the table of an index in memory: the disk shall not be waited for while nobody can write."""
+    table = step.sql[0].partition(" ON ")[2].partition(" ")[0]
+    with database.transaction(write=False) as tx:
+        tx.value(f"SELECT count(*) FROM {table} WHERE state IS NULL")  # noqa: S608  # ours
+
+
+def _beside_others(database: Database, step: Step) -> None:
+    """A step on PostgreSQL; an index that was left half made goes before."""
+    with database.outside() as connection, _alone(connection, step):
+        rows = connection.execute(_OF_NAME, (step.name,)).fetchall()
+        if not step.is_index:
+            with connection.transaction():
+                for statement in () if rows else step.sql:
+                    connection.execute(statement)
+            return
+        if any(not row["fit"] for row in rows):
+            connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {step.name}")
+        for statement in step.sql:
+            connection.execute(statement.replace("CREATE INDEX", "CREATE INDEX CONCURRENTLY", 1))
+
+
+@contextmanager
+def _alone(connection: Any, step: Step) -> Iterator[None]:
+    """Let one process at a time do steps on PostgreSQL: to another one, its index looks half made.
+
+    The lock is looked for and not waited for: who makes an index waits for all who wait for a lock.
+    """
+    (timeout,) = connection.execute("SHOW lock_timeout").fetchone().values()
+    while not connection.execute("SELECT pg_try_advisory_lock(%s) AS got", (_LOCK,)).fetchone()["got"]:
+        time.sleep(0.2)
+    try:
+        # An index waits for the transactions that are under way, however long they take. For a trigger, all
+        # who come later wait as well.
+        connection.execute(f"SET lock_timeout = {0 if step.is_index else _TRIGGER_MILLISECONDS}")
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute(f"SET lock_timeout = '{timeout}'")
+            connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))

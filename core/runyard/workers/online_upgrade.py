@@ -1,0 +1,103 @@
+"""What a database of an older version still lacks, made in the background by a worker or a server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from runyard.client import LocalClient
+from runyard.errors import RunyardError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runyard.client import Client
+    from runyard.store.database import Database
+    from runyard.store.online_steps import Step
+
+# How often a worker looks whether there is something to do: another one that does it may be killed.
+LOOK_SECONDS = 60.0
+# How many hours of runs are counted in one look; a worker does nothing else meanwhile.
+_HOURS_AT_ONCE = 10
+# After each step others have the database for themselves: so many times as long as it took, but at least so
+# many seconds.
+_PAUSE, _LEAST_PAUSE_SECONDS = 5.0, 0.5
+_LOCK_NAME, _LOCK_SECONDS = "online steps", 180.0
+
+
+class OnlineUpgrade:
+    """Does the online steps of the schema, one process at a time, and keeps the counts by hour.
+
+    Args:
+        client: where; nothing is done through an API, whose server does it.
+        owner: who holds the lock.
+        say: prints one line (level, text).
+    """
+
+    def __init__(self, client: Client, owner: str, say: Callable[[str, str], None]) -> None:
+        self._database = client.database if isinstance(client, LocalClient) else None
+        self._owner = owner
+        self._say = say
+        self._done = False
+        self._thread: threading.Thread | None = None
+
+    def run(self) -> None:
+        """Begin with the steps in a thread, where there are any; else count the hours that are over."""
+        if self._database is None or (self._thread is not None and self._thread.is_alive()):
+            return
+        if not self._done:
+            from runyard.store import online_steps
+
+            with self._database.transaction(write=False) as tx:
+                self._done = not online_steps.pending(tx)
+        if self._done:
+            count_hours(LocalClient(self._database), _HOURS_AT_ONCE)
+            return
+        self._thread = threading.Thread(
+            target=self._run, args=(self._database,), name="runyard-online-steps", daemon=True
+        )
+        self._thread.start()
+
+    def _run(self, database: Database) -> None:
+        from runyard.operations.locks import acquire_lock, release_lock
+        from runyard.store import online_steps
+
+        client = LocalClient(database)
+        lock = {"name": _LOCK_NAME, "holder": self._owner, "lease_seconds": _LOCK_SECONDS}
+        try:
+            while client.call(acquire_lock, lock)["acquired"]:
+                held = online_steps.do_next(database, self._tell)
+                if held is None:
+                    count_hours(client, pause_seconds=0.02)
+                    client.call(release_lock, lock)
+                    return
+                time.sleep(max(held * _PAUSE, _LEAST_PAUSE_SECONDS))
+        except RunyardError as error:
+            self._say("WARNING", f"The database is not upgraded yet: {error}; trying again later")
+        finally:
+            database.discard()
+
+    def _tell(self, step: Step, left: int) -> None:
+        self._say("INFO", f"Upgrading the database while it is in use: {step.name} ({left} to do)")
+
+
+def count_hours(client: LocalClient, most: int | None = None, pause_seconds: float = 0.0) -> int:
+    """Count the runs of past hours that have not been counted, each in a transaction of its own.
+
+    Args:
+        most: how many hours.
+        pause_seconds: between two.
+
+    Returns:
+        How many were counted.
+    """
+    from runyard.operations.run_hours import count_run_hour
+
+    counted = 0
+    while most is None or counted < most:
+        if client.call(count_run_hour)["hour"] is None:
+            break
+        counted += 1
+        time.sleep(pause_seconds)
+    return counted

@@ -243,14 +243,20 @@ def test_a_number_without_sense_is_refused_wherever_it_is_set(runyard, here, hom
     assert told.count(" from ") + told.count(" starts with ") == 2
 
 
-def test_numbers_of_options_are_finite(runyard, home):
-    for arguments in (
-        ("global-concurrency-limit", "create", "g", "--limit", "1", "--slot-decay-per-second", "nan"),
-        ("global-concurrency-limit", "create", "g", "--limit", "1", "--slot-decay-per-second", "inf"),
-        ("worker", "start", "-p", "p", "--run-once", "--prefetch-seconds", "nan"),
-        ("flow-run", "ls", "--limit", "99999999999999999999"),
-    ):
-        assert "is n" in runyard(*arguments, code=2).err
+LIMIT = ("global-concurrency-limit", "create", "g", "--limit", "1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((*LIMIT, "--slot-decay-per-second", "nan"), "is n"),
+        ((*LIMIT, "--slot-decay-per-second", "inf"), "is n"),
+        (("worker", "start", "-p", "p", "--run-once", "--prefetch-seconds", "nan"), "is n"),
+        (("flow-run", "ls", "--limit", "99999999999999999999"), "is more than 2147483647"),
+    ],
+)
+def test_numbers_of_options_are_finite(runyard, home, arguments, says):
+    assert says in runyard(*arguments, code=2).err
 
 
 def test_a_value_of_a_built_in_profile_names_it(runyard, home):

@@ -308,6 +308,26 @@ def test_a_filter_of_the_users_takes_the_first_or_the_last_record_too(home, take
     assert text.startswith({"Beginning": "Finished", "Finished": "Beginning"}[taken])
 
 
+def test_the_first_and_the_last_record_are_made_by_the_factory_of_the_users(home):
+    class Marked(logging.LogRecord):
+        def getMessage(self):
+            return f"marked: {super().getMessage()}"
+
+    logging.setLogRecordFactory(Marked)
+    try:
+
+        @flow
+        def speaks():
+            pass
+
+        speaks()
+    finally:
+        logging.setLogRecordFactory(logging.LogRecord)
+    first, last = _kept(home)
+    assert first.startswith("marked: Beginning")
+    assert last.startswith("marked: Finished")
+
+
 def test_the_first_and_the_last_record_have_levels(home, monkeypatch):
     monkeypatch.setenv("RUNYARD_LOGGING_LEVEL", "ERROR")
 

@@ -120,9 +120,13 @@ def stored_by_report(run: FlowRun, level: int, message: str, *args: Any) -> tupl
 
     setup()
     logger = logging.getLogger(FLOW_RUNS)
-    plain = not logger.filters and any(
-        type(handler) is JournalHandler and handler.level <= level and not handler.filters
-        for handler in logger.handlers
+    plain = (
+        not logger.filters
+        and logging.getLogRecordFactory() is logging.LogRecord
+        and any(
+            type(handler) is JournalHandler and handler.level <= level and not handler.filters
+            for handler in logger.handlers
+        )
     )
     if not plain or not logger.isEnabledFor(level):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
@@ -110,7 +111,7 @@ class Driver(Protocol):
 
 # How long `close` waits for another thread's transaction; after that it is left to that thread.
 _CLOSE_SECONDS = 5.0
-# How long a fork waits for what another thread does with a connection.
+# How long a fork waits for what other threads do with their connections.
 _FORK_SECONDS = 10.0
 # Held by a thread that forks, so that no other opens a connection meanwhile.
 _fork = threading.RLock()
@@ -283,8 +284,6 @@ class Database:
         Returns:
             The token of now, equal to `since` when nothing happened.
         """
-        import time
-
         deadline = time.monotonic() + timeout_seconds
         while True:
             token = self.changes()
@@ -372,8 +371,9 @@ _databases: dict[str, Database] = {}
 def _before_fork() -> None:
     """Let no thread be inside a driver while this one forks: the child would find its locks held for ever."""
     _fork.acquire()
+    until = time.monotonic() + _FORK_SECONDS
     for lock in list(_locks.values()):
-        if lock.acquire(timeout=_FORK_SECONDS):
+        if lock.acquire(timeout=max(until - time.monotonic(), 0.0)):
             _paused.append(lock)
 
 

@@ -187,7 +187,7 @@ class SQLiteDriver:
     def connect(self) -> sqlite3.Connection:
         """A connection to the migrated database; the file and its folder are made when missing."""
         # SQLite shares some of its files between the connections of a process.
-        if self._lost or not all(file.is_there() for file in list(self._files.values())):
+        if self._lost or any(self._is_lost(*each) for each in list(self._files.items())):
             self._lost = True
             raise self._loss()
         self._wait_for_return()
@@ -221,6 +221,10 @@ class SQLiteDriver:
         if mark:
             self._still[id(connection)] = mark
         return connection
+
+    def _is_lost(self, key: int, file: OpenFile) -> bool:
+        # In this order: another thread may close that connection just now, and forgets it before.
+        return not file.is_there() and self._files.get(key) is file
 
     def _loss(self) -> DatabaseLost:
         return DatabaseLost(

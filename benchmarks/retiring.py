@@ -21,13 +21,14 @@ _TASKS, _LOGS = 3, 10
 _LARGE_TASKS = 20_000
 _NUMBERS = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :number) "
 # Of the run of a number, the id: ordered by time, as real ones are.
-_ID = "'0' || substr('0000000' || CAST({n} AS TEXT), -7) || '-0000-7000-8000-00000000000' || '{kind}'"
+_NUMBER = "('0000000' || CAST({n} AS TEXT))"
+_ID = f"'0' || substr({_NUMBER}, length({_NUMBER}) - 6) || '-0000-7000-8000-00000000000' || '{{kind}}'"
 _TASK_RUNS = (
     "INSERT INTO task_runs (id, created, updated, name, flow_run_id, task_key, dynamic_key, state_type, "
     "state_name, state_timestamp, state) "
 )
 _LINE = "a line of a log as they are, with some words in it"
-_AT = ":start + n * :step"
+_AT = ":start + CAST(n AS BIGINT) * :step"
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ import time
 import pytest
 from _history import History, counts, orphans, there
 from runyard.client import LocalClient
-from runyard.operations import locks
+from runyard.operations import lease_clock, locks
 from runyard.operations.retention import LOCK
 from runyard.store.database import get_database
 
@@ -134,6 +134,16 @@ def test_while_another_one_is_at_it(runyard, home):
     assert error.splitlines() == [
         "Error: process 7 on far is removing old runs right now; try again when it has done so"
     ]
+
+
+def test_a_clock_in_doubt_is_told(runyard, home, monkeypatch):
+    with History(get_database()) as history:
+        history.flow_run(days=1)
+    runyard("database", "prune")
+    real = lease_clock.wall
+    monkeypatch.setattr(lease_clock, "wall", lambda tx: real(tx) + 200 * 86_400_000_000)
+    assert "the clock leapt ahead" in runyard("database", "prune", code=1).err
+    assert len(there(get_database(), "flow_runs")) == 1
 
 
 def test_over_an_api(runyard, api, monkeypatch):

@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
     from runyard.client import Client
 
-# How long one transaction should hold up writers; its size is fitted to that.
-_SECONDS_AT_ONCE = 0.025
-_FIRST_ROWS = 400
-_LEAST_ROWS, _MOST_ROWS = 50, 5_000
+# About how many rows are looked for at once; a transaction ends before when it has taken long enough.
+_ROWS = 500
 # Between two transactions, so that others get their turn.
 _PAUSE_SECONDS = 0.05
 _COUNTED_ROWS = 2_000
@@ -68,11 +66,11 @@ def remove(
     from runyard.operations.retention import LOCK, RetentionTurn, remove_old
 
     stop = stop or threading.Event()
-    me, done, rows = holder(), Removed(), _FIRST_ROWS
+    me, done = holder(), Removed()
     further: dict[str, Any] = {}
     try:
         while not stop.is_set():
-            body = RetentionTurn(holder=me, rows=rows, **(wanted or {}), **further)
+            body = RetentionTurn(holder=me, rows=_ROWS, **(wanted or {}), **further)
             report = client.call(remove_old, body)
             done.rows.update(report.removed)
             done.held_by, done.on_hold = report.held_by, report.on_hold
@@ -89,22 +87,12 @@ def remove(
                 "after": report.after,
                 "forgotten": [key for key, _ in report.files],
             }
-            rows = _fitted(rows, report.seconds)
             if report.removed:
                 stop.wait(max(_PAUSE_SECONDS, 2 * report.seconds))
     finally:
         if done.held_by is None:
             client.call(release_lock, {"name": LOCK, "holder": me})
     return done
-
-
-def _fitted(rows: int, seconds: float) -> int:
-    """How many rows the next transaction may have, after one of so many took so long."""
-    if seconds > _SECONDS_AT_ONCE:
-        rows = int(rows * max(_SECONDS_AT_ONCE / seconds, 0.25))
-    elif seconds < _SECONDS_AT_ONCE / 2:
-        rows = int(rows * 1.25)
-    return max(_LEAST_ROWS, min(rows, _MOST_ROWS))
 
 
 def preview(

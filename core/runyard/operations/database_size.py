@@ -9,7 +9,7 @@ from pydantic import Field
 from runyard import clock, settings
 from runyard.operations import lease_clock
 from runyard.operations.base import operation
-from runyard.operations.retention import cuts_of_settings
+from runyard.operations.retention_cuts import cuts_of_settings
 from runyard.operations.run_rows import TERMINAL_SQL
 from runyard.operations.schemas import Model, Time
 from runyard.store import online_steps

@@ -1,6 +1,6 @@
 """Deleting runs with all that belongs to them; of very large ones in parts. Nothing else deletes runs.
 
-`belongings` is the one list of what refers to a run: who counts and who deletes go by the same conditions.
+`OF_TASK_RUNS` and `OF_FLOW_RUNS` are the one list of what refers to runs: who counts and who deletes use it.
 """
 
 from __future__ import annotations
@@ -31,28 +31,32 @@ def named(ids: Sequence[str], prefix: str) -> tuple[str, dict[str, Any]]:
     return ", ".join(f":{name}" for name in values) or "NULL", values
 
 
-def belongings(flows: str, tasks: str) -> list[tuple[str, str]]:
-    """The tables that refer to runs, with the condition for those of some, in the order to delete.
+# What refers to task runs, and what refers to flow runs, by which column, in the order to delete. Ids stand
+# in conditions as they are: for those that a query gives, a PostgreSQL without statistics reads whole tables.
+OF_TASK_RUNS = (
+    ("task_run_states", "task_run_id"),
+    ("background_waits", "task_run_id"),
+    ("background_waits", "upstream_id"),
+    ("background_tasks", "task_run_id"),
+    ("logs", "task_run_id"),
+    ("artifacts", "task_run_id"),
+    ("task_runs", "id"),
+)
+OF_FLOW_RUNS = (
+    ("logs", "flow_run_id"),
+    ("artifacts", "flow_run_id"),
+    ("flow_run_states", "flow_run_id"),
+    ("flow_run_inputs", "flow_run_id"),
+    ("leases", "flow_run_id"),
+    ("results", "flow_run_id"),
+    ("flow_runs", "id"),
+)
 
-    Args:
-        flows: what stands in `IN (...)` for the ids of the flow runs.
-        tasks: the same for all their task runs.
-    """
-    of_either = f"flow_run_id IN ({flows}) OR task_run_id IN ({tasks})"
-    return [
-        ("task_run_states", f"task_run_id IN ({tasks})"),
-        ("background_waits", f"task_run_id IN ({tasks}) OR upstream_id IN ({tasks})"),
-        ("background_tasks", f"task_run_id IN ({tasks})"),
-        ("logs", of_either),
-        ("artifacts", of_either),
-        ("flow_run_states", f"flow_run_id IN ({flows})"),
-        ("flow_run_inputs", f"flow_run_id IN ({flows})"),
-        ("leases", f"flow_run_id IN ({flows})"),
-        # A file has to go before its row: see `forget_results`.
-        ("results", f"flow_run_id IN ({flows}) AND place IS NULL"),
-        ("task_runs", f"id IN ({tasks})"),
-        ("flow_runs", f"id IN ({flows})"),
-    ]
+
+def task_runs_of(tx: Transaction, flows: str, values: dict[str, Any]) -> list[str]:
+    """The ids of the task runs of some flow runs."""
+    rows = tx.all(f"SELECT id FROM task_runs WHERE flow_run_id IN ({flows})", values)  # noqa: S608  # names
+    return [row["id"] for row in rows]
 
 
 def remove_runs(
@@ -71,25 +75,23 @@ def remove_runs(
         How many rows of each table were deleted.
     """
     gone: Counter[str] = Counter()
-    for flow_ids in chunks(flow_run_ids):
-        flows, values = named(flow_ids, "f")
-        _remove(tx, flows, f"SELECT id FROM task_runs WHERE flow_run_id IN ({flows})", values, now, gone)  # noqa: S608  # names
-    for task_ids in chunks(task_run_ids):
-        tasks, values = named(task_ids, "t")
-        _remove(tx, "NULL", tasks, values, now, gone)
+    tasks = list(task_run_ids)
+    for ids in chunks(flow_run_ids):
+        tasks += task_runs_of(tx, *named(ids, "f"))
+    for ids in chunks(tasks):
+        wanted, values = named(ids, "t")
+        tx.execute(
+            f"UPDATE flow_runs SET parent_task_run_id = NULL WHERE parent_task_run_id IN ({wanted})",  # noqa: S608  # names
+            values,
+        )
+        for table, column in OF_TASK_RUNS:
+            gone[table] += tx.execute(f"DELETE FROM {table} WHERE {column} IN ({wanted})", values)  # noqa: S608  # names
+    for ids in chunks(flow_run_ids):
+        wanted, values = named(ids, "f")
+        expire_files(tx, wanted, values, now)
+        for table, column in OF_FLOW_RUNS:
+            gone[table] += tx.execute(f"DELETE FROM {table} WHERE {column} IN ({wanted})", values)  # noqa: S608  # names
     return +gone
-
-
-def _remove(
-    tx: Transaction, flows: str, tasks: str, values: dict[str, Any], now: int, gone: Counter[str]
-) -> None:
-    tx.execute(
-        f"UPDATE flow_runs SET parent_task_run_id = NULL WHERE parent_task_run_id IN ({tasks})",  # noqa: S608  # names
-        values,
-    )
-    expire_files(tx, flows, values, now)
-    for table, condition in belongings(flows, tasks):
-        gone[table] += tx.execute(f"DELETE FROM {table} WHERE {condition}", values)  # noqa: S608  # names
 
 
 def expire_files(tx: Transaction, flows: str, values: dict[str, Any], now: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ from runyard import clock, settings
 from runyard.errors import InvalidInput
 from runyard.operations import lease_clock, locks, removal, retention_families
 from runyard.operations.base import Settled, operation
+from runyard.operations.retention_cuts import INNER, Cuts, count_families, count_flow_runs, cuts_of_settings
 from runyard.operations.schemas import Input, Model, StateType, Time
 from runyard.states import TERMINAL
 from runyard.store.database import Transaction
@@ -30,6 +31,8 @@ _HELD_SECONDS = 60.0
 # After so long a transaction that holds up writers ends with what it has done.
 _SECONDS_AT_ONCE = 0.02
 _FAMILIES_AT_ONCE = 10
+# Rows that need no looking for may be so many times as many.
+_MOST_TIMES = 20
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
 # Worker names are often made up at each start: rows of workers long gone would pile up.
@@ -41,8 +44,6 @@ _HOLD = 3600 * _SECOND
 _CLOCK_NOTED_EVERY = 600 * _SECOND
 # A family of so many times the rows of a part is deleted in several.
 _LARGE = 4
-# Of no interest to anybody who deletes runs.
-_INNER = frozenset(("background_waits", "leases"))
 _FIRST = (-(2**62), "")
 # In this order. What goes by its own age goes before the runs, results in files after them.
 _STEPS = (
@@ -77,7 +78,7 @@ class RetentionTurn(Input):
         by_settings: as the settings say; else only runs, and logs, of the given ages.
         runs_seconds, logs_seconds: older ones go; null: none.
         states: only runs that ended in these types of states, with all that they called; null: all.
-        rows: about how many rows one call deletes.
+        rows: about how many rows one call looks for; what takes long is cut short.
         moment, step, after: of the last answer.
         forgotten: keys of the results of the last answer, whose files are gone.
     """
@@ -113,38 +114,11 @@ class RetentionReport(Model):
 
 
 @dataclass
-class Cuts:
-    """Before which moment each kind goes, in microseconds; None: it is kept."""
-
-    now: int
-    runs: int | None
-    logs: int | None
-    outcomes: int | None = None
-    others: bool = False
-
-
-@dataclass
 class _Plan:
     """What was found without holding up anybody: the step, and its families."""
 
     step: int
     found: Found | None = None
-
-
-def cuts_of_settings(now: int) -> Cuts:
-    """What the settings say at a moment."""
-
-    def cut(name: str) -> int | None:
-        days = settings.get(name)
-        return now - int(days * _DAY) if days else None
-
-    return Cuts(
-        now,
-        cut("retention_runs_days"),
-        cut("retention_logs_days"),
-        cut("retention_outcomes_days"),
-        others=True,
-    )
 
 
 def _cuts(tx: Transaction, body: RetentionTurn) -> Cuts:
@@ -225,7 +199,7 @@ def remove_old(tx: Transaction, body: RetentionTurn) -> RetentionReport:
         removed = _go_on_removing(tx, cuts, body.rows, until)
     else:
         removed = _remove_aged(tx, _STEPS[plan.step], cuts, body.rows, until)
-    report.removed = {table: n for table, n in removed.items() if n and table not in _INNER}
+    report.removed = {table: n for table, n in removed.items() if n and table not in INNER}
     report.seconds = time.perf_counter() - began
     return report
 
@@ -245,12 +219,12 @@ def count_old(tx: Transaction, body: RetentionTurn) -> RetentionReport:
     if step in ("flow_runs", "task_runs"):
         if cuts.runs is not None:
             found = retention_families.find(tx, step, cuts.runs, body.states, body.after, body.rows)
-            counted = _count_families(tx, found, cuts)
+            counted = count_families(tx, found.families, cuts)
             if found.after is not None:
                 report.step, report.after = number, found.after
     elif number < _STEPS.index("flow_runs"):
         counted = _count_other(tx, step, cuts)
-    report.removed = {table: n for table, n in counted.items() if n and table not in _INNER}
+    report.removed = {table: n for table, n in counted.items() if n and table not in INNER}
     report.done = report.step >= len(_STEPS)
     return report
 
@@ -313,7 +287,7 @@ def _remove_families(
 def _go_on_removing(tx: Transaction, cuts: Cuts, rows: int, until: float) -> Counter[str]:
     """Delete records of runs that were deleted before, until the time is up."""
     removed: Counter[str] = Counter()
-    while removed.total() < rows:
+    while removed.total() < _MOST_TIMES * rows:
         part = removal.continue_removal(tx, min(rows, removal.AT_ONCE), cuts.now)
         if part is None:
             break
@@ -321,37 +295,6 @@ def _go_on_removing(tx: Transaction, cuts: Cuts, rows: int, until: float) -> Cou
         if time.perf_counter() > until:
             break
     return removed
-
-
-def _count_families(tx: Transaction, found: Found, cuts: Cuts) -> Counter[str]:
-    counted: Counter[str] = Counter()
-    for ids in removal.chunks([one for family in found.families for one in family.flow_run_ids]):
-        flows, values = removal.named(ids, "f")
-        tasks = f"SELECT id FROM task_runs WHERE flow_run_id IN ({flows})"  # noqa: S608  # names
-        counted += _count(tx, flows, tasks, values, cuts)
-    for ids in removal.chunks([one for family in found.families for one in family.task_run_ids]):
-        tasks, values = removal.named(ids, "t")
-        counted += _count(tx, "NULL", tasks, values, cuts)
-    return counted
-
-
-def _count(tx: Transaction, flows: str, tasks: str, values: dict[str, Any], cuts: Cuts) -> Counter[str]:
-    """What belongs to runs, without what earlier steps delete."""
-    counted: Counter[str] = Counter()
-    values = {**values, "now": cuts.now, "logs": cuts.logs, "outcomes": cuts.outcomes}
-    for table, condition in removal.belongings(flows, tasks):
-        if table in _INNER:
-            continue
-        if table == "results":
-            condition = f"flow_run_id IN ({flows}) AND (expires IS NULL OR expires > :now)"
-        elif table == "logs" and cuts.logs is not None:
-            condition = f"({condition}) AND timestamp >= :logs"
-        elif table == "background_tasks" and cuts.outcomes is not None:
-            condition = f"({condition}) AND (done IS NULL OR done >= :outcomes)"
-        sql = f"SELECT count(*) FROM {table} WHERE {condition}"  # noqa: S608  # names
-        used = {name: value for name, value in values.items() if f":{name}" in sql}
-        counted[table] += tx.value(sql, used)
-    return counted
 
 
 # Results
@@ -417,7 +360,7 @@ def _remove_aged(tx: Transaction, step: str, cuts: Cuts, rows: int, until: float
     key, select = _AGED[step]
     sql = f"DELETE FROM {step} WHERE {key} IN ({select} LIMIT :limit)"  # noqa: S608  # constants
     values = {"before": before, "limit": min(rows, removal.AT_ONCE)}
-    while removed[step] < rows and (n := tx.execute(sql, values)):
+    while removed[step] < _MOST_TIMES * rows and (n := tx.execute(sql, values)):
         removed[step] += n
         if time.perf_counter() > until:
             break
@@ -429,9 +372,7 @@ def _count_other(tx: Transaction, step: str, cuts: Cuts) -> Counter[str]:
         sql = "SELECT count(*) FROM results WHERE expires <= :now"
         return Counter({step: tx.value(sql, {"now": cuts.now})})
     if step == "removed_runs":
-        flows = "SELECT flow_run_id FROM removed_runs"
-        tasks = f"SELECT id FROM task_runs WHERE flow_run_id IN ({flows})"  # noqa: S608  # constants
-        return _count(tx, flows, tasks, {}, cuts)
+        return count_flow_runs(tx, "SELECT flow_run_id FROM removed_runs", {}, cuts)
     before = _before(tx, step, cuts)
     if before is None:
         return Counter()

@@ -17,6 +17,7 @@ import claiming
 import containers
 import deploying
 import fleet
+import looking
 import running
 import sdk
 import starting
@@ -26,7 +27,7 @@ from products import Prefect, Product, runyard
 
 ROWS: list[Row] = [
     *starting.ROWS, *deploying.ROWS, *running.ROWS, *sdk.ROWS, *working.ROWS, *fleet.ROWS, *claiming.ROWS,
-    *containers.ROWS,
+    *looking.ROWS, *containers.ROWS,
 ]  # fmt: skip
 _README = os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md")
 _BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"

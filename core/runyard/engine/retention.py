@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runyard.client import Client
 
 # About how many rows are looked for at once; a transaction ends before when it has taken long enough.
-_ROWS = 500
+_ROWS = 2_000
 # Between two transactions, so that others get their turn.
 _PAUSE_SECONDS = 0.05
 _COUNTED_ROWS = 2_000

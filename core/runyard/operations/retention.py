@@ -44,6 +44,7 @@ _HOLD = 3600 * _SECOND
 _CLOCK_NOTED_EVERY = 600 * _SECOND
 # A family of so many times the rows of a part is deleted in several.
 _LARGE = 4
+_LARGE_ROWS = 2_000
 _FIRST = (-(2**62), "")
 # In this order. What goes by its own age goes before the runs, results in files after them.
 _STEPS = (
@@ -272,7 +273,7 @@ def _remove_families(
         some, families = families[:_FAMILIES_AT_ONCE], families[_FAMILIES_AT_ONCE:]
         flow_run_ids: list[str] = []
         for family in some:
-            if family.rows > _LARGE * rows:
+            if family.rows > min(_LARGE * rows, _LARGE_ROWS):
                 tops = family.flow_run_ids if family.task_run_ids else [family.id]
                 removed += removal.begin_removal(tx, tops)
             else:

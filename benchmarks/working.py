@@ -97,7 +97,7 @@ def throughput(product: Product) -> Figure:
             "state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}},
         }
     }
-    with worker(product, "--limit", "8"):
+    with worker(product, "--limit", "16"):
         wait_until(
             lambda: product.call("POST", "/flow_runs/count", ended) >= number, 300, "runs of the worker"
         )
@@ -178,10 +178,10 @@ def idle_memory(product: Product) -> Figure:
 ROWS = [
     Row(
         "runs",
-        "no-op deployment runs through one process worker, 200 queued, `--limit 8`",
+        "no-op deployment runs through one process worker, 200 queued, `--limit 16`",
         "/s",
         throughput,
-        at_least=40,
+        at_least=150,
         prefect_factor=80,
     ),
     Row(

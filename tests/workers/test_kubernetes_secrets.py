@@ -71,18 +71,18 @@ def test_a_variable_that_would_show_a_secret_is_refused_when_it_is_given(yard, v
         yard.run(job_variables=variables)
 
 
-class Login(Block):
+class ClusterLogin(Block):
     user: str
     password: SecretStr
 
 
 def test_what_could_not_be_known_before_is_refused_by_the_worker(yard):
     yard.change_pool(
-        changed("metadata.annotations", {"who": "{{ prefect.blocks.login.later.user }}", "all": "-"})
+        changed("metadata.annotations", {"who": "{{ prefect.blocks.clusterlogin.later.user }}", "all": "-"})
     )
-    fine = yard.run(job_variables={"annotations": {"a": "{{ prefect.blocks.login.later.user }}"}})
-    run = yard.run(job_variables={"annotations": {"a": "{{ prefect.blocks.login.later.password }}"}})
-    Login(user="somebody", password="quite-a-password").save("later")
+    fine = yard.run(job_variables={"annotations": {"a": "{{ prefect.blocks.clusterlogin.later.user }}"}})
+    run = yard.run(job_variables={"annotations": {"a": "{{ prefect.blocks.clusterlogin.later.password }}"}})
+    ClusterLogin(user="somebody", password="quite-a-password").save("later")
     yard.release()
     yard.worker()
     assert "annotations.a would show a secret" in yard.ended(run, "CRASHED").message

@@ -121,8 +121,14 @@ class Fleet:
         return [span for span in self.spans() if not is_gone(span[-1])]
 
     def at_work_are(self, count):
-        """Once so many execute."""
-        return until(lambda: len(found := self.at_work()) == count and found, f"{count} runs at work")
+        """Once so many execute, and have noted that they do at one moment."""
+
+        def noted():
+            found = self.at_work()
+            together = found and max(span[0] for span in found) < min(span[1] for span in found)
+            return len(found) == count and together and found
+
+        return until(noted, f"{count} runs at work")
 
     def kill_a_run_and_a_worker(self, workers, count):
         """Each in the midst of work, of which there is as much again soon."""

@@ -77,12 +77,16 @@ def spoiled(draw, value, depth=0):
     return value
 
 
+# A connection is not used again that the server, which closes idle ones after 5 s, may be closing.
+LIMITS = httpx.Limits(keepalive_expiry=2.0)
+
+
 class Target:
     """A server with one of each thing, and what was found wrong with it."""
 
     def __init__(self, server, database):
         self.server = server
-        self.http = httpx.Client(timeout=60)
+        self.http = httpx.Client(timeout=60, limits=LIMITS)
         self.client = LocalClient(database)
         self.names: list[str] = ["x"]
         self.requests = 0

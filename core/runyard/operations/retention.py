@@ -84,7 +84,7 @@ class RetentionTurn(Input):
         forgotten: keys of the results of the last answer, whose files are gone.
     """
 
-    holder: str
+    holder: str = ""
     by_settings: bool = True
     runs_seconds: Annotated[float, Field(gt=0, le=1e10)] | None = None
     logs_seconds: Annotated[float, Field(gt=0, le=1e10)] | None = None

@@ -213,7 +213,7 @@ def count_old(tx: Transaction, body: RetentionTurn) -> RetentionReport:
         InvalidInput: `states` has one that is not the end of a run.
     """
     cuts = _cuts(tx, body)
-    number = max(body.step, 1)
+    number = min(max(body.step, 1), len(_STEPS) - 1)
     report = RetentionReport(moment=clock.from_us(cuts.now), step=number + 1)
     step = _STEPS[number]
     counted: Counter[str] = Counter()

@@ -177,7 +177,9 @@ def _size() -> str:
 def _measured(remover: list[str] | None, seconds: float) -> dict[str, object]:
     """What the actors noted while the remover worked, or for some seconds."""
     acts = [_start(act, 3600) for act in ("claim", "write")]
-    time.sleep(1.0)
+    for process in acts:
+        assert process.stdout is not None
+        process.stdout.readline()  # it is at work
     told = {}
     if remover:
         process = _start(remover[0], 0)
@@ -220,6 +222,7 @@ def _act(act: str, seconds: float) -> int:
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
     times = []
+    print("at work", flush=True)
     until = time.monotonic() + seconds
     run_id = ids.new_id()
     while not stopped and time.monotonic() < until:

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 
 import pytest
+from _scripts import started
 
 DEADLINE_SECONDS = 60.0
 
@@ -263,15 +264,7 @@ if asyncio.iscoroutine(made):
 
 def _signalled(home, tmp_path, name, number, wait_seconds=0.0):
     """The output of the script, which got a signal; the states of its runs by name."""
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    # Without a buffer: `readline` would take along what follows `ready`, which `communicate` would not see.
-    process = subprocess.Popen(
-        [sys.executable, str(script), name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line == b"ready\n", process.communicate()
+    process = started(tmp_path, SCRIPT, name)
     if wait_seconds:
         try:
             process.wait(wait_seconds)

@@ -266,6 +266,11 @@ def test_a_run_waits_for_an_api_that_is_away_while_a_kept_result_is_looked_for(r
     assert capsys.readouterr().err.count("cannot look for a kept result, trying on: nobody there") == 1
 
 
+@flow
+def says_nothing():
+    pass
+
+
 def _kept(home):
     with sqlite3.connect(home / "runyard.db") as database:
         return [text for (text,) in database.execute("SELECT message FROM logs ORDER BY timestamp, id")]
@@ -295,12 +300,7 @@ def test_a_filter_of_the_users_takes_the_first_or_the_last_record_too(home, take
     for each in filtered:
         each.addFilter(passes)
     try:
-
-        @flow
-        def speaks():
-            pass
-
-        speaks()
+        says_nothing()
     finally:
         for each in filtered:
             each.removeFilter(passes)
@@ -315,12 +315,7 @@ def test_the_first_and_the_last_record_are_made_by_the_factory_of_the_users(home
 
     logging.setLogRecordFactory(Marked)
     try:
-
-        @flow
-        def speaks():
-            pass
-
-        speaks()
+        says_nothing()
     finally:
         logging.setLogRecordFactory(logging.LogRecord)
     first, last = _kept(home)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import sqlite3
 import subprocess
-import sys
 
 import pytest
+from _scripts import started
 
 DEADLINE_SECONDS = 60.0
 
@@ -114,14 +114,7 @@ def test_one_of_an_event_loop_is_called_once(home, tmp_path):
 
 
 def _stopped(tmp_path, name):
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    process = subprocess.Popen(
-        [sys.executable, str(script), name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line == b"ready\n", process.communicate()
+    process = started(tmp_path, SCRIPT, name)
     process.send_signal(signal.SIGTERM)
     said, error = (text.decode() for text in process.communicate(timeout=DEADLINE_SECONDS))
     return subprocess.CompletedProcess(process.args, process.returncode, "ready\n" + said, error)

@@ -104,19 +104,13 @@ class Target:
             and not operation.name.startswith("find_")
         ]
 
-    def _answer(self, *args, **fields):
-        try:
-            return self.http.request(*args, **fields)
-        except httpx.RemoteProtocolError:
-            return self.http.request(*args, **fields)  # the server closed an idle connection just then
-
     def send(self, method, path, content=None, params=None, headers=None):
         """The answer; one with a status of 500 or more is a fault."""
         self.requests += 1
         url = f"{self.server.url}{path}"
         shown = f"{method} {path} {params or ''} {(content or b'')[:600]!r}"
         try:
-            answer = self._answer(
+            answer = self.http.request(
                 method,
                 url,
                 content=content,

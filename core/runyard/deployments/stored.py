@@ -73,9 +73,13 @@ def hidden_fields(slug: str, name: str) -> list[str] | None:
     from runyard.operations.block_documents import read_block_document_by_name
 
     try:
-        schema = shared_client().call(read_block_document_by_name, slug, name).block_schema
+        return _hidden_in(shared_client().call(read_block_document_by_name, slug, name))
     except NotFound:
         return None
+
+
+def _hidden_in(document: BlockDocument) -> list[str]:
+    schema = document.block_schema
     return list(schema.fields.get("secret_fields") or []) if schema is not None else []
 
 
@@ -119,8 +123,7 @@ def _block(placeholder: templating.Placeholder, where: str, secrets: bool) -> An
 
 def _register(document: BlockDocument, what: str, where: str, secrets: bool) -> None:
     """Have the secrets of a block hidden from now on, or refuse it where there may be none."""
-    schema = document.block_schema
-    hidden = (schema.fields.get("secret_fields") or []) if schema is not None else []
+    hidden = _hidden_in(document)
     if hidden and not secrets:
         raise ProjectError(
             f"{where}: {what} holds a secret, which would be stored in clear here; use it in "

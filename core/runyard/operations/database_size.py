@@ -9,7 +9,7 @@ from pydantic import Field
 from runyard import clock, settings
 from runyard.operations import lease_clock
 from runyard.operations.base import operation
-from runyard.operations.retention_cuts import cuts_of_settings
+from runyard.operations.retention_cuts import DAY_US, cuts_of_settings
 from runyard.operations.run_rows import TERMINAL_SQL
 from runyard.operations.schemas import Model, Time
 from runyard.store import online_steps
@@ -20,7 +20,6 @@ _TABLES = (
     "artifacts", "results", "background_tasks", "deployments", "deployment_versions", "deployment_schedules",
     "schedule_skips", "work_pools", "work_queues", "workers", "leases", "variables", "block_documents",
 )  # fmt: skip
-_DAY = 86_400_000_000
 _OVER = f"state_type IN {TERMINAL_SQL}"
 
 
@@ -86,7 +85,7 @@ def _size(tx: Transaction) -> dict[str, Any]:
         "runs_days": days,
         "logs_days": settings.get("retention_logs_days"),
         "oldest_finished": oldest and clock.from_us(oldest),
-        "next_removal": clock.from_us(oldest + int(days * _DAY)) if oldest and days else None,
+        "next_removal": clock.from_us(oldest + int(days * DAY_US)) if oldest and days else None,
         "old_flow_runs": _count(tx, f"flow_runs WHERE {_OVER} AND state_timestamp", cuts.runs),
         "old_logs": _count(tx, "logs WHERE timestamp", cuts.logs),
     }

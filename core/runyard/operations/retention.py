@@ -17,7 +17,14 @@ from runyard import clock, settings
 from runyard.errors import InvalidInput
 from runyard.operations import lease_clock, locks, removal, retention_families
 from runyard.operations.base import Settled, operation
-from runyard.operations.retention_cuts import INNER, Cuts, count_families, count_flow_runs, cuts_of_settings
+from runyard.operations.retention_cuts import (
+    DAY_US,
+    INNER,
+    Cuts,
+    count_families,
+    count_flow_runs,
+    cuts_of_settings,
+)
 from runyard.operations.schemas import Input, Model, StateType, Time
 from runyard.states import TERMINAL
 from runyard.store.database import Transaction
@@ -34,12 +41,11 @@ _FAMILIES_AT_ONCE = 10
 # Rows that need no looking for may be so many times as many.
 _MOST_TIMES = 20
 _SECOND = 1_000_000
-_DAY = 86_400 * _SECOND
 # Worker names are often made up at each start: rows of workers long gone would pile up.
-_WORKERS_KEPT = 7 * _DAY
-_LOCKS_KEPT = _DAY
+_WORKERS_KEPT = 7 * DAY_US
+_LOCKS_KEPT = DAY_US
 # A wall clock that is so far ahead of the time that passed is in doubt for so long.
-_LEAP = 30 * _DAY
+_LEAP = 30 * DAY_US
 _HOLD = 3600 * _SECOND
 _CLOCK_NOTED_EVERY = 600 * _SECOND
 # A family of so many times the rows of a part is deleted in several.
@@ -91,7 +97,7 @@ class RetentionTurn(Input):
     states: list[StateType] | None = None
     rows: Annotated[int, Field(ge=1, le=20_000)] = 500
     moment: Time | None = None
-    step: Annotated[int, Field(ge=0, le=100)] = 0
+    step: Annotated[int, Field(ge=0, lt=len(_STEPS))] = 0
     after: tuple[Annotated[int, Field(ge=-(2**62), le=2**62)], str] = _FIRST
     forgotten: Annotated[list[str], Field(max_length=10_000)] = Field(default_factory=list)
 
@@ -213,7 +219,7 @@ def count_old(tx: Transaction, body: RetentionTurn) -> RetentionReport:
         InvalidInput: `states` has one that is not the end of a run.
     """
     cuts = _cuts(tx, body)
-    number = min(max(body.step, 1), len(_STEPS) - 1)
+    number = max(body.step, 1)
     report = RetentionReport(moment=clock.from_us(cuts.now), step=number + 1)
     step = _STEPS[number]
     counted: Counter[str] = Counter()
@@ -340,7 +346,7 @@ def _before(tx: Transaction, step: str, cuts: Cuts) -> int | None:
     if step == "locks":
         return lease_clock.now(tx) - _LOCKS_KEPT
     days = settings.get("scheduler_keep_skips_days")
-    return cuts.now - int(days * _DAY) if days else None
+    return cuts.now - int(days * DAY_US) if days else None
 
 
 def _has_any(tx: Transaction, step: str, cuts: Cuts) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runyard.operations.retention_families import Family
     from runyard.store.database import Transaction
 
-_DAY = 86_400 * 1_000_000
+DAY_US = 86_400 * 1_000_000
 _NAMES = re.compile(r":(\w+)")
 # Of no interest to anybody who deletes runs.
 INNER = frozenset(("background_waits", "leases"))
@@ -38,7 +38,7 @@ def cuts_of_settings(now: int) -> Cuts:
 
     def cut(name: str) -> int | None:
         days = settings.get(name)
-        return now - int(days * _DAY) if days else None
+        return now - int(days * DAY_US) if days else None
 
     return Cuts(
         now,

@@ -20,27 +20,25 @@ from runyard.operations.run_rows import TERMINAL_SQL
 from runyard.operations.schemas import Filter, Model, Seconds, StateType, Time
 from runyard.store import online_steps, query
 from runyard.store.database import Transaction
+from runyard.store.online_steps import HOUR_US
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from runyard.store.database import Row
 
-HOUR_US = 3_600_000_000
 _HOUR = timedelta(hours=1)
 # Older hours are counted when somebody asks.
 _KEPT_HOURS = 92 * 24
 _MOST_HOURS = 92 * 24
 # As many as Prefect shows.
 _MOST_INTERVALS = 500
-# Of which an hour is counted on PostgreSQL: see `online_steps`.
-_LOCK = 7_274_912
 
-_COLUMNS = """r.state_type, r.state_name, count(*) AS runs,
+_COLUMNS = f"""r.state_type, r.state_name, count(*) AS runs,
     sum(CASE WHEN r.state_type = 'RUNNING' AND :now > r.state_timestamp
         THEN r.total_run_time + :now - r.state_timestamp ELSE r.total_run_time END) AS run_us,
     sum(CASE WHEN r.start_time > r.expected_start_time THEN r.start_time - r.expected_start_time
-        WHEN r.start_time IS NULL AND r.state_type NOT IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')
+        WHEN r.start_time IS NULL AND r.state_type NOT IN {TERMINAL_SQL}
             AND :now > r.expected_start_time THEN :now - r.expected_start_time
         ELSE 0 END) AS late_us"""
 _BUCKET = "(r.expected_start_time - :start) / :interval AS bucket"
@@ -109,7 +107,8 @@ def count_run_hour(tx: Transaction) -> dict[str, Any]:
     """
     hour = tx.prepared
     if tx.dialect == "postgresql":
-        tx.value("SELECT pg_advisory_xact_lock(:lock, :hour)", {"lock": _LOCK, "hour": hour % 64})
+        lock = {"lock": online_steps.HOURS_LOCK, "hour": hour % online_steps.HOURS_LOCKS}
+        tx.value("SELECT pg_advisory_xact_lock(:lock, :hour)", lock)
     begin = hour * HOUR_US
     found = _live(tx, begin, HOUR_US, [_OVER, _IN_TIME], begin, begin + HOUR_US)
     states = sorted(found.get(0, {}).items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import UserDict
+from collections import ChainMap
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import lru_cache
@@ -202,12 +202,8 @@ def _outside(context: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"ctx": {}, **(context or {}), "env": environment, "$": environment}
 
 
-class _Environment(UserDict[str, str]):
-    """That of this process: placeholders get single variables of it, never all."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        # Not copied: few are looked up.
-        self.data = environment  # type: ignore[assignment]
+class _Environment(ChainMap[str, str]):
+    """That of this process, not copied: placeholders get single variables of it, never all."""
 
 
 def _filled(

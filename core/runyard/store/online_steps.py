@@ -50,6 +50,7 @@ _INDEXES = (
     ("task_runs_by_state_name_id", "task_runs (state_name, id)", _NAMED_RARELY),
 )
 
+HOUR_US = 3_600_000_000
 HOURS = "flow_run_hours"
 # counts (JSON) tells of the runs that are over how many there are in the hour in which they were expected to
 # start: see operations/run_hours.py. A row goes away as soon as that changes, whoever changes it; so what is
@@ -57,14 +58,16 @@ HOURS = "flow_run_hours"
 _HOURS_TABLE = (
     f"CREATE TABLE IF NOT EXISTS {HOURS} (hour BIGINT PRIMARY KEY, counts TEXT NOT NULL, times TEXT NOT NULL)"
 )
-# Whoever makes an index of PostgreSQL holds this advisory lock; the number is arbitrary and must stay.
+# Advisory locks of PostgreSQL; the numbers are arbitrary and must stay. Who counts an hour of the runs holds
+# one of the first alone; who makes an index holds the other.
+HOURS_LOCK, HOURS_LOCKS = 7_274_912, 64
 _LOCK = 7_274_913
 _TRIGGER_MILLISECONDS = 2_000
 _THERE = """SELECT c.relname AS name, coalesce(i.indisvalid, true) AS fit
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_index i ON i.indexrelid = c.oid WHERE n.nspname = ANY (current_schemas(false))"""
 _OF_NAME = f"{_THERE} AND c.relname = %s"
-_HOUR_OF = "{row}.expected_start_time / 3600000000"
+_HOUR_OF = f"{{row}}.expected_start_time / {HOUR_US}"
 _EVENTS = {
     "insert": ("INSERT", ("NEW",)),
     "update": (
@@ -95,13 +98,15 @@ def _over(rows: tuple[str, ...]) -> str:
 def _hours(dialect: str) -> Step:
     statements = [_HOURS_TABLE]
     if dialect == "postgresql":
-        # Whoever counts an hour holds its lock alone, so that no change is missed that is being committed;
-        # the number is arbitrary and must stay, as in run_hours.py.
+        # So that whoever counts an hour misses no change that is being committed.
         forget = "\n".join(
             f"IF TG_OP <> '{other}' THEN "  # noqa: S608  # ours
-            f"PERFORM pg_advisory_xact_lock_shared(7274912, ({_HOUR_OF.format(row=row)} % 64)::int); "
-            f"DELETE FROM {HOURS} WHERE hour = {_HOUR_OF.format(row=row)}; END IF;"
-            for row, other in (("OLD", "INSERT"), ("NEW", "DELETE"))
+            f"PERFORM pg_advisory_xact_lock_shared({HOURS_LOCK}, ({hour} % {HOURS_LOCKS})::int); "
+            f"DELETE FROM {HOURS} WHERE hour = {hour}; END IF;"
+            for hour, other in (
+                (_HOUR_OF.format(row="OLD"), "INSERT"),
+                (_HOUR_OF.format(row="NEW"), "DELETE"),
+            )
         )
         statements.append(
             f"CREATE OR REPLACE FUNCTION {HOURS}_forget() RETURNS trigger LANGUAGE plpgsql AS "

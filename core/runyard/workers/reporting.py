@@ -200,6 +200,20 @@ class Reports:
     def __init__(self, client: LocalClient) -> None:
         self._client = client
         self._waiting: dict[str, tuple[RunProcess, ReportLine]] = {}
+        # The runs that may send something, by the file of their lines.
+        self._runs: dict[int, RunProcess] = {}
+        self._poll = _poll()
+
+    def watch(self, process: RunProcess) -> None:
+        """Look also for what this run sends."""
+        if process.reports is not None:
+            self._runs[process.reports.file] = process
+            self._poll.register(process.reports.file, select.POLLIN)
+
+    def forget(self, process: RunProcess) -> None:
+        """Look no more."""
+        if process.reports is not None and self._runs.pop(process.reports.file, None) is not None:
+            self._poll.unregister(process.reports.file)
 
     def take(self, process: RunProcess) -> None:
         """Take what a run has sent."""
@@ -207,6 +221,8 @@ class Reports:
         if line is None:
             return
         line.read()
+        if not line.open:
+            self.forget(process)
         if not _is_of(process, line.call):
             line.call = None
         if line.call is not None:
@@ -219,9 +235,8 @@ class Reports:
             outage: the database cannot be used now: the runs find that out themselves.
         """
         while self._waiting:
-            waiting, self._waiting = self._waiting, {}
-            calls = [(*each, each[1].call) for each in waiting.values() if each[1].call is not None]
-            answers = [_CANNOT] * len(calls) if outage else self._make(calls)
+            calls: list[_Call] = []
+            answers = self._none(calls) if outage else self._make(calls)
             for (process, line, call), answer in zip(calls, answers, strict=True):
                 if line.call is call:
                     line.call = None
@@ -229,15 +244,34 @@ class Reports:
                 else:
                     self.take(process)
 
+    def _gather(self, calls: list[_Call]) -> None:
+        """Move the calls that wait to `calls`."""
+        waiting, self._waiting = self._waiting, {}
+        calls += [(*each, each[1].call) for each in waiting.values() if each[1].call is not None]
+
+    def _none(self, calls: list[_Call]) -> list[dict[str, Any]]:
+        self._gather(calls)
+        return [_CANNOT] * len(calls)
+
     def _make(self, calls: list[_Call]) -> list[dict[str, Any]]:
-        if len(calls) > 1:
-            try:
-                return self._client.together(lambda tx: [_perform(tx, *call) for call in calls])
-            except StoreError:
-                return [_CANNOT] * len(calls)  # for each of them it would take as long again
-            except Exception:  # noqa: S110  # one is refused, which the others must not feel
-                pass
-        return [self._make_one(call) for call in calls]
+        def together(tx: Transaction) -> list[dict[str, Any]]:
+            # Also those that came while the lock of the database was waited for.
+            for file, _ in self._poll.poll(0):
+                self.take(self._runs[file])
+            self._gather(calls)
+            return [_perform(tx, *call) for call in calls]
+
+        try:
+            return self._client.together(together)
+        except StoreError:
+            return self._none(calls)  # for each of them it would take as long again
+        except Exception as error:
+            if not calls:
+                self._gather(calls)
+            if len(calls) == 1:
+                return [_refusal(error)]
+            # One is refused, which the others must not feel.
+            return [self._make_one(call) for call in calls]
 
     def _make_one(self, call: _Call) -> dict[str, Any]:
         try:
@@ -245,8 +279,12 @@ class Reports:
         except StoreError:
             return _CANNOT
         except Exception as error:
-            kind = type(error).__name__ if isinstance(error, RunyardError) else "RunyardError"
-            return {"error": kind, "message": str(error)}
+            return _refusal(error)
+
+
+def _refusal(error: Exception) -> dict[str, Any]:
+    kind = type(error).__name__ if isinstance(error, RunyardError) else "RunyardError"
+    return {"error": kind, "message": str(error)}
 
 
 def _perform(tx: Transaction, process: RunProcess, line: ReportLine, call: dict[str, Any]) -> dict[str, Any]:

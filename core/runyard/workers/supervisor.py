@@ -130,8 +130,9 @@ class Supervisor(Watching[RunProcess]):
             return process
         self._add(process)
         self._register(process.status.file, partial(self._read_status, process))
-        if process.reports is not None:
+        if self._reports is not None and process.reports is not None:
             self._register(process.reports.file, partial(self._read_reports, process))
+            self._reports.watch(process)
         return process
 
     def answer_reports(self, outage: bool) -> None:
@@ -208,10 +209,11 @@ class Supervisor(Watching[RunProcess]):
     def _finish(self, process: RunProcess) -> None:
         self._remove(process)
         self._forget(process.status.file)
-        if process.reports is not None:
+        if self._reports is not None and process.reports is not None:
             # What it had sent is done, though nobody waits for the answer.
             self._read_reports(process)
             self._forget(process.reports.file)
+            self._reports.forget(process)
         process.finish()
         self._end(process)
         if self._retired:

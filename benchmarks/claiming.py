@@ -34,7 +34,7 @@ def claiming(product: Product) -> Figure:
 
 def _median_claim(product: Product, scheduled: int, finished: int) -> float:
     from runyard.client import LocalClient
-    from runyard.operations.claims import ClaimRequest, claim_flow_runs
+    from runyard.operations.flow_runs.claims import ClaimRequest, claim_flow_runs
     from runyard.store.database import get_database
 
     product.fresh()
@@ -54,8 +54,8 @@ def _median_claim(product: Product, scheduled: int, finished: int) -> float:
 
 
 def _fill(product: Product, scheduled: int, finished: int) -> None:
-    from runyard import clock
-    from runyard.states import Completed, Scheduled
+    from runyard.base import clock
+    from runyard.domain.states import Completed, Scheduled
     from runyard.store.database import get_database
 
     product.call("POST", "/work_pools/", {"name": "bench", "type": "process"})

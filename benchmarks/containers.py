@@ -22,7 +22,7 @@ def nothing():
     pass
 """
 
-_COMMAND = ("python", "-m", "runyard.workers.container")
+_COMMAND = ("python", "-m", "runyard.workers.jobs.container")
 _ROUNDS, _RUNS = 4, 6
 _STAMPS = 12
 _TURNS = 5

@@ -115,7 +115,7 @@ class Maker:
         )  # fmt: skip
 
     def _state(self, kind: str, name: str, moment: int, state_id: str, details: dict[str, str]) -> str:
-        from runyard.states import State
+        from runyard.domain.states import State
 
         message = "Flow run encountered an exception: ValueError: no such table" if kind == "FAILED" else None
         return json.dumps(State(kind, name, message, None, moment, details, state_id).to_json())
@@ -145,7 +145,7 @@ def fill(runs: int, tasks: int = 0, days: float = 30, now: int | None = None) ->
         days: over how many days they are spread.
         now: the present, in microseconds since 1970.
     """
-    from runyard import clock
+    from runyard.base import clock
     from runyard.store.database import get_database
 
     database = get_database()
@@ -170,9 +170,9 @@ def fill(runs: int, tasks: int = 0, days: float = 30, now: int | None = None) ->
 
 def _places() -> list[tuple[str, str, str]]:
     from runyard.client import LocalClient
-    from runyard.operations.deployments import DeploymentCreate, create_deployment
-    from runyard.operations.flows import FlowCreate, create_flow
-    from runyard.operations.work_pools import WorkPoolCreate, create_work_pool
+    from runyard.operations.deployments.deployments import DeploymentCreate, create_deployment
+    from runyard.operations.deployments.known_flows import FlowCreate, create_flow
+    from runyard.operations.work_pools.work_pools import WorkPoolCreate, create_work_pool
 
     client = LocalClient()
     client.call(create_work_pool, WorkPoolCreate(name="bench", type="process"))
@@ -193,12 +193,12 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=0)
     parser.add_argument("--days", type=float, default=30)
     options = parser.parse_args()
-    from runyard.store import maintenance
+    from runyard.store import integrity
 
     began = time.monotonic()
     fill(options.runs, options.tasks, options.days)
     took = time.monotonic() - began
-    print(f"{options.runs:,} runs and {options.tasks:,} task runs in {took:.0f} s: {maintenance.where()}")
+    print(f"{options.runs:,} runs and {options.tasks:,} task runs in {took:.0f} s: {integrity.where()}")
     return 0
 
 

@@ -46,7 +46,7 @@ def _median(call: Callable[[], Any]) -> float:
 
 def rare_states(product: Product) -> Figure:
     """Milliseconds of CPU of the slowest query for 200 runs in a rare state, or for their number."""
-    from runyard.operations.flow_run_shapes import VIEW_COLUMNS, VIEW_JOINS
+    from runyard.operations.flow_runs.flow_run_shapes import VIEW_COLUMNS, VIEW_JOINS
     from runyard.store import query
     from runyard.store.database import get_database
 
@@ -68,9 +68,9 @@ def rare_states(product: Product) -> Figure:
 
 def hours(product: Product) -> Figure:
     """Milliseconds of CPU of the counts by hour of the last seven days, once past hours have been counted."""
-    from runyard import clock
+    from runyard.base import clock
     from runyard.client import LocalClient
-    from runyard.operations.run_hours import HOUR_US, count_run_hour, read_run_hours
+    from runyard.operations.flow_runs.run_hours import HOUR_US, count_run_hour, read_run_hours
 
     _filled(product)
     client = LocalClient()

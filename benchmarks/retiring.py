@@ -65,13 +65,13 @@ def _options() -> argparse.Namespace:
 
 def fill(runs: int) -> None:
     """So many runs, the oldest of them 180 days ago, half of them older than 90."""
-    from runyard import clock, ids
+    from runyard.base import clock, ids
     from runyard.client import LocalClient
-    from runyard.operations.deployment_shapes import DeploymentCreate
-    from runyard.operations.deployments import create_deployment
-    from runyard.operations.flows import FlowCreate, create_flow
-    from runyard.operations.work_pools import WorkPoolCreate, create_work_pool
-    from runyard.states import Completed, Scheduled
+    from runyard.domain.states import Completed, Scheduled
+    from runyard.operations.deployments.deployment_shapes import DeploymentCreate
+    from runyard.operations.deployments.deployments import create_deployment
+    from runyard.operations.deployments.known_flows import FlowCreate, create_flow
+    from runyard.operations.work_pools.work_pools import WorkPoolCreate, create_work_pool
 
     client = LocalClient()
     client.call(create_work_pool, WorkPoolCreate(name="bench", type="process"))
@@ -163,7 +163,7 @@ def fill(runs: int) -> None:
 
 def _size() -> str:
     from runyard.client import LocalClient
-    from runyard.operations.database_size import read_database_size
+    from runyard.operations.retention.database_size import read_database_size
 
     client = LocalClient()
     size = client.call(read_database_size)
@@ -202,16 +202,16 @@ def _start(act: str, seconds: float) -> subprocess.Popen[str]:
 def _act(act: str, seconds: float) -> int:
     import signal
 
-    from runyard import clock, ids
+    from runyard.base import clock, ids
     from runyard.client import LocalClient
-    from runyard.engine import retention
-    from runyard.operations import journal
-    from runyard.operations.claims import ClaimRequest, claim_flow_runs
+    from runyard.engine import retention_loop
+    from runyard.operations.flow_runs import run_reports
+    from runyard.operations.flow_runs.claims import ClaimRequest, claim_flow_runs
 
     client = LocalClient()
     if act == "retention":
         began = time.perf_counter()
-        done = retention.remove(client)
+        done = retention_loop.remove(client)
         took = time.perf_counter() - began
         print(
             json.dumps(
@@ -232,7 +232,7 @@ def _act(act: str, seconds: float) -> int:
         else:
             now = clock.now_us()
             rows = [[ids.new_id(), "n", 20, "a line", now, run_id, None] for _ in range(20)]
-            client.call(journal.write_journal, {"logs": rows, "flow_run_id": None, "attempt": None})
+            client.call(run_reports.write_journal, {"logs": rows, "flow_run_id": None, "attempt": None})
         times.append((time.perf_counter() - began) * 1000)
         time.sleep(0.02)
     times.sort()

@@ -43,8 +43,8 @@ _README = os.path.join(HERE, "README.md")
 _MAKE = """
 import json, random, sys, time
 from runyard.client import connect
-from runyard.operations.deployment_runs import create_flow_run_from_deployment
-from runyard.operations.deployment_shapes import DeploymentFlowRunCreate
+from runyard.operations.deployments.deployment_runs import create_flow_run_from_deployment
+from runyard.operations.deployments.deployment_shapes import DeploymentFlowRunCreate
 from runyard.errors import ApiUnavailable, StoreError
 ids, weights, count = json.loads(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
 random.seed(int(sys.argv[4]))
@@ -316,7 +316,7 @@ class Soak:
             raise SystemExit(f"the runs could not be made; see {self.folder}/makers.log")
 
     def _over(self, before: int) -> int:
-        from runyard.errors import RunyardError
+        from runyard.base.errors import RunyardError
         from runyard.store.database import Database
 
         database = Database(self.url)
@@ -358,7 +358,7 @@ class Soak:
 
 
 def _children(pid: int) -> list[int]:
-    from runyard import machine
+    from runyard.base import machine
 
     return machine.children(pid)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from runyard import clock
-from runyard.operations import claims, flow_runs, recovery
+from runyard.base import clock
+from runyard.operations.flow_runs import claims, flow_runs, recovery
 from runyard.operations.schemas import StateCreate
 
 

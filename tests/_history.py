@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from runyard import clock, ids, states
+from runyard.base import clock, ids
+from runyard.domain import states
 
 DAY = 86_400_000_000
 # Each column that refers to a run, and where that has to be.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from _docker_yard import MORE_FLOWS
 from _kubernetes import Cluster
 from _yard import Yard, logs_of
-from runyard.operations.work_pools import WorkPoolUpdate, read_work_pool, update_work_pool
+from runyard.operations.work_pools.work_pools import WorkPoolUpdate, read_work_pool, update_work_pool
 
 # For a run that is not to start: others may take longer, on a busy machine.
 GIVEN_UP_SOON = {"pod_watch_timeout_seconds": 2, "pending_timeout_seconds": 2}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from runyard.operations import concurrency_limits as limits
+from runyard.operations.limits import concurrency_limits as limits
 
 
 def settled():

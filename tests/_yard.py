@@ -11,18 +11,18 @@ import time
 from contextlib import contextmanager
 
 from runyard.client import LocalClient
-from runyard.operations.deployments import (
+from runyard.operations.deployments.deployments import (
     DeploymentApply,
     DeploymentFlowRunCreate,
     DeploymentsApply,
     apply_deployments,
     create_flow_run_from_deployment,
 )
-from runyard.operations.flow_runs import SetState, read_flow_run, set_flow_run_state
-from runyard.operations.logs import LogListing, filter_logs
+from runyard.operations.flow_runs.flow_runs import SetState, read_flow_run, set_flow_run_state
+from runyard.operations.records.logs import LogListing, filter_logs
 from runyard.operations.schemas import StateCreate
-from runyard.operations.work_pools import WorkPoolCreate, create_work_pool
-from runyard.operations.workers import WorkerListing, filter_workers
+from runyard.operations.work_pools.work_pools import WorkPoolCreate, create_work_pool
+from runyard.operations.work_pools.workers import WorkerListing, filter_workers
 
 LEASE_SECONDS = 2.0
 # After that a worker in doubt loses its runs; long enough for a machine that is busy.

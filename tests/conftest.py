@@ -11,9 +11,9 @@ import pytest
 from _postgres import Cluster
 from _recorded import Recorded
 from _tools import need
-from runyard import redaction, settings
-from runyard.client import Client, HttpClient, LocalClient
-from runyard.engine import connection
+from runyard import settings
+from runyard.base import redaction
+from runyard.client import Client, HttpClient, LocalClient, shared_client
 from runyard.store import database as store
 
 # No test depends on how busy the machine is.
@@ -35,7 +35,7 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 @pytest.fixture(autouse=True)
 def own_clock(monkeypatch):
     """Each test goes by this machine's clock at first: runs take that of an API or a server that differs."""
-    monkeypatch.setattr("runyard.clock._behind_us", 0)
+    monkeypatch.setattr("runyard.base.clock._behind_us", 0)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def home(tmp_path, monkeypatch):
 def recorded(home):
     """What runs leave in a fresh home."""
     yield Recorded()
-    connection._clients.clear()
+    shared_client._clients.clear()
 
 
 @pytest.fixture(scope="session")

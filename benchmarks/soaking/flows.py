@@ -6,7 +6,8 @@ import os
 import threading
 import time
 
-from runyard import flow, runtime, task
+from runyard import flow, task
+from runyard.engine import runtime
 
 _FOLDER = os.environ["SOAK_FOLDER"]
 _EVENTS = os.open(f"{_FOLDER}/events", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runyard.client import Client
-    from runyard.operations.base import Operation
+    from runyard.operations.operation import Operation
 
 _PAGE = 200
 
@@ -44,7 +44,7 @@ def model(kind: Any, fields: Any) -> Any:
         InvalidInput: a value does not fit; names the field.
     """
     from pydantic import TypeAdapter, ValidationError
-    from runyard.errors import InvalidInput
+    from runyard.base.errors import InvalidInput
 
     try:
         if hasattr(kind, "model_validate"):

@@ -15,7 +15,7 @@ from runyard_cli.api import connect
 from runyard_cli.command import Command
 
 if TYPE_CHECKING:
-    from runyard.operations.base import Operation
+    from runyard.operations.operation import Operation
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _UNREACHED = 7
@@ -42,7 +42,7 @@ def api(context: click.Context, method: str, path: str, data: str | None, verbos
     not sent (no such route, a wrong body), 3 refused, 4 another error of the caller, 5 an error of the
     server, 7 no answer.
     """
-    from runyard.errors import ApiUnavailable, RunyardError
+    from runyard.base.errors import ApiUnavailable, RunyardError
 
     operation, given = _find(method.upper(), path)
     if verbose:
@@ -70,7 +70,7 @@ def api(context: click.Context, method: str, path: str, data: str | None, verbos
 
 def _find(method: str, path: str) -> tuple[Operation[..., Any], dict[str, Any]]:
     """The operation of a route, and its arguments in the path and the query."""
-    from runyard.errors import NotFound
+    from runyard.base.errors import NotFound
     from runyard.operations import all_operations
     from runyard.operations.wire import hints
 
@@ -98,7 +98,7 @@ def _find(method: str, path: str) -> tuple[Operation[..., Any], dict[str, Any]]:
 
 
 def _body(operation: Operation[..., Any], data: str | None) -> Any:
-    from runyard.errors import InvalidInput
+    from runyard.base.errors import InvalidInput
     from runyard.operations.wire import hints
 
     from runyard_cli.api import model

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import click
-from runyard.texts import visible
+from runyard.base.texts import visible
 
 from runyard_cli import output as out
 from runyard_cli.api import connect, listed
@@ -27,9 +27,9 @@ _COLUMNS = ["ID", "Key", "Type", "Updated"]
 @output_option
 def ls(limit: int, everything: bool, output: str | None) -> None:
     """List the newest artifact of each key."""
-    from runyard.operations import artifacts
+    from runyard.operations.records import stored_artifacts
 
-    which = artifacts.filter_artifacts if everything else artifacts.filter_latest_artifacts
+    which = stored_artifacts.filter_artifacts if everything else stored_artifacts.filter_latest_artifacts
     found = list(listed(connect(), which, limit=limit))
     if output:
         out.print_json(found)
@@ -76,12 +76,12 @@ def inspect(key: str, limit: int, output: str | None) -> None:
 
 
 def _versions(client: Any, key: str, limit: int) -> list[Any]:
-    from runyard.errors import NotFound
-    from runyard.operations import artifacts
+    from runyard.base.errors import NotFound
+    from runyard.operations.records import stored_artifacts
 
     for field in ("key", "id"):
         found = list(
-            listed(client, artifacts.filter_artifacts, limit=limit, artifacts={field: {"any_": [key]}})
+            listed(client, stored_artifacts.filter_artifacts, limit=limit, artifacts={field: {"any_": [key]}})
         )
         if found:
             return found
@@ -94,18 +94,18 @@ def _versions(client: Any, key: str, limit: int) -> list[Any]:
 @yes_option
 def delete(key: str | None, artifact_id: str | None, yes: bool) -> None:
     """Delete all versions of a key, or one artifact by its id."""
-    from runyard.operations import artifacts
+    from runyard.operations.records import stored_artifacts
 
     if (key is None) == (artifact_id is None):
         raise click.UsageError("Give a KEY or --id, one of them.")
     client = connect()
     if artifact_id is not None:
-        found = [client.call(artifacts.read_artifact, artifact_id)]
+        found = [client.call(stored_artifacts.read_artifact, artifact_id)]
     else:
-        client.call(artifacts.read_latest_artifact, key)
-        found = list(listed(client, artifacts.filter_artifacts, artifacts={"key": {"any_": [key]}}))
+        client.call(stored_artifacts.read_latest_artifact, key)
+        found = list(listed(client, stored_artifacts.filter_artifacts, artifacts={"key": {"any_": [key]}}))
     count = f"{len(found)} version{'s' if len(found) != 1 else ''}"
     out.confirm(f"Delete {key or artifact_id} ({count})?", yes)
     for each in found:
-        client.call(artifacts.delete_artifact, each.id)
+        client.call(stored_artifacts.delete_artifact, each.id)
     out.done(f"Deleted {count} of {key or artifact_id}.")

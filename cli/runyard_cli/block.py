@@ -27,7 +27,7 @@ _ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 def document_of(client: Any, reference: str) -> Any:
     """The saved block that TYPE/NAME or an id means, its secrets hidden."""
-    from runyard.operations import block_documents
+    from runyard.operations.blocks import block_documents
 
     slug, _, name = reference.partition("/")
     if _ID.fullmatch(reference):
@@ -56,7 +56,7 @@ def ls(everything: bool, output: str | None) -> None:
 
 def _saved(client: Any, everything: bool) -> list[Any]:
     """The saved blocks; with `everything`, also the anonymous ones."""
-    from runyard.operations import block_documents
+    from runyard.operations.blocks import block_documents
 
     fields: dict[str, Any] = {"block_documents": {"is_anonymous": None}} if everything else {}
     return list(listed(client, block_documents.filter_block_documents, **fields))
@@ -86,8 +86,8 @@ def _shown(value: Any) -> str:
 @click.argument("fields", metavar="FIELD=VALUE...", nargs=-1)
 def create(kind: str, name: str, overwrite: bool, fields: tuple[str, ...]) -> None:
     """Save a block. Each value is JSON or text; a secret one is asked for when it is left out."""
+    from runyard.base.errors import InvalidInput, NotFound
     from runyard.blocks.core import block_class
-    from runyard.errors import InvalidInput, NotFound
 
     found = block_class(kind)
     if found is None:
@@ -111,7 +111,7 @@ def create(kind: str, name: str, overwrite: bool, fields: tuple[str, ...]) -> No
     try:
         made = found(**given)
     except ValueError as error:
-        from runyard.errors import RunyardError
+        from runyard.base.errors import RunyardError
 
         if isinstance(error, RunyardError):
             raise
@@ -139,7 +139,7 @@ def _first_problem(error: Any) -> str:
 @yes_option
 def delete(references: tuple[str, ...], everything: bool, yes: bool) -> None:
     """Delete blocks. This needs no key: also those that cannot be decrypted any more go."""
-    from runyard.operations import block_documents
+    from runyard.operations.blocks import block_documents
 
     if bool(references) == everything:
         raise click.UsageError("Name the blocks, or give --all.")
@@ -168,7 +168,7 @@ def register(module: str | None, path: str | None, output: str | None) -> None:
         raise click.UsageError("Give --module or --file, one of them.")
     found = _declared_in(module, path)
     if not found:
-        from runyard.errors import NotFound
+        from runyard.base.errors import NotFound
 
         raise NotFound(f"{module or path} declares no blocks")
     for each in found:
@@ -185,10 +185,10 @@ def _declared_in(module: str | None, path: str | None) -> list[Any]:
     import inspect as inspection
     from importlib import import_module
 
+    from runyard.base.errors import EntrypointError
     from runyard.blocks.core import Block
     from runyard.compat import imports
-    from runyard.compat.table import target
-    from runyard.errors import EntrypointError
+    from runyard.compat.module_table import target
 
     imports.install()
     try:
@@ -198,7 +198,7 @@ def _declared_in(module: str | None, path: str | None) -> list[Any]:
                 sys.path.insert(0, here)
             loaded = import_module(target(module))
         else:
-            from runyard.deployments.loading import load_file
+            from runyard.deployments.loading.loading import load_file
 
             loaded = load_file(str(path))
     except ImportError as error:
@@ -216,7 +216,7 @@ def _declared_in(module: str | None, path: str | None) -> list[Any]:
 @output_option
 def type_ls(output: str | None) -> None:
     """List the registered block types; a type is registered when a block of it is first saved."""
-    from runyard.operations import block_types
+    from runyard.operations.blocks import block_types
 
     found = list(listed(connect(), block_types.filter_block_types))
     if output:
@@ -234,7 +234,7 @@ def type_ls(output: str | None) -> None:
 @output_option
 def type_inspect(slug: str, output: str | None) -> None:
     """Show a block type and its fields."""
-    from runyard.operations import block_types
+    from runyard.operations.blocks import block_types
 
     client = connect()
     kind = _kind(client, slug)
@@ -261,9 +261,9 @@ def type_inspect(slug: str, output: str | None) -> None:
 
 def _kind(client: Any, slug: str) -> Any:
     """A registered type; one that comes with Runyard is registered when it is first asked for."""
+    from runyard.base.errors import NotFound
     from runyard.blocks.core import block_class
-    from runyard.errors import NotFound
-    from runyard.operations import block_types
+    from runyard.operations.blocks import block_types
 
     try:
         return client.call(block_types.read_block_type_by_slug, slug)
@@ -280,7 +280,7 @@ def _kind(client: Any, slug: str) -> Any:
 @yes_option
 def type_delete(slug: str, yes: bool) -> None:
     """Delete a block type with every block saved of it."""
-    from runyard.operations import block_types
+    from runyard.operations.blocks import block_types
 
     client = connect()
     kind = client.call(block_types.read_block_type_by_slug, slug)

@@ -257,11 +257,11 @@ def names(kind: str, prefix: str, pool: str | None = None) -> Iterable[str]:
     Args:
         pool: for queues, whose.
     """
-    from runyard.errors import RunyardError
+    from runyard.base.errors import RunyardError
 
     try:
         if kind == "profiles":
-            from runyard import profiles
+            from runyard.settings import profiles
 
             return profiles.names(profiles.read())
         if kind == "settings":
@@ -270,7 +270,7 @@ def names(kind: str, prefix: str, pool: str | None = None) -> Iterable[str]:
             upper = [variable for name in settings.SETTINGS for variable in settings.variables(name)]
             return upper if prefix[:1].isupper() or not prefix else list(settings.SETTINGS)
         if kind == "recipes":
-            from runyard.deployments.init import RECIPES
+            from runyard.deployments.project.init import RECIPES
 
             return list(RECIPES)
         return _stored(kind, prefix, pool)
@@ -292,7 +292,7 @@ def _stored(kind: str, prefix: str, pool: str | None) -> list[str]:
 
         if not os.path.exists(path_of(where)):
             return []
-    from runyard.operations.names import list_names
+    from runyard.operations.completion_names import list_names
 
     with get_database().transaction(write=False) as tx:
         return list_names(tx, kind, prefix, pool, _MOST)
@@ -305,7 +305,7 @@ def _from_api(url: str, auth: str, kind: str, prefix: str, pool: str | None) -> 
     from http.client import HTTPConnection, HTTPException, HTTPSConnection
     from urllib.parse import urlencode, urlsplit
 
-    from runyard.api_token import token_headers
+    from runyard.settings.api_token import token_headers
 
     parts = urlsplit(url)
     make = HTTPSConnection if parts.scheme == "https" else HTTPConnection

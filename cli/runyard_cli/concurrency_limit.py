@@ -21,7 +21,7 @@ concurrency_limit = group(
 @output_option
 def create(tag: str, limit: int, output: str | None) -> None:
     """Let at most LIMIT task runs with TAG run at once, also where it had another limit."""
-    from runyard.operations import tag_limits
+    from runyard.operations.limits import tag_limits
 
     wanted = body(tag_limits.create_tag_limit, tag=tag, concurrency_limit=limit)
     made = connect().call(tag_limits.create_tag_limit, wanted)
@@ -35,7 +35,7 @@ def create(tag: str, limit: int, output: str | None) -> None:
 @output_option
 def ls(output: str | None) -> None:
     """List the limits of tags."""
-    from runyard.operations import tag_limits
+    from runyard.operations.limits import tag_limits
 
     found = list(listed(connect(), tag_limits.filter_tag_limits))
     if output:
@@ -51,7 +51,7 @@ def ls(output: str | None) -> None:
 @output_option
 def inspect(tag: str, output: str | None) -> None:
     """Show the limit of a tag, and which task runs hold its slots."""
-    from runyard.operations import tag_limits
+    from runyard.operations.limits import tag_limits
 
     out.show(connect().call(tag_limits.read_limit_of_tag, tag), output)
 
@@ -61,7 +61,7 @@ def inspect(tag: str, output: str | None) -> None:
 @yes_option
 def delete(tag: str, yes: bool) -> None:
     """Delete the limit of a tag; the task runs that hold its slots go on."""
-    from runyard.operations import tag_limits
+    from runyard.operations.limits import tag_limits
 
     client = connect()
     client.call(tag_limits.read_limit_of_tag, tag)
@@ -74,7 +74,7 @@ def delete(tag: str, yes: bool) -> None:
 @click.argument("tag")
 def reset(tag: str) -> None:
     """Free all slots of a tag's limit, whoever holds them."""
-    from runyard.operations import tag_limits
+    from runyard.operations.limits import tag_limits
 
     connect().call(tag_limits.reset_limit_of_tag, tag, body(tag_limits.reset_limit_of_tag))
     out.done(f"All slots of the tag '{tag}' are free.")

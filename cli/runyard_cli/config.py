@@ -69,7 +69,7 @@ def shown(name: str | None, value: Any) -> Any:
         name: of the setting; None for what no setting is called, which may still be a password.
     """
     from runyard import settings
-    from runyard.url_passwords import hidden
+    from runyard.base.url_passwords import hidden
 
     if name is None or settings.SETTINGS[name].secret:
         return _MASK if value else value
@@ -98,8 +98,9 @@ def set_(assignments: tuple[str, ...]) -> None:
     """
     import os
 
-    from runyard import profiles, settings
+    from runyard import settings
     from runyard.compat.settings_names import is_without_effect
+    from runyard.settings import profiles
 
     values: dict[str, str] = {}
     ignored: list[str] = []
@@ -133,8 +134,9 @@ def set_(assignments: tuple[str, ...]) -> None:
 @yes_option
 def unset(names: tuple[str, ...], yes: bool) -> None:
     """Take settings out of the active profile."""
-    from runyard import profiles, settings
-    from runyard.errors import NotFound
+    from runyard import settings
+    from runyard.base.errors import NotFound
+    from runyard.settings import profiles
 
     wanted = [_setting(name) for name in names]
     profile = settings.profile()
@@ -159,7 +161,7 @@ def _setting(text: str) -> str:
         InvalidInput: there is none of that name, or it cannot stand in a profile.
     """
     from runyard import settings
-    from runyard.errors import InvalidInput
+    from runyard.base.errors import InvalidInput
 
     word = text.strip().lower().removeprefix("runyard_").removeprefix("prefect_")
     if word in _REFUSED:
@@ -210,8 +212,9 @@ def validate(output: str | None) -> None:
 
 def problems() -> list[dict[str, str]]:
     """What is wrong with the settings (`level` error), or without effect (`level` warning)."""
-    from runyard import settings, settings_sources
-    from runyard.errors import RunyardError
+    from runyard import settings
+    from runyard.base.errors import RunyardError
+    from runyard.settings import sources
 
     found: list[dict[str, str]] = []
 
@@ -225,7 +228,7 @@ def problems() -> list[dict[str, str]]:
         add("error", str(error))
         return found
     try:
-        for name, given in settings_sources.everything(home):
+        for name, given in sources.everything(home):
             where = f"{given.place}: {given.key}"
             if name is not None:
                 try:

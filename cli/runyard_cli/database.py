@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from runyard.texts import counted
+from runyard.base.texts import counted
 
 from runyard_cli import output as out
 from runyard_cli.command import group, output_option
@@ -22,19 +22,19 @@ database.add_command(prune)
 @database.command("path", example="runyard database path")
 def path() -> None:
     """Print where the database is."""
-    from runyard.store import maintenance
+    from runyard.store import integrity
 
-    click.echo(maintenance.where())
+    click.echo(integrity.where())
 
 
 @database.command("check", example="runyard database check")
 @output_option
 def check(output: str | None) -> None:
     """Read the whole database and say whether it is sound; changes nothing."""
-    from runyard.errors import DatabaseCorrupt
-    from runyard.store import maintenance
+    from runyard.base.errors import DatabaseCorrupt
+    from runyard.store import integrity
 
-    report = maintenance.check()
+    report = integrity.check()
     if output:
         out.print_json(report._asdict())
     else:
@@ -60,9 +60,9 @@ def check(output: str | None) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 def backup(target: str, overwrite: bool) -> None:
     """Copy the database to the file TARGET while it is in use."""
-    from runyard.store import maintenance
+    from runyard.store import integrity
 
-    size = maintenance.backup(target, overwrite)
+    size = integrity.backup(target, overwrite)
     out.done(f"Wrote {target} ({size / 1e6:.1f} MB).")
 
 
@@ -73,7 +73,7 @@ def upgrade() -> None:
     Every command brings the schema itself; workers and servers make the indexes in the background.
     """
     from runyard.client import LocalClient
-    from runyard.store import maintenance
+    from runyard.store import integrity
     from runyard.workers.online_upgrade import count_hours
 
     steps = []
@@ -82,7 +82,7 @@ def upgrade() -> None:
         steps.append(step)
         out.say(f"Making {step.name} ({left} to do) ...")
 
-    before, after = maintenance.upgrade(say)
+    before, after = integrity.upgrade(say)
     client = LocalClient()
     counted = count_hours(client)
     client.close()
@@ -99,9 +99,9 @@ def upgrade() -> None:
 @database.command("vacuum", example="runyard database vacuum")
 def vacuum() -> None:
     """Give the space of deleted rows back to the disk."""
-    from runyard.store import maintenance
+    from runyard.store import integrity
 
-    before, after = maintenance.vacuum()
+    before, after = integrity.vacuum()
     out.done(f"The database takes {after / 1e6:.1f} MB; before, {before / 1e6:.1f} MB.")
 
 
@@ -112,7 +112,7 @@ def stats(output: str | None) -> None:
 
     Bytes are with indexes, where the database can tell. It counts, so a large database takes its time.
     """
-    from runyard.operations.database_size import read_database_stats
+    from runyard.operations.retention.database_size import read_database_stats
 
     from runyard_cli.api import connect
 

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
-from runyard.states import TERMINAL
+from runyard.domain.states import TERMINAL
 
 from runyard_cli import output as out
 from runyard_cli.command import Command, output_option, yes_option
@@ -28,7 +28,7 @@ class Age(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Its seconds."""
-        from runyard.errors import InvalidInput
+        from runyard.base.errors import InvalidInput
 
         from runyard_cli import values
 
@@ -79,7 +79,7 @@ def prune(
     and so on) goes now; workers and servers do so by themselves. It is done in small parts, beside whoever
     works, and may be interrupted. With an API it is done there.
     """
-    from runyard.engine import retention
+    from runyard.engine import retention_loop
 
     from runyard_cli.api import connect
 
@@ -92,21 +92,21 @@ def prune(
     client = connect()
     if dry_run or (not yes and out.at_keyboard()):
         with _Line("Counting") as line:
-            found = +retention.preview(client, wanted, line.show)
+            found = +retention_loop.preview(client, wanted, line.show)
         if dry_run:
             _tell(found, "Would remove", output, dry_run=True)
             return
         if found:
             out.confirm(f"Remove {in_words(found)}?", yes)
     with _Line("Removed") as line:
-        done = retention.remove(client, wanted, told=line.show)
+        done = retention_loop.remove(client, wanted, told=line.show)
     _check(done)
     _tell(+done.rows, "Removed", output, dry_run=False)
     _tell_of_space(client)
 
 
 def _check(done: Any) -> None:
-    from runyard.errors import Conflict
+    from runyard.base.errors import Conflict
 
     if done.held_by:
         raise Conflict(f"{done.held_by} is removing old runs right now; try again when it has done so")
@@ -127,7 +127,7 @@ def _tell(rows: Counter[str], verb: str, output: str | None, dry_run: bool) -> N
 
 def _tell_of_space(client: Client) -> None:
     """Say where the space of what was removed is."""
-    from runyard.operations.database_size import read_database_size
+    from runyard.operations.retention.database_size import read_database_size
 
     size = client.call(read_database_size)
     free = size.free_bytes or 0

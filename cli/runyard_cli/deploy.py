@@ -120,7 +120,7 @@ def deploy(
     What the file does not say keeps its value; schedules are recognised, so that a pause survives.
     """
     if schema:
-        from runyard.deployments.project_schema import json_schema
+        from runyard.deployments.project.project_schema import json_schema
 
         out.print_json(json_schema())
         return
@@ -132,7 +132,7 @@ def deploy(
     # What is imported stays: to look for garbage in it meanwhile takes an eighth of the whole command.
     gc.disable()
     try:
-        from runyard.deployments import plan
+        from runyard.deployments.project import plan
     finally:
         gc.enable()
 
@@ -181,7 +181,7 @@ def deploy(
 
 
 def _project(entrypoint: str | None, prefect_file: str, names: Sequence[str], refuse: bool) -> Any:
-    from runyard.deployments.project import Project, read_project
+    from runyard.deployments.project.project import Project, read_project
 
     if not os.path.exists(prefect_file) and (entrypoint or out.at_keyboard()):
         return Project.empty()
@@ -189,16 +189,16 @@ def _project(entrypoint: str | None, prefect_file: str, names: Sequence[str], re
 
 
 def _apply(client: Client, wanted: Any, dry_run: bool = False) -> Any:
-    from runyard.operations.deployment_apply import apply_deployments
+    from runyard.operations.deployments.deployment_apply import apply_deployments
 
     return client.call(apply_deployments, body=wanted.model_copy(update={"dry_run": dry_run}))
 
 
 def _warn_of_unread(client: Client, deployments: Sequence[Any]) -> None:
     """Say which job variables nothing reads: they are most often misspelled."""
-    from runyard.deployments import job_places
-    from runyard.errors import NotFound
-    from runyard.operations.work_pools import read_work_pool
+    from runyard.base.errors import NotFound
+    from runyard.deployments.project import job_places
+    from runyard.operations.work_pools.work_pools import read_work_pool
 
     pools: dict[str, Any] = {}
     for each in deployments:
@@ -243,7 +243,7 @@ def _refuse_contradictions(
 
 def overrides_of(entrypoint: str | None, options: dict[str, Any]) -> Any:
     """What the flags say of a deployment."""
-    from runyard.deployments.overrides import Overrides
+    from runyard.deployments.project.command_line import Overrides
 
     return Overrides(
         entrypoint=entrypoint,
@@ -267,7 +267,7 @@ def overrides_of(entrypoint: str | None, options: dict[str, Any]) -> Any:
 
 def _triggers(given: tuple[str, ...]) -> list[Any] | None:
     """The triggers of --trigger: JSON texts, or files with a list of them."""
-    from runyard.errors import InvalidInput
+    from runyard.base.errors import InvalidInput
 
     if not given:
         return None
@@ -292,8 +292,8 @@ def _triggers(given: tuple[str, ...]) -> list[Any] | None:
 
 def _timezone(name: str | None) -> str | None:
     """The zone of --timezone, refused by the flag's name: later it would be looked for in the file."""
-    from runyard.errors import ScheduleError
-    from runyard.orchestration.schedules import check_zone
+    from runyard.base.errors import ScheduleError
+    from runyard.domain.schedules.instants import check_zone
 
     try:
         return check_zone({"timezone": name})
@@ -312,8 +312,8 @@ def _schedules(options: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _check_schedule(schedule: dict[str, Any], timezone: str | None, anchor_date: str | None) -> None:
     """Refuse a wrong flag by its own name: later it would be looked for in the project's file."""
-    from runyard.errors import ScheduleError
-    from runyard.orchestration.schedules import validate
+    from runyard.base.errors import ScheduleError
+    from runyard.domain.schedules.instants import validate
 
     spec = {**schedule, **({} if timezone is None else {"timezone": timezone})}
     if anchor_date and "interval" in schedule:

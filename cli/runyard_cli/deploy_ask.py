@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import click
-from runyard.quoting import quoted
+from runyard.base.quoting import quoted
 
 from runyard_cli import output as out
 from runyard_cli.api import connect
@@ -14,7 +14,7 @@ from runyard_cli.api import connect
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runyard.deployments.project import Project
+    from runyard.deployments.project.project import Project
 
 
 class Answers:
@@ -72,7 +72,7 @@ class Answers:
             # Else, with a file, a misspelt name: what deploy says of it helps more than questions.
             return self.entrypoint is not None or not entries
         if self.entrypoint is not None:
-            from runyard.deployments.selection import entries_of
+            from runyard.deployments.project.selection import entries_of
 
             nameless = any(entry.spec.entrypoint is None for entry in entries)
             return not nameless and not entries_of(self.project, self.entrypoint)
@@ -84,7 +84,7 @@ class Answers:
         """Save a new deployment to the project's file, if wanted."""
         if not self.is_new or not click.confirm(f"Save it to {prefect_file}?", default=True):
             return
-        from runyard.deployments.saving import save_deployment
+        from runyard.deployments.project.saving import save_deployment
 
         save_deployment(prefect_file, self._mapping())
         out.done(
@@ -100,7 +100,7 @@ class Answers:
         return chosen > len(names)
 
     def _ask_flow(self) -> str:
-        from runyard.deployments.discovery import find_flows
+        from runyard.deployments.loading.discovery import find_flows
 
         found = find_flows(self.project.folder)
         if not found:
@@ -122,8 +122,8 @@ class Answers:
         return name, name not in known
 
     def _ask_schedule(self) -> None:
-        from runyard.errors import ScheduleError
-        from runyard.orchestration.schedules import validate
+        from runyard.base.errors import ScheduleError
+        from runyard.domain.schedules.instants import validate
 
         while True:
             text = click.prompt(
@@ -173,7 +173,7 @@ class Answers:
 
 
 def _make_pool(name: str) -> None:
-    from runyard.operations import work_pools
+    from runyard.operations.work_pools import work_pools
 
     from runyard_cli.api import body
 

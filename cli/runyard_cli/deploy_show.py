@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from runyard.quoting import command_of
-from runyard.url_passwords import hidden_within
+from runyard.base.quoting import command_of
+from runyard.base.url_passwords import hidden_within
 
 from runyard_cli import output as out
 
@@ -39,8 +39,8 @@ def announce(applied: Sequence[Any]) -> None:
 
 def next_step(client: Client, applied: Sequence[Any]) -> None:
     """Say what one may type next."""
+    from runyard.domain.job_templates import worker_command
     from runyard.operations.overview import list_work_pools
-    from runyard.orchestration.job_templates import worker_command
 
     made = [each.deployment for each in applied if each.action != "deleted"]
     wanted = dict.fromkeys(each.work_pool_name for each in made if each.work_pool_name)

@@ -23,7 +23,7 @@ deployment = group(
 
 def find(client: Client, reference: str) -> Any:
     """The deployment that `flow/name`, a name, an id or the beginning of one means."""
-    from runyard.operations import deployments
+    from runyard.operations.deployments import deployments
 
     return client.call(deployments.find_deployment, reference=reference)
 
@@ -41,7 +41,7 @@ def one_of(reference: str | None, deployment_id: str | None) -> str:
 
 def full_name(client: Client, found: Any) -> str:
     """`flow/name` of a deployment."""
-    from runyard.operations import flows
+    from runyard.operations.deployments import known_flows as flows
 
     return f"{client.call(flows.read_flow, found.flow_id).name}/{found.name}"
 
@@ -52,7 +52,7 @@ def full_name(client: Client, found: Any) -> str:
 @output_option
 def ls(flow: tuple[str, ...], by_created: bool, output: str | None) -> None:
     """List deployments, of all flows or of the FLOWs named."""
-    from runyard.operations import deployments
+    from runyard.operations.deployments import deployments
 
     from runyard_cli.flow_run import flow_names
 
@@ -91,7 +91,7 @@ def inspect(reference: str, output: str | None) -> None:
 @click.argument("references", metavar="DEPLOYMENT...", nargs=-1, required=True)
 def pause(references: tuple[str, ...]) -> None:
     """Let the schedules of deployments make no more runs."""
-    from runyard.operations import deployments
+    from runyard.operations.deployments import deployments
 
     client = connect()
     for found in [find(client, reference) for reference in references]:
@@ -103,7 +103,7 @@ def pause(references: tuple[str, ...]) -> None:
 @click.argument("references", metavar="DEPLOYMENT...", nargs=-1, required=True)
 def resume(references: tuple[str, ...]) -> None:
     """Let the schedules of paused deployments make runs again."""
-    from runyard.operations import deployments
+    from runyard.operations.deployments import deployments
 
     client = connect()
     for found in [find(client, reference) for reference in references]:
@@ -118,7 +118,7 @@ def resume(references: tuple[str, ...]) -> None:
 @yes_option
 def delete(references: tuple[str, ...], ids: tuple[str, ...], everything: bool, yes: bool) -> None:
     """Delete deployments with their schedules and the runs that wait; other runs stay."""
-    from runyard.operations import deployments
+    from runyard.operations.deployments import deployments
 
     if bool(references or ids) == everything:
         raise click.UsageError("Name the deployments, or give --all.")

@@ -10,8 +10,8 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-from runyard.quoting import command_of
-from runyard.texts import counted
+from runyard.base.quoting import command_of
+from runyard.base.texts import counted
 
 from runyard_cli import output as out
 from runyard_cli import values
@@ -143,8 +143,8 @@ class _Looked(NamedTuple):
 
 def _spans(schedules: list[Any], start: str, end: str | None) -> list[_Span]:
     """What is filled of each schedule: times without an offset are those of its zone."""
-    from runyard.errors import InvalidInput
-    from runyard.orchestration.schedules_zones import zone
+    from runyard.base.errors import InvalidInput
+    from runyard.domain.schedules.time_zones import zone
 
     from runyard_cli.schedule_next import zone_of
 
@@ -176,7 +176,7 @@ def _say_spans(spans: list[_Span]) -> None:
 
 
 def _schedules(found: Any, keys: tuple[str, ...]) -> list[Any]:
-    from runyard.errors import NotFound
+    from runyard.base.errors import NotFound
 
     from runyard_cli.deployment_schedule import chosen
 
@@ -192,7 +192,7 @@ def _schedules(found: Any, keys: tuple[str, ...]) -> list[Any]:
 
 def _instants(spans: list[_Span], reverse: bool) -> Iterator[tuple[datetime, _Span]]:
     """The instants of several schedules, the earliest first, or the latest."""
-    from runyard.orchestration.schedules import between
+    from runyard.domain.schedules.instants import between
 
     def of(span: _Span) -> Iterator[tuple[datetime, _Span]]:
         spec = span.schedule.schedule.model_dump(mode="json")
@@ -209,7 +209,7 @@ def _look(
     limit: int | None,
 ) -> _Looked:
     """Look which instants have no run yet, until there are `limit` of them."""
-    from runyard.operations.backfills import MOST_RUNS
+    from runyard.operations.schedules.backfills import MOST_RUNS
 
     looked: list[tuple[dict[str, Any], Any]] = []
     left = limit
@@ -230,7 +230,7 @@ def _filled(templates: tuple[str, ...], instant: datetime, span: _Span, found: A
     """The parameters of one instant."""
     if not templates:
         return {}
-    from runyard.errors import InvalidInput
+    from runyard.base.errors import InvalidInput
 
     local = instant.astimezone(span.zone)
     texts = []
@@ -252,7 +252,7 @@ def _send(
     client: Client, deployment_id: str, wanted: list[dict[str, Any]], common: dict[str, Any], dry_run: bool
 ) -> list[Any]:
     """Send the runs in batches, with progress on a terminal."""
-    from runyard.operations.backfills import MOST_RUNS, backfill_deployment
+    from runyard.operations.schedules.backfills import MOST_RUNS, backfill_deployment
 
     made: list[Any] = []
     shown = not dry_run and len(wanted) > MOST_RUNS and sys.stderr.isatty()

@@ -52,8 +52,8 @@ def run(
     output: str | None,
 ) -> None:
     """Make a run of a deployment; a worker of its pool starts it."""
-    from runyard.deployments import job_places
-    from runyard.operations.deployment_runs import create_flow_run_from_deployment
+    from runyard.deployments.project import job_places
+    from runyard.operations.deployments.deployment_runs import create_flow_run_from_deployment
 
     from runyard_cli.deployment import find, full_name, one_of
     from runyard_cli.flow_run import watched
@@ -103,14 +103,14 @@ def _due(start_in: str | None, start_at: str | None) -> datetime | None:
 
 
 def _scheduled(due: datetime | None) -> dict[str, Any]:
-    from runyard import clock
+    from runyard.base import clock
 
     when = clock.format_time(due or clock.now())
     return {"type": "SCHEDULED", "state_details": {"scheduled_time": when}}
 
 
 def _check_names(given: dict[str, Any], schema: dict[str, Any] | None) -> None:
-    from runyard.errors import ParameterError
+    from runyard.base.errors import ParameterError
 
     properties = (schema or {}).get("properties")
     if properties is None:
@@ -125,9 +125,9 @@ def _check_names(given: dict[str, Any], schema: dict[str, Any] | None) -> None:
 
 def _check_job_variables(client: Any, pool: str | None, given: dict[str, Any]) -> None:
     """Refuse variables that nothing would read: they are most often misspelled."""
-    from runyard.errors import ParameterError
-    from runyard.operations.work_pools import read_work_pool
-    from runyard.orchestration.job_variables import unknown
+    from runyard.base.errors import ParameterError
+    from runyard.domain.job_variables import unknown
+    from runyard.operations.work_pools.work_pools import read_work_pool
 
     if pool is None:
         return
@@ -141,7 +141,7 @@ def _check_job_variables(client: Any, pool: str | None, given: dict[str, Any]) -
 
 
 def _run_name(template: str, parameters: dict[str, Any]) -> str:
-    from runyard.errors import InvalidInput
+    from runyard.base.errors import InvalidInput
 
     try:
         return template.format(**parameters)

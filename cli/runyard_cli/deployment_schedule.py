@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
-from runyard.texts import counted
+from runyard.base.texts import counted
 
 from runyard_cli import output as out
 from runyard_cli import values
@@ -35,7 +35,7 @@ _subcommands()
 
 def describe(spec: Any) -> str:
     """A schedule in a few words, such as `cron: 0 6 * * * (Europe/Berlin)`."""
-    from runyard.orchestration.schedules_rrule import shown
+    from runyard.domain.schedules.rrule import shown
 
     fields = spec if isinstance(spec, dict) else out.to_json(spec)
     zone = fields.get("timezone")
@@ -72,7 +72,7 @@ def ls(reference: str, output: str | None) -> None:
 
 def chosen(found: Any, key: str | None) -> list[Any]:
     """The schedules of a deployment that an id, its beginning or a slug means; all of them for None."""
-    from runyard.errors import Conflict, NotFound
+    from runyard.base.errors import Conflict, NotFound
 
     if key is None:
         return list(found.schedules)
@@ -87,7 +87,7 @@ def chosen(found: Any, key: str | None) -> list[Any]:
 
 
 def _set_active(reference: str, key: str | None, everything: bool, active: bool) -> None:
-    from runyard.operations import schedules
+    from runyard.operations.schedules import schedules
 
     from runyard_cli.deployment import find
 
@@ -111,7 +111,7 @@ def _set_active(reference: str, key: str | None, everything: bool, active: bool)
 @output_option
 def inspect(reference: str, key: str, output: str | None) -> None:
     """Show one schedule, named by id or slug, and what it skipped lately."""
-    from runyard.operations import schedules
+    from runyard.operations.schedules import schedules
 
     from runyard_cli.deployment import find
 
@@ -162,7 +162,7 @@ def inspect(reference: str, key: str, output: str | None) -> None:
 @output_option
 def create(reference: str, replace: bool, yes: bool, output: str | None, **options: Any) -> None:
     """Add a schedule to a deployment; no redeploy removes it."""
-    from runyard.operations import schedules
+    from runyard.operations.schedules import schedules
 
     from runyard_cli.deployment import find
 
@@ -201,10 +201,10 @@ def create(reference: str, replace: bool, yes: bool, output: str | None, **optio
 
 def _timing(options: dict[str, Any]) -> dict[str, Any]:
     """What was said of when it is due; refused before anything changes."""
-    from runyard import clock
-    from runyard.errors import ScheduleError
-    from runyard.orchestration.schedules import validate
-    from runyard.orchestration.schedules_warnings import over, warnings
+    from runyard.base import clock
+    from runyard.base.errors import ScheduleError
+    from runyard.domain.schedules.instants import validate
+    from runyard.domain.schedules.schedule_warnings import over, warnings
 
     kinds = [kind for kind in ("cron", "interval", "rrule", "at") if options[kind] is not None]
     if len(kinds) != 1:
@@ -239,7 +239,7 @@ def _timing(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _zone(name: str | None) -> ZoneInfo | None:
-    from runyard.orchestration.schedules_zones import zone
+    from runyard.domain.schedules.time_zones import zone
 
     return None if name is None else zone(name)
 
@@ -273,7 +273,7 @@ def clear(reference: str, yes: bool) -> None:
 
 
 def _delete(client: Client, found: Any, gone: list[Any], yes: bool) -> None:
-    from runyard.operations import schedules
+    from runyard.operations.schedules import schedules
 
     out.confirm(f"Remove {', '.join(describe(each.schedule) for each in gone)} from '{found.name}'?", yes)
     for each in gone:

@@ -25,7 +25,7 @@ def versions(reference: str, number: int | None, output: str | None) -> None:
 
     A redeploy that changes nothing makes no version. The newest 100 are kept.
     """
-    from runyard.operations.deployment_versions import read_deployment_versions
+    from runyard.operations.deployments.deployment_versions import read_deployment_versions
 
     from runyard_cli.deployment import find
 
@@ -35,7 +35,7 @@ def versions(reference: str, number: int | None, output: str | None) -> None:
     if number is not None:
         known = [each for each in known if each.number == number]
         if not known:
-            from runyard.errors import NotFound
+            from runyard.base.errors import NotFound
 
             raise NotFound(f"deployment '{found.name}' has no version {number}, or it is no longer kept")
         if not output:
@@ -78,7 +78,7 @@ def rollback(
     That makes a new version, so that a rollback can be rolled back. Schedules that an operator added,
     and pauses, stay.
     """
-    from runyard.operations.deployment_versions import roll_back_deployment
+    from runyard.operations.deployments.deployment_versions import roll_back_deployment
 
     from runyard_cli.deploy_show import brief
     from runyard_cli.deployment import find

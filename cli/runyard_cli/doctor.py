@@ -7,8 +7,8 @@ import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-from runyard.quoting import PATH, quoted
-from runyard.texts import counted, visible
+from runyard.base.quoting import PATH, quoted
+from runyard.base.texts import counted, visible
 
 from runyard_cli import output as out
 from runyard_cli.command import Command, output_option
@@ -65,7 +65,7 @@ def doctor(context: click.Context, output: str | None) -> None:
 
 def _guarded(look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
     """A look that fails is a finding, and does not stop the others."""
-    from runyard.errors import RunyardError
+    from runyard.base.errors import RunyardError
 
     try:
         yield from look()
@@ -185,16 +185,16 @@ def _clock() -> Iterator[Check]:
 
 def _database() -> Iterator[Check]:
     from runyard import settings
-    from runyard.errors import NotFound
-    from runyard.store import maintenance
+    from runyard.base.errors import NotFound
+    from runyard.store import integrity
 
     if settings.get("api_url"):
         return
     try:
-        report = maintenance.check()
+        report = integrity.check()
     except NotFound:
         if all(check.status == OK for check in _home()):
-            where = maintenance.where()
+            where = integrity.where()
             yield Check("database", OK, f"{where} does not exist yet; the first command makes it")
         return
     if report.problems:
@@ -215,9 +215,9 @@ def _database() -> Iterator[Check]:
 
 def _api() -> Iterator[Check]:
     from runyard import settings
-    from runyard.errors import RunyardError
+    from runyard.base.errors import RunyardError
+    from runyard.base.url_passwords import hidden
     from runyard.operations.admin import read_version
-    from runyard.url_passwords import hidden
 
     from runyard_cli.api import connect
 
@@ -233,9 +233,10 @@ def _api() -> Iterator[Check]:
 
 def _stored() -> Iterator[Check]:
     """What the database knows of clocks, workers and runs."""
-    from runyard import clock, settings
+    from runyard import settings
+    from runyard.base import clock
+    from runyard.domain.job_templates import worker_command
     from runyard.operations.checkup import read_checkup
-    from runyard.orchestration.job_templates import worker_command
 
     from runyard_cli.api import connect
 
@@ -275,7 +276,7 @@ def _stored() -> Iterator[Check]:
 def _retention() -> Iterator[Check]:
     """What is removed next, and whether the file holds much that is free."""
     from runyard import settings
-    from runyard.operations.database_size import read_database_size
+    from runyard.operations.retention.database_size import read_database_size
 
     from runyard_cli.api import connect
     from runyard_cli.database import kept, removed_next

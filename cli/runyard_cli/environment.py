@@ -12,7 +12,7 @@ from runyard_cli import output as out
 from runyard_cli.command import group, output_option, yes_option
 
 if TYPE_CHECKING:
-    from runyard.workers.environments.shelf import Found
+    from runyard.workers.environments.environment_store import Found
 
 environment = group(
     "environment",
@@ -25,9 +25,9 @@ environment = group(
 @output_option
 def ls(output: str | None) -> None:
     """List the environments, those used last first."""
-    from runyard.workers.environments import shelf
+    from runyard.workers.environments import environment_store
 
-    found = [_shown(each) for each in shelf.listed()]
+    found = [_shown(each) for each in environment_store.listed()]
     if output:
         out.print_json(found)
         return
@@ -48,16 +48,16 @@ def ls(output: str | None) -> None:
 @yes_option
 def rm(names: tuple[str, ...], yes: bool) -> None:
     """Remove environments; the next run that needs one makes it anew, with the newest packages."""
-    from runyard.errors import Conflict, NotFound
-    from runyard.workers.environments import shelf
+    from runyard.base.errors import Conflict, NotFound
+    from runyard.workers.environments import environment_store
 
-    known = {each.key: each for each in shelf.listed()}
+    known = {each.key: each for each in environment_store.listed()}
     for name in names:
         if name not in known:
             raise NotFound(f"there is no environment {name!r} on this machine; see: runyard environment ls")
     out.confirm(f"Remove {', '.join(names)}?", yes)
     for name in dict.fromkeys(names):
-        if not shelf.remove(name):
+        if not environment_store.remove(name):
             raise Conflict(f"environment {name} is in use by a run; remove it when that has ended")
         out.done(f"Removed {name}.")
 
@@ -68,9 +68,9 @@ def prune() -> None:
 
     Workers do the same every ten minutes.
     """
-    from runyard.workers.environments import shelf
+    from runyard.workers.environments import environment_store
 
-    gone = shelf.evict_old()
+    gone = environment_store.evict_old()
     out.done(f"Removed {', '.join(gone)}." if gone else "No environment is that old.")
 
 

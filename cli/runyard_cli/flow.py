@@ -18,9 +18,9 @@ flow = group("flow", "See flows, and serve one.", "runyard flow ls")
 @output_option
 def ls(limit: int, output: str | None) -> None:
     """List flows, the newest first."""
-    from runyard.operations import flows
+    from runyard.operations.deployments import known_flows
 
-    found = list(listed(connect(), flows.filter_flows, limit=limit, sort="CREATED_DESC"))
+    found = list(listed(connect(), known_flows.filter_flows, limit=limit, sort="CREATED_DESC"))
     if output:
         out.print_json(found)
         return
@@ -61,7 +61,7 @@ def serve(
 ) -> None:
     """Make a deployment of a flow and run it from here, without pool and worker, until Ctrl-C."""
     from runyard.deployments.runner import RunnerDeployment
-    from runyard.deployments.serving import serve as serve_deployments
+    from runyard.workers.serving_deployments import serve as serve_deployments
 
     timings = [*(("cron", each) for each in cron), *(("interval", each) for each in interval)]
     timings += [("rrule", each) for each in rrule]

@@ -24,7 +24,7 @@ flow_run = group(
 
 def find(client: Client, reference: str) -> Any:
     """The flow run that an id, the beginning of one or a name means."""
-    from runyard.operations import flow_runs
+    from runyard.operations.flow_runs import flow_runs
 
     return client.call(flow_runs.find_flow_run, reference=reference)
 
@@ -39,7 +39,7 @@ def state_filter(names: tuple[str, ...], types: tuple[str, ...]) -> dict[str, An
     Raises:
         click.BadParameter: one of `types` is none.
     """
-    from runyard.states import STATE_TYPES
+    from runyard.domain.states import STATE_TYPES
 
     found: dict[str, Any] = {}
     if names:
@@ -110,7 +110,7 @@ def ls(
     output: str | None,
 ) -> None:
     """List flow runs, the newest first."""
-    from runyard.operations import flow_runs
+    from runyard.operations.flow_runs import flow_runs
 
     client = connect()
     fields: dict[str, Any] = {}
@@ -120,7 +120,7 @@ def ls(
     if name:
         criteria["name"] = {"like_": name}
     if deployment:
-        from runyard.operations import deployments
+        from runyard.operations.deployments import deployments
 
         found = client.call(deployments.find_deployment, reference=deployment)
         criteria["deployment_id"] = {"any_": [found.id]}
@@ -160,7 +160,7 @@ def flow_names(client: Client, flow_ids: set[str]) -> dict[str, str]:
     """The names of flows, by id."""
     if not flow_ids:
         return {}
-    from runyard.operations import flows
+    from runyard.operations.deployments import known_flows as flows
 
     return {
         flow.id: flow.name
@@ -178,9 +178,11 @@ def inspect(reference: str, output: str | None) -> None:
     out.show(run, output)
     if output:
         return
-    from runyard.operations import artifacts
+    from runyard.operations.records import stored_artifacts
 
-    left = list(listed(client, artifacts.filter_artifacts, artifacts={"flow_run_id": {"any_": [run.id]}}))
+    left = list(
+        listed(client, stored_artifacts.filter_artifacts, artifacts={"flow_run_id": {"any_": [run.id]}})
+    )
     if left:
         rows = [[each.id, each.key, each.type, each.description] for each in left]
         click.echo()
@@ -251,8 +253,8 @@ def watched(client: Client, run: Any, timeout_seconds: float | None) -> int:
 @click.argument("references", metavar="RUN...", nargs=-1, required=True)
 def cancel(references: tuple[str, ...]) -> None:
     """Stop runs; one that has not started is cancelled at once."""
-    from runyard.errors import Conflict
-    from runyard.operations import flow_runs
+    from runyard.base.errors import Conflict
+    from runyard.operations.flow_runs import flow_runs
 
     client = connect()
     for run in [find(client, reference) for reference in references]:
@@ -278,9 +280,9 @@ def retry(context: click.Context, reference: str, entrypoint: str | None) -> Non
 
     A deployment's run goes back to its work pool. Any other one runs in this process.
     """
-    from runyard.errors import Conflict
-    from runyard.operations import flow_runs, recovery
-    from runyard.states import TERMINAL
+    from runyard.base.errors import Conflict
+    from runyard.domain.states import TERMINAL
+    from runyard.operations.flow_runs import flow_runs, recovery
 
     client = connect()
     # What was killed a while ago may not have been noticed yet.
@@ -308,7 +310,7 @@ def retry(context: click.Context, reference: str, entrypoint: str | None) -> Non
 
 def run_again_here(run: Any, entrypoint: str) -> int:
     """Run a run without a deployment again in this process; the exit code."""
-    from runyard.deployments.loading import load_flow
+    from runyard.deployments.loading.loading import load_flow
     from runyard.engine.run import run_again
 
     return _ended(run, run_again(load_flow(entrypoint), run.id, run.parameters))
@@ -337,10 +339,10 @@ def execute(context: click.Context, reference: str | None) -> None:
     """
     import os
 
-    from runyard.errors import Conflict
-    from runyard.states import PENDING, SCHEDULED
-    from runyard.workers import child
-    from runyard.workers.status import StatusLine
+    from runyard.base.errors import Conflict
+    from runyard.domain.states import PENDING, SCHEDULED
+    from runyard.workers.process import child
+    from runyard.workers.process.status_channel import StatusLine
 
     named = os.environ.get("RUNYARD__FLOW_RUN_ID") or os.environ.get("PREFECT__FLOW_RUN_ID")
     attempt = os.environ.get("RUNYARD__ATTEMPT")
@@ -364,7 +366,7 @@ def execute(context: click.Context, reference: str | None) -> None:
 @yes_option
 def delete(references: tuple[str, ...], yes: bool) -> None:
     """Delete runs with their task runs, states and logs."""
-    from runyard.operations import flow_runs
+    from runyard.operations.flow_runs import flow_runs
 
     client = connect()
     runs = [find(client, reference) for reference in references]
@@ -379,7 +381,7 @@ def delete(references: tuple[str, ...], yes: bool) -> None:
 @output_option
 def why(reference: str, output: str | None) -> None:
     """Say why a run is not running, and which command would change that."""
-    from runyard.operations import explain
+    from runyard.operations.flow_runs import explain
 
     client = connect()
     told = client.call(explain.explain_flow_run, find(client, reference).id)

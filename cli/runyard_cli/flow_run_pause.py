@@ -29,8 +29,8 @@ def resume(context: click.Context, reference: str, given: str | None, entrypoint
     A paused run goes on in its process, a suspended one from its work pool. One without a deployment
     was suspended by a script: it runs in this process.
     """
-    from runyard.errors import Conflict, InvalidInput
-    from runyard.operations import pauses
+    from runyard.base.errors import Conflict, InvalidInput
+    from runyard.operations.flow_runs import pauses
 
     from runyard_cli.flow_run import find, run_again_here
     from runyard_cli.values import json_object
@@ -63,10 +63,10 @@ def resume(context: click.Context, reference: str, given: str | None, entrypoint
 @click.option("--timeout", type=Number(), help="It fails unless resumed within so many seconds.")
 def suspend(reference: str, timeout: float | None) -> None:
     """Suspend a running run of a deployment: its process is stopped until the run is resumed."""
-    from runyard import ids
-    from runyard.errors import Conflict
-    from runyard.operations import pauses
-    from runyard.states import Suspended
+    from runyard.base import ids
+    from runyard.base.errors import Conflict
+    from runyard.domain.states import Suspended
+    from runyard.operations.flow_runs import pauses
 
     from runyard_cli.flow_run import find
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from runyard.texts import counted
+from runyard.base.texts import counted
 
 from runyard_cli import output as out
 from runyard_cli.api import body, connect, listed
@@ -45,7 +45,7 @@ def create(
     output: str | None,
 ) -> None:
     """Make a limit."""
-    from runyard.operations import concurrency_limits as operations
+    from runyard.operations.limits import concurrency_limits as operations
 
     fields = _given(active_slots=active_slots, slot_decay_per_second=slot_decay_per_second)
     wanted = body(
@@ -63,7 +63,7 @@ def create(
 @output_option
 def ls(output: str | None) -> None:
     """List the limits; those of tags are called `tag:` and the tag."""
-    from runyard.operations import concurrency_limits as operations
+    from runyard.operations.limits import concurrency_limits as operations
 
     found = list(listed(connect(), operations.filter_concurrency_limits))
     if output:
@@ -80,7 +80,7 @@ def ls(output: str | None) -> None:
 @output_option
 def inspect(name: str, output: str | None) -> None:
     """Show one limit, and how many of its slots are taken."""
-    from runyard.operations import concurrency_limits as operations
+    from runyard.operations.limits import concurrency_limits as operations
 
     out.show(connect().call(operations.read_concurrency_limit, name), output)
 
@@ -136,7 +136,7 @@ def disable(name: str) -> None:
 @yes_option
 def delete(name: str, yes: bool) -> None:
     """Delete a limit; who holds slots of it goes on."""
-    from runyard.operations import concurrency_limits as operations
+    from runyard.operations.limits import concurrency_limits as operations
 
     client = connect()
     client.call(operations.read_concurrency_limit, name)
@@ -150,7 +150,7 @@ def _given(**fields: Any) -> dict[str, Any]:
 
 
 def _update(name: str, **fields: Any) -> None:
-    from runyard.operations import concurrency_limits as operations
+    from runyard.operations.limits import concurrency_limits as operations
 
     wanted = body(operations.update_concurrency_limit, **fields)
     connect().call(operations.update_concurrency_limit, name, wanted)

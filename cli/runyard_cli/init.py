@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from runyard.quoting import command_of
+from runyard.base.quoting import command_of
 
 from runyard_cli import output as out
 from runyard_cli import values
@@ -30,7 +30,7 @@ def init(recipe: str | None, field: tuple[str, ...], name: str | None) -> None:
     """
     import os
 
-    from runyard.deployments import init as project
+    from runyard.deployments.project import init as project
 
     fields = dict(values.pair(text, "--field") for text in field)
     folder = os.getcwd()
@@ -62,7 +62,7 @@ def _ask_recipe(recipes: dict[str, Any], suited: str) -> str:
 
 def _say_pool(recipe: str) -> None:
     """The pool that the new project's deployment wants may not be there: deploying would be refused."""
-    from runyard.deployments.project import read_project
+    from runyard.deployments.project.project import read_project
 
     pool = read_project().entries[0].spec.work_pool
     if pool and pool.name:

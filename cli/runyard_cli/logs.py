@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
-from runyard.texts import visible
+from runyard.base.texts import visible
 
 from runyard_cli import output as out
 from runyard_cli.api import listed
@@ -61,7 +61,7 @@ def select(
     Raises:
         click.UsageError: both ends were asked for.
     """
-    from runyard.operations import logs
+    from runyard.operations.records import logs
 
     if head and tail:
         raise click.UsageError("--head and --tail exclude each other.")
@@ -103,7 +103,7 @@ class LogTail:
 
     def fresh(self) -> list[Any]:
         """All that came since the last call, the oldest first."""
-        from runyard.operations import logs
+        from runyard.operations.records import logs
 
         criteria: dict[str, Any] = {"flow_run_id": {"any_": [self._flow_run_id]}, **self._least}
         if self._newest is not None:
@@ -149,7 +149,7 @@ class RunNames:
         return f"Task run '{name}'" if name else f"Task run {task_run_id[-8:]}"
 
     def _learn(self, ids: set[str]) -> None:
-        from runyard.operations import task_runs
+        from runyard.operations.task_runs import task_runs
 
         unknown = sorted(ids - self._tasks.keys())
         for at in range(0, len(unknown), _AT_ONCE):

@@ -142,7 +142,7 @@ def main(arguments: list[str] | None = None) -> None:
         from runyard_cli.completion import answer
 
         sys.exit(answer())
-    from runyard.descriptors import open_standard
+    from runyard.base.descriptors import open_standard
 
     open_standard()
     forget_settings()
@@ -185,15 +185,15 @@ def _run(arguments: list[str]) -> int:
 
 def _show(error: click.ClickException) -> None:
     """Show what is wrong with a command line, which may repeat a word of any size."""
-    from runyard.errors import bounded
+    from runyard.base.errors import bounded
 
     vars(error)["message"] = bounded(error.message)
     error.show()
 
 
 def _report(error: Exception) -> int:
-    from runyard.errors import RunyardError, bounded
-    from runyard.url_passwords import hidden
+    from runyard.base.errors import RunyardError, bounded
+    from runyard.base.url_passwords import hidden
 
     from runyard_cli.output import error_line
 
@@ -215,8 +215,8 @@ def _report(error: Exception) -> int:
 
 
 def _first_line(error: Exception) -> str:
-    from runyard.errors import bounded
-    from runyard.url_passwords import hidden
+    from runyard.base.errors import bounded
+    from runyard.base.url_passwords import hidden
 
     lines: Any = str(error).strip().splitlines()
     return bounded(hidden(lines[0])) if lines else "no message"

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
-from runyard.texts import visible
+from runyard.base.texts import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -186,7 +186,7 @@ def facts(pairs: Iterable[tuple[str, Any]], secrets: bool = False) -> None:
     Args:
         secrets: show them too: passwords in URLs, and texts that are named as secrets.
     """
-    from runyard.url_passwords import hidden_within
+    from runyard.base.url_passwords import hidden_within
 
     kept = [(name, to_json(value)) for name, value in pairs if value not in (None, "", [], {})]
     if not secrets:
@@ -226,7 +226,7 @@ def ago(moment: datetime | None) -> str:
     """How long ago, or in how long: `2 minutes ago`, `in 3 hours`."""
     if moment is None:
         return ""
-    from runyard import clock
+    from runyard.base import clock
 
     seconds = (clock.now() - moment).total_seconds()
     if abs(seconds) < 1:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
-from runyard.quoting import command_of
+from runyard.base.quoting import command_of
 
 from runyard_cli import output as out
 from runyard_cli.command import group, output_option, yes_option
 from runyard_cli.config import shown
 
 if TYPE_CHECKING:
-    from runyard.settings_sources import Profiles
+    from runyard.settings.sources import Profiles
 
 profile = group("profile", "Keep settings by name and switch between them.", "runyard profile use local")
 
@@ -21,7 +21,7 @@ profile = group("profile", "Keep settings by name and switch between them.", "ru
 @output_option
 def ls(output: str | None) -> None:
     """List the profiles; `*` marks the active one."""
-    from runyard import profiles
+    from runyard.settings import profiles
 
     known = profiles.read()
     active = _active(known)
@@ -39,7 +39,7 @@ def ls(output: str | None) -> None:
 def _active(known: Profiles) -> str:
     """The active profile, even where it is one that there is not."""
     from runyard import settings
-    from runyard.errors import SettingError
+    from runyard.base.errors import SettingError
 
     try:
         return settings.profile()
@@ -52,7 +52,7 @@ def _active(known: Profiles) -> str:
 @click.option("--from", "source", metavar="PROFILE", help="Copy the settings of another profile.")
 def create(name: str, source: str | None) -> None:
     """Make a profile."""
-    from runyard import profiles
+    from runyard.settings import profiles
 
     profiles.create(name, source)
     out.done(f"Made profile '{name}'.")
@@ -68,8 +68,9 @@ def use(name: str) -> None:
     """
     import os
 
-    from runyard import profiles, settings
-    from runyard.errors import RunyardError
+    from runyard import settings
+    from runyard.base.errors import RunyardError
+    from runyard.settings import profiles
 
     profiles.use(name)
     out.done(f"Profile '{name}' is active.")
@@ -90,16 +91,16 @@ def _answer() -> str:
         RunyardError: nobody does, or refuses.
     """
     from runyard import settings
+    from runyard.base.url_passwords import hidden
     from runyard.operations.admin import read_version
-    from runyard.store import maintenance
-    from runyard.url_passwords import hidden
+    from runyard.store import integrity
 
     from runyard_cli.api import connect
 
     url = hidden(settings.get("api_url"))
     if url:
         return f"The API at {url} answers (version {connect().call(read_version)})."
-    return f"It has no API; commands use the database {maintenance.where()}."
+    return f"It has no API; commands use the database {integrity.where()}."
 
 
 @profile.command("inspect", example="runyard profile inspect local")
@@ -108,7 +109,8 @@ def _answer() -> str:
 @output_option
 def inspect(name: str | None, show_secrets: bool, output: str | None) -> None:
     """Show what a profile sets; the active one when none is named."""
-    from runyard import profiles, settings
+    from runyard import settings
+    from runyard.settings import profiles
 
     known = profiles.read()
     name = name or settings.profile()
@@ -130,8 +132,8 @@ def inspect(name: str | None, show_secrets: bool, output: str | None) -> None:
 @yes_option
 def delete(name: str, yes: bool) -> None:
     """Delete a profile that is not the active one."""
-    from runyard import profiles
-    from runyard.errors import Conflict
+    from runyard.base.errors import Conflict
+    from runyard.settings import profiles
 
     known = profiles.read()
     profiles.find(known, name)
@@ -147,7 +149,7 @@ def delete(name: str, yes: bool) -> None:
 @click.argument("new")
 def rename(name: str, new: str) -> None:
     """Give a profile another name."""
-    from runyard import profiles
+    from runyard.settings import profiles
 
     profiles.rename(name, new)
     out.done(f"Profile '{name}' is now '{new}'.")
@@ -160,7 +162,7 @@ def edit(name: str | None) -> None:
 
     What comes back is checked first: a mistake leaves the file as it was.
     """
-    from runyard import profiles
+    from runyard.settings import profiles
 
     if name is not None:
         profiles.find(profiles.read(), name)
@@ -189,16 +191,17 @@ def edit(name: str | None) -> None:
 
 def _fault(text: str) -> str | None:
     """What is wrong with the text of a file of profiles."""
-    from runyard import profiles, settings, settings_sources
-    from runyard.errors import RunyardError
+    from runyard import settings
+    from runyard.base.errors import RunyardError
+    from runyard.settings import profiles, sources
 
     path = profiles.path()
     try:
-        known = settings_sources.parse_profiles(text, path)
-        settings_sources.resolve(known.active, known, path)
+        known = sources.parse_profiles(text, path)
+        sources.resolve(known.active, known, path)
         for name in known.tables:
             profiles.check_name(name)
-            for setting, given in settings_sources.profile_lines(name, known, path):
+            for setting, given in sources.profile_lines(name, known, path):
                 if setting is not None:
                     settings.parse(setting, given.value, given.key, given.place)
                 elif given.key.upper().startswith("RUNYARD_"):

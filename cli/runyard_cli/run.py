@@ -8,7 +8,7 @@ import traceback
 from typing import Any
 
 import click
-from runyard.quoting import PATH, quoted
+from runyard.base.quoting import PATH, quoted
 
 from runyard_cli import values
 from runyard_cli.command import Command, wants_tracebacks
@@ -67,7 +67,7 @@ def _check_does_something(path: str) -> None:
     """Refuse a script that only defines flows: it would end at once, as if all were well."""
     import ast
 
-    from runyard.errors import InvalidInput
+    from runyard.base.errors import InvalidInput
 
     try:
         with open(path, "rb") as file:
@@ -95,7 +95,7 @@ def _is_docstring(part: Any) -> bool:
 
 
 def _run_flow(entrypoint: str, param: tuple[str, ...], params: str | None) -> int:
-    from runyard.deployments.loading import load_flow, parameter_schema
+    from runyard.deployments.loading.loading import load_flow, parameter_schema
 
     flow: Any = load_flow(entrypoint)
     given = values.parameters(param, params, parameter_schema(flow))
@@ -131,7 +131,7 @@ def _report(error: BaseException) -> int:
     Raises:
         RunyardError: that very error, when it did not pass through code of the user: one line will do.
     """
-    from runyard.errors import RunyardError
+    from runyard.base.errors import RunyardError
 
     shown = traceback.TracebackException.from_exception(error)
     if isinstance(error, RunyardError) and not any(_is_users(frame) for frame in shown.stack):

@@ -138,7 +138,7 @@ def _of_deployment(reference: str, everything: bool) -> list[_Source]:
 
 
 def _merged(sources: list[_Source], start: datetime) -> Iterator[tuple[datetime, _Source]]:
-    from runyard.orchestration.schedules import instants
+    from runyard.domain.schedules.instants import instants
 
     def of(source: _Source) -> Iterator[tuple[datetime, _Source]]:
         return ((instant, source) for instant in instants(source.spec, start))
@@ -148,7 +148,7 @@ def _merged(sources: list[_Source], start: datetime) -> Iterator[tuple[datetime,
 
 def zone_of(spec: dict[str, Any]) -> str:
     """The name of the zone whose clocks a schedule goes by."""
-    from runyard.orchestration.schedules import parse
+    from runyard.domain.schedules.instants import parse
 
     return getattr(parse(spec), "timezone", None) or "UTC"
 
@@ -160,13 +160,13 @@ def _only_zone(sources: list[_Source]) -> str:
 
 
 def _zone(name: str) -> ZoneInfo:
-    from runyard.orchestration.schedules_zones import zone
+    from runyard.domain.schedules.time_zones import zone
 
     return zone(name)
 
 
 def _warn(sources: list[_Source], start: datetime) -> None:
-    from runyard.orchestration.schedules_warnings import warnings
+    from runyard.domain.schedules.schedule_warnings import warnings
 
     for source in sources:
         for warning in warnings(source.spec, start):
@@ -182,7 +182,7 @@ def _oddity(instant: datetime, spec: dict[str, Any]) -> str | None:
     name = zone_of(spec)
     if name == "UTC":
         return None
-    from runyard.orchestration.schedules_zones import instants_of, wall_time, zone
+    from runyard.domain.schedules.time_zones import instants_of, wall_time, zone
 
     where: ZoneInfo = zone(name)
     before = (instant - _SECOND).astimezone(where)

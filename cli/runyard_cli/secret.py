@@ -52,7 +52,7 @@ def set_(name: str) -> None:
 
 
 def _all(client: Any) -> list[Any]:
-    from runyard.operations import block_documents
+    from runyard.operations.blocks import block_documents
 
     found: list[Any] = client.call(block_documents.read_block_documents_of_type, "secret")
     return found
@@ -78,7 +78,7 @@ def ls(output: str | None) -> None:
 @output_option
 def inspect(name: str, show: bool, output: str | None) -> None:
     """Show a secret's facts; its value only with --show."""
-    from runyard.operations import block_documents
+    from runyard.operations.blocks import block_documents
 
     found = connect().call(block_documents.read_block_document_by_name, "secret", name, include_secrets=show)
     if output:
@@ -94,7 +94,7 @@ def inspect(name: str, show: bool, output: str | None) -> None:
 @yes_option
 def delete(names: tuple[str, ...], yes: bool) -> None:
     """Delete secrets."""
-    from runyard.operations import block_documents
+    from runyard.operations.blocks import block_documents
 
     client = connect()
     found = [client.call(block_documents.read_block_document_by_name, "secret", name) for name in names]
@@ -111,9 +111,10 @@ def rotate() -> None:
     With a key file, a new key is made. With RUNYARD_ENCRYPTION_KEY, put the new key in front of the old
     one first, separated by a comma; when this is done the old one can go.
     """
-    from runyard import encryption, settings
-    from runyard.errors import InvalidInput
-    from runyard.operations import block_documents
+    from runyard import settings
+    from runyard.base.errors import InvalidInput
+    from runyard.operations.blocks import block_documents
+    from runyard.settings import encryption
 
     if settings.get("api_url"):
         raise InvalidInput("keys belong to the server; rotate them on its machine, without RUNYARD_API_URL")

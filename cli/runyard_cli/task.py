@@ -24,9 +24,9 @@ def serve(entrypoints: tuple[str, ...], module: tuple[str, ...], limit: int, bes
 
     A task is FILE.py:TASK or package.module.TASK; FILE.py alone means all tasks in it.
     """
-    from runyard.deployments.loading import load_module_tasks, load_tasks
-    from runyard.errors import InvalidInput
-    from runyard.task_worker import serve
+    from runyard.base.errors import InvalidInput
+    from runyard.deployments.loading.loading import load_module_tasks, load_tasks
+    from runyard.workers.task_worker import serve
 
     if not entrypoints and not module:
         raise click.UsageError("Missing argument 'FILE.py[:TASK]'.")

@@ -15,7 +15,7 @@ task_run = group("task-run", "See task runs and their logs.", "runyard task-run 
 
 
 def _find(client: Any, reference: str) -> Any:
-    from runyard.operations import task_runs
+    from runyard.operations.task_runs import task_runs
 
     return client.call(task_runs.find_task_run, reference=reference)
 
@@ -36,7 +36,7 @@ def ls(
     output: str | None,
 ) -> None:
     """List task runs, the newest first."""
-    from runyard.operations import task_runs
+    from runyard.operations.task_runs import task_runs
 
     from runyard_cli.flow_run import find, no_runs, state_filter, when
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runyard.quoting import command_of
+from runyard.base.quoting import command_of
 
 from runyard_cli import output as out
 from runyard_cli.api import listed
@@ -62,11 +62,11 @@ def _show_jobs(client: Client, pool: str, runs: list[Any], output: str | None) -
     import json
 
     import yaml
-    from runyard import redaction
-    from runyard.errors import RunyardError
-    from runyard.operations.deployments import filter_deployments
-    from runyard.operations.work_pools import read_work_pool
-    from runyard.workers.jobs import resolved
+    from runyard.base import redaction
+    from runyard.base.errors import RunyardError
+    from runyard.operations.deployments.deployments import filter_deployments
+    from runyard.operations.work_pools.work_pools import read_work_pool
+    from runyard.workers.job_configuration import resolved
 
     from runyard_cli.flow_run import flow_names
 
@@ -138,7 +138,7 @@ def _runs(
     sort: str,
     more: dict[str, Any] | None = None,
 ) -> list[Any]:
-    from runyard.operations import flow_runs
+    from runyard.operations.flow_runs import flow_runs
 
     fields: dict[str, Any] = {
         "flow_runs": {"state": {"type": {"any_": list(types)}}, **(more or {})},

@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from runyard.errors import InvalidInput
+from runyard.base.errors import InvalidInput
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -90,7 +90,7 @@ def parameters(
     Raises:
         InvalidInput: one of them cannot be read.
     """
-    from runyard.orchestration.parameters import Typed, fitted_all
+    from runyard.domain.parameter_schemas import Typed, fitted_all
 
     values = json_object(whole, "--params", Typed) if whole is not None else {}
     properties = (schema or {}).get("properties") or {}
@@ -137,7 +137,7 @@ def duration(text: str) -> timedelta:
     """
     rest = text.strip().lower().removeprefix("in ").replace(" and ", " ")
     if rest.startswith("p") or ":" in rest:
-        from runyard.orchestration.schedules import read_duration
+        from runyard.domain.schedules.instants import read_duration
 
         length = read_duration(rest)
         if length is None:
@@ -181,7 +181,7 @@ def moment(text: str, now: datetime | None = None, zone: ZoneInfo | None = None)
         InvalidInput: it is none.
     """
     word = text.strip()
-    from runyard.orchestration.schedules_zones import instants_of
+    from runyard.domain.schedules.time_zones import instants_of
 
     present = (now or datetime.now(UTC)).astimezone(zone)
     clock = re.fullmatch(r"(\d{1,2}):(\d\d)(?::(\d\d))?", word)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import click
-from runyard.texts import visible
+from runyard.base.texts import visible
 
 from runyard_cli import output as out
 from runyard_cli.api import connect, listed
@@ -31,7 +31,7 @@ _WIDEST = 50
 @click.option("--tag", multiple=True, help="A label; may be given several times.")
 def set_(name: str, value: str, overwrite: bool, tag: tuple[str, ...]) -> None:
     """Set a variable; VALUE is JSON, or else text."""
-    from runyard.variables import Variable
+    from runyard.sdk.variables import Variable
 
     Variable.set(name, _value(value), list(tag) or None, overwrite, _sync=True)
     out.done(f"Variable '{name}' is set.")
@@ -48,9 +48,9 @@ def _value(text: str) -> Any:
 @click.argument("name")
 def get(name: str) -> None:
     """Print a variable's value: a text as it is, anything else as JSON."""
-    from runyard.operations import variables
+    from runyard.operations.records import stored_variables
 
-    value = connect().call(variables.read_variable_by_name, name).value
+    value = connect().call(stored_variables.read_variable_by_name, name).value
     text = value if isinstance(value, str) else json.dumps(value)
     click.echo(visible(text) if out.on_terminal() else text)
 
@@ -60,9 +60,9 @@ def get(name: str) -> None:
 @output_option
 def inspect(name: str, output: str | None) -> None:
     """Show a variable."""
-    from runyard.operations import variables
+    from runyard.operations.records import stored_variables
 
-    out.show(connect().call(variables.read_variable_by_name, name), output)
+    out.show(connect().call(stored_variables.read_variable_by_name, name), output)
 
 
 @variable.command("ls", example="runyard variable ls")
@@ -70,9 +70,9 @@ def inspect(name: str, output: str | None) -> None:
 @output_option
 def ls(limit: int, output: str | None) -> None:
     """List the variables."""
-    from runyard.operations import variables
+    from runyard.operations.records import stored_variables
 
-    found = list(listed(connect(), variables.filter_variables, limit=limit))
+    found = list(listed(connect(), stored_variables.filter_variables, limit=limit))
     if output:
         out.print_json(found)
         return
@@ -93,14 +93,14 @@ def _short(value: Any) -> str:
 @yes_option
 def unset(names: tuple[str, ...], yes: bool) -> None:
     """Delete variables."""
-    from runyard.operations import variables
+    from runyard.operations.records import stored_variables
 
     client = connect()
     for name in names:
-        client.call(variables.read_variable_by_name, name)
+        client.call(stored_variables.read_variable_by_name, name)
     out.confirm(f"Delete {', '.join(names)}?", yes)
     for name in names:
-        client.call(variables.delete_variable_by_name, name)
+        client.call(stored_variables.delete_variable_by_name, name)
         out.done(f"Deleted variable '{name}'.")
 
 

@@ -17,9 +17,9 @@ def version(output: str | None) -> None:
     from importlib import metadata
 
     from runyard import settings
+    from runyard.base.url_passwords import hidden
     from runyard.operations.admin import API_VERSION
-    from runyard.store import maintenance
-    from runyard.url_passwords import hidden
+    from runyard.store import integrity
 
     installed = {}
     for name in ("prefect", "fastapi", "psycopg", "docker"):
@@ -38,7 +38,7 @@ def version(output: str | None) -> None:
         "profile": settings.profile(),
         "server_type": "server" if settings.get("api_url") else "local",
         "api_url": hidden(settings.get("api_url")) or None,
-        "database": maintenance.where(),
+        "database": integrity.where(),
         "installed": installed,
     }
     if output:

@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import click
-from runyard import states
-from runyard.texts import visible
+from runyard.base.texts import visible
+from runyard.domain import states
 
 from runyard_cli import output as out
 from runyard_cli.logs import LogTail, RunNames
@@ -44,7 +44,7 @@ def follow(
     Returns:
         The run, as read last; not over only if the time was up.
     """
-    from runyard.operations import flow_runs
+    from runyard.operations.flow_runs import flow_runs
 
     tail, names = LogTail(client, flow_run.id, level), RunNames(client, flow_run)
     started = time.monotonic()
@@ -79,7 +79,7 @@ def follow(
 
 def _new_states(client: Client, flow_run: Any, seen: set[str]) -> list[tuple[datetime, str]]:
     """The states that were not seen yet: when each began, and its line."""
-    from runyard.operations import flow_runs
+    from runyard.operations.flow_runs import flow_runs
 
     found = []
     for state in client.call(flow_runs.read_flow_run_states, flow_run_id=flow_run.id):

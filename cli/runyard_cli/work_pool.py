@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import click
-from runyard.quoting import command_of, quoted
+from runyard.base.quoting import command_of, quoted
 
 from runyard_cli import output as out
 from runyard_cli.api import body, connect, listed
@@ -44,9 +44,9 @@ def create(
 ) -> None:
     """Make a work pool."""
     from runyard import settings
-    from runyard.errors import Conflict
-    from runyard.operations import work_pools
-    from runyard.orchestration.job_templates import FOREIGN_TYPES, TYPES, worker_command
+    from runyard.base.errors import Conflict
+    from runyard.domain.job_templates import FOREIGN_TYPES, TYPES, worker_command
+    from runyard.operations.work_pools import work_pools
     from runyard.workers.types import served
 
     fields: dict[str, Any] = {"type": kind or _ask_type()}
@@ -96,20 +96,21 @@ def create(
 
 def _warn_of_places(name: str, template: dict[str, Any]) -> None:
     """Say which variables of a template lead runs away from the database in which they are recorded."""
-    from runyard.deployments import job_places
+    from runyard.deployments.project import job_places
 
     for warning in job_places.template_warnings(name, template):
         out.progress(warning)
 
 
 def _set_as_default(name: str) -> None:
-    from runyard import profiles, settings
+    from runyard import settings
+    from runyard.settings import profiles
 
     profiles.set_values(settings.profile(), {"default_work_pool_name": name})
 
 
 def _ask_type() -> str:
-    from runyard.orchestration.job_templates import known_types
+    from runyard.domain.job_templates import known_types
 
     types = list(known_types())
     if out.at_keyboard():
@@ -124,7 +125,7 @@ def template(file: Any) -> dict[str, Any]:
     Raises:
         InvalidInput: it is no JSON object.
     """
-    from runyard.errors import InvalidInput
+    from runyard.base.errors import InvalidInput
 
     try:
         found = json.load(file)
@@ -142,7 +143,7 @@ def ls(verbose: bool, output: str | None) -> None:
     """List the work pools."""
     client = connect()
     if output:
-        from runyard.operations import work_pools
+        from runyard.operations.work_pools import work_pools
 
         out.print_json(list(listed(client, work_pools.filter_work_pools)))
         return
@@ -161,13 +162,13 @@ def ls(verbose: bool, output: str | None) -> None:
 @output_option
 def inspect(name: str, output: str | None) -> None:
     """Show one work pool."""
-    from runyard.operations import work_pools
+    from runyard.operations.work_pools import work_pools
 
     out.show(connect().call(work_pools.read_work_pool, name), output)
 
 
 def _update(name: str, **fields: Any) -> None:
-    from runyard.operations import work_pools
+    from runyard.operations.work_pools import work_pools
 
     connect().call(work_pools.update_work_pool, name, body=body(work_pools.update_work_pool, **fields))
 
@@ -234,7 +235,7 @@ def clear_concurrency_limit(name: str) -> None:
 @output_option
 def preview(name: str, limit: int, jobs: bool, output: str | None) -> None:
     """Show the runs that wait in a pool, the next first."""
-    from runyard.operations import work_pools
+    from runyard.operations.work_pools import work_pools
 
     from runyard_cli import upcoming
 
@@ -248,7 +249,7 @@ def preview(name: str, limit: int, jobs: bool, output: str | None) -> None:
 @output_option
 def slots(name: str, output: str | None) -> None:
     """Show what a pool's slots are taken by."""
-    from runyard.operations import work_pools
+    from runyard.operations.work_pools import work_pools
 
     from runyard_cli import upcoming
 
@@ -262,7 +263,7 @@ def slots(name: str, output: str | None) -> None:
 @yes_option
 def delete(name: str, yes: bool) -> None:
     """Delete a work pool with its queues."""
-    from runyard.operations import work_pools
+    from runyard.operations.work_pools import work_pools
 
     client = connect()
     client.call(work_pools.read_work_pool, name)
@@ -279,7 +280,7 @@ def delete(name: str, yes: bool) -> None:
 @click.option("-f", "--file", type=click.File("w", lazy=True), help="Write it to a file.")
 def get_default_base_job_template(kind: str, file: Any) -> None:
     """Print the base job template that pools of a type start with."""
-    from runyard.orchestration import job_templates
+    from runyard.domain import job_templates
 
     job_templates.check_spelling(kind)
     text = json.dumps(job_templates.default(kind), indent=2)

@@ -20,8 +20,8 @@ _POOL = click.option("-p", "--pool", help="The queue's pool; needed where severa
 
 
 def _pool_of(client: Any, name: str, pool: str | None) -> str:
-    from runyard.errors import Conflict, NotFound
-    from runyard.operations import work_pools, work_queues
+    from runyard.base.errors import Conflict, NotFound
+    from runyard.operations.work_pools import work_pools, work_queues
 
     if pool is not None:
         return pool
@@ -39,7 +39,7 @@ def _pool_of(client: Any, name: str, pool: str | None) -> str:
 
 
 def _update(name: str, pool: str | None, **fields: Any) -> str:
-    from runyard.operations import work_queues
+    from runyard.operations.work_pools import work_queues
 
     client = connect()
     where = _pool_of(client, name, pool)
@@ -64,7 +64,7 @@ def create(
     output: str | None,
 ) -> None:
     """Make a work queue."""
-    from runyard.operations import lone_queues, work_queues
+    from runyard.operations.work_pools import lone_queues, work_queues
 
     given = {"priority": priority, "concurrency_limit": limit, "description": description}
     fields = {key: value for key, value in given.items() if value is not None}
@@ -86,7 +86,7 @@ def create(
 @output_option
 def ls(pool: str | None, match: str | None, verbose: bool, output: str | None) -> None:
     """List work queues in the order in which they are served."""
-    from runyard.operations import work_pools, work_queues
+    from runyard.operations.work_pools import work_pools, work_queues
 
     client = connect()
     names = [pool] if pool else [each.name for each in listed(client, work_pools.filter_work_pools)]
@@ -117,7 +117,7 @@ def ls(pool: str | None, match: str | None, verbose: bool, output: str | None) -
 @output_option
 def inspect(name: str, pool: str | None, output: str | None) -> None:
     """Show one work queue."""
-    from runyard.operations import work_queues
+    from runyard.operations.work_pools import work_queues
 
     client = connect()
     out.show(client.call(work_queues.read_work_queue, _pool_of(client, name, pool), name), output)
@@ -168,7 +168,7 @@ def clear_concurrency_limit(name: str, pool: str | None) -> None:
 @output_option
 def preview(name: str, pool: str | None, limit: int, output: str | None) -> None:
     """Show the runs that wait in a queue, the next first."""
-    from runyard.operations import work_queues
+    from runyard.operations.work_pools import work_queues
 
     from runyard_cli import upcoming
 
@@ -184,7 +184,7 @@ def preview(name: str, pool: str | None, limit: int, output: str | None) -> None
 @output_option
 def slots(name: str, pool: str | None, output: str | None) -> None:
     """Show what a queue's slots are taken by."""
-    from runyard.operations import work_queues
+    from runyard.operations.work_pools import work_queues
 
     from runyard_cli import upcoming
 
@@ -202,7 +202,7 @@ def read_runs(name: str, pool: str | None, output: str | None) -> None:
     """Show the runs of a queue that wait for a worker and are due."""
     from datetime import UTC, datetime
 
-    from runyard.operations import work_queues
+    from runyard.operations.work_pools import work_queues
 
     from runyard_cli import upcoming
 
@@ -218,7 +218,7 @@ def read_runs(name: str, pool: str | None, output: str | None) -> None:
 @yes_option
 def delete(name: str, pool: str | None, yes: bool) -> None:
     """Delete a work queue."""
-    from runyard.operations import work_queues
+    from runyard.operations.work_pools import work_queues
 
     client = connect()
     where = _pool_of(client, name, pool)

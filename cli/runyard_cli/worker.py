@@ -90,7 +90,7 @@ def start(
 @output_option
 def ls(pool: str | None, output: str | None) -> None:
     """List workers."""
-    from runyard.operations import work_pools, workers
+    from runyard.operations.work_pools import work_pools, workers
 
     client = connect()
     pools = [pool] if pool else [each.name for each in listed(client, work_pools.filter_work_pools)]
@@ -111,8 +111,8 @@ def ls(pool: str | None, output: str | None) -> None:
 @output_option
 def inspect(name: str, pool: str | None, output: str | None) -> None:
     """Show one worker and the runs that it executes."""
-    from runyard.errors import InvalidInput, NotFound
-    from runyard.operations import work_pools, workers
+    from runyard.base.errors import InvalidInput, NotFound
+    from runyard.operations.work_pools import work_pools, workers
 
     client = connect()
     if pool is None:
@@ -178,9 +178,9 @@ def install(
     import sys
 
     from runyard import settings
-    from runyard.errors import InvalidInput
-    from runyard.operations.workers import check_worker_name
-    from runyard.url_passwords import hidden
+    from runyard.base.errors import InvalidInput
+    from runyard.base.url_passwords import hidden
+    from runyard.operations.work_pools.workers import check_worker_name
     from runyard.workers.systemd import unit
 
     chosen = pool or settings.get("default_work_pool_name")

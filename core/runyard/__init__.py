@@ -8,16 +8,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from runyard import deployments, runtime, states
-    from runyard.context import tags
-    from runyard.deployments.run import run_deployment
+    from runyard import deployments
+    from runyard.base.markers import allow_failure, unmapped
+    from runyard.client.sdk import get_client
+    from runyard.deployments.run_deployment import run_deployment
     from runyard.deployments.runner import deploy
-    from runyard.deployments.serving import aserve, serve
-    from runyard.flows import Flow, flow
-    from runyard.futures import as_completed, wait
-    from runyard.logging import get_run_logger
-    from runyard.markers import allow_failure, unmapped
-    from runyard.pausing import (
+    from runyard.domain import states
+    from runyard.domain.states import State
+    from runyard.engine import runtime
+    from runyard.engine.context import tags
+    from runyard.engine.futures import as_completed, wait
+    from runyard.engine.logging import get_run_logger
+    from runyard.engine.transactions import Transaction
+    from runyard.sdk.flows import Flow, flow
+    from runyard.sdk.pausing import (
         apause_flow_run,
         aresume_flow_run,
         asuspend_flow_run,
@@ -25,41 +29,39 @@ if TYPE_CHECKING:
         resume_flow_run,
         suspend_flow_run,
     )
-    from runyard.sdk_client import get_client
-    from runyard.states import State
-    from runyard.tasks import Task, task
-    from runyard.transactions import Transaction
+    from runyard.sdk.tasks import Task, task
+    from runyard.workers.serving_deployments import aserve, serve
 
 __version__ = "0.1.0"
 
 # Public name -> the module that holds it. A module that is itself public maps to None.
 _HOMES: dict[str, str | None] = {
-    "Flow": "runyard.flows",
-    "State": "runyard.states",
-    "Task": "runyard.tasks",
-    "Transaction": "runyard.transactions",
-    "allow_failure": "runyard.markers",
-    "apause_flow_run": "runyard.pausing",
-    "aresume_flow_run": "runyard.pausing",
-    "as_completed": "runyard.futures",
-    "aserve": "runyard.deployments.serving",
-    "asuspend_flow_run": "runyard.pausing",
+    "Flow": "runyard.sdk.flows",
+    "State": "runyard.domain.states",
+    "Task": "runyard.sdk.tasks",
+    "Transaction": "runyard.engine.transactions",
+    "allow_failure": "runyard.base.markers",
+    "apause_flow_run": "runyard.sdk.pausing",
+    "aresume_flow_run": "runyard.sdk.pausing",
+    "as_completed": "runyard.engine.futures",
+    "aserve": "runyard.workers.serving_deployments",
+    "asuspend_flow_run": "runyard.sdk.pausing",
     "deploy": "runyard.deployments.runner",
     "deployments": None,
-    "flow": "runyard.flows",
-    "get_client": "runyard.sdk_client",
-    "get_run_logger": "runyard.logging",
-    "pause_flow_run": "runyard.pausing",
-    "resume_flow_run": "runyard.pausing",
-    "run_deployment": "runyard.deployments.run",
+    "flow": "runyard.sdk.flows",
+    "get_client": "runyard.client.sdk",
+    "get_run_logger": "runyard.engine.logging",
+    "pause_flow_run": "runyard.sdk.pausing",
+    "resume_flow_run": "runyard.sdk.pausing",
+    "run_deployment": "runyard.deployments.run_deployment",
     "runtime": None,
-    "serve": "runyard.deployments.serving",
+    "serve": "runyard.workers.serving_deployments",
     "states": None,
-    "suspend_flow_run": "runyard.pausing",
-    "tags": "runyard.context",
-    "task": "runyard.tasks",
-    "unmapped": "runyard.markers",
-    "wait": "runyard.futures",
+    "suspend_flow_run": "runyard.sdk.pausing",
+    "tags": "runyard.engine.context",
+    "task": "runyard.sdk.tasks",
+    "unmapped": "runyard.base.markers",
+    "wait": "runyard.engine.futures",
 }
 
 __all__ = [

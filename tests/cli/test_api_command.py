@@ -46,7 +46,8 @@ def test_an_api_that_does_not_answer_is_named_with_its_file(runyard, program, ho
 
 
 def test_what_waits_and_what_takes_slots(runyard, store, tmp_path, monkeypatch):
-    from runyard.operations import claims, work_queues
+    from runyard.operations.flow_runs import claims
+    from runyard.operations.work_pools import work_queues
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.py").write_text("from prefect import flow\n\n@flow\ndef f():\n    pass\n")

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from runyard.client import LocalClient
-from runyard.operations import flow_runs
+from runyard.operations.flow_runs import flow_runs
 from runyard.operations.schemas import StateCreate
 from runyard_cli import deployment_backfill
 
@@ -40,7 +40,7 @@ deployments:
 KILLED = """
 import os, random, signal, sys, threading, time
 from runyard.client import LocalClient
-from runyard.operations.backfills import backfill_deployment
+from runyard.operations.schedules.backfills import backfill_deployment
 from runyard_cli.main import main
 
 call, batches = LocalClient.call, []
@@ -134,7 +134,7 @@ def test_what_is_wrong_makes_nothing(runyard, deployed):
 
 def test_a_backfill_killed_midway_goes_on_where_it_stopped(runyard, deployed, store):
     """3,600 instants in batches of 500: killed in or after the second, called again, each has one run."""
-    from runyard.operations import flow_runs
+    from runyard.operations.flow_runs import flow_runs
     from runyard.operations.schemas import Filter
 
     hour = ("--from", "2026-01-10T00:00", "--to", "2026-01-10T01:00", "--schedule", "often")

@@ -109,7 +109,7 @@ def test_types_are_registered(cli, tmp_path):
 
 
 def test_all_blocks_go_when_the_key_is_lost(cli, home):
-    from runyard.operations import block_documents, block_types
+    from runyard.operations.blocks import block_documents, block_types
 
     cli("secret", "set", "one", stdin="sk-12345")
     client = LocalClient(get_database())

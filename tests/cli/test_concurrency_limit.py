@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from runyard.operations import limit_slots
+from runyard.operations.limits import limit_slots
 
 
 def shown(runyard, name="db"):

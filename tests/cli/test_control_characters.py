@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runyard import flow, get_run_logger
-from runyard.texts import visible
-from runyard.variables import Variable
+from runyard.base.texts import visible
+from runyard.sdk.variables import Variable
 
 # It sets the title and the clipboard, clears the screen, and turns the direction of writing.
 EVIL = "a\x1b]0;title\x07\x1b]52;c;ZXZpbA==\x07\x1b[2J\r\x9b31mb\u202ec"

@@ -7,7 +7,7 @@ import socket
 import sqlite3
 
 import pytest
-from runyard.operations import flows
+from runyard.operations.deployments import known_flows
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_home_without_permission_to_write(runyard, home):
 
 
 def test_backup_is_a_copy_that_can_be_used(runyard, filled, store, tmp_path, monkeypatch):
-    store.call(flows.create_flow, body=flows.FlowCreate(name="kept"))
+    store.call(known_flows.create_flow, body=known_flows.FlowCreate(name="kept"))
     target = tmp_path / "copy" / "runyard.db"
     target.parent.mkdir()
     runyard("database", "backup", target)

@@ -11,8 +11,9 @@ import time
 import pytest
 from _history import History, counts, orphans, there
 from runyard.client import LocalClient
-from runyard.operations import lease_clock, locks
-from runyard.operations.retention import LOCK
+from runyard.operations import lease_clock
+from runyard.operations.limits import locks
+from runyard.operations.retention.retention import LOCK
 from runyard.store.database import get_database
 
 TABLES = ("flow_runs", "task_runs", "logs", "artifacts", "results", "flow_run_inputs")

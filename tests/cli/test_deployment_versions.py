@@ -96,8 +96,8 @@ def test_what_cannot_be_gone_back_to_is_refused(runyard, deploy):
 
 
 def test_the_newest_hundred_are_kept(runyard, deploy, store):
-    from runyard.operations import deployments
-    from runyard.operations.deployment_versions import read_deployment_versions
+    from runyard.operations.deployments import deployments
+    from runyard.operations.deployments.deployment_versions import read_deployment_versions
 
     found = deploy()["deployment"]
     for number in range(103):

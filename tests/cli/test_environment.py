@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from runyard.workers.environments import shelf
+from runyard.workers.environments import environment_store
 
 KEY = "0123456789abcdef"
 
@@ -13,10 +13,10 @@ KEY = "0123456789abcdef"
 @pytest.fixture
 def folder(home):
     """Of an environment."""
-    with shelf.making(KEY, lambda: None) as folder:
+    with environment_store.making(KEY, lambda: None) as folder:
         os.makedirs(os.path.join(folder, "bin"))
-        os.symlink("/bin/sh", shelf.python_of(folder))
-        shelf.publish(KEY, folder, {"file": "requirements.txt", "folder": "/project"})
+        os.symlink("/bin/sh", environment_store.python_of(folder))
+        environment_store.publish(KEY, folder, {"file": "requirements.txt", "folder": "/project"})
     return folder
 
 
@@ -31,7 +31,7 @@ def test_they_are_shown_and_removed(runyard, folder):
 
 
 def test_one_in_use_stays(runyard, folder):
-    held = shelf.take(KEY)
+    held = environment_store.take(KEY)
     assert "now" in runyard("environment", "ls").out
     assert "is in use by a run" in runyard("environment", "rm", KEY, "-y", code=1).err
     os.close(held.lock)

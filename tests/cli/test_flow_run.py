@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from runyard import clock, states
+from runyard.base import clock
 from runyard.client import LocalClient
-from runyard.operations import logs as log_operations
+from runyard.domain import states
+from runyard.operations.records import logs as log_operations
 
 FLOW = """
 from prefect import flow
@@ -33,7 +34,8 @@ def run(runyard, deployed):
 
 def end(store, key, state):
     """What an executor that no worker started reports."""
-    from runyard.operations import flow_runs, schemas
+    from runyard.operations import schemas
+    from runyard.operations.flow_runs import flow_runs
 
     for each in (states.Pending(), states.Running(), state):
         body = flow_runs.SetState(
@@ -212,9 +214,10 @@ def test_no_task_runs(runyard, run):
 
 
 def test_runs_are_listed_by_tag_name_and_time(runyard, store):
-    from runyard.operations import flow_runs, flows
+    from runyard.operations.deployments import known_flows
+    from runyard.operations.flow_runs import flow_runs
 
-    flow = store.call(flows.create_flow, body=flows.FlowCreate(name="etl"))
+    flow = store.call(known_flows.create_flow, body=known_flows.FlowCreate(name="etl"))
     for name, tags in (("calm-otter", ["a", "b"]), ("calm-heron", ["a"]), ("keen-otter", [])):
         create = flow_runs.FlowRunCreate(flow_id=flow.id, name=name, tags=tags, state={"type": "SCHEDULED"})
         store.call(flow_runs.create_flow_run, body=create)

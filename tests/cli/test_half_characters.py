@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from runyard import flow, task
-from runyard.artifacts import create_table_artifact
 from runyard.blocks.system import JSON
-from runyard.variables import Variable
+from runyard.sdk.artifacts import create_table_artifact
+from runyard.sdk.variables import Variable
 
 HALF = "caf\udce9"
 SPELLED = "caf\\udce9"

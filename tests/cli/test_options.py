@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 from _ports import free_port
-from runyard import states
 from runyard.blocks.system import Secret
-from runyard.operations import flow_runs, schemas
-from runyard.operations import logs as log_operations
+from runyard.domain import states
+from runyard.operations import schemas
+from runyard.operations.flow_runs import flow_runs
+from runyard.operations.records import logs as log_operations
 
 FLOW = """
 from prefect import flow, task

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from runyard.operations.deployments import DeploymentCreate, create_deployment
-from runyard.operations.flow_runs import FlowRunCreate, SetState, create_flow_run, set_flow_run_state
-from runyard.operations.flows import FlowCreate, create_flow
-from runyard.operations.pauses import pause_flow_run
+from runyard.domain.states import Paused, Running
+from runyard.operations.deployments.deployments import DeploymentCreate, create_deployment
+from runyard.operations.deployments.known_flows import FlowCreate, create_flow
+from runyard.operations.flow_runs.flow_runs import (
+    FlowRunCreate,
+    SetState,
+    create_flow_run,
+    set_flow_run_state,
+)
+from runyard.operations.flow_runs.pauses import pause_flow_run
 from runyard.operations.schemas import StateCreate
-from runyard.states import Paused, Running
 
 KEYS = {name: f"paused-1-{name}" for name in ("schema", "response", "description")}
 SCHEMA = {"type": "object", "properties": {"count": {"type": "integer"}}, "required": ["count"]}

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from runyard.errors import InvalidInput
+from runyard.base.errors import InvalidInput
 from runyard_cli import values
 
 FLOW = "from prefect import flow\n\n@flow\ndef etl(date: str = None, n: int = 1):\n    print(date, n)\n"

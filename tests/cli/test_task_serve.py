@@ -7,8 +7,8 @@ import sys
 
 import pytest
 from runyard.client import LocalClient
-from runyard.deployments.loading import load_tasks
-from runyard.operations.deployments import find_deployment
+from runyard.deployments.loading.loading import load_tasks
+from runyard.operations.deployments.deployments import find_deployment
 
 WAIT_SECONDS = 60
 TASKS = """

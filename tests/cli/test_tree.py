@@ -71,7 +71,7 @@ def test_what_speaks_http_or_reads_deployments_imports_no_more_than_it_needs():
     assert not {"rich", "pygments", "click"} & modules_of(made)
     # Later, who wants all of it has it.
     assert "rich" in modules_of(made + "import httpx._main")
-    assert not {"croniter", "subprocess"} & modules_of("import runyard.operations.deployments")
+    assert not {"croniter", "subprocess"} & modules_of("import runyard.operations.deployments.deployments")
 
 
 def test_a_bare_group_prints_its_help(runyard):

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runyard.errors import InvalidInput
+from runyard.base.errors import InvalidInput
 from runyard_cli import values
 
 JSON = st.recursive(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from runyard import artifacts
+from runyard.sdk import artifacts
 
 
 def test_a_variable_is_set_read_and_deleted(runyard):
@@ -53,7 +53,7 @@ def test_artifacts_are_deleted(runyard, made):
 
 def test_a_flow_run_shows_what_it_left(runyard, store):
     from runyard import flow
-    from runyard.operations.flow_runs import find_flow_run
+    from runyard.operations.flow_runs.flow_runs import find_flow_run
 
     @flow(flow_run_name="leaver")
     def main():

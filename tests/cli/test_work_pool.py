@@ -127,7 +127,7 @@ def status(runyard):
 
 
 def test_the_list_says_whether_a_pool_is_served(runyard, store, pool):
-    from runyard.operations import workers
+    from runyard.operations.work_pools import workers
 
     assert status(runyard) == "NOT_READY"
     beat = workers.WorkerHeartbeat(name="w", heartbeat_interval_seconds=30)

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from _yard import a_yard
-from runyard.compat import children
+from runyard.compat import child_interpreters
 
 SCRIPT = """
 import concurrent.futures, multiprocessing, sys
@@ -90,7 +90,7 @@ def start(tmp_path, **variables):
 
 
 def test_any_python_that_a_program_starts(home, tmp_path):
-    assert start(tmp_path) == ["runyard.flows", "runyard.prefect_names.states", "runyard.tasks"]
+    assert start(tmp_path) == ["runyard.sdk.flows", "runyard.prefect_names.state_names", "runyard.sdk.tasks"]
 
 
 def test_a_prefect_that_is_installed_stays_what_it_is(home, tmp_path):
@@ -114,7 +114,7 @@ def test_another_python_finds_its_own_prefect_or_none(tmp_path):
     script = "\n".join(lines)
     told = subprocess.run(
         [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": children.FOLDER},
+        env={**os.environ, "PYTHONPATH": child_interpreters.FOLDER},
         capture_output=True,
         text=True,
         check=True,
@@ -128,9 +128,9 @@ def test_the_path_of_children_is_given_back(monkeypatch):
         monkeypatch.delenv("PYTHONPATH", raising=False)
         if before is not None:
             monkeypatch.setenv("PYTHONPATH", before)
-        children.tell_programs()
-        children.tell_programs()
-        assert os.environ["PYTHONPATH"].split(os.pathsep)[-1] == children.FOLDER
-        assert os.environ["PYTHONPATH"].count(children.FOLDER) == 1
-        children._tell_no_program()
+        child_interpreters.tell_programs()
+        child_interpreters.tell_programs()
+        assert os.environ["PYTHONPATH"].split(os.pathsep)[-1] == child_interpreters.FOLDER
+        assert os.environ["PYTHONPATH"].count(child_interpreters.FOLDER) == 1
+        child_interpreters._tell_no_program()
         assert os.environ.get("PYTHONPATH") == before

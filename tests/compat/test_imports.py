@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from runyard.compat import imports, table
-from runyard.errors import SettingError
+from runyard.base.errors import SettingError
+from runyard.compat import imports, module_table
 
 
 @pytest.fixture
@@ -29,19 +29,19 @@ def _exists(module: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, ours in table.MODULES.items() if _exists(ours) and name != "prefect"]
+    "name", [name for name, ours in module_table.MODULES.items() if _exists(ours) and name != "prefect"]
 )
 def test_a_module_of_prefect_is_ours_and_no_copy(hook, name):
     assert hook.install(deployed=True)
-    ours = importlib.import_module(table.MODULES[name])
+    ours = importlib.import_module(module_table.MODULES[name])
     before = ours.__spec__
     assert importlib.import_module(name) is ours
     assert ours.__spec__ is before
-    assert ours.__name__ == table.MODULES[name]
+    assert ours.__name__ == module_table.MODULES[name]
 
 
 def test_every_name_in_the_table_leads_somewhere():
-    assert {ours for ours in table.MODULES.values() if not _exists(ours)} == set()
+    assert {ours for ours in module_table.MODULES.values() if not _exists(ours)} == set()
 
 
 def test_the_forms_of_import(hook):
@@ -50,12 +50,12 @@ def test_the_forms_of_import(hook):
     exec("import prefect\nimport prefect.futures as f\nfrom prefect import flow", names)
     exec("from prefect.flows import Flow", names)
     import runyard
-    import runyard.futures
+    import runyard.engine.futures
 
     # A front: what is imported below `prefect` must not land in `runyard`.
     assert names["prefect"].flow is runyard.flow
     assert set(names["prefect"].__all__) == set(runyard.__all__)
-    assert names["f"] is runyard.futures
+    assert names["f"] is runyard.engine.futures
     assert names["flow"] is runyard.flow
     assert names["Flow"] is runyard.Flow
 
@@ -184,7 +184,7 @@ def test_python_m_runyard_runs_a_module(home, tmp_path):
     )
     done = _run(tmp_path, "-m", "tool", "-x", "1")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "runyard.flows beside ['-x', '1']\n"
+    assert done.stdout == "runyard.sdk.flows beside ['-x', '1']\n"
 
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]])
@@ -271,4 +271,4 @@ def test_a_package_of_ones_own_is_not_called_an_integration(home, tmp_path):
 def test_a_folder_named_prefect_is_not_taken_for_it(home, tmp_path):
     (tmp_path / "prefect").mkdir()
     (tmp_path / "script.py").write_text("from prefect import flow\nprint(flow.__module__)\n")
-    assert _run(tmp_path, "script.py").stdout == "runyard.flows\n"
+    assert _run(tmp_path, "script.py").stdout == "runyard.sdk.flows\n"

@@ -9,9 +9,9 @@ import subprocess
 import sys
 
 import pytest
-from runyard.errors import SettingError
-from runyard.logging.eavesdropping import LogEavesdropper
-from runyard.logging.handlers import ConsoleHandler
+from runyard.base.errors import SettingError
+from runyard.engine.logging.eavesdropping import LogEavesdropper
+from runyard.engine.logging.handlers import ConsoleHandler
 from runyard.prefect_names.logs.configuration import DEFAULT_LOGGING_SETTINGS_PATH, load_logging_config
 from runyard.prefect_names.logs.formatters import JsonFormatter, PrefectFormatter
 

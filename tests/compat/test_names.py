@@ -333,4 +333,4 @@ def test_our_own_modules_stay_in_their_places():
         "print(settings.__name__, client.__name__, prefect.settings.__name__)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "runyard.settings runyard.client runyard.prefect_names.settings\n"
+    assert done.stdout == "runyard.settings runyard.client runyard.prefect_names.setting_names\n"

@@ -10,12 +10,12 @@ import sys
 
 import pytest
 from runyard import flow, tags, task
-from runyard.client_schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-from runyard.errors import RunUnfinished
-from runyard.exceptions import SerializationError, exception_traceback
-from runyard.prefect_names import context, loggers, states
-from runyard.prefect_names import settings as prefect_settings
-from runyard.results import ResultStore
+from runyard.base.errors import RunUnfinished
+from runyard.base.exceptions import SerializationError, exception_traceback
+from runyard.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from runyard.engine.results.result_stores import ResultStore
+from runyard.prefect_names import context_names, loggers, state_names
+from runyard.prefect_names import setting_names as prefect_settings
 
 
 def _as_a_script(code):
@@ -27,7 +27,7 @@ def _as_a_script(code):
 
 def test_modules_of_prefect_are_reached_without_importing_them(home):
     code = "import prefect\nprint(prefect.settings.PREFECT_LOGGING_LEVEL.value(), prefect.states.StateGroup)"
-    assert _as_a_script(code) == "INFO <class 'runyard.prefect_names.states.StateGroup'>\n"
+    assert _as_a_script(code) == "INFO <class 'runyard.prefect_names.state_names.StateGroup'>\n"
 
 
 def test_the_version_is_the_one_of_the_prefect_that_is_offered(home):
@@ -75,24 +75,26 @@ except ImportError as error:
 
 
 def test_a_group_of_states_counts_them():
-    group = states.StateGroup([states.Completed(), states.Completed(), states.Failed(), states.Running()])
+    group = state_names.StateGroup(
+        [state_names.Completed(), state_names.Completed(), state_names.Failed(), state_names.Running()]
+    )
     assert (group.total_count, group.fail_count, group.final_count, group.not_final_count) == (4, 1, 3, 1)
     assert (group.any_failed(), group.all_completed(), group.all_final()) == (True, False, False)
     assert (group.any_cancelled(), group.any_paused()) == (False, False)
     assert repr(group) == "StateGroup<total=4, not_final=1, 'COMPLETED'=2, 'FAILED'=1, 'RUNNING'=1>"
-    assert states.StateGroup([]).all_completed()
+    assert state_names.StateGroup([]).all_completed()
 
 
 def test_an_exception_becomes_a_state():
-    failed = asyncio.run(states.exception_to_failed_state(ValueError("no"), message="Oh:", name="Odd"))
+    failed = asyncio.run(state_names.exception_to_failed_state(ValueError("no"), message="Oh:", name="Odd"))
     assert (failed.type, failed.name, failed.message) == ("FAILED", "Odd", "Oh: ValueError: no")
     with pytest.raises(ValueError, match=r"\Ano\Z"):
-        asyncio.run(states.araise_state_exception(failed))
-    crashed = asyncio.run(states.exception_to_crashed_state(KeyboardInterrupt()))
+        asyncio.run(state_names.araise_state_exception(failed))
+    crashed = asyncio.run(state_names.exception_to_crashed_state(KeyboardInterrupt()))
     assert crashed.is_crashed()
     assert crashed.message == "Execution was aborted by an interrupt signal."
-    assert isinstance(asyncio.run(states.aget_state_exception(crashed)), KeyboardInterrupt)
-    asyncio.run(states.araise_state_exception(states.Completed()))
+    assert isinstance(asyncio.run(state_names.aget_state_exception(crashed)), KeyboardInterrupt)
+    asyncio.run(state_names.araise_state_exception(state_names.Completed()))
 
 
 def test_the_exception_being_handled_becomes_a_state():
@@ -100,29 +102,29 @@ def test_the_exception_being_handled_becomes_a_state():
         try:
             raise LookupError("gone")
         except LookupError:
-            return await states.exception_to_failed_state()
+            return await state_names.exception_to_failed_state()
 
     assert asyncio.run(handle()).message == "LookupError: gone"
     with pytest.raises(ValueError, match="no exception"):
-        asyncio.run(states.exception_to_failed_state())
+        asyncio.run(state_names.exception_to_failed_state())
 
 
 def test_a_proposal_is_made_of_a_state():
-    created = states.to_state_create(states.Failed(message="no"))
+    created = state_names.to_state_create(state_names.Failed(message="no"))
     assert (created.type, created.name, created.message) == ("FAILED", "Failed", "no")
 
 
 def test_the_state_of_a_run_that_is_not_over_has_no_result():
     with pytest.raises(RunUnfinished, match="it is Running"):
-        states.Running().result()
+        state_names.Running().result()
 
 
 def test_exceptions_as_text():
     with pytest.raises(ValueError, match="no") as caught:
         raise ValueError("no")
     error = caught.value
-    assert states.format_exception(error) == "ValueError: no"
-    assert "Traceback" in states.format_exception(error, error.__traceback__)
+    assert state_names.format_exception(error) == "ValueError: no"
+    assert "Traceback" in state_names.format_exception(error, error.__traceback__)
     assert exception_traceback(error).endswith("ValueError: no\n")
 
 
@@ -130,8 +132,8 @@ def test_contexts_by_their_other_names(home):
     @flow
     def outer():
         return isinstance(
-            context.get_run_context(), context.RunContext
-        ), context.EngineContext.get().flow.name
+            context_names.get_run_context(), context_names.RunContext
+        ), context_names.EngineContext.get().flow.name
 
     assert outer() == (True, "outer")
 
@@ -175,7 +177,7 @@ def test_a_logger_is_silent_in_a_block(caplog):
 
 
 def test_a_handler_of_prefect_keeps_the_records_of_any_logger(recorded):
-    from runyard.logging.handlers import APILogHandler
+    from runyard.engine.logging.handlers import APILogHandler
 
     logger = logging.getLogger("another.library")
     handler = APILogHandler()
@@ -209,7 +211,7 @@ def test_what_cannot_be_written_is_said(home):
 
 
 def test_a_storage_that_keeps_nothing(home):
-    from runyard.filesystems import NullFileSystem
+    from runyard.engine.results.filesystems import NullFileSystem
 
     @task(persist_result=True, result_storage=NullFileSystem())
     def compute():
@@ -261,7 +263,7 @@ def test_profiles_by_prefects_names(home):
 
 
 def test_facts_about_runs_by_functions(recorded):
-    from runyard.runtime import flow_run, task_run
+    from runyard.engine.runtime import flow_run, task_run
 
     @task
     def inner():

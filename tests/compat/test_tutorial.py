@@ -9,7 +9,7 @@ import sys
 import pytest
 from runyard.blocks.system import Secret
 from runyard.client import connect
-from runyard.operations.deployments import find_deployment
+from runyard.operations.deployments.deployments import find_deployment
 
 BASIC = '''
 from prefect import flow, task

@@ -9,21 +9,25 @@ import sys
 import pydantic
 import pytest
 from runyard import flow, task
-from runyard.engine.background import BackgroundFuture
-from runyard.errors import MissingExtra
-from runyard.exceptions import ParameterBindError, ReservedArgumentError, SignatureMismatchError
-from runyard.markers import NotSet, quote, unmapped
-from runyard.prefect_names import clients, flows, testing, types
+from runyard.base.errors import MissingExtra
+from runyard.base.exceptions import (
+    ParameterBindError,
+    ReservedArgumentError,
+    SignatureMismatchError,
+)
+from runyard.base.markers import NotSet, quote, unmapped
+from runyard.engine.background.background_submit import BackgroundFuture
+from runyard.prefect_names import clients, flow_names, testing_names, types
 from runyard.prefect_names.utilities import (
     asyncutils,
     callables,
     collections,
     contexts,
-    files,
-    images,
+    image_names,
     importtools,
-    processes,
-    templating,
+    path_names,
+    placeholder_names,
+    process_names,
     timeout,
     urls,
 )
@@ -136,35 +140,37 @@ def test_templates_are_filled_as_in_prefect(monkeypatch):
         "a": "{{ x }}", "b": "pre {{ y }}", "c": "{{ none }}", "d": "{{ none }} z", "e": ["{{ none }}", 1],
         "f": "{{ $HOME_X }}", "g": "{{ prefect.variables.q }}", "h": "{{ $HOME_Y }}", "i": "v={{ n }}",
     }  # fmt: skip
-    assert templating.apply_values(template, {"x": {"q": 1}, "y": [2], "n": None}) == {
+    assert placeholder_names.apply_values(template, {"x": {"q": 1}, "y": [2], "n": None}) == {
         "a": {"q": 1}, "b": "pre [2]", "d": " z", "e": [1], "f": "", "g": "{{ prefect.variables.q }}",
         "h": "here", "i": "v=None",
     }  # fmt: skip
-    assert templating.apply_values("{{ none }}", {}) is NotSet
-    assert templating.apply_values({"c": "{{ n }}"}, {}, remove_notset=False) == {"c": "{{ n }}"}
-    assert templating.apply_values("{{ a.b }}", {"a": {"b": 3}}) == 3
-    kinds = templating.PlaceholderType
-    assert {(each.name, each.type) for each in templating.find_placeholders(["{{ x }} {{ $E }}"])} == {
+    assert placeholder_names.apply_values("{{ none }}", {}) is NotSet
+    assert placeholder_names.apply_values({"c": "{{ n }}"}, {}, remove_notset=False) == {"c": "{{ n }}"}
+    assert placeholder_names.apply_values("{{ a.b }}", {"a": {"b": 3}}) == 3
+    kinds = placeholder_names.PlaceholderType
+    assert {(each.name, each.type) for each in placeholder_names.find_placeholders(["{{ x }} {{ $E }}"])} == {
         ("x", kinds.STANDARD),
         ("$E", kinds.ENV_VAR),
     }
-    assert templating.determine_placeholder_type("prefect.blocks.secret.s") is kinds.BLOCK_DOCUMENT
+    assert placeholder_names.determine_placeholder_type("prefect.blocks.secret.s") is kinds.BLOCK_DOCUMENT
 
 
 def test_templates_take_variables_and_blocks(recorded):
     from runyard.blocks.system import Secret
-    from runyard.variables import Variable
+    from runyard.sdk.variables import Variable
 
     Variable.set("region", "north", _sync=True)
     Secret(value="hush").save("key", _sync=True)
 
     async def main():
-        filled = await templating.resolve_variables({"a": "{{ prefect.variables.region }}", "b": "{{ x }}"})
+        filled = await placeholder_names.resolve_variables(
+            {"a": "{{ prefect.variables.region }}", "b": "{{ x }}"}
+        )
         assert filled == {"a": "north", "b": "{{ x }}"}
-        assert await templating.resolve_variables("{{ prefect.variables.nothing }}") is None
+        assert await placeholder_names.resolve_variables("{{ prefect.variables.nothing }}") is None
         template = ["{{ prefect.blocks.secret.key }}"]
-        assert await templating.resolve_block_document_references(template) == ["hush"]
-        changed = await templating.resolve_block_document_references(
+        assert await placeholder_names.resolve_block_document_references(template) == ["hush"]
+        changed = await placeholder_names.resolve_block_document_references(
             template, value_transformer=lambda name, value: f"{name}={value}"
         )
         assert changed == ["prefect.blocks.secret.key=hush"]
@@ -253,12 +259,12 @@ def test_files_and_folders(tmp_path, monkeypatch):
     (tmp_path / "sub").mkdir()
     for name in ("a.py", "b.txt", "sub/c.py"):
         (tmp_path / name).write_text("x = 1\n", "utf-8")
-    assert files.filter_files(str(tmp_path), ["*.txt"]) == {"a.py", "sub", "sub/c.py"}
-    assert files.filter_files(str(tmp_path), ["sub/"], include_dirs=False) == {"a.py", "b.txt"}
-    with files.tmpchdir(tmp_path / "a.py") as folder:
+    assert path_names.filter_files(str(tmp_path), ["*.txt"]) == {"a.py", "sub", "sub/c.py"}
+    assert path_names.filter_files(str(tmp_path), ["sub/"], include_dirs=False) == {"a.py", "b.txt"}
+    with path_names.tmpchdir(tmp_path / "a.py") as folder:
         assert folder == str(tmp_path)
         assert importtools.import_object("a.py:x") == 1
-        assert files.to_display_path(tmp_path / "sub" / "c.py") == "sub/c.py"
+        assert path_names.to_display_path(tmp_path / "sub" / "c.py") == "sub/c.py"
     with pytest.raises(ValueError, match="names no object"):
         importtools.import_object("json")
     with pytest.raises(ImportError):
@@ -277,10 +283,10 @@ def test_modules_are_imported_late():
 def test_commands(capfd):
     async def main():
         say = [sys.executable, "-c", "print('out'); raise SystemExit(3)"]
-        quiet = await processes.run_process(say)
-        shown = await processes.run_process(say, stream_output=True)
+        quiet = await process_names.run_process(say)
+        shown = await process_names.run_process(say, stream_output=True)
         with pytest.raises(TypeError, match="list"):
-            async with processes.open_process("ls"):
+            async with process_names.open_process("ls"):
                 pass
         return quiet.returncode, shown.returncode
 
@@ -356,15 +362,15 @@ def test_what_tests_assert(recorded):
         return 1
 
     latest()
-    assert asyncio.run(testing.get_most_recent_flow_run(flow_name="latest")).state.type == "COMPLETED"
-    assert testing.exceptions_equal(ValueError("a"), ValueError("a"))
-    assert not testing.exceptions_equal(ValueError("a"), TypeError("a"))
-    testing.assert_blocks_equal(Secret(value="x"), Secret(value="x"))
+    assert asyncio.run(testing_names.get_most_recent_flow_run(flow_name="latest")).state.type == "COMPLETED"
+    assert testing_names.exceptions_equal(ValueError("a"), ValueError("a"))
+    assert not testing_names.exceptions_equal(ValueError("a"), TypeError("a"))
+    testing_names.assert_blocks_equal(Secret(value="x"), Secret(value="x"))
     with pytest.raises(AssertionError):
-        testing.assert_blocks_equal(Secret(value="x"), Secret(value="y"))
-    with pytest.raises(AssertionError, match="oh"), testing.assert_does_not_warn():
+        testing_names.assert_blocks_equal(Secret(value="x"), Secret(value="y"))
+    with pytest.raises(AssertionError, match="oh"), testing_names.assert_does_not_warn():
         warnings.warn("oh", stacklevel=1)
-    with testing.assert_does_not_warn([UserWarning]):
+    with testing_names.assert_does_not_warn([UserWarning]):
         warnings.warn("oh", stacklevel=1)
 
 
@@ -396,10 +402,10 @@ def test_types_refuse(kind, given):
 def test_functions_of_files_become_flows(tmp_path, home):
     path = tmp_path / "some.py"
     path.write_text("def plain():\n    return 1\n", "utf-8")
-    made = flows.load_function_and_convert_to_flow(f"{path}:plain")
+    made = flow_names.load_function_and_convert_to_flow(f"{path}:plain")
     assert (made.name, made.log_prints) == ("plain", True)
-    assert flows.select_flow([made]) is made
-    with pytest.raises(flows.MissingFlowError, match="'x' from here; there are: plain"):
-        flows.select_flow([made], "x", "from here")
-    assert images.python_version_micro().startswith(images.python_version_minor())
+    assert flow_names.select_flow([made]) is made
+    with pytest.raises(flow_names.MissingFlowError, match="'x' from here; there are: plain"):
+        flow_names.select_flow([made], "x", "from here")
+    assert image_names.python_version_micro().startswith(image_names.python_version_minor())
     assert issubclass(MissingExtra, Exception)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 import pytest
-from runyard.deployments import absent
-from runyard.errors import EntrypointError
+from runyard.base.errors import EntrypointError
+from runyard.deployments.loading import absent
 
 FLOW = """
 import no_such_frames as nf

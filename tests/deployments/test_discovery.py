@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runyard.deployments.discovery import find_flows
+from runyard.deployments.loading.discovery import find_flows
 
 
 def test_flows_are_found_by_their_decorators(write, project_folder):

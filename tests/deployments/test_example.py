@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runyard.deployments import plan
-from runyard.deployments.project import read_project
-from runyard.deployments.project_shapes import ConcurrencySpec, DeploymentSpec, ScheduleSpec, WorkPoolSpec
+from runyard.deployments.project import plan
+from runyard.deployments.project.project import read_project
+from runyard.deployments.project.project_shapes import (
+    ConcurrencySpec,
+    DeploymentSpec,
+    ScheduleSpec,
+    WorkPoolSpec,
+)
 
 EXAMPLE = (Path(__file__).parents[2] / "prefect.yaml.example").read_text("utf-8")
 # Accepted for older files, read by nobody, or said in another way in the example.

@@ -9,10 +9,10 @@ import subprocess
 import sys
 
 import pytest
+from runyard.base.errors import InvalidInput, RunyardError
 from runyard.deployments import steps
 from runyard.deployments.steps import git_program
 from runyard.deployments.steps.git_mirror import Mirror
-from runyard.errors import InvalidInput, RunyardError
 
 pytestmark = pytest.mark.usefixtures("git")
 

@@ -16,11 +16,11 @@ import pytest
 import yaml
 from _ports import free_port
 from runyard import flow
+from runyard.base.errors import InvalidInput, RunyardError
 from runyard.client import LocalClient
 from runyard.deployments import DockerImage, steps
-from runyard.errors import InvalidInput, RunyardError
-from runyard.operations.deployments import find_deployment
-from runyard.operations.work_pools import WorkPoolCreate, create_work_pool
+from runyard.operations.deployments.deployments import find_deployment
+from runyard.operations.work_pools.work_pools import WorkPoolCreate, create_work_pool
 
 REGISTRY = """
 version: 0.1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from runyard.deployments import init, plan
-from runyard.deployments.project import read_project
-from runyard.errors import InvalidInput, NotFound, StoreError
+from runyard.base.errors import InvalidInput, NotFound, StoreError
+from runyard.deployments.project import init, plan
+from runyard.deployments.project.project import read_project
 
 FIELDS = {
     "git": {"repository": "https://example.com/team/project.git"},

@@ -12,21 +12,21 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from runyard.base.errors import ProjectError, RunyardError
 from runyard.client import LocalClient
-from runyard.deployments import plan
-from runyard.deployments.project import parse_project, read_project
-from runyard.deployments.project_schema import json_schema, markdown, steps_markdown
-from runyard.deployments.project_shapes import (
+from runyard.deployments.project import plan
+from runyard.deployments.project.project import parse_project, read_project
+from runyard.deployments.project.project_schema import json_schema, markdown, steps_markdown
+from runyard.deployments.project.project_shapes import (
     ConcurrencySpec,
     DeploymentSpec,
     ProjectSpec,
     ScheduleSpec,
     WorkPoolSpec,
 )
-from runyard.deployments.yaml_places import load
-from runyard.errors import ProjectError, RunyardError
-from runyard.operations import work_pools
-from runyard.operations.deployment_apply import apply_deployments
+from runyard.deployments.project.yaml_places import load
+from runyard.operations.deployments.deployment_apply import apply_deployments
+from runyard.operations.work_pools import work_pools
 
 SCHEMA = jsonschema.Draft202012Validator(json_schema())
 PLACE = re.compile(r"prefect\.yaml:\d+:\d+: ")
@@ -268,7 +268,7 @@ def test_the_page_of_the_documentation_says_every_key():
     page = (Path(__file__).parents[2] / "docs" / "prefect-yaml.md").read_text("utf-8")
     tables = page.partition("markdown() -->\n")[2].partition("<!-- end -->")[0]
     assert tables == markdown(), (
-        "put what runyard.deployments.project_schema.markdown() gives between the marks"
+        "put what runyard.deployments.project.project_schema.markdown() gives between the marks"
     )
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Optional
 import pytest
 from pydantic import Field
 from runyard import flow
+from runyard.base.errors import ParameterError
 from runyard.deployments.schema import check_parameters, parameter_schema
-from runyard.errors import ParameterError
 
 numpy = pytest.importorskip("numpy")
 pandas = pytest.importorskip("pandas")

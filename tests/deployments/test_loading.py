@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 import pytest
-from runyard.deployments.loading import load_flow, parameter_schema, parse
-from runyard.errors import EntrypointError
+from runyard.base.errors import EntrypointError
+from runyard.deployments.loading.loading import load_flow, parameter_schema, parse
 
 ETL = '''\
 from prefect import flow

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Optional, TypedDict
 
 import pytest
-from runyard.deployments.project import parse_project
+from runyard.base.errors import ProjectError
+from runyard.deployments.project.project import parse_project
 from runyard.deployments.schema import parameter_schema
-from runyard.errors import ProjectError
 
 
 def read(lines):

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from runyard.deployments import plan
-from runyard.deployments.overrides import Overrides
-from runyard.deployments.project import read_project
-from runyard.deployments.selection import select
-from runyard.errors import EntrypointError, InvalidInput, NotFound, ParameterError, ProjectError, RunyardError
+from runyard.base.errors import (
+    EntrypointError,
+    InvalidInput,
+    NotFound,
+    ParameterError,
+    ProjectError,
+    RunyardError,
+)
+from runyard.deployments.project import plan
+from runyard.deployments.project.command_line import Overrides
+from runyard.deployments.project.project import read_project
+from runyard.deployments.project.selection import select
 
 ETL = '''\
 from prefect import flow

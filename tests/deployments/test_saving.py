@@ -8,8 +8,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from runyard.deployments.saving import save_deployment, with_deployment
-from runyard.errors import ProjectError
+from runyard.base.errors import ProjectError
+from runyard.deployments.project.saving import save_deployment, with_deployment
 
 NEW = {"name": "new", "entrypoint": "a.py:f", "schedules": [{"cron": "0 6 * * *"}]}
 

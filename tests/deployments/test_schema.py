@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field
+from runyard.base.errors import ParameterError
 from runyard.deployments.schema import check_parameters, missing_parameters, parameter_schema
-from runyard.errors import ParameterError
 
 
 class Colour(enum.Enum):

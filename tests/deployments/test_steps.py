@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
+from runyard.base.errors import InvalidInput, ProjectError, RunyardError
 from runyard.deployments import steps
-from runyard.errors import InvalidInput, ProjectError, RunyardError
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 import yaml
+from runyard.base.errors import ProjectError, RunyardError
 from runyard.client import LocalClient
 from runyard.deployments import steps
-from runyard.deployments.project import parse_project
-from runyard.errors import ProjectError, RunyardError
-from runyard.filesystems import LocalFileSystem
+from runyard.deployments.project.project import parse_project
+from runyard.engine.results.filesystems import LocalFileSystem
 
 pytestmark = pytest.mark.usefixtures("git")
 

@@ -6,14 +6,14 @@ import json
 
 import pytest
 from _yard import a_yard, logs_of, until
+from runyard.base.errors import ProjectError
+from runyard.base.redaction import redact
 from runyard.blocks.system import JSON, Secret
 from runyard.client import connect
-from runyard.deployments import stored
-from runyard.errors import ProjectError
-from runyard.operations.deployments import DeploymentUpdate, read_deployment, update_deployment
-from runyard.operations.flow_runs import read_flow_run
-from runyard.redaction import redact
-from runyard.variables import Variable
+from runyard.deployments.placeholders import stored
+from runyard.operations.deployments.deployments import DeploymentUpdate, read_deployment, update_deployment
+from runyard.operations.flow_runs.flow_runs import read_flow_run
+from runyard.sdk.variables import Variable
 
 pytestmark = pytest.mark.usefixtures("home")
 

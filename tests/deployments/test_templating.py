@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runyard.deployments import templating
+from runyard.deployments.placeholders import templating
 
 _words = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 _plain_text = st.text(max_size=20).filter(lambda text: "{" not in text and "}" not in text)

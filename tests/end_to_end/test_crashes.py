@@ -17,7 +17,7 @@ from _yard import (
     status_of,
     until,
 )
-from runyard.operations.flow_runs import SetState, set_flow_run_state
+from runyard.operations.flow_runs.flow_runs import SetState, set_flow_run_state
 from runyard.operations.schemas import StateCreate
 
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from _tools import need
 from _yard import TAKEOVER_SECONDS, a_yard, is_gone, logs_of, until
-from runyard import clock
+from runyard.base import clock
 from runyard.operations.schemas import Listing
 
 # What is tested with this setting can only happen by a proof.
@@ -194,7 +194,8 @@ def work():
 def test_what_a_machine_whose_clock_is_wrong_records_is_told_in_the_servers_time(
     yard, wall, api_server, offset
 ):
-    from runyard.operations import flow_runs, task_runs
+    from runyard.operations.flow_runs import flow_runs
+    from runyard.operations.task_runs import task_runs
 
     api_server.use(yard.client.database)
     (yard.folder / "timed.py").write_text(TIMED)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from _yard import DEADLINE_SECONDS, a_yard, until
-from runyard.operations.flow_runs import SetState, set_flow_run_state
+from runyard.operations.flow_runs.flow_runs import SetState, set_flow_run_state
 from runyard.operations.schemas import StateCreate
 
 HOOK = """

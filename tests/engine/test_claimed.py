@@ -7,18 +7,19 @@ import threading
 import time
 
 import pytest
-from runyard import flow, run_deployment, runtime, task
+from runyard import flow, run_deployment, task
+from runyard.base.errors import InvalidInput, NotFound
+from runyard.engine import runtime
 from runyard.engine.run import run_claimed
-from runyard.errors import InvalidInput, NotFound
-from runyard.operations.claims import ClaimRequest, claim_flow_runs
-from runyard.operations.deployments import (
+from runyard.operations.deployments.deployments import (
     DeploymentApply,
     DeploymentFlowRunCreate,
     DeploymentsApply,
     apply_deployments,
     create_flow_run_from_deployment,
 )
-from runyard.operations.work_pools import WorkPoolCreate, create_work_pool
+from runyard.operations.flow_runs.claims import ClaimRequest, claim_flow_runs
+from runyard.operations.work_pools.work_pools import WorkPoolCreate, create_work_pool
 
 
 @task

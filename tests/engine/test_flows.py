@@ -9,9 +9,16 @@ from dataclasses import dataclass
 
 import pytest
 from pydantic import BaseModel
-from runyard import flow, get_run_logger, runtime, states, tags, task
-from runyard.exceptions import InvalidNameError, MissingContextError, ParameterError, ReservedArgumentError
-from runyard.states import State
+from runyard import flow, get_run_logger, tags, task
+from runyard.base.exceptions import (
+    InvalidNameError,
+    MissingContextError,
+    ParameterError,
+    ReservedArgumentError,
+)
+from runyard.domain import states
+from runyard.domain.states import State
+from runyard.engine import runtime
 
 
 class Point(BaseModel):

@@ -21,8 +21,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, PrivateAttr
-from runyard.engine.hashing import Encoder, hash_objects
-from runyard.exceptions import HashError
+from runyard.base.exceptions import HashError
+from runyard.engine.hashing.digests import Encoder, hash_objects
 
 numbers = st.integers() | st.floats() | st.booleans()
 scalars = st.none() | numbers | st.text() | st.binary(max_size=8) | st.dates() | st.datetimes() | st.uuids()
@@ -315,7 +315,7 @@ def test_looking_at_an_iterator_does_not_move_it():
 SCRIPT = """
 import dataclasses as dc, enum, functools, typing
 from pydantic import BaseModel
-from runyard.engine.hashing import Encoder, hash_objects
+from runyard.engine.hashing.digests import Encoder, hash_objects
 
 @dc.dataclass
 class D:
@@ -377,7 +377,7 @@ AS_MODULE = "import script; script.show(script.values)"
 # What a process of a pool gets of it.
 SENT = """
 import pickle
-from runyard.engine.hashing import Encoder, hash_objects
+from runyard.engine.hashing.digests import Encoder, hash_objects
 with open("script.py.pickle", "rb") as file:
     for name, value in pickle.load(file).items():
         print(name, hash_objects(value))

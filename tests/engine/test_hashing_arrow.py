@@ -7,7 +7,7 @@ import decimal
 
 import pytest
 from _arrays import again, np
-from runyard.engine.hashing import hash_objects as key
+from runyard.engine.hashing.digests import hash_objects as key
 
 
 def arrow():

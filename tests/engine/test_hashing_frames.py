@@ -10,7 +10,7 @@ import pytest
 from _arrays import again, np, pandas, unhurried
 from hypothesis import given
 from hypothesis import strategies as st
-from runyard.engine.hashing import hash_objects as key
+from runyard.engine.hashing.digests import hash_objects as key
 
 dtypes = st.sampled_from(
     ["i1", "u2", "i8", ">i4", "f2", "f4", "f8", "c16", "?", "U3", "S2", "M8[ns]", "m8[s]", "O"]

@@ -12,15 +12,15 @@ from itertools import pairwise
 
 import pytest
 from runyard import flow, get_run_logger, task
-from runyard.cache_policies import INPUTS
+from runyard.base.errors import ApiUnavailable, RunAborted, StaleAttempt
+from runyard.base.exceptions import Abort
+from runyard.domain.states import Completed, Failed, Running, State
 from runyard.engine.journal import Journal
+from runyard.engine.logging import get_logger
+from runyard.engine.results.cache_policies import INPUTS
 from runyard.engine.runs import TaskRun
-from runyard.errors import ApiUnavailable, RunAborted, StaleAttempt
-from runyard.exceptions import Abort
-from runyard.logging import get_logger
-from runyard.operations.journal import report_state, start_flow_run, write_journal
-from runyard.operations.results import read_result
-from runyard.states import Completed, Failed, Running, State
+from runyard.operations.flow_runs.run_reports import report_state, start_flow_run, write_journal
+from runyard.operations.records.kept_results import read_result
 
 
 @task

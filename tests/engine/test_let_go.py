@@ -10,7 +10,7 @@ import weakref
 
 import pytest
 from runyard import flow, task
-from runyard.context import current_flow
+from runyard.engine.context import current_flow
 from runyard.engine.flowless_journal import close_journal_without_flow
 
 

@@ -6,12 +6,18 @@ import json
 from datetime import timedelta
 
 import pytest
-from runyard import flow, ids, task
-from runyard.exceptions import InvalidNameError
-from runyard.operations.flow_runs import delete_flow_run, filter_flow_runs, read_flow_run, set_flow_run_state
-from runyard.operations.logs import LogListing, filter_logs
+from runyard import flow, task
+from runyard.base import ids
+from runyard.base.exceptions import InvalidNameError
+from runyard.operations.flow_runs.flow_runs import (
+    delete_flow_run,
+    filter_flow_runs,
+    read_flow_run,
+    set_flow_run_state,
+)
+from runyard.operations.records.logs import LogListing, filter_logs
 from runyard.operations.schemas import Listing
-from runyard.operations.task_runs import filter_task_runs
+from runyard.operations.task_runs.task_runs import filter_task_runs
 
 
 def nothing():
@@ -186,7 +192,7 @@ def test_a_row_that_does_not_fit_is_listed_and_deleted(recorded, column, value):
 
 
 def test_a_run_with_a_broken_state_can_be_given_another(recorded):
-    from runyard.operations.flow_run_shapes import SetState
+    from runyard.operations.flow_runs.flow_run_shapes import SetState
     from runyard.operations.schemas import StateCreate
 
     @flow
@@ -204,7 +210,7 @@ def test_a_run_with_a_broken_state_can_be_given_another(recorded):
 
 
 def test_a_state_of_a_name_with_quotes_is_read_back(recorded):
-    from runyard.states import Completed
+    from runyard.domain.states import Completed
 
     @task
     def step():

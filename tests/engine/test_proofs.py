@@ -10,8 +10,8 @@ import sys
 import time
 
 import pytest
-from runyard import machine
-from runyard.engine import proofs
+from runyard.base import machine
+from runyard.engine import death_proofs
 
 pytestmark = pytest.mark.skipif(machine.place() is None, reason="this system does not tell of its processes")
 
@@ -58,26 +58,26 @@ def proof_of(process, launcher=None, **other):
 
 def test_this_process_is_known_by_its_own_proof():
     place, proof = machine.identity()
-    assert place in proofs.places()
+    assert place in death_proofs.places()
     assert json.loads(proof)["worker"] == [os.getpid(), machine.started(os.getpid())]
-    assert not proofs.is_dead(proof, overdue=False)
+    assert not death_proofs.is_dead(proof, overdue=False)
 
 
 def test_a_killed_process_is_dead_even_before_it_is_reaped(processes):
     process = processes()
     proof = proof_of(process)
-    assert not proofs.is_dead(proof, overdue=True)
+    assert not death_proofs.is_dead(proof, overdue=True)
     process.kill()
-    until(lambda: proofs.is_dead(proof, overdue=False))
+    until(lambda: death_proofs.is_dead(proof, overdue=False))
 
 
 def test_another_process_with_the_same_number_is_another_one(processes):
     process = processes()
-    assert proofs.is_dead(proof_of(process, worker=[process.pid, 1]), overdue=False)
+    assert death_proofs.is_dead(proof_of(process, worker=[process.pid, 1]), overdue=False)
 
 
 def test_who_was_there_before_the_machine_started_anew_is_dead(processes):
-    assert proofs.is_dead(proof_of(processes(), boot="another"), overdue=False)
+    assert death_proofs.is_dead(proof_of(processes(), boot="another"), overdue=False)
 
 
 @pytest.mark.parametrize("other", [{"pids": "another"}, {"kind": "container"}])
@@ -86,12 +86,12 @@ def test_what_cannot_be_judged_is_not_dead(processes, other):
     proof = proof_of(process, **other)
     process.kill()
     process.wait()
-    assert not proofs.is_dead(proof, overdue=True)
+    assert not death_proofs.is_dead(proof, overdue=True)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{}", "{"])
 def test_a_proof_that_is_none_proves_nothing(text):
-    assert not proofs.is_dead(text, overdue=True)
+    assert not death_proofs.is_dead(text, overdue=True)
 
 
 @pytest.mark.parametrize("stopped", [False, True])
@@ -102,11 +102,11 @@ def test_a_launcher_whose_worker_is_gone_is_ended_with_its_runs(processes, stopp
     proof = proof_of(worker, launcher)
     if stopped:
         launcher.send_signal(signal.SIGSTOP)
-    assert not proofs.is_dead(proof, overdue=False)
+    assert not death_proofs.is_dead(proof, overdue=False)
     assert machine.is_alive(run, began)
     worker.kill()
     worker.wait()
-    assert proofs.is_dead(proof, overdue=False)
+    assert death_proofs.is_dead(proof, overdue=False)
     assert not machine.is_alive(run, began)
 
 
@@ -115,15 +115,15 @@ def test_a_worker_that_renews_no_more_loses_its_runs_but_lives(processes):
     run = int(launcher.stdout.readline())
     began = machine.started(run)
     worker.send_signal(signal.SIGSTOP)
-    assert proofs.is_dead(proof_of(worker, launcher), overdue=True)
+    assert death_proofs.is_dead(proof_of(worker, launcher), overdue=True)
     assert not machine.is_alive(run, began)
     assert worker.poll() is None
 
 
 def test_another_kind_brings_its_own_judge(monkeypatch):
-    monkeypatch.setattr(proofs, "_JUDGES", dict(proofs._JUDGES))
-    monkeypatch.setattr(proofs, "_more_places", [])
-    proofs.add("container", "engine one", lambda facts, overdue: facts["id"] == "gone")
-    assert "engine one" in proofs.places()
-    assert proofs.is_dead('{"kind": "container", "id": "gone"}', overdue=False)
-    assert not proofs.is_dead('{"kind": "container", "id": "there"}', overdue=False)
+    monkeypatch.setattr(death_proofs, "_JUDGES", dict(death_proofs._JUDGES))
+    monkeypatch.setattr(death_proofs, "_more_places", [])
+    death_proofs.add("container", "engine one", lambda facts, overdue: facts["id"] == "gone")
+    assert "engine one" in death_proofs.places()
+    assert death_proofs.is_dead('{"kind": "container", "id": "gone"}', overdue=False)
+    assert not death_proofs.is_dead('{"kind": "container", "id": "there"}', overdue=False)

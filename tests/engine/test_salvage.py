@@ -7,17 +7,18 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from runyard import clock, flow, ids, task
+from runyard import flow, task
+from runyard.base import clock, ids
+from runyard.base.errors import InvalidInput
+from runyard.base.texts import MESSAGE, NAME
 from runyard.client import HttpClient, LocalClient
+from runyard.domain.states import Completed, Failed, Running, State
 from runyard.engine.journal import Journal
 from runyard.engine.runs import FlowRun, TaskRun
-from runyard.errors import InvalidInput
-from runyard.operations.flow_runs import filter_flow_runs
-from runyard.operations.logs import LogListing, filter_logs
+from runyard.operations.flow_runs.flow_runs import filter_flow_runs
+from runyard.operations.records.logs import LogListing, filter_logs
 from runyard.operations.schemas import Listing
-from runyard.operations.task_runs import filter_task_runs
-from runyard.states import Completed, Failed, Running, State
-from runyard.texts import MESSAGE, NAME
+from runyard.operations.task_runs.task_runs import filter_task_runs
 
 BAD = "caf\udce9 \x00 “ä” 🚀"
 
@@ -148,7 +149,7 @@ def test_a_run_whose_position_is_taken_is_stored_all_the_same(client):
 
 
 def test_texts_of_every_source_are_stored(client, monkeypatch, request):
-    from runyard.engine import connection
+    from runyard.client import shared_client
 
     class Shared(dict):
         """The clients of this process: one for all settings."""
@@ -157,7 +158,7 @@ def test_texts_of_every_source_are_stored(client, monkeypatch, request):
             return client
 
     # The functions stay as they are: a module that is first imported here would keep another one.
-    monkeypatch.setattr(connection, "_clients", Shared())
+    monkeypatch.setattr(shared_client, "_clients", Shared())
 
     @task(log_prints=True, tags=[BAD], version=BAD, task_run_name="load-{what}")
     def load(what):
@@ -258,9 +259,9 @@ def nested(depth):
 
 @pytest.mark.parametrize("depth", [256, 5000])
 def test_a_value_that_could_not_be_answered_is_refused(client, depth):
-    from runyard.operations.flow_runs import FlowRunCreate, create_flow_run
-    from runyard.operations.flows import FlowCreate, create_flow
-    from runyard.operations.variables import (
+    from runyard.operations.deployments.known_flows import FlowCreate, create_flow
+    from runyard.operations.flow_runs.flow_runs import FlowRunCreate, create_flow_run
+    from runyard.operations.records.stored_variables import (
         VariableCreate,
         VariableListing,
         create_variable,

@@ -11,15 +11,19 @@ from datetime import timedelta
 
 import pytest
 from runyard import allow_failure, as_completed, flow, task, unmapped, wait
-from runyard.exceptions import (
+from runyard.base.exceptions import (
     MappingLengthMismatch,
     MappingMissingIterable,
     ParameterError,
     UpstreamTaskError,
 )
-from runyard.futures import FutureList
-from runyard.task_runners import ConcurrentTaskRunner, SequentialTaskRunner, ThreadPoolTaskRunner
-from runyard.tasks import exponential_backoff
+from runyard.engine.futures import FutureList
+from runyard.engine.task_runners import (
+    ConcurrentTaskRunner,
+    SequentialTaskRunner,
+    ThreadPoolTaskRunner,
+)
+from runyard.sdk.tasks import exponential_backoff
 
 
 @task

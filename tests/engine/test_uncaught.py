@@ -12,7 +12,7 @@ FLOW = "from runyard import flow\n@flow\ndef hi():\n    return 1\nhi()\n"
 ASYNC = "import asyncio\nfrom runyard import flow\n@flow\nasync def hi():\n    return 1\nasyncio.run(hi())\n"
 TASK = "from runyard import task\n@task\ndef hi():\n    print('ran')\nhi()\n"
 SUBMITTED = TASK.removesuffix("()\n") + ".submit()\n"
-VARIABLE = "from runyard.variables import Variable\nVariable.get('x')\n"
+VARIABLE = "from runyard.sdk.variables import Variable\nVariable.get('x')\n"
 
 
 def ran(folder, code, *before, **environment):

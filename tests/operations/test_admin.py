@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from runyard.errors import InvalidInput
-from runyard.operations import admin, database_size, flows
+from runyard.base.errors import InvalidInput
+from runyard.operations import admin
+from runyard.operations.deployments import known_flows
+from runyard.operations.retention import database_size
 
 
 def test_health_version_and_greeting(client):
@@ -26,7 +28,7 @@ def test_secrets_of_the_settings_are_masked(client, monkeypatch):
 
 
 def test_the_databases_size_and_rows(client):
-    client.call(flows.create_flow, flows.FlowCreate(name="etl"))
+    client.call(known_flows.create_flow, known_flows.FlowCreate(name="etl"))
     stats = client.call(database_size.read_database_stats)
     assert stats.rows["flows"] == 1
     assert stats.size_bytes > 0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from runyard.errors import InvalidInput, NotFound
-from runyard.operations import artifacts as ops
+from runyard.base.errors import InvalidInput, NotFound
+from runyard.operations.records import stored_artifacts as ops
 
 
 def make(client, key=None, **fields):

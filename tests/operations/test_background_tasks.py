@@ -1,14 +1,14 @@
 """Background tasks: task runs that wait, are claimed once, renewed, given out again, and end."""
 
 import pytest
-from runyard import clock
+from runyard.base import clock
+from runyard.base.errors import NotFound, StaleAttempt
+from runyard.domain.states import COMPLETED, RUNNING, Scheduled, State
 from runyard.engine.runs import TaskRun
-from runyard.errors import NotFound, StaleAttempt
-from runyard.operations import background_tasks as operations
-from runyard.operations.recovery import RecoverRequest, recover
+from runyard.operations.flow_runs.recovery import RecoverRequest, recover
 from runyard.operations.schemas import StateCreate
-from runyard.operations.task_runs import SetState, read_task_run, set_task_run_state
-from runyard.states import COMPLETED, RUNNING, Scheduled, State
+from runyard.operations.task_runs import background_tasks as operations
+from runyard.operations.task_runs.task_runs import SetState, read_task_run, set_task_run_state
 
 LEASE_SECONDS = 60.0
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from runyard.errors import Conflict, InvalidInput, NotFound, SettingError
-from runyard.operations import block_documents as documents
-from runyard.operations import block_types as types
+from runyard.base.errors import Conflict, InvalidInput, NotFound, SettingError
+from runyard.operations.blocks import block_documents as documents
+from runyard.operations.blocks import block_types as types
 
 FIELDS = {"properties": {"user": {}, "password": {}}, "secret_fields": ["password", "more.*"]}
 

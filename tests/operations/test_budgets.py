@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
-from runyard import ids
+from runyard.base import ids
+from runyard.base.errors import StaleAttempt
 from runyard.client import LocalClient
-from runyard.errors import StaleAttempt
-from runyard.operations import claims, deployments, flow_runs, journal, recovery, work_pools
+from runyard.domain.states import Completed, Failed, Running, State
+from runyard.operations.deployments import deployments
+from runyard.operations.flow_runs import claims, flow_runs, recovery, run_reports
 from runyard.operations.schemas import StateCreate
-from runyard.states import Completed, Failed, Running, State
+from runyard.operations.work_pools import work_pools
 from runyard.store.database import Database
 
 
@@ -46,22 +48,22 @@ class Field:
         }  # fmt: skip
         if self.attempt is None or self.run.state_type != "PENDING":
             return
-        if self.client.call(journal.start_flow_run, body)["status"] == "ACCEPT":
+        if self.client.call(run_reports.start_flow_run, body)["status"] == "ACCEPT":
             self.executions.append(self.attempt)
         # Its answer was lost: what is sent again changes nothing, and another process is refused.
         before = self.run.run_count
-        assert self.client.call(journal.start_flow_run, body)["status"] == "ACCEPT"
+        assert self.client.call(run_reports.start_flow_run, body)["status"] == "ACCEPT"
         assert self.run.run_count == before
         with pytest.raises(StaleAttempt):
-            self.client.call(journal.start_flow_run, {**body, "start_id": ids.new_id()})
+            self.client.call(run_reports.start_flow_run, {**body, "start_id": ids.new_id()})
 
     def report(self, state):
         if self.attempt is None:
             return None
         body = {"flow_run_id": self.run_id, "attempt": self.attempt, "state": state.to_json()}
         try:
-            answer = self.client.call(journal.report_state, body)
-            again = self.client.call(journal.report_state, body)
+            answer = self.client.call(run_reports.report_state, body)
+            again = self.client.call(run_reports.report_state, body)
         except StaleAttempt:
             return None
         assert (again["state"]["type"], again["run_count"]) == (answer["state"]["type"], answer["run_count"])
@@ -100,7 +102,7 @@ class Field:
 def _later():
     from datetime import timedelta
 
-    from runyard import clock
+    from runyard.base import clock
 
     return clock.now() + timedelta(hours=1)
 

@@ -8,14 +8,17 @@ import sys
 from datetime import timedelta
 
 import pytest
-from runyard import clock, settings
+from runyard import settings
+from runyard.base import clock
+from runyard.base.errors import NotFound, StaleAttempt
 from runyard.client import LocalClient
-from runyard.errors import NotFound, StaleAttempt
-from runyard.operations import claims, deployments, due_runs, flow_runs, work_pools, work_queues
-from runyard.operations.scheduler import SchedulerTurn, run_scheduler
+from runyard.domain.states import Completed, Running
+from runyard.operations.deployments import deployments
+from runyard.operations.flow_runs import claims, due_runs, flow_runs
+from runyard.operations.flow_runs.served_runs import ServedClaim, claim_served_flow_runs
+from runyard.operations.schedules.scheduler import SchedulerTurn, run_scheduler
 from runyard.operations.schemas import Listing, StateCreate
-from runyard.operations.served_runs import ServedClaim, claim_served_flow_runs
-from runyard.states import Completed, Running
+from runyard.operations.work_pools import work_pools, work_queues
 from runyard.store.database import get_database
 
 

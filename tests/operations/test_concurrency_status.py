@@ -6,22 +6,23 @@ import json
 import urllib.request
 
 import pytest
+from runyard.base.errors import InvalidInput, Locked, NotFound
 from runyard.client import LocalClient
-from runyard.errors import InvalidInput, Locked, NotFound
-from runyard.operations import concurrency_limits, lone_queues, work_pools, work_queues
+from runyard.domain.states import Scheduled
 from runyard.operations.admin import read_settings
-from runyard.operations.claims import ClaimRequest, claim_flow_runs
-from runyard.operations.concurrency_status import (
+from runyard.operations.deployments.known_flows import FlowCreate, create_flow
+from runyard.operations.flow_runs.claims import ClaimRequest, claim_flow_runs
+from runyard.operations.flow_runs.flow_runs import FlowRunCreate, create_flow_run
+from runyard.operations.limits import concurrency_limits
+from runyard.operations.limits.concurrency_status import (
     PoolStatusPage,
     StatusPage,
     read_work_pool_concurrency,
     read_work_queue_concurrency,
 )
-from runyard.operations.flow_runs import FlowRunCreate, create_flow_run
-from runyard.operations.flows import FlowCreate, create_flow
-from runyard.operations.limit_slots import decrement_slots, increment_slots
-from runyard.operations.workers import WorkerHeartbeat, heartbeat_worker
-from runyard.states import Scheduled
+from runyard.operations.limits.limit_slots import decrement_slots, increment_slots
+from runyard.operations.work_pools import lone_queues, work_pools, work_queues
+from runyard.operations.work_pools.workers import WorkerHeartbeat, heartbeat_worker
 
 
 @pytest.fixture

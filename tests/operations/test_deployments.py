@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from runyard.errors import Conflict, InvalidInput, NotFound, ParameterError
-from runyard.operations import deployments, flow_runs, flows, schedules, work_pools, work_queues
+from runyard.base.errors import Conflict, InvalidInput, NotFound, ParameterError
+from runyard.operations.deployments import deployments, known_flows
+from runyard.operations.flow_runs import flow_runs
+from runyard.operations.schedules import schedules
 from runyard.operations.schemas import Filter, Listing, StateCreate
+from runyard.operations.work_pools import work_pools, work_queues
 
 SCHEMA = {
     "type": "object",
@@ -273,7 +276,7 @@ def test_deleting_takes_waiting_runs_along(client):
 
 
 def test_create_updates_the_one_of_that_name(client):
-    flow = client.call(flows.create_flow, flows.FlowCreate(name="etl"))
+    flow = client.call(known_flows.create_flow, known_flows.FlowCreate(name="etl"))
     body = deployments.DeploymentCreate(name="daily", flow_id=flow.id, description="one", paused=True)
     first = client.call(deployments.create_deployment, body)
     body = deployments.DeploymentCreate(name="daily", flow_id=flow.id, description="two")

@@ -7,20 +7,13 @@ import sys
 from datetime import timedelta
 
 import pytest
-from runyard import clock, machine
+from runyard.base import clock, machine
 from runyard.client import LocalClient
-from runyard.operations import (
-    claims,
-    deployments,
-    explain,
-    flow_runs,
-    flows,
-    work_pools,
-    work_queues,
-    workers,
-)
+from runyard.domain.states import Completed, Failed, Running
+from runyard.operations.deployments import deployments, known_flows
+from runyard.operations.flow_runs import claims, explain, flow_runs
 from runyard.operations.schemas import StateCreate
-from runyard.states import Completed, Failed, Running
+from runyard.operations.work_pools import work_pools, work_queues, workers
 
 
 @pytest.fixture
@@ -228,7 +221,7 @@ def test_an_earlier_run_of_a_schedule_that_queues(client, pool):
 def test_there_is_no_work_pool(client, pool):
     flow_run = run(client, deployment(client, work_pool_name=None))
     assert why(client, flow_run)[1]["no_work_pool"].command == "runyard deploy --name daily --pool NAME"
-    flow = client.call(flows.create_flow, flows.FlowCreate(name="alone"))
+    flow = client.call(known_flows.create_flow, known_flows.FlowCreate(name="alone"))
     state = StateCreate(type="SCHEDULED")
     alone = client.call(flow_runs.create_flow_run, flow_runs.FlowRunCreate(flow_id=flow.id, state=state))
     assert "no deployment" in why(client, alone)[1]["no_work_pool"].text
@@ -256,7 +249,7 @@ def test_a_run_that_executes_and_how_it_ended(client, pool):
 
 @pytest.mark.skipif(machine.place() is None, reason="this system proves no process dead")
 def test_a_run_whose_executor_is_gone_is_not_said_to_be_executed(client, pool):
-    program = "from runyard import machine; print(*machine.identity(), sep='\\n')"
+    program = "from runyard.base import machine; print(*machine.identity(), sep='\\n')"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     place, proof = said.stdout.splitlines()
     dead, alive = run(client, deployment(client), -2), run(client, deployment(client))

@@ -3,11 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from runyard import clock
-from runyard.errors import InvalidInput
-from runyard.operations import flow_runs, flows, task_runs
-from runyard.operations.flow_runs import FlowRunCreate, SetState
+from runyard.base import clock
+from runyard.base.errors import InvalidInput
+from runyard.operations.deployments import known_flows
+from runyard.operations.flow_runs import flow_runs
+from runyard.operations.flow_runs.flow_runs import FlowRunCreate, SetState
 from runyard.operations.schemas import Filter, Listing, StateCreate
+from runyard.operations.task_runs import task_runs
 
 
 @pytest.fixture
@@ -16,7 +18,7 @@ def runs(client):
     due = clock.format_time(clock.now() + timedelta(hours=1))
     made = {}
     for name in ("etl", "report"):
-        flow = client.call(flows.create_flow, body=flows.FlowCreate(name=name, tags=[name]))
+        flow = client.call(known_flows.create_flow, body=known_flows.FlowCreate(name=name, tags=[name]))
         for number in (1, 2):
             later = StateCreate(type="SCHEDULED", state_details={"scheduled_time": due})
             body = FlowRunCreate(
@@ -95,11 +97,11 @@ def test_relations(client, runs):
     assert found(client, deployments={"name": {"like_": "x"}}) == []
     assert found(client, work_pools={"name": {"any_": ["x"]}}) == []
     body = Listing(flow_runs={"id": {"any_": [runs["report-1"]]}})
-    assert [flow.name for flow in client.call(flows.filter_flows, body=body)] == ["report"]
+    assert [flow.name for flow in client.call(known_flows.filter_flows, body=body)] == ["report"]
     body = Listing(flows={"name": {"any_": ["etl"]}}, task_runs={"subflow_runs": {"exists_": False}})
     assert [one.name for one in client.call(task_runs.filter_task_runs, body=body)] == ["only-task"]
     body = Listing(flows={"deployment": {"is_null_": True}})
-    assert len(client.call(flows.filter_flows, body=body)) == 2
+    assert len(client.call(known_flows.filter_flows, body=body)) == 2
 
 
 @pytest.mark.usefixtures("runs")

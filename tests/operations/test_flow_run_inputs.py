@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from runyard.errors import Conflict, NotFound
-from runyard.operations.flow_run_inputs import (
+from runyard.base.errors import Conflict, NotFound
+from runyard.operations.deployments.known_flows import FlowCreate, create_flow
+from runyard.operations.flow_runs.flow_run_inputs import (
     FlowRunInputCreate,
     FlowRunInputFilter,
     create_flow_run_input,
@@ -12,8 +13,7 @@ from runyard.operations.flow_run_inputs import (
     filter_flow_run_input,
     read_flow_run_input,
 )
-from runyard.operations.flow_runs import FlowRunCreate, create_flow_run, delete_flow_run
-from runyard.operations.flows import FlowCreate, create_flow
+from runyard.operations.flow_runs.flow_runs import FlowRunCreate, create_flow_run, delete_flow_run
 
 
 @pytest.fixture

@@ -1,15 +1,18 @@
 """Flow runs: idempotent creation, states and their bookkeeping, references, deletion."""
 
 import pytest
-from runyard.errors import Conflict, InvalidInput, NotFound, StaleAttempt
-from runyard.operations import flow_runs, flows, logs, task_runs
-from runyard.operations.flow_runs import FlowRunCreate, FlowRunUpdate, SetState
+from runyard.base.errors import Conflict, InvalidInput, NotFound, StaleAttempt
+from runyard.operations.deployments import known_flows
+from runyard.operations.flow_runs import flow_runs
+from runyard.operations.flow_runs.flow_runs import FlowRunCreate, FlowRunUpdate, SetState
+from runyard.operations.records import logs
 from runyard.operations.schemas import StateCreate
+from runyard.operations.task_runs import task_runs
 
 
 @pytest.fixture
 def flow(client):
-    return client.call(flows.create_flow, body=flows.FlowCreate(name="etl"))
+    return client.call(known_flows.create_flow, body=known_flows.FlowCreate(name="etl"))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from runyard import clock
+from runyard.base import clock
 from runyard.operations import lease_clock
 
 SECOND = 1_000_000

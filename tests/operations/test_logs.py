@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from runyard import clock
-from runyard.errors import InvalidInput
-from runyard.operations.logs import LogCreate, LogListing, create_logs, filter_logs
+from runyard.base import clock
+from runyard.base.errors import InvalidInput
+from runyard.operations.records.logs import LogCreate, LogListing, create_logs, filter_logs
 
 
 @pytest.fixture

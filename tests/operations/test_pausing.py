@@ -5,22 +5,22 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from runyard import clock
-from runyard.operations.deployments import DeploymentCreate, create_deployment
-from runyard.operations.explain import explain_flow_run
-from runyard.operations.flow_run_inputs import read_flow_run_input
-from runyard.operations.flow_runs import (
+from runyard.base import clock
+from runyard.domain.states import Cancelling, Paused, Running, Suspended
+from runyard.operations.deployments.deployments import DeploymentCreate, create_deployment
+from runyard.operations.deployments.known_flows import FlowCreate, create_flow
+from runyard.operations.flow_runs.explain import explain_flow_run
+from runyard.operations.flow_runs.flow_run_inputs import read_flow_run_input
+from runyard.operations.flow_runs.flow_runs import (
     FlowRunCreate,
     SetState,
     create_flow_run,
     read_flow_run,
     set_flow_run_state,
 )
-from runyard.operations.flows import FlowCreate, create_flow
-from runyard.operations.pauses import ResumeFlowRun, pause_flow_run, resume_flow_run
-from runyard.operations.recovery import RecoverRequest, recover
+from runyard.operations.flow_runs.pauses import ResumeFlowRun, pause_flow_run, resume_flow_run
+from runyard.operations.flow_runs.recovery import RecoverRequest, recover
 from runyard.operations.schemas import StateCreate
-from runyard.states import Cancelling, Paused, Running, Suspended
 
 KEYS = {"schema": "paused-1-schema", "response": "paused-1-response", "description": "paused-1-description"}
 SCHEMA = {

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from runyard import clock
-from runyard.errors import NotFound
-from runyard.operations import claims, deployments, flow_runs, pool_load, work_pools, work_queues, workers
+from runyard.base import clock
+from runyard.base.errors import NotFound
+from runyard.domain.states import Running, Scheduled
+from runyard.operations.deployments import deployments
+from runyard.operations.flow_runs import claims, flow_runs
 from runyard.operations.schemas import StateCreate
-from runyard.states import Running, Scheduled
+from runyard.operations.work_pools import pool_load, work_pools, work_queues, workers
 
 
 def deploy(client, queue):

@@ -7,22 +7,18 @@ import time
 
 import pytest
 from _attempts import exited, propose, read, recover, renew
-from runyard import ids
+from runyard.base import ids
+from runyard.base.errors import Locked, StaleAttempt
 from runyard.client import LocalClient
+from runyard.domain.states import Cancelling, Completed, Running
 from runyard.engine.journal import Journal
 from runyard.engine.runs import TaskRun
-from runyard.errors import Locked, StaleAttempt
-from runyard.operations import (
-    claims,
-    concurrency_limits,
-    deployments,
-    limit_slots,
-    recovery,
-    task_runs,
-    work_pools,
-)
-from runyard.operations.journal import start_flow_run, write_journal
-from runyard.states import Cancelling, Completed, Running
+from runyard.operations.deployments import deployments
+from runyard.operations.flow_runs import claims, recovery
+from runyard.operations.flow_runs.run_reports import start_flow_run, write_journal
+from runyard.operations.limits import concurrency_limits, limit_slots
+from runyard.operations.task_runs import task_runs
+from runyard.operations.work_pools import work_pools
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runyard import clock
-from runyard.engine import large_results
-from runyard.engine.retention import remove
-from runyard.operations.flow_runs import delete_flow_run
-from runyard.operations.journal import start_flow_run
-from runyard.operations.locks import acquire_lock, read_lock, release_lock
-from runyard.operations.results import delete_result, read_result, write_result
+from runyard.base import clock
+from runyard.engine.results import large_results
+from runyard.engine.retention_loop import remove
+from runyard.operations.flow_runs.flow_runs import delete_flow_run
+from runyard.operations.flow_runs.run_reports import start_flow_run
+from runyard.operations.limits.locks import acquire_lock, read_lock, release_lock
+from runyard.operations.records.kept_results import delete_result, read_result, write_result
 
 HOUR = 3_600_000_000
 

@@ -8,13 +8,18 @@ import pytest
 from _history import DAY, History, counts, orphans, there
 from hypothesis import given
 from hypothesis import strategies as st
-from runyard import clock, settings
+from runyard import settings
+from runyard.base import clock
+from runyard.base.errors import InvalidInput
 from runyard.client import LocalClient
-from runyard.engine import large_results
-from runyard.engine.retention import preview, remove
-from runyard.errors import InvalidInput
-from runyard.operations import flow_runs, lease_clock, locks, retention, task_runs
+from runyard.engine.results import large_results
+from runyard.engine.retention_loop import preview, remove
+from runyard.operations import lease_clock
+from runyard.operations.flow_runs import flow_runs
+from runyard.operations.limits import locks
+from runyard.operations.retention import retention
 from runyard.operations.schemas import StateCreate
+from runyard.operations.task_runs import task_runs
 from runyard.store.database import get_database
 
 TABLES = (

@@ -4,12 +4,13 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from runyard import clock
+from runyard.base import clock
+from runyard.base.errors import InvalidInput
 from runyard.client import LocalClient
-from runyard.errors import InvalidInput
-from runyard.operations import flow_runs, flows, run_hours
-from runyard.operations.flow_runs import FlowRunCreate, SetState
-from runyard.operations.run_hours import RunHistoryRequest
+from runyard.operations.deployments import known_flows
+from runyard.operations.flow_runs import flow_runs, run_hours
+from runyard.operations.flow_runs.flow_runs import FlowRunCreate, SetState
+from runyard.operations.flow_runs.run_hours import RunHistoryRequest
 from runyard.operations.schemas import Listing
 from runyard.store.database import get_database
 
@@ -18,7 +19,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def flow(client):
-    return client.call(flows.create_flow, flows.FlowCreate(name="etl"))
+    return client.call(known_flows.create_flow, known_flows.FlowCreate(name="etl"))
 
 
 def this_hour():
@@ -103,7 +104,7 @@ def test_past_hours_and_the_present_one(client, flow):
         lambda client, flow, run, over: make(client, flow, 4, "RUNNING", "COMPLETED"),
         lambda client, flow, run, over: make(client, flow, 7, "RUNNING", "COMPLETED"),
         lambda client, flow, run, over: make(client, flow, 4),
-        lambda client, flow, run, over: client.call(flows.delete_flow, flow.id),
+        lambda client, flow, run, over: client.call(known_flows.delete_flow, flow.id),
     ],
     ids=[
         "ends-late",
@@ -136,7 +137,7 @@ def test_a_change_that_is_being_committed_is_not_missed(postgres_url, home, monk
     monkeypatch.setenv("RUNYARD_DATABASE_URL", postgres_url)
     database = get_database()
     client = LocalClient(database)
-    flow = client.call(flows.create_flow, flows.FlowCreate(name="etl"))
+    flow = client.call(known_flows.create_flow, known_flows.FlowCreate(name="etl"))
     run = make(client, flow, 1, "RUNNING")
     counter = threading.Thread(target=lambda: (count_all(client), database.discard()))
     with database.transaction() as tx:
@@ -179,7 +180,7 @@ def test_the_history_is_the_same_counted_or_not(client, flow, seconds, shift_min
 
 
 def test_the_history_of_a_filter(client, flow):
-    other = client.call(flows.create_flow, flows.FlowCreate(name="other"))
+    other = client.call(known_flows.create_flow, known_flows.FlowCreate(name="other"))
     for each in (flow, flow, other):
         make(client, each, 2, "RUNNING", "COMPLETED")
     count_all(client)

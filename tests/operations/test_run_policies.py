@@ -7,12 +7,15 @@ from datetime import timedelta
 
 import pytest
 from _attempts import exited, propose, read, recover, renew
-from runyard import clock
-from runyard.operations import claims, deployments, flow_runs, task_runs, work_pools
-from runyard.operations.journal import report_state
-from runyard.operations.results import read_result, write_result
+from runyard.base import clock
+from runyard.domain.states import Cancelling, Completed, Paused, Running, Scheduled
+from runyard.operations.deployments import deployments
+from runyard.operations.flow_runs import claims, flow_runs
+from runyard.operations.flow_runs.run_reports import report_state
+from runyard.operations.records.kept_results import read_result, write_result
 from runyard.operations.schemas import StateCreate
-from runyard.states import Cancelling, Completed, Paused, Running, Scheduled
+from runyard.operations.task_runs import task_runs
+from runyard.operations.work_pools import work_pools
 
 DEADLINE_SECONDS = 60.0
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from runyard import clock
+from runyard.base import clock
 from runyard.client import LocalClient
-from runyard.engine.retention import remove
-from runyard.operations import deployments, lease_clock, scheduler, schedules
+from runyard.engine.retention_loop import remove
+from runyard.operations import lease_clock
+from runyard.operations.deployments import deployments
+from runyard.operations.schedules import scheduler, schedules
 
 
 class Travel:

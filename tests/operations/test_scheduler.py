@@ -10,13 +10,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from _yard import until
-from runyard import clock, states
+from runyard.base import clock
+from runyard.base.errors import NotFound
 from runyard.client import LocalClient
-from runyard.errors import NotFound
-from runyard.operations import deployments, flow_runs, scheduler, schedules
+from runyard.domain import states
+from runyard.domain.schedules import firing_policies
+from runyard.domain.schedules import instants as schedule_rules
+from runyard.operations.deployments import deployments
+from runyard.operations.flow_runs import flow_runs
+from runyard.operations.schedules import scheduler, schedules
 from runyard.operations.schemas import Listing, StateCreate
-from runyard.orchestration import schedules as schedule_rules
-from runyard.orchestration import schedules_policies
 
 HOUR = 3600
 # A quarter past, so that an hourly schedule anchored on the hour was due 15 minutes ago.
@@ -327,7 +330,7 @@ def test_expressions_are_worked_out_before_the_transaction_that_writes(travel, h
         return found(*given)
 
     monkeypatch.setattr(schedule_rules, "instants", instants)
-    monkeypatch.setattr(schedules_policies, "instants", instants)
+    monkeypatch.setattr(firing_policies, "instants", instants)
     assert turn(client).skipped == 3
     travel.to(hours=3)
     patch_schedule(client, made, active=False)
@@ -399,7 +402,7 @@ def test_a_waiting_run_becomes_late(client, travel):
 _PROCESS = """
 import os, sys, time
 from runyard.client import LocalClient
-from runyard.operations.scheduler import SchedulerTurn, run_scheduler
+from runyard.operations.schedules.scheduler import SchedulerTurn, run_scheduler
 from runyard.store.database import Database
 
 url, name, folder = sys.argv[1:]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from runyard.errors import Conflict, NotFound, ScheduleError
-from runyard.operations import deployments, schedules
+from runyard.base.errors import Conflict, NotFound, ScheduleError
+from runyard.operations.deployments import deployments
+from runyard.operations.schedules import schedules
 
 
 @pytest.fixture

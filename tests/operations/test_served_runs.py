@@ -3,24 +3,24 @@
 from datetime import timedelta
 
 import pytest
-from runyard import clock
-from runyard.operations.deployments import (
+from runyard.base import clock
+from runyard.operations.deployments.deployments import (
     DeploymentApply,
     DeploymentFlowRunCreate,
     DeploymentsApply,
     apply_deployments,
     create_flow_run_from_deployment,
 )
-from runyard.operations.explain import explain_flow_run
-from runyard.operations.flow_runs import read_flow_run
-from runyard.operations.schemas import StateCreate
-from runyard.operations.served_runs import (
+from runyard.operations.flow_runs.explain import explain_flow_run
+from runyard.operations.flow_runs.flow_runs import read_flow_run
+from runyard.operations.flow_runs.served_runs import (
     ServedClaim,
     ServedDeployments,
     claim_served_flow_runs,
     read_next_served,
 )
-from runyard.operations.work_pools import WorkPoolCreate, create_work_pool
+from runyard.operations.schemas import StateCreate
+from runyard.operations.work_pools.work_pools import WorkPoolCreate, create_work_pool
 
 
 def deploy(client, name="one", **fields):

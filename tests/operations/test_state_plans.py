@@ -5,9 +5,11 @@ import itertools
 import pytest
 from _old_schema import undo_steps
 from runyard.client import LocalClient
-from runyard.operations import flow_runs, flows, task_runs
-from runyard.operations.flow_runs import FlowRunCreate, SetState
+from runyard.operations.deployments import known_flows
+from runyard.operations.flow_runs import flow_runs
+from runyard.operations.flow_runs.flow_runs import FlowRunCreate, SetState
 from runyard.operations.schemas import Filter, Listing
+from runyard.operations.task_runs import task_runs
 from runyard.store import online_steps, query
 
 SORTS = ["EXPECTED_START_TIME_DESC", "EXPECTED_START_TIME_ASC", "START_TIME_DESC", "START_TIME_ASC",
@@ -33,7 +35,7 @@ KINDS = [
 def local(database):
     """A client on a database of each kind, with runs and task runs in all states."""
     client = LocalClient(database)
-    flow = client.call(flows.create_flow, flows.FlowCreate(name="etl"))
+    flow = client.call(known_flows.create_flow, known_flows.FlowCreate(name="etl"))
     parent = client.call(flow_runs.create_flow_run, FlowRunCreate(flow_id=flow.id, name="parent"))
     for turn, (kind, name, way) in itertools.product(range(2), KINDS):
         run = client.call(flow_runs.create_flow_run, FlowRunCreate(flow_id=flow.id))

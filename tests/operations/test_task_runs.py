@@ -1,16 +1,18 @@
 """Task runs: got or created by their place in a flow run, and their states by the API's rules."""
 
 import pytest
-from runyard.errors import NotFound
-from runyard.operations import flow_runs, flows, task_runs
-from runyard.operations.flow_runs import FlowRunCreate, SetState
+from runyard.base.errors import NotFound
+from runyard.operations.deployments import known_flows
+from runyard.operations.flow_runs import flow_runs
+from runyard.operations.flow_runs.flow_runs import FlowRunCreate, SetState
 from runyard.operations.schemas import Listing, StateCreate
-from runyard.operations.task_runs import TaskRunCreate, TaskRunUpdate
+from runyard.operations.task_runs import task_runs
+from runyard.operations.task_runs.task_runs import TaskRunCreate, TaskRunUpdate
 
 
 @pytest.fixture
 def run(client):
-    flow = client.call(flows.create_flow, body=flows.FlowCreate(name="etl"))
+    flow = client.call(known_flows.create_flow, body=known_flows.FlowCreate(name="etl"))
     body = FlowRunCreate(flow_id=flow.id, state=StateCreate(type="RUNNING"))
     return client.call(flow_runs.create_flow_run, body=body)
 

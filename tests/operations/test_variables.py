@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
-from runyard.errors import Conflict, InvalidInput, NotFound
-from runyard.operations import variables as ops
+from runyard.base.errors import Conflict, InvalidInput, NotFound
+from runyard.operations.records import stored_variables as ops
 
 
 def make(client, name, value=1, tags=None):

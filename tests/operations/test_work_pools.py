@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from runyard.errors import Conflict, InvalidInput, NotAllowed, NotFound
-from runyard.operations import claims, deployments, flow_runs, work_pools, workers
+from runyard.base.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from runyard.domain import job_templates
+from runyard.operations.deployments import deployments
+from runyard.operations.flow_runs import claims, flow_runs
 from runyard.operations.schemas import Filter, Listing
-from runyard.operations.work_pools import WorkPoolCreate, WorkPoolUpdate
-from runyard.orchestration import job_templates
+from runyard.operations.work_pools import work_pools, workers
+from runyard.operations.work_pools.work_pools import WorkPoolCreate, WorkPoolUpdate
 
 
 def create(client, name="machines", **fields):

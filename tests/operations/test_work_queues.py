@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from runyard.errors import Conflict, InvalidInput, NotFound
-from runyard.operations import deployments, flow_runs, work_pools, work_queues
+from runyard.base.errors import Conflict, InvalidInput, NotFound
+from runyard.operations.deployments import deployments
+from runyard.operations.flow_runs import flow_runs
 from runyard.operations.schemas import Listing
-from runyard.operations.work_queues import WorkQueueCreate, WorkQueueUpdate
+from runyard.operations.work_pools import work_pools, work_queues
+from runyard.operations.work_pools.work_queues import WorkQueueCreate, WorkQueueUpdate
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from runyard.errors import InvalidInput, NotFound
-from runyard.operations import work_pools, work_queues, workers
-from runyard.operations.workers import WorkerHeartbeat, WorkerListing
+from runyard.base.errors import InvalidInput, NotFound
+from runyard.operations.work_pools import work_pools, work_queues, workers
+from runyard.operations.work_pools.workers import WorkerHeartbeat, WorkerListing
 
 
 @pytest.fixture

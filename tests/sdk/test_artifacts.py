@@ -6,11 +6,12 @@ import asyncio
 import math
 
 import pytest
-from runyard import artifacts, flow, task
+from runyard import flow, task
+from runyard.base.errors import InvalidInput, NotFound
 from runyard.client import connect
-from runyard.errors import InvalidInput, NotFound
-from runyard.operations.artifacts import read_artifact, read_latest_artifact
-from runyard.operations.flow_runs import delete_flow_run
+from runyard.operations.flow_runs.flow_runs import delete_flow_run
+from runyard.operations.records.stored_artifacts import read_artifact, read_latest_artifact
+from runyard.sdk import artifacts
 
 pytestmark = pytest.mark.usefixtures("home")
 

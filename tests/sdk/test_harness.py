@@ -1,4 +1,4 @@
-"""`runyard.testing.harness`: a home of its own for each test, and nothing left of it."""
+"""`runyard.sdk.testing.harness`: a home of its own for each test, and nothing left of it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 
 import pytest
 from runyard import flow, settings, task
+from runyard.base.errors import SettingError
 from runyard.client import connect
-from runyard.errors import SettingError
-from runyard.operations.flow_runs import count_flow_runs
+from runyard.operations.flow_runs.flow_runs import count_flow_runs
 from runyard.operations.schemas import Filter
-from runyard.testing import harness, prefect_test_harness
-from runyard.variables import Variable
+from runyard.sdk.testing import harness, prefect_test_harness
+from runyard.sdk.variables import Variable
 
 pytestmark = pytest.mark.usefixtures("home")
 

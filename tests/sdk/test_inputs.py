@@ -10,8 +10,12 @@ import types
 import pytest
 from pydantic import BaseModel
 from runyard import allow_failure, flow, task, unmapped
-from runyard.exceptions import MappingLengthMismatch, MappingMissingIterable, UpstreamTaskError
-from runyard.markers import opaque, quote
+from runyard.base.exceptions import (
+    MappingLengthMismatch,
+    MappingMissingIterable,
+    UpstreamTaskError,
+)
+from runyard.base.markers import opaque, quote
 
 
 @task

@@ -13,21 +13,31 @@ import pytest
 from _yard import LEASE_SECONDS, a_yard, is_gone, until
 from pydantic import BaseModel
 from runyard import flow, task
+from runyard.base.errors import RunAborted
+from runyard.base.exceptions import (
+    FlowPauseTimeout,
+    FlowRunWaitTimeout,
+    NotFound,
+    NotPausedError,
+)
 from runyard.client import LocalClient
-from runyard.errors import RunAborted
-from runyard.exceptions import FlowPauseTimeout, FlowRunWaitTimeout, NotFound, NotPausedError
-from runyard.input import RunInput, receive_input, send_input
-from runyard.operations.flow_runs import SetState, filter_flow_runs, read_flow_run, set_flow_run_state
+from runyard.domain.states import Cancelled, Cancelling
+from runyard.engine.runtime import flow_run
+from runyard.operations.flow_runs.flow_runs import (
+    SetState,
+    filter_flow_runs,
+    read_flow_run,
+    set_flow_run_state,
+)
 from runyard.operations.schemas import Listing, StateCreate
-from runyard.pausing import (
+from runyard.sdk.input import RunInput, receive_input, send_input
+from runyard.sdk.pausing import (
     aresume_flow_run,
     pause_flow_run,
     resume_flow_run,
     suspend_flow_run,
     wait_for_flow_run,
 )
-from runyard.runtime import flow_run
-from runyard.states import Cancelled, Cancelling
 
 # Every step notes that it ran; then the run asks, twice, whether it may go on.
 FLOWS = """

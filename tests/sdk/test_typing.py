@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from runyard import Flow, Task
-from runyard.options import FlowOptions, TaskOptions
+from runyard.sdk.decorator_options import FlowOptions, TaskOptions
 
 CORE = Path(__file__).parents[2] / "core"
 
@@ -212,9 +212,9 @@ print("typing" in sys.modules)
 
 def test_subscripts_in_annotations(home):
     from runyard import Flow, Task
-    from runyard.futures import FutureList, TaskFuture
-    from runyard.states import State
-    from runyard.task_runners import TaskRunner
+    from runyard.domain.states import State
+    from runyard.engine.futures import FutureList, TaskFuture
+    from runyard.engine.task_runners import TaskRunner
 
     assert Flow[[int], str] is Flow
     assert Task[..., int] is Task

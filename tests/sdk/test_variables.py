@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from runyard import flow, variables
-from runyard.errors import Conflict, InvalidInput
-from runyard.variables import Variable
+from runyard import flow
+from runyard.base.errors import Conflict, InvalidInput
+from runyard.sdk import variables
+from runyard.sdk.variables import Variable
 
 pytestmark = pytest.mark.usefixtures("home")
 

@@ -6,11 +6,11 @@ from xml.etree import ElementTree
 
 import pytest
 from runyard import flow, get_run_logger, task, unmapped
+from runyard.base.errors import InvalidInput, ParameterError
 from runyard.client import LocalClient
-from runyard.errors import InvalidInput, ParameterError
-from runyard.operations.flow_runs import filter_flow_runs
+from runyard.operations.flow_runs.flow_runs import filter_flow_runs
 from runyard.operations.schemas import Listing
-from runyard.visualization import FlowVisualizationError, VisualizationError
+from runyard.sdk.visualization.drawing import FlowVisualizationError, VisualizationError
 
 
 @pytest.fixture(autouse=True)

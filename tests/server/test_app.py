@@ -14,10 +14,10 @@ import httpx
 import pytest
 from _api import ApiServer
 from pydantic import BaseModel, ConfigDict
-from runyard import client as client_module
-from runyard import errors
+from runyard.base import errors
 from runyard.client import HttpClient
-from runyard.operations.base import operation
+from runyard.client import calls as client_module
+from runyard.operations.operation import operation
 from runyard.server.app import create_app
 from runyard.store.database import get_database
 

@@ -18,7 +18,8 @@ from _api import ApiServer
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from runyard.client import LocalClient
-from runyard.operations import all_operations, base
+from runyard.operations import all_operations
+from runyard.operations import operation as base
 from runyard.server.app import create_app
 
 pytestmark = pytest.mark.slow

@@ -16,13 +16,13 @@ import pytest
 from _api import ApiServer
 from hypothesis import given
 from hypothesis import strategies as st
-from runyard import api_token
+from runyard.base.errors import NotAllowed
 from runyard.client import HttpClient
-from runyard.errors import NotAllowed
 from runyard.operations import all_operations
-from runyard.operations.variables import count_variables
+from runyard.operations.records.stored_variables import count_variables
 from runyard.server import peers
 from runyard.server.app import create_app
+from runyard.settings import api_token
 from runyard.store.database import get_database
 
 JSON = {"Content-Type": "application/json"}

@@ -4,15 +4,15 @@ import time
 from datetime import timedelta
 
 import pytest
-from runyard import clock
+from runyard.base import clock
 from runyard.client import LocalClient
-from runyard.operations.deployment_shapes import DeploymentCreate
-from runyard.operations.deployments import create_deployment
-from runyard.operations.flow_runs import count_flow_runs
-from runyard.operations.flows import FlowCreate, create_flow
-from runyard.operations.schedules import read_schedule_skips
+from runyard.operations.deployments.deployment_shapes import DeploymentCreate
+from runyard.operations.deployments.deployments import create_deployment
+from runyard.operations.deployments.known_flows import FlowCreate, create_flow
+from runyard.operations.flow_runs.flow_runs import count_flow_runs
+from runyard.operations.schedules.schedules import read_schedule_skips
 from runyard.operations.schemas import Filter
-from runyard.server.maintenance import Maintenance
+from runyard.server.server_duties import Maintenance
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_it_goes_on_after_an_outage(database, maintenance, monkeypatch):
         return 0.0
 
     monkeypatch.setattr(maintenance, "run_once", fail_once)
-    monkeypatch.setattr("runyard.server.maintenance._LONGEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("runyard.server.server_duties._LONGEST_PAUSE_SECONDS", 0.01)
     maintenance.start()
     deadline = time.monotonic() + 60
     while len(turns) < 3:

@@ -49,7 +49,7 @@ def test_every_module_with_operations_is_listed():
     from pkgutil import iter_modules
 
     import runyard.operations as package
-    from runyard.operations.base import Operation
+    from runyard.operations.operation import Operation
 
     for module in iter_modules(package.__path__):
         members = vars(import_module(f"runyard.operations.{module.name}")).values()

@@ -7,11 +7,11 @@ import base64
 import re
 
 import pytest
-from runyard import clock
+from runyard.base import clock
 from runyard.client import LocalClient
 from runyard.operations import all_operations
-from runyard.operations.flow_runs import FlowRunCreate, create_flow_run
-from runyard.operations.flows import FlowCreate, create_flow
+from runyard.operations.deployments.known_flows import FlowCreate, create_flow
+from runyard.operations.flow_runs.flow_runs import FlowRunCreate, create_flow_run
 from runyard.server import run_tokens
 
 # A new change has to be put here, or among the changes that the code of a flow makes.

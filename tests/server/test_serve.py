@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from runyard.errors import Conflict, DatabaseReadOnly, InvalidInput, SettingError
+from runyard.base.errors import Conflict, DatabaseReadOnly, InvalidInput, SettingError
 from runyard.server.serve import is_loopback, listen, serve
 
 

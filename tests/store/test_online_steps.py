@@ -10,7 +10,9 @@ import pytest
 from _old_schema import left, undo_steps
 from _yard import until
 from runyard.client import LocalClient
-from runyard.operations import database_size, flow_runs, flows
+from runyard.operations.deployments import known_flows
+from runyard.operations.flow_runs import flow_runs
+from runyard.operations.retention import database_size
 from runyard.operations.schemas import Filter
 from runyard.store import database as store
 from runyard.store import online_steps
@@ -40,7 +42,7 @@ def old_postgres(postgres_url, home, monkeypatch):
 
 def filled(database):
     client = LocalClient(database)
-    flow = client.call(flows.create_flow, flows.FlowCreate(name="etl"))
+    flow = client.call(known_flows.create_flow, known_flows.FlowCreate(name="etl"))
     for _ in range(RUNS):
         client.call(flow_runs.create_flow_run, flow_runs.FlowRunCreate(flow_id=flow.id))
     return database
@@ -137,7 +139,7 @@ def test_two_at_once_do_not_stand_in_each_others_way(old):
 
 def test_others_write_meanwhile(old):
     client = LocalClient(old)
-    flow = client.call(flows.create_flow, flows.FlowCreate(name="etl"))
+    flow = client.call(known_flows.create_flow, known_flows.FlowCreate(name="etl"))
     written, stop, errors = [], threading.Event(), []
 
     def write():

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from runyard.errors import Conflict, DatabaseBusy, NotFound
+from runyard.base.errors import Conflict, DatabaseBusy, NotFound
 from runyard.operations import all_operations
 from runyard.store.database import get_database
 

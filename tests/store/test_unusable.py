@@ -10,7 +10,7 @@ import sys
 
 import pytest
 from _yard import until
-from runyard.errors import (
+from runyard.base.errors import (
     DatabaseBusy,
     DatabaseCorrupt,
     DatabaseMoved,

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from _yard import DEADLINE_SECONDS, a_yard, is_gone, until
-from runyard.deployments.loading import load_tasks
+from runyard.deployments.loading.loading import load_tasks
 
 TASKS = """
 import os, time

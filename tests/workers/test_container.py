@@ -12,12 +12,12 @@ import pytest
 from _yard import is_gone, until
 from hypothesis import given
 from hypothesis import strategies as st
-from runyard.workers import marked_lines
+from runyard.workers.jobs import marked_lines
 
-# Stands in the place of `runyard.workers.child`, as what the first process starts.
+# Stands in the place of `runyard.workers.process.child`, as what the first process starts.
 RUN = """
 import json, os, signal, subprocess, sys, time
-from runyard.workers.status import StatusLine
+from runyard.workers.process.status_channel import StatusLine
 tell = StatusLine.inherited().tell
 """
 FACTS = st.dictionaries(st.text(), st.none() | st.booleans() | st.text())
@@ -55,12 +55,12 @@ def begin(tmp_path):
     def begin(code):
         package = tmp_path / "instead"
         package.mkdir()
-        # As `python -m runyard.workers.child` would be found: by a finder that is asked first.
+        # As `python -m runyard.workers.process.child` would be found: by a finder that is asked first.
         (package / "sitecustomize.py").write_text(
             "import ctypes, sys\n"
-            "if 'runyard.workers.container' in sys.orig_argv:\n"
+            "if 'runyard.workers.jobs.container' in sys.orig_argv:\n"
             "    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)\n"  # orphans become its children, as in a container
-            "if 'runyard.workers.child' in sys.orig_argv:\n"
+            "if 'runyard.workers.process.child' in sys.orig_argv:\n"
             f"    code = open({str(tmp_path / 'run.py')!r}).read()\n"
             "    sys.argv = ['run']\n"
             "    try:\n"
@@ -75,7 +75,7 @@ def begin(tmp_path):
         (tmp_path / "run.py").write_text(RUN + code)
         path = os.pathsep.join([str(package), *sys.path])
         process = subprocess.Popen(
-            [sys.executable, "-m", "runyard.workers.container"],
+            [sys.executable, "-m", "runyard.workers.jobs.container"],
             env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
             cwd=tmp_path,
             stdout=subprocess.PIPE,

@@ -8,7 +8,7 @@ import string
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runyard.orchestration import job_templates
+from runyard.domain import job_templates
 from runyard.workers.infrastructure.base import CannotStart, JobRequest
 from runyard.workers.infrastructure.container_options import (
     checked,

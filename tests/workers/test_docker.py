@@ -8,7 +8,11 @@ import pytest
 from _docker import need_docker
 from _docker_yard import DockerYard, printed, run_all
 from _yard import a_yard, until
-from runyard.operations.variables import VariableCreate, create_variable, delete_variable_by_name
+from runyard.operations.records.stored_variables import (
+    VariableCreate,
+    create_variable,
+    delete_variable_by_name,
+)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("docker")
 
-from runyard.workers.infrastructure.docker import DockerInfrastructure
+from runyard.workers.infrastructure.docker_jobs import DockerInfrastructure
 
 AT = b"2026-01-02T03:04:05.000000006Z"
 

@@ -109,7 +109,7 @@ def test_it_has_what_it_needs_and_no_more(image):
     # What is imported is compiled, else each run would do that.
     find = (
         "import importlib.util as u, os;"
-        "print(os.path.exists(u.cache_from_source(u.find_spec('runyard.flows').origin)))"
+        "print(os.path.exists(u.cache_from_source(u.find_spec('runyard.sdk.flows').origin)))"
     )
     assert inside(image, "python", "-c", find) == "True"
     sizes = [int(docker("image", "inspect", "--format", "{{.Size}}", name)) for name in (image, need_base())]

@@ -11,7 +11,7 @@ import pytest
 from _docker import IMAGE, job_variables, need_docker
 from _docker_yard import DockerYard, docker, printed, run_all
 from _yard import a_yard, until
-from runyard.operations.flow_runs import SetState, set_flow_run_state
+from runyard.operations.flow_runs.flow_runs import SetState, set_flow_run_state
 from runyard.operations.schemas import StateCreate
 
 FLOWS = """

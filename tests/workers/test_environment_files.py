@@ -8,12 +8,12 @@ import time
 import zipfile
 
 import pytest
-from runyard.errors import InvalidInput
-from runyard.workers import code
-from runyard.workers.environments import own, shelf
-from runyard.workers.environments.files import find
-from runyard.workers.environments.make import _reason
-from runyard.workers.environments.requires import suits
+from runyard.base.errors import InvalidInput
+from runyard.workers.environments import environment_store, own_wheel
+from runyard.workers.environments.make_environment import _reason
+from runyard.workers.environments.requirement_files import find
+from runyard.workers.environments.requires_python import suits
+from runyard.workers.process import run_code
 
 PROJECT = '[project]\nname = "p"\nversion = "1"\ndependencies = ["smallthing>=1"]\n'
 
@@ -143,8 +143,8 @@ def test_which_pythons_a_project_requires(required, suited):
 
 
 def test_runyard_becomes_a_wheel_of_itself(tmp_path):
-    installation = own.Installation()
-    assert installation.digest() == own.Installation().digest()
+    installation = own_wheel.Installation()
+    assert installation.digest() == own_wheel.Installation().digest()
     with zipfile.ZipFile(installation.write_wheel(str(tmp_path))) as wheel:
         names = wheel.namelist()
     facts = {name.partition("/")[2] for name in names if ".dist-info/" in name}
@@ -172,10 +172,10 @@ def test_the_reason_begins_where_the_error_does(lines, told):
 
 def made(key="0123456789abcdef", days_ago=0.0):
     """An environment that was used some days ago."""
-    with shelf.making(key, lambda: None) as folder:
+    with environment_store.making(key, lambda: None) as folder:
         os.makedirs(os.path.join(folder, "bin"))
-        os.symlink("/bin/sh", shelf.python_of(folder))
-        shelf.publish(key, folder, {"file": "requirements.txt", "folder": "/p"})
+        os.symlink("/bin/sh", environment_store.python_of(folder))
+        environment_store.publish(key, folder, {"file": "requirements.txt", "folder": "/p"})
     moment = time.time() - days_ago * 86_400
     os.utime(os.path.join(folder, "used"), (moment, moment))
     return folder
@@ -183,56 +183,56 @@ def made(key="0123456789abcdef", days_ago=0.0):
 
 def test_old_ones_are_removed_and_those_in_use_are_not(home):
     old, new, busy = made("a" * 16, 31), made("b" * 16, 29), made("c" * 16, 31)
-    held = shelf.take("c" * 16)
+    held = environment_store.take("c" * 16)
     os.utime(held.lock, (0, 0))
-    assert shelf.evict_old() == ["a" * 16]
+    assert environment_store.evict_old() == ["a" * 16]
     assert [os.path.exists(folder) for folder in (old, new, busy)] == [False, True, True]
-    assert shelf.take("a" * 16) is None
+    assert environment_store.take("a" * 16) is None
     os.close(held.lock)
-    assert shelf.evict_old() == ["c" * 16]
+    assert environment_store.evict_old() == ["c" * 16]
 
 
 def test_none_is_too_old_where_they_are_kept_for_ever(home, monkeypatch):
     monkeypatch.setenv("RUNYARD_ENVIRONMENTS_KEEP_DAYS", "0")
     made(days_ago=10_000)
-    assert shelf.evict_old() == []
+    assert environment_store.evict_old() == []
 
 
 def test_what_killed_makers_and_removers_left_goes(home):
     made("a" * 16)
     for name in ("b" * 16 + "-12345678", "trash-x", "a" * 16 + "-87654321"):
-        os.makedirs(os.path.join(shelf.home(), name, "bin"))
-    with shelf.making("c" * 16, lambda: None) as folder:
+        os.makedirs(os.path.join(environment_store.home(), name, "bin"))
+    with environment_store.making("c" * 16, lambda: None) as folder:
         os.makedirs(folder)
-        shelf.evict_old()
+        environment_store.evict_old()
         assert os.path.exists(folder)
-    shelf.evict_old()
-    left = {name.partition("-")[0] for name in os.listdir(shelf.home())}
+    environment_store.evict_old()
+    left = {name.partition("-")[0] for name in os.listdir(environment_store.home())}
     assert left == {"a" * 16}
 
 
 def test_one_whose_interpreter_is_gone_is_made_anew(home):
     folder = made()
-    os.unlink(shelf.python_of(folder))
-    assert shelf.take("0123456789abcdef") is None
+    os.unlink(environment_store.python_of(folder))
+    assert environment_store.take("0123456789abcdef") is None
     assert made() != folder
     assert not os.path.exists(folder)
 
 
 def test_a_failure_is_told_to_those_who_waited_for_it_only(home):
     begun = time.time() - 1
-    with shelf.making("a" * 16, lambda: None):
-        shelf.note_failure("a" * 16, "no network")
-    assert shelf.failure_since("a" * 16, begun) == "no network"
-    assert shelf.failure_since("a" * 16, time.time() + 1) is None
+    with environment_store.making("a" * 16, lambda: None):
+        environment_store.note_failure("a" * 16, "no network")
+    assert environment_store.failure_since("a" * 16, begun) == "no network"
+    assert environment_store.failure_since("a" * 16, time.time() + 1) is None
 
 
 def test_code_and_secrets_are_handed_over_once(home, tmp_path):
-    from runyard import redaction
+    from runyard.base import redaction
 
     redaction.register("a-long-secret")
-    code.hand_over(str(tmp_path), None)
+    run_code.hand_over(str(tmp_path), None)
     redaction._known.clear()
-    assert code.bring(None) == str(tmp_path)
+    assert run_code.bring(None) == str(tmp_path)
     assert redaction.redact("a-long-secret") == redaction.STARS
-    assert code.bring(None) == os.getcwd()
+    assert run_code.bring(None) == os.getcwd()

@@ -13,12 +13,12 @@ from importlib import metadata
 
 import pytest
 from _yard import DEADLINE_SECONDS, a_yard, is_gone, logs_of, until
-from runyard.operations.flow_runs import SetState, set_flow_run_state
+from runyard.domain import job_templates
+from runyard.operations.flow_runs.flow_runs import SetState, set_flow_run_state
 from runyard.operations.schemas import StateCreate
-from runyard.operations.work_pools import WorkPoolUpdate, update_work_pool
-from runyard.orchestration import job_templates
-from runyard.workers.environments import shelf
-from runyard.workers.environments.make import find_uv
+from runyard.operations.work_pools.work_pools import WorkPoolUpdate, update_work_pool
+from runyard.workers.environments import environment_store
+from runyard.workers.environments.make_environment import find_uv
 
 FLOWS = """
 import os, sys
@@ -151,7 +151,7 @@ def test_a_run_has_the_packages_of_its_project_and_the_next_one_too(yard, shed, 
     yard.worker(**offline)
     number, prefix = value(yard, first)
     assert number == "1"
-    assert prefix.startswith(shelf.home())
+    assert prefix.startswith(environment_store.home())
     assert any(line.endswith(f"of requirements.txt with {installer}") for line in lines(yard, first))
     second = start(yard)
     assert value(yard, second) == ("1", prefix)
@@ -191,7 +191,7 @@ def test_a_failed_environment_is_told_and_tried_again(quick):
     )
     assert SECRET not in state.message + "".join(lines(quick, run)) + quick.said()
     assert said
-    assert not shelf.listed()
+    assert not environment_store.listed()
     (quick.folder / "broken").unlink()
     assert value(quick, start(quick))[0] == "42"
 
@@ -210,7 +210,7 @@ def test_a_cancelled_run_stops_its_installer(quick):
     (quick.folder / "hold").unlink()
     quick.worker()
     assert value(quick, start(quick))[0] == "42"
-    assert len([name for name in os.listdir(shelf.home()) if "-" in name]) == 1
+    assert len([name for name in os.listdir(environment_store.home()) if "-" in name]) == 1
 
 
 def test_what_a_killed_maker_left_is_never_used(quick):
@@ -220,13 +220,13 @@ def test_what_a_killed_maker_left_is_never_used(quick):
     (pid,) = until(lambda: calls(quick, "pip"), "the installer")
     worker.kill()
     until(lambda: is_gone(pid), "the end of the installer")
-    (left,) = [name for name in os.listdir(shelf.home()) if "-" in name]
+    (left,) = [name for name in os.listdir(environment_store.home()) if "-" in name]
     (quick.folder / "hold").unlink()
     quick.worker("second")
     _, prefix = value(quick, run)
     assert os.path.basename(prefix) != left
-    assert os.path.basename(prefix) in os.listdir(shelf.home())
-    assert left not in os.listdir(shelf.home())
+    assert os.path.basename(prefix) in os.listdir(environment_store.home())
+    assert left not in os.listdir(environment_store.home())
 
 
 def test_code_is_pulled_once_and_its_files_are_found(quick, tmp_path):
@@ -245,7 +245,9 @@ def test_a_command_finds_the_environment_first(quick):
     command = "python -c 'import smallthing, sys; print(sys.prefix)'"
     run = start(quick, job={"command": command})
     quick.worker()
-    assert until(lambda: [line for line in lines(quick, run) if line.startswith(shelf.home())], "its line")
+    assert until(
+        lambda: [line for line in lines(quick, run) if line.startswith(environment_store.home())], "its line"
+    )
 
 
 def test_an_environment_of_the_user_is_taken_as_it_is(quick):

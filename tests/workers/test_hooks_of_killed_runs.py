@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from _yard import DEADLINE_SECONDS, a_yard, logs_of, until
-from runyard.operations.flow_runs import SetState, set_flow_run_state
+from runyard.operations.flow_runs.flow_runs import SetState, set_flow_run_state
 from runyard.operations.schemas import StateCreate
 
 FLOW = """

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from _kubernetes import Cluster
 from _kubernetes.pods import certificates
-from runyard.errors import InvalidInput
+from runyard.base.errors import InvalidInput
 from runyard.workers.infrastructure.base import Unreachable
 from runyard.workers.infrastructure.kubernetes_api import KubernetesApi, Refused
 from runyard.workers.infrastructure.kubernetes_config import access
@@ -243,8 +243,8 @@ def test_a_cluster_is_trusted_by_its_own_authority_only(tmp_path, monkeypatch):
 
 def test_a_saved_block_says_which_cluster_a_pool_means(tmp_path):
     from runyard.blocks.kubernetes import KubernetesClusterConfig
-    from runyard.orchestration import job_templates
-    from runyard.workers.jobs import defaults_of
+    from runyard.domain import job_templates
+    from runyard.workers.job_configuration import defaults_of
 
     path = written(tmp_path, config_of({"token": "of-the-block"}, "two"))
     KubernetesClusterConfig.from_file(path).save("two")

@@ -7,8 +7,8 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runyard import redaction
-from runyard.orchestration import job_templates
+from runyard.base import redaction
+from runyard.domain import job_templates
 from runyard.workers.infrastructure.base import ATTEMPT_LABEL, POOL_LABEL, RUN_LABEL, CannotStart, JobRequest
 from runyard.workers.infrastructure.kubernetes_manifest import label_key, label_value, manifests
 

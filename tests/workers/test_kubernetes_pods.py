@@ -9,7 +9,7 @@ from _kubernetes.pods import Pods
 from _kubernetes_yard import KubernetesYard
 from _yard import a_yard, until
 from runyard.workers.infrastructure import own_container
-from runyard.workers.infrastructure.kubernetes import KubernetesInfrastructure
+from runyard.workers.infrastructure.kubernetes_jobs import KubernetesInfrastructure
 
 
 @pytest.fixture

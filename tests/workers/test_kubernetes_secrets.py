@@ -9,10 +9,10 @@ import pytest
 from _kubernetes_yard import KubernetesYard, printed
 from _yard import a_yard
 from pydantic import SecretStr
+from runyard.base.errors import InvalidInput
 from runyard.blocks.core import Block
 from runyard.blocks.system import Secret
-from runyard.errors import InvalidInput
-from runyard.orchestration import job_secrets, job_templates
+from runyard.domain import job_secrets, job_templates
 
 WORD = "{{ prefect.blocks.secret.word }}"
 TEMPLATE = job_templates.default("kubernetes")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from runyard.workers.infrastructure import kubernetes_words as words
-from runyard.workers.infrastructure.kubernetes_judge import Judge
+from runyard.workers.infrastructure import kubernetes_reasons as words
 from runyard.workers.infrastructure.kubernetes_logs import _order
+from runyard.workers.infrastructure.kubernetes_outcome import Judge
 from runyard.workers.infrastructure.kubernetes_watch import View
 
 JOB = {"metadata": {"name": "j"}, "spec": {"backoffLimit": 0}, "status": {}}

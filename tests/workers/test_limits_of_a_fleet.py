@@ -12,25 +12,25 @@ import sys
 
 import pytest
 from _yard import DEADLINE_SECONDS, a_yard, is_gone, until
-from runyard.operations.concurrency_limits import ConcurrencyLimitCreate, create_concurrency_limit
-from runyard.operations.deployments import (
+from runyard.domain.states import TERMINAL
+from runyard.operations.deployments.deployments import (
     DeploymentApply,
     DeploymentFlowRunCreate,
     DeploymentsApply,
     apply_deployments,
     create_flow_run_from_deployment,
 )
-from runyard.operations.tag_limits import TagLimitCreate, create_tag_limit
-from runyard.operations.work_pools import WorkPoolUpdate, update_work_pool
-from runyard.operations.work_queues import WorkQueueCreate, create_work_queue
-from runyard.states import TERMINAL
+from runyard.operations.limits.concurrency_limits import ConcurrencyLimitCreate, create_concurrency_limit
+from runyard.operations.limits.tag_limits import TagLimitCreate, create_tag_limit
+from runyard.operations.work_pools.work_pools import WorkPoolUpdate, update_work_pool
+from runyard.operations.work_pools.work_queues import WorkQueueCreate, create_work_queue
 
 LIMIT, RUNS, WORKERS = 2, 12, 3
 # A span is a file with a moment for each 10 ms of execution, so that the last one of a killed run is known.
 FLOWS = """
 import os, time
 from runyard import flow, task
-from runyard.concurrency.sync import concurrency
+from runyard.engine.concurrency.sync import concurrency
 
 def hold(kind, number):
     name = f"spans/{kind}.{os.environ['RUNYARD__WORKER_NAME']}.{number}.{os.getpid()}"

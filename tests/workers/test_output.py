@@ -13,7 +13,7 @@ from xml.sax import saxutils
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runyard.errors import InvalidInput, StoreError
+from runyard.base.errors import InvalidInput, StoreError
 from runyard.workers import output, terminal
 from runyard.workers.output import MAX_LINE_CHARACTERS, LogBuffer, Pipe, RunOutput
 

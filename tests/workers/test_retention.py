@@ -6,9 +6,9 @@ import pytest
 from _history import History, orphans, there
 from _yard import a_yard, until
 from runyard import task
-from runyard.server.maintenance import Maintenance
+from runyard.server.server_duties import Maintenance
 from runyard.store.database import get_database
-from runyard.task_worker import TaskWorker
+from runyard.workers.task_worker import TaskWorker
 
 
 @pytest.fixture

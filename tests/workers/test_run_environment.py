@@ -6,8 +6,8 @@ import os
 
 import pytest
 from _yard import DEADLINE_SECONDS, a_yard, logs_of, until
+from runyard.base.redaction import STARS
 from runyard.blocks.system import Secret
-from runyard.redaction import STARS
 
 CLEAR = 's3cret "quoted" é/+'
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from _yard import DEADLINE_SECONDS, a_yard, is_gone, until
-from runyard import scratch
+from runyard.base import scratch
 
 
 @pytest.fixture

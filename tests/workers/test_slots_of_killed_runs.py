@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from _yard import a_yard, until
-from runyard.operations.tag_limits import TagLimitCreate, create_tag_limit
+from runyard.operations.limits.tag_limits import TagLimitCreate, create_tag_limit
 
 TAGGED = """
 import os, time

@@ -9,8 +9,8 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from runyard.workers import launcher
-from runyard.workers.supervisor import Supervisor
+from runyard.workers.process import launcher
+from runyard.workers.process.supervisor import Supervisor
 
 DEADLINE_SECONDS = 60.0
 
@@ -180,7 +180,7 @@ def packages(tmp_path, monkeypatch):
     folder = tmp_path / "site-packages"
     (folder / "one-1.0.dist-info").mkdir(parents=True)
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setattr("runyard.workers.packages._LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("runyard.workers.process.packages._LOOK_SECONDS", 0.0)
     return folder
 
 

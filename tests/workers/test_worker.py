@@ -13,12 +13,12 @@ import pytest
 from _ports import free_port
 from _yard import DEADLINE_SECONDS, a_yard, logs_of, status_of, until
 from prometheus_client.parser import text_string_to_metric_families
-from runyard import clock
-from runyard.errors import InvalidInput, RunyardError
-from runyard.operations import claims
-from runyard.operations.flow_runs import read_flow_run
-from runyard.operations.schedules import DeploymentScheduleCreate, create_deployment_schedules
-from runyard.operations.work_pools import (
+from runyard.base import clock
+from runyard.base.errors import InvalidInput, RunyardError
+from runyard.operations.flow_runs import claims
+from runyard.operations.flow_runs.flow_runs import read_flow_run
+from runyard.operations.schedules.schedules import DeploymentScheduleCreate, create_deployment_schedules
+from runyard.operations.work_pools.work_pools import (
     WorkPoolCreate,
     WorkPoolUpdate,
     create_work_pool,

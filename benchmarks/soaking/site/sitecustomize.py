@@ -9,7 +9,7 @@ import os
 import time
 from datetime import UTC, datetime
 
-from runyard import clock
+from runyard.base import clock
 
 _FILE = os.environ["SOAK_CLOCK"]
 _LOOK_SECONDS = 0.2

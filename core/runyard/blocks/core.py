@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, model_validator
 
-from runyard import redaction
-from runyard.blocks.errors import BlockExists, BlockNotFound, InvalidBlock, problems
+from runyard.base import redaction
+from runyard.base.errors import Conflict, NotFound
+from runyard.base.syncing import async_twin, sync_compatible
+from runyard.base.url_passwords import hidden_within
+from runyard.blocks.block_errors import BlockExists, BlockNotFound, InvalidBlock, problems
 from runyard.blocks.fields import SecretDict, fitting, inside, revealed, secret_fields, secrets_in
-from runyard.errors import Conflict, NotFound
-from runyard.operations import block_documents, block_types
-from runyard.syncing import async_twin, sync_compatible
-from runyard.url_passwords import hidden_within
+from runyard.operations.blocks import block_documents, block_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pydantic import ModelWrapValidatorHandler
 
     from runyard.client import Client
-    from runyard.operations.block_documents import BlockDocument
+    from runyard.operations.blocks.block_documents import BlockDocument
 
 __all__ = ["Block", "SecretDict", "block_class"]
 
@@ -40,7 +40,7 @@ _OURS = (
     "runyard.blocks.webhook",
     "runyard.blocks.docker",
     "runyard.blocks.kubernetes",
-    "runyard.filesystems",
+    "runyard.engine.results.filesystems",
 )
 
 
@@ -367,7 +367,7 @@ class Block(BaseModel):
 
 
 def _client() -> Client:
-    from runyard.engine.connection import shared_client
+    from runyard.client.shared_client import shared_client
 
     return shared_client()
 

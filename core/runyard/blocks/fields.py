@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from runyard.redaction import STARS
+from runyard.base.redaction import STARS
 
 
 class SecretDict(Secret[dict[str, Any]]):

@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
+from runyard.base.errors import MissingExtra, RunyardError
+from runyard.base.redaction import redact
+from runyard.base.syncing import async_twin, sync_compatible
 from runyard.blocks.addresses import refuse_private
 from runyard.blocks.core import Block
 from runyard.blocks.fields import SecretDict
-from runyard.errors import MissingExtra, RunyardError
-from runyard.redaction import redact
-from runyard.syncing import async_twin, sync_compatible
 
 _SUBJECT = "Runyard Notifications"
 

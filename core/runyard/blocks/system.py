@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import Field, SecretStr, field_validator
 from pydantic import Secret as PydanticSecret
 
-from runyard import redaction
+from runyard.base import redaction
 from runyard.blocks.core import Block
 
 T = TypeVar("T")

@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
+from runyard.base.syncing import async_twin, sync_compatible
 from runyard.blocks.addresses import refuse_private
 from runyard.blocks.core import Block
 from runyard.blocks.fields import SecretDict
-from runyard.syncing import async_twin, sync_compatible
 
 
 class Webhook(Block):

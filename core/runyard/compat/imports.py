@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.compat import children, table
+from runyard.compat import child_interpreters, module_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ class _Alias:
             return
         shown: Any = module
         shown.__getattr__ = lambda name: _attribute(target, name)
-        shown.__version__ = table.PREFECT_VERSION
+        shown.__version__ = module_table.PREFECT_VERSION
         shown.__dir__ = lambda: dir(target)
         shown.__all__ = target.__all__
         shown.__doc__ = target.__doc__
@@ -49,7 +49,7 @@ class _Alias:
 
 def _attribute(target: ModuleType, name: str) -> Any:
     """A name of `prefect`: a module, as `import prefect` makes them known there, or one of ours."""
-    if f"prefect.{name}" in table.MODULES:
+    if f"prefect.{name}" in module_table.MODULES:
         return import_module(f"prefect.{name}")
     return getattr(target, name)
 
@@ -65,11 +65,11 @@ class Finder:
         Raises:
             ModuleNotFoundError: Runyard has no such module; says what to use instead.
         """
-        if name.partition(".")[0] not in table.ROOTS:
-            return children.spec_of(name, path)
-        if name not in table.MODULES:
+        if name.partition(".")[0] not in module_table.ROOTS:
+            return child_interpreters.spec_of(name, path)
+        if name not in module_table.MODULES:
             raise ModuleNotFoundError(_missing(name), name=name)
-        return ModuleSpec(name, _Alias(table.MODULES[name]), is_package=True)  # type: ignore[arg-type]  # duck-typed loader
+        return ModuleSpec(name, _Alias(module_table.MODULES[name]), is_package=True)  # type: ignore[arg-type]  # duck-typed loader
 
 
 def install(deployed: bool = False) -> bool:
@@ -90,8 +90,8 @@ def install(deployed: bool = False) -> bool:
     if wanted == "never" or (wanted == "auto" and not deployed and _is_installed()):
         return False
     sys.meta_path.insert(0, Finder())
-    children.prepare_loaded()
-    children.tell_programs()
+    child_interpreters.prepare_loaded()
+    child_interpreters.tell_programs()
     return True
 
 
@@ -102,25 +102,31 @@ def is_alias(module: ModuleType) -> bool:
 
 def _is_installed() -> bool:
     """Whether the real Prefect is here; a mere folder of that name in the working directory is not it."""
-    found = PathFinder.find_spec("prefect", [place for place in sys.path if place != children.FOLDER])
+    found = PathFinder.find_spec(
+        "prefect", [place for place in sys.path if place != child_interpreters.FOLDER]
+    )
     return found is not None and found.origin is not None
 
 
 def uninstall() -> None:
     """Take the hook out again, and forget the modules imported through it."""
     if any(isinstance(finder, Finder) for finder in sys.meta_path):
-        children.restore()
+        child_interpreters.restore()
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Finder)]
     for name in list(sys.modules):
-        is_ours = name in table.MODULES and sys.modules[name] is sys.modules.get(table.MODULES[name])
+        is_ours = name in module_table.MODULES and sys.modules[name] is sys.modules.get(
+            module_table.MODULES[name]
+        )
         if is_ours or (name == "prefect" and isinstance(sys.modules[name].__loader__, _Alias)):
             del sys.modules[name]
 
 
 def explain(error: BaseException) -> str | None:
     """What to do about an import that failed because Runyard lacks one of Prefect's names, or None."""
-    if isinstance(error, ModuleNotFoundError) and table.is_integration(error.name or ""):
-        instead = table.advice(error.name or "") or "the library that it wraps does it, called from a task"
+    if isinstance(error, ModuleNotFoundError) and module_table.is_integration(error.name or ""):
+        instead = (
+            module_table.advice(error.name or "") or "the library that it wraps does it, called from a task"
+        )
         return f"{error.name} is an integration with Prefect, which Runyard does not have: {instead}"
     text = str(error)
     match = _NO_NAME.search(text)
@@ -133,11 +139,11 @@ def explain(error: BaseException) -> str | None:
         module, name = match.groups()
     if module == "prefect":
         module = "runyard"
-    names = [f"{theirs}.{name}" for theirs, ours in table.MODULES.items() if ours == module]
-    known = [each for each in names if table.advice(each)]
+    names = [f"{theirs}.{name}" for theirs, ours in module_table.MODULES.items() if ours == module]
+    known = [each for each in names if module_table.advice(each)]
     return _missing((known or names or [f"prefect{module.removeprefix('runyard')}.{name}"])[0])
 
 
 def _missing(name: str) -> str:
-    hint = table.advice(name)
+    hint = module_table.advice(name)
     return f"Runyard has no {name}" + (f": {hint}" if hint else "; remove it, or use what Runyard offers")

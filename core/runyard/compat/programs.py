@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from runyard.base.errors import EntrypointError
 from runyard.compat import imports
-from runyard.errors import EntrypointError
 
 
 def run_file(path: str, arguments: Sequence[str] = ()) -> None:

@@ -12,8 +12,8 @@ def pytest_load_initial_conftests() -> None:
     Raises:
         pytest.UsageError: a setting is wrong.
     """
+    from runyard.base.errors import SettingError
     from runyard.compat import imports
-    from runyard.errors import SettingError
 
     try:
         imports.install()

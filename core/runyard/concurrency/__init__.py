@@ -1,17 +1,3 @@
-"""Slots of limits by name, for any code: `runyard.concurrency.sync` and `runyard.concurrency.asyncio`."""
+"""The documented path of `runyard.engine.concurrency`."""
 
-from __future__ import annotations
-
-from runyard.errors import RunyardError
-
-
-class ConcurrencySlotAcquisitionError(RunyardError):
-    """Slots cannot be had: the limit does not exist, has fewer, or was asked for often enough."""
-
-
-class AcquireConcurrencySlotTimeoutError(RunyardError, TimeoutError):
-    """No slots were free in the time given."""
-
-
-class ConcurrencyLeaseLost(RunyardError):
-    """Slots that are held were lost: their lease could not be renewed in time, and others took them."""
+from runyard.engine.concurrency import *  # noqa: F403

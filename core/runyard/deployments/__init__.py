@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runyard.deployments.images import DockerImage
+    from runyard.deployments.docker_images import DockerImage
     from runyard.deployments.legacy import Deployment
-    from runyard.deployments.run import arun_deployment, run_deployment
+    from runyard.deployments.run_deployment import arun_deployment, run_deployment
     from runyard.deployments.runner import RunnerDeployment, deploy
-    from runyard.deployments.serving import Runner, serve
+    from runyard.workers.serving_deployments import Runner, serve
 
 __all__ = [
     "Deployment",
@@ -21,12 +21,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Deployment": "legacy",
-    "DockerImage": "images",
-    "Runner": "serving",
-    "RunnerDeployment": "runner",
-    "deploy": "runner",
-    "serve": "serving",
+    "Deployment": "runyard.deployments.legacy",
+    "DockerImage": "runyard.deployments.docker_images",
+    "Runner": "runyard.workers.serving_deployments",
+    "RunnerDeployment": "runyard.deployments.runner",
+    "deploy": "runyard.deployments.runner",
+    "serve": "runyard.workers.serving_deployments",
 }
 
 
@@ -35,5 +35,5 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
-        return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'run')}"), name)
+        return getattr(import_module(_HOMES.get(name, "runyard.deployments.run_deployment")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,15 +6,20 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
+from runyard.base.errors import InvalidInput, NotFound
+from runyard.base.syncing import sync_compatible
+from runyard.client.shared_client import shared_client
 from runyard.deployments.runner import RunnerDeployment
-from runyard.engine.connection import shared_client
-from runyard.errors import InvalidInput, NotFound
-from runyard.operations.work_pools import LONE_POOL, WorkPoolCreate, create_work_pool, read_work_pool
-from runyard.operations.work_queues import WorkQueueUpdate, update_work_queue
-from runyard.syncing import sync_compatible
+from runyard.operations.work_pools.work_pools import (
+    LONE_POOL,
+    WorkPoolCreate,
+    create_work_pool,
+    read_work_pool,
+)
+from runyard.operations.work_pools.work_queues import WorkQueueUpdate, update_work_queue
 
 if TYPE_CHECKING:
-    from runyard.flows import Flow
+    from runyard.sdk.flows import Flow
 
 # What concerned the storage and infrastructure of Prefect 2, and has nothing to say here.
 _WITHOUT_MEANING = ("skip_upload", "ignore_file", "load_existing", "path", "output", "manifest_path")

@@ -8,8 +8,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from runyard.errors import EntrypointError
-from runyard.scratch import Scratch
+from runyard.base.errors import EntrypointError
+from runyard.base.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,33 +10,34 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.deployments import images, job_places, local_flows, schema, version_info
-from runyard.deployments.loading import load_flow
-from runyard.deployments.options import fields_of, schedule_of
+from runyard.base.errors import EntrypointError, InvalidInput, RunyardError
+from runyard.base.markers import freeze
+from runyard.base.quoting import command_of
+from runyard.base.syncing import async_twin, sync_compatible
+from runyard.client.shared_client import shared_client
+from runyard.deployments import docker_images, local_flows, schema
+from runyard.deployments.deployment_options import fields_of, schedule_of
+from runyard.deployments.loading.loading import load_flow
+from runyard.deployments.project import job_places, version_info
 from runyard.deployments.storage import RunnerStorage
-from runyard.engine.connection import shared_client
-from runyard.errors import EntrypointError, InvalidInput, RunyardError
-from runyard.markers import freeze
-from runyard.operations.deployment_apply import apply_deployments
-from runyard.operations.deployment_shapes import DeploymentApply, DeploymentsApply
-from runyard.operations.work_pools import read_work_pool
-from runyard.orchestration.job_templates import worker_command
-from runyard.quoting import command_of
-from runyard.syncing import async_twin, sync_compatible
+from runyard.domain.job_templates import worker_command
+from runyard.operations.deployments.deployment_apply import apply_deployments
+from runyard.operations.deployments.deployment_shapes import DeploymentApply, DeploymentsApply
+from runyard.operations.work_pools.work_pools import read_work_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Self, Unpack
 
-    from runyard.deployments.options import CommonOptions, DeploymentOptions
-    from runyard.flows import Flow
-    from runyard.operations.deployment_shapes import Deployment
+    from runyard.deployments.deployment_options import CommonOptions, DeploymentOptions
+    from runyard.operations.deployments.deployment_shapes import Deployment
+    from runyard.sdk.flows import Flow
 
 # The name under which Prefect has what a deployment that cannot be made raises.
 DeploymentApplyError = RunyardError
 
 # Prefect has it here too.
-DockerImage = images.DockerImage
+DockerImage = docker_images.DockerImage
 
 # Whoever declares schedules: those made by Python go with a redeploy by Python, others stay.
 OWNER = "python"
@@ -164,7 +165,7 @@ class RunnerDeployment:
         Raises:
             RunyardError: the code cannot be got, or there is no flow in it.
         """
-        from runyard.deployments.from_source import flow_from_source
+        from runyard.deployments.loading.from_source import flow_from_source
 
         made = cls.from_flow(flow_from_source(storage, entrypoint), name, **options)
         made.flow_name = flow_name or made.flow_name
@@ -335,7 +336,7 @@ def _deploy(
                 f"work pool {pool_name!r} runs containers: deployment {each.full_name} needs an image=..."
             )
     if image is not None:
-        from runyard.deployments.images import provide
+        from runyard.deployments.docker_images import provide
 
         reference = provide(image, build=build, push=push)
         for each in deployments:

@@ -26,9 +26,9 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
 from typing_extensions import is_typeddict
 
+from runyard.base.errors import ParameterError
 from runyard.engine.library_types import understood
 from runyard.engine.typed_dicts import readable
-from runyard.errors import ParameterError
 
 _SECTION = re.compile(r"^\s*(Args|Arguments|Parameters|Params):\s*$")
 _ARGUMENT = re.compile(r"^(\*{0,2}\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")

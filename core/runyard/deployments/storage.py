@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from runyard.base.errors import InvalidInput
+from runyard.deployments.placeholders.templating import looks_secret
 from runyard.deployments.steps.credentials import plain
 from runyard.deployments.steps.git import git_clone
-from runyard.deployments.templating import looks_secret
-from runyard.errors import InvalidInput
 
 _GIT_HOST = re.compile(r"^(git@|ssh://|git://|git\+)")
 
@@ -167,7 +167,7 @@ class RemoteStorage:
             RunyardError: it cannot be read, or holds nothing.
         """
         from runyard.deployments.steps.object_store import fetch
-        from runyard.filesystems import RemoteFileSystem
+        from runyard.engine.results.filesystems import RemoteFileSystem
 
         known = {name: plain(value) for name, value in self.settings.items()}
         target = os.path.join(folder, _name_of(self.url))
@@ -251,7 +251,7 @@ def storage_of(source: Any) -> RunnerStorage:
         return LocalStorage(source)
     if not isinstance(source, str):
         raise InvalidInput(f"{source!r} is no source of code; give a git URL, a folder or a storage")
-    from runyard.object_files import is_object_url
+    from runyard.engine.results.object_files import is_object_url
 
     parts = urlsplit(source)
     if parts.path.endswith(".git") or _GIT_HOST.match(source):

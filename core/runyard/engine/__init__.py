@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     # Where Prefect 2 had them.
     if name in ("pause_flow_run", "resume_flow_run", "suspend_flow_run"):
-        from runyard import pausing
+        from runyard.sdk import pausing
 
         return getattr(pausing, name)
     raise AttributeError(f"module 'runyard.engine' has no attribute {name!r}")

@@ -6,7 +6,7 @@ import signal
 import threading
 from typing import Any
 
-from runyard.exceptions import RunTimedOut, Signal
+from runyard.base.exceptions import RunTimedOut, Signal
 
 _ASK_TO_STOP = ("SIGINT", "SIGTERM", "SIGHUP")
 

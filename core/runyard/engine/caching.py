@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runyard import settings, texts
-from runyard.cache_policies import DEFAULT, CacheKeyFnPolicy, CachePolicy, NoCache
-from runyard.context import current_transaction
-from runyard.engine import forks, known_results
+from runyard import settings
+from runyard.base import texts
+from runyard.base.exceptions import UnreadableResult
+from runyard.domain.states import COMPLETED, State
+from runyard.engine import forks
 from runyard.engine.accompanying import is_from_outside
+from runyard.engine.context import current_transaction
 from runyard.engine.effects import Block, Commit, Wait
 from runyard.engine.outcome import describe
-from runyard.exceptions import UnreadableResult
-from runyard.results import ResultStore
-from runyard.states import COMPLETED, State
+from runyard.engine.results import known_results
+from runyard.engine.results.cache_policies import DEFAULT, CacheKeyFnPolicy, CachePolicy, NoCache
+from runyard.engine.results.result_stores import ResultStore
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from runyard.context import FlowRunContext, TaskRunContext
+    from runyard.engine.context import FlowRunContext, TaskRunContext
     from runyard.engine.journal import Journal
-    from runyard.tasks import Task
-    from runyard.transactions import Transaction
+    from runyard.engine.transactions import Transaction
+    from runyard.sdk.tasks import Task
 
 _RUNS_AGAIN = "The kept result of this %s is not used, so it runs again: %s"
 
@@ -140,7 +142,7 @@ class Keeping:
         return plan.policy is not None and plan.policy.of_one_run
 
     def _begin_transaction(self, task: Task) -> Generator[Any, Any, State | None]:
-        from runyard.transactions import Transaction
+        from runyard.engine.transactions import Transaction
 
         plan = self.plan if self.key is not None else None
         self.transaction = Transaction(
@@ -273,7 +275,7 @@ class Keeping:
 
 def _formatted(template: str | None, parameters: dict[str, Any]) -> str | None:
     """The storage key that a template such as `"{flow_run.name}-{parameters[day]}.json"` gives."""
-    from runyard.runtime import deployment, flow_run, task_run
+    from runyard.engine.runtime import deployment, flow_run, task_run
 
     if template is None:
         return None
@@ -294,7 +296,7 @@ def find_flow_result(context: FlowRunContext) -> Generator[Any, Any, State | Non
     try:
         record = yield Block(lambda: store.find(key))
     except UnreadableResult as error:
-        from runyard.logging import flow_logger
+        from runyard.engine.logging import flow_logger
 
         flow_logger(context.flow_run, context.journal).warning(_RUNS_AGAIN, "flow", error)
         return None

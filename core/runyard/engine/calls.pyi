@@ -9,13 +9,13 @@ of each".
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, Self, TypeAlias, TypeVar, overload
 
-from runyard.engine.background import BackgroundFuture
+from runyard.base.markers import allow_failure, opaque, quote, unmapped
+from runyard.domain.states import State
+from runyard.engine.background.background_submit import BackgroundFuture
+from runyard.engine.futures import FutureList, TaskFuture
 from runyard.engine.runnable import Runnable
-from runyard.flows import Flow
-from runyard.futures import FutureList, TaskFuture
-from runyard.markers import allow_failure, opaque, quote, unmapped
-from runyard.states import State
-from runyard.tasks import Task
+from runyard.sdk.flows import Flow
+from runyard.sdk.tasks import Task
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")

@@ -9,9 +9,9 @@ from contextvars import copy_context
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from runyard import ids, redaction
-from runyard.context import TaskRunContext, current_flow, current_tags, current_task
+from runyard.base import ids, redaction
 from runyard.engine import remote
+from runyard.engine.context import TaskRunContext, current_flow, current_tags, current_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

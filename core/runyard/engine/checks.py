@@ -5,7 +5,7 @@ Loaded with the decorators, so it imports nothing that costs time.
 
 from __future__ import annotations
 
-from runyard import ids, texts
+from runyard.base import ids, texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def flow_name(name: Any) -> str:
         raise _wrong("name", name, "a text")
     name = texts.storable(name)
     if not name or len(name) > texts.NAME or any(each in name for each in ids.FORBIDDEN):
-        from runyard.exceptions import InvalidNameError
+        from runyard.base.exceptions import InvalidNameError
 
         raise InvalidNameError(
             f"{_said(name)} is no name of a flow: it has 1 to {texts.NAME} characters, without / % & > <"

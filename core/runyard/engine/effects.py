@@ -10,9 +10,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from runyard.base.exceptions import TerminationSignal
 from runyard.engine import forks
 from runyard.engine.timeouts import over, time_limit
-from runyard.exceptions import TerminationSignal
 
 if TYPE_CHECKING:
     import asyncio
@@ -203,7 +203,7 @@ def _finish_beside(coroutine: Any) -> Any:
     from contextvars import copy_context
     from functools import partial
 
-    from runyard.engine.connection import release_thread
+    from runyard.client.shared_client import release_thread
 
     done: Future[Any] = Future()
     cancel: Callable[[], Any] = coroutine.close
@@ -344,7 +344,7 @@ def _begin_in_thread(fn: Callable[[], Any]) -> asyncio.Future[Any]:
     import asyncio
     from contextvars import copy_context
 
-    from runyard.engine.connection import release_thread
+    from runyard.client.shared_client import release_thread
 
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()

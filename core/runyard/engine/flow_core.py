@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runyard import settings, texts
-from runyard.context import FlowRunContext, current_flow, current_task, current_transaction
-from runyard.engine import children, outcome, patience
+from runyard import settings
+from runyard.base import texts, write_retries
+from runyard.base.exceptions import Abort, Pause, RunNameError, RunTimedOut, TerminationSignal
+from runyard.domain.flow_run_rules import retry_wait
+from runyard.domain.states import COMPLETED, FAILED, RUNNING, State
+from runyard.engine import child_processes, outcome
+from runyard.engine.context import (
+    FlowRunContext,
+    current_flow,
+    current_task,
+    current_transaction,
+)
 from runyard.engine.effects import Block, Call, Commit, Read, Wait
 from runyard.engine.hooks import call_hooks
 from runyard.engine.parameters import signature_of
-from runyard.engine.reports import BEGINNING, FINISHED
+from runyard.engine.state_reports import BEGINNING, FINISHED
 from runyard.engine.task_core import _settled
-from runyard.exceptions import Abort, Pause, RunNameError, RunTimedOut, TerminationSignal
-from runyard.orchestration.rules import retry_wait
-from runyard.states import COMPLETED, FAILED, RUNNING, State
-from runyard.task_runners.base import TaskRunner
+from runyard.engine.task_runners.runner_protocol import TaskRunner
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from runyard.engine.journal import Journal
-    from runyard.engine.reports import Reporter
     from runyard.engine.runs import FlowRun
-    from runyard.flows import Flow
+    from runyard.engine.state_reports import Reporter
+    from runyard.sdk.flows import Flow
 
 
 def retries_of(flow: Flow) -> int:
@@ -64,11 +70,11 @@ def run_flow(
     yield from reporter.begin(run)
     context = FlowRunContext(flow, run, parameters, reporter.journal, reporter.parent, current_task.get())
     if context.log_prints:
-        from runyard.logging import prints
+        from runyard.engine.logging import prints
 
         prints.install()
     if context.parent is None:
-        children.entered(context)
+        child_processes.entered(context)
     else:
         reporter.journal.subflows[run.id] = (flow, run)
     flow_token, task_token = current_flow.set(context), current_task.set(None)
@@ -85,7 +91,7 @@ def run_flow(
     finally:
         run.let_go()
         reporter.journal.subflows.pop(run.id, None)
-        children.left(context)
+        child_processes.left(context)
         current_flow.reset(flow_token)
         current_task.reset(task_token)
         if context.log_prints:
@@ -102,7 +108,7 @@ def _attempts(
     reporter: Reporter,
     streams: bool,
 ) -> Generator[Any, Any, State]:
-    from runyard.logging import flow_logger
+    from runyard.engine.logging import flow_logger
 
     log = flow_logger(run, reporter.journal)
     told = {"run_record_stored": reporter.told}
@@ -121,7 +127,7 @@ def _attempts(
             state = yield from reporter.suspend(run, pause.body)
             return state
         except BaseException as error:
-            patience.hurry()
+            write_retries.hurry()
             ending = error
             state = outcome.state_of_error(error, "Flow")
         # Failures and crashes have budgets of their own.
@@ -147,7 +153,7 @@ def _attempts(
         if not outcome.is_signal(error):
             raise
         # It came while tasks that the flow had left running were waited for, or its result was kept.
-        patience.hurry()
+        write_retries.hurry()
         ending, state = error, outcome.state_of_error(error, "Flow")
         yield from _close_runner(context, cancel=True)
     if context.parent is not None and reporter.journal.subflows.pop(run.id, None) is None:
@@ -168,7 +174,7 @@ def _attempts(
 
 def _end_subflows(journal: Journal, ended: State) -> Generator[Any, Any, None]:
     """Call the hooks of subflows that ended with the root: in other threads, which no signal reaches."""
-    from runyard.logging import flow_logger
+    from runyard.engine.logging import flow_logger
 
     while journal.subflows:
         _, (flow, run) = journal.subflows.popitem()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import atexit
 import threading
 
-from runyard.engine import children
-from runyard.engine.connection import shared_client
+from runyard.client.shared_client import shared_client
+from runyard.engine import child_processes
 from runyard.engine.journal import Journal
 
 _journal: Journal | None = None
@@ -28,7 +28,7 @@ def journal_without_flow() -> Journal:
             if _journal is not None:
                 _journal.close()
             _journal = Journal(client)
-            if children.is_child():
+            if child_processes.is_child():
                 # Such a process may end without calling what is registered for the exit.
                 _journal.write_through()
             atexit.register(_journal.close)

@@ -6,10 +6,10 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from runyard.domain.states import CANCELLED, COMPLETED, CRASHED, FAILED, RUNNING
 from runyard.engine.accompanying import is_from_outside
 from runyard.engine.effects import Call
 from runyard.engine.outcome import is_signal
-from runyard.states import CANCELLED, COMPLETED, CRASHED, FAILED, RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -16,10 +16,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from runyard.context import current_flow
-from runyard.engine import effects, patience
-from runyard.exceptions import TerminationSignal
-from runyard.states import RUNNING
+from runyard.base import write_retries
+from runyard.base.exceptions import TerminationSignal
+from runyard.domain.states import RUNNING
+from runyard.engine import effects
+from runyard.engine.context import current_flow
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,17 +39,17 @@ _PACKAGE = __name__.partition(".")[0]
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 # Modules in which a thread of the user is on its way into the engine, which holds nothing yet, and the
 # functions in which it waits, or the engine does. None of them keeps others from going on when it is left.
-_OPEN_MODULES = frozenset(f"{_PACKAGE}.{name}" for name in ("flows", "pausing", "tasks"))
+_OPEN_MODULES = frozenset(f"{_PACKAGE}.{name}" for name in ("sdk.flows", "sdk.pausing", "sdk.tasks"))
 _OPEN_ROOMS = (f"{_PACKAGE}.deployments.",)
 _WAITING = {
     f"{_PACKAGE}.{module}": frozenset(functions)
     for module, functions in {
-        "concurrency.slots": ("take", "_ask_until_taken", "_pause"),
-        "engine.background": ("result", "wait"),
+        "engine.concurrency.slot_waiting": ("take", "_ask_until_taken", "_pause"),
+        "engine.background.background_submit": ("result", "wait"),
         "engine.effects": ("pause",),
-        "futures": ("as_completed", "result", "wait"),
-        "locking.protocol": ("acquire_lock", "again", "wait_for_lock"),
-        "waits": ("for_event", "for_threads", "in_slices"),
+        "engine.futures": ("as_completed", "result", "wait"),
+        "engine.locking.lock_protocol": ("acquire_lock", "again", "wait_for_lock"),
+        "base.waits": ("for_event", "for_threads", "in_slices"),
     }.items()
 }
 # Where Python's own modules may be left: elsewhere in them a lock would stay held, or its waiter asleep.
@@ -88,7 +89,7 @@ class SignalGuard:
     def __enter__(self) -> SignalGuard:
         global _owed
         if not _guards:
-            patience.renew()
+            write_retries.renew()
             _owed = False
         if self.active:
             self._open = True
@@ -121,7 +122,7 @@ class SignalGuard:
             _owed = _owed or number == signal.SIGTERM
             if self.received:
                 return  # the end is being reported already; who cannot wait sends SIGKILL
-            patience.hurry()
+            write_retries.hurry()
         if self.cancellation is not None:
             self._note(number)
             if not self.cancellation.ask():
@@ -133,7 +134,7 @@ class SignalGuard:
             self._note(number)
             raise self._error(number)
         else:
-            patience.hurry()
+            write_retries.hurry()
             self._pending = number
             self._sent += 1
             threading.Timer(_AGAIN_SECONDS, self._send_again, (number,)).start()
@@ -333,6 +334,6 @@ def _is_library(module: str, file: str) -> bool:
 
 
 def _is_waiting(module: str, function: str) -> bool:
-    if module.startswith(f"{_PACKAGE}.task_runners."):
+    if module.startswith(f"{_PACKAGE}.engine.task_runners."):
         return function in ("close", "stop")
     return module in _OPEN_MODULES or module.startswith(_OPEN_ROOMS) or function in _WAITING.get(module, ())

@@ -15,10 +15,9 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from runyard import clock, settings, texts
-from runyard.context import current_flow, current_task
-from runyard.engine import patience, salvage
-from runyard.errors import (
+from runyard import settings
+from runyard.base import clock, texts, write_retries
+from runyard.base.errors import (
     ApiUnavailable,
     DatabaseCorrupt,
     DatabaseLost,
@@ -26,17 +25,19 @@ from runyard.errors import (
     StaleAttempt,
     StoreError,
 )
-from runyard.exceptions import Abort
-from runyard.logging.limit import LogLimit
-from runyard.states import TERMINAL
+from runyard.base.exceptions import Abort
+from runyard.domain.states import TERMINAL
+from runyard.engine import salvage
+from runyard.engine.context import current_flow, current_task
+from runyard.engine.logging.log_limit import LogLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runyard.client import Client
+    from runyard.domain.states import State
     from runyard.engine.runs import FlowRun, TaskRun
-    from runyard.flows import Flow
-    from runyard.states import State
+    from runyard.sdk.flows import Flow
 
 _STOP = object()
 # Records in one transaction, so that other writers get their turn.
@@ -111,7 +112,7 @@ class Journal:
         """Where to write."""
         if self._pid != os.getpid() and not hasattr(self._client, "database"):
             # The connections of an HTTP client are the parent's.
-            from runyard.engine.connection import shared_client
+            from runyard.client.shared_client import shared_client
 
             self._client, self._pid = shared_client(), os.getpid()
         return self._client
@@ -255,7 +256,7 @@ class Journal:
                 self._thread.start()
 
     def _work(self) -> None:
-        from runyard.engine.connection import release_thread
+        from runyard.client.shared_client import release_thread
 
         try:
             stopped = False
@@ -328,7 +329,7 @@ class Journal:
 
     def _send(self, group: list[Any], results: list[tuple[Any, ...]]) -> None:
         """Write records and results in one transaction; waits for a database that is away."""
-        from runyard.operations.journal import keep_results, write_journal, write_journal_soon
+        from runyard.operations.flow_runs.run_reports import keep_results, write_journal, write_journal_soon
 
         body: dict[str, Any] = {"flow_run_id": self.flow_run_id, "attempt": self.attempt, "results": results}
         operation = keep_results
@@ -385,7 +386,7 @@ def persist(write: Any, what: str, verb: str = "record") -> Any:
             if not told:
                 print(f"runyard: cannot {verb} {what}, trying on: {error}", file=sys.stderr)
                 told = True
-            if not patience.wait(delay * random.uniform(0.5, 1.5)):  # noqa: S311  # jitter, no secret
+            if not write_retries.wait(delay * random.uniform(0.5, 1.5)):  # noqa: S311  # jitter, no secret
                 raise
             delay = min(delay * 2, 5.0)
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-from runyard.context import current_drawing
+from runyard.base.exceptions import MappingLengthMismatch, MappingMissingIterable
+from runyard.base.markers import allow_failure, opaque, quote, unmapped
+from runyard.domain.states import COMPLETED, State
+from runyard.engine.context import current_drawing
+from runyard.engine.futures import FutureList, TaskFuture
 from runyard.engine.parameters import bind, signature_of
 from runyard.engine.resolve import to_data
 from runyard.engine.submit import submit_task
-from runyard.exceptions import MappingLengthMismatch, MappingMissingIterable
-from runyard.futures import FutureList, TaskFuture
-from runyard.markers import allow_failure, opaque, quote, unmapped
-from runyard.states import COMPLETED, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from runyard.engine.parameters import Signature
-    from runyard.task_runners import TaskRunner
-    from runyard.tasks import Task
+    from runyard.engine.task_runners import TaskRunner
+    from runyard.sdk.tasks import Task
 
 # An argument by its place: a parameter's name, or the position among `*args`.
 Place = str | int
@@ -35,7 +35,7 @@ def map_task(
 ) -> Any:
     """What `task.map(...)` does; see there for its errors. `start` submits each of the runs."""
     if current_drawing.get() is not None:
-        from runyard.visualization import drawn_map
+        from runyard.sdk.visualization.drawing import drawn_map
 
         return drawn_map(task, args, kwargs, return_state, wait_for)
     signature = signature_of(task)

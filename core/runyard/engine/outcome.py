@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from runyard import texts
-from runyard.exceptions import TerminationSignal
-from runyard.redaction import redact
-from runyard.states import CANCELLED, CANCELLING, COMPLETED, CRASHED, FAILED, PAUSED, TERMINAL, State
+from runyard.base import texts
+from runyard.base.exceptions import TerminationSignal
+from runyard.base.redaction import redact
+from runyard.domain.states import (
+    CANCELLED,
+    CANCELLING,
+    COMPLETED,
+    CRASHED,
+    FAILED,
+    PAUSED,
+    TERMINAL,
+    State,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runyard import texts
+from runyard.base import texts
+from runyard.base.errors import ParameterError
+from runyard.base.exceptions import RunNameError
+from runyard.base.redaction import STARS, redact
 from runyard.engine import forks
 from runyard.engine.accompanying import is_from_outside
-from runyard.errors import ParameterError
-from runyard.exceptions import RunNameError
-from runyard.redaction import STARS, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,9 +13,9 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from runyard.errors import ParameterError
-from runyard.redaction import STARS, redact, redact_json
-from runyard.texts import storable
+from runyard.base.errors import ParameterError
+from runyard.base.redaction import STARS, redact, redact_json
+from runyard.base.texts import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ def restored(parameters: dict[str, Any], context: dict[str, Any], flow: Any) -> 
             f"the run cannot start again, because not all of its parameters were kept ({'; '.join(lost)}); "
             "call the flow with them anew"
         )
-    from runyard.engine import json_classes, json_objects
+    from runyard.engine.results import json_classes, json_objects
 
     found = {name: value for name, value in parameters.items() if "default" not in more.get(name, ())}
     token = json_classes.script.set(getattr(flow, "__module__", None))
@@ -213,7 +213,7 @@ def _quoted(text: Any) -> str:
 
 def _same(form: Any, value: Any, again: Callable[[Any], Any]) -> bool:
     """Whether a flow that is given the JSON form gets the value."""
-    from runyard.engine.json_classes import same
+    from runyard.engine.results.json_classes import same
 
     try:
         return same(again(form), value)
@@ -223,7 +223,7 @@ def _same(form: Any, value: Any, again: Callable[[Any], Any]) -> bool:
 
 def _exact(value: Any, room: int) -> tuple[str, str | None]:
     """The exact form of a value as JSON, and why there is none."""
-    from runyard.engine.json_objects import to_json
+    from runyard.engine.results.json_objects import to_json
 
     try:
         _measure(value, _Budget(room), 0)
@@ -258,7 +258,7 @@ def _holds_secret(form: Any) -> bool:
         return any(map(_holds_secret, form))
     if not isinstance(form, dict):
         return False
-    from runyard.engine.json_objects import MARK, decode
+    from runyard.engine.results.json_objects import MARK, decode
 
     if form.get(MARK) in ("bytes", "bytearray", "text"):
         held = decode(form)
@@ -335,7 +335,7 @@ def _form_of_object(value: Any, budget: _Budget, depth: int) -> Any:
         return budget.placeholder(value) if type(item) is cls else _form(item, budget, depth + 1)
     if library == "pandas":
         return value.isoformat() if hasattr(cls, "isoformat") else budget.placeholder(value)
-    from runyard.engine.json_classes import holds_iterator
+    from runyard.engine.results.json_classes import holds_iterator
 
     if holds_iterator(value, budget.take):
         return budget.placeholder(value)

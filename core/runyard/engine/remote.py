@@ -16,20 +16,22 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from runyard import redaction, settings, texts
-from runyard.context import FlowRunContext, current_flow, current_tags, current_task
-from runyard.engine import known_results, outcome
-from runyard.engine.hashing import Written
+from runyard import settings
+from runyard.base import redaction, texts
+from runyard.base.errors import RunCrashed, RunFailed
+from runyard.domain.states import COMPLETED, CRASHED, FAILED, State
+from runyard.engine import outcome
+from runyard.engine.context import FlowRunContext, current_flow, current_tags, current_task
+from runyard.engine.hashing.digests import Written
 from runyard.engine.journal import Journal
-from runyard.errors import RunCrashed, RunFailed
-from runyard.states import COMPLETED, CRASHED, FAILED, State
+from runyard.engine.results import known_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runyard.engine.runs import FlowRun, TaskRun
-    from runyard.flows import Flow
-    from runyard.tasks import Task
+    from runyard.sdk.flows import Flow
+    from runyard.sdk.tasks import Task
 
 _BOOKKEEPING = ("name", "run_count", "start_us", "end_us", "total_us", "task_inputs")
 
@@ -264,7 +266,7 @@ class _journal:  # noqa: N801  # used like a function
         self._key = (os.getpid(), root, attempt)
 
     def __enter__(self) -> Journal:
-        from runyard.engine.connection import shared_client
+        from runyard.client.shared_client import shared_client
 
         with self._lock:
             entry = self._open.get(self._key)
@@ -355,8 +357,8 @@ def crash(run: TaskRun, journal: Journal, message: str) -> State:
     state = State(CRASHED, message=message, value=RunCrashed(message))
     run.enter(state)
     if journal.refused is None:
-        from runyard.errors import RunyardError
-        from runyard.operations.journal import report_lost_task
+        from runyard.base.errors import RunyardError
+        from runyard.operations.flow_runs.run_reports import report_lost_task
 
         body = {
             "task_run_id": run.id,

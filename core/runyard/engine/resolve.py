@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from runyard.errors import MissingResult
-from runyard.exceptions import UpstreamTaskError
-from runyard.futures import FutureList, TaskFuture
-from runyard.markers import allow_failure, opaque, quote
-from runyard.states import COMPLETED, State
+from runyard.base.errors import MissingResult
+from runyard.base.exceptions import UpstreamTaskError
+from runyard.base.markers import allow_failure, opaque, quote
+from runyard.domain.states import COMPLETED, State
+from runyard.engine.futures import FutureList, TaskFuture
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,14 +7,24 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from runyard import ids
-from runyard.context import FlowRunContext, current_drawing, current_flow, current_tags
-from runyard.engine import children, outcome, patience, uncaught
-from runyard.engine.connection import shared_client
+from runyard.base import ids, write_retries
+from runyard.base.errors import (
+    ApiUnavailable,
+    ParameterError,
+    RunAborted,
+    RunyardError,
+    StoreError,
+)
+from runyard.base.exceptions import Abort, RunNameError, TerminationSignal
+from runyard.client.shared_client import shared_client
+from runyard.domain.states import PAUSED
+from runyard.engine import child_processes, outcome, uncaught
+from runyard.engine.context import FlowRunContext, current_drawing, current_flow, current_tags
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flow_core import retries_of, retry_delay_of, run_flow
 from runyard.engine.flowless_journal import journal_without_flow
 from runyard.engine.interrupts import Cancellation, SignalGuard, others_ended, pass_on
+from runyard.engine.local_supervisor import KEEPS_LEASE_VARIABLE, LeaseKeeper, held_by_hand
 from runyard.engine.parameters import (
     bind,
     complete,
@@ -24,21 +34,17 @@ from runyard.engine.parameters import (
     signature_of,
     validated,
 )
-from runyard.engine.reports import RootReporter, SubflowReporter, stand_in_for
 from runyard.engine.runs import FlowRun, to_json
-from runyard.engine.supervise import KEEPS_LEASE_VARIABLE, LeaseKeeper, held_by_hand
+from runyard.engine.state_reports import RootReporter, SubflowReporter, stand_in_for
 from runyard.engine.task_core import new_run, run_task
-from runyard.errors import ApiUnavailable, ParameterError, RunAborted, RunyardError, StoreError
-from runyard.exceptions import Abort, RunNameError, TerminationSignal
-from runyard.states import PAUSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from runyard.engine.reports import TakesReports
-    from runyard.flows import Flow
-    from runyard.states import State
-    from runyard.tasks import Task
+    from runyard.domain.states import State
+    from runyard.engine.state_reports import TakesReports
+    from runyard.sdk.flows import Flow
+    from runyard.sdk.tasks import Task
 
 
 def call_task(
@@ -50,7 +56,7 @@ def call_task(
 ) -> Any:
     """What `task(...)` does."""
     if current_drawing.get() is not None:
-        from runyard.visualization import drawn_call
+        from runyard.sdk.visualization.drawing import drawn_call
 
         return drawn_call(task, "task", args, kwargs, return_state, wait_for)
     if task.isgenerator and not return_state:
@@ -58,7 +64,7 @@ def call_task(
 
         return stream_task(task, args, kwargs, wait_for)
     flow = current_flow.get()
-    if flow is not None and flow is children.inherited and not children.still_ours(flow):
+    if flow is not None and flow is child_processes.inherited and not child_processes.still_ours(flow):
         flow = None
     journal = flow.journal if flow is not None else journal_without_flow()
     run = new_run(task, flow, journal)
@@ -99,12 +105,12 @@ def call_flow(
         ParameterError: the arguments do not fit the signature.
     """
     if current_drawing.get() is not None:
-        from runyard.visualization import drawn_call
+        from runyard.sdk.visualization.drawing import drawn_call
 
         return drawn_call(flow, "flow", args, kwargs, return_state, wait_for)
     parameters = bind(flow, args, kwargs)
     parent = current_flow.get()
-    if parent is not None and parent is children.inherited and not children.still_ours(parent):
+    if parent is not None and parent is child_processes.inherited and not child_processes.still_ours(parent):
         parent = None
     if parent is not None:
         from runyard.engine.resolve import awaited, to_data
@@ -195,7 +201,7 @@ def run_again(flow: Flow, flow_run_id: str, parameters: dict[str, Any]) -> State
         NotFound: there is none.
     """
     from runyard.engine.recording import restored
-    from runyard.operations.flow_runs import read_flow_run
+    from runyard.operations.flow_runs.flow_runs import read_flow_run
 
     context = shared_client().call(read_flow_run, flow_run_id).context
     parameters = restored(parameters, context, flow)
@@ -265,7 +271,7 @@ def _prepare(
 
 
 def _name(flow: Flow, run: FlowRun) -> str:
-    """What `flow_run_name` gives; a function may ask `runyard.runtime.flow_run` about the run."""
+    """What `flow_run_name` gives; a function may ask `runyard.engine.runtime.flow_run` about the run."""
     # Nothing is written before the run has begun, so there is no journal yet.
     journal: Any = None
     token = current_flow.set(FlowRunContext(flow, run, run.parameters, journal, current_flow.get()))
@@ -350,7 +356,7 @@ class _Root:
         except Abort as error:
             raise RunAborted(str(error)) from None
         except KeyboardInterrupt:
-            patience.hurry()
+            write_retries.hurry()
             raise
 
     async def call_async(self, return_state: bool) -> Any:
@@ -381,14 +387,14 @@ class _Root:
                 raise KeyboardInterrupt from None
             raise
         except KeyboardInterrupt:
-            patience.hurry()
+            write_retries.hurry()
             raise
         return ended.pop() if return_state else self._value_of(ended.pop())
 
     def _value_of(self, state: State) -> Any:
         """The result; a suspended run has none: who called it ends."""
         if state.type == PAUSED and state.state_details.get("pause_reschedule"):
-            from runyard.pausing import leave
+            from runyard.sdk.pausing import leave
 
             leave(self._run)
         try:
@@ -399,7 +405,7 @@ class _Root:
     def _report_stop(self) -> None:
         """SIGTERM ended the run. If it came in a moment when the core could not report, do it now."""
         if not (self.reporter.ended or self.reporter.left) and self._run.attempt is not None:
-            from runyard.states import Crashed
+            from runyard.domain.states import Crashed
 
             message = "Execution was aborted by a termination signal."
             try:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     R = TypeVar("R", covariant=True)
 else:
-    from runyard.subscripts import Generic
+    from runyard.base.subscripts import Generic
 
     P = R = None
 
@@ -64,7 +64,7 @@ class Runnable(Generic[P, R]):
             own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
             for argument in _RESERVED:
                 if argument in own:
-                    from runyard.exceptions import ReservedArgumentError
+                    from runyard.base.exceptions import ReservedArgumentError
 
                     raise ReservedArgumentError(
                         f"{self.__name__}: {argument!r} is an argument of every call; give the function's "

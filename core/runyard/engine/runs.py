@@ -6,8 +6,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from runyard import clock, ids
-from runyard.states import COMPLETED, RUNNING, SCHEDULED, TERMINAL, State
+from runyard.base import clock, ids
+from runyard.domain.states import COMPLETED, RUNNING, SCHEDULED, TERMINAL, State
 
 if TYPE_CHECKING:
     from runyard.engine.journal import Journal

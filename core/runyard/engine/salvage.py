@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from runyard import clock, ids, texts
-from runyard.errors import ApiUnavailable, Conflict, StaleAttempt, StoreError
-from runyard.states import State
+from runyard.base import clock, ids, texts
+from runyard.base.errors import ApiUnavailable, Conflict, StaleAttempt, StoreError
+from runyard.domain.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

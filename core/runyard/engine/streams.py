@@ -11,8 +11,9 @@ import time
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from runyard.context import current_flow
+from runyard.base.exceptions import TerminationSignal
 from runyard.engine import forks
+from runyard.engine.context import current_flow
 from runyard.engine.effects import (
     Block,
     Call,
@@ -28,15 +29,14 @@ from runyard.engine.effects import (
 from runyard.engine.interrupts import Cancellation, others_ended
 from runyard.engine.parameters import bind
 from runyard.engine.timeouts import over, time_limit
-from runyard.exceptions import TerminationSignal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable
     from contextvars import Context
 
     from runyard.engine.run import _Root
-    from runyard.flows import Flow
-    from runyard.tasks import Task
+    from runyard.sdk.flows import Flow
+    from runyard.sdk.tasks import Task
 
     Core = Generator[Any, Any, Any]
 

@@ -5,26 +5,26 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from runyard.context import current_drawing, current_flow, current_tags
+from runyard.base.errors import ParameterError
+from runyard.base.exceptions import UpstreamTaskError
+from runyard.domain.states import FAILED, PENDING, State
 from runyard.engine import outcome
+from runyard.engine.context import current_drawing, current_flow, current_tags
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flowless_journal import journal_without_flow
+from runyard.engine.futures import TaskFuture
 from runyard.engine.parameters import bind, signature_of
 from runyard.engine.resolve import awaited, futures_in
 from runyard.engine.task_core import inputs_of, new_run, run_task
-from runyard.errors import ParameterError
-from runyard.exceptions import UpstreamTaskError
-from runyard.futures import TaskFuture
-from runyard.states import FAILED, PENDING, State
-from runyard.task_runners import TaskRunner, ThreadPoolTaskRunner
+from runyard.engine.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runyard.context import FlowRunContext
+    from runyard.engine.context import FlowRunContext
     from runyard.engine.journal import Journal
     from runyard.engine.runs import TaskRun
-    from runyard.tasks import Task
+    from runyard.sdk.tasks import Task
 
 _lonely: TaskRunner | None = None
 _lock = threading.Lock()
@@ -157,7 +157,7 @@ def submit_task(
         ParameterError: the arguments do not fit the signature; nothing is started then.
     """
     if current_drawing.get() is not None:
-        from runyard.visualization import drawn_submit
+        from runyard.sdk.visualization.drawing import drawn_submit
 
         return drawn_submit(task, args, kwargs, return_state, wait_for)
     parameters = bind(task, args, kwargs)

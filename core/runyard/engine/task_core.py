@@ -7,7 +7,12 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.context import (
+from runyard.base.exceptions import RunTimedOut, Signal, UpstreamTaskError
+from runyard.domain.flow_run_rules import retry_wait
+from runyard.domain.states import COMPLETED, FAILED, PENDING, RUNNING, AwaitingRetry, State
+from runyard.engine import outcome
+from runyard.engine.accompanying import is_from_outside
+from runyard.engine.context import (
     TaskRunContext,
     current_flow,
     current_journal,
@@ -15,25 +20,20 @@ from runyard.context import (
     current_task,
     current_transaction,
 )
-from runyard.engine import outcome
-from runyard.engine.accompanying import is_from_outside
 from runyard.engine.effects import Call, Read, Sleep, Wait
 from runyard.engine.hooks import call_hooks
 from runyard.engine.parameters import render_name, signature_of
 from runyard.engine.resolve import awaited, futures_in, has_futures, to_data, to_states
 from runyard.engine.runs import TaskRun, to_json
-from runyard.exceptions import RunTimedOut, Signal, UpstreamTaskError
-from runyard.orchestration.rules import retry_wait
-from runyard.states import COMPLETED, FAILED, PENDING, RUNNING, AwaitingRetry, State
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from runyard.concurrency.leases import Lease
-    from runyard.context import FlowRunContext
     from runyard.engine.caching import Keeping
+    from runyard.engine.concurrency.slot_leases import Lease
+    from runyard.engine.context import FlowRunContext
     from runyard.engine.journal import Journal
-    from runyard.tasks import Task
+    from runyard.sdk.tasks import Task
 
 
 # In place of `wait_for`: every argument is data already.
@@ -116,7 +116,7 @@ def run_task(
     if log_prints is None:
         log_prints = flow.log_prints if flow is not None else settings.get("logging_log_prints")
     if log_prints:
-        from runyard.logging import prints
+        from runyard.engine.logging import prints
 
         prints.install()
     context = TaskRunContext(task, run, None, log_prints, args, kwargs)
@@ -172,7 +172,7 @@ def _kept(
 ) -> Generator[Any, Any, State]:
     """Run a task unless its result is known; keep the result, and undo what failed."""
     from runyard.engine.caching import Keeping
-    from runyard.logging import task_logger
+    from runyard.engine.logging import task_logger
 
     task, run = context.task, context.task_run
 
@@ -209,16 +209,16 @@ def _attempts(
     keeping: Keeping | None,
 ) -> Generator[Any, Any, State]:
     def logger() -> Any:
-        from runyard.logging import task_logger
+        from runyard.engine.logging import task_logger
 
         return task_logger(run, flow)
 
     slots: Lease | None = None
     while True:
         if run.tags:
-            from runyard.engine import tag_limits
+            from runyard.engine import tag_slots
 
-            slots = yield from tag_limits.take(task, run, journal)
+            slots = yield from tag_slots.take(task, run, journal)
         run.move(State(RUNNING, "Retrying" if run.run_count else None), journal)
         if task.on_running_hooks:
             yield from call_hooks(task, run, logger)
@@ -241,7 +241,7 @@ def _attempts(
             failure = error
         finally:
             if slots is not None:
-                tag_limits.give_back(task, slots)
+                tag_slots.give_back(task, slots)
         if state.type == FAILED:
             delay = yield from _retry_delay(task, run, state, logger)
             if delay is not None:
@@ -338,7 +338,7 @@ def _say_retry(
     task: Task, run: TaskRun, failed: State, delay: float, failure: Exception | None, logger: Any
 ) -> None:
     """One line; the traceback is shown of the last failure, and of this one at level DEBUG."""
-    from runyard.logging import DEBUG, WARNING, logs_tasks_at
+    from runyard.engine.logging import DEBUG, WARNING, logs_tasks_at
 
     if logs_tasks_at(WARNING):
         logger().warning(
@@ -350,7 +350,7 @@ def _say_retry(
 def _wait_for_retry(run: TaskRun, failed: State, delay: float, journal: Journal) -> Generator[Any, Any, None]:
     from datetime import timedelta
 
-    from runyard import clock
+    from runyard.base import clock
 
     moment = clock.now() + timedelta(seconds=delay)
     run.move(AwaitingRetry(moment, message=failed.message), journal)

@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from runyard.exceptions import RunTimedOut
+from runyard.base.exceptions import RunTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

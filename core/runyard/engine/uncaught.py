@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from runyard import settings
-from runyard.errors import ApiUnavailable, SettingError, StoreError
+from runyard.base.errors import ApiUnavailable, SettingError, StoreError
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from runyard import profiles, settings
-from runyard.compat.table import PREFECT_VERSION
-from runyard.errors import InvalidInput
-from runyard.operations.base import operation
+from runyard import settings
+from runyard.base.errors import InvalidInput
+from runyard.compat.module_table import PREFECT_VERSION
+from runyard.operations.operation import operation
 from runyard.operations.schemas import Model
+from runyard.settings import profiles
 from runyard.store.database import Transaction
 
 # The version of Prefect whose API this is; its clients refuse another major version.

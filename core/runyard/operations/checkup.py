@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from runyard.operations import lease_clock, online
-from runyard.operations.base import operation
-from runyard.quoting import command_of
+from runyard.base.quoting import command_of
+from runyard.operations import lease_clock
+from runyard.operations.operation import operation
+from runyard.operations.work_pools import online
 from runyard.store.database import Transaction
 
 _EXAMPLES = 5
@@ -67,7 +68,7 @@ def _workers(tx: Transaction) -> list[dict[str, Any]]:
 
 def _late(tx: Transaction, now: int) -> dict[str, Any]:
     from runyard import settings
-    from runyard.operations.explain import explain_flow_run
+    from runyard.operations.flow_runs.explain import explain_flow_run
 
     where = "state_type = 'SCHEDULED' AND next_scheduled_start_time < :before"
     values = {"before": now - int(settings.get("scheduler_late_seconds") * 1e6)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runyard.errors import InvalidInput
+from runyard.base.errors import InvalidInput
 
 _MOST = 200
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runyard import clock, machine, settings
+from runyard import settings
+from runyard.base import clock, machine
 
 if TYPE_CHECKING:
     from runyard.store.database import Row, Transaction

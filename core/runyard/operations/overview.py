@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from runyard.operations import online
-from runyard.operations.base import operation
+from runyard.operations.operation import operation
+from runyard.operations.work_pools import online
 from runyard.store.database import Transaction
 
 

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 
-from runyard.operations import journal
+from runyard.base.state_details import checked
+from runyard.operations.flow_runs import run_reports
 from runyard.operations.nesting import MOST_LEVELS, levels
 from runyard.operations.schemas import MOST_SECONDS, StateType
-from runyard.state_details import checked
 
 _MOST_MICROSECONDS = 253_402_300_799_999_999  # the end of the year 9999
 _LEAST_MICROSECONDS = -62_135_596_800_000_000  # the beginning of the year 1
@@ -62,7 +62,7 @@ TagsText = Annotated[str, Field(strict=True), AfterValidator(_tags)]
 
 
 def _state_text(text: str) -> str:
-    from runyard.states import State
+    from runyard.domain.states import State
 
     try:
         checked(State.from_json(json.loads(text)).state_details)
@@ -110,12 +110,12 @@ class _Row:
         return handler.generate_schema(row[self._types])
 
 
-ResultRow = Annotated[tuple[Any, ...], _Row(journal.RESULT_COLUMNS)]
-TaskRunRow = Annotated[tuple[Any, ...], _Row(journal.TASK_RUN_COLUMNS)]
-TaskStateRow = Annotated[tuple[Any, ...], _Row(journal.TASK_STATE_COLUMNS, data=JsonText)]
-FlowRunRow = Annotated[tuple[Any, ...], _Row(journal.FLOW_RUN_COLUMNS)]
-FlowStateRow = Annotated[tuple[Any, ...], _Row(journal.FLOW_STATE_COLUMNS, data=JsonText)]
-LogRow = Annotated[tuple[Any, ...], _Row(journal.LOG_COLUMNS)]
+ResultRow = Annotated[tuple[Any, ...], _Row(run_reports.RESULT_COLUMNS)]
+TaskRunRow = Annotated[tuple[Any, ...], _Row(run_reports.TASK_RUN_COLUMNS)]
+TaskStateRow = Annotated[tuple[Any, ...], _Row(run_reports.TASK_STATE_COLUMNS, data=JsonText)]
+FlowRunRow = Annotated[tuple[Any, ...], _Row(run_reports.FLOW_RUN_COLUMNS)]
+FlowStateRow = Annotated[tuple[Any, ...], _Row(run_reports.FLOW_STATE_COLUMNS, data=JsonText)]
+LogRow = Annotated[tuple[Any, ...], _Row(run_reports.LOG_COLUMNS)]
 
 
 class PlainBody(BaseModel):

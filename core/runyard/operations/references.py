@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from runyard.errors import Conflict, NotFound
+from runyard.base.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
     from runyard.store.database import Transaction

@@ -17,12 +17,12 @@ from pydantic import (
     model_validator,
 )
 
-from runyard import clock, ids, texts
-from runyard.errors import InvalidInput
-from runyard.operations.run_rows import shallow
-from runyard.state_details import StateDetails, checked
-from runyard.states import STATE_TYPES, TERMINAL, State
-from runyard.states import StateType as StateTypes
+from runyard.base import clock, ids, texts
+from runyard.base.errors import InvalidInput
+from runyard.base.state_details import StateDetails, checked
+from runyard.domain.states import STATE_TYPES, TERMINAL, State
+from runyard.domain.states import StateType as StateTypes
+from runyard.operations.flow_runs.run_rows import shallow
 
 if TYPE_CHECKING:
     from runyard.store.database import Row

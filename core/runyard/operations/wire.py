@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from runyard.errors import InvalidInput
+from runyard.base.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from runyard.operations.base import Operation
+    from runyard.operations.operation import Operation
 
 
 def encode(value: Any) -> Any:

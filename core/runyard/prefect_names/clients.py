@@ -6,8 +6,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
+from runyard.client.sdk import RunyardClient, get_client
 from runyard.prefect_names.utilities.collections import AutoEnum
-from runyard.sdk_client import RunyardClient, get_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,9 +6,9 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from runyard import logging as ours
-from runyard.logging import RunLogger, prints
-from runyard.logging.prints import print_as_log
+from runyard.engine import logging as ours
+from runyard.engine.logging import RunLogger, prints
+from runyard.engine.logging.prints import print_as_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,17 +7,17 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 from runyard import __version__, settings
+from runyard.base.errors import extra_missing
 from runyard.client import perform
-from runyard.errors import extra_missing
 from runyard.operations import all_operations
 from runyard.operations.plain_bodies import BODIES, WITH_RESULTS, PlainBody
 from runyard.operations.wire import encode_result, hints
 from runyard.server.bodies import StrictRoute
-from runyard.server.changes import Changes
-from runyard.server.errors import install_error_handlers
+from runyard.server.error_answers import install_error_handlers
 from runyard.server.guard import Guard
-from runyard.server.maintenance import Maintenance
+from runyard.server.long_polls import Changes
 from runyard.server.reference import add_reference
+from runyard.server.server_duties import Maintenance
 from runyard.store.database import Database, get_database
 
 try:
@@ -29,7 +29,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
-    from runyard.operations.base import Operation
+    from runyard.operations.operation import Operation
 
 _LONGEST_POLL_SECONDS = 30.0
 

@@ -16,9 +16,9 @@ from fastapi import Request
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from runyard.errors import InvalidInput
+from runyard.base.errors import InvalidInput
 from runyard.operations.nesting import MOST_LEVELS, levels
-from runyard.server.errors import without_texts
+from runyard.server.error_answers import without_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -18,9 +18,9 @@ import socket
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from runyard import api_token
 from runyard.server import peers
 from runyard.server.bodies import Limited
+from runyard.settings import api_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

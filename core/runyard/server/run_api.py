@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from runyard.errors import Conflict, InvalidInput, RunyardError, extra_missing
+from runyard.base.errors import Conflict, InvalidInput, RunyardError, extra_missing
 
 if TYPE_CHECKING:
     import socket

@@ -14,7 +14,8 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from runyard import clock, private_files, settings
+from runyard import settings
+from runyard.base import clock, private_files
 from runyard.operations import all_operations
 from runyard.store.database import Database
 

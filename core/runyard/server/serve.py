@@ -7,9 +7,10 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
-from runyard import api_token, settings
-from runyard.errors import Conflict, InvalidInput, SettingError, extra_missing
+from runyard import settings
+from runyard.base.errors import Conflict, InvalidInput, SettingError, extra_missing
 from runyard.server.guard import is_loopback
+from runyard.settings import api_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from runyard.errors import DatabaseTooNew
+from runyard.base.errors import DatabaseTooNew
 
 if TYPE_CHECKING:
     from runyard.store.database import Transaction

@@ -13,7 +13,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runyard.store.parts import ENDED, NAMED, NAMED_OFTEN, NOT_OPEN, none_of, one_of
+from runyard.store.index_conditions import ENDED, NAMED, NAMED_OFTEN, NOT_OPEN, none_of, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ _INDEXES = (
 HOUR_US = 3_600_000_000
 HOURS = "flow_run_hours"
 # counts (JSON) tells of the runs that are over how many there are in the hour in which they were expected to
-# start: see operations/run_hours.py. A row goes away as soon as that changes, whoever changes it; so what is
+# start: see `run_hours`. A row goes away as soon as that changes, whoever changes it; so what is
 # there is right, and what is not there is counted.
 _HOURS_TABLE = (
     f"CREATE TABLE IF NOT EXISTS {HOURS} (hour BIGINT PRIMARY KEY, counts TEXT NOT NULL, times TEXT NOT NULL)"

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.errors import (
+from runyard.base.errors import (
     Conflict,
     DatabaseBusy,
     DatabaseReadOnly,
@@ -17,7 +17,7 @@ from runyard.errors import (
     extra_missing,
 )
 from runyard.store import migrate
-from runyard.store.values import MOST_VALUES, refuse_too_many, storable_values
+from runyard.store.statement_values import MOST_VALUES, refuse_too_many, storable_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runyard import clock, texts
-from runyard.errors import InvalidInput
-from runyard.store import parts
+from runyard.base import clock, texts
+from runyard.base.errors import InvalidInput
+from runyard.store import index_conditions
 from runyard.store.query_fields import FIELDS, FILTERS, RELATIONS, SORTS, TABLES, Field
 from runyard.store.query_text import like_pattern, search_terms
 
@@ -243,12 +243,14 @@ class _Builder:
         names = [self.bind(str(item)) for item in wanted]
         test = f"= {names[0]}" if len(names) == 1 else f"IN ({', '.join(names)})"
         if field.kind == "state_name":
-            return _within(f"{self.aside}{field.sql} {test}", parts.of_names(field.sql, map(str, wanted)))
+            return _within(
+                f"{self.aside}{field.sql} {test}", index_conditions.of_names(field.sql, map(str, wanted))
+            )
         return field.sql.format(test=test) if field.kind == "nested" else f"{self.path(field)} {test}"
 
     def state_types(self, column: str, wanted: list[Any]) -> str:
         """Written out, not bound (it is a closed list), so that partial indexes can be used."""
-        from runyard.states import STATE_TYPES
+        from runyard.domain.states import STATE_TYPES
 
         types = sorted({str(item).upper() for item in wanted})
         for kind in types:
@@ -256,7 +258,7 @@ class _Builder:
                 raise InvalidInput(f"{kind!r} is no state type; one of {', '.join(STATE_TYPES)}")
         literals = ", ".join(f"'{kind}'" for kind in types)
         condition = f"{self.aside}{column} {'=' if len(types) == 1 else 'IN'} ({literals})"
-        return _within(condition, parts.of_types(column, types))
+        return _within(condition, index_conditions.of_types(column, types))
 
     def tags_overlap(self, column: str, wanted: list[Any]) -> str:
         if not wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from runyard.errors import InvalidInput
+from runyard.base.errors import InvalidInput
 
 MAX_QUERY = 200
 

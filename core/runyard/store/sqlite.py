@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from runyard import private_files, settings
-from runyard.errors import (
+from runyard import settings
+from runyard.base import private_files
+from runyard.base.errors import (
     Conflict,
     DatabaseBusy,
     DatabaseCorrupt,
@@ -24,7 +25,7 @@ from runyard.errors import (
     StoreError,
 )
 from runyard.store import migrate, sqlite_reading
-from runyard.store.values import MOST_VALUES, refuse_too_many, storable_values
+from runyard.store.statement_values import MOST_VALUES, refuse_too_many, storable_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

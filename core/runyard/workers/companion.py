@@ -10,12 +10,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from runyard.errors import InvalidInput
+from runyard.base.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runyard.tasks import Task
+    from runyard.sdk.tasks import Task
 
 _LOOK_SECONDS = 0.5
 _FIRST_PAUSE_SECONDS = 1.0
@@ -112,7 +112,7 @@ def serve_beside(tasks: Sequence[Task], limit: int, file: int) -> None:
         limit: how many runs at a time.
         file: the descriptor of a socket to the worker, who holds the other end as long as it lives.
     """
-    from runyard.task_worker import TaskWorker
+    from runyard.workers.task_worker import TaskWorker
 
     server = TaskWorker(*tasks, limit=limit, say=lambda line: print(line, flush=True), own_process=True)
     worker = socket.socket(fileno=file)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runyard.errors import ApiUnavailable, RunyardError, StoreError
-from runyard.operations.recovery import ExitReport, report_exit
-from runyard.workers.hooks import HOOKED
+from runyard.base.errors import ApiUnavailable, RunyardError, StoreError
+from runyard.operations.flow_runs.recovery import ExitReport, report_exit
+from runyard.workers.process.hooks_of_killed_runs import HOOKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runyard.client import Client
-    from runyard.workers.process import RunProcess
-    from runyard.workers.supervisor import Supervisor
+    from runyard.workers.process.supervised_process import RunProcess
+    from runyard.workers.process.supervisor import Supervisor
 
 OUTAGE = (StoreError, ApiUnavailable)
 _UNWATCHED = (

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from runyard import settings
-from runyard.errors import RunyardError
+from runyard.base.errors import RunyardError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,41 +8,38 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from runyard import clock, settings, states
+from runyard import settings
+from runyard.base import clock
+from runyard.base.errors import NotFound, RunyardError, StaleAttempt
 from runyard.client import LocalClient
-from runyard.engine.retention import EVERY_SECONDS, Retention
-from runyard.errors import NotFound, RunyardError, StaleAttempt
-from runyard.operations.claims import (
-    ClaimRequest,
-    claim_flow_runs,
-    read_next_due,
-    return_claim,
-)
-from runyard.operations.flow_runs import SetState, filter_flow_runs, set_flow_run_state
+from runyard.domain import states
+from runyard.engine.retention_loop import EVERY_SECONDS, Retention
+from runyard.operations.flow_runs.claims import ClaimRequest, claim_flow_runs, read_next_due, return_claim
+from runyard.operations.flow_runs.flow_runs import SetState, filter_flow_runs, set_flow_run_state
+from runyard.operations.flow_runs.recovery import ExitReport, report_exit
 from runyard.operations.lease_clock import look_seconds
-from runyard.operations.logs import LogCreate, create_logs
-from runyard.operations.recovery import ExitReport, report_exit
+from runyard.operations.records.logs import LogCreate, create_logs
 from runyard.operations.schemas import Listing, StateCreate
-from runyard.operations.workers import WorkerHeartbeat, heartbeat_worker
-from runyard.workers.clock_there import ClockThere
+from runyard.operations.work_pools.workers import WorkerHeartbeat, heartbeat_worker
 from runyard.workers.endings import Endings
-from runyard.workers.jobs import job_of
-from runyard.workers.leases import Leases
-from runyard.workers.maintenance import Scheduler, Timer, tidy_up
+from runyard.workers.job_configuration import job_of
 from runyard.workers.online_upgrade import LOOK_SECONDS, OnlineUpgrade
+from runyard.workers.server_clock import ClockThere
 from runyard.workers.terminal import Signals
+from runyard.workers.worker_duties import Scheduler, Timer, tidy_up
+from runyard.workers.worker_leases import Leases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from runyard.client import Client
-    from runyard.operations.claims import ClaimedRun, NextDue
-    from runyard.workers.changes import Watcher
+    from runyard.operations.flow_runs.claims import ClaimedRun, NextDue
+    from runyard.workers.change_watch import Watcher
     from runyard.workers.companion import TaskServer
     from runyard.workers.metrics import Metrics
-    from runyard.workers.process import RunProcess
-    from runyard.workers.supervisor import Supervisor
+    from runyard.workers.process.supervised_process import RunProcess
+    from runyard.workers.process.supervisor import Supervisor
     from runyard.workers.worker import WorkerOptions
 
 _BATCH = 16

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from runyard import clock
-from runyard.errors import RunyardError
-from runyard.operations.pool_load import read_pool_load
+from runyard.base import clock
+from runyard.base.errors import RunyardError
+from runyard.operations.work_pools.pool_load import read_pool_load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runyard.operations.claims import ClaimedRun
+    from runyard.operations.flow_runs.claims import ClaimedRun
     from runyard.workers.loop import Worker
     from runyard.workers.watching import WatchedRun
 

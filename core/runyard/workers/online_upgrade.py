@@ -6,8 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from runyard.base.errors import RunyardError
 from runyard.client import LocalClient
-from runyard.errors import RunyardError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ class OnlineUpgrade:
         self._thread.start()
 
     def _run(self, database: Database) -> None:
-        from runyard.operations.locks import acquire_lock, release_lock
+        from runyard.operations.limits.locks import acquire_lock, release_lock
         from runyard.store import online_steps
 
         client = LocalClient(database)
@@ -92,7 +92,7 @@ def count_hours(client: LocalClient, most: int | None = None, pause_seconds: flo
     Returns:
         How many were counted.
     """
-    from runyard.operations.run_hours import count_run_hour
+    from runyard.operations.flow_runs.run_hours import count_run_hour
 
     counted = 0
     while most is None or counted < most:

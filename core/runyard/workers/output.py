@@ -6,11 +6,11 @@ import codecs
 import os
 from typing import TYPE_CHECKING, Any
 
-from runyard import clock
-from runyard.errors import ApiUnavailable, RunyardError, StoreError
-from runyard.logging.budget import RECORD_BYTES, Budget
-from runyard.redaction import Secrets, redact
-from runyard.texts import counted, visible
+from runyard.base import clock
+from runyard.base.errors import ApiUnavailable, RunyardError, StoreError
+from runyard.base.redaction import Secrets, redact
+from runyard.base.texts import counted, visible
+from runyard.engine.logging.log_budget import RECORD_BYTES, Budget
 from runyard.workers import terminal
 
 if TYPE_CHECKING:

@@ -6,16 +6,18 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from runyard import descriptors, ids, settings
-from runyard.operations.lease_clock import patience_seconds
-from runyard.operations.served_runs import (
+from runyard import settings
+from runyard.base import descriptors, ids
+from runyard.operations.flow_runs.served_runs import (
     ServedClaim,
     ServedDeployments,
     claim_served_flow_runs,
     read_next_served,
 )
-from runyard.workers import changes, health, launcher, loop
-from runyard.workers.supervisor import Supervisor
+from runyard.operations.lease_clock import patience_seconds
+from runyard.workers import change_watch, health, loop
+from runyard.workers.process import launcher
+from runyard.workers.process.supervisor import Supervisor
 from runyard.workers.terminal import flush, say_to_terminal
 from runyard.workers.worker import WorkerOptions, anchor_paths
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runyard.client import Client
-    from runyard.operations.claims import ClaimedRun, NextDue
+    from runyard.operations.flow_runs.claims import ClaimedRun, NextDue
 
 
 class ServingLoop(loop.Worker):
@@ -78,7 +80,7 @@ def serve_deployments(
         lambda bodies: loop.write_logs(client, bodies),
         beating=settings.get("on_partition") == "continue",
     )
-    watcher = changes.watch(client, settings.get("worker_poll_seconds"))
+    watcher = change_watch.watch(client, settings.get("worker_poll_seconds"))
     try:
         options = WorkerOptions(pool="", name=name, limit=limit)
         serving = ServingLoop(client, supervisor, watcher, options, say_to_terminal)

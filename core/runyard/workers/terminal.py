@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.texts import counted
+from runyard.base.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

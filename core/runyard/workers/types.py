@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runyard.errors import InvalidInput
+from runyard.base.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from runyard import descriptors, ids, settings
-from runyard.errors import InvalidInput, NotFound
-from runyard.quoting import command_of
+from runyard import settings
+from runyard.base import descriptors, ids
+from runyard.base.errors import InvalidInput, NotFound
+from runyard.base.quoting import command_of
 from runyard.workers import types
 from runyard.workers.terminal import flush, say_to_terminal, show
 
 if TYPE_CHECKING:
     from runyard.client import Client
-    from runyard.operations.work_pools import WorkPool
+    from runyard.operations.work_pools.work_pools import WorkPool
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,13 @@ def start_worker(options: WorkerOptions) -> int:
     anchor_paths()
     # Everything is imported and nothing is open: whatever runs need is shared with them from here on.
     from runyard.operations.lease_clock import patience_seconds
-    from runyard.workers import child, launcher
-    from runyard.workers.supervisor import Supervisor
+    from runyard.workers.process import child, launcher
+    from runyard.workers.process.supervisor import Supervisor
 
     child.preload()
     from runyard.client import LocalClient, connect
     from runyard.workers import loop
-    from runyard.workers.reporting import Reports
+    from runyard.workers.process.reporting import Reports
 
     lease_seconds: float = settings.get("worker_lease_seconds")
     line, beats, pid = launcher.fork(patience_seconds())
@@ -104,7 +105,7 @@ def start_worker(options: WorkerOptions) -> int:
             _greet(pool, options)
             _work(client, supervisor, options, companion)
         else:
-            from runyard.workers.job_worker import serving_jobs
+            from runyard.workers.jobs.job_worker import serving_jobs
 
             with serving_jobs(client, pool.type, options.pool, options.name or "") as jobs:
                 _greet(pool, options)
@@ -120,9 +121,9 @@ def start_worker(options: WorkerOptions) -> int:
 
 
 def _work(client: Client, supervisor: Any, options: WorkerOptions, companion: Any) -> None:
-    from runyard.workers import changes, health, loop
+    from runyard.workers import change_watch, health, loop
 
-    watcher = changes.watch(client, settings.get("worker_poll_seconds"))
+    watcher = change_watch.watch(client, settings.get("worker_poll_seconds"))
     worker = loop.Worker(client, supervisor, watcher, options, say_to_terminal, companion)
     try:
         with health.answering(worker, options.with_healthcheck):
@@ -133,7 +134,7 @@ def _work(client: Client, supervisor: Any, options: WorkerOptions, companion: An
 
 def _check(options: WorkerOptions) -> None:
     if options.name is not None:
-        from runyard.operations.workers import check_worker_name
+        from runyard.operations.work_pools.workers import check_worker_name
 
         check_worker_name(options.name)
     if options.limit is not None and options.limit < 1:
@@ -161,7 +162,7 @@ def _environment(options: WorkerOptions) -> dict[str, str | None]:
 
 
 def _pool(client: Client, options: WorkerOptions) -> WorkPool:
-    from runyard.operations.work_pools import WorkPoolCreate, create_work_pool, read_work_pool
+    from runyard.operations.work_pools.work_pools import WorkPoolCreate, create_work_pool, read_work_pool
 
     try:
         pool = client.call(read_work_pool, options.pool)
@@ -197,7 +198,7 @@ def _refuse_misspelt(client: Client, name: str) -> None:
 
 def _warn_of_namesake(client: Client, pool: WorkPool, options: WorkerOptions) -> None:
     """Two workers of one name look like one: which of them is gone nobody sees."""
-    from runyard.operations.workers import WorkerListing, filter_workers
+    from runyard.operations.work_pools.workers import WorkerListing, filter_workers
 
     online = WorkerListing(workers={"status": {"any_": ["ONLINE"]}})
     if any(worker.name == options.name for worker in client.call(filter_workers, pool.name, online)):
@@ -215,7 +216,7 @@ def _warn_of_queues(client: Client, options: WorkerOptions) -> None:
         NotFound: so it is for a worker that runs once.
         ApiUnavailable: the API is another program's.
     """
-    from runyard.operations.names import list_names
+    from runyard.operations.completion_names import list_names
 
     # Asked also where no queue is named: a server that is none of Runyard's is refused by this, while the
     # worker would wait for one that is away.

@@ -3,7 +3,8 @@
 A step is any importable function; a mapping that it returns becomes outputs for the steps after it.
 """
 
-from runyard.deployments.steps.docker import build_docker_image, push_docker_image
+from runyard.base.errors import RunyardError
+from runyard.deployments.steps.docker_steps import build_docker_image, push_docker_image
 from runyard.deployments.steps.execute import (
     Outputs,
     check_steps,
@@ -29,7 +30,6 @@ from runyard.deployments.steps.shell import (
     run_shell_script,
     set_working_directory,
 )
-from runyard.errors import RunyardError
 
 # The name under which Prefect has what a step that fails raises.
 StepExecutionError = RunyardError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runyard.errors import InvalidInput
+from runyard.base.errors import InvalidInput
 
 _TOKEN_KEYS = ("token", "access_token", "password", "value")
 

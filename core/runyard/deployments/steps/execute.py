@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from runyard.compat import imports, table
-from runyard.deployments import stored, templating
+from runyard.base.errors import InvalidInput, ProjectError, RunyardError
+from runyard.compat import imports, module_table
+from runyard.deployments.placeholders import stored, templating
 from runyard.deployments.steps import outputs as known_steps
 from runyard.engine.effects import finish, is_coroutine
-from runyard.errors import InvalidInput, ProjectError, RunyardError
 
 Outputs = dict[str, Any]
 Step = Mapping[str, Any]
@@ -106,7 +106,7 @@ def resolve(name: str, requires: str | Sequence[str] = ()) -> Callable[..., Any]
     if not module:
         module = "runyard.deployments.steps"
     try:
-        found = getattr(importlib.import_module(table.target(module)), function)
+        found = getattr(importlib.import_module(module_table.target(module)), function)
     except ImportError as error:
         raise InvalidInput(f"step {name} cannot be imported: {error}") from error
     except AttributeError:

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from runyard.base.errors import InvalidInput, RunyardError
 from runyard.deployments.steps.git_mirror import FULL_ID, Mirror
 from runyard.deployments.steps.git_program import Git, logged_in, turn
-from runyard.errors import InvalidInput, RunyardError
 
 _SHA = re.compile(r"[0-9a-fA-F]{4,64}")
 

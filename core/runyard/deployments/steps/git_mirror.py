@@ -11,7 +11,8 @@ import os
 import time
 from collections.abc import Mapping
 
-from runyard import private_files, settings
+from runyard import settings
+from runyard.base import private_files
 from runyard.deployments.steps.git_program import Git, turn
 
 FULL_ID = 40

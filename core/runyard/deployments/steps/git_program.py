@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from runyard.base.errors import InvalidInput, RunyardError
 from runyard.deployments.steps import credentials as given_credentials
-from runyard.errors import InvalidInput, RunyardError
 
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 _ATTEMPTS = 3

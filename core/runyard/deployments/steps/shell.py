@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from typing import IO, Any
 
-from runyard.errors import InvalidInput, RunyardError
+from runyard.base.errors import InvalidInput, RunyardError
 
 
 def set_working_directory(directory: str) -> dict[str, str]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from runyard import logging as ours
 from runyard import settings
-from runyard.errors import SettingError
+from runyard.base.errors import SettingError
+from runyard.engine import logging as ours
 
 __all__ = [
     "DEFAULT_LOGGING_SETTINGS_PATH",

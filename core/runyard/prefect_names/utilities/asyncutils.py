@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from runyard.syncing import async_twin, is_async_context
+from runyard.base.syncing import async_twin, is_async_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from runyard.base.errors import ParameterError
+from runyard.base.exceptions import ReservedArgumentError
 from runyard.deployments import schema
-from runyard.deployments.loading import load_flow
+from runyard.deployments.loading.loading import load_flow
 from runyard.engine.parameters import Signature
-from runyard.errors import ParameterError
-from runyard.exceptions import ReservedArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runyard.markers import BaseAnnotation, Quote, opaque, quote
+from runyard.base.markers import BaseAnnotation, Quote, opaque, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator

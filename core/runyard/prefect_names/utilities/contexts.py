@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from runyard.context import current_flow, current_task
+from runyard.engine.context import current_flow, current_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from runyard.engine.hashing import hash_objects
+from runyard.engine.hashing.digests import hash_objects
 
 __all__ = ["file_hash", "hash_objects", "stable_hash"]
 

@@ -8,8 +8,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from runyard.deployments.loading import load_file
-from runyard.errors import EntrypointError
+from runyard.base.errors import EntrypointError
+from runyard.deployments.loading.loading import load_file
 
 __all__ = [
     "ScriptError",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
+from runyard.base.exceptions import RunTimedOut
 from runyard.engine.timeouts import time_limit
-from runyard.exceptions import RunTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

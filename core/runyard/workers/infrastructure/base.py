@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from runyard.errors import RunyardError
+from runyard.base.errors import RunyardError
 
 # The labels by which jobs are found again.
 RUN_LABEL = "io.runyard.flow-run-id"

@@ -16,8 +16,9 @@ from urllib.parse import quote
 
 import httpx
 
-from runyard import __version__, redaction
-from runyard.errors import RunyardError
+from runyard import __version__
+from runyard.base import redaction
+from runyard.base.errors import RunyardError
 from runyard.workers.infrastructure.base import Unreachable
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from runyard import redaction
-from runyard.errors import InvalidInput
+from runyard.base import redaction
+from runyard.base.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

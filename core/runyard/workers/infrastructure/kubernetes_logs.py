@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from runyard.clock import to_us
+from runyard.base.clock import to_us
 from runyard.workers.infrastructure import kubernetes_api as kube
-from runyard.workers.infrastructure.kubernetes_words import (
+from runyard.workers.infrastructure.kubernetes_reasons import (
     container_name,
     exit_code,
     has_logs,
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from runyard.workers.infrastructure.kubernetes_api import KubernetesApi
+    from runyard.workers.infrastructure.kubernetes_reasons import Object
     from runyard.workers.infrastructure.kubernetes_watch import View
-    from runyard.workers.infrastructure.kubernetes_words import Object
 
 # A line that is longer is given in pieces.
 _LONGEST_LINE = 1_000_000

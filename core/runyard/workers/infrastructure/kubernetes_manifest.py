@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from runyard import redaction, url_passwords
-from runyard.deployments.templating import looks_secret
+from runyard.base import redaction, url_passwords
+from runyard.deployments.placeholders.templating import looks_secret
 from runyard.workers.infrastructure.base import (
     ATTEMPT_LABEL,
     HOOKS_LABEL,
@@ -21,7 +21,7 @@ from runyard.workers.infrastructure.base import (
     CannotStart,
     command_words,
 )
-from runyard.workers.infrastructure.images import default_image
+from runyard.workers.infrastructure.default_image import default_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from runyard.errors import RunyardError
+from runyard.base.errors import RunyardError
 from runyard.workers.infrastructure import kubernetes_api as kube
 from runyard.workers.infrastructure.base import Unreachable
-from runyard.workers.infrastructure.kubernetes_words import Object, metadata, name_of
+from runyard.workers.infrastructure.kubernetes_reasons import Object, metadata, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,1 @@
+"""What every room uses: errors, the clock, ids, redaction, async helpers. Imports no other room."""

@@ -1,0 +1,62 @@
+"""Paths below a base, files written whole, and patterns of what is left out."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import Any
+
+from runyard.base.errors import InvalidInput
+
+
+def inside(base: str, path: str) -> str:
+    """The absolute path of a file below `base`.
+
+    Raises:
+        InvalidInput: it would be elsewhere.
+    """
+    full = os.path.normpath(os.path.join(base, path))
+    if full != base and not full.startswith(base.rstrip(os.sep) + os.sep):
+        raise InvalidInput(f"{path!r} leads out of {base}; paths are given from there")
+    return full
+
+
+def object_key(path: str) -> str:
+    """The key of an object below a base.
+
+    Raises:
+        InvalidInput: it would be elsewhere.
+    """
+    key = os.path.normpath(path.strip("/")).replace(os.sep, "/") if path.strip("/") else ""
+    if key == ".." or key.startswith("../"):
+        raise InvalidInput(f"{path!r} leads out of the storage; paths are given from its base")
+    return "" if key == "." else key
+
+
+def write_whole(file: str, content: bytes) -> None:
+    """Write a file whole or not at all; it is on disk then."""
+    handle, partial = tempfile.mkstemp(dir=os.path.dirname(file), prefix=".partial-")
+    try:
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        os.replace(partial, file)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def patterns_of(ignore_file: str | None) -> Any:
+    """What a file such as `.prefectignore` leaves out, in the syntax of .gitignore; None without a file."""
+    if ignore_file is None:
+        return None
+    from pathspec import GitIgnoreSpec
+
+    with open(ignore_file, encoding="utf-8") as file:
+        return GitIgnoreSpec.from_lines(file)
+
+
+def is_left_out(path: str, patterns: Any) -> bool:
+    """Whether the patterns leave a path out, which has forward slashes and starts at their folder."""
+    return patterns is not None and patterns.match_file(path)

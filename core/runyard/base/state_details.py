@@ -1,0 +1,76 @@
+"""The further facts of a state: a dict, whose known keys are attributes too."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from runyard.base import clock
+
+_MOMENTS = frozenset(("cache_expiration", "pause_timeout", "scheduled_time"))
+_OTHERS = frozenset(
+    (
+        "cache_key",
+        "child_flow_run_id",
+        "deferred",
+        "flow_run_id",
+        "pause_key",
+        "pause_reschedule",
+        "refresh_cache",
+        "retriable",
+        "run_input_keyset",
+        "task_parameters_id",
+        "task_run_id",
+        "transition_id",
+        "untrackable_result",
+    )
+)
+
+
+class StateDetails(dict[str, Any]):
+    """Facts by the names of the REST reference, as in the database: moments are texts, ids too.
+
+    As attributes, moments are aware datetimes, and a fact that is not known is None.
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OTHERS:
+            return self.get(name)
+        if name in _MOMENTS:
+            value = self.get(name)
+            return clock.parse_time(value) if isinstance(value, str) else value
+        raise AttributeError(f"states have no detail {name!r}")
+
+
+def checked(details: dict[str, Any]) -> dict[str, Any]:
+    """The details of a proposed state, whose moments and names of inputs others can read.
+
+    Returns:
+        The details with their moments in UTC.
+
+    Raises:
+        ValueError: a moment is no time, or `run_input_keyset` names no inputs.
+    """
+    found = dict(details)
+    for name in _MOMENTS & found.keys():
+        if found[name] is not None:
+            found[name] = _moment(name, found[name])
+    keys = found.get("run_input_keyset")
+    if keys and not (
+        isinstance(keys, dict)
+        and {"schema", "response"} <= keys.keys()
+        and all(isinstance(key, str) for key in keys.values())
+    ):
+        raise ValueError("run_input_keyset is no object with the names of `schema` and `response`")
+    return found
+
+
+def _moment(name: str, value: Any) -> str:
+    try:
+        return clock.format_time(
+            clock.as_utc(value) if isinstance(value, datetime) else clock.parse_time(value)
+        )
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is no time such as 2026-01-31T08:00:00Z") from None

@@ -1,0 +1,81 @@
+"""One name for sync and async callers: a plain function that async code may await."""
+
+from __future__ import annotations
+
+import sys
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from runyard.base.callers import is_awaited
+from runyard.engine.context import current_flow, current_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def is_async_context() -> bool:
+    """Whether the caller is async code: on a running event loop, and not in a sync flow or task there."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    task = current_task.get()
+    if task is not None:
+        return task.task.isasync
+    flow = current_flow.get()
+    return flow is None or flow.flow.isasync
+
+
+def async_twin(fn: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """An async function that runs the plain one `fn` in a thread, with the caller's context."""
+
+    @wraps(fn)
+    async def twin(*args: P.args, **kwargs: P.kwargs) -> R:
+        from runyard.engine.effects import in_thread
+
+        return await in_thread(lambda: fn(*args, **kwargs))
+
+    return twin
+
+
+def sync_compatible(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that does the work of the plain one `fn` in sync code, and is awaited in async code.
+
+    For methods write `@classmethod` above it. Pass `_sync=True` or `_sync=False` to decide it.
+    """
+    twin = async_twin(fn)
+
+    @wraps(fn)
+    def either(*args: Any, _sync: bool | None = None, **kwargs: Any) -> Any:
+        if is_async_context() if _sync is None else not _sync:
+            return twin(*args, **kwargs)
+        return fn(*args, **kwargs)
+
+    either.aio = twin  # type: ignore[attr-defined]  # an attribute of a function; Prefect's name
+    return either
+
+
+def also_awaited(fn: Callable[P, R]) -> Callable[P, R]:
+    """A plain function whose call async code may await, and need not.
+
+    It is for what async code may call as it is, and scripts written for Prefect await.
+    """
+    twin = async_twin(fn)
+
+    @wraps(fn)
+    def either(*args: P.args, **kwargs: P.kwargs) -> R:
+        if is_awaited(sys._getframe(1)):
+            return twin(*args, **kwargs)  # type: ignore[return-value]  # the caller awaits it
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            del args  # the frame lives as long as an exception that `fn` raises, which a future holds
+
+    either.aio = twin  # type: ignore[attr-defined]  # as above
+    return either

@@ -1,0 +1,334 @@
+"""The client: runs an operation in this process on a database, or sends it to an API."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import quote
+
+from runyard import settings
+from runyard.base import errors
+from runyard.operations.operation import Settled
+from runyard.settings import api_token
+from runyard.store.database import Database, get_database
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+    from runyard.operations.operation import Operation
+    from runyard.store.database import Transaction
+
+R = TypeVar("R")
+
+# A writer that lost against another one in PostgreSQL simply starts again.
+_TRIES = 5
+
+
+class Client(Protocol):
+    """What both clients offer."""
+
+    def call(self, operation: Operation[..., R], /, *args: Any, **kwargs: Any) -> R:
+        """Run an operation; the arguments are its own, without `tx`."""
+        ...
+
+    def changes(self) -> Any:
+        """A token for `wait_for_change`."""
+        ...
+
+    def wait_for_change(self, since: Any, timeout_seconds: float) -> Any:
+        """Wait until somebody changed something, at most `timeout_seconds`; the token of now."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections."""
+        ...
+
+
+def perform(
+    database: Database,
+    operation: Operation[..., R],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    durable: bool | None = None,
+    prepare: bool = True,
+) -> tuple[R, int]:
+    """Run an operation in a transaction of its own.
+
+    Args:
+        database: where.
+        args, kwargs: the operation's arguments, without `tx`.
+        durable: whether to wait for the disk; by default as the operation says.
+        prepare: whether to call the operation's `prepare`, if it has one, before.
+
+    Returns:
+        What it returned, and the HTTP status it answers with.
+
+    Raises:
+        RunyardError: what the operation refuses, or StoreError.
+    """
+    durable = operation.durable if durable is None else durable
+
+    def once() -> tuple[R, int]:
+        prepared = None
+        if prepare and operation.prepare is not None:
+            with database.transaction(write=False) as tx:
+                prepared = operation.prepare(tx, *args, **kwargs)
+            if isinstance(prepared, Settled):
+                return prepared.result, operation.status
+        with database.transaction(operation.write, durable, operation.single) as tx:
+            tx.prepared = prepared
+            result = operation(tx, *args, **kwargs)
+        return result, tx.status or operation.status
+
+    return _tried(database, once)
+
+
+def _tried(database: Database, work: Callable[[], R]) -> R:
+    """What is done in a transaction, which is begun again where others were in its way."""
+    for attempt in range(_TRIES):
+        try:
+            return work()
+        except RecursionError as error:
+            raise errors.InvalidInput("a value is nested too deep to be stored") from error
+        except errors.DatabaseBusy:
+            if attempt == _TRIES - 1 or database.dialect == "sqlite":
+                raise
+            time.sleep(0.01 * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+class LocalClient:
+    """Runs operations in this process, each in a transaction of its own.
+
+    Args:
+        database: where; by default the settings' one.
+    """
+
+    def __init__(self, database: Database | None = None) -> None:
+        self.database = database or get_database()
+
+    def call(self, operation: Operation[..., R], /, *args: Any, **kwargs: Any) -> R:
+        """Run an operation.
+
+        Raises:
+            RunyardError: what the operation refuses, or StoreError.
+        """
+        return perform(self.database, operation, args, kwargs)[0]
+
+    def call_soon(self, operation: Operation[..., R], /, *args: Any, prepare: bool = True) -> R:
+        """As `call`, for what is worth nothing any more once this machine is down: then it may be undone.
+
+        It does not wait for the disk, where the database is on this machine.
+
+        Args:
+            prepare: False where the operation is likely to find something to do.
+        """
+        durable = self.database.dialect != "sqlite"
+        return perform(self.database, operation, args, {}, durable, prepare)[0]
+
+    def together(self, work: Callable[[Transaction], R]) -> R:
+        """Run operations in one transaction, as `work` does; what that returns.
+
+        Raises:
+            RunyardError: what one refuses: then none was run. Or StoreError.
+        """
+
+        def once() -> R:
+            with self.database.transaction() as tx:
+                return work(tx)
+
+        return _tried(self.database, once)
+
+    def changes(self) -> Any:
+        """A token for `wait_for_change`."""
+        return self.database.changes()
+
+    def wait_for_change(self, since: Any, timeout_seconds: float) -> Any:
+        """Wait until another connection commits, at most `timeout_seconds`."""
+        return self.database.wait_for_change(since, timeout_seconds)
+
+    def close(self) -> None:
+        """Close this process's connections."""
+        self.database.close()
+
+
+# A connection that was idle for longer is not used again. Servers close idle ones (uvicorn after 5 s): a
+# request that is sent at that instant is lost, and nobody knows whether it was read.
+_IDLE_SECONDS = 2.0
+
+
+def import_httpx() -> Any:
+    """httpx without its command line, which takes as long to import as the rest of it."""
+    if "httpx" not in sys.modules:
+        # What is None there cannot be imported; httpx then goes without.
+        sys.modules["httpx._main"] = None  # type: ignore[assignment]
+        try:
+            import httpx
+        finally:
+            sys.modules.pop("httpx._main", None)
+    import httpx
+
+    return httpx
+
+
+@cache
+def _tls(plain: bool) -> ssl.SSLContext:
+    """What certificates are checked by: read once a process, which takes 30 ms, and not for plain HTTP."""
+    import ssl
+
+    if plain:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which trusts nobody
+    context: ssl.SSLContext = import_httpx().create_ssl_context()
+    return context
+
+
+class HttpClient:
+    """Sends operations to an API.
+
+    Args:
+        url: its base, ending in `/api`.
+        auth: `user:password`, or empty.
+        transport: an httpx transport, for a server in the same process.
+    """
+
+    def __init__(self, url: str, auth: str = "", transport: Any = None) -> None:
+        httpx = import_httpx()
+        self.url = url.rstrip("/")
+        user, _, password = auth.partition(":")
+        self._http = httpx.Client(
+            base_url=self.url,
+            auth=(user, password) if auth else None,
+            headers={} if auth else api_token.token_headers(self.url),
+            timeout=httpx.Timeout(30.0, connect=5.0),
+            limits=httpx.Limits(
+                max_connections=100, max_keepalive_connections=20, keepalive_expiry=_IDLE_SECONDS
+            ),
+            transport=transport,
+            verify=_tls(self.url.startswith("http://")),
+        )
+
+    def call(self, operation: Operation[..., R], /, *args: Any, **kwargs: Any) -> R:
+        """Send an operation and rebuild its result from the answer.
+
+        Raises:
+            RunyardError: of the class that the operation itself raised; ApiUnavailable.
+        """
+        from runyard.operations.wire import decode_result, encode
+
+        given = operation.bind(args, kwargs)
+        path = operation.path.format_map(
+            {name: quote(str(given.pop(name)), safe="") for name in operation.placeholders}
+        )
+        body = given.pop("body", None)
+        answer = self._send(
+            operation.method,
+            path,
+            content=_json(encode(body)) if body is not None else None,
+            headers={"Content-Type": "application/json"},
+            params={name: value for name, value in given.items() if value is not None},
+        )
+        if operation.text:
+            return answer.text
+        return decode_result(operation, answer.json() if answer.content else None)
+
+    def changes(self) -> Any:
+        """A token for `wait_for_change`."""
+        return self._send("GET", "/runyard/changes").json()
+
+    def wait_for_change(self, since: Any, timeout_seconds: float) -> Any:
+        """A long poll: the server answers when something changed, or after `timeout_seconds`."""
+        params = {"since": since, "timeout_seconds": min(timeout_seconds, 20.0)}
+        return self._send("GET", "/runyard/changes", params=params).json()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _send(self, method: str, path: str, **fields: Any) -> Any:
+        httpx = import_httpx()
+        try:
+            answer = self._http.request(method, path, **fields)
+        except httpx.TransportError as error:
+            # Without the error of each layer of the transport, which says the same in a hundred lines.
+            raise errors.ApiUnavailable(
+                f"no API answers at {self.url} ({error}); check {settings.place_of('api_url')}"
+            ) from None
+        if answer.status_code in (404, 405) and _has_no_route(answer):
+            raise errors.ApiUnavailable(
+                f"{self.url} ({settings.place_of('api_url')}) is no Runyard server: it has no {method} "
+                f"{path}, which a server of Prefect cannot do. Unset it to use this machine's database, or "
+                "give the address of `runyard server start`"
+            )
+        if answer.status_code >= 400:
+            raise _error_of(answer, self.url)
+        return answer
+
+
+def _json(body: Any) -> str:
+    """The JSON of a body; numbers that JSON does not have travel as texts, which a float is read from."""
+    try:
+        return json.dumps(body, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return json.dumps(_without_nan(body), separators=(",", ":"), allow_nan=False)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return [_without_nan(item) for item in value] if isinstance(value, list) else value
+
+
+def _has_no_route(answer: Any) -> bool:
+    """Whether the server does not know the request at all, rather than what it asks for."""
+    try:
+        return answer.json() in ({"detail": "Not Found"}, {"detail": "Method Not Allowed"})
+    except ValueError:
+        return False
+
+
+def _error_of(answer: Any, url: str) -> errors.RunyardError:
+    try:
+        body = answer.json()
+    except ValueError:
+        body = {}
+    message = body.get("detail") or _in_words(body) or answer.reason_phrase
+    kind = getattr(errors, str(body.get("error", "")), None)
+    if isinstance(kind, type) and issubclass(kind, errors.RunyardError):
+        wait = answer.headers.get("Retry-After")
+        return kind(message, **({} if wait is None else {"retry_after_seconds": float(wait)}))
+    by_status = {404: errors.NotFound, 409: errors.Conflict, 422: errors.InvalidInput}
+    if answer.status_code in (401, 403):
+        return errors.NotAllowed(f"{url} refuses this caller; check {settings.place_of('api_auth_string')}")
+    if answer.status_code in by_status:
+        return by_status[answer.status_code](str(message))
+    if answer.status_code == 500:
+        # The API is there, and the same request would fail again.
+        return errors.RunyardError(f"{url} failed at this request: {message}; its log says why")
+    if 400 <= answer.status_code < 500 and answer.status_code not in (408, 429):
+        # To send the same again would not help.
+        return errors.InvalidInput(f"{url} answered {answer.status_code}: {message}")
+    return errors.ApiUnavailable(f"{url} answered {answer.status_code}: {message}")
+
+
+def _in_words(body: Mapping[str, Any]) -> str | None:
+    """What a server that is none of Runyard's says is wrong, with the parts of the request that it names."""
+    faults = body.get("exception_detail")
+    if isinstance(faults, list) and faults and all(isinstance(fault, dict) for fault in faults):
+        told = [f"{'.'.join(map(str, fault.get('loc', ())))}: {fault.get('msg')}" for fault in faults[:3]]
+        return f"the server refuses the request: {'; '.join(told)}"
+    return body.get("exception_message")
+
+
+def connect() -> Client:
+    """The client that the settings ask for: over HTTP when an API URL is set, else in this process."""
+    url = settings.get("api_url")
+    if url:
+        return HttpClient(url, settings.get("api_auth_string"))
+    return LocalClient()

@@ -1,0 +1,21 @@
+"""Shapes for users of `get_client()`: filters, sort values, and what the API shows and takes."""
+
+from typing import Any
+
+from runyard.client.schemas import (
+    actions,
+    filters,
+    objects,
+    responses,
+    schedule_models,
+    sorting,
+)
+
+__all__ = ["actions", "filters", "objects", "responses", "schedule_models", "sorting"]
+
+
+def __getattr__(name: str) -> Any:
+    for module in (objects, actions, responses):
+        if name in module.__all__:
+            return getattr(module, name)
+    raise AttributeError(f"module 'runyard.client.schemas' has no attribute {name!r}")

@@ -1,0 +1,206 @@
+"""What the API shows: runs, flows, deployments, pools and the rest, by the names of Prefect."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from runyard.base.state_details import StateDetails
+from runyard.blocks.core import DEFAULT_BLOCK_SCHEMA_VERSION
+from runyard.domain.states import TERMINAL, State, StateType
+from runyard.operations.blocks.block_documents import BlockDocument
+from runyard.operations.blocks.block_types import BlockSchema, BlockType
+from runyard.operations.deployments.deployment_shapes import ConcurrencyOptions, Deployment
+from runyard.operations.deployments.known_flows import Flow
+from runyard.operations.flow_runs.flow_run_inputs import FlowRunInput
+from runyard.operations.flow_runs.flow_run_shapes import FlowRun, FlowRunPolicy
+from runyard.operations.limits.concurrency_limits import ConcurrencyLimit as GlobalConcurrencyLimit
+from runyard.operations.limits.tag_limits import TagLimit as ConcurrencyLimit
+from runyard.operations.records.logs import Log
+from runyard.operations.records.stored_artifacts import Artifact, ArtifactCollection
+from runyard.operations.records.stored_variables import Variable
+from runyard.operations.schedules.schedule_shapes import DeploymentSchedule
+from runyard.operations.schemas import Model
+from runyard.operations.task_runs.task_runs import TaskRun, TaskRunPolicy
+from runyard.operations.work_pools.work_pools import WorkPool
+from runyard.operations.work_pools.work_queues import WorkQueue
+from runyard.operations.work_pools.workers import Worker
+
+TERMINAL_STATES = TERMINAL
+DEFAULT_AGENT_WORK_POOL_NAME = "default-agent-pool"
+
+__all__ = [
+    "DEFAULT_AGENT_WORK_POOL_NAME",
+    "DEFAULT_BLOCK_SCHEMA_VERSION",
+    "TERMINAL_STATES",
+    "Artifact",
+    "ArtifactCollection",
+    "BlockDocument",
+    "BlockSchema",
+    "BlockType",
+    "ConcurrencyLimit",
+    "ConcurrencyLimitConfig",
+    "ConcurrencyLimitStrategy",
+    "ConcurrencyOptions",
+    "Constant",
+    "CreatedBy",
+    "Deployment",
+    "DeploymentSchedule",
+    "DeploymentStatus",
+    "Flow",
+    "FlowRun",
+    "FlowRunInput",
+    "FlowRunPolicy",
+    "FlowRunResult",
+    "GlobalConcurrencyLimit",
+    "Integration",
+    "Log",
+    "Parameter",
+    "RunInput",
+    "State",
+    "StateDetails",
+    "StateType",
+    "TaskRun",
+    "TaskRunPolicy",
+    "TaskRunResult",
+    "UpdatedBy",
+    "Variable",
+    "VersionInfo",
+    "WorkPool",
+    "WorkPoolStatus",
+    "WorkPoolStorageConfiguration",
+    "WorkQueue",
+    "WorkQueueStatus",
+    "Worker",
+    "WorkerMetadata",
+    "WorkerStatus",
+]
+
+
+class WorkPoolStatus(StrEnum):
+    """Whether somebody works for a pool."""
+
+    READY = "READY"
+    NOT_READY = "NOT_READY"
+    PAUSED = "PAUSED"
+
+
+class WorkQueueStatus(StrEnum):
+    """Whether somebody asks for the runs of a queue."""
+
+    READY = "READY"
+    NOT_READY = "NOT_READY"
+    PAUSED = "PAUSED"
+
+
+class WorkerStatus(StrEnum):
+    """Whether a worker is there."""
+
+    ONLINE = "ONLINE"
+    OFFLINE = "OFFLINE"
+
+
+class DeploymentStatus(StrEnum):
+    """Whether somebody would run a deployment."""
+
+    READY = "READY"
+    NOT_READY = "NOT_READY"
+
+
+class ConcurrencyLimitStrategy(StrEnum):
+    """What becomes of a run that finds no free slot of its deployment."""
+
+    ENQUEUE = "ENQUEUE"
+    CANCEL_NEW = "CANCEL_NEW"
+
+
+class ConcurrencyLimitConfig(ConcurrencyOptions):
+    """A deployment's limit, and what becomes of a run above it.
+
+    Args:
+        limit: how many of its runs at once.
+    """
+
+    limit: int = Field(ge=0)
+
+
+class VersionInfo(Model):
+    """What a version of a deployment is of: a type such as `vcs:git`, the version, and more facts."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    version: str
+
+
+class RunInput(Model):
+    """Something that a task run was given; each kind has a class."""
+
+    model_config = ConfigDict(frozen=True)
+
+    input_type: str
+
+
+class TaskRunResult(RunInput):
+    """The result of a task run."""
+
+    input_type: Literal["task_run"] = "task_run"
+    id: str
+
+
+class FlowRunResult(RunInput):
+    """The result of a flow run."""
+
+    input_type: Literal["flow_run"] = "flow_run"
+    id: str
+
+
+class Parameter(RunInput):
+    """A parameter of the flow."""
+
+    input_type: Literal["parameter"] = "parameter"
+    name: str
+
+
+class Constant(RunInput):
+    """A value of a type."""
+
+    input_type: Literal["constant"] = "constant"
+    type: str
+
+
+class CreatedBy(Model):
+    """Who made something: a kind such as `DEPLOYMENT` or `SCHEDULE`, its id and its name."""
+
+    id: str | None = None
+    type: str | None = None
+    display_value: str | None = None
+
+
+class UpdatedBy(CreatedBy):
+    """Who changed something last."""
+
+
+class Integration(Model):
+    """A package that a worker has."""
+
+    name: str
+    version: str
+
+
+class WorkerMetadata(Model):
+    """What a worker tells of itself."""
+
+    model_config = ConfigDict(extra="allow")
+
+    integrations: list[Integration] = Field(default_factory=list)
+
+
+class WorkPoolStorageConfiguration(Model):
+    """Where the code of a pool's runs goes."""
+
+    bundle_upload_step: dict[str, Any] | None = None
+    bundle_execution_step: dict[str, Any] | None = None
+    default_result_storage_block_id: str | None = None

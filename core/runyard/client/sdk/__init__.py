@@ -1,0 +1,89 @@
+"""The client for users' code: `async with get_client() as client: await client.read_flow_runs()`."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from runyard.client.sdk.block_calls import Blocks
+from runyard.client.sdk.limit_calls import Limits
+from runyard.client.sdk.record_calls import Records
+from runyard.client.sdk.run_calls import Runs
+from runyard.client.sdk.work_calls import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["PrefectClient", "RunyardClient", "SyncPrefectClient", "SyncRunyardClient", "get_client"]
+
+
+class SyncRunyardClient(Runs, Work, Records, Limits, Blocks):
+    """The client of sync code; also a context manager."""
+
+    def __enter__(self) -> SyncRunyardClient:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Nothing to close: the connections are those of the process."""
+
+
+class RunyardClient:
+    """The client of async code: the methods of SyncRunyardClient, each to be awaited."""
+
+    def __init__(self) -> None:
+        self._sync = SyncRunyardClient()
+
+    @property
+    def api_url(self) -> str:
+        """The API that answers; empty where this process works on the database itself."""
+        return self._sync.api_url
+
+    async def __aenter__(self) -> RunyardClient:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """Nothing to close: the connections are those of the process."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    async def twin(self: RunyardClient, *args: Any, **kwargs: Any) -> Any:
+        from runyard.engine.effects import in_thread
+
+        return await in_thread(lambda: method(self._sync, *args, **kwargs))
+
+    return twin
+
+
+for _kind in SyncRunyardClient.__bases__:
+    for _name, _method in vars(_kind).items():
+        if callable(_method) and not _name.startswith("_"):
+            setattr(RunyardClient, _name, _awaited(_method))
+
+
+def __getattr__(name: str) -> Any:
+    # Prefect has it here too; what it is stands above the client.
+    if name == "ServerType":
+        from importlib import import_module
+
+        return import_module("runyard.prefect_names.clients").ServerType
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+# The names under which Prefect has the same.
+PrefectClient = RunyardClient
+SyncPrefectClient = SyncRunyardClient
+
+
+def get_client(httpx_settings: dict[str, Any] | None = None, sync_client: bool = False) -> Any:
+    """A client of the API, or of this installation's database where no API URL is set.
+
+    Args:
+        httpx_settings: not needed; connections are shared by the process.
+        sync_client: for sync code; otherwise its methods are awaited.
+    """
+    return SyncRunyardClient() if sync_client else RunyardClient()

@@ -1,0 +1,226 @@
+"""The table of Prefect's module names: which of ours answers to each, and what replaces the others."""
+
+from __future__ import annotations
+
+# Aliases, not copies: `prefect.flows is runyard.sdk.flows`.
+MODULES: dict[str, str] = {
+    "prefect": "runyard",
+    "prefect.artifacts": "runyard.sdk.artifacts",
+    "prefect.blocks": "runyard.blocks",
+    "prefect.blocks.abstract": "runyard.blocks.abstract",
+    "prefect.blocks.core": "runyard.blocks.core",
+    "prefect.blocks.fields": "runyard.blocks.fields",
+    "prefect.blocks.notifications": "runyard.blocks.notifications",
+    "prefect.blocks.system": "runyard.blocks.system",
+    "prefect.blocks.webhook": "runyard.blocks.webhook",
+    "prefect.cache_policies": "runyard.engine.results.cache_policies",
+    "prefect.client": "runyard.client.sdk",
+    "prefect.client.base": "runyard.prefect_names.clients",
+    "prefect.client.constants": "runyard.prefect_names.clients",
+    "prefect.client.orchestration": "runyard.client.sdk",
+    "prefect.client.schemas": "runyard.client.schemas",
+    "prefect.client.schemas.actions": "runyard.client.schemas.actions",
+    "prefect.client.schemas.filters": "runyard.client.schemas.filters",
+    "prefect.client.schemas.objects": "runyard.client.schemas.objects",
+    "prefect.client.schemas.responses": "runyard.client.schemas.responses",
+    "prefect.client.schemas.schedules": "runyard.client.schemas.schedule_models",
+    "prefect.client.schemas.sorting": "runyard.client.schemas.sorting",
+    "prefect.client.utilities": "runyard.prefect_names.clients",
+    "prefect.concurrency": "runyard.engine.concurrency",
+    "prefect.concurrency.asyncio": "runyard.engine.concurrency.asyncio",
+    "prefect.concurrency.sync": "runyard.engine.concurrency.sync",
+    "prefect.context": "runyard.prefect_names.context_names",
+    "prefect.deployments": "runyard.deployments",
+    "prefect.deployments.deployments": "runyard.deployments.legacy",
+    "prefect.deployments.flow_runs": "runyard.deployments.run_deployment",
+    "prefect.deployments.runner": "runyard.deployments.runner",
+    "prefect.deployments.steps": "runyard.deployments.steps",
+    "prefect.deployments.steps.core": "runyard.deployments.steps",
+    "prefect.deployments.steps.pull": "runyard.deployments.steps",
+    "prefect.deployments.steps.utility": "runyard.deployments.steps",
+    "prefect.docker": "runyard.deployments",
+    "prefect.docker.docker_image": "runyard.deployments.docker_images",
+    "prefect.engine": "runyard.engine",
+    "prefect.exceptions": "runyard.base.exceptions",
+    "prefect.filesystems": "runyard.engine.results.filesystems",
+    "prefect.flow_engine": "runyard.prefect_names.engines",
+    "prefect.flow_runs": "runyard.sdk.pausing",
+    "prefect.flows": "runyard.sdk.flows",
+    "prefect.futures": "runyard.engine.futures",
+    "prefect.input": "runyard.sdk.input",
+    "prefect.input.actions": "runyard.sdk.input.input_actions",
+    "prefect.input.run_input": "runyard.sdk.input.run_input",
+    "prefect.locking": "runyard.engine.locking",
+    "prefect.locking.filesystem": "runyard.engine.locking.file_locks",
+    "prefect.locking.memory": "runyard.engine.locking.memory_locks",
+    "prefect.locking.protocol": "runyard.engine.locking.lock_protocol",
+    "prefect.logging": "runyard.engine.logging",
+    "prefect.logging.configuration": "runyard.prefect_names.logs.configuration",
+    "prefect.logging.formatters": "runyard.prefect_names.logs.formatters",
+    "prefect.logging.handlers": "runyard.engine.logging.handlers",
+    "prefect.logging.loggers": "runyard.prefect_names.loggers",
+    "prefect.main": "runyard",
+    "prefect.projects": "runyard.deployments",
+    "prefect.projects.steps": "runyard.deployments.steps",
+    "prefect.results": "runyard.engine.results.result_stores",
+    "prefect.runner": "runyard.deployments",
+    "prefect.runner.runner": "runyard.workers.serving_deployments",
+    "prefect.runner.storage": "runyard.deployments.storage",
+    "prefect.runtime": "runyard.engine.runtime",
+    "prefect.runtime.deployment": "runyard.engine.runtime.deployment",
+    "prefect.runtime.flow_run": "runyard.engine.runtime.flow_run",
+    "prefect.runtime.task_run": "runyard.engine.runtime.task_run",
+    "prefect.schedules": "runyard.domain.schedules.specifications",
+    "prefect.serializers": "runyard.engine.results.serializers",
+    "prefect.server": "runyard.compat",
+    "prefect.server.schemas": "runyard.client.schemas",
+    "prefect.server.schemas.actions": "runyard.client.schemas.actions",
+    "prefect.server.schemas.core": "runyard.client.schemas.objects",
+    "prefect.server.schemas.filters": "runyard.client.schemas.filters",
+    "prefect.server.schemas.responses": "runyard.client.schemas.responses",
+    "prefect.server.schemas.schedules": "runyard.client.schemas.schedule_models",
+    "prefect.server.schemas.sorting": "runyard.client.schemas.sorting",
+    "prefect.server.schemas.states": "runyard.prefect_names.state_names",
+    "prefect.server.schemas.statuses": "runyard.client.schemas.objects",
+    "prefect.settings": "runyard.prefect_names.setting_names",
+    "prefect.settings.context": "runyard.prefect_names.setting_names",
+    "prefect.settings.legacy": "runyard.prefect_names.setting_names",
+    "prefect.settings.profiles": "runyard.prefect_names.profile_names",
+    "prefect.states": "runyard.prefect_names.state_names",
+    "prefect.task_engine": "runyard.prefect_names.engines",
+    "prefect.task_runners": "runyard.engine.task_runners",
+    "prefect.task_worker": "runyard.workers.task_worker",
+    "prefect.tasks": "runyard.sdk.tasks",
+    "prefect.testing": "runyard.sdk.testing",
+    "prefect.testing.utilities": "runyard.prefect_names.testing_names",
+    "prefect.transactions": "runyard.engine.transactions",
+    "prefect.types": "runyard.prefect_names.types",
+    "prefect.types._datetime": "runyard.prefect_names.moments",
+    "prefect.types.entrypoint": "runyard.deployments.runner",
+    "prefect.utilities": "runyard.prefect_names.utilities",
+    "prefect.utilities.annotations": "runyard.base.markers",
+    "prefect.utilities.asyncutils": "runyard.prefect_names.utilities.asyncutils",
+    "prefect.utilities.callables": "runyard.prefect_names.utilities.callables",
+    "prefect.utilities.collections": "runyard.prefect_names.utilities.collections",
+    "prefect.utilities.context": "runyard.prefect_names.utilities.contexts",
+    "prefect.utilities.dockerutils": "runyard.prefect_names.utilities.image_names",
+    "prefect.utilities.filesystem": "runyard.prefect_names.utilities.path_names",
+    "prefect.utilities.hashing": "runyard.prefect_names.utilities.hashing",
+    "prefect.utilities.importtools": "runyard.prefect_names.utilities.importtools",
+    "prefect.utilities.names": "runyard.prefect_names.utilities.slugs",
+    "prefect.utilities.processutils": "runyard.prefect_names.utilities.process_names",
+    "prefect.utilities.pydantic": "runyard.prefect_names.utilities.models",
+    "prefect.utilities.slugify": "runyard.prefect_names.utilities.slugs",
+    "prefect.utilities.templating": "runyard.prefect_names.utilities.placeholder_names",
+    "prefect.utilities.text": "runyard.prefect_names.utilities.slugs",
+    "prefect.utilities.timeout": "runyard.prefect_names.utilities.timeout",
+    "prefect.utilities.urls": "runyard.prefect_names.utilities.urls",
+    "prefect.utilities.visualization": "runyard.sdk.visualization.drawing",
+    "prefect.variables": "runyard.sdk.variables",
+    "prefect_dask": "runyard.engine.task_runners",
+    "prefect_dask.client": "runyard.engine.task_runners.dask",
+    "prefect_dask.task_runners": "runyard.engine.task_runners.dask",
+    "prefect_dask.utils": "runyard.engine.task_runners.dask",
+    "prefect_ray": "runyard.engine.task_runners",
+    "prefect_ray.context": "runyard.engine.task_runners.ray",
+    "prefect_ray.task_runners": "runyard.engine.task_runners.ray",
+}
+
+# What `prefect.__version__` says, for scripts that choose by it.
+PREFECT_VERSION = "3.8.8"
+
+# The top-level names among them.
+ROOTS = frozenset(name.partition(".")[0] for name in MODULES)
+
+_IN_FILE = "declare it in prefect.yaml and run `runyard deploy`"
+
+_CLOUD = (
+    "the provider's own library does it, called from a task, with its credentials in a Secret; results go "
+    "to s3://, gs:// and az:// by `result_storage`, code by the steps of prefect.yaml"
+)
+_GIT = "flow.from_source takes `prefect.runner.storage.GitRepository`, with its token in a Secret"
+_SLOTS = "slots are taken by `prefect.concurrency.sync.concurrency` alone"
+_NOTIFY = "notification blocks are in `prefect.blocks.notifications`"
+
+# What to do about names that Runyard does not have; a key also speaks for everything below it.
+ADVICE: dict[str, str] = {
+    "prefect.analytics": "nothing is reported to anybody; remove it",
+    "prefect.assets": "assets are not kept; leave out @materialize and asset_deps",
+    "prefect.automations": "there are no automations yet; use state hooks, such as on_failure",
+    "prefect.blocks.redis": "the library redis itself does it, called from a task",
+    "prefect.bundles": "code is brought to runs by the steps of prefect.yaml, or by `flow.from_source`",
+    "prefect.client.collections": "what the types of work pools take is told by `runyard work-pool "
+    "get-default-base-job-template`",
+    "prefect.concurrency.context": _SLOTS,
+    "prefect.concurrency.services": _SLOTS,
+    "prefect.deployments.base": "`runyard init` writes a prefect.yaml",
+    "prefect.deployments.schedules": "give schedules to `flow.deploy`, `flow.serve` or in prefect.yaml",
+    "prefect.logging.clients": "`runyard flow-run logs` shows the records of a run",
+    "prefect.task_runs": "the future of a task run says when it is over: `future.wait()`",
+    "prefect.telemetry": "nothing is measured; a flow may use the library opentelemetry itself",
+    "prefect.types.names": "it is a helper of Prefect's own code, no part of what it offers; write your own",
+    "prefect.concurrency.v1": "write `from prefect.concurrency.sync import concurrency`",
+    "prefect.events": "there are no events yet; use state hooks, such as on_failure",
+    "prefect.filesystems.SMB": "mount the share and give its path",
+    "prefect.agent": "workers replaced agents: `runyard worker start --pool NAME`",
+    "prefect.cli": "the commands are the same, called `runyard`",
+    "prefect.flow_engine": "call the flow; `flow(..., return_state=True)` gives its final state",
+    "prefect.infrastructure": "work pools replaced infrastructure blocks: `runyard work-pool create NAME`",
+    "prefect.logging.filters": "secrets are taken out of all records anyway",
+    "prefect.logging.highlighters": "what the console shows is not coloured by highlighters",
+    "prefect.orion": "nothing in Runyard goes by this name; it is the server of Prefect 2",
+    "prefect.packaging": _IN_FILE,
+    "prefect.plugins": "steps, blocks and serializers are found by importing their modules",
+    "prefect.server": "the server is `runyard server start`; schedules are written in prefect.yaml",
+    "prefect.settings": "there is no such setting; those there are: `runyard config view --show-defaults`",
+    "prefect.task_engine": "call the task; `task(..., return_state=True)` gives its final state",
+    "prefect.utilities.dockerutils": "images are made by `prefect.docker.DockerImage` and by the steps "
+    "of prefect.yaml",
+    "prefect.utilities": "it is a helper of Prefect's own code, no part of what it offers; write your own",
+    "prefect.workers": "a worker is started by `runyard worker start --pool NAME`",
+    "prefect_aws": _CLOUD,
+    "prefect_azure": _CLOUD,
+    "prefect_bitbucket": _GIT,
+    "prefect_docker": "images are made by `prefect.docker.DockerImage` and by the steps of prefect.yaml",
+    "prefect_email": _NOTIFY,
+    "prefect_gcp": _CLOUD,
+    "prefect_github": _GIT,
+    "prefect_gitlab": _GIT,
+    "prefect_kubernetes": "the library kubernetes itself does it, called from a task",
+    "prefect_shell": "subprocess does it, called from a task; in prefect.yaml the step run_shell_script",
+    "prefect_slack": _NOTIFY,
+}
+
+
+# Packages that integrate Prefect with something; any other prefect_x is somebody's own.
+_INTEGRATIONS = frozenset(
+    f"prefect_{name}"
+    for name in (
+        "airbyte", "airflow", "alert", "aws", "azure", "bitbucket", "census", "cloud", "cubejs", "dask",
+        "databricks", "dbt", "docker", "email", "fivetran", "firebolt", "gcp", "github", "gitlab",
+        "great_expectations", "hex", "hightouch", "jupyter", "kubernetes", "kv", "metricflow", "monday",
+        "monte_carlo", "openai", "openmetadata", "planetary_computer", "prometheus", "ray", "redis", "shell",
+        "sifflet", "slack", "snowflake", "soda_cloud", "soda_core", "spark_on_k8s_operator", "sqlalchemy",
+        "stitch", "transform", "twitter", "vault",
+    )
+)  # fmt: skip
+
+
+def is_integration(name: str) -> bool:
+    """Whether a module belongs to one of Prefect's integrations."""
+    package = name.partition(".")[0]
+    return package in _INTEGRATIONS or package in ADVICE
+
+
+def advice(name: str) -> str | None:
+    """What to use instead of a dotted Prefect name, or None where nothing is known about it."""
+    while name:
+        if name in ADVICE:
+            return ADVICE[name]
+        name = name.rpartition(".")[0]
+    return None
+
+
+def target(module: str) -> str:
+    """Our module for one of Prefect's; any other name is returned as it is."""
+    return MODULES.get(module, module)

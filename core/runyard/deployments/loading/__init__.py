@@ -1,0 +1,1 @@
+"""Loading flows from their entrypoints, and finding them in files."""

@@ -1,0 +1,138 @@
+"""Loading flows where their code cannot be imported as a whole, as on a machine that only deploys.
+
+What a deployment keeps of a flow is its name, its parameters and their types. Packages that are missing are
+stood in for while the code is imported. Where the import fails for another reason, such as a variable of the
+environment that only workers have, the flow is read from the source. No file is executed twice.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+from importlib.metadata import packages_distributions
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from runyard.base.errors import EntrypointError
+from runyard.compat import module_table
+from runyard.deployments.loading import loading, source
+from runyard.deployments.loading.stand_ins import Finder
+
+if TYPE_CHECKING:
+    from runyard.sdk.flows import Flow
+
+_SHOWN = 3
+
+
+class FlowLoader:
+    """Loads the flows of one deploy, each file once, and remembers what was missing.
+
+    Args:
+        directory: the folder that entrypoints start from.
+        modules: files loaded already.
+    """
+
+    def __init__(self, directory: str, modules: dict[str, ModuleType] | None = None) -> None:
+        self._directory = directory
+        self._modules: dict[str, ModuleType] = {} if modules is None else modules
+        self._broken: dict[str, tuple[source.Source, str]] = {}
+        self._missing: dict[str, list[str]] = {}
+        self._causes: dict[str, list[str]] = {}
+        # What each place lacks, for further flows of it.
+        self._lacks: dict[str, list[str]] = {}
+
+    def load(self, entrypoint: str, directory: str | None = None) -> Flow:
+        """Load a flow.
+
+        Args:
+            entrypoint: of the flow.
+            directory: the folder that this one starts from, where it is another.
+
+        Raises:
+            EntrypointError: the file or the name is missing, the code is no Python, or what is there is no
+                flow.
+        """
+        found = loading.parse(entrypoint)
+        place = found.file or found.module or ""
+        folder = directory or self._directory
+        finder = Finder(folder)
+        sys.meta_path.append(finder)
+        try:
+            flow = self._load(entrypoint, place, found, folder)
+        finally:
+            sys.meta_path.remove(finder)
+            finder.forget()
+            self._lacks.setdefault(place, []).extend(finder.missing)
+        for package in self._lacks[place]:
+            self._missing.setdefault(package, []).append(entrypoint)
+        return flow
+
+    def _load(self, entrypoint: str, place: str, found: loading.Entrypoint, folder: str) -> Flow:
+        if place not in self._broken:
+            try:
+                return loading.load_flow(entrypoint, folder, self._modules)
+            except EntrypointError as error:
+                read = source.after_failure(error, found, folder)
+                if read is None:
+                    raise
+                self._broken[place] = read, source.describe(error, read)
+        read, cause = self._broken[place]
+        flow = read.flow(found.attribute)
+        if flow is None:
+            raise EntrypointError(
+                f"{entrypoint}: there is no flow {found.attribute!r} in {place}; and {cause}"
+            )
+        self._causes.setdefault(cause, []).append(entrypoint)
+        return flow
+
+    def report(self, say: Callable[[str], None]) -> None:
+        """Tell what was missing: a line for each cause, one for what one flow lacks or a line a package."""
+        missing = dict(self._missing)
+        for package in self._missing:
+            advice = module_table.advice(package) if module_table.is_integration(package) else None
+            if advice:
+                users = _listed(missing.pop(package))
+                say(f"{users}: {package} is not there, and no run can use it: {advice}")
+        if len({tuple(each) for each in missing.values()}) == 1:
+            say(_lacking(", ".join(map(self._named, missing)), next(iter(missing.values()))))
+        else:
+            for package, entrypoints in missing.items():
+                say(_lacking(self._named(package), entrypoints))
+        for cause, entrypoints in self._causes.items():
+            say(
+                f"{_listed(entrypoints)}: {cause}; deployed as the source says, types of parameters that the "
+                "import did not reach are not checked"
+            )
+        self._missing, self._causes = {}, {}
+
+    def _named(self, package: str) -> str:
+        """A missing package with what may be meant."""
+        if "." in package:
+            return package
+        own = {os.path.splitext(name)[0] for name in os.listdir(self._directory)}
+        close = get_close_matches(package, own | set(packages_distributions()), 1, cutoff=0.85)
+        return f"{package} (or is {close[0]} meant?)" if close else package
+
+
+def load_flow(
+    entrypoint: str, directory: str, modules: dict[str, ModuleType], say: Callable[[str], None]
+) -> Flow:
+    """Load one flow to deploy it; see `FlowLoader`."""
+    loader = FlowLoader(directory, modules)
+    flow = loader.load(entrypoint)
+    loader.report(say)
+    return flow
+
+
+def _lacking(packages: str, entrypoints: list[str]) -> str:
+    return (
+        f"{_listed(entrypoints)}: not installed here: {packages}; its runs need it, and parameters of types "
+        "from there are not checked"
+    )
+
+
+def _listed(entrypoints: list[str]) -> str:
+    more = len(entrypoints) - _SHOWN
+    return ", ".join(entrypoints[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,1 @@
+"""Placeholders such as `{{ $ENV }}`: filled from steps, the environment and the database."""

@@ -1,0 +1,250 @@
+"""Placeholders in a project file: `{{ step.output }}`, `{{ $ENV }}`, `{{ prefect.variables.x }}`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from runyard.base.errors import InvalidInput
+
+STEP = "step"
+ENVIRONMENT = "environment"
+VARIABLE = "variable"
+BLOCK = "block"
+CONTEXT = "context"
+
+_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z0-9_.$\-\[\]]+)\s*\}\}")
+_SECRET_NAME = re.compile(r"(?i)secret|token|passw|credential|private|(^|_)(key|auth|pwd|pass)($|_)|api_?key")
+_STEP_OF_PATH = re.compile(r"[^.\[\]]+|\[\d+\]")
+
+Warn = Callable[[str], None]
+
+
+def looks_secret(name: str) -> bool:
+    """Whether a variable or an option of that name holds something that nobody else should read."""
+    return _SECRET_NAME.search(name) is not None
+
+
+class Verbatim(dict[str, Any]):
+    """A mapping whose placeholders are somebody else's: it stays as it is."""
+
+
+class Placeholder(NamedTuple):
+    """One placeholder: as written, the name between its braces, and its kind."""
+
+    text: str
+    name: str
+    kind: str
+
+
+class _Marker:
+    """What a lookup answers instead of a value."""
+
+
+KEEP = _Marker()
+"""Leave the placeholder as it is."""
+MISSING = _Marker()
+"""There is no such value."""
+
+
+class MissingValue(InvalidInput):
+    """A placeholder stands for nothing."""
+
+    def __init__(self, placeholder: Placeholder, why: str) -> None:
+        super().__init__(f"{placeholder.text}: {why}")
+        self.placeholder = placeholder
+
+
+Lookup = Callable[[Placeholder], Any]
+
+
+def silent(_: str) -> None:
+    """Warns nobody."""
+
+
+def parse(match: re.Match[str]) -> Placeholder:
+    """The placeholder that a match of the pattern stands for."""
+    name = match.group(1)
+    if name.startswith("$"):
+        kind = ENVIRONMENT
+    elif name.startswith("prefect.variables."):
+        kind = VARIABLE
+    elif name.startswith("prefect.blocks."):
+        kind = BLOCK
+    elif name.startswith("ctx."):
+        kind = CONTEXT
+    else:
+        kind = STEP
+    return Placeholder(match.group(0), name, kind)
+
+
+def placeholders(value: Any) -> Iterator[Placeholder]:
+    """Every placeholder in the texts of a value; the keys of mappings are not looked at."""
+    if isinstance(value, str):
+        if "{{" in value:
+            yield from map(parse, _PLACEHOLDER.finditer(value))
+    elif isinstance(value, dict | Mapping) and not isinstance(value, Verbatim):  # a dict is quick
+        for item in value.values():
+            yield from placeholders(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from placeholders(item)
+
+
+def has_placeholder(value: Any) -> bool:
+    """Whether any text in `value` holds a placeholder."""
+    return next(placeholders(value), None) is not None
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether a text is one placeholder and nothing else."""
+    return _PLACEHOLDER.fullmatch(text) is not None
+
+
+def fill(value: Any, lookup: Lookup) -> Any:
+    """A copy of `value` with its placeholders replaced.
+
+    A placeholder that is the whole text keeps the type of what replaces it; embedded in other text it
+    becomes text. What is put in is not searched again.
+
+    Args:
+        value: anything YAML can say.
+        lookup: gives the value of a placeholder, or KEEP.
+    """
+    if isinstance(value, str):
+        return _fill_text(value, lookup)
+    if isinstance(value, Verbatim):
+        return value
+    if isinstance(value, Mapping):
+        return {key: fill(item, lookup) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [fill(item, lookup) for item in value]
+    return value
+
+
+def fill_outputs(value: Any, outputs: Mapping[str, Any], final: bool = False) -> Any:
+    """Put step outputs in.
+
+    Args:
+        value: anything YAML can say.
+        outputs: of the steps that ran: by name, and by step id.
+        final: whether no other step follows: what none put out is refused, instead of left as it is.
+
+    Raises:
+        MissingValue: with `final`, a placeholder has no value.
+    """
+
+    def lookup(placeholder: Placeholder) -> Any:
+        if placeholder.kind != STEP:
+            return KEEP
+        found = _find(outputs, placeholder.name)
+        if found is not MISSING:
+            return found
+        if not final:
+            return KEEP
+        raise MissingValue(
+            placeholder, f"no step put out {placeholder.name!r}{_similar(outputs, placeholder)}"
+        )
+
+    return fill(value, lookup)
+
+
+def fill_environment(value: Any, environment: Mapping[str, str], final: bool = False) -> Any:
+    """Put environment variables in, always as text.
+
+    Args:
+        value: anything YAML can say.
+        environment: usually os.environ.
+        final: whether a variable that is not set is refused, instead of left as it is.
+
+    Raises:
+        MissingValue: with `final`, a variable is not set.
+    """
+
+    def lookup(placeholder: Placeholder) -> Any:
+        if placeholder.kind != ENVIRONMENT:
+            return KEEP
+        name = placeholder.name[1:]
+        if name in environment:
+            return environment[name]
+        if not final:
+            return KEEP
+        raise MissingValue(placeholder, f"the environment variable {name} is not set")
+
+    return fill(value, lookup)
+
+
+def fill_shareable_environment(value: Any, environment: Mapping[str, str]) -> Any:
+    """Put those environment variables in that may be stored; the others are left for where the run is.
+
+    What is stored with a deployment is read by everybody who may see it: a variable whose name says that
+    it is a secret is none of these, and one that is not set here may be set there.
+    """
+    shareable = {name: text for name, text in environment.items() if not looks_secret(name)}
+    return fill_environment(value, shareable)
+
+
+def place_of(value: Any, text: str) -> tuple[str | int, ...]:
+    """Where in `value` a text stands: the keys and positions that lead to it; () if it does not."""
+    if isinstance(value, Mapping):
+        items: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    else:
+        return ()
+    for key, item in items:
+        if isinstance(item, str) and text in item:
+            return (key,)
+        inner = place_of(item, text)
+        if inner:
+            return (key, *inner)
+    return ()
+
+
+def _fill_text(text: str, lookup: Lookup) -> Any:
+    whole = _PLACEHOLDER.fullmatch(text)
+    if whole:
+        found = lookup(parse(whole))
+        return text if found is KEEP else found
+
+    def replace(match: re.Match[str]) -> str:
+        found = lookup(parse(match))
+        if found is KEEP:
+            return match.group(0)
+        return "" if found is None else str(found)
+
+    return _PLACEHOLDER.sub(replace, text)
+
+
+def _find(outputs: Mapping[str, Any], name: str) -> Any:
+    """The output called `name`, which may lead into mappings and lists: `build.images[0].tag`."""
+    if name in outputs:
+        return outputs[name]
+    # An id may hold dots of its own: the longest beginning that is known counts.
+    cut = len(name)
+    while (cut := max(name.rfind(".", 0, cut), name.rfind("[", 0, cut))) > 0:
+        if name[:cut] in outputs:
+            return _follow(outputs[name[:cut]], name[cut:])
+    return MISSING
+
+
+def _similar(outputs: Mapping[str, Any], placeholder: Placeholder) -> str:
+    known = [str(name) for name in outputs]
+    for name, value in outputs.items():
+        if isinstance(value, Mapping):
+            known += [f"{name}.{key}" for key in value]
+    close = get_close_matches(placeholder.name, known, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _follow(value: Any, path: str) -> Any:
+    for step in _STEP_OF_PATH.findall(path):
+        if step.startswith("[") and isinstance(value, list) and int(step[1:-1]) < len(value):
+            value = value[int(step[1:-1])]
+        elif isinstance(value, Mapping) and step in value:
+            value = value[step]
+        else:
+            return MISSING
+    return value

@@ -1,0 +1,1 @@
+"""The project file, `prefect.yaml`: read, checked, planned and written."""

@@ -1,0 +1,236 @@
+"""Starting a project: recipes that write a commented prefect.yaml and a flow that runs at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from importlib import resources
+from importlib.abc import Traversable
+from typing import NamedTuple
+
+from runyard.base.errors import InvalidInput, NotFound, StoreError
+from runyard.deployments.loading.discovery import FoundFlow, find_flows
+from runyard.deployments.project.version_info import git
+
+_MARK = re.compile(r"@([A-Z_]+)@")
+_PLAIN = re.compile(r"[A-Za-z0-9._/@:+~-]+")
+
+
+_IMAGE = {"image_name": "image to build, without its tag", "tag": "tag of the image"}
+_BUCKET = {"bucket": "bucket to keep the code in"}
+_CONTAINER = {"container": "container to keep the code in"}
+_REPOSITORY = {"repository": "URL to clone from", "branch": "branch to check out"}
+_MOST_FLOWS = 20
+_COMMENTS = {
+    "build": "Run by `runyard deploy`, on this machine.",
+    "push": "Run after them, by the same command.",
+    "pull": "Run before every run, where it runs.",
+}
+
+
+class Recipe(NamedTuple):
+    """A way to start.
+
+    Args:
+        name: how it is chosen.
+        description: what it is for.
+        fields: what it asks for, with what each means.
+        build, push, pull: the parts that its steps are made of.
+    """
+
+    name: str
+    description: str
+    fields: dict[str, str]
+    build: tuple[str, ...] = ()
+    push: tuple[str, ...] = ()
+    pull: tuple[str, ...] = ()
+
+    @property
+    def is_docker(self) -> bool:
+        """Whether its runs start in an image."""
+        return bool(self.build)
+
+
+def _stored(kind: str, where: str, fields: dict[str, str]) -> tuple[Recipe, Recipe]:
+    """The recipes that keep code in an object store: without an image, and with one."""
+    text = f"runs get the code from {where}, where deploy puts it"
+    image = f"runs start in an image, with the code from {where}"
+    return (
+        Recipe(kind, text, fields, push=(kind,), pull=(kind,)),
+        Recipe(f"docker-{kind}", image, {**_IMAGE, **fields}, ("docker",), ("docker", kind), (kind,)),
+    )
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("local", "runs use the code where it stands, on this machine", {}),
+        Recipe("git", "runs clone the code from a repository", _REPOSITORY, pull=("git",)),
+        Recipe(
+            "docker",
+            "runs start in an image with the code, which deploy builds and pushes",
+            _IMAGE, ("docker",), ("docker",), ("docker",),
+        ),
+        Recipe(
+            "docker-git",
+            "runs start in an image, and clone the code from a repository",
+            {**_IMAGE, **_REPOSITORY}, ("docker",), ("docker",), ("git",),
+        ),
+        *_stored("s3", "a bucket of S3", _BUCKET),
+        *_stored("gcs", "a bucket of Google Cloud Storage", _BUCKET),
+        *_stored("azure", "a container of Azure Blob Storage", _CONTAINER),
+        Recipe("minimal", "the shortest prefect.yaml that works", {}),
+    )
+}  # fmt: skip
+
+
+def choose_recipe(folder: str) -> str:
+    """The recipe that suits a folder: git with a remote, docker with a Dockerfile, both, or local."""
+    has_image = os.path.isfile(os.path.join(folder, "Dockerfile"))
+    if git(folder, "remote", "get-url", "origin"):
+        return "docker-git" if has_image else "git"
+    return "docker" if has_image else "local"
+
+
+def missing_fields(recipe: str, folder: str, fields: Mapping[str, str]) -> dict[str, str]:
+    """The fields of a recipe that nobody gave and that cannot be found out, with what each means."""
+    known = _values(recipe, folder, None, fields)
+    return {name: text for name, text in get_recipe(recipe).fields.items() if not known.get(name.upper())}
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if name not in RECIPES:
+        close = get_close_matches(name, RECIPES, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(RECIPES)}"
+        raise NotFound(f"there is no recipe {name!r}; {hint}")
+    return RECIPES[name]
+
+
+def init_project(
+    folder: str = ".",
+    recipe: str | None = None,
+    name: str | None = None,
+    fields: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Write a project's first files. What exists is never overwritten.
+
+    Args:
+        folder: where; it need not exist.
+        recipe: one of RECIPES; by default the one that suits the folder.
+        name: of the project; by default the folder's.
+        fields: the recipe's fields.
+
+    Returns:
+        The paths that were written, relative to `folder`.
+
+    Raises:
+        NotFound: there is no such recipe.
+        InvalidInput: a field is missing, unknown, or no plain word.
+        StoreError: the folder cannot be written.
+    """
+    folder = os.path.abspath(folder)
+    chosen = get_recipe(recipe or choose_recipe(folder))
+    fields = fields or {}
+    for given, value in fields.items():
+        if given not in chosen.fields:
+            known = ", ".join(chosen.fields) or "no fields"
+            raise InvalidInput(f"recipe {chosen.name!r} has no field {given!r}; it has: {known}")
+        if not _PLAIN.fullmatch(value):
+            raise InvalidInput(f"field {given}: {value!r} holds blanks or signs that do not belong there")
+    missing = missing_fields(chosen.name, folder, fields)
+    if missing:
+        asked = ", ".join(f"--field {key}=... ({text})" for key, text in missing.items())
+        raise InvalidInput(f"recipe {chosen.name!r} needs {asked}")
+    values = _values(chosen.name, folder, name, fields)
+    files = _files(chosen, values, find_flows(folder)[:_MOST_FLOWS])
+    return [path for path, text in files if _write(folder, path, text)]
+
+
+def _values(recipe: str, folder: str, name: str | None, fields: Mapping[str, str]) -> dict[str, str]:
+    """What the marks in the recipe's files stand for."""
+    folder = os.path.abspath(folder)
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name or os.path.basename(folder)).strip("-")
+    values = {"NAME": plain or "my-project"}
+    has_image = os.path.isfile(os.path.join(folder, "Dockerfile"))
+    values.update(FOLDER=os.path.basename(folder), DOCKERFILE="Dockerfile" if has_image else "auto")
+    if recipe in ("git", "docker-git"):
+        remote = git(folder, "remote", "get-url", "origin")
+        values["REPOSITORY"] = re.sub(r"(?<=://)[^/@\s]+@", "", remote)
+        values["BRANCH"] = git(folder, "symbolic-ref", "--short", "HEAD") or "main"
+    return {**values, **{key.upper(): value for key, value in fields.items()}}
+
+
+def _files(
+    recipe: Recipe, values: Mapping[str, str], flows: Sequence[FoundFlow]
+) -> Iterator[tuple[str, str]]:
+    """The files of a project: path and text. A folder that has flows gets a deployment of each."""
+    root = resources.files("runyard_templates") / "recipes"
+    yield ".prefectignore", (root / "prefectignore").read_text("utf-8")
+    if not flows:
+        yield "flows/hello.py", (root / "flows" / "hello.py").read_text("utf-8")
+    if recipe.name == "minimal" and not flows:
+        yield "prefect.yaml", _render((root / "minimal.yaml").read_text("utf-8"), values)
+    else:
+        yield "prefect.yaml", _project_file(root / "parts", recipe, values, flows)
+
+
+def _project_file(
+    parts: Traversable, recipe: Recipe, values: Mapping[str, str], flows: Sequence[FoundFlow]
+) -> str:
+    """A project file from the parts of a recipe."""
+
+    def part(name: str, **more: str) -> str:
+        return _render((parts / f"{name}.yaml").read_text("utf-8"), {**values, **more})
+
+    sections = [part("head")]
+    for phase, names in (("build", recipe.build), ("push", recipe.push), ("pull", recipe.pull)):
+        if names:
+            items = "".join(part(f"{phase}-{name}") for name in names)
+            sections.append(f"# {_COMMENTS[phase]}\n{phase}:\n{items}")
+    if not recipe.pull:
+        sections.append(
+            "# Runs execute the code where it stands now, in the folder of this file.\npull: []\n"
+        )
+    common = {
+        "POOL": "docker-pool" if recipe.is_docker else "default-agent-pool",
+        "POOL_TYPE": "docker" if recipe.is_docker else "process",
+        "JOB_VARIABLES": '{image: "{{ build_image.image }}"}' if recipe.is_docker else "{}",
+    }
+    hello = FoundFlow("flows/hello.py", "hello", "hello", 1)
+    entries = [
+        part(
+            "deployment",
+            DEPLOYMENT=re.sub(r"[^A-Za-z0-9._-]+", "-", flow.name),
+            ENTRYPOINT=flow.entrypoint,
+            PARAMETERS="{}" if flows else "{name: world}",
+            **common,
+        )
+        for flow in flows or [hello]
+    ]
+    sections.append("deployments:\n" + "\n".join(entries))
+    return "\n".join(sections)
+
+
+def _render(text: str, values: Mapping[str, str]) -> str:
+    return _MARK.sub(lambda match: values.get(match.group(1), match.group(0)), text)
+
+
+def _write(folder: str, path: str, text: str) -> bool:
+    """Write a new file; False when there is one already."""
+    file = os.path.join(folder, path)
+    try:
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        with open(file, "x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise StoreError(f"{file} cannot be written: {error.strerror}") from None
+    return True

@@ -1,0 +1,97 @@
+"""Job variables of which a deploy warns: what nothing reads, and what leads runs away from their database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from runyard import settings
+from runyard.domain import job_variables
+
+if TYPE_CHECKING:
+    from runyard.operations.work_pools.work_pools import WorkPool
+
+_PLACES = {"home": "home", "database_url": "database", "api_url": "API"}
+
+
+def warnings(deployment: str, variables: Mapping[str, Any] | None) -> list[str]:
+    """A line for each variable that makes runs look for themselves in another place than their worker does.
+
+    A value that is the same here is none of them: the worker is taken to have what this process has.
+
+    Args:
+        deployment: its name, for the lines.
+        variables: its job variables; `env`, or names such as `env.RUNYARD_HOME`, are looked at.
+    """
+    return _warnings(f"deployment {deployment}: the job variable", variables or {})
+
+
+def unread(deployment: str, pool: WorkPool, variables: Mapping[str, Any] | None) -> list[str]:
+    """A line for each job variable that a pool's base job template has not."""
+    known = list((pool.base_job_template.get("variables") or {}).get("properties") or {})
+    found = []
+    for name in job_variables.unknown(variables or {}, pool.base_job_template):
+        close = get_close_matches(name.partition(".")[0], known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        found.append(
+            f"deployment {deployment}: work pool {pool.name!r} has no job variable {name!r}, "
+            f"so nothing reads it{hint}"
+        )
+    return found
+
+
+def _warnings(whose: str, variables: Mapping[str, Any]) -> list[str]:
+    found = []
+    for name, value in _environment(variables).items():
+        setting = next((one for one in _PLACES if name in settings.variables(one)), None)
+        if setting is None or _is_ours(setting, value):
+            continue
+        does = (
+            f"takes the {_PLACES[setting]} that is set for its worker away from its runs"
+            if value is None
+            else f"points its runs to another {_PLACES[setting]} than the one here"
+        )
+        found.append(
+            f"{whose} env.{name} {does}; a run that does not find itself "
+            "there is Crashed. Leave it out, unless its worker has the same"
+        )
+    return found
+
+
+def template_warnings(pool: str, template: Mapping[str, Any]) -> list[str]:
+    """As `warnings`, for what the base job template of a pool gives to all its runs."""
+    configured = template.get("job_configuration")
+    properties = (template.get("variables") or {}).get("properties") or {}
+    variable = properties.get("env")
+    sources = [configured.get("env") if isinstance(configured, Mapping) else None]
+    sources.append(variable.get("default") if isinstance(variable, Mapping) else None)
+    found: dict[str, Any] = {}
+    for source in sources:
+        if isinstance(source, Mapping):
+            found.update(source)
+    return _warnings(f"work pool {pool}: the variable", {"env": found})
+
+
+def _environment(variables: Mapping[str, Any]) -> dict[str, Any]:
+    env = variables.get("env")
+    found = dict(env) if isinstance(env, Mapping) else {}
+    for name, value in variables.items():
+        first, dot, rest = name.partition(".")
+        if first == "env" and dot:
+            found[rest] = value
+    return found
+
+
+def _is_ours(setting: str, value: Any) -> bool:
+    ours = settings.get(setting)
+    if value is None:
+        return settings.given(setting) is None
+    if setting == "home":
+        return _folder(str(value)) == _folder(ours)
+    return str(value).rstrip("/") == str(ours).rstrip("/")
+
+
+def _folder(path: str) -> str:
+    return os.path.realpath(os.path.expanduser(path))

@@ -1,0 +1,198 @@
+"""The placeholders of a project's file, checked before anything runs: what stands for nothing is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from runyard.base.errors import ParameterError
+from runyard.deployments.placeholders import stored, templating
+from runyard.deployments.project.project import PHASES, Entry, Project
+from runyard.deployments.project.project_keys import Faults
+from runyard.deployments.project.project_shapes import JOB_VARIABLES, DeploymentSpec
+from runyard.deployments.project.yaml_places import Path, Places
+from runyard.deployments.steps import named
+from runyard.deployments.steps.outputs import outputs_of
+from runyard.domain import parameter_schemas as rules
+
+# As people write them in the environment: JSON has them in small letters.
+_WORDS = ("true", "false", "null")
+_ROOT = re.compile(r"[^.\[]+")
+
+
+class _Known:
+    """The names that the steps so far put out.
+
+    Args:
+        outputs: of each step id its outputs, or None where they cannot be known before it runs.
+        flat: what the steps put out without an id.
+        open: whether one of them may put out anything.
+    """
+
+    def __init__(self) -> None:
+        self.ids: dict[str, frozenset[str] | None] = {}
+        self.flat: set[str] = set()
+        self.open = False
+
+    def add(self, name: str, identity: Any) -> None:
+        """A step that runs from here on."""
+        outputs = outputs_of(name)
+        if identity is not None:
+            self.ids[str(identity)] = outputs
+        if outputs is None:
+            self.open = True
+        else:
+            self.flat |= outputs
+
+    def problem(self, name: str) -> str | None:
+        """Why nothing can put out `name`; None where something may."""
+        for identity, outputs in self.ids.items():
+            if name == identity:
+                return None
+            if name.startswith((f"{identity}.", f"{identity}[")):
+                match = _ROOT.search(name, len(identity) + 1)
+                if outputs is None or (match and match.group(0) in outputs):
+                    return None
+                return f"the step {identity!r} puts out {', '.join(sorted(outputs)) or 'nothing'}"
+        match = _ROOT.match(name)
+        if self.open or (match and match.group(0) in self.flat):
+            return None
+        wanted = name.partition(".")[0]
+        if "." in name and name.rpartition(".")[2] in self.flat:
+            return f"no step has the id {wanted!r}; give the step that puts it out `id: {wanted}`"
+        known = [f"{identity}.{key}" for identity, keys in self.ids.items() for key in keys or ()]
+        close = get_close_matches(name, [*known, *self.flat], 1, cutoff=0.5)
+        return "no step before it puts that out" + (f"; did you mean {close[0]!r}?" if close else "")
+
+
+def check(project: Project, entry: Entry, raw: Mapping[str, Any], path: Path, phases: Sequence[str]) -> None:
+    """Refuse placeholders of a deployment that nothing can fill.
+
+    Args:
+        project: its file.
+        entry: it, for its steps.
+        raw: its mapping with the flags laid over it.
+        path: where it stands; () for one of the command line.
+        phases: whose steps run before it is stored: build, push.
+
+    Raises:
+        ProjectError: a variable of the environment is not set, or no step puts out such a name.
+    """
+    known, faults = _Known(), Faults()
+    for phase in phases:
+        for place, step in _placed_steps(project, entry, phase, path):
+            _check_value(project, step, place, known, faults)
+            # These run here and now, so that their variables and blocks have to be there.
+            with faults:
+                stored.resolve(step, project.places.at(place))
+            _add(known, step)
+    rest = {
+        key: value for key, value in raw.items() if key in DeploymentSpec.model_fields and key not in PHASES
+    }
+    pool = rest.get("work_pool")
+    if isinstance(pool, Mapping):
+        rest["work_pool"] = {key: value for key, value in pool.items() if key not in JOB_VARIABLES}
+        for key in JOB_VARIABLES:
+            place = (*path, "work_pool", key)
+            _check_value(project, pool.get(key), place, known, faults, environment=False)
+    _check_value(project, rest, path, known, faults)
+    for place, step in _placed_steps(project, entry, "pull", path):
+        _check_value(project, step, place, known, faults, environment=False)
+        _add(known, step)
+    faults.raise_all()
+
+
+def fill_outputs(
+    project: Project, raw: dict[str, Any], outputs: Mapping[str, Any], path: Path, final: bool
+) -> dict[str, Any]:
+    """A deployment with what the steps put out filled in.
+
+    Raises:
+        ProjectError: with `final`, no step put out what a placeholder names.
+    """
+    try:
+        filled: dict[str, Any] = templating.fill_outputs(raw, outputs, final)
+    except templating.MissingValue as error:
+        place = templating.place_of(raw, error.placeholder.text)
+        raise project.places.error((*path, *place), str(error)) from None
+    return filled
+
+
+def waits_for_step(value: Any) -> bool:
+    """Whether a step's output is still to be filled in somewhere in `value`."""
+    return any(found.kind == templating.STEP for found in templating.placeholders(value))
+
+
+def _placed_steps(project: Project, entry: Entry, phase: str, path: Path) -> list[tuple[Path, Any]]:
+    """The steps of a deployment, with where each stands in the file."""
+    base: Path = (*path, phase) if phase in entry.raw else (phase,)
+    single = project.places.is_mapping(base)
+    steps: Sequence[Any] = project.phase(entry, phase)
+    return [((*base,) if single else (*base, position), step) for position, step in enumerate(steps)]
+
+
+def _add(known: _Known, step: Mapping[str, Any]) -> None:
+    name, inputs = named(step)
+    known.add(name, inputs.get("id"))
+
+
+def _check_value(
+    project: Project, value: Any, path: Path, known: _Known, faults: Faults, environment: bool = True
+) -> None:
+    for found in templating.placeholders(value):
+        problem = None
+        if found.kind == templating.STEP:
+            problem = known.problem(found.name)
+        elif found.kind == templating.ENVIRONMENT and environment and found.name[1:] not in os.environ:
+            problem = f"the environment variable {found.name[1:]} is not set"
+        if problem:
+            place = templating.place_of(value, found.text)
+            with faults:
+                raise project.places.error((*path, *place), f"{found.text}: {problem}")
+
+
+def fitted(
+    values: Mapping[str, Any], schema: Mapping[str, Any], places: Places, path: Path
+) -> dict[str, Any]:
+    """Parameters whose placeholders' texts are numbers, switches or null where only those fit.
+
+    Args:
+        values: by name, placeholders filled in.
+        schema: of the flow's parameters.
+        places: the file.
+        path: where the parameters stand in it.
+    """
+    made = dict(values)
+    for name, value in values.items():
+        if not _fits(name, value, schema):
+            read = _read(value, places, (*path, name))
+            if _fits(name, read, schema):
+                made[name] = read
+    return made
+
+
+def _fits(name: str, value: Any, schema: Mapping[str, Any]) -> bool:
+    try:
+        rules.check({name: value}, schema, complete=False)
+    except ParameterError:
+        return False
+    return True
+
+
+def _read(value: Any, places: Places, path: Path) -> Any:
+    """A value in which each text of JSON that a placeholder as a whole stood for is what it says."""
+    if isinstance(value, Mapping):
+        return {key: _read(item, places, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_read(item, places, (*path, position)) for position, item in enumerate(value)]
+    written = places.text(path)
+    if not isinstance(value, str) or written is None or not templating.is_placeholder(written):
+        return value
+    try:
+        return json.loads(value.strip().lower() if value.strip().lower() in _WORDS else value)
+    except ValueError:
+        return value

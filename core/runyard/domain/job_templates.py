@@ -1,0 +1,318 @@
+"""Base job templates of work pools: the types' own ones, and what a run's variables make of one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import ChainMap
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from runyard.base.errors import InvalidInput
+from runyard.base.quoting import quoted
+from runyard.domain.job_variables import check_job_variables, env_problem, refers_to_block, unsound
+from runyard.domain.parameter_schemas import misfit, read_text
+
+# The types of pools, with what they are for.
+TYPES = {
+    "process": "Runs each flow run as a process of its own on the worker's machine.",
+    "docker": "Runs each flow run in a Docker container of its own.",
+    "kubernetes": "Runs each flow run as a Kubernetes Job.",
+}
+# Types of Prefect's own workers elsewhere, which take the runs of such a pool over the API.
+FOREIGN_TYPES = (
+    "azure-container-instance", "cloud-run", "cloud-run-v2", "coiled", "ecs", "modal", "prefect-agent",
+    "vertex-ai",
+)  # fmt: skip
+# As in project files: other words between such braces (`{{ ref('x') }}`) are somebody else's, and stay.
+_PLACEHOLDER = re.compile(r"{{\s*([\w.$\-\[\]]+)\s*}}")
+_UNSET: Any = object()
+_KEEP: Any = object()
+# What workers of every type read: a template of one's own may leave open what it is.
+_READ_BY_WORKERS: dict[str, dict[str, Any]] = {
+    "env": {"type": "object"},
+    "labels": {"type": "object"},
+    "command": {"type": ["string", "array"]},
+    "working_dir": {"type": "string"},
+    "stream_output": {"type": "boolean"},
+    "auto_remove": {"type": "boolean"},
+    "stop_grace_seconds": {"type": "number", "minimum": 0},
+}
+
+
+def known_types() -> tuple[str, ...]:
+    """The types a work pool can have."""
+    return tuple(TYPES)
+
+
+def worker_command(pool: str, kind: str) -> str:
+    """What starts a worker for a pool of a type: one of ours, or one of Prefect's."""
+    program = "prefect" if kind in FOREIGN_TYPES else "runyard"
+    return f"{program} worker start --pool {quoted(pool)}"
+
+
+def default(kind: str) -> dict[str, Any]:
+    """The base job template that pools of a type start with; a copy of one's own.
+
+    A type that is not known here is one of workers of others, which bring their template.
+    """
+    if kind not in TYPES:
+        return {"job_configuration": {}, "variables": {"type": "object", "properties": {}}}
+    template: dict[str, Any] = json.loads(_text(kind))
+    return template
+
+
+@lru_cache(maxsize=len(TYPES))
+def _text(kind: str) -> str:
+    from importlib.resources import files
+
+    return files("runyard_templates").joinpath("pools", f"{kind}.json").read_text("utf-8")
+
+
+def check_spelling(kind: str) -> None:
+    """Refuse a type whose name is nearly that of a known one; any other is that of a worker of others.
+
+    Raises:
+        InvalidInput: naming the type that is probably meant.
+    """
+    known = (*TYPES, *FOREIGN_TYPES)
+    close = [] if kind in known else get_close_matches(kind, known, n=1, cutoff=0.8)
+    if close:
+        raise InvalidInput(
+            f"{kind!r} is no known type of work pool; did you mean {close[0]!r}? "
+            "(with a base job template of its own, --base-job-template, it is taken as it is)"
+        )
+
+
+def check_template(template: Mapping[str, Any]) -> None:
+    """Refuse a base job template whose job configuration asks for variables that it does not have, or whose
+    variables are no JSON schemas, or have defaults that do not fit them.
+
+    Raises:
+        InvalidInput: naming the part that is missing or wrong.
+    """
+    for part in ("job_configuration", "variables"):
+        if not isinstance(template.get(part), Mapping):
+            raise InvalidInput(
+                f"a base job template needs a mapping {part!r}; "
+                "see: runyard work-pool get-default-base-job-template --type process"
+            )
+    known = template["variables"].get("properties") or {}
+    if not isinstance(known, Mapping):
+        raise InvalidInput("'variables.properties' of a base job template must be a mapping")
+    for name, entry in known.items():
+        _check_variable(name, entry, template["variables"])
+    for name in sorted(_names(template["job_configuration"])):
+        if name.isidentifier() and name not in known:
+            raise InvalidInput(
+                f"the job configuration uses {{{{ {name} }}}}, which 'variables.properties' does not have"
+                + _guess(name, known)
+            )
+
+
+def _check_variable(name: str, entry: Any, schema: Mapping[str, Any]) -> None:
+    where = f"variables.properties.{name}"
+    if not isinstance(entry, Mapping):
+        raise InvalidInput(
+            f'{where} of a base job template must be a JSON schema, such as {{"type": "string"}}'
+        )
+    if problem := unsound(entry, schema, where):
+        raise InvalidInput(f"a base job template's {problem}")
+    default_value = entry.get("default")
+    if default_value is None or "{{" in json.dumps(default_value) or refers_to_block(default_value):
+        return
+    if problem := misfit(default_value, entry, f"{where}.default", schema):
+        raise InvalidInput(f"a base job template's {problem}")
+
+
+def resolve(
+    base_job_template: Mapping[str, Any],
+    deployment_job_variables: Mapping[str, Any] | None = None,
+    run_job_variables: Mapping[str, Any] | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What a worker starts for a run: the job configuration with all variables in their places.
+
+    Args:
+        base_job_template: the pool's; an empty one resolves to nothing.
+        deployment_job_variables: override the template's defaults; `env` is merged key by key, and a
+            name with dots (`env.REGION`) sets a value within.
+        run_job_variables: override the deployment's in the same way.
+        context: further values for placeholders by their dotted path, such as
+            `{"ctx": {"flow_run": {"name": "calm-otter"}}, "env": os.environ}`; `{{ $NAME }}` reads `env`.
+
+    Returns:
+        The configuration. Keys whose variable is not set are left out; a null value in `env` stays, as
+        it says that an inherited variable is to be removed.
+
+    Raises:
+        InvalidInput: a variable does not fit the template.
+    """
+    schema = base_job_template.get("variables") or {}
+    outside = _outside(context)
+    layers = deployment_job_variables or {}, run_job_variables or {}
+    given = overlaid(*layers)
+    _check_names(given, schema)
+    known = schema.get("properties") or {}
+    told = overlaid(_defaults(schema), *layers)
+    values = _render(_defaults(schema), outside, own=True)
+    for name, value in _render(told, outside, own=True).items():
+        # The environment knows only texts.
+        values[name] = value if value == told[name] else read_text(value, known.get(name), schema)
+    given = {name: values[name] for name in given if name in values}
+    check_job_variables(given, base_job_template, filled=True)
+    for name in schema.get("required") or ():
+        if name not in values:
+            raise InvalidInput(
+                f"job variable {name!r} is required, and has no value; set it in the job variables of the "
+                "deployment"
+            )
+    found = _filled(base_job_template, outside, values)
+    for name, wanted in _READ_BY_WORKERS.items():
+        if found.get(name) is not None:
+            found[name] = read_text(found[name], wanted, wanted)
+            if problem := misfit(found[name], wanted, name):
+                raise InvalidInput(f"job configuration: {problem}")
+    if wrong := env_problem(found.get("env") or {}):
+        raise InvalidInput(f"job configuration: {wrong[0]} {wrong[1]}")
+    return found
+
+
+def fill(
+    base_job_template: Mapping[str, Any],
+    context: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The job configuration with its variables in their places, which are not checked.
+
+    Args:
+        base_job_template, context: as for `resolve`.
+        given: the variables that override the template's defaults.
+    """
+    outside = _outside(context)
+    values = overlaid(_defaults(base_job_template.get("variables") or {}), given or {})
+    return _filled(base_job_template, outside, _render(values, outside, own=True))
+
+
+def _outside(context: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What placeholders find besides variables: `ctx`, and the environment as `env` and `$`."""
+    environment = _Environment((context or {}).get("env") or {})
+    return {"ctx": {}, **(context or {}), "env": environment, "$": environment}
+
+
+class _Environment(ChainMap[str, str]):
+    """That of this process, not copied: placeholders get single variables of it, never all."""
+
+
+def _filled(
+    base_job_template: Mapping[str, Any], outside: Mapping[str, Any], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    configuration = base_job_template.get("job_configuration") or {}
+    found: dict[str, Any] = _render(configuration, {**outside, **values})
+    if isinstance(configuration.get("env"), Mapping):
+        # A configuration that spells out variables gets the run's on top of them.
+        found["env"] = _merged(found["env"], values.get("env") or {})
+    return found
+
+
+def _defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
+    properties = schema.get("properties") or {}
+    return {
+        name: json.loads(json.dumps(entry["default"]))
+        for name, entry in properties.items()
+        if isinstance(entry, Mapping) and entry.get("default") is not None
+    }
+
+
+def overlaid(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables of which later ones override earlier ones, as `resolve` says."""
+    values: dict[str, Any] = {}
+    for variables in layers:
+        _overlay(values, variables)
+    return values
+
+
+def _overlay(values: dict[str, Any], variables: Mapping[str, Any]) -> None:
+    """Lay variables over values: a name of its own replaces, `env` and dotted names merge."""
+    for name, value in variables.items():
+        if "." in name:
+            first, *rest = name.split(".")
+            for part in reversed(rest):
+                value = {part: value}
+            values[first] = _merged(values.get(first), value)
+        elif name == "env":
+            values[name] = _merged(values.get(name), value)
+        else:
+            values[name] = value
+
+
+def _merged(below: Any, above: Any) -> Any:
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    return {**below, **{key: _merged(below.get(key), value) for key, value in above.items()}}
+
+
+def _check_names(given: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    if schema.get("additionalProperties", True) is not False:
+        return
+    known = schema.get("properties") or {}
+    for name in given:
+        if name not in known:
+            raise InvalidInput(f"the work pool has no job variable {name!r}{_guess(name, known)}")
+
+
+def _guess(name: str, known: Mapping[str, Any]) -> str:
+    close = get_close_matches(name, list(known), n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; it has {', '.join(map(repr, known))}" if known else "; it has none"
+
+
+def _render(value: Any, lookup: Mapping[str, Any], own: bool = False) -> Any:
+    """Put values in the places of placeholders; a mapping's key whose value is not set goes.
+
+    Args:
+        own: of the variables' own values: a placeholder for what `lookup` has not is a text there.
+    """
+    if isinstance(value, Mapping):
+        rendered = {key: _render(item, lookup, own) for key, item in value.items()}
+        return {key: item for key, item in rendered.items() if item is not _UNSET}
+    if isinstance(value, list):
+        return [item for item in (_render(item, lookup, own) for item in value) if item is not _UNSET]
+    if not isinstance(value, str) or "{{" not in value:
+        return value
+    whole = _PLACEHOLDER.fullmatch(value.strip())
+    if whole:
+        found = _look_up(whole[1], lookup, own)
+        return value if found is _KEEP else found
+    return _PLACEHOLDER.sub(lambda match: _as_text(_look_up(match[1], lookup, own), match[0]), value)
+
+
+def _as_text(value: Any, placeholder: str) -> str:
+    if value is _KEEP:
+        return placeholder
+    return "" if value is _UNSET or value is None else str(value)
+
+
+def _look_up(name: str, lookup: Mapping[str, Any], own: bool) -> Any:
+    if name.startswith("$"):
+        name = f"$.{name[1:]}"
+    root, *_ = parts = name.split(".")
+    if root not in lookup and (own or not root.isidentifier()):
+        return _KEEP
+    found: Any = lookup
+    for part in parts:
+        if not isinstance(found, Mapping) or part not in found:
+            return _UNSET
+        found = found[part]
+    return _UNSET if found is None or isinstance(found, _Environment) else found
+
+
+def _names(value: Any) -> set[str]:
+    if isinstance(value, Mapping):
+        return set().union(*(_names(item) for item in value.values()))
+    if isinstance(value, list):
+        return set().union(*(_names(item) for item in value))
+    return set(_PLACEHOLDER.findall(value)) if isinstance(value, str) else set()

@@ -1,0 +1,216 @@
+"""Cron expressions: checking one, and its instants in a zone."""
+
+from __future__ import annotations
+
+import platform
+import re
+import struct
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from runyard.base.errors import ScheduleError
+from runyard.domain.schedules.time_zones import first_wall_to_look_at, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from zoneinfo import ZoneInfo
+
+    from croniter import croniter
+
+# croniter draws a new number for R each time it reads the text, and hashes for H need a name.
+_UNSTABLE = re.compile(r"\b[RH]\b", re.IGNORECASE)
+_HOUR = 1
+_FIELDS, _WITH_SECONDS, _WITH_YEARS = 5, 6, 7
+# How far apart two times may be.
+_YEARS = 200
+_ECHO = re.compile(r"^\[.*?\] ?")
+_LAST_WEEKDAY = re.compile(r"^([0-7]|sun|mon|tue|wed|thu|fri|sat)l$", re.IGNORECASE)
+_WEEKDAYS = {"sun": "0", "mon": "1", "tue": "2", "wed": "3", "thu": "4", "fri": "5", "sat": "6"}
+_RANGE = re.compile(r"^(\w+)-(\w+)(?:/\d+)?$")
+_TAKES = (
+    ("minutes", "0 to 59"),
+    ("hours", "0 to 23"),
+    ("days of the month", "1 to 31, and L for the last"),
+    ("months", "1 to 12, or jan to dec"),
+    ("days of the week", "0 to 7, or sun to sat, fri#2 for the second and 5L for the last Friday of a month"),
+    ("seconds", "0 to 59"),
+    ("years", "1970 to 2099"),
+)
+_ALIASES = "@yearly, @annually, @monthly, @weekly, @daily, @midnight and @hourly"
+
+_REFUSED: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+    (_UNSTABLE, lambda _: "is wrong: R and H have no fixed times; write numbers"),
+    (
+        re.compile(r"^@reboot$", re.IGNORECASE),
+        lambda _: "names no time; to run when a machine starts, let that call `runyard deployment run`",
+    ),
+    (
+        re.compile(r"^@every\b\s*(.*)", re.IGNORECASE),
+        lambda match: f"is no cron expression; write an interval instead: {_interval(match[1])}",
+    ),
+    (
+        re.compile(r"^@(?!(?:yearly|annually|monthly|weekly|daily|midnight|hourly)$).*", re.IGNORECASE),
+        lambda _: f"is wrong: the names are {_ALIASES}",
+    ),
+    (
+        re.compile(r"^(?:CRON_)?TZ=(\S+)", re.IGNORECASE),
+        lambda match: f"is wrong: the zone is not part of it; write timezone: {match[1]}",
+    ),
+    (
+        re.compile(r"^\S+ +\S+ +L-(\d+)", re.IGNORECASE),
+        lambda match: (
+            "is wrong: days before the last of a month are not read; write "
+            f"rrule: FREQ=MONTHLY;BYMONTHDAY=-{int(match[1]) + 1}, with BYHOUR and BYMINUTE"
+        ),
+    ),
+    (
+        re.compile(r"^\S+ +\S+ +LW\b", re.IGNORECASE),
+        lambda _: (
+            "is wrong: LW, the last working day of a month, is not read; write "
+            "rrule: FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1, with BYHOUR and BYMINUTE"
+        ),
+    ),
+)
+
+
+def _interval(text: str) -> str:
+    """What `@every` says, as an interval in seconds where it can be told."""
+    units = {"h": 3600, "m": 60, "s": 1}
+    parts = re.findall(r"(\d+)([hms])", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text.strip():
+        return "interval: SECONDS"
+    return f"interval: {sum(int(number) * units[unit] for number, unit in parts)}"
+
+
+def check(expression: str, day_or: bool = True) -> None:
+    """Refuse an expression that is wrong, or matches no day of any year.
+
+    Raises:
+        ScheduleError: with the reason.
+    """
+    fault = _fault(expression, day_or)
+    if fault is None:
+        return
+    fields = expression.split()
+    if len(fields) == _WITH_SECONDS and _fault(seconds_last(fields), day_or) is None:
+        fault = f"{fault}; six fields have the seconds last, so it may be {seconds_last(fields)!r}"
+    raise ScheduleError(f"cron {expression!r} {fault}")
+
+
+def seconds_last(fields: list[str]) -> str:
+    """Six fields that have the seconds first, as they are read here; without seconds where they are 0."""
+    first, *rest = fields
+    return " ".join(rest if first == "0" else [*rest, first])
+
+
+@cache
+def _library() -> Any:
+    """croniter, imported. It asks how wide the machine's words are, for which Python starts the program
+    `file`; that would be a twentieth of what a deploy takes, so it is told.
+    """
+    asked = platform.architecture
+    platform.architecture = lambda *_: (f"{8 * struct.calcsize('P')}bit", "")
+    try:
+        import croniter
+    finally:
+        platform.architecture = asked
+    return croniter
+
+
+@lru_cache(maxsize=1024)
+def _fault(expression: str, day_or: bool) -> str | None:
+    """What is wrong with an expression; None where it is right. A schedule is checked whenever it is read."""
+    for pattern, fault in _REFUSED:
+        match = pattern.search(expression)
+        if match is not None:
+            return fault(match)
+    count = len(expression.split())
+    if not _FIELDS <= count <= _WITH_YEARS and not expression.startswith("@"):
+        return (
+            f"is wrong: it has {count} field{'s' * (count != 1)} and takes 5 (minute, hour, day of the "
+            "month, month, day of the week), a sixth for seconds, a seventh for years"
+        )
+    library = _library()
+    try:
+        library.croniter(
+            normal(expression),
+            datetime(2000, 1, 1),
+            datetime,
+            day_or=day_or,
+            max_years_between_matches=_YEARS,
+        ).get_next()
+    except library.CroniterBadDateError:
+        return "matches no date that exists"
+    except (library.CroniterError, ValueError, KeyError, IndexError, OverflowError) as error:
+        field = _field_at_fault(expression.split())
+        detail = field or _ECHO.sub("", str(error).replace(f"[{normal(expression)}] ", "").strip()).strip()
+        return f"is wrong: {detail or 'it cannot be read'}"
+    return None
+
+
+def _field_at_fault(fields: list[str]) -> str | None:
+    """The first field that is wrong on its own, with what it takes."""
+    library = _library()
+    for position, field in enumerate(fields):
+        alone = ["*"] * len(fields)
+        alone[position] = field
+        try:
+            library.croniter.expand(normal(" ".join(alone)))
+        except (library.CroniterError, ValueError, KeyError, IndexError, OverflowError):
+            name, takes = _TAKES[position]
+            return f"{field!r} in the {name} cannot be read; they take {takes}"
+    return None
+
+
+def normal(expression: str) -> str:
+    """An expression as croniter reads it.
+
+    The last Friday, 5L of others, is its L5. A range from a value to itself is that value; croniter takes
+    it for all values of the field.
+    """
+    fields = expression.split()
+    if len(fields) >= _FIELDS:
+        fields = [",".join(map(_single, field.split(","))) for field in fields]
+        fields[4] = ",".join(
+            _LAST_WEEKDAY.sub(lambda match: f"L{_WEEKDAYS.get(match[1].lower(), match[1])}", part)
+            for part in fields[4].split(",")
+        )
+    return " ".join(fields)
+
+
+def _single(part: str) -> str:
+    match = _RANGE.fullmatch(part)
+    if match is None:
+        return part
+    first, last = (_WEEKDAYS.get(end.lower(), end.lower()).lstrip("0") for end in match.groups())
+    return match[1] if first == last else part
+
+
+def from_to_itself(expression: str) -> list[str]:
+    """The ranges of an expression that hold one value, such as `3-3`."""
+    parts = [part for field in expression.split() for part in field.split(",")]
+    return [part for part in dict.fromkeys(parts) if _single(part) != part]
+
+
+def instants(expression: str, day_or: bool, where: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """The instants, from about `after` on: callers drop those that are not later.
+
+    croniter knows wall-clock times only; which instants they stand for is decided by `resolve`.
+    """
+    start = first_wall_to_look_at(after, where)
+    walls = _library().croniter(
+        normal(expression), start, datetime, day_or=day_or, max_years_between_matches=_YEARS
+    )
+    every_hour = len(walls.expanded[_HOUR]) == 24 or walls.expanded[_HOUR] == ["*"]
+    return resolve(_until_the_end(walls), where, every_hour)
+
+
+def _until_the_end(walls: croniter[datetime]) -> Iterator[datetime]:
+    over = _library().CroniterBadDateError
+    while True:
+        try:
+            yield walls.get_next(datetime)
+        except (over, OverflowError, ValueError):
+            return

@@ -1,0 +1,332 @@
+"""Schedules: reading a specification, and the instants at which it is due, through daylight saving."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from itertools import islice, takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from runyard.base import clock
+from runyard.base.errors import ScheduleError
+from runyard.domain.schedules import cron as cron_rules
+from runyard.domain.schedules import rrule as rrule_rules
+from runyard.domain.schedules.time_zones import instants_of, wall_time, zone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# Where a specification names no start of its own.
+DEFAULT_START = datetime(2020, 1, 1, tzinfo=UTC)
+
+_DAY = timedelta(days=1)
+_TICK = timedelta(microseconds=1)
+_SHORTEST = timedelta(seconds=1)
+_CLOCK_FORM = re.compile(r"(?:(\d+) days?,? )?(\d+):(\d{1,2})(?::(\d{1,2}(?:\.\d+)?))?")
+_ISO_FORM = re.compile(
+    r"P(?:(\d+(?:\.\d+)?)W)?(?:(\d+(?:\.\d+)?)D)?"
+    r"(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?"
+)
+
+
+class Cron(NamedTuple):
+    """Due at the wall-clock times that a cron expression matches."""
+
+    cron: str
+    timezone: str | None = None
+    day_or: bool = True
+
+
+class Interval(NamedTuple):
+    """Due at `anchor` and every `interval` before and after it."""
+
+    interval: timedelta
+    anchor: datetime = DEFAULT_START
+    timezone: str | None = None
+
+
+class RRule(NamedTuple):
+    """Due as an RFC 5545 recurrence says."""
+
+    rrule: str
+    timezone: str = "UTC"
+
+
+class OneOff(NamedTuple):
+    """Due once."""
+
+    at: datetime
+
+
+Schedule: TypeAlias = Cron | Interval | RRule | OneOff
+
+# The last answer of `next_instant` for a schedule: what was asked for, and what was found.
+_answers: dict[Schedule, tuple[datetime, datetime | None]] = {}
+_MOST_ANSWERS = 4096
+
+_KEYS = {
+    "cron": {"cron", "timezone", "day_or"},
+    "interval": {"interval", "anchor_date", "timezone"},
+    "rrule": {"rrule", "timezone"},
+    "at": {"at"},
+}
+
+
+def parse(spec: Mapping[str, Any] | Schedule) -> Schedule:
+    """Read a specification.
+
+    Args:
+        spec: `{"cron": ..}`, `{"interval": ..}`, `{"rrule": ..}` or `{"at": ..}` with the keys that go
+            with it; an interval is a number of seconds, `HH:MM:SS`, an ISO 8601 duration or a
+            timedelta; a time is a datetime or ISO 8601 text. One without an offset is of the schedule's
+            zone.
+
+    Raises:
+        ScheduleError: it is no schedule, or one that is never due.
+    """
+    if isinstance(spec, (Cron, Interval, RRule, OneOff)):
+        return spec
+    kinds = [kind for kind in _KEYS if spec.get(kind) is not None]
+    if len(kinds) != 1:
+        raise ScheduleError("a schedule has exactly one of cron, interval, rrule and at")
+    kind = kinds[0]
+    extra = sorted(key for key in spec if key not in _KEYS[kind] and spec[key] is not None)
+    if extra:
+        raise ScheduleError(f"{extra[0]!r} does not go with a schedule by {kind!r}")
+    name = check_zone(spec)
+    if kind == "cron":
+        cron = Cron(_text(spec["cron"], "cron"), name, spec.get("day_or") is not False)
+        cron_rules.check(cron.cron, cron.day_or)
+        return cron
+    if kind == "interval":
+        length = _duration(spec["interval"])
+        anchor = _moment(spec.get("anchor_date") or DEFAULT_START, "anchor_date", name)
+        return Interval(length, anchor, name)
+    if kind == "rrule":
+        text, where = rrule_rules.read(_text(spec["rrule"], "rrule"), name)
+        return RRule(text, where)
+    return OneOff(_moment(spec["at"], "at"))
+
+
+def check_zone(spec: Mapping[str, Any]) -> str | None:
+    """The name of the zone that a specification gives; None where it gives none.
+
+    Raises:
+        ScheduleError: it is empty, or there is no such zone.
+    """
+    name = spec.get("timezone")
+    if name is None:
+        return None
+    if not isinstance(name, str) or not name.strip():
+        raise ScheduleError(f"timezone={name!r} names no time zone; leave it out for UTC")
+    zone(name.strip())
+    return name.strip()
+
+
+def validate(spec: Mapping[str, Any] | Schedule) -> Schedule:
+    """The schedule that a specification means; as `parse`.
+
+    Raises:
+        ScheduleError: it is no schedule, or one that is never due.
+    """
+    return parse(spec)
+
+
+def instants(spec: Mapping[str, Any] | Schedule, after: datetime) -> Iterator[datetime]:
+    """The instants at which a schedule is due, in UTC, strictly increasing, from just after `after`."""
+    schedule = parse(spec)
+    if isinstance(schedule, OneOff):
+        found: Iterator[datetime] = iter([schedule.at.astimezone(UTC)])
+    elif isinstance(schedule, Interval):
+        found = _interval_instants(schedule, after)
+    elif isinstance(schedule, Cron):
+        where = zone(schedule.timezone or "UTC")
+        found = cron_rules.instants(schedule.cron, schedule.day_or, where, after)
+    else:
+        found = rrule_rules.instants(schedule.rrule, zone(schedule.timezone), after)
+    return (instant for instant in found if instant > after)
+
+
+def between(
+    spec: Mapping[str, Any] | Schedule, first: datetime, last: datetime, reverse: bool = False
+) -> Iterator[datetime]:
+    """The instants from `first` until before `last`, one by one.
+
+    Args:
+        spec: the specification, or what `parse` made of it.
+        first, last: aware datetimes.
+        reverse: the latest first; they are looked for backwards, so that the latest cost little.
+
+    Raises:
+        ScheduleError: the specification is wrong.
+    """
+    schedule = parse(spec)
+    if not reverse:
+        yield from takewhile(lambda instant: instant < last, instants(schedule, first - _TICK))
+        return
+    window = timedelta(hours=1)
+    while last > first:
+        begin = max(first, last - window)
+        found = list(between(schedule, begin, last))
+        yield from reversed(found)
+        last = begin
+        # Some hundred at a time, however often the schedule is due.
+        window = window * 2 if len(found) < 100 else window / 2 if len(found) > 1000 else window
+
+
+def next_instants(spec: Mapping[str, Any] | Schedule, after: datetime, count: int) -> list[datetime]:
+    """The next instants at which a schedule is due.
+
+    Args:
+        spec: the specification, or what `parse` made of it.
+        after: an aware datetime; the instants are strictly later.
+        count: how many at most; fewer are returned where the schedule ends.
+
+    Raises:
+        ScheduleError: the specification is wrong.
+    """
+    return list(islice(instants(spec, after), count))
+
+
+def next_instant(spec: Mapping[str, Any] | Schedule, after: datetime) -> datetime | None:
+    """The next instant strictly after `after`, or None when the schedule is never due again.
+
+    The last answer for a schedule is remembered: a rule that takes long to work out is worked out once,
+    before a transaction that asks again.
+
+    Raises:
+        ScheduleError: the specification is wrong, or the next instant is not found within a budget.
+    """
+    schedule = parse(spec)
+    known = _answers.get(schedule)
+    if known is not None and known[0] <= after and (known[1] is None or after < known[1]):
+        return known[1]
+    found = next(instants(schedule, after), None)
+    if len(_answers) >= _MOST_ANSWERS:
+        _answers.clear()
+    _answers[schedule] = (after, found)
+    return found
+
+
+def to_spec(schedule: Schedule) -> dict[str, Any]:
+    """The specification of a schedule as it is stored and shown: times as text, interval in seconds."""
+    if isinstance(schedule, Cron):
+        return {"cron": schedule.cron, "timezone": schedule.timezone, "day_or": schedule.day_or}
+    if isinstance(schedule, Interval):
+        return {
+            "interval": schedule.interval.total_seconds(),
+            "anchor_date": clock.format_time(schedule.anchor),
+            "timezone": schedule.timezone,
+        }
+    if isinstance(schedule, RRule):
+        return {"rrule": schedule.rrule, "timezone": schedule.timezone}
+    return {"at": clock.format_time(schedule.at)}
+
+
+def canonical(spec: Mapping[str, Any] | Schedule, anchored: bool = True) -> str:
+    """A text that is equal for two specifications that mean the same schedule.
+
+    Args:
+        spec: the specification.
+        anchored: False leaves out an interval's anchor, to compare with one that names none.
+    """
+    shown = to_spec(parse(spec))
+    if not anchored:
+        shown.pop("anchor_date", None)
+    if "cron" in shown:
+        shown["cron"] = " ".join(shown["cron"].lower().split())
+    if "at" not in shown:
+        shown["timezone"] = shown["timezone"] or "UTC"
+    return json.dumps(shown, sort_keys=True, separators=(",", ":"))
+
+
+def describe(spec: Mapping[str, Any] | Schedule) -> str:
+    """A schedule in a few words, such as `cron: 0 6 * * * (Europe/Berlin)`."""
+    schedule = parse(spec)
+    where = getattr(schedule, "timezone", None)
+    suffix = f" ({where})" if where and where != "UTC" else ""
+    if isinstance(schedule, Cron):
+        return f"cron: {schedule.cron}{suffix}"
+    if isinstance(schedule, Interval):
+        return f"interval: {schedule.interval}{suffix}"
+    if isinstance(schedule, RRule):
+        return f"rrule: {rrule_rules.shown(schedule.rrule)}{suffix}"
+    return f"at: {clock.format_time(schedule.at)}"
+
+
+def _interval_instants(schedule: Interval, after: datetime) -> Iterator[datetime]:
+    where = schedule.timezone or "UTC"
+    try:
+        # Whole days keep their wall time; anything else is elapsed time and has no wall time to keep.
+        if where != "UTC" and schedule.interval % _DAY == timedelta(0):
+            yield from _calendar_instants(schedule, after, where)
+            return
+        step = (after - schedule.anchor) // schedule.interval + 1
+        instant = schedule.anchor.astimezone(UTC) + step * schedule.interval
+        while True:
+            yield instant
+            instant += schedule.interval
+    except OverflowError:
+        return
+
+
+def _calendar_instants(schedule: Interval, after: datetime, where: str) -> Iterator[datetime]:
+    place = zone(where)
+    anchor = wall_time(schedule.anchor, place).replace(fold=0)
+    # One step early: the same wall time is up to a day's offset away from its elapsed one.
+    step = (wall_time(after, place) - anchor) // schedule.interval - 1
+    last: datetime | None = None
+    while True:
+        instant = instants_of(anchor + step * schedule.interval, place)[0]
+        if last is None or instant > last:
+            last = instant
+            yield instant
+        step += 1
+
+
+def _text(value: Any, key: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ScheduleError(f"{key} must be a text, not {value!r}")
+    return value.strip()
+
+
+def _moment(value: Any, key: str, where: str | None = None) -> datetime:
+    """A time in UTC; one without an offset is what the clocks of the zone show."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if isinstance(moment, datetime):
+            if moment.tzinfo is None:
+                return instants_of(moment, zone(where or "UTC"))[0]
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ScheduleError(f"{key}={value!r} is no time; write it as 2026-01-31T06:00:00Z")
+
+
+def _duration(value: Any) -> timedelta:
+    length = read_duration(value)
+    if length is None:
+        raise ScheduleError(f"interval={value!r} is no duration; give seconds, HH:MM:SS or PT90S")
+    if length < _SHORTEST:
+        raise ScheduleError(f"interval={value!r} must be at least 1 second")
+    return length
+
+
+def read_duration(value: Any) -> timedelta | None:
+    """The duration of a number of seconds, of `HH:MM:SS` or of ISO 8601 such as `PT90M`; None: it is none."""
+    if isinstance(value, timedelta):
+        return value
+    try:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return timedelta(seconds=value)
+        text = str(value).strip()
+        if match := _CLOCK_FORM.fullmatch(text):
+            days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+            return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        if (match := _ISO_FORM.fullmatch(text.upper())) and any(match.groups()):
+            weeks, days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+            return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+        return timedelta(seconds=float(text))
+    except (ValueError, OverflowError):
+        return None

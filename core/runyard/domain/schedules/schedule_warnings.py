@@ -1,0 +1,126 @@
+"""What is right and yet hardly meant in a schedule: it is over, or its cron expression reads otherwise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from runyard.base.errors import ScheduleError
+from runyard.domain.schedules.cron import from_to_itself, seconds_last
+from runyard.domain.schedules.instants import (
+    Cron,
+    OneOff,
+    RRule,
+    Schedule,
+    describe,
+    next_instant,
+    next_instants,
+    parse,
+)
+from runyard.domain.schedules.recurrence_text import days_without_their_number
+
+_STEP = re.compile(r"(?:\*|\d+)/(\d+)")
+# The fields of a cron expression: name, how many values, seconds of a unit where intervals have it.
+_FIELDS = (
+    ("minutes", 60, 60),
+    ("hours", 24, 3600),
+    ("days of the month", 31, 86400),
+    ("months", 12, None),
+    ("days of the week", 7, None),
+    ("seconds", 60, 1),
+)
+_LOOKS_LIKE_A_WEEKDAY = re.compile(r"\*|\?|[0-7]-[0-7]|.*[A-Za-z#].*")
+_WITHOUT_DAYLIGHT_SAVING = {"EST": "America/New_York", "MST": "America/Denver", "HST": "Pacific/Honolulu"}
+
+
+def warnings(spec: Mapping[str, Any] | Schedule, now: datetime) -> list[str]:
+    """What to say of a schedule to who declares it; each in one line.
+
+    Raises:
+        ScheduleError: it is no schedule.
+    """
+    schedule = parse(spec)
+    found = []
+    if over(schedule, now):
+        found.append(f"{describe(schedule)}: it will not fire any more, all its times are past")
+    if isinstance(schedule, Cron):
+        found += _readings(schedule, now)
+        found += _large_steps(schedule)
+        found += _single_values(schedule)
+    if isinstance(schedule, RRule):
+        found += _numbered_days(schedule)
+    where = getattr(schedule, "timezone", None)
+    if where in _WITHOUT_DAYLIGHT_SAVING and where != "HST":
+        region = _WITHOUT_DAYLIGHT_SAVING[where]
+        found.append(f"the zone {where} has no daylight saving; {region!r} has")
+    return found
+
+
+def over(spec: Mapping[str, Any] | Schedule, now: datetime) -> bool:
+    """Whether a schedule is not due any more."""
+    schedule = parse(spec)
+    return schedule.at <= now if isinstance(schedule, OneOff) else next_instant(schedule, now) is None
+
+
+def _readings(schedule: Cron, now: datetime) -> Iterator[str]:
+    """Six fields that look as if the seconds came first, as Quartz and Spring have them."""
+    fields = schedule.cron.split()
+    if len(fields) != 6 or not _looks_like_seconds_first(fields):
+        return
+    other = schedule._replace(cron=seconds_last(fields))
+    try:
+        readings = [_times(each, now) for each in (schedule, parse(other._asdict()))]
+    except ScheduleError:
+        return
+    if readings[0] != readings[1]:
+        yield (
+            f"cron {schedule.cron!r} is read with the seconds last: due at {readings[0]}; if its seconds "
+            f"come first, it is due at {readings[1]}, and has to be written {other.cron!r}"
+        )
+
+
+def _looks_like_seconds_first(fields: list[str]) -> bool:
+    if _LOOKS_LIKE_A_WEEKDAY.fullmatch(fields[5]):
+        return True
+    return re.fullmatch(r"[0-7]", fields[5]) is not None and fields[2][0].isdigit()
+
+
+def _times(schedule: Schedule, now: datetime) -> str:
+    return (
+        " and ".join(f"{moment:%Y-%m-%d %H:%M:%S}" for moment in next_instants(schedule, now, 2)) or "no time"
+    )
+
+
+def _large_steps(schedule: Cron) -> Iterator[str]:
+    """Steps that reach beyond their field: they are not carried over."""
+    for field, (name, size, unit_seconds) in zip(schedule.cron.split(), _FIELDS, strict=False):
+        for part in field.split(","):
+            match = _STEP.fullmatch(part)
+            if match is None or int(match[1]) <= size:
+                continue
+            hint = f"; write interval: {int(match[1]) * unit_seconds}" if unit_seconds else ""
+            yield (
+                f"cron {schedule.cron!r}: {part} in the {name} is their first value alone, not every "
+                f"{match[1]} of them{hint}"
+            )
+
+
+def _single_values(schedule: Cron) -> Iterator[str]:
+    """Ranges from a value to itself, which Prefect takes for all values of the field."""
+    for part in from_to_itself(schedule.cron):
+        value = part.partition("-")[0]
+        yield (
+            f"cron {schedule.cron!r}: {part} is {value} alone, where Prefect takes it for every value; "
+            f"write {value} or *"
+        )
+
+
+def _numbered_days(schedule: RRule) -> Iterator[str]:
+    """Days such as 2MO where no month or year is there in which they are counted."""
+    for frequency, day in days_without_their_number(schedule.rrule):
+        yield (
+            f"rrule: {day} is every such day with FREQ={frequency}, as in Prefect; the number counts with "
+            "FREQ=MONTHLY and FREQ=YEARLY alone"
+        )

@@ -1,0 +1,456 @@
+"""States of flow runs and task runs: their types, names and constructors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from runyard.base import clock, ids, texts
+from runyard.base.callers import is_awaited
+from runyard.base.errors import (
+    MissingResult,
+    RunCancelled,
+    RunCrashed,
+    RunFailed,
+    RunPaused,
+    RunUnfinished,
+)
+from runyard.base.state_details import StateDetails
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Generic
+
+    from typing_extensions import TypeVar
+
+    R = TypeVar("R", default=Any, covariant=True)
+else:
+    from runyard.base.subscripts import Generic
+
+    R = None
+
+SCHEDULED = "SCHEDULED"
+PENDING = "PENDING"
+RUNNING = "RUNNING"
+PAUSED = "PAUSED"
+CANCELLING = "CANCELLING"
+CANCELLED = "CANCELLED"
+COMPLETED = "COMPLETED"
+FAILED = "FAILED"
+CRASHED = "CRASHED"
+
+
+class StateType(StrEnum):
+    """The types of states, equal to the texts."""
+
+    # As of the texts: one of them finds the other in sets and dicts, without a call into Python.
+    __hash__ = str.__hash__
+    SCHEDULED = SCHEDULED
+    PENDING = PENDING
+    RUNNING = RUNNING
+    PAUSED = PAUSED
+    CANCELLING = CANCELLING
+    CANCELLED = CANCELLED
+    COMPLETED = COMPLETED
+    FAILED = FAILED
+    CRASHED = CRASHED
+
+
+_TYPES = {kind.value: kind for kind in StateType}
+STATE_TYPES = tuple(_TYPES)
+TERMINAL = frozenset((COMPLETED, FAILED, CANCELLED, CRASHED))
+EXECUTING = frozenset((PENDING, RUNNING, CANCELLING))
+
+_MISSING: Any = object()
+
+
+class State(Generic[R]):
+    """One state of a run.
+
+    Args:
+        type: one of STATE_TYPES.
+        name: what is shown, such as `Late` or `TimedOut`; by default the type's own name.
+        message: why, for people.
+        data: the result reference or the described exception, JSON-able, as stored.
+        timestamp: when, in microseconds since 1970 UTC, or an aware datetime; now by default.
+        state_details: further facts by the names of the REST reference.
+        id: a UUID; a fresh one by default.
+        value: the result or the exception itself, while it is still in this process.
+    """
+
+    __slots__ = ("_id", "_value", "data", "message", "name", "state_details", "timestamp_us", "type")
+
+    def __init__(
+        self,
+        type: str,
+        name: str | None = None,
+        message: str | None = None,
+        data: Any = None,
+        timestamp: int | datetime | None = None,
+        state_details: dict[str, Any] | None = None,
+        id: str | None = None,
+        value: Any = _MISSING,
+    ) -> None:
+        try:
+            self.type = _TYPES[type]
+        except KeyError:
+            raise ValueError(f"{type!r} is no state type; one of {', '.join(STATE_TYPES)}") from None
+        # What the user's code gives is kept as text of bounded size that every database takes.
+        self.name = texts.name(name) if name else _DEFAULT_NAMES[type]
+        self.message = None if message is None else texts.message(message)
+        self.data = data
+        if timestamp is None:
+            timestamp = clock.now_us()
+        self.timestamp_us: int = timestamp if isinstance(timestamp, int) else clock.to_us(timestamp)
+        self.state_details = StateDetails() if state_details is None else StateDetails(state_details)
+        self._id = id
+        self._value = value
+
+    @property
+    def id(self) -> str:
+        """The state's UUID, made when first asked for."""
+        if self._id is None:
+            self._id = ids.new_id()
+        return self._id
+
+    @property
+    def belongs_to_run(self) -> bool:
+        """Whether it is known as the state of a run, not made by hand."""
+        return "task_run_id" in self.state_details or "flow_run_id" in self.state_details
+
+    @property
+    def has_value(self) -> bool:
+        """Whether the result or exception is in this process."""
+        return self._value is not _MISSING
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields to pickle; a value that is not here is left out, its mark would not be the same."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        if not self.has_value:
+            del fields["_value"]
+        return fields
+
+    def __setstate__(self, fields: dict[str, Any]) -> None:
+        self._value = _MISSING
+        for name, field in fields.items():
+            setattr(self, name, field)
+
+    @property
+    def timestamp(self) -> datetime:
+        """When the run entered the state, as an aware UTC datetime."""
+        return clock.from_us(self.timestamp_us)
+
+    def is_scheduled(self) -> bool:
+        """Whether the run waits for its time."""
+        return self.type == SCHEDULED
+
+    def is_pending(self) -> bool:
+        """Whether somebody took the run and has not started it yet."""
+        return self.type == PENDING
+
+    def is_running(self) -> bool:
+        """Whether the run's code runs."""
+        return self.type == RUNNING
+
+    def is_paused(self) -> bool:
+        """Whether the run waits for somebody to resume it."""
+        return self.type == PAUSED
+
+    def is_cancelling(self) -> bool:
+        """Whether the run is being stopped."""
+        return self.type == CANCELLING
+
+    def is_cancelled(self) -> bool:
+        """Whether the run was stopped on request."""
+        return self.type == CANCELLED
+
+    def is_completed(self) -> bool:
+        """Whether the run succeeded."""
+        return self.type == COMPLETED
+
+    def is_failed(self) -> bool:
+        """Whether the run's code failed."""
+        return self.type == FAILED
+
+    def is_crashed(self) -> bool:
+        """Whether what executed the run was lost."""
+        return self.type == CRASHED
+
+    def is_final(self) -> bool:
+        """Whether the run is over."""
+        return self.type in TERMINAL
+
+    def result(self, raise_on_failure: bool = True) -> R:
+        """The value the run returned; async code may await the call.
+
+        Args:
+            raise_on_failure: raise the exception of a run that did not succeed, or return it.
+
+        Raises:
+            MissingResult: the run succeeded and its value was not kept.
+            Exception: what the run itself raised; RunFailed (RunCrashed, RunCancelled) where that
+                exception is not in this process any more.
+        """
+        if is_awaited(sys._getframe(1)):
+            return self.aresult(raise_on_failure)  # type: ignore[return-value]  # the caller awaits it
+        if self.type == COMPLETED:
+            if self._value is _MISSING:
+                if not isinstance(self.data, dict) or "storage_key" not in self.data:
+                    raise MissingResult("the run's result was not kept; use persist_result=True")
+                from runyard.engine.results.result_stores import result_of_reference
+
+                self._value = result_of_reference(self.data)
+            return self._value
+        if not raise_on_failure and isinstance(self._value, _SEVERAL):
+            return self._value  # type: ignore[return-value]  # the states that decided
+        failure: Any = self._value if isinstance(self._value, BaseException) else self._failure()
+        if not raise_on_failure:
+            return failure  # by request, in place of a value
+        try:
+            raise failure
+        finally:
+            del failure, self  # the frame lives as long as the exception
+
+    async def aresult(self, raise_on_failure: bool = True) -> Any:
+        """As `result`, for async code: reading a kept result does not hold the event loop."""
+        from runyard.engine.effects import in_thread
+
+        return await in_thread(lambda: self.result(raise_on_failure))
+
+    def _failure(self) -> BaseException:
+        if isinstance(self._value, State):
+            return _exception_of(self._value)
+        if isinstance(self._value, _SEVERAL[1:]):
+            states = [item for item in self._value if isinstance(item, State)]
+            worst = [item for item in states if item.type in (FAILED, CRASHED)] or states
+            for item in worst:
+                if item.type != COMPLETED:
+                    return _exception_of(item)
+        kind = {CRASHED: RunCrashed, CANCELLED: RunCancelled}.get(self.type, RunFailed)
+        if self.type == PAUSED:
+            return RunPaused(f"the run is {self.name}, it has no result yet")
+        if self.type not in TERMINAL:
+            return RunUnfinished(f"the run is not over, it is {self.name}")
+        return kind(self.message or self.name)
+
+    def to_json(self) -> dict[str, Any]:
+        """The state as the REST API shows it."""
+        return {
+            "id": self.id,
+            "type": self.type,
+            "name": self.name,
+            "timestamp": clock.format_time(self.timestamp),
+            "message": self.message,
+            "data": self.data,
+            "state_details": self.state_details,
+        }
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> State:
+        """The state that `to_json` showed; a body without `timestamp` is taken as of now."""
+        moment = body.get("timestamp")
+        return cls(
+            body["type"],
+            body.get("name"),
+            body.get("message"),
+            body.get("data"),
+            clock.parse_time(moment) if isinstance(moment, str) else moment,
+            dict(body.get("state_details") or {}),
+            body.get("id"),
+        )
+
+    def model_dump(self, mode: str = "python", **_options: Any) -> dict[str, Any]:
+        """As `to_json`, as Prefect's users write it; without `mode="json"` the time is a datetime."""
+        body = self.to_json()
+        return body if mode == "json" else {**body, "timestamp": self.timestamp}
+
+    def model_dump_json(self, **_options: Any) -> str:
+        """`to_json` as text."""
+        return json.dumps(self.to_json())
+
+    def model_copy(self, *, update: dict[str, Any] | None = None, deep: bool = False) -> State:
+        """A copy with some of the fields changed."""
+        fields = {name: getattr(self, name) for name in _FIELDS} | {"id": self._id, "value": self._value}
+        fields["state_details"] = dict(self.state_details)
+        return State(**{**fields, **(update or {})})
+
+    def __repr__(self) -> str:
+        text = f"{self.name}({self.message!r})" if self.message else f"{self.name}()"
+        return text if self.name == _DEFAULT_NAMES[self.type] else f"{text} type={self.type}"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, State):
+            return NotImplemented
+        return (self.type, self.name, self.message) == (other.type, other.name, other.message)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.name, self.message))
+
+
+_FIELDS = ("type", "name", "message", "data", "timestamp", "state_details")
+
+# What the result of a run may be that several states decide about, or one of another run.
+_SEVERAL = (State, list, tuple, set, frozenset)
+
+
+def _exception_of(state: State) -> BaseException:
+    failure: BaseException = state.result(raise_on_failure=False)
+    return failure if isinstance(failure, BaseException) else state._failure()
+
+
+_DEFAULT_NAMES = {kind: kind.capitalize() for kind in STATE_TYPES}
+
+
+def _scheduled(name: str, moment: datetime | None, fields: dict[str, Any]) -> State:
+    details = dict(fields.pop("state_details", None) or {})
+    details["scheduled_time"] = clock.format_time(moment or clock.now())
+    return State(SCHEDULED, name, state_details=details, **fields)
+
+
+def Scheduled(scheduled_time: datetime | None = None, **fields: Any) -> State:
+    """Waits for `scheduled_time` (an aware datetime; now by default)."""
+    return _scheduled(fields.pop("name", "Scheduled"), scheduled_time, fields)
+
+
+def Late(scheduled_time: datetime | None = None, **fields: Any) -> State:
+    """Was due at `scheduled_time` and nobody took it."""
+    return _scheduled("Late", scheduled_time, fields)
+
+
+def AwaitingRetry(scheduled_time: datetime | None = None, **fields: Any) -> State:
+    """Will be tried again at `scheduled_time`."""
+    return _scheduled("AwaitingRetry", scheduled_time, fields)
+
+
+def AwaitingConcurrencySlot(scheduled_time: datetime | None = None, **fields: Any) -> State:
+    """Waits for a slot of its deployment's limit."""
+    return _scheduled("AwaitingConcurrencySlot", scheduled_time, fields)
+
+
+def Resuming(scheduled_time: datetime | None = None, **fields: Any) -> State:
+    """A suspended run that goes on at `scheduled_time`."""
+    return _scheduled("Resuming", scheduled_time, fields)
+
+
+def Pending(**fields: Any) -> State:
+    """Taken and about to start."""
+    return State(PENDING, **fields)
+
+
+def Running(**fields: Any) -> State:
+    """Its code runs."""
+    return State(RUNNING, **fields)
+
+
+def Retrying(**fields: Any) -> State:
+    """Its code runs again after a failure."""
+    return State(RUNNING, "Retrying", **fields)
+
+
+def Paused(
+    timeout_seconds: float | None = None,
+    pause_expiration_time: datetime | None = None,
+    reschedule: bool = False,
+    pause_key: str | None = None,
+    **fields: Any,
+) -> State:
+    """Waits, in its process or with `reschedule` after its end, for somebody to resume it.
+
+    Args:
+        timeout_seconds: until when at the latest; or give the moment by `pause_expiration_time`.
+        pause_key: the pause, of which a run has each only once.
+    """
+    details = dict(fields.pop("state_details", None) or {})
+    if timeout_seconds is not None:
+        pause_expiration_time = clock.from_us(clock.now_us() + round(timeout_seconds * 1e6))
+    if pause_expiration_time is not None:
+        details["pause_timeout"] = clock.format_time(pause_expiration_time)
+    if reschedule:
+        details["pause_reschedule"] = True
+    if pause_key is not None:
+        details["pause_key"] = pause_key
+    return State(PAUSED, fields.pop("name", None), state_details=details, **fields)
+
+
+def Suspended(timeout_seconds: float | None = None, pause_key: str | None = None, **fields: Any) -> State:
+    """Waits, with its process ended, for somebody to resume it."""
+    fields.setdefault("name", "Suspended")
+    return Paused(timeout_seconds, reschedule=True, pause_key=pause_key, **fields)
+
+
+def Cancelling(**fields: Any) -> State:
+    """Is being stopped."""
+    return State(CANCELLING, **fields)
+
+
+def Cancelled(**fields: Any) -> State:
+    """Was stopped on request."""
+    return State(CANCELLED, **fields)
+
+
+def Completed(**fields: Any) -> State:
+    """Succeeded; `data` is the result."""
+    fields.setdefault("value", fields.get("data"))
+    return State(COMPLETED, fields.pop("name", None), **fields)
+
+
+def Cached(**fields: Any) -> State:
+    """Succeeded without running: its result was known."""
+    return State(COMPLETED, "Cached", **fields)
+
+
+def Failed(**fields: Any) -> State:
+    """Its code failed; `data` may be the exception."""
+    if isinstance(fields.get("data"), BaseException):
+        fields["value"] = fields.pop("data")
+    return State(FAILED, fields.pop("name", None), **fields)
+
+
+def TimedOut(**fields: Any) -> State:
+    """Took longer than allowed."""
+    return State(FAILED, "TimedOut", **fields)
+
+
+def Crashed(**fields: Any) -> State:
+    """What executed it was lost."""
+    return State(CRASHED, fields.pop("name", None), **fields)
+
+
+def InfrastructurePending(**fields: Any) -> State:
+    """What is to execute it is being made."""
+    return State(PENDING, "InfrastructurePending", **fields)
+
+
+def Submitting(**fields: Any) -> State:
+    """Is being handed to what is to execute it."""
+    return State(PENDING, "Submitting", **fields)
+
+
+def get_state_result(state: State, raise_on_failure: bool = True) -> Any:
+    """The value of a state; see `State.result`."""
+    return state.result(raise_on_failure)
+
+
+def get_state_exception(state: State) -> BaseException:
+    """The exception of a state that did not succeed.
+
+    Raises:
+        ValueError: it did succeed, or is not final.
+    """
+    if state.type in (FAILED, CRASHED, CANCELLED):
+        return _exception_of(state)
+    raise ValueError(f"a state of type {state.type} has no exception")
+
+
+def raise_state_exception(state: State) -> None:
+    """Raise the exception of a state, if it is one that did not succeed."""
+    if state.type in (FAILED, CRASHED, CANCELLED):
+        raise get_state_exception(state)
+
+
+def is_state_iterable(value: Any) -> bool:
+    """Whether something is a list, tuple or set of states, and not empty."""
+    several = isinstance(value, (list, tuple, set, frozenset)) and bool(value)
+    return several and all(isinstance(item, State) for item in value)

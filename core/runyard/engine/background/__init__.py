@@ -1,0 +1,1 @@
+"""Background tasks: submitted with `task.delay`, executed by a process that serves them."""

@@ -1,0 +1,1 @@
+"""Digests of values and of code, which cache keys are made of."""

@@ -1,0 +1,130 @@
+"""Digests of numpy's arrays and scalars: of the values, whatever their layout in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from runyard.engine.hashing.digests import frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from runyard.engine.hashing.digests import Encoder
+
+# So much of an array is copied at once where its memory cannot be read as it is, in bytes.
+_CHUNK = 1 << 20
+
+
+def writer_of(kind: type) -> Callable[[Encoder, Any], bytes] | None:
+    """How values of a class of numpy are written; None: as pickle takes them apart."""
+    import numpy as np
+
+    if kind is type(np.ma.masked):
+        return None
+    if issubclass(kind, np.ma.MaskedArray):
+        return _write_masked
+    if kind in (np.ndarray, np.memmap, np.recarray, np.matrix):
+        return write_array
+    if issubclass(kind, np.generic):
+        return _write_scalar
+    return None
+
+
+def write_array(encoder: Encoder, array: Any) -> bytes:
+    """An array, by its type of elements, its shape and its elements."""
+    import numpy as np
+
+    kind = type(array)
+    # An array in a file is one like others.
+    own = b"" if kind in (np.ndarray, np.memmap) else encoder.encode(kind)
+    plain = array.view(np.ndarray)
+    shape = ",".join(map(str, array.shape))
+    return frame(b"array", [own, dtype_name(plain.dtype), shape.encode(), *_elements(encoder, plain)])
+
+
+def dtype_name(dtype: Any) -> bytes:
+    """The name of a type of elements without fields, its order of bytes included."""
+    if dtype.kind in "OVT":
+        return str(dtype.kind if dtype.names else dtype).encode()
+    return str(dtype.str).encode()
+
+
+def _elements(encoder: Encoder, array: np.ndarray[Any, Any]) -> list[bytes]:
+    dtype = array.dtype
+    if dtype.names is not None:
+        # Field by field: there may be anything in the gaps between them.
+        names = encoder.encode([(name, *dtype.fields[name][2:]) for name in dtype.names])  # with titles
+        return [names, *(write_array(encoder, array[name]) for name in dtype.names)]
+    if dtype.kind in "OT":
+        return [encoder.items(b"l", array.ravel().tolist())]
+    if dtype.char in "gG":
+        return [encoder.items(b"l", map(repr, array.ravel()))]  # there are unused bytes in each element
+    return [digest_of(array)]
+
+
+def digest_of(array: Any) -> bytes:
+    """A digest of the elements of an array in their order; they must be of a fixed size and no objects."""
+    hasher = hashlib.sha256()
+    _feed(hasher, array)
+    return hasher.digest()
+
+
+def _feed(hasher: Any, array: Any) -> None:
+    import numpy as np
+
+    if array.flags.c_contiguous:
+        step = max(1, _CHUNK // max(1, array.dtype.itemsize))
+        flat = array.reshape(-1)
+        if array.dtype.kind not in "fc":
+            hasher.update(flat.view(np.uint8))
+            return
+        for start in range(0, len(flat), step):
+            _feed_floats(hasher, flat[start : start + step])
+        return
+    bytes_each = array.nbytes // max(1, len(array))
+    if bytes_each > _CHUNK and array.ndim > 1:
+        for part in array:
+            _feed(hasher, part)
+        return
+    step = max(1, _CHUNK // max(1, bytes_each))
+    for start in range(0, len(array), step):
+        _feed(hasher, np.ascontiguousarray(array[start : start + step]))
+
+
+def _feed_floats(hasher: Any, part: Any) -> None:
+    """Numbers with one NaN for all: a processor makes them with either sign."""
+    import numpy as np
+
+    if part.dtype.kind == "c":
+        part = part.view(part.real.dtype)
+    is_nan = np.isnan(part)
+    if is_nan.any():
+        part = part.copy()
+        part[is_nan] = np.nan
+    hasher.update(part.view(np.uint8))
+
+
+def _write_scalar(encoder: Encoder, value: Any) -> bytes:
+    import numpy as np
+
+    array = np.empty((), value.dtype)
+    array[()] = value
+    return frame(b"scalar", [write_array(encoder, array)])
+
+
+def _write_masked(encoder: Encoder, value: Any) -> bytes:
+    """A masked array; what stands under the mask does not count."""
+    import numpy as np
+
+    if value.dtype.names is not None:
+        return encoder.reduced(value)
+    mask = np.ma.getmaskarray(value)
+    data = value.data
+    if mask.any():
+        data = data.copy()
+        data[mask] = np.zeros((), data.dtype)[()]
+    parts = (type(value), data, mask, value.fill_value, bool(value.hardmask))
+    return frame(b"masked", map(encoder.encode, parts))

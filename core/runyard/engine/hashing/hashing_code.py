@@ -1,0 +1,368 @@
+"""Digests of what code is made of: functions, classes, methods, modules, tasks.
+
+What another process imports by its name is known by that name. The rest, which is what stands in the script
+itself or was made while it ran, is known by its definition: two classes of one name are not taken for each
+other, and one class is the same in every process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+import weakref
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from runyard.engine.hashing.digests import Encoder, frame
+from runyard.engine.runnable import Runnable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_HEAP_TYPE = 1 << 9
+# Attributes of classes that say nothing of what instances do, or change while they do it.
+_PASSED_OVER = frozenset(("_abc_impl",))
+# The definitions of classes that stand in a script, taken when first asked for: what the program counts
+# in a class afterwards does not make it another one.
+_definitions: WeakKeyDictionary[type, bytes] = WeakKeyDictionary()
+
+
+def writer_of(kind: type) -> Callable[[Encoder, Any], bytes] | None:
+    """How such values are written, where it is not as the pickle protocol takes them apart."""
+    if issubclass(kind, type):
+        return write_class
+    if issubclass(kind, Runnable):
+        return _write_runnable
+    return _WRITERS.get(kind)
+
+
+def source_digest(fn: Callable[..., Any], made: float) -> str:
+    """A digest of a function's source code and of the values that were bound into it.
+
+    Not of what it calls, nor of the object that a method is bound to.
+
+    Args:
+        made: when the function was made, in seconds since 1970: a file that was written later does not say
+            what it does.
+
+    Raises:
+        HashError: one of the bound values can make no key.
+    """
+    encoder = Encoder(with_globals=False)
+    return encoder.digest(_Source(fn, made))
+
+
+def bound_values(fn: Any) -> Any:
+    """What a function took from the functions around it, to be digested; what makes no key is left out."""
+    return _Bound(fn)
+
+
+class _Source:
+    """Stands for a function where its source code is meant."""
+
+    def __init__(self, fn: Any, made: float) -> None:
+        self.fn = fn
+        self.made = made
+
+
+class _Bound:
+    """Stands for the values that are bound into a function."""
+
+    def __init__(self, fn: Any) -> None:
+        self.fn = fn
+
+
+def _write_bound(encoder: Encoder, value: _Bound) -> bytes:
+    fn = value.fn
+    while not hasattr(fn, "__closure__") and (hasattr(fn, "__func__") or hasattr(fn, "func")):
+        fn = getattr(fn, "__func__", None) or fn.func
+    parts = []
+    for cell in getattr(fn, "__closure__", None) or ():
+        try:
+            parts.append(_as_first_met(encoder, cell.cell_contents))
+        except Exception:
+            parts.append(b"")  # not assigned yet, or nothing to make a key of
+    return frame(b"bound", parts)
+
+
+def _write_source(encoder: Encoder, value: _Source) -> bytes:
+    import functools
+
+    fn = value.fn
+    if isinstance(fn, types.MethodType):
+        return _write_source(encoder, _Source(fn.__func__, value.made))
+    if isinstance(fn, functools.partial):
+        held = fn.func.__self__ if isinstance(fn.func, types.MethodType) else None
+        bound = (_Source(fn.func, value.made), held, fn.args, fn.keywords)
+        return frame(b"partial", map(encoder.encode, bound))
+    text = _source_of(fn, value.made)
+    if not isinstance(fn, types.FunctionType):
+        return frame(b"callable", map(encoder.encode, (text, fn)))
+    parts = [encoder.encode(text), *_cells(encoder, fn)]
+    if text is None or fn.__name__ == "<lambda>":
+        # Several may stand on one line.
+        parts.append(encoder.encode(fn.__code__))
+    return frame(b"source", parts)
+
+
+def _source_of(fn: Any, made: float) -> str | None:
+    import inspect
+
+    tried: tuple[Any, Any] = (fn, type(fn).__call__)
+    for what in tried:
+        try:
+            text, file = inspect.getsource(what), inspect.getsourcefile(what)
+        except (OSError, TypeError, IndexError, SyntaxError):
+            continue
+        try:
+            is_of_then = os.stat(file or "").st_mtime <= made
+        except OSError:
+            return text  # of a notebook's cell
+        return text if is_of_then else None
+    return None
+
+
+def write_global(encoder: Encoder, value: Any, name: str) -> bytes:
+    """An object that pickle would write as a name: by it, and by what it wraps where only this program
+    knows the name."""
+    import pickle
+
+    module = getattr(value, "__module__", None) or pickle.whichmodule(value, name)  # type: ignore[attr-defined]  # undocumented
+    parts = [str(module).encode(), name.encode()]
+    wrapped = getattr(value, "__wrapped__", None)
+    if wrapped is not None and not _is_importable(module, name, value):
+        parts.append(encoder.encode(wrapped))
+    return frame(b"g", parts)
+
+
+def _is_importable(module: Any, qualname: str, value: Any) -> bool:
+    """Whether other processes find the value by its name."""
+    return isinstance(module, str) and _found(module, qualname) is value and not _is_of_script(module)
+
+
+def _found(module: str, qualname: str) -> Any:
+    found: Any = sys.modules.get(module)
+    for name in qualname.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
+@cache
+def _is_of_script(module: str) -> bool:
+    """Whether a module is the script itself, or a file beside others that may be run as one.
+
+    Such a file is `__main__` in one process and has its own name in the next, which resumes its run.
+    """
+    if module in sys.builtin_module_names:
+        return False
+    from runyard.engine.remote import importable
+
+    if module == "__mp_main__" or not importable(module):
+        return True
+    loaded = sys.modules.get(module)
+    file = getattr(loaded, "__file__", None)
+    if "." in module or file is None or hasattr(loaded, "__path__"):
+        return False
+    return not file.startswith(os.path.dirname(os.__file__)) and "-packages" not in file
+
+
+def _write_function(encoder: Encoder, fn: Any) -> bytes:
+    if _is_importable(fn.__module__, fn.__qualname__, fn):
+        return frame(b"g", [fn.__module__.encode(), fn.__qualname__.encode()])
+    used = {}
+    if encoder.with_globals:
+        for name in _globals_of(fn.__code__):
+            if name in fn.__globals__:
+                used[name] = _global(encoder, fn.__globals__[name])
+    given = (fn.__code__, fn.__defaults__, fn.__kwdefaults__, used)
+    return frame(b"f", [*map(encoder.encode, given), *_cells(encoder, fn)])
+
+
+def _global(encoder: Encoder, value: Any) -> bytes:
+    """A value that a function uses; what makes no key, such as a connection, counts by its class."""
+    try:
+        return encoder.encode(value)
+    except Exception:
+        return b"-" + type(value).__qualname__.encode()
+
+
+def _cells(encoder: Encoder, fn: Any) -> Iterator[bytes]:
+    """What a function took from the functions around it."""
+    for cell in fn.__closure__ or ():
+        try:
+            content = cell.cell_contents
+        except ValueError:
+            yield b""  # not assigned yet
+        else:
+            yield encoder.encode(content) if encoder.with_globals else _as_first_met(encoder, content)
+
+
+# What is bound into functions, as it was when first met, by its id: a list that a task appends to is no
+# other task afterwards. So many objects are remembered.
+_first_met: dict[int, tuple[Any, bytes]] = {}
+_MOST_MET = 256
+
+
+def _as_first_met(encoder: Encoder, value: Any) -> bytes:
+    known = _first_met.get(id(value))
+    if known is not None:
+        held = known[0]
+        if (held() if isinstance(held, weakref.ref) else held) is value:
+            return known[1]
+    data, is_apart = encoder.encode_apart(value)
+    if is_apart:
+        if len(_first_met) >= _MOST_MET:
+            _first_met.pop(next(iter(_first_met)), None)
+        try:
+            _first_met[id(value)] = (weakref.ref(value), data)
+        except TypeError:
+            _first_met[id(value)] = (value, data)
+    return data
+
+
+def _globals_of(code: types.CodeType) -> set[str]:
+    import dis
+
+    names = {one.argval for one in dis.get_instructions(code) if one.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _globals_of(constant)
+    return names
+
+
+def _write_code(encoder: Encoder, code: types.CodeType) -> bytes:
+    """What the code does; not where it stands."""
+    shape = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    return frame(
+        b"c", map(encoder.encode, (code.co_code, code.co_exceptiontable, code.co_consts, names, shape))
+    )
+
+
+def _write_method(encoder: Encoder, method: Any) -> bytes:
+    return frame(b"b", map(encoder.encode, (method.__func__, method.__self__)))
+
+
+def _write_module(encoder: Encoder, module: types.ModuleType) -> bytes:
+    return frame(b"i", [module.__name__.encode()])
+
+
+def _write_runnable(encoder: Encoder, value: Runnable) -> bytes:
+    """A task or a flow, by what it runs; its options say how."""
+    name = value.__qualname__
+    if _is_importable(value.__module__, name, value):
+        return frame(b"g", [value.__module__.encode(), name.encode()])
+    return frame(b"t", [type(value).__name__.encode(), value.name.encode(), encoder.encode(value.fn)])
+
+
+def write_class(encoder: Encoder, cls: type) -> bytes:
+    """A class, by its name or by its definition."""
+    known = _definitions.get(cls)
+    if known is not None:
+        return known
+    module, name = cls.__module__, cls.__qualname__
+    if not cls.__flags__ & _HEAP_TYPE or _is_importable(module, name, cls):
+        return frame(b"g", [str(module).encode(), name.encode()])
+    # In a process of a pool such a class was sent by its definition, and is not found by its name.
+    is_of_module = "<locals>" not in name
+    parts = [name.encode(), *map(encoder.encode, cls.__bases__)]
+    for attribute, value in sorted(vars(cls).items()):
+        if attribute in _PASSED_OVER:
+            continue
+        written = _attribute(encoder, attribute, value, is_of_module)
+        if written is not None:
+            parts += [attribute.encode(), written]
+    definition = frame(b"k", parts)
+    if is_of_module and encoder.is_closed():
+        _definitions[cls] = definition
+    return definition
+
+
+def _attribute(encoder: Encoder, name: str, value: Any, is_of_module: bool) -> bytes | None:
+    """An attribute of a class that has no importable name; None where it is passed over.
+
+    A class that stands in a script is told from others by its functions and plain values. One that was made
+    in a function may have a twin that differs in any attribute.
+    """
+    functions = list(_functions_in(value))
+    if functions:
+        written = []
+        for fn in functions:
+            written.append(encoder.encode(fn.__code__))
+            bound = [fn.__defaults__, fn.__kwdefaults__]
+            bound += [cell.cell_contents for cell in fn.__closure__ or () if not _is_empty(cell)]
+            written += [_global(encoder, each) if is_of_module else encoder.encode(each) for each in bound]
+        return frame(type(value).__name__.encode() + b"[", written)
+    if name.startswith("__") and name.endswith("__"):
+        return None
+    if isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType)):
+        return None
+    if is_of_module and not _is_plain(value):
+        return None
+    return encoder.encode(value)
+
+
+def _is_empty(cell: types.CellType) -> bool:
+    return cell == types.CellType()
+
+
+def _functions_in(value: Any) -> Iterator[Any]:
+    """The functions in an attribute of a class, however they are wrapped."""
+    import functools
+
+    if isinstance(value, types.FunctionType):
+        yield value
+    elif isinstance(value, Runnable):
+        yield from _functions_in(value.fn)
+    elif isinstance(value, (staticmethod, classmethod)):
+        yield from _functions_in(value.__func__)
+    elif isinstance(value, property):
+        for fn in (value.fget, value.fset, value.fdel):
+            yield from _functions_in(fn)
+    elif isinstance(
+        value, (functools.cached_property, functools.partialmethod, functools.singledispatchmethod)
+    ):
+        yield from _functions_in(value.func)
+    elif isinstance(getattr(value, "__wrapped__", None), types.FunctionType):
+        yield value.__wrapped__
+
+
+_SCALARS = frozenset((str, bytes, int, float, complex, bool, type(None)))
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a builtin value all through."""
+    kind = type(value)
+    if kind is dict:
+        return _is_plain(list(value)) and _is_plain(list(value.values()))
+    if kind in (list, tuple, set, frozenset):
+        return all(map(_is_plain, value))
+    return kind in _SCALARS
+
+
+def _write_wrapper(encoder: Encoder, value: Any) -> bytes:
+    return frame(b"w", [type(value).__name__.encode(), encoder.encode(value.__func__)])
+
+
+def _write_property(encoder: Encoder, value: property) -> bytes:
+    return frame(b"w", map(encoder.encode, (value.fget, value.fset, value.fdel)))
+
+
+_WRITERS: dict[type, Callable[[Encoder, Any], bytes]] = {
+    _Source: _write_source,
+    _Bound: _write_bound,
+    types.FunctionType: _write_function,
+    types.CodeType: _write_code,
+    types.MethodType: _write_method,
+    types.ModuleType: _write_module,
+    types.MappingProxyType: lambda encoder, value: encoder.mapping(dict(value)),
+    types.CellType: lambda encoder, value: encoder.encode(value.cell_contents),
+    memoryview: lambda encoder, value: encoder.items(
+        b"memory", (value.format, *value.shape, value.tobytes())
+    ),
+    staticmethod: _write_wrapper,
+    classmethod: _write_wrapper,
+    property: _write_property,
+}

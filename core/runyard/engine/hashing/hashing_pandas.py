@@ -1,0 +1,252 @@
+"""Digests of pandas' frames, series and indexes: of values and types, whatever blocks they are in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runyard.engine.hashing.digests import frame
+from runyard.engine.hashing.hashing_arrays import digest_of, dtype_name, write_array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runyard.engine.hashing.digests import Encoder
+
+
+def writer_of(kind: type) -> Callable[[Encoder, Any], bytes] | None:
+    """How values of a class of pandas are written; None: as pickle takes them apart."""
+    import pandas as pd
+
+    if issubclass(kind, pd.DataFrame):
+        return _write_frame
+    if issubclass(kind, pd.Series):
+        return _write_series
+    if issubclass(kind, pd.Index):
+        return _write_index
+    if issubclass(kind, pd.api.extensions.ExtensionArray):
+        return _write_array
+    return None
+
+
+# What objects may be, by `pandas.api.types.infer_dtype`, to have the same key once they were read again.
+_STEADY = (
+    "string",
+    "bytes",
+    "integer",
+    "floating",
+    "boolean",
+    "decimal",
+    "date",
+    "datetime",
+    "time",
+    "empty",
+)
+
+
+def is_steady(value: Any) -> bool:
+    """Whether a frame, series, index or array has the same key after it was used, pickled and read.
+
+    It has not where it holds objects of other classes, or is of a subclass.
+    """
+    import pandas as pd
+
+    if isinstance(value, (pd.DataFrame, pd.Series)) and value.attrs:
+        return False
+    if type(value) is pd.DataFrame:
+        kinds = value.dtypes.tolist()
+        columns = (value.iloc[:, at] for at, kind in enumerate(kinds) if not _is_number(kind))
+        return is_steady(value.columns) and is_steady(value.index) and all(map(_holds_steady, columns))
+    if type(value) is pd.Series:
+        return is_steady(value.index) and _holds_steady(value)
+    if isinstance(value, pd.MultiIndex):
+        return all(map(is_steady, value.levels))
+    return isinstance(value, (pd.Index, pd.api.extensions.ExtensionArray)) and _holds_steady(value)
+
+
+def _holds_steady(values: Any) -> bool:
+    """Whether the elements of a series, an index or an array are such values."""
+    import pandas as pd
+
+    dtype = values.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return is_steady(dtype.categories)
+    if _is_numpy(dtype):
+        return not dtype.hasobject or pd.api.types.infer_dtype(values, skipna=True) in _STEADY
+    if isinstance(dtype, pd.StringDtype):
+        return True
+    return type(dtype).__module__.partition(".")[0] == "pandas" and dtype.kind != "O"
+
+
+def _is_number(dtype: Any) -> bool:
+    return _is_numpy(dtype) and not dtype.hasobject
+
+
+def _write_frame(encoder: Encoder, value: Any) -> bytes:
+    import pandas as pd
+
+    parts = _surroundings(encoder, value, pd.DataFrame)
+    parts += [encoder.encode(value.columns), encoder.encode(value.index)]
+    dtypes = value.dtypes.tolist()
+    for dtype in dict.fromkeys(dtypes):
+        places = [at for at, one in enumerate(dtypes) if one is dtype or one == dtype]
+        if not _is_numpy(dtype):
+            columns = [_write_array(encoder, value.iloc[:, at].array) for at in places]
+            parts.append(frame(b"columns", [b"", encoder.encode(places), *columns]))
+            continue
+        # All columns of a type at once, one below the other: a frame may have thousands.
+        whole = value if len(places) == len(dtypes) else value.iloc[:, places]
+        values = whole.to_numpy().T
+        if values.dtype == dtype and not dtype.hasobject and dtype.char not in "gG":
+            written = [digest_of(values)]
+        else:
+            written = [write_array(encoder, column) for column in values]
+        parts.append(frame(b"columns", [dtype_name(dtype), encoder.encode(places), *written]))
+    return frame(b"frame", parts)
+
+
+def _is_numpy(dtype: Any) -> bool:
+    import numpy as np
+
+    return isinstance(dtype, np.dtype)
+
+
+def _surroundings(encoder: Encoder, value: Any, plain: type) -> list[bytes]:
+    """What belongs to a frame or series besides its values: its class, what a subclass keeps, attributes."""
+    kind = type(value)
+    parts = [b"" if kind is plain else encoder.encode(kind)]
+    own = [name for name in getattr(kind, "_metadata", ()) if name not in getattr(plain, "_metadata", ())]
+    parts.append(encoder.encode({name: getattr(value, name, None) for name in own}))
+    return [*parts, encoder.encode((value.attrs, value.flags.allows_duplicate_labels))]
+
+
+def _write_series(encoder: Encoder, value: Any) -> bytes:
+    import pandas as pd
+
+    parts = _surroundings(encoder, value, pd.Series)
+    parts += [encoder.encode(value.name), encoder.encode(value.index)]
+    return frame(b"series", [*parts, _values(encoder, value)])
+
+
+def _values(encoder: Encoder, value: Any) -> bytes:
+    """The values of a series or an index."""
+    if _is_numpy(value.dtype):
+        return write_array(encoder, value.to_numpy())
+    return _write_array(encoder, value.array)
+
+
+def _write_index(encoder: Encoder, value: Any) -> bytes:
+    import pandas as pd
+
+    own = b"" if type(value).__module__.partition(".")[0] == "pandas" else encoder.encode(type(value))
+    parts = [own, encoder.encode(list(value.names))]
+    if isinstance(value, pd.MultiIndex):
+        for level, codes in zip(value.levels, value.codes, strict=True):
+            parts += _level(encoder, level, codes)
+        return frame(b"multi", parts)
+    steps = _steps(value)
+    if steps is not None:
+        return frame(b"index", [*parts, encoder.encode(steps)])
+    parts.append(encoder.encode(getattr(value, "freqstr", None)))
+    return frame(b"index", [*parts, _values(encoder, value)])
+
+
+def _level(encoder: Encoder, level: Any, codes: Any) -> list[bytes]:
+    """One level of a MultiIndex: its labels in the order in which they occur, and which stands where."""
+    import numpy as np
+    import pandas as pd
+
+    places, labels = pd.factorize(np.asarray(codes))
+    labels = np.asarray(labels)
+    used = level.take(labels[labels >= 0])
+    written = (used, places.astype(np.min_scalar_type(len(labels))), np.flatnonzero(labels < 0))
+    return list(map(encoder.encode, written))
+
+
+def _steps(index: Any) -> tuple[str, int, int, int] | None:
+    """Start, step and length of an index of numbers that are equally far from each other: pandas keeps some
+    of these as a range, some as an array, and calls them equal."""
+    import numpy as np
+    import pandas as pd
+
+    length = len(index)
+    if isinstance(index, pd.RangeIndex):
+        step = index.step if length > 1 else 1
+        return ("range", int(index.start) if length else 0, int(step), length)
+    if index.dtype != np.dtype("int64"):
+        return None
+    if not length:
+        return ("range", 0, 1, 0)
+    values = index.to_numpy()
+    first, last = int(values[0]), int(values[-1])
+    step = int(values[1]) - first if length > 1 else 1
+    if step == 0 or last != first + step * (length - 1) or abs(last + step) >= 1 << 62:
+        return None
+    if not np.array_equal(values, np.arange(first, last + step, step)):
+        return None
+    return ("range", first, step, length)
+
+
+# What an array notes of how it was made, and not of what it holds.
+_OF_THE_VIEW = frozenset(("_readonly", "_freq"))
+
+
+def _write_array(encoder: Encoder, array: Any) -> bytes:
+    """An array of a type that numpy has not."""
+    import numpy as np
+    import pandas as pd
+
+    dtype, kind = array.dtype, type(array).__name__
+    parts = [kind.encode(), repr(dtype).encode()]
+    if isinstance(array, pd.Categorical):
+        parts = [kind.encode(), str(array.ordered).encode()]
+        return frame(
+            b"extension", [*parts, *map(encoder.encode, (array.categories, np.asarray(array.codes)))]
+        )
+    if _is_numpy(dtype):
+        return write_array(encoder, array.to_numpy())
+    if isinstance(array, pd.arrays.SparseArray):
+        parts.append(encoder.encode(dtype.fill_value))
+        return frame(b"extension", [*parts, write_array(encoder, np.asarray(array))])
+    if isinstance(array, (pd.arrays.IntegerArray, pd.arrays.FloatingArray, pd.arrays.BooleanArray)):
+        return _masked(encoder, parts, array, dtype.numpy_dtype)
+    if _is_of_arrow(dtype):
+        return frame(b"extension", [*parts, encoder.encode(_arrow_of(array))])
+    if isinstance(dtype, pd.StringDtype):
+        is_missing = np.asarray(array.isna())
+        texts = array.to_numpy(object, copy=True)
+        texts[is_missing] = ""
+        return frame(b"extension", [*parts, encoder.encode(is_missing), write_array(encoder, texts)])
+    if isinstance(array, (pd.arrays.DatetimeArray, pd.arrays.TimedeltaArray, pd.arrays.PeriodArray)):
+        zone = encoder.encode(getattr(dtype, "tz", None))
+        return frame(b"extension", [*parts, zone, write_array(encoder, array.asi8)])
+    if isinstance(array, pd.arrays.IntervalArray):
+        return frame(
+            b"extension", [*parts, *(_write_array(encoder, end.array) for end in (array.left, array.right))]
+        )
+    return encoder.reduced(array, _OF_THE_VIEW)
+
+
+def _masked(encoder: Encoder, parts: list[bytes], array: Any, dtype: Any) -> bytes:
+    """Numbers with missing ones, under whose mask there may be anything."""
+    import numpy as np
+
+    is_missing = np.asarray(array.isna())
+    numbers = array.to_numpy(dtype, na_value=dtype.type(0))
+    return frame(b"extension", [*parts, encoder.encode(is_missing), write_array(encoder, numbers)])
+
+
+def _is_of_arrow(dtype: Any) -> bool:
+    import pandas as pd
+
+    arrow = getattr(pd, "ArrowDtype", None)
+    return (arrow is not None and isinstance(dtype, arrow)) or getattr(dtype, "storage", "").startswith(
+        "pyarrow"
+    )
+
+
+def _arrow_of(array: Any) -> Any:
+    import pyarrow as pa
+
+    made = array.__arrow_array__()
+    chunks = made.chunks if isinstance(made, pa.ChunkedArray) else [made]
+    return pa.chunked_array(chunks, type=made.type)  # there may be no chunk to take the type from

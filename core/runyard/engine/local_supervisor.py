@@ -1,0 +1,107 @@
+"""What ends a run that was started by hand from outside: its lease is lost, or it is being cancelled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+from runyard import settings
+from runyard.base import machine
+from runyard.base.errors import RunyardError, StaleAttempt
+
+if TYPE_CHECKING:
+    from runyard.client import Client
+    from runyard.engine.journal import Journal
+
+# Set where a run that a worker claimed holds its lease itself as well, since it may outlive the worker.
+KEEPS_LEASE_VARIABLE = "RUNYARD__KEEPS_LEASE"
+# A run that is being cancelled learns it at the latest after this time.
+_LONGEST_SECONDS = 5.0
+
+
+def owner() -> str:
+    """Who executes a run that was started by hand."""
+    return f"process {os.getpid()} on {os.uname().nodename if hasattr(os, 'uname') else 'this machine'}"
+
+
+def held_by_hand() -> dict[str, Any]:
+    """How a run that was started by hand is held, for the body of its start."""
+    place, proof = machine.identity()
+    seconds: float = settings.get("flow_lease_seconds")
+    return {"owner": owner(), "lease_seconds": seconds, "place": place, "proof": proof}
+
+
+class LeaseKeeper:
+    """Renews the lease of a run started by hand, in a thread, until it is closed.
+
+    Args:
+        client: to whom.
+        flow_run_id: whose lease.
+        attempt: its fencing token.
+        journal: told when the lease is lost.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        flow_run_id: str,
+        attempt: int,
+        journal: Journal,
+    ) -> None:
+        self._client = client
+        self._flow_run_id = flow_run_id
+        self._attempt = attempt
+        self._journal = journal
+        self._lease_seconds: float = settings.get("flow_lease_seconds")
+        self._closed = threading.Event()
+        self._watching = threading.Lock()
+        self._spared = False
+        self._main = threading.current_thread() is threading.main_thread()
+        self._thread = threading.Thread(target=self._work, name="runyard-lease", daemon=True)
+        self._thread.start()
+
+    def spare(self) -> None:
+        """Renew only, and stop this process no more: it is about to report the end of the run."""
+        with self._watching:
+            self._spared = True
+
+    def close(self) -> None:
+        """Stop renewing."""
+        self._closed.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        from runyard.client.shared_client import release_thread
+
+        try:
+            pause = min(self._lease_seconds / 3, _LONGEST_SECONDS)
+            while not self._closed.wait(pause):
+                if not self._renew():
+                    return
+        finally:
+            release_thread()
+
+    def _renew(self) -> bool:
+        """Renew once; False when there is nothing to renew any more."""
+        from runyard.operations.flow_runs.claims import RenewLeases, renew_leases
+        from runyard.operations.flow_runs.recovery import HeldLease
+
+        held = HeldLease(flow_run_id=self._flow_run_id, attempt=self._attempt)
+        body = RenewLeases(leases=[held], lease_seconds=self._lease_seconds)
+        try:
+            answer = self._client.call(renew_leases, body)
+        except RunyardError:
+            return True  # the database or the API is away: the run goes on, the lease is taken again
+        gone = bool(answer.lost or answer.over)
+        with self._watching:
+            if self._spared:
+                return not gone
+            if gone:
+                self._journal.refused = StaleAttempt(
+                    f"attempt {self._attempt} of flow run {self._flow_run_id} lost its lease"
+                )
+            if (gone or answer.cancelling) and self._main:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return not (gone or answer.cancelling)

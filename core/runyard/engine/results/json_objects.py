@@ -1,0 +1,104 @@
+"""Values of Python as plain JSON, and back: exactly what they were, or refused.
+
+`to_json` writes what JSON knows as it is, and everything else as an object that says its kind, such as
+`{"__runyard__": "tuple", "value": [1, 2]}`. A value is of a kind only if its class is that very class: a
+`pandas.NaT` is an instance of `datetime`, and would come back as a date.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runyard.engine.results import json_classes, json_kinds
+
+MARK = "__runyard__"
+_SCALARS = frozenset((bool, int, type(None)))
+
+
+def to_json(value: Any) -> Any:
+    """A value as JSON has it: dictionaries, lists, texts, numbers, booleans and None.
+
+    Raises:
+        TypeError: it is of no kind that comes back as it was.
+        RecursionError: it contains itself.
+    """
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is str:
+        return value if is_storable(value) else _marked("text", value.encode("unicode_escape").decode())
+    if kind is float:
+        # NaN and the infinities are no JSON.
+        return value if value - value == 0 else _marked("float", repr(value))
+    if kind is list:
+        return [to_json(item) for item in value]
+    if kind is dict:
+        if MARK not in value and all(type(key) is str and is_storable(key) for key in value):
+            return {key: to_json(item) for key, item in value.items()}
+        return _marked("dict", [[to_json(key), to_json(item)] for key, item in value.items()])
+    return encode(value)
+
+
+def encode(value: Any) -> dict[str, Any]:
+    """The object for a value that JSON does not know.
+
+    Raises:
+        TypeError: it is of no kind that comes back as it was.
+    """
+    found = json_kinds.by_class(type(value))
+    if found is not None:
+        return _marked(found.name, to_json(found.write(value)))
+    name, fields = json_classes.write(value, to_json)
+    return {MARK: name, **fields}
+
+
+def from_json(value: Any) -> Any:
+    """The value that `to_json` wrote.
+
+    Raises:
+        TypeError, ValueError: an object in it is of no kind, or names a class that is not of its kind.
+    """
+    if type(value) is list:
+        return [from_json(item) for item in value]
+    if type(value) is dict:
+        return decode({key: from_json(item) for key, item in value.items()})
+    return value
+
+
+def decode(body: dict[str, Any]) -> Any:
+    """The value of one object, whose items are decoded already; any other object as it is.
+
+    Raises:
+        TypeError, ValueError: it is of no kind, or names a class that is not of its kind.
+    """
+    name = body.get(MARK)
+    if not isinstance(name, str) or "value" not in body:
+        return body
+    if name in json_classes.READERS:
+        return json_classes.read(name, body)
+    found = json_kinds.by_name(name)
+    if found is None:
+        raise ValueError(f"JSON holds a value of the unknown kind {name!r}")
+    return found.read(body["value"])
+
+
+def may_be_marked(text: str | bytes) -> bool:
+    """Whether written JSON holds what `decode` would read."""
+    return MARK in text if isinstance(text, str) else MARK.encode() in text
+
+
+def _marked(name: str, value: Any) -> dict[str, Any]:
+    return {MARK: name, "value": value}
+
+
+def is_storable(text: str) -> bool:
+    """Whether every JSON library and database takes the text as it is."""
+    if "\0" in text:
+        return False
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

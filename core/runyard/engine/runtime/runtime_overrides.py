@@ -1,0 +1,68 @@
+"""Values of the environment in the place of facts about runs: `PREFECT__RUNTIME__FLOW_RUN__NAME`."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from typing import Any
+
+from runyard.base import clock
+
+
+def attribute(kind: str, name: str, real: Any, known: tuple[str, ...]) -> Any:
+    """An attribute of one of the modules.
+
+    Args:
+        kind: `flow_run`, `task_run` or `deployment`.
+        name: of the attribute.
+        real: a function without arguments that gives its real value.
+        known: the names that the module has.
+
+    Raises:
+        AttributeError: it has no such attribute.
+        ValueError: its value is of a kind that no text stands for.
+    """
+    text = _environment(f"__RUNTIME__{kind.upper()}__{name.upper()}")
+    if name not in known:
+        if text is not None and not name.startswith("__"):
+            return text
+        raise AttributeError(f"runtime.{kind} has no attribute {name!r}; it has {', '.join(known)}")
+    return real() if text is None else _like(real(), text)
+
+
+def _environment(name: str) -> str | None:
+    own = os.environ.get(f"RUNYARD{name}")
+    return own if own is not None else os.environ.get(f"PREFECT{name}")
+
+
+def _like(value: Any, text: str) -> Any:
+    """The text as a value of the same type."""
+    if value is None or isinstance(value, str):
+        return text
+    if isinstance(value, bool):
+        return text.lower() == "true"
+    if isinstance(value, (int, float)):
+        return type(value)(text)
+    if isinstance(value, datetime):
+        moment = datetime.fromisoformat(text)
+        return clock.as_utc(moment)
+    raise ValueError(
+        "This runtime context attribute cannot be mocked using an environment variable. "
+        "Please use monkeypatch instead."
+    )
+
+
+def api_url(path: str, run_id: str | None) -> str | None:
+    """Where the API shows a run; None without an API or a run."""
+    from runyard import settings
+
+    base = settings.get("api_url").rstrip("/")
+    return f"{base}/{path}/{run_id}" if base and run_id else None
+
+
+def ui_url(path: str, run_id: str | None) -> str | None:
+    """Where people see a run; None without a server or a run."""
+    from runyard import settings
+
+    base = settings.get("ui_url").rstrip("/") or settings.get("api_url").rstrip("/").removesuffix("/api")
+    return f"{base}/{path}/{run_id}" if base and run_id else None

@@ -1,0 +1,119 @@
+"""Limits of tags: a task run takes a slot of the limit of each of its tags before it starts."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from runyard.domain.states import AwaitingConcurrencySlot
+from runyard.engine.effects import Block, Call
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from runyard.engine.concurrency.slot_leases import Lease
+    from runyard.engine.journal import Journal
+    from runyard.engine.runs import TaskRun
+    from runyard.sdk.tasks import Task
+
+# How late a run at most learns that a tag got a limit. Runs without tags never ask.
+_FRESH_SECONDS = 1.0
+# How soon a database that is away is asked again, at most.
+_AWAY_SECONDS = 1.0
+# What is killed frees its slots after this time, where the end of its run does not do so before.
+LEASE_SECONDS = 60.0
+
+_known: WeakKeyDictionary[Journal, tuple[float, frozenset[str]]] = WeakKeyDictionary()
+
+
+def take(task: Task, run: TaskRun, journal: Journal) -> Generator[Any, Any, Lease | None]:
+    """Wait for the slots that a run with tags needs.
+
+    Returns:
+        What it holds, for `give_back`; None where none of its tags has a limit.
+
+    Raises:
+        ConcurrencySlotAcquisitionError: a limit has no slots at all.
+    """
+    known = _known.get(journal)
+    if known is None or time.monotonic() - known[0] >= _FRESH_SECONDS:
+        known = yield Block(lambda: _look(journal))
+    names = [f"tag:{tag}" for tag in sorted(run.tags) if tag in known[1]]
+    if not names:
+        return None
+    from runyard.engine.concurrency.slot_waiting import Request
+
+    request = Request(
+        names,
+        lease_seconds=LEASE_SECONDS,
+        holder={"type": "task_run", "id": run.id},
+        run=journal.holder,
+        given_up=lambda: _is_over(journal),
+        on_wait=lambda: _wait(run, journal, names),
+    )
+    taken = yield Call(request.take_async if task.isasync else request.take)
+    return request.lease(taken)
+
+
+def give_back(task: Task, lease: Lease) -> None:
+    """A run's code has ended: others may take its slots. Nothing on an event loop waits for it."""
+    if task.isasync:
+        threading.Thread(target=_release, args=(lease,), name="runyard-slots-back").start()
+    else:
+        lease.release()
+
+
+def _release(lease: Lease) -> None:
+    from runyard.client.shared_client import release_thread
+
+    try:
+        lease.release()
+    finally:
+        release_thread()
+
+
+def _look(journal: Journal) -> tuple[float, frozenset[str]]:
+    """Which tags have a limit, and when that was seen; waits for the database where nothing is known yet.
+
+    Raises:
+        TerminationSignal: the root run is over meanwhile.
+    """
+    from runyard.base.errors import ApiUnavailable, DatabaseCorrupt, DatabaseTooNew, StoreError
+    from runyard.base.exceptions import TerminationSignal
+    from runyard.operations.limits.limit_slots import read_limited_tags
+
+    while True:
+        known = _known.get(journal)
+        try:
+            limited: list[str] = journal._client.call(read_limited_tags)
+            tags = frozenset(limited)
+            break
+        except (DatabaseCorrupt, DatabaseTooNew):
+            # Waiting does not mend these.
+            tags = frozenset() if known is None else known[1]
+            break
+        except (StoreError, ApiUnavailable):
+            if known is not None:
+                # Runs go on while the database is away, by what was known.
+                tags = known[1]
+                break
+        if _is_over(journal):
+            raise TerminationSignal("nobody waits for the slots any more")
+        time.sleep(_AWAY_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
+    found = _known[journal] = (time.monotonic(), tags)
+    return found
+
+
+def _is_over(journal: Journal) -> bool:
+    """Whether the root run goes on without the run that waits."""
+    from runyard.base import write_retries
+
+    return journal.refused is not None or write_retries.asked()
+
+
+def _wait(run: TaskRun, journal: Journal, names: list[str]) -> None:
+    told = " and ".join(repr(name.removeprefix("tag:")) for name in names)
+    run.move(AwaitingConcurrencySlot(message=f"waits for a slot of the limit of the tag {told}"), journal)

@@ -1,0 +1,53 @@
+"""The program of one process of the pool: `python -m runyard.engine.task_runners.pool_process FD`."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import socket
+import sys
+import threading
+
+from runyard.engine.task_runners.process_pool import read_frame, write_frame
+
+
+def main() -> int:
+    """Run packets from the socket until its other side is closed."""
+    # Ctrl-C is for the flow's process, which ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    greeting = read_frame(connection)
+    if greeting is None:
+        return 0
+    sys.path[:], sys.argv[:] = pickle.loads(greeting)  # noqa: S301  # from the process that started this one
+    packets: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    running = threading.Event()
+    threading.Thread(target=_receive, args=(connection, packets, running), daemon=True).start()
+    from runyard.engine.remote import execute
+
+    while (packet := packets.get()) is not None:
+        outcome = execute(packet)
+        running.clear()
+        try:
+            write_frame(connection, outcome)
+        except ConnectionError:
+            break
+    return 0
+
+
+def _receive(
+    connection: socket.socket, packets: queue.SimpleQueue[bytes | None], running: threading.Event
+) -> None:
+    """Hand packets on; once the flow's process is gone, nobody wants what runs here."""
+    while (packet := read_frame(connection)) is not None:
+        running.set()
+        packets.put(packet)
+    if running.is_set():
+        os._exit(1)
+    packets.put(None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

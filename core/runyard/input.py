@@ -1,0 +1,3 @@
+"""The documented path of `runyard.sdk.input`."""
+
+from runyard.sdk.input import *  # noqa: F403

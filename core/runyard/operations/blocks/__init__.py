@@ -1,0 +1,1 @@
+"""Block types, their schemas and saved block documents."""

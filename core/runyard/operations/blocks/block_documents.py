@@ -1,0 +1,440 @@
+"""Saved blocks: configuration by name, encrypted at rest, its secrets shown only to who asks for them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import Field
+
+from runyard.base import clock, ids, texts
+from runyard.base.errors import Conflict, InvalidInput, NotFound, SettingError
+from runyard.base.redaction import STARS
+from runyard.operations.blocks.block_types import (
+    BlockListing,
+    BlockSchema,
+    BlockType,
+    schema_of_row,
+    type_of_row,
+)
+from runyard.operations.criteria import Criteria, limits_of
+from runyard.operations.flow_runs.run_rows import shallow
+from runyard.operations.operation import operation
+from runyard.operations.schemas import Input, Model, Time, load
+from runyard.settings import encryption
+from runyard.store.database import Row, Transaction
+
+# References that one answer resolves: blocks that each name others twice would make an endless one.
+_MOST_REFERENCES = 1000
+
+
+class BlockDocument(Model):
+    """A saved block."""
+
+    id: str
+    created: Time
+    updated: Time
+    name: str | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+    block_schema_id: str
+    block_schema: BlockSchema | None = None
+    block_type_id: str
+    block_type_name: str | None = None
+    block_type: BlockType | None = None
+    block_document_references: dict[str, Any] = Field(default_factory=dict)
+    is_anonymous: bool = False
+
+
+class BlockDocumentCreate(Input):
+    """A block to save. Anonymous ones get a name of their own and are not listed."""
+
+    name: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]*$")
+    data: dict[str, Any] = Field(default_factory=dict)
+    block_schema_id: str
+    block_type_id: str
+    is_anonymous: bool = False
+
+
+class BlockDocumentUpdate(Input):
+    """Changes of a saved block; a secret that is given as stars stays what it is."""
+
+    data: dict[str, Any] | None = None
+    block_schema_id: str | None = None
+    merge_existing_data: bool = True
+
+
+@dataclass
+class _Walk:
+    """On the way through the references of one answer.
+
+    Args:
+        left: how many may still be resolved.
+        above: the ids of the blocks in which the present one stands.
+        circle: whether a block stands in itself.
+        rows: of the blocks that were read, by id: one may be referred to hundreds of times.
+        kinds: of the schemas that were read, by id.
+    """
+
+    left: int = _MOST_REFERENCES
+    above: list[str] = field(default_factory=list)
+    circle: bool = False
+    rows: dict[str, Row | None] = field(default_factory=dict)
+    kinds: dict[str, tuple[BlockSchema, BlockType]] = field(default_factory=dict)
+
+
+_BY_ID = "SELECT * FROM block_documents WHERE id = :value"
+
+
+def _row(tx: Transaction, document_id: str) -> Row:
+    row = tx.one(_BY_ID, {"value": document_id})
+    if row is None:
+        raise NotFound(f"no saved block {document_id}; see: runyard block ls")
+    return row
+
+
+def _data(row: Row) -> dict[str, Any]:
+    text = encryption.decrypt(row["data"])
+    found: dict[str, Any] = texts.with_storable_keys(json.loads(text), text)
+    return found
+
+
+def _encrypted(tx: Transaction, data: dict[str, Any]) -> str:
+    """The token of a block's data, of the same key as what is there."""
+    beside = tx.value("SELECT data FROM block_documents LIMIT 1")
+    return encryption.encrypt(shallow(data, lambda: json.dumps(data)), beside)
+
+
+def _document(tx: Transaction, row: Row, include_secrets: bool, walk: _Walk | None = None) -> BlockDocument:
+    walk = walk or _Walk()
+    schema, kind = _kind_of(tx, row, walk)
+    secrets = schema.fields.get("secret_fields") or ()
+    try:
+        data = _data(row)
+    except SettingError:
+        if include_secrets:
+            raise
+        # Without its key a block can still be listed and deleted.
+        data = {path.partition(".")[0]: STARS for path in secrets}
+    if not include_secrets:
+        for path in secrets:
+            _obfuscate(data, path.split("."))
+        _obfuscate_inner(tx, data)
+    references: dict[str, Any] = {}
+    walk.above.append(row["id"])
+    data = _resolved(tx, data, include_secrets, references, walk)
+    walk.above.pop()
+    return BlockDocument(
+        id=row["id"],
+        created=clock.from_us(row["created"]),
+        updated=clock.from_us(row["updated"]),
+        name=row["name"],
+        data=data,
+        block_schema_id=row["block_schema_id"],
+        block_schema=schema,
+        block_type_id=row["block_type_id"],
+        block_type_name=kind.name,
+        block_type=kind,
+        block_document_references=references,
+        is_anonymous=bool(row["is_anonymous"]),
+    )
+
+
+def _kind_of(tx: Transaction, row: Row, walk: _Walk) -> tuple[BlockSchema, BlockType]:
+    """The schema and the type of a saved block."""
+    schema_id = row["block_schema_id"]
+    if schema_id not in walk.kinds:
+        schema = tx.one("SELECT * FROM block_schemas WHERE id = :id", {"id": schema_id})
+        kind = tx.one("SELECT * FROM block_types WHERE id = :id", {"id": row["block_type_id"]})
+        if schema is None or kind is None:
+            raise NotFound(f"the type of the saved block {row['name']!r} is gone")
+        walk.kinds[schema_id] = schema_of_row(tx, schema), type_of_row(kind)
+    return walk.kinds[schema_id]
+
+
+def _obfuscate(data: Any, path: list[str]) -> None:
+    """Replace what a path such as `credentials.*` leads to by stars."""
+    head, *rest = path
+    if isinstance(data, list):
+        for item in data:
+            _obfuscate(item, path)
+    elif isinstance(data, dict):
+        names = list(data) if head == "*" else [head] if head in data else []
+        for name in names:
+            if data[name] is None:
+                continue
+            if rest and isinstance(data[name], (dict, list)):
+                _obfuscate(data[name], rest)
+            else:
+                data[name] = STARS
+
+
+def _obfuscate_inner(tx: Transaction, data: Any) -> None:
+    """The same for blocks inside the data, whose type the field need not tell."""
+    if isinstance(data, list):
+        for item in data:
+            _obfuscate_inner(tx, item)
+    elif isinstance(data, dict):
+        if isinstance(data.get("block_type_slug"), str):
+            schema = tx.one(
+                """SELECT s.fields FROM block_schemas s JOIN block_types t ON t.id = s.block_type_id
+                   WHERE t.slug = :slug ORDER BY s.created DESC LIMIT 1""",
+                {"slug": data["block_type_slug"]},
+            )
+            for path in load(schema["fields"], {}).get("secret_fields") or () if schema else ():
+                _obfuscate(data, path.split("."))
+        for item in data.values():
+            _obfuscate_inner(tx, item)
+
+
+def _resolved(
+    tx: Transaction,
+    value: Any,
+    include_secrets: bool,
+    references: dict[str, Any],
+    walk: _Walk,
+    path: str = "",
+) -> Any:
+    """The data with every reference to another saved block replaced by that block's data.
+
+    `references` is given what was replaced, by its place, such as `credentials` or `steps.0`. A reference to
+    a block that was deleted stays, and so does one to a block in which this one stands.
+    """
+
+    def inside(name: Any, item: Any) -> Any:
+        below = f"{path}.{name}" if path else str(name)
+        return _resolved(tx, item, include_secrets, references, walk, below)
+
+    if isinstance(value, list):
+        return [inside(at, item) for at, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    reference = value.get("$ref")
+    if not isinstance(reference, dict) or "block_document_id" not in reference:
+        return {name: inside(name, item) for name, item in value.items()}
+    row = _referred(tx, reference["block_document_id"], walk)
+    if row is None:
+        return value
+    inner = _document(tx, row, include_secrets, walk)
+    references[path] = {
+        "block_document": {
+            "id": inner.id,
+            "name": inner.name,
+            "block_type": inner.block_type,
+            "is_anonymous": inner.is_anonymous,
+            "block_document_references": inner.block_document_references,
+        }
+    }
+    return {**inner.data, "block_type_slug": inner.block_type.slug if inner.block_type is not None else None}
+
+
+def _referred(tx: Transaction, document_id: Any, walk: _Walk) -> Row | None:
+    if not isinstance(document_id, str) or walk.left <= 0:
+        return None
+    if document_id in walk.above:
+        walk.circle = True
+        return None
+    walk.left -= 1
+    if document_id not in walk.rows:
+        walk.rows[document_id] = tx.one(_BY_ID, {"value": document_id})
+    return walk.rows[document_id]
+
+
+@operation("POST", "/block_documents/", status=201)
+def create_block_document(tx: Transaction, body: BlockDocumentCreate) -> BlockDocument:
+    """Save a block.
+
+    Raises:
+        Conflict: a block of that type and name is saved already.
+        InvalidInput: it has no name, or its schema is of another type.
+        NotFound: no such schema.
+    """
+    schema = tx.one("SELECT * FROM block_schemas WHERE id = :id", {"id": body.block_schema_id})
+    if schema is None:
+        raise NotFound(f"no block schema {body.block_schema_id}")
+    if schema["block_type_id"] != body.block_type_id:
+        raise InvalidInput("the schema is of another block type")
+    document_id = ids.new_id()
+    name = body.name
+    if name is None:
+        if not body.is_anonymous:
+            raise InvalidInput("a saved block needs a name, unless it is anonymous")
+        name = f"anonymous-{document_id}"
+    now = clock.now_us()
+    row = tx.one(
+        """INSERT INTO block_documents (id, created, updated, name, data, block_schema_id, block_type_id,
+               is_anonymous)
+           VALUES (:id, :now, :now, :name, :data, :block_schema_id, :block_type_id, :is_anonymous)
+           ON CONFLICT (block_type_id, name) DO NOTHING RETURNING *""",
+        {
+            "id": document_id,
+            "now": now,
+            "name": name,
+            "data": _encrypted(tx, body.data),
+            "block_schema_id": body.block_schema_id,
+            "block_type_id": body.block_type_id,
+            "is_anonymous": int(body.is_anonymous),
+        },
+    )
+    if row is None:
+        raise Conflict(f"a block of that type is already saved as {name!r}; use overwrite to replace it")
+    return _document(tx, row, include_secrets=False)
+
+
+@operation("GET", "/block_documents/{block_document_id}")
+def read_block_document(
+    tx: Transaction, block_document_id: str, include_secrets: bool = False
+) -> BlockDocument:
+    """One saved block.
+
+    Raises:
+        NotFound: there is none.
+    """
+    return _document(tx, _row(tx, block_document_id), include_secrets)
+
+
+@operation("GET", "/block_types/slug/{slug}/block_documents")
+def read_block_documents_of_type(
+    tx: Transaction, slug: str, include_secrets: bool = False
+) -> list[BlockDocument]:
+    """The saved blocks of a type, by name."""
+    rows = tx.all(
+        """SELECT d.* FROM block_documents d JOIN block_types t ON t.id = d.block_type_id
+           WHERE t.slug = :slug AND d.is_anonymous = 0 ORDER BY d.name""",
+        {"slug": slug},
+    )
+    return [_document(tx, row, include_secrets) for row in rows]
+
+
+@operation("GET", "/block_types/slug/{slug}/block_documents/name/{block_document_name}")
+def read_block_document_by_name(
+    tx: Transaction, slug: str, block_document_name: str, include_secrets: bool = False
+) -> BlockDocument:
+    """The saved block of a type and a name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = tx.one(
+        """SELECT d.* FROM block_documents d JOIN block_types t ON t.id = d.block_type_id
+           WHERE t.slug = :slug AND d.name = :name""",
+        {"slug": slug, "name": block_document_name},
+    )
+    if row is None:
+        raise NotFound(f"no saved block {slug}/{block_document_name}; see: runyard block ls")
+    return _document(tx, row, include_secrets)
+
+
+@operation("PATCH", "/block_documents/{block_document_id}", status=204)
+def update_block_document(tx: Transaction, block_document_id: str, body: BlockDocumentUpdate) -> None:
+    """Change a saved block: its data are merged into what is there, or replace it.
+
+    Raises:
+        NotFound: there is none.
+        InvalidInput: the new schema is of another type, or the block would stand in itself.
+    """
+    row = _row(tx, block_document_id)
+    before = _data(row)
+    data = before
+    if body.data is not None:
+        data = {name: _kept(before.get(name), value) for name, value in body.data.items()}
+        if body.merge_existing_data:
+            data = {**before, **data}
+    if body.block_schema_id is not None:
+        schema = tx.one("SELECT * FROM block_schemas WHERE id = :id", {"id": body.block_schema_id})
+        if schema is None or schema["block_type_id"] != row["block_type_id"]:
+            raise InvalidInput("the schema is of another block type")
+    tx.execute(
+        """UPDATE block_documents SET updated = :now, data = :data, block_schema_id = :schema
+           WHERE id = :id""",
+        {
+            "id": row["id"],
+            "now": clock.now_us(),
+            "data": _encrypted(tx, data),
+            "schema": body.block_schema_id or row["block_schema_id"],
+        },
+    )
+    walk = _Walk()
+    _document(tx, _row(tx, row["id"]), include_secrets=False, walk=walk)
+    if walk.circle:
+        raise InvalidInput("saved blocks may not refer to each other in a circle")
+
+
+def _kept(before: Any, value: Any) -> Any:
+    """A new value; stars stand for the secret that was there."""
+    if value == STARS and isinstance(before, str):
+        return before
+    if isinstance(value, dict) and isinstance(before, dict):
+        return {name: _kept(before.get(name), item) for name, item in value.items()}
+    return value
+
+
+@operation("DELETE", "/block_documents/{block_document_id}", status=204)
+def delete_block_document(tx: Transaction, block_document_id: str) -> None:
+    """Delete a saved block.
+
+    Raises:
+        NotFound: there is none.
+    """
+    tx.execute("DELETE FROM block_documents WHERE id = :id", {"id": _row(tx, block_document_id)["id"]})
+
+
+_SORTS = {
+    None: "t.name, d.name",
+    "NAME_ASC": "d.name",
+    "NAME_DESC": "d.name DESC",
+    "BLOCK_TYPE_AND_NAME_ASC": "t.name, d.name",
+}
+
+
+def _search(body: BlockListing) -> tuple[str, dict[str, Any]]:
+    found = Criteria(body.block_documents, "block_documents").any_of("id", "d.id")
+    found.any_of("block_type_id", "d.block_type_id").any_of("name", "d.name").like("name", "d.name")
+    found.equal("is_anonymous", "d.is_anonymous")
+    if "is_anonymous" not in (body.block_documents or {}):
+        found.sql.append("d.is_anonymous = 0")
+    types = Criteria(body.block_types, "block_types").any_of("slug", "t.slug").like("name", "t.name")
+    where = f"{found.where()} AND {types.where()}"
+    sql = f"FROM block_documents d JOIN block_types t ON t.id = d.block_type_id WHERE {where}"
+    return sql, {**found.values, **types.values}
+
+
+@operation("POST", "/block_documents/filter")
+def filter_block_documents(tx: Transaction, body: BlockListing) -> list[BlockDocument]:
+    """List saved blocks, by type and name unless `sort` says otherwise.
+
+    Raises:
+        InvalidInput: a filter or sort is malformed, or a limit out of range.
+    """
+    if body.sort not in _SORTS:
+        known = ", ".join(name for name in _SORTS if name)
+        raise InvalidInput(f"sort={body.sort!r} is none of {known}")
+    sql, values = _search(body)
+    rows = tx.all(
+        f"SELECT d.* {sql} ORDER BY {_SORTS[body.sort]}, d.id LIMIT :limit OFFSET :offset",  # bound
+        {**values, **limits_of(body.limit, body.offset)},
+    )
+    return [_document(tx, row, body.include_secrets) for row in rows]
+
+
+@operation("POST", "/block_documents/count")
+def count_block_documents(tx: Transaction, body: BlockListing) -> int:
+    """How many saved blocks a filter finds."""
+    sql, values = _search(body)
+    return int(tx.value(f"SELECT count(*) {sql}", values))
+
+
+@operation("POST", "/runyard/block_documents/rotate")
+def rotate_encryption(tx: Transaction) -> int:
+    """Encrypt every saved block anew, with the newest key; how many.
+
+    Raises:
+        SettingError: one was encrypted with a key that is not known any more; nothing is changed then.
+    """
+    rows = tx.all("SELECT id, data FROM block_documents", {})
+    for row in rows:
+        tx.execute(
+            "UPDATE block_documents SET data = :data WHERE id = :id",
+            {"id": row["id"], "data": encryption.encrypt(encryption.decrypt(row["data"]), row["data"])},
+        )
+    return len(rows)

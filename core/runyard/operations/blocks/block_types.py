@@ -1,0 +1,325 @@
+"""Block types and the schemas of their fields: what kinds of configuration can be saved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from runyard.base import clock, ids
+from runyard.base.errors import Conflict, NotAllowed, NotFound
+from runyard.operations.criteria import Criteria, limits_of
+from runyard.operations.operation import operation
+from runyard.operations.schemas import Input, Model, Query, Time, dump, load
+from runyard.store.database import Row, Transaction
+
+
+class BlockType(Model):
+    """A kind of block."""
+
+    id: str
+    created: Time
+    updated: Time
+    name: str
+    slug: str
+    logo_url: str | None = None
+    documentation_url: str | None = None
+    description: str | None = None
+    code_example: str | None = None
+    is_protected: bool = False
+
+
+class BlockTypeCreate(Input):
+    """A kind of block to be known."""
+
+    name: str = Field(min_length=1)
+    slug: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    logo_url: str | None = None
+    documentation_url: str | None = None
+    description: str | None = None
+    code_example: str | None = None
+
+
+class BlockTypeUpdate(Input):
+    """Changes of what is told about a kind of block."""
+
+    logo_url: str | None = None
+    documentation_url: str | None = None
+    description: str | None = None
+    code_example: str | None = None
+
+
+class BlockSchema(Model):
+    """The fields of a kind of block, as its code once declared them."""
+
+    id: str
+    created: Time
+    updated: Time
+    checksum: str
+    fields: dict[str, Any] = Field(default_factory=dict)
+    block_type_id: str
+    block_type: BlockType | None = None
+    capabilities: list[str] = Field(default_factory=list)
+    version: str = "non-versioned"
+
+
+class BlockSchemaCreate(Input):
+    """Fields to be known; the same ones are kept once."""
+
+    fields: dict[str, Any] = Field(default_factory=dict)
+    block_type_id: str
+    capabilities: list[str] = Field(default_factory=list)
+    version: str = "non-versioned"
+
+
+class BlockListing(Query):
+    """What to list: filters of the API's reference, and which part of what they find."""
+
+    block_types: dict[str, Any] | None = None
+    block_schemas: dict[str, Any] | None = None
+    block_documents: dict[str, Any] | None = None
+    include_secrets: bool = False
+    limit: int | None = None
+    offset: int | None = None
+    sort: str | None = None
+
+
+def type_of_row(row: Row) -> BlockType:
+    """The model of a row of block_types."""
+    fields = {name: row[name] for name in BlockType.model_fields if name in row}
+    fields["created"], fields["updated"] = clock.from_us(row["created"]), clock.from_us(row["updated"])
+    fields["is_protected"] = bool(row["is_protected"])
+    return BlockType(**fields)
+
+
+def _type_row(tx: Transaction, column: str, value: str) -> Row:
+    row = tx.one(f"SELECT * FROM block_types WHERE {column} = :value", {"value": value})  # noqa: S608  # id, slug
+    if row is None:
+        raise NotFound(f"no block type {value!r}; see: runyard block type ls")
+    return row
+
+
+def schema_of_row(tx: Transaction, row: Row) -> BlockSchema:
+    """The model of a row of block_schemas, with its type."""
+    return BlockSchema(
+        id=row["id"],
+        created=clock.from_us(row["created"]),
+        updated=clock.from_us(row["updated"]),
+        checksum=row["checksum"],
+        fields=load(row["fields"], {}),
+        block_type_id=row["block_type_id"],
+        block_type=type_of_row(_type_row(tx, "id", row["block_type_id"])),
+        capabilities=load(row["capabilities"], []),
+        version=row["version"],
+    )
+
+
+@operation("POST", "/block_types/", status=201)
+def create_block_type(tx: Transaction, body: BlockTypeCreate) -> BlockType:
+    """Make a block type.
+
+    Raises:
+        Conflict: its slug is taken.
+    """
+    row = tx.one(
+        """INSERT INTO block_types (id, created, updated, name, slug, logo_url, documentation_url,
+               description, code_example)
+           VALUES (:id, :now, :now, :name, :slug, :logo_url, :documentation_url, :description,
+               :code_example)
+           ON CONFLICT (slug) DO NOTHING RETURNING *""",
+        {"id": ids.new_id(), "now": clock.now_us(), **body.model_dump()},
+    )
+    if row is None:
+        raise Conflict(f"there is a block type {body.slug!r} already")
+    return type_of_row(row)
+
+
+@operation("GET", "/block_types/slug/{slug}")
+def read_block_type_by_slug(tx: Transaction, slug: str) -> BlockType:
+    """The block type of that slug.
+
+    Raises:
+        NotFound: there is none.
+    """
+    return type_of_row(_type_row(tx, "slug", slug))
+
+
+@operation("GET", "/block_types/{block_type_id}")
+def read_block_type(tx: Transaction, block_type_id: str) -> BlockType:
+    """One block type.
+
+    Raises:
+        NotFound: there is none.
+    """
+    return type_of_row(_type_row(tx, "id", block_type_id))
+
+
+@operation("PATCH", "/block_types/{block_type_id}", status=204)
+def update_block_type(tx: Transaction, block_type_id: str, body: BlockTypeUpdate) -> None:
+    """Change what is told about a block type; only what is given changes.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = _type_row(tx, "id", block_type_id)
+    tx.execute(
+        """UPDATE block_types SET updated = :now, logo_url = :logo_url,
+               documentation_url = :documentation_url, description = :description,
+               code_example = :code_example
+           WHERE id = :id""",
+        {
+            **{name: row[name] for name in BlockTypeUpdate.model_fields},
+            **body.model_dump(exclude_unset=True),
+            "id": row["id"],
+            "now": clock.now_us(),
+        },
+    )
+
+
+@operation("DELETE", "/block_types/{block_type_id}", status=204)
+def delete_block_type(tx: Transaction, block_type_id: str) -> None:
+    """Delete a block type with its schemas and saved blocks.
+
+    Raises:
+        NotFound: there is none.
+        NotAllowed: it is protected.
+    """
+    row = _type_row(tx, "id", block_type_id)
+    if row["is_protected"]:
+        raise NotAllowed(f"the block type {row['slug']!r} is protected and cannot be deleted")
+    for table in ("block_documents", "block_schemas"):
+        tx.execute(f"DELETE FROM {table} WHERE block_type_id = :id", {"id": row["id"]})  # noqa: S608  # two tables
+    tx.execute("DELETE FROM block_types WHERE id = :id", {"id": row["id"]})
+
+
+@operation("POST", "/block_types/filter")
+def filter_block_types(tx: Transaction, body: BlockListing) -> list[BlockType]:
+    """List block types by name.
+
+    Raises:
+        InvalidInput: a filter is malformed, or a limit out of range.
+    """
+    found = Criteria(body.block_types, "block_types").like("name", "name").any_of("slug", "slug")
+    rows = tx.all(
+        f"SELECT * FROM block_types WHERE {found.where()} ORDER BY name, id LIMIT :limit OFFSET :offset",  # noqa: S608  # bound
+        {**found.values, **limits_of(body.limit, body.offset)},
+    )
+    return [type_of_row(row) for row in rows]
+
+
+@operation("POST", "/block_schemas/", status=201)
+def create_block_schema(tx: Transaction, body: BlockSchemaCreate) -> BlockSchema:
+    """Get or create the schema of a block type's fields.
+
+    Raises:
+        NotFound: no such block type.
+    """
+    _type_row(tx, "id", body.block_type_id)
+    checksum = checksum_of(body.fields)
+    row = tx.one(
+        """INSERT INTO block_schemas (id, created, updated, checksum, fields, block_type_id, capabilities,
+               version)
+           VALUES (:id, :now, :now, :checksum, :fields, :block_type_id, :capabilities, :version)
+           ON CONFLICT (checksum, version) DO NOTHING RETURNING *""",
+        {
+            "id": ids.new_id(),
+            "now": clock.now_us(),
+            "checksum": checksum,
+            "fields": dump(body.fields),
+            "block_type_id": body.block_type_id,
+            "capabilities": dump(sorted(body.capabilities)),
+            "version": body.version,
+        },
+    )
+    tx.status = 201 if row is not None else 200
+    if row is None:
+        row = _schema_row(tx, "checksum = :value AND version = :version", checksum, body.version)
+    return schema_of_row(tx, row)
+
+
+def checksum_of(fields: dict[str, Any]) -> str:
+    """`sha256:` and the digest of the fields; equal fields have equal ones."""
+    import hashlib
+    import json
+
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _schema_row(tx: Transaction, condition: str, value: str, version: str | None = None) -> Row:
+    row = tx.one(
+        f"SELECT * FROM block_schemas WHERE {condition} ORDER BY created DESC LIMIT 1",  # noqa: S608  # constants
+        {"value": value, "version": version},
+    )
+    if row is None:
+        raise NotFound(f"no block schema {value!r}")
+    return row
+
+
+@operation("GET", "/block_schemas/checksum/{checksum}")
+def read_block_schema_by_checksum(tx: Transaction, checksum: str, version: str | None = None) -> BlockSchema:
+    """The schema of a checksum, of the latest version unless one is named.
+
+    Raises:
+        NotFound: there is none.
+    """
+    condition = "checksum = :value" + (" AND version = :version" if version else "")
+    return schema_of_row(tx, _schema_row(tx, condition, checksum, version))
+
+
+@operation("GET", "/block_schemas/{block_schema_id}")
+def read_block_schema(tx: Transaction, block_schema_id: str) -> BlockSchema:
+    """One schema.
+
+    Raises:
+        NotFound: there is none.
+    """
+    return schema_of_row(tx, _schema_row(tx, "id = :value", block_schema_id))
+
+
+@operation("DELETE", "/block_schemas/{block_schema_id}", status=204)
+def delete_block_schema(tx: Transaction, block_schema_id: str) -> None:
+    """Delete a schema with the blocks that were saved by it.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = _schema_row(tx, "id = :value", block_schema_id)
+    tx.execute("DELETE FROM block_documents WHERE block_schema_id = :id", {"id": row["id"]})
+    tx.execute("DELETE FROM block_schemas WHERE id = :id", {"id": row["id"]})
+
+
+@operation("POST", "/block_schemas/filter")
+def filter_block_schemas(tx: Transaction, body: BlockListing) -> list[BlockSchema]:
+    """List schemas, the newest first.
+
+    Raises:
+        InvalidInput: a filter is malformed, or a limit out of range.
+    """
+    found = Criteria(body.block_schemas, "block_schemas").any_of("id", "id")
+    found.any_of("block_type_id", "block_type_id").any_of("version", "version")
+    where = found.also("block_capabilities", "all_").where()
+    rows = tx.all(
+        f"SELECT * FROM block_schemas WHERE {where} ORDER BY created DESC, id LIMIT :limit OFFSET :offset",  # noqa: S608
+        {**found.values, **limits_of(body.limit, body.offset)},
+    )
+    schemas = [schema_of_row(tx, row) for row in rows]
+    wanted = ((body.block_schemas or {}).get("block_capabilities") or {}).get("all_") or []
+    return [schema for schema in schemas if set(wanted) <= set(schema.capabilities)]
+
+
+@operation("GET", "/block_capabilities/")
+def read_block_capabilities(tx: Transaction) -> list[str]:
+    """Every capability that some schema has."""
+    rows = tx.all("SELECT DISTINCT capabilities FROM block_schemas", {})
+    return sorted({name for row in rows for name in load(row["capabilities"], [])})
+
+
+def hidden_fields(tx: Transaction, slug: str, name: str) -> list[str] | None:
+    """Which fields of a saved block are secret, by its type's slug and its name; None where there is none."""
+    row = tx.one(
+        """SELECT s.fields FROM block_documents d JOIN block_types t ON t.id = d.block_type_id
+           JOIN block_schemas s ON s.id = d.block_schema_id WHERE t.slug = :slug AND d.name = :name""",
+        {"slug": slug, "name": name},
+    )
+    return None if row is None else list(load(row["fields"], {}).get("secret_fields") or [])

@@ -1,0 +1,124 @@
+"""Applying what a project's file declares: all its deployments in one transaction, or none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runyard.base.errors import InvalidInput, NotFound, RunyardError
+from runyard.operations.deployments import deployment_versions, deployment_views
+from runyard.operations.deployments.deployment_places import flow_id_of
+from runyard.operations.deployments.deployment_rows import remove, save
+from runyard.operations.deployments.deployment_shapes import (
+    AppliedDeployment,
+    Change,
+    DeploymentApply,
+    DeploymentsApply,
+)
+from runyard.operations.operation import operation
+from runyard.operations.schedules import schedule_sync
+from runyard.operations.schemas import load
+from runyard.store.database import Transaction
+
+_JSON_COLUMNS = frozenset(
+    (
+        "version_info", "concurrency_options", "parameter_openapi_schema", "pull_steps", "job_variables",
+        "parameters", "tags", "labels", "triggers",
+    )
+)  # fmt: skip
+_FLAGS = frozenset(("paused", "enforce_parameter_schema"))
+
+
+@operation("POST", "/runyard/deployments/apply")
+def apply_deployments(tx: Transaction, body: DeploymentsApply) -> list[AppliedDeployment]:
+    """Create or update all deployments that one file declares; a wrong one changes nothing at all.
+
+    A field that is not set keeps what is stored. Schedules keep their identity and an operator's pause
+    (see `schedule_sync.reconcile`). Flows are created as needed. With `prune`, deployments that the owner
+    declared before and does not declare now are deleted; with `dry_run` nothing is done at all.
+
+    Raises:
+        NotFound: a work pool does not exist.
+        InvalidInput: two deployments have the same name and flow; or there are several mistakes, a line each.
+        ParameterError: parameters or job variables do not fit.
+    """
+    seen: set[tuple[str, str]] = set()
+    for item in body.deployments:
+        if (item.flow_name, item.name) in seen:
+            raise InvalidInput(f"deployment {item.flow_name}/{item.name} is declared twice")
+        seen.add((item.flow_name, item.name))
+    applied = _apply_all(tx, body)
+    if body.prune:
+        applied += _prune(tx, body.owner, {each.deployment.id for each in applied})
+    tx.kept = not body.dry_run
+    return applied
+
+
+def _apply_all(tx: Transaction, body: DeploymentsApply) -> list[AppliedDeployment]:
+    """Apply each deployment; what is wrong with some is told of all of them."""
+    applied = []
+    wrong: dict[str, RunyardError] = {}
+    for item in body.deployments:
+        try:
+            applied.append(_apply(tx, item, body.owner))
+        except (InvalidInput, NotFound) as error:
+            wrong.setdefault(error.message, error)
+    if len(wrong) == 1:
+        raise next(iter(wrong.values()))
+    if wrong:
+        kinds = {type(error) for error in wrong.values()}
+        raise (kinds.pop() if len(kinds) == 1 else InvalidInput)("\n".join(wrong))
+    return applied
+
+
+def _prune(tx: Transaction, owner: str, kept: set[str]) -> list[AppliedDeployment]:
+    """Delete what this owner declared before and declares no longer."""
+    gone = [
+        each
+        for each in deployment_views.select(tx, "d.owner = :owner", {"owner": owner})
+        if each.id not in kept
+    ]
+    for each in gone:
+        remove(tx, each.id)
+    return [AppliedDeployment(deployment=each, action="deleted") for each in gone]
+
+
+def _apply(tx: Transaction, item: DeploymentApply, owner: str) -> AppliedDeployment:
+    saved = save(tx, flow_id_of(tx, item.flow_name), item.name, item, owner)
+    changes = [
+        _change(tx, column, before, after)
+        for column, (before, after) in sorted(saved.changes.items())
+        if column not in ("owner", "version_info")
+    ]
+    if item.schedules is not None:
+        # A project that is renamed or moved still speaks for the schedules that it declared before.
+        owners = {owner, saved.changes.get("owner", (owner, owner))[0]}
+        changes += schedule_sync.reconcile(tx, saved.row, item.schedules, owner, owners)
+    if saved.created or changes:
+        deployment_versions.record(tx, saved.row)
+    deployment = deployment_views.one(tx, saved.row["id"])
+    if saved.created:
+        return AppliedDeployment(deployment=deployment, action="created")
+    action: Any = "updated" if changes else "unchanged"
+    return AppliedDeployment(deployment=deployment, action=action, changes=changes)
+
+
+def _change(tx: Transaction, column: str, before: Any, after: Any) -> Change:
+    if column == "work_queue_id":
+        return Change(field="work_pool", before=_place(tx, before), after=_place(tx, after))
+    if column in _JSON_COLUMNS:
+        return Change(field=column, before=load(before), after=load(after))
+    if column in _FLAGS:
+        return Change(field=column, before=bool(before), after=bool(after))
+    return Change(field=column, before=before, after=after)
+
+
+def _place(tx: Transaction, queue_id: str | None) -> str | None:
+    """A queue as people name it: `pool`, or `pool/queue` when it is not the default one."""
+    row = tx.one(
+        """SELECT pool.name AS pool, queue.name AS queue FROM work_queues queue
+           JOIN work_pools pool ON pool.id = queue.work_pool_id WHERE queue.id = :id""",
+        {"id": queue_id},
+    )
+    if row is None:
+        return None
+    return row["pool"] if row["queue"] == "default" else f"{row['pool']}/{row['queue']}"

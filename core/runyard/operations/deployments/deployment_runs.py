@@ -1,0 +1,101 @@
+"""Making runs of deployments: by hand, by a schedule, and handing due ones to who serves them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runyard.base import clock
+from runyard.domain import parameter_schemas as rules
+from runyard.domain import states
+from runyard.operations import lease_clock
+from runyard.operations.deployments import deployment_places
+from runyard.operations.deployments.deployment_rows import deployment_row
+from runyard.operations.deployments.deployment_shapes import (
+    DeploymentFlowRunCreate,
+    ScheduledRunsOfDeployments,
+)
+from runyard.operations.flow_runs import flow_runs, transitions
+from runyard.operations.flow_runs.flow_run_shapes import FlowRun
+from runyard.operations.flow_runs.run_inserts import check_parameters, insert_run
+from runyard.operations.operation import operation
+from runyard.operations.schemas import load
+from runyard.store.database import Transaction
+
+_MOST_RUNS = 200
+
+
+@operation("POST", "/deployments/{deployment_id}/create_flow_run", status=201)
+def create_flow_run_from_deployment(
+    tx: Transaction, deployment_id: str, body: DeploymentFlowRunCreate
+) -> FlowRun:
+    """Create a run of a deployment: its parameters overlaid by the given ones, tags united.
+
+    With the idempotency key of an existing run, that one is returned.
+
+    Raises:
+        NotFound: no such deployment.
+        ParameterError: the parameters do not fit the flow.
+    """
+    deployment = deployment_row(tx, deployment_id)
+    given = {name: rules.hydrate(value) for name, value in body.parameters.items()}
+    parameters = {**load(deployment["parameters"], {}), **given}
+    check_parameters(deployment, parameters, body.enforce_parameter_schema)
+    wanted = None if body.state is None else body.state.to_state()
+    columns: dict[str, Any] = {"context": body.context, "empirical_policy": body.empirical_policy}
+    columns["parent_task_run_id"] = body.parent_task_run_id
+    if body.name:
+        columns["name"] = body.name
+    if body.job_variables:
+        deployment_places.check_job_variables(tx, deployment["work_queue_id"], body.job_variables)
+        columns["job_variables"] = body.job_variables
+    if body.work_queue_name:
+        columns["work_queue_id"] = deployment_places.sibling_queue_id(tx, deployment, body.work_queue_name)
+    if wanted is not None and wanted.type == states.SCHEDULED:
+        moment = wanted.state_details.get("scheduled_time")
+        first = states.Scheduled(_moment(moment), name=wanted.name, message=wanted.message)
+    else:
+        first = states.Scheduled(clock.from_us(lease_clock.wall(tx)))
+    run_id, created = insert_run(
+        tx,
+        deployment,
+        first,
+        parameters=parameters,
+        tags=body.tags,
+        labels=body.labels,
+        idempotency_key=body.idempotency_key,
+        **columns,
+    )
+    if not created:
+        tx.status = 200
+    elif wanted is not None and wanted.type != states.SCHEDULED:
+        transitions.set_flow_run_state(tx, run_id, wanted, force=True)
+    return flow_runs.read_flow_run(tx, run_id)
+
+
+def _moment(value: Any) -> Any:
+    return clock.parse_time(value) if isinstance(value, str) else value
+
+
+@operation("POST", "/deployments/get_scheduled_flow_runs")
+def get_scheduled_flow_runs_of_deployments(
+    tx: Transaction, body: ScheduledRunsOfDeployments
+) -> list[FlowRun]:
+    """The due runs of the given deployments, earliest first, for a process that serves them itself."""
+    if not body.deployment_ids:
+        return []
+    now = clock.now_us()
+    names = {f"id{index}": key for index, key in enumerate(body.deployment_ids)}
+    marks = ", ".join(f":{name}" for name in names)
+    tx.execute(
+        f"UPDATE deployments SET last_polled = :now WHERE id IN ({marks})",  # noqa: S608  # only :names
+        {**names, "now": now},
+    )
+    limit = _MOST_RUNS if body.limit is None else min(body.limit, _MOST_RUNS)
+    before = now if body.scheduled_before is None else clock.to_us(body.scheduled_before)
+    rows = tx.all(
+        f"""SELECT id FROM flow_runs WHERE deployment_id IN ({marks}) AND state_type = 'SCHEDULED'
+            AND next_scheduled_start_time <= :before
+            ORDER BY next_scheduled_start_time, id LIMIT :limit""",  # noqa: S608  # only :names
+        {**names, "before": before, "limit": limit},
+    )
+    return [flow_runs.read_flow_run(tx, row["id"]) for row in rows]

@@ -1,0 +1,203 @@
+"""The shapes of deployments: what is given for one, what is shown, what a redeploy changed."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from runyard.operations.schedules.schedule_shapes import DeploymentSchedule, DeploymentScheduleCreate
+from runyard.operations.schemas import MOST_SECONDS, Input, Model, StateCreate, Time, check_name
+
+OnLost = Literal["crash", "retry", "resume"]
+POLICIES = (
+    "crash_retries", "crash_retry_delay_seconds", "on_lost", "max_run_seconds", "max_lateness_seconds",
+)  # fmt: skip
+"""What a deployment says of runs that end otherwise than by their own code."""
+PLAIN = ("version", "description", "concurrency_limit", "path", "entrypoint", *POLICIES)
+"""The fields that are stored as they are given."""
+
+# These would break `flow/name` references and URLs.
+
+
+class ConcurrencyOptions(Input):
+    """What happens to a run that finds its deployment's limit full."""
+
+    collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"] = "ENQUEUE"
+    grace_period_seconds: int | None = None
+
+
+class GlobalConcurrencyLimit(Model):
+    """A deployment's limit as the API shows it; the slots taken are its live leases."""
+
+    id: str
+    created: Time
+    updated: Time
+    active: bool = True
+    name: str
+    limit: int
+    active_slots: int = 0
+    slot_decay_per_second: float = 0.0
+
+
+class Deployment(Model):
+    """A deployment: which flow, with which parameters, when, in which pool."""
+
+    id: str
+    created: Time
+    updated: Time
+    name: str
+    version: str | None = None
+    version_info: dict[str, Any] | None = None
+    description: str | None = None
+    flow_id: str
+    flow_name: str | None = None
+    paused: bool = False
+    schedules: list[DeploymentSchedule] = Field(default_factory=list)
+    concurrency_limit: int | None = None
+    global_concurrency_limit: GlobalConcurrencyLimit | None = None
+    concurrency_options: ConcurrencyOptions | None = None
+    job_variables: dict[str, Any] = Field(default_factory=dict)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    tags: list[str] = Field(default_factory=list)
+    labels: dict[str, Any] = Field(default_factory=dict)
+    work_queue_name: str | None = None
+    work_queue_id: str | None = None
+    work_pool_name: str | None = None
+    last_polled: Time | None = None
+    parameter_openapi_schema: dict[str, Any] | None = None
+    path: str | None = None
+    pull_steps: list[dict[str, Any]] | None = None
+    entrypoint: str | None = None
+    storage_document_id: str | None = None
+    infrastructure_document_id: str | None = None
+    created_by: dict[str, Any] | None = None
+    updated_by: dict[str, Any] | None = None
+    status: Literal["READY", "NOT_READY"] = "NOT_READY"
+    enforce_parameter_schema: bool = True
+    crash_retries: int | None = None
+    crash_retry_delay_seconds: float | None = None
+    on_lost: OnLost | None = None
+    max_run_seconds: float | None = None
+    max_lateness_seconds: float | None = None
+    triggers: list[dict[str, Any]] | None = None
+    owner: str | None = None
+
+
+class _DeploymentFields(Input):
+    """What a deployment is given; a field that is not set keeps what is stored."""
+
+    only_null = ("global_concurrency_limit_id",)  # a deployment has its own limit here
+
+    version: str | None = None
+    version_info: dict[str, Any] | None = None
+    description: str | None = None
+    paused: bool | None = None
+    schedules: list[DeploymentScheduleCreate] | None = None
+    concurrency_limit: int | None = Field(default=None, ge=0)
+    concurrency_options: ConcurrencyOptions | None = None
+    job_variables: dict[str, Any] | None = None
+    parameters: dict[str, Any] | None = None
+    tags: list[str] | None = None
+    labels: dict[str, Any] | None = None
+    work_pool_name: str | None = None
+    work_queue_name: str | None = None
+    parameter_openapi_schema: dict[str, Any] | None = None
+    path: str | None = None
+    pull_steps: list[dict[str, Any]] | None = None
+    entrypoint: str | None = None
+    storage_document_id: str | None = None
+    infrastructure_document_id: str | None = None
+    enforce_parameter_schema: bool | None = None
+    crash_retries: int | None = Field(default=None, ge=0)
+    crash_retry_delay_seconds: float | None = Field(default=None, ge=0, le=MOST_SECONDS)
+    on_lost: OnLost | None = None
+    max_run_seconds: float | None = Field(default=None, gt=0, le=MOST_SECONDS)
+    max_lateness_seconds: float | None = Field(default=None, gt=0, le=MOST_SECONDS)
+    triggers: list[dict[str, Any]] | None = None
+
+
+class DeploymentUpdate(_DeploymentFields):
+    """Changes to a deployment; only the fields that are given change."""
+
+
+class DeploymentCreate(_DeploymentFields):
+    """A deployment to create, or to update when the flow has one of that name."""
+
+    name: str
+    flow_id: str
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        check_name("deployment", name)
+        return name
+
+
+class DeploymentApply(_DeploymentFields):
+    """A deployment as a project's file declares it: it names its flow."""
+
+    name: str
+    flow_name: str
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        check_name("deployment", name)
+        return name
+
+
+class DeploymentsApply(Input):
+    """Deployments that one file declares, and the mark of that file.
+
+    Args:
+        prune: delete the deployments of this owner that are not among them.
+        dry_run: change nothing, only tell what would be.
+    """
+
+    deployments: list[DeploymentApply]
+    owner: str
+    prune: bool = False
+    dry_run: bool = False
+
+
+class Change(Model):
+    """One field that a redeploy changed."""
+
+    field: str
+    before: Any = None
+    after: Any = None
+
+
+class AppliedDeployment(Model):
+    """What became of one declared deployment."""
+
+    deployment: Deployment
+    action: Literal["created", "updated", "unchanged", "deleted"]
+    changes: list[Change] = Field(default_factory=list)
+
+
+class DeploymentFlowRunCreate(Input):
+    """A run of a deployment to create."""
+
+    state: StateCreate | None = None
+    name: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    enforce_parameter_schema: bool | None = None
+    context: dict[str, Any] = Field(default_factory=dict)
+    infrastructure_document_id: str | None = None
+    empirical_policy: dict[str, Any] = Field(default_factory=dict)
+    tags: list[str] = Field(default_factory=list)
+    idempotency_key: str | None = None
+    labels: dict[str, Any] | None = None
+    parent_task_run_id: str | None = None
+    work_queue_name: str | None = None
+    job_variables: dict[str, Any] | None = None
+
+
+class ScheduledRunsOfDeployments(Input):
+    """The deployments whose due runs a process that serves them asks for."""
+
+    deployment_ids: list[str]
+    scheduled_before: Time | None = None
+    limit: int | None = Field(default=None, ge=0)

@@ -1,0 +1,200 @@
+"""What deployments were: a version for every change of what they run, and going back to one."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from pydantic import Field
+
+from runyard.base import clock, ids
+from runyard.base.errors import NotFound
+from runyard.operations.deployments import deployment_views
+from runyard.operations.deployments.deployment_rows import deployment_row, save
+from runyard.operations.deployments.deployment_shapes import PLAIN, Change, Deployment, DeploymentApply
+from runyard.operations.operation import operation
+from runyard.operations.schedules import schedule_firing, schedule_sync
+from runyard.operations.schedules.schedules import rows_of
+from runyard.operations.schemas import Input, Model, Time, dump, load
+from runyard.store.database import Row, Transaction
+
+KEPT = 100
+"""How many versions of a deployment are kept."""
+
+_JSON = (
+    "concurrency_options", "job_variables", "parameters", "tags", "labels", "parameter_openapi_schema",
+    "pull_steps", "triggers",
+)  # fmt: skip
+_OF_SCHEDULE = ("slug", "catchup", "catchup_limit", "overlap", "max_scheduled_runs")
+_PLACE = """SELECT pool.name AS pool, queue.name AS queue FROM work_queues queue
+    JOIN work_pools pool ON pool.id = queue.work_pool_id WHERE queue.id = :id"""
+
+
+class DeploymentVersion(Model):
+    """One version of a deployment.
+
+    Args:
+        number: counted from 1; the newest is in force.
+        content: what was in force, as `DeploymentApply` takes it.
+        changes: against the version before it.
+    """
+
+    number: int
+    created: Time
+    version: str | None = None
+    version_info: dict[str, Any] | None = None
+    owner: str | None = None
+    content: dict[str, Any] = Field(default_factory=dict)
+    changes: list[Change] = Field(default_factory=list)
+
+
+class Rollback(Input):
+    """Which version to go back to; the one before the newest by default."""
+
+    number: int | None = None
+    dry_run: bool = False
+
+
+class RolledBack(Model):
+    """What going back changed, or would change; `number` is the version that was gone back to."""
+
+    deployment: Deployment
+    number: int
+    changes: list[Change] = Field(default_factory=list)
+
+
+def record(tx: Transaction, deployment: Row) -> None:
+    """Write down what a deployment runs now, if that is new.
+
+    Args:
+        deployment: its row, after all changes.
+    """
+    values = {"id": deployment["id"]}
+    newest = tx.one(
+        "SELECT number, content FROM deployment_versions WHERE deployment_id = :id "
+        "ORDER BY number DESC LIMIT 1",
+        values,
+    )
+    content = dump(_content(tx, deployment))
+    if newest is not None and newest["content"] == content:
+        return
+    number = 1 if newest is None else newest["number"] + 1
+    tx.execute(
+        """INSERT INTO deployment_versions
+               (id, created, deployment_id, number, version, version_info, owner, content)
+           VALUES (:id, :created, :deployment_id, :number, :version, :version_info, :owner, :content)""",
+        {
+            "id": ids.new_id(),
+            "created": clock.now_us(),
+            "deployment_id": deployment["id"],
+            "number": number,
+            "version": deployment["version"],
+            "version_info": deployment["version_info"],
+            "owner": deployment["owner"],
+            "content": content,
+        },
+    )
+    if number > KEPT:
+        tx.execute(
+            "DELETE FROM deployment_versions WHERE deployment_id = :id AND number <= :last",
+            {**values, "last": number - KEPT},
+        )
+
+
+def _content(tx: Transaction, deployment: Row) -> dict[str, Any]:
+    place = tx.one(_PLACE, {"id": deployment["work_queue_id"]}) if deployment["work_queue_id"] else None
+    content = {
+        **{name: deployment[name] for name in PLAIN},
+        **{name: load(deployment[name]) for name in _JSON},
+        "enforce_parameter_schema": bool(deployment["enforce_parameter_schema"]),
+        "work_pool_name": place["pool"] if place else None,
+        "work_queue_name": place["queue"] if place else None,
+    }
+    if deployment["owner"] is not None:
+        # An operator's schedules are no part of what was declared, and neither is his pause.
+        content["schedules"] = [
+            {
+                "schedule": load(row["spec"], {}),
+                "active": bool(row["declared_active"]),
+                "parameters": load(row["parameters"], {}),
+                **{name: row[name] for name in _OF_SCHEDULE},
+            }
+            for row in rows_of(tx, deployment["id"])
+            if row["owner"] is not None
+        ]
+    return content
+
+
+@operation("GET", "/runyard/deployments/{deployment_id}/versions")
+def read_deployment_versions(
+    tx: Transaction, deployment_id: str, limit: int = KEPT
+) -> list[DeploymentVersion]:
+    """The versions of a deployment, the newest first, each with what it changed.
+
+    Raises:
+        NotFound: no such deployment.
+    """
+    deployment_row(tx, deployment_id)
+    rows = tx.all(
+        "SELECT * FROM deployment_versions WHERE deployment_id = :id ORDER BY number DESC LIMIT :limit",
+        {"id": deployment_id, "limit": max(0, min(limit, KEPT)) + 1},
+    )
+    found = [
+        DeploymentVersion(
+            number=row["number"],
+            created=clock.from_us(row["created"]),
+            version=row["version"],
+            version_info=load(row["version_info"]),
+            owner=row["owner"],
+            content=load(row["content"], {}),
+        )
+        for row in rows
+    ]
+    for newer, older in pairwise(found):
+        newer.changes = _differences(older.content, newer.content)
+    return found[:limit]
+
+
+@operation(
+    "POST", "/runyard/deployments/{deployment_id}/rollback", prepare=schedule_firing.prepare_deployment
+)
+def roll_back_deployment(tx: Transaction, deployment_id: str, body: Rollback) -> RolledBack:
+    """Bring a version of a deployment into force again, as a new version.
+
+    Its schedules go back with it; an operator's own ones, and his pauses, stay.
+
+    Raises:
+        NotFound: there is no such deployment or version, or its work pool is gone.
+    """
+    deployment = deployment_row(tx, deployment_id)
+    rows = tx.all(
+        "SELECT number, content FROM deployment_versions WHERE deployment_id = :id ORDER BY number DESC",
+        {"id": deployment_id},
+    )
+    wanted = body.number if body.number is not None else (rows[1]["number"] if len(rows) > 1 else None)
+    chosen = next((row for row in rows if row["number"] == wanted), None)
+    if chosen is None:
+        known = f"kept are {rows[-1]['number']} to {rows[0]['number']}" if rows else "none is kept"
+        what = f"version {wanted}" if wanted is not None else "earlier version"
+        raise NotFound(f"deployment {deployment['name']!r} has no {what}; {known}")
+    before = _content(tx, deployment)
+    given = DeploymentApply.model_validate(
+        {**load(chosen["content"], {}), "name": deployment["name"], "flow_name": "."}
+    )
+    owner = deployment["owner"]
+    saved = save(tx, deployment["flow_id"], deployment["name"], given, owner)
+    if given.schedules is not None and owner is not None:
+        schedule_sync.reconcile(tx, saved.row, given.schedules, owner)
+    after = _content(tx, saved.row)
+    record(tx, saved.row)
+    shown = deployment_views.one(tx, deployment_id)
+    tx.kept = not body.dry_run
+    return RolledBack(deployment=shown, number=chosen["number"], changes=_differences(before, after))
+
+
+def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
+    return [
+        Change(field=name, before=before.get(name), after=after.get(name))
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]

@@ -1,0 +1,165 @@
+"""Flows: the functions that runs are runs of, known by their names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from runyard.base import clock, ids
+from runyard.base.errors import NotFound
+from runyard.operations.operation import operation
+from runyard.operations.retention import removal
+from runyard.operations.schemas import Filter, Input, Listing, Model, Time, check_name, dump, load
+from runyard.store import query
+from runyard.store.database import Row, Transaction
+
+
+class Flow(Model):
+    """A flow."""
+
+    id: str
+    created: Time
+    updated: Time
+    name: str
+    tags: list[str] = Field(default_factory=list)
+    labels: dict[str, Any] = Field(default_factory=dict)
+
+
+class FlowCreate(Input):
+    """A flow to be known; one of the same name is kept as it is."""
+
+    name: str
+    tags: list[str] = Field(default_factory=list)
+    labels: dict[str, Any] | None = None
+
+
+class FlowUpdate(Input):
+    """Changes to a flow; only what is given changes."""
+
+    tags: list[str] | None = None
+
+
+def _flow(row: Row) -> Flow:
+    return Flow(
+        id=row["id"],
+        created=clock.from_us(row["created"]),
+        updated=clock.from_us(row["updated"]),
+        name=row["name"],
+        tags=load(row["tags"], []),
+        labels=load(row["labels"], {}),
+    )
+
+
+def ensure_flow(
+    tx: Transaction, name: str, tags: list[str] | None = None, labels: dict[str, Any] | None = None
+) -> tuple[Row, bool]:
+    """The row of the flow called `name`, made when there is none, and whether it was.
+
+    Raises:
+        InvalidInput: no flow can have the name.
+    """
+    check_name("flow", name)
+    row = tx.one(
+        """INSERT INTO flows (id, created, updated, name, tags, labels)
+           VALUES (:id, :now, :now, :name, :tags, :labels)
+           ON CONFLICT (name) DO NOTHING RETURNING *""",
+        {
+            "id": ids.new_id(),
+            "now": clock.now_us(),
+            "name": name,
+            "tags": dump(tags or []),
+            "labels": dump(labels or {}),
+        },
+    )
+    if row is not None:
+        return row, True
+    return _row(tx, "name", name), False
+
+
+def _row(tx: Transaction, column: str, value: str) -> Row:
+    row = tx.one(f"SELECT * FROM flows WHERE {column} = :value", {"value": value})  # noqa: S608  # id or name
+    if row is None:
+        raise NotFound(f"no flow {value!r}; see: runyard flow ls")
+    return row
+
+
+@operation("POST", "/flows/", status=201)
+def create_flow(tx: Transaction, body: FlowCreate) -> Flow:
+    """Get or create a flow by its name.
+
+    Raises:
+        InvalidInput: no flow can have the name.
+    """
+    row, created = ensure_flow(tx, body.name, body.tags, body.labels)
+    tx.status = 201 if created else 200
+    return _flow(row)
+
+
+@operation("GET", "/flows/{flow_id}")
+def read_flow(tx: Transaction, flow_id: str) -> Flow:
+    """One flow.
+
+    Raises:
+        NotFound: no such flow.
+    """
+    return _flow(_row(tx, "id", flow_id))
+
+
+@operation("GET", "/flows/name/{name}")
+def read_flow_by_name(tx: Transaction, name: str) -> Flow:
+    """The flow of that name.
+
+    Raises:
+        NotFound: no such flow.
+    """
+    return _flow(_row(tx, "name", name))
+
+
+@operation("POST", "/flows/filter")
+def filter_flows(tx: Transaction, body: Listing) -> list[Flow]:
+    """List flows, by name unless `sort` says otherwise.
+
+    Raises:
+        InvalidInput: an unknown filter, operator or sort value, or a limit out of range.
+    """
+    return [_flow(row) for row in query.search(tx, "flows", body.model_dump())]
+
+
+@operation("POST", "/flows/count")
+def count_flows(tx: Transaction, body: Filter) -> int:
+    """How many flows a filter finds.
+
+    Raises:
+        InvalidInput: an unknown filter or operator.
+    """
+    return query.count(tx, "flows", body.model_dump())
+
+
+@operation("PATCH", "/flows/{flow_id}", status=204)
+def update_flow(tx: Transaction, flow_id: str, body: FlowUpdate) -> None:
+    """Replace a flow's tags.
+
+    Raises:
+        NotFound: no such flow.
+    """
+    row = _row(tx, "id", flow_id)
+    if body.tags is not None:
+        tx.execute(
+            "UPDATE flows SET tags = :tags, updated = :now WHERE id = :id",
+            {"id": row["id"], "tags": dump(body.tags), "now": clock.now_us()},
+        )
+
+
+@operation("DELETE", "/flows/{flow_id}", status=204)
+def delete_flow(tx: Transaction, flow_id: str) -> None:
+    """Delete a flow with its deployments and all its runs.
+
+    Raises:
+        NotFound: no such flow.
+    """
+    _row(tx, "id", flow_id)
+    while found := tx.all("SELECT id FROM flow_runs WHERE flow_id = :id LIMIT 500", {"id": flow_id}):
+        ids = removal.with_subflows(tx, [row["id"] for row in found])
+        removal.remove_runs(tx, ids, (), clock.now_us())
+    tx.execute("DELETE FROM flows WHERE id = :id", {"id": flow_id})

@@ -1,0 +1,1 @@
+"""Flow runs: insert, claim, start, end; their states, leases, pauses and recovery."""

@@ -1,0 +1,175 @@
+"""Which runs of a queue may start now, oldest first, within the limits of their deployments.
+
+Mostly one scan of the index of due runs, as long as a claim is. Where that meets a deployment whose limit
+is full, the deployments are visited one by one through an index of theirs, so that the runs a full one
+has waiting, however many, cost nothing and hold up nobody.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import NamedTuple
+
+from runyard.domain import limits
+from runyard.operations.schedules.schedules import busy_condition
+from runyard.operations.schemas import load
+from runyard.store.database import Row, Transaction
+
+# A condition written as in the partial indexes, which are used only for queries that repeat it.
+_DUE = f"""run.work_queue_id = :queue AND run.state_type = 'SCHEDULED'
+    AND run.next_scheduled_start_time <= :until AND NOT {busy_condition("run")}"""
+_COLUMNS = "run.id, run.deployment_id, run.next_scheduled_start_time AS due"
+_ORDER = "ORDER BY run.next_scheduled_start_time, run.id"
+# The first due time of each deployment with runs waiting in a queue: a loose index scan. It starts
+# with SELECT, as the PostgreSQL driver takes everything else for a change.
+_HEADS = """
+    SELECT found.deployment_id, found.due FROM (
+        WITH RECURSIVE present (deployment_id) AS (
+            SELECT min(run.deployment_id) FROM flow_runs run
+            WHERE run.work_queue_id = :queue AND run.state_type = 'SCHEDULED'
+            UNION ALL
+            SELECT (SELECT min(run.deployment_id) FROM flow_runs run
+                    WHERE run.work_queue_id = :queue AND run.state_type = 'SCHEDULED'
+                    AND run.deployment_id > present.deployment_id)
+            FROM present WHERE present.deployment_id IS NOT NULL
+        )
+        SELECT present.deployment_id, (
+            SELECT min(run.next_scheduled_start_time) FROM flow_runs run
+            WHERE run.work_queue_id = :queue AND run.state_type = 'SCHEDULED'
+            AND run.deployment_id = present.deployment_id) AS due
+        FROM present WHERE present.deployment_id IS NOT NULL
+    ) found WHERE found.due <= :until"""
+# Runs that find a full deployment and are to be cancelled, at most so many in one go.
+_CANCEL_BATCH = 200
+CANCELLED_AS_NEW = "Its deployment's concurrency limit is full, and its collision strategy is CANCEL_NEW."
+
+
+class Found(NamedTuple):
+    """What a look found: ids of runs that may start, and ids of runs to be cancelled instead."""
+
+    start: list[str]
+    cancel: list[str]
+
+
+class Slots:
+    """The free slots of deployments, counted down while one claim picks its runs.
+
+    Args:
+        lock: hold the rows of limited deployments, so that nobody else fills their slots meanwhile.
+    """
+
+    def __init__(self, tx: Transaction, lock: bool) -> None:
+        self._tx = tx
+        self._lock = lock and tx.dialect == "postgresql"
+        self._left: dict[str, int | None] = {}
+        self._cancel_new: set[str] = set()
+
+    def left(self, deployment_id: str | None) -> int | None:
+        """How many runs of a deployment may still start; None for any number."""
+        if deployment_id is None:
+            return None
+        if deployment_id not in self._left:
+            self._left[deployment_id] = self._read(deployment_id)
+        return self._left[deployment_id]
+
+    def cancels(self, deployment_id: str | None) -> bool:
+        """Whether runs that find the deployment full are cancelled."""
+        return deployment_id in self._cancel_new
+
+    def use(self, deployment_id: str | None) -> None:
+        """One more run of the deployment starts."""
+        left = self.left(deployment_id)
+        if deployment_id is not None and left is not None:
+            self._left[deployment_id] = left - 1
+
+    def _read(self, deployment_id: str) -> int | None:
+        values = {"id": deployment_id}
+        sql = "SELECT concurrency_limit, concurrency_options FROM deployments WHERE id = :id"
+        row = self._tx.one(sql, values)
+        if row is None or row["concurrency_limit"] is None:
+            return None
+        if self._lock:
+            row = self._tx.one(f"{sql} FOR UPDATE", values) or row
+        if (load(row["concurrency_options"]) or {}).get("collision_strategy") == "CANCEL_NEW":
+            self._cancel_new.add(deployment_id)
+        used = self._tx.value("SELECT count(*) FROM leases WHERE deployment_id = :id", values)
+        return limits.free(row["concurrency_limit"], used)
+
+
+def look(tx: Transaction, queue_id: str, until_us: int, room: int, slots: Slots) -> Found:
+    """The runs of a queue that may start.
+
+    Args:
+        until_us: those due until then, in microseconds.
+        room: how many at most.
+        slots: of the deployments; what is found is taken off.
+    """
+    if room <= 0:
+        return Found([], [])
+    values = {"queue": queue_id, "until": until_us, "room": room}
+    rows = tx.all(f"SELECT {_COLUMNS} FROM flow_runs run WHERE {_DUE} {_ORDER} LIMIT :room", values)  # noqa: S608  # fixed
+    found, full = Found([], []), set()
+    for row in rows:
+        if slots.left(row["deployment_id"]) == 0:
+            full.add(row["deployment_id"])
+        else:
+            slots.use(row["deployment_id"])
+            found.start.append(row["id"])
+    if full and len(rows) == room:
+        _look_behind(tx, values, slots, found, full)
+    for deployment_id in filter(slots.cancels, full):
+        found.cancel.extend(_all_due_of(tx, values, deployment_id, set(found.start)))
+    return found
+
+
+def _look_behind(tx: Transaction, values: dict, slots: Slots, found: Found, full: set[str]) -> None:
+    """Fill what room is left from the deployments that are not full, always the oldest run first."""
+    room = values["room"]
+    taken = set(found.start)
+    # A head is a run, or (with an empty id) only the time of a deployment's first run, not yet read.
+    heads = [(row["due"], "", row["deployment_id"]) for row in tx.all(_HEADS, values)]
+    heads += [(0, "", None)]
+    heapq.heapify(heads)
+    pages: dict[str | None, list[Row]] = {}
+    while heads and len(found.start) < room:
+        due, run_id, deployment_id = heapq.heappop(heads)
+        if slots.left(deployment_id) == 0:
+            full.add(deployment_id or "")
+            continue
+        if run_id and run_id not in taken:
+            slots.use(deployment_id)
+            found.start.append(run_id)
+        if not pages.get(deployment_id):
+            # Reversed, so that the next one is at the end.
+            pages[deployment_id] = _page(tx, values, deployment_id, due, run_id)[::-1]
+        if pages[deployment_id]:
+            following = pages[deployment_id].pop()
+            heapq.heappush(heads, (following["due"], following["id"], deployment_id))
+
+
+def _page(
+    tx: Transaction, values: dict, deployment_id: str | None, after_us: int, after_id: str
+) -> list[Row]:
+    """Due runs of a deployment (of none, where it is None) behind one of them, the oldest first."""
+    which = "run.deployment_id IS NULL" if deployment_id is None else "run.deployment_id = :deployment"
+    return tx.all(
+        f"SELECT {_COLUMNS} FROM flow_runs run WHERE {_DUE} AND {which} "  # noqa: S608  # fixed
+        f"AND (run.next_scheduled_start_time, run.id) > (:after, :after_id) {_ORDER} LIMIT :room",
+        {**values, "deployment": deployment_id or "", "after": after_us, "after_id": after_id},
+    )
+
+
+def _all_due_of(tx: Transaction, values: dict, deployment_id: str, but: set[str]) -> list[str]:
+    rows = _page(tx, {**values, "room": _CANCEL_BATCH}, deployment_id, 0, "")
+    return [row["id"] for row in rows if row["id"] not in but]
+
+
+def next_future(tx: Transaction, queue_id: str, after_us: int) -> int | None:
+    """When the next run of a queue that is not due yet will be, in microseconds; None without one."""
+    due: int | None = tx.value(
+        """SELECT min(run.next_scheduled_start_time) FROM flow_runs run
+           WHERE run.work_queue_id = :queue AND run.state_type = 'SCHEDULED'
+           AND run.next_scheduled_start_time > :after""",
+        {"queue": queue_id, "after": after_us},
+    )
+    return due

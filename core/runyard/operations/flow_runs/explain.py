@@ -1,0 +1,119 @@
+"""Why a run is not running, in plain words, from the facts of this moment; nothing of it is stored."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from runyard.base import clock, machine
+from runyard.base.quoting import command_of, quoted
+from runyard.base.texts import counted
+from runyard.domain.durations import in_words, moment_in_words
+from runyard.domain.states import (
+    CANCELLING,
+    COMPLETED,
+    PAUSED,
+    PENDING,
+    RUNNING,
+    TERMINAL,
+    State,
+)
+from runyard.operations import lease_clock
+from runyard.operations.flow_runs import explain_waiting, flow_runs, leases
+from runyard.operations.flow_runs.explain_waiting import Explanation, Reason
+from runyard.operations.flow_runs.run_rows import state_of
+from runyard.operations.operation import operation
+from runyard.store.database import Row, Transaction
+
+__all__ = ["Explanation", "Reason", "explain_flow_run"]
+
+_STATUS = {
+    RUNNING: ("running", "is running"),
+    PENDING: ("starting", "was taken and is about to start"),
+    CANCELLING: ("cancelling", "is being stopped"),
+    PAUSED: ("paused", "is paused"),
+}
+
+
+@operation("GET", "/runyard/flow_runs/{flow_run_id}/why")
+def explain_flow_run(tx: Transaction, flow_run_id: str) -> Explanation:
+    """Say why a run is not running, or how far it is, each reason with the command that changes it.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    run = flow_runs.read_row(tx, flow_run_id)
+    state = state_of(run)
+    if state is None:
+        return Explanation(status="waiting", summary=f"Flow run {run['name']!r} has no state yet.")
+    if state.type in TERMINAL:
+        return _over(run, state)
+    if state.type in _STATUS:
+        return _executing(tx, run, state)
+    return explain_waiting.explain(tx, run, state)
+
+
+def _over(run: Row, state: State) -> Explanation:
+    when = moment_in_words(state.timestamp, clock.now())
+    summary = f"Flow run {run['name']!r} is over: {state.name} since {when}."
+    text = state.message or f"It ended as {state.name}."
+    command = None if state.type == COMPLETED else command_of("runyard flow-run logs", run["id"])
+    if run["crash_count"]:
+        text += f" Its process was lost {counted(run['crash_count'], 'time')}."
+    return Explanation(
+        status="over", summary=summary, reasons=[Reason(code="over", text=text, command=command)]
+    )
+
+
+def _executing(tx: Transaction, run: Row, state: State) -> Explanation:
+    status, words = _STATUS[state.type]
+    now = clock.now()
+    since = in_words((now - state.timestamp).total_seconds())
+    explanation = Explanation(status=status, summary=f"Flow run {run['name']!r} {words}, for {since} now.")
+    if state.type == PAUSED:
+        text = state.message or "It waits until somebody resumes it."
+        if limit := state.state_details.get("pause_timeout"):
+            text += f" It fails at {moment_in_words(clock.parse_time(limit), now)} unless it is resumed."
+        explanation.reasons.append(Reason(code="paused", text=text, command=_resume_command(run, state)))
+    explanation.reasons.append(_lease(tx, run, state))
+    return explanation
+
+
+def _resume_command(run: Row, state: State) -> str:
+    command = f"runyard flow-run resume {run['id']}"
+    if state.state_details.get("run_input_keyset"):
+        command += " --input JSON"
+    if state.state_details.get("pause_reschedule") and run["deployment_id"] is None:
+        command += " --entrypoint FILE.py:FLOW"
+    return command
+
+
+def _lease(tx: Transaction, run: Row, state: State) -> Reason:
+    root = run["root_flow_run_id"]
+    lease = leases.holder(tx, root or run["id"])
+    if lease is None:
+        text = "Nobody executes it right now."
+        command = None if state.type == PAUSED else f"runyard flow-run cancel {run['id']}"
+        return Reason(code="no_lease", text=text, command=command)
+    part = f"It is part of flow run {root}. " if root else ""
+    pool = run["work_pool_name"]
+    command = f"runyard worker start --pool {quoted(pool)}" if pool else None
+    if machine.is_gone(lease["place"], lease["proof"]):
+        text = f"{part}Attempt {lease['attempt']} was executed by {lease['owner']!r}, whose process is gone. "
+        text += "The next worker or server settles the run."
+        return Reason(code="executor_gone", text=text, command=command)
+    text = f"{part}Attempt {lease['attempt']} is executed by {lease['owner']!r}"
+    if lease["expires"] is None:
+        text += ", who reports its end; nobody watches over it."
+        return Reason(code="lease", text=text, command=f"runyard flow-run cancel {run['id']}")
+    # Of the clock of leases only durations count.
+    now = clock.now()
+    expires = now + timedelta(microseconds=lease["expires"] - lease_clock.now(tx))
+    if expires < now:
+        text += (
+            f", whose last sign of life was too long ago: the lease ran out {moment_in_words(expires, now)}. "
+            "The next worker or server settles the run."
+        )
+        return Reason(code="lease_expired", text=text, command=command)
+    text += f"; its lease holds until {moment_in_words(expires, now)} and is renewed as long as it lives."
+    cancel = None if state.type == CANCELLING else f"runyard flow-run cancel {run['id']}"
+    return Reason(code="lease", text=text, command=cancel)

@@ -1,0 +1,264 @@
+"""Flow runs: making, reading, searching, changing and deleting them, and proposing their states."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runyard.base import clock
+from runyard.base.errors import Conflict, InvalidInput, NotFound
+from runyard.base.quoting import command_of, quoted
+from runyard.domain import flow_run_rules
+from runyard.domain.states import PENDING, RUNNING, SCHEDULED, State
+from runyard.operations.flow_runs import leases, run_rows, transitions
+from runyard.operations.flow_runs.flow_run_shapes import (
+    VIEW_COLUMNS,
+    VIEW_JOINS,
+    FlowRun,
+    FlowRunCreate,
+    FlowRunPolicy,
+    FlowRunUpdate,
+    OrchestrationResult,
+    SetState,
+    flow_run_of,
+    result_of,
+)
+from runyard.operations.operation import operation
+from runyard.operations.references import resolve
+from runyard.operations.retention import removal
+from runyard.operations.schemas import Filter, Listing, StateModel, dump, load, state_of_row
+from runyard.store import query
+from runyard.store.database import Row, Transaction
+
+__all__ = [
+    "FlowRun",
+    "FlowRunCreate",
+    "FlowRunPolicy",
+    "FlowRunUpdate",
+    "OrchestrationResult",
+    "SetState",
+]
+
+
+def read_row(tx: Transaction, flow_run_id: str) -> Row:
+    """The row of a flow run, with the names of its queue and pool.
+
+    Raises:
+        NotFound: no such flow run.
+    """
+    row = tx.one(
+        f"SELECT {VIEW_COLUMNS} FROM flow_runs r {VIEW_JOINS} WHERE r.id = :id",  # noqa: S608  # fixed names
+        {"id": flow_run_id},
+    )
+    if row is None:
+        raise NotFound(f"no flow run {flow_run_id}; see: runyard flow-run ls")
+    return row
+
+
+@operation("POST", "/flow_runs/", status=201)
+def create_flow_run(tx: Transaction, body: FlowRunCreate) -> FlowRun:
+    """Make a flow run; with an idempotency key that its flow has a run of, get that one.
+
+    Raises:
+        NotFound: no such flow, deployment, work pool or queue.
+        InvalidInput: a run cannot begin in that state.
+    """
+    if tx.one("SELECT id FROM flows WHERE id = :id", {"id": body.flow_id}) is None:
+        raise NotFound(f"no flow {body.flow_id}; see: runyard flow ls")
+    state = body.state.to_state() if body.state else State(PENDING)
+    facts = flow_run_rules.FlowRunFacts(clock.now_us(), has_deployment=body.deployment_id is not None)
+    decision = flow_run_rules.decide_flow_run(None, state, facts)
+    if decision.status != flow_run_rules.ACCEPT or decision.state is None:
+        raise InvalidInput(f"a flow run cannot begin as {state.name}: {decision.reason}")
+    fields = body.model_dump(exclude={"state", "work_pool_name", "work_queue_name"})
+    fields["empirical_policy"] = _policy(body.empirical_policy)
+    fields["work_queue_id"] = _queue_id(tx, body)
+    fields["root_flow_run_id"] = _root_of(tx, body)
+    run_id, created = run_rows.insert_flow_run(tx, fields, decision.state)
+    tx.status = 201 if created else 200
+    if created and decision.state.type == RUNNING and fields["root_flow_run_id"] is None:
+        leases.take(tx, read_row(tx, run_id), "external", None)
+    return flow_run_of(read_row(tx, run_id))
+
+
+def _policy(policy: FlowRunPolicy) -> dict[str, Any]:
+    """What was said of retries; the two old names count where the new ones are silent."""
+    said = policy.model_dump(exclude_unset=True)
+    if policy.retries is None and policy.max_retries:
+        said["retries"] = policy.max_retries
+    if policy.retry_delay is None and policy.retry_delay_seconds:
+        said["retry_delay"] = policy.retry_delay_seconds
+    return said
+
+
+def _queue_id(tx: Transaction, body: FlowRunCreate) -> str | None:
+    """The queue that the run waits in: the named one, the pool's default one, its deployment's."""
+    if body.work_pool_name is None:
+        if body.work_queue_name is not None:
+            raise InvalidInput("work_queue_name needs work_pool_name")
+        if body.deployment_id is None:
+            return None
+        deployment = tx.one(
+            "SELECT work_queue_id FROM deployments WHERE id = :id", {"id": body.deployment_id}
+        )
+        if deployment is None:
+            raise NotFound(f"no deployment {body.deployment_id}; see: runyard deployment ls")
+        return deployment["work_queue_id"]
+    pool = tx.one(
+        "SELECT id, default_queue_id FROM work_pools WHERE name = :name", {"name": body.work_pool_name}
+    )
+    if pool is None:
+        name = body.work_pool_name
+        command = command_of("runyard work-pool create", name, options="--type process")
+        raise NotFound(f"no work pool {name!r}; run: {command}")
+    if body.work_queue_name is None:
+        return pool["default_queue_id"]
+    queue = tx.one(
+        "SELECT id FROM work_queues WHERE work_pool_id = :pool AND name = :name",
+        {"pool": pool["id"], "name": body.work_queue_name},
+    )
+    if queue is None:
+        name, pool_name = body.work_queue_name, body.work_pool_name
+        command = command_of("runyard work-queue create", name, options=f"--pool {quoted(pool_name)}")
+        raise NotFound(f"no queue {name!r}; run: {command}")
+    return queue["id"]
+
+
+def _root_of(tx: Transaction, body: FlowRunCreate) -> str | None:
+    """The run in whose process a subflow run lives; a run of a deployment has a process of its own."""
+    if body.parent_task_run_id is None or body.deployment_id is not None:
+        return None
+    row = tx.one(
+        """SELECT coalesce(r.root_flow_run_id, r.id) AS root FROM task_runs t
+           JOIN flow_runs r ON r.id = t.flow_run_id WHERE t.id = :id""",
+        {"id": body.parent_task_run_id},
+    )
+    return row["root"] if row else None
+
+
+@operation("GET", "/flow_runs/{flow_run_id}")
+def read_flow_run(tx: Transaction, flow_run_id: str) -> FlowRun:
+    """One flow run, with its state.
+
+    Raises:
+        NotFound: no such flow run.
+    """
+    return flow_run_of(read_row(tx, flow_run_id))
+
+
+@operation("GET", "/runyard/flow_runs/find")
+def find_flow_run(tx: Transaction, reference: str = "") -> FlowRun:
+    """The flow run that a person means.
+
+    Args:
+        reference: its id, the first 4 or more characters of the id, or its name.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: it means several; the message lists them.
+    """
+    found = resolve(tx, "flow_runs", reference, "flow run", "runyard flow-run ls")
+    return flow_run_of(read_row(tx, found))
+
+
+@operation("POST", "/flow_runs/filter")
+def filter_flow_runs(tx: Transaction, body: Listing) -> list[FlowRun]:
+    """List flow runs, the newest first unless `sort` says otherwise.
+
+    Raises:
+        InvalidInput: an unknown filter, operator or sort value, or a limit out of range.
+    """
+    rows = query.search(tx, "flow_runs", body.model_dump(), VIEW_COLUMNS, VIEW_JOINS)
+    return [flow_run_of(row) for row in rows]
+
+
+@operation("POST", "/flow_runs/count")
+def count_flow_runs(tx: Transaction, body: Filter) -> int:
+    """How many flow runs a filter finds.
+
+    Raises:
+        InvalidInput: an unknown filter or operator.
+    """
+    return query.count(tx, "flow_runs", body.model_dump())
+
+
+@operation("PATCH", "/flow_runs/{flow_run_id}", status=204)
+def update_flow_run(tx: Transaction, flow_run_id: str, body: FlowRunUpdate) -> None:
+    """Change a flow run.
+
+    Raises:
+        NotFound: no such flow run.
+        Conflict: job variables can change only while a deployment's run is scheduled.
+    """
+    row = read_row(tx, flow_run_id)
+    given = body.model_dump(exclude_unset=True)
+    if "job_variables" in given and (row["state_type"] != SCHEDULED or row["deployment_id"] is None):
+        raise Conflict(
+            f"flow run {row['name']} is {row['state_name']}: job variables can change only while a run of "
+            "a deployment is scheduled"
+        )
+    changes: dict[str, Any] = {
+        name: dump(value) if name in ("parameters", "tags", "job_variables") else value
+        for name, value in given.items()
+        if name != "empirical_policy" and (value is not None or name == "infrastructure_pid")
+    }
+    if body.empirical_policy is not None:
+        kept = load(row["empirical_policy"], {})
+        changes["empirical_policy"] = dump({**kept, **_policy(body.empirical_policy)})
+    if not changes:
+        return
+    names = ", ".join(f"{name} = :{name}" for name in changes)
+    tx.execute(
+        f"UPDATE flow_runs SET {names}, updated = :now WHERE id = :id",  # noqa: S608  # names of our model
+        {**changes, "now": clock.now_us(), "id": flow_run_id},
+    )
+
+
+@operation("PATCH", "/flow_runs/{flow_run_id}/labels", status=204)
+def update_flow_run_labels(tx: Transaction, flow_run_id: str, body: dict[str, Any]) -> None:
+    """Add labels to a flow run, or replace those of the same names.
+
+    Raises:
+        NotFound: no such flow run.
+    """
+    labels = {**load(read_row(tx, flow_run_id)["labels"], {}), **body}
+    tx.execute(
+        "UPDATE flow_runs SET labels = :labels, updated = :now WHERE id = :id",
+        {"labels": dump(labels), "now": clock.now_us(), "id": flow_run_id},
+    )
+
+
+@operation("DELETE", "/flow_runs/{flow_run_id}", status=204)
+def delete_flow_run(tx: Transaction, flow_run_id: str) -> None:
+    """Delete a flow run with all that belongs to it, and the subflow runs within it.
+
+    Runs of deployments that it called stay, without a parent.
+
+    Raises:
+        NotFound: no such flow run.
+    """
+    read_row(tx, flow_run_id)
+    removal.remove_runs(tx, removal.with_subflows(tx, [flow_run_id]), (), clock.now_us())
+
+
+@operation("POST", "/flow_runs/{flow_run_id}/set_state", status=201)
+def set_flow_run_state(tx: Transaction, flow_run_id: str, body: SetState) -> OrchestrationResult:
+    """Propose a state of a flow run; the answer says what became of it.
+
+    Raises:
+        NotFound: no such flow run.
+        StaleAttempt: the attempt that reports lost its lease.
+    """
+    outcome = transitions.set_flow_run_state(
+        tx, flow_run_id, body.state.to_state(), force=body.force, attempt=body.attempt
+    )
+    tx.status = 201 if outcome.written else 200
+    return result_of(outcome.status, outcome.state, outcome.reason, outcome.delay_seconds)
+
+
+@operation("GET", "/flow_run_states/")
+def read_flow_run_states(tx: Transaction, flow_run_id: str = "") -> list[StateModel]:
+    """All states that a flow run was in, the oldest first."""
+    rows = tx.all(
+        "SELECT * FROM flow_run_states WHERE flow_run_id = :id ORDER BY timestamp, id", {"id": flow_run_id}
+    )
+    return [state_of_row(row) for row in rows]

@@ -1,0 +1,305 @@
+"""Counts of flow runs by hour and state, for charts, and Prefect's history of runs.
+
+A run belongs to the hour in which it was expected to start. What is over in an hour that has passed is
+counted once and kept in a row of `flow_run_hours`; triggers of the database remove that row in the
+transaction that changes what it counts (a run that ends late, is retried, is deleted), whoever does it. So a
+row that is there is right. Hours without a row, and runs that are not over, are counted when somebody asks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from runyard.base import clock
+from runyard.base.errors import InvalidInput
+from runyard.operations.flow_runs.run_rows import TERMINAL_SQL
+from runyard.operations.operation import Settled, operation
+from runyard.operations.schemas import Filter, Model, Seconds, StateType, Time
+from runyard.store import online_steps, query
+from runyard.store.database import Transaction
+from runyard.store.online_steps import HOUR_US
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from runyard.store.database import Row
+
+_HOUR = timedelta(hours=1)
+# Older hours are counted when somebody asks.
+_KEPT_HOURS = 92 * 24
+_MOST_HOURS = 92 * 24
+# As many as Prefect shows.
+_MOST_INTERVALS = 500
+
+_COLUMNS = f"""r.state_type, r.state_name, count(*) AS runs,
+    sum(CASE WHEN r.state_type = 'RUNNING' AND :now > r.state_timestamp
+        THEN r.total_run_time + :now - r.state_timestamp ELSE r.total_run_time END) AS run_us,
+    sum(CASE WHEN r.start_time > r.expected_start_time THEN r.start_time - r.expected_start_time
+        WHEN r.start_time IS NULL AND r.state_type NOT IN {TERMINAL_SQL}
+            AND :now > r.expected_start_time THEN :now - r.expected_start_time
+        ELSE 0 END) AS late_us"""
+_BUCKET = "(r.expected_start_time - :start) / :interval AS bucket"
+_GROUP = "GROUP BY bucket, r.state_type, r.state_name"
+_IN_TIME = "r.expected_start_time >= :begin AND r.expected_start_time < :end"
+_OVER = f"r.state_type IN {TERMINAL_SQL}"
+# By their states: that a range of time holds few of all runs is what a planner would guess wrongly.
+_OPEN = (
+    "r.state_type IN ('PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')"
+    " AND r.expected_start_time + 0 >= :begin AND r.expected_start_time + 0 < :end",
+    f"r.state_type = 'SCHEDULED' AND {_IN_TIME}",
+)
+
+# By interval: of each state its runs, their time of running and their lateness, in microseconds.
+Counts = dict[int, dict[tuple[str, str], list[int]]]
+
+
+class RunHistoryRequest(Filter):
+    """What to count: the runs that a filter finds, by intervals of the time of their expected start."""
+
+    history_start: Time
+    history_end: Time
+    history_interval_seconds: float
+
+
+class RunHistoryState(Model):
+    """The runs of an interval that are in one state. Times are in seconds, summed over the runs."""
+
+    state_type: StateType
+    state_name: str
+    count_runs: int
+    sum_estimated_run_time: Seconds
+    sum_estimated_lateness: Seconds
+
+
+class RunHistory(Model):
+    """One interval, from its start until just before its end."""
+
+    interval_start: Time
+    interval_end: Time
+    states: list[RunHistoryState]
+
+
+def _look(tx: Transaction) -> Any:
+    """The newest hour that could be counted and is not."""
+    if online_steps.has_hours(tx):
+        first = tx.value("SELECT min(expected_start_time) FROM flow_runs")
+        last = clock.now_us() // HOUR_US - 1
+        if first is not None and first // HOUR_US <= last:
+            hours = {"first": max(first // HOUR_US, last - _KEPT_HOURS), "last": last}
+            where = "WHERE hour >= :first AND hour <= :last"
+            known = tx.value(f"SELECT count(*) FROM flow_run_hours {where}", hours)  # noqa: S608  # ours
+            if known <= last - hours["first"]:
+                rows = tx.all(f"SELECT hour FROM flow_run_hours {where}", hours)  # noqa: S608  # ours
+                there = {row["hour"] for row in rows}
+                return next(hour for hour in range(last, hours["first"] - 1, -1) if hour not in there)
+    return Settled({"hour": None})
+
+
+@operation("POST", "/runyard/flow_runs/hours/count", write=True, durable=False, prepare=_look)
+def count_run_hour(tx: Transaction) -> dict[str, Any]:
+    """Count the runs that are over in the newest hour of the last 92 days for which that was not done.
+
+    Returns:
+        hour: which one, in hours since 1970; null where all have been counted.
+    """
+    hour = tx.prepared
+    if tx.dialect == "postgresql":
+        lock = {"lock": online_steps.HOURS_LOCK, "hour": hour % online_steps.HOURS_LOCKS}
+        tx.value("SELECT pg_advisory_xact_lock(:lock, :hour)", lock)
+    begin = hour * HOUR_US
+    found = _live(tx, begin, HOUR_US, [_OVER, _IN_TIME], begin, begin + HOUR_US)
+    states = sorted(found.get(0, {}).items())
+    tx.execute(
+        """INSERT INTO flow_run_hours (hour, counts, times) VALUES (:hour, :counts, :times)
+           ON CONFLICT (hour) DO UPDATE SET counts = excluded.counts, times = excluded.times""",
+        {
+            "hour": hour,
+            "counts": json.dumps([[*state, runs] for state, (runs, _, _) in states]),
+            "times": json.dumps([[run, late] for _, (_, run, late) in states]),
+        },
+    )
+    tx.execute("DELETE FROM flow_run_hours WHERE hour < :old", {"old": hour - 2 * _KEPT_HOURS})
+    return {"hour": hour}
+
+
+@operation("GET", "/runyard/flow_runs/hours")
+def read_run_hours(tx: Transaction, since: str = "", until: str = "") -> list[dict[str, Any]]:
+    """How many flow runs there are in each state, by the hour in which they were expected to start.
+
+    Args:
+        since: a time within the first hour; by default 24 hours before `until`.
+        until: where the last hour ends, rounded up; by default now.
+
+    Returns:
+        For each hour, the oldest first: hour (the time at which it begins), and states: type, name, runs.
+
+    Raises:
+        InvalidInput: no times, or more than 92 days.
+    """
+    end = _hour_of(until, clock.now_us() + HOUR_US - 1)
+    begin = _hour_of(since, (end - 24) * HOUR_US)
+    if not 0 <= end - begin <= _MOST_HOURS:
+        raise InvalidInput(f"since and until are {end - begin} hours apart; ask for 0 to {_MOST_HOURS}")
+    start = begin * HOUR_US
+    kept = _kept(tx, start, end * HOUR_US, "counts")
+    counted = _beside(tx, start, HOUR_US, end - begin, kept)
+    shown = []
+    moment = clock.from_us(start)
+    for hour in range(begin, end):
+        states = kept.get(hour, [])
+        if hour - begin in counted:
+            live = counted[hour - begin].items()
+            states = sorted([*states, *([*state, numbers[0]] for state, numbers in live)])
+        shown.append(
+            {
+                "hour": moment.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                "states": [{"type": kind, "name": name, "runs": runs} for kind, name, runs in states],
+            }
+        )
+        moment += _HOUR
+    return shown
+
+
+def _hour_of(text: str, default_us: int) -> int:
+    if not text:
+        return default_us // HOUR_US
+    try:
+        return clock.to_us(clock.parse_time(text)) // HOUR_US
+    except ValueError as error:
+        raise InvalidInput(f"{text!r} is no time such as 2026-01-31T08:00:00Z") from error
+
+
+@operation("POST", "/flow_runs/history", write=False)
+def read_flow_run_history(tx: Transaction, body: RunHistoryRequest) -> list[RunHistory]:
+    """How many flow runs a filter finds in each state, by intervals; at most 500 intervals.
+
+    Raises:
+        InvalidInput: an unknown filter or operator, or an interval of less than a second.
+    """
+    if not body.history_interval_seconds >= 1:
+        raise InvalidInput("History interval must not be less than 1 second.")
+    start, end = clock.to_us(body.history_start), clock.to_us(body.history_end)
+    interval = int(body.history_interval_seconds * 1e6)
+    number = min(max(-((start - end) // interval), 1), _MOST_INTERVALS)
+    asked = body.model_dump(exclude={"history_start", "history_end", "history_interval_seconds"})
+    where, values = query.conditions(tx, "flow_runs", asked)
+    if where:
+        stop = start + number * interval
+        where = [*where, "r.state_type IS NOT NULL", _IN_TIME]
+        counts = _live(tx, start, interval, where, start, stop, values)
+    else:
+        counts = _counts(tx, start, interval, number)
+    return [
+        RunHistory(
+            interval_start=clock.from_us(start + at * interval),
+            interval_end=clock.from_us(start + (at + 1) * interval),
+            states=[
+                RunHistoryState(
+                    state_type=kind,
+                    state_name=name,
+                    count_runs=runs,
+                    sum_estimated_run_time=clock.span_of(run),
+                    sum_estimated_lateness=clock.span_of(late),
+                )
+                for (kind, name), (runs, run, late) in sorted(counts.get(at, {}).items())
+            ],
+        )
+        for at in range(number)
+    ]
+
+
+def _counts(tx: Transaction, start: int, interval: int, number: int) -> Counts:
+    """The runs of `number` intervals from `start` on, in microseconds."""
+    kept = {}
+    if interval >= HOUR_US:
+        hours = _kept(tx, start, start + number * interval, "counts", "times")
+        kept = {
+            hour: states
+            for hour, states in hours.items()
+            if (hour * HOUR_US - start) // interval == ((hour + 1) * HOUR_US - 1 - start) // interval
+        }
+    found = _beside(tx, start, interval, number, kept)
+    for hour, (counts, times) in kept.items():
+        for (kind, name, runs), (run, late) in zip(counts, times, strict=True):
+            _add(found, (hour * HOUR_US - start) // interval, (kind, name), (runs, run, late))
+    return found
+
+
+def _kept(tx: Transaction, start: int, stop: int, *columns: str) -> dict[int, Any]:
+    """What is kept of the whole hours of a range of time; of several columns a tuple."""
+    if not online_steps.has_hours(tx):
+        return {}
+    rows = tx.all(
+        f"SELECT hour, {', '.join(columns)} FROM flow_run_hours WHERE hour >= :first AND hour < :last "  # noqa: S608  # ours
+        "ORDER BY hour",
+        {"first": -(-start // HOUR_US), "last": stop // HOUR_US},
+    )
+    # As one text, since reading many takes twice as long.
+    parts = [json.loads(f"[{','.join(row[column] for row in rows)}]") for column in columns]
+    values = parts[0] if len(parts) == 1 else zip(*parts, strict=True)
+    return dict(zip([row["hour"] for row in rows], values, strict=True))
+
+
+def _beside(tx: Transaction, start: int, interval: int, number: int, kept: Iterable[int]) -> Counts:
+    """The runs of intervals that are not over, and those that are outside of the kept hours."""
+    stop = start + number * interval
+    found: Counts = defaultdict(dict)
+    for begin, end in _gaps(kept, start, stop):
+        _merge(found, _live(tx, start, interval, [_OVER, _IN_TIME], begin, end))
+    for condition in _OPEN:
+        _merge(found, _live(tx, start, interval, [condition], start, stop))
+    return found
+
+
+def _gaps(kept: Iterable[int], start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """What is left of a range of time beside whole hours."""
+    for hour in kept:
+        if start < hour * HOUR_US:
+            yield start, hour * HOUR_US
+        start = (hour + 1) * HOUR_US
+    if start < stop:
+        yield start, stop
+
+
+def _live(
+    tx: Transaction,
+    start: int,
+    interval: int,
+    conditions: list[str],
+    begin: int,
+    end: int,
+    values: dict[str, Any] | None = None,
+) -> Counts:
+    """The runs from `begin` to `end` for which conditions hold, counted now."""
+    rows: list[Row] = tx.all(
+        f"SELECT {_BUCKET}, {_COLUMNS} FROM flow_runs r WHERE {' AND '.join(conditions)} {_GROUP}",  # noqa: S608  # ours, values bound
+        {
+            **(values or {}),
+            "start": start,
+            "interval": interval,
+            "begin": begin,
+            "end": end,
+            "now": clock.now_us(),
+        },
+    )
+    found: Counts = defaultdict(dict)
+    for row in rows:
+        numbers = [int(row[name] or 0) for name in ("runs", "run_us", "late_us")]
+        _add(found, row["bucket"], (row["state_type"], row["state_name"]), numbers)
+    return found
+
+
+def _merge(found: Counts, more: Counts) -> None:
+    for at, states in more.items():
+        for state, numbers in states.items():
+            _add(found, at, state, numbers)
+
+
+def _add(found: Counts, at: int, state: tuple[str, str], numbers: Iterable[int]) -> None:
+    before = found[at].get(state)
+    found[at][state] = (
+        list(numbers) if before is None else [a + b for a, b in zip(before, numbers, strict=True)]
+    )

@@ -1,0 +1,71 @@
+"""What a deployment says of its runs: how long one may run, how late it may start, and if it is lost."""
+
+from __future__ import annotations
+
+from runyard.base import clock
+from runyard.domain.states import CANCELLED, RUNNING, SCHEDULED, State, TimedOut
+from runyard.operations import lease_clock
+from runyard.operations.flow_runs import transitions
+from runyard.operations.limits import limit_slots
+from runyard.store.database import Row, Transaction
+
+# Of on_lost.
+CRASH, RETRY, RESUME = "crash", "retry", "resume"
+# Whatever on_lost says: a run that takes its worker down each time is not given to one worker after another.
+MOST_LOST = 25
+
+
+def is_over(lease: Row, state_type: str, now: int) -> bool:
+    """Whether an attempt has run as long as it may.
+
+    Args:
+        lease: with `run_until`.
+        state_type: of the run.
+        now: by the clock of leases.
+    """
+    # Scheduled: it waits for a retry within its process.
+    return lease["run_until"] is not None and state_type in (RUNNING, SCHEDULED) and lease["run_until"] <= now
+
+
+def time_out(tx: Transaction, run: Row, attempt: int | None = None) -> transitions.Outcome:
+    """End a run that has run as long as it may, with what is open under it; it is not retried.
+
+    Args:
+        run: its row, with `id` and `deployment_id`.
+        attempt: of the process that executed it.
+    """
+    seconds = tx.value("SELECT max_run_seconds FROM deployments WHERE id = :id", {"id": run["deployment_id"]})
+    limit = "" if seconds is None else f" of {seconds:g} s"
+    state = TimedOut(message=f"It was stopped after its maximum run time{limit} (max_run_seconds).")
+    outcome = transitions.set_flow_run_state(tx, run["id"], state, force=True, attempt=attempt)
+    limit_slots.release_of_run(tx, run["id"])
+    transitions.crash_open_children(tx, run["id"], state.message)
+    return outcome
+
+
+def skip_late(tx: Transaction, run: Row) -> bool:
+    """Cancel, as Skipped, a run that did not start within the time that its deployment allows.
+
+    One that began already, and starts again, is not meant.
+
+    Args:
+        run: its row, with `expected_start_time`, `start_time`, and `max_lateness_seconds` of its deployment.
+
+    Returns:
+        Whether it was skipped.
+    """
+    seconds, due = run["max_lateness_seconds"], run["expected_start_time"]
+    if seconds is None or due is None or run["start_time"] is not None:
+        return False
+    if lease_clock.wall(tx) <= due + int(seconds * 1e6):
+        return False
+    moment = clock.format_time(clock.from_us(due))
+    message = f"It could not start within {seconds:g} s of {moment} (max_lateness_seconds)."
+    transitions.set_flow_run_state(tx, run["id"], State(CANCELLED, "Skipped", message))
+    return True
+
+
+def start_over(tx: Transaction, flow_run_id: str) -> None:
+    """Forget the results that a run has kept: its next attempt begins from the start."""
+    sql = "UPDATE results SET expires = :now WHERE flow_run_id = :id"
+    tx.execute(sql, {"now": clock.now_us(), "id": flow_run_id})

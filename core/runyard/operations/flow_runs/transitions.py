@@ -1,0 +1,301 @@
+"""How a flow run changes state: read it, ask the rules, write, all in one transaction.
+
+On the start-up path of every flow: nothing here may import pydantic.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from runyard.base import clock, ids
+from runyard.base.errors import NotFound
+from runyard.domain import flow_run_rules
+from runyard.domain.states import (
+    CANCELLED,
+    CRASHED,
+    PAUSED,
+    PENDING,
+    RUNNING,
+    TERMINAL,
+    State,
+)
+from runyard.operations.flow_runs import deadlines, leases, run_rows
+from runyard.operations.limits import limit_slots
+
+if TYPE_CHECKING:
+    from runyard.store.database import Row, Transaction
+
+_READ = """
+    SELECT r.id, r.flow_id, r.deployment_id, r.work_queue_id, r.parent_task_run_id, r.root_flow_run_id,
+        r.empirical_policy, r.attempt, r.state_type, r.state_timestamp, r.state, r.run_count,
+        r.expected_start_time, r.start_time, r.end_time, r.total_run_time,
+        l.attempt AS lease_attempt, d.id AS deployment, d.concurrency_limit, d.concurrency_options,
+        d.max_run_seconds
+    FROM flow_runs r
+    LEFT JOIN leases l ON l.flow_run_id = coalesce(r.root_flow_run_id, r.id)
+    LEFT JOIN deployments d ON d.id = r.deployment_id
+    WHERE r.id = :id"""
+_WRITE = f"UPDATE flow_runs SET {run_rows.SET_STATE_COLUMNS}, empirical_policy = :policy WHERE id = :id"  # noqa: S608  # fixed names
+_DESCENDANTS = """
+    WITH RECURSIVE below (id) AS (
+        SELECT r.id FROM task_runs t JOIN flow_runs r ON r.parent_task_run_id = t.id
+        WHERE t.flow_run_id = :id AND r.root_flow_run_id IS NOT NULL
+        UNION
+        SELECT r.id FROM below b JOIN task_runs t ON t.flow_run_id = b.id
+        JOIN flow_runs r ON r.parent_task_run_id = t.id WHERE r.root_flow_run_id IS NOT NULL
+    )
+    SELECT * FROM flow_runs WHERE id IN (SELECT id FROM below)"""
+
+
+class Outcome(NamedTuple):
+    """What became of a proposed state.
+
+    Args:
+        status: ACCEPT, REJECT, WAIT or ABORT.
+        state: the state the run is in now.
+        reason: why it is not the proposed one.
+        delay_seconds: when to ask again, of a WAIT.
+        written: a state was written.
+    """
+
+    status: str
+    state: State
+    reason: str | None = None
+    delay_seconds: int = 0
+    written: bool = False
+
+
+def set_flow_run_state(
+    tx: Transaction,
+    flow_run_id: str,
+    proposed: State,
+    *,
+    force: bool = False,
+    attempt: int | None = None,
+) -> Outcome:
+    """Propose a state of a flow run.
+
+    Args:
+        proposed: the state; its time is moved past the current state's where it is not later.
+        force: skip the rules but those that protect a kept result and a run that nobody executes.
+        attempt: of whoever executes the run; its lease is checked. None for everybody else.
+
+    Raises:
+        NotFound: no such flow run.
+        StaleAttempt: `attempt` does not hold the lease any more. The report of an end that is already
+            recorded is accepted instead.
+    """
+    run = _read(tx, flow_run_id)
+    current = run_rows.state_of(run)
+    if attempt is not None and run["lease_attempt"] != attempt:
+        if current is not None and current.type in TERMINAL and current.type == proposed.type:
+            return Outcome(flow_run_rules.ACCEPT, current)
+        leases.check(tx, run["root_flow_run_id"] or flow_run_id, attempt)
+    answered = _answered(current, proposed)
+    if answered is not None:
+        return answered
+    policy = json.loads(run["empirical_policy"])
+    facts = _facts(tx, run, policy, current, proposed, attempt)
+    decision = flow_run_rules.decide_flow_run(current, proposed, facts, force)
+    if decision.state is None:
+        return Outcome(decision.status, current or proposed, decision.reason, decision.delay_seconds)
+    if decision.state.type == PAUSED:
+        deadlines.note(tx, decision.state)
+    state = run_rows.after(decision.state, run["state_timestamp"])
+    state.state_details["flow_run_id"] = flow_run_id
+    if decision.status == flow_run_rules.REJECT and proposed._id is not None:
+        state.state_details["instead_of"] = proposed._id
+    _write(tx, run, state, {**policy, **(decision.policy or {})}, bool(policy.get("resuming")))
+    _settle_lease(tx, run, state, attempt)
+    if state.type == RUNNING and run["max_run_seconds"] is not None:
+        leases.limit(tx, run["id"], run["max_run_seconds"], run["state_type"] == PAUSED)
+    if run["parent_task_run_id"] is not None:
+        _mirror(tx, run["parent_task_run_id"], flow_run_id, state)
+    if state.type in (CRASHED, CANCELLED):
+        if run["root_flow_run_id"] is None:
+            limit_slots.release_of_run(tx, flow_run_id)
+        crash_open_children(tx, flow_run_id, state.message, state.type)
+    return Outcome(decision.status, state, decision.reason, written=True)
+
+
+def _answered(current: State | None, proposed: State) -> Outcome | None:
+    """The answer to a proposal that is sent again, because the first answer to it was lost."""
+    if current is None or proposed._id is None:
+        return None
+    if current.id == proposed._id:
+        return Outcome(flow_run_rules.ACCEPT, current)
+    if current.state_details.get("instead_of") == proposed._id:
+        return Outcome(flow_run_rules.REJECT, current, current.message)
+    return None
+
+
+def crash_open_children(
+    tx: Transaction, root_flow_run_id: str, message: str | None, type: str = CRASHED
+) -> int:
+    """End what still looks open under a run whose process is gone: its task runs and subflow runs.
+
+    Runs of deployments that it started have leases of their own and go on.
+
+    Args:
+        root_flow_run_id: the run, which may itself be a subflow run.
+        message: why, for the states of the children.
+        type: CRASHED, or CANCELLED.
+
+    Returns:
+        How many runs were ended.
+    """
+    # A subflow that is over may have left task runs open, which a signal kept it from waiting for.
+    descendants = tx.all(_DESCENDANTS, {"id": root_flow_run_id})
+    flow_runs = [run for run in descendants if run["state_type"] not in TERMINAL]
+    parents = [root_flow_run_id, *(run["id"] for run in descendants)]
+    task_runs = []
+    for start in range(0, len(parents), 500):
+        chunk = {f"p{index}": run_id for index, run_id in enumerate(parents[start : start + 500])}
+        names = ", ".join(f":{name}" for name in chunk)
+        task_runs += tx.all(
+            f"SELECT * FROM task_runs WHERE flow_run_id IN ({names}) "  # noqa: S608  # names of parameters
+            f"AND (state_type IS NULL OR state_type NOT IN {run_rows.TERMINAL_SQL})",
+            chunk,
+        )
+    _end(tx, "flow_run", flow_runs, message, type)
+    _end(tx, "task_run", task_runs, message, type)
+    return len(flow_runs) + len(task_runs)
+
+
+def crash_task_run(
+    tx: Transaction, task_run_id: str, inside: str, message: str, root_id: str | None = None
+) -> int:
+    """End a task run whose own process is gone, and what it had begun there.
+
+    Args:
+        inside: how the dynamic keys of task runs inside it begin.
+        message: why, for their states.
+        root_id: the root run; the slots that they held come back.
+
+    Returns:
+        How many runs were ended.
+    """
+    values = {"id": task_run_id, "inside": inside, "length": len(inside)}
+    task_runs = tx.all(
+        f"""SELECT * FROM task_runs
+            WHERE (id = :id OR (flow_run_id = (SELECT flow_run_id FROM task_runs WHERE id = :id)
+                                AND substr(dynamic_key, 1, :length) = :inside))
+                AND (state_type IS NULL OR state_type NOT IN {run_rows.TERMINAL_SQL})""",  # noqa: S608  # a constant
+        values,
+    )
+    ended = len(task_runs)
+    if root_id is not None:
+        limit_slots.release_of_run(tx, root_id, {run["id"] for run in task_runs})
+    for task_run in task_runs:
+        subflows = tx.all(
+            "SELECT * FROM flow_runs WHERE parent_task_run_id = :id "  # noqa: S608  # a constant
+            f"AND state_type NOT IN {run_rows.TERMINAL_SQL}",
+            {"id": task_run["id"]},
+        )
+        ended += len(subflows) + sum(crash_open_children(tx, run["id"], message) for run in subflows)
+        _end(tx, "flow_run", subflows, message, CRASHED)
+    _end(tx, "task_run", task_runs, message, CRASHED)
+    return ended
+
+
+def _end(tx: Transaction, table: str, runs: list[Row], message: str | None, type: str) -> None:
+    states, rows = [], []
+    for run in runs:
+        state = run_rows.after(
+            State(type, message=message, state_details={f"{table}_id": run["id"]}), run["state_timestamp"]
+        )
+        states.append((run["id"], state))
+        rows.append({"id": run["id"], **run_rows.entered(run, state)})
+    if rows:
+        run_rows.insert_states(tx, table, states)
+        tx.many(f"UPDATE {table}s SET {run_rows.SET_STATE_COLUMNS} WHERE id = :id", rows)  # noqa: S608  # two tables
+
+
+def hold(tx: Transaction, flow_run_id: str) -> None:
+    """Let nobody else change a run until the transaction ends; on SQLite, which has one writer, so it is."""
+    if tx.dialect == "postgresql":
+        tx.one("SELECT id FROM flow_runs WHERE id = :id FOR UPDATE", {"id": flow_run_id})
+
+
+def _read(tx: Transaction, flow_run_id: str) -> Row:
+    hold(tx, flow_run_id)  # first: what is read under the lock cannot be older than it
+    run = tx.one(_READ, {"id": flow_run_id})
+    if run is None:
+        raise NotFound(f"no flow run {flow_run_id}; see: runyard flow-run ls")
+    return run
+
+
+def _facts(
+    tx: Transaction,
+    run: Row,
+    policy: dict[str, Any],
+    current: State | None,
+    proposed: State,
+    attempt: int | None,
+) -> flow_run_rules.FlowRunFacts:
+    limit, free = run["concurrency_limit"], 0
+    if proposed.type != PENDING or attempt is not None:
+        # Only who takes a run from the queue himself asks for a slot: a claim has already looked.
+        limit = None
+    if limit is not None:
+        free = limit - _slots_in_use(tx, run)
+    options = json.loads(run["concurrency_options"]) if run["concurrency_options"] else {}
+    return flow_run_rules.FlowRunFacts(
+        now_us=max(clock.now_us(), proposed.timestamp_us),
+        run_count=1 + flow_run_rules.retries_used(policy),
+        policy=policy,
+        has_deployment=run["deployment"] is not None,
+        is_subflow=run["root_flow_run_id"] is not None,
+        reported=attempt is not None,
+        leased=run["lease_attempt"] is not None,
+        limit=limit,
+        free_slots=free,
+        cancel_new=(options or {}).get("collision_strategy") == "CANCEL_NEW",
+        pause_over=_is_pause_over(tx, current),
+    )
+
+
+def _is_pause_over(tx: Transaction, current: State | None) -> bool:
+    return current is not None and current.type == PAUSED and deadlines.is_over(tx, current.state_details)
+
+
+def _slots_in_use(tx: Transaction, run: Row) -> int:
+    values = {"deployment_id": run["deployment_id"], "id": run["id"]}
+    if tx.dialect == "postgresql":
+        tx.one("SELECT id FROM deployments WHERE id = :deployment_id FOR UPDATE", values)
+    sql = "SELECT count(*) FROM leases WHERE deployment_id = :deployment_id AND flow_run_id <> :id"
+    return int(tx.value(sql, values))
+
+
+def _write(tx: Transaction, run: Row, state: State, policy: dict[str, Any], resuming: bool) -> None:
+    columns = run_rows.entered(run, state, resuming)
+    tx.execute(_WRITE, {"id": run["id"], "policy": run_rows.to_json(policy), **columns})
+    run_rows.insert_states(tx, "flow_run", [(run["id"], state)])
+
+
+def _settle_lease(tx: Transaction, run: Row, state: State, attempt: int | None) -> None:
+    """A run of which nobody executes anything holds no lease; who starts one by hand gets one."""
+    if run["root_flow_run_id"] is not None:
+        return
+    if run["lease_attempt"] is not None:
+        if not flow_run_rules.keeps_lease(state):
+            leases.release(tx, run["id"])
+    elif attempt is None and state.type in (PENDING, RUNNING):
+        leases.take(tx, run, "external", None)
+
+
+def _mirror(tx: Transaction, task_run_id: str, flow_run_id: str, state: State) -> None:
+    """Show a subflow run's state on the task run that stands for it in the run that called it."""
+    task_run = tx.one("SELECT * FROM task_runs WHERE id = :id", {"id": task_run_id})
+    if task_run is None:
+        return
+    details = {**state.state_details, "task_run_id": task_run_id, "child_flow_run_id": flow_run_id}
+    details["flow_run_id"] = task_run["flow_run_id"]
+    copy = State(state.type, state.name, state.message, state.data, state.timestamp_us, details, ids.new_id())
+    copy = run_rows.after(copy, task_run["state_timestamp"])
+    tx.execute(
+        f"UPDATE task_runs SET {run_rows.SET_STATE_COLUMNS} WHERE id = :id",  # noqa: S608  # fixed names
+        {"id": task_run_id, **run_rows.entered(task_run, copy)},
+    )
+    run_rows.insert_states(tx, "task_run", [(task_run_id, copy)])

@@ -1,0 +1,1 @@
+"""Concurrency limits: their slots, and the named locks."""

@@ -1,0 +1,1 @@
+"""Logs, artifacts, results and variables."""

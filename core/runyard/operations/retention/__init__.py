@@ -1,0 +1,1 @@
+"""Removing what is old, and the size of the database."""

@@ -1,0 +1,248 @@
+"""What becomes of a schedule's instants that are due: runs, or records of why there is none."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from runyard.base import clock, ids
+from runyard.base.errors import RunyardError, ScheduleError
+from runyard.domain import states
+from runyard.domain.schedules import firing_policies as policies
+from runyard.domain.schedules import instants as rules
+from runyard.operations.flow_runs import run_inserts, transitions
+from runyard.operations.schemas import dump, load
+from runyard.store.database import Row, Transaction
+
+# How many schedules are looked at before one transaction; the next one goes on.
+MOST_SCHEDULES = 100
+
+# The states in which a run is not over, as in the index flow_runs_open_by_schedule.
+OPEN_STATES = "('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')"
+
+_OPEN_RUNS = f"""SELECT id, state_type FROM flow_runs
+    WHERE schedule_id = :id AND schedule_id IS NOT NULL AND state_type IN {OPEN_STATES}
+    ORDER BY expected_start_time, id"""  # noqa: S608  # a constant of ours
+
+
+class Plan(NamedTuple):
+    """What is to become of the instants of a schedule up to `now`, and when it is due after that.
+
+    `basis` is what the plan was made from: it holds only while the row says the same.
+    """
+
+    basis: tuple
+    now: int
+    catchup: policies.CatchUp
+    exact: bool
+    following: int | None
+    fault: ScheduleError | None = None
+
+
+def prepare_turn(tx: Transaction, *_args: Any, **_given: Any) -> dict[str, Plan]:
+    """Plans for what is due and owed, made before the transaction that carries them out.
+
+    An expression or a rule may take long to work out, and no writer has to wait for that.
+    """
+    now = clock.now_us()
+    plans = {row["id"]: _plan(row, now) for row in due_rows(tx, now)}
+    for debt in debts(tx):
+        plans[debt["id"]] = _plan(load(debt["schedule"], {}), debt["created"])
+    return plans
+
+
+def prepare_deployment(tx: Transaction, deployment_id: str, *_args: Any, **_given: Any) -> None:
+    """Work out when the schedules of a deployment are due next, before a transaction that asks for it."""
+    now = clock.now_us()
+    for row in tx.all("SELECT * FROM deployment_schedules WHERE deployment_id = :id", {"id": deployment_id}):
+        with suppress(ScheduleError):
+            due_after({**row, "active": 1}, False, now)
+
+
+def due_rows(tx: Transaction, now: int) -> list[Row]:
+    """The rows of the schedules that are due, in the order in which they are."""
+    return tx.all(
+        "SELECT * FROM deployment_schedules WHERE active = 1 AND next_due <= :now "
+        "ORDER BY next_due, id LIMIT :limit",
+        {"now": now, "limit": MOST_SCHEDULES},
+    )
+
+
+def fire(tx: Transaction, row: Row, deployment: Row, now: int) -> tuple[int, int]:
+    """Make the runs of one schedule that is due, once, whoever else does the same.
+
+    Args:
+        row: the schedule's.
+        deployment: its deployment's row.
+        now: the present, in microseconds.
+
+    Returns:
+        How many instants made a run and how many did not.
+    """
+    plan = _planned(tx, row["id"], row, now)
+    taken = tx.execute(
+        "UPDATE deployment_schedules SET next_due = :following, last_fired = :now "
+        "WHERE id = :id AND next_due = :due",
+        {"following": plan.following, "now": plan.now, "id": row["id"], "due": row["next_due"]},
+    )
+    if not taken:
+        return 0, 0
+    return _carry_out(tx, row, deployment, plan)
+
+
+def owe(tx: Transaction, row: Row, now: int) -> None:
+    """Keep what is due already, before a schedule is changed or goes: the next turn deals with it.
+
+    Args:
+        row: the schedule's, as it was until now.
+        now: the present, in microseconds.
+    """
+    if row["active"] and row["next_due"] is not None and row["next_due"] <= now:
+        tx.execute(
+            """INSERT INTO schedule_debts (id, created, deployment_id, schedule)
+               VALUES (:id, :now, :deployment_id, :schedule)""",
+            {"id": ids.new_id(), "now": now, "deployment_id": row["deployment_id"], "schedule": dump(row)},
+        )
+
+
+def debts(tx: Transaction) -> list[Row]:
+    """What is owed, the oldest first."""
+    return tx.all("SELECT * FROM schedule_debts ORDER BY created, id LIMIT :limit", {"limit": MOST_SCHEDULES})
+
+
+def pay(tx: Transaction, debt: Row, deployment: Row) -> tuple[int, int]:
+    """Make the runs, or the records, of what is owed.
+
+    Returns:
+        How many instants made a run and how many did not.
+    """
+    if not tx.execute("DELETE FROM schedule_debts WHERE id = :id", {"id": debt["id"]}):
+        return 0, 0
+    row = load(debt["schedule"], {})
+    return _carry_out(tx, row, deployment, _planned(tx, debt["id"], row, debt["created"]))
+
+
+def due_after(row: Row | dict[str, Any], paused: int | bool, after_us: int) -> int | None:
+    """When a schedule is due next after `after_us`; None when never, or when it is paused."""
+    if paused or not row["active"]:
+        return None
+    instant = rules.next_instant(load(row["spec"], {}), clock.from_us(after_us))
+    return None if instant is None else clock.to_us(instant)
+
+
+def run_key(deployment_id: str, schedule_id: str, instant: datetime) -> str:
+    """The idempotency key of the run of a schedule's instant: there is one, whoever makes it."""
+    return f"scheduled {deployment_id} {schedule_id} {clock.format_time(instant)}"
+
+
+def _basis(row: Row) -> tuple:
+    return (row["next_due"], row["spec"], row["active"], row["catchup"], row["catchup_limit"])
+
+
+def _plan(row: Row, now: int) -> Plan:
+    limit = row["catchup_limit"] if row["catchup"] == "all" else 1
+    try:
+        schedule = rules.parse(load(row["spec"], {}))
+        seen = policies.backlog(schedule, clock.from_us(row["next_due"]), clock.from_us(now), limit)
+        catchup = policies.decide_catchup(row["catchup"], limit, seen)
+        return Plan(_basis(row), now, catchup, seen.exact, due_after(row, False, now))
+    except ScheduleError as error:
+        return Plan(_basis(row), now, policies.CatchUp([], 0, None, None), True, None, error)
+
+
+def _planned(tx: Transaction, key: str, row: Row, now: int) -> Plan:
+    """The plan that was prepared, where it still holds; else one that is made now."""
+    plan = (tx.prepared or {}).get(key)
+    return plan if plan is not None and plan.basis == _basis(row) else _plan(row, now)
+
+
+def _carry_out(tx: Transaction, row: Row, deployment: Row, plan: Plan) -> tuple[int, int]:
+    if plan.fault is not None:
+        # Such as one of a zone that was abolished since.
+        _record(tx, row, row["next_due"], f"the schedule is stopped: {plan.fault.message}")
+        return 0, 1
+    catchup = plan.catchup
+    if catchup.skipped and catchup.first and catchup.last:
+        least = "" if plan.exact else "at least so many "
+        reason = f"{least}missed while no scheduler ran; catchup is {row['catchup']}"
+        _record(tx, row, clock.to_us(catchup.first), reason, catchup.skipped, clock.to_us(catchup.last))
+    created, skipped = 0, catchup.skipped
+    instants = [clock.to_us(instant) for instant in catchup.fire]
+    if row["overlap"] == "replace" and len(instants) > 1:
+        # Each would cancel the one before it, so only the newest is made.
+        *older, newest = instants
+        _record(tx, row, older[0], "replaced by a newer instant", len(older), older[-1])
+        instants, skipped = [newest], skipped + len(older)
+    for instant in instants:
+        if _fire_instant(tx, row, deployment, instant):
+            created += 1
+        else:
+            skipped += 1
+    return created, skipped
+
+
+def _fire_instant(tx: Transaction, row: Row, deployment: Row, instant: int) -> bool:
+    """Make the run of one instant, or record why there is none."""
+    if row["overlap"] != "allow":
+        found = tx.all(_OPEN_RUNS, {"id": row["id"]})
+        action = policies.decide_overlap(row["overlap"], len(found))
+        if action == "skip":
+            first = found[0]["id"]
+            _record(tx, row, instant, f"run {first} of the schedule is not over; overlap is {row['overlap']}")
+            return False
+        if action == "replace":
+            _cancel(tx, found)
+    try:
+        return _create(tx, row, deployment, instant)
+    except RunyardError as error:
+        # One deployment whose stored parameters do not fit must not stop the others.
+        _record(tx, row, instant, f"no run was made: {error.message}")
+        return False
+
+
+def _create(tx: Transaction, row: Row, deployment: Row, instant: int) -> bool:
+    when = clock.from_us(instant)
+    parameters = {**load(deployment["parameters"], {}), **load(row["parameters"], {})}
+    run_inserts.check_parameters(deployment, parameters, None)
+    key = run_key(row["deployment_id"], row["id"], when)
+    _, created = run_inserts.insert_run(
+        tx,
+        deployment,
+        states.Scheduled(when),
+        parameters=parameters,
+        tags=["auto-scheduled"],
+        idempotency_key=key,
+        auto_scheduled=1,
+        schedule_id=row["id"],
+        created_by={"id": row["id"], "type": "SCHEDULE", "display_value": row["slug"]},
+    )
+    return created
+
+
+def _cancel(tx: Transaction, open_runs: list[Row]) -> None:
+    """Stop the open runs of a schedule; the rules end those at once that nobody executes."""
+    for run in open_runs:
+        state = states.Cancelling(message="replaced by a newer run of its schedule")
+        transitions.set_flow_run_state(tx, run["id"], state)
+
+
+def _record(
+    tx: Transaction, row: Row, instant: int, reason: str, count: int = 1, until: int | None = None
+) -> None:
+    tx.execute(
+        """INSERT INTO schedule_skips
+           (schedule_id, deployment_id, slug, instant, until, count, reason, created)
+           VALUES (:schedule_id, :deployment_id, :slug, :instant, :until, :count, :reason, :now)
+           ON CONFLICT (schedule_id, instant) DO NOTHING""",
+        {
+            "schedule_id": row["id"],
+            "deployment_id": row["deployment_id"],
+            "slug": row["slug"],
+            "instant": instant,
+            "until": until if count > 1 else None,
+            "count": count,
+            "reason": reason,
+            "now": clock.now_us(),
+        },
+    )

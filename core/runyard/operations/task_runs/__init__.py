@@ -1,0 +1,1 @@
+"""Task runs, and background tasks."""

@@ -1,0 +1,108 @@
+"""Work queues that are named without a pool: they belong to the pool `default-agent-pool`, as in Prefect."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from runyard.base import clock
+from runyard.base.errors import NotFound
+from runyard.domain.states import SCHEDULED
+from runyard.operations.flow_runs.claims import ScheduledRunsRequest, get_scheduled_flow_runs
+from runyard.operations.flow_runs.flow_run_shapes import FlowRun
+from runyard.operations.operation import operation
+from runyard.operations.schemas import Input, Model, Time
+from runyard.operations.work_pools.work_pools import LONE_POOL as POOL
+from runyard.operations.work_pools.work_pools import make_lone_pool
+from runyard.operations.work_pools.work_queues import (
+    READY_SECONDS,
+    WorkQueue,
+    WorkQueueCreate,
+    create_work_queue,
+    read_work_queue,
+    read_work_queue_by_id,
+)
+from runyard.store.database import Transaction
+
+
+class HealthPolicy(Model):
+    """What a queue has to do to count as healthy."""
+
+    maximum_late_runs: int | None = 0
+    maximum_seconds_since_last_polled: int | None = READY_SECONDS
+
+
+class WorkQueueStatus(Model):
+    """Whether the work of a queue is asked for and begins in time."""
+
+    healthy: bool
+    late_runs_count: int = 0
+    last_polled: Time | None = None
+    health_check_policy: HealthPolicy = Field(default_factory=HealthPolicy)
+
+
+class QueueRunsRequest(Input):
+    """Which runs of a queue: those due at `scheduled_before` (by default now), `limit` of them."""
+
+    only_null = ("agent_id",)
+
+    scheduled_before: Time | None = None
+    limit: int | None = Field(default=None, ge=0)
+
+
+@operation("POST", "/work_queues/", status=201)
+def create_lone_work_queue(tx: Transaction, body: WorkQueueCreate) -> WorkQueue:
+    """Make a queue of the pool `default-agent-pool`, which is made, of type process, where it is missing.
+
+    Raises:
+        Conflict: the pool has a queue of that name.
+    """
+    return create_work_queue(tx, make_lone_pool(tx), body)
+
+
+@operation("GET", "/work_queues/name/{name}")
+def read_lone_work_queue(tx: Transaction, name: str) -> WorkQueue:
+    """The queue of the pool `default-agent-pool` with that name; where that pool is not there, of any pool.
+
+    Raises:
+        NotFound: there is no such queue.
+    """
+    if tx.value("SELECT id FROM work_pools WHERE name = :name", {"name": POOL}) is not None:
+        return read_work_queue(tx, POOL, name)
+    found = tx.value(
+        "SELECT id FROM work_queues WHERE name = :name ORDER BY created, id LIMIT 1", {"name": name}
+    )
+    if found is None:
+        raise NotFound(f"no work queue is named {name!r}; see: runyard work-queue ls")
+    return read_work_queue_by_id(tx, found)
+
+
+@operation("GET", "/work_queues/{work_queue_id}/status")
+def read_work_queue_status(tx: Transaction, work_queue_id: str) -> WorkQueueStatus:
+    """How a queue does: its late runs, and when its work was last asked for.
+
+    Raises:
+        NotFound: there is no such queue.
+    """
+    queue = read_work_queue_by_id(tx, work_queue_id)
+    late = tx.value(
+        "SELECT count(*) FROM flow_runs WHERE work_queue_id = :id AND state_type = :type "
+        "AND state_name = 'Late'",
+        {"id": queue.id, "type": SCHEDULED},
+    )
+    polled = queue.last_polled
+    asked = polled is not None and (clock.now() - polled).total_seconds() <= READY_SECONDS
+    return WorkQueueStatus(healthy=asked and not late, late_runs_count=int(late), last_polled=polled)
+
+
+@operation("POST", "/work_queues/{work_queue_id}/get_runs")
+def get_runs_of_queue(tx: Transaction, work_queue_id: str, body: QueueRunsRequest) -> list[FlowRun]:
+    """Show the runs of a queue that may start, for agents that claim each by setting its state to PENDING.
+
+    Raises:
+        NotFound: there is no such queue.
+    """
+    queue = read_work_queue_by_id(tx, work_queue_id)
+    request = ScheduledRunsRequest(
+        work_queue_names=[queue.name], scheduled_before=body.scheduled_before, limit=body.limit
+    )
+    return [found.flow_run for found in get_scheduled_flow_runs(tx, queue.work_pool_name or POOL, request)]

@@ -1,0 +1,68 @@
+"""What scripts take from `prefect.context`: our contexts, by Prefect's names too, and the settings."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from runyard.engine import context
+from runyard.engine.carried import packed, unpacked, with_context
+from runyard.engine.context import (
+    FlowRunContext,
+    TaskRunContext,
+    current_flow,
+    current_tags,
+    current_task,
+)
+from runyard.prefect_names.profile_names import Profile, load_current_profile, use_profile
+from runyard.prefect_names.setting_names import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Profile", "use_profile", "with_context"]
+
+EngineContext = FlowRunContext
+RunContext = FlowRunContext | TaskRunContext
+
+
+class SettingsContext(NamedTuple):
+    """The settings as they are now, and the profile that is in use."""
+
+    profile: Profile
+    settings: Settings
+
+    @classmethod
+    def get(cls) -> SettingsContext:
+        """Those of this process."""
+        return get_settings_context()
+
+
+def get_settings_context() -> SettingsContext:
+    """The settings as they are now, and the profile that is in use."""
+    return SettingsContext(load_current_profile(), Settings())
+
+
+def serialize_context(asset_ctx_kwargs: Any = None) -> dict[str, Any]:
+    """The runs around the caller, for `hydrated_context` in another process."""
+    return {"runs": packed()}
+
+
+@contextmanager
+def hydrated_context(serialized_context: dict[str, Any] | None = None, client: Any = None) -> Iterator[None]:
+    """A block within the runs that `serialize_context` took."""
+    if not serialized_context:
+        yield
+        return
+    before = current_flow.get(), current_task.get(), current_tags.get()
+    try:
+        with unpacked(serialized_context["runs"]):
+            yield
+    finally:
+        current_flow.set(before[0])
+        current_task.set(before[1])
+        current_tags.set(before[2])
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(context, name)

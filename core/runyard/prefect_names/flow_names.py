@@ -1,0 +1,58 @@
+"""What scripts take from `prefect.flows` besides flows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from runyard.base.exceptions import MissingFlowError
+from runyard.deployments.loading.loading import load_object
+from runyard.domain.states import State
+from runyard.engine.runs import FlowRun
+from runyard.sdk.flows import Flow
+
+__all__ = [
+    "FlowRun",
+    "FlowStateHook",
+    "MissingFlowError",
+    "State",
+    "load_function_and_convert_to_flow",
+    "select_flow",
+]
+
+FlowStateHook = Callable[[Flow[..., Any], FlowRun, State], Any]
+
+
+def load_function_and_convert_to_flow(entrypoint: str) -> Flow[..., Any]:
+    """The flow at an entrypoint; a plain function there is made one, which logs what it prints.
+
+    Raises:
+        EntrypointError: the file, module or name is missing, or its code fails.
+    """
+    found = load_object(entrypoint)
+    return found if isinstance(found, Flow) else Flow(found, log_prints=True)
+
+
+def select_flow(
+    flows: Iterable[Flow[..., Any]], flow_name: str | None = None, from_message: str | None = None
+) -> Flow[..., Any]:
+    """The only flow, or the one of a name.
+
+    Args:
+        from_message: where they are from, for the error.
+
+    Raises:
+        MissingFlowError: there is none of the name.
+        UnspecifiedFlowError: there are several, and no name.
+    """
+    known = {each.name: each for each in flows}
+    where = f" {from_message}" if from_message else ""
+    if flow_name is not None and flow_name not in known:
+        raise MissingFlowError(
+            f"there is no flow {flow_name!r}{where}; there are: {', '.join(known) or 'none'}"
+        )
+    if flow_name is None and len(known) != 1:
+        raise MissingFlowError(
+            f"there are {len(known)} flows{where}; name one of: {', '.join(known) or 'none'}"
+        )
+    return known[flow_name if flow_name is not None else next(iter(known))]

@@ -1,5 +1,0 @@
-"""Facts about the run around the calling code: `runtime.flow_run.id`, `runtime.task_run.name` ..."""
-
-from runyard.runtime import deployment, flow_run, task_run
-
-__all__ = ["deployment", "flow_run", "task_run"]

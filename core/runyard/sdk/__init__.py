@@ -1,0 +1,1 @@
+"""What users write: flows, tasks, artifacts, variables, pausing, input, visualization, testing."""

@@ -1,0 +1,56 @@
+"""Typed input of flow runs: asked for by a pause, or sent and received while they run."""
+
+from runyard.sdk.input.input_actions import (
+    acreate_flow_run_input,
+    acreate_flow_run_input_from_model,
+    adelete_flow_run_input,
+    afilter_flow_run_input,
+    aread_flow_run_input,
+    create_flow_run_input,
+    create_flow_run_input_from_model,
+    delete_flow_run_input,
+    ensure_flow_run_id,
+    filter_flow_run_input,
+    read_flow_run_input,
+)
+from runyard.sdk.input.receiving import GetAutomaticInputHandler, GetInputHandler
+from runyard.sdk.input.run_input import (
+    AutomaticRunInput,
+    BaseRunInput,
+    Keyset,
+    RunInput,
+    RunInputMetadata,
+    asend_input,
+    keyset_from_base_key,
+    keyset_from_paused_state,
+    receive_input,
+    run_input_subclass_from_type,
+    send_input,
+)
+
+__all__ = [
+    "AutomaticRunInput",
+    "BaseRunInput",
+    "GetAutomaticInputHandler",
+    "GetInputHandler",
+    "Keyset",
+    "RunInput",
+    "RunInputMetadata",
+    "acreate_flow_run_input",
+    "acreate_flow_run_input_from_model",
+    "adelete_flow_run_input",
+    "afilter_flow_run_input",
+    "aread_flow_run_input",
+    "asend_input",
+    "create_flow_run_input",
+    "create_flow_run_input_from_model",
+    "delete_flow_run_input",
+    "ensure_flow_run_id",
+    "filter_flow_run_input",
+    "keyset_from_base_key",
+    "keyset_from_paused_state",
+    "read_flow_run_input",
+    "receive_input",
+    "run_input_subclass_from_type",
+    "send_input",
+]

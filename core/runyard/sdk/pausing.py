@@ -1,0 +1,318 @@
+"""Pausing flow runs and letting them go on: `pause_flow_run`, `suspend_flow_run`, `resume_flow_run`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from itertools import count
+from typing import TYPE_CHECKING, Any, NoReturn
+from uuid import uuid4
+
+from runyard.base.errors import ApiUnavailable, StoreError
+from runyard.base.exceptions import (
+    Abort,
+    FlowPauseTimeout,
+    FlowRunWaitTimeout,
+    NotPausedError,
+    Pause,
+)
+from runyard.base.syncing import async_twin, sync_compatible
+from runyard.client.shared_client import shared_client
+from runyard.domain.states import FAILED, PAUSED, RUNNING, TERMINAL, Paused, State, Suspended
+from runyard.engine import child_processes
+from runyard.engine.context import current_flow, current_task
+
+if TYPE_CHECKING:
+    from runyard.engine.context import FlowRunContext
+    from runyard.engine.runs import FlowRun
+
+__all__ = [
+    "apause_flow_run",
+    "aresume_flow_run",
+    "asuspend_flow_run",
+    "await_for_flow_run",
+    "pause_flow_run",
+    "resume_flow_run",
+    "suspend_flow_run",
+    "wait_for_flow_run",
+]
+
+# A long poll is asked again after this time, and a busy database looked at no more often than that.
+_POLL_SECONDS = 20.0
+_LEAST_SECONDS = 0.02
+_AGAIN_SECONDS = 1.0
+
+
+def _pause(
+    wait_for_input: Any = None,
+    timeout: float | None = 3600,
+    poll_interval: float = 10,
+    key: str | None = None,
+) -> Any:
+    """Wait, in state Paused, until somebody resumes the flow run around the calling code.
+
+    Args:
+        wait_for_input: what is asked of who resumes it: a `RunInput` or other pydantic model, or a type.
+        timeout: after how many seconds it fails instead; None waits for ever.
+        poll_interval: there is no polling: the resume wakes the run at once.
+        key: names the pause; a run that starts again does not repeat one that it is past. By default
+            its number.
+
+    Returns:
+        The input, an instance of `wait_for_input`; None where none is asked.
+
+    Raises:
+        RuntimeError: outside of a flow run, or the run cannot be paused.
+        FlowPauseTimeout: nobody resumed it in time.
+    """
+    from runyard.operations.flow_runs.pauses import pause_flow_run as operation
+
+    context = current_flow.get()
+    if context is None:
+        raise RuntimeError("Flow runs can only be paused from within a flow run.")
+    run, journal, client = context.flow_run, context.journal, shared_client()
+    question = _Question(Paused(timeout_seconds=timeout, pause_key=key or _next_key(context)), wait_for_input)
+    if question.key in run.pause_keys:
+        return question.answer(run.id)
+    # All that happened before is to be seen by who is asked.
+    journal.flush()
+    journal.check()
+    answer = client.call(operation, question.body(run.id, journal.attempt))
+    state = State.from_json(answer["state"])
+    if state.type == RUNNING:
+        return question.answer(run.id)
+    if state.type != PAUSED:
+        raise RuntimeError(f"Flow run cannot be paused: {answer['reason'] or state.name}")
+    log = _logger(context)
+    log.info("Paused, until: runyard flow-run resume %s", run.id)
+    run.pause_keys.add(question.key)
+    _enter(run, state)
+    _enter(run, _resumed(run.id, timeout))
+    log.info("Resuming flow run execution!")
+    return question.answer(run.id)
+
+
+def _suspend(
+    wait_for_input: Any = None,
+    flow_run_id: Any = None,
+    timeout: float | None = None,
+    key: str | None = None,
+) -> Any:
+    """End the process of a flow run, until somebody resumes it.
+
+    It starts again then from its beginning: tasks that completed and kept their results do not run a
+    second time, and pauses that it is past do not stop it.
+
+    Args:
+        wait_for_input: as for `pause_flow_run`.
+        flow_run_id: another run than the one around the calling code.
+        timeout: after how many seconds it fails instead; None waits for ever.
+        key: names the suspension, by default its number.
+
+    Returns:
+        The input, once it runs again; None where none is asked. The first time it does not return.
+
+    Raises:
+        RuntimeError: outside of a flow run, inside a task, or the run cannot be suspended.
+    """
+    from runyard.operations.flow_runs.pauses import pause_flow_run as operation
+
+    context = current_flow.get()
+    if flow_run_id is None or (context is not None and str(flow_run_id) == context.flow_run.id):
+        return _suspend_this(context, wait_for_input, timeout, key)
+    question = _Question(Suspended(timeout_seconds=timeout, pause_key=key or str(uuid4())), wait_for_input)
+    answer = shared_client().call(operation, question.body(str(flow_run_id), None))
+    if answer["state"]["type"] != PAUSED:
+        raise RuntimeError(f"Flow run cannot be suspended: {answer['reason'] or answer['state']['name']}")
+    return None
+
+
+def _suspend_this(
+    context: FlowRunContext | None, wait_for_input: Any, timeout: float | None, key: str | None
+) -> Any:
+    if current_task.get() is not None:
+        raise RuntimeError("Cannot suspend task runs.")
+    if context is None:
+        raise RuntimeError("Flow runs can only be suspended from within a flow run.")
+    if context.parent is not None:
+        raise RuntimeError("Flow run cannot be suspended: it is a subflow; suspend the run that called it.")
+    if context is child_processes.inherited:
+        raise RuntimeError("Flow run cannot be suspended: this is a child of its process.")
+    run = context.flow_run
+    question = _Question(
+        Suspended(timeout_seconds=timeout, pause_key=key or _next_key(context)), wait_for_input
+    )
+    if question.key in run.pause_keys:
+        return question.answer(run.id)
+    log = _logger(context)
+    if not context.persist:
+        log.warning(
+            "What completed tasks returned is not kept: they run again; use @flow(persist_result=True)"
+        )
+    log.info("Suspending, until: runyard flow-run resume %s", run.id)
+    raise Pause(question.body(run.id, run.attempt))
+
+
+def _resume(flow_run_id: Any, run_input: dict[str, Any] | None = None) -> None:
+    """Let a paused or suspended flow run go on.
+
+    Args:
+        flow_run_id: its id.
+        run_input: what the pause asks for, by the names of the fields.
+
+    Raises:
+        NotFound: no such run.
+        NotPausedError: it is not paused.
+        FlowPauseTimeout: it waited for too long, and has failed.
+        RuntimeError: the input does not fit, and the run stays paused; or it has no deployment.
+    """
+    from runyard.operations.flow_runs.pauses import ResumeFlowRun
+    from runyard.operations.flow_runs.pauses import resume_flow_run as operation
+
+    body = ResumeFlowRun(run_input=run_input)
+    answer = shared_client().call(operation, str(flow_run_id), body)
+    reason = answer.details.get("reason")
+    if answer.status == "ABORT":
+        raise NotPausedError(f"Cannot resume flow run {flow_run_id}: it is not paused.")
+    if answer.status == "REJECT":
+        if answer.state is not None and answer.state.type == FAILED:
+            raise FlowPauseTimeout("Flow run can no longer be resumed.")
+        raise RuntimeError(f"Cannot resume this run: {reason}")
+
+
+def _wait_for(
+    flow_run_id: Any,
+    timeout: float | None = 10800,
+    poll_interval: float | None = None,
+    client: Any = None,
+    log_states: bool = False,
+) -> Any:
+    """Wait until a flow run is over.
+
+    Args:
+        flow_run_id: its id.
+        timeout: for how many seconds at most.
+        poll_interval: there is no polling.
+        client: not needed.
+        log_states: log each state that it enters.
+
+    Returns:
+        The run, as the API shows it.
+
+    Raises:
+        NotFound: no such run.
+        FlowRunWaitTimeout: it was not over in time.
+    """
+    from runyard.engine.logging import get_logger
+
+    seen = None
+    for run in _versions(str(flow_run_id), timeout):
+        state = run.state
+        if state is not None and log_states and state.id != seen:
+            seen = state.id
+            get_logger().info("Flow run is in state %r", state.name)
+        if state is not None and state.type in TERMINAL:
+            return run
+    raise FlowRunWaitTimeout(f"Flow run with ID {flow_run_id} exceeded watch timeout of {timeout:g} seconds")
+
+
+pause_flow_run = sync_compatible(_pause)
+apause_flow_run = async_twin(_pause)
+suspend_flow_run = sync_compatible(_suspend)
+asuspend_flow_run = async_twin(_suspend)
+resume_flow_run = sync_compatible(_resume)
+aresume_flow_run = async_twin(_resume)
+wait_for_flow_run = sync_compatible(_wait_for)
+await_for_flow_run = async_twin(_wait_for)
+
+
+def leave(run: FlowRun) -> NoReturn:
+    """End the script whose flow run is suspended, saying how it goes on."""
+    command = f"runyard flow-run resume {run.id}"
+    if run.deployment_id is None:
+        command += " --entrypoint FILE.py:FLOW"
+    print(f"Flow run {run.name!r} is suspended; go on with: {command}", file=sys.stderr)
+    raise SystemExit(0)
+
+
+class _Question:
+    """One pause: its state, and the input that it asks for."""
+
+    def __init__(self, state: State, wanted: Any) -> None:
+        self.state = state
+        self.key: str = state.state_details["pause_key"]
+        self._model: Any = None
+        if wanted is not None:
+            from runyard.sdk.input.run_input import keyset_from_paused_state, run_input_subclass_from_type
+
+            self._model = run_input_subclass_from_type(wanted)
+            self._keys = keyset_from_paused_state(state)
+            state.state_details["run_input_keyset"] = self._keys
+
+    def body(self, flow_run_id: str, attempt: int | None) -> dict[str, Any]:
+        """Of the operation `pause_flow_run`."""
+        body = {"flow_run_id": flow_run_id, "attempt": attempt, "state": self.state.to_json()}
+        if self._model is None:
+            return body
+        return {**body, "schema": self._model.model_json_schema(), "description": self._model.described()}
+
+    def answer(self, flow_run_id: str) -> Any:
+        """What was given; None where nothing is asked."""
+        return self._model.load(self._keys, flow_run_id, _sync=True) if self._model is not None else None
+
+
+def _next_key(context: FlowRunContext) -> str:
+    return str(next(context.counters.setdefault("pause:", count(1))))
+
+
+def _logger(context: FlowRunContext) -> Any:
+    from runyard.engine.logging import flow_logger
+
+    return flow_logger(context.flow_run, context.journal)
+
+
+def _enter(run: FlowRun, state: State) -> None:
+    """Take a state that the rules have given; going on after a pause is no further run."""
+    tries = run.run_count
+    run.enter(state)
+    run.run_count = tries
+
+
+def _resumed(flow_run_id: str, timeout_seconds: float | None) -> State:
+    """Wait for the resume; the state it gave.
+
+    Raises:
+        FlowPauseTimeout: it did not come in time.
+        Abort: the run was ended instead.
+    """
+    for run in _versions(flow_run_id, timeout_seconds):
+        state: State = run.state.to_state()
+        if state.type == RUNNING:
+            return state
+        if state.type == FAILED and state.message == "The flow was paused and never resumed.":
+            break
+        if state.type in TERMINAL:
+            raise Abort(f"the paused run is {state.name}")
+    raise FlowPauseTimeout("Flow run was paused and never resumed.")
+
+
+def _versions(flow_run_id: str, timeout_seconds: float | None) -> Any:
+    """A run as it is now and, until the time is over, after every change; outages are waited out."""
+    from runyard.operations.flow_runs.flow_runs import read_flow_run
+
+    client = shared_client()
+    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    while True:
+        left = _POLL_SECONDS if deadline is None else deadline - time.monotonic()
+        try:
+            token = client.changes()
+            yield client.call(read_flow_run, flow_run_id)
+            if left <= 0:
+                return
+            left = _POLL_SECONDS if deadline is None else deadline - time.monotonic()
+            client.wait_for_change(token, max(0.0, min(left, _POLL_SECONDS)))
+            time.sleep(_LEAST_SECONDS)
+        except (ApiUnavailable, StoreError):
+            if left <= 0:
+                raise
+            time.sleep(min(_AGAIN_SECONDS, left))

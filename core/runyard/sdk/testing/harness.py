@@ -1,0 +1,80 @@
+"""A throw-away home for a test: database, results and keys of its own, gone at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def harness(**settings: str) -> Iterator[Path]:
+    """A block in which everything happens in a fresh home.
+
+    No database, server or setting of the developer is seen: what the environment sets by `RUNYARD_...`
+    and `PREFECT_...` counts for nothing inside, but for `settings`.
+
+    Args:
+        settings: by their names, such as `logging_level="ERROR"`.
+
+    Yields:
+        The path of the home.
+
+    Raises:
+        SettingError: there is no such setting.
+    """
+    from pathlib import Path
+
+    from runyard.base.errors import SettingError
+    from runyard.engine import flowless_journal
+    from runyard.settings import SETTINGS
+
+    for name in settings:
+        if name not in SETTINGS:
+            raise SettingError(f"there is no setting {name!r}; see: runyard config view")
+    before = {name: os.environ.pop(name) for name in list(os.environ) if _is_ours(name)}
+    folder = tempfile.mkdtemp(prefix="runyard-test-")
+    given = {"home": folder, "logging_level": "ERROR", **settings}
+    os.environ.update({f"RUNYARD_{name.upper()}": str(value) for name, value in given.items()})
+    try:
+        yield Path(folder)
+    finally:
+        try:
+            flowless_journal.close_journal_without_flow()
+            _close_databases(folder, str(given.get("database_url", "")))
+        finally:
+            for name in [name for name in os.environ if _is_ours(name)]:
+                del os.environ[name]
+            os.environ.update(before)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(("RUNYARD_", "PREFECT_"))
+
+
+def _close_databases(folder: str, url: str) -> None:
+    """Close what was opened in the folder or by the URL, and forget it: the next harness has another."""
+    from runyard.client import shared_client
+    from runyard.store import database
+
+    used = {folder, url} - {""}
+    for address, opened in list(database._databases.items()):
+        if any(each in str(address) for each in used):
+            opened.close()
+            del database._databases[address]
+    for key in [key for key in shared_client._clients if any(each in key[2] for each in used)]:
+        del shared_client._clients[key]
+
+
+@contextmanager
+def prefect_test_harness(server_startup_timeout: float | None = None) -> Iterator[None]:
+    """Prefect's name for `harness`; there is no server whose start could take time."""
+    with harness():
+        yield

@@ -1,0 +1,122 @@
+"""Variables: JSON values by name that flows read and set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runyard.base.errors import Conflict, InvalidInput, NotFound
+from runyard.base.syncing import async_twin, sync_compatible
+from runyard.operations.records import stored_variables as operations
+
+
+class VariableExists(Conflict, ValueError):
+    """There is a variable of that name already."""
+
+
+class InvalidVariable(InvalidInput, ValueError):
+    """A variable's name or value cannot be one."""
+
+
+def _client() -> Any:
+    from runyard.client.shared_client import shared_client
+
+    return shared_client()
+
+
+def _get(name: str, default: Any = None) -> Any:
+    try:
+        return _client().call(operations.read_variable_by_name, name).value
+    except NotFound:
+        return default
+
+
+def _set(name: str, value: Any, tags: list[str] | None = None, overwrite: bool = False) -> Variable:
+    try:
+        body = operations.VariableCreate(name=name, value=value, tags=tags)
+    except ValueError as error:
+        raise InvalidVariable(_problem(name, error)) from None
+    client = _client()
+    try:
+        client.call(operations.create_variable, body)
+    except Conflict:
+        if not overwrite:
+            raise VariableExists(
+                f"there is a variable {name!r} already; replace it with overwrite=True (--overwrite)"
+            ) from None
+        given: dict[str, Any] = {"value": body.value, **({"tags": tags} if tags is not None else {})}
+        client.call(operations.update_variable_by_name, name, operations.VariableUpdate(**given))
+    found = client.call(operations.read_variable_by_name, name)
+    return Variable(found.name, found.value, found.tags)
+
+
+def _problem(name: str, error: Any) -> str:
+    first = error.errors()[0]
+    if first["loc"] == ("name",):
+        return f"{name!r} is no variable name: letters, digits, _ and - only"
+    return str(first["msg"]).removeprefix("Value error, ")
+
+
+def _unset(name: str) -> bool:
+    try:
+        _client().call(operations.delete_variable_by_name, name)
+    except NotFound:
+        return False
+    return True
+
+
+class Variable:
+    """A variable.
+
+    Args:
+        name: letters, digits, `_` and `-`.
+        value: any JSON value.
+        tags: labels.
+    """
+
+    def __init__(self, name: str, value: Any, tags: list[str] | None = None) -> None:
+        self.name = name
+        self.value = value
+        self.tags = tags or []
+
+    def __repr__(self) -> str:
+        return f"Variable(name={self.name!r}, value={self.value!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Variable) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it is compared by value, which may change
+
+    @staticmethod
+    @sync_compatible
+    def get(name: str, default: Any = None) -> Any:
+        """The value of a variable, or `default` where there is none; awaited in async code."""
+        return _get(name, default)
+
+    @staticmethod
+    @sync_compatible
+    def set(name: str, value: Any, tags: list[str] | None = None, overwrite: bool = False) -> Variable:
+        """Set a variable; awaited in async code.
+
+        Args:
+            overwrite: whether an existing one may be replaced; its tags stay unless some are given.
+
+        Raises:
+            VariableExists: there is one of that name.
+            InvalidInput: the name or the value cannot be.
+        """
+        return _set(name, value, tags, overwrite)
+
+    @staticmethod
+    @sync_compatible
+    def unset(name: str) -> bool:
+        """Delete a variable; whether there was one. Awaited in async code."""
+        return _unset(name)
+
+    aget = staticmethod(async_twin(_get))
+    aset = staticmethod(async_twin(_set))
+    aunset = staticmethod(async_twin(_unset))
+
+
+# Prefect 2's functions.
+get = Variable.get
+set = Variable.set  # its name

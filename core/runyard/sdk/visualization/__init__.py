@@ -1,0 +1,1 @@
+"""`flow.visualize()`: the graph of the tasks of a flow."""

@@ -1,0 +1,410 @@
+"""`flow.visualize()`: the graph of a flow's tasks, found by running the flow with its tasks left out.
+
+A task that is called gives its `viz_return_value`, or else a placeholder, which may be handed on to
+other tasks, indexed and calculated with, but not decided by: a branch or a loop over it needs the value.
+"""
+
+from __future__ import annotations
+
+import copy
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from runyard.base import ids
+from runyard.base.errors import InvalidInput, RunyardError
+from runyard.base.markers import allow_failure, quote, unmapped
+from runyard.domain.states import COMPLETED, RUNNING, State
+from runyard.engine.context import FlowRunContext, current_drawing, current_flow, current_task
+from runyard.engine.futures import FutureList, TaskFuture
+from runyard.engine.parameters import bind
+from runyard.engine.runs import FlowRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from runyard.engine.runnable import Runnable
+    from runyard.sdk.flows import Flow
+    from runyard.sdk.tasks import Task
+
+
+class VisualizationError(RunyardError):
+    """A flow cannot be drawn as it is written."""
+
+
+# The names under which Prefect has the same.
+FlowVisualizationError = VisualizationError
+VisualizationUnsupportedError = VisualizationError
+
+
+class Node(NamedTuple):
+    """A call in a drawing. `kind` is `task`, `flow` or `map`; `upstream` the names of what it needs."""
+
+    name: str
+    kind: str
+    upstream: tuple[str, ...]
+    label: str
+
+
+class Drawing:
+    """The graph of a flow.
+
+    Args:
+        name: the flow's.
+        nodes: its calls, in their order.
+    """
+
+    def __init__(self, name: str, nodes: list[Node]) -> None:
+        self.name = name
+        self.nodes = nodes
+        self.format = "svg"
+        # Where it was written to, if it was.
+        self.path: str | None = None
+
+    @property
+    def edges(self) -> list[tuple[str, str]]:
+        """Pairs of names: what is needed, by what."""
+        return [(upstream, node.name) for node in self.nodes for upstream in node.upstream]
+
+    @property
+    def mermaid(self) -> str:
+        """It as text for Mermaid."""
+        names = {node.name: f"n{at}" for at, node in enumerate(self.nodes)}
+        around = {"task": ('["', '"]'), "flow": ('[["', '"]]'), "map": ('@{ shape: procs, label: "', '" }')}
+        lines = ["flowchart TD"]
+        for node in self.nodes:
+            before, after = around[node.kind]
+            lines.append(f"    {names[node.name]}{before}{node.label.replace(chr(34), '#quot;')}{after}")
+        lines += [f"    {names[first]} --> {names[second]}" for first, second in self.edges]
+        return "\n".join(lines) + "\n"
+
+    @property
+    def svg(self) -> str:
+        """It as an SVG image."""
+        from runyard.sdk.visualization.drawing_svg import render
+
+        return render(self.name, self.nodes)
+
+    def __str__(self) -> str:
+        return self.mermaid if self.format == "mermaid" else self.svg
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
+class Tracker:
+    """The calls of a flow that is being drawn."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self._counters: dict[str, Iterator[int]] = {}
+        # Values given for tasks, which are kept so that no other object gets their id.
+        self._known: dict[int, tuple[Any, str]] = {}
+
+    def call(
+        self, runnable: Runnable, kind: str, args: Any, kwargs: Any, wait_for: Any, times: int | None = None
+    ) -> Any:
+        """Note a call; the value that stands for its result."""
+        bind(runnable, args, kwargs)
+        name = f"{runnable.name}-{next(self._counters.setdefault(runnable.name, count()))}"
+        upstream = tuple(dict.fromkeys(self._origins((args, kwargs, list(wait_for or ())))))
+        label = name if times is None else f"{name} (×{times})"
+        self.nodes.append(Node(name, kind, upstream, label))
+        value = getattr(runnable, "viz_return_value", None)
+        if value is None:
+            return Placeholder(name)
+        return self._own(value, name)
+
+    def _own(self, value: Any, name: str) -> Any:
+        """A value that is known to come from a call: a copy, as several calls give the same value."""
+        if type(value) in _TRACED:
+            traced = _TRACED[type(value)](value)
+            traced._node = name
+            return traced
+        if value is not True and value is not False:
+            try:
+                value = copy.copy(value)
+            except Exception:  # noqa: S110  # then two calls that give it are the same one
+                pass
+            self._known[id(value)] = (value, name)
+        return value
+
+    def _origins(self, value: Any, depth: int = 0) -> Iterator[str]:
+        """The calls that a value comes from."""
+        if isinstance(value, (Placeholder, DrawnFuture)) or type(value) in _TRACED.values():
+            yield value._node
+        elif id(value) in self._known:
+            yield self._known[id(value)][1]
+        elif isinstance(value, State):
+            yield from self._origins(value._value)
+        elif isinstance(value, (unmapped, allow_failure, quote)):
+            yield from self._origins(value.value, depth)
+        elif depth < 20 and isinstance(value, dict):
+            for item in (*value.keys(), *value.values()):
+                yield from self._origins(item, depth + 1)
+        elif depth < 20 and isinstance(value, (list, tuple, set, frozenset)):
+            for item in value:
+                yield from self._origins(item, depth + 1)
+        elif depth < 20 and hasattr(type(value), "__dataclass_fields__"):
+            yield from self._origins(vars(value), depth + 1)
+
+
+class Placeholder:
+    """Stands for the result of a task; what is made of it stands for the same."""
+
+    __slots__ = ("_node",)
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Placeholder(self._node)
+
+    def __call__(self, *_args: Any, **_kwargs: Any) -> Any:
+        return Placeholder(self._node)
+
+    def __getitem__(self, _key: Any) -> Any:
+        return Placeholder(self._node)
+
+    __hash__ = object.__hash__
+
+    def __str__(self) -> str:
+        return f"<result of {self._node}>"
+
+    __repr__ = __str__
+
+
+_BINARY = (
+    "add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor",
+    "lshift", "rshift",
+)  # fmt: skip
+
+
+def _derived(self: Placeholder, *_others: Any) -> Placeholder:
+    return Placeholder(self._node)
+
+
+def _needed(self: Placeholder, *_others: Any) -> Any:
+    task = self._node.rpartition("-")[0]
+    raise VisualizationError(
+        f"the flow needs the result of {self._node} to go on; say what to draw with: "
+        f"@task(viz_return_value=...) above {task!r}"
+    )
+
+
+for _name in _BINARY:
+    setattr(Placeholder, f"__{_name}__", _derived)
+    setattr(Placeholder, f"__r{_name}__", _derived)
+for _name in ("eq", "ne", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert", "round"):
+    setattr(Placeholder, f"__{_name}__", _derived)
+for _name in ("bool", "iter", "len", "int", "float", "index", "contains", "next", "enter", "aiter"):
+    setattr(Placeholder, f"__{_name}__", _needed)
+
+
+class _TracedInt(int):
+    _node: str
+
+
+class _TracedFloat(float):
+    _node: str
+
+
+class _TracedStr(str):
+    _node: str
+
+
+# Values that the interpreter shares between all who use them: only one of our own has an origin.
+_TRACED: dict[type, Any] = {int: _TracedInt, float: _TracedFloat, str: _TracedStr}
+
+
+class DrawnFuture(TaskFuture):
+    """The future of a call that is only drawn."""
+
+    def __init__(self, node: str, value: Any) -> None:
+        self._node = node
+        self._value = value
+        self._final = None
+        self.task_run_id = ids.new_id()
+
+    @property
+    def state(self) -> State:
+        """Completed, with what stands for the result."""
+        return State(COMPLETED, value=self._value)
+
+    def done(self) -> bool:
+        """It is."""
+        return True
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Nothing to wait for."""
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> Any:
+        """What stands for the result."""
+        return self._value
+
+    def add_done_callback(self, fn: Callable[[TaskFuture], Any]) -> None:
+        """Call `fn(future)` now."""
+        fn(self)
+
+    def __repr__(self) -> str:
+        return f"<future of {self._node}>"
+
+
+# What the engine calls instead of running something, while a flow is being drawn.
+
+
+def drawn_call(
+    runnable: Runnable, kind: str, args: Any, kwargs: Any, return_state: bool, wait_for: Any
+) -> Any:
+    """A call of a task or a subflow."""
+    value = _tracker().call(runnable, kind, args, kwargs, wait_for)
+    answer = State(COMPLETED, value=value) if return_state else value
+    return _at_once(answer) if runnable.isasync else answer
+
+
+def drawn_submit(task: Task, args: Any, kwargs: Any, return_state: bool, wait_for: Any) -> Any:
+    """A submitted task."""
+    tracker = _tracker()
+    value = tracker.call(task, "task", args, kwargs, wait_for)
+    future = DrawnFuture(tracker.nodes[-1].name, value)
+    return future.state if return_state else future
+
+
+def drawn_map(task: Task, args: Any, kwargs: Any, return_state: bool, wait_for: Any) -> Any:
+    """A mapped task: one node for all of its runs."""
+    tracker = _tracker()
+    given = [*args, *kwargs.values()]
+    lengths = [len(value) for value in given if isinstance(value, (list, tuple, set, range))]
+    value = tracker.call(task, "map", args, kwargs, wait_for, lengths[0] if lengths else None)
+    name = tracker.nodes[-1].name
+    futures = FutureList(DrawnFuture(name, value) for _ in range(lengths[0] if lengths else 1))
+    return [future.state for future in futures] if return_state else futures
+
+
+def _tracker() -> Tracker:
+    tracker = current_drawing.get()
+    assert tracker is not None
+    return tracker
+
+
+async def _at_once(value: Any) -> Any:
+    return value
+
+
+# Drawing
+
+
+class _Nowhere:
+    """A journal that keeps nothing."""
+
+    flow_run_id = attempt = refused = None
+
+    def __getattr__(self, _name: str) -> Any:
+        return lambda *_args, **_kwargs: None
+
+
+def draw(flow: Flow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The drawing of a flow that is called so; of an async flow an awaitable of it.
+
+    Raises:
+        ParameterError: the arguments do not fit the signature.
+        VisualizationError: the flow cannot be drawn as it is written.
+    """
+    parameters = bind(flow, args, kwargs)
+    tracker = Tracker()
+    run = FlowRun(ids.new_id(), ids.new_name(), flow.name)
+    run.parameters = parameters
+    run.enter(State(RUNNING))
+    context = FlowRunContext(flow, run, parameters, _Nowhere(), None)  # type: ignore[arg-type]  # stands in
+    if flow.isasync:
+        return _draw_async(flow, context, tracker, args, kwargs)
+    with _Around(flow, context, tracker):
+        value = flow.fn(*args, **kwargs)
+        if flow.isgenerator:
+            list(value)
+    return Drawing(flow.name, tracker.nodes)
+
+
+async def _draw_async(
+    flow: Flow, context: FlowRunContext, tracker: Tracker, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Drawing:
+    with _Around(flow, context, tracker):
+        value = flow.fn(*args, **kwargs)
+        if flow.isgenerator:
+            async for _item in value:
+                pass
+        else:
+            await value
+    return Drawing(flow.name, tracker.nodes)
+
+
+class _Around:
+    """The contexts of a flow that is being drawn; turns what goes wrong into our error."""
+
+    def __init__(self, flow: Flow, context: FlowRunContext, tracker: Tracker) -> None:
+        self._flow = flow
+        self._context = context
+        self._tracker = tracker
+
+    def __enter__(self) -> None:
+        self._drawing = current_drawing.set(self._tracker)
+        self._around = current_flow.set(self._context)
+        self._task = current_task.set(None)
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
+        current_task.reset(self._task)
+        current_flow.reset(self._around)
+        current_drawing.reset(self._drawing)
+        if isinstance(error, VisualizationError):
+            raise VisualizationError(f"flow {self._flow.name!r} cannot be drawn: {error}") from None
+        if isinstance(error, Exception):
+            raise VisualizationError(
+                f"flow {self._flow.name!r} cannot be drawn: {type(error).__name__}: {error}; "
+                "where it needs the result of a task, say @task(viz_return_value=...)"
+            ) from error
+
+
+def visualize(flow: Flow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What `flow.visualize(...)` does."""
+    code = getattr(flow.fn, "__code__", None)
+    own = set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) if code is not None else set()
+    # A flow's own parameter of that name comes first.
+    options = {name: kwargs.pop(name) for name in ("format", "path") if name in kwargs and name not in own}
+    path = options.get("path")
+    wanted = options.get("format") or ("mermaid" if str(path or "").endswith((".mmd", ".mermaid")) else "svg")
+    if wanted not in ("svg", "mermaid"):
+        raise InvalidInput(f"format={wanted!r} is neither svg nor mermaid")
+    if path is None and wanted == "svg":
+        path = f"{flow.name.replace('/', '-')}.svg"
+    found = draw(flow, args, kwargs)
+    if flow.isasync:
+        return _finish_async(found, wanted, path)
+    return _finished(found, wanted, path)
+
+
+async def _finish_async(drawing: Any, wanted: str, path: Any) -> Drawing:
+    return _finished(await drawing, wanted, path)
+
+
+def _finished(drawing: Drawing, wanted: str, path: Any) -> Drawing:
+    drawing.format = wanted
+    if path is not None:
+        drawing.path = str(path)
+        with open(drawing.path, "w", encoding="utf-8") as file:
+            file.write(str(drawing))
+    return drawing
+
+
+def run_visualize(flow: Flow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """As `visualize`; in sync code an async flow is drawn on an event loop of its own."""
+    from runyard.base.syncing import is_async_context
+
+    answer = visualize(flow, args, kwargs)
+    if is_async_context():
+        return answer if flow.isasync else _at_once(answer)
+    if flow.isasync:
+        import asyncio
+
+        return asyncio.run(answer)
+    return answer

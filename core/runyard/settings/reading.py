@@ -1,0 +1,192 @@
+"""Reading settings: the value of each, and what gives it.
+
+A setting `lease` is given by `RUNYARD_LEASE`; where Prefect has the same one, `PREFECT_LEASE` counts
+as well, after ours. The environment is read when a value is asked for, so a test or a run may change
+it. What it does not give may stand in files (`.env`, `runyard.toml`, `prefect.toml`, `pyproject.toml`,
+the active profile: see `sources`), which are read once, when the first value is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from runyard.base.errors import SettingError
+from runyard.settings.names import (
+    DEFAULT_PROFILE,
+    FOLDER_FILES,
+    PROFILE_VARIABLES,
+    PROFILES_FILE,
+    Given,
+    name_of,
+    variables,
+)
+from runyard.settings.table import SETTINGS, Setting
+from runyard.settings.text_values import converted
+
+# Given as an empty text they are not given: no folder is meant, least of all the current one.
+_NEVER_EMPTY = frozenset(("home",))
+_WANTED = {bool: "true or false", int: "a whole number", float: "a number"}
+
+# What the files give, and the active profile; None until the first value is asked for.
+_files: dict[str, Given] | None = None
+_profile = DEFAULT_PROFILE
+
+
+def get(name: str) -> Any:
+    """The value of a setting.
+
+    Args:
+        name: a key of SETTINGS.
+
+    Raises:
+        SettingError: what is given is no value of this setting, or a file of settings cannot be read.
+    """
+    for variable in variables(name):
+        text = os.environ.get(variable)
+        if text is not None and (text.strip() or name not in _NEVER_EMPTY):
+            return parse(name, text, variable)
+    if _files is None:
+        _load()
+    if _files:
+        given = _files.get(name)
+        if given is not None:
+            return parse(name, given.value, given.key, given.place)
+    return SETTINGS[name].default
+
+
+def given(name: str) -> Given | None:
+    """What gives a setting its value; None when it has its default.
+
+    Raises:
+        SettingError: a file of settings cannot be read.
+    """
+    for variable in variables(name):
+        text = os.environ.get(variable)
+        if text is not None and (text.strip() or name not in _NEVER_EMPTY):
+            return Given(text, "environment", variable, variable)
+    if _files is None:
+        _load()
+    return (_files or {}).get(name)
+
+
+def place_of(name: str) -> str:
+    """Where people look to correct a setting: a variable, or a key and its file.
+
+    Raises:
+        SettingError: a file of settings cannot be read.
+    """
+    found = given(name)
+    if found is None:
+        return variables(name)[0]
+    return found.key if found.source == "environment" else f"{found.key} in {found.place}"
+
+
+def profile() -> str:
+    """The name of the active profile.
+
+    Raises:
+        SettingError: a file of settings cannot be read, or there is no such profile.
+    """
+    if _files is None:
+        _load()
+    return _profile
+
+
+def reload() -> None:
+    """Forget what the files gave: they are read again when the next value is asked for."""
+    global _files
+    _files = None
+
+
+def check() -> None:
+    """Look at every value that is given, so that a wrong one is refused before anything begins.
+
+    Raises:
+        SettingError: the first that is wrong.
+    """
+    for variable in os.environ:
+        if variable.startswith(("RUNYARD_", "PREFECT_")):
+            name = name_of(variable)
+            if name is not None:
+                get(name)
+    profile()
+    for name in _files or ():
+        get(name)
+
+
+def home() -> str:
+    """The absolute path of the home folder, which need not exist yet."""
+    return os.path.abspath(os.path.expanduser(get("home")))
+
+
+def database_url() -> str:
+    """The database to use: the setting, or the file `runyard.db` in the home."""
+    return get("database_url") or sqlite_url(os.path.join(home(), "runyard.db"))
+
+
+def sqlite_url(path: str) -> str:
+    """The URL of a database file: what means something in URLs is spelled so that it means itself."""
+    return f"sqlite:///{path.replace('%', '%25').replace('?', '%3F').replace('#', '%23')}"
+
+
+def parse(name: str, value: Any, key: str, place: str = "") -> Any:
+    """The value of a setting from what somebody wrote.
+
+    Args:
+        name: a key of SETTINGS.
+        value: text, or what a TOML file holds.
+        key: the variable or key it stands under, for the error.
+        place: the file and line, for the error.
+
+    Raises:
+        SettingError: it is no such value.
+    """
+    parsed = converted(value, SETTINGS[name].kind)
+    wanted = _wanted(SETTINGS[name], parsed)
+    if not wanted:
+        return parsed
+    shown = "********" if SETTINGS[name].secret else repr(value)
+    raise SettingError(f"{place}{': ' if place else ''}{key}={shown} is not {wanted}")
+
+
+def _wanted(setting: Setting, parsed: Any) -> str:
+    """What a setting takes, where `parsed` is not of it; else empty."""
+    if parsed is None:
+        return _WANTED.get(setting.kind, "text")
+    if setting.kind in (int, float):
+        # No comparison is true of nan.
+        if setting.least <= parsed <= setting.most:
+            return ""
+        return f"{_WANTED[setting.kind]} from {setting.least:g} to {setting.most:.10g}"
+    if setting.choices and parsed.lower() not in setting.choices:
+        return f"one of {', '.join(setting.choices)}"
+    if setting.starts and parsed and not parsed.lower().startswith(setting.starts):
+        return f"a text that starts with {' or '.join(setting.starts)}"
+    return ""
+
+
+def _load() -> None:
+    """Find out what files give; where there are none, that is all it costs."""
+    global _files, _profile
+    places = [name for name in FOLDER_FILES if os.path.isfile(name)]
+    if "pyproject.toml" in places and not _is_ours("pyproject.toml"):
+        places.remove("pyproject.toml")
+    chosen = any(os.environ.get(variable) for variable in PROFILE_VARIABLES)
+    given_home = os.environ.get("RUNYARD_HOME", "").strip() or SETTINGS["home"].default
+    folder = os.path.abspath(os.path.expanduser(given_home))
+    if not places and not chosen and not os.path.isfile(os.path.join(folder, PROFILES_FILE)):
+        _files, _profile = {}, DEFAULT_PROFILE
+        return
+    from runyard.settings import sources
+
+    _files, _profile = sources.read(places, folder)
+
+
+def _is_ours(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+    except OSError:
+        return False
+    return b"[tool.runyard" in text or b"[tool.prefect" in text

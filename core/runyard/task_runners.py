@@ -1,0 +1,3 @@
+"""The documented path of `runyard.engine.task_runners`."""
+
+from runyard.engine.task_runners import *  # noqa: F403

@@ -1,5 +1,0 @@
-"""Help for tests of flows: `harness()` gives one a home of its own."""
-
-from runyard.testing.harness import harness, prefect_test_harness
-
-__all__ = ["harness", "prefect_test_harness"]

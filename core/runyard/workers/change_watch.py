@@ -1,0 +1,113 @@
+"""How an idle worker learns that something was committed: a glance at the database, or a long poll."""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from runyard.base.errors import RunyardError
+from runyard.client import LocalClient, connect
+
+if TYPE_CHECKING:
+    from runyard.client import Client
+
+_LONG_POLL_SECONDS = 20.0
+_RETRY_SECONDS = 2.0
+
+
+class Watcher(Protocol):
+    """Tells the main loop of changes."""
+
+    # How long the loop may wait before it asks; None where `file` becomes readable by itself.
+    interval_seconds: float | None
+    file: socket.socket | None
+
+    def changed(self) -> bool:
+        """Whether somebody changed something since the last call."""
+        ...
+
+    def close(self) -> None:
+        """Stop watching."""
+        ...
+
+
+class LocalWatcher:
+    """Looks at the database's own sign of a commit, some microseconds a time.
+
+    Args:
+        client: on the database.
+        interval_seconds: how often to look.
+    """
+
+    file: socket.socket | None = None
+
+    def __init__(self, client: LocalClient, interval_seconds: float) -> None:
+        self.interval_seconds: float | None = interval_seconds
+        self._client = client
+        self._seen: Any = None
+
+    def changed(self) -> bool:
+        """Whether another connection committed since the last call."""
+        token = self._client.changes()
+        changed = token != self._seen
+        self._seen = token
+        return changed
+
+    def close(self) -> None:
+        """Nothing to stop."""
+
+
+class HttpWatcher:
+    """A thread that keeps a long poll open, with a connection of its own."""
+
+    interval_seconds: float | None = None
+
+    def __init__(self) -> None:
+        self._ours, self._wake = socket.socketpair()
+        self._ours.setblocking(False)
+        self.file: socket.socket | None = self._ours
+        self._wake.setblocking(False)
+        self._stopped = threading.Event()
+        threading.Thread(target=self._watch, name="runyard-changes", daemon=True).start()
+
+    def changed(self) -> bool:
+        """Whether the API told of a change since the last call."""
+        try:
+            return bool(self._ours.recv(4096))
+        except BlockingIOError:
+            return False
+
+    def close(self) -> None:
+        """Let the thread end after its present poll."""
+        self._stopped.set()
+
+    def _watch(self) -> None:
+        client = connect()
+        seen: Any = None
+        while not self._stopped.is_set():
+            try:
+                if seen is None:
+                    token = client.changes()
+                else:
+                    token = client.wait_for_change(seen, _LONG_POLL_SECONDS)
+            except RunyardError:
+                # After an outage anything may have happened: the next token counts as a change.
+                seen = None
+                time.sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
+                continue
+            if token != seen:
+                seen = token
+                try:
+                    self._wake.send(b"!")
+                except OSError:
+                    pass  # full: the loop has not looked yet and will
+
+
+def watch(client: Client, interval_seconds: float) -> Watcher:
+    """The watcher that fits the client."""
+    if isinstance(client, LocalClient):
+        return LocalWatcher(client, interval_seconds)
+    return HttpWatcher()

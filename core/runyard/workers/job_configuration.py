@@ -1,0 +1,72 @@
+"""A run's job configuration: the pool's template with the deployment's and the run's variables."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from runyard.deployments.placeholders import stored
+from runyard.domain import job_secrets, job_templates
+
+if TYPE_CHECKING:
+    from runyard.operations.deployments.deployment_shapes import Deployment
+    from runyard.operations.flow_runs.claims import ClaimedRun
+    from runyard.operations.flow_runs.flow_run_shapes import FlowRun
+
+
+def job_of(claimed: ClaimedRun) -> dict[str, Any]:
+    """How the run of a claim is to be started.
+
+    Returns:
+        Of a process pool: command, env, working_dir, python, environment, stream_output, where they are set.
+
+    Raises:
+        RunyardError: a variable does not fit the template.
+    """
+    return resolved(claimed.base_job_template, claimed.deployment, claimed.flow_run, claimed.flow_name)
+
+
+def resolved(
+    template: dict[str, Any], deployment: Deployment | None, run: FlowRun, flow_name: str
+) -> dict[str, Any]:
+    """A pool's job configuration with the variables of a deployment and of one of its runs.
+
+    Variables and blocks are read, secrets too (they are registered for redaction), and `{{ $NAME }}` is the
+    environment of this process.
+
+    Raises:
+        RunyardError: a variable does not fit the template, or would show a secret.
+    """
+    variables = [deployment.job_variables if deployment else {}, run.job_variables or {}]
+    job_secrets.check(template, *variables, hidden_fields=stored.hidden_fields)
+    return job_templates.resolve(
+        stored.resolve(_with_environment(template), "the work pool's base job template"),
+        stored.resolve(variables[0], "job variables of the deployment"),
+        stored.resolve(variables[1], "job variables of the run"),
+        {
+            "ctx": {"flow": {"name": flow_name}, "flow_run": {"id": run.id, "name": run.name}},
+            "env": os.environ,
+        },
+    )
+
+
+def defaults_of(base_job_template: dict[str, Any]) -> dict[str, Any]:
+    """The job configuration of a pool as the defaults of its variables make it.
+
+    Raises:
+        RunyardError: a variable or a block is not there.
+    """
+    template = stored.resolve(base_job_template, "the work pool's base job template")
+    return job_templates.fill(template, {"env": os.environ})
+
+
+def _with_environment(template: dict[str, Any]) -> dict[str, Any]:
+    """A template of a process pool that was made before there were environments takes the variable as well.
+
+    One that has a variable of that name has its own meaning of it.
+    """
+    configuration = template.get("job_configuration") or {}
+    properties = (template.get("variables") or {}).get("properties") or {}
+    if "python" not in configuration or {"environment"} & {*configuration, *properties}:
+        return template
+    return {**template, "job_configuration": {**configuration, "environment": "{{ environment }}"}}

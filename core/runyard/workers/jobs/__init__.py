@@ -1,0 +1,1 @@
+"""Runs as jobs of an infrastructure, such as containers: launched, watched, adopted."""

@@ -1,0 +1,145 @@
+"""The first process of a run's container: `python -m runyard.workers.jobs.container`.
+
+It starts the run as its child, passes on what that prints without its secrets, tells the worker what the run
+says of itself, passes signals on, and reaps what the run leaves behind, as the first process has to.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import sys
+from functools import partial
+from typing import Any
+
+from runyard.base import descriptors
+from runyard.base.redaction import Secrets
+from runyard.engine.logging.handlers import CONSOLE_VARIABLE
+from runyard.workers.jobs import marked_lines
+from runyard.workers.output import Pipe
+from runyard.workers.process.status_channel import STATUS_VARIABLE, StatusReader
+
+_PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_ENTER = "--enter-project"  # as in `child`, which is not imported here: it would cost memory
+# What of the run's own words the worker is told. Its secrets stay here.
+_TOLD = ("failure", "ending", "reported")
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Run the flow run that the environment names; its exit code, as a shell tells it."""
+    secrets = Secrets()
+    status_read, status_write = os.pipe()
+    status = StatusReader(status_read, partial(_hear, secrets))
+
+    def hide(text: str) -> str:
+        status.read()
+        return secrets.redact(text)
+
+    pipes = [Pipe(partial(_pass_on, number), None, hide, secrets.reach) for number in (1, 2)]
+    console = Pipe(
+        lambda texts: _pass_on(2, [marked_lines.shown(text) for text in texts]),
+        None,
+        hide,
+        secrets.reach,
+    )
+    pipes.append(console)
+    pid = os.fork()
+    if pid == 0:
+        _become_run([pipe.write_end for pipe in pipes], status_write)
+    for file in (*(pipe.write_end for pipe in pipes), status_write):
+        os.close(file)
+    for number in _PASSED_ON:
+        signal.signal(number, lambda number, _frame: _send(pid, number))
+    code = _watch(pid, pipes, status)
+    return code if code >= 0 else 128 - code
+
+
+def _become_run(files: list[int], status_file: int) -> None:
+    """In the child: become the run, which is killed with the first process, in a container or not."""
+    try:
+        os.setsid()
+        if sys.platform == "linux":
+            import ctypes
+
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.dup2(files[0], 1)
+        os.dup2(files[1], 2)
+        for number in (files[2], status_file):
+            os.set_inheritable(number, True)
+        # So that what a run prints is seen when it prints it.
+        os.environ.setdefault("PYTHONUNBUFFERED", "1")
+        os.environ[CONSOLE_VARIABLE] = descriptors.name_of(files[2])
+        os.environ[STATUS_VARIABLE] = descriptors.name_of(status_file)
+        os.execv(sys.executable, [sys.executable, "-m", "runyard.workers.process.child", _ENTER])  # noqa: S606 - no shell is needed
+    finally:
+        os._exit(127)
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        pass  # it has ended
+
+
+def _hear(secrets: Secrets, said: dict[str, Any]) -> None:
+    """Take what the run says of itself: its secrets are kept here, the rest is told to the worker."""
+    secrets.register(said.get("secrets"))
+    told = {name: said[name] for name in _TOLD if name in said}
+    if told:
+        _pass_on(2, [marked_lines.facts(told)])
+
+
+def _watch(pid: int, pipes: list[Pipe], status: StatusReader) -> int:
+    """Pass on until the run has ended; its exit code, negative for a signal."""
+    end = os.pidfd_open(pid)
+    with selectors.DefaultSelector() as selector:
+        for pipe in pipes:
+            selector.register(pipe.read_end, selectors.EVENT_READ, pipe.read)
+        selector.register(status.file, selectors.EVENT_READ, status.read)
+        selector.register(end, selectors.EVENT_READ, None)
+        code: int | None = None
+        while code is None:
+            for key, _ in selector.select(1.0):
+                if key.data is not None and not key.data():
+                    # Closed, or read empty: of these only the first is for good.
+                    _forget_closed(selector, key, pipes, status)
+            code = _reap(pid)
+    status.read()
+    for pipe in pipes:
+        if pipe.open:
+            pipe.drain()
+    return code
+
+
+def _forget_closed(
+    selector: selectors.BaseSelector, key: selectors.SelectorKey, pipes: list[Pipe], status: StatusReader
+) -> None:
+    if key.fd == status.file or any(pipe.read_end == key.fd and not pipe.open for pipe in pipes):
+        selector.unregister(key.fd)
+
+
+def _reap(pid: int) -> int | None:
+    """Reap what has ended; the exit code of the run, once it is among it."""
+    code = None
+    while True:
+        try:
+            ended, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return code
+        if ended == 0:
+            return code
+        if ended == pid:
+            code = os.waitstatus_to_exitcode(status)
+
+
+def _pass_on(file: int, lines: list[str]) -> None:
+    data = "".join(f"{line}\n" for line in lines).encode()
+    while data:
+        data = data[os.write(file, data) :]
+
+
+if __name__ == "__main__":
+    os._exit(main())  # it writes without buffers, and has nothing to tidy up

@@ -1,0 +1,121 @@
+"""One run as a job: what is known of it, and how what it prints is kept."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from runyard.workers import terminal
+from runyard.workers.jobs import marked_lines
+from runyard.workers.output import Pipe, RunOutput
+from runyard.workers.process.hooks_of_killed_runs import MOST_SECONDS
+from runyard.workers.watching import WatchedRun
+
+if TYPE_CHECKING:
+    from runyard.operations.flow_runs.claims import ClaimedRun
+    from runyard.workers.output import LogBuffer
+
+
+# A shorter one is in too many other words to be looked for alone.
+_LONG_PASSWORD = 8
+
+
+class JobRun(WatchedRun):
+    """A claimed run and its job.
+
+    Args:
+        claimed: what the claim gave.
+        job: the pool's job configuration, resolved for this run.
+        logs: where what it prints is kept.
+        hooks: it is to call the hooks of the run's final state instead of running the flow.
+    """
+
+    def __init__(
+        self, claimed: ClaimedRun, job: dict[str, Any], logs: LogBuffer, hooks: bool = False
+    ) -> None:
+        super().__init__(claimed, job, hooks)
+        self._echo = job.get("stream_output") is not False
+        self._output = RunOutput(logs, claimed.flow_run_id)
+        reach = self._output.secrets.reach
+        self.pipes = [
+            Pipe(partial(self._take, name), None, self._output.hide, reach) for name in ("stdout", "stderr")
+        ]
+        # Whether a line with its moment follows on each, and the lines of each stream that wait for theirs.
+        self.tells_moments = False
+        self._waiting: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        # Of the job, once it has one.
+        self.id: str | None = None
+        # Its command was started, as far as is known.
+        self.started = True
+        # It is to end, within so many seconds; a job that is still being made is not started any more.
+        self.stop_within: float | None = None
+        self._over_since: float | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether its run was over when its lease was renewed, for longer than its hooks may take."""
+        return self._over_since is not None and time.monotonic() > self._over_since + MOST_SECONDS
+
+    @over.setter
+    def over(self, is_over: bool) -> None:
+        if is_over and self._over_since is None:
+            self._over_since = time.monotonic()
+
+    def hide(self, text: str) -> None:
+        """Never keep nor show this text: what lets the run in at the API, which a command may print."""
+        password = text.partition(":")[2]
+        self._output.secrets.register([text, *([password] if len(password) >= _LONG_PASSWORD else [])])
+
+    def may_call_hooks(self) -> bool:
+        """Whether another job may call the hooks of its run, which ran by no command of the user's."""
+        return self.started and not (self.hooks or self.id is None or self.job.get("command"))
+
+    def read_status(self) -> None:
+        """What a job says of itself comes with what it prints."""
+
+    def _take(self, stream: str, lines: list[str]) -> None:
+        waiting, seen = self._waiting[stream], []
+        kept: list[str] = []
+        moments: list[int] = []
+        for line in lines:
+            at = marked_lines.moment_of(line)
+            if at is not None:
+                moments += [at] * len(waiting)
+                kept += waiting
+                waiting.clear()
+                continue
+            text, facts, keep = marked_lines.read(line)
+            if facts is not None:
+                self.hear(facts)
+            if text is not None:
+                seen.append(text)
+                if keep:
+                    waiting.append(text)
+        if not self.tells_moments:
+            moments += [0] * len(waiting)
+            kept += waiting
+            waiting.clear()
+        if kept:
+            self._output.keep(stream, kept, moments)
+        if seen and self._echo:
+            terminal.write(stream, "".join(f"{line}\n" for line in seen))
+
+    def close_ends(self) -> None:
+        """Nothing more is written into the pipes; for who writes."""
+        for pipe in self.pipes:
+            if pipe.write_end >= 0:
+                os.close(pipe.write_end)
+                pipe.write_end = -1
+
+    def finish(self) -> None:
+        """Take what is left in the pipes, and close them; the ends into which is written stay."""
+        for pipe in self.pipes:
+            if pipe.open:
+                pipe.drain()
+            pipe.close()
+        for stream, lines in self._waiting.items():
+            if lines:  # a last one without an end
+                self._output.keep(stream, lines)
+        self._output.finish()

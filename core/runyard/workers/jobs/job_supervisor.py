@@ -1,0 +1,415 @@
+"""Starts claimed runs as jobs of an infrastructure, watches them and keeps what they print.
+
+It stands in the place of `supervisor.Supervisor`, whose runs are processes of this machine. Each job has two
+threads, one that waits for its end and one that copies what it prints; the worker's loop takes what they find
+from a queue.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from runyard.base import machine
+from runyard.base.errors import RunyardError
+from runyard.engine.local_supervisor import KEEPS_LEASE_VARIABLE
+from runyard.workers.infrastructure import base
+from runyard.workers.infrastructure.base import CannotStart, JobEnd, JobRequest, Unreachable
+from runyard.workers.jobs import marked_lines
+from runyard.workers.jobs.job_run import JobRun
+from runyard.workers.process.child import CANNOT_START
+from runyard.workers.process.hooks_of_killed_runs import MOST_SECONDS, VARIABLE
+from runyard.workers.terminal import say_to_terminal
+from runyard.workers.watching import Watching
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runyard.operations.flow_runs.claims import ClaimedRun
+    from runyard.workers.infrastructure.base import FoundJob, Infrastructure
+
+COMMAND = ["python", "-m", "runyard.workers.jobs.container"]
+# Between two tries to reach an engine that does not answer.
+_AWAY_SECONDS = 1.0
+_LONGEST_AWAY_SECONDS = 30.0
+# Labels that no job has.
+_NONE = {base.RUN_LABEL: "none"}
+# What a job printed last arrives after its end, and waits where the database is slow.
+_LAST_WORDS_SECONDS = 600.0
+_GONE = 137
+# What an earlier attempt that is over may take to go.
+_ENDING_SECONDS = 3.0
+# What an infrastructure tells of a job, and the levels of the records.
+_LEVELS = {"info": 20, "warning": 30}
+
+
+class Since:
+    """Up to where what a job prints is kept already.
+
+    Args:
+        at: the moment of the last line, in microseconds since 1970.
+        lines: how many of them have that moment.
+    """
+
+    def __init__(self, at: int, lines: int) -> None:
+        self.seconds = at / 1e6
+        self._at = at
+        self._lines = lines
+
+    def is_before(self, at: int) -> bool:
+        """Whether the next piece, which was printed at a moment, is not kept yet; asked once for each."""
+        if at == self._at and self._lines:
+            self._lines -= 1
+            return False
+        return at >= self._at
+
+
+class JobSupervisor(Watching[JobRun]):
+    """The jobs of this worker's runs.
+
+    Args:
+        infrastructure: where they run.
+        pool: whose runs they are.
+        environment: what every run gets; called for a claim, since some of it is that run's own.
+        write_logs: writes a list of log bodies.
+        labels: of every job.
+        lease_seconds: of the runs' leases.
+    """
+
+    def __init__(
+        self,
+        infrastructure: Infrastructure,
+        pool: str,
+        environment: Callable[[ClaimedRun], dict[str, str]],
+        write_logs: Callable[[list[dict[str, Any]]], None],
+        labels: dict[str, str],
+        lease_seconds: float,
+    ) -> None:
+        super().__init__(write_logs, lease_seconds)
+        self._infrastructure = infrastructure
+        self._pool = pool
+        self._environment = environment
+        self._labels = labels
+        self._answers = True
+        self._answers_lock = threading.Lock()
+        # Starts that failed, since the last one that did not, because the engine does not do its work.
+        self._refused_in_a_row = 0
+        self._closed = False
+        self._events: deque[Callable[[], None]] = deque()
+        self._wake_read, self._wake_write = socket.socketpair()
+        for end in (self._wake_read, self._wake_write):
+            end.setblocking(False)
+        self._register(self._wake_read.fileno(), self._take_events)
+        self._place = infrastructure.place()
+        facts = {
+            "kind": "job",
+            "machine": machine.place(),
+            "boot": machine.boot_id(),
+            "pids": machine.pid_namespace(),
+            "worker": [os.getpid(), machine.started(os.getpid())],
+        }
+        here = getattr(infrastructure, "here", None)
+        if here is not None and (where := here()) is not None:
+            facts["here"] = where
+        self._proof = json.dumps(facts)
+
+    def identity(self) -> tuple[str | None, str | None]:
+        """Where and by what the end of this worker's runs can be proved: by their jobs, at their engine."""
+        return self._place, self._proof
+
+    def beat(self, held_at: float) -> None:
+        """Jobs go on without their worker: nobody has to be told that it lives."""
+
+    def refresh(self) -> bool:
+        """Each job starts from its image: there is nothing here that could be old."""
+        return False
+
+    def accepts(self) -> bool:
+        """Whether jobs can be started: not while the engine does not answer."""
+        return self._answers
+
+    def launch(self, claimed: ClaimedRun, job: dict[str, Any], hooks: bool = False) -> JobRun:
+        """Start a claimed run; what goes wrong is reported as the end of the run.
+
+        Args:
+            hooks: only call the hooks of its final state.
+        """
+        run = JobRun(claimed, job, self.logs, hooks)
+        if hooks:
+            run.kill_at = time.monotonic() + MOST_SECONDS
+        self._begin(run, partial(self._start, run))
+        return run
+
+    def adopt(self, claimed: ClaimedRun, job: dict[str, Any], found: FoundJob, since: Since | None) -> None:
+        """Go on with the job of a worker that is gone.
+
+        Args:
+            claimed: what the claim gave to that worker.
+            job: the pool's job configuration, resolved for this run.
+            found: its job.
+            since: up to where that worker kept what the job printed; None: it kept nothing.
+        """
+        run = JobRun(claimed, job, self.logs, base.HOOKS_LABEL in found.labels)
+        run.adopted = True
+        run.id = found.id
+        self._begin(run, partial(self._watch, run, since))
+
+    def _begin(self, run: JobRun, work: Callable[[], None]) -> None:
+        run.hide(self._environment(run.claimed).get("RUNYARD_API_AUTH_STRING", ""))
+        self._add(run)
+        threading.Thread(target=work, name="runyard-job", daemon=True).start()
+
+    # In a job's threads
+
+    def _end_earlier(self, run: JobRun) -> None:
+        """End the jobs of earlier attempts that were lost with their workers, and go on: none is to execute
+        beside this one."""
+        until = time.monotonic() + _ENDING_SECONDS
+        while earlier := self._earlier(run):
+            if time.monotonic() < until:  # one that has reported its end may be about to go
+                time.sleep(0.2)
+                continue
+            for job in earlier:
+                self._infrastructure.stop(job.id, 0.0)
+                attempt = job.labels[base.ATTEMPT_LABEL]
+                text = f"The job of attempt {attempt}, whose worker was lost, still ran and is ended"
+                self._later(partial(self._note, run, text, _LEVELS["warning"]))
+            return
+
+    def _earlier(self, run: JobRun) -> list[FoundJob]:
+        if run.attempt == 1 or run.hooks:
+            return []
+        found = self._infrastructure.find({base.RUN_LABEL: run.flow_run_id})
+        attempts = [(job, job.labels.get(base.ATTEMPT_LABEL, "")) for job in found]
+        return [
+            job
+            for job, attempt in attempts
+            if not job.over and attempt.isdigit() and int(attempt) < run.attempt
+        ]
+
+    def _start(self, run: JobRun) -> None:
+        try:
+            self._end_earlier(run)
+            request = JobRequest(
+                name=run.name,
+                job=run.job,
+                command=COMMAND,
+                env=self._env_of(run),
+                labels=self._labels_of(run),
+                say=lambda text: self._later(partial(self._note, run, text)),
+                is_wanted=lambda: run.stop_within is None and not self._closed,
+            )
+            run.id = self._infrastructure.start(request)
+        except CannotStart as error:
+            self._give_up(run, str(error))
+            return
+        except RunyardError as error:
+            self._refused_in_a_row += 1
+            self._away(str(error))
+            self._give_up(run, str(error), unwatched=True)
+            return
+        except Exception as error:
+            self._give_up(run, f"the job could not be started: {type(error).__name__}: {error}")
+            return
+        self._refused_in_a_row = 0
+        if run.stop_within is not None:
+            self._stop(run, run.stop_within)
+        self._watch(run, None)
+
+    def _give_up(self, run: JobRun, reason: str, unwatched: bool = False) -> None:
+        run.close_ends()
+        self._later(partial(self._end, run, JobEnd(1, reason), unwatched))
+
+    def _away(self, reason: str) -> None:
+        """No run is claimed until the engine answers again; its absence is told once."""
+        with self._answers_lock:
+            if not self._answers:
+                return
+            self._answers = False
+        say_to_terminal("WARNING", f"No run is claimed for now: {reason}")
+        threading.Thread(target=self._await_answer, name="runyard-jobs-answer", daemon=True).start()
+
+    def _await_answer(self) -> None:
+        if self._refused_in_a_row > 1:
+            # It answers, but starts nothing: what waits is not to be lost by many tries within a minute.
+            time.sleep(min(_AWAY_SECONDS * 2**self._refused_in_a_row, _LONGEST_AWAY_SECONDS))
+        while not self._closed:
+            try:
+                self._infrastructure.find(_NONE)
+                break
+            except RunyardError:
+                time.sleep(_AWAY_SECONDS)
+        self._later(self._back)
+
+    def _back(self) -> None:
+        self._answers = True
+        say_to_terminal("INFO", f"{self._place.partition(':')[0].capitalize()} answers again")
+
+    def _watch(self, run: JobRun, since: Since | None) -> None:
+        reader = threading.Thread(target=self._copy, args=(run, since), name="runyard-job-logs", daemon=True)
+        reader.start()
+        was_away = False
+        while True:
+            try:
+                end = self._infrastructure.wait(str(run.id))
+                break
+            except Unreachable as error:
+                was_away = True
+                self._away(str(error))
+                time.sleep(_AWAY_SECONDS)
+        if was_away and end.code:
+            more = f": {end.reason}" if end.reason else ""
+            end = JobEnd(end.code, f"it ended while its engine did not answer{more}", end.started)
+        reader.join(_LAST_WORDS_SECONDS)
+        self._later(partial(self._end, run, end, False))
+
+    def _copy(self, run: JobRun, kept: Since | None) -> None:
+        """Copy what a job prints into the run's pipes, until it ends."""
+        numbers = {name: pipe.write_end for name, pipe in zip(("stdout", "stderr"), run.pipes, strict=True)}
+        since = None if kept is None else kept.seconds
+        passes = kept is None
+        try:
+            while run.exit_code is None:
+                try:
+                    for stream, data, at in map(
+                        _with_moment, self._infrastructure.follow(str(run.id), since)
+                    ):
+                        if stream in _LEVELS:
+                            text = data.decode("utf-8", "replace")
+                            self._later(partial(self._note, run, text, _LEVELS[stream]))
+                            continue
+                        if at is None:
+                            since, passes = time.time(), True
+                            _write(numbers[stream], data)
+                            continue
+                        # Its own clock says what the other worker kept already; ours may be another.
+                        passes = passes or (kept is not None and kept.is_before(at))
+                        if not passes:
+                            continue
+                        since, run.tells_moments = at / 1e6, True
+                        if data.endswith(b"\n"):
+                            data += marked_lines.moment(at).encode() + b"\n"
+                        _write(numbers[stream], data)
+                    return
+                except Unreachable:
+                    time.sleep(_AWAY_SECONDS)
+        except OSError:
+            pass  # the run is over, and nobody reads any more
+        finally:
+            run.close_ends()
+
+    def _env_of(self, run: JobRun) -> dict[str, str]:
+        return {
+            **self._environment(run.claimed),
+            "RUNYARD__FLOW_RUN_ID": run.flow_run_id,
+            "RUNYARD__ATTEMPT": str(run.attempt),
+            "PREFECT__FLOW_RUN_ID": run.flow_run_id,
+            KEEPS_LEASE_VARIABLE: "1",
+            **({VARIABLE: "1"} if run.hooks else {}),
+        }
+
+    def _labels_of(self, run: JobRun) -> dict[str, str]:
+        return {
+            base.RUN_LABEL: run.flow_run_id,
+            base.ATTEMPT_LABEL: str(run.attempt),
+            base.POOL_LABEL: self._pool,
+            **({base.HOOKS_LABEL: "1"} if run.hooks else {}),
+            **self._labels,
+            "io.prefect.flow-run-id": run.flow_run_id,
+            "io.prefect.flow-run-name": run.name,
+            "io.prefect.work-pool-name": self._pool,
+        }
+
+    def _stop(self, run: JobRun, grace_seconds: float) -> None:
+        while run.exit_code is None:
+            try:
+                self._infrastructure.stop(str(run.id), grace_seconds)
+                return
+            except Unreachable:
+                time.sleep(_AWAY_SECONDS)
+
+    def _later(self, event: Callable[[], None]) -> None:
+        """Have the worker's loop do something."""
+        self._events.append(event)
+        with suppress(OSError):  # it is full, and so it wakes anyway; or closed
+            self._wake_write.send(b"\0")
+
+    # In the worker's loop
+
+    def stop(self, run: JobRun, grace_seconds: float) -> None:
+        """SIGTERM to a job, SIGKILL after `grace_seconds`, or after its own `stop_grace_seconds`."""
+        own = run.job.get("stop_grace_seconds")
+        if grace_seconds > 0 and own is not None:
+            grace_seconds = float(own)
+        if run.stop_within is not None and run.stop_within <= grace_seconds:
+            return
+        run.stop_within = grace_seconds
+        if run.id is not None:
+            threading.Thread(
+                target=self._stop, args=(run, grace_seconds), name="runyard-job-stop", daemon=True
+            ).start()
+
+    def kill(self, run: JobRun) -> None:
+        """SIGKILL to a job."""
+        self.stop(run, 0.0)
+
+    def close(self) -> None:
+        """Let go of the engine; what runs goes on."""
+        self._closed = True
+        self._infrastructure.close()
+        self.selector.close()
+        self._wake_read.close()
+        self._wake_write.close()
+
+    def _take_events(self) -> None:
+        with suppress(BlockingIOError):
+            while self._wake_read.recv(4096):
+                pass
+        while self._events:
+            self._events.popleft()()
+
+    def _note(self, run: JobRun, text: str, level: int = _LEVELS["info"]) -> None:
+        self.logs.add(run.flow_run_id, "runyard.worker", text, level=level)
+
+    def _end(self, run: JobRun, end: JobEnd, unwatched: bool) -> None:
+        """A job has ended, or could not be started."""
+        if run.key not in self.running:
+            return
+        run.exit_code = _GONE if end.code is None else end.code
+        # One that could not begin tells that itself; its engine may know why it was started at all.
+        run.failure = end.reason if end.code == CANNOT_START and end.reason else run.failure or end.reason
+        run.started = end.started
+        run.unwatched = unwatched
+        if not (run.id and end.started) and end.reason:
+            self.logs.add(run.flow_run_id, "runyard.worker", end.reason, level=40)
+        self._remove(run)
+        run.finish()
+        self.ended.append(run)
+
+    def forget(self, run: JobRun) -> None:
+        """The end of a run is reported: its job may go, where the configuration says so."""
+        if run.id is not None and (run.job.get("auto_remove") or run.hooks):
+            threading.Thread(
+                target=self._clear, args=(run.id,), name="runyard-job-remove", daemon=True
+            ).start()
+
+    def _clear(self, job_id: str) -> None:
+        with suppress(Unreachable):
+            self._infrastructure.remove(job_id)
+
+
+def _with_moment(piece: tuple[Any, ...]) -> tuple[str, bytes, int | None]:
+    stream, data, *more = piece
+    return stream, data, more[0] if more else None
+
+
+def _write(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]

@@ -1,0 +1,412 @@
+"""A run's own process: from the fork to the flow's first line. Also run with `python -m`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from runyard.base import descriptors
+from runyard.engine.logging.handlers import CONSOLE_VARIABLE
+from runyard.workers.process.process_exit import wind_up
+from runyard.workers.process.status_channel import STATUS_VARIABLE, StatusLine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# What every run needs, loaded once in the launcher and shared by all runs it forks.
+_WARM = (
+    "sqlite3",
+    "asyncio",
+    "concurrent.futures",
+    "logging",
+    "pydantic",
+    "runyard.client",
+    "runyard.sdk.flows",
+    "runyard.deployments.local_flows",
+    "runyard.store.sqlite",
+    "runyard.operations.flow_runs.flow_runs",
+    "runyard.operations.deployments.deployments",
+    "runyard.operations.records.logs",
+    "runyard.operations.flow_runs.run_reports",
+    "runyard.engine.recording",
+    "runyard.engine.run",
+    "runyard.workers.process.run_code",
+    "runyard.workers.process.reporting",
+    "runyard.deployments.loading.loading",
+    "runyard.deployments.steps",
+)
+_PR_SET_PDEATHSIG = 1
+# Where the worker looks for runs, for the message of one that its own process does not find.
+PLACE_VARIABLE = "RUNYARD__PLACE"
+CANNOT_START = 126
+# To `python -m runyard.workers.process.child`, where no worker has chosen a folder.
+ENTER = "--enter-project"
+_prctl: Callable[..., int] | None = None
+
+
+def preload() -> None:
+    """Import what every run needs."""
+    for name in _WARM:
+        importlib.import_module(name)
+    _load_driver()
+
+
+def _load_driver() -> None:
+    """Import what reaches the API or the database."""
+    from runyard import settings
+    from runyard.base.errors import RunyardError
+    from runyard.client import import_httpx
+
+    try:
+        if settings.get("api_url"):
+            import_httpx()
+        elif not settings.database_url().startswith("sqlite"):
+            importlib.import_module("runyard.store.postgres")
+    except RunyardError:
+        pass  # a setting is wrong, which the worker or the run itself says
+
+
+def prepare() -> None:
+    """Find the kernel's call that ties a run's life to its launcher's; elsewhere than Linux, none."""
+    global _prctl
+    if sys.platform == "linux":
+        import ctypes
+
+        _prctl = ctypes.CDLL(None).prctl
+
+
+def main(
+    message: dict[str, Any], files: list[int], launcher_pid: int, drop_inherited: Callable[[], None]
+) -> None:
+    """Become the run that `message` describes; never returns.
+
+    Args:
+        message: what the worker sent: flow_run_id, attempt, env, cwd, argv, environment, python, claim.
+        files: the write ends for stdout, stderr, the status line; then, where the worker takes reports, a
+            socket for them; then, where it shows what runs print, for what goes to its terminal alone.
+        launcher_pid: whose death ends this process.
+        drop_inherited: gives up the launcher's files and signal handlers.
+    """
+    code = 1
+    try:
+        os.setsid()
+        if _prctl is not None:
+            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != launcher_pid:
+            os._exit(1)
+        _take_files(files[:2])
+        # Records are kept by the journal: printed into the pipes they would be kept twice.
+        more = files[3:]
+        reports = more.pop(0) if message["reports"] else None
+        console = more.pop(0) if more else None
+        os.environ[CONSOLE_VARIABLE] = "" if console is None else descriptors.name_of(console)
+        if console is not None:
+            os.set_inheritable(console, bool(message["argv"] or message["environment"]))
+        drop_inherited()
+        if reports is not None:
+            os.set_inheritable(reports, False)
+        code = _become(message, files[2], reports)
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        try:
+            code = code or wind_up()
+        finally:
+            os._exit(code)
+
+
+def _become(message: dict[str, Any], status_file: int, reports: int | None) -> int:
+    status = StatusLine(descriptors.name_of(status_file))
+    for name, value in message["env"].items():
+        try:
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        except (OSError, ValueError) as error:
+            return _fail(status, f"the variable {name!r} of env cannot be set: {_reason(error)}")
+    try:
+        if message["cwd"]:
+            os.chdir(message["cwd"])
+            if message["scratch"]:
+                from runyard.base import scratch
+
+                held = scratch.hold(".")
+                if held is not None:
+                    os.set_inheritable(held, True)  # it is this run's, whatever program that becomes
+    except (OSError, ValueError) as error:
+        return _fail(status, f"working_dir {message['cwd']} cannot be entered: {_reason(error)}")
+    if "TZ" in message["env"]:
+        time.tzset()
+    argv = message["argv"]
+    if message["environment"]:
+        from runyard.base.errors import RunyardError
+        from runyard.workers.process.enter_environment import enter
+
+        status.listen_for_secrets()
+        try:
+            argv = enter(message, message["claim"]["deployment"], argv)
+        except RunyardError as error:
+            return _fail(status, str(error))
+    if argv is None:
+        sys.argv = ["runyard"]
+        line = None if reports is None else descriptors.name_of(reports)
+        return execute(message["flow_run_id"], message["attempt"], message["claim"], status, line)
+    os.set_inheritable(status_file, True)
+    os.environ[STATUS_VARIABLE] = descriptors.name_of(status_file)
+    try:
+        # Python ignores it; other programs expect to end by it.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.execvp(argv[0], argv)  # noqa: S606 - a command has no shell unless it names one
+    except (OSError, ValueError) as error:
+        kind = 127 if isinstance(error, FileNotFoundError) else CANNOT_START
+        return _fail(status, f"command {argv[0]!r} cannot be started: {_reason(error)}", kind)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """Why the system, or Python on its behalf, refused a text: NUL bytes and surrogates are ValueErrors."""
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+
+
+def _take_files(files: list[int]) -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for file, target in ((nothing, 0), (files[0], 1), (files[1], 2)):
+        os.dup2(file, target)
+        os.close(file)
+    # Line by line, so that what a run prints is seen when it prints it.
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        stream = open(number, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115 - lives as long as the process
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - as above
+
+
+def _fail(status: StatusLine, text: str, code: int = CANNOT_START) -> int:
+    """Say why the run cannot start: to the worker for its state, to stderr for its logs."""
+    status.tell(failure=text)
+    print(text, file=sys.stderr)
+    return code
+
+
+def execute(
+    flow_run_id: str,
+    attempt: int,
+    claim: dict[str, Any] | None,
+    status: StatusLine,
+    reports: str | None = None,
+) -> int:
+    """Load the flow of a claimed run and run it.
+
+    Args:
+        flow_run_id: which.
+        attempt: its fencing token.
+        claim: `flow_run` and `deployment` as the API shows them, or None to read them.
+        status: where to tell the worker that the end was reported, or why there is no start.
+        reports: the socket on which the worker takes reports, by `descriptors.name_of`, if it does.
+
+    Returns:
+        The exit code: 0 when the run's end was reported.
+    """
+    from runyard.base.errors import RunyardError
+    from runyard.workers.process import hooks_of_killed_runs
+
+    status.listen_for_secrets()
+    _expect_database()
+    if os.environ.pop(hooks_of_killed_runs.VARIABLE, None):
+        return hooks_of_killed_runs.call(flow_run_id)
+    elsewhere = os.environ.get(PLACE_VARIABLE) not in (None, place())
+    try:
+        if elsewhere and not _can_hold_runs():
+            return _fail(status, _not_begun("there is no such file"))
+        if claim is None or elsewhere:
+            claim = read(flow_run_id)  # in another place it may not be: then it would wait there for ever
+    except RunyardError as error:
+        return _fail(status, _not_begun(str(error)))
+    try:
+        flow, parameters = load(claim)
+    except RunyardError as error:
+        return _fail(status, str(error))
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        status.tell(failure=f"the flow could not be loaded: {type(error).__name__}: {error}")
+        return CANNOT_START
+    from runyard.engine.run import run_claimed
+    from runyard.workers.process.reporting import ThroughWorker
+
+    refusals: list[str] = []
+    try:
+        code = run_claimed(
+            flow,
+            flow_run_id,
+            attempt,
+            parameters,
+            claim["flow_run"]["name"],
+            ThroughWorker(reports) if reports and not elsewhere else None,
+            on_ending=lambda: status.tell(ending=True),
+            on_refused=refusals.append,
+        )
+    except RunyardError as error:
+        return _fail(status, f"the end of the run could not be recorded: {error}", 1)
+    if refusals:
+        status.tell(failure=_not_begun(refusals[0]))
+        return CANNOT_START
+    if code == 0:
+        status.tell(reported=True)
+    return code
+
+
+def _expect_database() -> None:
+    """Make no database: the run that is to be executed stands in one."""
+    from runyard import settings
+    from runyard.base.errors import RunyardError
+    from runyard.store.database import get_database
+
+    with suppress(RunyardError):  # a setting is wrong, which whoever needs it says
+        if not settings.get("api_url"):
+            get_database().expect()
+
+
+def _not_begun(why: str) -> str:
+    """Why a run could not begin: mostly since its process looks for it in another place than its worker."""
+    ours, theirs = place(), os.environ.get(PLACE_VARIABLE)
+    if not theirs or ours == theirs:
+        return f"the run could not begin: {why}"
+    return (
+        f"the run could not begin: its environment points to {ours}, its worker's to {theirs}; look for "
+        f"RUNYARD_ and PREFECT_ variables in its job variable env, and for settings in its folder ({why})"
+    )
+
+
+def _can_hold_runs() -> bool:
+    """Whether runs can be where this process looks for them; asking for a file would make it."""
+    from runyard import settings
+
+    url = settings.database_url()
+    if settings.get("api_url") or not url.startswith("sqlite:"):
+        return True
+    from runyard.store.sqlite import path_of
+
+    return os.path.exists(path_of(url))
+
+
+def place() -> str:
+    """Where this process looks for runs, in words."""
+    from urllib.parse import urlsplit
+
+    from runyard import settings
+
+    url = settings.get("api_url")
+    if url:
+        return f"the API {url}"
+    parts = urlsplit(settings.database_url())
+    host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+    return f"the database {parts.scheme}://{host}{parts.path}"
+
+
+def load_run(flow_run_id: str) -> tuple[Any, dict[str, Any]]:
+    """Bring the code of a deployment's run here, and load its flow.
+
+    Returns:
+        The flow, and the run's parameters.
+
+    Raises:
+        RunyardError: there is no such run, or its code cannot be had or loaded.
+    """
+    return load(read(flow_run_id))
+
+
+def read(flow_run_id: str) -> dict[str, Any]:
+    """`flow_run` and `deployment` of a run, as the API shows them."""
+    from runyard.client import connect
+    from runyard.operations.deployments.deployments import read_deployment
+    from runyard.operations.flow_runs.flow_runs import read_flow_run
+
+    client = connect()
+    run = client.call(read_flow_run, flow_run_id)
+    deployment = client.call(read_deployment, run.deployment_id) if run.deployment_id else None
+    return {
+        "flow_run": run.model_dump(mode="json"),
+        "deployment": deployment.model_dump(mode="json") if deployment else None,
+    }
+
+
+def load(claim: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Bring the code of a run here, and load its flow.
+
+    Args:
+        claim: `flow_run` and `deployment`, as the API shows them.
+
+    Returns:
+        The flow, and the run's parameters.
+
+    Raises:
+        RunyardError: its code cannot be had or loaded.
+    """
+    from runyard.base.errors import EntrypointError
+    from runyard.deployments import local_flows
+    from runyard.deployments.loading.loading import load_flow
+    from runyard.workers.process import run_code
+
+    run, deployment = claim["flow_run"], claim["deployment"]
+    if deployment is None or not deployment.get("entrypoint"):
+        raise EntrypointError(
+            f"flow run {run['name']} has no entrypoint: its deployment is gone or names none; deploy it again"
+        )
+    directory = run_code.bring(deployment)
+    if local_flows.is_local(deployment["entrypoint"]):
+        return local_flows.load(deployment["entrypoint"]), run.get("parameters") or {}
+    return load_flow(deployment["entrypoint"], directory), run.get("parameters") or {}
+
+
+def _from_environment() -> int:
+    """What `python -m runyard.workers.process.child` does: run the flow run that the environment names."""
+    flow_run_id, attempt = os.environ.get("RUNYARD__FLOW_RUN_ID"), os.environ.get("RUNYARD__ATTEMPT")
+    if not flow_run_id or not attempt:
+        print("RUNYARD__FLOW_RUN_ID and RUNYARD__ATTEMPT must name a claimed flow run", file=sys.stderr)
+        return 2
+    claim = _enter_project(flow_run_id) if ENTER in sys.argv else None
+    return execute(flow_run_id, int(attempt), claim, StatusLine.inherited())
+
+
+def _enter_project(flow_run_id: str) -> dict[str, Any] | None:
+    """Start in the deployment's folder, as a run does whose worker has put it there.
+
+    Returns:
+        What was read of the run; None where it is to be read again.
+    """
+    from runyard.base.errors import RunyardError
+
+    before = place()
+    try:
+        claim = read(flow_run_id)
+    except RunyardError:
+        return None  # what is wrong is told when it is read again
+    deployment = claim["deployment"]
+    path = deployment and not deployment["pull_steps"] and deployment["path"]
+    if path and os.path.isdir(path):
+        os.chdir(path)
+    return claim if place() == before else None  # the settings of that folder may name another place
+
+
+def _as_program() -> None:
+    """Run the flow run that the environment names, and end; never returns."""
+    code = _from_environment()
+    try:
+        wind_up()
+    finally:
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _as_program()

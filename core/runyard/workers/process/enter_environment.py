@@ -1,0 +1,69 @@
+"""From a fork of the launcher into the environment of a run: fetch its code, then become its Python."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from runyard.base.errors import InvalidInput, RunyardError
+from runyard.workers.environments import environment_store
+from runyard.workers.environments.make_environment import environment_for
+from runyard.workers.environments.requirement_files import AUTO, find
+from runyard.workers.process import hooks_of_killed_runs, run_code
+
+_RUN = "runyard.workers.process.child"
+
+
+def enter(job: dict[str, Any], deployment: dict[str, Any] | None, argv: list[str] | None) -> list[str]:
+    """Prepare this process to become the run in its environment, which is made first where it is missing.
+
+    Args:
+        job: `environment` (`auto`, a file, or a folder that is one) and `python` (of which it is made).
+        deployment: as the API shows it.
+        argv: a command instead of the flow; it finds the environment's programs first.
+
+    Returns:
+        The command to become.
+
+    Raises:
+        RunyardError: the code cannot be had, or the environment cannot be made.
+    """
+    name = str(job["environment"])
+    start = os.path.realpath(os.getcwd())
+    folder = run_code.bring(deployment)
+    path = os.path.join(folder, os.path.expanduser(name))
+    if name != AUTO and os.path.isdir(path):
+        root, lock = _existing(path, job.get("python")), None
+    else:
+        # What pull steps bring into the folder of the run goes with it.
+        inside = os.path.commonpath((start, os.path.realpath(folder))) == start
+        pulled = inside and bool(deployment and deployment.get("pull_steps"))
+        # A run that was stopped while its environment was made has no hooks to call yet.
+        may_make = hooks_of_killed_runs.VARIABLE not in os.environ
+        held = environment_for(find(name, folder, lasting=not pulled), job.get("python"), _say, may_make)
+        root, lock = held.folder, held.lock
+    try:
+        run_code.hand_over(folder, lock)
+    except OSError as error:
+        raise RunyardError(f"there is no room for a temporary file: {error.strerror}") from error
+    programs = os.path.join(root, "bin")
+    os.environ["VIRTUAL_ENV"] = root
+    os.environ["PATH"] = os.pathsep.join(filter(None, (programs, os.environ.get("PATH"))))
+    # Without the current folder, where a module may be named as one of the library's.
+    return argv or [environment_store.python_of(root), "-P", "-m", _RUN]
+
+
+def _existing(path: str, python: str | None) -> str:
+    """A virtual environment of the user's."""
+    path = os.path.abspath(path)
+    if python is not None:
+        raise InvalidInput(
+            f"python and environment: {path} cannot both be given; an environment has its own Python"
+        )
+    if not os.access(environment_store.python_of(path), os.X_OK):
+        raise InvalidInput(f"environment: {path} is no virtual environment, it has no bin/python")
+    return path
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,206 @@
+"""One run under supervision: how it is to be launched, and what is known of its process."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from runyard.base.scratch import Scratch
+from runyard.deployments.steps.execute import folder_of
+from runyard.workers.output import Pipe, RunOutput
+from runyard.workers.process import child
+from runyard.workers.process.hooks_of_killed_runs import VARIABLE
+from runyard.workers.process.reporting import ReportLine
+from runyard.workers.process.status_channel import StatusReader
+from runyard.workers.watching import WatchedRun
+
+if TYPE_CHECKING:
+    from runyard.operations.flow_runs.claims import ClaimedRun
+    from runyard.workers.output import LogBuffer
+    from runyard.workers.process.launcher_channel import Channel
+
+
+# Variables that only a fresh interpreter heeds.
+_FRESH = ("PYTHON", "LD_", "DYLD_")
+
+
+class RunProcess(WatchedRun):
+    """A claimed run and its process.
+
+    Args:
+        claimed: what the claim gave.
+        job: the pool's job configuration, resolved for this run.
+        logs: where what it prints is kept.
+        hooks: it is to call the hooks of the run's final state instead of running the flow.
+        reports: it reports its start and end through this process, where it is forked.
+    """
+
+    def __init__(
+        self,
+        claimed: ClaimedRun,
+        job: dict[str, Any],
+        logs: LogBuffer,
+        hooks: bool = False,
+        reports: bool = False,
+    ) -> None:
+        super().__init__(claimed, job, hooks)
+        echo = job.get("stream_output") is not False
+        self._output = RunOutput(logs, claimed.flow_run_id)
+        reach = self._output.secrets.reach
+        self.pipes = [
+            Pipe(partial(self._output.keep, name), name if echo else None, self._hide, reach)
+            for name in ("stdout", "stderr")
+        ]
+        if echo:
+            self.pipes.append(Pipe(None, "stderr", self._hide, reach))
+        status_read, self._status_write = os.pipe()
+        self.status = StatusReader(status_read, self.hear)
+        self.reports = ReportLine() if reports and not hooks and _argv(job) is None else None
+        self.pid: int | None = None
+        # To the launcher that was asked to start it.
+        self.line: Channel | None = None
+        # Its run was over when its lease was last renewed.
+        self.over = False
+        self._scratch: Scratch | None = None
+
+    def may_call_hooks(self) -> bool:
+        """Whether another process may call the hooks of its run, which ran by no command of the user's."""
+        failed = self.failure and not self.unwatched
+        return not (self.hooks or failed or self.pid is None or self.job.get("command"))
+
+    def launch(self, line: Channel, environment: dict[str, str | None]) -> None:
+        """Ask the launcher to start the run.
+
+        Args:
+            line: to the launcher.
+            environment: what every run of this worker gets; None removes a variable.
+
+        Raises:
+            OSError: there are no more files, no room for a folder, or no launcher.
+        """
+        claimed = self.claimed
+        run, deployment = claimed.flow_run, claimed.deployment
+        cwd = self.job.get("working_dir")
+        if not cwd and deployment is not None:
+            if deployment.pull_steps:
+                cwd = folder_of(deployment.pull_steps)
+            if deployment.pull_steps and cwd is None:
+                self._scratch = Scratch()
+                cwd = self._scratch.path
+            elif deployment.path and os.path.isdir(deployment.path):
+                cwd = deployment.path
+        message = {
+            "do": "launch",
+            "key": self.key,
+            "flow_run_id": self.flow_run_id,
+            "attempt": self.attempt,
+            "env": {
+                **environment,
+                "RUNYARD__FLOW_RUN_ID": self.flow_run_id,
+                "RUNYARD__ATTEMPT": str(self.attempt),
+                child.PLACE_VARIABLE: child.place(),
+                "PREFECT__FLOW_RUN_ID": self.flow_run_id,
+                **_words(self.job.get("env")),
+                **({VARIABLE: "1"} if self.hooks else {}),
+            },
+            "cwd": cwd,
+            "scratch": self._scratch is not None,
+            "argv": _argv(self.job),
+            # A run in an environment is forked too: it finds or makes that before it becomes its Python.
+            "environment": self.job.get("environment"),
+            "python": self.job.get("python"),
+            "reports": self.reports is not None,
+            "claim": {
+                "flow_run": run.model_dump(mode="json", include={"name", "parameters"}),
+                "deployment": deployment.model_dump(mode="json", include={"entrypoint", "path", "pull_steps"})
+                if deployment
+                else None,
+            },
+        }
+        out, err, *console = (pipe.write_end for pipe in self.pipes)
+        reports = (self.reports.far_end,) if self.reports is not None else ()
+        line.send(message, (out, err, self._status_write, *reports, *console))
+        self.line = line
+        for file in (out, err, self._status_write, *console):
+            os.close(file)
+        self._status_write = -1
+        if self.reports is not None:
+            self.reports.close_far_end()
+
+    def read_status(self) -> bool:
+        """Read what the run's process says of itself; whether more may come."""
+        return self.status.read()
+
+    def hear(self, said: dict[str, Any]) -> None:
+        """As for every run; and it tells of its secrets."""
+        super().hear(said)
+        self._output.secrets.register(said.get("secrets"))
+
+    def _hide(self, text: str) -> str:
+        """The text without secrets: the run told of each before it could print it."""
+        self.read_status()
+        return self._output.hide(text)
+
+    def stop(self, grace_seconds: float) -> None:
+        """SIGTERM to the group now, SIGKILL after `grace_seconds`; once is enough."""
+        deadline = time.monotonic() + grace_seconds
+        if self.kill_at is None or deadline < self.kill_at:
+            self.kill_at = deadline
+            self.signal(signal.SIGTERM if grace_seconds > 0 else signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
+        """Have the launcher signal the run's group."""
+        if self.line is None:
+            return
+        try:
+            self.line.send({"do": "signal", "key": self.key, "signal": int(number)})
+        except OSError:
+            pass  # a launcher that is gone took its runs with it
+
+    def finish(self) -> None:
+        """Take what the run left in its pipes, and give everything back."""
+        self.read_status()
+        for pipe in self.pipes:
+            if pipe.open:
+                pipe.drain()
+            pipe.close()
+        self._output.finish()
+        os.close(self.status.file)
+        if self.reports is not None:
+            self.reports.close()
+        if self._scratch:
+            self._scratch.remove_soon()
+
+    def abandon(self) -> None:
+        """Give back what an unsent launch holds."""
+        for pipe in self.pipes:
+            os.close(pipe.write_end)
+        os.close(self._status_write)
+        self.finish()
+
+
+def _argv(job: dict[str, Any]) -> list[str] | None:
+    """The command of a run, or None for a fork of the warm launcher, which may enter an environment."""
+    command = job.get("command")
+    if command and isinstance(command, str):
+        try:
+            return shlex.split(command)
+        except ValueError as error:
+            raise ValueError(f"command {command!r} cannot be split as a shell would: {error}") from None
+    if command:
+        return [str(word) for word in command]
+    if job.get("environment"):
+        return None
+    python = job.get("python")
+    if python is None and any(name.startswith(_FRESH) for name in job.get("env") or {}):
+        python = sys.executable
+    return [str(python), "-m", child.__name__] if python else None
+
+
+def _words(env: dict[str, Any] | None) -> dict[str, str | None]:
+    return {name: None if value is None else str(value) for name, value in (env or {}).items()}

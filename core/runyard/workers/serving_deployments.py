@@ -1,0 +1,198 @@
+"""`flow.serve` and `serve(a, b)`: deployments whose runs start as child processes of this one."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from runyard.base.errors import InvalidInput, NotFound, RunyardError
+from runyard.base.quoting import command_of
+from runyard.base.syncing import also_awaited, async_twin
+from runyard.client.shared_client import shared_client
+from runyard.deployments import local_flows
+from runyard.deployments.loading import loading
+from runyard.deployments.runner import RunnerDeployment, apply_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Unpack
+
+    from runyard.deployments.deployment_options import DeploymentOptions
+    from runyard.sdk.flows import Flow
+    from runyard.workers.serving import ServingLoop
+
+
+def serve(
+    *deployments: RunnerDeployment,
+    pause_on_shutdown: bool = True,
+    print_starting_message: bool = True,
+    limit: int | None = None,
+    webserver: bool = False,
+    on_start: Callable[[ServingLoop], None] | None = None,
+) -> None:
+    """Make deployments, and start their runs in processes of this one until Ctrl-C or SIGTERM.
+
+    Args:
+        deployments: from `flow.to_deployment(...)`.
+        pause_on_shutdown: pause their schedules at the end, as nobody would start their runs.
+        print_starting_message: say what is served and how to ask for a run.
+        limit: how many runs at a time; None for any number.
+        webserver: answer GET /health over HTTP.
+        on_start: gets the loop, whose `stop` does as Ctrl-C.
+
+    Raises:
+        InvalidInput: something else than a deployment, or none.
+        RunyardError: a deployment is refused.
+
+    While the script is loaded for a run, or to be deployed, it does nothing.
+    """
+    from runyard.workers.serving import serve_deployments
+
+    if loading.executing is not None:
+        # Otherwise each run of a served script would serve it once more, and ask for what it asks for.
+        file = loading.executing
+        print(f"serve() in {file} is left out while the file is loaded for a run", file=sys.stderr)
+        return
+    if not deployments:
+        raise InvalidInput("there is nothing to serve; give what flow.to_deployment(...) gives")
+    for each in deployments:
+        if not isinstance(each, RunnerDeployment):
+            raise InvalidInput(f"serve() takes what flow.to_deployment(...) gives, not {each!r}")
+        # Its runs are this process's, whatever pool it had; and it was paused when it was last served.
+        each.work_pool_name = each.work_queue_name = None
+        each.paused = bool(each.paused)
+    if limit is not None and limit < 1:
+        raise InvalidInput(f"limit={limit} is below 1")
+    client = shared_client()
+    made = apply_all(deployments)
+
+    def started(serving: ServingLoop) -> None:
+        if print_starting_message:
+            _greet(list(deployments))
+        if on_start is not None:
+            on_start(serving)
+
+    try:
+        with local_flows.handed_on(deployments):
+            serve_deployments(client, [each.id for each in made], limit, webserver, started)
+    except KeyboardInterrupt:
+        pass  # Ctrl-C before the loop, which takes it for a request to stop, was there
+    finally:
+        if pause_on_shutdown:
+            _pause([(each.id, one.full_name) for each, one in zip(made, deployments, strict=True)])
+
+
+async def aserve(*deployments: RunnerDeployment, **options: Any) -> None:
+    """As `serve`, while the event loop goes on; cancelling it does as Ctrl-C."""
+    import asyncio
+
+    from runyard.engine.effects import unbroken
+
+    loops: list[ServingLoop] = []
+    told, stopped = options.pop("on_start", None), False
+
+    def on_start(serving: ServingLoop) -> None:
+        loops.append(serving)
+        if stopped:
+            serving.stop()
+        if told is not None:
+            told(serving)
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        for each in loops:
+            each.stop()
+
+    await unbroken(lambda: serve(*deployments, on_start=on_start, **options), stop)
+    await asyncio.sleep(0)  # where a cancellation comes out
+
+
+def serve_flow(flow: Flow, name: str | None = None, global_limit: Any = None, **given: Any) -> None:
+    """What `flow.serve(...)` does: options of `serve`, the others of the deployment."""
+    own = ("pause_on_shutdown", "print_starting_message", "limit", "webserver")
+    serving = {key: given.pop(key) for key in own if key in given}
+    options: DeploymentOptions = given  # type: ignore[assignment]  # from_flow refuses what is none
+    if global_limit is not None:
+        options["concurrency_limit"] = global_limit
+    serve(RunnerDeployment.from_flow(flow, name or flow.name, **options), **serving)
+
+
+class Runner:
+    """Serves deployments that are added one by one.
+
+    Args:
+        name, query_seconds, prefetch_seconds, heartbeat_seconds: accepted for compatibility; runs are seen
+            at once, and heartbeats follow the settings.
+        pause_on_shutdown, limit, webserver: as of `serve`.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        query_seconds: float | None = None,
+        prefetch_seconds: float | None = None,
+        heartbeat_seconds: float | None = None,
+        limit: int | None = None,
+        pause_on_shutdown: bool = True,
+        webserver: bool = False,
+    ) -> None:
+        self.name = name
+        self._options: dict[str, Any] = {
+            "pause_on_shutdown": pause_on_shutdown, "limit": limit, "webserver": webserver,
+        }  # fmt: skip
+        self._deployments: list[RunnerDeployment] = []
+        self._loops: list[ServingLoop] = []
+
+    @also_awaited
+    def add_deployment(self, deployment: RunnerDeployment) -> None:
+        """Serve this one too, once started."""
+        self._deployments.append(deployment)
+
+    @also_awaited
+    def add_flow(self, flow: Flow, name: str | None = None, **options: Unpack[DeploymentOptions]) -> None:
+        """Serve a deployment of this flow too; `options` as of `flow.to_deployment`."""
+        self.add_deployment(RunnerDeployment.from_flow(flow, name or flow.name, **options))
+
+    def start(self) -> Any:
+        """Serve until stopped; in async code to be awaited."""
+        from runyard.base.syncing import is_async_context
+
+        act = aserve if is_async_context() else serve
+        return act(*self._deployments, on_start=self._loops.append, **self._options)
+
+    @also_awaited
+    def stop(self) -> None:
+        """As Ctrl-C does, from another thread."""
+        for each in self._loops:
+            each.stop()
+
+    aadd_deployment = async_twin(add_deployment)
+    aadd_flow = async_twin(add_flow)
+    astop = async_twin(stop)
+
+
+def _greet(deployments: list[RunnerDeployment]) -> None:
+    if len(deployments) == 1:
+        print(f"Your flow {deployments[0].flow_name!r} is being served and polling for scheduled runs!")
+    else:
+        print("Your deployments are being served and polling for scheduled runs!")
+    for each in deployments:
+        print(f"    {each.full_name}")
+    command = command_of("runyard deployment run", deployments[0].full_name)
+    print(f"\nAsk for a run with:\n\n    {command}\n", flush=True)
+
+
+def _pause(made: list[tuple[str, str]]) -> None:
+    from runyard.operations.deployments.deployments import pause_deployment
+
+    client = shared_client()
+    for deployment_id, name in made:
+        try:
+            client.call(pause_deployment, deployment_id)
+        except NotFound:
+            continue  # deleted meanwhile
+        except RunyardError as error:
+            print(f"The schedules of {name} could not be paused: {error}", flush=True)
+        else:
+            print(f"The schedules of {name} are paused until it is served again.", flush=True)

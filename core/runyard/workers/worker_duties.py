@@ -1,0 +1,88 @@
+"""What a worker does besides its runs: schedules that are due become runs, lost runs are recovered."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from runyard.base import clock
+from runyard.workers.terminal import say_to_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from runyard.client import Client
+
+# A change may be a new schedule: looked at soon, but not at every commit of a busy database.
+_AFTER_CHANGE_SECONDS = 1.0
+_AT_LEAST_EVERY_SECONDS = 5.0
+
+
+class Timer:
+    """Something to do every `seconds`, from now on."""
+
+    def __init__(self, seconds: float, action: Callable[[], object]) -> None:
+        self.seconds = seconds
+        self.action = action
+        self.next_at = time.monotonic()
+
+    def run_if_due(self) -> None:
+        """Do it when its time has come; when it raises, its turn is not used up."""
+        now = time.monotonic()
+        if now >= self.next_at:
+            self.action()
+            self.next_at = now + self.seconds
+
+
+class Scheduler:
+    """Turns due schedules into runs, at their instants; several workers may, and each run is made once.
+
+    Args:
+        client: where.
+        owner: this worker, for the scheduler's lock.
+    """
+
+    def __init__(self, client: Client, owner: str) -> None:
+        self._client = client
+        self._owner = owner
+        self._last = 0.0
+        self._next_due: datetime | None = None
+        self.next_at = 0.0
+
+    def changed(self) -> None:
+        """Somebody changed something."""
+        self.next_at = min(self.next_at, self._last + _AFTER_CHANGE_SECONDS)
+
+    def run_if_due(self) -> bool:
+        """One turn when its time has come; whether it made runs."""
+        now = time.monotonic()
+        if now < self.next_at:
+            return False
+        from runyard.operations.schedules.scheduler import SchedulerTurn, run_scheduler
+
+        report = self._client.call(run_scheduler, SchedulerTurn(owner=self._owner))
+        wait = _AT_LEAST_EVERY_SECONDS
+        if report.next_due is not None:
+            wait = min(wait, max((report.next_due - clock.now()).total_seconds(), 0.02))
+        self._last = now
+        self.next_at = time.monotonic() + wait
+        return bool(report.created)
+
+
+def tidy_up() -> None:
+    """Remove what runs do not use any more, beside the loop, as it may take long: virtual environments that
+    no run has used for long, and the scratch folders of workers that were killed."""
+    from runyard.base import scratch
+    from runyard.workers.environments import environment_store
+
+    for action in (environment_store.evict_old, scratch.sweep):
+        threading.Thread(target=_tidy_up, args=(action,), name="runyard-tidy", daemon=True).start()
+
+
+def _tidy_up(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except OSError as error:
+        say_to_terminal("WARNING", f"Old folders cannot be removed: {error}; trying again later")

@@ -1,0 +1,103 @@
+"""The leases of a worker: held from the claim on, renewed, lost; and those of lost workers, taken over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runyard.base import clock
+from runyard.base.errors import NotFound, StaleAttempt
+from runyard.client import LocalClient
+from runyard.engine.lost_executors import Recovery
+from runyard.operations.flow_runs.claims import RenewLeases, renew_leases, return_claim
+from runyard.operations.lease_clock import takeover_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runyard.client import Client
+    from runyard.workers.process.supervised_process import RunProcess
+    from runyard.workers.process.supervisor import Supervisor
+
+
+class Leases:
+    """What a worker holds.
+
+    Args:
+        client: where the runs are.
+        supervisor: their processes.
+        say: prints one line to the user (level, text).
+    """
+
+    def __init__(self, client: Client, supervisor: Supervisor, say: Callable[[str, str], None]) -> None:
+        self._client = client
+        self._supervisor = supervisor
+        self._say = say
+        self.seconds = takeover_seconds()
+        self._recovery = Recovery(client, lambda: supervisor.identity()[1])
+        self._in_one_file = isinstance(client, LocalClient) and client.database.dialect == "sqlite"
+
+    def held_by(self) -> dict[str, Any]:
+        """How long claimed runs are held, and by what the death of their holder can be proved."""
+        place, proof = self._supervisor.identity()
+        return {"lease_seconds": self.seconds, "place": place, "proof": proof}
+
+    def renew(self) -> tuple[list[RunProcess], list[RunProcess]]:
+        """Renew all; the processes of runs to be cancelled, and of those that ran as long as they may."""
+        running = self._supervisor.running.values()
+        processes = {p.flow_run_id: p for p in running if not (p.lost or p.hooks)}
+        if not processes:
+            if running:
+                # Hooks, or what is being killed: there is nothing that others could take over.
+                self._supervisor.beat(clock.boot_seconds())
+            return [], []
+        leases = [{"flow_run_id": p.flow_run_id, "attempt": p.attempt} for p in processes.values()]
+        body = RenewLeases.model_validate({"leases": leases, "lease_seconds": self.seconds})
+        asked_at = clock.boot_seconds()
+        answer = self._client.call(renew_leases, body)
+        self._supervisor.beat(asked_at)
+        for flow_run_id in answer.lost:
+            self._lose(processes[flow_run_id])
+        for flow_run_id in answer.over:
+            self._linger(processes[flow_run_id])
+        return [processes[each] for each in answer.cancelling], [processes[each] for each in answer.timed_out]
+
+    def recover(self) -> bool:
+        """Look after the runs of those that are lost; whether any was found."""
+        found = self._recovery.run()
+        running, ended = self._supervisor.running.values(), self._supervisor.ended
+        known = {process.key for process in (*running, *ended)}
+        for held in self._recovery.held:
+            if f"{held.flow_run_id}:{held.attempt}" not in known:
+                # The answer to its claim was lost, or an outage came between the claim and the launch.
+                self._give_back(held.flow_run_id, held.attempt)
+                found = True
+        return found
+
+    def bear_outage(self) -> None:
+        """The database or the API is away."""
+        if self._in_one_file:
+            # Nobody takes over what is in a file that nobody can use: the runs may go on.
+            self._supervisor.beat(clock.boot_seconds())
+
+    def _give_back(self, flow_run_id: str, attempt: int) -> None:
+        try:
+            self._client.call(return_claim, flow_run_id, attempt=attempt)
+        except (StaleAttempt, NotFound):
+            pass  # it is somebody else's by now, or deleted
+
+    def _lose(self, process: RunProcess) -> None:
+        if process.reported:
+            return
+        process.lost = True
+        self._say(
+            "WARNING", f"Flow run {process.name!r} is not this worker's any more; its process is killed"
+        )
+        self._supervisor.kill(process)
+
+    def _linger(self, process: RunProcess) -> None:
+        """A run is over: its process has said that it would report it; or somebody else ended the run, and
+        the process has to go. The second look is for commands that lose the way to say so."""
+        process.read_status()
+        if process.over and not process.ending:
+            self._lose(process)
+        process.over = True

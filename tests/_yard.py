@@ -68,9 +68,15 @@ def dies_then_fails():
 WORKER = """
 import json, sys
 from runyard.errors import RunyardError
-from runyard.workers.worker import WorkerOptions, start_worker
+from runyard.workers.worker import start_worker
+from runyard.workers.worker_options import WorkerOptions
+
+def open_run_api(database, also_at):
+    from runyard.server.run_api import RunApi
+    return RunApi(database, also_at)
+
 try:
-    sys.exit(start_worker(WorkerOptions(**json.loads(sys.argv[1]))))
+    sys.exit(start_worker(WorkerOptions(**json.loads(sys.argv[1])), open_run_api))
 except RunyardError as error:
     sys.exit(str(error))
 """

@@ -341,14 +341,16 @@ def execute(context: click.Context, reference: str | None) -> None:
 
     from runyard.base.errors import Conflict
     from runyard.domain.states import PENDING, SCHEDULED
-    from runyard.workers.process import child
+    from runyard.workers.process import claimed_flow
     from runyard.workers.process.status_channel import StatusLine
 
     named = os.environ.get("RUNYARD__FLOW_RUN_ID") or os.environ.get("PREFECT__FLOW_RUN_ID")
     attempt = os.environ.get("RUNYARD__ATTEMPT")
     if reference is None and named and attempt:
         # A worker claimed it for us, and looks after its lease.
-        context.exit(child.execute(named, int(attempt), None, StatusLine.inherited()))
+        from runyard.workers.process.child import execute
+
+        context.exit(execute(named, int(attempt), None, StatusLine.inherited()))
     if not (reference or named):
         raise click.UsageError("Name a run, or set RUNYARD__FLOW_RUN_ID.")
     client = connect()
@@ -357,7 +359,7 @@ def execute(context: click.Context, reference: str | None) -> None:
         raise Conflict(f"flow run '{run.name}' is {run.state_name}; only one that waits can be executed")
     from runyard.engine.run import run_waiting
 
-    flow, parameters = child.load_run(run.id)
+    flow, parameters = claimed_flow.load_run(run.id)
     context.exit(_ended(run, run_waiting(flow, run.id, parameters)))
 
 

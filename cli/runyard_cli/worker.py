@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runyard_cli import output as out
 from runyard_cli.api import connect, listed
 from runyard_cli.command import Count, Number, group, output_option
+
+if TYPE_CHECKING:
+    from runyard.server.run_api import RunApi
+    from runyard.store.database import Database
 
 worker = group("worker", "Start workers and see them.", "runyard worker start --pool default-agent-pool")
 
@@ -60,7 +64,8 @@ def start(
     they are cancelled. A second one cancels them at once.
     """
     from runyard import settings
-    from runyard.workers.worker import WorkerOptions, start_worker
+    from runyard.workers.worker import start_worker
+    from runyard.workers.worker_options import WorkerOptions
 
     from runyard_cli.work_pool import template
 
@@ -82,7 +87,7 @@ def start(
         base_job_template=template(base_job_template) if base_job_template is not None else None,
         tasks=list(tasks),
     )
-    context.exit(start_worker(options) or 0)
+    context.exit(start_worker(options, _open_run_api) or 0)
 
 
 @worker.command("ls", example="runyard worker ls --pool default-agent-pool")
@@ -213,6 +218,12 @@ def install(
     place = "~/.config/systemd/user" if of_user else "/etc/systemd/system"
     systemctl = "systemctl --user" if of_user else "systemctl"
     out.progress(f"Save it as {place}/runyard-worker.service, then: {systemctl} enable --now runyard-worker")
+
+
+def _open_run_api(database: Database, also_at: str | None) -> RunApi:
+    from runyard.server.run_api import RunApi
+
+    return RunApi(database, also_at)
 
 
 def _own_name() -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from runyard.base.version import VERSION
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from runyard.sdk.tasks import Task, task
     from runyard.workers.serving_deployments import aserve, serve
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 # Public name -> the module that holds it. A module that is itself public maps to None.
 _HOMES: dict[str, str | None] = {

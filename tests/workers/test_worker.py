@@ -25,9 +25,11 @@ from runyard.operations.work_pools.work_pools import (
     read_work_pool,
     update_work_pool,
 )
+from runyard.server.run_api import RunApi
 from runyard.workers import loop
 from runyard.workers.health import start_health_server
-from runyard.workers.worker import WorkerOptions, start_worker
+from runyard.workers.worker import start_worker
+from runyard.workers.worker_options import WorkerOptions
 
 
 @pytest.fixture
@@ -182,7 +184,7 @@ def test_a_paused_pool_starts_nothing_until_it_is_resumed(yard):
 )
 def test_wrong_options_are_refused(home, options):
     with pytest.raises(InvalidInput):
-        start_worker(WorkerOptions(pool="pool", **options))
+        start_worker(WorkerOptions(pool="pool", **options), RunApi)
 
 
 def test_the_health_check_says_what_is_wrong():

@@ -10,9 +10,11 @@ from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
+
+    ReadArguments = Callable[[list[str]], list[str]]
 
 # Their `get_preparation_data` makes what a new process reads before it imports anything of the program's.
 _MODULES = frozenset(("multiprocessing.spawn", "loky.backend.spawn", "joblib.externals.loky.backend.spawn"))
@@ -24,26 +26,23 @@ _PATH = "PYTHONPATH"
 
 
 class _Arguments(list[str]):
-    """`sys.argv` for a new process: to read it there is to install the import hook there."""
+    """`sys.argv` for a new process, which reads it by `read`."""
+
+    def __init__(self, values: list[str], read: ReadArguments) -> None:
+        super().__init__(values)
+        self._read = read
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _arguments_of_parent, (list(self),)
+        return self._read, (list(self),)
 
 
-def _arguments_of_parent(values: list[str]) -> list[str]:
-    from runyard.compat import imports
-
-    imports.install(deployed=True)
-    return values
-
-
-def _with_hook(module: ModuleType) -> None:
+def _with_hook(module: ModuleType, read: ReadArguments) -> None:
     original: Any = module.get_preparation_data
 
     @functools.wraps(original)
     def get_preparation_data(name: str, *args: Any, **options: Any) -> dict[str, Any]:
         data: dict[str, Any] = original(name, *args, **options)
-        data["sys_argv"] = _Arguments(data["sys_argv"])
+        data["sys_argv"] = _Arguments(data["sys_argv"], read)
         if name == _FORKSERVER:
             # It reads no arguments, so that it must not import the program either: its children do.
             data.pop("init_main_from_path", None)
@@ -52,10 +51,14 @@ def _with_hook(module: ModuleType) -> None:
     module.get_preparation_data = get_preparation_data  # type: ignore[attr-defined]  # a module is open
 
 
-def prepare_loaded() -> None:
-    """Prepare the modules that are imported already; the others are when they are."""
+def prepare_loaded(read: ReadArguments) -> None:
+    """Prepare the modules that are imported already; `spec_of` prepares the others.
+
+    Args:
+        read: called in a new process with its arguments, before it imports anything of the program.
+    """
     for name in _loaded():
-        _with_hook(sys.modules[name])
+        _with_hook(sys.modules[name], read)
 
 
 def _loaded() -> list[str]:
@@ -94,10 +97,12 @@ class _Preparing:
 
     Args:
         loader: the module's own, which it gets back.
+        read: see `prepare_loaded`.
     """
 
-    def __init__(self, loader: Any) -> None:
+    def __init__(self, loader: Any, read: ReadArguments) -> None:
         self._loader = loader
+        self._read = read
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """As the module's own loader does."""
@@ -109,14 +114,14 @@ class _Preparing:
         spec: Any = module.__spec__
         spec.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
-        _with_hook(module)
+        _with_hook(module, self._read)
 
 
-def spec_of(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
-    """The spec of a module that is to be prepared; None for any other."""
+def spec_of(name: str, path: Sequence[str] | None, read: ReadArguments) -> ModuleSpec | None:
+    """The spec of a module that is to be prepared (see `prepare_loaded`); None for any other."""
     if name not in _MODULES:
         return None
     spec = PathFinder.find_spec(name, path)
     if spec is not None and spec.loader is not None:
-        spec.loader = _Preparing(spec.loader)  # type: ignore[assignment]  # duck-typed loader
+        spec.loader = _Preparing(spec.loader, read)  # type: ignore[assignment]  # duck-typed loader
     return spec

@@ -66,7 +66,7 @@ class Finder:
             ModuleNotFoundError: Runyard has no such module; says what to use instead.
         """
         if name.partition(".")[0] not in module_table.ROOTS:
-            return child_interpreters.spec_of(name, path)
+            return child_interpreters.spec_of(name, path, arguments_of_parent)
         if name not in module_table.MODULES:
             raise ModuleNotFoundError(_missing(name), name=name)
         return ModuleSpec(name, _Alias(module_table.MODULES[name]), is_package=True)  # type: ignore[arg-type]  # duck-typed loader
@@ -90,9 +90,15 @@ def install(deployed: bool = False) -> bool:
     if wanted == "never" or (wanted == "auto" and not deployed and _is_installed()):
         return False
     sys.meta_path.insert(0, Finder())
-    child_interpreters.prepare_loaded()
+    child_interpreters.prepare_loaded(arguments_of_parent)
     child_interpreters.tell_programs()
     return True
+
+
+def arguments_of_parent(values: list[str]) -> list[str]:
+    """Install the hook in a process that a program with the hook started; `values` are its arguments."""
+    install(deployed=True)
+    return values
 
 
 def is_alias(module: ModuleType) -> bool:

@@ -7,26 +7,21 @@ if TYPE_CHECKING:
     from runyard.deployments.legacy import Deployment
     from runyard.deployments.run_deployment import arun_deployment, run_deployment
     from runyard.deployments.runner import RunnerDeployment, deploy
-    from runyard.workers.serving_deployments import Runner, serve
 
 __all__ = [
     "Deployment",
     "DockerImage",
-    "Runner",
     "RunnerDeployment",
     "arun_deployment",
     "deploy",
     "run_deployment",
-    "serve",
 ]
 
 _HOMES = {
     "Deployment": "runyard.deployments.legacy",
     "DockerImage": "runyard.deployments.docker_images",
-    "Runner": "runyard.workers.serving_deployments",
     "RunnerDeployment": "runyard.deployments.runner",
     "deploy": "runyard.deployments.runner",
-    "serve": "runyard.workers.serving_deployments",
 }
 
 

@@ -12,7 +12,7 @@ from runyard.engine import checks
 
 if TYPE_CHECKING:
     from runyard.deployments.docker_images import DockerImage
-    from runyard.deployments.runner import EntrypointType
+    from runyard.deployments.entrypoint_type import EntrypointType
 
 _TIMINGS = ("cron", "interval", "rrule")
 _TIMING_OPTIONS = ("timezone", "anchor_date", "day_or")

@@ -12,9 +12,8 @@ from runyard.base.errors import EntrypointError
 from runyard.base.scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from runyard.deployments.runner import RunnerDeployment
 
 # The folder in which a serving process has put its flows; its runs inherit the variable.
 _VARIABLE = "RUNYARD__SERVED_FLOWS"
@@ -27,21 +26,24 @@ def is_local(entrypoint: str) -> bool:
 
 
 @contextmanager
-def handed_on(deployments: Sequence[RunnerDeployment]) -> Iterator[None]:
+def handed_on(flows: Mapping[str, Any]) -> Iterator[None]:
     """A block in which the runs of some deployments find their local flows.
+
+    Args:
+        flows: the flows of the deployments by their entrypoints.
 
     Raises:
         EntrypointError: a flow holds what cannot be pickled.
     """
-    local = [each for each in deployments if is_local(each.entrypoint)]
+    local = {entrypoint: flow for entrypoint, flow in flows.items() if is_local(entrypoint)}
     if not local:
         yield
         return
     folder = Scratch()  # for this user alone
     before = os.environ.get(_VARIABLE)
     try:
-        for each in local:
-            _write(os.path.join(folder.path, _file_of(each.entrypoint)), each)
+        for entrypoint, flow in local.items():
+            _write(os.path.join(folder.path, _file_of(entrypoint)), flow)
         os.environ[_VARIABLE] = folder.path
         yield
     finally:
@@ -70,10 +72,9 @@ def load(entrypoint: str) -> Any:
         ) from None
 
 
-def _write(path: str, deployment: RunnerDeployment) -> None:
+def _write(path: str, flow: Any) -> None:
     import cloudpickle
 
-    flow = deployment.flow
     module = sys.modules.get(flow.__module__)
     if module is not None and module.__name__.startswith("_runyard_"):
         cloudpickle.register_pickle_by_value(module)  # loaded from a file, under a name of ours

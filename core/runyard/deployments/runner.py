@@ -6,7 +6,6 @@ import inspect
 import os
 import sys
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
@@ -17,6 +16,7 @@ from runyard.base.syncing import async_twin, sync_compatible
 from runyard.client.shared_client import shared_client
 from runyard.deployments import docker_images, local_flows, schema
 from runyard.deployments.deployment_options import fields_of, schedule_of
+from runyard.deployments.entrypoint_type import EntrypointType as EntrypointType
 from runyard.deployments.loading.loading import load_flow
 from runyard.deployments.project import job_places, version_info
 from runyard.deployments.storage import RunnerStorage
@@ -41,13 +41,6 @@ DockerImage = docker_images.DockerImage
 
 # Whoever declares schedules: those made by Python go with a redeploy by Python, others stay.
 OWNER = "python"
-
-
-class EntrypointType(Enum):
-    """How a run finds its flow."""
-
-    FILE_PATH = "file_path"
-    MODULE_PATH = "module_path"
 
 
 @dataclass

@@ -6,8 +6,9 @@ import inspect
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
-from runyard import __version__, settings
+from runyard import settings
 from runyard.base.errors import extra_missing
+from runyard.base.version import VERSION
 from runyard.client import perform
 from runyard.operations import all_operations
 from runyard.operations.plain_bodies import BODIES, WITH_RESULTS, PlainBody
@@ -85,7 +86,7 @@ def create_app(
 
     app = FastAPI(
         title="Runyard",
-        version=__version__,
+        version=VERSION,
         lifespan=lifespan,
         openapi_url="/api/openapi.json",
         docs_url=None,

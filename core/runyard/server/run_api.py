@@ -8,6 +8,9 @@ import time
 from typing import TYPE_CHECKING
 
 from runyard.base.errors import Conflict, InvalidInput, RunyardError, extra_missing
+from runyard.server import run_tokens
+from runyard.server.app import create_app
+from runyard.server.serve import listen
 
 if TYPE_CHECKING:
     import socket
@@ -35,15 +38,12 @@ class RunApi:
     """
 
     def __init__(self, database: Database, also_at: str | None = None) -> None:
-        from runyard.server.app import create_app
-        from runyard.server.run_tokens import RunTokens
-
         auth = f"worker:{secrets.token_hex(32)}"
         # Containers with a network of their own call this machine by the name that the worker gives to it.
         also_at = None if also_at == _LOOPBACK else also_at
         hosts = ["host.docker.internal", *([also_at] if also_at else [])]
         app = create_app(database, auth, maintenance=False, hosts=hosts)
-        self._app = RunTokens(app, database, auth)
+        self._app = run_tokens.RunTokens(app, database, auth)
         self._lifespan = app
         self._servers: dict[int, tuple[uvicorn.Server, threading.Thread]] = {}
         self._also_at = also_at
@@ -53,6 +53,10 @@ class RunApi:
     def url(self) -> str:
         """Its address, for runs that share this machine's network."""
         return f"http://{_LOOPBACK}:{self.port}/api"
+
+    def token(self, flow_run_id: str, attempt: int) -> str:
+        """What an attempt at a run authenticates with."""
+        return run_tokens.make(flow_run_id, attempt)
 
     def serve_also(self, port: int) -> None:
         """Answer at the port of a worker that is gone, whose runs go on.
@@ -65,8 +69,6 @@ class RunApi:
 
     def _listen(self, port: int) -> list[socket.socket]:
         """Sockets of one port at each address; 0: of one that is free at all of them."""
-        from runyard.server.serve import listen
-
         for _ in range(_MOST_PORTS):
             first = listen(_LOOPBACK, port)
             if self._also_at is None:

@@ -1,4 +1,4 @@
-"""The database: what every driver offers, and the door to the one that a URL names."""
+"""The database that a URL names: its connections, one per thread and process, and its transactions."""
 
 from __future__ import annotations
 
@@ -8,106 +8,17 @@ import threading
 import time
 import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from runyard import settings
 from runyard.base.errors import InvalidInput, StoreError
+from runyard.store.protocols import Row as Row
+from runyard.store.protocols import Transaction as Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
 
-Row = dict[str, Any]
-
-
-class Transaction(Protocol):
-    """One transaction. SQL has `:name` parameters and is understood by both drivers.
-
-    `status` is set by an operation that answers with another HTTP status than its declared one;
-    `kept` to False by one that only wants to know what would be: all that it wrote is undone.
-    `prepared` is what the operation worked out before the transaction began.
-    """
-
-    dialect: str
-    status: int | None
-    kept: bool
-    prepared: Any
-
-    def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> int:
-        """Run one statement; returns the number of rows it changed.
-
-        Many rows in one INSERT have `?` and a sequence: finding hundreds of names takes longer.
-        """
-        ...
-
-    def many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Run one statement for each of `rows`."""
-        ...
-
-    def all(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
-        """The rows of a query, or of a statement with RETURNING, as dicts."""
-        ...
-
-    def one(self, sql: str, values: Mapping[str, Any] | None = None) -> Row | None:
-        """The first row, or None."""
-        ...
-
-    def value(self, sql: str, values: Mapping[str, Any] | None = None) -> Any:
-        """The first column of the first row, or None."""
-        ...
-
-
-class Driver(Protocol):
-    """What a database system must offer; connections are per thread and per process."""
-
-    dialect: str
-
-    def expect(self) -> None:
-        """The database is there: one that cannot be found is away, and no other is made in its place."""
-        ...
-
-    def connect(self) -> Any:
-        """A new connection, migrated and ready."""
-        ...
-
-    def begin(self, connection: Any, write: bool, durable: bool = True, single: bool = False) -> Transaction:
-        """Start a transaction; one that is not durable ends without waiting for the disk.
-
-        One that reads by a single statement need not be begun: a statement sees one moment by itself.
-        """
-        ...
-
-    def restore(self, connection: Any) -> bool:
-        """After a transaction that was not durable: whether the next ones are. Never raises."""
-        ...
-
-    def commit(self, connection: Any) -> None:
-        """Make the transaction last."""
-        ...
-
-    def rollback(self, connection: Any) -> None:
-        """Undo the transaction; never raises."""
-        ...
-
-    def close(self, connection: Any) -> None:
-        """Give the connection back."""
-        ...
-
-    def changes(self, connection: Any) -> Any:
-        """A token that differs after somebody else committed."""
-        ...
-
-    def wait(self, connection: Any, seconds: float) -> None:
-        """Wait until something may have been committed, at most `seconds`."""
-        ...
-
-    def is_lost(self, connection: Any) -> bool:
-        """Whether the connection broke and a new one may work."""
-        ...
-
-    def translate(self, error: Exception) -> Exception:
-        """The error of ours that a driver's error means, or the error itself."""
-        ...
-
+    from runyard.store.protocols import Driver
 
 # How long `close` waits for another thread's transaction; after that it is left to that thread.
 _CLOSE_SECONDS = 5.0

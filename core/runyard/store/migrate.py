@@ -6,9 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 from runyard.base.errors import DatabaseTooNew
+from runyard.store import online_steps
 
 if TYPE_CHECKING:
-    from runyard.store.database import Transaction
+    from runyard.store.protocols import Transaction
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "migrations")
 
@@ -57,6 +58,4 @@ def upgrade(tx: Transaction, version: int) -> None:
             for statement in statements(script):
                 tx.execute(statement)
     if not version:
-        from runyard.store import online_steps
-
         online_steps.make_all(tx)

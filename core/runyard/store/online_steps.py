@@ -18,7 +18,7 @@ from runyard.store.index_conditions import ENDED, NAMED, NAMED_OFTEN, NOT_OPEN, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from runyard.store.database import Database, Transaction
+    from runyard.store.protocols import OpenDatabase, Transaction
 
 # What goes well is left out of most indexes, so that a run that does changes only those which have to know
 # its open states. See parts.py.
@@ -169,7 +169,7 @@ def make_all(tx: Transaction) -> None:
             tx.execute(statement)
 
 
-def do_next(database: Database, say: Callable[[Step, int], None] | None = None) -> float | None:
+def do_next(database: OpenDatabase, say: Callable[[Step, int], None] | None = None) -> float | None:
     """Do the first step that is still to do, while others use the database.
 
     On SQLite nobody can write meanwhile: a second for a million rows, so leave others a while until the next
@@ -200,14 +200,14 @@ def do_next(database: Database, say: Callable[[Step, int], None] | None = None) 
     return time.monotonic() - began
 
 
-def _read_table(database: Database, step: Step) -> None:
+def _read_table(database: OpenDatabase, step: Step) -> None:
     """Have the table of an index in memory: the disk shall not be waited for while nobody can write."""
     table = step.sql[0].partition(" ON ")[2].partition(" ")[0]
     with database.transaction(write=False) as tx:
         tx.value(f"SELECT count(*) FROM {table} WHERE state IS NULL")  # noqa: S608  # ours
 
 
-def _beside_others(database: Database, step: Step) -> None:
+def _beside_others(database: OpenDatabase, step: Step) -> None:
     """A step on PostgreSQL; an index that was left half made goes before."""
     with database.outside() as connection, _alone(connection, step):
         rows = connection.execute(_OF_NAME, (step.name,)).fetchall()

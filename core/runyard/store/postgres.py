@@ -22,7 +22,7 @@ from runyard.store.statement_values import MOST_VALUES, refuse_too_many, storabl
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from runyard.store.database import Row
+    from runyard.store.protocols import Row
 
 try:
     import psycopg

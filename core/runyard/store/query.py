@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.base import clock, texts
 from runyard.base.errors import InvalidInput
+from runyard.domain.states import STATE_TYPES
 from runyard.store import index_conditions
 from runyard.store.query_fields import FIELDS, FILTERS, RELATIONS, SORTS, TABLES, Field
 from runyard.store.query_text import like_pattern, search_terms
@@ -250,8 +251,6 @@ class _Builder:
 
     def state_types(self, column: str, wanted: list[Any]) -> str:
         """Written out, not bound (it is a closed list), so that partial indexes can be used."""
-        from runyard.domain.states import STATE_TYPES
-
         types = sorted({str(item).upper() for item in wanted})
         for kind in types:
             if kind not in STATE_TYPES:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runyard.base.errors import ApiUnavailable, RunyardError, StoreError
 from runyard.operations.flow_runs.recovery import ExitReport, report_exit
-from runyard.workers.process.hooks_of_killed_runs import HOOKED
+from runyard.workers.process.run_environment import HOOKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

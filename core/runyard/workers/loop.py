@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from runyard.operations.flow_runs.claims import ClaimedRun, NextDue
     from runyard.workers.change_watch import Watcher
     from runyard.workers.companion import TaskServer
-    from runyard.workers.metrics import Metrics
     from runyard.workers.process.supervised_process import RunProcess
     from runyard.workers.process.supervisor import Supervisor
-    from runyard.workers.worker import WorkerOptions
+    from runyard.workers.watching import RunCounter
+    from runyard.workers.worker_options import WorkerOptions
 
 _BATCH = 16
 _CANCEL_LOOK_SECONDS = 0.25
@@ -81,7 +81,7 @@ class Worker:
         self.leases = Leases(client, supervisor, say)
         self.endings = Endings(client, supervisor, say, self._note_end)
         # What counts its runs, where that is wanted.
-        self.metrics: Metrics | None = None
+        self.metrics: RunCounter | None = None
         self.scheduler = Scheduler(client, self.name)
         self.retention = Retention(client, say)
         self.timers = [

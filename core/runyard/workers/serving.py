@@ -17,9 +17,10 @@ from runyard.operations.flow_runs.served_runs import (
 from runyard.operations.lease_clock import patience_seconds
 from runyard.workers import change_watch, health, loop
 from runyard.workers.process import launcher
+from runyard.workers.process.run_place import anchor_paths
 from runyard.workers.process.supervisor import Supervisor
 from runyard.workers.terminal import flush, say_to_terminal
-from runyard.workers.worker import WorkerOptions, anchor_paths
+from runyard.workers.worker_options import WorkerOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

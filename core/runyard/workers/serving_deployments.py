@@ -73,7 +73,7 @@ def serve(
             on_start(serving)
 
     try:
-        with local_flows.handed_on(deployments):
+        with local_flows.handed_on({each.entrypoint: each.flow for each in deployments}):
             serve_deployments(client, [each.id for each in made], limit, webserver, started)
     except KeyboardInterrupt:
         pass  # Ctrl-C before the loop, which takes it for a request to stop, was there

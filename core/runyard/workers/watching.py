@@ -5,7 +5,7 @@ from __future__ import annotations
 import selectors
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from runyard.workers.output import LogBuffer
 
@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 
 # Between two tries to kill what does not go.
 _AGAIN_SECONDS = 1.0
+
+
+class RunCounter(Protocol):
+    """What counts the runs of a worker; see `metrics`."""
+
+    def launched(self, claimed: ClaimedRun, now_us: int) -> None:
+        """A run was launched."""
+        ...
+
+    def ended(self, run: WatchedRun, seconds: float) -> None:
+        """The process of a run ended after so many seconds."""
+        ...
 
 
 class WatchedRun:

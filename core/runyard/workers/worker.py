@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -11,50 +10,34 @@ from runyard import settings
 from runyard.base import descriptors, ids
 from runyard.base.errors import InvalidInput, NotFound
 from runyard.base.quoting import command_of
-from runyard.workers import types
+from runyard.client import LocalClient, connect
+from runyard.operations.completion_names import list_names
+from runyard.operations.lease_clock import patience_seconds
+from runyard.operations.overview import list_work_pools
+from runyard.operations.work_pools.work_pools import WorkPoolCreate, create_work_pool, read_work_pool
+from runyard.operations.work_pools.workers import WorkerListing, check_worker_name, filter_workers
+from runyard.workers import change_watch, health, loop, types
+from runyard.workers.companion import TaskServer
+from runyard.workers.jobs.job_worker import serving_jobs
+from runyard.workers.process import child, launcher
+from runyard.workers.process.reporting import Reports
+from runyard.workers.process.run_place import anchor_paths
+from runyard.workers.process.supervisor import Supervisor
 from runyard.workers.terminal import flush, say_to_terminal, show
 
 if TYPE_CHECKING:
     from runyard.client import Client
     from runyard.operations.work_pools.work_pools import WorkPool
+    from runyard.workers.jobs.job_worker import OpenRunApi
+    from runyard.workers.worker_options import WorkerOptions
 
 
-@dataclass(frozen=True)
-class WorkerOptions:
-    """What `worker start` was told.
-
-    Args:
-        pool: the work pool to serve.
-        name: unique in the pool; made up when None.
-        work_queues: only these queues of the pool; all when empty.
-        type: the kind of worker; by default the pool's.
-        limit: how many runs at a time; None for any number.
-        run_once: run all that is due, however long it takes within `limit`, and end.
-        prefetch_seconds: with `run_once`, what will be due within this time counts as due.
-        with_healthcheck: serve `/health` and `/metrics`.
-        create_pool_if_not_found: make a missing pool.
-        base_job_template: of a pool that is made.
-        tasks: entrypoints of background tasks to run as well.
-    """
-
-    pool: str
-    name: str | None = None
-    work_queues: list[str] = field(default_factory=list)
-    type: str | None = None
-    limit: int | None = None
-    run_once: bool = False
-    prefetch_seconds: float | None = None
-    with_healthcheck: bool = False
-    create_pool_if_not_found: bool = True
-    base_job_template: dict[str, Any] | None = None
-    tasks: list[str] = field(default_factory=list)
-
-
-def start_worker(options: WorkerOptions) -> int:
+def start_worker(options: WorkerOptions, open_run_api: OpenRunApi) -> int:
     """Serve a work pool until a signal ends it.
 
     Args:
         options: see there.
+        open_run_api: serves the API to runs in containers, where no server is set.
 
     Returns:
         The exit code for the command: 0.
@@ -66,16 +49,8 @@ def start_worker(options: WorkerOptions) -> int:
     options = replace(options, name=options.name or f"Worker {ids.new_id()}")
     descriptors.open_standard()
     anchor_paths()
-    # Everything is imported and nothing is open: whatever runs need is shared with them from here on.
-    from runyard.operations.lease_clock import patience_seconds
-    from runyard.workers.process import child, launcher
-    from runyard.workers.process.supervisor import Supervisor
-
+    # All is imported and nothing is open: what runs need is shared with them from here on.
     child.preload()
-    from runyard.client import LocalClient, connect
-    from runyard.workers import loop
-    from runyard.workers.process.reporting import Reports
-
     lease_seconds: float = settings.get("worker_lease_seconds")
     line, beats, pid = launcher.fork(patience_seconds())
     client = connect()
@@ -96,8 +71,6 @@ def start_worker(options: WorkerOptions) -> int:
     companion = None
     try:
         if options.tasks:
-            from runyard.workers.companion import TaskServer
-
             companion = TaskServer(options.tasks, say_to_terminal)
         pool = _pool(client, options)
         _warn_of_namesake(client, pool, options)
@@ -105,9 +78,7 @@ def start_worker(options: WorkerOptions) -> int:
             _greet(pool, options)
             _work(client, supervisor, options, companion)
         else:
-            from runyard.workers.jobs.job_worker import serving_jobs
-
-            with serving_jobs(client, pool.type, options.pool, options.name or "") as jobs:
+            with serving_jobs(client, pool.type, options.pool, options.name or "", open_run_api) as jobs:
                 _greet(pool, options)
                 _work(client, jobs, options, companion)
     finally:
@@ -121,8 +92,6 @@ def start_worker(options: WorkerOptions) -> int:
 
 
 def _work(client: Client, supervisor: Any, options: WorkerOptions, companion: Any) -> None:
-    from runyard.workers import change_watch, health, loop
-
     watcher = change_watch.watch(client, settings.get("worker_poll_seconds"))
     worker = loop.Worker(client, supervisor, watcher, options, say_to_terminal, companion)
     try:
@@ -134,23 +103,11 @@ def _work(client: Client, supervisor: Any, options: WorkerOptions, companion: An
 
 def _check(options: WorkerOptions) -> None:
     if options.name is not None:
-        from runyard.operations.work_pools.workers import check_worker_name
-
         check_worker_name(options.name)
     if options.limit is not None and options.limit < 1:
         raise InvalidInput(f"--limit is at least 1, not {options.limit}")
     if options.type is not None:
         types.check(options.type)
-
-
-def anchor_paths() -> None:
-    """Make relative places absolute: runs start in other folders and must find the same database."""
-    os.environ["RUNYARD_HOME"] = settings.home()
-    url = settings.get("database_url")
-    if url.startswith("sqlite"):
-        from runyard.store.sqlite import path_of
-
-        os.environ["RUNYARD_DATABASE_URL"] = settings.sqlite_url(path_of(url))
 
 
 def _environment(options: WorkerOptions) -> dict[str, str | None]:
@@ -162,8 +119,6 @@ def _environment(options: WorkerOptions) -> dict[str, str | None]:
 
 
 def _pool(client: Client, options: WorkerOptions) -> WorkPool:
-    from runyard.operations.work_pools.work_pools import WorkPoolCreate, create_work_pool, read_work_pool
-
     try:
         pool = client.call(read_work_pool, options.pool)
     except NotFound as error:
@@ -185,8 +140,6 @@ def _pool(client: Client, options: WorkerOptions) -> WorkPool:
 
 def _refuse_misspelt(client: Client, name: str) -> None:
     """A pool that is not there is made, but not where another is nearly called that."""
-    from runyard.operations.overview import list_work_pools
-
     known = [pool["name"] for pool in client.call(list_work_pools)]
     close = get_close_matches(name, known, 1, cutoff=0.8)
     if close:
@@ -198,8 +151,6 @@ def _refuse_misspelt(client: Client, name: str) -> None:
 
 def _warn_of_namesake(client: Client, pool: WorkPool, options: WorkerOptions) -> None:
     """Two workers of one name look like one: which of them is gone nobody sees."""
-    from runyard.operations.work_pools.workers import WorkerListing, filter_workers
-
     online = WorkerListing(workers={"status": {"any_": ["ONLINE"]}})
     if any(worker.name == options.name for worker in client.call(filter_workers, pool.name, online)):
         say_to_terminal(
@@ -216,8 +167,6 @@ def _warn_of_queues(client: Client, options: WorkerOptions) -> None:
         NotFound: so it is for a worker that runs once.
         ApiUnavailable: the API is another program's.
     """
-    from runyard.operations.completion_names import list_names
-
     # Asked also where no queue is named: a server that is none of Runyard's is refused by this, while the
     # worker would wait for one that is away.
     known = client.call(list_names, kind="queues", pool=options.pool)

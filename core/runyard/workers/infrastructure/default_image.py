@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from runyard import __version__
+from runyard.base.version import VERSION
 
 
 def default_image() -> str:
     """The image that holds this Runyard for this Python."""
-    return f"runyard/runyard:{__version__}-python{sys.version_info.major}.{sys.version_info.minor}"
+    return f"runyard/runyard:{VERSION}-python{sys.version_info.major}.{sys.version_info.minor}"

@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 import httpx
 
-from runyard import __version__
 from runyard.base import redaction
 from runyard.base.errors import RunyardError
+from runyard.base.version import VERSION
 from runyard.workers.infrastructure.base import Unreachable
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class KubernetesApi:
         self._http = httpx.Client(
             base_url=access.server,
             auth=access.auth,
-            headers={"User-Agent": f"runyard/{__version__}"},
+            headers={"User-Agent": f"runyard/{VERSION}"},
             timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
             transport=httpx.HTTPTransport(
                 verify=access.verify,

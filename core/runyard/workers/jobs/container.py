@@ -18,10 +18,10 @@ from runyard.base.redaction import Secrets
 from runyard.engine.logging.handlers import CONSOLE_VARIABLE
 from runyard.workers.jobs import marked_lines
 from runyard.workers.output import Pipe
+from runyard.workers.process.run_environment import ENTER, RUN_MODULE
 from runyard.workers.process.status_channel import STATUS_VARIABLE, StatusReader
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_ENTER = "--enter-project"  # as in `child`, which is not imported here: it would cost memory
 # What of the run's own words the worker is told. Its secrets stay here.
 _TOLD = ("failure", "ending", "reported")
 _PR_SET_PDEATHSIG = 1
@@ -72,7 +72,7 @@ def _become_run(files: list[int], status_file: int) -> None:
         os.environ.setdefault("PYTHONUNBUFFERED", "1")
         os.environ[CONSOLE_VARIABLE] = descriptors.name_of(files[2])
         os.environ[STATUS_VARIABLE] = descriptors.name_of(status_file)
-        os.execv(sys.executable, [sys.executable, "-m", "runyard.workers.process.child", _ENTER])  # noqa: S606 - no shell is needed
+        os.execv(sys.executable, [sys.executable, "-m", RUN_MODULE, ENTER])  # noqa: S606 - no shell is needed
     finally:
         os._exit(127)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runyard.workers import terminal
 from runyard.workers.jobs import marked_lines
 from runyard.workers.output import Pipe, RunOutput
-from runyard.workers.process.hooks_of_killed_runs import MOST_SECONDS
+from runyard.workers.process.run_environment import HOOK_SECONDS
 from runyard.workers.watching import WatchedRun
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class JobRun(WatchedRun):
     @property
     def over(self) -> bool:
         """Whether its run was over when its lease was renewed, for longer than its hooks may take."""
-        return self._over_since is not None and time.monotonic() > self._over_since + MOST_SECONDS
+        return self._over_since is not None and time.monotonic() > self._over_since + HOOK_SECONDS
 
     @over.setter
     def over(self, is_over: bool) -> None:

@@ -24,8 +24,7 @@ from runyard.workers.infrastructure import base
 from runyard.workers.infrastructure.base import CannotStart, JobEnd, JobRequest, Unreachable
 from runyard.workers.jobs import marked_lines
 from runyard.workers.jobs.job_run import JobRun
-from runyard.workers.process.child import CANNOT_START
-from runyard.workers.process.hooks_of_killed_runs import MOST_SECONDS, VARIABLE
+from runyard.workers.process.run_environment import CANNOT_START, HOOK_SECONDS, HOOKS_VARIABLE
 from runyard.workers.terminal import say_to_terminal
 from runyard.workers.watching import Watching
 
@@ -143,7 +142,7 @@ class JobSupervisor(Watching[JobRun]):
         """
         run = JobRun(claimed, job, self.logs, hooks)
         if hooks:
-            run.kill_at = time.monotonic() + MOST_SECONDS
+            run.kill_at = time.monotonic() + HOOK_SECONDS
         self._begin(run, partial(self._start, run))
         return run
 
@@ -312,7 +311,7 @@ class JobSupervisor(Watching[JobRun]):
             "RUNYARD__ATTEMPT": str(run.attempt),
             "PREFECT__FLOW_RUN_ID": run.flow_run_id,
             KEEPS_LEASE_VARIABLE: "1",
-            **({VARIABLE: "1"} if run.hooks else {}),
+            **({HOOKS_VARIABLE: "1"} if run.hooks else {}),
         }
 
     def _labels_of(self, run: JobRun) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from runyard import settings
 from runyard.client import LocalClient
@@ -17,18 +17,46 @@ from runyard.workers.jobs.adopting import Adopting
 from runyard.workers.jobs.job_supervisor import JobSupervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from runyard.client import Client
     from runyard.operations.flow_runs.claims import ClaimedRun
+    from runyard.store.database import Database
+
+    OpenRunApi = Callable[[Database, str | None], "RunApi"]
 
 _PREFIXES = ("RUNYARD_", "PREFECT_")
 # Settings of this machine or of this worker, which mean nothing to a run elsewhere.
 _OF_HERE = ("HOME", "PROFILE", "DATABASE", "API", "SERVER", "WORKER", "ENCRYPTION", "_")
 
 
+class RunApi(Protocol):
+    """The API that a worker serves to the runs of its own jobs; `server.run_api` has it."""
+
+    port: int
+    problem: str | None
+
+    def url(self) -> str:
+        """Its address, for runs that share this machine's network."""
+        ...
+
+    def token(self, flow_run_id: str, attempt: int) -> str:
+        """What an attempt at a run authenticates with."""
+        ...
+
+    def serve_also(self, port: int) -> None:
+        """Answer at the port of a worker that is gone, whose runs go on."""
+        ...
+
+    def close(self) -> None:
+        """Stop serving."""
+        ...
+
+
 @contextmanager
-def serving_jobs(client: Client, kind: str, pool: str, name: str) -> Iterator[JobSupervisor]:
+def serving_jobs(
+    client: Client, kind: str, pool: str, name: str, open_run_api: OpenRunApi
+) -> Iterator[JobSupervisor]:
     """A block with what starts the runs of a pool as jobs.
 
     Args:
@@ -36,6 +64,7 @@ def serving_jobs(client: Client, kind: str, pool: str, name: str) -> Iterator[Jo
         kind: the pool's type.
         pool: its name.
         name: the worker's.
+        open_run_api: serves the API to these runs, where no server is set.
 
     Raises:
         RunyardError: the engine or the cluster does not answer, or a package is missing.
@@ -47,10 +76,7 @@ def serving_jobs(client: Client, kind: str, pool: str, name: str) -> Iterator[Jo
     api = None
     try:
         if isinstance(client, LocalClient):
-            from runyard.server.run_api import RunApi
-            from runyard.server.run_tokens import make
-
-            api = RunApi(client.database, getattr(infrastructure, "host_address", None))
+            api = open_run_api(client.database, getattr(infrastructure, "host_address", None))
             if api.problem and sys.platform == "linux":
                 only = "Only runs with network_mode host" if kind == "docker" else "Only runs on this machine"
                 terminal.say_to_terminal(
@@ -64,7 +90,7 @@ def serving_jobs(client: Client, kind: str, pool: str, name: str) -> Iterator[Jo
             if api is None:
                 address, auth = settings.get("api_url"), settings.get("api_auth_string")
             else:
-                address, auth = url, make(claimed.flow_run_id, claimed.attempt)
+                address, auth = url, api.token(claimed.flow_run_id, claimed.attempt)
             return {**_settings(), **_api(address, auth), **_told(name)}
 
         labels = {} if api is None else {API_PORT_LABEL: str(api.port)}

@@ -2,71 +2,53 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import sys
 import time
+import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from runyard.base import descriptors
+from runyard import settings
+from runyard.base import descriptors, scratch
+from runyard.base.errors import RunyardError
+from runyard.client import import_httpx
 from runyard.engine.logging.handlers import CONSOLE_VARIABLE
+from runyard.engine.run import run_claimed
+from runyard.store.database import get_database
+from runyard.store.sqlite import path_of
+from runyard.workers.process import hooks_of_killed_runs
+from runyard.workers.process.claimed_flow import load, read
+from runyard.workers.process.enter_environment import enter
 from runyard.workers.process.process_exit import wind_up
+from runyard.workers.process.run_environment import (
+    CANNOT_START,
+    ENTER,
+    HOOKS_VARIABLE,
+    PLACE_VARIABLE,
+)
+from runyard.workers.process.run_place import place
 from runyard.workers.process.status_channel import STATUS_VARIABLE, StatusLine
+from runyard.workers.process.through_worker import ThroughWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# What every run needs, loaded once in the launcher and shared by all runs it forks.
-_WARM = (
-    "sqlite3",
-    "asyncio",
-    "concurrent.futures",
-    "logging",
-    "pydantic",
-    "runyard.client",
-    "runyard.sdk.flows",
-    "runyard.deployments.local_flows",
-    "runyard.store.sqlite",
-    "runyard.operations.flow_runs.flow_runs",
-    "runyard.operations.deployments.deployments",
-    "runyard.operations.records.logs",
-    "runyard.operations.flow_runs.run_reports",
-    "runyard.engine.recording",
-    "runyard.engine.run",
-    "runyard.workers.process.run_code",
-    "runyard.workers.process.reporting",
-    "runyard.deployments.loading.loading",
-    "runyard.deployments.steps",
-)
 _PR_SET_PDEATHSIG = 1
-# Where the worker looks for runs, for the message of one that its own process does not find.
-PLACE_VARIABLE = "RUNYARD__PLACE"
-CANNOT_START = 126
-# To `python -m runyard.workers.process.child`, where no worker has chosen a folder.
-ENTER = "--enter-project"
 _prctl: Callable[..., int] | None = None
 
 
 def preload() -> None:
-    """Import what every run needs."""
-    for name in _WARM:
-        importlib.import_module(name)
-    _load_driver()
-
-
-def _load_driver() -> None:
-    """Import what reaches the API or the database."""
-    from runyard import settings
-    from runyard.base.errors import RunyardError
-    from runyard.client import import_httpx
+    """Import what runs need and their engine imports late, once for all that are forked from this process."""
+    import asyncio  # noqa: F401  # 25 ms
+    import sqlite3  # noqa: F401
 
     try:
         if settings.get("api_url"):
             import_httpx()
         elif not settings.database_url().startswith("sqlite"):
-            importlib.import_module("runyard.store.postgres")
+            import runyard.store.postgres  # noqa: F401
     except RunyardError:
         pass  # a setting is wrong, which the worker or the run itself says
 
@@ -114,8 +96,6 @@ def main(
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BaseException:
-        import traceback
-
         traceback.print_exc()
     finally:
         try:
@@ -138,8 +118,6 @@ def _become(message: dict[str, Any], status_file: int, reports: int | None) -> i
         if message["cwd"]:
             os.chdir(message["cwd"])
             if message["scratch"]:
-                from runyard.base import scratch
-
                 held = scratch.hold(".")
                 if held is not None:
                     os.set_inheritable(held, True)  # it is this run's, whatever program that becomes
@@ -149,9 +127,6 @@ def _become(message: dict[str, Any], status_file: int, reports: int | None) -> i
         time.tzset()
     argv = message["argv"]
     if message["environment"]:
-        from runyard.base.errors import RunyardError
-        from runyard.workers.process.enter_environment import enter
-
         status.listen_for_secrets()
         try:
             argv = enter(message, message["claim"]["deployment"], argv)
@@ -216,12 +191,9 @@ def execute(
     Returns:
         The exit code: 0 when the run's end was reported.
     """
-    from runyard.base.errors import RunyardError
-    from runyard.workers.process import hooks_of_killed_runs
-
     status.listen_for_secrets()
     _expect_database()
-    if os.environ.pop(hooks_of_killed_runs.VARIABLE, None):
+    if os.environ.pop(HOOKS_VARIABLE, None):
         return hooks_of_killed_runs.call(flow_run_id)
     elsewhere = os.environ.get(PLACE_VARIABLE) not in (None, place())
     try:
@@ -236,14 +208,9 @@ def execute(
     except RunyardError as error:
         return _fail(status, str(error))
     except Exception as error:
-        import traceback
-
         traceback.print_exc()
         status.tell(failure=f"the flow could not be loaded: {type(error).__name__}: {error}")
         return CANNOT_START
-    from runyard.engine.run import run_claimed
-    from runyard.workers.process.reporting import ThroughWorker
-
     refusals: list[str] = []
     try:
         code = run_claimed(
@@ -268,10 +235,6 @@ def execute(
 
 def _expect_database() -> None:
     """Make no database: the run that is to be executed stands in one."""
-    from runyard import settings
-    from runyard.base.errors import RunyardError
-    from runyard.store.database import get_database
-
     with suppress(RunyardError):  # a setting is wrong, which whoever needs it says
         if not settings.get("api_url"):
             get_database().expect()
@@ -290,83 +253,10 @@ def _not_begun(why: str) -> str:
 
 def _can_hold_runs() -> bool:
     """Whether runs can be where this process looks for them; asking for a file would make it."""
-    from runyard import settings
-
     url = settings.database_url()
     if settings.get("api_url") or not url.startswith("sqlite:"):
         return True
-    from runyard.store.sqlite import path_of
-
     return os.path.exists(path_of(url))
-
-
-def place() -> str:
-    """Where this process looks for runs, in words."""
-    from urllib.parse import urlsplit
-
-    from runyard import settings
-
-    url = settings.get("api_url")
-    if url:
-        return f"the API {url}"
-    parts = urlsplit(settings.database_url())
-    host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
-    return f"the database {parts.scheme}://{host}{parts.path}"
-
-
-def load_run(flow_run_id: str) -> tuple[Any, dict[str, Any]]:
-    """Bring the code of a deployment's run here, and load its flow.
-
-    Returns:
-        The flow, and the run's parameters.
-
-    Raises:
-        RunyardError: there is no such run, or its code cannot be had or loaded.
-    """
-    return load(read(flow_run_id))
-
-
-def read(flow_run_id: str) -> dict[str, Any]:
-    """`flow_run` and `deployment` of a run, as the API shows them."""
-    from runyard.client import connect
-    from runyard.operations.deployments.deployments import read_deployment
-    from runyard.operations.flow_runs.flow_runs import read_flow_run
-
-    client = connect()
-    run = client.call(read_flow_run, flow_run_id)
-    deployment = client.call(read_deployment, run.deployment_id) if run.deployment_id else None
-    return {
-        "flow_run": run.model_dump(mode="json"),
-        "deployment": deployment.model_dump(mode="json") if deployment else None,
-    }
-
-
-def load(claim: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Bring the code of a run here, and load its flow.
-
-    Args:
-        claim: `flow_run` and `deployment`, as the API shows them.
-
-    Returns:
-        The flow, and the run's parameters.
-
-    Raises:
-        RunyardError: its code cannot be had or loaded.
-    """
-    from runyard.base.errors import EntrypointError
-    from runyard.deployments import local_flows
-    from runyard.deployments.loading.loading import load_flow
-    from runyard.workers.process import run_code
-
-    run, deployment = claim["flow_run"], claim["deployment"]
-    if deployment is None or not deployment.get("entrypoint"):
-        raise EntrypointError(
-            f"flow run {run['name']} has no entrypoint: its deployment is gone or names none; deploy it again"
-        )
-    directory = run_code.bring(deployment)
-    if local_flows.is_local(deployment["entrypoint"]):
-        return local_flows.load(deployment["entrypoint"]), run.get("parameters") or {}
-    return load_flow(deployment["entrypoint"], directory), run.get("parameters") or {}
 
 
 def _from_environment() -> int:
@@ -385,8 +275,6 @@ def _enter_project(flow_run_id: str) -> dict[str, Any] | None:
     Returns:
         What was read of the run; None where it is to be read again.
     """
-    from runyard.base.errors import RunyardError
-
     before = place()
     try:
         claim = read(flow_run_id)

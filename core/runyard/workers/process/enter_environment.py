@@ -9,9 +9,8 @@ from runyard.base.errors import InvalidInput, RunyardError
 from runyard.workers.environments import environment_store
 from runyard.workers.environments.make_environment import environment_for
 from runyard.workers.environments.requirement_files import AUTO, find
-from runyard.workers.process import hooks_of_killed_runs, run_code
-
-_RUN = "runyard.workers.process.child"
+from runyard.workers.process import run_code
+from runyard.workers.process.run_environment import HOOKS_VARIABLE, RUN_MODULE
 
 
 def enter(job: dict[str, Any], deployment: dict[str, Any] | None, argv: list[str] | None) -> list[str]:
@@ -39,7 +38,7 @@ def enter(job: dict[str, Any], deployment: dict[str, Any] | None, argv: list[str
         inside = os.path.commonpath((start, os.path.realpath(folder))) == start
         pulled = inside and bool(deployment and deployment.get("pull_steps"))
         # A run that was stopped while its environment was made has no hooks to call yet.
-        may_make = hooks_of_killed_runs.VARIABLE not in os.environ
+        may_make = HOOKS_VARIABLE not in os.environ
         held = environment_for(find(name, folder, lasting=not pulled), job.get("python"), _say, may_make)
         root, lock = held.folder, held.lock
     try:
@@ -50,7 +49,7 @@ def enter(job: dict[str, Any], deployment: dict[str, Any] | None, argv: list[str
     os.environ["VIRTUAL_ENV"] = root
     os.environ["PATH"] = os.pathsep.join(filter(None, (programs, os.environ.get("PATH"))))
     # Without the current folder, where a module may be named as one of the library's.
-    return argv or [environment_store.python_of(root), "-P", "-m", _RUN]
+    return argv or [environment_store.python_of(root), "-P", "-m", RUN_MODULE]
 
 
 def _existing(path: str, python: str | None) -> str:

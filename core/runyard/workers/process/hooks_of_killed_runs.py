@@ -12,17 +12,17 @@ import traceback
 from typing import TYPE_CHECKING
 
 from runyard.base import clock
-from runyard.domain.states import CANCELLED, CRASHED, FAILED, State
+from runyard.client.shared_client import shared_client
+from runyard.domain.states import State
+from runyard.engine.effects import drive
+from runyard.engine.hooks import call_hooks
+from runyard.engine.runs import FlowRun
+from runyard.operations.records.logs import LogCreate, create_logs
+from runyard.workers.process.claimed_flow import load, read
+from runyard.workers.process.run_environment import HOOKED
 
 if TYPE_CHECKING:
     from runyard.client import Client
-
-# The states that a worker reports of a run; Failed is one that has run as long as it may.
-HOOKED = (CRASHED, CANCELLED, FAILED)
-# Set in the environment of the process that calls them instead of running the flow.
-VARIABLE = "RUNYARD__CALL_HOOKS"
-# How long they may take: nobody waits for them, but they hold a place of their worker.
-MOST_SECONDS = 300.0
 
 
 class _ToRun(logging.Handler):
@@ -35,8 +35,6 @@ class _ToRun(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one record."""
-        from runyard.operations.records.logs import LogCreate, create_logs
-
         body = LogCreate(
             name=record.name,
             level=record.levelno,
@@ -53,18 +51,13 @@ def call(flow_run_id: str) -> int:
     Returns:
         The exit code: 0 when they were called, whatever they raised.
     """
-    from runyard.engine.effects import drive
-    from runyard.engine.hooks import call_hooks
-    from runyard.engine.runs import FlowRun
-    from runyard.workers.process import child
-
-    told = child.read(flow_run_id)
+    told = read(flow_run_id)
     its = told["flow_run"]
     state = State.from_json(its["state"])
     if state.type not in HOOKED:
         return 0
     try:
-        flow, parameters = child.load(told)
+        flow, parameters = load(told)
     except Exception:
         print("The hooks of this run cannot be called:", file=sys.stderr)
         traceback.print_exc()
@@ -78,8 +71,6 @@ def call(flow_run_id: str) -> int:
 
 
 def _logger(flow_run_id: str) -> logging.Logger:
-    from runyard.client.shared_client import shared_client
-
     log = logging.Logger("runyard.flow_runs")
     log.addHandler(_ToRun(shared_client(), flow_run_id))
     return log

@@ -13,6 +13,7 @@ from typing import Any
 
 from runyard.base import descriptors, redaction
 from runyard.base.errors import EntrypointError
+from runyard.deployments.steps.execute import run_pull_steps
 
 # In the environment of the other program: an open file, by `descriptors.name_of`.
 _VARIABLE = "RUNYARD__HANDED_OVER"
@@ -27,8 +28,6 @@ def bring(deployment: dict[str, Any] | None) -> str:
     Raises:
         RunyardError: it cannot be had.
     """
-    from runyard.deployments.steps import run_pull_steps
-
     handed = _take()
     if handed is not None:
         return str(handed["folder"])

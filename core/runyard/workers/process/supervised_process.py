@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from runyard.base.scratch import Scratch
 from runyard.deployments.steps.execute import folder_of
 from runyard.workers.output import Pipe, RunOutput
-from runyard.workers.process import child
-from runyard.workers.process.hooks_of_killed_runs import VARIABLE
-from runyard.workers.process.reporting import ReportLine
+from runyard.workers.process.report_socket import ReportLine
+from runyard.workers.process.run_environment import HOOKS_VARIABLE, PLACE_VARIABLE, RUN_MODULE
+from runyard.workers.process.run_place import place
 from runyard.workers.process.status_channel import StatusReader
 from runyard.workers.watching import WatchedRun
 
@@ -103,10 +103,10 @@ class RunProcess(WatchedRun):
                 **environment,
                 "RUNYARD__FLOW_RUN_ID": self.flow_run_id,
                 "RUNYARD__ATTEMPT": str(self.attempt),
-                child.PLACE_VARIABLE: child.place(),
+                PLACE_VARIABLE: place(),
                 "PREFECT__FLOW_RUN_ID": self.flow_run_id,
                 **_words(self.job.get("env")),
-                **({VARIABLE: "1"} if self.hooks else {}),
+                **({HOOKS_VARIABLE: "1"} if self.hooks else {}),
             },
             "cwd": cwd,
             "scratch": self._scratch is not None,
@@ -199,7 +199,7 @@ def _argv(job: dict[str, Any]) -> list[str] | None:
     python = job.get("python")
     if python is None and any(name.startswith(_FRESH) for name in job.get("env") or {}):
         python = sys.executable
-    return [str(python), "-m", child.__name__] if python else None
+    return [str(python), "-m", RUN_MODULE] if python else None
 
 
 def _words(env: dict[str, Any] | None) -> dict[str, str | None]:

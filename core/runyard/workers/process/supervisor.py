@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from runyard.base import clock, machine
 from runyard.operations.lease_clock import patience_seconds
 from runyard.workers.process import launcher
-from runyard.workers.process.hooks_of_killed_runs import MOST_SECONDS
 from runyard.workers.process.packages import Packages
+from runyard.workers.process.run_environment import HOOK_SECONDS
 from runyard.workers.process.supervised_process import RunProcess
 from runyard.workers.watching import Watching
 
@@ -119,7 +119,7 @@ class Supervisor(Watching[RunProcess]):
         """
         process = RunProcess(claimed, job, self.logs, hooks, self._reports is not None)
         if hooks:
-            process.kill_at = time.monotonic() + MOST_SECONDS
+            process.kill_at = time.monotonic() + HOOK_SECONDS
         try:
             process.launch(self._line, self._environment)
         except (OSError, ValueError) as error:

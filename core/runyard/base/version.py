@@ -1,0 +1,3 @@
+"""The version of Runyard."""
+
+VERSION = "0.1.0"

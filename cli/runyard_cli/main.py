@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runyard_cli import idle_settings
-from runyard_cli.command import Group, debug_option, wants_tracebacks
+from runyard_cli.shared import idle_settings
+from runyard_cli.shared.click_classes import Group, debug_option, wants_tracebacks
 from runyard_cli.tree import ALIASES, COMMANDS
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ class Root(Group):
         entry = COMMANDS.get(ALIASES.get(name, name))
         if entry is None:
             return None
-        command: click.Command = getattr(import_module(f"runyard_cli.{entry.module}"), entry.attribute)
+        command: click.Command = getattr(
+            import_module(f"runyard_cli.commands.{entry.module}"), entry.attribute
+        )
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -139,9 +141,9 @@ def main(arguments: list[str] | None = None) -> None:
     commands have more, see docs/exit-codes.md.
     """
     if "_RUNYARD_COMPLETE" in os.environ:
-        from runyard_cli.completion import answer
+        from runyard_cli.commands.completion import answer
 
-        sys.exit(answer())
+        sys.exit(answer(cli))
     from runyard.base.descriptors import open_standard
 
     open_standard()
@@ -195,7 +197,7 @@ def _report(error: Exception) -> int:
     from runyard.base.errors import RunyardError, bounded
     from runyard.base.url_passwords import hidden
 
-    from runyard_cli.output import error_line
+    from runyard_cli.shared.output import error_line
 
     known = isinstance(error, RunyardError)
     try:

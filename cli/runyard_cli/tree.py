@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One name below `runyard`. `attribute` is the click command in `runyard_cli.<module>`."""
+    """One name below `runyard`. `attribute` is the click command in `runyard_cli.commands.<module>`."""
 
     module: str
     attribute: str
@@ -51,7 +51,7 @@ COMMANDS: dict[str, Entry] = {
     ),
     "config": Entry("config", "config", "See and change the settings.", "Installation"),
     "profile": Entry("profile", "profile", "Keep settings by name and switch.", "Installation"),
-    "api": Entry("api_command", "api", "Call a route of the API, with or without a server.", "Installation"),
+    "api": Entry("api", "api", "Call a route of the API, with or without a server.", "Installation"),
     "doctor": Entry("doctor", "doctor", "Find what is wrong, and how to mend it.", "Installation"),
     "version": Entry("version", "version", "Show what is installed.", "Installation"),
 }

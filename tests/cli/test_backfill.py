@@ -11,7 +11,7 @@ import pytest
 from runyard.client import LocalClient
 from runyard.operations.flow_runs import flow_runs
 from runyard.operations.schemas import StateCreate
-from runyard_cli import deployment_backfill
+from runyard_cli.commands import deployment_backfill
 
 FLOW = """
 from prefect import flow

@@ -116,7 +116,7 @@ def test_wrong_options(runyard, home, options, said):
 
 def test_a_person_is_asked(runyard, home, monkeypatch):
     old_runs()
-    monkeypatch.setattr("runyard_cli.output.at_keyboard", lambda: True)
+    monkeypatch.setattr("runyard_cli.shared.output.at_keyboard", lambda: True)
     monkeypatch.setattr("click.confirm", lambda question: print(question))
     answer = runyard("database", "prune", "--older-than", "30d", code=1)
     assert "Remove 6 flow runs, 12 task runs" in answer.out

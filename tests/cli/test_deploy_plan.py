@@ -12,7 +12,7 @@ import threading
 import jsonschema
 import pytest
 import yaml
-from runyard_cli import deploy_watch
+from runyard_cli.commands import deploy_watch
 
 pytestmark = pytest.mark.usefixtures("git")
 

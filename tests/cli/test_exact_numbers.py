@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from runyard.deployments.schema import parameter_schema
-from runyard_cli import values
+from runyard_cli.shared import values
 
 
 class Item(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from runyard_cli import idle_settings
+from runyard_cli.shared import idle_settings
 
 SCRIPT = "from runyard import flow\n\n\n@flow\ndef etl():\n    return 5\n"
 LINE = "nothing here; RUNYARD_WARN_IDLE_SETTINGS=false hides this line."

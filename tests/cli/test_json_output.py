@@ -38,7 +38,7 @@ deployments:
 # One environment of runs, without the time that making it takes.
 ENVIRONMENT = """
 import os
-from runyard.workers.environments import shelf
+from runyard.workers.environments import environment_store as shelf
 with shelf.making("0123456789abcdef", None) as folder:
     os.makedirs(folder)
     shelf.publish("0123456789abcdef", folder, {})

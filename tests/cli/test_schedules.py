@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runyard.base.errors import InvalidInput
-from runyard_cli import values
+from runyard_cli.shared import values
 
 FLOW = "from prefect import flow\n\n@flow\ndef etl(date: str = None, n: int = 1):\n    print(date, n)\n"
 PROJECT = """

@@ -62,7 +62,7 @@ def modules_of(code):
 
 def test_help_imports_no_command_and_nothing_heavy():
     loaded = modules_of("from runyard_cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass")
-    assert not {f"runyard_cli.{entry.module}" for entry in COMMANDS.values()} & loaded
+    assert not {f"runyard_cli.commands.{entry.module}" for entry in COMMANDS.values()} & loaded
     assert not {"pydantic", "rich", "sqlite3", "httpx", "asyncio"} & loaded
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runyard.base.errors import InvalidInput
-from runyard_cli import values
+from runyard_cli.shared import values
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

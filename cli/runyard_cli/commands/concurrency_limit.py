@@ -1,0 +1,80 @@
+"""`runyard concurrency-limit`: how many task runs with a tag run at once."""
+
+from __future__ import annotations
+
+import click
+
+from runyard_cli.shared import output as out
+from runyard_cli.shared.click_classes import Count, group, output_option, yes_option
+from runyard_cli.shared.client import body, connect, listed
+
+concurrency_limit = group(
+    "concurrency-limit",
+    "Limit how many task runs with a tag run at once.",
+    "runyard concurrency-limit create database 5",
+)
+
+
+@concurrency_limit.command("create", example="runyard concurrency-limit create database 5")
+@click.argument("tag")
+@click.argument("limit", type=Count(0))
+@output_option
+def create(tag: str, limit: int, output: str | None) -> None:
+    """Let at most LIMIT task runs with TAG run at once, also where it had another limit."""
+    from runyard.operations.limits import tag_limits
+
+    wanted = body(tag_limits.create_tag_limit, tag=tag, concurrency_limit=limit)
+    made = connect().call(tag_limits.create_tag_limit, wanted)
+    if output:
+        out.print_json(made)
+        return
+    out.done(f"Of the task runs with the tag '{tag}', at most {limit} run at once.")
+
+
+@concurrency_limit.command("ls", example="runyard concurrency-limit ls -o json")
+@output_option
+def ls(output: str | None) -> None:
+    """List the limits of tags."""
+    from runyard.operations.limits import tag_limits
+
+    found = list(listed(connect(), tag_limits.filter_tag_limits))
+    if output:
+        out.print_json(found)
+        return
+    rows = [[limit.tag, limit.concurrency_limit, len(limit.active_slots), limit.id] for limit in found]
+    empty = "No tag has a limit; make one with: runyard concurrency-limit create TAG N"
+    out.table("Concurrency limits of tags", ["Tag", "Concurrency limit", "Active slots", "ID"], rows, empty)
+
+
+@concurrency_limit.command("inspect", example="runyard concurrency-limit inspect database")
+@click.argument("tag")
+@output_option
+def inspect(tag: str, output: str | None) -> None:
+    """Show the limit of a tag, and which task runs hold its slots."""
+    from runyard.operations.limits import tag_limits
+
+    out.show(connect().call(tag_limits.read_limit_of_tag, tag), output)
+
+
+@concurrency_limit.command("delete", example="runyard concurrency-limit delete database")
+@click.argument("tag")
+@yes_option
+def delete(tag: str, yes: bool) -> None:
+    """Delete the limit of a tag; the task runs that hold its slots go on."""
+    from runyard.operations.limits import tag_limits
+
+    client = connect()
+    client.call(tag_limits.read_limit_of_tag, tag)
+    out.confirm(f"Delete the limit of the tag '{tag}'?", yes)
+    client.call(tag_limits.delete_limit_of_tag, tag)
+    out.done(f"Deleted the limit of the tag '{tag}'.")
+
+
+@concurrency_limit.command("reset", example="runyard concurrency-limit reset database")
+@click.argument("tag")
+def reset(tag: str) -> None:
+    """Free all slots of a tag's limit, whoever holds them."""
+    from runyard.operations.limits import tag_limits
+
+    connect().call(tag_limits.reset_limit_of_tag, tag, body(tag_limits.reset_limit_of_tag))
+    out.done(f"All slots of the tag '{tag}' are free.")

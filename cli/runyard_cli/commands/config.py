@@ -1,0 +1,250 @@
+"""`runyard config`: the settings, where their values come from, and changing them in the profile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runyard_cli.shared import output as out
+from runyard_cli.shared.click_classes import did_you_mean, group, output_option, yes_option
+
+if TYPE_CHECKING:
+    from runyard.settings import Given
+
+config = group("config", "See and change the settings.", "runyard config view --show-defaults")
+
+_MASK = "********"
+# They say where the profiles are, and which one counts: a profile cannot.
+_REFUSED = {
+    "home": "RUNYARD_HOME says where the profiles are; set it in the environment",
+    "profiles_path": "the profiles are in RUNYARD_HOME; set that in the environment",
+    "profile": "the active profile is chosen with: runyard profile use NAME",
+}
+
+
+@config.command("view", example="runyard config view --show-defaults")
+@click.option("--show-defaults/--hide-defaults", default=False, help="Also what was not set.")
+@click.option("--show-sources/--hide-sources", default=True, help="Say where each value comes from.")
+@click.option("--show-secrets/--hide-secrets", default=False, help="Show passwords and database URLs.")
+@output_option
+def view(show_defaults: bool, show_sources: bool, show_secrets: bool, output: str | None) -> None:
+    """Show the settings; those that were set, or all."""
+    from runyard import settings
+
+    rows = []
+    for name, setting in settings.SETTINGS.items():
+        given = settings.given(name)
+        if given is None and not show_defaults:
+            continue
+        value = settings.get(name)
+        if not show_secrets:
+            value = shown(name, value)
+        rows.append(
+            {
+                "name": settings.variables(name)[0],
+                "help": setting.help,
+                "value": value,
+                "source": given.source if given else "default",
+                "place": _place(given),
+            }
+        )
+    if output:
+        out.print_json(rows)
+        return
+    click.echo(f"RUNYARD_PROFILE={settings.profile()!r}")
+    for row in rows:
+        if show_defaults:
+            click.echo(click.style(f"# {row['help']}", dim=True))
+        origin = f"  ({_origin(row)})" if show_sources else ""
+        click.echo(f"{row['name']}={str('' if row['value'] is None else row['value'])!r}{origin}")
+    if not rows:
+        click.echo("Nothing is set; see all with: runyard config view --show-defaults", err=True)
+
+
+def shown(name: str | None, value: Any) -> Any:
+    """A setting's value as it may be shown.
+
+    Args:
+        name: of the setting; None for what no setting is called, which may still be a password.
+    """
+    from runyard import settings
+    from runyard.base.url_passwords import hidden
+
+    if name is None or settings.SETTINGS[name].secret:
+        return _MASK if value else value
+    return hidden(value) if isinstance(value, str) else value
+
+
+def _place(given: Given | None) -> str | None:
+    if given is None:
+        return None
+    return given.key if given.source == "environment" else f"{given.place}: {given.key}"
+
+
+def _origin(row: dict[str, Any]) -> str:
+    if row["source"] == "environment":
+        name = row["place"]
+        return "from the environment" if name == row["name"] else f"from the environment, as {name}"
+    return "default" if row["source"] == "default" else f"from {row['source']}"
+
+
+@config.command("set", example="runyard config set RUNYARD_API_URL=http://127.0.0.1:4200/api")
+@click.argument("assignments", metavar="NAME=VALUE...", nargs=-1, required=True)
+def set_(assignments: tuple[str, ...]) -> None:
+    """Set values in the active profile.
+
+    NAME is RUNYARD_API_URL, PREFECT_API_URL or api_url. Nothing is changed when one of them is wrong.
+    """
+    import os
+
+    from runyard import settings
+    from runyard.compat.settings_names import is_without_effect
+    from runyard.settings import profiles
+
+    values: dict[str, str] = {}
+    ignored: list[str] = []
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise click.UsageError(f"{assignment!r} is not NAME=VALUE.")
+        if settings.name_of(key) is None and is_without_effect(key):
+            ignored.append(key)
+            continue
+        name = _setting(key)
+        settings.parse(name, text, key)
+        values[name] = text
+    for key in ignored:
+        out.progress(f"Warning: {key} is a setting of Prefect that does nothing here; it is not kept.")
+    profile = settings.profile()
+    if values:
+        profiles.set_values(profile, values)
+    for name, text in values.items():
+        own = settings.variables(name)[0]
+        out.done(f"Set {own}={shown(name, text)!r} in profile '{profile}'.")
+        given = settings.given(name)
+        if given is not None and given.source == "environment":
+            out.progress(f"{given.key} is also set in the environment and counts; run: unset {given.key}")
+        elif given is not None and not given.source.startswith("profile "):
+            out.progress(f"{given.place} also sets {given.key} and counts in {os.getcwd()}")
+
+
+@config.command("unset", example="runyard config unset RUNYARD_API_URL")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@yes_option
+def unset(names: tuple[str, ...], yes: bool) -> None:
+    """Take settings out of the active profile."""
+    from runyard import settings
+    from runyard.base.errors import NotFound
+    from runyard.settings import profiles
+
+    wanted = [_setting(name) for name in names]
+    profile = settings.profile()
+    held = {settings.name_of(key) for key in profiles.find(profiles.read(), profile)}
+    missing = [settings.variables(name)[0] for name in wanted if name not in held]
+    if missing:
+        raise NotFound(f"{', '.join(missing)} is not set in profile '{profile}'; see: runyard config view")
+    shown = ", ".join(settings.variables(name)[0] for name in wanted)
+    out.confirm(f"Unset {shown} in profile '{profile}'?", yes)
+    profiles.unset_values(profile, wanted)
+    for name in wanted:
+        out.done(f"Unset {settings.variables(name)[0]} in profile '{profile}'.")
+        given = settings.given(name)
+        if given is not None:
+            out.progress(f"It still has a value from {given.place}: {given.key}")
+
+
+def _setting(text: str) -> str:
+    """The setting that a word names.
+
+    Raises:
+        InvalidInput: there is none of that name, or it cannot stand in a profile.
+    """
+    from runyard import settings
+    from runyard.base.errors import InvalidInput
+
+    word = text.strip().lower().removeprefix("runyard_").removeprefix("prefect_")
+    if word in _REFUSED:
+        raise InvalidInput(_REFUSED[word])
+    name = settings.name_of(text)
+    if name is None:
+        hint = _similar(text) or " See them with: runyard config view --show-defaults"
+        raise InvalidInput(f"there is no setting {text!r}.{hint}")
+    return name
+
+
+def _similar(text: str) -> str:
+    from runyard import settings
+
+    upper = text.strip().upper()
+    known = [variable for name in settings.SETTINGS for variable in settings.variables(name)]
+    if not upper.startswith(("RUNYARD_", "PREFECT_")):
+        return did_you_mean(upper.lower(), list(settings.SETTINGS))
+    prefix, _, rest = upper.partition("_")
+    # Compared without the prefix, which makes everything alike.
+    return did_you_mean(rest, [each.partition("_")[2] for each in known if each.startswith(prefix)]).replace(
+        "'", f"'{prefix}_", 1
+    )
+
+
+@config.command("validate", example="runyard config validate")
+@output_option
+def validate(output: str | None) -> None:
+    """Check every setting wherever it stands: environment, files of this folder, profiles.
+
+    Ends with 1 when something is wrong. Names that only Prefect knows are told and have no effect.
+    """
+    found = problems()
+    wrong = [one for one in found if one["level"] == "error"]
+    if output:
+        out.print_json(found)
+    else:
+        for one in found:
+            click.echo(
+                click.style(f"{one['level']}: ", fg="red" if one["level"] == "error" else "yellow")
+                + one["text"]
+            )
+        if not wrong:
+            out.done("The settings are in order.")
+    if wrong:
+        raise click.exceptions.Exit(1)
+
+
+def problems() -> list[dict[str, str]]:
+    """What is wrong with the settings (`level` error), or without effect (`level` warning)."""
+    from runyard import settings
+    from runyard.base.errors import RunyardError
+    from runyard.settings import sources
+
+    found: list[dict[str, str]] = []
+
+    def add(level: str, text: str) -> None:
+        if not any(one["text"] == text for one in found):
+            found.append({"level": level, "text": text})
+
+    try:
+        home = settings.home()
+    except RunyardError as error:
+        add("error", str(error))
+        return found
+    try:
+        for name, given in sources.everything(home):
+            where = f"{given.place}: {given.key}"
+            if name is not None:
+                try:
+                    settings.parse(name, given.value, given.key, given.place)
+                except RunyardError as error:
+                    add("error", str(error))
+                if name == "home" and given.source not in ("environment", ".env"):
+                    add("warning", f"{where} has no effect; the home is chosen by the environment or .env")
+                continue
+            hint = _similar(given.key if "_" in given.key else given.key.replace(".", "_"))
+            foreign = given.key.upper().startswith("PREFECT_") or "prefect" in given.source + given.key
+            if hint or not foreign:
+                add("error", f"{where}: there is no such setting.{hint}")
+            else:
+                add("warning", f"{where}: Runyard has no such setting; it has no effect")
+        settings.check()
+    except RunyardError as error:
+        add("error", str(error))
+    return found

@@ -1,0 +1,160 @@
+"""`runyard database`: look after the database itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from runyard.base.texts import counted
+
+from runyard_cli.commands.database_prune import prune
+from runyard_cli.shared import output as out
+from runyard_cli.shared.click_classes import group, output_option
+
+database = group(
+    "database",
+    "Check, back up, upgrade and empty the database.",
+    "runyard database backup ~/runyard-backup.db",
+)
+database.add_command(prune)
+
+
+@database.command("path", example="runyard database path")
+def path() -> None:
+    """Print where the database is."""
+    from runyard.store import integrity
+
+    click.echo(integrity.where())
+
+
+@database.command("check", example="runyard database check")
+@output_option
+def check(output: str | None) -> None:
+    """Read the whole database and say whether it is sound; changes nothing."""
+    from runyard.base.errors import DatabaseCorrupt
+    from runyard.store import integrity
+
+    report = integrity.check()
+    if output:
+        out.print_json(report._asdict())
+    else:
+        out.facts(
+            [
+                ("Database", report.where),
+                ("Schema", f"{report.schema} of {report.newest_schema}"),
+                ("Steps to do", report.steps_to_do),
+                ("Size", f"{report.size_bytes / 1e6:.1f} MB"),
+                ("Flow runs", report.flow_runs),
+            ]
+        )
+    if report.problems:
+        raise DatabaseCorrupt(
+            f"{report.where} is damaged ({report.problems[0]}); restore a backup, or move it away"
+        )
+    if not output:
+        out.done("The database is sound.")
+
+
+@database.command("backup", example="runyard database backup ~/runyard-backup.db")
+@click.argument("target", type=click.Path(dir_okay=False))
+@click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
+def backup(target: str, overwrite: bool) -> None:
+    """Copy the database to the file TARGET while it is in use."""
+    from runyard.store import integrity
+
+    size = integrity.backup(target, overwrite)
+    out.done(f"Wrote {target} ({size / 1e6:.1f} MB).")
+
+
+@database.command("upgrade", example="runyard database upgrade")
+def upgrade() -> None:
+    """Bring the database to this Runyard's schema, with all its indexes, while others may use it.
+
+    Every command brings the schema itself; workers and servers make the indexes in the background.
+    """
+    from runyard.client import LocalClient
+    from runyard.store import integrity
+    from runyard.workers.online_upgrade import count_hours
+
+    steps = []
+
+    def say(step: Any, left: int) -> None:
+        steps.append(step)
+        out.say(f"Making {step.name} ({left} to do) ...")
+
+    before, after = integrity.upgrade(say)
+    client = LocalClient()
+    counted = count_hours(client)
+    client.close()
+    if counted:
+        out.say(f"Counted the runs of {counted} hours.")
+    if before != after:
+        out.done(f"Upgraded the database from schema {before} to {after}.")
+    elif steps:
+        out.done(f"The database is at schema {after}, with all its indexes.")
+    else:
+        out.say(f"The database is at schema {after} already.")
+
+
+@database.command("vacuum", example="runyard database vacuum")
+def vacuum() -> None:
+    """Give the space of deleted rows back to the disk."""
+    from runyard.store import integrity
+
+    before, after = integrity.vacuum()
+    out.done(f"The database takes {after / 1e6:.1f} MB; before, {before / 1e6:.1f} MB.")
+
+
+@database.command("stats", example="runyard database stats")
+@output_option
+def stats(output: str | None) -> None:
+    """Count what the database holds, and tell what retention removes next.
+
+    Bytes are with indexes, where the database can tell. It counts, so a large database takes its time.
+    """
+    from runyard.operations.retention.database_size import read_database_stats
+
+    from runyard_cli.shared.client import connect
+
+    found = connect().call(read_database_stats)
+    if output:
+        out.print_json(found)
+        return
+    rows = [
+        [table, f"{count:,}", f"{found.bytes[table] / 1e6:.1f} MB" if table in found.bytes else ""]
+        for table, count in found.rows.items()
+    ]
+    out.table("Database", ["Table", "Rows", "Bytes"], rows, "")
+    click.echo()
+    free = found.free_bytes
+    out.facts(
+        [
+            ("Size", f"{found.size_bytes / 1e6:.1f} MB"),
+            ("Free in the file", None if free is None else f"{free / 1e6:.1f} MB, used again by what comes"),
+            ("Kept", kept(found)),
+            ("Oldest finished run", found.oldest_finished and out.ago(found.oldest_finished)),
+            ("Removed next", removed_next(found)),
+            ("Steps of an upgrade to do", steps_to_do(found.steps_to_do)),
+        ]
+    )
+
+
+def steps_to_do(steps: list[str]) -> str | None:
+    """What an upgrade has still to make, in words."""
+    return f"{len(steps)}, by a worker or a server; at once by: runyard database upgrade" if steps else None
+
+
+def kept(found: Any) -> str:
+    """How long runs and logs are kept, in words."""
+    runs = f"runs {found.runs_days:g} days" if found.runs_days else "runs for ever"
+    return f"{runs}, logs {found.logs_days:g} days" if found.logs_days else f"{runs}, logs as long as these"
+
+
+def removed_next(found: Any) -> str:
+    """What retention removes next, in words."""
+    if found.old_flow_runs or found.old_logs:
+        runs, logs = counted(found.old_flow_runs, "flow run"), counted(found.old_logs, "log record")
+        return f"{runs} and {logs}, by the next worker or server"
+    if found.next_removal is None:
+        return "nothing"
+    return f"nothing yet; the oldest finished run {out.ago(found.next_removal)}"

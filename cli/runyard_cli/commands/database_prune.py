@@ -1,0 +1,177 @@
+"""`runyard database prune`: remove old runs and logs now."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+from runyard.domain.states import TERMINAL
+
+from runyard_cli.shared import output as out
+from runyard_cli.shared.click_classes import Command, output_option, yes_option
+
+if TYPE_CHECKING:
+    from runyard.client import Client
+
+# In the order in which they are told; others follow.
+_ORDER = ("flow_runs", "task_runs", "logs", "artifacts", "results")
+# A file of which so much is free is worth a word.
+_FREE_BYTES = 10 * 10**6
+
+
+class Age(click.ParamType):
+    """A duration with its unit, longer than nothing."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Its seconds."""
+        from runyard.base.errors import InvalidInput
+
+        from runyard_cli.shared import values
+
+        if isinstance(value, float):
+            return value
+        if value.strip().replace(".", "").isdigit():
+            self.fail(f"{value!r} has no unit; write {value.strip()}d for days.", param, ctx)
+        try:
+            seconds = values.duration(value).total_seconds()
+        except InvalidInput as error:
+            self.fail(str(error), param, ctx)
+        if seconds <= 0:
+            self.fail(f"{value!r} is not longer than nothing.", param, ctx)
+        return seconds
+
+
+@click.command(
+    "prune",
+    cls=Command,
+    example="""runyard database prune --older-than 30d --dry-run
+        runyard database prune --older-than 30d --state COMPLETED --yes
+        runyard database prune""",
+)
+@click.option("--older-than", type=Age(), help="Remove runs that ended so long ago: 30d, 12h, 2w.")
+@click.option("--logs-older-than", type=Age(), help="Remove log records of this age, whatever their run.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(sorted(TERMINAL), case_sensitive=False),
+    help="Only runs that ended so; repeatable.",
+)
+@click.option("--dry-run", is_flag=True, help="Only count what would be removed.")
+@yes_option
+@output_option
+def prune(
+    older_than: float | None,
+    logs_older_than: float | None,
+    states: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    output: str | None,
+) -> None:
+    """Remove old runs, with their task runs, logs, results, artifacts and inputs.
+
+    A run goes with all that it called, when all of that is over and old; nothing else of it is ever
+    removed. Without --older-than and --logs-older-than, what the settings say (RUNYARD_RETENTION_RUNS_DAYS
+    and so on) goes now; workers and servers do so by themselves. It is done in small parts, beside whoever
+    works, and may be interrupted. With an API it is done there.
+    """
+    from runyard.engine import retention_loop
+
+    from runyard_cli.shared.client import connect
+
+    if states and older_than is None:
+        raise click.UsageError("--state needs --older-than.")
+    wanted: dict[str, Any] = {}
+    if older_than is not None or logs_older_than is not None:
+        wanted = {"by_settings": False, "runs_seconds": older_than, "logs_seconds": logs_older_than}
+        wanted["states"] = [state.upper() for state in states] or None
+    client = connect()
+    if dry_run or (not yes and out.at_keyboard()):
+        with _Line("Counting") as line:
+            found = +retention_loop.preview(client, wanted, line.show)
+        if dry_run:
+            _tell(found, "Would remove", output, dry_run=True)
+            return
+        if found:
+            out.confirm(f"Remove {in_words(found)}?", yes)
+    with _Line("Removed") as line:
+        done = retention_loop.remove(client, wanted, told=line.show)
+    _check(done)
+    _tell(+done.rows, "Removed", output, dry_run=False)
+    _tell_of_space(client)
+
+
+def _check(done: Any) -> None:
+    from runyard.base.errors import Conflict
+
+    if done.held_by:
+        raise Conflict(f"{done.held_by} is removing old runs right now; try again when it has done so")
+    if done.on_hold:
+        raise Conflict(
+            "the clock leapt ahead by weeks, so nothing goes for an hour; see `date`, or say --older-than"
+        )
+
+
+def _tell(rows: Counter[str], verb: str, output: str | None, dry_run: bool) -> None:
+    if output:
+        out.print_json({"dry_run": dry_run, "removed": dict(_ordered(rows))})
+    elif rows:
+        out.done(f"{verb} {in_words(rows)}.")
+    else:
+        out.say("Nothing is that old.")
+
+
+def _tell_of_space(client: Client) -> None:
+    """Say where the space of what was removed is."""
+    from runyard.operations.retention.database_size import read_database_size
+
+    size = client.call(read_database_size)
+    free = size.free_bytes or 0
+    if free >= _FREE_BYTES:
+        out.progress(
+            f"{free / 1e6:.0f} of the file's {size.size_bytes / 1e6:.0f} MB are free and will be used again; "
+            "to give them to the disk: runyard database vacuum"
+        )
+
+
+def in_words(rows: Counter[str]) -> str:
+    """Counts by kind: `12 flow runs, 30 task runs and 5 logs`."""
+    parts = [f"{count:,} {_name(table, count)}" for table, count in _ordered(rows)]
+    return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
+
+
+def _ordered(rows: Counter[str]) -> list[tuple[str, int]]:
+    order = [*_ORDER, *sorted(set(rows) - set(_ORDER))]
+    return [(table, rows[table]) for table in order if rows[table]]
+
+
+def _name(table: str, count: int) -> str:
+    name = table.replace("_", " ")
+    return name.removesuffix("s") if count == 1 else name
+
+
+class _Line:
+    """One line on a terminal about what is going on, which replaces itself."""
+
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+        self._width = 0
+
+    def __enter__(self) -> _Line:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._width:
+            click.echo(f"\r{' ' * self._width}\r", err=True, nl=False)
+
+    def show(self, rows: Counter[str]) -> None:
+        if not (rows and sys.stderr.isatty()):
+            return
+        main = Counter({table: rows[table] for table in _ORDER[:3]})
+        text = f"{self._verb} {in_words(+main)} ..." if +main else f"{self._verb} ..."
+        click.echo(f"\r{text:{self._width}}", err=True, nl=False)
+        self._width = len(text)

@@ -1,0 +1,113 @@
+"""What `runyard deploy` prints: what became of each deployment, or what would become of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from runyard.base.quoting import command_of
+from runyard.base.url_passwords import hidden_within
+
+from runyard_cli.shared import output as out
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runyard.client import Client
+
+_SIGNS = {"created": ("+", "green"), "updated": ("~", "yellow"), "deleted": ("-", "red")}
+
+
+def name_of(applied: Any) -> str:
+    """`flow/deployment`."""
+    return f"{applied.deployment.flow_name}/{applied.deployment.name}"
+
+
+def announce(applied: Sequence[Any]) -> None:
+    """Say what was done with each deployment."""
+    for each in applied:
+        name = name_of(each)
+        if each.action == "unchanged":
+            out.say(f"Deployment '{name}' is as it was.")
+        elif each.action == "deleted":
+            out.done(f"Deleted deployment '{name}', which the file names no longer.")
+        else:
+            verb = "Made" if each.action == "created" else "Updated"
+            out.done(f"{verb} deployment '{name}' ({each.deployment.id}).")
+            _changes(each)
+
+
+def next_step(client: Client, applied: Sequence[Any]) -> None:
+    """Say what one may type next."""
+    from runyard.domain.job_templates import worker_command
+    from runyard.operations.overview import list_work_pools
+
+    made = [each.deployment for each in applied if each.action != "deleted"]
+    wanted = dict.fromkeys(each.work_pool_name for each in made if each.work_pool_name)
+    found = {pool["name"]: pool for pool in client.call(list_work_pools)} if wanted else {}
+    for pool in wanted:
+        status = found[pool]["status"] if pool in found else None
+        if status == "NOT_READY":
+            out.hint(
+                f"No worker is online for '{pool}'; start one: {worker_command(pool, found[pool]['type'])}"
+            )
+        elif status == "PAUSED":
+            command = command_of("runyard work-pool resume", pool)
+            out.hint(f"The pool '{pool}' is paused; let it go on: {command}")
+    for each in made:
+        if not each.work_pool_name:
+            out.progress(
+                f"'{each.flow_name}/{each.name}' has no work pool: no worker starts its runs; say --pool"
+            )
+    if made:
+        command = command_of("runyard deployment run", f"{made[0].flow_name}/{made[0].name}")
+        out.hint(f"Run it now: {command}")
+
+
+def show_plan(applied: Sequence[Any], unknown: Sequence[dict[str, Any]]) -> None:
+    """Print what a deploy would change.
+
+    Args:
+        applied: what each deployment would become.
+        unknown: for the first of them, in their order: the fields that only steps will tell.
+    """
+    for position, each in enumerate(applied):
+        waiting = unknown[position] if position < len(unknown) else {}
+        sign, colour = _SIGNS.get(each.action, ("=", None))
+        if each.action == "unchanged" and not waiting:
+            continue
+        out.say(f"{sign} {name_of(each)}", colour)
+        _changes(each)
+        for field, text in waiting.items():
+            out.say(f"    {field}: known after the steps ran ({brief(text)})")
+    counts = {action: sum(each.action == action for each in applied) for action in (*_SIGNS, "unchanged")}
+    out.say(
+        f"{counts['created']} to make, {counts['updated']} to change, {counts['deleted']} to delete, "
+        f"{counts['unchanged']} as they are."
+    )
+
+
+def plan_json(applied: Sequence[Any], unknown: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A plan for programs: name, action, changes and unknown of each deployment."""
+    return [
+        {
+            "name": name_of(each),
+            "action": each.action,
+            "changes": [out.to_json(change) for change in each.changes],
+            "unknown": unknown[position] if position < len(unknown) else {},
+        }
+        for position, each in enumerate(applied)
+    ]
+
+
+def _changes(applied: Any) -> None:
+    if applied.action == "updated":
+        for change in applied.changes:
+            out.say(f"    {change.field}: {brief(change.before)} -> {brief(change.after)}")
+
+
+def brief(value: Any) -> str:
+    """A value in at most 100 characters, without what is secret in it."""
+    shown = hidden_within(out.to_json(value))
+    text = shown if isinstance(shown, str) else json.dumps(shown, default=str, ensure_ascii=False)
+    return text if len(text) <= 100 else f"{text[:97]}..."

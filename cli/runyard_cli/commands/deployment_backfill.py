@@ -1,0 +1,293 @@
+"""`runyard deployment backfill`: runs for the past instants of a schedule."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import sys
+from datetime import UTC, datetime
+from string import Formatter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+from runyard.base.quoting import command_of
+from runyard.base.texts import counted
+
+from runyard_cli.shared import output as out
+from runyard_cli.shared import values
+from runyard_cli.shared.click_classes import Command, Count, output_option, yes_option
+from runyard_cli.shared.client import body, connect
+from runyard_cli.shared.lookup import find_deployment, find_schedules, full_name
+from runyard_cli.shared.schedule_texts import zone_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from zoneinfo import ZoneInfo
+
+    from runyard.client import Client
+
+_SHOWN = 20
+
+
+@click.command(
+    "backfill",
+    cls=Command,
+    example="""runyard deployment backfill my-etl-flow/daily-etl --from 2026-01-01 --to 2026-02-01 --plan
+        runyard deployment backfill daily-etl --from 30d --param-template date={instant:%Y-%m-%d}""",
+)
+@click.argument("reference", metavar="DEPLOYMENT")
+@click.option(
+    "--from",
+    "start",
+    required=True,
+    metavar="TIME",
+    help="From this instant on; 30d: 30 days ago. Without an offset, a time of the schedule's zone.",
+)
+@click.option("--to", "end", metavar="TIME", help="Until before this instant; by default now.")
+@click.option("--schedule", "keys", multiple=True, help="Only this schedule, by id or slug.")
+@click.option("--reverse", is_flag=True, help="The newest instants first.")
+@click.option("-l", "--limit", type=Count(1), help="Make so many runs at most; call again for more.")
+@click.option(
+    "--param-template",
+    multiple=True,
+    metavar="KEY=TEMPLATE",
+    help="A parameter of each run; {instant:%Y-%m-%d} is its instant in the schedule's time zone.",
+)
+@click.option("-p", "--param", multiple=True, metavar="KEY=VALUE", help="A parameter of all runs.")
+@click.option("-t", "--tag", multiple=True, help="A tag of the runs, besides `backfill`.")
+@click.option("-jv", "--job-variable", multiple=True, metavar="KEY=VALUE", help="Overrides a job variable.")
+@click.option(
+    "--redo-failed", is_flag=True, help="Also make a run where the instant's run failed or crashed."
+)
+@click.option("--plan", is_flag=True, help="Only show the instants; exit code 2 if any would get a run.")
+@yes_option
+@output_option
+@click.pass_context
+def backfill(
+    context: click.Context,
+    reference: str,
+    start: str,
+    end: str | None,
+    keys: tuple[str, ...],
+    reverse: bool,
+    limit: int | None,
+    param_template: tuple[str, ...],
+    param: tuple[str, ...],
+    tag: tuple[str, ...],
+    job_variable: tuple[str, ...],
+    redo_failed: bool,
+    plan: bool,
+    yes: bool,
+    output: str | None,
+) -> None:
+    """Make a run for each instant of the past at which the deployment's schedules were due.
+
+    Instants that have a run already are left out, so that it may be called again after an interruption.
+    The runs start as the deployment's concurrency limit allows, behind those that wait already.
+    """
+    client = connect()
+    found = find_deployment(client, reference)
+    given = values.parameters(param, None, found.parameter_openapi_schema)
+    spans = _spans(_schedules(found, keys), start, end)
+    wanted = (
+        {
+            "schedule_id": span.schedule.id,
+            "instant": instant,
+            "parameters": {**given, **_filled(param_template, instant, span, found)},
+        }
+        for instant, span in _instants(spans, reverse)
+    )
+    common = {
+        "tags": list(tag),
+        "job_variables": values.job_variables(job_variable) or None,
+        "redo_failed": redo_failed,
+    }
+    looked = _look(client, found.id, wanted, common, limit)
+    new = [each for each, run in looked.runs if run.created]
+    if plan:
+        _show_plan(looked, spans, output)
+        context.exit(2 if new else 0)
+    left = " (more are left for the next call)" if looked.more else ""
+    if not yes and out.at_keyboard() and new:
+        _say_spans(spans)
+        click.confirm(f"Make {counted(len(new), 'run')} of '{full_name(client, found)}'{left}?", abort=True)
+    made = _send(client, found.id, new, common, dry_run=False)
+    if output:
+        out.print_json(made)
+        return
+    _say_spans(spans)
+    created = sum(run.created for run in made)
+    out.done(
+        f"Made {counted(created, 'run')} of '{full_name(client, found)}'; "
+        f"{len(looked.runs) - len(new)} of {len(looked.runs)} instants had one{left}."
+    )
+    if created:
+        out.hint("See them: runyard flow-run ls --deployment " + found.id)
+
+
+class _Span(NamedTuple):
+    """A schedule with the time that is filled, and the zone in which it is told."""
+
+    schedule: Any
+    first: datetime
+    last: datetime
+    zone: ZoneInfo
+
+
+class _Looked(NamedTuple):
+    """Instants with what there is of them, and whether there are more that were not looked at."""
+
+    runs: list[tuple[dict[str, Any], Any]]
+    more: bool
+
+
+def _spans(schedules: list[Any], start: str, end: str | None) -> list[_Span]:
+    """What is filled of each schedule: times without an offset are those of its zone."""
+    from runyard.base.errors import InvalidInput
+    from runyard.domain.schedules.time_zones import zone
+
+    now = datetime.now(UTC)
+    spans = []
+    for schedule in schedules:
+        where = zone(zone_of(schedule.schedule.model_dump(mode="json")))
+        first = values.past(start, now, where)
+        last = values.past(end, now, where) if end else now
+        spans.append(_Span(schedule, first, min(last, now), where))
+        if first >= spans[-1].last:
+            raise InvalidInput(
+                f"--from ({_shown(first, where)}) must be earlier than --to ({_shown(spans[-1].last, where)})"
+            )
+        if last > now and len(spans) == 1:
+            out.progress("A backfill is of the past: --to is taken as now.")
+    return spans
+
+
+def _shown(moment: datetime, where: ZoneInfo) -> str:
+    return f"{moment.astimezone(where):%Y-%m-%d %H:%M:%S} {where.key}"
+
+
+def _say_spans(spans: list[_Span]) -> None:
+    for line in dict.fromkeys(
+        f"From {_shown(span.first, span.zone)} until before {_shown(span.last, span.zone)}." for span in spans
+    ):
+        out.say(line)
+
+
+def _schedules(found: Any, keys: tuple[str, ...]) -> list[Any]:
+    from runyard.base.errors import NotFound
+
+    if not found.schedules:
+        raise NotFound(
+            f"deployment '{found.name}' has no schedule whose instants could be filled; add one: "
+            + command_of("runyard deployment schedule create", found.name, options="--cron '0 6 * * *'")
+        )
+    if not keys:
+        return list(found.schedules)
+    return [each for key in keys for each in find_schedules(found, key)]
+
+
+def _instants(spans: list[_Span], reverse: bool) -> Iterator[tuple[datetime, _Span]]:
+    """The instants of several schedules, the earliest first, or the latest."""
+    from runyard.domain.schedules.instants import between
+
+    def of(span: _Span) -> Iterator[tuple[datetime, _Span]]:
+        spec = span.schedule.schedule.model_dump(mode="json")
+        return ((instant, span) for instant in between(spec, span.first, span.last, reverse))
+
+    return heapq.merge(*map(of, spans), key=lambda pair: pair[0], reverse=reverse)
+
+
+def _look(
+    client: Client,
+    deployment_id: str,
+    wanted: Iterator[dict[str, Any]],
+    common: dict[str, Any],
+    limit: int | None,
+) -> _Looked:
+    """Look which instants have no run yet, until there are `limit` of them."""
+    from runyard.operations.schedules.backfills import MOST_RUNS
+
+    looked: list[tuple[dict[str, Any], Any]] = []
+    left = limit
+    while left is None or left > 0:
+        batch = list(itertools.islice(wanted, MOST_RUNS if left is None else min(MOST_RUNS, max(left, 50))))
+        if not batch:
+            return _Looked(looked, False)
+        for each, run in zip(batch, _send(client, deployment_id, batch, common, dry_run=True), strict=True):
+            if left == 0:
+                return _Looked(looked, True)
+            looked.append((each, run))
+            if left is not None:
+                left -= run.created
+    return _Looked(looked, next(wanted, None) is not None)
+
+
+def _filled(templates: tuple[str, ...], instant: datetime, span: _Span, found: Any) -> dict[str, Any]:
+    """The parameters of one instant."""
+    if not templates:
+        return {}
+    from runyard.base.errors import InvalidInput
+
+    local = instant.astimezone(span.zone)
+    texts = []
+    for template in templates:
+        key, text = values.pair(template, "--param-template")
+        try:
+            texts.append(f"{key}={text.format(instant=local)}")
+        except (KeyError, IndexError, ValueError, AttributeError) as error:
+            raise InvalidInput(f"--param-template {template!r} cannot be filled in: {error!r}") from None
+        if not any(field for _, field, _, _ in Formatter().parse(text)):
+            raise InvalidInput(
+                f"--param-template {template!r} does not name the instant; write {key}={{instant:%Y-%m-%d}}, "
+                f"or --param {template} for all runs"
+            )
+    return values.parameters(tuple(texts), None, found.parameter_openapi_schema)
+
+
+def _send(
+    client: Client, deployment_id: str, wanted: list[dict[str, Any]], common: dict[str, Any], dry_run: bool
+) -> list[Any]:
+    """Send the runs in batches, with progress on a terminal."""
+    from runyard.operations.schedules.backfills import MOST_RUNS, backfill_deployment
+
+    made: list[Any] = []
+    shown = not dry_run and len(wanted) > MOST_RUNS and sys.stderr.isatty()
+    with click.progressbar(
+        length=len(wanted), label="Making runs", file=sys.stderr, hidden=not shown
+    ) as progress:
+        for at in range(0, len(wanted), MOST_RUNS):
+            batch = wanted[at : at + MOST_RUNS]
+            request = body(backfill_deployment, runs=batch, dry_run=dry_run, **common)
+            answer: list[Any] = client.call(backfill_deployment, deployment_id, body=request)
+            made += answer
+            progress.update(len(batch))
+    return made
+
+
+def _show_plan(looked: _Looked, spans: list[_Span], output: str | None) -> None:
+    zones = {span.schedule.id: span.zone for span in spans}
+    rows = [
+        {
+            "instant": run.instant,
+            "local": run.instant.astimezone(zones[run.schedule_id]).isoformat(),
+            "timezone": zones[run.schedule_id].key,
+            "schedule_id": run.schedule_id,
+            "parameters": each["parameters"],
+            "action": "redo" if run.redone else "create" if run.created else "exists",
+        }
+        for each, run in looked.runs
+    ]
+    if output:
+        out.print_json([{**row, "instant": row["instant"].isoformat()} for row in rows])
+        return
+    _say_spans(spans)
+    cells = [
+        [_shown(row["instant"], zones[row["schedule_id"]]), row["action"], row["parameters"] or None]
+        for row in rows[:_SHOWN]
+    ]
+    out.table("Backfill", ["Instant", "Run", "Parameters"], cells, "No instant lies between --from and --to.")
+    if len(rows) > _SHOWN:
+        out.say(f"... and {len(rows) - _SHOWN} more.")
+    new = sum(row["action"] != "exists" for row in rows)
+    more = "; later instants were not looked at" if looked.more else ""
+    out.say(f"{new} to make, {len(rows) - new} exist{more}.")

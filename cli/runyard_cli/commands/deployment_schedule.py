@@ -1,0 +1,261 @@
+"""`runyard deployment schedule`: the schedules of a deployment, and an operator's pause."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from runyard.base.texts import counted
+
+from runyard_cli.commands.schedule_next import next_
+from runyard_cli.shared import output as out
+from runyard_cli.shared import values
+from runyard_cli.shared.click_classes import Group, output_option
+from runyard_cli.shared.client import body, connect
+from runyard_cli.shared.lookup import find_deployment, find_schedules
+from runyard_cli.shared.schedule_texts import describe_schedule
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from runyard.client import Client
+
+schedule = Group(
+    "schedule",
+    help="See, add, pause and remove the schedules of a deployment. A pause survives a redeploy.",
+    example="runyard deployment schedule ls my-etl-flow/daily-etl",
+)
+
+
+schedule.add_command(next_)
+
+
+@schedule.command("ls", example="runyard deployment schedule ls my-etl-flow/daily-etl")
+@click.argument("reference", metavar="DEPLOYMENT")
+@output_option
+def ls(reference: str, output: str | None) -> None:
+    """List the schedules of a deployment."""
+    found = find_deployment(connect(), reference)
+    if output:
+        out.print_json(found.schedules)
+        return
+    rows = [
+        [
+            each.id,
+            describe_schedule(each.schedule),
+            "yes" if each.active else "no",
+            out.ago(each.next_due),
+            each.slug,
+        ]
+        for each in found.schedules
+    ]
+    columns = ["ID", "Schedule", "Active", "Next", "Slug"]
+    out.table("Deployment schedules", columns, rows, "The deployment has no schedules.")
+
+
+def _set_active(reference: str, key: str | None, everything: bool, active: bool) -> None:
+    from runyard.operations.schedules import schedules
+
+    if (key is not None) == everything:
+        raise click.UsageError("Name one schedule, or give --all for those of the deployment.")
+    client = connect()
+    found = find_deployment(client, reference)
+    update = schedules.update_deployment_schedule
+    word = "Resumed" if active else "Paused"
+    for each in find_schedules(found, key):
+        if each.active == active:
+            out.say(f"Schedule {each.id} is {'active' if active else 'paused'} already.")
+            continue
+        client.call(update, found.id, each.id, body=body(update, active=active))
+        out.done(f"{word} schedule {each.id} ({describe_schedule(each.schedule)}).")
+
+
+@schedule.command("inspect", example="runyard deployment schedule inspect daily-etl nightly")
+@click.argument("reference", metavar="DEPLOYMENT")
+@click.argument("key", metavar="SCHEDULE")
+@output_option
+def inspect(reference: str, key: str, output: str | None) -> None:
+    """Show one schedule, named by id or slug, and what it skipped lately."""
+    from runyard.operations.schedules import schedules
+
+    client = connect()
+    found = find_deployment(client, reference)
+    (one,) = find_schedules(found, key)
+    out.show(one, output)
+    if output:
+        return
+    skips = [
+        each for each in client.call(schedules.read_schedule_skips, found.id) if each.schedule_id == one.id
+    ]
+    if skips:
+        click.echo()
+        rows = [[out.local(each.instant), each.count, each.reason] for each in skips[:10]]
+        out.table("Skipped", ["Skipped instant", "How many", "Why"], rows, "")
+
+
+@schedule.command(
+    "create",
+    example="""runyard deployment schedule create daily-etl --cron '0 6 * * *' --timezone Europe/Berlin
+        runyard deployment schedule create daily-etl --interval 10m --slug often --overlap skip""",
+)
+@click.argument("reference", metavar="DEPLOYMENT")
+@click.option("--cron", help="Due when the wall clock matches, such as '0 6 * * *'.")
+@click.option("--interval", metavar="DURATION", help="Due every so often: seconds, or 10m.")
+@click.option("--rrule", help="Due as a recurrence rule says; or JSON with rrule and timezone.")
+@click.option("--at", metavar="TIME", help="Due once, then.")
+@click.option("--anchor-date", metavar="TIME", help="From when --interval is counted; by default now.")
+@click.option(
+    "--day-or/--no-day-or",
+    "--day_or/--no-day_or",
+    default=True,
+    show_default=True,
+    help="With a day of the month and one of the week: either is enough.",
+)
+@click.option("--timezone", help="Time zone whose wall clock counts, such as Europe/Berlin.")
+@click.option("--active/--no-active", default=True, show_default=True, help="Whether it makes runs.")
+@click.option("--slug", help="Its own name.")
+@click.option("--catchup", type=click.Choice(["skip", "latest", "all"]), help="What of missed instants.")
+@click.option("--catchup-limit", type=click.IntRange(1, 1000), help="How many of them at most.")
+@click.option(
+    "--overlap", type=click.Choice(["allow", "skip", "queue", "replace"]), help="What while a run still runs."
+)
+@click.option("-p", "--param", multiple=True, metavar="KEY=VALUE", help="A parameter of its runs.")
+@click.option("--replace", is_flag=True, help="Remove the deployment's other schedules.")
+@click.option("-y", "--accept-yes", "yes", is_flag=True, help="Do not ask.")
+@output_option
+def create(reference: str, replace: bool, yes: bool, output: str | None, **options: Any) -> None:
+    """Add a schedule to a deployment; no redeploy removes it."""
+    from runyard.operations.schedules import schedules
+
+    timing = _timing(options)
+    client = connect()
+    found = find_deployment(client, reference)
+    fields = {
+        "schedule": timing,
+        "active": options["active"],
+        "parameters": values.parameters(options["param"], None, found.parameter_openapi_schema),
+        **{
+            name: options[name]
+            for name in ("slug", "catchup", "catchup_limit", "overlap")
+            if options[name] is not None
+        },
+    }
+    if replace and found.schedules:
+        out.confirm(f"Remove {counted(len(found.schedules), 'schedule')} of '{found.name}'?", yes)
+    add = schedules.create_deployment_schedules
+    new = schedules.DeploymentScheduleCreate.model_validate(fields)
+    # The new one first, so that a refusal loses nothing; only one of its own slug has to make room.
+    others = list(found.schedules) if replace else []
+    others.sort(key=lambda each: not (new.slug and each.slug == new.slug))
+    if others and new.slug and others[0].slug == new.slug:
+        client.call(schedules.delete_deployment_schedule, found.id, others.pop(0).id)
+    (made,) = client.call(add, found.id, body=[new])
+    for each in others:
+        client.call(schedules.delete_deployment_schedule, found.id, each.id)
+    if output:
+        out.print_json(made)
+        return
+    out.done(f"Made schedule {made.id} ({describe_schedule(made.schedule)}).")
+    if made.next_due:
+        out.say(f"It is due next {out.ago(made.next_due)}, {out.local(made.next_due)[:19]}.")
+
+
+def _timing(options: dict[str, Any]) -> dict[str, Any]:
+    """What was said of when it is due; refused before anything changes."""
+    from runyard.base import clock
+    from runyard.base.errors import ScheduleError
+    from runyard.domain.schedules.instants import validate
+    from runyard.domain.schedules.schedule_warnings import over, warnings
+
+    kinds = [kind for kind in ("cron", "interval", "rrule", "at") if options[kind] is not None]
+    if len(kinds) != 1:
+        raise click.UsageError("Give exactly one of --cron, --interval, --rrule and --at.")
+    kind = kinds[0]
+    if options["anchor_date"] and kind != "interval":
+        raise click.UsageError("--anchor-date goes with --interval.")
+    timing: dict[str, Any] = {kind: options[kind]}
+    if kind == "interval":
+        timing["interval"] = values.duration(options["interval"]).total_seconds()
+    elif kind == "at":
+        timing["at"] = values.moment(options["at"], zone=_zone(options["timezone"])).isoformat()
+    elif kind == "rrule" and options["rrule"].lstrip().startswith("{"):
+        timing = values.json_object(options["rrule"], "--rrule")
+    if kind == "cron" and not options["day_or"]:
+        timing["day_or"] = False
+    if options["anchor_date"]:
+        anchor = values.moment(options["anchor_date"], zone=_zone(options["timezone"]))
+        timing["anchor_date"] = anchor.isoformat()
+    if options["timezone"] is not None and kind != "at":
+        timing["timezone"] = options["timezone"]
+    now = clock.now()
+    try:
+        validate(timing)
+        if over(timing, now):
+            raise ScheduleError("it would never fire: all its times are past")
+    except ScheduleError as error:
+        raise ScheduleError(f"--{kind}: {error}") from None
+    for warning in warnings(timing, now):
+        out.progress(warning)
+    return timing
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    from runyard.domain.schedules.time_zones import zone
+
+    return None if name is None else zone(name)
+
+
+@schedule.command("delete", example="runyard deployment schedule delete daily-etl nightly")
+@click.argument("reference", metavar="DEPLOYMENT")
+@click.argument("keys", metavar="SCHEDULE...", nargs=-1, required=True)
+@click.option("-y", "--yes", "--accept-yes", "yes", is_flag=True, help="Do not ask.")
+def delete(reference: str, keys: tuple[str, ...], yes: bool) -> None:
+    """Remove schedules, named by id or slug; their runs that are due already stay."""
+    client = connect()
+    found = find_deployment(client, reference)
+    _delete(client, found, [one for key in keys for one in find_schedules(found, key)], yes)
+
+
+@schedule.command("clear", example="runyard deployment schedule clear daily-etl")
+@click.argument("reference", metavar="DEPLOYMENT")
+@click.option("-y", "--yes", "--accept-yes", "yes", is_flag=True, help="Do not ask.")
+def clear(reference: str, yes: bool) -> None:
+    """Remove all schedules of a deployment."""
+    client = connect()
+    found = find_deployment(client, reference)
+    if not found.schedules:
+        out.say(f"Deployment '{found.name}' has no schedules.")
+        return
+    _delete(client, found, list(found.schedules), yes)
+
+
+def _delete(client: Client, found: Any, gone: list[Any], yes: bool) -> None:
+    from runyard.operations.schedules import schedules
+
+    out.confirm(
+        f"Remove {', '.join(describe_schedule(each.schedule) for each in gone)} from '{found.name}'?", yes
+    )
+    for each in gone:
+        client.call(schedules.delete_deployment_schedule, found.id, each.id)
+        out.done(f"Removed schedule {each.id} ({describe_schedule(each.schedule)}).")
+    declared = [each for each in gone if each.owner]
+    if declared:
+        out.progress("A file declared it: the next deploy of that file brings it back.")
+
+
+@schedule.command("pause", example="runyard deployment schedule pause my-etl-flow/daily-etl --all")
+@click.argument("reference", metavar="DEPLOYMENT")
+@click.argument("key", metavar="[SCHEDULE]", required=False)
+@click.option("--all", "everything", is_flag=True, help="All schedules of the deployment.")
+def pause(reference: str, key: str | None, everything: bool) -> None:
+    """Let a schedule, named by id or slug, make no more runs."""
+    _set_active(reference, key, everything, False)
+
+
+@schedule.command("resume", example="runyard deployment schedule resume my-etl-flow/daily-etl --all")
+@click.argument("reference", metavar="DEPLOYMENT")
+@click.argument("key", metavar="[SCHEDULE]", required=False)
+@click.option("--all", "everything", is_flag=True, help="All schedules of the deployment.")
+def resume(reference: str, key: str | None, everything: bool) -> None:
+    """Let a paused schedule, named by id or slug, make runs again."""
+    _set_active(reference, key, everything, True)

@@ -1,0 +1,326 @@
+"""`runyard doctor`: looks at everything that may be wrong here, and says how to mend it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+from runyard.base.quoting import PATH, quoted
+from runyard.base.texts import counted, visible
+
+from runyard_cli.shared import output as out
+from runyard_cli.shared.click_classes import Command, output_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+_COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
+_FREE_BYTES_PROBLEM = 100 * 10**6
+_FREE_BYTES_WARNING = 10**9
+# So much that is free in the database's file, and a quarter of it, is worth a word.
+_MUCH_FREE_BYTES = 100 * 10**6
+_SKEW_SECONDS = 5.0
+# Files of the home with a check for each.
+_OWN_CHECKS = {"key": "secret.key", "token": "api.token", "profiles": "profiles.toml"}
+# So many files are named.
+_MOST_NAMED = 5
+
+
+class Check(NamedTuple):
+    """What one look found: `status` is ok, warning or problem; `command` mends it."""
+
+    name: str
+    status: str
+    text: str
+    command: str | None = None
+
+
+@click.command("doctor", cls=Command, example="runyard doctor")
+@output_option
+@click.pass_context
+def doctor(context: click.Context, output: str | None) -> None:
+    """Check settings, home, disk, database, clock, key, API, Docker, workers and waiting runs.
+
+    Nothing is changed. The exit code is 1 where there is a problem, 0 where there are warnings at most.
+    """
+    found = [check for look in _LOOKS for check in _guarded(look)]
+    if output:
+        out.print_json([check._asdict() for check in found])
+    else:
+        for check in found:
+            mark = click.style(f"{check.status:8}", fg=_COLOURS[check.status])
+            click.echo(f"{mark} {check.name}: {visible(check.text)}")
+            if check.command:
+                out.hint(f"         {check.command}")
+        bad = [check for check in found if check.status != OK]
+        problems = sum(check.status == PROBLEM for check in bad)
+        click.echo()
+        told = f"{counted(problems, 'problem')}, {counted(len(bad) - problems, 'warning')}."
+        out.say(told if bad else "All is well.")
+    context.exit(1 if any(check.status == PROBLEM for check in found) else 0)
+
+
+def _guarded(look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+    """A look that fails is a finding, and does not stop the others."""
+    from runyard.base.errors import RunyardError
+
+    try:
+        yield from look()
+    except (RunyardError, OSError) as error:
+        yield Check(look.__name__.strip("_"), PROBLEM, str(error).splitlines()[0])
+
+
+def _settings() -> Iterator[Check]:
+    from runyard import settings
+
+    settings.check()
+    yield Check("settings", OK, f"profile '{settings.profile()}', all values are right")
+
+
+def _home() -> Iterator[Check]:
+    from runyard import settings
+
+    home = settings.home()
+    if not os.path.isdir(home):
+        there = home
+        while not os.path.lexists(there):
+            there = os.path.dirname(there)
+        if not (os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)):
+            why = "cannot be written" if os.path.isdir(there) else "is no folder"
+            yield Check("home", PROBLEM, f"{home} cannot be made: {there} {why}; set RUNYARD_HOME to another")
+            return
+        yield Check("home", OK, f"{home} does not exist yet; the first command that needs it makes it")
+        return
+    if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+        yield Check("home", PROBLEM, f"{home} cannot be written", f"chmod u+rwx {quoted(home, longest=PATH)}")
+        return
+    mode = os.stat(home).st_mode & 0o777
+    if mode & 0o022:
+        command = f"chmod go-rwx {quoted(home, longest=PATH)}"
+        yield Check("home", PROBLEM, f"others can write {home} (mode {mode:04o})", command)
+    else:
+        yield Check("home", OK, f"{home} can be written")
+    for name, file in _OWN_CHECKS.items():
+        yield from _private(name, os.path.join(home, file))
+
+
+def _private(name: str, path: str) -> Iterator[Check]:
+    if not os.path.exists(path):
+        return
+    mode = os.stat(path).st_mode & 0o777
+    if mode & 0o077:
+        command = f"chmod 600 {quoted(path, longest=PATH)}"
+        yield Check(name, PROBLEM, f"{path} can be read by others (mode {mode:04o})", command)
+    elif name == "key":
+        yield Check(name, OK, f"{path} is for its owner only")
+
+
+def _files() -> Iterator[Check]:
+    """The database, kept results, logs and copies of them, whose modes let others read them."""
+    from runyard import settings
+
+    home = settings.home()
+    paths = set(_database_files())
+    if os.path.isdir(home):
+        paths |= {entry.path for entry in os.scandir(home) if entry.name not in _OWN_CHECKS.values()}
+    found = [path for path in sorted(paths) if _lets_others_in(path)]
+    if not found:
+        return
+    # Below a folder that they cannot enter, the modes of its files do not matter as long as that stays so.
+    reached = [path for path in found if os.stat(os.path.dirname(path)).st_mode & 0o011]
+    shown = found if len(found) <= _MOST_NAMED else [*found[:_MOST_NAMED], f"{len(found) - _MOST_NAMED} more"]
+    text = f"others can read {', '.join(shown)}"
+    if not reached:
+        text = f"others could read {', '.join(shown)} if they could enter {os.path.dirname(found[0])}"
+    command = f"chmod -R go-rwx {' '.join(quoted(path, longest=PATH) for path in found[:_MOST_NAMED])}"
+    yield Check("files", PROBLEM if reached else WARNING, text, command)
+
+
+def _database_files() -> Iterator[str]:
+    """The file of the database and those that SQLite puts beside it, wherever they are."""
+    from runyard import settings
+    from runyard.store.sqlite import path_of
+
+    url = settings.database_url()
+    if url.startswith("sqlite"):
+        yield from (f"{os.path.abspath(path_of(url))}{end}" for end in ("", "-wal", "-shm"))
+
+
+def _lets_others_in(path: str) -> bool:
+    try:
+        found = os.lstat(path)
+    except OSError:  # it is not there, or went meanwhile
+        return False
+    return not stat.S_ISLNK(found.st_mode) and bool(found.st_mode & 0o044)
+
+
+def _disk() -> Iterator[Check]:
+    import shutil
+
+    from runyard import settings
+
+    home = settings.home()
+    while not os.path.exists(home):
+        home = os.path.dirname(home) or os.sep
+    free = shutil.disk_usage(home).free
+    text = f"{free / 1e9:.1f} GB free at {home}"
+    if free < _FREE_BYTES_PROBLEM:
+        yield Check("disk", PROBLEM, text, "runyard database vacuum")
+    else:
+        yield Check("disk", WARNING if free < _FREE_BYTES_WARNING else OK, text)
+
+
+def _clock() -> Iterator[Check]:
+    import time
+
+    year = time.gmtime().tm_year
+    if year < 2024:
+        yield Check("clock", PROBLEM, f"the clock says it is {year}: schedules will not fire")
+    else:
+        yield Check("clock", OK, f"{time.strftime('%Y-%m-%d %H:%M:%S %Z')}, time zone {time.tzname[0]}")
+
+
+def _database() -> Iterator[Check]:
+    from runyard import settings
+    from runyard.base.errors import NotFound
+    from runyard.store import integrity
+
+    if settings.get("api_url"):
+        return
+    try:
+        report = integrity.check()
+    except NotFound:
+        if all(check.status == OK for check in _home()):
+            where = integrity.where()
+            yield Check("database", OK, f"{where} does not exist yet; the first command makes it")
+        return
+    if report.problems:
+        yield Check(
+            "database", PROBLEM, f"{report.where} is damaged: {report.problems[0]}", "restore a backup of it"
+        )
+    elif report.schema < report.newest_schema:
+        text = f"{report.where} has schema {report.schema} of {report.newest_schema}"
+        yield Check("database", WARNING, text, "runyard database upgrade")
+    elif report.steps_to_do:
+        steps = counted(report.steps_to_do, "step")
+        text = f"{report.where} is being upgraded while it is in use: {steps} to do, by a worker or a server"
+        yield Check("database", WARNING, text, "runyard database upgrade")
+    else:
+        size = f"{report.size_bytes / 1e6:.1f} MB, {counted(report.flow_runs, 'flow run')}"
+        yield Check("database", OK, f"{report.where} is sound ({size})")
+
+
+def _api() -> Iterator[Check]:
+    from runyard import settings
+    from runyard.base.errors import RunyardError
+    from runyard.base.url_passwords import hidden
+    from runyard.operations.admin import read_version
+
+    from runyard_cli.shared.client import connect
+
+    url = hidden(settings.get("api_url"))
+    if not url:
+        yield Check("API", OK, "none is set; commands use the database")
+        return
+    try:
+        yield Check("API", OK, f"{url} answers (version {connect().call(read_version)})")
+    except RunyardError as error:
+        yield Check("API", PROBLEM, str(error), "runyard server start, or: runyard config unset api_url")
+
+
+def _stored() -> Iterator[Check]:
+    """What the database knows of clocks, workers and runs."""
+    from runyard import settings
+    from runyard.base import clock
+    from runyard.domain.job_templates import worker_command
+    from runyard.operations.checkup import read_checkup
+
+    from runyard_cli.shared.client import connect
+
+    if not settings.get("api_url") and not _has_database():
+        return
+    report = connect().call(read_checkup)
+    skew = abs(report["now_us"] - clock.now_us()) / 1e6
+    if skew > _SKEW_SECONDS:
+        yield Check("clock", WARNING, f"the server's clock differs from this one by {skew:.0f} s")
+    newest = report["newest_us"]
+    if newest and (newest - report["now_us"]) / 1e6 > _SKEW_SECONDS:
+        yield Check("clock", PROBLEM, "the newest run is of the future: this clock, or that one, is wrong")
+    yield from _docker(report["docker"])
+    for pool in report["pools"]:
+        waiting = counted(pool["waiting"], "waiting run")
+        text = f"pool '{pool['name']}' has {waiting} and no worker that is online"
+        start = worker_command(pool["name"], pool["type"])
+        yield Check("workers", PROBLEM, text, start)
+    for worker in report["workers"]:
+        text = f"'{worker['name']}' of pool '{worker['pool']}' was lost with {counted(worker['runs'], 'run')}"
+        yield Check("workers", WARNING, f"{text}; the next worker of the pool recovers them")
+    if not report["pools"] and not report["workers"]:
+        yield Check("workers", OK, "no run waits for a worker that is not there")
+    # What would start a worker was said of its pool already, and need not be said of each of its runs.
+    told = {worker_command(pool["name"], pool["type"]) for pool in report["pools"]}
+    for run in report["late_runs"]:
+        if run["command"] in told:
+            continue
+        told.add(run["command"])
+        yield Check("runs", WARNING, f"'{run['name']}' is late: {run['reason']}", run["command"])
+    if report["late"] > len(report["late_runs"]):
+        yield Check("runs", WARNING, f"{report['late']} runs are late", "runyard flow-run ls --state Late")
+    elif not report["late"]:
+        yield Check("runs", OK, "none is late")
+
+
+def _retention() -> Iterator[Check]:
+    """What is removed next, and whether the file holds much that is free."""
+    from runyard import settings
+    from runyard.operations.retention.database_size import read_database_size
+
+    from runyard_cli.commands.database import kept, removed_next
+    from runyard_cli.shared.client import connect
+
+    if not settings.get("api_url") and not _has_database():
+        return
+    size = connect().call(read_database_size)
+    oldest = (
+        f"oldest finished run {out.ago(size.oldest_finished)}" if size.oldest_finished else "no finished run"
+    )
+    yield Check("retention", OK, f"kept: {kept(size)}; {oldest}; removed next: {removed_next(size)}")
+    free = size.free_bytes or 0
+    if free > max(_MUCH_FREE_BYTES, size.size_bytes / 4):
+        text = (
+            f"{free / 1e6:.0f} of the file's {size.size_bytes / 1e6:.0f} MB are free; new rows use them again"
+        )
+        yield Check("space", WARNING, text, "runyard database vacuum")
+
+
+def _docker(wanted: bool) -> Iterator[Check]:
+    """Whether Docker answers, where a pool of type docker needs it."""
+    if not wanted:
+        return
+    try:
+        import docker
+    except ImportError:
+        yield Check("Docker", PROBLEM, "its client is not installed", "pip install 'runyard[docker]'")
+        return
+    try:
+        version: Any = docker.from_env(timeout=3).version()["Version"]
+        yield Check("Docker", OK, f"the engine answers (version {version})")
+    except docker.errors.DockerException as error:
+        first = str(error).splitlines()[0]
+        yield Check("Docker", PROBLEM, f"the engine does not answer: {first}", "start dockerd")
+
+
+def _has_database() -> bool:
+    from runyard import settings
+    from runyard.store.sqlite import path_of
+
+    url = settings.database_url()
+    return not url.startswith("sqlite") or os.path.exists(path_of(url))
+
+
+_LOOKS: tuple[Callable[[], Iterator[Check]], ...] = (
+    _settings, _home, _files, _disk, _clock, _database, _api, _stored, _retention,
+)  # fmt: skip

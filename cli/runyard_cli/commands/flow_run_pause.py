@@ -1,0 +1,78 @@
+"""`runyard flow-run resume` and `suspend`: runs that wait for a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from runyard_cli.shared import output as out
+from runyard_cli.shared.click_classes import Command, Number
+from runyard_cli.shared.client import connect
+from runyard_cli.shared.lookup import find_flow_run
+from runyard_cli.shared.run_here import run_again_here
+from runyard_cli.shared.values import json_object
+
+
+@click.command(
+    "resume",
+    cls=Command,
+    example="""runyard flow-run resume calm-otter
+        runyard flow-run resume calm-otter --input '{"approved": true}'""",
+)
+@click.argument("reference", metavar="RUN")
+@click.option("-i", "--input", "given", metavar="JSON", help="What the pause asks for; - is standard input.")
+@click.option(
+    "-e", "--entrypoint", metavar="FILE:FLOW", help="The code of a run without a deployment; it runs here."
+)
+@click.pass_context
+def resume(context: click.Context, reference: str, given: str | None, entrypoint: str | None) -> None:
+    """Let a paused or suspended run go on.
+
+    A paused run goes on in its process, a suspended one from its work pool. One without a deployment
+    was suspended by a script: it runs in this process.
+    """
+    from runyard.base.errors import Conflict, InvalidInput
+    from runyard.operations.flow_runs import pauses
+
+    client = connect()
+    run = find_flow_run(client, reference)
+    suspended = run.state is not None and run.state.state_details.get("pause_reschedule")
+    here = bool(suspended and run.deployment_id is None)
+    if here and entrypoint is None:
+        raise click.UsageError(
+            f"flow run '{run.name}' has no deployment; name its code: --entrypoint FILE.py:FLOW."
+        )
+    if entrypoint is not None and run.state_type == "PAUSED" and not here:
+        raise click.UsageError(f"flow run '{run.name}' does not need --entrypoint: its code is known.")
+    run_input = json_object(given, "--input") if given is not None else None
+    answer = client.call(pauses.resume_flow_run, run.id, pauses.ResumeFlowRun(run_input=run_input, here=here))
+    if answer.status == "ABORT":
+        raise Conflict(f"flow run '{run.name}' is {run.state_name}, not paused")
+    if answer.status == "REJECT":
+        state = answer.state.type if answer.state is not None else None
+        kind = InvalidInput if state == "PAUSED" else Conflict
+        raise kind(f"flow run '{run.name}' cannot be resumed: {answer.details.get('reason')}")
+    if here:
+        context.exit(run_again_here(run, str(entrypoint)))
+    out.done(f"Flow run '{run.name}' {'is scheduled again' if suspended else 'goes on'}.")
+
+
+@click.command("suspend", cls=Command, example="runyard flow-run suspend calm-otter --timeout 3600")
+@click.argument("reference", metavar="RUN")
+@click.option("--timeout", type=Number(), help="It fails unless resumed within so many seconds.")
+def suspend(reference: str, timeout: float | None) -> None:
+    """Suspend a running run of a deployment: its process is stopped until the run is resumed."""
+    from runyard.base import ids
+    from runyard.base.errors import Conflict
+    from runyard.domain.states import Suspended
+    from runyard.operations.flow_runs import pauses
+
+    client = connect()
+    run = find_flow_run(client, reference)
+    state = Suspended(timeout_seconds=timeout, pause_key=ids.new_id(), message="Suspended on request.")
+    proposal: dict[str, Any] = {"flow_run_id": run.id, "attempt": None, "state": state.to_json()}
+    answer = client.call(pauses.pause_flow_run, proposal)
+    if answer["status"] != "ACCEPT":
+        raise Conflict(f"flow run '{run.name}' cannot be suspended: {answer['reason']}")
+    out.done(f"Suspended flow run '{run.name}'; go on with: runyard flow-run resume {run.id}")

@@ -1,0 +1,211 @@
+"""`runyard profile`: named sets of settings, and which of them counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from runyard.base.quoting import command_of
+
+from runyard_cli.commands.config import shown
+from runyard_cli.shared import output as out
+from runyard_cli.shared.click_classes import group, output_option, yes_option
+
+if TYPE_CHECKING:
+    from runyard.settings.sources import Profiles
+
+profile = group("profile", "Keep settings by name and switch between them.", "runyard profile use local")
+
+
+@profile.command("ls", example="runyard profile ls")
+@output_option
+def ls(output: str | None) -> None:
+    """List the profiles; `*` marks the active one."""
+    from runyard.settings import profiles
+
+    known = profiles.read()
+    active = _active(known)
+    rows = [
+        {"name": name, "active": name == active, "settings": len(profiles.find(known, name))}
+        for name in profiles.names(known)
+    ]
+    if output:
+        out.print_json(rows)
+        return
+    cells = [[f"{'*' if row['active'] else ' '} {row['name']}", row["settings"]] for row in rows]
+    out.table("Profiles", ["Name", "Settings"], cells, "")
+
+
+def _active(known: Profiles) -> str:
+    """The active profile, even where it is one that there is not."""
+    from runyard import settings
+    from runyard.base.errors import SettingError
+
+    try:
+        return settings.profile()
+    except SettingError:
+        return known.active
+
+
+@profile.command("create", example="runyard profile create staging --from local")
+@click.argument("name")
+@click.option("--from", "source", metavar="PROFILE", help="Copy the settings of another profile.")
+def create(name: str, source: str | None) -> None:
+    """Make a profile."""
+    from runyard.settings import profiles
+
+    profiles.create(name, source)
+    out.done(f"Made profile '{name}'.")
+    out.hint(f"Use it with: {command_of('runyard profile use', name)}")
+
+
+@profile.command("use", example="runyard profile use local")
+@click.argument("name")
+def use(name: str) -> None:
+    """Make a profile the active one, and say whether its API or database answers.
+
+    The switch is kept in any case; the exit code is 1 where nothing answers.
+    """
+    import os
+
+    from runyard import settings
+    from runyard.base.errors import RunyardError
+    from runyard.settings import profiles
+
+    profiles.use(name)
+    out.done(f"Profile '{name}' is active.")
+    chosen = next((key for key in settings.PROFILE_VARIABLES if os.environ.get(key)), None)
+    if chosen is not None and os.environ[chosen] != name:
+        out.progress(f"In this terminal {chosen}={os.environ[chosen]} counts; run: unset {chosen}")
+    try:
+        out.say(_answer())
+    except RunyardError as error:
+        out.error_line(str(error))
+        raise click.exceptions.Exit(1) from None
+
+
+def _answer() -> str:
+    """One line about whoever answers with the settings as they are.
+
+    Raises:
+        RunyardError: nobody does, or refuses.
+    """
+    from runyard import settings
+    from runyard.base.url_passwords import hidden
+    from runyard.operations.admin import read_version
+    from runyard.store import integrity
+
+    from runyard_cli.shared.client import connect
+
+    url = hidden(settings.get("api_url"))
+    if url:
+        return f"The API at {url} answers (version {connect().call(read_version)})."
+    return f"It has no API; commands use the database {integrity.where()}."
+
+
+@profile.command("inspect", example="runyard profile inspect local")
+@click.argument("name", required=False)
+@click.option("--show-secrets/--hide-secrets", default=False, help="Show passwords and database URLs.")
+@output_option
+def inspect(name: str | None, show_secrets: bool, output: str | None) -> None:
+    """Show what a profile sets; the active one when none is named."""
+    from runyard import settings
+    from runyard.settings import profiles
+
+    known = profiles.read()
+    name = name or settings.profile()
+    values: dict[str, Any] = dict(profiles.find(known, name))
+    for key in values:
+        if not show_secrets:
+            values[key] = shown(settings.name_of(key), values[key])
+    if output:
+        out.print_json({"name": name, "active": name == _active(known), "settings": values})
+        return
+    for key, value in values.items():
+        click.echo(f"{key}={value!r}")
+    if not values:
+        click.echo(f"Profile '{name}' sets nothing; set something with: runyard config set", err=True)
+
+
+@profile.command("delete", example="runyard profile delete staging")
+@click.argument("name")
+@yes_option
+def delete(name: str, yes: bool) -> None:
+    """Delete a profile that is not the active one."""
+    from runyard.base.errors import Conflict
+    from runyard.settings import profiles
+
+    known = profiles.read()
+    profiles.find(known, name)
+    if name in (known.active, _active(known)):
+        raise Conflict(f"profile '{name}' is the active one; first run: runyard profile use OTHER")
+    out.confirm(f"Delete profile '{name}'?", yes)
+    profiles.delete(name)
+    out.done(f"Deleted profile '{name}'.")
+
+
+@profile.command("rename", example="runyard profile rename staging testing")
+@click.argument("name")
+@click.argument("new")
+def rename(name: str, new: str) -> None:
+    """Give a profile another name."""
+    from runyard.settings import profiles
+
+    profiles.rename(name, new)
+    out.done(f"Profile '{name}' is now '{new}'.")
+
+
+@profile.command("edit", example="runyard profile edit staging")
+@click.argument("name", required=False)
+def edit(name: str | None) -> None:
+    """Open the file of the profiles in $EDITOR, at a profile if one is named.
+
+    What comes back is checked first: a mistake leaves the file as it was.
+    """
+    from runyard.settings import profiles
+
+    if name is not None:
+        profiles.find(profiles.read(), name)
+    if not out.at_keyboard():
+        raise click.UsageError(f"'edit' needs a terminal; the file is {profiles.path()}.")
+    before = profiles.read_text()
+    start = before or profiles.rendered(profiles.read())
+    if name is not None and name not in profiles.read().tables:
+        start += f"\n[profiles.{name}]\n"
+    text = start
+    while True:
+        answer = click.edit(text, extension=".toml")
+        if answer is None or answer == before:
+            click.echo("Nothing was changed.", err=True)
+            return
+        text = answer
+        fault = _fault(text)
+        if fault is None:
+            break
+        out.error_line(fault)
+        if not click.confirm("Edit it again? Otherwise nothing is changed", default=True):
+            raise click.exceptions.Exit(1)
+    profiles.replace_text(text, before)
+    out.done(f"Wrote {profiles.path()}.")
+
+
+def _fault(text: str) -> str | None:
+    """What is wrong with the text of a file of profiles."""
+    from runyard import settings
+    from runyard.base.errors import RunyardError
+    from runyard.settings import profiles, sources
+
+    path = profiles.path()
+    try:
+        known = sources.parse_profiles(text, path)
+        sources.resolve(known.active, known, path)
+        for name in known.tables:
+            profiles.check_name(name)
+            for setting, given in sources.profile_lines(name, known, path):
+                if setting is not None:
+                    settings.parse(setting, given.value, given.key, given.place)
+                elif given.key.upper().startswith("RUNYARD_"):
+                    return f"{given.place}: there is no setting {given.key}; see: runyard config view"
+    except RunyardError as error:
+        return str(error)
+    return None

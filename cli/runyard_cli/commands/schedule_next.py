@@ -1,0 +1,189 @@
+"""`runyard schedule next`: when schedules will fire, and what is odd about it."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from runyard_cli.shared import output as out
+from runyard_cli.shared import values
+from runyard_cli.shared.click_classes import Command, group, output_option
+from runyard_cli.shared.client import connect
+from runyard_cli.shared.lookup import find_deployment
+from runyard_cli.shared.schedule_texts import describe_schedule, zone_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from zoneinfo import ZoneInfo
+
+schedule = group(
+    "schedule",
+    "See when schedules fire: those of deployments, or one given by flags.",
+    "runyard schedule next my-etl-flow/daily-etl",
+)
+_SECOND = timedelta(seconds=1)
+
+
+class _Source(NamedTuple):
+    """A schedule to look at: its specification and what it is called."""
+
+    spec: dict[str, Any]
+    name: str
+
+
+@click.command(
+    "next",
+    cls=Command,
+    example="""runyard schedule next my-etl-flow/daily-etl -n 20
+        runyard deployment schedule next daily-etl
+        runyard schedule next --cron '30 2 * * *' --timezone Europe/Berlin --after 2026-10-24""",
+)
+@click.argument("reference", metavar="[DEPLOYMENT]", required=False)
+@click.option(
+    "-n", "--count", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many."
+)
+@click.option("--tz", help="The time zone to show; by default each schedule's own.")
+@click.option("--after", metavar="TIME", help="From then on, instead of now.")
+@click.option("--cron", help="A cron expression instead of a deployment.")
+@click.option("--interval", metavar="DURATION", help="An interval instead of a deployment.")
+@click.option("--rrule", help="A recurrence rule instead of a deployment.")
+@click.option("--timezone", help="The time zone of --cron, --interval and --rrule.")
+@click.option("--all", "everything", is_flag=True, help="Paused schedules too.")
+@output_option
+def next_(
+    reference: str | None,
+    count: int,
+    tz: str | None,
+    after: str | None,
+    cron: str | None,
+    interval: str | None,
+    rrule: str | None,
+    timezone: str | None,
+    everything: bool,
+    output: str | None,
+) -> None:
+    """Show the coming instants of a deployment's schedules, or of a schedule given by flags.
+
+    Times are those of the schedule's own time zone.
+    Marked are instants at which the clocks of the schedule's time zone change.
+    """
+    given = {"cron": cron, "interval": values.duration(interval).total_seconds() if interval else None}
+    spec = {key: value for key, value in {**given, "rrule": rrule}.items() if value is not None}
+    if (reference is None) == (not spec) or len(spec) > 1:
+        raise click.UsageError("Name a deployment, or give one of --cron, --interval and --rrule.")
+    if timezone and reference:
+        raise click.UsageError("--timezone goes with --cron, --interval and --rrule; did you mean --tz?")
+    if tz:
+        _zone(tz)
+    if reference is None:
+        sources = [_Source({**spec, **({} if timezone is None else {"timezone": timezone})}, "")]
+    else:
+        sources = _of_deployment(reference, everything)
+    start = values.moment(after, zone=_zone(tz or _only_zone(sources))) if after else datetime.now(UTC)
+    _warn(sources, start)
+    rows: list[dict[str, Any]] = []
+    for instant, source in itertools.islice(_merged(sources, start), count):
+        local = instant.astimezone(_zone(tz or zone_of(source.spec)))
+        rows.append(
+            {
+                "local": local.isoformat(),
+                "utc": instant.isoformat().replace("+00:00", "Z"),
+                "timezone": tz or zone_of(source.spec),
+                "schedule": source.name,
+                "note": _oddity(instant, source.spec),
+            }
+        )
+    if output:
+        out.print_json(rows)
+        return
+    several = len(sources) > 1
+    zones = {row["timezone"] for row in rows}
+    where = f" ({zones.pop()})" if len(zones) == 1 else ""
+    columns = [f"Local{where}", "UTC", "When", *(["Schedule"] if several else []), "Note"]
+    cells = [
+        [
+            _short(datetime.fromisoformat(row["local"])),
+            row["utc"],
+            out.ago(datetime.fromisoformat(row["utc"])),
+            *([row["schedule"]] if several else []),
+            row["note"],
+        ]
+        for row in rows
+    ]
+    if sources:
+        out.table("Coming instants", columns, cells, "It does not fire any more.")
+
+
+schedule.add_command(next_)
+
+
+def _of_deployment(reference: str, everything: bool) -> list[_Source]:
+    found = find_deployment(connect(), reference)
+    chosen = [each for each in found.schedules if each.active or everything]
+    if found.paused:
+        out.progress(f"Deployment '{found.name}' is paused: none of these makes a run until it is resumed.")
+    if not chosen:
+        paused = len(found.schedules) - len(chosen)
+        hint = f" that is active ({paused} paused; see them with --all)" if paused else ""
+        out.progress(f"Deployment '{found.name}' has no schedule{hint}.")
+    return [
+        _Source(each.schedule.model_dump(mode="json"), each.slug or describe_schedule(each.schedule))
+        for each in chosen
+    ]
+
+
+def _merged(sources: list[_Source], start: datetime) -> Iterator[tuple[datetime, _Source]]:
+    from runyard.domain.schedules.instants import instants
+
+    def of(source: _Source) -> Iterator[tuple[datetime, _Source]]:
+        return ((instant, source) for instant in instants(source.spec, start))
+
+    return heapq.merge(*map(of, sources), key=lambda pair: pair[0])
+
+
+def _only_zone(sources: list[_Source]) -> str:
+    """The zone of all schedules, or UTC where they have several."""
+    zones = {zone_of(source.spec) for source in sources}
+    return zones.pop() if len(zones) == 1 else "UTC"
+
+
+def _zone(name: str) -> ZoneInfo:
+    from runyard.domain.schedules.time_zones import zone
+
+    return zone(name)
+
+
+def _warn(sources: list[_Source], start: datetime) -> None:
+    from runyard.domain.schedules.schedule_warnings import warnings
+
+    for source in sources:
+        for warning in warnings(source.spec, start):
+            out.progress(f"{source.name}: {warning}" if source.name else warning)
+
+
+def _short(local: datetime) -> str:
+    return local.strftime("%a %Y-%m-%d %H:%M:%S %z")
+
+
+def _oddity(instant: datetime, spec: dict[str, Any]) -> str | None:
+    """What is odd about an instant on the clocks of the schedule's time zone."""
+    name = zone_of(spec)
+    if name == "UTC":
+        return None
+    from runyard.domain.schedules.time_zones import instants_of, wall_time, zone
+
+    where: ZoneInfo = zone(name)
+    before = (instant - _SECOND).astimezone(where)
+    local = instant.astimezone(where)
+    if (local.utcoffset() or timedelta()) > (before.utcoffset() or timedelta()):
+        missing = f"{(before + _SECOND).replace(tzinfo=None):%H:%M} to {local:%H:%M}"
+        return f"the clocks go forward: {missing} does not exist"
+    _, second, exists = instants_of(wall_time(instant, where).replace(fold=0), where)
+    if exists and second is not None:
+        which = "second" if instant == second else "first"
+        return f"the clocks go back: {local:%H:%M} comes twice, this is the {which}"
+    return None

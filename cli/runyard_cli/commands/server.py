@@ -1,0 +1,37 @@
+"""`runyard server`: the API for others."""
+
+from __future__ import annotations
+
+import click
+
+from runyard_cli.shared import output as out
+from runyard_cli.shared.click_classes import group
+
+server = group("server", "Serve the API to others.", "runyard server start")
+
+
+@server.command("start", example="runyard server start --port 4200")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=4200, show_default=True, help="0: any free one."
+)
+def start(host: str, port: int) -> None:
+    """Serve the API until stopped."""
+    from runyard.server.serve import serve
+
+    def announce(url: str) -> None:
+        out.done(f"Serving the API at {url}")
+        out.hint(f"Use it from elsewhere with: export RUNYARD_API_URL={_from_elsewhere(url)}")
+
+    serve(host, port, on_listening=announce)
+
+
+def _from_elsewhere(url: str) -> str:
+    """The URL as others write it: every address of this machine is none of theirs."""
+    import socket
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    if parts.hostname not in ("0.0.0.0", "::"):  # noqa: S104 - nothing listens here
+        return url
+    return parts._replace(netloc=f"{socket.gethostname()}:{parts.port}").geturl()

@@ -1,0 +1,44 @@
+"""`runyard task`: serving tasks, whose runs `task.delay(...)` submits from elsewhere."""
+
+from __future__ import annotations
+
+import click
+
+from runyard_cli.shared.click_classes import Count, group
+
+task = group("task", "Serve tasks that others submit.", "runyard task serve tasks.py:send_mail")
+
+
+@task.command(
+    "serve",
+    example="""runyard task serve tasks.py:send_mail tasks.py:resize --limit 4
+        runyard task serve tasks.py
+        runyard task serve --module shop.tasks""",
+)
+@click.argument("entrypoints", metavar="[FILE.py[:TASK]]...", nargs=-1)
+@click.option("-m", "--module", multiple=True, help="All tasks of this module.")
+@click.option("-l", "--limit", type=Count(1), default=10, show_default=True, help="How many runs at once.")
+@click.option("--beside", type=int, hidden=True, help="A socket to the worker that started it.")
+def serve(entrypoints: tuple[str, ...], module: tuple[str, ...], limit: int, beside: int | None) -> None:
+    """Run what `task.delay(...)` submits, until Ctrl-C; then what runs is finished first.
+
+    A task is FILE.py:TASK or package.module.TASK; FILE.py alone means all tasks in it.
+    """
+    from runyard.base.errors import InvalidInput
+    from runyard.deployments.loading.loading import load_module_tasks, load_tasks
+    from runyard.workers.task_worker import serve
+
+    if not entrypoints and not module:
+        raise click.UsageError("Missing argument 'FILE.py[:TASK]'.")
+    found = [each for entrypoint in entrypoints for each in load_tasks(entrypoint)]
+    found += [each for name in module for each in load_module_tasks(name)]
+    wanted = list(dict.fromkeys(found))
+    try:
+        if beside is not None:
+            from runyard.workers.companion import serve_beside
+
+            serve_beside(wanted, limit, beside)
+        else:
+            serve(*wanted, limit=limit)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None

@@ -1,0 +1,48 @@
+"""`runyard version`: what is installed, and which database it uses."""
+
+from __future__ import annotations
+
+import click
+
+from runyard_cli.shared import output as out
+from runyard_cli.shared.click_classes import Command, output_option
+
+
+@click.command("version", cls=Command, example="runyard version -o json")
+@output_option
+def version(output: str | None) -> None:
+    """Show what is installed and where its data is."""
+    import platform
+    import sqlite3
+    from importlib import metadata
+
+    from runyard import settings
+    from runyard.base.url_passwords import hidden
+    from runyard.operations.admin import API_VERSION
+    from runyard.store import integrity
+
+    installed = {}
+    for name in ("prefect", "fastapi", "psycopg", "docker"):
+        try:
+            installed[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    facts = {
+        "version": metadata.version("runyard"),
+        "api_version": API_VERSION,
+        "python": platform.python_version(),
+        "platform": f"{platform.system().lower()}/{platform.machine()}",
+        "pydantic": metadata.version("pydantic"),
+        "sqlite": sqlite3.sqlite_version,
+        "home": settings.home(),
+        "profile": settings.profile(),
+        "server_type": "server" if settings.get("api_url") else "local",
+        "api_url": hidden(settings.get("api_url")) or None,
+        "database": integrity.where(),
+        "installed": installed,
+    }
+    if output:
+        out.print_json(facts)
+        return
+    also = ", ".join(f"{name} {number}" for name, number in installed.items())
+    out.facts((out.heading(name), also if name == "installed" else value) for name, value in facts.items())

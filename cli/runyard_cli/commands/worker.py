@@ -1,0 +1,238 @@
+"""`runyard worker`: start one, see all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runyard_cli.shared import output as out
+from runyard_cli.shared.click_classes import Count, Number, group, output_option
+from runyard_cli.shared.client import connect, listed
+
+if TYPE_CHECKING:
+    from runyard.server.run_api import RunApi
+    from runyard.store.database import Database
+
+worker = group("worker", "Start workers and see them.", "runyard worker start --pool default-agent-pool")
+
+
+@worker.command(
+    "start",
+    example="""runyard worker start --pool default-agent-pool --limit 8
+        runyard worker start --pool default-agent-pool --task tasks.py:send_mail""",
+)
+@click.option("-p", "--pool", help="The work pool whose runs it starts.")
+@click.option("-n", "--name", help="The worker's name, unique in its pool; by default one is made up.")
+@click.option("-q", "--work-queue", multiple=True, help="Only runs of this queue.")
+@click.option("-t", "--type", "kind", help="The pool's type; a missing pool is made of it.")
+@click.option("-l", "--limit", type=Count(1), help="How many runs at once.")
+@click.option("--run-once", is_flag=True, help="Run what is due now, then end.")
+@click.option("--prefetch-seconds", type=Number(), help="With --run-once: what is due so soon counts as due.")
+@click.option("--with-healthcheck", is_flag=True, help="Answer GET /health and GET /metrics over HTTP.")
+@click.option(
+    "--create-pool-if-not-found/--no-create-pool-if-not-found", default=True, help="Make a missing pool."
+)
+@click.option("--base-job-template", type=click.File(), help="A JSON file: the template of a pool it makes.")
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    metavar="FILE.py[:TASK]",
+    help="Also run what this task's delay() submits.",
+)
+@click.option("--install-policy", hidden=True, help="Accepted; workers install nothing.")
+@click.pass_context
+def start(
+    context: click.Context,
+    pool: str | None,
+    name: str | None,
+    work_queue: tuple[str, ...],
+    kind: str | None,
+    limit: int | None,
+    run_once: bool,
+    prefetch_seconds: float | None,
+    with_healthcheck: bool,
+    create_pool_if_not_found: bool,
+    base_job_template: Any,
+    tasks: tuple[str, ...],
+    install_policy: str | None,
+) -> None:
+    """Start runs of a pool as they become due, until stopped.
+
+    Ctrl-C or SIGTERM stops it: its runs may finish for RUNYARD_WORKER_SHUTDOWN_GRACE_SECONDS, then
+    they are cancelled. A second one cancels them at once.
+    """
+    from runyard import settings
+    from runyard.workers.worker import start_worker
+    from runyard.workers.worker_options import WorkerOptions
+
+    from runyard_cli.commands.work_pool import template
+
+    chosen = pool or settings.get("default_work_pool_name")
+    if not chosen:
+        raise click.UsageError("Missing option '-p' / '--pool'.")
+    if run_once and tasks:
+        raise click.UsageError("--task is for a worker that goes on; leave out --run-once.")
+    options = WorkerOptions(
+        pool=chosen,
+        name=name,
+        work_queues=list(work_queue),
+        type=kind,
+        limit=limit,
+        run_once=run_once,
+        prefetch_seconds=prefetch_seconds,
+        with_healthcheck=with_healthcheck,
+        create_pool_if_not_found=create_pool_if_not_found,
+        base_job_template=template(base_job_template) if base_job_template is not None else None,
+        tasks=list(tasks),
+    )
+    context.exit(start_worker(options, _open_run_api) or 0)
+
+
+@worker.command("ls", example="runyard worker ls --pool default-agent-pool")
+@click.option("-p", "--pool", help="Only this pool's.")
+@output_option
+def ls(pool: str | None, output: str | None) -> None:
+    """List workers."""
+    from runyard.operations.work_pools import work_pools, workers
+
+    client = connect()
+    pools = [pool] if pool else [each.name for each in listed(client, work_pools.filter_work_pools)]
+    found: list[tuple[str, Any]] = [
+        (name, each) for name in pools for each in listed(client, workers.filter_workers, name)
+    ]
+    if output:
+        out.print_json([each for _, each in found])
+        return
+    rows = [[each.name, name, each.status, out.ago(each.last_heartbeat_time)] for name, each in found]
+    columns = ["Name", "Pool", "Status", "Last seen"]
+    out.table("Workers", columns, rows, "No workers; start one with: runyard worker start --pool NAME")
+
+
+@worker.command("inspect", example="runyard worker inspect night-1 --pool default-agent-pool")
+@click.argument("name")
+@click.option("-p", "--pool", help="Its pool; needed where workers of several have the name.")
+@output_option
+def inspect(name: str, pool: str | None, output: str | None) -> None:
+    """Show one worker and the runs that it executes."""
+    from runyard.base.errors import InvalidInput, NotFound
+    from runyard.operations.work_pools import work_pools, workers
+
+    client = connect()
+    if pool is None:
+        found = [
+            each.name
+            for each in listed(client, work_pools.filter_work_pools)
+            if name in {one.name for one in listed(client, workers.filter_workers, each.name)}
+        ]
+        if not found:
+            raise NotFound(f"no worker {name!r}; see: runyard worker ls")
+        if len(found) > 1:
+            raise InvalidInput(
+                f"workers of {', '.join(map(repr, found))} have that name; say which: --pool NAME"
+            )
+        (pool,) = found
+    shown = client.call(workers.read_worker, pool, name)
+    if output:
+        out.print_json(shown)
+        return
+    limit = "any number" if shown.concurrency_limit is None else shown.concurrency_limit
+    out.facts(
+        [
+            ("Name", shown.name),
+            ("Pool", shown.work_pool_name),
+            ("Queues", ", ".join(shown.work_queue_names) or "all"),
+            ("Status", shown.status),
+            ("Last seen", out.ago(shown.last_heartbeat_time)),
+            ("Since", out.local(shown.created)[:19]),
+            ("Runs", f"{len(shown.runs)} of {limit}"),
+        ]
+    )
+    rows = [
+        [run.name, run.state_name, run.attempt, out.ago(run.since), run.flow_run_id] for run in shown.runs
+    ]
+    if rows:
+        out.table("Runs", ["Name", "State", "Attempt", "Since", "ID"], rows, "")
+
+
+@worker.command(
+    "install", example="runyard worker install --systemd --pool default-agent-pool > runyard-worker.service"
+)
+@click.option("--systemd", is_flag=True, required=True, help="Print a systemd unit.")
+@click.option("-p", "--pool", help="The work pool whose runs it starts.")
+@click.option("-n", "--name", help="The worker's name.")
+@click.option("-q", "--work-queue", multiple=True, help="Only runs of this queue.")
+@click.option("-l", "--limit", type=Count(1), help="How many runs at once.")
+@click.option("--with-healthcheck", is_flag=True, help="Answer GET /health and GET /metrics over HTTP.")
+@click.option("--user", "of_user", is_flag=True, help="A unit for `systemctl --user`.")
+def install(
+    systemd: bool,
+    pool: str | None,
+    name: str | None,
+    work_queue: tuple[str, ...],
+    limit: int | None,
+    with_healthcheck: bool,
+    of_user: bool,
+) -> None:
+    """Print what starts a worker with the machine; nothing is changed.
+
+    The unit has this installation, this user and home and, where one is set, this API address.
+    """
+    import os
+    import sys
+
+    from runyard import settings
+    from runyard.base.errors import InvalidInput
+    from runyard.base.url_passwords import hidden
+    from runyard.operations.work_pools.workers import check_worker_name
+    from runyard.workers.systemd import unit
+
+    chosen = pool or settings.get("default_work_pool_name")
+    if not chosen:
+        raise click.UsageError("Missing option '-p' / '--pool'.")
+    if name is not None:
+        check_worker_name(name)
+    command = [os.path.abspath(sys.executable), "-m", "runyard_cli.main", "worker", "start", "--pool", chosen]
+    for option, value in (("--name", name), ("--limit", limit)):
+        if value is not None:
+            command += [option, str(value)]
+    for queue in work_queue:
+        command += ["--work-queue", queue]
+    if with_healthcheck:
+        command.append("--with-healthcheck")
+    environment = {"RUNYARD_HOME": settings.home()}
+    for key in ("api_url", "database_url"):
+        value = settings.get(key)
+        if value and settings.given(key) is not None:
+            if hidden(value) != value:
+                out.progress(f"RUNYARD_{key.upper()} holds a password: set it in the unit's EnvironmentFile")
+            else:
+                environment[f"RUNYARD_{key.upper()}"] = value
+    seconds = settings.get("worker_shutdown_grace_seconds") + settings.get("worker_kill_grace_seconds")
+    try:
+        text = unit(command, f"Runyard worker of pool {chosen}", environment, seconds, of_user, _own_name())
+    except ValueError as error:
+        raise InvalidInput(f"a unit cannot say this: {error}") from None
+    click.echo(text, nl=False)
+    place = "~/.config/systemd/user" if of_user else "/etc/systemd/system"
+    systemctl = "systemctl --user" if of_user else "systemctl"
+    out.progress(f"Save it as {place}/runyard-worker.service, then: {systemctl} enable --now runyard-worker")
+
+
+def _open_run_api(database: Database, also_at: str | None) -> RunApi:
+    from runyard.server.run_api import RunApi
+
+    return RunApi(database, also_at)
+
+
+def _own_name() -> str:
+    """The user of this process as a unit says it: by name, or by number where it has none."""
+    import os
+    import pwd
+
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+    return name if name.replace("-", "").replace("_", "").isalnum() else str(os.geteuid())

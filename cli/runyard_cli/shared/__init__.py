@@ -1,0 +1,1 @@
+"""What several commands use: output, reading what people type, finding what they name, following runs."""

@@ -1,0 +1,79 @@
+"""Finding what a command line names: deployments, schedules, flow runs, task runs, and names of flows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runyard_cli.shared.client import listed
+
+if TYPE_CHECKING:
+    from runyard.client import Client
+
+_SHORTEST_BEGINNING = 4
+
+
+def find_deployment(client: Client, reference: str) -> Any:
+    """The deployment that `flow/name`, a name, an id or the beginning of an id means."""
+    from runyard.operations.deployments import deployments
+
+    return client.call(deployments.find_deployment, reference=reference)
+
+
+def deployment_reference(reference: str | None, deployment_id: str | None) -> str:
+    """The deployment that a command was given, by its argument or by --id.
+
+    Raises:
+        click.UsageError: neither was given, or both.
+    """
+    if (reference is None) == (deployment_id is None):
+        raise click.UsageError("Name a deployment, or give --id.")
+    return str(deployment_id if reference is None else reference)
+
+
+def full_name(client: Client, found: Any) -> str:
+    """`flow/name` of a deployment."""
+    from runyard.operations.deployments import known_flows
+
+    return f"{client.call(known_flows.read_flow, found.flow_id).name}/{found.name}"
+
+
+def find_schedules(found: Any, key: str | None) -> list[Any]:
+    """The schedules of a deployment that an id, its beginning or a slug means; all of them for None."""
+    from runyard.base.errors import Conflict, NotFound
+
+    if key is None:
+        return list(found.schedules)
+    matches = [each for each in found.schedules if key in (each.id, each.slug)] or [
+        each for each in found.schedules if len(key) >= _SHORTEST_BEGINNING and each.id.startswith(key)
+    ]
+    if not matches:
+        raise NotFound(f"deployment '{found.name}' has no schedule '{key}'")
+    if len(matches) > 1:
+        raise Conflict(f"'{key}' is the beginning of {', '.join(each.id for each in matches)}")
+    return matches
+
+
+def find_flow_run(client: Client, reference: str) -> Any:
+    """The flow run that an id, the beginning of an id or a name means."""
+    from runyard.operations.flow_runs import flow_runs
+
+    return client.call(flow_runs.find_flow_run, reference=reference)
+
+
+def find_task_run(client: Client, reference: str) -> Any:
+    """The task run that an id, the beginning of an id or a name means."""
+    from runyard.operations.task_runs import task_runs
+
+    return client.call(task_runs.find_task_run, reference=reference)
+
+
+def flow_names(client: Client, flow_ids: set[str]) -> dict[str, str]:
+    """The names of flows, by id."""
+    if not flow_ids:
+        return {}
+    from runyard.operations.deployments import known_flows
+
+    wanted = {"id": {"any_": sorted(flow_ids)}}
+    return {flow.id: flow.name for flow in listed(client, known_flows.filter_flows, flows=wanted)}

@@ -36,8 +36,8 @@ demo: $(INSTALLED)  ## the main job, end to end, in a folder that is thrown away
 demo-docker: $(INSTALLED)  ## the docker pool of the tutorial from nothing, on the Docker Engine of this machine
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/end_to_end/demo_docker.sh
 
-bench: $(INSTALLED)  ## figures beside their limits; PREFECT=/path/to/python adds Prefect's own
-	$(BIN)/python benchmarks $(if $(PREFECT),--prefect $(PREFECT))
+bench: $(INSTALLED)  ## figures beside their limits; PREFECT=/path/to/python adds Prefect's; BASE=COMMIT compares
+	$(BIN)/python benchmarks $(if $(PREFECT),--prefect $(PREFECT)) $(if $(BASE),--base $(BASE))
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Measure Runyard: `python benchmarks [--only NAME] [--prefect PYTHON] [--dbos PYTHON] [--write]`."""
+"""Measure Runyard: `python benchmarks [--only NAME] [--prefect PYTHON] [--base COMMIT] [--write] ...`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import claiming
+import comparing
 import containers
 import deploying
 import fleet
@@ -37,6 +38,8 @@ def main() -> int:
     """Measure the rows asked for and print the table; 1 when a limit is broken."""
     options = _options()
     rows = [row for row in ROWS if not options.only or row.name in options.only]
+    if options.base:
+        return 0 if comparing.compare(rows, options.base, options.turns) else 1
     if options.dbos:
         rows.append(sdk.dbos_row(os.path.abspath(options.dbos)))
     with _started(runyard()) as ours, _other(options.prefect) as theirs:
@@ -55,6 +58,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--prefect", metavar="PYTHON", help="an interpreter with Prefect, for comparison")
     parser.add_argument("--dbos", metavar="PYTHON", help="an interpreter with DBOS, for comparison")
+    parser.add_argument("--base", metavar="COMMIT", help="measure that commit too, in turn, and compare")
+    parser.add_argument("--turns", type=int, default=3, help="with --base, how often each row (3)")
     parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
     parser.add_argument(
         "--write", action="store_true", help="write the table into benchmarks/README.md, or rows of it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from runyard.base import kept_values
 from runyard.base.version import VERSION
 
 TYPE_CHECKING = False
@@ -94,6 +95,16 @@ __all__ = [
     "unmapped",
     "wait",
 ]
+
+
+def _read_kept(data: dict[str, Any]) -> Any:
+    # Not before a state is asked for a result that is not in this process: most never are.
+    from runyard.engine.results.result_stores import result_of_reference
+
+    return result_of_reference(data)
+
+
+kept_values.read_by(_read_kept)
 
 
 def __getattr__(name: str) -> Any:

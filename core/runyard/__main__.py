@@ -19,8 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments == ["-m"]:
         sys.exit("Error: -m wants the name of a module, as in: python -m runyard -m pytest tests/")
     from runyard.base.errors import ApiUnavailable, EntrypointError, SettingError, StoreError
+    from runyard.client import uncaught
     from runyard.compat import imports, programs
-    from runyard.engine import uncaught
 
     run = programs.run_module if is_module else programs.run_file
     name, *rest = arguments[is_module:]

@@ -14,7 +14,7 @@ import time
 import pytest
 from _limits import settled
 from runyard import flow, tags, task
-from runyard.client.shared_client import release_thread
+from runyard.base.thread_calls import release_thread
 from runyard.engine import tag_slots as engine
 from runyard.engine.task_runners import ProcessPoolTaskRunner
 from runyard.operations.limits import concurrency_limits as limits

@@ -7,7 +7,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from runyard.base.callers import is_awaited
-from runyard.engine.context import current_flow, current_task
+from runyard.base.current_run import current_flow, current_task
+from runyard.base.thread_calls import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -27,9 +28,9 @@ def is_async_context() -> bool:
         return False
     task = current_task.get()
     if task is not None:
-        return task.task.isasync
+        return bool(task.task.isasync)
     flow = current_flow.get()
-    return flow is None or flow.flow.isasync
+    return flow is None or bool(flow.flow.isasync)
 
 
 def async_twin(fn: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
@@ -37,8 +38,6 @@ def async_twin(fn: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
 
     @wraps(fn)
     async def twin(*args: P.args, **kwargs: P.kwargs) -> R:
-        from runyard.engine.effects import in_thread
-
         return await in_thread(lambda: fn(*args, **kwargs))
 
     return twin

@@ -15,6 +15,7 @@ from runyard.base.url_passwords import hidden_within
 from runyard.blocks.block_errors import BlockExists, BlockNotFound, InvalidBlock, problems
 from runyard.blocks.fields import SecretDict, fitting, inside, revealed, secret_fields, secrets_in
 from runyard.operations.blocks import block_documents, block_types
+from runyard.operations.blocks.block_types import DEFAULT_BLOCK_SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,6 @@ __all__ = ["Block", "SecretDict", "block_class"]
 # The names under which Prefect has the same.
 BlockNotSavedError = InvalidBlockRegistration = InvalidBlock
 UnknownBlockType = BlockNotFound
-DEFAULT_BLOCK_SCHEMA_VERSION = "non-versioned"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*\Z")
 # Where the types are that come with Runyard; loaded when one is asked for.

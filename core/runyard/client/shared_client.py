@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from runyard import settings
-from runyard.engine import uncaught
+from runyard.client import uncaught
 
 if TYPE_CHECKING:
     from runyard.client import Client
@@ -26,11 +26,3 @@ def shared_client() -> Client:
         # Of several threads that come first at once, all get the same.
         client = _clients.setdefault(key, connect())
     return client
-
-
-def release_thread() -> None:
-    """Close the calling thread's database connections; for threads about to end."""
-    from runyard.store.database import _databases
-
-    for database in list(_databases.values()):
-        database.discard()

@@ -237,7 +237,7 @@ class RunnerDeployment:
         **options: Unpack[DeploymentOptions],
     ) -> Self:
         """As `from_storage`, for async code."""
-        from runyard.engine.effects import in_thread
+        from runyard.base.thread_calls import in_thread
 
         return await in_thread(lambda: cls.from_storage(storage, entrypoint, name, flow_name, **options))
 

@@ -7,7 +7,7 @@ import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from runyard.base import clock, ids, texts
+from runyard.base import clock, ids, kept_values, texts
 from runyard.base.callers import is_awaited
 from runyard.base.errors import (
     MissingResult,
@@ -18,6 +18,7 @@ from runyard.base.errors import (
     RunUnfinished,
 )
 from runyard.base.state_details import StateDetails
+from runyard.base.thread_calls import in_thread
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -199,9 +200,7 @@ class State(Generic[R]):
             if self._value is _MISSING:
                 if not isinstance(self.data, dict) or "storage_key" not in self.data:
                     raise MissingResult("the run's result was not kept; use persist_result=True")
-                from runyard.engine.results.result_stores import result_of_reference
-
-                self._value = result_of_reference(self.data)
+                self._value = kept_values.read(self.data)
             return self._value
         if not raise_on_failure and isinstance(self._value, _SEVERAL):
             return self._value  # type: ignore[return-value]  # the states that decided
@@ -215,19 +214,17 @@ class State(Generic[R]):
 
     async def aresult(self, raise_on_failure: bool = True) -> Any:
         """As `result`, for async code: reading a kept result does not hold the event loop."""
-        from runyard.engine.effects import in_thread
-
         return await in_thread(lambda: self.result(raise_on_failure))
 
     def _failure(self) -> BaseException:
         if isinstance(self._value, State):
-            return _exception_of(self._value)
+            return exception_of(self._value)
         if isinstance(self._value, _SEVERAL[1:]):
             states = [item for item in self._value if isinstance(item, State)]
             worst = [item for item in states if item.type in (FAILED, CRASHED)] or states
             for item in worst:
                 if item.type != COMPLETED:
-                    return _exception_of(item)
+                    return exception_of(item)
         kind = {CRASHED: RunCrashed, CANCELLED: RunCancelled}.get(self.type, RunFailed)
         if self.type == PAUSED:
             return RunPaused(f"the run is {self.name}, it has no result yet")
@@ -295,7 +292,8 @@ _FIELDS = ("type", "name", "message", "data", "timestamp", "state_details")
 _SEVERAL = (State, list, tuple, set, frozenset)
 
 
-def _exception_of(state: State) -> BaseException:
+def exception_of(state: State) -> BaseException:
+    """The exception of a state that did not succeed."""
     failure: BaseException = state.result(raise_on_failure=False)
     return failure if isinstance(failure, BaseException) else state._failure()
 
@@ -426,31 +424,3 @@ def InfrastructurePending(**fields: Any) -> State:
 def Submitting(**fields: Any) -> State:
     """Is being handed to what is to execute it."""
     return State(PENDING, "Submitting", **fields)
-
-
-def get_state_result(state: State, raise_on_failure: bool = True) -> Any:
-    """The value of a state; see `State.result`."""
-    return state.result(raise_on_failure)
-
-
-def get_state_exception(state: State) -> BaseException:
-    """The exception of a state that did not succeed.
-
-    Raises:
-        ValueError: it did succeed, or is not final.
-    """
-    if state.type in (FAILED, CRASHED, CANCELLED):
-        return _exception_of(state)
-    raise ValueError(f"a state of type {state.type} has no exception")
-
-
-def raise_state_exception(state: State) -> None:
-    """Raise the exception of a state, if it is one that did not succeed."""
-    if state.type in (FAILED, CRASHED, CANCELLED):
-        raise get_state_exception(state)
-
-
-def is_state_iterable(value: Any) -> bool:
-    """Whether something is a list, tuple or set of states, and not empty."""
-    several = isinstance(value, (list, tuple, set, frozenset)) and bool(value)
-    return several and all(isinstance(item, State) for item in value)

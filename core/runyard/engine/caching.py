@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.base import texts
+from runyard.base import forks, texts
 from runyard.base.exceptions import UnreadableResult
 from runyard.domain.states import COMPLETED, State
-from runyard.engine import forks
 from runyard.engine.accompanying import is_from_outside
 from runyard.engine.context import current_transaction
 from runyard.engine.effects import Block, Commit, Wait

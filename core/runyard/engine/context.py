@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.base import texts
+from runyard.base import current_run, texts
 from runyard.base.exceptions import MissingContextError
 
 if TYPE_CHECKING:
@@ -205,8 +205,8 @@ class TaskRunContext:
         return current_task.get()
 
 
-current_flow: ContextVar[FlowRunContext | None] = ContextVar("runyard_flow", default=None)
-current_task: ContextVar[TaskRunContext | None] = ContextVar("runyard_task", default=None)
+current_flow: ContextVar[FlowRunContext | None] = current_run.current_flow
+current_task: ContextVar[TaskRunContext | None] = current_run.current_task
 current_transaction: ContextVar[Transaction | None] = ContextVar("runyard_transaction", default=None)
 # Of a task that runs outside of any flow, where it has a journal of its own.
 current_journal: ContextVar[Journal | None] = ContextVar("runyard_journal", default=None)

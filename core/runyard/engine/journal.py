@@ -16,7 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.base import clock, texts, write_retries
+from runyard.base import clock, forks, texts, write_retries
 from runyard.base.errors import (
     ApiUnavailable,
     DatabaseCorrupt,
@@ -256,7 +256,7 @@ class Journal:
                 self._thread.start()
 
     def _work(self) -> None:
-        from runyard.client.shared_client import release_thread
+        from runyard.base.thread_calls import release_thread
 
         try:
             stopped = False
@@ -402,6 +402,9 @@ def close_all() -> None:
     """Write what the journals of this process hold."""
     for journal in list(_live):
         journal.close()
+
+
+forks.before_leaving(close_all)
 
 
 def _after_fork() -> None:

@@ -73,7 +73,7 @@ class LeaseKeeper:
         self._thread.join()
 
     def _work(self) -> None:
-        from runyard.client.shared_client import release_thread
+        from runyard.base.thread_calls import release_thread
 
         try:
             pause = min(self._lease_seconds / 3, _LONGEST_SECONDS)

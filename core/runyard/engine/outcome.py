@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runyard.base import texts
 from runyard.base.exceptions import TerminationSignal
 from runyard.base.redaction import redact
+from runyard.base.tracebacks import without_engine
 from runyard.domain.states import (
     CANCELLED,
     CANCELLING,
@@ -18,11 +18,6 @@ from runyard.domain.states import (
     TERMINAL,
     State,
 )
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-_LIBRARY = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def state_of_value(value: Any, kind: str) -> State:
@@ -77,23 +72,6 @@ def _together(states: list[State], value: Any) -> State:
         return State(FAILED, message=f"{failed}/{total} states failed.", value=value)
     open_ones = sum(state.type not in TERMINAL for state in states)
     return State(FAILED, message=f"{open_ones}/{total} states are not final.", value=value)
-
-
-def without_engine(error: BaseException) -> BaseException:
-    """The exception, its traceback with the user's frames alone: the engine's tell nothing."""
-    first = trace = _users_frame(error.__traceback__)
-    while trace is not None:
-        trace.tb_next = _users_frame(trace.tb_next)
-        trace = trace.tb_next
-    if first is not None:
-        error.__traceback__ = first
-    return error
-
-
-def _users_frame(trace: TracebackType | None) -> TracebackType | None:
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_LIBRARY):
-        trace = trace.tb_next
-    return trace
 
 
 def describe(error: BaseException) -> str:

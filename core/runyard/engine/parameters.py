@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runyard.base import texts
+from runyard.base import forks, texts
 from runyard.base.errors import ParameterError
 from runyard.base.exceptions import RunNameError
 from runyard.base.redaction import STARS, redact
-from runyard.engine import forks
 from runyard.engine.accompanying import is_from_outside
 
 if TYPE_CHECKING:

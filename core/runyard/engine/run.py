@@ -16,9 +16,10 @@ from runyard.base.errors import (
     StoreError,
 )
 from runyard.base.exceptions import Abort, RunNameError, TerminationSignal
+from runyard.client import uncaught
 from runyard.client.shared_client import shared_client
 from runyard.domain.states import PAUSED
-from runyard.engine import child_processes, outcome, uncaught
+from runyard.engine import child_processes, outcome
 from runyard.engine.context import FlowRunContext, current_drawing, current_flow, current_tags
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flow_core import retries_of, retry_delay_of, run_flow
@@ -363,7 +364,7 @@ class _Root:
         """Run it on this event loop."""
         import asyncio
 
-        from runyard.engine.effects import unbroken
+        from runyard.base.thread_calls import unbroken
 
         guard = SignalGuard(Cancellation(self._run.id))
         try:

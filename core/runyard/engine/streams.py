@@ -11,8 +11,9 @@ import time
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from runyard.base import forks
 from runyard.base.exceptions import TerminationSignal
-from runyard.engine import forks
+from runyard.base.thread_calls import in_thread, unbroken
 from runyard.engine.context import current_flow
 from runyard.engine.effects import (
     Block,
@@ -22,9 +23,7 @@ from runyard.engine.effects import (
     Wait,
     call_async,
     drive,
-    in_thread,
     read_out_async,
-    unbroken,
 )
 from runyard.engine.interrupts import Cancellation, others_ended
 from runyard.engine.parameters import bind

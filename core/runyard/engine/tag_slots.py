@@ -67,7 +67,7 @@ def give_back(task: Task, lease: Lease) -> None:
 
 
 def _release(lease: Lease) -> None:
-    from runyard.client.shared_client import release_thread
+    from runyard.base.thread_calls import release_thread
 
     try:
         lease.release()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.base.syncing import also_awaited
 from runyard.domain import states
-from runyard.domain.states import CRASHED, FAILED, TERMINAL, State, StateType
+from runyard.domain.states import CANCELLED, CRASHED, FAILED, TERMINAL, State, StateType, exception_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,19 +101,47 @@ def _known(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in ("result_store", "write_result")}
 
 
-get_state_exception = also_awaited(states.get_state_exception)
-raise_state_exception = also_awaited(states.raise_state_exception)
-get_state_result = also_awaited(states.get_state_result)
+def _exception(state: State) -> BaseException:
+    """The exception of a state that did not succeed.
+
+    Raises:
+        ValueError: it did succeed, or is not final.
+    """
+    if state.type in (FAILED, CRASHED, CANCELLED):
+        return exception_of(state)
+    raise ValueError(f"a state of type {state.type} has no exception")
+
+
+def _raise(state: State) -> None:
+    """Raise the exception of a state, if it is one that did not succeed."""
+    if state.type in (FAILED, CRASHED, CANCELLED):
+        raise exception_of(state)
+
+
+def _result(state: State, raise_on_failure: bool = True) -> Any:
+    """The value of a state; see `State.result`."""
+    return state.result(raise_on_failure)
+
+
+get_state_exception = also_awaited(_exception)
+raise_state_exception = also_awaited(_raise)
+get_state_result = also_awaited(_result)
+
+
+def is_state_iterable(value: Any) -> bool:
+    """Whether something is a list, tuple or set of states, and not empty."""
+    several = isinstance(value, (list, tuple, set, frozenset)) and bool(value)
+    return several and all(isinstance(item, State) for item in value)
 
 
 async def aget_state_exception(state: State) -> BaseException:
     """As `get_state_exception`, for async code."""
-    return states.get_state_exception(state)
+    return _exception(state)
 
 
 async def araise_state_exception(state: State) -> None:
     """As `raise_state_exception`, for async code."""
-    states.raise_state_exception(state)
+    _raise(state)
 
 
 async def return_value_to_state(retval: Any, result_store: Any = None, **_options: Any) -> State:

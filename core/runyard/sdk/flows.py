@@ -249,7 +249,7 @@ class Flow(Base[P, R]):
 
     async def avisualize(self, *args: Any, **kwargs: Any) -> Any:
         """As `visualize`, for async code."""
-        from runyard.engine.effects import in_thread
+        from runyard.base.thread_calls import in_thread
         from runyard.sdk.visualization.drawing import run_visualize
 
         return await in_thread(lambda: run_visualize(self, args, kwargs))

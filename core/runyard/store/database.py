@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from runyard import settings
+from runyard.base import thread_calls
 from runyard.base.errors import InvalidInput, StoreError
 from runyard.store.protocols import Row as Row
 from runyard.store.protocols import Transaction as Transaction
@@ -277,6 +278,14 @@ def _driver(url: str) -> Driver:
 
 
 _databases: dict[str, Database] = {}
+
+
+def _discard_of_thread() -> None:
+    for database in list(_databases.values()):
+        database.discard()
+
+
+thread_calls.at_thread_end(_discard_of_thread)
 
 
 def _before_fork() -> None:

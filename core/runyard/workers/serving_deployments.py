@@ -86,7 +86,7 @@ async def aserve(*deployments: RunnerDeployment, **options: Any) -> None:
     """As `serve`, while the event loop goes on; cancelling it does as Ctrl-C."""
     import asyncio
 
-    from runyard.engine.effects import unbroken
+    from runyard.base.thread_calls import unbroken
 
     loops: list[ServingLoop] = []
     told, stopped = options.pop("on_start", None), False

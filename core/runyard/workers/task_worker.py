@@ -21,8 +21,9 @@ from runyard.base import clock, ids, machine
 from runyard.base.errors import RunyardError
 from runyard.base.exceptions import TerminationSignal
 from runyard.base.syncing import also_awaited, async_twin
+from runyard.base.thread_calls import release_thread
 from runyard.client import LocalClient
-from runyard.client.shared_client import release_thread, shared_client
+from runyard.client.shared_client import shared_client
 from runyard.engine.background.background_guard import Guard, Work, Works
 from runyard.engine.background.background_run import FencedJournal, execute
 from runyard.engine.background.background_submit import served_name
@@ -158,7 +159,7 @@ class TaskWorker:
         """As `start`, while the event loop goes on; cancelling it does as Ctrl-C."""
         import asyncio
 
-        from runyard.engine.effects import unbroken
+        from runyard.base.thread_calls import unbroken
 
         await unbroken(lambda: self.start(timeout), self.stop)
         await asyncio.sleep(0)  # where a cancellation comes out
@@ -182,7 +183,7 @@ class TaskWorker:
         return self.__enter__()
 
     async def __aexit__(self, *_error: object) -> None:
-        from runyard.engine.effects import in_thread
+        from runyard.base.thread_calls import in_thread
 
         await in_thread(self.__exit__)
 

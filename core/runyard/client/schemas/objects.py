@@ -8,10 +8,9 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from runyard.base.state_details import StateDetails
-from runyard.blocks.core import DEFAULT_BLOCK_SCHEMA_VERSION
 from runyard.domain.states import TERMINAL, State, StateType
 from runyard.operations.blocks.block_documents import BlockDocument
-from runyard.operations.blocks.block_types import BlockSchema, BlockType
+from runyard.operations.blocks.block_types import DEFAULT_BLOCK_SCHEMA_VERSION, BlockSchema, BlockType
 from runyard.operations.deployments.deployment_shapes import ConcurrencyOptions, Deployment
 from runyard.operations.deployments.known_flows import Flow
 from runyard.operations.flow_runs.flow_run_inputs import FlowRunInput

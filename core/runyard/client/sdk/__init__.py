@@ -52,7 +52,7 @@ class RunyardClient:
 def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     async def twin(self: RunyardClient, *args: Any, **kwargs: Any) -> Any:
-        from runyard.engine.effects import in_thread
+        from runyard.base.thread_calls import in_thread
 
         return await in_thread(lambda: method(self._sync, *args, **kwargs))
 

@@ -6,9 +6,10 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from runyard.base.errors import ApiUnavailable, StaleAttempt, StoreError
+from runyard.base.thread_calls import in_thread
 from runyard.domain.states import FAILED, PENDING, TERMINAL, State
 from runyard.engine import outcome, salvage
-from runyard.engine.effects import drive, drive_async, in_thread
+from runyard.engine.effects import drive, drive_async
 from runyard.engine.journal import Journal, persist
 from runyard.engine.runs import TaskRun
 from runyard.engine.task_core import run_task

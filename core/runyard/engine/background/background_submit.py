@@ -16,7 +16,8 @@ from runyard.base import clock
 from runyard.base.errors import MissingResult, RunyardError
 from runyard.base.markers import allow_failure
 from runyard.base.syncing import also_awaited, async_twin
-from runyard.client.shared_client import release_thread, shared_client
+from runyard.base.thread_calls import release_thread
+from runyard.client.shared_client import shared_client
 from runyard.domain.states import COMPLETED, Scheduled, State
 from runyard.engine import outcome
 from runyard.engine.context import current_drawing, current_flow, current_tags, current_task

@@ -38,7 +38,7 @@ async def concurrency(
     raise_on_lease_renewal_failure: bool | None = None,
 ) -> AsyncIterator[None]:
     """As `runyard.engine.concurrency.sync.concurrency`, with `async with`."""
-    from runyard.engine.effects import in_thread
+    from runyard.base.thread_calls import in_thread
 
     wanted = as_names(names)
     if not wanted:

@@ -154,7 +154,7 @@ def _let_work(soon: bool) -> None:
 
 
 def _work() -> None:
-    from runyard.client.shared_client import release_thread
+    from runyard.base.thread_calls import release_thread
 
     global _thread
     try:

@@ -116,7 +116,7 @@ class Request:
         """As `take`, while the event loop goes on."""
         import asyncio
 
-        from runyard.engine.effects import in_thread
+        from runyard.base.thread_calls import in_thread
 
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()

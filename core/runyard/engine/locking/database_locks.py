@@ -102,7 +102,7 @@ class DatabaseLockManager(PolledLocks):
 
     def _work(self) -> None:
         from runyard.base.errors import RunyardError
-        from runyard.client.shared_client import release_thread
+        from runyard.base.thread_calls import release_thread
 
         try:
             while True:

@@ -141,7 +141,7 @@ class ProcessPoolTaskRunner(RemoteTaskRunner):
 
     def _serve(self) -> None:
         """Feed one process, and start another where it was lost."""
-        from runyard.client.shared_client import release_thread
+        from runyard.base.thread_calls import release_thread
 
         child: _Child | None = None
         try:

@@ -105,7 +105,7 @@ class ThreadPoolTaskRunner(TaskRunner):
         waits.for_threads(self._threads)
 
     def _serve(self) -> None:
-        from runyard.client.shared_client import release_thread
+        from runyard.base.thread_calls import release_thread
 
         helper.help_out = self._help
         try:
@@ -150,7 +150,7 @@ class ThreadPoolTaskRunner(TaskRunner):
             helper.depth = depth
 
     def _instead(self, job: _Job) -> None:
-        from runyard.client.shared_client import release_thread
+        from runyard.base.thread_calls import release_thread
 
         helper.help_out = self._help
         try:

@@ -13,6 +13,9 @@ from runyard.operations.operation import operation
 from runyard.operations.schemas import Input, Model, Query, Time, dump, load
 from runyard.store.database import Row, Transaction
 
+# The version of a schema whose class names none.
+DEFAULT_BLOCK_SCHEMA_VERSION = "non-versioned"
+
 
 class BlockType(Model):
     """A kind of block."""

@@ -10,6 +10,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from runyard.base.tracebacks import without_engine
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
 count = 0
 
 _INTERRUPTED = 130  # as shells tell of Ctrl-C
+_writers: list[Callable[[], None]] = []
+
+
+def before_leaving(write: Callable[[], None]) -> None:
+    """Have a child that leaves call `write`: what it has recorded is written then."""
+    _writers.append(write)
 
 
 def leave(error: BaseException | None = None) -> NoReturn:
@@ -60,8 +68,6 @@ def _code_of(error: BaseException | None) -> int:
             return (error.code or 0) & 0xFF
         print(error.code, file=sys.stderr)
         return 1
-    from runyard.engine.outcome import without_engine
-
     without_engine(error)
     sys.excepthook(type(error), error, error.__traceback__)
     return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
@@ -71,10 +77,9 @@ def _wind_up() -> None:
     """As `multiprocessing` ends its children: threads are waited for; the exit functions are the parent's."""
     import threading
 
-    from runyard.engine.journal import close_all
-
     threading._shutdown()  # type: ignore[attr-defined]  # what ends an interpreter
-    close_all()
+    for write in _writers:
+        write()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()

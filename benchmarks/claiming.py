@@ -34,7 +34,7 @@ def claiming(product: Product) -> Figure:
 
 def _median_claim(product: Product, scheduled: int, finished: int) -> float:
     from runyard.client import LocalClient
-    from runyard.operations.flow_runs.claims import ClaimRequest, claim_flow_runs
+    from runyard.operations.flow_runs.claim_flow_runs import ClaimRequest, claim_flow_runs
     from runyard.store.database import get_database
 
     product.fresh()

@@ -205,8 +205,8 @@ def _act(act: str, seconds: float) -> int:
     from runyard.base import clock, ids
     from runyard.client import LocalClient
     from runyard.engine import retention_loop
-    from runyard.operations.flow_runs import run_reports
-    from runyard.operations.flow_runs.claims import ClaimRequest, claim_flow_runs
+    from runyard.operations.flow_runs import write_journal
+    from runyard.operations.flow_runs.claim_flow_runs import ClaimRequest, claim_flow_runs
 
     client = LocalClient()
     if act == "retention":
@@ -232,7 +232,7 @@ def _act(act: str, seconds: float) -> int:
         else:
             now = clock.now_us()
             rows = [[ids.new_id(), "n", 20, "a line", now, run_id, None] for _ in range(20)]
-            client.call(run_reports.write_journal, {"logs": rows, "flow_run_id": None, "attempt": None})
+            client.call(write_journal.write_journal, {"logs": rows, "flow_run_id": None, "attempt": None})
         times.append((time.perf_counter() - began) * 1000)
         time.sleep(0.02)
     times.sort()

@@ -43,7 +43,7 @@ _README = os.path.join(HERE, "README.md")
 _MAKE = """
 import json, random, sys, time
 from runyard.client import connect
-from runyard.operations.deployments.deployment_runs import create_flow_run_from_deployment
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 from runyard.operations.deployments.deployment_shapes import DeploymentFlowRunCreate
 from runyard.errors import ApiUnavailable, StoreError
 ids, weights, count = json.loads(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])

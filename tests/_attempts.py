@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from runyard.base import clock
-from runyard.operations.flow_runs import claims, flow_runs, recovery
+from runyard.operations.flow_runs import flow_runs, renew_leases, report_exit
+from runyard.operations.recovery import recover_flow_runs
 from runyard.operations.schemas import StateCreate
 
 
@@ -16,20 +17,20 @@ def propose(client, claimed, state):
 
 def renew(client, claimed):
     held = [{"flow_run_id": claimed.flow_run_id, "attempt": claimed.attempt}]
-    body = claims.RenewLeases.model_validate({"leases": held, "lease_seconds": 30})
-    return client.call(claims.renew_leases, body)
+    body = renew_leases.RenewLeases.model_validate({"leases": held, "lease_seconds": 30})
+    return client.call(renew_leases.renew_leases, body)
 
 
 def exited(client, claimed, code, message=None, lost=False):
-    body = recovery.ExitReport(
+    body = report_exit.ExitReport(
         flow_run_id=claimed.flow_run_id, attempt=claimed.attempt, exit_code=code, message=message, lost=lost
     )
-    return client.call(recovery.report_exit, body)
+    return client.call(report_exit.report_exit, body)
 
 
 def recover(client, seconds=60):
-    body = recovery.RecoverRequest(now=clock.now() + timedelta(seconds=seconds))
-    return client.call(recovery.recover, body)
+    body = recover_flow_runs.RecoverRequest(now=clock.now() + timedelta(seconds=seconds))
+    return client.call(recover_flow_runs.recover, body)
 
 
 def read(client, claimed):

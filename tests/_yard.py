@@ -16,8 +16,8 @@ from runyard.operations.deployments.deployments import (
     DeploymentFlowRunCreate,
     DeploymentsApply,
     apply_deployments,
-    create_flow_run_from_deployment,
 )
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 from runyard.operations.flow_runs.flow_runs import SetState, read_flow_run, set_flow_run_state
 from runyard.operations.records.logs import LogListing, filter_logs
 from runyard.operations.schemas import StateCreate

@@ -46,7 +46,7 @@ def test_an_api_that_does_not_answer_is_named_with_its_file(runyard, program, ho
 
 
 def test_what_waits_and_what_takes_slots(runyard, store, tmp_path, monkeypatch):
-    from runyard.operations.flow_runs import claims
+    from runyard.operations.flow_runs import claim_flow_runs
     from runyard.operations.work_pools import work_queues
 
     monkeypatch.chdir(tmp_path)
@@ -64,8 +64,8 @@ def test_what_waits_and_what_takes_slots(runyard, store, tmp_path, monkeypatch):
     assert before is None
     assert "Slots taken: 0 of 3." in runyard("work-pool", "slots", "p").out
     runyard("deployment", "run", "e")
-    claim = claims.ClaimRequest(worker_name="w", limit=5, lease_seconds=60)
-    store.call(claims.claim_flow_runs, "p", body=claim)
+    claim = claim_flow_runs.ClaimRequest(worker_name="w", limit=5, lease_seconds=60)
+    store.call(claim_flow_runs.claim_flow_runs, "p", body=claim)
     taken = runyard("work-pool", "slots", "p", "-o", "json").json
     assert (taken["active"], taken["limit"]) == (1, 3)
     assert "Slots taken: 1 of any number." in runyard("work-queue", "slots", "urgent", "--pool", "p").out

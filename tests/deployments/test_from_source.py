@@ -18,11 +18,8 @@ from runyard.deployments.storage import (
     storage_of,
 )
 from runyard.engine.results.filesystems import LocalFileSystem
-from runyard.operations.deployments.deployments import (
-    DeploymentFlowRunCreate,
-    create_flow_run_from_deployment,
-    find_deployment,
-)
+from runyard.operations.deployments.deployments import DeploymentFlowRunCreate, find_deployment
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 from runyard.operations.flow_runs.flow_runs import read_flow_run
 from runyard.operations.work_pools.work_pools import WorkPoolCreate, create_work_pool
 

@@ -10,7 +10,7 @@ from runyard.domain import states
 from runyard.domain.flow_run_rules import FlowRunFacts, decide_flow_run, keeps_lease
 from runyard.domain.states import STATE_TYPES, TERMINAL, State
 from runyard.domain.task_run_rules import TaskRunFacts, decide_task_run
-from runyard.operations.flow_runs import run_rows
+from runyard.operations.runs import enter_state
 
 NOW = 1_800_000_000_000_000
 
@@ -116,11 +116,11 @@ def test_times_grow_and_bookkeeping_agrees(proposals, facts):
         decision = decide_flow_run(current, proposed, facts)
         if decision.state is None:
             continue
-        state = run_rows.after(decision.state, run.get("state_timestamp"))
+        state = enter_state.after(decision.state, run.get("state_timestamp"))
         if current is not None:
             assert state.timestamp_us > current.timestamp_us
         runs += state.type == "RUNNING" and (current is None or current.type != "PAUSED")
-        run = run_rows.entered(run, state)
+        run = enter_state.entered(run, state)
         current = state
         assert run["run_count"] == runs
         assert (run["end_time"] is not None) == (state.type in TERMINAL)

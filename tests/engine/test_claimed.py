@@ -16,9 +16,9 @@ from runyard.operations.deployments.deployments import (
     DeploymentFlowRunCreate,
     DeploymentsApply,
     apply_deployments,
-    create_flow_run_from_deployment,
 )
-from runyard.operations.flow_runs.claims import ClaimRequest, claim_flow_runs
+from runyard.operations.flow_runs.claim_flow_runs import ClaimRequest, claim_flow_runs
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 from runyard.operations.work_pools.work_pools import WorkPoolCreate, create_work_pool
 
 

@@ -19,7 +19,9 @@ from runyard.engine.journal import Journal
 from runyard.engine.logging import get_logger
 from runyard.engine.results.cache_policies import INPUTS
 from runyard.engine.runs import TaskRun
-from runyard.operations.flow_runs.run_reports import report_state, start_flow_run, write_journal
+from runyard.operations.flow_runs.end_flow_run import report_state
+from runyard.operations.flow_runs.start_flow_run import start_flow_run
+from runyard.operations.flow_runs.write_journal import write_journal
 from runyard.operations.records.kept_results import read_result
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 from runyard.operations.flow_runs.flow_runs import SetState, set_flow_run_state
-from runyard.operations.flow_runs.recovery import RecoverRequest, recover
+from runyard.operations.recovery.recover_flow_runs import RecoverRequest, recover
 from runyard.operations.schemas import StateCreate
 
 SCRIPT = """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from runyard.base.errors import InvalidInput
-from runyard.operations import admin
 from runyard.operations.deployments import known_flows
+from runyard.operations.installation import admin
 from runyard.operations.retention import database_size
 
 

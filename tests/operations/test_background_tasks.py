@@ -5,7 +5,7 @@ from runyard.base import clock
 from runyard.base.errors import NotFound, StaleAttempt
 from runyard.domain.states import COMPLETED, RUNNING, Scheduled, State
 from runyard.engine.runs import TaskRun
-from runyard.operations.flow_runs.recovery import RecoverRequest, recover
+from runyard.operations.recovery.recover_flow_runs import RecoverRequest, recover
 from runyard.operations.schemas import StateCreate
 from runyard.operations.task_runs import background_tasks as operations
 from runyard.operations.task_runs.task_runs import SetState, read_task_run, set_task_run_state

@@ -10,7 +10,16 @@ from runyard.base.errors import StaleAttempt
 from runyard.client import LocalClient
 from runyard.domain.states import Completed, Failed, Running, State
 from runyard.operations.deployments import deployments
-from runyard.operations.flow_runs import claims, flow_runs, recovery, run_reports
+from runyard.operations.flow_runs import (
+    claim_flow_runs,
+    crash_flow_run,
+    end_flow_run,
+    flow_runs,
+    report_exit,
+    start_flow_run,
+)
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
+from runyard.operations.recovery import recover_flow_runs
 from runyard.operations.schemas import StateCreate
 from runyard.operations.work_pools import work_pools
 from runyard.store.database import Database
@@ -27,7 +36,7 @@ class Field:
         body = deployments.DeploymentsApply.model_validate({"owner": "test", "deployments": [item]})
         its = client.call(deployments.apply_deployments, body)[0].deployment
         made = deployments.DeploymentFlowRunCreate()
-        self.run_id = client.call(deployments.create_flow_run_from_deployment, its.id, made).id
+        self.run_id = client.call(create_flow_run_from_deployment, its.id, made).id
         self.attempt = None
         self.executions = []
 
@@ -36,8 +45,8 @@ class Field:
         return self.client.call(flow_runs.read_flow_run, self.run_id)
 
     def claim(self):
-        body = claims.ClaimRequest(worker_name="w", lease_seconds=60)
-        for claimed in self.client.call(claims.claim_flow_runs, "pool", body):
+        body = claim_flow_runs.ClaimRequest(worker_name="w", lease_seconds=60)
+        for claimed in self.client.call(claim_flow_runs.claim_flow_runs, "pool", body):
             self.attempt = claimed.attempt
 
     def start(self):
@@ -48,22 +57,22 @@ class Field:
         }  # fmt: skip
         if self.attempt is None or self.run.state_type != "PENDING":
             return
-        if self.client.call(run_reports.start_flow_run, body)["status"] == "ACCEPT":
+        if self.client.call(start_flow_run.start_flow_run, body)["status"] == "ACCEPT":
             self.executions.append(self.attempt)
         # Its answer was lost: what is sent again changes nothing, and another process is refused.
         before = self.run.run_count
-        assert self.client.call(run_reports.start_flow_run, body)["status"] == "ACCEPT"
+        assert self.client.call(start_flow_run.start_flow_run, body)["status"] == "ACCEPT"
         assert self.run.run_count == before
         with pytest.raises(StaleAttempt):
-            self.client.call(run_reports.start_flow_run, {**body, "start_id": ids.new_id()})
+            self.client.call(start_flow_run.start_flow_run, {**body, "start_id": ids.new_id()})
 
     def report(self, state):
         if self.attempt is None:
             return None
         body = {"flow_run_id": self.run_id, "attempt": self.attempt, "state": state.to_json()}
         try:
-            answer = self.client.call(run_reports.report_state, body)
-            again = self.client.call(run_reports.report_state, body)
+            answer = self.client.call(end_flow_run.report_state, body)
+            again = self.client.call(end_flow_run.report_state, body)
         except StaleAttempt:
             return None
         assert (again["state"]["type"], again["run_count"]) == (answer["state"]["type"], answer["run_count"])
@@ -85,7 +94,7 @@ class Field:
             self.report(Completed())
 
     def kill_worker(self):
-        self.client.call(recovery.recover, recovery.RecoverRequest(now=_later()))
+        self.client.call(recover_flow_runs.recover, recover_flow_runs.RecoverRequest(now=_later()))
 
     def kill_run(self):
         self._exit(lost=False)
@@ -95,8 +104,10 @@ class Field:
 
     def _exit(self, lost):
         if self.attempt is not None:
-            body = recovery.ExitReport(flow_run_id=self.run_id, attempt=self.attempt, exit_code=-9, lost=lost)
-            self.client.call(recovery.report_exit, body)
+            body = report_exit.ExitReport(
+                flow_run_id=self.run_id, attempt=self.attempt, exit_code=-9, lost=lost
+            )
+            self.client.call(report_exit.report_exit, body)
 
 
 def _later():
@@ -154,14 +165,14 @@ def test_an_attempt_that_never_began_is_not_given_out_for_ever(home):
         field.kill_worker()
         losses += 1
         assert losses <= 100
-    assert losses == recovery.MOST_UNBEGUN + 1
+    assert losses == crash_flow_run.MOST_UNBEGUN + 1
     assert "before it began" in field.run.state.message
 
 
 def test_attempts_that_began_in_between_begin_the_count_anew(home):
     field = Field(LocalClient(), 0, 50)
     for _ in range(3):
-        for _ in range(recovery.MOST_UNBEGUN):
+        for _ in range(crash_flow_run.MOST_UNBEGUN):
             field.claim()
             field.kill_worker()
         field.claim()

@@ -14,9 +14,16 @@ from runyard.base.errors import NotFound, StaleAttempt
 from runyard.client import LocalClient
 from runyard.domain.states import Completed, Running
 from runyard.operations.deployments import deployments
-from runyard.operations.flow_runs import claims, due_runs, flow_runs
+from runyard.operations.flow_runs import (
+    claim_flow_runs,
+    due_runs,
+    flow_runs,
+    renew_leases,
+    scheduled_flow_runs,
+)
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 from runyard.operations.flow_runs.served_runs import ServedClaim, claim_served_flow_runs
-from runyard.operations.schedules.scheduler import SchedulerTurn, run_scheduler
+from runyard.operations.scheduling.scheduler import SchedulerTurn, run_scheduler
 from runyard.operations.schemas import Listing, StateCreate
 from runyard.operations.work_pools import work_pools, work_queues
 from runyard.store.database import get_database
@@ -41,12 +48,12 @@ def run(client, its, name=None, after_seconds=0.0, **fields):
     due = clock.format_time(clock.now() + timedelta(seconds=after_seconds))
     state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due}}
     body = deployments.DeploymentFlowRunCreate.model_validate({"name": name, "state": state, **fields})
-    return client.call(deployments.create_flow_run_from_deployment, its.id, body)
+    return client.call(create_flow_run_from_deployment, its.id, body)
 
 
 def claim(client, limit=10, **fields):
-    body = claims.ClaimRequest(worker_name="w", limit=limit, lease_seconds=30, **fields)
-    return client.call(claims.claim_flow_runs, "machines", body)
+    body = claim_flow_runs.ClaimRequest(worker_name="w", limit=limit, lease_seconds=30, **fields)
+    return client.call(claim_flow_runs.claim_flow_runs, "machines", body)
 
 
 def names(claimed):
@@ -68,7 +75,7 @@ def state_of(client, flow_run):
 
 
 def next_due(client, **fields):
-    told = client.call(claims.read_next_due, "machines", **fields)
+    told = client.call(claim_flow_runs.read_next_due, "machines", **fields)
     assert abs(told.now - clock.now()) < timedelta(minutes=5)
     return told.due
 
@@ -116,7 +123,7 @@ def test_a_paused_pool_gives_nothing(client):
     client.call(work_pools.update_work_pool, "machines", work_pools.WorkPoolUpdate(is_paused=False))
     assert len(claim(client)) == 1
     with pytest.raises(NotFound, match="runyard work-pool create nowhere"):
-        client.call(claims.read_next_due, "nowhere")
+        client.call(claim_flow_runs.read_next_due, "nowhere")
 
 
 @pytest.mark.parametrize("limited", ["pool", "queue", "deployment"])
@@ -252,8 +259,8 @@ def test_renewing_tells_what_is_lost_and_what_is_to_stop(client):
     cancelling = flow_runs.SetState(state=StateCreate(type="CANCELLING"))
     client.call(flow_runs.set_flow_run_state, stopped.flow_run_id, cancelling)
     held = [{"flow_run_id": each.flow_run_id, "attempt": each.attempt} for each in (kept, stopped, ended)]
-    body = claims.RenewLeases.model_validate({"leases": held, "lease_seconds": 30})
-    answer = client.call(claims.renew_leases, body)
+    body = renew_leases.RenewLeases.model_validate({"leases": held, "lease_seconds": 30})
+    answer = client.call(renew_leases.renew_leases, body)
     assert answer.over == [ended.flow_run_id]
     assert answer.lost == []
     assert answer.cancelling == [stopped.flow_run_id]
@@ -264,14 +271,14 @@ def test_a_claim_can_be_given_back_until_it_started(client):
     its = deployment(client)
     waiting = run(client, its, after_seconds=-5)
     (first,) = claim(client)
-    assert client.call(claims.return_claim, first.flow_run_id, attempt=first.attempt) is True
+    assert client.call(claim_flow_runs.return_claim, first.flow_run_id, attempt=first.attempt) is True
     assert state_of(client, waiting).type == "SCHEDULED"
     (second,) = claim(client)
     assert second.attempt == 2
     with pytest.raises(StaleAttempt):
-        client.call(claims.return_claim, second.flow_run_id, attempt=1)
+        client.call(claim_flow_runs.return_claim, second.flow_run_id, attempt=1)
     propose(client, second, Running())
-    assert client.call(claims.return_claim, second.flow_run_id, attempt=2) is False
+    assert client.call(claim_flow_runs.return_claim, second.flow_run_id, attempt=2) is False
 
 
 def test_stock_workers_see_what_may_start(client):
@@ -279,16 +286,16 @@ def test_stock_workers_see_what_may_start(client):
     its = deployment(client, concurrency_limit=1)
     first = run(client, its, after_seconds=-5)
     run(client, its, after_seconds=-4)
-    body = claims.ScheduledRunsRequest(scheduled_before=clock.now() + timedelta(seconds=10))
-    (seen,) = client.call(claims.get_scheduled_flow_runs, "machines", body)
+    body = scheduled_flow_runs.ScheduledRunsRequest(scheduled_before=clock.now() + timedelta(seconds=10))
+    (seen,) = client.call(scheduled_flow_runs.get_scheduled_flow_runs, "machines", body)
     assert seen.flow_run.id == first.id
     pending = flow_runs.SetState(state=StateCreate(type="PENDING"))
     assert client.call(flow_runs.set_flow_run_state, first.id, pending).status == "ACCEPT"
-    assert client.call(claims.get_scheduled_flow_runs, "machines", body) == []
+    assert client.call(scheduled_flow_runs.get_scheduled_flow_runs, "machines", body) == []
     assert client.call(work_queues.read_work_queue, "machines", "default").status == "READY"
-    nothing = claims.ScheduledRunsRequest(work_queue_names=["nothing"])
+    nothing = scheduled_flow_runs.ScheduledRunsRequest(work_queue_names=["nothing"])
     with pytest.raises(NotFound, match="no queue nothing"):
-        client.call(claims.get_scheduled_flow_runs, "machines", nothing)
+        client.call(scheduled_flow_runs.get_scheduled_flow_runs, "machines", nothing)
 
 
 def _claim_until_none_is_left(url):

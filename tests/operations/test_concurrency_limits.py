@@ -11,10 +11,10 @@ import pytest
 from runyard.base.errors import Conflict, InvalidInput, LeaseGone, Locked, NotFound
 from runyard.client import LocalClient
 from runyard.operations import lease_clock
-from runyard.operations.flow_runs.recovery import RecoverRequest, recover
 from runyard.operations.limits import concurrency_limits as limits
 from runyard.operations.limits import limit_slots as slots
 from runyard.operations.limits import tag_limits as tags
+from runyard.operations.recovery.recover_flow_runs import RecoverRequest, recover
 
 
 def make(client, name="db", limit=2, **fields):

@@ -9,10 +9,10 @@ import pytest
 from runyard.base.errors import InvalidInput, Locked, NotFound
 from runyard.client import LocalClient
 from runyard.domain.states import Scheduled
-from runyard.operations.admin import read_settings
 from runyard.operations.deployments.known_flows import FlowCreate, create_flow
-from runyard.operations.flow_runs.claims import ClaimRequest, claim_flow_runs
+from runyard.operations.flow_runs.claim_flow_runs import ClaimRequest, claim_flow_runs
 from runyard.operations.flow_runs.flow_runs import FlowRunCreate, create_flow_run
+from runyard.operations.installation.admin import read_settings
 from runyard.operations.limits import concurrency_limits
 from runyard.operations.limits.concurrency_status import (
     PoolStatusPage,

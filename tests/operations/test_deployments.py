@@ -8,6 +8,8 @@ import pytest
 from runyard.base.errors import Conflict, InvalidInput, NotFound, ParameterError
 from runyard.operations.deployments import deployments, known_flows
 from runyard.operations.flow_runs import flow_runs
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
+from runyard.operations.flow_runs.scheduled_flow_runs import get_scheduled_flow_runs_of_deployments
 from runyard.operations.schedules import schedules
 from runyard.operations.schemas import Filter, Listing, StateCreate
 from runyard.operations.work_pools import work_pools, work_queues
@@ -45,7 +47,7 @@ def pool(client):
 
 def run(client, deployment, **fields):
     body = deployments.DeploymentFlowRunCreate.model_validate(fields)
-    return client.call(deployments.create_flow_run_from_deployment, deployment.id, body)
+    return client.call(create_flow_run_from_deployment, deployment.id, body)
 
 
 def test_a_first_apply_creates_and_a_second_one_changes_nothing(client, pool):
@@ -257,7 +259,7 @@ def test_a_run_at_a_time(client):
     state = StateCreate(type="SCHEDULED", state_details={"scheduled_time": moment.isoformat()})
     result = run(client, made, state=state.model_dump())
     assert result.next_scheduled_start_time == moment
-    due = deployments.get_scheduled_flow_runs_of_deployments
+    due = get_scheduled_flow_runs_of_deployments
     body = {"deployment_ids": [made.id], "scheduled_before": moment}
     kind = due.function.__globals__["ScheduledRunsOfDeployments"]
     assert [entry.id for entry in client.call(due, kind.model_validate(body))] == [result.id]

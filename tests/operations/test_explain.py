@@ -11,7 +11,8 @@ from runyard.base import clock, machine
 from runyard.client import LocalClient
 from runyard.domain.states import Completed, Failed, Running
 from runyard.operations.deployments import deployments, known_flows
-from runyard.operations.flow_runs import claims, explain, flow_runs
+from runyard.operations.flow_runs import claim_flow_runs, explain, flow_runs
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 from runyard.operations.schemas import StateCreate
 from runyard.operations.work_pools import work_pools, work_queues, workers
 
@@ -31,12 +32,12 @@ def run(client, its, after_seconds=-1.0, **fields):
     due = clock.format_time(clock.now() + timedelta(seconds=after_seconds))
     state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due}}
     body = deployments.DeploymentFlowRunCreate.model_validate({"state": state, **fields})
-    return client.call(deployments.create_flow_run_from_deployment, its.id, body)
+    return client.call(create_flow_run_from_deployment, its.id, body)
 
 
 def claim(client, limit=1):
-    body = claims.ClaimRequest(worker_name="w", limit=limit, lease_seconds=30)
-    return client.call(claims.claim_flow_runs, "machines", body)
+    body = claim_flow_runs.ClaimRequest(worker_name="w", limit=limit, lease_seconds=30)
+    return client.call(claim_flow_runs.claim_flow_runs, "machines", body)
 
 
 def beat(client, **fields):
@@ -254,10 +255,10 @@ def test_a_run_whose_executor_is_gone_is_not_said_to_be_executed(client, pool):
     place, proof = said.stdout.splitlines()
     dead, alive = run(client, deployment(client), -2), run(client, deployment(client))
     for identity in ((place, proof), machine.identity()):
-        body = claims.ClaimRequest(
+        body = claim_flow_runs.ClaimRequest(
             worker_name="w", limit=1, lease_seconds=30, place=identity[0], proof=identity[1]
         )
-        propose(client, *client.call(claims.claim_flow_runs, "machines", body), Running())
+        propose(client, *client.call(claim_flow_runs.claim_flow_runs, "machines", body), Running())
     assert set(why(client, alive)[1]) == {"lease"}
     reason = why(client, dead)[1]["executor_gone"]
     assert reason.text.startswith("Attempt 1 was executed by 'w', whose process is gone.")

@@ -19,7 +19,7 @@ from runyard.operations.flow_runs.flow_runs import (
     set_flow_run_state,
 )
 from runyard.operations.flow_runs.pauses import ResumeFlowRun, pause_flow_run, resume_flow_run
-from runyard.operations.flow_runs.recovery import RecoverRequest, recover
+from runyard.operations.recovery.recover_flow_runs import RecoverRequest, recover
 from runyard.operations.schemas import StateCreate
 
 KEYS = {"schema": "paused-1-schema", "response": "paused-1-response", "description": "paused-1-description"}

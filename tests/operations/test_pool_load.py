@@ -9,7 +9,8 @@ from runyard.base import clock
 from runyard.base.errors import NotFound
 from runyard.domain.states import Running, Scheduled
 from runyard.operations.deployments import deployments
-from runyard.operations.flow_runs import claims, flow_runs
+from runyard.operations.flow_runs import claim_flow_runs, flow_runs
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 from runyard.operations.schemas import StateCreate
 from runyard.operations.work_pools import pool_load, work_pools, work_queues, workers
 
@@ -23,7 +24,7 @@ def deploy(client, queue):
 def ask(client, deployment, ahead):
     state = StateCreate.of(Scheduled(clock.now() + ahead))
     body = deployments.DeploymentFlowRunCreate(state=state)
-    client.call(deployments.create_flow_run_from_deployment, deployment.id, body)
+    client.call(create_flow_run_from_deployment, deployment.id, body)
 
 
 def test_the_runs_of_each_queue_are_counted(client):
@@ -36,8 +37,10 @@ def test_the_runs_of_each_queue_are_counted(client):
         ask(client, deployment, timedelta(hours=1))
     heartbeat = workers.WorkerHeartbeat(name="w", concurrency_limit=3)
     client.call(workers.heartbeat_worker, "machines", heartbeat)
-    body = claims.ClaimRequest(worker_name="w", work_queue_names=["default"], limit=2, lease_seconds=30)
-    first, second = client.call(claims.claim_flow_runs, "machines", body)
+    body = claim_flow_runs.ClaimRequest(
+        worker_name="w", work_queue_names=["default"], limit=2, lease_seconds=30
+    )
+    first, second = client.call(claim_flow_runs.claim_flow_runs, "machines", body)
     running = flow_runs.SetState(state=StateCreate.of(Running()), attempt=first.attempt)
     client.call(flow_runs.set_flow_run_state, first.flow_run_id, running)
 

@@ -14,9 +14,12 @@ from runyard.domain.states import Cancelling, Completed, Running
 from runyard.engine.journal import Journal
 from runyard.engine.runs import TaskRun
 from runyard.operations.deployments import deployments
-from runyard.operations.flow_runs import claims, recovery
-from runyard.operations.flow_runs.run_reports import start_flow_run, write_journal
+from runyard.operations.flow_runs import claim_flow_runs
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
+from runyard.operations.flow_runs.start_flow_run import start_flow_run
+from runyard.operations.flow_runs.write_journal import write_journal
 from runyard.operations.limits import concurrency_limits, limit_slots
+from runyard.operations.recovery import recover_flow_runs
 from runyard.operations.task_runs import task_runs
 from runyard.operations.work_pools import work_pools
 
@@ -31,13 +34,13 @@ def start(client, running=True, **fields):
     item = {"flow_name": "etl", "name": "daily", "work_pool_name": "machines", **fields}
     body = deployments.DeploymentsApply.model_validate({"owner": "test", "deployments": [item]})
     its = client.call(deployments.apply_deployments, body)[0].deployment
-    client.call(deployments.create_flow_run_from_deployment, its.id, deployments.DeploymentFlowRunCreate())
+    client.call(create_flow_run_from_deployment, its.id, deployments.DeploymentFlowRunCreate())
     return claim(client, running)
 
 
 def claim(client, running=True):
-    body = claims.ClaimRequest(worker_name="w", limit=1, lease_seconds=30)
-    (claimed,) = client.call(claims.claim_flow_runs, "machines", body)
+    body = claim_flow_runs.ClaimRequest(worker_name="w", limit=1, lease_seconds=30)
+    (claimed,) = client.call(claim_flow_runs.claim_flow_runs, "machines", body)
     if running:
         propose(client, claimed, Running())
     return claimed
@@ -45,7 +48,7 @@ def claim(client, running=True):
 
 def test_nothing_is_recovered_while_leases_hold(client, pool):
     claimed = start(client)
-    assert recover(client, 0) == recovery.RecoverReport()
+    assert recover(client, 0) == recover_flow_runs.RecoverReport()
     assert read(client, claimed).state_type == "RUNNING"
 
 
@@ -61,7 +64,7 @@ def test_a_run_whose_executor_is_lost_crashes_with_what_is_open_under_it(client,
     assert (run.state_type, run.crash_count) == ("CRASHED", 1)
     assert "'w', who executed it, was lost" in run.state.message
     assert client.call(task_runs.read_task_run, task.id).state_type == "CRASHED"
-    assert recover(client) == recovery.RecoverReport()
+    assert recover(client) == recover_flow_runs.RecoverReport()
     with pytest.raises(StaleAttempt):
         propose(client, claimed, Completed())
 

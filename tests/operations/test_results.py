@@ -8,7 +8,7 @@ from runyard.base import clock
 from runyard.engine.results import large_results
 from runyard.engine.retention_loop import remove
 from runyard.operations.flow_runs.flow_runs import delete_flow_run
-from runyard.operations.flow_runs.run_reports import start_flow_run
+from runyard.operations.flow_runs.start_flow_run import start_flow_run
 from runyard.operations.limits.locks import acquire_lock, read_lock, release_lock
 from runyard.operations.records.kept_results import delete_result, read_result, write_result
 

@@ -10,8 +10,9 @@ from _attempts import exited, propose, read, recover, renew
 from runyard.base import clock
 from runyard.domain.states import Cancelling, Completed, Paused, Running, Scheduled
 from runyard.operations.deployments import deployments
-from runyard.operations.flow_runs import claims, flow_runs
-from runyard.operations.flow_runs.run_reports import report_state
+from runyard.operations.flow_runs import claim_flow_runs, flow_runs
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
+from runyard.operations.flow_runs.end_flow_run import report_state
 from runyard.operations.records.kept_results import read_result, write_result
 from runyard.operations.schemas import StateCreate
 from runyard.operations.task_runs import task_runs
@@ -34,12 +35,12 @@ def deploy(client, **fields):
 def ask(client, deployment, due=None):
     state = None if due is None else StateCreate.of(Scheduled(due))
     body = deployments.DeploymentFlowRunCreate(state=state)
-    return client.call(deployments.create_flow_run_from_deployment, deployment.id, body)
+    return client.call(create_flow_run_from_deployment, deployment.id, body)
 
 
 def claim(client, limit=1):
-    body = claims.ClaimRequest(worker_name="w", limit=limit, lease_seconds=30)
-    return client.call(claims.claim_flow_runs, "machines", body)
+    body = claim_flow_runs.ClaimRequest(worker_name="w", limit=limit, lease_seconds=30)
+    return client.call(claim_flow_runs.claim_flow_runs, "machines", body)
 
 
 def start(client, **fields):

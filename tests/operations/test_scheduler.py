@@ -18,7 +18,8 @@ from runyard.domain.schedules import firing_policies
 from runyard.domain.schedules import instants as schedule_rules
 from runyard.operations.deployments import deployments
 from runyard.operations.flow_runs import flow_runs
-from runyard.operations.schedules import scheduler, schedules
+from runyard.operations.schedules import schedules
+from runyard.operations.scheduling import scheduler
 from runyard.operations.schemas import Listing, StateCreate
 
 HOUR = 3600
@@ -402,7 +403,7 @@ def test_a_waiting_run_becomes_late(client, travel):
 _PROCESS = """
 import os, sys, time
 from runyard.client import LocalClient
-from runyard.operations.schedules.scheduler import SchedulerTurn, run_scheduler
+from runyard.operations.scheduling.scheduler import SchedulerTurn, run_scheduler
 from runyard.store.database import Database
 
 url, name, folder = sys.argv[1:]

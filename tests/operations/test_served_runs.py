@@ -9,8 +9,8 @@ from runyard.operations.deployments.deployments import (
     DeploymentFlowRunCreate,
     DeploymentsApply,
     apply_deployments,
-    create_flow_run_from_deployment,
 )
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 from runyard.operations.flow_runs.explain import explain_flow_run
 from runyard.operations.flow_runs.flow_runs import read_flow_run
 from runyard.operations.flow_runs.served_runs import (

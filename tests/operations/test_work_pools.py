@@ -6,7 +6,8 @@ import pytest
 from runyard.base.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from runyard.domain import job_templates
 from runyard.operations.deployments import deployments
-from runyard.operations.flow_runs import claims, flow_runs
+from runyard.operations.flow_runs import claim_flow_runs, flow_runs
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 from runyard.operations.schemas import Filter, Listing
 from runyard.operations.work_pools import work_pools, workers
 from runyard.operations.work_pools.work_pools import WorkPoolCreate, WorkPoolUpdate
@@ -21,7 +22,7 @@ def deployed_run(client):
     body = deployments.DeploymentsApply.model_validate({"owner": "test", "deployments": [item]})
     its = client.call(deployments.apply_deployments, body)[0].deployment
     body = deployments.DeploymentFlowRunCreate()
-    return client.call(deployments.create_flow_run_from_deployment, its.id, body)
+    return client.call(create_flow_run_from_deployment, its.id, body)
 
 
 def test_a_pool_is_made_with_its_types_template_and_a_default_queue(client):
@@ -104,8 +105,8 @@ def test_a_pool_whose_runs_execute_is_not_deleted_unless_forced(client):
     create(client)
     deployed_run(client)
     waiting = deployed_run(client)
-    body = claims.ClaimRequest(worker_name="w", limit=1, lease_seconds=30)
-    assert len(client.call(claims.claim_flow_runs, "machines", body)) == 1
+    body = claim_flow_runs.ClaimRequest(worker_name="w", limit=1, lease_seconds=30)
+    assert len(client.call(claim_flow_runs.claim_flow_runs, "machines", body)) == 1
     assert client.call(work_pools.read_work_pool, "machines").active_slots == 1
     with pytest.raises(Conflict, match="work pool 'machines' still executes 1 run;"):
         client.call(work_pools.delete_work_pool, "machines")

@@ -6,6 +6,7 @@ import pytest
 from runyard.base.errors import Conflict, InvalidInput, NotFound
 from runyard.operations.deployments import deployments
 from runyard.operations.flow_runs import flow_runs
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 from runyard.operations.schemas import Listing
 from runyard.operations.work_pools import work_pools, work_queues
 from runyard.operations.work_pools.work_queues import WorkQueueCreate, WorkQueueUpdate
@@ -61,7 +62,7 @@ def test_a_deleted_queues_runs_and_deployments_move_to_the_default_one(client, p
     body = deployments.DeploymentsApply.model_validate({"owner": "test", "deployments": [item]})
     its = client.call(deployments.apply_deployments, body)[0].deployment
     body = deployments.DeploymentFlowRunCreate()
-    run = client.call(deployments.create_flow_run_from_deployment, its.id, body)
+    run = client.call(create_flow_run_from_deployment, its.id, body)
     client.call(work_queues.delete_work_queue, "machines", "urgent")
     assert client.call(flow_runs.read_flow_run, run.id).work_queue_id == pool.default_queue_id
     assert client.call(deployments.read_deployment, its.id).work_queue_name == "default"

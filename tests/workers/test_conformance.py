@@ -7,7 +7,7 @@ import signal
 import pytest
 from _pool_yards import YARDS, a_yard_of
 from _yard import is_gone, logs_of, until
-from runyard.operations.flow_runs.recovery import RecoverRequest, recover
+from runyard.operations.recovery.recover_flow_runs import RecoverRequest, recover
 
 FLOWS = """
 import os, time

@@ -18,8 +18,8 @@ from runyard.operations.deployments.deployments import (
     DeploymentFlowRunCreate,
     DeploymentsApply,
     apply_deployments,
-    create_flow_run_from_deployment,
 )
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 from runyard.operations.limits.concurrency_limits import ConcurrencyLimitCreate, create_concurrency_limit
 from runyard.operations.limits.tag_limits import TagLimitCreate, create_tag_limit
 from runyard.operations.work_pools.work_pools import WorkPoolUpdate, update_work_pool

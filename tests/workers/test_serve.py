@@ -14,11 +14,8 @@ from runyard.base.errors import EntrypointError, InvalidInput, NotFound, Paramet
 from runyard.base.markers import freeze
 from runyard.client import LocalClient
 from runyard.deployments import local_flows
-from runyard.operations.deployments.deployments import (
-    DeploymentFlowRunCreate,
-    create_flow_run_from_deployment,
-    find_deployment,
-)
+from runyard.operations.deployments.deployments import DeploymentFlowRunCreate, find_deployment
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 from runyard.operations.flow_runs.flow_runs import filter_flow_runs, read_flow_run
 from runyard.operations.schemas import Listing
 from runyard.workers.serving_deployments import Runner, aserve, serve

@@ -15,7 +15,7 @@ from _yard import DEADLINE_SECONDS, a_yard, logs_of, status_of, until
 from prometheus_client.parser import text_string_to_metric_families
 from runyard.base import clock
 from runyard.base.errors import InvalidInput, RunyardError
-from runyard.operations.flow_runs import claims
+from runyard.operations.flow_runs import claim_flow_runs
 from runyard.operations.flow_runs.flow_runs import read_flow_run
 from runyard.operations.schedules.schedules import DeploymentScheduleCreate, create_deployment_schedules
 from runyard.operations.work_pools.work_pools import (
@@ -337,7 +337,7 @@ def test_a_database_that_is_moved_away_under_a_worker_is_told_once_and_found_aga
 @pytest.mark.parametrize("hours", [-1, 0, 1])
 def test_what_is_due_is_judged_by_the_clock_of_the_database(home, hours):
     there = clock.now() + timedelta(hours=hours)
-    told = claims.NextDue(due=there + timedelta(seconds=5), now=there)
+    told = claim_flow_runs.NextDue(due=there + timedelta(seconds=5), now=there)
     client = SimpleNamespace(call=lambda *_arguments, **_fields: told)
     options = SimpleNamespace(pool="p", work_queues=(), name="w", run_once=False)
     worker = loop.Worker(client, SimpleNamespace(running={}, logs=[]), SimpleNamespace(), options, print)

@@ -293,7 +293,7 @@ def _stored(kind: str, prefix: str, pool: str | None) -> list[str]:
 
         if not os.path.exists(path_of(where)):
             return []
-    from runyard.operations.completion_names import list_names
+    from runyard.operations.installation.completion_names import list_names
 
     with get_database().transaction(write=False) as tx:
         return list_names(tx, kind, prefix, pool, _MOST)

@@ -111,7 +111,7 @@ class Answers:
 
     def _ask_pool(self) -> tuple[str, bool]:
         """The name of a work pool, and whether it is a new one."""
-        from runyard.operations.overview import list_work_pools
+        from runyard.operations.installation.overview import list_work_pools
 
         pools = connect().call(list_work_pools)
         lines = [f"{pool['name']}  ({pool['type']})" for pool in pools] + ["a new one"]

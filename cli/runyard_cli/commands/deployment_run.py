@@ -55,7 +55,7 @@ def run(
 ) -> None:
     """Make a run of a deployment; a worker of its pool starts it."""
     from runyard.deployments.project import job_places
-    from runyard.operations.deployments.deployment_runs import create_flow_run_from_deployment
+    from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 
     named = deployment_reference(reference, deployment_id)
     due = _due(start_in, start_at)

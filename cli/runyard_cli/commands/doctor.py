@@ -217,7 +217,7 @@ def _api() -> Iterator[Check]:
     from runyard import settings
     from runyard.base.errors import RunyardError
     from runyard.base.url_passwords import hidden
-    from runyard.operations.admin import read_version
+    from runyard.operations.installation.admin import read_version
 
     from runyard_cli.shared.client import connect
 
@@ -236,7 +236,7 @@ def _stored() -> Iterator[Check]:
     from runyard import settings
     from runyard.base import clock
     from runyard.domain.job_templates import worker_command
-    from runyard.operations.checkup import read_checkup
+    from runyard.operations.installation.checkup import read_checkup
 
     from runyard_cli.shared.client import connect
 

@@ -192,11 +192,11 @@ def retry(context: click.Context, reference: str, entrypoint: str | None) -> Non
     """
     from runyard.base.errors import Conflict
     from runyard.domain.states import TERMINAL
-    from runyard.operations.flow_runs import flow_runs, recovery
+    from runyard.operations.flow_runs import flow_runs
 
     client = connect()
     # What was killed a while ago may not have been noticed yet.
-    client.call(recovery.recover, body(recovery.recover))
+    client.call(recover_flow_runs.recover, body(recover_flow_runs.recover))
     run = find_flow_run(client, reference)
     if run.state_type not in TERMINAL:
         raise Conflict(f"flow run '{run.name}' is {run.state_name}; only one that is over can be retried")

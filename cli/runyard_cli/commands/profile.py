@@ -92,7 +92,7 @@ def _answer() -> str:
     """
     from runyard import settings
     from runyard.base.url_passwords import hidden
-    from runyard.operations.admin import read_version
+    from runyard.operations.installation.admin import read_version
     from runyard.store import integrity
 
     from runyard_cli.shared.client import connect

@@ -18,7 +18,7 @@ def version(output: str | None) -> None:
 
     from runyard import settings
     from runyard.base.url_passwords import hidden
-    from runyard.operations.admin import API_VERSION
+    from runyard.operations.installation.admin import API_VERSION
     from runyard.store import integrity
 
     installed = {}

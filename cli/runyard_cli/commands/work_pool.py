@@ -147,7 +147,7 @@ def ls(verbose: bool, output: str | None) -> None:
 
         out.print_json(list(listed(client, work_pools.filter_work_pools)))
         return
-    from runyard.operations.overview import list_work_pools
+    from runyard.operations.installation.overview import list_work_pools
 
     names = ["name", "type", "status", "id", "concurrency_limit"]
     if verbose:

@@ -83,11 +83,8 @@ def _create(
 ) -> FlowRun:
     from runyard.engine.recording import as_json
     from runyard.engine.resolve import to_data
-    from runyard.operations.deployments.deployments import (
-        DeploymentFlowRunCreate,
-        create_flow_run_from_deployment,
-        find_deployment,
-    )
+    from runyard.operations.deployments.deployments import DeploymentFlowRunCreate, find_deployment
+    from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
     from runyard.operations.schemas import StateCreate
 
     client = shared_client()

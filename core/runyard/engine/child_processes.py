@@ -60,7 +60,7 @@ def still_ours(context: FlowRunContext) -> bool:
     A pool may outlive the run that made it, and be used by the next one.
     """
     global inherited
-    from runyard.operations.flow_runs.run_reports import is_open
+    from runyard.operations.flow_runs.write_journal import is_open
 
     journal = context.journal
     body = {"flow_run_id": journal.flow_run_id, "attempt": journal.attempt}

@@ -146,12 +146,12 @@ class Journal:
         self._append((2, row))
 
     def log(self, row: tuple[Any, ...]) -> None:
-        """A log record, in the order of `operations.journal.LOG_COLUMNS`; those over the limit wait."""
+        """A log record, in the order of `run_records.LOG_COLUMNS`; those over the limit wait."""
         for admitted in self._logs.admit(row):
             self._append((3, admitted))
 
     def result(self, row: tuple[Any, ...]) -> None:
-        """A result to keep, in the order of `operations.journal.RESULT_COLUMNS`.
+        """A result to keep, in the order of `run_records.RESULT_COLUMNS`.
 
         It is on disk together with every record appended after it, or before; with `commit`, at once.
         """
@@ -329,7 +329,7 @@ class Journal:
 
     def _send(self, group: list[Any], results: list[tuple[Any, ...]]) -> None:
         """Write records and results in one transaction; waits for a database that is away."""
-        from runyard.operations.flow_runs.run_reports import keep_results, write_journal, write_journal_soon
+        from runyard.operations.flow_runs.write_journal import keep_results, write_journal, write_journal_soon
 
         body: dict[str, Any] = {"flow_run_id": self.flow_run_id, "attempt": self.attempt, "results": results}
         operation = keep_results

@@ -85,8 +85,7 @@ class LeaseKeeper:
 
     def _renew(self) -> bool:
         """Renew once; False when there is nothing to renew any more."""
-        from runyard.operations.flow_runs.claims import RenewLeases, renew_leases
-        from runyard.operations.flow_runs.recovery import HeldLease
+        from runyard.operations.flow_runs.renew_leases import HeldLease, RenewLeases, renew_leases
 
         held = HeldLease(flow_run_id=self._flow_run_id, attempt=self._attempt)
         body = RenewLeases(leases=[held], lease_seconds=self._lease_seconds)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runyard.client import Client
-    from runyard.operations.flow_runs.recovery import HeldLease
+    from runyard.operations.flow_runs.renew_leases import HeldLease
 
 # Of the time without renewal after which anybody takes over: so much earlier those on the same machine end
 # what still executes, and later than a launcher does so by itself (`lease_clock.patience_seconds`).
@@ -42,7 +42,7 @@ class Recovery:
 
     def run(self) -> bool:
         """One turn; whether any run was lost. `held` is then what the database gave to the caller."""
-        from runyard.operations.flow_runs.recovery import RecoverRequest, recover
+        from runyard.operations.recovery.recover_flow_runs import RecoverRequest, recover
 
         body = RecoverRequest(
             places=death_proofs.places(),
@@ -68,7 +68,7 @@ class Recovery:
         if not set_back:
             self._began = began
             return False
-        from runyard.operations.flow_runs.recovery import redate_flow_runs
+        from runyard.operations.recovery.recover_flow_runs import redate_flow_runs
 
         redated = self._client.call(redate_flow_runs, {})["redated"]
         self._began = began

@@ -358,7 +358,7 @@ def crash(run: TaskRun, journal: Journal, message: str) -> State:
     run.enter(state)
     if journal.refused is None:
         from runyard.base.errors import RunyardError
-        from runyard.operations.flow_runs.run_reports import report_lost_task
+        from runyard.operations.flow_runs.end_flow_run import report_lost_task
 
         body = {
             "task_run_id": run.id,

@@ -201,7 +201,7 @@ class TaskRun(Run):
         journal.task_state(self, state)
 
     def row(self, now: int) -> tuple[Any, ...]:
-        """Its row, in the order of `operations.journal.TASK_RUN_COLUMNS`."""
+        """Its row, in the order of `run_records.TASK_RUN_COLUMNS`."""
         state = self.state
         return (
             self.id, self.created_us, now, self.name, self.flow_run_id, self.task_key, self.dynamic_key,
@@ -268,7 +268,7 @@ class FlowRun(Run):
         journal.flow_state(self, state)
 
     def row(self, now: int) -> tuple[Any, ...]:
-        """Its row, in the order of `operations.journal.FLOW_RUN_COLUMNS`."""
+        """Its row, in the order of `run_records.FLOW_RUN_COLUMNS`."""
         state = self.state
         return (
             self.id, self.created_us, now, self.name, self.flow_name, self.flow_version,

@@ -109,7 +109,7 @@ class RootReporter(Reporter):
 
     def begin(self, run: FlowRun) -> Generator[Any, Any, None]:
         """Ask to be Running; waits while the rules say so."""
-        from runyard.operations.flow_runs.run_reports import start_flow_run
+        from runyard.operations.flow_runs.start_flow_run import start_flow_run
 
         def begin() -> Any:
             # A run that was claimed outlives a restart of the database; who starts a script is told at once.
@@ -282,7 +282,7 @@ class RootReporter(Reporter):
         return (yield Block(lambda: self._refused(report)))
 
     def _persisted(self, body: dict[str, Any]) -> Any:
-        from runyard.operations.flow_runs.run_reports import report_state
+        from runyard.operations.flow_runs.end_flow_run import report_state
 
         return persist(lambda: self.reports_to.call(report_state, body), "the state of this run")
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 
 from runyard.base.state_details import checked
-from runyard.operations.flow_runs import run_reports
 from runyard.operations.nesting import MOST_LEVELS, levels
+from runyard.operations.runs import run_records
 from runyard.operations.schemas import MOST_SECONDS, StateType
 
 _MOST_MICROSECONDS = 253_402_300_799_999_999  # the end of the year 9999
@@ -110,12 +110,12 @@ class _Row:
         return handler.generate_schema(row[self._types])
 
 
-ResultRow = Annotated[tuple[Any, ...], _Row(run_reports.RESULT_COLUMNS)]
-TaskRunRow = Annotated[tuple[Any, ...], _Row(run_reports.TASK_RUN_COLUMNS)]
-TaskStateRow = Annotated[tuple[Any, ...], _Row(run_reports.TASK_STATE_COLUMNS, data=JsonText)]
-FlowRunRow = Annotated[tuple[Any, ...], _Row(run_reports.FLOW_RUN_COLUMNS)]
-FlowStateRow = Annotated[tuple[Any, ...], _Row(run_reports.FLOW_STATE_COLUMNS, data=JsonText)]
-LogRow = Annotated[tuple[Any, ...], _Row(run_reports.LOG_COLUMNS)]
+ResultRow = Annotated[tuple[Any, ...], _Row(run_records.RESULT_COLUMNS)]
+TaskRunRow = Annotated[tuple[Any, ...], _Row(run_records.TASK_RUN_COLUMNS)]
+TaskStateRow = Annotated[tuple[Any, ...], _Row(run_records.TASK_STATE_COLUMNS, data=JsonText)]
+FlowRunRow = Annotated[tuple[Any, ...], _Row(run_records.FLOW_RUN_COLUMNS)]
+FlowStateRow = Annotated[tuple[Any, ...], _Row(run_records.FLOW_STATE_COLUMNS, data=JsonText)]
+LogRow = Annotated[tuple[Any, ...], _Row(run_records.LOG_COLUMNS)]
 
 
 class PlainBody(BaseModel):

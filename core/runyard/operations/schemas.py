@@ -22,7 +22,7 @@ from runyard.base.errors import InvalidInput
 from runyard.base.state_details import StateDetails, checked
 from runyard.domain.states import STATE_TYPES, TERMINAL, State
 from runyard.domain.states import StateType as StateTypes
-from runyard.operations.flow_runs.run_rows import shallow
+from runyard.operations.json_columns import shallow
 
 if TYPE_CHECKING:
     from runyard.store.database import Row

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runyard.base.errors import ApiUnavailable, RunyardError, StoreError
-from runyard.operations.flow_runs.recovery import ExitReport, report_exit
+from runyard.operations.flow_runs.report_exit import ExitReport, report_exit
 from runyard.workers.process.run_environment import HOOKED
 
 if TYPE_CHECKING:

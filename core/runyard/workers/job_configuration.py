@@ -10,7 +10,7 @@ from runyard.domain import job_secrets, job_templates
 
 if TYPE_CHECKING:
     from runyard.operations.deployments.deployment_shapes import Deployment
-    from runyard.operations.flow_runs.claims import ClaimedRun
+    from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun
     from runyard.operations.flow_runs.flow_run_shapes import FlowRun
 
 

@@ -14,9 +14,14 @@ from runyard.base.errors import NotFound, RunyardError, StaleAttempt
 from runyard.client import LocalClient
 from runyard.domain import states
 from runyard.engine.retention_loop import EVERY_SECONDS, Retention
-from runyard.operations.flow_runs.claims import ClaimRequest, claim_flow_runs, read_next_due, return_claim
+from runyard.operations.flow_runs.claim_flow_runs import (
+    ClaimRequest,
+    claim_flow_runs,
+    read_next_due,
+    return_claim,
+)
 from runyard.operations.flow_runs.flow_runs import SetState, filter_flow_runs, set_flow_run_state
-from runyard.operations.flow_runs.recovery import ExitReport, report_exit
+from runyard.operations.flow_runs.report_exit import ExitReport, report_exit
 from runyard.operations.lease_clock import look_seconds
 from runyard.operations.records.logs import LogCreate, create_logs
 from runyard.operations.schemas import Listing, StateCreate
@@ -34,7 +39,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from runyard.client import Client
-    from runyard.operations.flow_runs.claims import ClaimedRun, NextDue
+    from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun, NextDue
     from runyard.workers.change_watch import Watcher
     from runyard.workers.companion import TaskServer
     from runyard.workers.process.supervised_process import RunProcess

@@ -14,7 +14,7 @@ from runyard.operations.work_pools.pool_load import read_pool_load
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runyard.operations.flow_runs.claims import ClaimedRun
+    from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun
     from runyard.workers.loop import Worker
     from runyard.workers.watching import WatchedRun
 

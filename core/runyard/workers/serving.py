@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runyard.client import Client
-    from runyard.operations.flow_runs.claims import ClaimedRun, NextDue
+    from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun, NextDue
 
 
 class ServingLoop(loop.Worker):

@@ -12,7 +12,7 @@ from runyard.workers.output import LogBuffer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runyard.operations.flow_runs.claims import ClaimedRun
+    from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun
     from runyard.workers.output import Pipe
 
 # Between two tries to kill what does not go.

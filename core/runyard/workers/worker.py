@@ -11,9 +11,9 @@ from runyard.base import descriptors, ids
 from runyard.base.errors import InvalidInput, NotFound
 from runyard.base.quoting import command_of
 from runyard.client import LocalClient, connect
-from runyard.operations.completion_names import list_names
+from runyard.operations.installation.completion_names import list_names
+from runyard.operations.installation.overview import list_work_pools
 from runyard.operations.lease_clock import patience_seconds
-from runyard.operations.overview import list_work_pools
 from runyard.operations.work_pools.work_pools import WorkPoolCreate, create_work_pool, read_work_pool
 from runyard.operations.work_pools.workers import WorkerListing, check_worker_name, filter_workers
 from runyard.workers import change_watch, health, loop, types

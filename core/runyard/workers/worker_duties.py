@@ -60,7 +60,7 @@ class Scheduler:
         now = time.monotonic()
         if now < self.next_at:
             return False
-        from runyard.operations.schedules.scheduler import SchedulerTurn, run_scheduler
+        from runyard.operations.scheduling.scheduler import SchedulerTurn, run_scheduler
 
         report = self._client.call(run_scheduler, SchedulerTurn(owner=self._owner))
         wait = _AT_LEAST_EVERY_SECONDS

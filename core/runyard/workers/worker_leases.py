@@ -8,7 +8,8 @@ from runyard.base import clock
 from runyard.base.errors import NotFound, StaleAttempt
 from runyard.client import LocalClient
 from runyard.engine.lost_executors import Recovery
-from runyard.operations.flow_runs.claims import RenewLeases, renew_leases, return_claim
+from runyard.operations.flow_runs.claim_flow_runs import return_claim
+from runyard.operations.flow_runs.renew_leases import RenewLeases, renew_leases
 from runyard.operations.lease_clock import takeover_seconds
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from runyard.base.errors import NotFound
 from runyard.client.sdk.calling import Caller, given, listing
 from runyard.client.sdk.run_calls import _state
-from runyard.operations.deployments import deployment_runs, deployments
+from runyard.operations.deployments import deployments
 from runyard.operations.deployments.deployment_shapes import (
     Deployment,
     DeploymentFlowRunCreate,
     ScheduledRunsOfDeployments,
 )
-from runyard.operations.flow_runs import claims
+from runyard.operations.flow_runs import create_deployment_run, scheduled_flow_runs
 from runyard.operations.flow_runs.flow_run_shapes import FlowRun
 from runyard.operations.schedules import schedules
 from runyard.operations.schedules.schedule_shapes import (
@@ -128,7 +128,7 @@ class Work(Caller):
             labels=labels,
             enforce_parameter_schema=enforce_parameter_schema,
         )
-        operation = deployment_runs.create_flow_run_from_deployment
+        operation = create_deployment_run.create_flow_run_from_deployment
         return self._call(operation, str(deployment_id), DeploymentFlowRunCreate(**fields))
 
     def read_deployment_schedules(self, deployment_id: Any) -> list[DeploymentSchedule]:
@@ -229,12 +229,12 @@ class Work(Caller):
         work_pool_name: str,
         work_queue_names: list[str] | None = None,
         scheduled_before: datetime | None = None,
-    ) -> list[claims.WorkerFlowRun]:
+    ) -> list[scheduled_flow_runs.WorkerFlowRun]:
         """The runs of a pool that may start, by now or by a moment."""
-        body = claims.ScheduledRunsRequest(
+        body = scheduled_flow_runs.ScheduledRunsRequest(
             work_queue_names=work_queue_names, scheduled_before=scheduled_before
         )
-        return self._call(claims.get_scheduled_flow_runs, work_pool_name, body)
+        return self._call(scheduled_flow_runs.get_scheduled_flow_runs, work_pool_name, body)
 
     def get_scheduled_flow_runs_for_deployments(
         self,
@@ -248,7 +248,7 @@ class Work(Caller):
             scheduled_before=scheduled_before,
             limit=limit,
         )
-        return self._call(deployment_runs.get_scheduled_flow_runs_of_deployments, body)
+        return self._call(scheduled_flow_runs.get_scheduled_flow_runs_of_deployments, body)
 
     def read_workers_for_work_pool(
         self,

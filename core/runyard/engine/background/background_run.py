@@ -106,7 +106,7 @@ class FencedJournal(Journal):
             self.flush()
 
     def _send(self, group: list[Any], results: list[tuple[Any, ...]], **fields: Any) -> None:
-        from runyard.operations.flow_runs.run_reports import TASK_RUN_COLUMNS
+        from runyard.operations.runs.run_records import TASK_RUN_COLUMNS
         from runyard.operations.task_runs.background_tasks import report_background_task
 
         told = {**self._body(group), "results": results}

@@ -113,7 +113,7 @@ def stored_by_report(run: FlowRun, level: int, message: str, *args: Any) -> tupl
         level, message, args: of the record, which is logged with `run_record_stored` afterwards.
 
     Returns:
-        The row, in the order of `operations.journal.LOG_COLUMNS`; None where loggers may be configured not to
+        The row, in the order of `run_records.LOG_COLUMNS`; None where loggers may be configured not to
         store it so.
     """
     from runyard.engine.logging.handlers import JournalHandler, rows_of

@@ -89,7 +89,7 @@ def _print(line: str) -> None:
 def rows_of(
     record: logging.LogRecord, flow_run_id: str | None, task_run_id: str | None
 ) -> list[tuple[Any, ...]]:
-    """A record as it is stored, in the order of `operations.journal.LOG_COLUMNS`: mostly one row."""
+    """A record as it is stored, in the order of `run_records.LOG_COLUMNS`: mostly one row."""
     text, moment = _text(record), clock.agreed_us(int(record.created * 1e6))
     level = min(max(int(record.levelno), _LEVELS[0]), _LEVELS[1])
     parts = (text[at : at + _LONGEST] for at in range(0, max(len(text), 1), _LONGEST))

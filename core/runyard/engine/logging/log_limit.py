@@ -9,7 +9,7 @@ from typing import Any
 from runyard.base import ids
 from runyard.engine.logging.log_budget import Budget
 
-# A record, in the order of `operations.journal.LOG_COLUMNS`.
+# A record, in the order of `run_records.LOG_COLUMNS`.
 Row = tuple[Any, ...]
 _TEXT = 3
 

@@ -301,7 +301,7 @@ class ResultStore:
         return ResultRecord(key, value, serializer, None if expires is None else clock.from_us(expires))
 
     def _row_of(self, record: ResultRecord, data: bytes, flow_run_id: str | None) -> tuple[Any, ...]:
-        """The row for the database, in the order of `journal.RESULT_COLUMNS`."""
+        """The row for the database, in the order of `runs.run_records.RESULT_COLUMNS`."""
         text, place, key = None, None, texts.indexed(record.key)
         if len(data) <= settings.get("results_inline_bytes") or not self._has_files():
             text = base64.b64encode(data).decode()

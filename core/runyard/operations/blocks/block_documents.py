@@ -19,7 +19,7 @@ from runyard.operations.blocks.block_types import (
     type_of_row,
 )
 from runyard.operations.criteria import Criteria, limits_of
-from runyard.operations.flow_runs.run_rows import shallow
+from runyard.operations.json_columns import shallow
 from runyard.operations.operation import operation
 from runyard.operations.schemas import Input, Model, Time, load
 from runyard.settings import encryption

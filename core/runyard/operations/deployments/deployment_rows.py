@@ -14,7 +14,7 @@ from runyard.operations.deployments.deployment_shapes import (
     DeploymentCreate,
     DeploymentUpdate,
 )
-from runyard.operations.retention import removal
+from runyard.operations.runs import removal
 from runyard.operations.schedules import schedules
 from runyard.operations.schemas import dump, load
 from runyard.store.database import Row, Transaction

@@ -9,11 +9,11 @@ from pydantic import Field
 
 from runyard.base import clock, ids
 from runyard.base.errors import NotFound
-from runyard.operations.deployments import deployment_views
+from runyard.operations.deployments import deployment_views, schedule_sync
 from runyard.operations.deployments.deployment_rows import deployment_row, save
 from runyard.operations.deployments.deployment_shapes import PLAIN, Change, Deployment, DeploymentApply
 from runyard.operations.operation import operation
-from runyard.operations.schedules import schedule_firing, schedule_sync
+from runyard.operations.schedules import next_due
 from runyard.operations.schedules.schedules import rows_of
 from runyard.operations.schemas import Input, Model, Time, dump, load
 from runyard.store.database import Row, Transaction
@@ -155,9 +155,7 @@ def read_deployment_versions(
     return found[:limit]
 
 
-@operation(
-    "POST", "/runyard/deployments/{deployment_id}/rollback", prepare=schedule_firing.prepare_deployment
-)
+@operation("POST", "/runyard/deployments/{deployment_id}/rollback", prepare=next_due.prepare_deployment)
 def roll_back_deployment(tx: Transaction, deployment_id: str, body: Rollback) -> RolledBack:
     """Bring a version of a deployment into force again, as a new version.
 

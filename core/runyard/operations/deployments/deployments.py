@@ -5,13 +5,9 @@ from __future__ import annotations
 import difflib
 
 from runyard.base.errors import Conflict, NotFound
-from runyard.operations.deployments import deployment_versions, deployment_views
+from runyard.operations.deployments import deployment_versions, deployment_views, schedule_sync
 from runyard.operations.deployments.deployment_apply import apply_deployments
 from runyard.operations.deployments.deployment_rows import deployment_row, remove, save
-from runyard.operations.deployments.deployment_runs import (
-    create_flow_run_from_deployment,
-    get_scheduled_flow_runs_of_deployments,
-)
 from runyard.operations.deployments.deployment_shapes import (
     AppliedDeployment,
     Deployment,
@@ -23,7 +19,7 @@ from runyard.operations.deployments.deployment_shapes import (
 )
 from runyard.operations.operation import operation
 from runyard.operations.references import id_bounds
-from runyard.operations.schedules import schedule_firing, schedule_sync
+from runyard.operations.schedules import next_due
 from runyard.operations.schemas import Filter, Listing
 from runyard.store import query
 from runyard.store.database import Transaction
@@ -40,11 +36,9 @@ __all__ = [
     "apply_deployments",
     "count_deployments",
     "create_deployment",
-    "create_flow_run_from_deployment",
     "delete_deployment",
     "filter_deployments",
     "find_deployment",
-    "get_scheduled_flow_runs_of_deployments",
     "pause_deployment",
     "read_deployment",
     "read_deployment_by_name",
@@ -134,7 +128,7 @@ def _not_found(tx: Transaction, reference: str) -> str:
     return f"no deployment is called {reference!r}; {hint}"
 
 
-@operation("PATCH", "/deployments/{deployment_id}", status=204, prepare=schedule_firing.prepare_deployment)
+@operation("PATCH", "/deployments/{deployment_id}", status=204, prepare=next_due.prepare_deployment)
 def update_deployment(tx: Transaction, deployment_id: str, body: DeploymentUpdate) -> None:
     """Change a deployment; only the fields that are given change.
 
@@ -177,17 +171,13 @@ def count_deployments(tx: Transaction, body: Filter) -> int:
     return query.count(tx, "deployments", body.model_dump())
 
 
-@operation(
-    "POST", "/deployments/{deployment_id}/pause_deployment", prepare=schedule_firing.prepare_deployment
-)
+@operation("POST", "/deployments/{deployment_id}/pause_deployment", prepare=next_due.prepare_deployment)
 def pause_deployment(tx: Transaction, deployment_id: str) -> None:
     """Stop a deployment's schedules; scheduled runs that nobody took are removed."""
     _pause(tx, deployment_id, True)
 
 
-@operation(
-    "POST", "/deployments/{deployment_id}/resume_deployment", prepare=schedule_firing.prepare_deployment
-)
+@operation("POST", "/deployments/{deployment_id}/resume_deployment", prepare=next_due.prepare_deployment)
 def resume_deployment(tx: Transaction, deployment_id: str) -> None:
     """Let a deployment's schedules go on from now; what was due meanwhile is not caught up."""
     _pause(tx, deployment_id, False)

@@ -9,7 +9,7 @@ from pydantic import Field
 from runyard.base import clock, ids
 from runyard.base.errors import NotFound
 from runyard.operations.operation import operation
-from runyard.operations.retention import removal
+from runyard.operations.runs import removal
 from runyard.operations.schemas import Filter, Input, Listing, Model, Time, check_name, dump, load
 from runyard.store import query
 from runyard.store.database import Row, Transaction

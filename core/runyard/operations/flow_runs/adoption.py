@@ -7,7 +7,7 @@ from pydantic import Field
 from runyard.base import clock
 from runyard.domain.states import TERMINAL
 from runyard.operations.flow_runs import leases
-from runyard.operations.flow_runs.claims import ClaimedRun, claimed
+from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun, claimed
 from runyard.operations.operation import operation
 from runyard.operations.schemas import Input, Model, Time
 from runyard.operations.work_pools.work_pools import pool_row

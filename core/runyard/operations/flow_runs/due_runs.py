@@ -11,8 +11,10 @@ import heapq
 from typing import NamedTuple
 
 from runyard.domain import limits
+from runyard.operations.flow_runs import due_runs
 from runyard.operations.schedules.schedules import busy_condition
 from runyard.operations.schemas import load
+from runyard.operations.work_pools.work_queues import queue_rows
 from runyard.store.database import Row, Transaction
 
 # A condition written as in the partial indexes, which are used only for queries that repeat it.
@@ -173,3 +175,60 @@ def next_future(tx: Transaction, queue_id: str, after_us: int) -> int | None:
         {"queue": queue_id, "after": after_us},
     )
     return due
+
+
+MOST_AT_ONCE = 200
+
+
+class DueOfPool(NamedTuple):
+    """What may start in a pool, and what is to be cancelled, by run id; `queue_ids` were asked."""
+
+    start: list[str]
+    cancel: list[str]
+    queue_ids: list[str]
+
+
+def due_of_pool(
+    tx: Transaction, pool: Row, names: list[str] | None, limit: int, until_us: int, lock: bool = False
+) -> DueOfPool:
+    """What may start now, within all limits. Only reads."""
+    queues = _open_queues(tx, pool, names)
+    look = DueOfPool([], [], [queue["id"] for queue in queues])
+    room = limits.least(limit, MOST_AT_ONCE, _free_of_pool(tx, pool)) or 0
+    slots = due_runs.Slots(tx, lock)
+    for queue in queues:
+        if room <= 0:
+            break
+        found = due_runs.look(
+            tx, queue["id"], until_us, limits.least(room, _free_of_queue(tx, queue)) or 0, slots
+        )
+        look.start.extend(found.start)
+        look.cancel.extend(found.cancel)
+        room -= len(found.start)
+    return look
+
+
+def _open_queues(tx: Transaction, pool: Row, names: list[str] | None) -> list[Row]:
+    """The queues that may be served, in their order; none of a paused pool."""
+    if pool["is_paused"]:
+        return []
+    queues = queue_rows(tx, pool["id"])
+    return [queue for queue in queues if not queue["is_paused"] and (not names or queue["name"] in names)]
+
+
+def _free_of_pool(tx: Transaction, pool: Row) -> int | None:
+    if pool["concurrency_limit"] is None:
+        return None
+    used = tx.value(
+        """SELECT count(*) FROM leases WHERE work_queue_id IN
+           (SELECT id FROM work_queues WHERE work_pool_id = :id)""",
+        {"id": pool["id"]},
+    )
+    return limits.free(pool["concurrency_limit"], used)
+
+
+def _free_of_queue(tx: Transaction, queue: Row) -> int | None:
+    if queue["concurrency_limit"] is None:
+        return None
+    used = tx.value("SELECT count(*) FROM leases WHERE work_queue_id = :id", {"id": queue["id"]})
+    return limits.free(queue["concurrency_limit"], used)

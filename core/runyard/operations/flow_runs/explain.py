@@ -20,8 +20,8 @@ from runyard.domain.states import (
 from runyard.operations import lease_clock
 from runyard.operations.flow_runs import explain_waiting, flow_runs, leases
 from runyard.operations.flow_runs.explain_waiting import Explanation, Reason
-from runyard.operations.flow_runs.run_rows import state_of
 from runyard.operations.operation import operation
+from runyard.operations.runs.state_columns import state_of
 from runyard.store.database import Row, Transaction
 
 __all__ = ["Explanation", "Reason", "explain_flow_run"]

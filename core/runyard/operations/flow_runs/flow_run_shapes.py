@@ -9,7 +9,7 @@ from pydantic import Field
 
 from runyard.base import clock
 from runyard.domain.states import RUNNING, TERMINAL
-from runyard.operations.flow_runs.run_rows import state_of
+from runyard.operations.runs.state_columns import state_of
 from runyard.operations.schemas import (
     Input,
     Model,

@@ -9,7 +9,8 @@ from runyard.base.errors import Conflict, InvalidInput, NotFound
 from runyard.base.quoting import command_of, quoted
 from runyard.domain import flow_run_rules
 from runyard.domain.states import PENDING, RUNNING, SCHEDULED, State
-from runyard.operations.flow_runs import leases, run_rows, transitions
+from runyard.operations.flow_runs import insert_flow_runs, leases
+from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.flow_runs.flow_run_shapes import (
     VIEW_COLUMNS,
     VIEW_JOINS,
@@ -24,7 +25,7 @@ from runyard.operations.flow_runs.flow_run_shapes import (
 )
 from runyard.operations.operation import operation
 from runyard.operations.references import resolve
-from runyard.operations.retention import removal
+from runyard.operations.runs import removal
 from runyard.operations.schemas import Filter, Listing, StateModel, dump, load, state_of_row
 from runyard.store import query
 from runyard.store.database import Row, Transaction
@@ -73,7 +74,7 @@ def create_flow_run(tx: Transaction, body: FlowRunCreate) -> FlowRun:
     fields["empirical_policy"] = _policy(body.empirical_policy)
     fields["work_queue_id"] = _queue_id(tx, body)
     fields["root_flow_run_id"] = _root_of(tx, body)
-    run_id, created = run_rows.insert_flow_run(tx, fields, decision.state)
+    run_id, created = insert_flow_runs.insert_flow_run(tx, fields, decision.state)
     tx.status = 201 if created else 200
     if created and decision.state.type == RUNNING and fields["root_flow_run_id"] is None:
         leases.take(tx, read_row(tx, run_id), "external", None)
@@ -248,7 +249,7 @@ def set_flow_run_state(tx: Transaction, flow_run_id: str, body: SetState) -> Orc
         NotFound: no such flow run.
         StaleAttempt: the attempt that reports lost its lease.
     """
-    outcome = transitions.set_flow_run_state(
+    outcome = change_flow_run_state(
         tx, flow_run_id, body.state.to_state(), force=body.force, attempt=body.attempt
     )
     tx.status = 201 if outcome.written else 200

@@ -8,10 +8,12 @@ from typing import Any
 from runyard.base.errors import InvalidInput
 from runyard.domain.parameter_schemas import hydrate, misfit
 from runyard.domain.states import FAILED, PAUSED, Failed, Resuming, Running, State
-from runyard.operations.flow_runs import deadlines, flow_run_inputs, transitions
+from runyard.operations.flow_runs import deadlines, flow_run_inputs
+from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.flow_runs.flow_run_shapes import OrchestrationResult, result_of
-from runyard.operations.flow_runs.run_rows import state_of
 from runyard.operations.operation import operation
+from runyard.operations.runs.state_columns import state_of
+from runyard.operations.runs.state_outcome import Outcome
 from runyard.operations.schemas import Input
 from runyard.store.database import Row, Transaction
 
@@ -46,7 +48,7 @@ def pause_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
         StaleAttempt: a later attempt holds the run.
     """
     flow_run_id, state = body["flow_run_id"], State.from_json(body["state"])
-    outcome = transitions.set_flow_run_state(tx, flow_run_id, state, attempt=body["attempt"])
+    outcome = change_flow_run_state(tx, flow_run_id, state, attempt=body["attempt"])
     keys = state.state_details.get("run_input_keyset")
     if outcome.status == "ACCEPT" and keys:
         flow_run_inputs.put(tx, flow_run_id, keys["schema"], json.dumps(body["schema"]))
@@ -84,10 +86,10 @@ def resume_flow_run(tx: Transaction, flow_run_id: str, body: ResumeFlowRun) -> O
         except InvalidInput as error:
             return result_of("REJECT", state, str(error), 0)
     if body.here and suspended:
-        outcome = transitions.Outcome("ACCEPT", state)
+        outcome = Outcome("ACCEPT", state)
     else:
         proposal = Resuming() if suspended else Running()
-        outcome = transitions.set_flow_run_state(tx, flow_run_id, proposal)
+        outcome = change_flow_run_state(tx, flow_run_id, proposal)
     if outcome.status == "ACCEPT" and keys:
         flow_run_inputs.put(tx, flow_run_id, keys["response"], json.dumps(given))
     tx.status = 201 if outcome.written else 200
@@ -130,7 +132,7 @@ def expire(tx: Transaction, ahead_us: int = 0) -> list[str]:
             expired.append(run["id"])
     for run_id in expired[:_BATCH]:
         message = "The flow was paused and never resumed."
-        outcome = transitions.set_flow_run_state(tx, run_id, Failed(message=message), force=True)
+        outcome = change_flow_run_state(tx, run_id, Failed(message=message), force=True)
         assert outcome.state.type == FAILED, outcome
     return expired[:_BATCH]
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.base import clock
 from runyard.base.errors import InvalidInput
-from runyard.operations.flow_runs.run_rows import TERMINAL_SQL
 from runyard.operations.operation import Settled, operation
+from runyard.operations.runs.state_columns import TERMINAL_SQL
 from runyard.operations.schemas import Filter, Model, Seconds, StateType, Time
 from runyard.store import online_steps, query
 from runyard.store.database import Transaction

@@ -5,8 +5,10 @@ from __future__ import annotations
 from runyard.base import clock
 from runyard.domain.states import CANCELLED, RUNNING, SCHEDULED, State, TimedOut
 from runyard.operations import lease_clock
-from runyard.operations.flow_runs import transitions
+from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
+from runyard.operations.flow_runs.end_children import end_open_children
 from runyard.operations.limits import limit_slots
+from runyard.operations.runs.state_outcome import Outcome
 from runyard.store.database import Row, Transaction
 
 # Of on_lost.
@@ -27,7 +29,7 @@ def is_over(lease: Row, state_type: str, now: int) -> bool:
     return lease["run_until"] is not None and state_type in (RUNNING, SCHEDULED) and lease["run_until"] <= now
 
 
-def time_out(tx: Transaction, run: Row, attempt: int | None = None) -> transitions.Outcome:
+def time_out(tx: Transaction, run: Row, attempt: int | None = None) -> Outcome:
     """End a run that has run as long as it may, with what is open under it; it is not retried.
 
     Args:
@@ -37,9 +39,9 @@ def time_out(tx: Transaction, run: Row, attempt: int | None = None) -> transitio
     seconds = tx.value("SELECT max_run_seconds FROM deployments WHERE id = :id", {"id": run["deployment_id"]})
     limit = "" if seconds is None else f" of {seconds:g} s"
     state = TimedOut(message=f"It was stopped after its maximum run time{limit} (max_run_seconds).")
-    outcome = transitions.set_flow_run_state(tx, run["id"], state, force=True, attempt=attempt)
+    outcome = change_flow_run_state(tx, run["id"], state, force=True, attempt=attempt)
     limit_slots.release_of_run(tx, run["id"])
-    transitions.crash_open_children(tx, run["id"], state.message)
+    end_open_children(tx, run["id"], state.message)
     return outcome
 
 
@@ -61,7 +63,7 @@ def skip_late(tx: Transaction, run: Row) -> bool:
         return False
     moment = clock.format_time(clock.from_us(due))
     message = f"It could not start within {seconds:g} s of {moment} (max_lateness_seconds)."
-    transitions.set_flow_run_state(tx, run["id"], State(CANCELLED, "Skipped", message))
+    change_flow_run_state(tx, run["id"], State(CANCELLED, "Skipped", message))
     return True
 
 

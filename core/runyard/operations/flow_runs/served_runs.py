@@ -7,8 +7,9 @@ from pydantic import Field
 from runyard.domain import job_templates, limits
 from runyard.domain.states import Cancelled
 from runyard.operations import lease_clock
-from runyard.operations.flow_runs import claims, due_runs, transitions
-from runyard.operations.flow_runs.claims import ClaimedRun, ClaimRequest
+from runyard.operations.flow_runs import claim_flow_runs, due_runs
+from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
+from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun, ClaimRequest
 from runyard.operations.operation import Settled, operation
 from runyard.operations.schedules.schedules import busy_condition
 from runyard.operations.schemas import Input, LeaseSeconds, dump
@@ -57,20 +58,20 @@ def claim_served_flow_runs(tx: Transaction, body: ServedClaim) -> list[ClaimedRu
     room = min(body.limit, _MOST_AT_ONCE)
     rows, cancel = _look(tx, body.deployment_ids, room, lock=True)
     for flow_run_id in cancel:
-        transitions.set_flow_run_state(tx, flow_run_id, Cancelled(message=due_runs.CANCELLED_AS_NEW))
+        change_flow_run_state(tx, flow_run_id, Cancelled(message=due_runs.CANCELLED_AS_NEW))
     request = ClaimRequest(
         worker_name=body.worker_name, lease_seconds=body.lease_seconds, place=body.place, proof=body.proof
     )
     attempts: dict[str, int] = {}
     for row in rows[:room]:
-        attempt = claims.take(tx, row["id"], None, None, request)
+        attempt = claim_flow_runs.take(tx, row["id"], None, None, request)
         if attempt is not None:
             attempts[row["id"]] = attempt
-    return claims.claimed(tx, dump(job_templates.default("process")), attempts)
+    return claim_flow_runs.claimed(tx, dump(job_templates.default("process")), attempts)
 
 
 @operation("POST", "/runyard/served/next_due", write=False)
-def read_next_served(tx: Transaction, body: ServedDeployments) -> claims.NextDue:
+def read_next_served(tx: Transaction, body: ServedDeployments) -> claim_flow_runs.NextDue:
     """When the process should claim next, as long as nothing changes meanwhile.
 
     Returns:
@@ -80,7 +81,7 @@ def read_next_served(tx: Transaction, body: ServedDeployments) -> claims.NextDue
     rows, cancel = _look(tx, body.deployment_ids, 1, lock=False)
     coming = [tx.value(_NEXT, {"deployment": each, "now": now}) for each in body.deployment_ids]
     due = now if rows or cancel else limits.least(*coming) if coming else None
-    return claims.next_due(due, now)
+    return claim_flow_runs.next_due(due, now)
 
 
 def _look(tx: Transaction, deployment_ids: list[str], room: int, lock: bool) -> tuple[list[Row], list[str]]:

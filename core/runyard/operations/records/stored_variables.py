@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from runyard.base import clock, ids
 from runyard.base.errors import Conflict, NotFound
-from runyard.operations.flow_runs.run_rows import shallow
+from runyard.operations.json_columns import shallow
 from runyard.operations.operation import operation
 from runyard.operations.schemas import Input, Model, Query, Time, dump, load
 from runyard.store import query

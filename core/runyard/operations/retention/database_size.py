@@ -9,9 +9,9 @@ from pydantic import Field
 from runyard import settings
 from runyard.base import clock
 from runyard.operations import lease_clock
-from runyard.operations.flow_runs.run_rows import TERMINAL_SQL
 from runyard.operations.operation import operation
 from runyard.operations.retention.retention_cuts import DAY_US, cuts_of_settings
+from runyard.operations.runs.state_columns import TERMINAL_SQL
 from runyard.operations.schemas import Model, Time
 from runyard.store import online_steps
 from runyard.store.database import Transaction

@@ -20,7 +20,7 @@ from runyard.domain.states import TERMINAL
 from runyard.operations import lease_clock
 from runyard.operations.limits import locks
 from runyard.operations.operation import Settled, operation
-from runyard.operations.retention import removal, retention_families
+from runyard.operations.retention import retention_families
 from runyard.operations.retention.retention_cuts import (
     DAY_US,
     INNER,
@@ -29,6 +29,7 @@ from runyard.operations.retention.retention_cuts import (
     count_flow_runs,
     cuts_of_settings,
 )
+from runyard.operations.runs import removal
 from runyard.operations.schemas import Input, Model, StateType, Time
 from runyard.store.database import Transaction
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.operations.retention import removal
+from runyard.operations.runs import removal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runyard.domain.states import TERMINAL
-from runyard.operations.flow_runs.run_rows import TERMINAL_SQL
-from runyard.operations.retention.removal import AT_ONCE, chunks, named
+from runyard.operations.runs.removal import AT_ONCE, chunks, named
+from runyard.operations.runs.state_columns import TERMINAL_SQL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,1 +1,1 @@
-"""The schedules of deployments, and the scheduler that makes runs of them."""
+"""The schedules of deployments, as they are stored."""

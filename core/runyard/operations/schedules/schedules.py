@@ -12,8 +12,8 @@ from runyard.domain import parameter_schemas as parameter_rules
 from runyard.domain.schedules import instants as rules
 from runyard.domain.schedules.schedule_warnings import over
 from runyard.operations.operation import operation
-from runyard.operations.schedules import schedule_firing
-from runyard.operations.schedules.schedule_firing import OPEN_STATES, due_after
+from runyard.operations.schedules import next_due
+from runyard.operations.schedules.next_due import OPEN_STATES, due_after
 from runyard.operations.schedules.schedule_shapes import (
     DeploymentSchedule,
     DeploymentScheduleCreate,
@@ -128,7 +128,7 @@ def change(tx: Transaction, deployment: Row, row: Row, values: dict[str, Any]) -
     now = clock.now_us()
     retimed = "spec" in different or "active" in different
     if retimed:
-        schedule_firing.owe(tx, row, now)
+        next_due.owe(tx, row, now)
     row.update(different, updated=now)
     if retimed:
         different["next_due"] = row["next_due"] = due_after(row, deployment["paused"], now)
@@ -153,7 +153,7 @@ def hand_over(tx: Transaction, row: Row, owner: str) -> None:
 
 def remove(tx: Transaction, row: Row) -> None:
     """Remove a schedule and its runs of the future; what is due already stays, and what was skipped."""
-    schedule_firing.owe(tx, row, clock.now_us())
+    next_due.owe(tx, row, clock.now_us())
     drop_waiting_runs(tx, "schedule_id", row["id"])
     tx.execute("DELETE FROM deployment_schedules WHERE id = :id", {"id": row["id"]})
 
@@ -182,7 +182,7 @@ def recompute(tx: Transaction, deployment: Row) -> None:
     """
     now = clock.now_us()
     for row in rows_of(tx, deployment["id"]):
-        schedule_firing.owe(tx, row, now)
+        next_due.owe(tx, row, now)
         tx.execute(
             "UPDATE deployment_schedules SET next_due = :due WHERE id = :id",
             {"due": due_after(row, deployment["paused"], now), "id": row["id"]},
@@ -250,7 +250,7 @@ def create_deployment_schedules(
     "PATCH",
     "/deployments/{deployment_id}/schedules/{schedule_id}",
     status=204,
-    prepare=schedule_firing.prepare_deployment,
+    prepare=next_due.prepare_deployment,
 )
 def update_deployment_schedule(
     tx: Transaction, deployment_id: str, schedule_id: str, body: DeploymentScheduleUpdate
@@ -270,7 +270,7 @@ def update_deployment_schedule(
     "DELETE",
     "/deployments/{deployment_id}/schedules/{schedule_id}",
     status=204,
-    prepare=schedule_firing.prepare_deployment,
+    prepare=next_due.prepare_deployment,
 )
 def delete_deployment_schedule(tx: Transaction, deployment_id: str, schedule_id: str) -> None:
     """Remove a schedule and its runs of the future; runs that are due already stay."""

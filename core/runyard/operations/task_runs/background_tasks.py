@@ -14,9 +14,10 @@ from runyard.base import clock
 from runyard.base.errors import NotFound, StaleAttempt
 from runyard.domain.states import CRASHED, PENDING, RUNNING, TERMINAL, Scheduled, State
 from runyard.operations import lease_clock
-from runyard.operations.flow_runs import run_reports, run_rows
+from runyard.operations.flow_runs import write_journal
 from runyard.operations.limits import limit_slots
 from runyard.operations.operation import operation
+from runyard.operations.runs import enter_state, state_columns
 from runyard.store.database import Transaction
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def submit_background_tasks(tx: Transaction, body: dict[str, Any]) -> dict[str, 
             each with `task_run_id`, `created` (microseconds), `task` (its key), `payload`, and
             `upstream` (ids of background runs that must be over before).
     """
-    run_reports.write_journal(
+    write_journal.write_journal(
         tx, {"task_runs": body["task_runs"], "task_run_states": body["task_run_states"]}
     )
     for given in body["tasks"]:
@@ -211,7 +212,7 @@ def report_background_task(tx: Transaction, body: dict[str, Any]) -> dict[str, A
         raise StaleAttempt(
             f"attempt {body['attempt']} of task run {body['task_run_id']} is over; its report was refused"
         )
-    run_reports.write_journal(tx, {**body["journal"], "flow_run_id": None, "attempt": None})
+    write_journal.write_journal(tx, {**body["journal"], "flow_run_id": None, "attempt": None})
     if "outcome" in body:
         _close(tx, body["task_run_id"], clock.now_us(), body["outcome"])
     return {}
@@ -290,14 +291,14 @@ def _locked(tx: Transaction, task_run_id: str) -> Row:
 
 def _enter(tx: Transaction, run: Row, state: State) -> None:
     """Give a task run a state that nobody has to be asked about."""
-    state = run_rows.after(state, run["state_timestamp"])
+    state = enter_state.after(state, run["state_timestamp"])
     state.state_details["task_run_id"] = run["id"]
-    columns = run_rows.entered(run, state)
+    columns = enter_state.entered(run, state)
     tx.execute(
-        f"UPDATE task_runs SET {run_rows.SET_STATE_COLUMNS} WHERE id = :id",  # noqa: S608  # fixed names
+        f"UPDATE task_runs SET {state_columns.SET_STATE_COLUMNS} WHERE id = :id",  # noqa: S608  # fixed names
         {"id": run["id"], **columns},
     )
-    run_rows.insert_states(tx, "task_run", [(run["id"], state)])
+    enter_state.insert_states(tx, "task_run", [(run["id"], state)])
 
 
 def _close(tx: Transaction, task_run_id: str, now: int, outcome: str | None) -> None:

@@ -10,11 +10,10 @@ from pydantic import Field
 from runyard.base import clock, ids
 from runyard.base.errors import NotFound
 from runyard.domain.states import PENDING, State
-from runyard.operations.flow_runs import run_rows
 from runyard.operations.flow_runs.flow_run_shapes import OrchestrationResult, SetState, estimates, result_of
 from runyard.operations.operation import operation
 from runyard.operations.references import resolve
-from runyard.operations.retention import removal
+from runyard.operations.runs import enter_state, removal, state_columns
 from runyard.operations.schemas import (
     Filter,
     Input,
@@ -31,7 +30,7 @@ from runyard.operations.schemas import (
     moment,
     state_of_row,
 )
-from runyard.operations.task_runs import task_transitions
+from runyard.operations.task_runs import change_task_run_state
 from runyard.store import query
 from runyard.store.database import Row, Transaction
 
@@ -113,7 +112,7 @@ _PLAIN = (
 )  # fmt: skip
 _COLUMNS = (
     "id", "created", "name", "flow_run_id", "task_key", "dynamic_key", "cache_key", "cache_expiration",
-    "task_version", *_JSON, *run_rows.STATE_COLUMNS,
+    "task_version", *_JSON, *state_columns.STATE_COLUMNS,
 )  # fmt: skip
 _INSERT = (
     f"INSERT INTO task_runs ({', '.join(_COLUMNS)}) "  # noqa: S608  # fixed names
@@ -122,7 +121,7 @@ _INSERT = (
 
 
 def _task_run(row: Row) -> TaskRun:
-    state = run_rows.state_of(row)
+    state = state_columns.state_of(row)
     run_time, delta = estimates(row)
     times: dict[str, Any] = {name: moment(row[name]) for name in _TIMES}
     return TaskRun(
@@ -164,7 +163,7 @@ def create_task_run(tx: Transaction, body: TaskRunCreate) -> TaskRun:
         policy["retries"] = body.empirical_policy.max_retries
     values = {
         **body.model_dump(include={name for name in _COLUMNS if name in TaskRunCreate.model_fields}),
-        **run_rows.entered({}, state),
+        **enter_state.entered({}, state),
         "id": run_id,
         "created": clock.now_us(),
         "name": body.name or f"{body.task_key.rpartition('.')[2]}-{body.dynamic_key[:8]}",
@@ -175,7 +174,7 @@ def create_task_run(tx: Transaction, body: TaskRunCreate) -> TaskRun:
         "task_inputs": dump(body.task_inputs),
     }
     if tx.execute(_INSERT, values):
-        run_rows.insert_states(tx, "task_run", [(run_id, state)])
+        enter_state.insert_states(tx, "task_run", [(run_id, state)])
         return _task_run(_row(tx, run_id))
     tx.status = 200
     existing = tx.value(
@@ -262,7 +261,7 @@ def set_task_run_state(tx: Transaction, task_run_id: str, body: SetState) -> Orc
         NotFound: no such task run.
         StaleAttempt: the attempt that reports lost its flow run's lease.
     """
-    outcome = task_transitions.set_task_run_state(
+    outcome = change_task_run_state.set_task_run_state(
         tx, task_run_id, body.state.to_state(), force=body.force, attempt=body.attempt
     )
     tx.status = 201 if outcome.written else 200

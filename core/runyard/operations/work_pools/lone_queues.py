@@ -7,10 +7,8 @@ from pydantic import Field
 from runyard.base import clock
 from runyard.base.errors import NotFound
 from runyard.domain.states import SCHEDULED
-from runyard.operations.flow_runs.claims import ScheduledRunsRequest, get_scheduled_flow_runs
-from runyard.operations.flow_runs.flow_run_shapes import FlowRun
 from runyard.operations.operation import operation
-from runyard.operations.schemas import Input, Model, Time
+from runyard.operations.schemas import Model, Time
 from runyard.operations.work_pools.work_pools import LONE_POOL as POOL
 from runyard.operations.work_pools.work_pools import make_lone_pool
 from runyard.operations.work_pools.work_queues import (
@@ -38,15 +36,6 @@ class WorkQueueStatus(Model):
     late_runs_count: int = 0
     last_polled: Time | None = None
     health_check_policy: HealthPolicy = Field(default_factory=HealthPolicy)
-
-
-class QueueRunsRequest(Input):
-    """Which runs of a queue: those due at `scheduled_before` (by default now), `limit` of them."""
-
-    only_null = ("agent_id",)
-
-    scheduled_before: Time | None = None
-    limit: int | None = Field(default=None, ge=0)
 
 
 @operation("POST", "/work_queues/", status=201)
@@ -92,17 +81,3 @@ def read_work_queue_status(tx: Transaction, work_queue_id: str) -> WorkQueueStat
     polled = queue.last_polled
     asked = polled is not None and (clock.now() - polled).total_seconds() <= READY_SECONDS
     return WorkQueueStatus(healthy=asked and not late, late_runs_count=int(late), last_polled=polled)
-
-
-@operation("POST", "/work_queues/{work_queue_id}/get_runs")
-def get_runs_of_queue(tx: Transaction, work_queue_id: str, body: QueueRunsRequest) -> list[FlowRun]:
-    """Show the runs of a queue that may start, for agents that claim each by setting its state to PENDING.
-
-    Raises:
-        NotFound: there is no such queue.
-    """
-    queue = read_work_queue_by_id(tx, work_queue_id)
-    request = ScheduledRunsRequest(
-        work_queue_names=[queue.name], scheduled_before=body.scheduled_before, limit=body.limit
-    )
-    return [found.flow_run for found in get_scheduled_flow_runs(tx, queue.work_pool_name or POOL, request)]

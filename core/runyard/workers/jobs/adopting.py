@@ -10,8 +10,8 @@ from runyard.base import clock, machine
 from runyard.base.errors import RunyardError
 from runyard.engine import death_proofs
 from runyard.operations.flow_runs.adoption import Adoption, adopt_flow_run
-from runyard.operations.flow_runs.recovery import RecoverRequest, recover
 from runyard.operations.lease_clock import takeover_seconds
+from runyard.operations.recovery.recover_flow_runs import RecoverRequest, recover
 from runyard.workers.infrastructure import base
 from runyard.workers.job_configuration import job_of
 from runyard.workers.jobs.job_supervisor import Since
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runyard.client import Client
-    from runyard.operations.flow_runs.recovery import HeldLease
+    from runyard.operations.flow_runs.renew_leases import HeldLease
     from runyard.workers.infrastructure.base import FoundJob, Infrastructure
     from runyard.workers.jobs.job_supervisor import JobSupervisor
 

@@ -14,7 +14,7 @@ from runyard.workers.process.run_environment import HOOK_SECONDS
 from runyard.workers.watching import WatchedRun
 
 if TYPE_CHECKING:
-    from runyard.operations.flow_runs.claims import ClaimedRun
+    from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun
     from runyard.workers.output import LogBuffer
 
 

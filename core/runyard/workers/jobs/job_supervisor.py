@@ -31,7 +31,7 @@ from runyard.workers.watching import Watching
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runyard.operations.flow_runs.claims import ClaimedRun
+    from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun
     from runyard.workers.infrastructure.base import FoundJob, Infrastructure
 
 COMMAND = ["python", "-m", "runyard.workers.jobs.container"]

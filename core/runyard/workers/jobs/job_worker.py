@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from runyard.client import Client
-    from runyard.operations.flow_runs.claims import ClaimedRun
+    from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun
     from runyard.store.database import Database
 
     OpenRunApi = Callable[[Database, str | None], "RunApi"]

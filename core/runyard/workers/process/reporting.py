@@ -15,8 +15,9 @@ import select
 from typing import TYPE_CHECKING, Any
 
 from runyard.base.errors import RunyardError, StoreError
-from runyard.operations.flow_runs.run_reports import report_state, start_flow_run
-from runyard.operations.flow_runs.transitions import hold
+from runyard.operations.flow_runs.end_flow_run import report_state
+from runyard.operations.flow_runs.flow_run_rows import lock_flow_run
+from runyard.operations.flow_runs.start_flow_run import start_flow_run
 
 if TYPE_CHECKING:
     from runyard.client import LocalClient
@@ -129,7 +130,7 @@ def _refusal(error: Exception) -> dict[str, Any]:
 
 
 def _perform(tx: Transaction, process: RunProcess, line: ReportLine, call: dict[str, Any]) -> dict[str, Any]:
-    hold(tx, process.flow_run_id)
+    lock_flow_run(tx, process.flow_run_id)
     line.read()
     if line.call is not call:
         return _CANNOT  # it waits no more

@@ -20,7 +20,7 @@ from runyard.workers.process.status_channel import StatusReader
 from runyard.workers.watching import WatchedRun
 
 if TYPE_CHECKING:
-    from runyard.operations.flow_runs.claims import ClaimedRun
+    from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun
     from runyard.workers.output import LogBuffer
     from runyard.workers.process.launcher_channel import Channel
 

@@ -21,7 +21,7 @@ from runyard.workers.watching import Watching
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runyard.operations.flow_runs.claims import ClaimedRun
+    from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun
     from runyard.workers.process.launcher_channel import Channel
     from runyard.workers.process.reporting import Reports
 

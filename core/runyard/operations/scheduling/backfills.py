@@ -11,10 +11,10 @@ from runyard.base.errors import NotFound
 from runyard.domain import states
 from runyard.domain.states import CRASHED, FAILED
 from runyard.operations.deployments.deployment_rows import deployment_row
-from runyard.operations.flow_runs import run_inserts
+from runyard.operations.flow_runs import insert_deployment_runs
 from runyard.operations.operation import operation
-from runyard.operations.schedules.schedule_firing import run_key
 from runyard.operations.schedules.schedules import rows_of
+from runyard.operations.scheduling.schedule_firing import run_key
 from runyard.operations.schemas import Input, Model, Time, load
 from runyard.store.database import Row, Transaction
 
@@ -85,7 +85,7 @@ def backfill_deployment(tx: Transaction, deployment_id: str, body: Backfill) -> 
         parameters = {
             **load(deployment["parameters"], {}), **load(schedule["parameters"], {}), **wanted.parameters,
         }  # fmt: skip
-        run_inserts.check_parameters(deployment, parameters, None)
+        insert_deployment_runs.check_parameters(deployment, parameters, None)
         old = present.get(key)
         failed = (
             old if old is not None and body.redo_failed and old["state_type"] in (FAILED, CRASHED) else None
@@ -140,7 +140,7 @@ def _insert(
     body: Backfill,
     position: int,
 ) -> tuple[str, bool]:
-    return run_inserts.insert_run(
+    return insert_deployment_runs.insert_run(
         tx,
         deployment,
         states.Scheduled(wanted.instant),

@@ -7,7 +7,7 @@ from typing import Any
 from runyard.base import clock, ids
 from runyard.domain import parameter_schemas as rules
 from runyard.domain import states
-from runyard.operations.flow_runs import run_rows
+from runyard.operations.runs import enter_state
 from runyard.operations.schemas import dump, load
 from runyard.store.database import Row, Transaction
 
@@ -66,7 +66,7 @@ def insert_run(
         "idempotency_key": idempotency_key,
         "tags": dump(_united(load(deployment["tags"], []), tags or [])),
         "labels": dump({**load(deployment["labels"], {}), **(labels or {})}),
-        **run_rows.entered({}, state),
+        **enter_state.entered({}, state),
         **{name: dump(value) if isinstance(value, dict) else value for name, value in columns.items()},
     }
     names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
@@ -81,7 +81,7 @@ def insert_run(
             {"flow_id": deployment["flow_id"], "key": idempotency_key},
         )
         return existing, False
-    run_rows.insert_states(tx, "flow_run", [(run_id, state)])
+    enter_state.insert_states(tx, "flow_run", [(run_id, state)])
     return run_id, True
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from runyard.operations.flow_runs.run_rows import TERMINAL_SQL
+from runyard.operations.runs.state_columns import TERMINAL_SQL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

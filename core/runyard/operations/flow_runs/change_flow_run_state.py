@@ -1,12 +1,9 @@
-"""How a flow run changes state: read it, ask the rules, write, all in one transaction.
-
-On the start-up path of every flow: nothing here may import pydantic.
-"""
+"""How a flow run changes state: read it, ask the rules, write, all in one transaction. Without pydantic."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from runyard.base import clock, ids
 from runyard.base.errors import NotFound
@@ -20,11 +17,17 @@ from runyard.domain.states import (
     TERMINAL,
     State,
 )
-from runyard.operations.flow_runs import deadlines, leases, run_rows
+from runyard.operations import json_columns
+from runyard.operations.flow_runs import deadlines, leases
+from runyard.operations.flow_runs.end_children import end_open_children
+from runyard.operations.flow_runs.flow_run_rows import lock_flow_run
 from runyard.operations.limits import limit_slots
+from runyard.operations.runs import enter_state, state_columns
+from runyard.operations.runs.state_outcome import Outcome
 
 if TYPE_CHECKING:
     from runyard.store.database import Row, Transaction
+
 
 _READ = """
     SELECT r.id, r.flow_id, r.deployment_id, r.work_queue_id, r.parent_task_run_id, r.root_flow_run_id,
@@ -36,37 +39,11 @@ _READ = """
     LEFT JOIN leases l ON l.flow_run_id = coalesce(r.root_flow_run_id, r.id)
     LEFT JOIN deployments d ON d.id = r.deployment_id
     WHERE r.id = :id"""
-_WRITE = f"UPDATE flow_runs SET {run_rows.SET_STATE_COLUMNS}, empirical_policy = :policy WHERE id = :id"  # noqa: S608  # fixed names
-_DESCENDANTS = """
-    WITH RECURSIVE below (id) AS (
-        SELECT r.id FROM task_runs t JOIN flow_runs r ON r.parent_task_run_id = t.id
-        WHERE t.flow_run_id = :id AND r.root_flow_run_id IS NOT NULL
-        UNION
-        SELECT r.id FROM below b JOIN task_runs t ON t.flow_run_id = b.id
-        JOIN flow_runs r ON r.parent_task_run_id = t.id WHERE r.root_flow_run_id IS NOT NULL
-    )
-    SELECT * FROM flow_runs WHERE id IN (SELECT id FROM below)"""
+
+_WRITE = f"UPDATE flow_runs SET {state_columns.SET_STATE_COLUMNS}, empirical_policy = :policy WHERE id = :id"  # noqa: S608  # fixed names
 
 
-class Outcome(NamedTuple):
-    """What became of a proposed state.
-
-    Args:
-        status: ACCEPT, REJECT, WAIT or ABORT.
-        state: the state the run is in now.
-        reason: why it is not the proposed one.
-        delay_seconds: when to ask again, of a WAIT.
-        written: a state was written.
-    """
-
-    status: str
-    state: State
-    reason: str | None = None
-    delay_seconds: int = 0
-    written: bool = False
-
-
-def set_flow_run_state(
+def change_flow_run_state(
     tx: Transaction,
     flow_run_id: str,
     proposed: State,
@@ -87,7 +64,7 @@ def set_flow_run_state(
             recorded is accepted instead.
     """
     run = _read(tx, flow_run_id)
-    current = run_rows.state_of(run)
+    current = state_columns.state_of(run)
     if attempt is not None and run["lease_attempt"] != attempt:
         if current is not None and current.type in TERMINAL and current.type == proposed.type:
             return Outcome(flow_run_rules.ACCEPT, current)
@@ -102,7 +79,7 @@ def set_flow_run_state(
         return Outcome(decision.status, current or proposed, decision.reason, decision.delay_seconds)
     if decision.state.type == PAUSED:
         deadlines.note(tx, decision.state)
-    state = run_rows.after(decision.state, run["state_timestamp"])
+    state = enter_state.after(decision.state, run["state_timestamp"])
     state.state_details["flow_run_id"] = flow_run_id
     if decision.status == flow_run_rules.REJECT and proposed._id is not None:
         state.state_details["instead_of"] = proposed._id
@@ -115,7 +92,7 @@ def set_flow_run_state(
     if state.type in (CRASHED, CANCELLED):
         if run["root_flow_run_id"] is None:
             limit_slots.release_of_run(tx, flow_run_id)
-        crash_open_children(tx, flow_run_id, state.message, state.type)
+        end_open_children(tx, flow_run_id, state.message, state.type)
     return Outcome(decision.status, state, decision.reason, written=True)
 
 
@@ -130,96 +107,8 @@ def _answered(current: State | None, proposed: State) -> Outcome | None:
     return None
 
 
-def crash_open_children(
-    tx: Transaction, root_flow_run_id: str, message: str | None, type: str = CRASHED
-) -> int:
-    """End what still looks open under a run whose process is gone: its task runs and subflow runs.
-
-    Runs of deployments that it started have leases of their own and go on.
-
-    Args:
-        root_flow_run_id: the run, which may itself be a subflow run.
-        message: why, for the states of the children.
-        type: CRASHED, or CANCELLED.
-
-    Returns:
-        How many runs were ended.
-    """
-    # A subflow that is over may have left task runs open, which a signal kept it from waiting for.
-    descendants = tx.all(_DESCENDANTS, {"id": root_flow_run_id})
-    flow_runs = [run for run in descendants if run["state_type"] not in TERMINAL]
-    parents = [root_flow_run_id, *(run["id"] for run in descendants)]
-    task_runs = []
-    for start in range(0, len(parents), 500):
-        chunk = {f"p{index}": run_id for index, run_id in enumerate(parents[start : start + 500])}
-        names = ", ".join(f":{name}" for name in chunk)
-        task_runs += tx.all(
-            f"SELECT * FROM task_runs WHERE flow_run_id IN ({names}) "  # noqa: S608  # names of parameters
-            f"AND (state_type IS NULL OR state_type NOT IN {run_rows.TERMINAL_SQL})",
-            chunk,
-        )
-    _end(tx, "flow_run", flow_runs, message, type)
-    _end(tx, "task_run", task_runs, message, type)
-    return len(flow_runs) + len(task_runs)
-
-
-def crash_task_run(
-    tx: Transaction, task_run_id: str, inside: str, message: str, root_id: str | None = None
-) -> int:
-    """End a task run whose own process is gone, and what it had begun there.
-
-    Args:
-        inside: how the dynamic keys of task runs inside it begin.
-        message: why, for their states.
-        root_id: the root run; the slots that they held come back.
-
-    Returns:
-        How many runs were ended.
-    """
-    values = {"id": task_run_id, "inside": inside, "length": len(inside)}
-    task_runs = tx.all(
-        f"""SELECT * FROM task_runs
-            WHERE (id = :id OR (flow_run_id = (SELECT flow_run_id FROM task_runs WHERE id = :id)
-                                AND substr(dynamic_key, 1, :length) = :inside))
-                AND (state_type IS NULL OR state_type NOT IN {run_rows.TERMINAL_SQL})""",  # noqa: S608  # a constant
-        values,
-    )
-    ended = len(task_runs)
-    if root_id is not None:
-        limit_slots.release_of_run(tx, root_id, {run["id"] for run in task_runs})
-    for task_run in task_runs:
-        subflows = tx.all(
-            "SELECT * FROM flow_runs WHERE parent_task_run_id = :id "  # noqa: S608  # a constant
-            f"AND state_type NOT IN {run_rows.TERMINAL_SQL}",
-            {"id": task_run["id"]},
-        )
-        ended += len(subflows) + sum(crash_open_children(tx, run["id"], message) for run in subflows)
-        _end(tx, "flow_run", subflows, message, CRASHED)
-    _end(tx, "task_run", task_runs, message, CRASHED)
-    return ended
-
-
-def _end(tx: Transaction, table: str, runs: list[Row], message: str | None, type: str) -> None:
-    states, rows = [], []
-    for run in runs:
-        state = run_rows.after(
-            State(type, message=message, state_details={f"{table}_id": run["id"]}), run["state_timestamp"]
-        )
-        states.append((run["id"], state))
-        rows.append({"id": run["id"], **run_rows.entered(run, state)})
-    if rows:
-        run_rows.insert_states(tx, table, states)
-        tx.many(f"UPDATE {table}s SET {run_rows.SET_STATE_COLUMNS} WHERE id = :id", rows)  # noqa: S608  # two tables
-
-
-def hold(tx: Transaction, flow_run_id: str) -> None:
-    """Let nobody else change a run until the transaction ends; on SQLite, which has one writer, so it is."""
-    if tx.dialect == "postgresql":
-        tx.one("SELECT id FROM flow_runs WHERE id = :id FOR UPDATE", {"id": flow_run_id})
-
-
 def _read(tx: Transaction, flow_run_id: str) -> Row:
-    hold(tx, flow_run_id)  # first: what is read under the lock cannot be older than it
+    lock_flow_run(tx, flow_run_id)  # first: what is read under the lock cannot be older than it
     run = tx.one(_READ, {"id": flow_run_id})
     if run is None:
         raise NotFound(f"no flow run {flow_run_id}; see: runyard flow-run ls")
@@ -269,9 +158,9 @@ def _slots_in_use(tx: Transaction, run: Row) -> int:
 
 
 def _write(tx: Transaction, run: Row, state: State, policy: dict[str, Any], resuming: bool) -> None:
-    columns = run_rows.entered(run, state, resuming)
-    tx.execute(_WRITE, {"id": run["id"], "policy": run_rows.to_json(policy), **columns})
-    run_rows.insert_states(tx, "flow_run", [(run["id"], state)])
+    columns = enter_state.entered(run, state, resuming)
+    tx.execute(_WRITE, {"id": run["id"], "policy": json_columns.to_json(policy), **columns})
+    enter_state.insert_states(tx, "flow_run", [(run["id"], state)])
 
 
 def _settle_lease(tx: Transaction, run: Row, state: State, attempt: int | None) -> None:
@@ -293,9 +182,9 @@ def _mirror(tx: Transaction, task_run_id: str, flow_run_id: str, state: State) -
     details = {**state.state_details, "task_run_id": task_run_id, "child_flow_run_id": flow_run_id}
     details["flow_run_id"] = task_run["flow_run_id"]
     copy = State(state.type, state.name, state.message, state.data, state.timestamp_us, details, ids.new_id())
-    copy = run_rows.after(copy, task_run["state_timestamp"])
+    copy = enter_state.after(copy, task_run["state_timestamp"])
     tx.execute(
-        f"UPDATE task_runs SET {run_rows.SET_STATE_COLUMNS} WHERE id = :id",  # noqa: S608  # fixed names
-        {"id": task_run_id, **run_rows.entered(task_run, copy)},
+        f"UPDATE task_runs SET {state_columns.SET_STATE_COLUMNS} WHERE id = :id",  # noqa: S608  # fixed names
+        {"id": task_run_id, **enter_state.entered(task_run, copy)},
     )
-    run_rows.insert_states(tx, "task_run", [(task_run_id, copy)])
+    enter_state.insert_states(tx, "task_run", [(task_run_id, copy)])

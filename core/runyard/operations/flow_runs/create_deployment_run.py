@@ -1,4 +1,4 @@
-"""Making runs of deployments: by hand, by a schedule, and handing due ones to who serves them."""
+"""Making a run of a deployment."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from runyard.operations.deployments import deployment_places
 from runyard.operations.deployments.deployment_rows import deployment_row
 from runyard.operations.deployments.deployment_shapes import (
     DeploymentFlowRunCreate,
-    ScheduledRunsOfDeployments,
 )
-from runyard.operations.flow_runs import flow_runs, transitions
+from runyard.operations.flow_runs import flow_runs
+from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.flow_runs.flow_run_shapes import FlowRun
-from runyard.operations.flow_runs.run_inserts import check_parameters, insert_run
+from runyard.operations.flow_runs.insert_deployment_runs import check_parameters, insert_run
 from runyard.operations.operation import operation
 from runyard.operations.schemas import load
 from runyard.store.database import Transaction
-
-_MOST_RUNS = 200
 
 
 @operation("POST", "/deployments/{deployment_id}/create_flow_run", status=201)
@@ -68,34 +66,9 @@ def create_flow_run_from_deployment(
     if not created:
         tx.status = 200
     elif wanted is not None and wanted.type != states.SCHEDULED:
-        transitions.set_flow_run_state(tx, run_id, wanted, force=True)
+        change_flow_run_state(tx, run_id, wanted, force=True)
     return flow_runs.read_flow_run(tx, run_id)
 
 
 def _moment(value: Any) -> Any:
     return clock.parse_time(value) if isinstance(value, str) else value
-
-
-@operation("POST", "/deployments/get_scheduled_flow_runs")
-def get_scheduled_flow_runs_of_deployments(
-    tx: Transaction, body: ScheduledRunsOfDeployments
-) -> list[FlowRun]:
-    """The due runs of the given deployments, earliest first, for a process that serves them itself."""
-    if not body.deployment_ids:
-        return []
-    now = clock.now_us()
-    names = {f"id{index}": key for index, key in enumerate(body.deployment_ids)}
-    marks = ", ".join(f":{name}" for name in names)
-    tx.execute(
-        f"UPDATE deployments SET last_polled = :now WHERE id IN ({marks})",  # noqa: S608  # only :names
-        {**names, "now": now},
-    )
-    limit = _MOST_RUNS if body.limit is None else min(body.limit, _MOST_RUNS)
-    before = now if body.scheduled_before is None else clock.to_us(body.scheduled_before)
-    rows = tx.all(
-        f"""SELECT id FROM flow_runs WHERE deployment_id IN ({marks}) AND state_type = 'SCHEDULED'
-            AND next_scheduled_start_time <= :before
-            ORDER BY next_scheduled_start_time, id LIMIT :limit""",  # noqa: S608  # only :names
-        {**names, "before": before, "limit": limit},
-    )
-    return [flow_runs.read_flow_run(tx, row["id"]) for row in rows]

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from runyard.base import clock, ids
+from runyard.base import clock
 from runyard.base.errors import RunyardError, ScheduleError
 from runyard.domain import states
 from runyard.domain.schedules import firing_policies as policies
 from runyard.domain.schedules import instants as rules
-from runyard.operations.flow_runs import run_inserts, transitions
-from runyard.operations.schemas import dump, load
+from runyard.operations.flow_runs import insert_deployment_runs
+from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
+from runyard.operations.schedules.next_due import OPEN_STATES, due_after
+from runyard.operations.schemas import load
 from runyard.store.database import Row, Transaction
 
 # How many schedules are looked at before one transaction; the next one goes on.
 MOST_SCHEDULES = 100
-
-# The states in which a run is not over, as in the index flow_runs_open_by_schedule.
-OPEN_STATES = "('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')"
-
 _OPEN_RUNS = f"""SELECT id, state_type FROM flow_runs
     WHERE schedule_id = :id AND schedule_id IS NOT NULL AND state_type IN {OPEN_STATES}
     ORDER BY expected_start_time, id"""  # noqa: S608  # a constant of ours
@@ -50,14 +47,6 @@ def prepare_turn(tx: Transaction, *_args: Any, **_given: Any) -> dict[str, Plan]
     for debt in debts(tx):
         plans[debt["id"]] = _plan(load(debt["schedule"], {}), debt["created"])
     return plans
-
-
-def prepare_deployment(tx: Transaction, deployment_id: str, *_args: Any, **_given: Any) -> None:
-    """Work out when the schedules of a deployment are due next, before a transaction that asks for it."""
-    now = clock.now_us()
-    for row in tx.all("SELECT * FROM deployment_schedules WHERE deployment_id = :id", {"id": deployment_id}):
-        with suppress(ScheduleError):
-            due_after({**row, "active": 1}, False, now)
 
 
 def due_rows(tx: Transaction, now: int) -> list[Row]:
@@ -91,21 +80,6 @@ def fire(tx: Transaction, row: Row, deployment: Row, now: int) -> tuple[int, int
     return _carry_out(tx, row, deployment, plan)
 
 
-def owe(tx: Transaction, row: Row, now: int) -> None:
-    """Keep what is due already, before a schedule is changed or goes: the next turn deals with it.
-
-    Args:
-        row: the schedule's, as it was until now.
-        now: the present, in microseconds.
-    """
-    if row["active"] and row["next_due"] is not None and row["next_due"] <= now:
-        tx.execute(
-            """INSERT INTO schedule_debts (id, created, deployment_id, schedule)
-               VALUES (:id, :now, :deployment_id, :schedule)""",
-            {"id": ids.new_id(), "now": now, "deployment_id": row["deployment_id"], "schedule": dump(row)},
-        )
-
-
 def debts(tx: Transaction) -> list[Row]:
     """What is owed, the oldest first."""
     return tx.all("SELECT * FROM schedule_debts ORDER BY created, id LIMIT :limit", {"limit": MOST_SCHEDULES})
@@ -121,14 +95,6 @@ def pay(tx: Transaction, debt: Row, deployment: Row) -> tuple[int, int]:
         return 0, 0
     row = load(debt["schedule"], {})
     return _carry_out(tx, row, deployment, _planned(tx, debt["id"], row, debt["created"]))
-
-
-def due_after(row: Row | dict[str, Any], paused: int | bool, after_us: int) -> int | None:
-    """When a schedule is due next after `after_us`; None when never, or when it is paused."""
-    if paused or not row["active"]:
-        return None
-    instant = rules.next_instant(load(row["spec"], {}), clock.from_us(after_us))
-    return None if instant is None else clock.to_us(instant)
 
 
 def run_key(deployment_id: str, schedule_id: str, instant: datetime) -> str:
@@ -204,9 +170,9 @@ def _fire_instant(tx: Transaction, row: Row, deployment: Row, instant: int) -> b
 def _create(tx: Transaction, row: Row, deployment: Row, instant: int) -> bool:
     when = clock.from_us(instant)
     parameters = {**load(deployment["parameters"], {}), **load(row["parameters"], {})}
-    run_inserts.check_parameters(deployment, parameters, None)
+    insert_deployment_runs.check_parameters(deployment, parameters, None)
     key = run_key(row["deployment_id"], row["id"], when)
-    _, created = run_inserts.insert_run(
+    _, created = insert_deployment_runs.insert_run(
         tx,
         deployment,
         states.Scheduled(when),
@@ -224,7 +190,7 @@ def _cancel(tx: Transaction, open_runs: list[Row]) -> None:
     """Stop the open runs of a schedule; the rules end those at once that nobody executes."""
     for run in open_runs:
         state = states.Cancelling(message="replaced by a newer run of its schedule")
-        transitions.set_flow_run_state(tx, run["id"], state)
+        change_flow_run_state(tx, run["id"], state)
 
 
 def _record(

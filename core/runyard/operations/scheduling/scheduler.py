@@ -6,9 +6,10 @@ from runyard import settings
 from runyard.base import clock
 from runyard.domain import states
 from runyard.operations.deployments.deployment_rows import deployment_row
-from runyard.operations.flow_runs import due_runs, transitions
+from runyard.operations.flow_runs import due_runs
+from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.operation import Settled, operation
-from runyard.operations.schedules import schedule_firing
+from runyard.operations.scheduling import schedule_firing
 from runyard.operations.schemas import Input, Model, Time
 from runyard.store.database import Transaction
 
@@ -115,5 +116,5 @@ def _mark_late(tx: Transaction, before: int) -> int:
             state = states.Cancelled(message=due_runs.CANCELLED_AS_NEW)
         else:
             late += 1
-        transitions.set_flow_run_state(tx, run["id"], state)
+        change_flow_run_state(tx, run["id"], state)
     return late

@@ -1,19 +1,15 @@
-"""Claiming: how a worker gets the runs it starts, keeps them by renewing, and gives one back."""
+"""Claiming: how a worker, or a process that serves deployments, gets the runs that it starts."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import Field
 
 from runyard.base import clock
-from runyard.base.errors import NotFound
 from runyard.domain import limits
 from runyard.domain.states import (
-    CANCELLING,
-    PAUSED,
     PENDING,
-    TERMINAL,
     Cancelled,
     Pending,
     Scheduled,
@@ -21,27 +17,18 @@ from runyard.domain.states import (
 from runyard.operations import lease_clock
 from runyard.operations.deployments import deployment_views
 from runyard.operations.deployments.deployment_shapes import Deployment
-from runyard.operations.flow_runs import (
-    due_runs,
-    flow_runs,
-    leases,
-    recovery,
-    run_policies,
-    transitions,
-)
+from runyard.operations.flow_runs import due_runs, flow_runs, leases, run_policies
+from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
+from runyard.operations.flow_runs.due_runs import due_of_pool
 from runyard.operations.flow_runs.flow_run_shapes import FlowRun, flow_run_of
-from runyard.operations.flow_runs.recovery import HeldLease
 from runyard.operations.operation import Settled, operation
 from runyard.operations.schemas import Input, LeaseSeconds, Model, Time, load
 from runyard.operations.work_pools.work_pools import pool_row
-from runyard.operations.work_pools.work_queues import mark_polled, queue_rows
+from runyard.operations.work_pools.work_queues import mark_polled
 from runyard.store.database import Row, Transaction
-
-_OVER = frozenset((*TERMINAL, PAUSED))
 
 # How old the note that a queue is asked for may get, so that claims do not write it each time.
 _POLL_NOTE_US = 10_000_000
-_MOST_AT_ONCE = 200
 
 
 class ClaimRequest(Input):
@@ -71,40 +58,6 @@ class ClaimedRun(Model):
     base_job_template: dict[str, Any] = Field(default_factory=dict)
 
 
-class RenewLeases(Input):
-    """The attempts that somebody executes, to be held for `lease_seconds` from now."""
-
-    leases: list[HeldLease]
-    lease_seconds: LeaseSeconds
-
-
-class RenewedLeases(Model):
-    """Of the renewed: ids of runs that are somebody else's now, of those that are over (or suspended), whose
-    processes may be about to end, and of those to be stopped: cancelled, or run as long as they may."""
-
-    lost: list[str] = Field(default_factory=list)
-    over: list[str] = Field(default_factory=list)
-    cancelling: list[str] = Field(default_factory=list)
-    timed_out: list[str] = Field(default_factory=list)
-
-
-class ScheduledRunsRequest(Input):
-    """Which due runs of a pool to show; `scheduled_before` is now by default."""
-
-    work_queue_names: list[str] | None = None
-    scheduled_before: Time | None = None
-    scheduled_after: Time | None = None
-    limit: int | None = Field(default=None, ge=0)
-
-
-class WorkerFlowRun(Model):
-    """A due run and where it waits."""
-
-    work_pool_id: str
-    work_queue_id: str
-    flow_run: FlowRun
-
-
 class NextDue(Model):
     """When a worker should claim next (null: not before something changes), and what time it is for that:
     a worker's own clock does not count."""
@@ -113,16 +66,8 @@ class NextDue(Model):
     now: Time
 
 
-class _Look(NamedTuple):
-    """What may start in a pool, and what is to be cancelled, by run id; `queue_ids` were asked."""
-
-    start: list[str]
-    cancel: list[str]
-    queue_ids: list[str]
-
-
 def _nothing_to_claim(tx: Transaction, work_pool_name: str, body: ClaimRequest) -> Settled | None:
-    look = _look(tx, pool_row(tx, work_pool_name), body.work_queue_names, body.limit, _until(tx, body))
+    look = due_of_pool(tx, pool_row(tx, work_pool_name), body.work_queue_names, body.limit, _until(tx, body))
     return None if look.start or look.cancel else Settled([])
 
 
@@ -143,9 +88,9 @@ def claim_flow_runs(tx: Transaction, work_pool_name: str, body: ClaimRequest) ->
         NotFound: no pool is named so.
     """
     pool = _locked_pool(tx, work_pool_name)
-    found = _look(tx, pool, body.work_queue_names, body.limit, _until(tx, body), lock=True)
+    found = due_of_pool(tx, pool, body.work_queue_names, body.limit, _until(tx, body), lock=True)
     for flow_run_id in found.cancel:
-        transitions.set_flow_run_state(tx, flow_run_id, Cancelled(message=due_runs.CANCELLED_AS_NEW))
+        change_flow_run_state(tx, flow_run_id, Cancelled(message=due_runs.CANCELLED_AS_NEW))
     if not found.start:
         return []
     mark_polled(tx, found.queue_ids, lease_clock.wall(tx), _POLL_NOTE_US)
@@ -166,52 +111,6 @@ def _locked_pool(tx: Transaction, work_pool_name: str) -> Row:
     return pool
 
 
-def _look(
-    tx: Transaction, pool: Row, names: list[str] | None, limit: int, until_us: int, lock: bool = False
-) -> _Look:
-    """What may start now, within all limits. Only reads."""
-    queues = _open_queues(tx, pool, names)
-    look = _Look([], [], [queue["id"] for queue in queues])
-    room = limits.least(limit, _MOST_AT_ONCE, _free_of_pool(tx, pool)) or 0
-    slots = due_runs.Slots(tx, lock)
-    for queue in queues:
-        if room <= 0:
-            break
-        found = due_runs.look(
-            tx, queue["id"], until_us, limits.least(room, _free_of_queue(tx, queue)) or 0, slots
-        )
-        look.start.extend(found.start)
-        look.cancel.extend(found.cancel)
-        room -= len(found.start)
-    return look
-
-
-def _open_queues(tx: Transaction, pool: Row, names: list[str] | None) -> list[Row]:
-    """The queues that may be served, in their order; none of a paused pool."""
-    if pool["is_paused"]:
-        return []
-    queues = queue_rows(tx, pool["id"])
-    return [queue for queue in queues if not queue["is_paused"] and (not names or queue["name"] in names)]
-
-
-def _free_of_pool(tx: Transaction, pool: Row) -> int | None:
-    if pool["concurrency_limit"] is None:
-        return None
-    used = tx.value(
-        """SELECT count(*) FROM leases WHERE work_queue_id IN
-           (SELECT id FROM work_queues WHERE work_pool_id = :id)""",
-        {"id": pool["id"]},
-    )
-    return limits.free(pool["concurrency_limit"], used)
-
-
-def _free_of_queue(tx: Transaction, queue: Row) -> int | None:
-    if queue["concurrency_limit"] is None:
-        return None
-    used = tx.value("SELECT count(*) FROM leases WHERE work_queue_id = :id", {"id": queue["id"]})
-    return limits.free(queue["concurrency_limit"], used)
-
-
 def take(
     tx: Transaction, flow_run_id: str, pool_id: str | None, worker_id: str | None, body: ClaimRequest
 ) -> int | None:
@@ -228,7 +127,7 @@ def take(
         return None
     identity = (body.place, body.proof)
     attempt = leases.take(tx, run, body.worker_name, body.lease_seconds, worker_id, pool_id, identity)
-    outcome = transitions.set_flow_run_state(tx, flow_run_id, Pending(), attempt=attempt)
+    outcome = change_flow_run_state(tx, flow_run_id, Pending(), attempt=attempt)
     if outcome.state.type != PENDING:
         leases.release(tx, flow_run_id)
         return None
@@ -276,7 +175,7 @@ def read_next_due(tx: Transaction, work_pool_name: str, work_queue_names: list[s
         NotFound: no pool is named so.
     """
     pool, now = pool_row(tx, work_pool_name), lease_clock.wall(tx)
-    look = _look(tx, pool, work_queue_names, 1, now)
+    look = due_of_pool(tx, pool, work_queue_names, 1, now)
     coming = [due_runs.next_future(tx, queue_id, now) for queue_id in look.queue_ids]
     due = now if look.start or look.cancel else limits.least(*coming)
     return next_due(due, now)
@@ -285,66 +184,6 @@ def read_next_due(tx: Transaction, work_pool_name: str, work_queue_names: list[s
 def next_due(due_us: int | None, now_us: int) -> NextDue:
     """The answer with these times, in microseconds."""
     return NextDue(due=None if due_us is None else clock.from_us(due_us), now=clock.from_us(now_us))
-
-
-@operation("POST", "/work_pools/{work_pool_name}/get_scheduled_flow_runs")
-def get_scheduled_flow_runs(
-    tx: Transaction, work_pool_name: str, body: ScheduledRunsRequest
-) -> list[WorkerFlowRun]:
-    """Show the runs that may start, for workers that claim each by setting its state to PENDING.
-
-    Raises:
-        NotFound: there is no such pool, or none of the named queues.
-    """
-    pool, now = pool_row(tx, work_pool_name), lease_clock.wall(tx)
-    known = {queue["name"] for queue in queue_rows(tx, pool["id"])}
-    if body.work_queue_names and not known & set(body.work_queue_names):
-        raise NotFound(f"work pool {work_pool_name!r} has no queue {', '.join(body.work_queue_names)}")
-    until = now if body.scheduled_before is None else clock.to_us(body.scheduled_before)
-    limit = _MOST_AT_ONCE if body.limit is None else body.limit
-    look = _look(tx, pool, body.work_queue_names, limit, until)
-    mark_polled(tx, look.queue_ids, now, _POLL_NOTE_US)
-    runs = [flow_run_of(flow_runs.read_row(tx, run_id)) for run_id in look.start]
-    earliest = body.scheduled_after
-    return [
-        WorkerFlowRun(work_pool_id=pool["id"], work_queue_id=run.work_queue_id or "", flow_run=run)
-        for run in runs
-        if earliest is None
-        or (run.next_scheduled_start_time is not None and run.next_scheduled_start_time >= earliest)
-    ]
-
-
-@operation("POST", "/runyard/leases/renew")
-def renew_leases(tx: Transaction, body: RenewLeases) -> RenewedLeases:
-    """Keep the runs that one executes; one that was taken for lost meanwhile is taken again.
-
-    Returns:
-        Which are not the caller's any more: given away, and their processes have to go; or over, as the
-        process itself may have reported a moment ago. And which somebody wants to be stopped.
-    """
-    renewed = RenewedLeases()
-    now = lease_clock.tick(tx)
-    expires = now + int(body.lease_seconds * 1e6)
-    for held in body.leases:
-        values = {"id": held.flow_run_id, "attempt": held.attempt, "expires": expires}
-        kept = tx.execute(
-            "UPDATE leases SET expires = :expires WHERE flow_run_id = :id AND attempt = :attempt", values
-        )
-        if not kept:
-            kept = recovery.take_again(tx, held.flow_run_id, held.attempt, body.lease_seconds)
-        run = tx.one(
-            """SELECT r.state_type, l.run_until FROM flow_runs r
-               LEFT JOIN leases l ON l.flow_run_id = r.id WHERE r.id = :id""",
-            {"id": held.flow_run_id},
-        )
-        state = None if run is None else run["state_type"]
-        if not kept:
-            (renewed.over if state in _OVER else renewed.lost).append(held.flow_run_id)
-        elif state == CANCELLING:
-            renewed.cancelling.append(held.flow_run_id)
-        elif run is not None and run_policies.is_over(run, run["state_type"], now):
-            renewed.timed_out.append(held.flow_run_id)
-    return renewed
 
 
 @operation("POST", "/runyard/flow_runs/{flow_run_id}/return")
@@ -369,5 +208,5 @@ def return_claim(tx: Transaction, flow_run_id: str, attempt: int = 0) -> bool:
     state = Scheduled(
         clock.parse_time(due) if due else None, message="The worker stopped before it started the run."
     )
-    outcome = transitions.set_flow_run_state(tx, flow_run_id, state, attempt=attempt)
+    outcome = change_flow_run_state(tx, flow_run_id, state, attempt=attempt)
     return outcome.state.type == state.type

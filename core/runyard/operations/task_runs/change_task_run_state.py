@@ -14,8 +14,9 @@ from runyard.base import clock
 from runyard.base.errors import NotFound
 from runyard.domain import task_run_rules
 from runyard.domain.states import RUNNING, State
-from runyard.operations.flow_runs import leases, run_rows
-from runyard.operations.flow_runs.transitions import Outcome
+from runyard.operations.flow_runs import leases
+from runyard.operations.runs import enter_state, state_columns
+from runyard.operations.runs.state_outcome import Outcome
 
 if TYPE_CHECKING:
     from runyard.store.database import Transaction
@@ -26,7 +27,7 @@ _READ = """
     FROM task_runs t LEFT JOIN flow_runs r ON r.id = t.flow_run_id
     WHERE t.id = :id"""
 _WRITE = (
-    f"UPDATE task_runs SET {run_rows.SET_STATE_COLUMNS}, flow_run_run_count = :flow_run_run_count "  # noqa: S608  # fixed names
+    f"UPDATE task_runs SET {state_columns.SET_STATE_COLUMNS}, flow_run_run_count = :flow_run_run_count "  # noqa: S608  # fixed names
     "WHERE id = :id"
 )
 
@@ -53,7 +54,7 @@ def set_task_run_state(
         raise NotFound(f"no task run {task_run_id}; see: runyard task-run ls")
     if attempt is not None and run["root_flow_run_id"] is not None:
         leases.check(tx, run["root_flow_run_id"], attempt)
-    current = run_rows.state_of(run)
+    current = state_columns.state_of(run)
     facts = task_run_rules.TaskRunFacts(
         now_us=max(clock.now_us(), proposed.timestamp_us),
         run_count=run["run_count"],
@@ -66,12 +67,12 @@ def set_task_run_state(
     decision = task_run_rules.decide_task_run(current, proposed, facts, force)
     if decision.state is None:
         return Outcome(decision.status, current or proposed, decision.reason, decision.delay_seconds)
-    state = run_rows.after(decision.state, run["state_timestamp"])
+    state = enter_state.after(decision.state, run["state_timestamp"])
     state.state_details["task_run_id"] = task_run_id
     if run["flow_run_id"] is not None:
         state.state_details["flow_run_id"] = run["flow_run_id"]
     count = facts.flow_run_count if state.type == RUNNING else run["flow_run_run_count"]
-    columns = run_rows.entered(run, state)
+    columns = enter_state.entered(run, state)
     tx.execute(_WRITE, {"id": task_run_id, "flow_run_run_count": count, **columns})
-    run_rows.insert_states(tx, "task_run", [(task_run_id, state)])
+    enter_state.insert_states(tx, "task_run", [(task_run_id, state)])
     return Outcome(decision.status, state, decision.reason, written=True)

@@ -1,0 +1,33 @@
+"""The row of one flow run, read and locked. Without pydantic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runyard.base.errors import NotFound
+from runyard.operations.runs.state_outcome import Outcome
+
+if TYPE_CHECKING:
+    from runyard.store.database import Row, Transaction
+
+
+def flow_run_row(tx: Transaction, flow_run_id: str) -> Row:
+    row = tx.one("SELECT * FROM flow_runs WHERE id = :id", {"id": flow_run_id})
+    if row is None:
+        raise NotFound(f"no flow run {flow_run_id}")
+    return row
+
+
+def described(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "delay_seconds": outcome.delay_seconds,
+        "state": outcome.state.to_json() if outcome.state is not None else None,
+    }
+
+
+def lock_flow_run(tx: Transaction, flow_run_id: str) -> None:
+    """Let nobody else change a run until the transaction ends; on SQLite, which has one writer, so it is."""
+    if tx.dialect == "postgresql":
+        tx.one("SELECT id FROM flow_runs WHERE id = :id FOR UPDATE", {"id": flow_run_id})

@@ -1,0 +1,193 @@
+"""The start of a flow run: a claimed, a new or a stored one becomes Running. Without pydantic."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from runyard.base import clock
+from runyard.base.errors import Conflict, StaleAttempt
+from runyard.domain import flow_run_rules
+from runyard.domain.states import (
+    PAUSED,
+    PENDING,
+    RUNNING,
+    SCHEDULED,
+    TERMINAL,
+    Running,
+    State,
+)
+from runyard.operations import lease_clock
+from runyard.operations.flow_runs import leases
+from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
+from runyard.operations.flow_runs.flow_run_rows import described, flow_run_row, lock_flow_run
+from runyard.operations.json_columns import to_json
+from runyard.operations.operation import operation
+from runyard.operations.runs.flow_ids import flow_id_of
+from runyard.operations.runs.run_records import FLOW_STATES, LOG_COLUMNS, LOGS
+from runyard.operations.runs.state_outcome import Outcome
+from runyard.store.database import Transaction
+
+if TYPE_CHECKING:
+    from runyard.store.database import Row
+
+
+@operation("POST", "/runyard/journal/start")
+def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
+    """Make a run Running: one that a worker claimed, or a new one that takes its own lease.
+
+    Args:
+        body: `flow_run_id`, `attempt` (null for a new run), `flow_name`, `name` (null: keep it),
+            `parameters`, `context` and `empirical_policy` as JSON texts, `tags`, `flow_version`, and for a
+            new run `owner`, `lease_seconds`, and the `place` and `proof` of its death; with `again` it is a
+            run that is over and starts anew, with `waiting` one that waits for a worker. With `start_id` the
+            call may be sent again. `beginning` is a row of LOG_COLUMNS for a run that becomes Running; its
+            time is that of the start.
+
+    Returns:
+        `status`, `reason`, `delay_seconds`, `state` of the proposal, and the run: `attempt`, `name`,
+        `flow_id`, `run_count`, `retries_used`, `deployment_id`, `tags`, `start_time`, `created`, and how
+        often it was resumed by `resumes`, past which pauses by `pause_keys`; and the present by `now`.
+
+    Raises:
+        StaleAttempt: the claim was lost meanwhile.
+        NotFound: no such run.
+        Conflict: a run to start again is not over, or one that waits does so no more.
+    """
+    flow_run_id, attempt, again = body["flow_run_id"], body.get("attempt"), bool(body.get("again"))
+    lock_flow_run(tx, flow_run_id)  # the same start may be under way
+    started = _started(tx, body)
+    if started is not None:
+        return {
+            **described(started),
+            **_run_facts(flow_run_row(tx, flow_run_id)),
+            "now": lease_clock.wall(tx),
+        }
+    if again or body.get("waiting"):
+        attempt = _take_stored(tx, body, waiting=not again)
+    elif attempt is None:
+        attempt = _create(tx, body)
+    else:
+        leases.check(tx, flow_run_id, attempt)
+        _take_over(tx, body)
+    # Forced: a completed run that kept its result starts again only because somebody asked for it. A
+    # suspended one may be too late. One that waits may be due later.
+    chosen = again or bool(body.get("waiting"))
+    force = chosen and flow_run_row(tx, flow_run_id)["state_type"] != PAUSED
+    running = Running()
+    running.state_details["start_id"] = body.get("start_id")
+    outcome = change_flow_run_state(tx, flow_run_id, running, attempt=attempt, force=force)
+    now = lease_clock.wall(tx)
+    if outcome.status == "ACCEPT" and body.get("beginning"):
+        record = dict(zip(LOG_COLUMNS, body["beginning"], strict=True))
+        LOGS.write(tx, [tuple({**record, "timestamp": now}.values())])
+    return {**described(outcome), **_run_facts(flow_run_row(tx, flow_run_id)), "now": now}
+
+
+def _create(tx: Transaction, body: dict[str, Any]) -> int:
+    """Insert a run started by hand, Pending and leased; returns its attempt."""
+    now = clock.now_us()
+    state = State(PENDING, timestamp=now, state_details={"flow_run_id": body["flow_run_id"]})
+    tx.execute(
+        """INSERT INTO flow_runs (id, created, updated, name, flow_id, flow_version, parameters,
+               context, empirical_policy, tags, expected_start_time, state_id, state_type, state_name,
+               state_timestamp, state)
+           VALUES (:id, :now, :now, :name, :flow_id, :flow_version, :parameters, :context, :policy, :tags,
+               :now, :state_id, :type, :state_name, :now, :state)""",
+        {
+            "id": body["flow_run_id"],
+            "now": now,
+            "name": body["name"],
+            "flow_id": flow_id_of(tx, body["flow_name"]),
+            "flow_version": body.get("flow_version"),
+            "parameters": body["parameters"],
+            "context": body.get("context") or "{}",
+            "policy": body["empirical_policy"],
+            "tags": to_json(body["tags"]),
+            "state_id": state.id,
+            "type": state.type,
+            "state_name": state.name,
+            "state": to_json(state.to_json()),
+        },
+    )
+    details = to_json(state.state_details)
+    FLOW_STATES.write(tx, [(state.id, body["flow_run_id"], state.type, state.name, now, None, None, details)])
+    return leases.take(tx, flow_run_row(tx, body["flow_run_id"]), **_holding(body))
+
+
+def _started(tx: Transaction, body: dict[str, Any]) -> Outcome | None:
+    """What became of this very start, where its answer was lost and it is sent again.
+
+    Raises:
+        StaleAttempt: another process has begun this attempt.
+    """
+    run = tx.one("SELECT attempt, state FROM flow_runs WHERE id = :id", {"id": body["flow_run_id"]})
+    if run is None or body.get("start_id") is None:
+        return None
+    state = State.from_json(json.loads(run["state"]))
+    if state.type != RUNNING:
+        return None
+    if state.state_details.get("start_id") == body["start_id"]:
+        return Outcome(flow_run_rules.ACCEPT, state)
+    if body.get("attempt") is not None and body["attempt"] == run["attempt"]:
+        raise StaleAttempt(
+            f"attempt {run['attempt']} of flow run {body['flow_run_id']} was begun by another process"
+        )
+    return None
+
+
+def _take_stored(tx: Transaction, body: dict[str, Any], waiting: bool) -> int:
+    """Lease a run that waits, or one that is over, to whoever runs it now; returns its attempt."""
+    row = flow_run_row(tx, body["flow_run_id"])
+    free = leases.holder(tx, row["id"]) is None
+    if waiting:
+        if row["state_type"] not in (SCHEDULED, PENDING) or not free:
+            what = f"flow run '{row['name']}' is {row['state_name']}"
+            raise Conflict(f"{what}; only one that waits can be executed")
+    elif row["state_type"] not in TERMINAL and not (row["state_type"] == PAUSED and free):
+        raise Conflict(f"flow run '{row['name']}' is {row['state_name']}; only one that is over runs again")
+    _take_over(tx, {**body, "name": None})
+    return leases.take(tx, row, **_holding(body))
+
+
+def _holding(body: dict[str, Any]) -> dict[str, Any]:
+    """How whoever starts a run itself holds it, for `leases.take`."""
+    identity = (body.get("place"), body.get("proof"))
+    return {"owner": body["owner"], "lease_seconds": body["lease_seconds"], "identity": identity}
+
+
+def _take_over(tx: Transaction, body: dict[str, Any]) -> None:
+    """Note on a claimed run what only its code says: a name, its version and its retries."""
+    row = flow_run_row(tx, body["flow_run_id"])
+    known = {name: row[name] for name in ("name", "flow_version", "empirical_policy")}
+    policy = {**json.loads(row["empirical_policy"]), **json.loads(body["empirical_policy"])}
+    told = {
+        "name": body["name"] or row["name"],
+        "flow_version": body.get("flow_version") or row["flow_version"],
+        "empirical_policy": to_json(policy),
+    }
+    if told != known:
+        tx.execute(
+            """UPDATE flow_runs SET name = :name, flow_version = :flow_version,
+               empirical_policy = :empirical_policy WHERE id = :id""",
+            {"id": row["id"], **told},
+        )
+
+
+def _run_facts(row: Row) -> dict[str, Any]:
+    names = (
+        "attempt",
+        "name",
+        "flow_id",
+        "run_count",
+        "deployment_id",
+        "start_time",
+        "created",
+    )
+    policy = json.loads(row["empirical_policy"])
+    more = {
+        "resumes": policy.get("resumes") or 0,
+        "pause_keys": policy.get("pause_keys") or [],
+        "retries_used": flow_run_rules.retries_used(policy),
+    }
+    return {**{name: row[name] for name in names}, "tags": json.loads(row["tags"]), **more}

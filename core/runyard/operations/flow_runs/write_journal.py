@@ -1,0 +1,117 @@
+"""What a running flow writes in groups: all of a group or nothing. Without pydantic."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from runyard.base.errors import StaleAttempt
+from runyard.domain.states import (
+    CANCELLED,
+    CRASHED,
+    SCHEDULED,
+    TERMINAL,
+)
+from runyard.operations.flow_runs.end_children import end_open_children
+from runyard.operations.flow_runs.flow_run_rows import flow_run_row
+from runyard.operations.operation import operation
+from runyard.operations.runs.flow_ids import flow_id_of
+from runyard.operations.runs.run_records import FLOW_RUNS, FLOW_STATES, LOGS, RESULTS, TASK_RUNS, TASK_STATES
+from runyard.store.database import Transaction
+
+if TYPE_CHECKING:
+    pass
+
+
+@operation("POST", "/runyard/journal")
+def write_journal(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
+    """Write a group of records of one root run: all of them or none.
+
+    Args:
+        body: `flow_run_id` and `attempt` (both null for tasks outside of any flow), `flows` (names
+            that must exist), and rows: `flow_runs`, `flow_run_states`, `task_runs`,
+            `task_run_states`, `logs`, `results`. Writing the same group again changes nothing.
+
+    Raises:
+        StaleAttempt: the run was given to a later attempt.
+    """
+    refuse_stale_records(tx, body)
+    for name in body.get("flows") or ():
+        flow_id_of(tx, name)
+    FLOW_RUNS.write(tx, body.get("flow_runs") or ())
+    FLOW_STATES.write(tx, body.get("flow_run_states") or ())
+    TASK_RUNS.write(tx, body.get("task_runs") or ())
+    TASK_STATES.write(tx, body.get("task_run_states") or ())
+    LOGS.write(tx, body.get("logs") or ())
+    RESULTS.write(tx, body.get("results") or ())
+    if body.get("task_runs") or body.get("flow_runs"):
+        _end_what_came_late(tx, body)
+    return {}
+
+
+@operation("POST", "/runyard/journal/soon", durable=False)
+def write_journal_soon(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
+    """As `write_journal`, without waiting for the disk, for processes that write each record at once.
+
+    Raises:
+        StaleAttempt: the run was given to a later attempt.
+    """
+    return write_journal(tx, body)
+
+
+@operation("POST", "/runyard/journal/open", write=False)
+def is_open(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
+    """Whether an attempt of a root run goes on.
+
+    Args:
+        body: `flow_run_id` and `attempt`.
+    """
+    row = tx.one("SELECT attempt, state_type FROM flow_runs WHERE id = :id", {"id": body["flow_run_id"]})
+    return {
+        "open": row is not None and row["attempt"] == body["attempt"] and row["state_type"] not in TERMINAL
+    }
+
+
+@operation("POST", "/runyard/journal/results", durable=False)
+def keep_results(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
+    """Keep results of one root run, before anything says that their tasks completed.
+
+    The record that says so comes later and is durable, and what is written before it is so as well then.
+
+    Args:
+        body: `flow_run_id` and `attempt` as of `write_journal`, and `results`.
+
+    Raises:
+        StaleAttempt: the run was given to a later attempt.
+    """
+    refuse_stale_records(tx, body)
+    RESULTS.write(tx, body["results"])
+    return {}
+
+
+def refuse_stale_records(tx: Transaction, body: dict[str, Any]) -> None:
+    flow_run_id, attempt = body.get("flow_run_id"), body.get("attempt")
+    if flow_run_id is None or attempt is None:
+        return
+    # The lock keeps others from ending the run, or giving it away, before these records are there: they would
+    # not see them.
+    lock = " FOR KEY SHARE" if tx.dialect == "postgresql" else ""
+    sql = f"SELECT attempt FROM flow_runs WHERE id = :id{lock}"  # noqa: S608  # fixed
+    current = tx.value(sql, {"id": flow_run_id})
+    if current != attempt:
+        raise StaleAttempt(f"attempt {attempt} of flow run {flow_run_id} is over; its records were refused")
+
+
+def _end_what_came_late(tx: Transaction, body: dict[str, Any]) -> None:
+    """End what an attempt recorded as open after its run was ended as lost: nothing else would end it."""
+    values = {"id": body.get("flow_run_id"), "attempt": body.get("attempt")}
+    if None in values.values():
+        return
+    sql = "SELECT 1 FROM leases WHERE flow_run_id = :id AND attempt = :attempt"
+    if tx.value(sql, values) is not None:
+        return
+    run = flow_run_row(tx, body["flow_run_id"])
+    if run["state_type"] in (CRASHED, CANCELLED, SCHEDULED):
+        message = (json.loads(run["state"]) or {}).get("message")
+        type = CANCELLED if run["state_type"] == CANCELLED else CRASHED
+        end_open_children(tx, run["id"], message, type)

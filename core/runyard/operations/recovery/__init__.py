@@ -1,0 +1,1 @@
+"""Runs whose executor is lost."""

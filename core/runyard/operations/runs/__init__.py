@@ -1,0 +1,1 @@
+"""What flow runs and task runs share: records, states, entering a state, removal."""

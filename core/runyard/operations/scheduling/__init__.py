@@ -1,0 +1,1 @@
+"""Making runs of schedules: the scheduler and backfills."""

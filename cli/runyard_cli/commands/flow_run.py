@@ -193,6 +193,7 @@ def retry(context: click.Context, reference: str, entrypoint: str | None) -> Non
     from runyard.base.errors import Conflict
     from runyard.domain.states import TERMINAL
     from runyard.operations.flow_runs import flow_runs
+    from runyard.operations.recovery import recover_flow_runs
 
     client = connect()
     # What was killed a while ago may not have been noticed yet.

@@ -1,4 +1,4 @@
-"""The table of the settings: their names, types, defaults, helps and limits."""
+"""The table of all settings: name, type, default, help text and valid values."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 class Setting(NamedTuple):
     """One row of the table.
 
-    `kind` is str, int, float or bool; `alias` the name Prefect gives it, `also` its other names there;
-    `choices` the only values of a text, in any case; `starts` how a text that is not empty begins;
-    `least` and `most` the smallest and the largest number. No number is infinite or none.
+    `kind` is str, int, float or bool. `alias` is Prefect's name of the setting, `also` its other names there.
+    `choices` are the valid values of a text, in any case; `starts` are its valid prefixes, unless it is
+    empty. `least` and `most` are the limits of a number; infinity and NaN are always invalid.
     """
 
     kind: type
@@ -34,108 +34,122 @@ SETTINGS: dict[str, Setting] = {
     "database_url": Setting(
         str,
         "",
-        "sqlite:///FILE or postgresql://...; by default the file runyard.db in the home.",
+        "sqlite:///FILE or postgresql://...; default: the file runyard.db in the home.",
         "PREFECT_API_DATABASE_CONNECTION_URL",
         secret=True,
         also=("PREFECT_SERVER_DATABASE_CONNECTION_URL",),
         starts=_DATABASES,
     ),
-    "database_timeout_seconds": Setting(float, 60.0, "How long to wait for another process that is writing."),
+    "database_timeout_seconds": Setting(
+        float, 60.0, "How long to wait for the database while another process writes."
+    ),
     "encryption_key": Setting(
         str,
         "",
-        "The key of the secrets, or several, the newest first; by default the file secret.key in the home.",
+        "The encryption key of the secrets, or several, the newest first; default: the file secret.key in "
+        "the home.",
         "PREFECT_API_ENCRYPTION_KEY",
         secret=True,
     ),
     "api_url": Setting(
         str,
         "",
-        "The API, as http://127.0.0.1:4200/api; empty: none.",
+        "URL of the API, such as http://127.0.0.1:4200/api; empty: use the database directly.",
         "PREFECT_API_URL",
         starts=_WEB,
     ),
     "ui_url": Setting(
-        str, "", "Where people see runs; by default beside the API.", "PREFECT_UI_URL", starts=_WEB
+        str,
+        "",
+        "URL of the page that shows runs; default: derived from the API's URL.",
+        "PREFECT_UI_URL",
+        starts=_WEB,
     ),
-    "api_auth_string": Setting(str, "", "user:password for the API.", "PREFECT_API_AUTH_STRING", secret=True),
+    "api_auth_string": Setting(str, "", "user:password of the API.", "PREFECT_API_AUTH_STRING", secret=True),
     "server_allowed_hosts": Setting(
         str,
         "",
-        "Comma-separated names by which callers may know the API, besides loopback's; * for any.",
+        "Comma-separated host names that requests to the API may use, besides loopback names; *: any.",
     ),
-    "server_max_body_bytes": Setting(int, 8_388_608, "The largest body that the API takes.", least=1024),
+    "server_max_body_bytes": Setting(int, 8_388_608, "Maximum size of a request body.", least=1024),
     "server_max_result_bytes": Setting(
         int,
         134_217_728,
-        "The same for bodies that hold kept results; they take 4/3 of their size.",
+        "Maximum size of a request body with results; a result takes 4/3 of its size.",
         least=1024,
     ),
     "logging_level": Setting(
         str,
         "INFO",
-        "Least level of the log records shown and kept.",
+        "Lowest level of the log records that are shown and stored.",
         "PREFECT_LOGGING_LEVEL",
         choices=("debug", "info", "warning", "warn", "error", "critical", "fatal", "notset"),
     ),
     "logging_log_prints": Setting(
         bool,
         False,
-        "Whether `print` goes to the logs of runs that do not say.",
+        "Default of `log_prints`: write `print` output to the run's logs.",
         "PREFECT_LOGGING_LOG_PRINTS",
     ),
     "logging_extra_loggers": Setting(
         str,
         "",
-        "Comma-separated loggers whose records belong to the run as well.",
+        "Comma-separated loggers whose records are also stored with the run.",
         "PREFECT_LOGGING_EXTRA_LOGGERS",
     ),
     "logging_max_megabytes_per_run": Setting(
-        float, 100.0, "How much of a run's logs is kept, besides the end of them; 0: all."
+        float, 100.0, "Maximum size of a run's stored logs, besides their end; 0: no limit."
     ),
     "prefect_imports": Setting(
         str,
         "auto",
-        "Whether `import prefect` gives Runyard: always, never, or auto (where the real one is not "
-        "installed, and always for deployed flows).",
+        "Whether `import prefect` imports Runyard: always, never, or auto (if Prefect is not installed, and "
+        "always in deployed flows).",
         choices=("always", "never", "auto"),
     ),
     "default_work_pool_name": Setting(
         str,
         "",
-        "The pool of deployments that name none.",
+        "Work pool of deployments that name none.",
         "PREFECT_DEFAULT_WORK_POOL_NAME",
         also=("PREFECT_DEPLOYMENTS_DEFAULT_WORK_POOL_NAME",),
     ),
     "takeover_after_seconds": Setting(
-        float, 120.0, "How long without a sign of life before a run in doubt is taken over.", least=1
+        float,
+        120.0,
+        "How long after its last lease renewal a run is taken over without proof of its executor's death.",
+        least=1,
     ),
     "on_partition": Setting(
-        str, "stop", "What a worker that cannot renew does: stop its runs, or continue.", choices=_PARTITION
+        str,
+        "stop",
+        "What a worker does that cannot renew its leases: stop its runs, or continue.",
+        choices=_PARTITION,
     ),
     "worker_lease_seconds": Setting(
         float,
         15.0,
-        "A worker renews and looks for lost runs every third of it, at most every 5 s.",
+        "A worker renews its leases and checks for lost runs after each third of this time, at least every "
+        "5 s.",
         least=0.1,
     ),
     "worker_heartbeat_seconds": Setting(
-        float, 5.0, "How often a worker says that it is alive.", "PREFECT_WORKER_HEARTBEAT_SECONDS", least=0.1
+        float, 5.0, "How often a worker sends a heartbeat.", "PREFECT_WORKER_HEARTBEAT_SECONDS", least=0.1
     ),
     "worker_poll_seconds": Setting(
-        float, 0.05, "How often an idle worker looks whether the database changed.", least=0.001
+        float, 0.05, "How often an idle worker checks for changes of the database.", least=0.001
     ),
     "worker_shutdown_grace_seconds": Setting(
         float, 30.0, "How long a stopping worker lets its runs finish before it cancels them."
     ),
     "worker_kill_grace_seconds": Setting(
-        float, 10.0, "How long a cancelled run has between SIGTERM and SIGKILL."
+        float, 10.0, "Time between SIGTERM and SIGKILL when a run is cancelled."
     ),
     "worker_api_host": Setting(
         str,
         "",
-        "The address of this machine at which pods find the API that a kubernetes worker serves to them; by "
-        "default the one from which the cluster is reached.",
+        "Address of this machine at which pods reach the API that a kubernetes worker serves; default: the "
+        "address from which the worker reaches the cluster.",
     ),
     "worker_webserver_host": Setting(
         str, "127.0.0.1", "Address of the health check.", "PREFECT_WORKER_WEBSERVER_HOST"
@@ -144,108 +158,108 @@ SETTINGS: dict[str, Setting] = {
         int, 8080, "Port of the health check.", "PREFECT_WORKER_WEBSERVER_PORT", most=65_535
     ),
     "environments_keep_days": Setting(
-        float, 30.0, "How long a virtual environment of runs is kept that no run uses; 0: for ever."
+        float, 30.0, "How long an unused virtual environment of runs is kept; 0: forever."
     ),
     "flow_lease_seconds": Setting(
-        float, 120.0, "As takeover_after_seconds, for a flow started by hand.", least=0.1
+        float, 120.0, "Like takeover_after_seconds, for a flow run that a script started.", least=0.1
     ),
-    "flow_default_crash_retries": Setting(
-        int, 0, "How often a run whose process was lost starts again, where its deployment is silent."
-    ),
+    "flow_default_crash_retries": Setting(int, 0, "Default of `crash_retries` of deployments."),
     "scheduler_late_seconds": Setting(
         float,
         15.0,
-        "How long after its time a waiting run is called Late.",
+        "How long after its scheduled time a waiting run becomes Late.",
         "PREFECT_API_SERVICES_LATE_RUNS_AFTER_SECONDS",
         also=("PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS",),
     ),
     "retention_runs_days": Setting(
         float,
         90.0,
-        "How long runs that are over are kept, with all that belongs to them; 0: for ever.",
+        "How long finished runs and their data are kept; 0: forever.",
     ),
     "retention_logs_days": Setting(
-        float, 30.0, "How long log records are kept, and never longer than their runs; 0: as long as these."
+        float,
+        30.0,
+        "How long log records are kept, but not longer than their runs; 0: as long as their runs.",
     ),
     "retention_outcomes_days": Setting(
         float,
         7.0,
-        "How long the outcomes of background tasks are kept for their futures; 0: as long as runs.",
+        "How long outcomes of background tasks are kept for their futures; 0: as long as runs.",
     ),
     "scheduler_keep_skips_days": Setting(
         float,
         90.0,
-        "How long it is kept which instants of a schedule made no run, and why; 0: for ever.",
+        "How long the records of skipped schedule times are kept; 0: forever.",
         least=0,
     ),
     "journal_flush_seconds": Setting(
-        float, 0.02, "How late at most what a run does is written to the database."
+        float, 0.02, "Maximum delay before a run's records are written to the database."
     ),
     "journal_max_records": Setting(
-        int, 20_000, "How many records may wait for a slow disk before the run waits too.", least=1
+        int, 20_000, "Maximum number of unwritten records before the run waits for the disk.", least=1
     ),
     "flow_default_retries": Setting(
         int,
         0,
-        "Retries of flows that name none.",
+        "Default of `retries` of flows.",
         "PREFECT_FLOW_DEFAULT_RETRIES",
         also=("PREFECT_FLOWS_DEFAULT_RETRIES",),
     ),
     "flow_default_retry_delay_seconds": Setting(
         float,
         0.0,
-        "The wait before each retry of flows that name none.",
+        "Default of `retry_delay_seconds` of flows.",
         "PREFECT_FLOW_DEFAULT_RETRY_DELAY_SECONDS",
         also=("PREFECT_FLOWS_DEFAULT_RETRY_DELAY_SECONDS",),
     ),
     "task_default_retries": Setting(
         int,
         0,
-        "Retries of tasks that name none.",
+        "Default of `retries` of tasks.",
         "PREFECT_TASK_DEFAULT_RETRIES",
         also=("PREFECT_TASKS_DEFAULT_RETRIES",),
     ),
     "task_default_retry_delay_seconds": Setting(
         float,
         0.0,
-        "The wait before each retry of tasks that name none.",
+        "Default of `retry_delay_seconds` of tasks.",
         "PREFECT_TASK_DEFAULT_RETRY_DELAY_SECONDS",
         also=("PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS",),
     ),
     "results_persist_by_default": Setting(
         bool,
         False,
-        "Whether flows and tasks that do not say keep their results.",
+        "Default of `persist_result` of flows and tasks.",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT",
     ),
     "results_default_serializer": Setting(
         str,
         "pickle",
-        "How results are written: pickle, json, compressed/pickle or compressed/json.",
+        "Default of `result_serializer`: pickle, json, compressed/pickle or compressed/json.",
         "PREFECT_RESULTS_DEFAULT_SERIALIZER",
     ),
     "results_default_storage": Setting(
         str,
         "",
-        "Where results are kept that do not say: a path, a URL, or TYPE/NAME of a saved filesystem; "
-        "by default the database.",
+        "Default of `result_storage`: a path, a URL, or TYPE/NAME of a saved filesystem; default: the "
+        "database.",
         "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK",
         also=("PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK",),
     ),
     "results_local_storage_path": Setting(
         str,
         "",
-        "Folder of large results; by default the folder storage in the home.",
+        "Folder of large results; default: the folder storage in the home.",
         "PREFECT_LOCAL_STORAGE_PATH",
         also=("PREFECT_RESULTS_LOCAL_STORAGE_PATH",),
     ),
     "results_inline_bytes": Setting(
-        int, 65_536, "Results up to this size are kept in the database, larger ones in files."
+        int, 65_536, "Results up to this size are stored in the database, larger ones in files."
     ),
     "tasks_refresh_cache": Setting(
         bool,
         False,
-        "Whether tasks that do not say compute their results anew.",
+        "Default of `refresh_cache` of tasks: run the task even if its result is cached.",
         "PREFECT_TASKS_REFRESH_CACHE",
     ),
     "task_runner_max_workers": Setting(
@@ -258,11 +272,11 @@ SETTINGS: dict[str, Setting] = {
     "cli_prompt": Setting(
         bool,
         None,
-        "Whether commands ask questions; by default when a person is at the terminal.",
+        "Whether commands ask questions; default: only on a terminal.",
         "PREFECT_CLI_PROMPT",
     ),
     "warn_idle_settings": Setting(
-        bool, True, "Whether what starts work names the variables PREFECT_... that do nothing here."
+        bool, True, "Whether commands that start work warn of PREFECT_... variables without effect."
     ),
     "debug": Setting(bool, False, "Show tracebacks of Runyard's own errors.", "PREFECT_DEBUG_MODE"),
 }

@@ -54,6 +54,75 @@ def test_each_source_wins_over_those_after_it(runyard, here, monkeypatch):
     assert level(runyard)[0] == "DEBUG"
 
 
+ENV_VALUES = [
+    ("x", "x"), ("x # a comment", "x"), ("x#y", "x#y"), ("'x # y'", "x # y"), ('"x\\ty"', "x\ty"),
+    ('"two\nlines"', "two\nlines"), ("${KNOWN}/b", "seen/b"), ("${UNKNOWN:-other}", "other"),
+    ("${UNKNOWN}z", "z"), ('"a \\" b"', 'a " b'), ("", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "value"), ENV_VALUES)
+def test_a_value_of_env_is_what_dotenv_reads(runyard, here, monkeypatch, written, value):
+    monkeypatch.setenv("KNOWN", "of the environment")
+    (here / ".env").write_text(
+        f"# mine\n\nKNOWN=seen\nA LINE\nexport RUNYARD_DEFAULT_WORK_POOL_NAME={written}\n"
+    )
+    rows = runyard("config", "view", "--show-defaults", "-o", "json").json
+    rows = rows if isinstance(rows, list) else rows["settings"]
+    (row,) = [each for each in rows if each["name"] == "RUNYARD_DEFAULT_WORK_POOL_NAME"]
+    assert row["value"] == value
+    assert row["source"].endswith(".env:5") or row["source"] == ".env"
+
+
+def test_a_line_of_env_that_cannot_be_read_is_named(runyard, here):
+    for text, line in (
+        ('A=1\n\nRUNYARD_API_URL="http://x\nB=2\n', 3),
+        ('A="x\nRUNYARD_API_URL="http://x"\n', 1),
+    ):
+        (here / ".env").write_text(text)
+        error = runyard("work-pool", "ls", code=1).err
+        assert f"{here / '.env'}:{line}: invalid line" in error
+
+
+def test_a_change_keeps_comments_and_the_order_of_profiles(runyard, here, home):
+    file = home / "profiles.toml"
+    home.mkdir(exist_ok=True)
+    file.write_text("""\
+# mine
+active = "a"  # for now
+
+[profiles.a]
+# what is long
+RUNYARD_LOGGING_LEVEL = "INFO" # usual
+
+[profiles.b]
+PREFECT_API_URL = 'http://127.0.0.1:9/api'
+""")
+    runyard("config", "set", "logging_level=DEBUG", "default_work_pool_name=mine")
+    runyard("profile", "create", "new one", code=1)
+    runyard("profile", "create", "c", "--from", "b")
+    runyard("profile", "rename", "b", "b.2")
+    runyard("profile", "use", "c", code=1)  # no API is there
+    assert (
+        file.read_text()
+        == """\
+# mine
+active = "c"  # for now
+
+[profiles.a]
+# what is long
+RUNYARD_LOGGING_LEVEL = "DEBUG" # usual
+RUNYARD_DEFAULT_WORK_POOL_NAME = "mine"
+
+[profiles."b.2"]
+PREFECT_API_URL = 'http://127.0.0.1:9/api'
+
+[profiles.c]
+PREFECT_API_URL = "http://127.0.0.1:9/api"
+"""
+    )
+
+
 def test_profiles_are_made_used_renamed_and_deleted(runyard, program, here):
     runyard("profile", "create", "staging")
     program("--profile", "staging", "config", "set", "logging_level=DEBUG")

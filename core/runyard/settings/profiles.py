@@ -6,7 +6,6 @@ at once. It touches only the lines it means: comments and the order of the rest 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from contextlib import contextmanager
@@ -20,7 +19,6 @@ from runyard.settings.sources import (
     BUILT_IN,
     OTHER_WORDS,
     Profiles,
-    load_toml,
     parse_profiles,
     read_profiles,
 )
@@ -28,8 +26,8 @@ from runyard.settings.sources import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_HEADER = re.compile(r"\s*\[[^\[].*\]\s*(#.*)?$")
-_BARE = re.compile(r"[A-Za-z0-9_-]+$")
+    from tomlkit import TOMLDocument
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]*$")
 
 
@@ -234,7 +232,7 @@ def _change(change: Callable[[Profiles], Profiles], renamed: tuple[str, str] | N
         old = parse_profiles(old_text, path())
         new = change(old)
         if new != old:
-            _write(edited(old_text, old, new, renamed))
+            _write(edited(old_text, new, renamed))
 
 
 @contextmanager
@@ -274,50 +272,57 @@ def _write(text: str) -> None:
         raise SettingError(f"cannot write {target}: {error.strerror}") from None
 
 
-def edited(text: str, old: Profiles, new: Profiles, renamed: tuple[str, str] | None = None) -> str:
-    """The text of the file with some profiles changed; what did not change stays as it was written.
+def edited(text: str, new: Profiles, renamed: tuple[str, str] | None = None) -> str:
+    """The text of the file with some profiles changed; comments and the order of the rest stay.
 
     Args:
-        text: the file now, which says `old`.
+        text: the file now.
         new: what it should say.
         renamed: a profile's old and new name, so that its lines stay.
     """
-    sections = _sections(text)
-    before = {new_name if (new_name := _renamed(name, renamed)) else name: name for name in old.tables}
-    parts: list[str] = []
-    for name, lines in sections:
-        if name is None:
-            parts += lines
-            continue
-        now = _renamed(name, renamed)
-        if now not in new.tables:
-            continue
-        if now != name:
-            lines = [f"[profiles.{_key(now)}]\n", *lines[1:]]
-        parts += _with_values(lines, old.tables[before[now]], new.tables[now])
-    for name, table in new.tables.items():
-        if name not in before:
-            parts += ["\n" if parts and parts[-1].strip() else "", f"[profiles.{_key(name)}]\n"]
-            parts += [_line(key, value) for key, value in table.items()]
-    if new.active != old.active or "active" not in load_toml(text, path()):
-        parts = _with_active(parts, new.active)
-    result = "".join(parts)
-    if _says(result) != new:
-        return rendered(new)
-    return result
+    import tomlkit  # only here: loading it takes longer than to read all settings
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        document = tomlkit.parse(text)
+        if document.get("active") != new.active:
+            document["active"] = new.active
+        if renamed is not None:
+            _rename(document, *renamed)
+        tables = document.setdefault("profiles", tomlkit.table(is_super_table=True))
+        for name in [name for name in tables if name not in new.tables]:
+            del tables[name]
+        for name, values in new.tables.items():
+            _update(tables.setdefault(name, tomlkit.table()), values)
+        result = tomlkit.dumps(document)
+    except TOMLKitError:  # a layout that it cannot change
+        result = ""
+    return result if _says(result) == new else rendered(new)
 
 
-def _renamed(name: str, renamed: tuple[str, str] | None) -> str:
-    return renamed[1] if renamed and renamed[0] == name else name
+def _rename(document: TOMLDocument, name: str, new: str) -> None:
+    import tomlkit
+
+    tables = tomlkit.table(is_super_table=True)
+    for each, table in document["profiles"].items():
+        tables.append(new if each == name else each, table)
+    document["profiles"] = tables
+
+
+def _update(table: Any, values: dict[str, Any]) -> None:
+    """Let a table hold these values; what has its value already stays as it was written."""
+    for key in [key for key in table if key not in values]:
+        del table[key]
+    for key, value in values.items():
+        if key not in table or table[key] != value:
+            table[key] = value
 
 
 def rendered(profiles: Profiles) -> str:
     """The text of a file that says this and nothing else."""
-    parts = [_line("active", profiles.active)]
-    for name, table in profiles.tables.items():
-        parts.append(f"\n[profiles.{_key(name)}]\n")
-        parts += [_line(key, value) for key, value in table.items()]
-    return "".join(parts)
+    import tomlkit
+
+    return tomlkit.dumps({"active": profiles.active, "profiles": profiles.tables})
 
 
 def _says(text: str) -> Profiles | None:
@@ -325,73 +330,3 @@ def _says(text: str) -> Profiles | None:
         return parse_profiles(text, "")
     except SettingError:
         return None
-
-
-def _sections(text: str) -> list[tuple[str | None, list[str]]]:
-    """The lines by table: the name of the profile, or None for what is no profile's."""
-    sections: list[tuple[str | None, list[str]]] = [(None, [])]
-    for line in text.splitlines(keepends=True):
-        if _HEADER.match(line):
-            sections.append((_profile_of(line), []))
-        sections[-1][1].append(line if line.endswith("\n") else line + "\n")
-    return sections
-
-
-def _profile_of(header: str) -> str | None:
-    try:
-        tables = load_toml(header, "").get("profiles")
-    except SettingError:
-        return None
-    if isinstance(tables, dict) and len(tables) == 1:
-        name, table = next(iter(tables.items()))
-        return name if table == {} else None
-    return None
-
-
-def _with_values(lines: list[str], old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    kept = []
-    for line in lines:
-        key = _key_of(line)
-        if key in old and key not in new:
-            continue
-        kept.append(_line(key, new[key]) if key in old and old[key] != new[key] else line)
-    end = len(kept)
-    while end > 1 and not kept[end - 1].strip():
-        end -= 1
-    added = [_line(key, value) for key, value in new.items() if key not in old]
-    return [*kept[:end], *added, *kept[end:]]
-
-
-def _with_active(lines: list[str], active: str) -> list[str]:
-    for at, line in enumerate(lines):
-        if _HEADER.match(line):
-            break
-        if _key_of(line) == "active":
-            return [*lines[:at], _line("active", active), *lines[at + 1 :]]
-    return [_line("active", active), *(["\n"] if lines and lines[0].strip() else []), *lines]
-
-
-def _key_of(line: str) -> str:
-    key, equals, _ = line.partition("=")
-    return key.strip().strip("\"'") if equals and not key.lstrip().startswith("#") else ""
-
-
-def _line(key: str, value: Any) -> str:
-    return f"{_key(key)} = {_toml(value)}\n"
-
-
-def _key(text: str) -> str:
-    return text if _BARE.match(text) else _toml(text)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, str):
-        # JSON's escapes are TOML's; only DEL is one more there.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return f"[{', '.join(_toml(item) for item in value)}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{_key(key)} = {_toml(item)}' for key, item in value.items())}}}"
-    return str(value)

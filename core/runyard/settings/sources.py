@@ -7,7 +7,6 @@ everything that stands anywhere, for `runyard config validate`.
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runyard.base.errors import SettingError
@@ -33,10 +32,6 @@ OTHER_WORDS = {"ephemeral": DEFAULT_PROFILE}
 
 # The home says where the profiles are: it cannot stand in one, nor in a file of the project.
 ONLY_ENVIRONMENT = ("home",)
-
-_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*$")
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "$": "$"}
 
 
 class Written(NamedTuple):
@@ -214,41 +209,36 @@ def _is_setting(key: str) -> bool:
 
 
 def env_lines(path: str) -> Iterator[tuple[int, str, str]]:
-    """The lines of a `.env` file: number, name and value, its `${NAME}` and `${NAME:-default}` filled in.
+    """The lines of a `.env` file as python-dotenv reads it, like pydantic-settings: number, name and value.
 
     Raises:
-        SettingError: it cannot be read.
+        SettingError: it cannot be read, or an invalid line names a setting.
     """
+    # Not at the top: loading it takes longer than to read all settings elsewhere.
+    from dotenv.parser import parse_stream
+    from dotenv.variables import parse_variables
+
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            lines = file.read().splitlines()
+            bindings = list(parse_stream(file))
     except OSError as error:
         raise SettingError(f"{os.path.abspath(path)}: cannot be read: {_reason(error)}") from None
     seen: dict[str, str] = {}
-    for number, line in enumerate(lines, start=1):
-        match = None if line.lstrip().startswith("#") else _LINE.match(line)
-        if match:
-            key, raw = match.groups()
-            seen[key] = _env_value(raw, seen)
-            yield number, key, seen[key]
+    for binding in bindings:
+        text = binding.original.string
+        number = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+        if binding.error:
+            if any(_is_setting(_key_of(line)) for line in text.splitlines()):
+                raise SettingError(f"{os.path.abspath(path)}:{number}: invalid line; is a quote not closed?")
+        elif binding.key is not None and binding.value is not None:
+            known = {**os.environ, **seen}
+            value = "".join(part.resolve(known) for part in parse_variables(binding.value))
+            seen[binding.key] = value
+            yield number, binding.key, value
 
 
-def _env_value(raw: str, seen: Mapping[str, str]) -> str:
-    quote = raw[:1]
-    if quote in ("'", '"'):
-        body = re.match(rf"{quote}((?:\\.|[^\\{quote}])*){quote}", raw)
-        if body is not None:
-            if quote == "'":
-                return body[1].replace("\\'", "'")
-            escaped = re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), body[1])
-            return _filled(escaped, seen)
-    return _filled(re.sub(r"\s+#.*$", "", raw), seen)
-
-
-def _filled(text: str, seen: Mapping[str, str]) -> str:
-    return _REFERENCE.sub(
-        lambda found: os.environ.get(found[1]) or seen.get(found[1]) or found[2] or "", text
-    )
+def _key_of(line: str) -> str:
+    return line.strip().removeprefix("export ").partition("=")[0].strip()
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

@@ -55,7 +55,7 @@ def test_the_forms_of_import(hook):
     # A front: what is imported below `prefect` must not land in `runyard`.
     assert names["prefect"].flow is runyard.flow
     assert set(names["prefect"].__all__) == set(runyard.__all__)
-    assert names["f"] is runyard.engine.futures
+    assert names["f"].as_completed is runyard.engine.futures.as_completed
     assert names["flow"] is runyard.flow
     assert names["Flow"] is runyard.Flow
 

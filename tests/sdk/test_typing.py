@@ -147,7 +147,7 @@ def said(done, revealed):
         at = re.match(r".*?script\.py:(\d+)", line)
         name = re.search(revealed, line)
         if at and name:
-            types[int(at[1])] = re.sub(r"\b(builtins|runyard\.states|states)\.", "", name[1])
+            types[int(at[1])] = re.sub(r"\b(builtins|runyard\.domain\.states|states)\.", "", name[1])
         elif at and "error" in line:
             errors.add(int(at[1]))
     return types, errors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Aliases, not copies: `prefect.flows is runyard.sdk.flows`.
+# Aliases, not copies: `prefect.artifacts is runyard.sdk.artifacts`.
 MODULES: dict[str, str] = {
     "prefect": "runyard",
     "prefect.artifacts": "runyard.sdk.artifacts",
@@ -17,7 +17,7 @@ MODULES: dict[str, str] = {
     "prefect.client": "runyard.client.sdk",
     "prefect.client.base": "runyard.prefect_names.clients",
     "prefect.client.constants": "runyard.prefect_names.clients",
-    "prefect.client.orchestration": "runyard.client.sdk",
+    "prefect.client.orchestration": "runyard.prefect_names.clients",
     "prefect.client.schemas": "runyard.client.schemas",
     "prefect.client.schemas.actions": "runyard.client.schemas.actions",
     "prefect.client.schemas.filters": "runyard.client.schemas.filters",
@@ -40,13 +40,13 @@ MODULES: dict[str, str] = {
     "prefect.deployments.steps.utility": "runyard.deployments.steps",
     "prefect.docker": "runyard.prefect_names.deployment_names",
     "prefect.docker.docker_image": "runyard.deployments.docker_images",
-    "prefect.engine": "runyard.engine",
+    "prefect.engine": "runyard.prefect_names.engines",
     "prefect.exceptions": "runyard.base.exceptions",
     "prefect.filesystems": "runyard.engine.results.filesystems",
     "prefect.flow_engine": "runyard.prefect_names.engines",
     "prefect.flow_runs": "runyard.sdk.pausing",
-    "prefect.flows": "runyard.sdk.flows",
-    "prefect.futures": "runyard.engine.futures",
+    "prefect.flows": "runyard.prefect_names.flow_module",
+    "prefect.futures": "runyard.prefect_names.future_names",
     "prefect.input": "runyard.sdk.input",
     "prefect.input.actions": "runyard.sdk.input.input_actions",
     "prefect.input.run_input": "runyard.sdk.input.run_input",
@@ -90,7 +90,7 @@ MODULES: dict[str, str] = {
     "prefect.task_engine": "runyard.prefect_names.engines",
     "prefect.task_runners": "runyard.engine.task_runners",
     "prefect.task_worker": "runyard.workers.task_worker",
-    "prefect.tasks": "runyard.sdk.tasks",
+    "prefect.tasks": "runyard.prefect_names.task_names",
     "prefect.testing": "runyard.sdk.testing",
     "prefect.testing.utilities": "runyard.prefect_names.testing_names",
     "prefect.transactions": "runyard.engine.transactions",

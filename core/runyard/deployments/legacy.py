@@ -19,7 +19,7 @@ from runyard.operations.work_pools.work_pools import (
 from runyard.operations.work_pools.work_queues import WorkQueueUpdate, update_work_queue
 
 if TYPE_CHECKING:
-    from runyard.sdk.flows import Flow
+    from runyard.engine.flow_definition import FlowDefinition
 
 # What concerned the storage and infrastructure of Prefect 2, and has nothing to say here.
 _WITHOUT_MEANING = ("skip_upload", "ignore_file", "load_existing", "path", "output", "manifest_path")
@@ -42,7 +42,12 @@ class Deployment:
 
     @classmethod
     def build_from_flow(
-        cls, flow: Flow, name: str, apply: bool = False, entrypoint: str | None = None, **options: Any
+        cls,
+        flow: FlowDefinition,
+        name: str,
+        apply: bool = False,
+        entrypoint: str | None = None,
+        **options: Any,
     ) -> Deployment:
         """A deployment of a flow of this program.
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from runyard.deployments.deployment_options import CommonOptions, DeploymentOptions
+    from runyard.engine.flow_definition import FlowDefinition
     from runyard.operations.deployments.deployment_shapes import Deployment
-    from runyard.sdk.flows import Flow
 
 # The name under which Prefect has what a deployment that cannot be made raises.
 DeploymentApplyError = RunyardError
@@ -86,7 +86,7 @@ class RunnerDeployment:
         return f"{self.flow_name}/{self.name}"
 
     @classmethod
-    def from_flow(cls, flow: Flow, name: str, **options: Unpack[DeploymentOptions]) -> Self:
+    def from_flow(cls, flow: FlowDefinition, name: str, **options: Unpack[DeploymentOptions]) -> Self:
         """A deployment of a flow of this program.
 
         Args:
@@ -256,7 +256,7 @@ to_deployment = sync_compatible(RunnerDeployment.from_flow)
 
 
 def _deploy_flow(
-    flow: Flow,
+    flow: FlowDefinition,
     name: str,
     work_pool_name: str | None = None,
     image: Any = None,
@@ -358,7 +358,7 @@ def _say_next_steps(deployments: list[RunnerDeployment], starts: Iterable[str]) 
 # Where a flow is
 
 
-def _schema_of(flow: Flow, given: dict[str, Any]) -> dict[str, Any]:
+def _schema_of(flow: FlowDefinition, given: dict[str, Any]) -> dict[str, Any]:
     """The schema of a flow's parameters, in which frozen ones can have no other value."""
     made = schema.parameter_schema(flow.fn)
     for name, value in (given.get("parameters") or {}).items():
@@ -368,7 +368,7 @@ def _schema_of(flow: Flow, given: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _place_of(flow: Flow, kind: EntrypointType) -> tuple[str, str | None, RunnerStorage | None]:
+def _place_of(flow: FlowDefinition, kind: EntrypointType) -> tuple[str, str | None, RunnerStorage | None]:
     """A flow's entrypoint, and the folder or the storage it starts from."""
     if flow.source is not None:
         storage, entrypoint = flow.source
@@ -384,7 +384,7 @@ def _place_of(flow: Flow, kind: EntrypointType) -> tuple[str, str | None, Runner
     return f"{os.path.relpath(file, folder)}:{name}", folder, None
 
 
-def _name_in_module(flow: Flow) -> str:
+def _name_in_module(flow: FlowDefinition) -> str:
     """By which name the flow is found in its module: the variable's, which may differ from the function's."""
     found = [name for name, value in vars(sys.modules.get(flow.__module__, sys)).items() if value is flow]
     return found[0] if found else flow.__qualname__

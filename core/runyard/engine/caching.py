@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from runyard.engine.context import FlowRunContext, TaskRunContext
     from runyard.engine.journal import Journal
+    from runyard.engine.task_definition import TaskDefinition
     from runyard.engine.transactions import Transaction
-    from runyard.sdk.tasks import Task
 
 _RUNS_AGAIN = "The kept result of this %s is not used, so it runs again: %s"
 
@@ -37,7 +37,7 @@ class Plan:
 
     __slots__ = ("policy", "quick", "refresh", "serializable", "store")
 
-    def __init__(self, task: Task, flow: FlowRunContext | None) -> None:
+    def __init__(self, task: TaskDefinition, flow: FlowRunContext | None) -> None:
         self.policy = policy_of(task)
         storage, serializer = options_of_flow(flow)
         self.store = ResultStore(
@@ -53,7 +53,7 @@ class Plan:
         self.serializable = getattr(level, "value", level) == "SERIALIZABLE"
 
 
-def policy_of(task: Task) -> CachePolicy | None:
+def policy_of(task: TaskDefinition) -> CachePolicy | None:
     """What makes a task's cache keys; None where `result_storage_key` does."""
     policy = task.cache_policy
     if task.cache_key_fn is not None:
@@ -73,7 +73,7 @@ def options_of_flow(flow: FlowRunContext | None) -> tuple[Any, Any]:
     return storage or settings.get("results_default_storage") or None, serializer
 
 
-def _plan_of(task: Task, flow: FlowRunContext | None) -> Plan:
+def _plan_of(task: TaskDefinition, flow: FlowRunContext | None) -> Plan:
     """The plan of a task, made once for each flow run."""
     if flow is None:
         return Plan(task, None)
@@ -140,7 +140,7 @@ class Keeping:
             return False
         return plan.policy is not None and plan.policy.of_one_run
 
-    def _begin_transaction(self, task: Task) -> Generator[Any, Any, State | None]:
+    def _begin_transaction(self, task: TaskDefinition) -> Generator[Any, Any, State | None]:
         from runyard.engine.transactions import Transaction
 
         plan = self.plan if self.key is not None else None

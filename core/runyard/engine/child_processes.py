@@ -24,7 +24,7 @@ from runyard.engine.context import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runyard.sdk.tasks import Task
+    from runyard.engine.task_definition import TaskDefinition
 
 _PROCESSES = "multiprocessing.process"
 # The root runs that this process executes, by the ids of their contexts.
@@ -185,7 +185,7 @@ def _packed(context: FlowRunContext | None, task: TaskRunContext | None, tags: A
     return pickle.dumps(remote.packed(around, pickle.dumps((inner, tags))))
 
 
-def _without_code(task: Task) -> Task:
+def _without_code(task: TaskDefinition) -> TaskDefinition:
     """A task as `remote` gives a flow: its options, and none of the user's functions."""
     import copy
 

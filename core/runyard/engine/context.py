@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runyard import settings
 from runyard.base import current_run, texts
@@ -13,13 +13,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
+    from runyard.engine.flow_definition import FlowDefinition
     from runyard.engine.journal import Journal
     from runyard.engine.runs import FlowRun, TaskRun
+    from runyard.engine.task_definition import TaskDefinition
     from runyard.engine.task_runners import TaskRunner
     from runyard.engine.transactions import Transaction
-    from runyard.sdk.flows import Flow
-    from runyard.sdk.tasks import Task
-    from runyard.sdk.visualization.drawing import Tracker
+
+
+class NotesCalls(Protocol):
+    """What is called instead of running a flow or a task, while `flow.visualize()` draws the calls."""
+
+    def call(
+        self, runnable: Any, kind: str, args: Any, kwargs: Any, return_state: bool, wait_for: Any
+    ) -> Any:
+        """A call of a `flow` or a `task`; what stands for its result, its state, or an awaitable of it."""
+
+    def submit(self, task: Any, args: Any, kwargs: Any, return_state: bool, wait_for: Any) -> Any:
+        """A submitted task: its future or state."""
+
+    def map(self, task: Any, args: Any, kwargs: Any, return_state: bool, wait_for: Any) -> Any:
+        """A mapped task: its futures or states."""
 
 
 class FlowRunContext:
@@ -53,7 +67,7 @@ class FlowRunContext:
 
     def __init__(
         self,
-        flow: Flow,
+        flow: FlowDefinition,
         flow_run: FlowRun,
         parameters: dict[str, Any],
         journal: Journal,
@@ -148,7 +162,7 @@ class TaskRunContext:
 
     def __init__(
         self,
-        task: Task,
+        task: TaskDefinition,
         task_run: TaskRun,
         parameters: dict[str, Any] | None,
         log_prints: bool,
@@ -210,8 +224,8 @@ current_task: ContextVar[TaskRunContext | None] = current_run.current_task
 current_transaction: ContextVar[Transaction | None] = ContextVar("runyard_transaction", default=None)
 # Of a task that runs outside of any flow, where it has a journal of its own.
 current_journal: ContextVar[Journal | None] = ContextVar("runyard_journal", default=None)
-# The calls of a flow that is being drawn, see `visualization`.
-current_drawing: ContextVar[Tracker | None] = ContextVar("runyard_drawing", default=None)
+# The calls of a flow that is being drawn: they are noted, and nothing runs.
+current_drawing: ContextVar[NotesCalls | None] = ContextVar("runyard_drawing", default=None)
 current_tags: ContextVar[frozenset[str]] = ContextVar("runyard_tags", default=frozenset())
 
 

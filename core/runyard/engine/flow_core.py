@@ -26,25 +26,25 @@ from runyard.engine.task_runners.runner_protocol import TaskRunner
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from runyard.engine.flow_definition import FlowDefinition
     from runyard.engine.journal import Journal
     from runyard.engine.runs import FlowRun
     from runyard.engine.state_reports import Reporter
-    from runyard.sdk.flows import Flow
 
 
-def retries_of(flow: Flow) -> int:
+def retries_of(flow: FlowDefinition) -> int:
     """How often a run of the flow is tried again."""
     return settings.get("flow_default_retries") if flow.retries is None else flow.retries
 
 
-def retry_delay_of(flow: Flow) -> float | list[float]:
+def retry_delay_of(flow: FlowDefinition) -> float | list[float]:
     """The wait before each retry of a run of the flow, in seconds, or the waits."""
     delay = flow.retry_delay_seconds
     return settings.get("flow_default_retry_delay_seconds") if delay is None else delay
 
 
 def run_flow(
-    flow: Flow,
+    flow: FlowDefinition,
     run: FlowRun,
     parameters: dict[str, Any],
     problem: Exception | None,
@@ -101,7 +101,7 @@ def run_flow(
 
 
 def _attempts(
-    flow: Flow,
+    flow: FlowDefinition,
     run: FlowRun,
     context: FlowRunContext,
     problem: Exception | None,
@@ -195,7 +195,7 @@ def _keep_result(
 
 
 def _attempt(
-    flow: Flow, run: FlowRun, context: FlowRunContext, problem: Exception | None, log: Any
+    flow: FlowDefinition, run: FlowRun, context: FlowRunContext, problem: Exception | None, log: Any
 ) -> Generator[Any, Any, State]:
     if problem is not None:
         what = "Naming the run" if isinstance(problem, RunNameError) else "Validation of flow parameters"

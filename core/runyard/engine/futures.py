@@ -128,12 +128,6 @@ class TaskFuture(Generic[R]):
         return f"<future of {self._run.name!r}: {self.state.name}>"
 
 
-# The names under which Prefect has the same.
-PrefectFuture = TaskFuture
-PrefectConcurrentFuture = TaskFuture
-PrefectTaskRunFuture = TaskFuture
-
-
 class FutureList(list[TaskFuture[R]]):
     """Futures of mapped tasks, in the order of their arguments."""
 
@@ -164,9 +158,6 @@ class FutureList(list[TaskFuture[R]]):
             return results
         finally:
             del self, future  # likewise
-
-
-PrefectFutureList = FutureList
 
 
 class DoneAndNotDone(NamedTuple):
@@ -222,17 +213,3 @@ def as_completed(futures: Iterable[TaskFuture], timeout: float | None = None) ->
             if not ended and _left(deadline) == 0.0:
                 raise TimeoutError(f"{len(given) - at} of {len(given)} futures are not over")
         yield ended.popleft()
-
-
-def __getattr__(name: str) -> Any:
-    # Prefect has the future of a background task here; ours loads with them.
-    if name == "PrefectDistributedFuture":
-        from runyard.engine.background.background_submit import BackgroundFuture
-
-        return BackgroundFuture
-    # And what replaces futures inside a value by their states, or by their results.
-    if name in ("resolve_futures_to_results", "resolve_futures_to_states"):
-        from runyard.engine.resolve import to_data, to_states
-
-        return to_data if name == "resolve_futures_to_results" else to_states
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from runyard.client import Client
     from runyard.domain.states import State
+    from runyard.engine.flow_definition import FlowDefinition
     from runyard.engine.runs import FlowRun, TaskRun
-    from runyard.sdk.flows import Flow
 
 _STOP = object()
 # Records in one transaction, so that other writers get their turn.
@@ -130,7 +130,7 @@ class Journal:
         # on the journal's own thread rests, which would only make it wait.
         self._commits = 0
         # The subflow runs that go on, with their flows: who takes one out ends it, and calls its hooks.
-        self.subflows: dict[str, tuple[Flow, FlowRun]] = {}
+        self.subflows: dict[str, tuple[FlowDefinition, FlowRun]] = {}
         self._thread: threading.Thread | None = None
 
     def task_state(self, run: TaskRun, state: State) -> None:

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from runyard.engine.parameters import Signature
+    from runyard.engine.task_definition import TaskDefinition
     from runyard.engine.task_runners import TaskRunner
-    from runyard.sdk.tasks import Task
 
 # An argument by its place: a parameter's name, or the position among `*args`.
 Place = str | int
 
 
 def map_task(
-    task: Task,
+    task: TaskDefinition,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     return_state: bool,
@@ -34,10 +34,9 @@ def map_task(
     start: Callable[..., TaskFuture] = submit_task,
 ) -> Any:
     """What `task.map(...)` does; see there for its errors. `start` submits each of the runs."""
-    if current_drawing.get() is not None:
-        from runyard.sdk.visualization.drawing import drawn_map
-
-        return drawn_map(task, args, kwargs, return_state, wait_for)
+    drawing = current_drawing.get()
+    if drawing is not None:
+        return drawing.map(task, args, kwargs, return_state, wait_for)
     signature = signature_of(task)
     parameters = bind(task, args, kwargs)
     mapped, same = _split(_places(signature, parameters), _given(signature, args, kwargs))
@@ -61,11 +60,11 @@ def map_task(
 
 
 def map_on(
-    runner: TaskRunner, task: Task, parameters: dict[str, Any], wait_for: Iterable[Any] | None
+    runner: TaskRunner, task: TaskDefinition, parameters: dict[str, Any], wait_for: Iterable[Any] | None
 ) -> FutureList[Any]:
     """What `runner.map(task, parameters)` does; its errors are those of `task.map`."""
 
-    def start(task: Task, args: Any, kwargs: Any, _state: bool, wait_for: Any) -> TaskFuture[Any]:
+    def start(task: TaskDefinition, args: Any, kwargs: Any, _state: bool, wait_for: Any) -> TaskFuture[Any]:
         future: TaskFuture[Any] = runner.submit(task, bind(task, args, kwargs), wait_for)
         return future
 

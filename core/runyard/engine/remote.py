@@ -29,9 +29,9 @@ from runyard.engine.results import known_results
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runyard.engine.flow_definition import FlowDefinition
     from runyard.engine.runs import FlowRun, TaskRun
-    from runyard.sdk.flows import Flow
-    from runyard.sdk.tasks import Task
+    from runyard.engine.task_definition import TaskDefinition
 
 _BOOKKEEPING = ("name", "run_count", "start_us", "end_us", "total_us", "task_inputs")
 
@@ -112,7 +112,7 @@ def _elsewhere(*_args: Any, **_kwargs: Any) -> Any:
     raise RuntimeError("this flow runs in another process; here it is known only by its options")
 
 
-def _without_code(flow: Flow) -> Flow:
+def _without_code(flow: FlowDefinition) -> FlowDefinition:
     """A copy that carries the options which tasks ask for, and none of the user's functions."""
     twin = copy.copy(flow)
     twin.fn = twin.__wrapped__ = _elsewhere
@@ -145,7 +145,12 @@ def surroundings(context: FlowRunContext | None) -> bytes | None:
 
 
 def package(
-    task: Task, run: TaskRun, around: bytes | None, args: tuple[Any, ...], kwargs: dict[str, Any], tags: Any
+    task: TaskDefinition,
+    run: TaskRun,
+    around: bytes | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    tags: Any,
 ) -> bytes:
     """A task run as bytes.
 

@@ -43,23 +43,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from runyard.domain.states import State
+    from runyard.engine.flow_definition import FlowDefinition
     from runyard.engine.state_reports import TakesReports
-    from runyard.sdk.flows import Flow
-    from runyard.sdk.tasks import Task
+    from runyard.engine.task_definition import TaskDefinition
 
 
 def call_task(
-    task: Task,
+    task: TaskDefinition,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     return_state: bool,
     wait_for: Iterable[Any] | None,
 ) -> Any:
     """What `task(...)` does."""
-    if current_drawing.get() is not None:
-        from runyard.sdk.visualization.drawing import drawn_call
-
-        return drawn_call(task, "task", args, kwargs, return_state, wait_for)
+    drawing = current_drawing.get()
+    if drawing is not None:
+        return drawing.call(task, "task", args, kwargs, return_state, wait_for)
     if task.isgenerator and not return_state:
         from runyard.engine.streams import stream_task
 
@@ -94,7 +93,7 @@ def _given(state: State, return_state: bool, whose: dict[str, str]) -> Any:
 
 
 def call_flow(
-    flow: Flow,
+    flow: FlowDefinition,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     return_state: bool,
@@ -105,10 +104,9 @@ def call_flow(
     Raises:
         ParameterError: the arguments do not fit the signature.
     """
-    if current_drawing.get() is not None:
-        from runyard.sdk.visualization.drawing import drawn_call
-
-        return drawn_call(flow, "flow", args, kwargs, return_state, wait_for)
+    drawing = current_drawing.get()
+    if drawing is not None:
+        return drawing.call(flow, "flow", args, kwargs, return_state, wait_for)
     parameters = bind(flow, args, kwargs)
     parent = current_flow.get()
     if parent is not None and parent is child_processes.inherited and not child_processes.still_ours(parent):
@@ -137,7 +135,7 @@ def call_flow(
     return root.call(return_state)
 
 
-def _by_hand(flow: Flow, parameters: dict[str, Any]) -> _Root:
+def _by_hand(flow: FlowDefinition, parameters: dict[str, Any]) -> _Root:
     """A root run that holds a lease of its own."""
     run, start, parameters, problem = _prepare(flow, parameters, name=ids.new_name())
     start |= {**held_by_hand()}
@@ -145,7 +143,7 @@ def _by_hand(flow: Flow, parameters: dict[str, Any]) -> _Root:
 
 
 def run_claimed(
-    flow: Flow,
+    flow: FlowDefinition,
     flow_run_id: str,
     attempt: int,
     parameters: dict[str, Any],
@@ -185,7 +183,7 @@ def run_claimed(
     return 0
 
 
-def run_again(flow: Flow, flow_run_id: str, parameters: dict[str, Any]) -> State:
+def run_again(flow: FlowDefinition, flow_run_id: str, parameters: dict[str, Any]) -> State:
     """Execute a run that is over once more, in this process: what it kept is not computed again.
 
     Args:
@@ -210,7 +208,7 @@ def run_again(flow: Flow, flow_run_id: str, parameters: dict[str, Any]) -> State
     return _stored(flow, flow_run_id, parameters, start).execute()
 
 
-def run_waiting(flow: Flow, flow_run_id: str, parameters: dict[str, Any]) -> State:
+def run_waiting(flow: FlowDefinition, flow_run_id: str, parameters: dict[str, Any]) -> State:
     """Execute a run that waits for a worker in this process; otherwise as `run_again`.
 
     Raises:
@@ -222,7 +220,7 @@ def run_waiting(flow: Flow, flow_run_id: str, parameters: dict[str, Any]) -> Sta
 
 
 def _stored(
-    flow: Flow, flow_run_id: str, parameters: dict[str, Any], more: dict[str, Any], name: str = ""
+    flow: FlowDefinition, flow_run_id: str, parameters: dict[str, Any], more: dict[str, Any], name: str = ""
 ) -> _Root:
     """A run that the database knows, perhaps by name; `more` goes into the body of its start."""
     problem: Exception | None = None
@@ -236,7 +234,7 @@ def _stored(
 
 
 def _prepare(
-    flow: Flow, parameters: dict[str, Any], name: str | None = None, flow_run_id: str | None = None
+    flow: FlowDefinition, parameters: dict[str, Any], name: str | None = None, flow_run_id: str | None = None
 ) -> tuple[FlowRun, dict[str, Any], dict[str, Any], Exception | None]:
     """A run's record and what its start needs: (record, body, validated parameters, what is wrong)."""
     problem: Exception | None = None
@@ -271,7 +269,7 @@ def _prepare(
     return run, body, parameters, problem
 
 
-def _name(flow: Flow, run: FlowRun) -> str:
+def _name(flow: FlowDefinition, run: FlowRun) -> str:
     """What `flow_run_name` gives; a function may ask `runyard.engine.runtime.flow_run` about the run."""
     # Nothing is written before the run has begun, so there is no journal yet.
     journal: Any = None
@@ -293,7 +291,7 @@ class _Root:
 
     def __init__(
         self,
-        flow: Flow,
+        flow: FlowDefinition,
         run: FlowRun,
         parameters: dict[str, Any],
         problem: Exception | None,
@@ -427,7 +425,7 @@ class _Root:
 
 
 def _call_subflow(
-    flow: Flow,
+    flow: FlowDefinition,
     parameters: dict[str, Any],
     inputs: dict[str, list[dict[str, str]]],
     parent: FlowRunContext,

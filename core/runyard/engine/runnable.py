@@ -7,7 +7,25 @@ from time import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Generic, ParamSpec, Self, TypeVar
+    from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar
+
+    class RunsTasks(Protocol):
+        """A task runner, as flows know it; see `runyard.engine.task_runners.runner_protocol.TaskRunner`."""
+
+        def duplicate(self) -> Self:
+            """A fresh one with the same options."""
+
+        def submit(
+            self, task: Any, parameters: Any = None, wait_for: Any = None, dependencies: Any = None
+        ) -> Any:
+            """Start a run of a task; its future."""
+
+        def close(self, cancel: bool = False) -> None:
+            """Wait for everything submitted; with `cancel`, give up what has not started."""
+
+        def __enter__(self) -> Self: ...
+
+        def __exit__(self, *error: Any) -> None: ...
 
     P = ParamSpec("P")
     R = TypeVar("R", covariant=True)

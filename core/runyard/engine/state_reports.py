@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from runyard.client import Client
     from runyard.engine.context import FlowRunContext
+    from runyard.engine.flow_definition import FlowDefinition
     from runyard.engine.runs import FlowRun
     from runyard.operations.operation import Operation
-    from runyard.sdk.flows import Flow
 
 
 # What the core logs when a run is Running, and once it has ended.
@@ -348,7 +348,9 @@ class SubflowReporter(Reporter):
         self._stand_in.move(twin, self.journal)
 
 
-def stand_in_for(flow: Flow, parent: FlowRunContext, inputs: dict[str, list[dict[str, str]]]) -> TaskRun:
+def stand_in_for(
+    flow: FlowDefinition, parent: FlowRunContext, inputs: dict[str, list[dict[str, str]]]
+) -> TaskRun:
     """The task run by which the graph of the calling run shows a subflow, and what that was given."""
     task_key = f"{flow.__qualname__ or flow.name}-flow"
     # By what the row is unique by: one function may stand in several flows, of as many names.

@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable
     from contextvars import Context
 
+    from runyard.engine.flow_definition import FlowDefinition
     from runyard.engine.run import _Root
-    from runyard.sdk.flows import Flow
-    from runyard.sdk.tasks import Task
+    from runyard.engine.task_definition import TaskDefinition
 
     Core = Generator[Any, Any, Any]
 
 
 def stream_task(
-    task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
+    task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
 ) -> Any:
     """What `task(...)` gives for a task that is a generator: one, sync or async.
 
@@ -62,12 +62,12 @@ def stream_task(
     return _items_async(begin, copy_context()) if task.isasync else _items(begin, copy_context())
 
 
-def stream_subflow(flow: Flow, begin: Callable[[], Core]) -> Any:
+def stream_subflow(flow: FlowDefinition, begin: Callable[[], Core]) -> Any:
     """What `flow(...)` gives inside another flow for a generator; `begin` makes the core."""
     return _items_async(begin, copy_context()) if flow.isasync else _items(begin, copy_context())
 
 
-def stream_root(flow: Flow, make: Callable[[], _Root]) -> Any:
+def stream_root(flow: FlowDefinition, make: Callable[[], _Root]) -> Any:
     """What `flow(...)` gives for a generator, outside of flows; `make` makes its run."""
     return _root_async(make) if flow.isasync else _root(make)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runyard.engine.context import FlowRunContext
     from runyard.engine.journal import Journal
     from runyard.engine.runs import TaskRun
-    from runyard.sdk.tasks import Task
+    from runyard.engine.task_definition import TaskDefinition
 
 _lonely: TaskRunner | None = None
 _lock = threading.Lock()
@@ -37,7 +37,7 @@ class Submission:
 
     def __init__(
         self,
-        task: Task,
+        task: TaskDefinition,
         run: TaskRun,
         flow: FlowRunContext | None,
         journal: Journal,
@@ -145,7 +145,7 @@ def _on_own_loop(core: Any) -> State:
 
 
 def submit_task(
-    task: Task,
+    task: TaskDefinition,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     return_state: bool,
@@ -156,10 +156,9 @@ def submit_task(
     Raises:
         ParameterError: the arguments do not fit the signature; nothing is started then.
     """
-    if current_drawing.get() is not None:
-        from runyard.sdk.visualization.drawing import drawn_submit
-
-        return drawn_submit(task, args, kwargs, return_state, wait_for)
+    drawing = current_drawing.get()
+    if drawing is not None:
+        return drawing.submit(task, args, kwargs, return_state, wait_for)
     parameters = bind(task, args, kwargs)
     flow = current_flow.get()
     runner = _runner(flow)
@@ -174,7 +173,7 @@ def submit_task(
 
 
 def submit_to(
-    runner: TaskRunner, task: Task, parameters: dict[str, Any], wait_for: Iterable[Any] | None
+    runner: TaskRunner, task: TaskDefinition, parameters: dict[str, Any], wait_for: Iterable[Any] | None
 ) -> TaskFuture:
     """What `runner.submit(task, parameters)` does.
 
@@ -191,7 +190,7 @@ def submit_to(
 
 def _start(
     runner: TaskRunner,
-    task: Task,
+    task: TaskDefinition,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     wait_for: Iterable[Any] | None,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runyard.engine.concurrency.slot_leases import Lease
     from runyard.engine.journal import Journal
     from runyard.engine.runs import TaskRun
-    from runyard.sdk.tasks import Task
+    from runyard.engine.task_definition import TaskDefinition
 
 # How late a run at most learns that a tag got a limit. Runs without tags never ask.
 _FRESH_SECONDS = 1.0
@@ -29,7 +29,7 @@ LEASE_SECONDS = 60.0
 _known: WeakKeyDictionary[Journal, tuple[float, frozenset[str]]] = WeakKeyDictionary()
 
 
-def take(task: Task, run: TaskRun, journal: Journal) -> Generator[Any, Any, Lease | None]:
+def take(task: TaskDefinition, run: TaskRun, journal: Journal) -> Generator[Any, Any, Lease | None]:
     """Wait for the slots that a run with tags needs.
 
     Returns:
@@ -58,7 +58,7 @@ def take(task: Task, run: TaskRun, journal: Journal) -> Generator[Any, Any, Leas
     return request.lease(taken)
 
 
-def give_back(task: Task, lease: Lease) -> None:
+def give_back(task: TaskDefinition, lease: Lease) -> None:
     """A run's code has ended: others may take its slots. Nothing on an event loop waits for it."""
     if task.isasync:
         threading.Thread(target=_release, args=(lease,), name="runyard-slots-back").start()

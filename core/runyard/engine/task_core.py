@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from runyard.engine.concurrency.slot_leases import Lease
     from runyard.engine.context import FlowRunContext
     from runyard.engine.journal import Journal
-    from runyard.sdk.tasks import Task
+    from runyard.engine.task_definition import TaskDefinition
 
 
 # In place of `wait_for`: every argument is data already.
 READY: Any = object()
 
 
-def new_run(task: Task, flow: FlowRunContext | None, journal: Journal) -> TaskRun:
+def new_run(task: TaskDefinition, flow: FlowRunContext | None, journal: Journal) -> TaskRun:
     """A Pending run of a task at the next position in the flow run, which is written down."""
     own = current_tags.get()
     tags = task.tags | own if own else task.tags
@@ -69,24 +69,24 @@ def new_run(task: Task, flow: FlowRunContext | None, journal: Journal) -> TaskRu
     return run
 
 
-def _policy(task: Task) -> str:
+def _policy(task: TaskDefinition) -> str:
     retries = _retries(task)
     if not retries:
         return "{}"
     return to_json({"retries": retries, "retry_delay": _delays(task)})
 
 
-def _retries(task: Task) -> int:
+def _retries(task: TaskDefinition) -> int:
     return settings.get("task_default_retries") if task.retries is None else task.retries
 
 
-def _delays(task: Task) -> float | list[float]:
+def _delays(task: TaskDefinition) -> float | list[float]:
     delays = task.retry_delay_seconds
     return settings.get("task_default_retry_delay_seconds") if delays is None else delays
 
 
 def run_task(
-    task: Task,
+    task: TaskDefinition,
     run: TaskRun,
     flow: FlowRunContext | None,
     journal: Journal,
@@ -150,13 +150,13 @@ def run_task(
             current_journal.reset(journal_token)
 
 
-def _persists(task: Task, flow: FlowRunContext | None) -> bool:
+def _persists(task: TaskDefinition, flow: FlowRunContext | None) -> bool:
     if task.persist_result is not None:
         return task.persist_result
     return flow.persist if flow is not None else bool(settings.get("results_persist_by_default"))
 
 
-def _is_kept(task: Task, flow: FlowRunContext | None) -> bool:
+def _is_kept(task: TaskDefinition, flow: FlowRunContext | None) -> bool:
     """Whether kept results or a transaction have anything to do with a run of the task."""
     if current_transaction.get() is not None or task.on_rollback_hooks or task.on_commit_hooks:
         return True
@@ -200,7 +200,7 @@ def _kept(
 
 
 def _attempts(
-    task: Task,
+    task: TaskDefinition,
     run: TaskRun,
     flow: FlowRunContext | None,
     journal: Journal,
@@ -285,7 +285,11 @@ _SIMPLE = frozenset((type(None), bool, int, float, str, bytes))
 
 
 def inputs_of(
-    task: Task, run: TaskRun, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
+    task: TaskDefinition,
+    run: TaskRun,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    wait_for: Iterable[Any] | None,
 ) -> Generator[Any, Any, tuple[tuple[Any, ...], dict[str, Any]]]:
     """The arguments with results in place of futures, once everything to wait for is over."""
     given = (args, kwargs, awaited(wait_for))
@@ -314,7 +318,9 @@ def inputs_of(
     return resolve()
 
 
-def _retry_delay(task: Task, run: TaskRun, state: State, logger: Any) -> Generator[Any, Any, float | None]:
+def _retry_delay(
+    task: TaskDefinition, run: TaskRun, state: State, logger: Any
+) -> Generator[Any, Any, float | None]:
     """Seconds until the next try, or None when there is none."""
     if run.run_count > _retries(task):
         return None
@@ -335,7 +341,7 @@ def _retry_delay(task: Task, run: TaskRun, state: State, logger: Any) -> Generat
 
 
 def _say_retry(
-    task: Task, run: TaskRun, failed: State, delay: float, failure: Exception | None, logger: Any
+    task: TaskDefinition, run: TaskRun, failed: State, delay: float, failure: Exception | None, logger: Any
 ) -> None:
     """One line; the traceback is shown of the last failure, and of this one at level DEBUG."""
     from runyard.engine.logging import DEBUG, WARNING, logs_tasks_at

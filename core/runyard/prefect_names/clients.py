@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.client.utilities`, `.base` and `.constants`."""
+"""What scripts take from `prefect.client.orchestration`, `.utilities`, `.base` and `.constants`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.client.sdk import RunyardClient, get_client
+from runyard.client.sdk import RunyardClient, SyncRunyardClient, get_client
 from runyard.prefect_names.utilities.collections import AutoEnum
 
 if TYPE_CHECKING:
@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SERVER_API_VERSION",
+    "PrefectClient",
     "ServerType",
+    "SyncPrefectClient",
     "client_injector",
     "determine_server_type",
+    "get_client",
     "get_or_create_client",
     "inject_client",
 ]
 
+PrefectClient = RunyardClient
+SyncPrefectClient = SyncRunyardClient
 # Of the API whose routes and shapes are offered.
 SERVER_API_VERSION = "0.8.4"
 

@@ -1,15 +1,26 @@
-"""What scripts take from `prefect.task_engine` and `prefect.flow_engine`: running by parameters."""
+"""What scripts take from `prefect.engine`, `.task_engine`, `.flow_engine`: pausing, running by parameters."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from runyard.engine.parameters import signature_of
+from runyard.sdk.pausing import pause_flow_run, resume_flow_run, suspend_flow_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["run_flow", "run_flow_async", "run_flow_sync", "run_task", "run_task_async", "run_task_sync"]
+__all__ = [
+    "pause_flow_run",
+    "resume_flow_run",
+    "run_flow",
+    "run_flow_async",
+    "run_flow_sync",
+    "run_task",
+    "run_task_async",
+    "run_task_sync",
+    "suspend_flow_run",
+]
 
 
 def run_task(

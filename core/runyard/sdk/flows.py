@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from runyard.engine import checks
-from runyard.engine.runnable import P, R, Runnable, documentation, function_name
+from runyard.engine.flow_definition import FlowDefinition
+from runyard.engine.runnable import P, R
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any, Self, TypeVar, Unpack, overload
+    from typing import Any, TypeVar, Unpack, overload
 
     from runyard.deployments.deployment_options import DeploymentOptions, DeployOptions, ServeOptions
     from runyard.deployments.runner import RunnerDeployment
-    from runyard.engine.calls import FlowCalls as Base
-    from runyard.engine.task_runners import TaskRunner
+    from runyard.sdk.calls import FlowCalls as Base
     from runyard.sdk.decorator_options import FlowOptions
 
     S = TypeVar("S")
 else:
-    Base = Runnable
+    Base = FlowDefinition
 
 
 class Flow(Base[P, R]):
@@ -44,55 +43,6 @@ class Flow(Base[P, R]):
             (flow, flow_run, state), called when a run enters that state.
     """
 
-    def __init__(
-        self,
-        fn: Callable[..., Any],
-        name: str | None = None,
-        version: str | None = None,
-        flow_run_name: str | Callable[[], str] | None = None,
-        retries: int | None = None,
-        retry_delay_seconds: float | list[float] | None = None,
-        task_runner: TaskRunner | type[TaskRunner] | None = None,
-        description: str | None = None,
-        timeout_seconds: float | None = None,
-        validate_parameters: bool = True,
-        persist_result: bool | None = None,
-        result_storage: Any = None,
-        result_serializer: Any = None,
-        cache_result_in_memory: bool = True,
-        log_prints: bool | None = None,
-        on_completion: Iterable[Callable[..., Any]] | None = None,
-        on_failure: Iterable[Callable[..., Any]] | None = None,
-        on_cancellation: Iterable[Callable[..., Any]] | None = None,
-        on_crashed: Iterable[Callable[..., Any]] | None = None,
-        on_running: Iterable[Callable[..., Any]] | None = None,
-    ) -> None:
-        options = {key: value for key, value in locals().items() if key not in ("self", "fn", "__class__")}
-        name = checks.flow_name(name or function_name(fn).strip("<>").replace("_", "-"))
-        super().__init__(fn, name, options)
-        self.version = checks.version(version)
-        self.flow_run_name = checks.run_name("flow_run_name", flow_run_name)
-        self.retries = checks.retries(retries)
-        self.retry_delay_seconds = checks.delays(retry_delay_seconds)
-        self.task_runner = checks.runner(task_runner)
-        self.description = checks.text("description", description) or documentation(fn)
-        self.timeout_seconds = checks.timeout(timeout_seconds)
-        self.should_validate_parameters = checks.flag("validate_parameters", validate_parameters)
-        if persist_result is None and (result_storage is not None or result_serializer is not None):
-            persist_result = True
-        self.persist_result = checks.flag("persist_result", persist_result)
-        self.result_storage = checks.storage(result_storage)
-        self.result_serializer = checks.serializer(result_serializer)
-        self.cache_result_in_memory = checks.flag("cache_result_in_memory", cache_result_in_memory)
-        self.log_prints = checks.flag("log_prints", log_prints)
-        self.on_completion_hooks = checks.hooks("on_completion", on_completion)
-        self.on_failure_hooks = checks.hooks("on_failure", on_failure)
-        self.on_cancellation_hooks = checks.hooks("on_cancellation", on_cancellation)
-        self.on_crashed_hooks = checks.hooks("on_crashed", on_crashed)
-        self.on_running_hooks = checks.hooks("on_running", on_running)
-        # The storage and the entrypoint of a flow that `from_source` loaded.
-        self.source: tuple[Any, str] | None = None
-
     if not TYPE_CHECKING:  # checkers read `engine.calls`
 
         def __call__(
@@ -114,12 +64,6 @@ class Flow(Base[P, R]):
             from runyard.engine.run import call_flow
 
             return call_flow(self, args, kwargs, return_state, wait_for)
-
-    def with_options(self, **options: Any) -> Self:
-        """A copy of the flow with some options changed."""
-        copy = super().with_options(**options)
-        copy.source = self.source
-        return copy
 
     def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters by name, checked and coerced by their annotations.
@@ -254,9 +198,6 @@ class Flow(Base[P, R]):
 
         return await in_thread(lambda: run_visualize(self, args, kwargs))
 
-    def __repr__(self) -> str:
-        return f"<flow {self.name!r}>"
-
 
 if TYPE_CHECKING:
 
@@ -275,29 +216,8 @@ def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     return Flow(fn, **options)
 
 
+# By this a file's decorators are known, whatever names it gives them.
+flow.makes = FlowDefinition  # type: ignore[attr-defined]  # an attribute of a function
 # `flow.from_source(...)` is how Prefect's users write it.
-flow.from_source = Flow.from_source  # type: ignore[attr-defined]  # an attribute of a function
+flow.from_source = Flow.from_source  # type: ignore[attr-defined]  # likewise
 flow.afrom_source = Flow.afrom_source  # type: ignore[attr-defined]  # likewise
-
-
-def __getattr__(name: str) -> Any:
-    # Prefect has these beside its flows.
-    if name in ("serve", "aserve"):
-        from runyard.workers import serving_deployments
-
-        return getattr(serving_deployments, name)
-    if name == "deploy":
-        from runyard.deployments.runner import deploy
-
-        return deploy
-    if name == "load_flow_from_entrypoint":
-        from runyard.deployments.loading.loading import load_flow
-
-        return load_flow
-    # `from runyard.sdk.flows import flow` asks for `__path__` first.
-    if not name.startswith("__"):
-        from runyard.prefect_names import flow_names
-
-        if name in flow_names.__all__:
-            return getattr(flow_names, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

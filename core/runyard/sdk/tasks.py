@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from runyard.engine import checks
-from runyard.engine.runnable import P, R, Runnable, documentation, function_name
+from runyard.engine.runnable import P, R
+from runyard.engine.task_definition import TaskDefinition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import timedelta
     from typing import Any, TypeVar, Unpack, overload
 
     from runyard.engine.background.background_submit import BackgroundFuture
-    from runyard.engine.calls import TaskCalls as Base
+    from runyard.sdk.calls import TaskCalls as Base
     from runyard.sdk.decorator_options import TaskOptions
 
     S = TypeVar("S")
 else:
-    Base = Runnable
+    Base = TaskDefinition
 
 
 class Task(Base[P, R]):
@@ -53,88 +52,6 @@ class Task(Base[P, R]):
         on_rollback, on_commit: lists of functions of (transaction), see `runyard.engine.transactions`.
         viz_return_value, asset_deps: accepted for compatibility; they concern drawings and assets.
     """
-
-    def __init__(
-        self,
-        fn: Callable[..., Any],
-        name: str | None = None,
-        description: str | None = None,
-        tags: Iterable[str] | None = None,
-        version: str | None = None,
-        cache_policy: Any = None,
-        cache_key_fn: Callable[..., str | None] | None = None,
-        cache_expiration: timedelta | None = None,
-        task_run_name: str | Callable[..., str] | None = None,
-        retries: int | None = None,
-        retry_delay_seconds: float | list[float] | Callable[[int], list[float]] | None = None,
-        retry_jitter_factor: float | None = None,
-        persist_result: bool | None = None,
-        result_storage: Any = None,
-        result_storage_key: str | None = None,
-        result_serializer: Any = None,
-        cache_result_in_memory: bool = True,
-        timeout_seconds: float | None = None,
-        log_prints: bool | None = None,
-        refresh_cache: bool | None = None,
-        on_completion: Iterable[Callable[..., Any]] | None = None,
-        on_failure: Iterable[Callable[..., Any]] | None = None,
-        on_running: Iterable[Callable[..., Any]] | None = None,
-        on_rollback: Iterable[Callable[..., Any]] | None = None,
-        on_commit: Iterable[Callable[..., Any]] | None = None,
-        retry_condition_fn: Callable[..., bool] | None = None,
-        viz_return_value: Any = None,
-        asset_deps: Any = None,
-    ) -> None:
-        options = {key: value for key, value in locals().items() if key not in ("self", "fn", "__class__")}
-        super().__init__(fn, checks.task_name(name or function_name(fn)), options)
-        self.description = checks.text("description", description) or documentation(fn)
-        self.tags = checks.tags(tags)
-        self.version = checks.version(version)
-        self.task_run_name = checks.run_name("task_run_name", task_run_name)
-        self.retries = checks.retries(retries)
-        if callable(retry_delay_seconds):
-            retry_delay_seconds = retry_delay_seconds(self.retries or 0)
-        self.retry_delay_seconds = checks.delays(retry_delay_seconds)
-        self.retry_jitter_factor = checks.jitter(retry_jitter_factor)
-        self.retry_condition_fn = checks.function("retry_condition_fn", retry_condition_fn)
-        self.timeout_seconds = checks.timeout(timeout_seconds)
-        self.log_prints = checks.flag("log_prints", log_prints)
-        if persist_result is None and (
-            cache_key_fn is not None
-            or result_storage is not None
-            or result_storage_key is not None
-            or result_serializer is not None
-            or (cache_policy is not None and getattr(cache_policy, "makes_keys", True))
-        ):
-            persist_result = True
-        self.cache_policy = checks.policy(cache_policy)
-        self.cache_key_fn = checks.function("cache_key_fn", cache_key_fn)
-        self.cache_expiration = checks.expiration(cache_expiration)
-        self.refresh_cache = checks.flag("refresh_cache", refresh_cache)
-        self.persist_result = checks.flag("persist_result", persist_result)
-        self.result_storage = checks.storage(result_storage)
-        self.result_storage_key = checks.text("result_storage_key", result_storage_key)
-        self.result_serializer = checks.serializer(result_serializer)
-        self.cache_result_in_memory = checks.flag("cache_result_in_memory", cache_result_in_memory)
-        self.on_rollback_hooks = checks.hooks("on_rollback", on_rollback)
-        self.on_commit_hooks = checks.hooks("on_commit", on_commit)
-        self.on_completion_hooks = checks.hooks("on_completion", on_completion)
-        self.on_failure_hooks = checks.hooks("on_failure", on_failure)
-        self.on_running_hooks = checks.hooks("on_running", on_running)
-        self.viz_return_value = viz_return_value
-        self.asset_deps = asset_deps
-        self._key: str | None = None
-
-    @property
-    def task_key(self) -> str:
-        """What tells this task from others in a flow: its qualified name and a digest of its code."""
-        if self._key is None:
-            import zlib
-
-            code = getattr(self.fn, "__code__", None)
-            digest = zlib.crc32(code.co_code if code is not None else b"")
-            self._key = f"{self.__qualname__ or self.name}-{digest:08x}"
-        return self._key
 
     if not TYPE_CHECKING:  # checkers read `engine.calls`
 
@@ -258,9 +175,6 @@ class Task(Base[P, R]):
         self.on_running_hooks.append(fn)
         return fn
 
-    def __repr__(self) -> str:
-        return f"<task {self.name!r}>"
-
 
 if TYPE_CHECKING:
 
@@ -299,21 +213,3 @@ def task_input_hash(context: Any, arguments: dict[str, Any]) -> str | None:
 
     code = getattr(context.task.fn, "__code__", None)
     return hash_objects(context.task.task_key, code.co_code.hex() if code is not None else "", arguments)
-
-
-def __getattr__(name: str) -> Any:
-    # Prefect has these beside its tasks.
-    if name == "TaskOptions":
-        from runyard.sdk.decorator_options import TaskOptions
-
-        return TaskOptions
-    if name in ("State", "FlowRunContext"):
-        from runyard.domain import states
-        from runyard.engine import context
-
-        return states.State if name == "State" else context.FlowRunContext
-    if name in ("DEFAULT", "NO_CACHE"):
-        from runyard.engine.results import cache_policies
-
-        return getattr(cache_policies, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,7 +15,7 @@ from runyard.base.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runyard.sdk.tasks import Task
+    from runyard.engine.task_definition import TaskDefinition
 
 _LOOK_SECONDS = 0.5
 _FIRST_PAUSE_SECONDS = 1.0
@@ -104,7 +104,7 @@ class TaskServer:
         self._started = time.monotonic()
 
 
-def serve_beside(tasks: Sequence[Task], limit: int, file: int) -> None:
+def serve_beside(tasks: Sequence[TaskDefinition], limit: int, file: int) -> None:
     """Serve tasks as the process beside a worker does: until a signal, or until the worker is gone.
 
     Args:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from runyard.deployments.deployment_options import DeploymentOptions
-    from runyard.sdk.flows import Flow
+    from runyard.engine.flow_definition import FlowDefinition
     from runyard.workers.serving import ServingLoop
 
 
@@ -108,7 +108,7 @@ async def aserve(*deployments: RunnerDeployment, **options: Any) -> None:
     await asyncio.sleep(0)  # where a cancellation comes out
 
 
-def serve_flow(flow: Flow, name: str | None = None, global_limit: Any = None, **given: Any) -> None:
+def serve_flow(flow: FlowDefinition, name: str | None = None, global_limit: Any = None, **given: Any) -> None:
     """What `flow.serve(...)` does: options of `serve`, the others of the deployment."""
     own = ("pause_on_shutdown", "print_starting_message", "limit", "webserver")
     serving = {key: given.pop(key) for key in own if key in given}
@@ -150,7 +150,9 @@ class Runner:
         self._deployments.append(deployment)
 
     @also_awaited
-    def add_flow(self, flow: Flow, name: str | None = None, **options: Unpack[DeploymentOptions]) -> None:
+    def add_flow(
+        self, flow: FlowDefinition, name: str | None = None, **options: Unpack[DeploymentOptions]
+    ) -> None:
         """Serve a deployment of this flow too; `options` as of `flow.to_deployment`."""
         self.add_deployment(RunnerDeployment.from_flow(flow, name or flow.name, **options))
 

@@ -29,8 +29,8 @@ from runyard.engine.background.background_run import FencedJournal, execute
 from runyard.engine.background.background_submit import served_name
 from runyard.engine.lost_executors import Recovery
 from runyard.engine.retention_loop import Retention
+from runyard.engine.task_definition import TaskDefinition
 from runyard.operations.lease_clock import look_seconds, takeover_seconds
-from runyard.sdk.tasks import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,14 +62,14 @@ class TaskWorker:
 
     def __init__(
         self,
-        *tasks: Task,
+        *tasks: TaskDefinition,
         limit: int | None = 10,
         say: Callable[[str], None] | None = None,
         own_process: bool = False,
     ) -> None:
-        self.tasks: dict[str, Task] = {}
+        self.tasks: dict[str, TaskDefinition] = {}
         for given in tasks:
-            if not isinstance(given, Task):
+            if not isinstance(given, TaskDefinition):
                 raise TypeError(f"{given!r} is no task; decorate it with @task")
             if self.tasks.setdefault(served_name(given), given) is not given:
                 raise ValueError(f"two of the tasks to serve are {served_name(given)!r}; serve one of them")
@@ -379,7 +379,10 @@ class TaskWorker:
 
 
 def serve(
-    *tasks: Task, limit: int | None = 10, status_server_port: int | None = None, timeout: float | None = None
+    *tasks: TaskDefinition,
+    limit: int | None = 10,
+    status_server_port: int | None = None,
+    timeout: float | None = None,
 ) -> None:
     """Execute the runs of some tasks that `delay` submitted, until Ctrl-C or SIGTERM.
 

@@ -65,15 +65,6 @@ for _kind in SyncRunyardClient.__bases__:
             setattr(RunyardClient, _name, _awaited(_method))
 
 
-def __getattr__(name: str) -> Any:
-    # Prefect has it here too; what it is stands above the client.
-    if name == "ServerType":
-        from importlib import import_module
-
-        return import_module("runyard.prefect_names.clients").ServerType
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
 # The names under which Prefect has the same.
 PrefectClient = RunyardClient
 SyncPrefectClient = SyncRunyardClient

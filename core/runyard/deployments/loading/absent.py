@@ -21,7 +21,7 @@ from runyard.deployments.loading import loading, source
 from runyard.deployments.loading.stand_ins import Finder
 
 if TYPE_CHECKING:
-    from runyard.sdk.flows import Flow
+    from runyard.engine.flow_definition import FlowDefinition
 
 _SHOWN = 3
 
@@ -43,7 +43,7 @@ class FlowLoader:
         # What each place lacks, for further flows of it.
         self._lacks: dict[str, list[str]] = {}
 
-    def load(self, entrypoint: str, directory: str | None = None) -> Flow:
+    def load(self, entrypoint: str, directory: str | None = None) -> FlowDefinition:
         """Load a flow.
 
         Args:
@@ -69,7 +69,7 @@ class FlowLoader:
             self._missing.setdefault(package, []).append(entrypoint)
         return flow
 
-    def _load(self, entrypoint: str, place: str, found: loading.Entrypoint, folder: str) -> Flow:
+    def _load(self, entrypoint: str, place: str, found: loading.Entrypoint, folder: str) -> FlowDefinition:
         if place not in self._broken:
             try:
                 return loading.load_flow(entrypoint, folder, self._modules)
@@ -118,7 +118,7 @@ class FlowLoader:
 
 def load_flow(
     entrypoint: str, directory: str, modules: dict[str, ModuleType], say: Callable[[str], None]
-) -> Flow:
+) -> FlowDefinition:
     """Load one flow to deploy it; see `FlowLoader`."""
     loader = FlowLoader(directory, modules)
     flow = loader.load(entrypoint)

@@ -11,10 +11,10 @@ from runyard.deployments.loading.loading import load_flow
 from runyard.deployments.storage import storage_of
 
 if TYPE_CHECKING:
-    from runyard.sdk.flows import Flow
+    from runyard.engine.flow_definition import FlowDefinition
 
 
-def flow_from_source(source: Any, entrypoint: str) -> Flow:
+def flow_from_source(source: Any, entrypoint: str) -> FlowDefinition:
     """Load a flow from a source of code.
 
     Args:

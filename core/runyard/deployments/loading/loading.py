@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runyard.base.errors import EntrypointError
 from runyard.compat import imports
+from runyard.engine.flow_definition import FlowDefinition
+from runyard.engine.task_definition import TaskDefinition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from runyard.sdk.flows import Flow
-    from runyard.sdk.tasks import Task
 
 _SHOWN_FRAMES = 4
 _RELATIVE = re.compile(rb"^\s*from\s+\.", re.MULTILINE)
@@ -62,7 +62,7 @@ executing: str | None = None
 
 def load_flow(
     entrypoint: str, directory: str | None = None, modules: dict[str, ModuleType] | None = None
-) -> Flow:
+) -> FlowDefinition:
     """Load a flow; `import prefect` in its code gives Runyard, as the setting `prefect_imports` says.
 
     Args:
@@ -77,37 +77,33 @@ def load_flow(
         EntrypointError: the file, module or name is missing, the code fails on import, or what is there
             is no flow.
     """
-    from runyard.sdk.flows import Flow
-
     flow = _load(entrypoint, directory, modules, flows_in, "flow")
-    if not isinstance(flow, Flow):
+    if not isinstance(flow, FlowDefinition):
         raise EntrypointError(_not_a(entrypoint, flow, "flow"))
     return flow
 
 
-def load_tasks(entrypoint: str, directory: str | None = None) -> list[Task]:
+def load_tasks(entrypoint: str, directory: str | None = None) -> list[TaskDefinition]:
     """The task at an entrypoint, or all tasks of a file; otherwise as `load_flow`.
 
     Raises:
         EntrypointError: there is no such file, module or task, or its code fails on import.
     """
-    from runyard.sdk.tasks import Task
-
     if entrypoint.endswith(".py"):
         return _all_tasks(load_file(entrypoint, directory), entrypoint)
     task = _load(entrypoint, directory, None, tasks_in, "task")
-    if not isinstance(task, Task):
+    if not isinstance(task, TaskDefinition):
         raise EntrypointError(_not_a(entrypoint, task, "task"))
     return [task]
 
 
-def load_module_tasks(name: str, directory: str | None = None) -> list[Task]:
+def load_module_tasks(name: str, directory: str | None = None) -> list[TaskDefinition]:
     """All tasks of an importable module; otherwise as `load_tasks`."""
     imports.install(deployed=True)
     return _all_tasks(_load_module(name, os.path.abspath(directory or os.getcwd())), name)
 
 
-def _all_tasks(module: ModuleType, place: str) -> list[Task]:
+def _all_tasks(module: ModuleType, place: str) -> list[TaskDefinition]:
     found = [getattr(module, name) for name in tasks_in(module)]
     if not found:
         raise EntrypointError(f"{place} has no function decorated with @task")
@@ -140,7 +136,7 @@ def load_object(entrypoint: str, directory: str | None = None) -> Any:
     return _load(entrypoint, directory, None, flows_in, "flow")
 
 
-def parameter_schema(flow: Flow) -> dict[str, Any]:
+def parameter_schema(flow: FlowDefinition) -> dict[str, Any]:
     """The JSON schema of a flow's parameters; see `schema.parameter_schema`."""
     # Here, because it loads pydantic, which starting a run may do without.
     from runyard.deployments import schema
@@ -150,16 +146,12 @@ def parameter_schema(flow: Flow) -> dict[str, Any]:
 
 def flows_in(module: ModuleType) -> list[str]:
     """The names in a module that are flows."""
-    from runyard.sdk.flows import Flow
-
-    return [name for name, value in vars(module).items() if isinstance(value, Flow)]
+    return [name for name, value in vars(module).items() if isinstance(value, FlowDefinition)]
 
 
 def tasks_in(module: ModuleType) -> list[str]:
     """The names in a module that are tasks."""
-    from runyard.sdk.tasks import Task
-
-    return [name for name, value in vars(module).items() if isinstance(value, Task)]
+    return [name for name, value in vars(module).items() if isinstance(value, TaskDefinition)]
 
 
 def load_file(path: str, directory: str | None = None) -> ModuleType:

@@ -8,14 +8,12 @@ import copy
 import os
 import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runyard.base.errors import EntrypointError
 from runyard.deployments.loading import loading
 from runyard.deployments.loading.stand_ins import StandIn
-
-if TYPE_CHECKING:
-    from runyard.sdk.flows import Flow
+from runyard.engine.flow_definition import FlowDefinition
 
 # What a decorator says of a flow that a deployment keeps.
 _KEPT = ("name", "description", "version")
@@ -43,14 +41,12 @@ class Source:
             if (node.end_lineno or node.lineno) >= line:
                 self._take(node, failed=line > 0 and _begin(node) <= line)
 
-    def flow(self, attribute: str) -> Flow | None:
+    def flow(self, attribute: str) -> FlowDefinition | None:
         """The flow of a name; None where there is none."""
-        from runyard.sdk.flows import Flow
-
         value: Any = self._namespace.get(attribute.partition(".")[0])
         for name in attribute.split(".")[1:]:
             value = getattr(value, name, None)
-        return value if isinstance(value, Flow) else None
+        return value if isinstance(value, FlowDefinition) else None
 
     def _take(self, node: ast.stmt, failed: bool) -> None:
         """Take a statement's names in; one that failed is not executed again."""
@@ -79,13 +75,11 @@ class Source:
         self._execute(ast.fix_missing_locations(bare), __future__.annotations.compiler_flag)
         decorator = next(filter(self._is_flow, node.decorator_list), None)
         if decorator is not None:
-            from runyard.sdk.flows import flow
-
-            said = {}
+            said: dict[str, Any] = {}
             for keyword in getattr(decorator, "keywords", ()):
                 if keyword.arg in _KEPT and isinstance(keyword.value, ast.Constant):
                     said[keyword.arg] = keyword.value.value
-            self._namespace[node.name] = flow(self._namespace[node.name], **said)
+            self._namespace[node.name] = FlowDefinition(self._namespace[node.name], **said)
 
     def _known(self, expression: ast.expr) -> ast.expr:
         """An expression, or the name of a stand-in where it cannot be worked out."""
@@ -100,9 +94,7 @@ class Source:
     def _is_flow(self, decorator: ast.expr) -> bool:
         function = decorator.func if isinstance(decorator, ast.Call) else decorator
         name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-        from runyard.sdk.flows import flow
-
-        return name == "flow" or self._namespace.get(name) is flow
+        return name == "flow" or getattr(self._namespace.get(name), "makes", None) is FlowDefinition
 
 
 def after_failure(error: EntrypointError, found: loading.Entrypoint, directory: str) -> Source | None:

@@ -27,7 +27,7 @@ from runyard.domain.schedules.schedule_warnings import warnings
 from runyard.operations.deployments.deployment_shapes import POLICIES, DeploymentApply, DeploymentsApply
 
 if TYPE_CHECKING:
-    from runyard.sdk.flows import Flow
+    from runyard.engine.flow_definition import FlowDefinition
 
 Say = Callable[[str], None]
 
@@ -55,7 +55,7 @@ class _Chosen:
     entry: Entry
     raw: dict[str, Any]
     path: Path
-    flow: Flow | None = None
+    flow: FlowDefinition | None = None
     folder: str = ""
 
 
@@ -298,7 +298,7 @@ def _check_parameters(project: Project, item: _Chosen, spec: DeploymentSpec) -> 
         raise ParameterError("\n".join(wrong))
 
 
-def _misfits(flow: Flow, given: dict[str, Any], where: str) -> list[str]:
+def _misfits(flow: FlowDefinition, given: dict[str, Any], where: str) -> list[str]:
     """What is wrong with values, a line each."""
     try:
         _check_values(flow, given, where)
@@ -307,7 +307,7 @@ def _misfits(flow: Flow, given: dict[str, Any], where: str) -> list[str]:
     return []
 
 
-def _check_values(flow: Flow, given: dict[str, Any], where: str) -> None:
+def _check_values(flow: FlowDefinition, given: dict[str, Any], where: str) -> None:
     """Check values as the flow reads them, and as the database does, which takes no text for a number."""
     schema.check_parameters(flow.fn, given, where)
     known = {name: value for name, value in given.items() if not templating.has_placeholder(value)}
@@ -359,7 +359,7 @@ def _body(
 ) -> dict[str, Any]:
     """The fields to apply. What nobody said is not among them, so that a redeploy keeps what is stored."""
     assert item.flow is not None
-    flow: Flow = item.flow
+    flow: FlowDefinition = item.flow
     parameter_schema = schema.parameter_schema(flow.fn)
     body: dict[str, Any] = {
         "name": spec.name,

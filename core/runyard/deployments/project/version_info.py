@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runyard.sdk.flows import Flow
+    from runyard.engine.flow_definition import FlowDefinition
 
 _SHORT = 8
 # What CI systems set: type -> variables of the commit, the branch, the repository and its address.
@@ -56,7 +56,7 @@ def find(
 
 
 def describe(
-    flow: Flow,
+    flow: FlowDefinition,
     version: str | None,
     version_type: str | None,
     folder: str,
@@ -83,7 +83,7 @@ def describe(
     return {"version": found, "version_info": {**info, "version": found or info["version"]}}
 
 
-def _file_version(flow: Flow) -> str | None:
+def _file_version(flow: FlowDefinition) -> str | None:
     """A version for a flow that names none: it changes whenever its file does."""
     file = getattr(getattr(flow.fn, "__code__", None), "co_filename", None)
     try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runyard.client import Client
-    from runyard.sdk.tasks import Task
+    from runyard.engine.task_definition import TaskDefinition
 
 
 # In bytes. Outcomes are rows of the database: what a failure carries along must not fill it.
@@ -120,7 +120,7 @@ class FencedJournal(Journal):
         persist(lambda: self._client.call(report_background_task, body), "a background task run")
 
 
-def execute(task: Task, claimed: dict[str, Any], journal: FencedJournal) -> State | None:
+def execute(task: TaskDefinition, claimed: dict[str, Any], journal: FencedJournal) -> State | None:
     """Run a claimed background run in this thread, to its end.
 
     Args:

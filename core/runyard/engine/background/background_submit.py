@@ -32,7 +32,7 @@ from runyard.engine.task_core import _policy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from runyard.sdk.tasks import Task
+    from runyard.engine.task_definition import TaskDefinition
 
 R = TypeVar("R", covariant=True)
 
@@ -149,7 +149,7 @@ class BackgroundFuture(TaskFuture[R]):
 PrefectDistributedFuture = BackgroundFuture
 
 
-def served_name(task: Task) -> str:
+def served_name(task: TaskDefinition) -> str:
     """What a task is called between those who submit runs of it and those who serve it.
 
     It is made of the file's name and the function's, so that a task that is imported here and loaded by
@@ -165,7 +165,7 @@ def served_name(task: Task) -> str:
 
 
 def delay_task(
-    task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None = None
+    task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None = None
 ) -> BackgroundFuture:
     """What `task.delay(...)` does.
 
@@ -174,10 +174,9 @@ def delay_task(
         UpstreamTaskError: a future among the arguments failed.
         RunyardError: an argument cannot be pickled.
     """
-    if current_drawing.get() is not None:
-        from runyard.sdk.visualization.drawing import drawn_submit
-
-        drawn: BackgroundFuture = drawn_submit(task, args, kwargs, False, wait_for)
+    drawing = current_drawing.get()
+    if drawing is not None:
+        drawn: BackgroundFuture = drawing.submit(task, args, kwargs, False, wait_for)
         return drawn
     future, entry = _prepared(task, args, kwargs, wait_for)
     _submit([entry])
@@ -185,13 +184,13 @@ def delay_task(
 
 
 def delay_map(
-    task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
+    task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
 ) -> FutureList:
     """What `task.map(..., deferred=True)` does: all runs are submitted, or none."""
     entries: list[_Entry] = []
 
     def start(
-        task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], _state: bool, wait_for: Any
+        task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], _state: bool, wait_for: Any
     ) -> BackgroundFuture:
         future, entry = _prepared(task, args, kwargs, wait_for)
         entries.append(entry)
@@ -218,7 +217,7 @@ _Entry = tuple[TaskRun, list[tuple[Any, ...]], dict[str, Any]]
 
 
 def _prepared(
-    task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
+    task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
 ) -> tuple[BackgroundFuture, _Entry]:
     """The future of a run that is still to be submitted, and what is to be written."""
     bind(task, args, kwargs)
@@ -268,7 +267,7 @@ def _settled(value: Any, run: TaskRun, name: str, upstream: dict[str, None]) -> 
     return new
 
 
-def _packed(task: Task, given: Any) -> str:
+def _packed(task: TaskDefinition, given: Any) -> str:
     import sys
 
     import cloudpickle

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from runyard.engine.context import TaskRunContext
-    from runyard.sdk.tasks import Task
+    from runyard.engine.task_definition import TaskDefinition
 
 __all__ = [
     "DEFAULT",
@@ -216,7 +216,7 @@ class TaskSource(CachePolicy):
         return source_key(task_ctx.task)
 
 
-def source_key(task: Task) -> str:
+def source_key(task: TaskDefinition) -> str:
     """The digest of a task's source code and of what was bound into its function, worked out once.
 
     Raises:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from runyard.client import Client
+    from runyard.engine.flow_definition import FlowDefinition
     from runyard.engine.results.serializers import Serializer
-    from runyard.sdk.flows import Flow
-    from runyard.sdk.tasks import Task
+    from runyard.engine.task_definition import TaskDefinition
 
 
 class ResultRecord:
@@ -255,12 +255,12 @@ class ResultStore:
         return bool(self.lock_manager.is_locked(key))
 
     @also_awaited
-    def update_for_flow(self, flow: Flow) -> Self:
+    def update_for_flow(self, flow: FlowDefinition) -> Self:
         """A store as this one, with the options of a flow where it gives any."""
         return self._updated(flow.result_storage, flow.result_serializer)
 
     @also_awaited
-    def update_for_task(self, task: Task) -> Self:
+    def update_for_task(self, task: TaskDefinition) -> Self:
         """A store as this one, with the options of a task where it gives any."""
         return self._updated(task.result_storage, task.result_serializer)
 
@@ -397,7 +397,7 @@ def get_result_store() -> ResultStore:
     return store_of(current_flow.get(), None if task is None else task.task)
 
 
-def store_of(flow: Any, task: Task | None) -> ResultStore:
+def store_of(flow: Any, task: TaskDefinition | None) -> ResultStore:
     """The store of a flow run's context, and of a task in it."""
     from runyard.engine.caching import options_of_flow
 

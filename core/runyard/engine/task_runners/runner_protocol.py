@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from runyard.engine.futures import FutureList, TaskFuture
-    from runyard.sdk.tasks import Task
+    from runyard.engine.task_definition import TaskDefinition
 
 
 class TaskRunner:
@@ -62,7 +62,7 @@ class TaskRunner:
         return submit_to(self, task, dict(parameters or {}), wait_for)
 
     def map(
-        self, task: Task, parameters: dict[str, Any], wait_for: Iterable[Any] | None = None
+        self, task: TaskDefinition, parameters: dict[str, Any], wait_for: Iterable[Any] | None = None
     ) -> FutureList:
         """Start a run for each item of the iterable arguments, as `task.map(...)` does."""
         from runyard.engine.mapping import map_on

@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import copy
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from runyard.base import ids
 from runyard.base.errors import InvalidInput, RunyardError
 from runyard.base.markers import allow_failure, quote, unmapped
+from runyard.base.syncing import is_async_context
 from runyard.domain.states import COMPLETED, RUNNING, State
 from runyard.engine.context import FlowRunContext, current_drawing, current_flow, current_task
 from runyard.engine.futures import FutureList, TaskFuture
 from runyard.engine.parameters import bind
 from runyard.engine.runs import FlowRun
+from runyard.sdk.visualization.drawing_svg import Node, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from runyard.engine.flow_definition import FlowDefinition
     from runyard.engine.runnable import Runnable
-    from runyard.sdk.flows import Flow
-    from runyard.sdk.tasks import Task
+    from runyard.engine.task_definition import TaskDefinition
 
 
 class VisualizationError(RunyardError):
@@ -34,15 +36,6 @@ class VisualizationError(RunyardError):
 # The names under which Prefect has the same.
 FlowVisualizationError = VisualizationError
 VisualizationUnsupportedError = VisualizationError
-
-
-class Node(NamedTuple):
-    """A call in a drawing. `kind` is `task`, `flow` or `map`; `upstream` the names of what it needs."""
-
-    name: str
-    kind: str
-    upstream: tuple[str, ...]
-    label: str
 
 
 class Drawing:
@@ -80,8 +73,6 @@ class Drawing:
     @property
     def svg(self) -> str:
         """It as an SVG image."""
-        from runyard.sdk.visualization.drawing_svg import render
-
         return render(self.name, self.nodes)
 
     def __str__(self) -> str:
@@ -92,7 +83,7 @@ class Drawing:
 
 
 class Tracker:
-    """The calls of a flow that is being drawn."""
+    """The calls of a flow that is being drawn; the engine calls it instead of running something."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -101,6 +92,29 @@ class Tracker:
         self._known: dict[int, tuple[Any, str]] = {}
 
     def call(
+        self, runnable: Runnable, kind: str, args: Any, kwargs: Any, return_state: bool, wait_for: Any
+    ) -> Any:
+        """A call of a task or a subflow."""
+        value = self._note(runnable, kind, args, kwargs, wait_for)
+        answer = State(COMPLETED, value=value) if return_state else value
+        return _at_once(answer) if runnable.isasync else answer
+
+    def submit(self, task: TaskDefinition, args: Any, kwargs: Any, return_state: bool, wait_for: Any) -> Any:
+        """A submitted task."""
+        value = self._note(task, "task", args, kwargs, wait_for)
+        future = DrawnFuture(self.nodes[-1].name, value)
+        return future.state if return_state else future
+
+    def map(self, task: TaskDefinition, args: Any, kwargs: Any, return_state: bool, wait_for: Any) -> Any:
+        """A mapped task: one node for all of its runs."""
+        given = [*args, *kwargs.values()]
+        lengths = [len(value) for value in given if isinstance(value, (list, tuple, set, range))]
+        value = self._note(task, "map", args, kwargs, wait_for, lengths[0] if lengths else None)
+        name = self.nodes[-1].name
+        futures = FutureList(DrawnFuture(name, value) for _ in range(lengths[0] if lengths else 1))
+        return [future.state for future in futures] if return_state else futures
+
+    def _note(
         self, runnable: Runnable, kind: str, args: Any, kwargs: Any, wait_for: Any, times: int | None = None
     ) -> Any:
         """Note a call; the value that stands for its result."""
@@ -251,43 +265,6 @@ class DrawnFuture(TaskFuture):
         return f"<future of {self._node}>"
 
 
-# What the engine calls instead of running something, while a flow is being drawn.
-
-
-def drawn_call(
-    runnable: Runnable, kind: str, args: Any, kwargs: Any, return_state: bool, wait_for: Any
-) -> Any:
-    """A call of a task or a subflow."""
-    value = _tracker().call(runnable, kind, args, kwargs, wait_for)
-    answer = State(COMPLETED, value=value) if return_state else value
-    return _at_once(answer) if runnable.isasync else answer
-
-
-def drawn_submit(task: Task, args: Any, kwargs: Any, return_state: bool, wait_for: Any) -> Any:
-    """A submitted task."""
-    tracker = _tracker()
-    value = tracker.call(task, "task", args, kwargs, wait_for)
-    future = DrawnFuture(tracker.nodes[-1].name, value)
-    return future.state if return_state else future
-
-
-def drawn_map(task: Task, args: Any, kwargs: Any, return_state: bool, wait_for: Any) -> Any:
-    """A mapped task: one node for all of its runs."""
-    tracker = _tracker()
-    given = [*args, *kwargs.values()]
-    lengths = [len(value) for value in given if isinstance(value, (list, tuple, set, range))]
-    value = tracker.call(task, "map", args, kwargs, wait_for, lengths[0] if lengths else None)
-    name = tracker.nodes[-1].name
-    futures = FutureList(DrawnFuture(name, value) for _ in range(lengths[0] if lengths else 1))
-    return [future.state for future in futures] if return_state else futures
-
-
-def _tracker() -> Tracker:
-    tracker = current_drawing.get()
-    assert tracker is not None
-    return tracker
-
-
 async def _at_once(value: Any) -> Any:
     return value
 
@@ -304,7 +281,7 @@ class _Nowhere:
         return lambda *_args, **_kwargs: None
 
 
-def draw(flow: Flow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def draw(flow: FlowDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The drawing of a flow that is called so; of an async flow an awaitable of it.
 
     Raises:
@@ -327,7 +304,11 @@ def draw(flow: Flow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 async def _draw_async(
-    flow: Flow, context: FlowRunContext, tracker: Tracker, args: tuple[Any, ...], kwargs: dict[str, Any]
+    flow: FlowDefinition,
+    context: FlowRunContext,
+    tracker: Tracker,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> Drawing:
     with _Around(flow, context, tracker):
         value = flow.fn(*args, **kwargs)
@@ -342,7 +323,7 @@ async def _draw_async(
 class _Around:
     """The contexts of a flow that is being drawn; turns what goes wrong into our error."""
 
-    def __init__(self, flow: Flow, context: FlowRunContext, tracker: Tracker) -> None:
+    def __init__(self, flow: FlowDefinition, context: FlowRunContext, tracker: Tracker) -> None:
         self._flow = flow
         self._context = context
         self._tracker = tracker
@@ -365,7 +346,7 @@ class _Around:
             ) from error
 
 
-def visualize(flow: Flow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def visualize(flow: FlowDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What `flow.visualize(...)` does."""
     code = getattr(flow.fn, "__code__", None)
     own = set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) if code is not None else set()
@@ -396,10 +377,8 @@ def _finished(drawing: Drawing, wanted: str, path: Any) -> Drawing:
     return drawing
 
 
-def run_visualize(flow: Flow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def run_visualize(flow: FlowDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """As `visualize`; in sync code an async flow is drawn on an event loop of its own."""
-    from runyard.base.syncing import is_async_context
-
     answer = visualize(flow, args, kwargs)
     if is_async_context():
         return answer if flow.isasync else _at_once(answer)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 from xml.sax.saxutils import escape
-
-if TYPE_CHECKING:
-    from runyard.sdk.visualization.drawing import Node
 
 # Pixels. The width of a letter is a guess that is never too small for the font.
 _LETTER, _PADDING, _HEIGHT = 7.4, 14, 36
@@ -16,6 +13,15 @@ _STYLE = (
     "rect{fill:#f8fafc;stroke:#475569;stroke-width:1.4}.flow{fill:#ecfdf5;stroke:#047857}"
     "path{fill:none;stroke:#64748b;stroke-width:1.3}"
 )
+
+
+class Node(NamedTuple):
+    """A call in a drawing. `kind` is `task`, `flow` or `map`; `upstream` the names of what it needs."""
+
+    name: str
+    kind: str
+    upstream: tuple[str, ...]
+    label: str
 
 
 def render(title: str, nodes: list[Node]) -> str:

@@ -1,4 +1,4 @@
-"""What type checkers know of calling flows and tasks; at run time both stand on `Runnable` itself.
+"""What type checkers know of calling flows and tasks; at run time both stand on their definitions.
 
 A call is checked by the function's own signature. Arguments may also be futures, which give their results:
 a checker takes one as the first, second or third positional argument, and does not look at the others then.
@@ -12,8 +12,10 @@ from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, Self
 from runyard.base.markers import allow_failure, opaque, quote, unmapped
 from runyard.domain.states import State
 from runyard.engine.background.background_submit import BackgroundFuture
+from runyard.engine.flow_definition import FlowDefinition
 from runyard.engine.futures import FutureList, TaskFuture
 from runyard.engine.runnable import Runnable
+from runyard.engine.task_definition import TaskDefinition
 from runyard.sdk.flows import Flow
 from runyard.sdk.tasks import Task
 
@@ -54,7 +56,7 @@ class Calls(Runnable[P, R]):
     @overload
     def __call__(self, first: Any, second: Any, third: Given, /, *args: Any, **kwargs: Any) -> R: ...
 
-class FlowCalls(Calls[P, R]):
+class FlowCalls(Calls[P, R], FlowDefinition[P, R]):
     @overload
     def __get__(
         self: FlowCalls[Concatenate[A, Q], T], instance: None, owner: type | None = None
@@ -155,7 +157,7 @@ class Map3(Generic[A, B, C, T]):
         **kwargs: Any,
     ) -> FutureList[T]: ...
 
-class TaskCalls(Calls[P, R]):
+class TaskCalls(Calls[P, R], TaskDefinition[P, R]):
     @overload
     def __get__(
         self: TaskCalls[Concatenate[A, Q], T], instance: None, owner: type | None = None

@@ -1,0 +1,75 @@
+"""What a flow is to the engine: a function with its options; `runyard.sdk.flows` adds what users call."""
+
+from __future__ import annotations
+
+from runyard.engine import checks
+from runyard.engine.runnable import P, R, Runnable, documentation, function_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, Self
+
+    from runyard.engine.runnable import RunsTasks
+
+
+class FlowDefinition(Runnable[P, R]):
+    """The function, name and options of a flow, as `runyard.sdk.flows.Flow` describes them."""
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        name: str | None = None,
+        version: str | None = None,
+        flow_run_name: str | Callable[[], str] | None = None,
+        retries: int | None = None,
+        retry_delay_seconds: float | list[float] | None = None,
+        task_runner: RunsTasks | type[RunsTasks] | None = None,
+        description: str | None = None,
+        timeout_seconds: float | None = None,
+        validate_parameters: bool = True,
+        persist_result: bool | None = None,
+        result_storage: Any = None,
+        result_serializer: Any = None,
+        cache_result_in_memory: bool = True,
+        log_prints: bool | None = None,
+        on_completion: Iterable[Callable[..., Any]] | None = None,
+        on_failure: Iterable[Callable[..., Any]] | None = None,
+        on_cancellation: Iterable[Callable[..., Any]] | None = None,
+        on_crashed: Iterable[Callable[..., Any]] | None = None,
+        on_running: Iterable[Callable[..., Any]] | None = None,
+    ) -> None:
+        options = {key: value for key, value in locals().items() if key not in ("self", "fn", "__class__")}
+        name = checks.flow_name(name or function_name(fn).strip("<>").replace("_", "-"))
+        super().__init__(fn, name, options)
+        self.version = checks.version(version)
+        self.flow_run_name = checks.run_name("flow_run_name", flow_run_name)
+        self.retries = checks.retries(retries)
+        self.retry_delay_seconds = checks.delays(retry_delay_seconds)
+        self.task_runner = checks.runner(task_runner)
+        self.description = checks.text("description", description) or documentation(fn)
+        self.timeout_seconds = checks.timeout(timeout_seconds)
+        self.should_validate_parameters = checks.flag("validate_parameters", validate_parameters)
+        if persist_result is None and (result_storage is not None or result_serializer is not None):
+            persist_result = True
+        self.persist_result = checks.flag("persist_result", persist_result)
+        self.result_storage = checks.storage(result_storage)
+        self.result_serializer = checks.serializer(result_serializer)
+        self.cache_result_in_memory = checks.flag("cache_result_in_memory", cache_result_in_memory)
+        self.log_prints = checks.flag("log_prints", log_prints)
+        self.on_completion_hooks = checks.hooks("on_completion", on_completion)
+        self.on_failure_hooks = checks.hooks("on_failure", on_failure)
+        self.on_cancellation_hooks = checks.hooks("on_cancellation", on_cancellation)
+        self.on_crashed_hooks = checks.hooks("on_crashed", on_crashed)
+        self.on_running_hooks = checks.hooks("on_running", on_running)
+        # The storage and the entrypoint of a flow that `from_source` loaded.
+        self.source: tuple[Any, str] | None = None
+
+    def with_options(self, **options: Any) -> Self:
+        """A copy of the flow with some options changed."""
+        copy = super().with_options(**options)
+        copy.source = self.source
+        return copy
+
+    def __repr__(self) -> str:
+        return f"<flow {self.name!r}>"

@@ -1,0 +1,33 @@
+"""What `prefect.flows` is: our flows, and what Prefect has beside them, which loads when it is asked for."""
+
+from __future__ import annotations
+
+from runyard.sdk import flows
+from runyard.sdk.flows import Flow, flow
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["Flow", "flow"]
+
+
+def __getattr__(name: str) -> Any:
+    # `from prefect.flows import flow` asks for `__path__` first. The rest loads deployments: 0.1 s.
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in ("serve", "aserve"):
+        from runyard.workers import serving_deployments
+
+        return getattr(serving_deployments, name)
+    if name == "deploy":
+        from runyard.deployments.runner import deploy
+
+        return deploy
+    if name == "load_flow_from_entrypoint":
+        from runyard.deployments.loading.loading import load_flow
+
+        return load_flow
+    from runyard.prefect_names import flow_names
+
+    return getattr(flow_names if name in flow_names.__all__ else flows, name)

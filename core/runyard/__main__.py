@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from runyard.base.errors import ApiUnavailable, EntrypointError, SettingError, StoreError
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the script or module that the first arguments name, or else the command line."""
@@ -18,7 +20,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if arguments == ["-m"]:
         sys.exit("Error: -m wants the name of a module, as in: python -m runyard -m pytest tests/")
-    from runyard.base.errors import ApiUnavailable, EntrypointError, SettingError, StoreError
     from runyard.client import uncaught
     from runyard.compat import imports, programs
 

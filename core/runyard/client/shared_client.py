@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from runyard import settings
-from runyard.client import uncaught
+from runyard.client import connect, uncaught
 
 if TYPE_CHECKING:
     from runyard.client import Client
@@ -21,8 +21,6 @@ def shared_client() -> Client:
     key = (os.getpid(), url, "" if url else settings.database_url())
     client = _clients.get(key)
     if client is None:
-        from runyard.client import connect
-
         # Of several threads that come first at once, all get the same.
         client = _clients.setdefault(key, connect())
     return client

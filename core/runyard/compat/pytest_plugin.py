@@ -5,6 +5,9 @@ The setting `prefect_imports` says whether; by default only where Prefect itself
 
 from __future__ import annotations
 
+from runyard.base.errors import SettingError
+from runyard.compat import imports
+
 
 def pytest_load_initial_conftests() -> None:
     """Before any test or conftest is imported, in each process that runs tests.
@@ -12,9 +15,6 @@ def pytest_load_initial_conftests() -> None:
     Raises:
         pytest.UsageError: a setting is wrong.
     """
-    from runyard.base.errors import SettingError
-    from runyard.compat import imports
-
     try:
         imports.install()
     except SettingError as error:

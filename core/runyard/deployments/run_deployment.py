@@ -11,6 +11,9 @@ from runyard.base.syncing import async_twin, sync_compatible
 from runyard.client.shared_client import shared_client
 from runyard.domain.states import PENDING, TERMINAL, Scheduled, State
 from runyard.engine.context import current_flow, current_tags, current_task
+from runyard.engine.recording import as_json
+from runyard.engine.resolve import to_data
+from runyard.engine.runs import TaskRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,8 +84,6 @@ arun_deployment = async_twin(run_deployment)
 def _create(
     name: str, parameters: dict[str, Any], when: datetime | None, body: dict[str, Any], as_subflow: bool
 ) -> FlowRun:
-    from runyard.engine.recording import as_json
-    from runyard.engine.resolve import to_data
     from runyard.operations.deployments.deployments import DeploymentFlowRunCreate, find_deployment
     from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
     from runyard.operations.schemas import StateCreate
@@ -104,8 +105,6 @@ def _create(
 def _tracking_task_run(flow: FlowRunContext, deployment: Deployment) -> str:
     """The task run that shows the started run in the calling flow; the run's states are mirrored on it."""
     from itertools import count
-
-    from runyard.engine.runs import TaskRun
 
     key = f"run_deployment-{deployment.name}"
     position = next(flow.counters.setdefault(key, count()))

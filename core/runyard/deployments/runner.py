@@ -13,9 +13,11 @@ from runyard.base.errors import EntrypointError, InvalidInput, RunyardError
 from runyard.base.markers import freeze
 from runyard.base.quoting import command_of
 from runyard.base.syncing import async_twin, sync_compatible
+from runyard.base.thread_calls import in_thread
 from runyard.client.shared_client import shared_client
 from runyard.deployments import docker_images, local_flows, schema
 from runyard.deployments.deployment_options import fields_of, schedule_of
+from runyard.deployments.docker_images import provide
 from runyard.deployments.entrypoint_type import EntrypointType as EntrypointType
 from runyard.deployments.loading.loading import load_flow
 from runyard.deployments.project import job_places, version_info
@@ -237,8 +239,6 @@ class RunnerDeployment:
         **options: Unpack[DeploymentOptions],
     ) -> Self:
         """As `from_storage`, for async code."""
-        from runyard.base.thread_calls import in_thread
-
         return await in_thread(lambda: cls.from_storage(storage, entrypoint, name, flow_name, **options))
 
 
@@ -329,8 +329,6 @@ def _deploy(
                 f"work pool {pool_name!r} runs containers: deployment {each.full_name} needs an image=..."
             )
     if image is not None:
-        from runyard.deployments.docker_images import provide
-
         reference = provide(image, build=build, push=push)
         for each in deployments:
             each.job_variables = {**each.job_variables, "image": reference}

@@ -12,6 +12,8 @@ from runyard.base.errors import InvalidInput
 from runyard.deployments.placeholders.templating import looks_secret
 from runyard.deployments.steps.credentials import plain
 from runyard.deployments.steps.git import git_clone
+from runyard.deployments.steps.object_store import fetch
+from runyard.engine.results.object_files import is_object_url
 
 _GIT_HOST = re.compile(r"^(git@|ssh://|git://|git\+)")
 
@@ -166,7 +168,6 @@ class RemoteStorage:
         Raises:
             RunyardError: it cannot be read, or holds nothing.
         """
-        from runyard.deployments.steps.object_store import fetch
         from runyard.engine.results.filesystems import RemoteFileSystem
 
         known = {name: plain(value) for name, value in self.settings.items()}
@@ -212,8 +213,6 @@ class BlockStorageAdapter:
 
     def pull_code(self, folder: str) -> str:
         """Copy what it holds below `folder`; where it is then."""
-        from runyard.deployments.steps.object_store import fetch
-
         target = os.path.join(folder, type(self.block).__name__)
         fetch(self.block, "", target, repr(self))
         return target
@@ -251,8 +250,6 @@ def storage_of(source: Any) -> RunnerStorage:
         return LocalStorage(source)
     if not isinstance(source, str):
         raise InvalidInput(f"{source!r} is no source of code; give a git URL, a folder or a storage")
-    from runyard.engine.results.object_files import is_object_url
-
     parts = urlsplit(source)
     if parts.path.endswith(".git") or _GIT_HOST.match(source):
         return GitRepository(source)

@@ -5,6 +5,8 @@ The client runs an operation in this process or sends it over HTTP; the server m
 
 from importlib import import_module
 
+from runyard.operations.operation import Operation
+
 # In the order of the API's reference; one module per resource.
 MODULES = (
     "installation.admin",
@@ -59,8 +61,6 @@ MODULES = (
 
 def all_operations() -> list:
     """Every operation of every module, in the order of their definition."""
-    from runyard.operations.operation import Operation
-
     return [
         member
         for name in MODULES

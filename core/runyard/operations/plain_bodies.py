@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 
 from runyard.base.state_details import checked
+from runyard.domain.states import State
 from runyard.operations.nesting import MOST_LEVELS, levels
 from runyard.operations.runs import run_records
 from runyard.operations.schemas import MOST_SECONDS, StateType
@@ -62,8 +63,6 @@ TagsText = Annotated[str, Field(strict=True), AfterValidator(_tags)]
 
 
 def _state_text(text: str) -> str:
-    from runyard.domain.states import State
-
     try:
         checked(State.from_json(json.loads(text)).state_details)
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import settings
 from runyard.compat.settings_names import is_without_effect
+from runyard.engine.logging import get_logger
 from runyard.prefect_names.profile_names import (
     Profile,
     ProfilesCollection,
@@ -136,8 +137,6 @@ def _change(name: str, value: Any) -> None:
 
 @cache
 def _tell_without_effect(name: str) -> None:
-    from runyard.engine.logging import get_logger
-
     get_logger("settings").warning("%s is a setting of Prefect that does nothing in Runyard", name)
 
 

@@ -8,8 +8,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from runyard.base.syncing import also_awaited
+from runyard.client.schemas.actions import StateCreate
 from runyard.domain import states
 from runyard.domain.states import CANCELLED, CRASHED, FAILED, TERMINAL, State, StateType, exception_of
+from runyard.engine.outcome import crash_message, state_of_value
+from runyard.engine.resolve import to_states
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,8 +94,6 @@ async def exception_to_failed_state(exc: BaseException | None = None, **fields: 
 
 async def exception_to_crashed_state(exc: BaseException, **fields: Any) -> State:
     """The Crashed state of an exception that was raised outside of the user's code."""
-    from runyard.engine.outcome import crash_message
-
     return State(CRASHED, None, crash_message(exc), value=exc, **_known(fields))
 
 
@@ -146,16 +147,11 @@ async def araise_state_exception(state: State) -> None:
 
 async def return_value_to_state(retval: Any, result_store: Any = None, **_options: Any) -> State:
     """The final state of a run that returned `retval`; the value stays with the state."""
-    from runyard.engine.outcome import state_of_value
-    from runyard.engine.resolve import to_states
-
     return state_of_value(to_states(retval), "Flow")
 
 
 def to_state_create(state: State) -> StateCreate:
     """The state as it is proposed to the API."""
-    from runyard.client.schemas.actions import StateCreate
-
     return StateCreate.of(state)
 
 

@@ -11,6 +11,7 @@ from runyard import settings
 from runyard.base.errors import Conflict, InvalidInput, SettingError, extra_missing
 from runyard.server.guard import is_loopback
 from runyard.settings import api_token
+from runyard.store.database import get_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,6 @@ def serve(
         StoreError: the database cannot be used.
     """
     from runyard.server.app import create_app
-    from runyard.store.database import get_database
 
     if not settings.get("api_auth_string") and not is_loopback(host):
         raise SettingError(

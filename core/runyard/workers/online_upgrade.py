@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from runyard.base.errors import RunyardError
 from runyard.client import LocalClient
+from runyard.operations.flow_runs.run_hours import count_run_hour
+from runyard.operations.limits.locks import acquire_lock, release_lock
+from runyard.store import online_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,8 +50,6 @@ class OnlineUpgrade:
         if self._database is None or (self._thread is not None and self._thread.is_alive()):
             return
         if not self._done:
-            from runyard.store import online_steps
-
             with self._database.transaction(write=False) as tx:
                 self._done = not online_steps.pending(tx)
         if self._done:
@@ -60,9 +61,6 @@ class OnlineUpgrade:
         self._thread.start()
 
     def _run(self, database: Database) -> None:
-        from runyard.operations.limits.locks import acquire_lock, release_lock
-        from runyard.store import online_steps
-
         client = LocalClient(database)
         lock = {"name": _LOCK_NAME, "holder": self._owner, "lease_seconds": _LOCK_SECONDS}
         try:
@@ -92,8 +90,6 @@ def count_hours(client: LocalClient, most: int | None = None, pause_seconds: flo
     Returns:
         How many were counted.
     """
-    from runyard.operations.flow_runs.run_hours import count_run_hour
-
     counted = 0
     while most is None or counted < most:
         if client.call(count_run_hour)["hour"] is None:

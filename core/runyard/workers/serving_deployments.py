@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.base.errors import InvalidInput, NotFound, RunyardError
 from runyard.base.quoting import command_of
-from runyard.base.syncing import also_awaited, async_twin
+from runyard.base.syncing import also_awaited, async_twin, is_async_context
+from runyard.base.thread_calls import unbroken
 from runyard.client.shared_client import shared_client
 from runyard.deployments import local_flows
 from runyard.deployments.loading import loading
 from runyard.deployments.runner import RunnerDeployment, apply_all
+from runyard.operations.deployments.deployments import pause_deployment
+from runyard.workers.serving import serve_deployments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,8 +49,6 @@ def serve(
 
     While the script is loaded for a run, or to be deployed, it does nothing.
     """
-    from runyard.workers.serving import serve_deployments
-
     if loading.executing is not None:
         # Otherwise each run of a served script would serve it once more, and ask for what it asks for.
         file = loading.executing
@@ -85,8 +86,6 @@ def serve(
 async def aserve(*deployments: RunnerDeployment, **options: Any) -> None:
     """As `serve`, while the event loop goes on; cancelling it does as Ctrl-C."""
     import asyncio
-
-    from runyard.base.thread_calls import unbroken
 
     loops: list[ServingLoop] = []
     told, stopped = options.pop("on_start", None), False
@@ -158,8 +157,6 @@ class Runner:
 
     def start(self) -> Any:
         """Serve until stopped; in async code to be awaited."""
-        from runyard.base.syncing import is_async_context
-
         act = aserve if is_async_context() else serve
         return act(*self._deployments, on_start=self._loops.append, **self._options)
 
@@ -186,8 +183,6 @@ def _greet(deployments: list[RunnerDeployment]) -> None:
 
 
 def _pause(made: list[tuple[str, str]]) -> None:
-    from runyard.operations.deployments.deployments import pause_deployment
-
     client = shared_client()
     for deployment_id, name in made:
         try:

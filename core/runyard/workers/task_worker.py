@@ -21,7 +21,7 @@ from runyard.base import clock, ids, machine
 from runyard.base.errors import RunyardError
 from runyard.base.exceptions import TerminationSignal
 from runyard.base.syncing import also_awaited, async_twin
-from runyard.base.thread_calls import release_thread
+from runyard.base.thread_calls import in_thread, release_thread, unbroken
 from runyard.client import LocalClient
 from runyard.client.shared_client import shared_client
 from runyard.engine.background.background_guard import Guard, Work, Works
@@ -31,6 +31,10 @@ from runyard.engine.lost_executors import Recovery
 from runyard.engine.retention_loop import Retention
 from runyard.engine.task_definition import TaskDefinition
 from runyard.operations.lease_clock import look_seconds, takeover_seconds
+from runyard.operations.task_runs.background_tasks import (
+    claim_background_tasks,
+    look_for_background_tasks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,8 +163,6 @@ class TaskWorker:
         """As `start`, while the event loop goes on; cancelling it does as Ctrl-C."""
         import asyncio
 
-        from runyard.base.thread_calls import unbroken
-
         await unbroken(lambda: self.start(timeout), self.stop)
         await asyncio.sleep(0)  # where a cancellation comes out
 
@@ -183,8 +185,6 @@ class TaskWorker:
         return self.__enter__()
 
     async def __aexit__(self, *_error: object) -> None:
-        from runyard.base.thread_calls import in_thread
-
         await in_thread(self.__exit__)
 
     def _start_and_release(self) -> None:
@@ -257,11 +257,6 @@ class TaskWorker:
 
     def _claim(self) -> float:
         """Take what may start; returns how many seconds there is nothing to do unless something happens."""
-        from runyard.operations.task_runs.background_tasks import (
-            claim_background_tasks,
-            look_for_background_tasks,
-        )
-
         names = list(self.tasks)
         place, proof = machine.identity()
         pause = look_seconds()

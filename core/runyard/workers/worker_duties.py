@@ -6,7 +6,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from runyard.base import clock
+from runyard.base import clock, scratch
+from runyard.operations.scheduling.scheduler import SchedulerTurn, run_scheduler
+from runyard.workers.environments import environment_store
 from runyard.workers.terminal import say_to_terminal
 
 if TYPE_CHECKING:
@@ -60,8 +62,6 @@ class Scheduler:
         now = time.monotonic()
         if now < self.next_at:
             return False
-        from runyard.operations.scheduling.scheduler import SchedulerTurn, run_scheduler
-
         report = self._client.call(run_scheduler, SchedulerTurn(owner=self._owner))
         wait = _AT_LEAST_EVERY_SECONDS
         if report.next_due is not None:
@@ -74,9 +74,6 @@ class Scheduler:
 def tidy_up() -> None:
     """Remove what runs do not use any more, beside the loop, as it may take long: virtual environments that
     no run has used for long, and the scratch folders of workers that were killed."""
-    from runyard.base import scratch
-    from runyard.workers.environments import environment_store
-
     for action in (environment_store.evict_old, scratch.sweep):
         threading.Thread(target=_tidy_up, args=(action,), name="runyard-tidy", daemon=True).start()
 

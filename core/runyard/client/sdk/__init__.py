@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from runyard.base.thread_calls import in_thread
 from runyard.client.sdk.block_calls import Blocks
 from runyard.client.sdk.limit_calls import Limits
 from runyard.client.sdk.record_calls import Records
@@ -52,8 +53,6 @@ class RunyardClient:
 def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     async def twin(self: RunyardClient, *args: Any, **kwargs: Any) -> Any:
-        from runyard.base.thread_calls import in_thread
-
         return await in_thread(lambda: method(self._sync, *args, **kwargs))
 
     return twin

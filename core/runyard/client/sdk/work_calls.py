@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runyard.base.errors import NotFound
+from runyard.client.schemas.filters import as_body
 from runyard.client.sdk.calling import Caller, given, listing
 from runyard.client.sdk.run_calls import _state
 from runyard.operations.deployments import deployments
@@ -258,7 +259,5 @@ class Work(Caller):
         limit: int | None = None,
     ) -> list[workers.Worker]:
         """The workers of a pool."""
-        from runyard.client.schemas.filters import as_body
-
         fields = given(workers=as_body(worker_filter), offset=offset, limit=limit)
         return self._call(workers.filter_workers, work_pool_name, workers.WorkerListing(**fields))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from runyard.base import redaction
 from runyard.base.errors import InvalidInput, NotFound, ProjectError
 from runyard.base.quoting import command_of
+from runyard.client.shared_client import shared_client
 from runyard.deployments.placeholders import templating
 from runyard.domain.job_variables import refers_to_block
 
@@ -53,7 +54,6 @@ def _with_blocks(value: Any, where: str, secrets: bool) -> Any:
         return value
     if "$ref" not in value or not refers_to_block(value):
         return {key: _with_blocks(item, where, secrets) for key, item in value.items()}
-    from runyard.client.shared_client import shared_client
     from runyard.operations.blocks.block_documents import read_block_document
 
     block_id = str(value["$ref"]["block_document_id"])
@@ -69,7 +69,6 @@ def _with_blocks(value: Any, where: str, secrets: bool) -> Any:
 
 def hidden_fields(slug: str, name: str) -> list[str] | None:
     """Which fields of a saved block are secret; None where it is not saved."""
-    from runyard.client.shared_client import shared_client
     from runyard.operations.blocks.block_documents import read_block_document_by_name
 
     try:
@@ -84,7 +83,6 @@ def _hidden_in(document: BlockDocument) -> list[str]:
 
 
 def _variable(placeholder: templating.Placeholder, where: str) -> Any:
-    from runyard.client.shared_client import shared_client
     from runyard.operations.records.stored_variables import read_variable_by_name
 
     name = placeholder.name.removeprefix("prefect.variables.")
@@ -98,7 +96,6 @@ def _variable(placeholder: templating.Placeholder, where: str) -> Any:
 
 
 def _block(placeholder: templating.Placeholder, where: str, secrets: bool) -> Any:
-    from runyard.client.shared_client import shared_client
     from runyard.operations.blocks.block_documents import read_block_document_by_name
 
     slug, _, rest = placeholder.name.removeprefix("prefect.blocks.").partition(".")

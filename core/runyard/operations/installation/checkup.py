@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from runyard import settings
 from runyard.base.quoting import command_of
 from runyard.operations import lease_clock
+from runyard.operations.flow_runs.explain import explain_flow_run
 from runyard.operations.operation import operation
 from runyard.operations.work_pools import online
 from runyard.store.database import Transaction
@@ -67,9 +69,6 @@ def _workers(tx: Transaction) -> list[dict[str, Any]]:
 
 
 def _late(tx: Transaction, now: int) -> dict[str, Any]:
-    from runyard import settings
-    from runyard.operations.flow_runs.explain import explain_flow_run
-
     where = "state_type = 'SCHEDULED' AND next_scheduled_start_time < :before"
     values = {"before": now - int(settings.get("scheduler_late_seconds") * 1e6)}
     count = int(tx.value(f"SELECT count(*) FROM flow_runs WHERE {where}", values))  # noqa: S608  # a constant

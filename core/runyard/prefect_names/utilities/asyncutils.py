@@ -7,6 +7,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from runyard.base.syncing import async_twin, is_async_context
+from runyard.engine.effects import finish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -49,8 +50,6 @@ def run_coro_as_sync(
         force_new_thread: accepted for compatibility.
         wait_for_result: without it a thread runs the coroutine, and None is returned at once.
     """
-    from runyard.engine.effects import finish
-
     if wait_for_result:
         return finish(coroutine)
     import contextvars

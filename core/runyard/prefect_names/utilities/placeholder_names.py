@@ -9,7 +9,9 @@ from runyard.base.markers import NotSet
 from runyard.base.syncing import async_twin
 from runyard.deployments.placeholders import stored, templating
 from runyard.deployments.placeholders.templating import BLOCK, ENVIRONMENT, KEEP, MISSING, VARIABLE
+from runyard.engine.logging import get_logger
 from runyard.prefect_names.utilities.collections import get_from_dict
+from runyard.sdk.variables import Variable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,8 +94,6 @@ def apply_values(
         if found is not MISSING:
             return _EMPTY if found is None and placeholder.text != whole else found
         if warn_on_notset:
-            from runyard.engine.logging import get_logger
-
             get_logger("templating").warning("nothing fills %s", placeholder.text)
         if placeholder.kind == ENVIRONMENT:
             return ""
@@ -122,7 +122,6 @@ _EMPTY = "None"
 
 async def resolve_variables(template: Any, client: Any = None) -> Any:
     """A copy of a value with the variables that it names filled in; None for those that there are not."""
-    from runyard.sdk.variables import Variable
 
     def lookup(placeholder: templating.Placeholder) -> Any:
         if placeholder.kind != VARIABLE:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from runyard import settings
+from runyard.blocks.core import Block
 
 __all__ = ["convert_class_to_name", "url_for", "validate_restricted_url"]
 
@@ -70,8 +71,6 @@ def url_for(
 
 
 def _kind_of(obj: Any) -> str:
-    from runyard.blocks.core import Block
-
     name = convert_class_to_name(obj)
     return "block" if isinstance(obj, Block) else _KINDS.get(name, name)
 

@@ -129,7 +129,7 @@ def test_a_file_that_fails_on_import_shows_only_its_own_lines(runyard, folder):
 def test_a_misspelt_state_does_not_look_like_no_runs(runyard):
     assert runyard("flow-run", "ls").out == runyard("flow-run", "ls", "--state", "late").out
     shown = runyard("flow-run", "ls", "--state", "Complete")
-    assert "Did you mean 'Completed'" in shown.out + shown.err
+    assert "did you mean 'Completed'" in shown.out + shown.err
 
 
 @pytest.mark.parametrize(

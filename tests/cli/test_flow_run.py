@@ -74,7 +74,7 @@ def test_a_run_may_start_later_and_have_a_name(runyard, deployed):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("--param", "sise=1"), 1, "Did you mean 'size'"),
+        (("--param", "sise=1"), 1, "did you mean 'size'"),
         (("--param", "size=many"), 1, "size"),
         (("--param", "size"), 1, "key=value"),
         (("--params", "[1"), 1, "--params"),
@@ -208,7 +208,7 @@ def test_what_the_worker_keeps_after_the_end_is_shown_too(runyard, store, run, m
 def test_no_task_runs(runyard, run):
     assert runyard("task-run", "ls", "--flow-run", run["id"], "-o", "json").json == []
     assert "No task runs" in runyard("task-runs", "ls").err
-    assert "Did you mean 'Failed'?" in runyard("task-runs", "ls", "--state", "Faild").err
+    assert "did you mean 'Failed'?" in runyard("task-runs", "ls", "--state", "Faild").err
     assert "no state" not in runyard("task-runs", "ls", "--state", "NotReady").err
     assert runyard("task-run", "inspect", "nobody", code=1).err.startswith("Error: ")
 

@@ -80,8 +80,8 @@ def test_a_bare_group_prints_its_help(runyard):
 
 
 def test_an_unknown_command_is_wrong_usage_with_a_guess(runyard):
-    assert "Did you mean 'work-pool'" in runyard("work-pol", "ls", code=2).err
-    assert "Did you mean 'pause'" in runyard("work-pool", "puase", code=2).err
+    assert "did you mean 'work-pool'" in runyard("work-pol", "ls", code=2).err
+    assert "did you mean 'pause'" in runyard("work-pool", "puase", code=2).err
 
 
 def test_an_unknown_option_and_a_missing_argument_are_wrong_usage(runyard):

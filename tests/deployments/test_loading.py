@@ -114,7 +114,7 @@ def test_each_file_is_executed_once_for_several_flows(write):
 @pytest.mark.parametrize(
     ("entrypoint", "message"),
     [
-        ("flows/elt.py:my_etl_flow", r"no file .*/flows/elt.py; did you mean etl.py\?"),
+        ("flows/elt.py:my_etl_flow", r"no file .*/flows/elt.py; did you mean 'etl.py'\?"),
         ("nowhere/etl.py:f", "no folder .*nowhere either"),
         ("flows/etl.py:my_elt_flow", "no 'my_elt_flow'; did you mean 'my_etl_flow'"),
         ("flows/etl.py:zzz", "its flows are: my_etl_flow"),

@@ -187,7 +187,7 @@ def test_all_skips_what_has_no_name_and_says_so(project):
 @pytest.mark.parametrize(
     ("body", "entrypoint", "error", "message"),
     [
-        ("", "flows/elt.py:f", EntrypointError, "did you mean etl.py"),
+        ("", "flows/elt.py:f", EntrypointError, "did you mean 'etl.py'"),
         ("parameters: {dat: 1}", FIRST, ParameterError, "prefect.yaml:4:17: .*'date'"),
         ("parameters: {size: x}", SECOND, ParameterError, "parameter size"),
         ("schedule: {cron: '@daily'}", SECOND, ParameterError, "lack the parameter 'size'"),

@@ -164,7 +164,7 @@ def test_a_saved_block_is_pulled(project_folder, write):
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        ({"prefect.deployments.steps.git_clon": {}}, "there is no step .*did you mean git_clone"),
+        ({"prefect.deployments.steps.git_clon": {}}, "there is no step .*did you mean 'git_clone"),
         (
             {"prefect.deployments.steps.git_clone": {"repo": "x"}},
             "no input 'repo'; did you mean 'repository'",
@@ -175,7 +175,7 @@ def test_a_saved_block_is_pulled(project_folder, write):
             "needs the input 'image_name'",
         ),
         ({"prefect_aws.deployments.steps.push_to_s3": {"buket": "x"}}, "no input 'buket'"),
-        ({"prefect.projects.steps.set_working_directry": {}}, "did you mean set_working_directory"),
+        ({"prefect.projects.steps.set_working_directry": {}}, "did you mean 'set_working_directory'"),
     ],
 )
 def test_a_misspelt_step_or_input_is_refused_with_its_place(step, message):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+from runyard.base.suggestions import did_you_mean
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import did_you_mean, group, output_option, yes_option
+from runyard_cli.shared.click_classes import group, output_option, yes_option
 
 if TYPE_CHECKING:
     from runyard.settings import Given
@@ -168,8 +169,8 @@ def _setting(text: str) -> str:
         raise InvalidInput(_REFUSED[word])
     name = settings.name_of(text)
     if name is None:
-        hint = _similar(text) or " See them with: runyard config view --show-defaults"
-        raise InvalidInput(f"there is no setting {text!r}.{hint}")
+        hint = _similar(text) or "; see all: runyard config view --show-defaults"
+        raise InvalidInput(f"unknown setting {text!r}{hint}")
     return name
 
 
@@ -241,9 +242,9 @@ def problems() -> list[dict[str, str]]:
             hint = _similar(given.key if "_" in given.key else given.key.replace(".", "_"))
             foreign = given.key.upper().startswith("PREFECT_") or "prefect" in given.source + given.key
             if hint or not foreign:
-                add("error", f"{where}: there is no such setting.{hint}")
+                add("error", f"{where}: unknown setting{hint}")
             else:
-                add("warning", f"{where}: Runyard has no such setting; it has no effect")
+                add("warning", f"{where}: a setting of Prefect that has no effect in Runyard")
         settings.check()
     except RunyardError as error:
         add("error", str(error))

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 
 import click
+from runyard.base.suggestions import did_you_mean
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared import values
-from runyard_cli.shared.click_classes import Command, Number, did_you_mean, output_option
+from runyard_cli.shared.click_classes import Command, Number, output_option
 from runyard_cli.shared.client import body, connect
 from runyard_cli.shared.lookup import deployment_reference, find_deployment, full_name
 from runyard_cli.shared.watch import watched
@@ -116,10 +117,9 @@ def _check_names(given: dict[str, Any], schema: dict[str, Any] | None) -> None:
         return
     for name in given:
         if name not in properties:
-            known = f"it has {', '.join(properties)}" if properties else "it has none"
-            raise ParameterError(
-                f"the flow has no parameter '{name}'; {known}.{did_you_mean(name, list(properties))}"
-            )
+            others = f"it has {', '.join(properties)}" if properties else "it has none"
+            hint = did_you_mean(name, properties, others)
+            raise ParameterError(f"the flow has no parameter '{name}'{hint}")
 
 
 def _check_job_variables(client: Any, pool: str | None, given: dict[str, Any]) -> None:
@@ -133,10 +133,8 @@ def _check_job_variables(client: Any, pool: str | None, given: dict[str, Any]) -
     template = client.call(read_work_pool, pool).base_job_template
     for name in unknown(given, template):
         known = list(template["variables"]["properties"])
-        raise ParameterError(
-            f"work pool '{pool}' has no job variable '{name}'; "
-            f"it has {', '.join(known)}.{did_you_mean(name, known)}"
-        )
+        hint = did_you_mean(name, known, f"it has {', '.join(known)}")
+        raise ParameterError(f"work pool '{pool}' has no job variable '{name}'{hint}")
 
 
 def _run_name(template: str, parameters: dict[str, Any]) -> str:

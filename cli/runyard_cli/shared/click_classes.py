@@ -138,21 +138,15 @@ class Group(click.Group):
         """The command that the first argument names."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
-            hint = did_you_mean(name, [*self.list_commands(ctx), *self.aliases])
-            ctx.fail(f"No such command '{name}'.{hint}")
+            from runyard.base.suggestions import did_you_mean
+
+            hint = did_you_mean(name, [*self.list_commands(ctx), *self.aliases]) or "."
+            ctx.fail(f"No such command '{name}'{hint}")
         return super().resolve_command(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the example."""
         write_example(formatter, self.example)
-
-
-def did_you_mean(word: str, known: list[str]) -> str:
-    """` Did you mean ...?`, or nothing when no known word is like it."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, known, n=2, cutoff=0.6)
-    return f" Did you mean {' or '.join(repr(name) for name in close)}?" if close else ""
 
 
 def group(name: str, help: str, example: str) -> Group:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from runyard.base.suggestions import did_you_mean
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import did_you_mean
 
 
 def state_filter(names: tuple[str, ...], types: tuple[str, ...]) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def no_runs(what: str, states: tuple[str, ...]) -> str:
     """What an empty list says: a misspelt state would hide every run, and code may make names of its own."""
     for name in states:
         if _state_name(name) not in _NAMES:
-            return f"No {what}; {name!r} is no state of Runyard's own.{did_you_mean(name, list(_NAMES))}"
+            return f"No {what}; unknown state {name!r}{did_you_mean(name, _NAMES)}"
     return f"No {what}."
 
 

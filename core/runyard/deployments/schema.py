@@ -9,7 +9,6 @@ import typing
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +26,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchema
 from typing_extensions import is_typeddict
 
 from runyard.base.errors import ParameterError
+from runyard.base.suggestions import did_you_mean
 from runyard.engine.library_types import understood
 from runyard.engine.typed_dicts import readable
 
@@ -104,10 +104,8 @@ def check_parameters(function: Callable[..., Any], given: Mapping[str, Any], whe
     wrong = []
     for name in given:
         if name not in signature and not open_ended:
-            close = get_close_matches(name, signature, 1)
-            known = ", ".join(signature) or "none"
-            hint = f"did you mean {close[0]!r}?" if close else f"it has: {known}"
-            wrong.append(f"{where}: the flow has no parameter {name!r}; {hint}")
+            hint = did_you_mean(name, signature, f"it has: {', '.join(signature) or 'none'}")
+            wrong.append(f"{where}: the flow has no parameter {name!r}{hint}")
     # Values that are made only when the run is created cannot be looked at yet.
     fixed = {name: value for name, value in given.items() if name in signature and not _deferred(value)}
     try:

@@ -6,12 +6,12 @@ import json
 import re
 from collections import ChainMap
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
 from runyard.base.errors import InvalidInput
 from runyard.base.quoting import quoted
+from runyard.base.suggestions import closest, did_you_mean
 from runyard.domain.job_variables import check_job_variables, env_problem, refers_to_block, unsound
 from runyard.domain.parameter_schemas import misfit, read_text
 
@@ -78,10 +78,10 @@ def check_spelling(kind: str) -> None:
         InvalidInput: naming the type that is probably meant.
     """
     known = (*TYPES, *FOREIGN_TYPES)
-    close = [] if kind in known else get_close_matches(kind, known, n=1, cutoff=0.8)
+    close = None if kind in known else closest(kind, known, cutoff=0.8)
     if close:
         raise InvalidInput(
-            f"{kind!r} is no known type of work pool; did you mean {close[0]!r}? "
+            f"{kind!r} is no known type of work pool; did you mean {close!r}? "
             "(with a base job template of its own, --base-job-template, it is taken as it is)"
         )
 
@@ -264,10 +264,7 @@ def _check_names(given: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
 
 
 def _guess(name: str, known: Mapping[str, Any]) -> str:
-    close = get_close_matches(name, list(known), n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; it has {', '.join(map(repr, known))}" if known else "; it has none"
+    return did_you_mean(name, known, f"it has {', '.join(map(repr, known))}" if known else "it has none")
 
 
 def _render(value: Any, lookup: Mapping[str, Any], own: bool = False) -> Any:

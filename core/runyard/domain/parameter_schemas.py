@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
@@ -13,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from runyard.base.errors import InvalidInput, ParameterError
+from runyard.base.suggestions import did_you_mean
 
 _PLAIN = object()
 NOWHERE: dict[str, Any] = {}
@@ -209,10 +209,7 @@ def _choices(schema: Any, root: Mapping[str, Any], depth: int) -> Iterator[Mappi
 
 
 def _guess(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; it has {', '.join(map(repr, known))}" if known else "; it takes none"
+    return did_you_mean(name, known, f"it has {', '.join(map(repr, known))}" if known else "it takes none")
 
 
 def problem_with(value: Any, schema: Any, root: Mapping[str, Any], where: str) -> Problem | None:

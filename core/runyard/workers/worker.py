@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
 from runyard.base import descriptors, ids
 from runyard.base.errors import InvalidInput, NotFound
 from runyard.base.quoting import command_of
+from runyard.base.suggestions import closest, did_you_mean
 from runyard.client import LocalClient, connect
 from runyard.operations.installation.completion_names import list_names
 from runyard.operations.installation.overview import list_work_pools
@@ -141,10 +141,10 @@ def _pool(client: Client, options: WorkerOptions) -> WorkPool:
 def _refuse_misspelt(client: Client, name: str) -> None:
     """A pool that is not there is made, but not where another is nearly called that."""
     known = [pool["name"] for pool in client.call(list_work_pools)]
-    close = get_close_matches(name, known, 1, cutoff=0.8)
+    close = closest(name, known, cutoff=0.8)
     if close:
         raise NotFound(
-            f"no work pool {name!r}; did you mean {close[0]!r}? To have both: "
+            f"no work pool {name!r}; did you mean {close!r}? To have both: "
             + command_of("runyard work-pool create", name, options="--type process")
         )
 
@@ -172,11 +172,10 @@ def _warn_of_queues(client: Client, options: WorkerOptions) -> None:
     known = client.call(list_names, kind="queues", pool=options.pool)
     for name in options.work_queues:
         if name not in known:
-            close = get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(known)}"
+            hint = did_you_mean(name, known, f"it has: {', '.join(known)}")
             if options.run_once:
-                raise NotFound(f"work pool {options.pool!r} has no queue {name!r}; {hint}")
-            show(f"Work pool {options.pool!r} has no queue {name!r} yet; {hint}")
+                raise NotFound(f"work pool {options.pool!r} has no queue {name!r}{hint}")
+            show(f"Work pool {options.pool!r} has no queue {name!r} yet{hint}")
 
 
 def _greet(pool: WorkPool, options: WorkerOptions) -> None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from difflib import get_close_matches
 from importlib.metadata import packages_distributions
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from runyard.base.errors import EntrypointError
+from runyard.base.suggestions import closest
 from runyard.compat import module_table
 from runyard.deployments.loading import loading, source
 from runyard.deployments.loading.stand_ins import Finder
@@ -112,8 +112,8 @@ class FlowLoader:
         if "." in package:
             return package
         own = {os.path.splitext(name)[0] for name in os.listdir(self._directory)}
-        close = get_close_matches(package, own | set(packages_distributions()), 1, cutoff=0.85)
-        return f"{package} (or is {close[0]} meant?)" if close else package
+        close = closest(package, own | set(packages_distributions()), cutoff=0.85)
+        return f"{package} (or is {close} meant?)" if close else package
 
 
 def load_flow(

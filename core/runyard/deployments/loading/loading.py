@@ -9,10 +9,10 @@ import os
 import re
 import sys
 import traceback
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runyard.base.errors import EntrypointError
+from runyard.base.suggestions import did_you_mean
 from runyard.compat import imports
 from runyard.engine.flow_definition import FlowDefinition
 from runyard.engine.task_definition import TaskDefinition
@@ -259,8 +259,7 @@ def _similar_file(file: str) -> str:
         names = [entry for entry in os.listdir(folder) if entry.endswith(".py")]
     except OSError:
         return f"; there is no folder {folder} either"
-    close = get_close_matches(name, names, 1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return did_you_mean(name, names)
 
 
 def _missing_name(
@@ -272,16 +271,13 @@ def _missing_name(
     kind: str,
 ) -> str:
     names = names_in(module) if holder is module else [key for key in vars(holder) if key[0] != "_"]
-    close = get_close_matches(name, names, 1, cutoff=0.5)
-    if close:
-        hint = f"did you mean {close[0]!r}?"
-    elif holder is module:
+    if holder is module:
         hint = (
             f"its {kind}s are: {', '.join(names)}" if names else f"it has no function decorated with @{kind}"
         )
     else:
         hint = f"it has: {', '.join(names) or 'nothing'}"
-    return f"entrypoint {entrypoint}: there is no {name!r}; {hint}"
+    return f"entrypoint {entrypoint}: there is no {name!r}{did_you_mean(name, names, hint, cutoff=0.5)}"
 
 
 def _not_a(entrypoint: str, value: Any, kind: str) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from runyard.base.errors import InvalidInput
+from runyard.base.suggestions import did_you_mean
 
 STEP = "step"
 ENVIRONMENT = "environment"
@@ -235,8 +235,7 @@ def _similar(outputs: Mapping[str, Any], placeholder: Placeholder) -> str:
     for name, value in outputs.items():
         if isinstance(value, Mapping):
             known += [f"{name}.{key}" for key in value]
-    close = get_close_matches(placeholder.name, known, 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return did_you_mean(placeholder.name, known)
 
 
 def _follow(value: Any, path: str) -> Any:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from importlib import resources
 from importlib.abc import Traversable
 from typing import NamedTuple
 
 from runyard.base.errors import InvalidInput, NotFound, StoreError
+from runyard.base.suggestions import did_you_mean
 from runyard.deployments.loading.discovery import FoundFlow, find_flows
 from runyard.deployments.project.version_info import git
 
@@ -107,9 +107,8 @@ def get_recipe(name: str) -> Recipe:
         NotFound: there is none.
     """
     if name not in RECIPES:
-        close = get_close_matches(name, RECIPES, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(RECIPES)}"
-        raise NotFound(f"there is no recipe {name!r}; {hint}")
+        hint = did_you_mean(name, RECIPES, f"there are: {', '.join(RECIPES)}")
+        raise NotFound(f"there is no recipe {name!r}{hint}")
     return RECIPES[name]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
+from runyard.base.suggestions import did_you_mean
 from runyard.domain import job_variables
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def unread(deployment: str, pool: WorkPool, variables: Mapping[str, Any] | None)
     known = list((pool.base_job_template.get("variables") or {}).get("properties") or {})
     found = []
     for name in job_variables.unknown(variables or {}, pool.base_job_template):
-        close = get_close_matches(name.partition(".")[0], known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(name.partition(".")[0], known)
         found.append(
             f"deployment {deployment}: work pool {pool.name!r} has no job variable {name!r}, "
             f"so nothing reads it{hint}"

@@ -6,10 +6,10 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from runyard.base.errors import ParameterError
+from runyard.base.suggestions import did_you_mean
 from runyard.deployments.placeholders import stored, templating
 from runyard.deployments.project.project import PHASES, Entry, Project
 from runyard.deployments.project.project_keys import Faults
@@ -65,8 +65,7 @@ class _Known:
         if "." in name and name.rpartition(".")[2] in self.flat:
             return f"no step has the id {wanted!r}; give the step that puts it out `id: {wanted}`"
         known = [f"{identity}.{key}" for identity, keys in self.ids.items() for key in keys or ()]
-        close = get_close_matches(name, [*known, *self.flat], 1, cutoff=0.5)
-        return "no step before it puts that out" + (f"; did you mean {close[0]!r}?" if close else "")
+        return "no step before it puts that out" + did_you_mean(name, [*known, *self.flat], cutoff=0.5)
 
 
 def check(project: Project, entry: Entry, raw: Mapping[str, Any], path: Path, phases: Sequence[str]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
 from pydantic import ValidationError
 
 from runyard.base.errors import NotFound, ProjectError, ScheduleError
+from runyard.base.suggestions import did_you_mean
 from runyard.deployments.placeholders import templating
 from runyard.deployments.project.project_keys import Faults, check_keys, flatten
 from runyard.deployments.project.project_shapes import (
@@ -354,8 +354,7 @@ def _check_triggers(triggers: list[Any], places: Places, path: Path, final: bool
             keys = [step for step, before in zip(loc[1:], loc, strict=False) if not isinstance(before, int)]
             message = _message(first)
             if first["type"] == "extra_forbidden":
-                close = get_close_matches(str(keys[-1]), KEYS, 1, cutoff=0.6)
-                message += f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(KEYS)}"
+                message += did_you_mean(str(keys[-1]), KEYS, f"known are {', '.join(KEYS)}")
             raise places.error((*path, position, *keys), message, key="extra" in first["type"]) from None
     return checked
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 from runyard.base.errors import (
@@ -15,6 +14,7 @@ from runyard.base.errors import (
     ProjectError,
     RunyardError,
 )
+from runyard.base.suggestions import closest
 from runyard.deployments.placeholders import templating
 from runyard.deployments.project.project_shapes import ConcurrencySpec, ScheduleSpec, WorkPoolSpec
 from runyard.deployments.project.yaml_places import Path, Places
@@ -182,15 +182,16 @@ def check_keys(
         text = "on" if key is True else "off" if key is False else str(key)
         if text.startswith(("x-", "_", ".")):
             continue
-        close = get_close_matches(text.lower().replace("-", "_"), known, 1, cutoff=0.75)
-        close = close or [name for name in known if name.replace("_", "-") == text.lower().replace("_", "-")]
+        plain = text.lower().replace("-", "_")
+        close = closest(plain, known, cutoff=0.75)
+        close = close or next((name for name in known if name.replace("-", "_") == plain), None)
         place = (*path, text)
         if path[-1:] == ("work_pool",):
             belongs = f"; it belongs into job_variables, as {text}, if workers are to take it"
         else:
             belongs = _where_it_belongs(text, not close) if len(path) == 2 else ""
         if close and (not belongs or path[-1:] == ("work_pool",)):
-            problem = f"unknown key; did you mean {close[0]!r}?"
+            problem = f"unknown key; did you mean {close!r}?"
         elif strict:
             problem = f"unknown key; known are {', '.join(known)}"
         else:
@@ -205,5 +206,5 @@ def check_keys(
 
 def _where_it_belongs(key: str, misspelt: bool) -> str:
     """Where a key of a deployment is meant to stand, on request also a misspelt one; empty: nobody knows."""
-    close = get_close_matches(key.lower(), _BELONGS, 1, cutoff=0.85) if misspelt else []
-    return _BELONGS.get(key) or (_BELONGS[close[0]] if close else "")
+    close = closest(key.lower(), _BELONGS, cutoff=0.85) if misspelt else None
+    return _BELONGS.get(key) or (_BELONGS[close] if close else "")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from runyard.base.errors import InvalidInput, NotFound
+from runyard.base.suggestions import did_you_mean
 from runyard.deployments.placeholders import templating
 from runyard.deployments.project.command_line import Overrides
 from runyard.deployments.project.project import Entry, Project
@@ -107,12 +107,9 @@ def _unmatched(project: Project, name: str, alone: bool, overrides: Overrides | 
     if "*" not in name and alone and overrides and overrides.entrypoint:
         raise InvalidInput(f"no deployment can be called {name!r}: a name has no /")
     known = [entry.spec.name for entry in project.entries if entry.spec.name]
-    close = get_close_matches(name.rpartition("/")[2], known, 1)
-    if close:
-        hint = f"did you mean {close[0]!r}?"
-    else:
-        hint = f"it has: {', '.join(known)}" if known else "it has none; give an entrypoint to make one"
-    raise NotFound(f"{project.places.name} has no deployment {name!r}; {hint}")
+    others = f"it has: {', '.join(known)}" if known else "it has none; give an entrypoint to make one"
+    hint = did_you_mean(name.rpartition("/")[2], known, others)
+    raise NotFound(f"{project.places.name} has no deployment {name!r}{hint}")
 
 
 def _new(name: str) -> Entry:

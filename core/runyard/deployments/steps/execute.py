@@ -9,10 +9,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from runyard.base.errors import InvalidInput, ProjectError, RunyardError
+from runyard.base.suggestions import did_you_mean
 from runyard.compat import imports, module_table
 from runyard.deployments.placeholders import stored, templating
 from runyard.deployments.steps import outputs as known_steps
@@ -52,11 +52,9 @@ def check_steps(steps: Sequence[Step]) -> None:
             continue
         if known_steps.outputs_of(name) is None:
             function = name.rpartition(".")[2]
-            close = get_close_matches(function, known_steps.functions(), 1)
-            known = ", ".join(known_steps.functions())
+            known = known_steps.functions()
             raise ProjectError(
-                f"there is no step {name}; "
-                + (f"did you mean {close[0]}?" if close else f"there are: {known}")
+                f"there is no step {name}" + did_you_mean(function, known, f"there are: {', '.join(known)}")
             )
         _check_inputs(name, inputs)
 
@@ -73,9 +71,9 @@ def _check_inputs(name: str, inputs: Mapping[str, Any]) -> None:
     given = set(inputs) - {"id", "requires"}
     unknown = sorted(given - set(signature.parameters))
     if unknown and inspect.Parameter.VAR_KEYWORD not in kinds:
-        close = get_close_matches(unknown[0], signature.parameters, 1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(signature.parameters)}"
-        raise ProjectError(f"step {name} has no input {unknown[0]!r}; {hint}")
+        known = list(signature.parameters)
+        hint = did_you_mean(unknown[0], known, f"it has: {', '.join(known)}", cutoff=0.5)
+        raise ProjectError(f"step {name} has no input {unknown[0]!r}{hint}")
     for each in signature.parameters.values():
         needed = each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD
         if needed and each.name not in given:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, available_timezones
 
 from runyard.base.errors import ScheduleError
+from runyard.base.suggestions import closest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -67,8 +67,8 @@ def _guess(name: str) -> str:
     guess = by_lower.get(wanted) or next(iter(by_city), None)
     if guess is None and len(wanted) > _SHORT:
         regions = [lower for lower in by_lower if "/" in lower and not lower.startswith("etc/")]
-        close = difflib.get_close_matches(wanted, regions, n=1, cutoff=0.8)
-        guess = by_lower[close[0]] if close else None
+        close = closest(wanted, regions, cutoff=0.8)
+        guess = by_lower[close] if close else None
     return f"; did you mean {guess!r}?" if guess else "; use an IANA name such as 'Europe/Berlin'"
 
 

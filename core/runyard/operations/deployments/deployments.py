@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-
 from runyard.base.errors import Conflict, NotFound
+from runyard.base.suggestions import closest
 from runyard.operations.deployments import deployment_versions, deployment_views, schedule_sync
 from runyard.operations.deployments.deployment_apply import apply_deployments
 from runyard.operations.deployments.deployment_rows import deployment_row, remove, save
@@ -123,8 +122,8 @@ def _not_found(tx: Transaction, reference: str) -> str:
     )
     known = {row["name"]: row["name"] for row in rows}
     known.update({name.rpartition("/")[2]: name for name in known if "/" not in reference})
-    close = difflib.get_close_matches(reference, known, n=1)
-    hint = f"did you mean {known[close[0]]!r}?" if close else "see `runyard deployment ls`"
+    close = closest(reference, known)
+    hint = f"did you mean {known[close]!r}?" if close else "see `runyard deployment ls`"
     return f"no deployment is called {reference!r}; {hint}"
 
 

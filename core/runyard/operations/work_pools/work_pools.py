@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import partial
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ from pydantic import Field
 from runyard.base import clock, ids
 from runyard.base.errors import Conflict, NotAllowed, NotFound
 from runyard.base.quoting import command_of
+from runyard.base.suggestions import closest
 from runyard.base.texts import counted
 from runyard.domain import job_secrets, job_templates
 from runyard.domain.states import SCHEDULED
@@ -94,8 +94,8 @@ def pool_row(tx: Transaction, name: str) -> Row:
 def no_pool(tx: Transaction, name: str) -> NotFound:
     """The error of a pool that is not there, and which one may be meant."""
     known = [row["name"] for row in tx.all("SELECT name FROM work_pools LIMIT 1000")]
-    close = difflib.get_close_matches(name, known, 1, cutoff=0.8)
-    hint = f"did you mean {close[0]!r}? To have both:" if close else "run:"
+    close = closest(name, known, cutoff=0.8)
+    hint = f"did you mean {close!r}? To have both:" if close else "run:"
     command = command_of("runyard work-pool create", name, options="--type process")
     return NotFound(f"no work pool is named {name!r}; {hint} {command}")
 

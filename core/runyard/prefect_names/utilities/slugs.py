@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from runyard.base import ids
+from runyard.base.suggestions import closest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,4 +92,4 @@ def fuzzy_match_string(
     word: str, possibilities: Iterable[str], *, n: int = 1, cutoff: float = 0.6
 ) -> str | None:
     """The possibility most like a word, or None where none is like it."""
-    return next(iter(difflib.get_close_matches(word, possibilities, n, cutoff)), None)
+    return closest(word, possibilities, cutoff)

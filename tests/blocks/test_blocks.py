@@ -82,7 +82,7 @@ def test_async_code_awaits_it():
 
 def test_a_name_is_replaced_only_when_told():
     Login(user="u", password="p").save("mine")
-    with pytest.raises(Conflict, match="login/mine is saved already"):
+    with pytest.raises(Conflict, match="login/mine exists"):
         Login(user="v", password="p").save("mine")
     Login(user="v", password="p").save("mine", overwrite=True)
     found = Login.load("mine")
@@ -94,14 +94,14 @@ def test_a_name_is_replaced_only_when_told():
 def test_mistakes_say_what_to_do():
     with pytest.raises(InvalidInput, match="lowercase letters, digits and hyphens"):
         Login(user="u", password="p").save("My Login")
-    with pytest.raises(InvalidInput, match="a name is needed"):
+    with pytest.raises(InvalidInput, match="a block needs a name"):
         Login(user="u", password="p").save()
     with pytest.raises(NotFound, match="no saved block login/none"):
         Login.load("none")
     with pytest.raises(InvalidInput, match="write TYPE/NAME"):
         Block.load("none")
     JSON(value=1).save("j")
-    with pytest.raises(InvalidInput, match="json/j is no Login"):
+    with pytest.raises(InvalidInput, match="json/j is a JSON, not a Login"):
         Login.load("json/j")
 
 
@@ -141,7 +141,7 @@ def test_fields_that_have_changed_since():
 
     declared(old=int)(old=1).save("c")
     now = declared(new=int)
-    with pytest.raises(InvalidInput, match=r"does not fit the type as it is now: .*validate=False"):
+    with pytest.raises(InvalidInput, match=r"is not valid for its type any more: .*validate=False"):
         now.load("c")
     found = now.load("c", validate=False)
     assert (found.old, found.new) == (1, None)
@@ -218,9 +218,9 @@ def test_a_custom_webhook_is_filled_in(server):
 
 def test_a_webhook_that_fails_says_so(server):
     block = CustomWebhookNotificationBlock(name="x", url=f"http://{server.address}/broken")
-    with pytest.raises(NotificationError, match="'x' did not take it"):
+    with pytest.raises(NotificationError, match="'x' refused the notification"):
         block.notify("body")
-    with pytest.raises(ValueError, match=r"nothing is called \{\{nope\}\}"):
+    with pytest.raises(ValueError, match=r"unknown placeholder \{\{nope\}\}"):
         CustomWebhookNotificationBlock(name="x", url="http://h/{{nope}}")
     with pytest.raises(ValueError, match="not both"):
         CustomWebhookNotificationBlock(name="x", url="http://h", json_data={}, form_data={})
@@ -241,7 +241,7 @@ def test_apprise_delivers(server):
     assert (json.loads(body)["title"], json.loads(body)["message"]) == ("title", "body")
     with pytest.raises(NotificationError, match="did not deliver"):
         AppriseNotificationBlock(url=f"json://{server.address}/broken").notify("body")
-    with pytest.raises(NotificationError, match="does not understand"):
+    with pytest.raises(NotificationError, match="does not support the URL"):
         AppriseNotificationBlock(url="nothing").notify("body")
 
 

@@ -125,7 +125,7 @@ def test_errors_about_new_blocks_tell_no_secret():
 )
 def test_mistakes_are_value_errors_as_in_prefect(mistake):
     saved_login("taken")
-    with pytest.raises(ValueError, match=r"saved|name") as error:
+    with pytest.raises(ValueError, match=r"saved|name|exists") as error:
         mistake()
     assert isinstance(error.value, RunyardError)
 
@@ -139,7 +139,7 @@ def test_a_block_whose_inner_block_was_deleted_can_be_mended():
     inner = saved_login("inner")
     Pair(login=inner, more=[inner]).save("pair")
     Login.delete("inner")
-    with pytest.raises(BlockNotFound, match="pair/pair needs at login a saved block that was deleted"):
+    with pytest.raises(BlockNotFound, match="pair/pair refers at login to a saved block that was deleted"):
         Pair.load("pair")
     Pair(login=saved_login("inner")).save("pair", overwrite=True)
     assert Pair.load("pair").login.user == saved_login("inner").user

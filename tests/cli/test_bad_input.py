@@ -100,7 +100,7 @@ def test_a_wrong_project_file(runyard, folder, text, words):
     [
         (["--cron", "* *"], ["--cron: ", "'* *'"]),
         (["--cron", "0 6 * * *", "--timezone", "X/Y"], ["--cron: ", "'X/Y'"]),
-        (["--timezone", ""], ["--timezone: ", "leave it out for UTC"]),
+        (["--timezone", ""], ["--timezone: ", "omit it for UTC"]),
         (["--rrule", "FREQ=X"], ["--rrule: "]),
         (["--interval", "0"], ["--interval"]),
         (["--param", "m=1"], ["no parameter 'm'"]),
@@ -292,7 +292,7 @@ def test_a_backup_is_no_pipe_and_slots_taken_are_no_more_than_there_are(runyard,
     runyard("global-concurrency-limit", "create", "g", "--limit", "1")
     one_line(runyard("global-concurrency-limit", "update", "g", "--active-slots", "2", code=1), "1 slot,")
     os.mkfifo(folder / "pipe")
-    one_line(runyard("database", "backup", "pipe", "--overwrite", code=1), "no regular file")
+    one_line(runyard("database", "backup", "pipe", "--overwrite", code=1), "not a regular file")
     assert not (folder / "pipe").is_file()
 
 

@@ -75,7 +75,7 @@ def test_a_home_that_cannot_be_made(runyard, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("RUNYARD_HOME", str(tmp_path / "file" / "home"))
     error = runyard("work-pool", "ls", code=1).err
-    assert error.startswith("Error: cannot make the folder")
+    assert error.startswith("Error: cannot create the folder")
     assert "RUNYARD_HOME" in error
 
 

@@ -103,7 +103,9 @@ def test_one_that_is_not_here_is_a_missing_package_like_others(program, runyard,
     )
     told = runyard("deploy", "--all").err
     assert "not installed here: prefect_elsewhere;" in told
-    assert "shell.py:g: prefect_shell is not there, and no run can use it: subprocess does it" in told
+    assert (
+        "shell.py:g: prefect_shell is not there, and no run can use it: call subprocess from a task" in told
+    )
     assert "prefect_shell;" not in told
     failed = program("run", "flow.py:f", code=1, cwd=folder.path).err
     assert "No module named 'prefect_elsewhere'" in failed

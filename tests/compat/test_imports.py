@@ -219,8 +219,8 @@ def _pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-m", "nowhere"], "Error: there is no module nowhere in this Python or in "),
-        (["-m", "nowhere.at_all"], "Error: there is no module nowhere.at_all in this"),
+        (["-m", "nowhere"], "Error: module nowhere not found in this Python or in "),
+        (["-m", "nowhere.at_all"], "Error: module nowhere.at_all not found in this"),
         (["-m"], "Error: -m wants the name of a module, as in: python -m runyard -m pytest tests/"),
     ],
 )
@@ -235,7 +235,7 @@ def test_a_missing_script_is_one_line(home, tmp_path):
     done = _run(tmp_path, "missing.py")
     assert (done.returncode, done.stderr) == (
         1,
-        "Error: there is no file missing.py\n",
+        "Error: file missing.py not found\n",
     )
 
 
@@ -243,21 +243,21 @@ def test_a_scripts_missing_name_comes_with_advice(home, tmp_path):
     (tmp_path / "script.py").write_text("from prefect.filesystems import SMB\n")
     done = _run(tmp_path, "script.py")
     assert done.returncode == 1
-    assert "mount the share and give its path" in done.stderr
+    assert "mount the share and use its path" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("line", "hint"),
     [
-        ("from prefect_shell import ShellOperation", "subprocess does it"),
-        ("from prefect_aws.s3 import S3Bucket", "the provider's own library does it"),
+        ("from prefect_shell import ShellOperation", "call subprocess from a task"),
+        ("from prefect_aws.s3 import S3Bucket", "call the provider's own library from a task"),
     ],
 )
 def test_an_integration_that_is_missing_comes_with_advice(home, tmp_path, line, hint):
     (tmp_path / "script.py").write_text(f"{line}\n")
     done = _run(tmp_path, "script.py")
     assert done.returncode == 1
-    assert "an integration with Prefect, which Runyard does not have" in done.stderr
+    assert "an integration of Prefect, which Runyard does not have" in done.stderr
     assert hint in done.stderr
 
 

@@ -272,19 +272,19 @@ import prefect.runtime.flow_run
 import prefect, prefect.flows, prefect.blocks.system
 """
 ABSENT = {
-    "from prefect.events import emit_event": "there are no events yet",
-    "from prefect.automations import Automation": "there are no automations yet",
-    "from prefect.assets import materialize": "assets are not kept",
+    "from prefect.events import emit_event": "Runyard has no events yet",
+    "from prefect.automations import Automation": "Runyard has no automations yet",
+    "from prefect.assets import materialize": "Runyard does not store assets",
     "from prefect.filesystems import SMB": "mount the share",
     "from prefect.infrastructure import DockerContainer": "work pools replaced infrastructure blocks",
     "from prefect.agent import PrefectAgent": "workers replaced agents",
     "import prefect.no_such_module": "Runyard has no prefect.no_such_module",
     "from prefect.utilities.math import poisson_interval": "write your own",
-    "from prefect.logging.filters import ObfuscateApiKeyFilter": "secrets are taken out",
+    "from prefect.logging.filters import ObfuscateApiKeyFilter": "Runyard removes secrets",
     "from prefect.workers.base import BaseWorker": "runyard worker start",
     "from prefect.utilities.dockerutils import build_image": "prefect.docker.DockerImage",
     "from prefect.concurrency.v1.sync import concurrency": "prefect.concurrency.sync",
-    "from prefect.settings import PREFECT_SERVER_NO_SUCH": "there is no such setting",
+    "from prefect.settings import PREFECT_SERVER_NO_SUCH": "unknown setting",
     "from prefect.flow_engine import FlowRunEngine": "call the flow",
 }
 

@@ -144,7 +144,7 @@ def test_a_text_of_the_environment_is_read_as_the_variable_asks(name, text, valu
 
 def test_a_required_variable_without_a_value_is_refused():
     template = of({"size": {"type": "string"}}, ["size"], command="{{ size }}")
-    with pytest.raises(InvalidInput, match="'size' is required"):
+    with pytest.raises(InvalidInput, match="required job variable 'size' has no value"):
         resolve(template)
     assert resolve(template, {}, {"size": "s"}) == {"command": "s"}
 
@@ -155,7 +155,7 @@ def test_a_required_variable_without_a_value_is_refused():
         ("stop_grace_seconds", "soon", "must be a number"),
         ("stream_output", 5, "must be true or false"),
         ("env", "text", "must be a mapping"),
-        ("env", {"A=B": "1"}, "is no name of a variable"),
+        ("env", {"A=B": "1"}, "is not a valid variable name"),
         ("command", 5, "must be a text or a list"),
     ],
 )
@@ -181,9 +181,9 @@ def test_a_dotted_name_is_checked_with_the_default_around_it():
         ({"type": "strin"}, "size.type must be one of null, boolean"),
         ({"anyOf": [{"type": "integer"}, {"type": "nul"}]}, r"size.anyOf\[1\].type"),
         ({"type": "integer", "default": "x"}, 'size.default must be a whole number, not "x"'),
-        ({"$ref": "#/$defs/Nothing"}, "which is not there"),
+        ({"$ref": "#/$defs/Nothing"}, "which does not exist"),
         ({"$ref": "#/$defs/A"}, "which points back to it"),
-        ({"type": "string", "pattern": "("}, "pattern is no regular expression"),
+        ({"type": "string", "pattern": "("}, "pattern is not a valid regular expression"),
     ],
 )
 def test_variables_that_are_no_json_schemas_are_refused(entry, words):

@@ -24,8 +24,8 @@ def utc(*parts: int) -> datetime:
         ("0 0 LW * *", "BYSETPOS=-1"),
         ("CRON_TZ=Europe/Berlin 0 6 * * *", "timezone: Europe/Berlin"),
         ("0 6 * *", "it has 4 fields"),
-        ("0 0 12 ? * MON-FRI", "it may be '0 12 ? * MON-FRI'"),
-        ("5 30 9 * * 1", "it may be '30 9 * * 1 5'"),
+        ("0 0 12 ? * MON-FRI", "perhaps you mean '0 12 ? * MON-FRI'"),
+        ("5 30 9 * * 1", "perhaps you mean '30 9 * * 1 5'"),
     ],
 )
 def test_a_cron_of_another_kind_is_refused_with_what_to_write(cron, words):
@@ -81,7 +81,7 @@ def said(spec, now=datetime(2026, 11, 28, tzinfo=UTC)):
         ("0 15 10 * * 0", ["'15 10 * * 0'"]),
         ("*/90 * * * *", ["*/90 in the minutes", "interval: 5400"]),
         ("0 */36 * * *", ["*/36 in the hours", "interval: 129600"]),
-        ("30 3-3 * * *", ["3-3 is 3 alone", "write 3 or *"]),
+        ("30 3-3 * * *", ["3-3 means only 3", "write 3 or *"]),
     ],
 )
 def test_a_cron_that_reads_otherwise_than_it_looks_is_warned_of(cron, words):
@@ -132,7 +132,7 @@ def test_a_cron_as_it_looks_is_not(cron):
     ],
 )
 def test_a_schedule_that_is_over_is_told(spec):
-    assert "will not fire any more" in said(spec)
+    assert "will not fire again" in said(spec)
 
 
 def test_an_anchor_without_an_offset_is_of_the_zone():

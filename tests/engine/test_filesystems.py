@@ -53,9 +53,9 @@ def test_async_code_awaits_it(folder):
 def test_no_path_leads_out(folder, path, tmp_path):
     if path == "/":
         path = "/base2"
-    with pytest.raises(InvalidInput, match="leads out of"):
+    with pytest.raises(InvalidInput, match="is outside of"):
         folder.write_path(path, b"")
-    with pytest.raises(InvalidInput, match="leads out of"):
+    with pytest.raises(InvalidInput, match="is outside of"):
         folder.read_path(path)
 
 

@@ -233,7 +233,7 @@ def test_a_state_as_prefects_users_ask_it(recorded):
         recorded.flow_runs()[0]["id"],
         None,
     )
-    with pytest.raises(AttributeError, match="no detail 'nonsense'"):
+    with pytest.raises(AttributeError, match="unknown state detail 'nonsense'"):
         _ = state.state_details.nonsense
     copy = state.model_copy(update={"name": "Fine", "message": "copied"})
     assert (copy.name, copy.message, copy.result(), copy.timestamp) == ("Fine", "copied", 1, state.timestamp)

@@ -51,7 +51,7 @@ def test_a_wrong_setting_or_a_home_that_cannot_be_written_is_one_line(home, tmp_
 def test_whatever_comes_to_need_the_database_first(home, tmp_path, code):
     done = ran(tmp_path, code, RUNYARD_HOME="/proc/nope")
     assert (done.returncode, len(done.stderr.splitlines()), done.stdout) == (1, 1, "")
-    assert done.stderr.startswith("Error: cannot make the folder /proc/nope")
+    assert done.stderr.startswith("Error: cannot create the folder /proc/nope")
 
 
 def test_debug_shows_the_frames(home, tmp_path):

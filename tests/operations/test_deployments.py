@@ -241,7 +241,10 @@ def test_parameters_and_job_variables_are_checked_when_deployed(client, pool):
         one(client, parameter_openapi_schema=SCHEMA, schedules=[bad])
     with pytest.raises(ParameterError, match="job variable 'env'"):
         one(client, work_pool_name="machines", job_variables={"env": ["A=1"]})
-    for env, words in (({"A=B": "1"}, "no name of a variable"), ({"A": "x\0"}, "has a NUL in it")):
+    for env, words in (
+        ({"A=B": "1"}, "not a valid variable name"),
+        ({"A": "x\0"}, "contains a NUL character"),
+    ):
         with pytest.raises(ParameterError, match=f"deployment '.*': job variable 'env.A.*{words}"):
             one(client, work_pool_name="machines", job_variables={"env": env})
     one(client, work_pool_name="machines", job_variables={"env": {"A": "{{ $NAME }}=\n", "B": None}})

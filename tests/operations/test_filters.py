@@ -156,7 +156,7 @@ def test_the_common_listing_walks_an_index(database):
 def test_long_lists(client, runs):
     names = [f"run-{number}" for number in range(2_000)]
     assert found(client, flow_runs={"name": {"any_": [*names, "etl-1"]}}) == ["etl-1"]
-    with pytest.raises(InvalidInput, match="at most 10,000"):
+    with pytest.raises(InvalidInput, match="the maximum is 10,000"):
         client.call(flow_runs.filter_flow_runs, body=Listing(flow_runs={"name": {"any_": names * 40}}))
     assert len(found(client)) == 4
 

@@ -43,7 +43,7 @@ def test_every_kind_is_kept_as_given(client, deployment, schedule):
 @pytest.mark.parametrize(
     ("schedule", "words"),
     [
-        ({"cron": "0 0 30 2 *"}, "no date that exists"),
+        ({"cron": "0 0 30 2 *"}, "no existing date"),
         ({"cron": "* * * * *", "timezone": "Europe/Berln"}, "did you mean 'Europe/Berlin'"),
         ({"interval": 0}, "at least 1 second"),
     ],

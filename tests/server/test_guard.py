@@ -221,7 +221,7 @@ def test_another_user_of_the_machine_does_not_get_in(server):
 def test_where_the_system_does_not_tell_the_token_of_the_home_counts(server, monkeypatch):
     monkeypatch.setattr(peers, "user_of", lambda client, server: None)
     stranger = HttpClient(server.url)
-    with pytest.raises(NotAllowed, match="only the user who serves"):
+    with pytest.raises(NotAllowed, match="only the user who runs this API"):
         stranger.call(count_variables, None)
     stranger.close()
     api_token.make_token()

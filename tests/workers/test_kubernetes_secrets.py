@@ -52,7 +52,7 @@ SHOWN = [
 @pytest.mark.parametrize(("path", "value", "place"), SHOWN)
 def test_a_template_that_would_show_a_secret_is_refused(yard, path, value, place):
     with pytest.raises(
-        InvalidInput, match=f"{place}.* would show a secret to all .*; put it in env, args or"
+        InvalidInput, match=f"{place}.* would show a secret to everybody .*; move it to env, args or"
     ):
         yard.change_pool(changed(path, value))
 

@@ -23,5 +23,5 @@ def read(data: dict[str, Any]) -> Any:
         MissingResult: it is not kept any more.
     """
     if _read is None:
-        raise RuntimeError("nothing reads kept results here")
+        raise RuntimeError("this process cannot read stored results")
     return _read(data)

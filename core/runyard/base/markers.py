@@ -85,7 +85,7 @@ class freeze(BaseAnnotation[T]):  # noqa: N801  # written like a function in use
         try:
             json.dumps(value)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"freeze() takes what has a JSON form: {error}") from None
+            raise ValueError(f"freeze() needs a value with a JSON form: {error}") from None
         super().__init__(value)
 
     def unfreeze(self) -> T:

@@ -17,7 +17,7 @@ def inside(base: str, path: str) -> str:
     """
     full = os.path.normpath(os.path.join(base, path))
     if full != base and not full.startswith(base.rstrip(os.sep) + os.sep):
-        raise InvalidInput(f"{path!r} leads out of {base}; paths are given from there")
+        raise InvalidInput(f"{path!r} is outside of {base}; give a path relative to it")
     return full
 
 
@@ -29,7 +29,7 @@ def object_key(path: str) -> str:
     """
     key = os.path.normpath(path.strip("/")).replace(os.sep, "/") if path.strip("/") else ""
     if key == ".." or key.startswith("../"):
-        raise InvalidInput(f"{path!r} leads out of the storage; paths are given from its base")
+        raise InvalidInput(f"{path!r} is outside of the storage; give a path relative to its base")
     return "" if key == "." else key
 
 

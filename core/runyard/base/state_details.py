@@ -41,7 +41,7 @@ class StateDetails(dict[str, Any]):
         if name in _MOMENTS:
             value = self.get(name)
             return clock.parse_time(value) if isinstance(value, str) else value
-        raise AttributeError(f"states have no detail {name!r}")
+        raise AttributeError(f"unknown state detail {name!r}")
 
 
 def checked(details: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def checked(details: dict[str, Any]) -> dict[str, Any]:
         and {"schema", "response"} <= keys.keys()
         and all(isinstance(key, str) for key in keys.values())
     ):
-        raise ValueError("run_input_keyset is no object with the names of `schema` and `response`")
+        raise ValueError("run_input_keyset must be an object with the names of `schema` and `response`")
     return found
 
 
@@ -73,4 +73,4 @@ def _moment(name: str, value: Any) -> str:
             clock.as_utc(value) if isinstance(value, datetime) else clock.parse_time(value)
         )
     except (TypeError, ValueError):
-        raise ValueError(f"{name} is no time such as 2026-01-31T08:00:00Z") from None
+        raise ValueError(f"invalid time {name}; write it as 2026-01-31T08:00:00Z") from None

@@ -17,11 +17,13 @@ def refuse_private(url: str) -> None:
     parts = urlsplit(url)
     host = parts.hostname
     if parts.scheme not in ("http", "https") or not host:
-        raise ValueError("only http and https URLs may be called with allow_private_urls=False")
+        raise ValueError("with allow_private_urls=False, only http and https URLs are allowed")
     try:
         found = {str(one[4][0]) for one in socket.getaddrinfo(host, None)}
     except OSError:
-        raise ValueError(f"the host {host!r} is not known, with allow_private_urls=False") from None
+        raise ValueError(f"unknown host {host!r} (checked because of allow_private_urls=False)") from None
     for address in found:
         if not ipaddress.ip_address(address.partition("%")[0]).is_global:
-            raise ValueError(f"{host!r} is the private address {address}, with allow_private_urls=False")
+            raise ValueError(
+                f"{host!r} has the private address {address}, which allow_private_urls=False forbids"
+            )

@@ -138,7 +138,7 @@ class Block(BaseModel):
     def _ids(cls, client: Client) -> tuple[str, str]:
         """The ids of the type and the schema in the database, which are made when missing."""
         if cls is Block:
-            raise InvalidBlock("Block itself is no type; make a subclass with the fields you need")
+            raise InvalidBlock("Block itself is not a type; define a subclass with the fields you need")
         slug = cls.get_block_type_slug()
         facts = {
             "logo_url": _text(cls._logo_url),
@@ -182,7 +182,7 @@ class Block(BaseModel):
         if not rest:
             slug, rest = cls.get_block_type_slug(), name
             if cls is Block:
-                raise InvalidBlock(f"{name!r} names no saved block; write TYPE/NAME, such as secret/{name}")
+                raise InvalidBlock(f"invalid block name {name!r}; write TYPE/NAME, such as secret/{name}")
         document = _read(slug, rest, include_secrets=True)
         return cls._of_document(document, validate)
 
@@ -203,23 +203,22 @@ class Block(BaseModel):
         slug = document.block_type.slug if document.block_type is not None else ""
         kind: Any = cls if cls is not Block and slug == cls.get_block_type_slug() else block_class(slug)
         if kind is None:
-            raise BlockNotFound(
-                f"the block type {slug!r} is not known here; import the module that declares it first"
-            )
+            raise BlockNotFound(f"unknown block type {slug!r}; import the module that declares it first")
         if not issubclass(kind, cls):
-            raise InvalidBlock(f"{slug}/{document.name} is no {cls.__name__}, it is a {kind.__name__}")
+            raise InvalidBlock(f"{slug}/{document.name} is a {kind.__name__}, not a {cls.__name__}")
         for place in _deleted(document.data) if validate else ():
             raise BlockNotFound(
-                f"{slug}/{document.name} needs at {place} a saved block that was deleted; save it again with "
-                "another one, by overwrite=True"
+                f"{slug}/{document.name} refers at {place} to a saved block that was deleted; save it again "
+                f"with "
+                "another one and overwrite=True"
             )
         try:
             block: Self = kind.model_validate(document.data)
         except ValidationError as error:
             if validate:
                 raise InvalidBlock(
-                    f"{slug}/{document.name} does not fit the type as it is now: {problems(error)} (load it "
-                    "with validate=False, mend it and save it with overwrite=True)"
+                    f"{slug}/{document.name} is not valid for its type any more: {problems(error)} (load it "
+                    "with validate=False, correct it and save it with overwrite=True)"
                 ) from None
             block = kind._unchecked(document.data)
         block._is_saved_as(document.id, document.name, document.is_anonymous)
@@ -245,7 +244,7 @@ class Block(BaseModel):
             InvalidBlock: it is not saved under a name.
         """
         if not self._block_document_name:
-            raise InvalidBlock(f"{type(self).__name__} is no saved block; save it and load it by its name")
+            raise InvalidBlock(f"{type(self).__name__} is not a saved block; save it and load it by its name")
         return f"prefect.blocks.{self.get_block_type_slug()}.{self._block_document_name}"
 
     def _is_saved_as(self, document_id: str, name: str | None, is_anonymous: bool) -> None:
@@ -267,9 +266,11 @@ class Block(BaseModel):
     def _save(self, name: str | None = None, overwrite: bool = False, client: Any = None) -> str:
         name = name or self._block_document_name
         if name is None:
-            raise InvalidBlock("a name is needed to save a block: block.save('my-name')")
+            raise InvalidBlock("a block needs a name to be saved: block.save('my-name')")
         if not _NAME.match(name):
-            raise InvalidBlock(f"{name!r} is no block name: lowercase letters, digits and hyphens only")
+            raise InvalidBlock(
+                f"invalid block name {name!r}: only lowercase letters, digits and hyphens are allowed"
+            )
         known = _client()
         kind_id, schema_id = self._ids(known)
         data = self._document_data(known)
@@ -284,7 +285,7 @@ class Block(BaseModel):
             if not overwrite:
                 slug = self.get_block_type_slug()
                 raise BlockExists(
-                    f"{slug}/{name} is saved already; replace it with overwrite=True (--overwrite)"
+                    f"{slug}/{name} exists; replace it with overwrite=True (--overwrite)"
                 ) from None
             document = known.call(
                 block_documents.read_block_document_by_name, self.get_block_type_slug(), name

@@ -33,7 +33,7 @@ class NotificationBlock(Block):
         Raises:
             NotificationError: it was not delivered.
         """
-        raise TypeError(f"{type(self).__name__} does not say how to notify: define send")
+        raise TypeError(f"{type(self).__name__} must define send")
 
     @sync_compatible
     def notify(self, body: str, subject: str | None = None) -> None:
@@ -58,7 +58,7 @@ class AbstractAppriseNotificationBlock(NotificationBlock):
 
     def target(self) -> Any:
         """The service: an apprise URL, or a plugin of apprise."""
-        raise TypeError(f"{type(self).__name__} does not say whom to notify: define target")
+        raise TypeError(f"{type(self).__name__} must define target")
 
     def send(self, body: str, subject: str | None = None) -> None:
         """Deliver a message through apprise."""
@@ -70,7 +70,7 @@ class AbstractAppriseNotificationBlock(NotificationBlock):
             ) from None
         client = apprise.Apprise()
         if not client.add(self.target()):
-            raise NotificationError(f"apprise does not understand the address of this {type(self).__name__}")
+            raise NotificationError(f"apprise does not support the URL of this {type(self).__name__}")
         if not client.notify(body=body, title=subject or "", notify_type=self.notify_type):
             raise NotificationError(f"{type(self).__name__} did not deliver the notification")
 
@@ -129,7 +129,7 @@ class MicrosoftTeamsWebhook(AppriseNotificationBlock):
         plugin = _plugin("workflows", "NotifyWorkflows")
         found = plugin.parse_native_url(self.url.get_secret_value())
         if not found:
-            raise NotificationError("this is no URL of a Microsoft Teams workflow")
+            raise NotificationError("invalid URL of a Microsoft Teams workflow")
         return plugin(**{**found, "include_image": self.include_image, "wrap": self.wrap})
 
 
@@ -316,12 +316,12 @@ class CustomWebhookNotificationBlock(NotificationBlock):
     @model_validator(mode="after")
     def _complete(self) -> CustomWebhookNotificationBlock:
         if self.form_data is not None and self.json_data is not None:
-            raise ValueError("give form_data or json_data, not both")
+            raise ValueError("set either form_data or json_data, not both")
         known = {"subject", "body", "name", *self.secrets.get_secret_value()}
         templates = (self.url, self.params, self.json_data, self.form_data, self.headers, self.cookies)
         for name in _placeholders(templates):
             if name not in known:
-                raise ValueError(f"nothing is called {{{{{name}}}}}; there are: {', '.join(sorted(known))}")
+                raise ValueError(f"unknown placeholder {{{{{name}}}}}; valid are {', '.join(sorted(known))}")
         return self
 
     def send(self, body: str, subject: str | None = None) -> None:
@@ -351,7 +351,7 @@ class CustomWebhookNotificationBlock(NotificationBlock):
         except httpx.HTTPError as error:
             # Secrets may be part of the URL, which is told; so may they in the cause.
             said = redact(str(error))
-            raise NotificationError(f"the webhook {self.name!r} did not take it: {said}") from None
+            raise NotificationError(f"the webhook {self.name!r} refused the notification: {said}") from None
 
 
 _PLACEHOLDER = re.compile(r"{{\s*([\w.-]+)\s*}}")

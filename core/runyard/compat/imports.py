@@ -130,10 +130,8 @@ def uninstall() -> None:
 def explain(error: BaseException) -> str | None:
     """What to do about an import that failed because Runyard lacks one of Prefect's names, or None."""
     if isinstance(error, ModuleNotFoundError) and module_table.is_integration(error.name or ""):
-        instead = (
-            module_table.advice(error.name or "") or "the library that it wraps does it, called from a task"
-        )
-        return f"{error.name} is an integration with Prefect, which Runyard does not have: {instead}"
+        instead = module_table.advice(error.name or "") or "call the library that it wraps from a task"
+        return f"{error.name} is an integration of Prefect, which Runyard does not have: {instead}"
     text = str(error)
     match = _NO_NAME.search(text)
     if match:

@@ -135,59 +135,59 @@ ROOTS = frozenset(name.partition(".")[0] for name in MODULES)
 _IN_FILE = "declare it in prefect.yaml and run `runyard deploy`"
 
 _CLOUD = (
-    "the provider's own library does it, called from a task, with its credentials in a Secret; results go "
-    "to s3://, gs:// and az:// by `result_storage`, code by the steps of prefect.yaml"
+    "call the provider's own library from a task, with its credentials in a Secret; store results "
+    "on s3://, gs:// or az:// with `result_storage`, and fetch code with the steps of prefect.yaml"
 )
-_GIT = "flow.from_source takes `prefect.runner.storage.GitRepository`, with its token in a Secret"
-_SLOTS = "slots are taken by `prefect.concurrency.sync.concurrency` alone"
+_GIT = "use flow.from_source with `prefect.runner.storage.GitRepository`, with its token in a Secret"
+_SLOTS = "acquire slots with `prefect.concurrency.sync.concurrency`"
 _NOTIFY = "notification blocks are in `prefect.blocks.notifications`"
 
 # What to do about names that Runyard does not have; a key also speaks for everything below it.
 ADVICE: dict[str, str] = {
-    "prefect.analytics": "nothing is reported to anybody; remove it",
-    "prefect.assets": "assets are not kept; leave out @materialize and asset_deps",
-    "prefect.automations": "there are no automations yet; use state hooks, such as on_failure",
-    "prefect.blocks.redis": "the library redis itself does it, called from a task",
-    "prefect.bundles": "code is brought to runs by the steps of prefect.yaml, or by `flow.from_source`",
-    "prefect.client.collections": "what the types of work pools take is told by `runyard work-pool "
+    "prefect.analytics": "Runyard sends no telemetry; remove it",
+    "prefect.assets": "Runyard does not store assets; omit @materialize and asset_deps",
+    "prefect.automations": "Runyard has no automations yet; use state hooks, such as on_failure",
+    "prefect.blocks.redis": "call the library redis from a task",
+    "prefect.bundles": "fetch code with the steps of prefect.yaml, or with `flow.from_source`",
+    "prefect.client.collections": "to see the options of a type of work pool, run `runyard work-pool "
     "get-default-base-job-template`",
     "prefect.concurrency.context": _SLOTS,
     "prefect.concurrency.services": _SLOTS,
     "prefect.deployments.base": "`runyard init` writes a prefect.yaml",
     "prefect.deployments.schedules": "give schedules to `flow.deploy`, `flow.serve` or in prefect.yaml",
     "prefect.logging.clients": "`runyard flow-run logs` shows the records of a run",
-    "prefect.task_runs": "the future of a task run says when it is over: `future.wait()`",
-    "prefect.telemetry": "nothing is measured; a flow may use the library opentelemetry itself",
-    "prefect.types.names": "it is a helper of Prefect's own code, no part of what it offers; write your own",
+    "prefect.task_runs": "wait for the future of the task run: `future.wait()`",
+    "prefect.telemetry": "Runyard collects no telemetry; a flow may use the library opentelemetry",
+    "prefect.types.names": "it is a helper of Prefect's own code; write your own",
     "prefect.concurrency.v1": "write `from prefect.concurrency.sync import concurrency`",
-    "prefect.events": "there are no events yet; use state hooks, such as on_failure",
-    "prefect.filesystems.SMB": "mount the share and give its path",
+    "prefect.events": "Runyard has no events yet; use state hooks, such as on_failure",
+    "prefect.filesystems.SMB": "mount the share and use its path",
     "prefect.agent": "workers replaced agents: `runyard worker start --pool NAME`",
     "prefect.cli": "the commands are the same, called `runyard`",
     "prefect.flow_engine": "call the flow; `flow(..., return_state=True)` gives its final state",
     "prefect.infrastructure": "work pools replaced infrastructure blocks: `runyard work-pool create NAME`",
-    "prefect.logging.filters": "secrets are taken out of all records anyway",
-    "prefect.logging.highlighters": "what the console shows is not coloured by highlighters",
-    "prefect.orion": "nothing in Runyard goes by this name; it is the server of Prefect 2",
+    "prefect.logging.filters": "Runyard removes secrets from all records",
+    "prefect.logging.highlighters": "Runyard does not colour the console with highlighters",
+    "prefect.orion": "Runyard has nothing of this name; it is the server of Prefect 2",
     "prefect.packaging": _IN_FILE,
     "prefect.plugins": "steps, blocks and serializers are found by importing their modules",
     "prefect.server": "the server is `runyard server start`; schedules are written in prefect.yaml",
-    "prefect.settings": "there is no such setting; those there are: `runyard config view --show-defaults`",
+    "prefect.settings": "unknown setting; to see all settings, run `runyard config view --show-defaults`",
     "prefect.task_engine": "call the task; `task(..., return_state=True)` gives its final state",
-    "prefect.utilities.dockerutils": "images are made by `prefect.docker.DockerImage` and by the steps "
+    "prefect.utilities.dockerutils": "build images with `prefect.docker.DockerImage` or the steps "
     "of prefect.yaml",
-    "prefect.utilities": "it is a helper of Prefect's own code, no part of what it offers; write your own",
-    "prefect.workers": "a worker is started by `runyard worker start --pool NAME`",
+    "prefect.utilities": "it is a helper of Prefect's own code; write your own",
+    "prefect.workers": "start a worker with `runyard worker start --pool NAME`",
     "prefect_aws": _CLOUD,
     "prefect_azure": _CLOUD,
     "prefect_bitbucket": _GIT,
-    "prefect_docker": "images are made by `prefect.docker.DockerImage` and by the steps of prefect.yaml",
+    "prefect_docker": "build images with `prefect.docker.DockerImage` or the steps of prefect.yaml",
     "prefect_email": _NOTIFY,
     "prefect_gcp": _CLOUD,
     "prefect_github": _GIT,
     "prefect_gitlab": _GIT,
-    "prefect_kubernetes": "the library kubernetes itself does it, called from a task",
-    "prefect_shell": "subprocess does it, called from a task; in prefect.yaml the step run_shell_script",
+    "prefect_kubernetes": "call the library kubernetes from a task",
+    "prefect_shell": "call subprocess from a task; in prefect.yaml use the step run_shell_script",
     "prefect_slack": _NOTIFY,
 }
 

@@ -27,7 +27,7 @@ def run_file(path: str, arguments: Sequence[str] = ()) -> None:
         with open(path, "rb") as stream:
             source = stream.read()
     except FileNotFoundError:
-        raise EntrypointError(f"there is no file {path}") from None
+        raise EntrypointError(f"file {path} not found") from None
     except OSError as error:
         raise EntrypointError(f"{path} cannot be read: {error.strerror}") from None
     imports.install()
@@ -59,7 +59,7 @@ def run_module(name: str, arguments: Sequence[str] = ()) -> None:
     sys.argv = [name, *arguments]
     sys.path[0] = os.getcwd()
     if not _can_run(name):
-        raise EntrypointError(f"there is no module {name} in this Python or in {os.getcwd()}")
+        raise EntrypointError(f"module {name} not found in this Python or in {os.getcwd()}")
     runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import signal
 
 _HINTS = {
-    0: "It reported no end of the run.",
+    0: "The process ended without reporting the end of the run.",
     1: "A general error; see the run's logs.",
     125: "The container could not run.",
     126: "The command is not executable.",
     127: "The command was not found.",
     137: "It was killed (SIGKILL), likely for using too much memory.",
-    143: "It was told to end (SIGTERM).",
+    143: "It was terminated (SIGTERM).",
     247: "It was killed, likely for using too much memory.",
     0xC000013A: "It was interrupted with Ctrl-C.",
     -signal.SIGKILL: "It was killed (SIGKILL): by hand, or for using too much memory.",
-    -signal.SIGTERM: "It was told to end (SIGTERM): by hand, or as its machine shut down.",
+    -signal.SIGTERM: "It was terminated (SIGTERM): by hand, or because its machine shut down.",
 }
 
 

@@ -201,8 +201,8 @@ def _terminal_to_scheduled(current: State | None, proposed: State, facts: FlowRu
 def _cancel_unexecuted(current: State | None, proposed: State, facts: FlowRunFacts) -> Decision | None:
     if current is None or current.type in TERMINAL or proposed.type != CANCELLING or facts.leased:
         return None
-    reason = "Nobody executes this run: there is no infrastructure to terminate."
-    message = proposed.message or "Cancelled before anything executed it."
+    reason = "No process executes this run: there is no infrastructure to terminate."
+    message = proposed.message or "Cancelled before a process executed it."
     return Decision(REJECT, State(CANCELLED, message=message, timestamp=facts.now_us), reason)
 
 

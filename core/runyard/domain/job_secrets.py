@@ -49,7 +49,8 @@ def check(template: Mapping[str, Any], *variables: Mapping[str, Any], hidden_fie
         if not _is_kept(path):
             place = ".".join(map(str, path))
             raise InvalidInput(
-                f"{place} would show a secret to all who may look at the Job; put it in env, args or command "
+                f"{place} would show a secret to everybody who may read the Job; move it to env, args or "
+                f"command "
                 "of a container, from where it goes to a Secret"
             )
 

@@ -17,8 +17,8 @@ from runyard.domain.parameter_schemas import misfit, read_text
 
 # The types of pools, with what they are for.
 TYPES = {
-    "process": "Runs each flow run as a process of its own on the worker's machine.",
-    "docker": "Runs each flow run in a Docker container of its own.",
+    "process": "Runs each flow run as a separate process on the worker's machine.",
+    "docker": "Runs each flow run in a separate Docker container.",
     "kubernetes": "Runs each flow run as a Kubernetes Job.",
 }
 # Types of Prefect's own workers elsewhere, which take the runs of such a pool over the API.
@@ -81,8 +81,8 @@ def check_spelling(kind: str) -> None:
     close = None if kind in known else closest(kind, known, cutoff=0.8)
     if close:
         raise InvalidInput(
-            f"{kind!r} is no known type of work pool; did you mean {close!r}? "
-            "(with a base job template of its own, --base-job-template, it is taken as it is)"
+            f"unknown type of work pool {kind!r}; did you mean {close!r}? "
+            "(to use this type, give it a base job template with --base-job-template)"
         )
 
 
@@ -107,7 +107,7 @@ def check_template(template: Mapping[str, Any]) -> None:
     for name in sorted(_names(template["job_configuration"])):
         if name.isidentifier() and name not in known:
             raise InvalidInput(
-                f"the job configuration uses {{{{ {name} }}}}, which 'variables.properties' does not have"
+                f"the job configuration uses {{{{ {name} }}}}, which is not in 'variables.properties'"
                 + _guess(name, known)
             )
 
@@ -166,7 +166,7 @@ def resolve(
     for name in schema.get("required") or ():
         if name not in values:
             raise InvalidInput(
-                f"job variable {name!r} is required, and has no value; set it in the job variables of the "
+                f"the required job variable {name!r} has no value; set it in the job variables of the "
                 "deployment"
             )
     found = _filled(base_job_template, outside, values)

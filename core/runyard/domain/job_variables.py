@@ -30,7 +30,7 @@ def unsound(schema: Any, root: Mapping[str, Any], where: str) -> str | None:
         seen.append(at["$ref"])
         at = referred(at["$ref"], root)
         if at is NOWHERE or seen.count(seen[-1]) > 1:
-            why = "is not there" if at is NOWHERE else "points back to it"
+            why = "does not exist" if at is NOWHERE else "points back to it"
             return f"{where}.$ref points to {show(seen[-1])}, which {why}"
     kinds = schema.get("type", [])
     for kind in [kinds] if isinstance(kinds, str) else kinds:
@@ -40,7 +40,7 @@ def unsound(schema: Any, root: Mapping[str, Any], where: str) -> str | None:
         try:
             re.compile(schema["pattern"])
         except (re.error, TypeError) as error:
-            return f"{where}.pattern is no regular expression: {error}"
+            return f"{where}.pattern is not a valid regular expression: {error}"
     for key in ("items", "additionalProperties", "anyOf", "oneOf", "allOf"):
         if problem := unsound(schema.get(key), root, f"{where}.{key}"):
             return problem
@@ -91,7 +91,7 @@ def env_problem(env: Mapping[str, Any]) -> tuple[str, str] | None:
     """What no system takes for a variable of the environment."""
     for name, value in env.items():
         if not name or "=" in name or "\0" in name:
-            return f"env.{name}", "is no name of a variable: one is not empty, without = and NUL"
+            return f"env.{name}", "is not a valid variable name: it must not be empty or contain = or NUL"
         if isinstance(value, str) and "\0" in value:
-            return f"env.{name}", "has a NUL in it, which no variable can hold"
+            return f"env.{name}", "contains a NUL character, which an environment variable cannot contain"
     return None

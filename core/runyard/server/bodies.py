@@ -56,7 +56,7 @@ class Limited:
         self._taken = 0
         self._complete = False
         self.refusal = (
-            f"the body is larger than {most_bytes:,} bytes; raise {setting} where the API runs, or send less "
+            f"the body is larger than {most_bytes:,} bytes; raise {setting} on the server, or send less "
             "at once"
         )
 
@@ -76,7 +76,7 @@ class Limited:
             async with asyncio.timeout(_PAUSE_SECONDS):
                 message = await self._receive()
         except TimeoutError:
-            raise HTTPException(408, "the body did not come to its end") from None
+            raise HTTPException(408, "the body is incomplete") from None
         if message["type"] == "http.request":
             self._taken += len(message.get("body", b""))
             self._complete = not message.get("more_body", False)
@@ -142,7 +142,7 @@ def _parse(body: bytes) -> Any:
         # json.loads would take UTF-16 too, which the checks of bytes do not see through.
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _misfit("it is not in UTF-8") from None
+        raise _misfit("it is not valid UTF-8") from None
     if levels(body) > MOST_LEVELS + _MORE_LEVELS:
         raise _misfit(f"nested deeper than {MOST_LEVELS} levels")
     try:
@@ -169,5 +169,5 @@ def _no_constant(name: str) -> Any:
 def _finite(text: str) -> float:
     number = float(text)
     if number in (float("inf"), float("-inf")):
-        raise ValueError("a number is larger than any that can be kept")
+        raise ValueError("a number is too large to be stored")
     return number

@@ -131,8 +131,8 @@ class Guard:
             if not self._is_ours(_host_of(text)):
                 shown = text[:_SHOWN_CHARACTERS]
                 raise _not_allowed(
-                    f"this server is not known as {shown!r}; add the name to RUNYARD_SERVER_ALLOWED_HOSTS "
-                    "where it runs, or call it by its address"
+                    f"unknown host name {shown!r}; add it to RUNYARD_SERVER_ALLOWED_HOSTS "
+                    "on the server, or use the server's address"
                 )
 
     def _is_ours(self, host: str) -> bool:
@@ -164,7 +164,7 @@ class Guard:
             if not known or (parts.netloc != own and not self._is_public(_host_of(parts.netloc))):
                 foreign = True
         if foreign:
-            raise _not_allowed("a page of another origin may not change anything here")
+            raise _not_allowed("a page of another origin may not change data here")
 
     def _check_caller(self, scope: Scope, headers: _Headers) -> None:
         given = headers.one("authorization").encode("latin-1")
@@ -179,7 +179,7 @@ class Guard:
         if token and hmac.compare_digest(given, f"Bearer {token}".encode()):
             return
         raise _not_allowed(
-            "without a password only the user who serves this API may call it; set "
+            "without a password, only the user who runs this API may call it; set "
             "RUNYARD_API_AUTH_STRING=user:password on both sides"
         )
 

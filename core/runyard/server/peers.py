@@ -69,7 +69,7 @@ def _by_netlink(family: int, ends: _Ends) -> int | None:
         code = -struct.unpack_from("=i", answer, _HEADER.size)[0]
         if code == errno.ENOENT:
             return None
-        raise OSError(code, "the system does not tell whose a connection is")
+        raise OSError(code, "the system does not tell which user owns a connection")
     user, inode = _USER.unpack_from(answer, _USER_AT)
     return user if inode and answer[_STATE_AT] in _LIVE else None
 

@@ -116,7 +116,7 @@ class RunTokens:
                 {"id": flow_run_id, "since": clock.now_us() - _AFTER_END_SECONDS * 1_000_000},
             )
         if attempt not in (held, last):
-            return 403, "the token is of a run, or of an attempt, that is over"
+            return 403, "the run or the attempt of this token has ended"
         found = self._route(method, path)
         if found is None:
             return None  # it has no such route, and says so

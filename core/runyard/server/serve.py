@@ -46,7 +46,7 @@ def serve(
 
     if not settings.get("api_auth_string") and not is_loopback(host):
         raise SettingError(
-            f"{host} can be reached by others; set RUNYARD_API_AUTH_STRING=user:password, "
+            f"other machines can reach {host}; set RUNYARD_API_AUTH_STRING=user:password, "
             "or listen on 127.0.0.1"
         )
     database = get_database()
@@ -82,13 +82,13 @@ def listen(host: str, port: int) -> socket.socket:
         InvalidInput: there is no such address, or no right to use it.
     """
     if not 0 <= port <= 65535:  # getaddrinfo would take it modulo 65536
-        raise InvalidInput(f"{port} is no port; use 0 to 65535")
+        raise InvalidInput(f"invalid port {port}; use 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError as error:
-        raise InvalidInput(f"{host}:{port} is no address to listen on: {error}") from error
+        raise InvalidInput(f"invalid address {host}:{port}: {error}") from error
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 KEY_FILE = "secret.key"
 _OR_DELETE = (
-    " (if no copy is left, delete the saved blocks by `runyard block delete --all`, then save them anew)"
+    " (without a backup: delete the saved blocks with `runyard block delete --all`, then save them again)"
 )
-_NO_KEY = "holds no Fernet key: 32 bytes as URL-safe base64, 44 characters"
+_NO_KEY = "is not a Fernet key: 32 bytes as URL-safe base64, 44 characters"
 _made: tuple[str, Any] | None = None
 
 
@@ -51,7 +51,8 @@ def decrypt(token: str) -> str:
         text: bytes = _fernet().decrypt(token.encode())
     except InvalidToken:
         raise SettingError(
-            f"the secrets in this database were encrypted with another key; put it into {key_path()}, "
+            f"the secrets in this database were encrypted with another key; restore that key as "
+            f"{key_path()}, "
             f"or set RUNYARD_ENCRYPTION_KEY{_OR_DELETE}"
         ) from None
     return text.decode()
@@ -78,7 +79,7 @@ def keys() -> list[str]:
     found = [key.strip() for key in _text().replace(",", "\n").split("\n") if key.strip()]
     if not found:
         raise SettingError(
-            f"there is no {key_path()}, the key of the secrets in this database; put it back from a backup, "
+            f"the encryption key {key_path()} of this database was not found; restore it from a backup, "
             f"or set RUNYARD_ENCRYPTION_KEY{_OR_DELETE}"
         )
     return found
@@ -110,7 +111,7 @@ def write_keys(given: list[str]) -> None:
     """
     if settings.get("encryption_key"):
         raise SettingError(
-            "the key is given by RUNYARD_ENCRYPTION_KEY; put a new one in front of it, separated by a "
+            "RUNYARD_ENCRYPTION_KEY sets the key; put a new key in front of it, separated by a "
             "comma, and rotate again"
         )
     try:

@@ -121,10 +121,10 @@ def _check_not_own(target: str, database: str) -> None:
     at = os.path.realpath(target)
     own = os.path.realpath(database)
     if at == own:
-        raise InvalidInput(f"{target} is the database itself; name another file")
+        raise InvalidInput(f"{target} is the database itself; choose another file")
     others = (encryption.key_path(), api_token.token_path(), profiles.path())
     if at in {f"{own}-{end}" for end in ("wal", "shm", "journal")} | set(map(os.path.realpath, others)):
-        raise InvalidInput(f"{target} is the place of a file that Runyard needs; name another file")
+        raise InvalidInput(f"{target} is a file that Runyard needs; choose another file")
 
 
 def _check_target(target: str, overwrite: bool) -> None:
@@ -134,10 +134,10 @@ def _check_target(target: str, overwrite: bool) -> None:
     except OSError:
         return  # Not there; if its folder is not either, the error of writing says so.
     if not stat.S_ISREG(mode):
-        kind = "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "no regular file"
-        raise InvalidInput(f"{target} is {kind}, which a backup does not replace; name another file")
+        kind = "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+        raise InvalidInput(f"{target} is {kind}, which a backup does not replace; choose another file")
     if not overwrite:
-        raise Conflict(f"{target} exists; name another file, or use --overwrite")
+        raise Conflict(f"{target} exists; choose another file, or use --overwrite")
 
 
 def upgrade(say: Callable[[online_steps.Step, int], None] | None = None) -> tuple[int, int]:
@@ -222,7 +222,7 @@ def _sqlite_url(verb: str, instead: str) -> str:
 
 def _open_readonly(path: str) -> sqlite3.Connection:
     if not os.path.exists(path):
-        raise NotFound(f"there is no database at {path}; the first command that stores something makes it")
+        raise NotFound(f"no database found at {path}; the first command that stores data creates it")
     if not os.access(path, os.R_OK):
         raise StoreError(f"cannot read {path}; check its permissions")
     return sqlite3.connect(

@@ -42,7 +42,7 @@ def check(version: int, where: str) -> bool:
     """
     if version > LATEST:
         raise DatabaseTooNew(
-            f"{where} has schema {version}, this Runyard knows up to {LATEST}; upgrade Runyard"
+            f"{where} has schema {version}, but this Runyard supports only up to {LATEST}; upgrade Runyard"
         )
     return version < LATEST
 

@@ -230,7 +230,7 @@ class PostgresDriver:
             return error
         text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if isinstance(error, (psycopg.errors.UniqueViolation, psycopg.errors.ForeignKeyViolation)):
-            return Conflict(f"another object stands against this change: {text}")
+            return Conflict(f"the change conflicts with another object: {text}")
         if isinstance(error, psycopg.DataError) or getattr(error, "sqlstate", None) == _TOO_LARGE:
             return InvalidInput(f"a value cannot be stored: {text}")
         if isinstance(error, (psycopg.IntegrityError, psycopg.ProgrammingError)):

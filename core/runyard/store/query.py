@@ -142,7 +142,7 @@ def _order(kind: str, sort: str | None) -> str:
     if sort is None:
         return next(iter(sorts.values()))
     if sort not in sorts:
-        raise InvalidInput(f"cannot sort {kind} by {sort!r}; one of {', '.join(sorts)}")
+        raise InvalidInput(f"cannot sort {kind} by {sort!r}; valid are {', '.join(sorts)}")
     return sorts[sort]
 
 
@@ -215,7 +215,7 @@ class _Builder:
             if name == "operator" or value is None:
                 continue
             if name not in field.operators:
-                raise InvalidInput(f"{where} has no {name!r}; it has: {', '.join(field.operators)}")
+                raise InvalidInput(f"{where} has no {name!r}; valid are {', '.join(field.operators)}")
             try:
                 if name in _LISTS and isinstance(value, (str, bytes, Mapping)):
                     raise TypeError  # its characters or keys would be taken for the values
@@ -254,7 +254,7 @@ class _Builder:
         types = sorted({str(item).upper() for item in wanted})
         for kind in types:
             if kind not in STATE_TYPES:
-                raise InvalidInput(f"{kind!r} is no state type; one of {', '.join(STATE_TYPES)}")
+                raise InvalidInput(f"unknown state type {kind!r}; valid are {', '.join(STATE_TYPES)}")
         literals = ", ".join(f"'{kind}'" for kind in types)
         condition = f"{self.aside}{column} {'=' if len(types) == 1 else 'IN'} ({literals})"
         return _within(condition, index_conditions.of_types(column, types))
@@ -344,7 +344,7 @@ _LISTS = ("any_", "not_any_", "all_", "id_", "type_")
 _TIME = "a time such as 2026-01-31T08:00:00Z"
 _WANTED = {
     **dict.fromkeys(_LISTS, "a list of values"),
-    "startswith_": "a list of texts",
+    "startswith_": "a list of strings",
     "before_": _TIME,
     "after_": _TIME,
     "ge_": "a whole number",
@@ -365,7 +365,7 @@ def _within(condition: str, following: list[str]) -> str:
 def _combine(found: list[str], asked: Mapping[str, Any]) -> str:
     operator = asked.get("operator") or "and_"
     if operator not in ("and_", "or_"):
-        raise InvalidInput(f"the operator of a filter is and_ or or_, not {operator!r}")
+        raise InvalidInput(f"the operator of a filter must be and_ or or_, not {operator!r}")
     tests = [test for test in found if test]
     if len(tests) < 2:
         return "".join(tests)

@@ -31,7 +31,7 @@ def search_terms(query: str) -> list[tuple[str, str]]:
         InvalidInput: it is longer than 200 characters.
     """
     if len(query) > MAX_QUERY:
-        raise InvalidInput(f"the text to search for has {len(query)} characters; at most {MAX_QUERY}")
+        raise InvalidInput(f"the text to search for has {len(query)} characters; the maximum is {MAX_QUERY}")
     roles = {"": "any", "+": "all", "-": "none", "!": "none"}
     found = []
     for sign, phrase, word in _TERM.findall(query):

@@ -197,7 +197,7 @@ class SQLiteDriver:
             private_files.make_folder(folder)
         except OSError as error:
             raise DatabaseReadOnly(
-                f"cannot make the folder {folder}: {error.strerror}; set RUNYARD_HOME to another"
+                f"cannot create the folder {folder}: {error.strerror}; set RUNYARD_HOME to another"
             ) from error
         if not os.path.lexists(self.path):
             # SQLite gives the mode of the file to those that it makes beside it.
@@ -229,8 +229,9 @@ class SQLiteDriver:
 
     def _loss(self) -> DatabaseLost:
         return DatabaseLost(
-            f"this process has closed its own connection to {self.path}: does its code close descriptors "
-            "that it did not open, as by os.closerange?"
+            f"this process has closed its own connection to {self.path}; its code probably closed "
+            f"descriptors "
+            "that it did not open, for example with os.closerange"
         )
 
     def _wait_for_return(self) -> None:
@@ -251,18 +252,19 @@ class SQLiteDriver:
             os.lstat(self.path)
         except PermissionError as error:
             return DatabaseMoved(
-                f"{self.path} cannot be reached any more: {error.strerror}; let this process's user enter "
-                "its folder, or start this process as another"
+                f"{self.path} cannot be reached any more: {error.strerror}; give the user of this process "
+                f"access "
+                "to its folder, or start this process as another user"
             )
         except OSError:
             pass
         return DatabaseMoved(
-            f"{self.path} was moved, deleted or replaced while this process used it; put it back, or start "
-            "this process anew"
+            f"{self.path} was moved, deleted or replaced while this process used it; restore it, or restart "
+            "this process"
         )
 
     def _changed(self) -> DatabaseBusy:
-        return DatabaseBusy(f"{self.path} was written while it was read here; try again")
+        return DatabaseBusy(f"{self.path} was changed while it was read; try again")
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = as_dict
@@ -413,19 +415,19 @@ class SQLiteDriver:
             return error
         text = str(error)
         if isinstance(error, sqlite3.IntegrityError) and text.startswith(("UNIQUE", "FOREIGN KEY")):
-            return Conflict(f"another object stands against this change: {text}")
+            return Conflict(f"the change conflicts with another object: {text}")
         if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
             return error
         if "locked" in text or "busy" in text:
-            return DatabaseBusy(f"{self.path} was held by another process for {self._timeout:g} s; try again")
+            return DatabaseBusy(f"another process held {self.path} for {self._timeout:g} s; try again")
         if "not a database" in text or "malformed" in text:
             return DatabaseCorrupt(
-                f"{self.path} is damaged or no database ({text}); restore a backup, or move it away"
+                f"{self.path} is damaged or not a database ({text}); restore a backup, or move it away"
             )
         if "unable to open" in text and sqlite_reading.can_only_read(self.path):
             return DatabaseReadOnly(
-                f"{self.path} has a log of its last changes, which cannot be read without writing beside it; "
-                f"copy {self.path}* to a folder that can be written, and set RUNYARD_HOME to that"
+                f"{self.path} has a log of its last changes, which can only be read in a writable folder; "
+                f"copy {self.path}* to a writable folder, and set RUNYARD_HOME to that"
             )
         if "readonly" in text or "unable to open" in text:
             return DatabaseReadOnly(f"cannot write {self.path} ({text}); check its permissions")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def refuse_too_many(values: Mapping[str, Any] | Sequence[Any]) -> None:
     """Raise InvalidInput: a statement has more than `MOST_VALUES` values, as of a filter with a long list."""
     raise InvalidInput(
-        f"{len(values):,} values in one request; at most {MOST_VALUES:,}: ask for them in several requests"
+        f"{len(values):,} values in one request; the maximum is {MOST_VALUES:,}: send several requests"
     )
 
 

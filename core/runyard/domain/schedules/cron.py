@@ -41,34 +41,34 @@ _TAKES = (
 _ALIASES = "@yearly, @annually, @monthly, @weekly, @daily, @midnight and @hourly"
 
 _REFUSED: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
-    (_UNSTABLE, lambda _: "is wrong: R and H have no fixed times; write numbers"),
+    (_UNSTABLE, lambda _: "is invalid: R and H have no fixed times; write numbers"),
     (
         re.compile(r"^@reboot$", re.IGNORECASE),
-        lambda _: "names no time; to run when a machine starts, let that call `runyard deployment run`",
+        lambda _: "names no time; to run when a machine starts, call `runyard deployment run` at its start",
     ),
     (
         re.compile(r"^@every\b\s*(.*)", re.IGNORECASE),
-        lambda match: f"is no cron expression; write an interval instead: {_interval(match[1])}",
+        lambda match: f"is not a cron expression; write an interval instead: {_interval(match[1])}",
     ),
     (
         re.compile(r"^@(?!(?:yearly|annually|monthly|weekly|daily|midnight|hourly)$).*", re.IGNORECASE),
-        lambda _: f"is wrong: the names are {_ALIASES}",
+        lambda _: f"is invalid: the names are {_ALIASES}",
     ),
     (
         re.compile(r"^(?:CRON_)?TZ=(\S+)", re.IGNORECASE),
-        lambda match: f"is wrong: the zone is not part of it; write timezone: {match[1]}",
+        lambda match: f"is invalid: it must not contain the time zone; write timezone: {match[1]}",
     ),
     (
         re.compile(r"^\S+ +\S+ +L-(\d+)", re.IGNORECASE),
         lambda match: (
-            "is wrong: days before the last of a month are not read; write "
+            "is invalid: days before the last of a month are not supported; write "
             f"rrule: FREQ=MONTHLY;BYMONTHDAY=-{int(match[1]) + 1}, with BYHOUR and BYMINUTE"
         ),
     ),
     (
         re.compile(r"^\S+ +\S+ +LW\b", re.IGNORECASE),
         lambda _: (
-            "is wrong: LW, the last working day of a month, is not read; write "
+            "is invalid: LW, the last working day of a month, is not supported; write "
             "rrule: FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1, with BYHOUR and BYMINUTE"
         ),
     ),
@@ -95,7 +95,9 @@ def check(expression: str, day_or: bool = True) -> None:
         return
     fields = expression.split()
     if len(fields) == _WITH_SECONDS and _fault(seconds_last(fields), day_or) is None:
-        fault = f"{fault}; six fields have the seconds last, so it may be {seconds_last(fields)!r}"
+        fault = (
+            f"{fault}; with six fields the seconds come last, so perhaps you mean {seconds_last(fields)!r}"
+        )
     raise ScheduleError(f"cron {expression!r} {fault}")
 
 
@@ -129,7 +131,7 @@ def _fault(expression: str, day_or: bool) -> str | None:
     count = len(expression.split())
     if not _FIELDS <= count <= _WITH_YEARS and not expression.startswith("@"):
         return (
-            f"is wrong: it has {count} field{'s' * (count != 1)} and takes 5 (minute, hour, day of the "
+            f"is invalid: it has {count} field{'s' * (count != 1)}, but needs 5 (minute, hour, day of the "
             "month, month, day of the week), a sixth for seconds, a seventh for years"
         )
     library = _library()
@@ -142,11 +144,11 @@ def _fault(expression: str, day_or: bool) -> str | None:
             max_years_between_matches=_YEARS,
         ).get_next()
     except library.CroniterBadDateError:
-        return "matches no date that exists"
+        return "matches no existing date"
     except (library.CroniterError, ValueError, KeyError, IndexError, OverflowError) as error:
         field = _field_at_fault(expression.split())
         detail = field or _ECHO.sub("", str(error).replace(f"[{normal(expression)}] ", "").strip()).strip()
-        return f"is wrong: {detail or 'it cannot be read'}"
+        return f"is wrong: {detail or 'it cannot be parsed'}"
     return None
 
 
@@ -160,7 +162,7 @@ def _field_at_fault(fields: list[str]) -> str | None:
             library.croniter.expand(normal(" ".join(alone)))
         except (library.CroniterError, ValueError, KeyError, IndexError, OverflowError):
             name, takes = _TAKES[position]
-            return f"{field!r} in the {name} cannot be read; they take {takes}"
+            return f"{field!r} in the {name} is invalid; valid are {takes}"
     return None
 
 

@@ -89,11 +89,11 @@ def parse(spec: Mapping[str, Any] | Schedule) -> Schedule:
         return spec
     kinds = [kind for kind in _KEYS if spec.get(kind) is not None]
     if len(kinds) != 1:
-        raise ScheduleError("a schedule has exactly one of cron, interval, rrule and at")
+        raise ScheduleError("a schedule needs exactly one of cron, interval, rrule and at")
     kind = kinds[0]
     extra = sorted(key for key in spec if key not in _KEYS[kind] and spec[key] is not None)
     if extra:
-        raise ScheduleError(f"{extra[0]!r} does not go with a schedule by {kind!r}")
+        raise ScheduleError(f"{extra[0]!r} is not valid in a schedule with {kind!r}")
     name = check_zone(spec)
     if kind == "cron":
         cron = Cron(_text(spec["cron"], "cron"), name, spec.get("day_or") is not False)
@@ -119,7 +119,7 @@ def check_zone(spec: Mapping[str, Any]) -> str | None:
     if name is None:
         return None
     if not isinstance(name, str) or not name.strip():
-        raise ScheduleError(f"timezone={name!r} names no time zone; leave it out for UTC")
+        raise ScheduleError(f"unknown time zone timezone={name!r}; omit it for UTC")
     zone(name.strip())
     return name.strip()
 
@@ -301,13 +301,13 @@ def _moment(value: Any, key: str, where: str | None = None) -> datetime:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise ScheduleError(f"{key}={value!r} is no time; write it as 2026-01-31T06:00:00Z")
+    raise ScheduleError(f"invalid time {key}={value!r}; write it as 2026-01-31T06:00:00Z")
 
 
 def _duration(value: Any) -> timedelta:
     length = read_duration(value)
     if length is None:
-        raise ScheduleError(f"interval={value!r} is no duration; give seconds, HH:MM:SS or PT90S")
+        raise ScheduleError(f"invalid duration interval={value!r}; give seconds, HH:MM:SS or PT90S")
     if length < _SHORTEST:
         raise ScheduleError(f"interval={value!r} must be at least 1 second")
     return length

@@ -42,7 +42,7 @@ class Budget:
 
     def __init__(
         self,
-        fault: str = "it matches no date that exists, or leaves out all that it matches,",
+        fault: str = "it matches no existing date, or excludes all dates that it matches,",
         steps: int = MOST_STEPS,
     ) -> None:
         self._fault = fault
@@ -56,7 +56,7 @@ class Budget:
         """
         self._left -= steps
         if self._left < 0:
-            raise OutOfSteps(f"{self._fault} up to {place:%Y-%m-%d}, which is as far as {self._all} steps go")
+            raise OutOfSteps(f"{self._fault} up to {place:%Y-%m-%d}, the limit of {self._all} steps")
 
     def renew(self) -> None:
         """Start anew, as a time was found."""

@@ -70,7 +70,7 @@ def lines(text: str) -> list[Line]:
         line = f"RRULE:{row}" if row.upper().startswith("FREQ=") or _is_bare_rule(row) else row
         match = _LINE.fullmatch(line)
         if match is None or match["name"].upper() not in _NAMES:
-            raise ScheduleError(f"the line {row!r} is none of {', '.join(_NAMES)}; and it has no FREQ")
+            raise ScheduleError(f"the line {row!r} is not one of {', '.join(_NAMES)}, and it has no FREQ")
         params = {name.upper(): quoted or plain for name, quoted, plain in _PARAM.findall(match["params"])}
         found.append(Line(match["name"].upper(), params, match["value"].strip(), row))
     return found
@@ -99,7 +99,7 @@ def read(given: list[Line], where: ZoneInfo) -> Recurrence:
     for line in given:
         kind = line.params.get("VALUE", "DATE-TIME").upper()
         if kind not in ("DATE", "DATE-TIME"):
-            raise ScheduleError(f"{line.name};VALUE={kind} is not read; give times")
+            raise ScheduleError(f"{line.name};VALUE={kind} is not supported; give times")
         if line.name in ("RRULE", "EXRULE"):
             parts[line.name].append(_rule(line.value, start, where))
         elif line.name != "DTSTART":
@@ -110,7 +110,7 @@ def read(given: list[Line], where: ZoneInfo) -> Recurrence:
     bare = [moment for moment, is_day in parts["RDATE"] if is_day]
     if bare and start.time() != time():
         raise ScheduleError(
-            f"RDATE names the day {bare[0]:%Y%m%d} without a time; write {bare[0]:%Y%m%d}T090000"
+            f"RDATE has the day {bare[0]:%Y%m%d} without a time; write {bare[0]:%Y%m%d}T090000"
         )
     return Recurrence(
         tuple(parts["RRULE"]),
@@ -127,7 +127,7 @@ def _moment(text: str, where: ZoneInfo, name: str) -> tuple[datetime, bool]:
     try:
         moment = datetime.fromisoformat(text.upper().removesuffix("T"))
     except ValueError:
-        raise ScheduleError(f"{name} {text!r} is no time; write it as 20260131T060000") from None
+        raise ScheduleError(f"invalid time {name} {text!r}; write it as 20260131T060000") from None
     if moment.tzinfo is not None:
         moment = wall_time(moment.astimezone(UTC), where)
     return moment.replace(microsecond=0, fold=0), re.fullmatch(r"\d{8}|\d{4}-\d\d-\d\d", text) is not None
@@ -166,12 +166,12 @@ def _part(name: str) -> tuple[str, Callable[[str, str], Any]]:
         return "byday", _weekdays
     if name in _NUMBERS:
         return _NUMBERS[name][0], _numbers
-    raise ScheduleError(f"{name} is no part of a rule")
+    raise ScheduleError(f"unknown part of a rule: {name}")
 
 
 def _frequency(value: str, name: str) -> int:
     if value not in FREQUENCIES:
-        raise ScheduleError(f"{name}={value} is none of {', '.join(FREQUENCIES)}")
+        raise ScheduleError(f"invalid {name}={value}; valid are {', '.join(FREQUENCIES)}")
     return FREQUENCIES.index(value)
 
 
@@ -184,13 +184,13 @@ def _positive(value: str, name: str) -> int:
 
 def _number(value: str, name: str) -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,1000}", value):
-        raise ScheduleError(f"{name}={value}: {value!r} is no whole number")
+        raise ScheduleError(f"{name}={value}: {value!r} is not a whole number")
     return int(value)
 
 
 def _week_start(value: str, name: str) -> int:
     if value not in _WEEKDAYS:
-        raise ScheduleError(f"{name}={value} is none of {', '.join(_WEEKDAYS)}")
+        raise ScheduleError(f"invalid {name}={value}; valid are {', '.join(_WEEKDAYS)}")
     return _WEEKDAYS.index(value)
 
 
@@ -200,7 +200,7 @@ def _numbers(value: str, name: str) -> frozenset[int]:
     for number in found:
         if not low <= (abs(number) if signed else number) <= high:
             span = f"{low} to {high}" + (f" or -{high} to -{low}" if signed else "")
-            raise ScheduleError(f"{name}={value}: {number} is not from {span}")
+            raise ScheduleError(f"{name}={value}: {number} is not in {span}")
     return found
 
 
@@ -211,7 +211,7 @@ def _weekdays(value: str, name: str) -> frozenset[tuple[int, int]]:
         match = _WEEKDAY.fullmatch(each)
         number = int(match[1] or match[3] or 0) if match else 0
         if match is None or abs(number) > 53 or (number == 0 and (match[1] or match[3])):
-            raise ScheduleError(f"{name}={value}: {each!r} is no day such as MO, 1MO or -1FR")
+            raise ScheduleError(f"{name}={value}: invalid day {each!r}; write it as MO, 1MO or -1FR")
         found.add((_WEEKDAYS.index(match[2]), number))
     return frozenset(found)
 

@@ -55,7 +55,7 @@ def _checked(text: str, timezone: str | None) -> tuple[str, str]:
         if next(_walls(rule, None), None) is None:
             raise ScheduleError(_never(rule))
     except ScheduleError as error:
-        raise ScheduleError(f"rrule {shown(text)!r} is wrong: {error.message}") from None
+        raise ScheduleError(f"invalid rrule {shown(text)!r}: {error.message}") from None
     return written, where
 
 
@@ -65,7 +65,7 @@ def _never(rule: Recurrence) -> str:
             return (
                 f"it ends (UNTIL {each.until:%Y-%m-%d %H:%M}) before it begins ({each.start:%Y-%m-%d %H:%M})"
             )
-    return "it matches no date that exists, or leaves out all that it matches"
+    return "it matches no existing date, or excludes all dates that it matches"
 
 
 def instants(text: str, where: ZoneInfo, after: datetime) -> Iterator[datetime]:

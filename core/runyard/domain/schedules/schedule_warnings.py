@@ -44,7 +44,7 @@ def warnings(spec: Mapping[str, Any] | Schedule, now: datetime) -> list[str]:
     schedule = parse(spec)
     found = []
     if over(schedule, now):
-        found.append(f"{describe(schedule)}: it will not fire any more, all its times are past")
+        found.append(f"{describe(schedule)}: it will not fire again, because all its times are in the past")
     if isinstance(schedule, Cron):
         found += _readings(schedule, now)
         found += _large_steps(schedule)
@@ -76,8 +76,9 @@ def _readings(schedule: Cron, now: datetime) -> Iterator[str]:
         return
     if readings[0] != readings[1]:
         yield (
-            f"cron {schedule.cron!r} is read with the seconds last: due at {readings[0]}; if its seconds "
-            f"come first, it is due at {readings[1]}, and has to be written {other.cron!r}"
+            f"cron {schedule.cron!r} is read with the seconds last: it fires at {readings[0]}; if its "
+            f"seconds "
+            f"come first, it fires at {readings[1]}, and must be written {other.cron!r}"
         )
 
 
@@ -102,7 +103,7 @@ def _large_steps(schedule: Cron) -> Iterator[str]:
                 continue
             hint = f"; write interval: {int(match[1]) * unit_seconds}" if unit_seconds else ""
             yield (
-                f"cron {schedule.cron!r}: {part} in the {name} is their first value alone, not every "
+                f"cron {schedule.cron!r}: {part} in the {name} means only the first value, not every "
                 f"{match[1]} of them{hint}"
             )
 
@@ -112,7 +113,7 @@ def _single_values(schedule: Cron) -> Iterator[str]:
     for part in from_to_itself(schedule.cron):
         value = part.partition("-")[0]
         yield (
-            f"cron {schedule.cron!r}: {part} is {value} alone, where Prefect takes it for every value; "
+            f"cron {schedule.cron!r}: {part} means only {value}; in Prefect it means every value; "
             f"write {value} or *"
         )
 
@@ -121,6 +122,7 @@ def _numbered_days(schedule: RRule) -> Iterator[str]:
     """Days such as 2MO where no month or year is there in which they are counted."""
     for frequency, day in days_without_their_number(schedule.rrule):
         yield (
-            f"rrule: {day} is every such day with FREQ={frequency}, as in Prefect; the number counts with "
-            "FREQ=MONTHLY and FREQ=YEARLY alone"
+            f"rrule: {day} is every such day with FREQ={frequency}, as in Prefect; its number has a meaning "
+            f"only "
+            "with FREQ=MONTHLY and FREQ=YEARLY"
         )

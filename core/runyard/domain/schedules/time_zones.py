@@ -77,7 +77,7 @@ def _of_offset(name: str, offset: re.Match[str]) -> str:
     prefix, sign, hours, minutes = offset.groups()
     if int(hours) == 0 and not int(minutes or 0):
         return "; did you mean 'UTC'?"
-    region = "better give a region such as 'Europe/Berlin', which knows daylight saving"
+    region = "a region such as 'Europe/Berlin' is better, because it has daylight saving"
     if prefix == "etc/gmt":  # with a zero before the number
         sign = {"+": "-", "-": "+"}[sign]
     ahead = sign == "+"
@@ -85,7 +85,7 @@ def _of_offset(name: str, offset: re.Match[str]) -> str:
         return f"; {region}"
     which = f"Etc/GMT{'-' if ahead else '+'}{int(hours)}"
     side = "ahead of" if ahead else "behind"
-    return f"; {int(hours)} hours {side} UTC are {which!r} (the sign is the other way round); {region}"
+    return f"; {int(hours)} hours {side} UTC are {which!r} (the sign is inverted); {region}"
 
 
 def wall_time(instant: datetime, where: ZoneInfo) -> datetime:

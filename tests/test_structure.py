@@ -11,13 +11,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "core" / "runyard"
-MOST_LINES = 460
+MOST_LINES = 450
 ROOMS = {"base", "blocks", "client", "compat", "deployments", "domain", "engine", "operations"}
 ROOMS |= {"prefect_names", "sdk", "server", "settings", "store", "workers"}
 # The documented paths of `runyard` beside its rooms, and where each of them leads.
 DOCUMENTED = {
     "artifacts": "sdk.artifacts",
-    "cache_policies": "engine.results.cache_policies",
+    "cache_policies": "engine.cache_policies",
     "client_schemas.filters": "client.schemas.filters",
     "concurrency": "engine.concurrency",
     "concurrency.asyncio": "engine.concurrency.asyncio",

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runyard.base.exceptions import HashError
+from runyard.engine import cache_policies
+from runyard.engine.cache_policies import DEFAULT, INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE
 from runyard.engine.hashing.digests import hash_objects
-from runyard.engine.results import cache_policies
-from runyard.engine.results.cache_policies import DEFAULT, INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE
 
 
 def test_policies_combine():

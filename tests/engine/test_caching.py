@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from runyard import flow, task
-from runyard.engine.results.cache_policies import (
+from runyard.engine.cache_policies import (
     FLOW_PARAMETERS,
     INPUTS,
     NO_CACHE,

@@ -12,7 +12,7 @@ from pathspec import GitIgnoreSpec
 from runyard import flow, task
 from runyard.base.errors import InvalidInput, MissingExtra
 from runyard.base.paths import is_left_out
-from runyard.engine.results.cache_policies import INPUTS
+from runyard.engine.cache_policies import INPUTS
 from runyard.engine.results.filesystems import (
     GCS,
     S3,

@@ -15,9 +15,9 @@ from runyard import flow, get_run_logger, task
 from runyard.base.errors import ApiUnavailable, RunAborted, StaleAttempt
 from runyard.base.exceptions import Abort
 from runyard.domain.states import Completed, Failed, Running, State
+from runyard.engine.cache_policies import INPUTS
 from runyard.engine.journal import Journal
 from runyard.engine.logging import get_logger
-from runyard.engine.results.cache_policies import INPUTS
 from runyard.engine.runs import TaskRun
 from runyard.operations.flow_runs.end_flow_run import report_state
 from runyard.operations.flow_runs.start_flow_run import start_flow_run

@@ -10,7 +10,7 @@ import threading
 import pytest
 from runyard import flow, task
 from runyard.engine import runtime
-from runyard.engine.results.cache_policies import DEFAULT, FLOW_PARAMETERS, INPUTS, RUN_ID
+from runyard.engine.cache_policies import DEFAULT, FLOW_PARAMETERS, INPUTS, RUN_ID
 from runyard.engine.task_runners import ProcessPoolTaskRunner
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -285,7 +285,7 @@ def test_a_file_that_was_edited_meanwhile_does_not_name_the_old_code(tmp_path, m
     monkeypatch.syspath_prepend(str(tmp_path))
     text = "from runyard import task\n\n@task(cache_policy='RATE')\ndef rate():\n    return 1\n"
     text = text.replace("cache_policy='RATE'", "persist_result=True, cache_policy=TASK_SOURCE")
-    text = "from runyard.engine.results.cache_policies import TASK_SOURCE\n" + text
+    text = "from runyard.engine.cache_policies import TASK_SOURCE\n" + text
     file = tmp_path / "edited_module.py"
     file.write_text(text)
     module = importlib.import_module("edited_module")

@@ -14,12 +14,12 @@ from _yard import until
 from runyard import flow, task
 from runyard.base.errors import ApiUnavailable
 from runyard.client.shared_client import shared_client
+from runyard.engine.cache_policies import INPUTS
 from runyard.engine.locking import database_locks
 from runyard.engine.locking.database_locks import DatabaseLockManager
 from runyard.engine.locking.file_locks import FileSystemLockManager
 from runyard.engine.locking.lock_protocol import LockManager
 from runyard.engine.locking.memory_locks import MemoryLockManager
-from runyard.engine.results.cache_policies import INPUTS
 from runyard.engine.transactions import IsolationLevel
 
 KINDS = ["memory", "filesystem", "database"]

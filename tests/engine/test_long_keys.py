@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from runyard import flow, settings, task
 from runyard.client import HttpClient, shared_client
-from runyard.engine.results.cache_policies import CacheKeyFnPolicy
+from runyard.engine.cache_policies import CacheKeyFnPolicy
 from runyard.engine.results.result_stores import ResultStore
 from runyard.engine.transactions import IsolationLevel, transaction
 

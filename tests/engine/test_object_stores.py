@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from runyard import flow, task
-from runyard.engine.results.cache_policies import INPUTS
+from runyard.engine.cache_policies import INPUTS
 from runyard.engine.results.filesystems import S3, RemoteFileSystem
 from runyard.engine.results.serializers import JSONSerializer
 

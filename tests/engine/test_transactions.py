@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from runyard import flow, task
-from runyard.engine.results.cache_policies import INPUTS
+from runyard.engine.cache_policies import INPUTS
 from runyard.engine.results.result_stores import ResultStore
 from runyard.engine.transactions import (
     CommitMode,

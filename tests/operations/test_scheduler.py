@@ -294,8 +294,7 @@ def test_runs_of_the_future_follow_a_change(client, travel):
 
 
 def test_latest_is_one_run_of_the_newest_time_however_short_the_interval(client, travel):
-    second = {"interval": 1, "anchor_date": "2026-01-01T00:00:00Z"}
-    made = deploy(client, schedule=second, catchup="latest")
+    made = deploy(client, schedule={**HOURLY, "interval": 1}, catchup="latest")
     travel.to(hours=1)
     assert turn(client).created == 1
     (run,) = runs(client)
@@ -308,8 +307,7 @@ def test_latest_is_one_run_of_the_newest_time_however_short_the_interval(client,
 
 @pytest.mark.parametrize("overlap", ["skip", "queue", "replace"])
 def test_overlap_decides_about_the_newest_of_an_outage(client, travel, overlap):
-    second = {"interval": 10, "anchor_date": "2026-01-01T00:00:00Z"}
-    deploy(client, schedule=second, catchup="latest", overlap=overlap)
+    deploy(client, schedule={**HOURLY, "interval": 10}, catchup="latest", overlap=overlap)
     travel.to(hours=1)
     turn(client)
     assert [run.expected_start_time for run in runs(client)] == [travel.now]

@@ -13,7 +13,7 @@ MODULES: dict[str, str] = {
     "prefect.blocks.notifications": "runyard.blocks.notifications",
     "prefect.blocks.system": "runyard.blocks.system",
     "prefect.blocks.webhook": "runyard.blocks.webhook",
-    "prefect.cache_policies": "runyard.engine.results.cache_policies",
+    "prefect.cache_policies": "runyard.engine.cache_policies",
     "prefect.client": "runyard.client.sdk",
     "prefect.client.base": "runyard.prefect_names.clients",
     "prefect.client.constants": "runyard.prefect_names.clients",

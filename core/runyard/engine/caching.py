@@ -9,12 +9,13 @@ from runyard.base import forks, texts
 from runyard.base.exceptions import UnreadableResult
 from runyard.domain.states import COMPLETED, State
 from runyard.engine.accompanying import is_from_outside
+from runyard.engine.cache_policies import DEFAULT, CacheKeyFnPolicy, CachePolicy, NoCache
 from runyard.engine.context import current_transaction
 from runyard.engine.effects import Block, Commit, Wait
+from runyard.engine.key_scopes import scope_of
 from runyard.engine.outcome import describe
 from runyard.engine.results import known_results
-from runyard.engine.results.cache_policies import DEFAULT, CacheKeyFnPolicy, CachePolicy, NoCache
-from runyard.engine.results.result_stores import ResultStore
+from runyard.engine.results.result_stores import ResultStore, options_of_flow
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -61,16 +62,6 @@ def policy_of(task: TaskDefinition) -> CachePolicy | None:
     if policy is None:
         return None if task.result_storage_key is not None else DEFAULT
     return policy if isinstance(policy, CachePolicy) else CacheKeyFnPolicy(policy)
-
-
-def options_of_flow(flow: FlowRunContext | None) -> tuple[Any, Any]:
-    """The result storage and serializer that the flows around the caller give, innermost first."""
-    storage = serializer = None
-    while flow is not None and (storage is None or serializer is None):
-        storage = flow.flow.result_storage if storage is None else storage
-        serializer = flow.flow.result_serializer if serializer is None else serializer
-        flow = flow.parent
-    return storage or settings.get("results_default_storage") or None, serializer
 
 
 def _plan_of(task: TaskDefinition, flow: FlowRunContext | None) -> Plan:
@@ -288,7 +279,7 @@ def _flow_store(context: FlowRunContext) -> ResultStore:
 
 def find_flow_result(context: FlowRunContext) -> Generator[Any, Any, State | None]:
     """The final state of a subflow that completed in an earlier attempt of a run around it, or None."""
-    store, key = _flow_store(context), f"{context.scope}-result"
+    store, key = _flow_store(context), f"{scope_of(context)}-result"
     known = context.journal.known_keys
     if known is not None and texts.indexed(key) not in known and store.storage is None:
         return None
@@ -309,7 +300,7 @@ def keep_flow_result(context: FlowRunContext, state: State, log: Any) -> None:
     run, store = context.flow_run, _flow_store(context)
     try:
         record, row = store.prepare(
-            state._value, f"{context.scope}-result", None, run.root_flow_run_id or run.id
+            state._value, f"{scope_of(context)}-result", None, run.root_flow_run_id or run.id
         )
     except BaseException as error:
         if is_from_outside(error):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from runyard import settings
 from runyard.base import current_run, texts
 from runyard.base.exceptions import MissingContextError
+from runyard.engine.parameters import bind, bound_object, complete
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,10 +16,9 @@ if TYPE_CHECKING:
 
     from runyard.engine.flow_definition import FlowDefinition
     from runyard.engine.journal import Journal
+    from runyard.engine.runnable import RunsTasks
     from runyard.engine.runs import FlowRun, TaskRun
     from runyard.engine.task_definition import TaskDefinition
-    from runyard.engine.task_runners import TaskRunner
-    from runyard.engine.transactions import Transaction
 
 
 class NotesCalls(Protocol):
@@ -49,7 +49,6 @@ class FlowRunContext:
     """
 
     __slots__ = (
-        "_scope",
         "bound",
         "caller",
         "counters",
@@ -61,6 +60,7 @@ class FlowRunContext:
         "parent",
         "persist",
         "plans",
+        "scope",
         "task_runner",
         "unsent",
     )
@@ -74,8 +74,6 @@ class FlowRunContext:
         parent: FlowRunContext | None,
         caller: TaskRunContext | None = None,
     ) -> None:
-        from runyard.engine.parameters import bound_object
-
         self.flow = flow
         # The object of a method, by the name it has there: a parameter that is not stored.
         self.bound: dict[str, Any] = bound_object(flow)
@@ -98,25 +96,11 @@ class FlowRunContext:
             )
         # How the results of each task are kept here, see `engine.caching`.
         self.plans: dict[int, Any] | None = None
-        self._scope: str | None = None
+        # By what keys know the run, once it is asked for; see `key_scopes.scope_of`.
+        self.scope: str | None = None
         # The next position of each task in this run, by its key.
         self.counters: dict[str, Iterator[int]] = {}
-        self.task_runner: TaskRunner | None = None
-
-    @property
-    def scope(self) -> str:
-        """What tells this run from others in keys, and stays the same when the root run is resumed.
-
-        A resumed run calls its subflows anew: each is known by who calls it, by its parameters, and by its
-        number among those called so. One of which no key can be made is like no other.
-        """
-        if self._scope is None:
-            self._scope = self.flow_run.id
-            if self.parent is not None:
-                from runyard.engine.key_scopes import scope_of_subflow
-
-                self._scope = scope_of_subflow(self, self.parent)
-        return self._scope
+        self.task_runner: RunsTasks | None = None
 
     @property
     def key_parameters(self) -> dict[str, Any]:
@@ -175,7 +159,8 @@ class TaskRunContext:
         self._args = args
         self._kwargs = kwargs
         self.log_prints = log_prints
-        self.transaction: Transaction | None = None
+        # Of `runyard.engine.transactions`, once the task asks for it.
+        self.transaction: Any = None
         # How many subflows were called alike in this attempt.
         self.counters: dict[str, Iterator[int]] | None = None
 
@@ -184,8 +169,6 @@ class TaskRunContext:
         """The arguments by name, with the object of a method; bound when first asked for, which most tasks
         never do."""
         if self._parameters is None and self._kwargs is not None:
-            from runyard.engine.parameters import bind, complete
-
             self._parameters = complete(self.task, bind(self.task, self._args, self._kwargs))
         return self._parameters
 
@@ -221,7 +204,8 @@ class TaskRunContext:
 
 current_flow: ContextVar[FlowRunContext | None] = current_run.current_flow
 current_task: ContextVar[TaskRunContext | None] = current_run.current_task
-current_transaction: ContextVar[Transaction | None] = ContextVar("runyard_transaction", default=None)
+# A `runyard.engine.transactions.Transaction`, which gives it this type.
+current_transaction: ContextVar[Any] = ContextVar("runyard_transaction", default=None)
 # Of a task that runs outside of any flow, where it has a journal of its own.
 current_journal: ContextVar[Journal | None] = ContextVar("runyard_journal", default=None)
 # The calls of a flow that is being drawn: they are noted, and nothing runs.

@@ -8,7 +8,6 @@ run that produces faster than the disk takes (`journal_max_records`) waits for i
 from __future__ import annotations
 
 import os
-import random
 import sys
 import threading
 import weakref
@@ -16,24 +15,17 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.base import clock, forks, texts, write_retries
+from runyard.base import clock, forks, texts
 from runyard.base.errors import (
-    ApiUnavailable,
-    DatabaseCorrupt,
-    DatabaseLost,
-    DatabaseTooNew,
     StaleAttempt,
-    StoreError,
 )
 from runyard.base.exceptions import Abort
 from runyard.domain.states import TERMINAL
 from runyard.engine import salvage
-from runyard.engine.context import current_flow, current_task
-from runyard.engine.logging.log_limit import LogLimit
+from runyard.engine.log_limit import LogLimit
+from runyard.engine.outages import persist
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from runyard.client import Client
     from runyard.domain.states import State
     from runyard.engine.flow_definition import FlowDefinition
@@ -364,38 +356,6 @@ class Journal:
             "task_run_states": task_states,
             "logs": logs,
         }
-
-
-def persist(write: Any, what: str, verb: str = "record") -> Any:
-    """Call `write` until the database or the API is back; its outcome.
-
-    Args:
-        write: a function that may raise StoreError or ApiUnavailable.
-        what, verb: for the line on stderr that says, once, what waits.
-
-    Raises:
-        StoreError, ApiUnavailable: it stayed away, and the process was asked to stop.
-    """
-    delay, told = 0.05, False
-    while True:
-        try:
-            return write()
-        except (DatabaseCorrupt, DatabaseLost, DatabaseTooNew):
-            raise
-        except (StoreError, ApiUnavailable) as error:
-            if not told:
-                print(f"runyard: cannot {verb} {what}, trying on: {error}", file=sys.stderr)
-                told = True
-            if not write_retries.wait(delay * random.uniform(0.5, 1.5)):  # noqa: S311  # jitter, no secret
-                raise
-            delay = min(delay * 2, 5.0)
-
-
-def waited_for(call: Callable[[], Any], what: str, verb: str) -> Any:
-    """The outcome of a call; in a run an outage of the database or the API is waited for, see `persist`."""
-    if current_flow.get() is None and current_task.get() is None:
-        return call()
-    return persist(call, what, verb)
 
 
 def close_all() -> None:

@@ -205,7 +205,7 @@ def validated(flow: Any, parameters: dict[str, Any]) -> dict[str, Any]:
         return parameters
     from pydantic import ValidationError
 
-    model, fields = _model(flow, signature)
+    model, fields = model_of(flow, signature)
     given = {field: parameters[name] for field, name in fields.items() if name in parameters}
     try:
         checked = model.model_validate(given)
@@ -231,7 +231,7 @@ def concealed(flow: Any, parameters: dict[str, Any]) -> dict[str, Any]:
 
     found = dict(parameters)
     try:
-        model, fields = _model(flow, signature_of(flow))
+        model, fields = model_of(flow, signature_of(flow))
     except Exception:
         # Nothing can be said about these types.
         return parameters
@@ -274,7 +274,7 @@ def _is_right(signature: Signature, name: str, value: Any) -> bool:
     return type(value) is exact and exact in _EXACT_TYPES
 
 
-def _model(flow: Any, signature: Signature) -> tuple[Any, dict[str, str]]:
+def model_of(flow: Any, signature: Signature) -> tuple[Any, dict[str, str]]:
     """The pydantic model of a flow's parameters, with the parameter that each field stands for."""
     found = flow._kept.get("model")
     if found is not None:
@@ -336,23 +336,6 @@ def _evaluated(fn: Any, hint: Any) -> Any:
     except (NameError, AttributeError):
         return Any
     return found["it"]
-
-
-def recorded(flow: Any, parameters: dict[str, Any]) -> tuple[str, str]:
-    """Parameters as a run's record has them: two JSON texts, see `recording.recorded`."""
-    from runyard.engine import recording
-
-    signature = signature_of(flow)
-
-    def again(name: str, form: Any) -> Any:
-        if not flow.should_validate_parameters or name not in signature.annotations:
-            return tuple(form) if name == signature.var_args else form
-        model, fields = _model(flow, signature)
-        field = next(field for field, each in fields.items() if each == name)
-        checked = model.__pydantic_validator__.validate_assignment(model.model_construct(), field, form)
-        return getattr(checked, field)
-
-    return recording.recorded(parameters, again, signature.defaults)
 
 
 def render_name(template: Any, parameters: dict[str, Any]) -> str:

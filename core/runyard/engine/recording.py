@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from runyard.base.errors import ParameterError
 from runyard.base.redaction import STARS, redact, redact_json
 from runyard.base.texts import storable
+from runyard.engine.parameters import model_of, signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,21 @@ _COLLECTIONS = (list, tuple, set, frozenset)
 
 class _TooLarge(Exception):
     """A value takes more room than is left."""
+
+
+def recorded_parameters(flow: Any, parameters: dict[str, Any]) -> tuple[str, str]:
+    """Parameters as a run's record has them: two JSON texts, see `recorded`."""
+    signature = signature_of(flow)
+
+    def again(name: str, form: Any) -> Any:
+        if not flow.should_validate_parameters or name not in signature.annotations:
+            return tuple(form) if name == signature.var_args else form
+        model, fields = model_of(flow, signature)
+        field = next(field for field, each in fields.items() if each == name)
+        checked = model.__pydantic_validator__.validate_assignment(model.model_construct(), field, form)
+        return getattr(checked, field)
+
+    return recorded(parameters, again, signature.defaults)
 
 
 def recorded(

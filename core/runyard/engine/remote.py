@@ -13,7 +13,6 @@ import copy
 import os
 import sys
 import threading
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
@@ -23,7 +22,9 @@ from runyard.domain.states import COMPLETED, CRASHED, FAILED, State
 from runyard.engine import outcome
 from runyard.engine.context import FlowRunContext, current_flow, current_tags, current_task
 from runyard.engine.hashing.digests import Written
+from runyard.engine.importable import importable
 from runyard.engine.journal import Journal
+from runyard.engine.key_scopes import scope_of
 from runyard.engine.results import known_results
 
 if TYPE_CHECKING:
@@ -74,12 +75,12 @@ class _Surroundings:
         self.attempt = context.journal.attempt
         self.log_prints = context.log_prints
         self.persist = context.persist
-        self.scope = context.scope
+        self.scope = scope_of(context)
 
     def context(self, journal: Journal, run: TaskRun | None = None) -> FlowRunContext:
         """The context there, in which `run` is executed, or as many runs as the caller counts himself."""
         context = FlowRunContext(self.flow, self.flow_run, self.parameters, journal, None)
-        context.log_prints, context.persist, context._scope = self.log_prints, self.persist, self.scope
+        context.log_prints, context.persist, context.scope = self.log_prints, self.persist, self.scope
         context.unsent = self.unsent
         if run is not None:
             context.counters = _Positions(run)
@@ -193,24 +194,6 @@ def unpacked(packet: tuple[Any, ...]) -> tuple[Any, bytes]:
         imports.install(deployed=True)
     redaction.register(secrets)
     return around, inner
-
-
-@cache
-def importable(module: str) -> bool:
-    """Whether another process with our `sys.path` finds this module by its name.
-
-    The script itself does not count, nor a file that was loaded under a name of its own.
-    """
-    from importlib.machinery import PathFinder
-
-    loaded, places, name = sys.modules.get(module), None, ""
-    for part in module.split("."):
-        name = f"{name}.{part}" if name else part
-        spec = PathFinder.find_spec(name, places)
-        if spec is None:
-            return False
-        places = spec.submodule_search_locations
-    return module != "__main__" and getattr(loaded, "__file__", None) in (None, spec.origin if spec else None)
 
 
 def _environment() -> dict[str, str]:

@@ -104,7 +104,7 @@ class Runnable(Generic[P, R]):
         """
         import sys
 
-        from runyard.engine.remote import importable
+        from runyard.engine.importable import importable
 
         found: Any = sys.modules.get(self.__module__)
         for name in self.__qualname__.split("."):

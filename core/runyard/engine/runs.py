@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from runyard.base import clock, ids
 from runyard.domain.states import COMPLETED, RUNNING, SCHEDULED, TERMINAL, State
-
-if TYPE_CHECKING:
-    from runyard.engine.journal import Journal
 
 _last = (-1, "")
 
@@ -45,6 +42,16 @@ def state_json(state: State, details: str) -> str:
         f'"timestamp":"{time_text(state.timestamp_us)}","message":{message},"data":{data},'
         f'"state_details":{details}}}'
     )
+
+
+class KeepsStates(Protocol):
+    """A journal, as the runs know it that write their states down."""
+
+    def task_state(self, run: TaskRun, state: State) -> None:
+        """A task run entered a state."""
+
+    def flow_state(self, run: FlowRun, state: State) -> None:
+        """A subflow's run entered a state."""
 
 
 class Run:
@@ -195,7 +202,7 @@ class TaskRun(Run):
         place = f'"flow_run_id":"{flow_run_id}",' if flow_run_id else ""
         self._details = f'{{{place}"task_run_id":"{self.id}"}}'
 
-    def move(self, state: State, journal: Journal) -> None:
+    def move(self, state: State, journal: KeepsStates) -> None:
         """Enter a state and write it down."""
         self.enter(state)
         journal.task_state(self, state)
@@ -262,7 +269,7 @@ class FlowRun(Run):
         self.policy = "{}"
         self._details = f'{{"flow_run_id":"{id}"}}'
 
-    def move(self, state: State, journal: Journal) -> None:
+    def move(self, state: State, journal: KeepsStates) -> None:
         """Enter a state and write it down; only for subflows, whose states need no permission."""
         self.enter(state)
         journal.flow_state(self, state)

@@ -23,7 +23,8 @@ from runyard.domain.states import (
 )
 from runyard.engine.context import current_task
 from runyard.engine.effects import Block, Sleep
-from runyard.engine.journal import Journal, persist
+from runyard.engine.journal import Journal
+from runyard.engine.outages import persist
 from runyard.engine.outcome import crash_message, is_signal
 from runyard.engine.runs import TaskRun
 

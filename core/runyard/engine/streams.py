@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from runyard.engine.flow_definition import FlowDefinition
-    from runyard.engine.run import _Root
+    from runyard.engine.root_runs import RootRun
     from runyard.engine.task_definition import TaskDefinition
 
     Core = Generator[Any, Any, Any]
@@ -67,22 +67,22 @@ def stream_subflow(flow: FlowDefinition, begin: Callable[[], Core]) -> Any:
     return _items_async(begin, copy_context()) if flow.isasync else _items(begin, copy_context())
 
 
-def stream_root(flow: FlowDefinition, make: Callable[[], _Root]) -> Any:
+def stream_root(flow: FlowDefinition, make: Callable[[], RootRun]) -> Any:
     """What `flow(...)` gives for a generator, outside of flows; `make` makes its run."""
     return _root_async(make) if flow.isasync else _root(make)
 
 
-def _root(make: Callable[[], _Root]) -> Generator[Any, Any, Any]:
+def _root(make: Callable[[], RootRun]) -> Generator[Any, Any, Any]:
     root = make()
     with root.watched() as guard:
-        return (yield from _items(lambda: root._core, copy_context(), lambda: guard.received))
+        return (yield from _items(lambda: root.core, copy_context(), lambda: guard.received))
 
 
-async def _root_async(make: Callable[[], _Root]) -> AsyncGenerator[Any, Any]:
+async def _root_async(make: Callable[[], RootRun]) -> AsyncGenerator[Any, Any]:
     root = make()
     try:
-        with root.watched(Cancellation(root._run.id)) as guard:
-            items = _items_async(lambda: root._core, copy_context(), lambda: guard.received)
+        with root.watched(Cancellation(root.run.id)) as guard:
+            items = _items_async(lambda: root.core, copy_context(), lambda: guard.received)
             try:
                 async for item in items:
                     yield item

@@ -27,7 +27,7 @@ def __getattr__(name: str) -> Any:
 
         return FlowRunContext
     if name in ("DEFAULT", "NO_CACHE"):
-        from runyard.engine.results import cache_policies
+        from runyard.engine import cache_policies
 
         return getattr(cache_policies, name)
     return getattr(tasks, name)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from itertools import count
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from runyard.base.errors import ApiUnavailable, StoreError
@@ -224,15 +223,6 @@ resume_flow_run = sync_compatible(_resume)
 aresume_flow_run = async_twin(_resume)
 wait_for_flow_run = sync_compatible(_wait_for)
 await_for_flow_run = async_twin(_wait_for)
-
-
-def leave(run: FlowRun) -> NoReturn:
-    """End the script whose flow run is suspended, saying how it goes on."""
-    command = f"runyard flow-run resume {run.id}"
-    if run.deployment_id is None:
-        command += " --entrypoint FILE.py:FLOW"
-    print(f"Flow run {run.name!r} is suspended; go on with: {command}", file=sys.stderr)
-    raise SystemExit(0)
 
 
 class _Question:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar, Unpack, overload
 
     from runyard.engine.background.background_submit import BackgroundFuture
+    from runyard.engine.futures import FutureList, TaskFuture
+    from runyard.engine.task_runners import TaskRunner
     from runyard.sdk.calls import TaskCalls as Base
     from runyard.sdk.decorator_options import TaskOptions
 
@@ -36,7 +38,7 @@ class Task(Base[P, R]):
         retry_condition_fn: a function of (task, task_run, state): whether to retry at all.
         timeout_seconds: how long a run may take before it fails as TimedOut.
         log_prints: whether `print` goes to the run's log; None: as the flow.
-        cache_policy: what a cache key is made of, see `runyard.engine.results.cache_policies`; by default the
+        cache_policy: what a cache key is made of, see `runyard.engine.cache_policies`; by default the
             arguments, the source and the flow run.
         cache_key_fn: a function that gives the cache key, of as many of (context, parameters) as it
             takes; None from it: do not cache.
@@ -121,6 +123,26 @@ class Task(Base[P, R]):
                 ParameterError: the arguments do not fit the signature.
             """
             return self.apply_async(args, kwargs)
+
+    def submit_to(
+        self, runner: TaskRunner, parameters: dict[str, Any], wait_for: Iterable[Any] | None = None
+    ) -> TaskFuture[Any]:
+        """Start a run on a task runner: what `runner.submit(task, parameters)` does.
+
+        Raises:
+            ParameterError: the arguments do not fit the signature.
+        """
+        from runyard.engine.submit import submit_to
+
+        return submit_to(runner, self, parameters, wait_for)
+
+    def map_on(
+        self, runner: TaskRunner, parameters: dict[str, Any], wait_for: Iterable[Any] | None = None
+    ) -> FutureList[Any]:
+        """Start a run for each item on a task runner: what `runner.map(task, parameters)` does."""
+        from runyard.engine.mapping import map_on
+
+        return map_on(runner, self, parameters, wait_for)
 
     def apply_async(
         self,

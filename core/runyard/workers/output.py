@@ -10,7 +10,7 @@ from runyard.base import clock
 from runyard.base.errors import ApiUnavailable, RunyardError, StoreError
 from runyard.base.redaction import Secrets, redact
 from runyard.base.texts import counted, visible
-from runyard.engine.logging.log_budget import RECORD_BYTES, Budget
+from runyard.engine.log_budget import RECORD_BYTES, Budget
 from runyard.workers import terminal
 
 if TYPE_CHECKING:

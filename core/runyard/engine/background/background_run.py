@@ -10,7 +10,8 @@ from runyard.base.thread_calls import in_thread
 from runyard.domain.states import FAILED, PENDING, TERMINAL, State
 from runyard.engine import outcome, salvage
 from runyard.engine.effects import drive, drive_async
-from runyard.engine.journal import Journal, persist
+from runyard.engine.journal import Journal
+from runyard.engine.outages import persist
 from runyard.engine.runs import TaskRun
 from runyard.engine.task_core import run_task
 

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from runyard.base.exceptions import HashError
+from runyard.engine.hashing import hashing_code
+from runyard.engine.hashing.encodings import FORMAT, frame
 from runyard.engine.results import known_results
 
 if TYPE_CHECKING:
@@ -29,8 +31,6 @@ _WORTH_KEEPING = 128
 # Objects that hold themselves are encoded anew on each way to them; dense graphs have too many ways. So many
 # in all, and so many for each object, are gone.
 _MOST_WAYS, _MOST_WAYS_EACH = 1_000, 10
-# The format of `marshal` without references: equal values give equal bytes, whichever object they are.
-_FORMAT = 2
 _SCALARS = frozenset((str, int, float, bool, type(None)))
 _ATOMS = _SCALARS | {bytes}
 _TEXT = frozenset((str,))
@@ -65,6 +65,21 @@ def hash_objects(*values: Any) -> str:
         if written is not None:
             return hashlib.sha256(frame(b"t", [_short(written)])).hexdigest()[:32]
     return Encoder().digest(values)
+
+
+def source_digest(fn: Callable[..., Any], made: float) -> str:
+    """A digest of a function's source code and of the values that were bound into it.
+
+    Not of what it calls, nor of the object that a method is bound to.
+
+    Args:
+        made: when the function was made, in seconds since 1970: a file that was written later does not say
+            what it does.
+
+    Raises:
+        HashError: one of the bound values can make no key.
+    """
+    return Encoder(with_globals=False).digest(hashing_code.Source(fn, made))
 
 
 class Encoder:
@@ -106,7 +121,7 @@ class Encoder:
         """
         kind = type(value)
         if kind in _ATOMS:
-            return _short(b"a" + marshal.dumps(value if value == value else _NAN, _FORMAT))
+            return _short(b"a" + marshal.dumps(value if value == value else _NAN, FORMAT))
         key = id(value)
         known = self._known.get(key)
         if known is not None:
@@ -164,7 +179,7 @@ class Encoder:
         values = list(values)
         kinds = set(map(type, values))
         if kinds <= _SCALARS:
-            return tag + b"=" + marshal.dumps(_with_one_nan(values, kinds), _FORMAT)
+            return tag + b"=" + marshal.dumps(_with_one_nan(values, kinds), FORMAT)
         if kinds == _ROWS and len(values) > 1:
             names = set(values[0])
             if set(map(type, names)) <= _TEXT and all(row.keys() == names for row in values):
@@ -173,7 +188,7 @@ class Encoder:
 
     def _columns(self, names: list[str], rows: list[dict[str, Any]]) -> bytes:
         """Dicts with the same names: name by name, which is several times as quick."""
-        parts = [marshal.dumps((names, len(rows)), _FORMAT)]
+        parts = [marshal.dumps((names, len(rows)), FORMAT)]
         parts += [_short(self.items(b"l", [row[name] for row in rows])) for name in names]
         return frame(b"|", parts)
 
@@ -182,7 +197,7 @@ class Encoder:
         kinds = set(map(type, value))
         if kinds <= _TEXT:
             names = sorted(value)
-            parts = [marshal.dumps(names, _FORMAT)]
+            parts = [marshal.dumps(names, FORMAT)]
             parts += [self.encode(value[name]) for name in names]
             return frame(b"d", parts)
         pairs = sorted((self.encode(key), self.encode(item)) for key, item in value.items())
@@ -196,9 +211,7 @@ class Encoder:
         reducer: Any = copyreg.dispatch_table.get(kind)
         made = reducer(value) if reducer is not None else value.__reduce_ex__(4)
         if isinstance(made, str):
-            from runyard.engine.hashing.hashing_code import write_global
-
-            return write_global(self, value, made)
+            return hashing_code.write_global(self, value, made)
         function, args, state, items, pairs = (*made, None, None, None)[:5]
         if type(state) is dict:
             state = _without_caches(kind, state)
@@ -225,12 +238,12 @@ def _flat(kind: type, value: Any) -> bytes | None:
             return None
         names = sorted(value)
         values = _with_one_nan([value[name] for name in names], kinds)
-        return b"d=" + marshal.dumps((names, values), _FORMAT)
+        return b"d=" + marshal.dumps((names, values), FORMAT)
     kinds = set(map(type, value))
     if not kinds <= _SCALARS:
         return None
     tag = b"l=" if kind is list else b"t="
-    return tag + marshal.dumps(_with_one_nan(list(value), kinds), _FORMAT)
+    return tag + marshal.dumps(_with_one_nan(list(value), kinds), FORMAT)
 
 
 def _with_one_nan(values: list[Any], kinds: set[type]) -> list[Any]:
@@ -259,11 +272,6 @@ def _write_written(_encoder: Encoder, value: Written) -> bytes:
     if value.problem is not None:
         raise HashError(value.problem)
     return value.data
-
-
-def frame(tag: bytes, parts: Iterable[bytes]) -> bytes:
-    """Encodings one after another, so that no others give the same bytes."""
-    return tag + marshal.dumps(list(parts), _FORMAT)
 
 
 def _short(data: bytes) -> bytes:
@@ -302,25 +310,35 @@ def _writer(kind: type) -> Callable[[Encoder, Any], bytes]:
     for base in kind.__mro__:
         # Of some classes written in C it is a descriptor.
         package = str(base.__module__).partition(".")[0]
-        if package in _ROOMS:
-            from importlib import import_module
-
-            found = import_module(_ROOMS[package]).writer_of(kind)
+        if package in _PACKAGES:
+            found = _PACKAGES[package]().writer_of(kind)
             if found is not None:
                 writer: Callable[[Encoder, Any], bytes] = found
                 return writer
-    from runyard.engine.hashing import hashing_code
-
     return hashing_code.writer_of(kind) or Encoder.reduced
 
 
-# Where it stands how the values of a package are written.
-_ROOMS = {
-    "numpy": "runyard.engine.hashing.hashing_arrays",
-    "pyarrow": "runyard.engine.hashing.hashing_arrow",
-    "polars": "runyard.engine.hashing.hashing_arrow",
-    "pandas": "runyard.engine.hashing.hashing_pandas",
-}
+# These import what they write: numpy alone takes 0.1 s.
+def _arrays() -> Any:
+    from runyard.engine.hashing import hashing_arrays
+
+    return hashing_arrays
+
+
+def _arrow() -> Any:
+    from runyard.engine.hashing import hashing_arrow
+
+    return hashing_arrow
+
+
+def _pandas() -> Any:
+    from runyard.engine.hashing import hashing_pandas
+
+    return hashing_pandas
+
+
+# How the values of a package are written.
+_PACKAGES = {"numpy": _arrays, "pyarrow": _arrow, "polars": _arrow, "pandas": _pandas}
 
 
 def _write_set(encoder: Encoder, value: Any) -> bytes:

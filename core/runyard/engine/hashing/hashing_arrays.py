@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from runyard.engine.hashing.digests import frame
+from runyard.engine.hashing.encodings import frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy as np
 
-    from runyard.engine.hashing.digests import Encoder
+    from runyard.engine.hashing.encodings import Encodes
 
 # So much of an array is copied at once where its memory cannot be read as it is, in bytes.
 _CHUNK = 1 << 20
 
 
-def writer_of(kind: type) -> Callable[[Encoder, Any], bytes] | None:
+def writer_of(kind: type) -> Callable[[Encodes, Any], bytes] | None:
     """How values of a class of numpy are written; None: as pickle takes them apart."""
     import numpy as np
 
@@ -33,7 +33,7 @@ def writer_of(kind: type) -> Callable[[Encoder, Any], bytes] | None:
     return None
 
 
-def write_array(encoder: Encoder, array: Any) -> bytes:
+def write_array(encoder: Encodes, array: Any) -> bytes:
     """An array, by its type of elements, its shape and its elements."""
     import numpy as np
 
@@ -52,7 +52,7 @@ def dtype_name(dtype: Any) -> bytes:
     return str(dtype.str).encode()
 
 
-def _elements(encoder: Encoder, array: np.ndarray[Any, Any]) -> list[bytes]:
+def _elements(encoder: Encodes, array: np.ndarray[Any, Any]) -> list[bytes]:
     dtype = array.dtype
     if dtype.names is not None:
         # Field by field: there may be anything in the gaps between them.
@@ -107,7 +107,7 @@ def _feed_floats(hasher: Any, part: Any) -> None:
     hasher.update(part.view(np.uint8))
 
 
-def _write_scalar(encoder: Encoder, value: Any) -> bytes:
+def _write_scalar(encoder: Encodes, value: Any) -> bytes:
     import numpy as np
 
     array = np.empty((), value.dtype)
@@ -115,7 +115,7 @@ def _write_scalar(encoder: Encoder, value: Any) -> bytes:
     return frame(b"scalar", [write_array(encoder, array)])
 
 
-def _write_masked(encoder: Encoder, value: Any) -> bytes:
+def _write_masked(encoder: Encodes, value: Any) -> bytes:
     """A masked array; what stands under the mask does not count."""
     import numpy as np
 

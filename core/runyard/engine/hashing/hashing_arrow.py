@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from runyard.engine.hashing.digests import frame
+from runyard.engine.hashing.encodings import frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runyard.engine.hashing.digests import Encoder
+    from runyard.engine.hashing.encodings import Encodes
 
 
-def writer_of(kind: type) -> Callable[[Encoder, Any], bytes] | None:
+def writer_of(kind: type) -> Callable[[Encodes, Any], bytes] | None:
     """How values of a class of pyarrow or polars are written; None: as pickle takes them apart."""
     if kind.__module__.partition(".")[0] == "polars":
         return _writer_of_polars(kind)
@@ -32,12 +32,12 @@ def writer_of(kind: type) -> Callable[[Encoder, Any], bytes] | None:
     return None
 
 
-def _write_table(encoder: Encoder, table: Any) -> bytes:
+def _write_table(encoder: Encodes, table: Any) -> bytes:
     parts = [type(table).__name__.encode(), encoder.encode(table.schema), str(table.num_rows).encode()]
     return frame(b"arrow table", [*parts, *map(encoder.encode, table.columns)])
 
 
-def _write_schema(encoder: Encoder, schema: Any) -> bytes:
+def _write_schema(encoder: Encodes, schema: Any) -> bytes:
     fields = [_field(one) for one in schema]
     return frame(b"arrow schema", [encoder.encode(fields), encoder.encode(schema.metadata)])
 
@@ -52,7 +52,7 @@ def _type(kind: Any) -> Any:
     return (str(kind), inner) if inner else str(kind)
 
 
-def _write_chunked(encoder: Encoder, chunked: Any) -> bytes:
+def _write_chunked(encoder: Encodes, chunked: Any) -> bytes:
     import pyarrow as pa
 
     array = chunked.combine_chunks()
@@ -61,7 +61,7 @@ def _write_chunked(encoder: Encoder, chunked: Any) -> bytes:
     return frame(b"arrow chunked", [write_arrow(encoder, array)])
 
 
-def write_arrow(encoder: Encoder, array: Any) -> bytes:
+def write_arrow(encoder: Encodes, array: Any) -> bytes:
     """An array of arrow: its type, which of its elements are null, and the others."""
     kind = array.type
     parts = [encoder.encode(_type(kind)), str(len(array)).encode()]
@@ -84,7 +84,7 @@ def _arrow_errors() -> Any:
     return (pa.ArrowNotImplementedError, pa.ArrowInvalid)
 
 
-def _contents(encoder: Encoder, array: Any, kind: Any) -> list[bytes] | None:
+def _contents(encoder: Encodes, array: Any, kind: Any) -> list[bytes] | None:
     """The elements; None: there is no quicker way than one after another."""
     import pyarrow as pa
     from pyarrow import types
@@ -114,7 +114,7 @@ def _contents(encoder: Encoder, array: Any, kind: Any) -> list[bytes] | None:
     return None
 
 
-def _texts(encoder: Encoder, array: Any) -> list[bytes]:
+def _texts(encoder: Encodes, array: Any) -> list[bytes]:
     """Texts or bytes: their lengths, and all of them together."""
     import numpy as np
     import pyarrow as pa
@@ -150,7 +150,7 @@ def _numbers(array: Any, kind: Any) -> list[bytes] | None:
     return [digest_of(np.frombuffer(array.buffers()[1] or b"", np.uint8)[start:end].view(element))]
 
 
-def _writer_of_polars(kind: type) -> Callable[[Encoder, Any], bytes] | None:
+def _writer_of_polars(kind: type) -> Callable[[Encodes, Any], bytes] | None:
     import polars as pl
 
     if issubclass(kind, pl.DataFrame):
@@ -160,12 +160,12 @@ def _writer_of_polars(kind: type) -> Callable[[Encoder, Any], bytes] | None:
     return None
 
 
-def _write_frame(encoder: Encoder, value: Any) -> bytes:
+def _write_frame(encoder: Encodes, value: Any) -> bytes:
     parts = [type(value).__name__.encode(), str(value.shape).encode()]
     return frame(b"polars", [*parts, *(_write_series(encoder, column) for column in value.get_columns())])
 
 
-def _write_series(encoder: Encoder, series: Any) -> bytes:
+def _write_series(encoder: Encodes, series: Any) -> bytes:
     import polars as pl
 
     own = b"" if type(series) is pl.Series else encoder.encode(type(series))

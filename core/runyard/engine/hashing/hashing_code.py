@@ -15,11 +15,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from runyard.engine.hashing.digests import Encoder, frame
+from runyard.engine.hashing.encodings import frame
+from runyard.engine.importable import importable
 from runyard.engine.runnable import Runnable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from runyard.engine.hashing.encodings import Encodes
 
 _HEAP_TYPE = 1 << 9
 # Attributes of classes that say nothing of what instances do, or change while they do it.
@@ -29,7 +32,7 @@ _PASSED_OVER = frozenset(("_abc_impl",))
 _definitions: WeakKeyDictionary[type, bytes] = WeakKeyDictionary()
 
 
-def writer_of(kind: type) -> Callable[[Encoder, Any], bytes] | None:
+def writer_of(kind: type) -> Callable[[Encodes, Any], bytes] | None:
     """How such values are written, where it is not as the pickle protocol takes them apart."""
     if issubclass(kind, type):
         return write_class
@@ -38,28 +41,12 @@ def writer_of(kind: type) -> Callable[[Encoder, Any], bytes] | None:
     return _WRITERS.get(kind)
 
 
-def source_digest(fn: Callable[..., Any], made: float) -> str:
-    """A digest of a function's source code and of the values that were bound into it.
-
-    Not of what it calls, nor of the object that a method is bound to.
-
-    Args:
-        made: when the function was made, in seconds since 1970: a file that was written later does not say
-            what it does.
-
-    Raises:
-        HashError: one of the bound values can make no key.
-    """
-    encoder = Encoder(with_globals=False)
-    return encoder.digest(_Source(fn, made))
-
-
 def bound_values(fn: Any) -> Any:
     """What a function took from the functions around it, to be digested; what makes no key is left out."""
     return _Bound(fn)
 
 
-class _Source:
+class Source:
     """Stands for a function where its source code is meant."""
 
     def __init__(self, fn: Any, made: float) -> None:
@@ -74,7 +61,7 @@ class _Bound:
         self.fn = fn
 
 
-def _write_bound(encoder: Encoder, value: _Bound) -> bytes:
+def _write_bound(encoder: Encodes, value: _Bound) -> bytes:
     fn = value.fn
     while not hasattr(fn, "__closure__") and (hasattr(fn, "__func__") or hasattr(fn, "func")):
         fn = getattr(fn, "__func__", None) or fn.func
@@ -87,15 +74,15 @@ def _write_bound(encoder: Encoder, value: _Bound) -> bytes:
     return frame(b"bound", parts)
 
 
-def _write_source(encoder: Encoder, value: _Source) -> bytes:
+def _write_source(encoder: Encodes, value: Source) -> bytes:
     import functools
 
     fn = value.fn
     if isinstance(fn, types.MethodType):
-        return _write_source(encoder, _Source(fn.__func__, value.made))
+        return _write_source(encoder, Source(fn.__func__, value.made))
     if isinstance(fn, functools.partial):
         held = fn.func.__self__ if isinstance(fn.func, types.MethodType) else None
-        bound = (_Source(fn.func, value.made), held, fn.args, fn.keywords)
+        bound = (Source(fn.func, value.made), held, fn.args, fn.keywords)
         return frame(b"partial", map(encoder.encode, bound))
     text = _source_of(fn, value.made)
     if not isinstance(fn, types.FunctionType):
@@ -124,7 +111,7 @@ def _source_of(fn: Any, made: float) -> str | None:
     return None
 
 
-def write_global(encoder: Encoder, value: Any, name: str) -> bytes:
+def write_global(encoder: Encodes, value: Any, name: str) -> bytes:
     """An object that pickle would write as a name: by it, and by what it wraps where only this program
     knows the name."""
     import pickle
@@ -157,8 +144,6 @@ def _is_of_script(module: str) -> bool:
     """
     if module in sys.builtin_module_names:
         return False
-    from runyard.engine.remote import importable
-
     if module == "__mp_main__" or not importable(module):
         return True
     loaded = sys.modules.get(module)
@@ -168,7 +153,7 @@ def _is_of_script(module: str) -> bool:
     return not file.startswith(os.path.dirname(os.__file__)) and "-packages" not in file
 
 
-def _write_function(encoder: Encoder, fn: Any) -> bytes:
+def _write_function(encoder: Encodes, fn: Any) -> bytes:
     if _is_importable(fn.__module__, fn.__qualname__, fn):
         return frame(b"g", [fn.__module__.encode(), fn.__qualname__.encode()])
     used = {}
@@ -180,7 +165,7 @@ def _write_function(encoder: Encoder, fn: Any) -> bytes:
     return frame(b"f", [*map(encoder.encode, given), *_cells(encoder, fn)])
 
 
-def _global(encoder: Encoder, value: Any) -> bytes:
+def _global(encoder: Encodes, value: Any) -> bytes:
     """A value that a function uses; what makes no key, such as a connection, counts by its class."""
     try:
         return encoder.encode(value)
@@ -188,7 +173,7 @@ def _global(encoder: Encoder, value: Any) -> bytes:
         return b"-" + type(value).__qualname__.encode()
 
 
-def _cells(encoder: Encoder, fn: Any) -> Iterator[bytes]:
+def _cells(encoder: Encodes, fn: Any) -> Iterator[bytes]:
     """What a function took from the functions around it."""
     for cell in fn.__closure__ or ():
         try:
@@ -205,7 +190,7 @@ _first_met: dict[int, tuple[Any, bytes]] = {}
 _MOST_MET = 256
 
 
-def _as_first_met(encoder: Encoder, value: Any) -> bytes:
+def _as_first_met(encoder: Encodes, value: Any) -> bytes:
     known = _first_met.get(id(value))
     if known is not None:
         held = known[0]
@@ -232,7 +217,7 @@ def _globals_of(code: types.CodeType) -> set[str]:
     return names
 
 
-def _write_code(encoder: Encoder, code: types.CodeType) -> bytes:
+def _write_code(encoder: Encodes, code: types.CodeType) -> bytes:
     """What the code does; not where it stands."""
     shape = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
     names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
@@ -241,15 +226,15 @@ def _write_code(encoder: Encoder, code: types.CodeType) -> bytes:
     )
 
 
-def _write_method(encoder: Encoder, method: Any) -> bytes:
+def _write_method(encoder: Encodes, method: Any) -> bytes:
     return frame(b"b", map(encoder.encode, (method.__func__, method.__self__)))
 
 
-def _write_module(encoder: Encoder, module: types.ModuleType) -> bytes:
+def _write_module(encoder: Encodes, module: types.ModuleType) -> bytes:
     return frame(b"i", [module.__name__.encode()])
 
 
-def _write_runnable(encoder: Encoder, value: Runnable) -> bytes:
+def _write_runnable(encoder: Encodes, value: Runnable) -> bytes:
     """A task or a flow, by what it runs; its options say how."""
     name = value.__qualname__
     if _is_importable(value.__module__, name, value):
@@ -257,7 +242,7 @@ def _write_runnable(encoder: Encoder, value: Runnable) -> bytes:
     return frame(b"t", [type(value).__name__.encode(), value.name.encode(), encoder.encode(value.fn)])
 
 
-def write_class(encoder: Encoder, cls: type) -> bytes:
+def write_class(encoder: Encodes, cls: type) -> bytes:
     """A class, by its name or by its definition."""
     known = _definitions.get(cls)
     if known is not None:
@@ -280,7 +265,7 @@ def write_class(encoder: Encoder, cls: type) -> bytes:
     return definition
 
 
-def _attribute(encoder: Encoder, name: str, value: Any, is_of_module: bool) -> bytes | None:
+def _attribute(encoder: Encodes, name: str, value: Any, is_of_module: bool) -> bytes | None:
     """An attribute of a class that has no importable name; None where it is passed over.
 
     A class that stands in a script is told from others by its functions and plain values. One that was made
@@ -342,16 +327,16 @@ def _is_plain(value: Any) -> bool:
     return kind in _SCALARS
 
 
-def _write_wrapper(encoder: Encoder, value: Any) -> bytes:
+def _write_wrapper(encoder: Encodes, value: Any) -> bytes:
     return frame(b"w", [type(value).__name__.encode(), encoder.encode(value.__func__)])
 
 
-def _write_property(encoder: Encoder, value: property) -> bytes:
+def _write_property(encoder: Encodes, value: property) -> bytes:
     return frame(b"w", map(encoder.encode, (value.fget, value.fset, value.fdel)))
 
 
-_WRITERS: dict[type, Callable[[Encoder, Any], bytes]] = {
-    _Source: _write_source,
+_WRITERS: dict[type, Callable[[Encodes, Any], bytes]] = {
+    Source: _write_source,
     _Bound: _write_bound,
     types.FunctionType: _write_function,
     types.CodeType: _write_code,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runyard.engine.hashing.digests import frame
+from runyard.engine.hashing.encodings import frame
 from runyard.engine.hashing.hashing_arrays import digest_of, dtype_name, write_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runyard.engine.hashing.digests import Encoder
+    from runyard.engine.hashing.encodings import Encodes
 
 
-def writer_of(kind: type) -> Callable[[Encoder, Any], bytes] | None:
+def writer_of(kind: type) -> Callable[[Encodes, Any], bytes] | None:
     """How values of a class of pandas are written; None: as pickle takes them apart."""
     import pandas as pd
 
@@ -28,60 +28,7 @@ def writer_of(kind: type) -> Callable[[Encoder, Any], bytes] | None:
     return None
 
 
-# What objects may be, by `pandas.api.types.infer_dtype`, to have the same key once they were read again.
-_STEADY = (
-    "string",
-    "bytes",
-    "integer",
-    "floating",
-    "boolean",
-    "decimal",
-    "date",
-    "datetime",
-    "time",
-    "empty",
-)
-
-
-def is_steady(value: Any) -> bool:
-    """Whether a frame, series, index or array has the same key after it was used, pickled and read.
-
-    It has not where it holds objects of other classes, or is of a subclass.
-    """
-    import pandas as pd
-
-    if isinstance(value, (pd.DataFrame, pd.Series)) and value.attrs:
-        return False
-    if type(value) is pd.DataFrame:
-        kinds = value.dtypes.tolist()
-        columns = (value.iloc[:, at] for at, kind in enumerate(kinds) if not _is_number(kind))
-        return is_steady(value.columns) and is_steady(value.index) and all(map(_holds_steady, columns))
-    if type(value) is pd.Series:
-        return is_steady(value.index) and _holds_steady(value)
-    if isinstance(value, pd.MultiIndex):
-        return all(map(is_steady, value.levels))
-    return isinstance(value, (pd.Index, pd.api.extensions.ExtensionArray)) and _holds_steady(value)
-
-
-def _holds_steady(values: Any) -> bool:
-    """Whether the elements of a series, an index or an array are such values."""
-    import pandas as pd
-
-    dtype = values.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        return is_steady(dtype.categories)
-    if _is_numpy(dtype):
-        return not dtype.hasobject or pd.api.types.infer_dtype(values, skipna=True) in _STEADY
-    if isinstance(dtype, pd.StringDtype):
-        return True
-    return type(dtype).__module__.partition(".")[0] == "pandas" and dtype.kind != "O"
-
-
-def _is_number(dtype: Any) -> bool:
-    return _is_numpy(dtype) and not dtype.hasobject
-
-
-def _write_frame(encoder: Encoder, value: Any) -> bytes:
+def _write_frame(encoder: Encodes, value: Any) -> bytes:
     import pandas as pd
 
     parts = _surroundings(encoder, value, pd.DataFrame)
@@ -110,7 +57,7 @@ def _is_numpy(dtype: Any) -> bool:
     return isinstance(dtype, np.dtype)
 
 
-def _surroundings(encoder: Encoder, value: Any, plain: type) -> list[bytes]:
+def _surroundings(encoder: Encodes, value: Any, plain: type) -> list[bytes]:
     """What belongs to a frame or series besides its values: its class, what a subclass keeps, attributes."""
     kind = type(value)
     parts = [b"" if kind is plain else encoder.encode(kind)]
@@ -119,7 +66,7 @@ def _surroundings(encoder: Encoder, value: Any, plain: type) -> list[bytes]:
     return [*parts, encoder.encode((value.attrs, value.flags.allows_duplicate_labels))]
 
 
-def _write_series(encoder: Encoder, value: Any) -> bytes:
+def _write_series(encoder: Encodes, value: Any) -> bytes:
     import pandas as pd
 
     parts = _surroundings(encoder, value, pd.Series)
@@ -127,14 +74,14 @@ def _write_series(encoder: Encoder, value: Any) -> bytes:
     return frame(b"series", [*parts, _values(encoder, value)])
 
 
-def _values(encoder: Encoder, value: Any) -> bytes:
+def _values(encoder: Encodes, value: Any) -> bytes:
     """The values of a series or an index."""
     if _is_numpy(value.dtype):
         return write_array(encoder, value.to_numpy())
     return _write_array(encoder, value.array)
 
 
-def _write_index(encoder: Encoder, value: Any) -> bytes:
+def _write_index(encoder: Encodes, value: Any) -> bytes:
     import pandas as pd
 
     own = b"" if type(value).__module__.partition(".")[0] == "pandas" else encoder.encode(type(value))
@@ -150,7 +97,7 @@ def _write_index(encoder: Encoder, value: Any) -> bytes:
     return frame(b"index", [*parts, _values(encoder, value)])
 
 
-def _level(encoder: Encoder, level: Any, codes: Any) -> list[bytes]:
+def _level(encoder: Encodes, level: Any, codes: Any) -> list[bytes]:
     """One level of a MultiIndex: its labels in the order in which they occur, and which stands where."""
     import numpy as np
     import pandas as pd
@@ -190,7 +137,7 @@ def _steps(index: Any) -> tuple[str, int, int, int] | None:
 _OF_THE_VIEW = frozenset(("_readonly", "_freq"))
 
 
-def _write_array(encoder: Encoder, array: Any) -> bytes:
+def _write_array(encoder: Encodes, array: Any) -> bytes:
     """An array of a type that numpy has not."""
     import numpy as np
     import pandas as pd
@@ -226,7 +173,7 @@ def _write_array(encoder: Encoder, array: Any) -> bytes:
     return encoder.reduced(array, _OF_THE_VIEW)
 
 
-def _masked(encoder: Encoder, parts: list[bytes], array: Any, dtype: Any) -> bytes:
+def _masked(encoder: Encodes, parts: list[bytes], array: Any, dtype: Any) -> bytes:
     """Numbers with missing ones, under whose mask there may be anything."""
     import numpy as np
 

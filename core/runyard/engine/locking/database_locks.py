@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from runyard.base import texts
-from runyard.engine.journal import waited_for
 from runyard.engine.locking.lock_protocol import PolledLocks, refuse_release
+from runyard.engine.outages import waited_for
 from runyard.operations.limits import locks
 
 if TYPE_CHECKING:

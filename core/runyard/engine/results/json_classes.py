@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from functools import cached_property
 from typing import Any
 
-from runyard.engine.context import current_flow
+from runyard.base.current_run import current_flow
 
 # The module that holds the code of `__main__` where a value was written, outside of flow runs.
 script: ContextVar[str | None] = ContextVar("script", default=None)

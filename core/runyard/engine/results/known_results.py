@@ -131,7 +131,7 @@ def _has_steady_key(value: Any, depth: int) -> bool:
         return all(_has_steady_key(item, depth - 1) for item in items)
     if kind.__module__.partition(".")[0] != "pandas":
         return False
-    from runyard.engine.hashing.hashing_pandas import is_steady
+    from runyard.engine.results.steady_frames import is_steady
 
     return is_steady(value)
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import settings
 from runyard.base import clock, texts
+from runyard.base.current_run import current_flow, current_task
 from runyard.base.errors import MissingResult
 from runyard.base.exceptions import SerializationError, UnreadableResult
 from runyard.base.syncing import also_awaited, async_twin
 from runyard.engine import effects, outcome
-from runyard.engine.context import current_flow, current_task
-from runyard.engine.journal import waited_for
+from runyard.engine.outages import waited_for
 from runyard.engine.results import known_results, large_results
 from runyard.engine.results.serializers import describe, resolve_serializer, serializer_of_entry
 
@@ -397,10 +397,18 @@ def get_result_store() -> ResultStore:
     return store_of(current_flow.get(), None if task is None else task.task)
 
 
+def options_of_flow(flow: Any) -> tuple[Any, Any]:
+    """The result storage and serializer that the flows around the caller give, innermost first."""
+    storage = serializer = None
+    while flow is not None and (storage is None or serializer is None):
+        storage = flow.flow.result_storage if storage is None else storage
+        serializer = flow.flow.result_serializer if serializer is None else serializer
+        flow = flow.parent
+    return storage or settings.get("results_default_storage") or None, serializer
+
+
 def store_of(flow: Any, task: TaskDefinition | None) -> ResultStore:
     """The store of a flow run's context, and of a task in it."""
-    from runyard.engine.caching import options_of_flow
-
     store = ResultStore(*options_of_flow(flow))
     return store if task is None else store.update_for_task(task)
 
@@ -429,5 +437,5 @@ def should_persist_result() -> bool:
     """Whether the run around the caller keeps its result."""
     task, flow = current_task.get(), current_flow.get()
     if task is not None and task.task.persist_result is not None:
-        return task.task.persist_result
-    return flow.persist if flow is not None else get_default_persist_setting()
+        return bool(task.task.persist_result)
+    return bool(flow.persist) if flow is not None else get_default_persist_setting()

@@ -13,7 +13,7 @@ from runyard.engine.task_runners.remote_runners import RemoteTaskRunner
 if TYPE_CHECKING:
     from typing import Self
 
-    from runyard.engine.submit import Submission
+    from runyard.engine.submission import Submission
 
 _END_SECONDS = 30.0
 

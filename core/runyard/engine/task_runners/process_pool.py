@@ -19,7 +19,7 @@ from runyard.engine.task_runners.remote_runners import RemoteTaskRunner
 if TYPE_CHECKING:
     from typing import Self
 
-    from runyard.engine.submit import Submission
+    from runyard.engine.submission import Submission
 
 _LENGTH = struct.Struct("!Q")
 # How long a child that has nothing left to do may take to end.

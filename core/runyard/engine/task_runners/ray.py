@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
-    from runyard.engine.submit import Submission
+    from runyard.engine.submission import Submission
 
 _around: ContextVar[dict[str, Any] | None] = ContextVar("runyard_ray_options", default=None)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from runyard.engine.context import FlowRunContext
     from runyard.engine.futures import TaskFuture
-    from runyard.engine.submit import Submission
+    from runyard.engine.submission import Submission
 
 _turn = threading.local()
 

@@ -10,13 +10,12 @@ if TYPE_CHECKING:
     from typing import Self
 
     from runyard.engine.futures import FutureList, TaskFuture
-    from runyard.engine.task_definition import TaskDefinition
 
 
 class TaskRunner:
     """Where submitted tasks run; each flow run uses a copy of its own.
 
-    A runner of your own says in `start` how it runs `work`, a `runyard.engine.submit.Submission`: called,
+    A runner of your own says in `start` how it runs `work`, a `runyard.engine.submission.Submission`: called,
     it runs the task in the calling thread and resolves the future; `runyard.engine.remote` makes of it what
     another process can run. Or it overrides `submit(task, parameters, wait_for, dependencies)`, as for
     Prefect, and returns a future, such as the one of another runner.
@@ -55,19 +54,16 @@ class TaskRunner:
         Raises:
             ParameterError: the arguments do not fit the signature.
         """
-        from runyard.engine.submit import Submission, submit_to
+        from runyard.engine.submission import Submission
 
         if isinstance(task, Submission):
             return self.start(task, parameters)
-        return submit_to(self, task, dict(parameters or {}), wait_for)
+        return task.submit_to(self, dict(parameters or {}), wait_for)
 
-    def map(
-        self, task: TaskDefinition, parameters: dict[str, Any], wait_for: Iterable[Any] | None = None
-    ) -> FutureList:
+    def map(self, task: Any, parameters: dict[str, Any], wait_for: Iterable[Any] | None = None) -> FutureList:
         """Start a run for each item of the iterable arguments, as `task.map(...)` does."""
-        from runyard.engine.mapping import map_on
-
-        return map_on(self, task, parameters, wait_for)
+        found: FutureList = task.map_on(self, parameters, wait_for)
+        return found
 
     def close(self, cancel: bool = False) -> None:
         """Wait for everything submitted; with `cancel`, give up what has not started."""

@@ -6,7 +6,10 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from runyard.base.exceptions import HashError
-from runyard.engine.hashing.digests import hash_objects, join_keys
+from runyard.engine.context import current_flow
+from runyard.engine.hashing.digests import hash_objects, join_keys, source_digest
+from runyard.engine.key_scopes import scope_of
+from runyard.engine.parameters import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -143,8 +146,6 @@ class CacheKeyFnPolicy(CachePolicy):
 
 def _taken(fn: Callable[..., Any], values: tuple[Any, ...]) -> tuple[Any, ...]:
     """As many of the values as a function takes by position."""
-    from runyard.engine.parameters import Signature
-
     try:
         signature = Signature(fn)
     except (TypeError, ValueError):
@@ -224,8 +225,6 @@ def source_key(task: TaskDefinition) -> str:
     """
     digest = task._kept.get("source")
     if digest is None:
-        from runyard.engine.hashing.hashing_code import source_digest
-
         try:
             digest = source_digest(task.fn, task.made)
         except HashError as error:
@@ -256,10 +255,8 @@ class RunId(CachePolicy):
         self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
     ) -> str | None:
         """The flow run's id; for a subflow what stays the same when the root run is resumed."""
-        from runyard.engine.context import current_flow
-
         flow = current_flow.get()
-        return flow.scope if flow is not None else task_ctx.task_run.id
+        return scope_of(flow) if flow is not None else task_ctx.task_run.id
 
 
 class Inputs(CachePolicy):

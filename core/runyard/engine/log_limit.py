@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from runyard.base import ids
-from runyard.engine.logging.log_budget import Budget
+from runyard.engine.log_budget import Budget
 
 # A record, in the order of `run_records.LOG_COLUMNS`.
 Row = tuple[Any, ...]

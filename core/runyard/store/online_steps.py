@@ -48,6 +48,13 @@ _INDEXES = (
     ("task_runs_by_type_id", "task_runs (state_type, id)", _ENDED),
     ("task_runs_by_state_name", "task_runs (state_name, expected_start_time)", _NAMED_RARELY),
     ("task_runs_by_state_name_id", "task_runs (state_name, id)", _NAMED_RARELY),
+    # For retention: runs that are over, by when that was; task runs outside of any flow.
+    (
+        "flow_runs_ended",
+        "flow_runs (state_timestamp, id)",
+        "state_type IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')",
+    ),
+    ("task_runs_alone", "task_runs (flow_run_id, state_timestamp, id)", "flow_run_id IS NULL"),
 )
 
 HOUR_US = 3_600_000_000

@@ -1,10 +1,5 @@
--- What retention finds old runs by, and what it leaves to a later turn.
+-- What retention leaves to a later turn. The indexes of large tables that it needs are steps (store/online_steps.py).
 
--- Runs that are over, by when that was.
-CREATE INDEX flow_runs_ended ON flow_runs (state_timestamp, id)
-    WHERE state_type IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED');
--- Task runs outside of any flow.
-CREATE INDEX task_runs_alone ON task_runs (flow_run_id, state_timestamp, id) WHERE flow_run_id IS NULL;
 CREATE INDEX artifacts_by_task_run ON artifacts (task_run_id) WHERE task_run_id IS NOT NULL;
 CREATE INDEX background_waits_by_upstream ON background_waits (upstream_id);
 

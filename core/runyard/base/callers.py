@@ -1,4 +1,4 @@
-"""What a function can know of the code that called it."""
+"""Inspect the code that called a function, for example whether it awaits the result."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 # Flags of the code of coroutines and async generators.
 _ASYNC = 0x80 | 0x200
 
-# Functions of asyncio, and methods of its loops and groups, that take what can be awaited.
+# Functions of asyncio, and methods of its loops and groups, whose arguments are awaitables.
 _TAKERS = frozenset((
     "as_completed", "create_task", "ensure_future", "gather", "run_coroutine_threadsafe", "shield",
     "wait_for",
 ))  # fmt: skip
 _COMPREHENSIONS = frozenset(("<listcomp>", "<setcomp>", "<genexpr>"))
-# What stands between a value and the call that it, or a list of such, is an argument of.
+# Opcodes that may be between the call that returns the value and the call that receives it.
 _BETWEEN = frozenset((
     "BUILD_LIST", "BUILD_SET", "BUILD_TUPLE", "CACHE", "CALL_INTRINSIC_1", "END_FOR", "JUMP_BACKWARD",
     "KW_NAMES", "LIST_APPEND", "LIST_EXTEND", "LIST_TO_TUPLE", "LOAD_CONST", "NOP", "POP_ITER",
@@ -30,11 +30,13 @@ _ATTRIBUTES = frozenset(("LOAD_ATTR", "LOAD_METHOD"))
 
 
 def is_awaited(caller: FrameType) -> bool:
-    """Whether what the call that a frame is in gives is to be awaited.
+    """Return whether the caller of a frame awaits the result of its call.
 
-    That is so behind `await`: `await state.result()`, and where it is an argument of a function of
-    asyncio that takes awaitables: `asyncio.wait_for(state.result(), 1)`, also in a comprehension. The
-    instructions that follow the call tell it. A value that is put into a variable first is not known.
+    True after `await`, as in `await state.result()`, and if the call is an argument of an asyncio function
+    that accepts awaitables, as in `asyncio.wait_for(state.result(), 1)`, also in a comprehension. The
+    function
+    reads the bytecode after the call. If the caller first stores the value in a variable, the answer is
+    False.
     """
     code, at = caller.f_code, caller.f_lasti
     if code.co_name in _COMPREHENSIONS and not code.co_flags & _ASYNC:
@@ -47,16 +49,17 @@ def is_awaited(caller: FrameType) -> bool:
     from dis import opmap
 
     after, at = code.co_code, at + 2
-    while at < len(after) and after[at] == opmap["CACHE"]:  # room that the interpreter keeps after a call
+    while at < len(after) and after[at] == opmap["CACHE"]:  # inline cache entries after a call
         at += 2
     return (at < len(after) and after[at] == opmap["GET_AWAITABLE"]) or _is_taken(caller)
 
 
 def _is_taken(caller: FrameType, of_generator: bool = False) -> bool:
-    """Whether the value is an argument of a function that takes awaitables.
+    """Return whether the value is an argument of an asyncio function that accepts awaitables.
 
     Args:
-        of_generator: the value is of a generator, which the instruction may read for its own call.
+        of_generator: the call is inside a generator expression; then the instruction may belong to the outer
+            call.
     """
     path = _path_of_taker(caller.f_code, caller.f_lasti, of_generator)
     if path is None:
@@ -64,7 +67,7 @@ def _is_taken(caller: FrameType, of_generator: bool = False) -> bool:
     first, *names = path
     found: Any = caller.f_locals.get(first, caller.f_globals.get(first))
     for name in names:
-        # Only of modules and of what asyncio made: no code of the user's runs to look it up.
+        # Look up names only in modules and asyncio objects, so that no user code runs.
         if type(found).__name__ != "module" and not _is_asyncios(type(found)):
             return False
         found = getattr(found, name, None)
@@ -77,7 +80,7 @@ def _is_asyncios(found: Any) -> bool:
 
 @lru_cache(maxsize=512)
 def _is_item(code: CodeType, at: int) -> bool:
-    """Whether the call at an instruction of a comprehension gives what it collects."""
+    """Return whether a comprehension collects the result of the call at this instruction."""
     from dis import get_instructions
 
     following = (each.opname for each in get_instructions(code) if each.offset > at)
@@ -86,14 +89,14 @@ def _is_item(code: CodeType, at: int) -> bool:
 
 @lru_cache(maxsize=512)
 def _path_of_taker(code: CodeType, at: int, of_generator: bool) -> tuple[str, ...] | None:
-    """The dotted name of the function that the call at an instruction is an argument of."""
+    """The dotted name of the function that receives the result of the call at this instruction."""
     from dis import get_instructions
 
     listed = list(get_instructions(code))
-    # The place may be within the room that the interpreter keeps after the call.
+    # The offset may be inside the cache entries after the call.
     own = next((each for each in reversed(listed) if each.offset <= at), None)
     if own is None or own.positions is None or None in own.positions:
-        return None  # Python was told to leave the places out
+        return None  # Python runs without position tables
     start, end = _start(own), _end(own)
     if of_generator and own.opname == "CALL_FUNCTION_EX":
         return _path(listed, start, at)
@@ -101,7 +104,7 @@ def _path_of_taker(code: CodeType, at: int, of_generator: bool) -> tuple[str, ..
         if each.offset <= at or each.positions is None or None in each.positions:
             continue
         if _start(each) > start or _end(each) < end:
-            continue  # of another argument
+            continue  # belongs to another argument
         if each.opname in _CALLS:
             return _path(listed, _start(each), at)
         if each.opname not in _BETWEEN:
@@ -110,7 +113,7 @@ def _path_of_taker(code: CodeType, at: int, of_generator: bool) -> tuple[str, ..
 
 
 def _path(listed: list[Any], start: tuple[int, int], before: int) -> tuple[str, ...] | None:
-    """The dotted name that starts at a place, if there is nothing but names and dots."""
+    """The dotted name that starts at this position; None if it is not a plain name."""
     loaded: list[Any] = []
     previous = None
     for each in listed:
@@ -124,7 +127,7 @@ def _path(listed: list[Any], start: tuple[int, int], before: int) -> tuple[str, 
     if not loaded or any(each.opname not in _ATTRIBUTES for each in loaded[1:]):
         return None
     first = loaded[0]
-    if first.opname == "STORE_FAST_LOAD_FAST":  # two in one, at the place of the first
+    if first.opname == "STORE_FAST_LOAD_FAST":  # one opcode for two names, at the position of the first
         return (str(first.argval[1]), *(str(each.argval) for each in loaded[1:]))
     return tuple(str(each.argval) for each in loaded) if first.opname in _NAMES else None
 

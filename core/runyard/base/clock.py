@@ -9,29 +9,29 @@ _MICROSECOND = timedelta(microseconds=1)
 _BOOT_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
 
-# Two clocks that differ by less are taken to agree.
+# Clocks that differ by less count as equal.
 _AGREED_US = 1_000_000
-# By how much this machine's clock is behind that of the API or the database's server.
+# How far this machine's clock is behind the clock of the API or the database's server.
 _behind_us = 0
 
 
 def now() -> datetime:
-    """The present, as an aware UTC datetime."""
+    """The current time as an aware UTC datetime."""
     return datetime.now(UTC) + timedelta(microseconds=_behind_us) if _behind_us else datetime.now(UTC)
 
 
 def now_us() -> int:
-    """The present, in microseconds since 1970 UTC."""
+    """The current time in microseconds since 1970 UTC."""
     return time.time_ns() // 1000 + _behind_us
 
 
 def agree(there_us: int, asked_us: int, answered_us: int) -> None:
-    """Go by the clock of another machine from now on, where it differs from this one's.
+    """Use the clock of another machine from now on, if it differs from this machine's clock.
 
-    What machines record of one run is told in one time then, whatever their own clocks say.
+    So all machines record the times of one run by the same clock.
 
     Args:
-        there_us: the present there, told between two moments here.
+        there_us: the other machine's time, read between `asked_us` and `answered_us` of this machine.
     """
     global _behind_us
     if there_us > answered_us + _AGREED_US:
@@ -41,21 +41,22 @@ def agree(there_us: int, asked_us: int, answered_us: int) -> None:
 
 
 def agreed_us(moment_us: int) -> int:
-    """A moment that this machine's clock told, by the clock that `now` goes by."""
+    """Convert a time of this machine's clock to the clock that `now` uses."""
     return moment_us + _behind_us
 
 
 def to_us(moment: datetime) -> int:
-    """Microseconds since 1970 of an aware datetime; a naive one is taken as UTC."""
+    """Convert an aware datetime to microseconds since 1970; a naive one counts as UTC."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return (moment - EPOCH) // _MICROSECOND
 
 
 def from_us(microseconds: int) -> datetime:
-    """The aware UTC datetime of `microseconds` since 1970; the last or first one there is, where none is.
+    """Convert microseconds since 1970 to an aware UTC datetime.
 
-    A database that was written by another program may have anything there: what is no number is 1970.
+    Another program may have written any value into the database: a value out of range becomes the first or
+    last datetime, and a value that is not a number becomes 1970.
     """
     try:
         return EPOCH + timedelta(microseconds=microseconds)
@@ -66,7 +67,7 @@ def from_us(microseconds: int) -> datetime:
 
 
 def span_of(microseconds: int) -> timedelta:
-    """So long a time; none where there is no such one."""
+    """Convert microseconds to a timedelta; an invalid value becomes zero."""
     try:
         return timedelta(microseconds=microseconds)
     except (OverflowError, TypeError):
@@ -74,25 +75,25 @@ def span_of(microseconds: int) -> timedelta:
 
 
 def format_time(moment: datetime) -> str:
-    """RFC 3339 in UTC with microseconds and a `Z`, the form used on the wire."""
-    # Not by strftime, which writes the year 1 without its zeros.
+    """RFC 3339 in UTC with microseconds and a `Z`, the format of the API."""
+    # strftime writes the year 1 without leading zeros.
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_time(text: str) -> datetime:
-    """The aware UTC datetime of an ISO 8601 text; without an offset it is taken as UTC.
+    """Parse an ISO 8601 text to an aware UTC datetime; without an offset it counts as UTC.
 
     Raises:
-        ValueError: `text` is no ISO 8601 date and time, or before the year 1 or after 9999 in UTC.
+        ValueError: `text` is not an ISO 8601 date and time, or before the year 1 or after 9999 in UTC.
     """
     return as_utc(datetime.fromisoformat(text))
 
 
 def as_utc(moment: datetime) -> datetime:
-    """The same moment in UTC; a naive one is taken as UTC.
+    """Convert a datetime to UTC; a naive one counts as UTC.
 
     Raises:
-        ValueError: there it is before the year 1 or after the year 9999.
+        ValueError: in UTC, it is before the year 1 or after the year 9999.
     """
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
@@ -103,5 +104,8 @@ def as_utc(moment: datetime) -> datetime:
 
 
 def boot_seconds() -> float:
-    """Seconds since this machine started, sleep included where the system tells; nobody sets it."""
+    """Seconds since this machine started, including sleep if the system supports it.
+
+    No user can set this clock.
+    """
     return time.clock_gettime(_BOOT_CLOCK) if _BOOT_CLOCK is not None else time.monotonic()

@@ -1,6 +1,6 @@
-"""Which run the calling code is in: the variables that the engine sets and every room may ask.
+"""The context variables of the current run. The engine sets them; every room may read them.
 
-Their types are those of `runyard.engine.context`, which gives the same variables to the engine.
+Their types are those of `runyard.engine.context`, which exports the same variables.
 """
 
 from __future__ import annotations

@@ -1,32 +1,32 @@
-"""Everything Runyard raises on purpose, in one tree.
+"""All exceptions that Runyard raises deliberately, in one tree.
 
 RunyardError                    message for the user; `status` is its HTTP status
-├── NotFound              404   no such object
-├── Conflict              409   it exists already, or its state does not allow this
-├── InvalidInput          422   a value is wrong
-│   ├── ParameterError    409   a flow's parameters do not fit its signature
-│   ├── ScheduleError     422   a cron, interval, rrule or time zone is wrong
-│   └── ProjectError      422   a prefect.yaml is wrong; says file, line and key
-├── NotAllowed            403   refused to this caller
+├── NotFound              404   the object does not exist
+├── Conflict              409   the object exists already, or its state does not allow this
+├── InvalidInput          422   a value is invalid
+│   ├── ParameterError    409   a flow's parameters do not match its signature
+│   ├── ScheduleError     422   a cron, interval, rrule or time zone is invalid
+│   └── ProjectError      422   a prefect.yaml is invalid; names file, line and key
+├── NotAllowed            403   this caller may not do this
 ├── StaleAttempt          409   a report from an attempt that lost its lease
-├── Locked                423   not enough slots of a limit are free now
-├── LeaseGone             410   a lease of slots ran out, or was given back
+├── Locked                423   a limit has not enough free slots now
+├── LeaseGone             410   a lease of slots expired or was released
 ├── EntrypointError       422   a flow's file or function cannot be loaded
 ├── StoreError            503   the database cannot be used
 │   ├── DatabaseBusy      503   another process held it for too long
-│   ├── DatabaseCorrupt   500   it is no database, or is damaged
-│   ├── DatabaseTooNew    500   a newer Runyard made it
+│   ├── DatabaseCorrupt   500   it is damaged or not a database
+│   ├── DatabaseTooNew    500   a newer Runyard created it
 │   └── DatabaseReadOnly  500   no permission, or no space, to write
 ├── ApiUnavailable        503   the API does not answer
 ├── MissingExtra          500   an optional dependency is not installed
-├── SettingError          503   a setting has a wrong value, or the key of the secrets is gone
-├── RunFailed                   a failed run's state was asked for its result
-│   ├── RunCrashed              ... a crashed one's
-│   └── RunCancelled            ... a cancelled one's
-├── RunPaused                   ... a paused one's
-├── RunUnfinished               ... one's that is not over
-├── MissingResult               a finished run whose result was not kept
-└── RunAborted                  the orchestrator refused that this run goes on
+├── SettingError          503   a setting is invalid, or the encryption key is missing
+├── RunFailed                   result() was called on the state of a failed run
+│   ├── RunCrashed              ... of a crashed run
+│   └── RunCancelled            ... of a cancelled run
+├── RunPaused                   ... of a paused run
+├── RunUnfinished               ... of a run that has not finished
+├── MissingResult               the result of a finished run was not stored
+└── RunAborted                  the orchestrator refused to let this run continue
 """
 
 import re
@@ -34,16 +34,16 @@ from typing import Any
 
 from runyard.base.url_passwords import hidden
 
-# The most characters of one word of a message, such as a name that it repeats.
+# The maximum length of one word of a message, such as a name that it repeats.
 _WORD = 500
 _LONG_WORD = re.compile(rf"\S{{{_WORD + 1},}}")
 
 
 def bounded(text: str, most: int = 4000) -> str:
-    """A message of a size that people read: what it repeats of an input may have any.
+    """Shorten a message, because the input that it repeats may be of any length.
 
     Args:
-        most: how many characters it may have, not counting a note that some were left out.
+        most: the maximum number of characters, without the note about omitted characters.
     """
     if len(text) <= _WORD:
         return text
@@ -58,9 +58,9 @@ def _cut(text: str, most: int) -> str:
 
 
 class RunyardError(Exception):
-    """The base of all. `str(error)` is one line for the user: what is wrong, where, what to do.
+    """The base class. `str(error)` is one line for the user: what is wrong, where, what to do next.
 
-    It holds no password of a URL that it names, and is of bounded size.
+    Passwords in URLs are hidden, and the length is limited.
     """
 
     status = 500
@@ -74,41 +74,41 @@ class RunyardError(Exception):
 
 
 class NotFound(RunyardError):
-    """No such object."""
+    """The object does not exist."""
 
     status = 404
 
 
 class Conflict(RunyardError):
-    """It exists already, or the state it is in does not allow this."""
+    """The object exists already, or its state does not allow this."""
 
     status = 409
 
 
 class InvalidInput(RunyardError):
-    """A value is wrong."""
+    """A value is invalid."""
 
     status = 422
 
 
 class ParameterError(InvalidInput):
-    """A flow's parameters do not fit its signature."""
+    """A flow's parameters do not match its signature."""
 
     status = 409
 
 
 class ScheduleError(InvalidInput):
-    """A cron expression, interval, recurrence rule or time zone is wrong."""
+    """A cron expression, interval, recurrence rule or time zone is invalid."""
 
 
 class ProjectError(InvalidInput):
-    """A project file is wrong; each line of the message starts with `file:line:column`."""
+    """A project file is invalid; each line of the message starts with `file:line:column`."""
 
     most_characters = 40_000
 
 
 class NotAllowed(RunyardError):
-    """Refused to this caller."""
+    """This caller may not do this."""
 
     status = 403
 
@@ -120,13 +120,13 @@ class StaleAttempt(RunyardError):
 
 
 class Locked(RunyardError):
-    """Not enough slots of a limit are free now; `details["retry_after_seconds"]`: when to ask again."""
+    """A limit has not enough free slots now; `details["retry_after_seconds"]` says when to ask again."""
 
     status = 423
 
 
 class LeaseGone(RunyardError):
-    """A lease of slots ran out and they were taken, or it was given back."""
+    """A lease of slots expired and others took the slots, or the lease was released."""
 
     status = 410
 
@@ -148,29 +148,29 @@ class DatabaseBusy(StoreError):
 
 
 class DatabaseCorrupt(StoreError):
-    """The file is no database, or is damaged."""
+    """The file is damaged or not a database."""
 
     status = 500
 
 
 class DatabaseLost(StoreError):
-    """This process has no open file of its database any more, and cannot get it back."""
+    """This process lost the open file of its database and cannot open it again."""
 
     status = 500
 
 
 class DatabaseMoved(StoreError):
-    """The file was moved, deleted or replaced while it was open here."""
+    """The file was moved, deleted or replaced while this process had it open."""
 
 
 class DatabaseTooNew(StoreError):
-    """A newer Runyard made this database."""
+    """A newer Runyard created this database."""
 
     status = 500
 
 
 class DatabaseReadOnly(StoreError):
-    """There is no permission, or no space, to write."""
+    """Writing fails for lack of permission or space."""
 
     status = 500
 
@@ -186,47 +186,47 @@ class MissingExtra(RunyardError):
 
 
 class SettingError(RunyardError):
-    """A setting has a wrong value, or what it names, such as the key of the secrets, is not there."""
+    """A setting is invalid, or something that it names, such as the encryption key, is missing."""
 
     status = 503
 
 
 class RunFailed(RunyardError):
-    """A failed run's state was asked for its result: its message is the state's."""
+    """`result()` was called on the state of a failed run; the message is the state's."""
 
     most_characters = 20_000
 
 
 class RunCrashed(RunFailed):
-    """A crashed run's state was asked for its result."""
+    """`result()` was called on the state of a crashed run."""
 
 
 class RunCancelled(RunFailed):
-    """A cancelled run's state was asked for its result."""
+    """`result()` was called on the state of a cancelled run."""
 
 
 class RunPaused(RunyardError):
-    """A paused run's state was asked for its result."""
+    """`result()` was called on the state of a paused run."""
 
 
 class RunUnfinished(RunyardError):
-    """The state of a run that is not over was asked for its result."""
+    """`result()` was called on the state of a run that has not finished."""
 
 
 class MissingResult(RunyardError):
-    """A finished run's result was not kept."""
+    """The result of a finished run was not stored."""
 
 
 class RunAborted(RunyardError):
-    """The orchestrator refused that this run goes on."""
+    """The orchestrator refused to let this run continue."""
 
 
 def extra_missing(module: str, extra: str) -> MissingExtra:
-    """The one-line error for an optional dependency that is not installed."""
+    """The error for an optional dependency that is not installed."""
     return MissingExtra(f"{module} is not installed; run: pip install 'runyard[{extra}]'")
 
 
 class StorageAway(RunyardError):
-    """A storage cannot be reached, or failed each of several times."""
+    """A storage cannot be reached, or each of several tries failed."""
 
     status = 503

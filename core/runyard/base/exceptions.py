@@ -1,9 +1,9 @@
-"""The exceptions that users' flows meet, by the names of Prefect; the tree itself is `errors.py`.
+"""The exceptions that users' flows meet, with Prefect's names; the tree itself is in `errors.py`.
 
-Signal (BaseException)      ends a run from outside; `except Exception` does not swallow it
-├── Abort                   the orchestrator refused that this run goes on
-├── Pause                   the run is to be suspended: its process ends, until it is resumed
-└── TerminationSignal       the process was asked to stop (SIGTERM)
+Signal (BaseException)      ends a run from outside; `except Exception` does not catch it
+├── Abort                   the orchestrator refused to let this run continue
+├── Pause                   the run is to be suspended: its process ends until the run is resumed
+└── TerminationSignal       the process received SIGTERM
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ __all__ = [
     "UpstreamTaskError",
 ]
 
-# The names under which Prefect has the same.
+# Prefect's names of the same classes.
 FailedRun = RunFailed
 CrashedRun = RunCrashed
 CancelledRun = RunCancelled
@@ -84,7 +84,7 @@ ValidationError = InvalidInput
 
 
 class MissingContextError(RunyardError, RuntimeError):
-    """Something that needs a run was used outside of one."""
+    """A function that needs a run was called outside of one."""
 
 
 class MappingLengthMismatch(RunyardError, ValueError):
@@ -92,46 +92,46 @@ class MappingLengthMismatch(RunyardError, ValueError):
 
 
 class MappingMissingIterable(RunyardError, ValueError):
-    """No argument of `.map()` can be iterated."""
+    """None of the arguments of `.map()` is iterable."""
 
 
 class RunNameError(RunyardError, ValueError):
-    """The name of a run cannot be made from its template."""
+    """The template of a run's name is invalid."""
 
 
 class InvalidNameError(RunyardError, ValueError):
-    """A flow cannot have this name."""
+    """The name of a flow is invalid."""
 
 
 class ReservedArgumentError(RunyardError, TypeError):
-    """A flow or a task has an argument that every call of one has."""
+    """A flow or task has a parameter with the name of an argument of every call."""
 
 
 class UpstreamTaskError(RunyardError):
-    """A task was not started because one that it needs did not complete."""
+    """A task was not started because a task that it depends on did not complete."""
 
 
 class HashError(RunyardError, ValueError):
-    """No cache key can be made of a value."""
+    """A value has no cache key."""
 
 
 class FlowPauseTimeout(RunyardError):
-    """A run was paused and nobody resumed it in time."""
+    """A paused run was not resumed in time."""
 
 
 class FlowRunWaitTimeout(RunyardError, TimeoutError):
-    """A run that was waited for was not over in time."""
+    """A run did not finish within the time for which the caller waited."""
 
 
 class NotPausedError(RunyardError):
-    """A run that is not paused was to be resumed."""
+    """The run to resume is not paused."""
 
 
 class RunTimedOut(TimeoutError):
-    """The engine's own timeout, told apart from a TimeoutError that the user's code raised.
+    """The timeout of the engine, as opposed to a TimeoutError from user code.
 
-    `limit` is the call whose time was over, since the limit of a flow interrupts its tasks as well; `is_past`
-    says that this call has ended by it.
+    `limit` is the call whose time limit expired, because the limit of a flow also interrupts its tasks.
+    `is_past` is true once that call has ended.
     """
 
     limit: object = None
@@ -139,23 +139,23 @@ class RunTimedOut(TimeoutError):
 
 
 class SerializationError(RunyardError, ValueError):
-    """A value cannot be written, or read again."""
+    """A value cannot be serialized or deserialized."""
 
 
 class UnreadableResult(SerializationError):
-    """A kept result is there, but cannot be read here; the engine runs its task again."""
+    """A stored result exists but cannot be read here; the engine runs its task again."""
 
 
 class InfrastructureError(RunyardError):
-    """What executes a run does not do what it was asked."""
+    """The infrastructure of a run did not do what it was asked."""
 
 
 class InfrastructureNotFound(InfrastructureError):
-    """What executed a run is not there any more."""
+    """The infrastructure of a run does not exist any more."""
 
 
 class InfrastructureNotAvailable(InfrastructureError):
-    """What executes a run cannot be reached from here."""
+    """The infrastructure of a run cannot be reached from here."""
 
 
 class Signal(BaseException):
@@ -166,14 +166,14 @@ PrefectSignal = ExternalSignal = Signal
 
 
 class Abort(Signal):
-    """The orchestrator refused that this run goes on; its process ends quietly."""
+    """The orchestrator refused to let this run continue; its process ends without an error."""
 
 
 class Pause(Signal):
     """The run is to be suspended.
 
     Args:
-        body: of the operation `pause_flow_run`.
+        body: the body of the operation `pause_flow_run`.
     """
 
     def __init__(self, body: dict[str, Any]) -> None:
@@ -182,7 +182,7 @@ class Pause(Signal):
 
 
 class TerminationSignal(Signal):
-    """The process was asked to stop."""
+    """The process received SIGTERM."""
 
 
 def exception_traceback(exc: Exception) -> str:

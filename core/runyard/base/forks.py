@@ -1,7 +1,7 @@
-"""Forks amid a run: a child that leaves the function in which it was forked ends there.
+"""Forks during a run: a child process ends when it leaves the function in which it was forked.
 
-What surrounds that function in the child is a copy: the engine, the flow that called, the script. It is the
-parent that goes on with these. The drivers compare `count` before and after whatever they call.
+In the child, everything around that function is a copy: the engine, the calling flow, the script. Only
+the parent continues with these. The drivers compare `count` before and after every call of user code.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from runyard.base.tracebacks import without_engine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# How many forks lie between this process and the one in which Runyard was imported.
+# The number of forks between this process and the one that imported Runyard.
 count = 0
 
-_INTERRUPTED = 130  # as shells tell of Ctrl-C
+_INTERRUPTED = 130  # the exit code of shells for Ctrl-C
 _writers: list[Callable[[], None]] = []
 
 
 def before_leaving(write: Callable[[], None]) -> None:
-    """Have a child that leaves call `write`: what it has recorded is written then."""
+    """Register `write`, which a leaving child calls to write its records."""
     _writers.append(write)
 
 
 def leave(error: BaseException | None = None) -> NoReturn:
-    """End this process, a forked child, once all that it has recorded, logged and printed is written.
+    """End this process, a forked child, after its records, logs and output are written.
 
     Args:
-        error: what the function raised; None where it returned. `sys.exit` gives the exit code, any other
-            exception is shown on stderr and gives 1, Ctrl-C 130.
+        error: what the function raised; None if it returned. `sys.exit` sets the exit code; any other
+            exception is printed to stderr and exits with 1, Ctrl-C with 130.
     """
     code = 1
     try:
@@ -43,13 +43,13 @@ def leave(error: BaseException | None = None) -> NoReturn:
 
 
 def check(born: int, error: BaseException | None = None) -> None:
-    """End this process if it was forked since `count` was `born`; see `leave`."""
+    """Call `leave` if this process was forked since `count` was `born`."""
     if count != born:
         leave(error)
 
 
 def held(fn: Callable[[], Any]) -> Any:
-    """The outcome of `fn`; a child that is forked in it ends with it."""
+    """Return the result of `fn`; a child that is forked in it ends when `fn` ends."""
     born = count
     try:
         value = fn()
@@ -74,10 +74,10 @@ def _code_of(error: BaseException | None) -> int:
 
 
 def _wind_up() -> None:
-    """As `multiprocessing` ends its children: threads are waited for; the exit functions are the parent's."""
+    """End like a child of `multiprocessing`: wait for threads, but skip the parent's `atexit` functions."""
     import threading
 
-    threading._shutdown()  # type: ignore[attr-defined]  # what ends an interpreter
+    threading._shutdown()  # type: ignore[attr-defined]  # the function that ends an interpreter
     for write in _writers:
         write()
     for stream in (sys.stdout, sys.stderr):

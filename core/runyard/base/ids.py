@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ADJECTIVES = (  # noqa: SIM905  # many words read better as one text
+_ADJECTIVES = (  # noqa: SIM905  # one text is easier to read than a list
     "able agile amber ample azure bold brave brisk bright calm candid cedar clever cobalt copper "
     "coral crisp curious daring dapper deft eager early earnest easy fair fancy fearless fleet "
     "fluent fond frank fresh gentle gifted glad golden grand green hardy hearty honest humble "
@@ -18,7 +18,7 @@ _ADJECTIVES = (  # noqa: SIM905  # many words read better as one text
     "rapid ready robust rosy royal ruby sage scarlet serene sharp silver smart solid spry stable "
     "steady stout sunny super swift tidy trusty upbeat valiant vivid warm wise witty worthy zesty"
 ).split()
-_NOUNS = (  # noqa: SIM905  # as above
+_NOUNS = (  # noqa: SIM905  # see above
     "albatross alpaca antelope avocet badger beaver beetle bison bobcat buffalo bunting camel "
     "caribou cheetah chipmunk condor cormorant coyote crane cricket curlew deer dolphin dove "
     "dragonfly eagle egret elk falcon ferret finch firefly fox gazelle gecko gibbon goose grouse "
@@ -29,18 +29,18 @@ _NOUNS = (  # noqa: SIM905  # as above
     "stork swallow swan tapir tern thrush tiger toucan trout turtle walrus weasel whale wolf wren"
 ).split()
 
-# What no name may have that stands in a URL or in `flow/deployment`.
+# Characters that are invalid in names, because names are part of URLs and of `flow/deployment`.
 FORBIDDEN = "/%&><"
 
-# The random ends of coming ids, drawn in one system call for many; `next` on it is atomic.
+# Random parts of the next ids, drawn in one system call; `next` on the iterator is atomic.
 _tails: Iterator[str] = iter(())
-# So many are drawn next: many a process needs few.
+# The size of the next draw; it starts small because many processes need few ids.
 _FEWEST, _MOST = 16, 256
 _size = _FEWEST
 
 
 def _draw() -> str:
-    """Refill the pool and take the first."""
+    """Refill the pool and return the first value."""
     global _tails, _size
     size, _size = _size, _MOST
     noise = os.urandom(8 * size).hex()
@@ -55,7 +55,7 @@ def _draw() -> str:
 
 
 def _forget() -> None:
-    """A forked child must not hand out the ids that its parent will."""
+    """Clear the pool in a forked child, so that it does not use the ids of its parent."""
     global _tails, _size
     _tails, _size = iter(()), _FEWEST
 
@@ -65,10 +65,10 @@ if hasattr(os, "register_at_fork"):
 
 
 def new_id() -> str:
-    """A fresh UUID of version 7 (RFC 9562): ids made later sort later.
+    """A new UUID of version 7 (RFC 9562): ids sort by their creation time.
 
-    The 12 bits after the millisecond hold its fraction (the RFC's method 3), so ids made in one
-    process are ordered to a quarter of a microsecond.
+    The 12 bits after the millisecond hold its fraction (method 3 of the RFC), so ids of one process
+    are ordered to a quarter of a microsecond.
     """
     millisecond, rest = divmod(time.time_ns(), 1_000_000)
     text = f"{millisecond:012x}"
@@ -76,7 +76,7 @@ def new_id() -> str:
 
 
 def new_name() -> str:
-    """A name for a run nobody named, such as `calm-otter`."""
+    """A generated name for a run, such as `calm-otter`."""
     draw = int.from_bytes(os.urandom(4))
     adjective = _ADJECTIVES[draw % len(_ADJECTIVES)]
     return f"{adjective}-{_NOUNS[draw // len(_ADJECTIVES) % len(_NOUNS)]}"

@@ -1,4 +1,4 @@
-"""The door from a state to its kept result: states stand below what reads results, and ask for it here."""
+"""The hook through which a state reads its stored result. The reader registers itself here."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _read: Callable[[dict[str, Any]], Any] | None = None
 
 
 def read_by(read: Callable[[dict[str, Any]], Any]) -> None:
-    """Have kept results read by `read`, of a state's `data`; the package says so when it is imported."""
+    """Register the function that reads the stored result of a state's `data`."""
     global _read
     _read = read
 
 
 def read(data: dict[str, Any]) -> Any:
-    """The value that a state's `data` refers to.
+    """The value to which a state's `data` refers.
 
     Raises:
-        MissingResult: it is not kept any more.
+        MissingResult: it is not stored any more.
     """
     if _read is None:
         raise RuntimeError("this process cannot read stored results")

@@ -1,7 +1,7 @@
-"""Which machine this is, since which boot, and which of its processes still live.
+"""Identifies this machine, its boot and its processes, to prove that a process has died.
 
-A process is known by its number and the moment of its start, which no other one of the same boot has.
-Where the system does not tell (elsewhere than on Linux), nothing is claimed: there is no place, and no proof.
+A process is identified by its number and its start time, which are unique within a boot. On systems
+other than Linux there is no identity and no proof.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ _INTERFACES = "/sys/class/net"
 
 @lru_cache(maxsize=1)
 def boot_id() -> str:
-    """The id of the machine's boot; empty where the system has none."""
+    """The id of the machine's boot; empty if the system has none."""
     return _read(_BOOT_ID)
 
 
 @lru_cache(maxsize=1)
 def place() -> str | None:
-    """What tells this machine from all others, across boots where it can; None where nothing does.
+    """A text that identifies this machine, across boots if possible; None if nothing does.
 
-    Made of the machine's id, its name and the addresses of its network cards, since copied machines have
-    the same id. Without an id, as in many containers, it is the boot and the namespace of processes.
+    It is derived from the machine's id, its name and the addresses of its network cards, because copied
+    machines have the same id. Without an id, as in many containers, it is the boot and the process namespace.
     """
     boot, namespace = boot_id(), pid_namespace()
     if not boot or not namespace:
@@ -38,10 +38,10 @@ def place() -> str | None:
 
 
 def identity(launcher_pid: int | None = None) -> tuple[str | None, str | None]:
-    """The place of this process, and by what its death can be proved there: JSON, or None.
+    """The identity of this process, by which others can prove its death: JSON, or None.
 
     Args:
-        launcher_pid: the process that owns those of its runs, where that is another one.
+        launcher_pid: the process that owns the processes of the runs, if it is another one.
     """
     here, start = place(), started(os.getpid())
     if here is None or start is None:
@@ -50,14 +50,14 @@ def identity(launcher_pid: int | None = None) -> tuple[str | None, str | None]:
     if launcher_pid is not None:
         launcher = started(launcher_pid)
         if launcher is None:
-            return None, None  # it has just ended; the next claim is made with another one
+            return None, None  # it has just ended; the next claim uses a new launcher
         proof["launcher"] = [launcher_pid, launcher]
     return here, json.dumps(proof, separators=(",", ":"))
 
 
 @lru_cache(maxsize=1)
 def pid_namespace() -> str:
-    """The namespace in which process numbers count; empty where there is none."""
+    """The namespace of process numbers; empty if unknown."""
     try:
         return str(os.stat("/proc/self/ns/pid").st_ino)
     except OSError:
@@ -65,7 +65,7 @@ def pid_namespace() -> str:
 
 
 def started(pid: int) -> int | None:
-    """When a process started, in ticks since the boot; None where it is gone (or only waits to be reaped)."""
+    """The start time of a process, in ticks since the boot; None if it has ended (or is a zombie)."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()
@@ -75,7 +75,7 @@ def started(pid: int) -> int | None:
 
 
 def is_alive(pid: int, start: int) -> bool:
-    """Whether the process that got this number at that moment is there; in doubt, it is."""
+    """Whether the process with this number and start time is alive; True in doubt."""
     found = started(pid)
     if found is not None:
         return found == start
@@ -84,14 +84,14 @@ def is_alive(pid: int, start: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        # Another user's, of which this system may show nothing: hidden, not gone.
+        # A process of another user, which this system may hide.
         return not os.path.exists(f"/proc/{pid}")
-    # It is ours, so what we cannot read is a process that has ended.
+    # It is our own, so if we cannot read it, it has ended.
     return False
 
 
 def is_gone(at: str | None, proof: str | None) -> bool:
-    """Whether the process of an `identity` is gone for certain, as far as this one can tell."""
+    """Whether the process of an `identity` has certainly ended, as far as this process can tell."""
     if at is None or proof is None or at != place():
         return False
     try:
@@ -102,11 +102,11 @@ def is_gone(at: str | None, proof: str | None) -> bool:
             return True
         return bool(facts["pids"] == pid_namespace()) and not is_alive(*facts["worker"])
     except (ValueError, TypeError, KeyError):
-        return False  # of a newer version, or another program's
+        return False  # from a newer version or another program
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process started."""
+    """The child processes of a process."""
     try:
         names = os.listdir("/proc")
     except OSError:
@@ -124,7 +124,7 @@ def children(pid: int) -> list[int]:
 
 
 def _cards() -> list[str]:
-    """The addresses of the network cards that are devices; none of those that come and go with programs."""
+    """The addresses of hardware network cards; virtual ones, which programs create, do not count."""
     try:
         names = sorted(os.listdir(_INTERFACES))
     except OSError:

@@ -1,4 +1,4 @@
-"""Markers around arguments: the same for every mapped call, given even when it failed, not looked into."""
+"""Markers for arguments, such as `unmapped`, `allow_failure` and `quote`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class BaseAnnotation(Generic[T]):
-    """A value with a mark on it."""
+    """A value with a marker."""
 
     __slots__ = ("value",)
 
@@ -20,7 +20,7 @@ class BaseAnnotation(Generic[T]):
         return self.value
 
     def rewrap(self, value: Any) -> Any:
-        """Another value with the same mark."""
+        """Another value with the same marker."""
         return type(self)(value)
 
     def __eq__(self, other: object) -> bool:
@@ -35,23 +35,24 @@ class BaseAnnotation(Generic[T]):
         return f"{type(self).__name__}({self.value!r})"
 
 
-class unmapped(BaseAnnotation[T]):  # noqa: N801  # written like a function in users' code
-    """Around an argument of `.map()`: every call gets the whole value instead of one of its items."""
+class unmapped(BaseAnnotation[T]):  # noqa: N801  # users call it like a function
+    """Pass the whole value to every call of `.map()`, not one of its items."""
 
     __slots__ = ()
 
 
-class allow_failure(BaseAnnotation[T]):  # noqa: N801  # written like a function in users' code
-    """Around a future: the task runs even if that one failed, and is given its exception."""
+class allow_failure(BaseAnnotation[T]):  # noqa: N801  # users call it like a function
+    """Run the task even if this future failed, and pass its exception."""
 
     __slots__ = ()
 
 
-class quote(BaseAnnotation[T]):  # noqa: N801  # written like a function in users' code
-    """Around an argument: the function is given it as it is, futures inside it stay futures.
+class quote(BaseAnnotation[T]):  # noqa: N801  # users call it like a function
+    """Pass the argument unchanged: futures inside it stay futures.
 
-    It also saves looking through a large collection. Around what a flow returns: it is the result,
-    and does not decide the final state.
+    This also saves the search through a large collection. A flow that returns a quoted value has that value
+    as
+    its result; it does not decide the final state.
     """
 
     __slots__ = ()
@@ -61,17 +62,17 @@ class quote(BaseAnnotation[T]):  # noqa: N801  # written like a function in user
         return self.value
 
 
-class opaque(BaseAnnotation[T]):  # noqa: N801  # written like a function in users' code
-    """Around an argument: a future or state is replaced by its result, anything else is not looked into.
+class opaque(BaseAnnotation[T]):  # noqa: N801  # users call it like a function
+    """Replace a future or state by its result, but do not search inside other values.
 
-    It saves looking through a large collection for futures.
+    This saves the search through a large collection.
     """
 
     __slots__ = ()
 
 
-class freeze(BaseAnnotation[T]):  # noqa: N801  # written like a function in users' code
-    """Around a deployment's parameter: its runs can be given no other value.
+class freeze(BaseAnnotation[T]):  # noqa: N801  # users call it like a function
+    """Fix a parameter of a deployment: its runs cannot have another value.
 
     Raises:
         ValueError: the value has no JSON form.
@@ -94,10 +95,10 @@ class freeze(BaseAnnotation[T]):  # noqa: N801  # written like a function in use
 
 
 class Quote(quote[T]):
-    """The old name of `quote`."""
+    """The former name of `quote`."""
 
     __slots__ = ()
 
 
 class NotSet:
-    """Stands for an option that was not given, where None has a meaning."""
+    """The default of an option for which None has a meaning."""

@@ -1,4 +1,4 @@
-"""Paths below a base, files written whole, and patterns of what is left out."""
+"""Paths below a base folder, atomic writes, and ignore files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def inside(base: str, path: str) -> str:
     """The absolute path of a file below `base`.
 
     Raises:
-        InvalidInput: it would be elsewhere.
+        InvalidInput: the path is outside of `base`.
     """
     full = os.path.normpath(os.path.join(base, path))
     if full != base and not full.startswith(base.rstrip(os.sep) + os.sep):
@@ -25,7 +25,7 @@ def object_key(path: str) -> str:
     """The key of an object below a base.
 
     Raises:
-        InvalidInput: it would be elsewhere.
+        InvalidInput: the path is outside of the base.
     """
     key = os.path.normpath(path.strip("/")).replace(os.sep, "/") if path.strip("/") else ""
     if key == ".." or key.startswith("../"):
@@ -34,7 +34,7 @@ def object_key(path: str) -> str:
 
 
 def write_whole(file: str, content: bytes) -> None:
-    """Write a file whole or not at all; it is on disk then."""
+    """Write a file atomically and sync it to disk."""
     handle, partial = tempfile.mkstemp(dir=os.path.dirname(file), prefix=".partial-")
     try:
         with os.fdopen(handle, "wb") as opened:
@@ -48,7 +48,7 @@ def write_whole(file: str, content: bytes) -> None:
 
 
 def patterns_of(ignore_file: str | None) -> Any:
-    """What a file such as `.prefectignore` leaves out, in the syntax of .gitignore; None without a file."""
+    """Read a file such as `.prefectignore`, in the syntax of .gitignore; None if it does not exist."""
     if ignore_file is None:
         return None
     from pathspec import GitIgnoreSpec
@@ -58,5 +58,5 @@ def patterns_of(ignore_file: str | None) -> Any:
 
 
 def is_left_out(path: str, patterns: Any) -> bool:
-    """Whether the patterns leave a path out, which has forward slashes and starts at their folder."""
+    """Whether the patterns exclude a path, which has forward slashes and is relative to their folder."""
     return patterns is not None and patterns.match_file(path)

@@ -1,4 +1,4 @@
-"""Files and folders that only their owner may read, whatever the umask of the process says."""
+"""Files and folders that only their owner can read, regardless of the umask."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ FILE_MODE = 0o600
 
 
 def make_folder(path: str) -> None:
-    """Make a folder that only its owner can enter; one that exists keeps its mode.
+    """Create a folder that only its owner can enter; an existing one keeps its mode.
 
-    Missing folders above it are made in the same way.
+    Missing parent folders are created in the same way.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     if os.path.isdir(path):
         return
@@ -27,16 +27,16 @@ def make_folder(path: str) -> None:
         if not os.path.isdir(path):
             raise
         return
-    # The umask may have taken rights from the owner as well.
+    # The umask may also have removed rights of the owner.
     os.chmod(path, FOLDER_MODE)
 
 
 def make_file(path: str) -> int:
-    """Make a new file that only its owner can read; its descriptor, open for writing.
+    """Create a file that only its owner can read, and return its descriptor, open for writing.
 
     Raises:
-        FileExistsError: it is there already.
-        OSError: it cannot be made.
+        FileExistsError: it exists.
+        OSError: it cannot be created.
     """
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     os.fchmod(handle, FILE_MODE)
@@ -44,7 +44,7 @@ def make_file(path: str) -> int:
 
 
 def write_beside(path: str, text: str) -> str:
-    """Write a text into a new private file in the folder of `path`, to be moved there; its name.
+    """Write a text into a new private file beside `path`, to be moved there, and return its name.
 
     Raises:
         OSError: it cannot be written.
@@ -59,10 +59,10 @@ def write_beside(path: str, text: str) -> str:
 
 
 def write_once(path: str, text: str) -> bool:
-    """Write a private file unless it exists; another process never sees a part of it.
+    """Write a private file unless it exists; other processes never see a partial file.
 
     Returns:
-        Whether it was written: False where the file existed.
+        Whether it was written; False if the file existed.
 
     Raises:
         OSError: it cannot be written.

@@ -1,23 +1,22 @@
-"""Names inside of commands that a message suggests: each is one word of a shell, whatever stands in it."""
+"""Quote names in suggested commands, so that each name is one word for the shell."""
 
 from __future__ import annotations
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
-# The most characters of a name and of a file's path; nobody types a command with a longer one.
+# The maximum length of a name and of a path; nobody types a longer command.
 NAME = 255
 PATH = 4096
 
 
 def quoted(value: object, longest: int = NAME) -> str:
-    """A text as one word of a command line of bash, zsh or ksh.
+    """Quote a text as one word for bash, zsh or ksh.
 
     Args:
-        value: such as a name; its characters mean nothing to the shell afterwards.
-        longest: the most characters.
+        value: the text, such as a name.
+        longest: the maximum number of characters.
 
     Returns:
-        The word, on one line and without control characters. For a longer text, the placeholder
-        `NAME`.
+        The word, on one line and without control characters; the placeholder `NAME` if the text is too long.
     """
     text = str(value)
     if len(text) > longest:
@@ -30,12 +29,12 @@ def quoted(value: object, longest: int = NAME) -> str:
 
 
 def command_of(words: str, *operands: object, options: str = "") -> str:
-    """A command with names in it, which stay names where they begin with `-`.
+    """A command line in which names stay names even if they start with `-`.
 
     Args:
         words: such as `runyard work-pool create`.
-        operands: what stands after them; each becomes one word.
-        options: the rest, as it is to be typed.
+        operands: the arguments after them; each becomes one word.
+        options: the rest, unchanged.
     """
     names = list(map(quoted, operands))
     dashed = any(str(operand).startswith("-") for operand in operands)

@@ -1,4 +1,4 @@
-"""Secrets that this process holds, replaced by stars in whatever it logs, prints and reports."""
+"""Replaces the secrets that this process has loaded by stars in its logs, output and reports."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STARS = "********"
-# Shorter ones are in every second word: replacing them would tell more than it hides.
+# Shorter secrets occur in many words: replacing them would reveal more than it hides.
 _SHORTEST = 4
-# Texts beyond this are looked for as they are, and line by line: a pattern of each character costs too much.
+# Longer secrets are searched for unchanged and line by line, because a pattern for each character is too
+# slow.
 _LONGEST_PATTERN = 1024
 _WHOLE = re.compile(r"\d+")
-# Between two digits of a whole number, where a thousand begins.
+# The separator between two digits of a whole number, at a thousand.
 _THOUSAND = re.compile(r"(?<=\d)(?=(?:\d{3})+\Z)")
 _APART = r"[,_.' \u00a0\u202f]?"
-# What no encoding changes.
+# Characters that no encoding changes.
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
 _BEFORE = re.compile(r"[A-Za-z0-9+/_-]\Z")
 _AFTER = re.compile(r"\A[A-Za-z0-9+/_-]?={0,2}")
-# The first characters of a base64 text that depend on what stands before the secret, by its offset in three.
+# The first characters of a base64 text that depend on the bytes before the secret, by its offset modulo
+# three.
 _BASE64_HEAD = (0, 2, 3)
 
 
-# How HTML and XML write characters.
+# The forms of characters in HTML and XML.
 _REFERENCES = {
     "&": ["&amp;", "&#38;"],
     "<": ["&lt;", "&#60;"],
@@ -41,22 +43,22 @@ _REFERENCES = {
 
 
 class _Secret:
-    """A secret in the forms in which it may be written: as it is, or by repr, JSON, URLs, HTML, base64, hex.
+    """A secret in all its written forms: plain, repr, JSON, URL, HTML, base64 and hexadecimal.
 
     Args:
-        text: what is not to be shown.
-        number: whether it is one, which is looked for as a whole number only.
+        text: the secret.
+        number: whether it is a number, which is found only as a whole number.
     """
 
     def __init__(self, text: str, number: bool = False) -> None:
         self.text = text
         self.value: Any = _number(text) if number else text
-        # It stands in every form but the encoded ones: looking for it first is quick.
+        # This part occurs in every form except the encoded ones; searching for it first is fast.
         self._sign = max(_PLAIN.findall(text), key=len, default="")
         self._pattern: re.Pattern[str] | None = None
         if number:
             self._pattern = re.compile(rf"(?<![\w.]){_grouped(text)}(?![\w]|\.\d)")
-            # The last three digits before the point stand together, however the others are grouped.
+            # The last three digits before the decimal point form a group, however the others are grouped.
             self._sign = _WHOLE.findall(text)[0][-3:]
         elif text != self._sign and len(text) <= _LONGEST_PATTERN:
             self._pattern = re.compile("".join(map(_ways, text)))
@@ -66,7 +68,7 @@ class _Secret:
         return len(self.text)
 
     def redact(self, text: str) -> str:
-        """The text without it."""
+        """The text with this secret replaced."""
         if self._sign in text:
             text = text.replace(self.text, STARS) if self._pattern is None else self._pattern.sub(STARS, text)
         for sign, is_cut in self._encoded.items():
@@ -76,7 +78,7 @@ class _Secret:
 
 
 def _grouped(text: str) -> str:
-    """A pattern of a number, whose thousands may be set apart."""
+    """A pattern for a number, with optional thousands separators."""
     first = _WHOLE.search(text)
     assert first is not None
     whole = _APART.join(_THOUSAND.split(first.group()))
@@ -88,7 +90,7 @@ def _number(text: str) -> Any:
 
 
 def _ways(char: str) -> str:
-    """A pattern of a character as repr, JSON, a URL, HTML or XML writes it."""
+    """A pattern for one character as repr, JSON, a URL, HTML or XML writes it."""
     if _PLAIN.fullmatch(char):
         return char.replace(".", r"\.")
     data = char.encode("utf-8", "surrogatepass")
@@ -101,18 +103,21 @@ def _ways(char: str) -> str:
         ways.add(f"\\{char}")
     elif char == "\n":
         ways.add("\r\n")
-    elif char in "\b\f":  # repr writes these in hexadecimal, JSON does not
+    elif char in "\b\f":  # repr uses hexadecimal for these, JSON does not
         ways.add("\\b" if char == "\b" else "\\f")
     elif char == " ":
         ways.add("+")
-    # A JSON text inside of another has each backslash twice, or more often.
+    # JSON inside JSON doubles each backslash, once per level.
     written = sorted((re.escape(way) for way in ways), key=len, reverse=True)
     return "(?:" + "|".join(way.replace(r"\\", r"\\+") for way in written) + ")"
 
 
 def _encoded(data: bytes) -> dict[str, bool]:
-    """What stands in base64 (wherever in the encoded text it begins) and in hexadecimal texts of it, and
-    whether it is cut out of base64: the characters beside it then tell a part of the secret too."""
+    """The parts that base64 (at any offset) and hexadecimal texts of the secret contain.
+
+    Also returns whether a part was cut out of base64: then the characters beside it reveal a part of the
+    secret too.
+    """
     import base64
 
     found = dict.fromkeys((data.hex(), data.hex().upper()), False)
@@ -134,10 +139,10 @@ def _without(text: str, sign: str, is_cut: bool) -> str:
 
 
 class Secrets:
-    """Some secrets.
+    """A collection of secrets.
 
     Args:
-        on_new: called with those that were not known, in the form that `register` takes.
+        on_new: called with new secrets, in the form that `register` takes.
     """
 
     def __init__(self, on_new: Callable[[list[Any]], None] | None = None) -> None:
@@ -146,34 +151,34 @@ class Secrets:
         self._longest_first: tuple[_Secret, ...] = ()
 
     def register(self, value: Any) -> None:
-        """Never show this text or number, nor those in this collection."""
+        """Register a text, a number, or all of a collection."""
         new = [_Secret(text, number) for text, number in _parts(value) if text not in self._by_text]
         if not new:
             return
         self._by_text |= {secret.text: secret for secret in new}
-        # A part of another secret must not leave the rest of it readable.
+        # A secret that is part of another must not leave the rest of it readable.
         self._longest_first = tuple(sorted(self._by_text.values(), key=len, reverse=True))
         if self.on_new is not None:
             self.on_new([secret.value for secret in new])
 
     def redact(self, text: str) -> str:
-        """The text with every one of them replaced."""
+        """The text with all secrets replaced."""
         for secret in self._longest_first:
             text = secret.redact(text)
         return text
 
     def known(self) -> tuple[Any, ...]:
-        """All of them, as `register` takes them."""
+        """All secrets, in the form that `register` takes."""
         return tuple(secret.value for secret in self._longest_first)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget all secrets."""
         self._by_text, self._longest_first = {}, ()
 
     def reach(self) -> int:
-        """How many characters, at the end of a text, may belong to one that is not whole yet."""
+        """How many characters at the end of a text may belong to an incomplete secret."""
         longest = len(self._longest_first[0]) if self._longest_first else 0
-        # A character of three bytes in UTF-8 has nine in a URL.
+        # A character of three bytes in UTF-8 takes nine in a URL.
         return 9 * longest
 
 
@@ -200,7 +205,7 @@ _known = Secrets()
 
 
 def register(value: Any) -> None:
-    """Never show this text or number, nor those in this collection, from now on."""
+    """Replace a text, a number, or all of a collection, in all that this process writes from now on."""
     before = _known._longest_first
     _known.register(value)
     if _known._longest_first is not before and _known.on_new is None:
@@ -208,24 +213,24 @@ def register(value: Any) -> None:
 
 
 def tell(on_new: Callable[[list[Any]], None]) -> None:
-    """Let another process keep what this one prints free of secrets: `on_new` tells it of each new one."""
+    """Call `on_new` with each new secret, so that another process can redact this process's output."""
     _known.on_new = on_new
     if _known.known():
         on_new(list(_known.known()))
 
 
 def known() -> tuple[Any, ...]:
-    """Every secret, for another process that does this one's work: it is to `register` them."""
+    """All secrets, for another process that takes over this one's work and calls `register`."""
     return _known.known()
 
 
 def redact(text: str) -> str:
-    """The text with every known secret replaced."""
+    """The text with all known secrets replaced."""
     return _known.redact(text)
 
 
 def redact_json(text: str) -> str:
-    """A JSON text with every known secret replaced in the texts that it holds, however they are written."""
+    """A JSON text with all known secrets replaced in its strings, however they are escaped."""
     if not _known.known():
         return text
     import json
@@ -244,18 +249,18 @@ def _redacted(value: Any) -> Any:
 
 
 class _Guarded:
-    """A stream that redacts what is written to it."""
+    """A stream that redacts its output."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write, redacted."""
+        """Redact and write."""
         self._stream.write(redact(text))
         return len(text)
 
     def writelines(self, lines: Any) -> None:
-        """Write each line, redacted."""
+        """Redact and write each line."""
         for line in lines:
             self.write(line)
 
@@ -264,9 +269,9 @@ class _Guarded:
 
 
 def _guard_output() -> None:
-    """In a process of a run whose worker does not know its secrets, redact what it prints, as far as one can.
+    """Redact the standard streams of this process, if its worker does not know its secrets.
 
-    What goes to the standard streams of such a process is kept as logs of the run.
+    The output of such a process is stored in the run's logs.
     """
     if "RUNYARD__FLOW_RUN_ID" not in os.environ:
         return

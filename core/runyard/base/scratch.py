@@ -1,7 +1,7 @@
-"""Folders for a while, in the system's temporary one.
+"""Temporary folders.
 
-Each is locked by the processes that use it. What a killed process left is known by that it is not locked
-any more, and is removed by the next worker that looks.
+Each folder is locked by the processes that use it. The next worker that cleans up removes the folders
+without a lock, which killed processes left behind.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ _PREFIX = "runyard-scratch-"
 
 
 class Scratch:
-    """A new folder, kept until it is removed or its users are gone."""
+    """Create a folder that exists until it is removed or its users have ended."""
 
     def __init__(self) -> None:
         file = None
-        while file is None:  # a sweep may have come before the lock
+        while file is None:  # a cleanup may have run before the lock
             self.path = tempfile.mkdtemp(prefix=_PREFIX)
             file = hold(self.path)
         self._file = file
         self._process = os.getpid()
 
     def remove(self) -> None:
-        """Remove the folder with all that is in it; a forked copy of the process leaves it alone."""
+        """Remove the folder and its content; in a forked copy of the process, do nothing."""
         if self._process == os.getpid():
             shutil.rmtree(self.path, ignore_errors=True)
             os.close(self._file)
 
     def remove_soon(self) -> None:
-        """The same, but beside the caller where there is something in it: a clone may take long."""
+        """Remove the folder; if it is not empty, in a separate process, because a clone may take long."""
         try:
             os.rmdir(self.path)
         except OSError:
@@ -44,10 +44,10 @@ class Scratch:
 
 
 def hold(path: str) -> int | None:
-    """Keep a folder as long as a file is open, here or in a process that inherits it.
+    """Lock a folder while a file is open, here or in a process that inherits it.
 
     Returns:
-        The file; None where the folder is gone or about to be removed.
+        The file; None if the folder is gone or about to be removed.
     """
     try:
         file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -59,7 +59,7 @@ def hold(path: str) -> int | None:
         os.close(file)
         return None
     except OSError:
-        return file  # no locks here: then nothing is swept here either
+        return file  # no locks on this system: then nothing is cleaned up either
     try:
         if os.path.samestat(os.fstat(file), os.stat(path)):
             return file
@@ -70,7 +70,7 @@ def hold(path: str) -> int | None:
 
 
 def sweep() -> None:
-    """Remove the folders of this user that nobody holds any more."""
+    """Remove the folders of this user that no process uses."""
     for path in glob.glob(os.path.join(glob.escape(tempfile.gettempdir()), f"{_PREFIX}*")):
         try:
             file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -81,6 +81,6 @@ def sweep() -> None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(path, ignore_errors=True)
         except OSError:
-            pass  # somebody holds it
+            pass  # a process uses it
         finally:
             os.close(file)

@@ -1,4 +1,4 @@
-"""The further facts of a state: a dict, whose known keys are attributes too."""
+"""The details of a state: a dict whose known keys are also attributes."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _OTHERS = frozenset(
 
 
 class StateDetails(dict[str, Any]):
-    """Facts by the names of the REST reference, as in the database: moments are texts, ids too.
+    """Details with the names of the REST API. As in the database, times and ids are strings.
 
-    As attributes, moments are aware datetimes, and a fact that is not known is None.
+    As attributes, times are aware datetimes, and a missing detail is None.
     """
 
     __slots__ = ()
@@ -45,13 +45,13 @@ class StateDetails(dict[str, Any]):
 
 
 def checked(details: dict[str, Any]) -> dict[str, Any]:
-    """The details of a proposed state, whose moments and names of inputs others can read.
+    """Check the details of a proposed state.
 
     Returns:
-        The details with their moments in UTC.
+        The details with their times in UTC.
 
     Raises:
-        ValueError: a moment is no time, or `run_input_keyset` names no inputs.
+        ValueError: a time is invalid, or `run_input_keyset` is invalid.
     """
     found = dict(details)
     for name in _MOMENTS & found.keys():

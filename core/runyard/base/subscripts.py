@@ -1,4 +1,7 @@
-"""What stands for `typing.Generic` at run time: `typing` is slow to import. Subscripts change nothing."""
+"""A replacement for `typing.Generic` at run time, because `typing` is slow to import.
+
+Subscripts have no effect.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class Generic:
-    """A base for classes that type checkers take for generic ones."""
+    """A base for classes that type checkers treat as generic."""
 
     __slots__ = ()
 
     def __class_getitem__(cls, _parameters: Any) -> type[Self]:
-        """`State[int]` in annotations stands for the class."""
+        """Make `State[int]` in annotations the class itself."""
         return cls

@@ -1,4 +1,4 @@
-"""What a misspelt word is most like: the one place where `did you mean` is written."""
+"""Suggestions for misspelt words: the only place that writes `did you mean`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ if TYPE_CHECKING:
 
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known word that is most like another, or None.
+    """The known word that is most similar to another, or None.
 
     Args:
-        cutoff: how like it has to be, from 0 to 1 (the same).
+        cutoff: the minimum similarity, from 0 to 1 (equal).
     """
-    from difflib import get_close_matches  # only for an error: it takes longer to load than this whole room
+    from difflib import get_close_matches  # only for errors: it loads slower than this whole room
 
     return next(iter(get_close_matches(word, known, 1, cutoff)), None)
 
@@ -22,10 +22,10 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "", cutoff: f
     """The end of an error about an unknown word: `; did you mean 'name'?`.
 
     Args:
-        word: what was given.
-        known: what could be meant.
-        otherwise: said instead, after `; `, where nothing known is like it.
-        cutoff: as of `closest`.
+        word: the unknown word.
+        known: the valid words.
+        otherwise: the text after `; ` if no known word is similar.
+        cutoff: see `closest`.
     """
     close = closest(word, known, cutoff)
     if close is not None:

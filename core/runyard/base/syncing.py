@@ -1,4 +1,4 @@
-"""One name for sync and async callers: a plain function that async code may await."""
+"""Functions that sync code calls and async code awaits, under one name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 def is_async_context() -> bool:
-    """Whether the caller is async code: on a running event loop, and not in a sync flow or task there."""
+    """Whether the caller is async: on a running event loop, and not in a sync flow or task there."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return False
@@ -34,7 +34,7 @@ def is_async_context() -> bool:
 
 
 def async_twin(fn: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
-    """An async function that runs the plain one `fn` in a thread, with the caller's context."""
+    """An async function that runs the sync `fn` in a thread, with the caller's context."""
 
     @wraps(fn)
     async def twin(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -44,9 +44,9 @@ def async_twin(fn: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
 
 
 def sync_compatible(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that does the work of the plain one `fn` in sync code, and is awaited in async code.
+    """A function that runs the sync `fn` in sync code and returns an awaitable in async code.
 
-    For methods write `@classmethod` above it. Pass `_sync=True` or `_sync=False` to decide it.
+    For methods, write `@classmethod` above it. Callers can force either with `_sync=True` or `_sync=False`.
     """
     twin = async_twin(fn)
 
@@ -61,9 +61,9 @@ def sync_compatible(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def also_awaited(fn: Callable[P, R]) -> Callable[P, R]:
-    """A plain function whose call async code may await, and need not.
+    """A sync function that async code may await, but need not.
 
-    It is for what async code may call as it is, and scripts written for Prefect await.
+    For functions that async code can call directly, and that scripts written for Prefect await.
     """
     twin = async_twin(fn)
 
@@ -74,7 +74,7 @@ def also_awaited(fn: Callable[P, R]) -> Callable[P, R]:
         try:
             return fn(*args, **kwargs)
         finally:
-            del args  # the frame lives as long as an exception that `fn` raises, which a future holds
+            del args  # an exception that `fn` raises keeps this frame alive, and a future keeps the exception
 
     either.aio = twin  # type: ignore[attr-defined]  # as above
     return either

@@ -1,4 +1,4 @@
-"""Texts from users' code: made such that every store takes them, of bounded size, and never an error."""
+"""Texts from user code, made storable and of limited length; these functions never raise."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-# The most characters of a state's message, of an exception in a log, and of a name.
+# The maximum lengths of a state's message (and of an exception in a log) and of a name.
 MESSAGE = 20_000
 NAME = 255
 _INDEXED_BYTES = 1000
-# Besides Ctrl-C, what stops the process or the run at this moment, by its name: they are defined above here.
+# Exceptions, besides Ctrl-C, that stop the process or the run now, by name, because higher rooms define them.
 _STOPS = ("TerminationSignal", "RunTimedOut")
-# How deep a JSON value may be nested: serializers of the API end at 255, with what stands around the value.
+# The maximum depth of a JSON value: the API's serializers stop at 255, including the levels around the value.
 DEPTH = 200
-# What a terminal obeys instead of showing it: control characters but for line ends and tabs, and what turns
-# the direction of writing.
+# What a terminal executes instead of showing it: control characters except line ends and tabs, and characters
+# that change the writing direction.
 _OBEYED = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 _NO_COLOUR = r"(?!\x1b\[[0-9;]*m)"
 
 
 def visible(text: str, colours: bool = False) -> str:
-    """The text as a terminal may get it: what it would obey is spelled out, such as `\\x1b`.
+    r"""Escape what a terminal would execute, such as `\x1b`.
 
     Args:
-        colours: leave codes of colours as they are.
+        colours: keep colour codes.
     """
     if text.isprintable():
         return text
@@ -36,9 +36,9 @@ def visible(text: str, colours: bool = False) -> str:
 
 
 def storable(text: str) -> str:
-    """The text as every database can hold it: a lone surrogate is spelled out (`\\udce9`), NUL replaced.
+    r"""Make a text storable in every database: escape lone surrogates (`\udce9`) and replace NUL.
 
-    In a JSON text the spelling is JSON's own, so that the value is read back as it was.
+    In JSON texts, the escape is JSON's own, so the value is read back unchanged.
     """
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
@@ -51,7 +51,7 @@ def storable(text: str) -> str:
 
 
 def shortened(text: str, limit: int = MESSAGE) -> str:
-    """At most `limit` characters of a text: its beginning and, three quarters, its end."""
+    """Shorten a text to `limit` characters: one quarter from its beginning, the rest from its end."""
     if len(text) <= limit:
         return text
     gap = f"\n... ({len(text) - limit:,} characters left out) ...\n" if limit > 1000 else "..."
@@ -61,7 +61,7 @@ def shortened(text: str, limit: int = MESSAGE) -> str:
 
 
 def message(value: object) -> str:
-    """A state's message: storable text of at most `MESSAGE` characters, whatever was given."""
+    """Make any value a state's message: storable, with at most `MESSAGE` characters."""
     text = value if type(value) is str else told(value)
     if len(text) > MESSAGE:
         text = shortened(text)
@@ -69,20 +69,20 @@ def message(value: object) -> str:
 
 
 def name(value: object) -> str:
-    """A name: storable text of at most `NAME` characters, whatever was given."""
+    """Make any value a name: storable, with at most `NAME` characters."""
     text = value if type(value) is str else told(value)
     return storable(text if len(text) <= NAME else shortened(text, NAME))
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things in words: `1 record`, `3,000 records`."""
+    """A number and a noun: `1 record`, `3,000 records`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def indexed(key: str) -> str:
-    """A key as every database can find a row by it: a long one, and no storable text, by a digest.
+    """A key that every database can index: keys that are long or not storable are replaced by a digest.
 
-    PostgreSQL refuses keys of more than about 2,700 bytes.
+    PostgreSQL refuses index entries of more than about 2,700 bytes.
     """
     if len(key) <= _INDEXED_BYTES and key.isascii() and "\0" not in key:
         return key
@@ -96,12 +96,12 @@ def indexed(key: str) -> str:
 
 
 def told(value: object, way: Callable[[Any], str] = str) -> str:
-    """`str` or `repr` of an object; where its own code fails, what kind it is and by what it failed.
+    """`str` or `repr` of an object; if its own code fails, its type and the exception.
 
-    What stops the process goes on: Ctrl-C and SIGTERM may come at this moment as at any other.
+    Exceptions that stop the process pass through: Ctrl-C and SIGTERM may arrive at any moment.
     """
     try:
-        # Of a subclass of str, the plain text.
+        # Convert a subclass of str to a plain str.
         return "".join((way(value),))
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) or type(error).__name__ in _STOPS:
@@ -114,7 +114,7 @@ def is_too_deep(value: Any, text: str) -> bool:
 
     Args:
         value: the value.
-        text: it as JSON, which mostly tells at once that it is not.
+        text: the value as JSON, which usually answers the question fast.
     """
     if text.count("[") + text.count("{") <= DEPTH:
         return False
@@ -132,12 +132,13 @@ def is_too_deep(value: Any, text: str) -> bool:
 
 
 def with_storable_keys(value: Any, text: str) -> Any:
-    """A value of JSON whose keys can be written as UTF-8, which no answer could be with half a surrogate pair
-    in one: it is spelled out. Values keep theirs.
+    """Escape half surrogate pairs in the keys of a JSON value, because no response can contain them.
+
+    Values keep theirs.
 
     Args:
-        value: what the text holds.
-        text: the JSON, in which such a key is rare: looking for it first is quick.
+        value: the value of the JSON text.
+        text: the JSON text; such keys are rare, so searching it first is fast.
     """
     return _storable_keys(value) if "\\ud" in text else value
 

@@ -1,4 +1,4 @@
-"""Threads that async code waits in, and what each of our threads gives back when it ends."""
+"""Run functions in threads for async code, and release a thread's resources when it ends."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ _at_end: list[Callable[[], None]] = []
 
 
 def at_thread_end(release: Callable[[], None]) -> None:
-    """Have each thread of ours that ends call `release`: what it alone has open is closed then."""
+    """Register a function that each of our threads calls when it ends, to close its own resources."""
     _at_end.append(release)
 
 
 def release_thread() -> None:
-    """Close what the calling thread has open, such as its database connections; for threads about to end."""
+    """Close the resources of the calling thread, such as database connections, before it ends."""
     for release in _at_end:
         release()
 
 
 async def unbroken(fn: Callable[[], Any], stop: Callable[[], Any] = lambda: None) -> Any:
-    """As `in_thread`; a cancellation of the calling task waits until `fn` is done, and for its next wait.
+    """Like `in_thread`, but a cancellation of the calling task takes effect only when `fn` has ended.
 
     Args:
-        stop: called with each cancellation, to end `fn` sooner.
+        stop: called at each cancellation, to end `fn` sooner.
     """
     import asyncio
 
-    # No task: who cancels all tasks of the loop, as `asyncio.run` does at its end, would not wait for it.
+    # Not a task: code that cancels all tasks of the loop, as `asyncio.run` does at its end, would not wait
+    # for it.
     work = _begin_in_thread(fn)
     cancelled = False
     while not work.done():
@@ -50,7 +51,7 @@ async def unbroken(fn: Callable[[], Any], stop: Callable[[], Any] = lambda: None
 
 
 async def in_thread(fn: Callable[[], Any]) -> Any:
-    """The outcome of `fn`, run in a thread of its own that leaves no database connection behind."""
+    """Run `fn` in a new thread, which leaves no database connection open, and return its result."""
     return await _begin_in_thread(fn)
 
 
@@ -80,7 +81,7 @@ def _begin_in_thread(fn: Callable[[], Any]) -> asyncio.Future[Any]:
         try:
             loop.call_soon_threadsafe(settle, value, failure)
         except RuntimeError:
-            pass  # the loop was closed meanwhile: nobody waits any more
+            pass  # the loop was closed: no task waits any more
 
     context = copy_context()
     threading.Thread(target=context.run, args=(work,), name="runyard-block", daemon=True).start()

@@ -1,4 +1,4 @@
-"""Tracebacks as their readers want them: without the frames of the engine."""
+"""Tracebacks without the frames of the engine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LIBRARY = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def without_engine(error: BaseException) -> BaseException:
-    """The exception, its traceback with the user's frames alone: the engine's tell nothing."""
+    """Remove the engine's frames from an exception's traceback."""
     first = trace = _users_frame(error.__traceback__)
     while trace is not None:
         trace.tb_next = _users_frame(trace.tb_next)

@@ -1,4 +1,4 @@
-"""Values as they may be shown: without the passwords and tokens of URLs, and of what is named so."""
+"""Hide the passwords and tokens in URLs, and values whose name says that they are secret."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from typing import Any
 
 from runyard.base.redaction import STARS
 
-# `user:` of what stands before the host, and the password, up to the last @: not every program encodes it.
-# What begins as a port does is none.
+# `user:` before the host, and the password up to the last @, because not every program encodes it. Text that
+# starts like a port is not a password.
 _PASSWORD = re.compile(r"""(://[^\s/?#:@'"<>]*:)(?!\d{1,5}(?:[/?#]|$))[^\s'"<>]+(?=@)""")
-# A token alone, as git's hosts take it. The name of an account is shorter.
+# A token alone, as git servers accept it. Account names are shorter.
 _TOKEN = re.compile(r"""(https?://)[^\s/?#:@'"<>]{20,}(?=@)""", re.IGNORECASE)
 _PARAMETER = re.compile(
     r"""([?&][\w.-]*(?:passw(?:or)?d|pwd|secret|token|api_?key|access_?key|signature|sig)=)[^&#\s'"<>]+""",
     re.IGNORECASE,
 )
 
-# Names of fields and of variables of an environment whose value is a secret.
+# Names of fields and environment variables with secret values.
 _SECRET_NAME = re.compile(
     r"(?i)secret|token|passw|credential|api_?key|(access|private)_?key|(^|_)(auth|pwd)($|_)"
 )
 
 
 def hidden(text: str) -> str:
-    """A text with stars for what is secret in the URLs that it holds."""
+    """Replace the secrets in the URLs of a text by stars."""
     if "://" not in text:
         return text
     return _PARAMETER.sub(rf"\1{STARS}", _TOKEN.sub(rf"\1{STARS}", _PASSWORD.sub(rf"\1{STARS}", text)))
 
 
 def hidden_within(value: Any) -> Any:
-    """A JSON value with stars for what is secret in it: in URLs, and texts that are named as secrets are.
+    """Replace secrets in a JSON value by stars: in URLs, and texts whose name says that they are secret.
 
-    Placeholders, as in `{{ prefect.blocks.secret.token }}`, stay: they tell no secret.
+    Placeholders such as `{{ prefect.blocks.secret.token }}` stay, because they contain no secret.
     """
     if isinstance(value, str):
         return hidden(value)

@@ -1,8 +1,8 @@
-"""Waiting for another thread so that the main thread sees a signal soon.
+"""Wait for another thread so that the main thread still handles signals soon.
 
-Python tells the main thread of a signal between two instructions, or by interrupting the call in which it
-waits. A signal that comes after the last instruction and before that call does neither: it would be seen only
-when the wait is over. So the main thread waits in slices.
+Python handles a signal in the main thread between two instructions, or interrupts a waiting call. A signal
+that arrives after the last instruction and before the waiting call is handled only after the wait. So the
+main thread waits in slices.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _SLICE_SECONDS = 1.0
 def in_slices(
     wait: Callable[[float | None], object], over: Callable[[], bool], seconds: float | None
 ) -> None:
-    """Call `wait` until `over()` is true, or `seconds` have passed.
+    """Call `wait` until `over()` is true or `seconds` have passed.
 
     Args:
-        wait: takes the seconds to wait at most, and returns sooner when there is news.
-        over: whether what is waited for has come.
-        seconds: how long at most; None: as long as it takes.
+        wait: waits at most the given seconds, and returns sooner at a change.
+        over: whether the condition is met.
+        seconds: the maximum time; None: no limit.
     """
     slice_seconds = _SLICE_SECONDS if threading.current_thread() is threading.main_thread() else None
     deadline = None if seconds is None else time.monotonic() + seconds

@@ -1,40 +1,40 @@
-"""How long a run tries to record what happened: without end, until its process is asked to stop."""
+"""How long a run retries to write its records: without limit, until its process is asked to stop."""
 
 from __future__ import annotations
 
 import threading
 import time
 
-# After that a process that was asked to stop leaves what it could not record to its lease, which
-# expires: the run is then taken as crashed.
+# After this time, a stopping process gives up unwritten records; its lease expires, and the run counts as
+# crashed.
 _LAST_SECONDS = 5.0
 
-_asked = threading.Event()
+_stop_event = threading.Event()
 _deadline = 0.0
 
 
-def renew() -> None:
-    """A run begins: nobody has asked it to stop."""
-    _asked.clear()
+def reset() -> None:
+    """Reset at the start of a run: the process was not asked to stop."""
+    _stop_event.clear()
 
 
-def hurry() -> None:
-    """The process was asked to stop; the first call counts."""
+def request_stop() -> None:
+    """Note that the process was asked to stop; only the first call counts."""
     global _deadline
-    if not _asked.is_set():
+    if not _stop_event.is_set():
         _deadline = time.monotonic() + _LAST_SECONDS
-        _asked.set()
+        _stop_event.set()
 
 
-def asked() -> bool:
+def stop_requested() -> bool:
     """Whether the process was asked to stop."""
-    return _asked.is_set()
+    return _stop_event.is_set()
 
 
 def wait(seconds: float) -> bool:
-    """Wait before another try, at most `seconds`; False when there is to be no other."""
-    if _asked.is_set():
+    """Wait at most `seconds` before the next retry; return False if there is to be no retry."""
+    if _stop_event.is_set():
         time.sleep(min(seconds, 0.2))
         return time.monotonic() < _deadline
-    _asked.wait(seconds)
+    _stop_event.wait(seconds)
     return True

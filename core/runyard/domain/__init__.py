@@ -1,1 +1,1 @@
-"""Pure rules: what follows from given facts. No SQL, no input or output, no clock."""
+"""Pure rules: decisions from given facts. No SQL, no input or output, no clock."""

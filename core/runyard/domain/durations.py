@@ -1,11 +1,11 @@
-"""Durations and moments in words, as people say them."""
+"""Durations and times as text for people."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 _UNITS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-# From so many days on, the hours are left out.
+# Above this number of days, hours are omitted.
 _ROUGH_DAYS = 7
 
 
@@ -29,7 +29,7 @@ def _plural(unit: str, count: int) -> str:
 
 
 def moment_in_words(moment: datetime, now: datetime) -> str:
-    """A moment with how far away it is: `2026-11-23 06:00:00 UTC (in 3 h)`."""
+    """A time and its distance: `2026-11-23 06:00:00 UTC (in 3 h)`."""
     seconds = (moment - now).total_seconds()
     away = f"in {in_words(seconds)}" if seconds > 0 else f"{in_words(-seconds)} ago"
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC ({away})"

@@ -1,4 +1,4 @@
-"""What a process's exit code says about why it ended."""
+"""Explains the exit codes of processes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _HINTS = {
 
 
 def describe_exit(code: int) -> str:
-    """A line about an exit code that nobody expected.
+    """One line about an unexpected exit code.
 
     Args:
-        code: as the operating system gave it; negative for the number of the signal that ended it.
+        code: as the operating system reports it; negative: the number of the signal that ended the process.
     """
     hint = _HINTS.get(code)
     if hint is None and code < 0:

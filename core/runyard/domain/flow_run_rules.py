@@ -1,7 +1,7 @@
-"""The rules of state changes: from the current state, the proposed one and facts, a decision.
+"""The rules of state changes of flow runs: from current state, proposed state and facts to a decision.
 
-Each rule is a function that decides, or returns None and leaves it to the next; where none objects, the
-proposal is accepted. The prose of it is docs/states.md.
+Each rule is a function that decides, or returns None to leave the decision to the next rule. If no rule
+objects, the proposal is accepted. docs/states.md describes the rules.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ ABORT = "ABORT"
 
 # How long a run waits before it asks again for a slot of its deployment's limit.
 SLOT_RETRY_SECONDS = 30
-# A longer one would end after the last day that a datetime has.
+# A longer delay would end after the last possible datetime.
 LONGEST_WAIT_SECONDS = 1000 * 365 * 86_400.0
 _SECOND = 1_000_000
 
 
 class FlowRunFacts(NamedTuple):
-    """What the rules know of a flow run besides its states.
+    """The facts about a flow run, besides its states.
 
     Args:
-        now_us: the present.
-        run_count: how often it was tried: once, and once more for each retry that was begun. What was lost
-            and started anew is no try.
+        now_us: the current time.
+        run_count: how often the run was tried: once, plus once per started retry. A restart after a crash is
+            not a try.
         policy: its `empirical_policy`.
-        has_deployment: it came from a deployment that still exists.
-        is_subflow: it runs within another run.
-        reported: the proposal comes from who executes the run.
-        leased: somebody executes it: it, or the run that it is part of, has a lease.
-        limit: its deployment's concurrency limit, None without one.
-        free_slots: how many of these are free.
-        cancel_new: what finds no free slot is cancelled, not queued.
-        pause_over: it is paused, and was not resumed in time.
+        has_deployment: its deployment still exists.
+        is_subflow: it is part of another run.
+        reported: the proposal comes from the process that executes the run.
+        leased: a process executes it: it, or its root run, has a lease.
+        limit: its deployment's concurrency limit, or None.
+        free_slots: the number of free slots.
+        cancel_new: a run that finds no free slot is cancelled, not queued.
+        pause_over: it is paused, and its pause timed out.
     """
 
     now_us: int
@@ -70,13 +70,13 @@ class FlowRunFacts(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What follows from a proposal.
+    """The decision about a proposal.
 
     Args:
         status: ACCEPT, REJECT, WAIT or ABORT.
-        state: the state to write; None leaves the run as it is.
-        reason: why not, for people.
-        delay_seconds: when to ask again, of a WAIT.
+        state: the state to write; None: do not change the run.
+        reason: why the proposal was not accepted, for people.
+        delay_seconds: for WAIT, when to ask again.
         policy: keys of `empirical_policy` that change with the state.
     """
 
@@ -90,13 +90,13 @@ class Decision(NamedTuple):
 def decide_flow_run(
     current: State | None, proposed: State, facts: FlowRunFacts, force: bool = False
 ) -> Decision:
-    """Whether a flow run enters a state, or which one instead.
+    """Decide whether a flow run enters a state, or which state instead.
 
     Args:
-        current: the state it is in; None for a new run.
-        proposed: the state it is to enter. It is not changed.
-        facts: what else counts.
-        force: skip all but what protects a kept result and a run that nobody executes.
+        current: the current state; None for a new run.
+        proposed: the proposed state. It is not changed.
+        facts: the facts about the run.
+        force: apply only the rules that protect a stored result and a run that no process executes.
     """
     for rule in _FORCED_FLOW_RULES if force else _FLOW_RULES:
         decision = rule(current, proposed, facts)
@@ -109,8 +109,8 @@ def decide_flow_run(
 def keeps_lease(state: State) -> bool:
     """Whether a run that enters `state` still occupies the process that executed it.
 
-    A pause or a retry within the process does; a run that is over, suspended, or handed back to the
-    queue does not.
+    True for a pause or a retry in the process; False for a run that is finished, suspended, or back in the
+    queue.
     """
     if state.type == SCHEDULED:
         return bool(state.state_details.get("in_process"))
@@ -120,18 +120,18 @@ def keeps_lease(state: State) -> bool:
 
 
 def scheduled_us(state: State | None) -> int | None:
-    """For when a state is scheduled, in microseconds; None when it is not."""
+    """The scheduled time of a state, in microseconds, or None."""
     moment = state.state_details.get("scheduled_time") if state is not None else None
     if not moment:
         return None
     return clock.to_us(clock.parse_time(moment) if isinstance(moment, str) else moment)
 
 
-# Rules for flow runs and task runs; task_rules.py uses them as well.
+# Rules for flow runs and for task runs (task_run_rules.py).
 
 
 def duplicate(current: State | None, proposed: State, facts: Any) -> Decision | None:
-    """The same proposal, sent again because its answer was lost, is not applied twice."""
+    """Apply a proposal only once, even if it is sent again because the answer was lost."""
     asked = proposed.state_details.get("transition_id")
     if current is not None and asked and asked == current.state_details.get("transition_id"):
         return Decision(REJECT, reason="This run has already made this state transition.")
@@ -139,7 +139,7 @@ def duplicate(current: State | None, proposed: State, facts: Any) -> Decision | 
 
 
 def result_kept(current: State | None, proposed: State, facts: Any) -> Decision | None:
-    """A completed run keeps its result, even when forced."""
+    """A completed run keeps its result, even with `force`."""
     if current is None or current.type != COMPLETED or current.data is None:
         return None
     if proposed.type == COMPLETED and proposed.data is None:
@@ -148,7 +148,7 @@ def result_kept(current: State | None, proposed: State, facts: Any) -> Decision 
 
 
 def terminal(current: State | None, proposed: State, facts: Any) -> Decision | None:
-    """A run that is over leaves that state only to run again."""
+    """A run leaves a final state only to run again."""
     if current is None or current.type not in TERMINAL:
         return None
     if proposed.type in (CANCELLING, PAUSED) or (
@@ -161,14 +161,14 @@ def terminal(current: State | None, proposed: State, facts: Any) -> Decision | N
 
 
 def cancelling(current: State | None, proposed: State, facts: Any) -> Decision | None:
-    """A run that is being stopped can only become stopped."""
+    """A run in CANCELLING can only become CANCELLED."""
     if current is not None and current.type == CANCELLING and proposed.type != CANCELLED:
         return Decision(REJECT, reason="This run is being cancelled; it can only become Cancelled.")
     return None
 
 
 def wait(current: State | None, proposed: State, facts: Any) -> Decision | None:
-    """Nothing starts before its time."""
+    """A run does not start before its scheduled time."""
     if current is None or current.type not in (SCHEDULED, PENDING) or proposed.type != RUNNING:
         return None
     due = scheduled_us(current)
@@ -178,12 +178,12 @@ def wait(current: State | None, proposed: State, facts: Any) -> Decision | None:
     return Decision(WAIT, reason="Scheduled time is in the future", delay_seconds=seconds)
 
 
-# Rules for flow runs.
+# Rules for flow runs only.
 
 
 def _wait_of_flow(current: State | None, proposed: State, facts: FlowRunFacts) -> Decision | None:
-    # A claim was given when the run was due, and who has waited for a retry did so by a clock that nobody
-    # sets: what another clock says of that moment does not count.
+    # A claim is given only when the run is due, and a process measures a retry's delay by a monotonic clock.
+    # So the scheduled time, which another clock set, does not matter in these cases.
     pending = current is not None and current.type == PENDING
     if facts.reported and (pending or proposed.state_details.get("waited")):
         return None
@@ -262,7 +262,7 @@ def _pausing(current: State | None, proposed: State, facts: FlowRunFacts) -> Dec
     if proposed.state_details.get("pause_reschedule"):
         if facts.is_subflow:
             return Decision(ABORT, reason="Cannot suspend subflows.")
-        # Who executes a script himself can run it again himself.
+        # The user of a script can run it again.
         if not facts.has_deployment and not facts.reported:
             return Decision(ABORT, reason="Cannot suspend flows without a deployment.")
     return None
@@ -288,7 +288,7 @@ def _flow_retry(current: State | None, proposed: State, facts: FlowRunFacts) -> 
     if current is None or current.type not in (RUNNING, PAUSED) or proposed.type != FAILED:
         return None
     if current.type == PAUSED and not facts.reported:
-        return None  # only a living process can try again within itself
+        return None  # only a live process can retry within itself
     if facts.run_count > (facts.policy.get("retries") or 0):
         return None
     delay = retry_wait(facts.policy.get("retry_delay"), facts.run_count)
@@ -301,12 +301,12 @@ def _flow_retry(current: State | None, proposed: State, facts: FlowRunFacts) -> 
 
 
 def retry_wait(delays: Any, number: int) -> float:
-    """The seconds to wait before a retry.
+    """The delay before a retry, in seconds.
 
     Args:
-        delays: one number for all, or a list of them, of which the last one counts for all that follow;
-            whatever is neither, as a stored one of another client may be, means no wait.
-        number: which retry, from 1.
+        delays: one number for all retries, or a list whose last number applies to all later ones. Any other
+            value, which another client may have stored, means no delay.
+        number: the number of the retry, from 1.
     """
     if isinstance(delays, (list, tuple)):
         delays = delays[min(max(number, 1), len(delays)) - 1] if delays else 0
@@ -316,7 +316,7 @@ def retry_wait(delays: Any, number: int) -> float:
 
 
 def retry_state(failed: State, now_us: int, delay_seconds: float) -> State:
-    """What a failed run with retries left becomes: scheduled, within the same process."""
+    """A failed run with retries left becomes scheduled, in the same process."""
     due = clock.format_time(clock.from_us(now_us + max(0, round(delay_seconds * _SECOND))))
     return State(
         SCHEDULED,
@@ -328,11 +328,11 @@ def retry_state(failed: State, now_us: int, delay_seconds: float) -> State:
     )
 
 
-# What an accepted state takes along.
+# Changes of an accepted state.
 
 
 def with_schedule(current: State | None, proposed: State) -> State:
-    """The proposed state with the scheduled time that it keeps, in a copy of its own details."""
+    """A copy of the proposed state with the scheduled time that it keeps."""
     details = dict(proposed.state_details)
     kept = current.state_details.get("scheduled_time") if current is not None else None
     if current is not None and kept and not details.get("scheduled_time"):
@@ -361,17 +361,17 @@ def _policy_of_accepted(current: State | None, proposed: State, facts: FlowRunFa
         return None
     keys = facts.policy.get("pause_keys") or []
     if current.type == PAUSED and proposed.type in TERMINAL:
-        # Nobody has ended this pause: if the run starts again, it asks again.
+        # This pause was not resumed: if the run starts again, it asks again.
         asked = current.state_details.get("pause_key")
         return {"resuming": False, "pause_keys": [key for key in keys if key != asked]}
     if current.type == PAUSED and (
         proposed.type == SCHEDULED or current.state_details.get("pause_reschedule")
     ):
-        # `resumes` counts how often it was executed anew without that being a further try.
+        # `resumes` counts executions that were not a new try.
         return {"resuming": proposed.type == SCHEDULED, "resumes": (facts.policy.get("resumes") or 0) + 1}
     if current.type in TERMINAL and proposed.type not in TERMINAL:
         kind = "reschedule" if proposed.type == SCHEDULED else None
-        # What a lost process was told by a person still holds: the pauses it had are not repeated.
+        # A new process keeps the answers that people gave to the lost one: it does not repeat those pauses.
         kept: dict[str, Any] = {} if current.type == CRASHED else {"pause_keys": []}
         return {"resuming": False, "retry_type": kind, **kept}
     if proposed.type == RUNNING:
@@ -382,7 +382,7 @@ def _policy_of_accepted(current: State | None, proposed: State, facts: FlowRunFa
 def _policy_of_running(current: State, policy: dict[str, Any]) -> dict[str, Any] | None:
     changes: dict[str, Any] = {"resuming": False} if policy.get("resuming") else {}
     if current.type == SCHEDULED and current.state_details.get("in_process"):
-        # A retry counts when it begins: one that was only granted is not lost with its process.
+        # A retry counts when it starts, so that a crash before its start does not use it up.
         changes["retries_used"] = retries_used(policy) + 1
     if policy.get("never_began"):
         changes["never_began"] = 0
@@ -390,7 +390,7 @@ def _policy_of_running(current: State, policy: dict[str, Any]) -> dict[str, Any]
 
 
 def retries_used(policy: dict[str, Any]) -> int:
-    """How many retries of a run have begun, by its `empirical_policy`."""
+    """How many retries of a run have started, according to its `empirical_policy`."""
     return int(policy.get("retries_used") or 0)
 
 

@@ -1,7 +1,7 @@
-"""Where in a Kubernetes Job the variables of a run may put secrets: where a Secret keeps them, else nowhere.
+"""Checks that variables put secrets only into those parts of a Kubernetes Job that a Secret can hold.
 
-Whoever may look at Jobs and pods reads their labels, annotations, images and volumes; a worker cannot keep a
-secret out of these, but out of the environment and the words of the command of each container.
+Everybody who may read Jobs and pods can read their labels, annotations, images and volumes. A worker can keep
+secrets out of the environment and of the words of each container's command, but not out of these.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from runyard.domain import job_templates
 
 _BLOCK = re.compile(r"{{\s*prefect\.blocks\.([^\s{}.]+)\.([^\s{}.]+)((?:\.[^\s{}.]+)*)\s*}}")
 _ENVIRONMENT = re.compile(r"{{\s*(?:\$|env\.)(\w+)\s*}}", re.ASCII)
-# Of the variables of a worker; the name of a Secret object, as in $PULL_SECRET, is none.
+# Variables of a worker that are secrets; the name of a Secret object, as in $PULL_SECRET, is not one.
 _SECRET_VARIABLE = re.compile(
     r"(?i)(token|passw(or)?d|pwd|passphrase|(api|access|private)_?key|auth_string|client_secret)\Z"
 )
-# Stands for a secret; no text that a user writes holds it.
+# A placeholder for a secret that no user's text contains.
 _MARK = "\0secret\0"
 _POD = ("job_manifest", "spec", "template", "spec")
 _CONTAINERS, _KEPT = ("containers", "initContainers"), ("env", "args", "command")
-# Parts of the configuration that get into the manifest.
+# The parts of the configuration that become part of the manifest.
 _SHOWN = ("name", "namespace", "image", "labels", "annotations", "job_manifest")
 
 HiddenFields = Callable[[str, str], list[str] | None]
 
 
 def check(template: Mapping[str, Any], *variables: Mapping[str, Any], hidden_fields: HiddenFields) -> None:
-    """Refuse secrets that a base job template, or job variables, put where all would see them.
+    """Refuse secrets that a base job template, or job variables, put where others can read them.
 
     Args:
-        template: of a pool of any type; one without a `job_manifest` has no such places.
-        variables: those of a deployment, and of a run over them.
-        hidden_fields: which fields of a saved block, by the slug of its type and its name, are secret; None
-            where it is not saved.
+        template: the template of any pool; without a `job_manifest` there is nothing to check.
+        variables: those of a deployment, merged with those of a run.
+        hidden_fields: returns the secret fields of a saved block by type slug and name; None if it is
+            not saved.
 
     Raises:
         InvalidInput: naming the first such place.
@@ -73,14 +73,14 @@ def _with_hidden_defaults(template: Any) -> Any:
 
 
 def _is_hidden(entry: Any) -> bool:
-    """Whether a variable is a secret by its schema."""
+    """Whether the schema says that a variable is a secret."""
     return isinstance(entry, Mapping) and (
         entry.get("format") == "password" or entry.get("writeOnly") is True
     )
 
 
 def _marker(hidden_fields: HiddenFields) -> Callable[[Any], Any]:
-    """A copy of a value whose placeholders of secrets are marks."""
+    """A copy of a value in which marks replace the placeholders of secrets."""
 
     def block(match: re.Match[str]) -> str:
         hidden = hidden_fields(match[1], match[2])

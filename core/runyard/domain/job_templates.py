@@ -1,4 +1,4 @@
-"""Base job templates of work pools: the types' own ones, and what a run's variables make of one."""
+"""Base job templates of work pools: the built-in ones, and how the variables of a run fill them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from runyard.base.suggestions import closest, did_you_mean
 from runyard.domain.job_variables import check_job_variables, env_problem, refers_to_block, unsound
 from runyard.domain.parameter_schemas import misfit, read_text
 
-# The types of pools, with what they are for.
+# The types of pools and their descriptions.
 TYPES = {
     "process": "Runs each flow run as a separate process on the worker's machine.",
     "docker": "Runs each flow run in a separate Docker container.",
     "kubernetes": "Runs each flow run as a Kubernetes Job.",
 }
-# Types of Prefect's own workers elsewhere, which take the runs of such a pool over the API.
+# Types of Prefect's own workers, which claim the runs of such a pool through the API.
 FOREIGN_TYPES = (
     "azure-container-instance", "cloud-run", "cloud-run-v2", "coiled", "ecs", "modal", "prefect-agent",
     "vertex-ai",
 )  # fmt: skip
-# As in project files: other words between such braces (`{{ ref('x') }}`) are somebody else's, and stay.
+# As in project files, other words in braces (`{{ ref('x') }}`) belong to other programs and stay.
 _PLACEHOLDER = re.compile(r"{{\s*([\w.$\-\[\]]+)\s*}}")
 _UNSET: Any = object()
 _KEEP: Any = object()
-# What workers of every type read: a template of one's own may leave open what it is.
+# Variables that workers of every type read; a custom template may omit their schema.
 _READ_BY_WORKERS: dict[str, dict[str, Any]] = {
     "env": {"type": "object"},
     "labels": {"type": "object"},
@@ -43,20 +43,20 @@ _READ_BY_WORKERS: dict[str, dict[str, Any]] = {
 
 
 def known_types() -> tuple[str, ...]:
-    """The types a work pool can have."""
+    """The known types of work pools."""
     return tuple(TYPES)
 
 
 def worker_command(pool: str, kind: str) -> str:
-    """What starts a worker for a pool of a type: one of ours, or one of Prefect's."""
+    """The command that starts a worker for a pool of a type: ours, or Prefect's."""
     program = "prefect" if kind in FOREIGN_TYPES else "runyard"
     return f"{program} worker start --pool {quoted(pool)}"
 
 
 def default(kind: str) -> dict[str, Any]:
-    """The base job template that pools of a type start with; a copy of one's own.
+    """A copy of the default base job template of a type of pool.
 
-    A type that is not known here is one of workers of others, which bring their template.
+    An unknown type belongs to other workers, whose users pass their own template.
     """
     if kind not in TYPES:
         return {"job_configuration": {}, "variables": {"type": "object", "properties": {}}}
@@ -72,7 +72,7 @@ def _text(kind: str) -> str:
 
 
 def check_spelling(kind: str) -> None:
-    """Refuse a type whose name is nearly that of a known one; any other is that of a worker of others.
+    """Refuse a type that resembles a known one; any other unknown type belongs to other workers.
 
     Raises:
         InvalidInput: naming the type that is probably meant.
@@ -87,11 +87,11 @@ def check_spelling(kind: str) -> None:
 
 
 def check_template(template: Mapping[str, Any]) -> None:
-    """Refuse a base job template whose job configuration asks for variables that it does not have, or whose
-    variables are no JSON schemas, or have defaults that do not fit them.
+    """Check a base job template: its job configuration uses only declared variables, its variables are JSON
+    schemas, and their defaults are valid.
 
     Raises:
-        InvalidInput: naming the part that is missing or wrong.
+        InvalidInput: naming the invalid part.
     """
     for part in ("job_configuration", "variables"):
         if not isinstance(template.get(part), Mapping):
@@ -133,22 +133,22 @@ def resolve(
     run_job_variables: Mapping[str, Any] | None = None,
     context: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What a worker starts for a run: the job configuration with all variables in their places.
+    """The job of a run: the job configuration with all variables filled in.
 
     Args:
-        base_job_template: the pool's; an empty one resolves to nothing.
-        deployment_job_variables: override the template's defaults; `env` is merged key by key, and a
-            name with dots (`env.REGION`) sets a value within.
+        base_job_template: the pool's template; an empty one returns an empty configuration.
+        deployment_job_variables: override the template's defaults. `env` is merged key by key, and a
+            name with dots (`env.REGION`) sets a nested value.
         run_job_variables: override the deployment's in the same way.
-        context: further values for placeholders by their dotted path, such as
+        context: more values for placeholders by their dotted path, such as
             `{"ctx": {"flow_run": {"name": "calm-otter"}}, "env": os.environ}`; `{{ $NAME }}` reads `env`.
 
     Returns:
-        The configuration. Keys whose variable is not set are left out; a null value in `env` stays, as
-        it says that an inherited variable is to be removed.
+        The configuration. Keys whose variable has no value are omitted. A null value in `env` stays, because
+        it removes an inherited environment variable.
 
     Raises:
-        InvalidInput: a variable does not fit the template.
+        InvalidInput: a variable does not match the template.
     """
     schema = base_job_template.get("variables") or {}
     outside = _outside(context)
@@ -159,7 +159,7 @@ def resolve(
     told = overlaid(_defaults(schema), *layers)
     values = _render(_defaults(schema), outside, own=True)
     for name, value in _render(told, outside, own=True).items():
-        # The environment knows only texts.
+        # Environment variables are always text.
         values[name] = value if value == told[name] else read_text(value, known.get(name), schema)
     given = {name: values[name] for name in given if name in values}
     check_job_variables(given, base_job_template, filled=True)
@@ -185,10 +185,10 @@ def fill(
     context: Mapping[str, Any] | None = None,
     given: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The job configuration with its variables in their places, which are not checked.
+    """The job configuration with its variables filled in, unchecked.
 
     Args:
-        base_job_template, context: as for `resolve`.
+        base_job_template, context: see `resolve`.
         given: the variables that override the template's defaults.
     """
     outside = _outside(context)
@@ -197,13 +197,13 @@ def fill(
 
 
 def _outside(context: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What placeholders find besides variables: `ctx`, and the environment as `env` and `$`."""
+    """The values for placeholders besides variables: `ctx`, and the environment as `env` and `$`."""
     environment = _Environment((context or {}).get("env") or {})
     return {"ctx": {}, **(context or {}), "env": environment, "$": environment}
 
 
 class _Environment(ChainMap[str, str]):
-    """That of this process, not copied: placeholders get single variables of it, never all."""
+    """The environment of this process, not a copy: a placeholder may read one variable, never all."""
 
 
 def _filled(
@@ -212,7 +212,7 @@ def _filled(
     configuration = base_job_template.get("job_configuration") or {}
     found: dict[str, Any] = _render(configuration, {**outside, **values})
     if isinstance(configuration.get("env"), Mapping):
-        # A configuration that spells out variables gets the run's on top of them.
+        # If the configuration lists variables itself, the run's are merged over them.
         found["env"] = _merged(found["env"], values.get("env") or {})
     return found
 
@@ -227,7 +227,7 @@ def _defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def overlaid(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Variables of which later ones override earlier ones, as `resolve` says."""
+    """Merge variables; later ones override earlier ones (see `resolve`)."""
     values: dict[str, Any] = {}
     for variables in layers:
         _overlay(values, variables)
@@ -235,7 +235,7 @@ def overlaid(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _overlay(values: dict[str, Any], variables: Mapping[str, Any]) -> None:
-    """Lay variables over values: a name of its own replaces, `env` and dotted names merge."""
+    """Merge variables over values: a name replaces a value; `env` and dotted names merge."""
     for name, value in variables.items():
         if "." in name:
             first, *rest = name.split(".")
@@ -268,10 +268,10 @@ def _guess(name: str, known: Mapping[str, Any]) -> str:
 
 
 def _render(value: Any, lookup: Mapping[str, Any], own: bool = False) -> Any:
-    """Put values in the places of placeholders; a mapping's key whose value is not set goes.
+    """Replace placeholders by values; a mapping's key without a value is omitted.
 
     Args:
-        own: of the variables' own values: a placeholder for what `lookup` has not is a text there.
+        own: the value is a variable's own value: an unknown placeholder in it stays as text.
     """
     if isinstance(value, Mapping):
         rendered = {key: _render(item, lookup, own) for key, item in value.items()}

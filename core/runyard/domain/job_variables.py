@@ -1,4 +1,4 @@
-"""Checking job variables against the schema of their pool's base job template, and that schema itself."""
+"""Checks job variables against the schema in their pool's base job template, and checks that schema."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from runyard.domain.parameter_schemas import NOWHERE, TYPES, problem_with, refer
 
 
 def refers_to_block(value: Any) -> bool:
-    """Whether a value is a saved block's: `{"$ref": {"block_document_id": "..."}}`."""
+    """Whether a value refers to a saved block: `{"$ref": {"block_document_id": "..."}}`."""
     reference = value.get("$ref") if isinstance(value, Mapping) else None
     return isinstance(reference, Mapping) and "block_document_id" in reference
 
 
 def unsound(schema: Any, root: Mapping[str, Any], where: str) -> str | None:
-    """What is no JSON schema in a schema: a type that there is not, a `$ref` to nothing, a pattern."""
+    """What is invalid in a JSON schema: an unknown type, a `$ref` without a target, a pattern."""
     if isinstance(schema, list):
         found = (unsound(item, root, f"{where}[{number}]") for number, item in enumerate(schema))
         return next(filter(None, found), None)
@@ -56,14 +56,14 @@ def check_job_variables(
     work_pool: str | None = None,
     filled: bool = False,
 ) -> None:
-    """Refuse job variables that do not fit a pool's template; blocks and values with placeholders pass.
+    """Refuse job variables that do not match a pool's template; blocks and values with placeholders pass.
 
     Args:
         work_pool: its name, for the message.
-        filled: placeholders have got their values: what stands in braces now is a text like others.
+        filled: placeholders are already filled in: braces are text now.
 
     Raises:
-        ParameterError: naming the variables, a line for each.
+        ParameterError: naming the variables, one line each.
     """
     schema = base_job_template.get("variables") or {}
     known = schema.get("properties") or {}
@@ -81,14 +81,14 @@ def check_job_variables(
 
 
 def unknown(variables: Mapping[str, Any], base_job_template: Mapping[str, Any]) -> list[str]:
-    """The names of job variables that a pool's template has not, so that nothing reads them."""
+    """The names of job variables that a pool's template does not have, so nothing reads them."""
     known = (base_job_template.get("variables") or {}).get("properties") or {}
-    # A name with dots, such as env.REGION, sets a value within.
+    # A name with dots, such as env.REGION, sets a nested value.
     return [name for name in variables if known and not {name, name.partition(".")[0]} & set(known)]
 
 
 def env_problem(env: Mapping[str, Any]) -> tuple[str, str] | None:
-    """What no system takes for a variable of the environment."""
+    """Names and values that no system accepts for an environment variable."""
     for name, value in env.items():
         if not name or "=" in name or "\0" in name:
             return f"env.{name}", "is not a valid variable name: it must not be empty or contain = or NUL"

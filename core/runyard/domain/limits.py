@@ -1,21 +1,21 @@
-"""Arithmetic of concurrency limits: a limit of None is no limit, and 0 lets nothing start."""
+"""Arithmetic of concurrency limits: None means no limit, 0 lets nothing start."""
 
 from __future__ import annotations
 
 
 def free(limit: int | None, used: int) -> int | None:
-    """How many slots are left.
+    """The number of free slots.
 
     Args:
-        limit: how many there are; None for any number.
-        used: how many live leases occupy one. It may exceed a limit that was lowered meanwhile.
+        limit: the number of slots; None: no limit.
+        used: the number of live leases. It may exceed a limit that was lowered meanwhile.
 
     Returns:
-        At least 0, or None where there is no limit.
+        At least 0, or None without a limit.
     """
     return None if limit is None else max(0, limit - used)
 
 
 def least(*numbers: int | None) -> int | None:
-    """The smallest of several numbers of free slots; None where none of them is limited."""
+    """The smallest of several numbers of free slots; None if none of them is limited."""
     return min((number for number in numbers if number is not None), default=None)

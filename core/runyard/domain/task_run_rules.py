@@ -1,4 +1,4 @@
-"""The rules of state changes of task runs, for callers that do not run them in our engine."""
+"""The rules of state changes of task runs, for clients that do not use our engine."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 class TaskRunFacts(NamedTuple):
-    """What the rules know of a task run besides its states.
+    """The facts about a task run, besides its states.
 
     Args:
-        now_us: the present.
+        now_us: the current time.
         run_count: how often it entered RUNNING.
-        flow_run_run_count: how often its flow run had when this one last ran.
+        flow_run_run_count: the run count of its flow run when this one last ran.
         policy: its `empirical_policy`.
-        flow_type: its flow run's state type; None for a task outside of a flow.
+        flow_type: its flow run's state type; None for a task outside a flow.
         flow_run_count: how often its flow run entered RUNNING.
         jitter: a random number from 0 to 1, for the delay of a retry.
     """
@@ -49,7 +49,7 @@ class TaskRunFacts(NamedTuple):
 def decide_task_run(
     current: State | None, proposed: State, facts: TaskRunFacts, force: bool = False
 ) -> Decision:
-    """Whether a task run enters a state, or which one instead; the arguments are as for flow runs."""
+    """Decide whether a task run enters a state, or which instead; the arguments are as for flow runs."""
     for rule in _FORCED_TASK_RULES if force else _TASK_RULES:
         decision = rule(current, proposed, facts)
         if decision is not None:
@@ -85,7 +85,7 @@ def _task_delay(facts: TaskRunFacts) -> float:
 
 
 def _renamed(current: State | None, state: State, facts: TaskRunFacts) -> State:
-    """RUNNING as Retrying after a retry, as Rerunning when the flow's own retry runs it again."""
+    """RUNNING is named Retrying after a retry, and Rerunning when the flow's retry runs the task again."""
     if state.type == RUNNING and state.name == "Running" and facts.run_count > 0:
         if current is not None and current.name == "AwaitingRetry":
             state.name = "Retrying"

@@ -127,7 +127,7 @@ def _attempts(
             state = yield from reporter.suspend(run, pause.body)
             return state
         except BaseException as error:
-            write_retries.hurry()
+            write_retries.request_stop()
             ending = error
             state = outcome.state_of_error(error, "Flow")
         # Failures and crashes have budgets of their own.
@@ -153,7 +153,7 @@ def _attempts(
         if not outcome.is_signal(error):
             raise
         # It came while tasks that the flow had left running were waited for, or its result was kept.
-        write_retries.hurry()
+        write_retries.request_stop()
         ending, state = error, outcome.state_of_error(error, "Flow")
         yield from _close_runner(context, cancel=True)
     if context.parent is not None and reporter.journal.subflows.pop(run.id, None) is None:

@@ -89,7 +89,7 @@ class SignalGuard:
     def __enter__(self) -> SignalGuard:
         global _owed
         if not _guards:
-            write_retries.renew()
+            write_retries.reset()
             _owed = False
         if self.active:
             self._open = True
@@ -122,7 +122,7 @@ class SignalGuard:
             _owed = _owed or number == signal.SIGTERM
             if self.received:
                 return  # the end is being reported already; who cannot wait sends SIGKILL
-            write_retries.hurry()
+            write_retries.request_stop()
         if self.cancellation is not None:
             self._note(number)
             if not self.cancellation.ask():
@@ -134,7 +134,7 @@ class SignalGuard:
             self._note(number)
             raise self._error(number)
         else:
-            write_retries.hurry()
+            write_retries.request_stop()
             self._pending = number
             self._sent += 1
             threading.Timer(_AGAIN_SECONDS, self._send_again, (number,)).start()

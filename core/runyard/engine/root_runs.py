@@ -184,7 +184,7 @@ class RootRun:
         except Abort as error:
             raise RunAborted(str(error)) from None
         except KeyboardInterrupt:
-            write_retries.hurry()
+            write_retries.request_stop()
             raise
 
     async def call_async(self, return_state: bool) -> Any:
@@ -213,7 +213,7 @@ class RootRun:
                 raise KeyboardInterrupt from None
             raise
         except KeyboardInterrupt:
-            write_retries.hurry()
+            write_retries.request_stop()
             raise
         return ended.pop() if return_state else self._value_of(ended.pop())
 

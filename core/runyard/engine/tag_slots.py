@@ -111,7 +111,7 @@ def _is_over(journal: Journal) -> bool:
     """Whether the root run goes on without the run that waits."""
     from runyard.base import write_retries
 
-    return journal.refused is not None or write_retries.asked()
+    return journal.refused is not None or write_retries.stop_requested()
 
 
 def _wait(run: TaskRun, journal: Journal, names: list[str]) -> None:

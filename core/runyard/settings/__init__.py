@@ -1,4 +1,4 @@
-"""The settings: one table of names, types, defaults and helps, and what gives each its value."""
+"""Settings: one table with names, types, defaults and help texts, and the sources of their values."""
 
 from runyard.settings.names import (
     DEFAULT_PROFILE,

@@ -1,7 +1,7 @@
-"""The token of a home: who can read it may call the API that its owner serves on this machine.
+"""The API token of a home: a program that can read it may call the API that the owner serves on this machine.
 
-It is what tells the owner's own programs from those of other users where the system does not say whose
-a connection is.
+If the system does not tell which user owns a connection, the token distinguishes the owner's programs from
+those of other users.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ TOKEN_FILE = "api.token"  # noqa: S105  # the name of the file
 
 
 def token_path() -> str:
-    """Where the token is."""
+    """The path of the token."""
     return os.path.join(settings.home(), TOKEN_FILE)
 
 
 def read_token() -> str:
-    """The token; empty where there is none that this process can read."""
+    """The token; empty if this process cannot read one."""
     try:
         with open(token_path(), encoding="ascii") as file:
             return file.read().strip()
@@ -30,7 +30,7 @@ def read_token() -> str:
 
 
 def make_token() -> str:
-    """The token, which is made if it is missing; empty where it can be neither read nor made."""
+    """Read the token, or create it; empty if neither is possible."""
     found = read_token()
     if found:
         return found
@@ -42,7 +42,7 @@ def make_token() -> str:
 
 
 def token_headers(url: str) -> dict[str, str]:
-    """What shows the API at `url` that its own user calls; no other machine is told the token."""
+    """The header that proves to the API at `url` that its own user calls; never for other machines."""
     if urlsplit(url).hostname not in ("localhost", "127.0.0.1", "::1"):
         return {}
     token = read_token()

@@ -1,4 +1,4 @@
-"""Encryption at rest: Fernet with a key that is a setting, or a private file in the home."""
+"""Encryption at rest: Fernet with a key from a setting or from a private file in the home."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _made: tuple[str, Any] | None = None
 
 
 def encrypt(text: str, beside: str | None) -> str:
-    """A token of a text.
+    """Encrypt a text to a token.
 
     Args:
-        beside: a token that the database holds already, which must be of the same keys. None: there is
-            none, and the key is made if it is missing.
+        beside: a token from the database, which must use the same keys. None: the database has no token,
+            and a missing key is created.
 
     Raises:
-        SettingError: the key is gone, is none, or did not make `beside`.
+        SettingError: the key is missing or invalid, or did not encrypt `beside`.
     """
     if beside is not None:
         decrypt(beside)
@@ -40,10 +40,10 @@ def encrypt(text: str, beside: str | None) -> str:
 
 
 def decrypt(token: str) -> str:
-    """The text of a token.
+    """Decrypt a token to a text.
 
     Raises:
-        SettingError: another key encrypted it, or the key is gone.
+        SettingError: the text was encrypted with another key, or the key is missing.
     """
     from cryptography.fernet import InvalidToken
 
@@ -59,22 +59,22 @@ def decrypt(token: str) -> str:
 
 
 def key_path() -> str:
-    """Where the key file is."""
+    """The path of the key file."""
     return os.path.join(settings.home(), KEY_FILE)
 
 
 def new_key() -> str:
-    """A fresh key."""
+    """A new key."""
     from cryptography.fernet import Fernet
 
     return str(Fernet.generate_key().decode())
 
 
 def keys() -> list[str]:
-    """The keys in use, the newest first: of the setting, else of the key file.
+    """The current keys, the newest first: from the setting, else from the key file.
 
     Raises:
-        SettingError: there is none.
+        SettingError: there is no key.
     """
     found = [key.strip() for key in _text().replace(",", "\n").split("\n") if key.strip()]
     if not found:
@@ -91,7 +91,7 @@ def _text() -> str:
 
 @contextmanager
 def changing_keys() -> Iterator[None]:
-    """A block that one process at a time is in: two that change keys would take them from each other."""
+    """A lock for changing keys: only one process at a time holds it."""
     import fcntl
 
     private_files.make_folder(settings.home())
@@ -104,10 +104,10 @@ def changing_keys() -> Iterator[None]:
 
 
 def write_keys(given: list[str]) -> None:
-    """Replace the keys in the file, whole or not at all.
+    """Replace the keys in the file atomically.
 
     Raises:
-        SettingError: the keys come from the setting, which only its owner can change.
+        SettingError: the keys come from the setting, which Runyard does not change.
     """
     if settings.get("encryption_key"):
         raise SettingError(
@@ -148,7 +148,7 @@ def _read_file() -> str:
 
 
 def _make_file(key: str) -> None:
-    """Make the key file; if another process was quicker, its key counts."""
+    """Create the key file; if another process was faster, use its key."""
     try:
         private_files.write_once(key_path(), key + "\n")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The names of settings: their environment variables, the files that give them."""
+"""The names of settings: their environment variables, and the files that can set them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from runyard.settings.table import SETTINGS
 
-# Files that may give settings, in the folder where the process works when it first asks.
+# Files with settings, in the folder where the process works when it first reads a setting.
 FOLDER_FILES = (".env", "runyard.toml", "prefect.toml", "pyproject.toml")
 PROFILES_FILE = "profiles.toml"
 PROFILE_VARIABLES = ("RUNYARD_PROFILE", "PREFECT_PROFILE")
@@ -14,7 +14,10 @@ DEFAULT_PROFILE = "default"
 
 
 class Given(NamedTuple):
-    """A value that something gives to a setting: `source` in words, `place` exactly, `key` as written."""
+    """A value from a source.
+
+    `source` describes the source, `place` is its exact location, `key` the name as written.
+    """
 
     value: Any
     source: str
@@ -29,12 +32,12 @@ _variables: dict[str, tuple[str, ...]] = {
 
 
 def variables(name: str) -> tuple[str, ...]:
-    """The environment variables that give a setting, the one that counts most first."""
+    """The environment variables of a setting, in order of priority."""
     return _variables[name]
 
 
 def name_of(text: str) -> str | None:
-    """The setting that `RUNYARD_X`, `PREFECT_X` or `x` names, in any case; None for no setting."""
+    """The setting that `RUNYARD_X`, `PREFECT_X` or `x` names, in any case; None if unknown."""
     lower = text.strip().lower()
     own = lower.removeprefix("runyard_")
     if own in SETTINGS:

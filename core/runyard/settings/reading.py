@@ -1,9 +1,9 @@
-"""Reading settings: the value of each, and what gives it.
+"""Reads settings: the value of each, and its source.
 
-A setting `lease` is given by `RUNYARD_LEASE`; where Prefect has the same one, `PREFECT_LEASE` counts
-as well, after ours. The environment is read when a value is asked for, so a test or a run may change
-it. What it does not give may stand in files (`.env`, `runyard.toml`, `prefect.toml`, `pyproject.toml`,
-the active profile: see `sources`), which are read once, when the first value is asked for.
+The setting `lease` has the environment variable `RUNYARD_LEASE`, and also Prefect's variable if Prefect has
+the same setting; ours has priority. The environment is read at each access, so a test or a run may change
+it. Files (`.env`, `runyard.toml`, `prefect.toml`, `pyproject.toml`, the active profile: see `sources`) are
+read once, when the first value is read.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from runyard.settings.names import (
 from runyard.settings.table import SETTINGS, Setting
 from runyard.settings.text_values import converted
 
-# Given as an empty text they are not given: no folder is meant, least of all the current one.
+# An empty text means: not set. It never means a folder, least of all the current one.
 _NEVER_EMPTY = frozenset(("home",))
 _WANTED = {bool: "true or false", int: "a whole number", float: "a number"}
 
-# What the files give, and the active profile; None until the first value is asked for.
+# The values from files, and the active profile; None until the first value is read.
 _files: dict[str, Given] | None = None
 _profile = DEFAULT_PROFILE
 
@@ -40,7 +40,7 @@ def get(name: str) -> Any:
         name: a key of SETTINGS.
 
     Raises:
-        SettingError: what is given is no value of this setting, or a file of settings cannot be read.
+        SettingError: the value is invalid, or a settings file cannot be read.
     """
     for variable in variables(name):
         text = os.environ.get(variable)
@@ -56,10 +56,10 @@ def get(name: str) -> Any:
 
 
 def given(name: str) -> Given | None:
-    """What gives a setting its value; None when it has its default.
+    """The source of a setting's value; None if it has its default.
 
     Raises:
-        SettingError: a file of settings cannot be read.
+        SettingError: a settings file cannot be read.
     """
     for variable in variables(name):
         text = os.environ.get(variable)
@@ -71,10 +71,10 @@ def given(name: str) -> Given | None:
 
 
 def place_of(name: str) -> str:
-    """Where people look to correct a setting: a variable, or a key and its file.
+    """Where to correct a setting: a variable, or a key and its file.
 
     Raises:
-        SettingError: a file of settings cannot be read.
+        SettingError: a settings file cannot be read.
     """
     found = given(name)
     if found is None:
@@ -86,7 +86,7 @@ def profile() -> str:
     """The name of the active profile.
 
     Raises:
-        SettingError: a file of settings cannot be read, or there is no such profile.
+        SettingError: a settings file cannot be read, or the profile does not exist.
     """
     if _files is None:
         _load()
@@ -94,16 +94,16 @@ def profile() -> str:
 
 
 def reload() -> None:
-    """Forget what the files gave: they are read again when the next value is asked for."""
+    """Forget the values from files; the next access reads them again."""
     global _files
     _files = None
 
 
 def check() -> None:
-    """Look at every value that is given, so that a wrong one is refused before anything begins.
+    """Check all values, so that an invalid one is an error before any work starts.
 
     Raises:
-        SettingError: the first that is wrong.
+        SettingError: for the first invalid value.
     """
     for variable in os.environ:
         if variable.startswith(("RUNYARD_", "PREFECT_")):
@@ -116,31 +116,31 @@ def check() -> None:
 
 
 def home() -> str:
-    """The absolute path of the home folder, which need not exist yet."""
+    """The absolute path of the home folder, which may not exist yet."""
     return os.path.abspath(os.path.expanduser(get("home")))
 
 
 def database_url() -> str:
-    """The database to use: the setting, or the file `runyard.db` in the home."""
+    """The URL of the database: the setting, or the file `runyard.db` in the home."""
     return get("database_url") or sqlite_url(os.path.join(home(), "runyard.db"))
 
 
 def sqlite_url(path: str) -> str:
-    """The URL of a database file: what means something in URLs is spelled so that it means itself."""
+    """The URL of a database file; characters with a meaning in URLs are escaped."""
     return f"sqlite:///{path.replace('%', '%25').replace('?', '%3F').replace('#', '%23')}"
 
 
 def parse(name: str, value: Any, key: str, place: str = "") -> Any:
-    """The value of a setting from what somebody wrote.
+    """Convert a written value to the value of a setting.
 
     Args:
         name: a key of SETTINGS.
-        value: text, or what a TOML file holds.
-        key: the variable or key it stands under, for the error.
+        value: text, or a value of a TOML file.
+        key: the variable or key, for the error.
         place: the file and line, for the error.
 
     Raises:
-        SettingError: it is no such value.
+        SettingError: it is invalid.
     """
     parsed = converted(value, SETTINGS[name].kind)
     wanted = _wanted(SETTINGS[name], parsed)
@@ -151,11 +151,11 @@ def parse(name: str, value: Any, key: str, place: str = "") -> Any:
 
 
 def _wanted(setting: Setting, parsed: Any) -> str:
-    """What a setting takes, where `parsed` is not of it; else empty."""
+    """The valid values of a setting if `parsed` is not one of them; else empty."""
     if parsed is None:
         return _WANTED.get(setting.kind, "text")
     if setting.kind in (int, float):
-        # No comparison is true of nan.
+        # Comparisons with nan are always false.
         if setting.least <= parsed <= setting.most:
             return ""
         return f"{_WANTED[setting.kind]} from {setting.least:g} to {setting.most:.10g}"
@@ -167,7 +167,7 @@ def _wanted(setting: Setting, parsed: Any) -> str:
 
 
 def _load() -> None:
-    """Find out what files give; where there are none, that is all it costs."""
+    """Read the settings files, if any exist."""
     global _files, _profile
     places = [name for name in FOLDER_FILES if os.path.isfile(name)]
     if "pyproject.toml" in places and not _is_ours("pyproject.toml"):

@@ -1,4 +1,4 @@
-"""The values of settings, from what people write in the environment and in files."""
+"""Convert values of settings from the environment and from files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _FALSE = frozenset(("0", "false", "no", "off", ""))
 
 
 def converted(value: Any, kind: type) -> Any:
-    """`value` as text, a number or a truth; None when it is none."""
+    """Convert `value` to a text, number or boolean; None if it is invalid."""
     if kind is str:
-        # Lists are how TOML writes what has commas here.
+        # In TOML, a list is written instead of a comma-separated text.
         parts = value if isinstance(value, list) else [value]
         if all(isinstance(part, (str, int, float)) for part in parts):
             return ",".join(str(part) for part in parts).strip()

@@ -1,4 +1,4 @@
-"""Cron expressions: checking one, and its instants in a zone."""
+"""Cron expressions: checks one, and computes its instants in a time zone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _UNSTABLE = re.compile(r"\b[RH]\b", re.IGNORECASE)
 _HOUR = 1
 _FIELDS, _WITH_SECONDS, _WITH_YEARS = 5, 6, 7
-# How far apart two times may be.
+# The maximum distance between two times.
 _YEARS = 200
 _ECHO = re.compile(r"^\[.*?\] ?")
 _LAST_WEEKDAY = re.compile(r"^([0-7]|sun|mon|tue|wed|thu|fri|sat)l$", re.IGNORECASE)
@@ -76,7 +76,7 @@ _REFUSED: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
 
 
 def _interval(text: str) -> str:
-    """What `@every` says, as an interval in seconds where it can be told."""
+    """The interval of `@every` in seconds, if it can be parsed."""
     units = {"h": 3600, "m": 60, "s": 1}
     parts = re.findall(r"(\d+)([hms])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text.strip():
@@ -85,7 +85,7 @@ def _interval(text: str) -> str:
 
 
 def check(expression: str, day_or: bool = True) -> None:
-    """Refuse an expression that is wrong, or matches no day of any year.
+    """Refuse an expression that is invalid, or matches no day of any year.
 
     Raises:
         ScheduleError: with the reason.
@@ -102,15 +102,15 @@ def check(expression: str, day_or: bool = True) -> None:
 
 
 def seconds_last(fields: list[str]) -> str:
-    """Six fields that have the seconds first, as they are read here; without seconds where they are 0."""
+    """Six fields with the seconds first, in our order; without seconds if they are 0."""
     first, *rest = fields
     return " ".join(rest if first == "0" else [*rest, first])
 
 
 @cache
 def _library() -> Any:
-    """croniter, imported. It asks how wide the machine's words are, for which Python starts the program
-    `file`; that would be a twentieth of what a deploy takes, so it is told.
+    """Import croniter. It asks for the machine's word size, for which Python starts the program `file`;
+    that takes a twentieth of a deploy, so the answer is patched in.
     """
     asked = platform.architecture
     platform.architecture = lambda *_: (f"{8 * struct.calcsize('P')}bit", "")
@@ -123,7 +123,7 @@ def _library() -> Any:
 
 @lru_cache(maxsize=1024)
 def _fault(expression: str, day_or: bool) -> str | None:
-    """What is wrong with an expression; None where it is right. A schedule is checked whenever it is read."""
+    """The fault of an expression, or None. Cached, because a schedule is checked whenever it is read."""
     for pattern, fault in _REFUSED:
         match = pattern.search(expression)
         if match is not None:
@@ -153,7 +153,7 @@ def _fault(expression: str, day_or: bool) -> str | None:
 
 
 def _field_at_fault(fields: list[str]) -> str | None:
-    """The first field that is wrong on its own, with what it takes."""
+    """The first field that is invalid on its own, and its valid values."""
     library = _library()
     for position, field in enumerate(fields):
         alone = ["*"] * len(fields)
@@ -167,10 +167,11 @@ def _field_at_fault(fields: list[str]) -> str | None:
 
 
 def normal(expression: str) -> str:
-    """An expression as croniter reads it.
+    """Convert an expression to croniter's form.
 
-    The last Friday, 5L of others, is its L5. A range from a value to itself is that value; croniter takes
-    it for all values of the field.
+    5L, the last Friday, is croniter's L5. A range from a value to itself is that value; croniter would treat
+    it as
+    all values of the field.
     """
     fields = expression.split()
     if len(fields) >= _FIELDS:
@@ -191,15 +192,15 @@ def _single(part: str) -> str:
 
 
 def from_to_itself(expression: str) -> list[str]:
-    """The ranges of an expression that hold one value, such as `3-3`."""
+    """The ranges of an expression with only one value, such as `3-3`."""
     parts = [part for field in expression.split() for part in field.split(",")]
     return [part for part in dict.fromkeys(parts) if _single(part) != part]
 
 
 def instants(expression: str, day_or: bool, where: ZoneInfo, after: datetime) -> Iterator[datetime]:
-    """The instants, from about `after` on: callers drop those that are not later.
+    """The instants from about `after` on; callers drop those that are not later.
 
-    croniter knows wall-clock times only; which instants they stand for is decided by `resolve`.
+    croniter only knows wall-clock times; `resolve` decides which instants they are.
     """
     start = first_wall_to_look_at(after, where)
     walls = _library().croniter(

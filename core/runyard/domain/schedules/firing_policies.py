@@ -1,4 +1,4 @@
-"""What becomes of instants when they are due: catching up after an outage, and overlapping runs."""
+"""What happens to due instants: catch-up after an outage, and overlapping runs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ if TYPE_CHECKING:
 CATCHUP_POLICIES = ("skip", "latest", "all")
 OVERLAP_POLICIES = ("allow", "skip", "queue", "replace")
 
-# An instant this little ago was not missed: whoever schedules was only busy for a moment.
+# An instant that is at most this old is not missed: the scheduler was only busy.
 GRACE = timedelta(seconds=60)
-# Instants of an outage are counted up to here; a longer one is told as "at least".
+# Missed instants are counted up to this number; the count of a longer outage is "at least" this.
 COUNT_LIMIT = 10_000
 
 
 class Backlog(NamedTuple):
-    """The instants that came due since somebody last looked.
+    """The instants that became due since the last check.
 
-    `newest` are the latest of the missed ones, oldest first; `missed` is how many were missed (at
-    least, where `exact` is False), from `first` on. `on_time` are those within the grace.
+    `newest` are the latest of the missed ones, oldest first. `missed` is the number of missed ones (at least,
+    if
+    `exact` is False), from `first` on. `on_time` are those within the grace time.
     """
 
     missed: int
@@ -35,7 +36,7 @@ class Backlog(NamedTuple):
 
 
 class CatchUp(NamedTuple):
-    """`fire` instants become runs, oldest first; `skipped` make none: `first` to `last`."""
+    """Those in `fire` become runs, oldest first; those in `skipped`, from `first` to `last`, do not."""
 
     fire: list[datetime]
     skipped: int
@@ -47,12 +48,12 @@ def backlog(schedule: Schedule, due: datetime, now: datetime, newest: int) -> Ba
     """The instants of a schedule from `due` up to `now`, both included.
 
     Args:
-        schedule: as `parse` made it.
-        due: the instant it was due next.
-        now: the present.
-        newest: how many of the missed instants may have to fire; one more is returned.
+        schedule: a result of `parse`.
+        due: the instant at which it was due next.
+        now: the current time.
+        newest: how many of the missed instants may fire; one more is returned.
 
-    The work is bounded however long the outage was.
+    The work is bounded, however long the outage was.
     """
     limit = now - GRACE
     found = [due, *_up_to(schedule, due, now, COUNT_LIMIT)]
@@ -81,7 +82,7 @@ def _up_to(schedule: Schedule, after: datetime, end: datetime, count: int) -> li
 
 
 def _latest(schedule: Schedule, after: datetime, end: datetime, count: int) -> list[datetime]:
-    """The last instants up to `end` that hold `count` before the grace: a window grown backwards."""
+    """The last `count` instants up to `end` before the grace time, from a window that grows backwards."""
     window = 2 * GRACE
     while True:
         start = max(after, end - window)
@@ -92,15 +93,15 @@ def _latest(schedule: Schedule, after: datetime, end: datetime, count: int) -> l
 
 
 def decide_catchup(policy: str, limit: int, seen: Backlog) -> CatchUp:
-    """Which instants of a backlog become runs.
+    """Decide which instants of a backlog become runs.
 
     Args:
-        policy: `skip`: those on time only; `latest`: the newest of all, when any was missed; `all`: the
+        policy: `skip`: only those on time; `latest`: the newest of all, if any was missed; `all`: the
             missed ones too, oldest first, at most the `limit` newest.
         limit: for `all`, at least 1.
         seen: from `backlog`.
     """
-    # What fires is the end of these; there is one more, where more were missed.
+    # The last of these fire; if more were missed, there is one more than the limit.
     known = [*seen.newest, *seen.on_time]
     fire = seen.on_time
     if policy == "all":
@@ -115,11 +116,11 @@ def decide_catchup(policy: str, limit: int, seen: Backlog) -> CatchUp:
 
 
 def decide_overlap(policy: str, open_runs: int) -> Literal["create", "skip", "replace"]:
-    """What an instant does, given how many runs of its schedule are not over.
+    """Decide what an instant does, given the number of unfinished runs of its schedule.
 
     Args:
         policy: `allow`; `skip`: no run beside an open one; `queue`: one run may wait for the open one,
-            a second one makes none; `replace`: open runs are cancelled.
+            a second one is skipped; `replace`: open runs are cancelled.
         open_runs: scheduled, pending, running, paused and cancelling ones.
     """
     if policy == "skip" and open_runs:

@@ -1,4 +1,4 @@
-"""Schedules: reading a specification, and the instants at which it is due, through daylight saving."""
+"""Schedules: parses a specification, and computes its instants, with daylight saving time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runyard.domain.schedules.time_zones import instants_of, wall_time, zone
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# Where a specification names no start of its own.
+# The start of a specification that has none.
 DEFAULT_START = datetime(2020, 1, 1, tzinfo=UTC)
 
 _DAY = timedelta(days=1)
@@ -31,7 +31,7 @@ _ISO_FORM = re.compile(
 
 
 class Cron(NamedTuple):
-    """Due at the wall-clock times that a cron expression matches."""
+    """Fires at the wall-clock times that a cron expression matches."""
 
     cron: str
     timezone: str | None = None
@@ -39,7 +39,7 @@ class Cron(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """Due at `anchor` and every `interval` before and after it."""
+    """Fires at `anchor` and every `interval` before and after it."""
 
     interval: timedelta
     anchor: datetime = DEFAULT_START
@@ -47,21 +47,21 @@ class Interval(NamedTuple):
 
 
 class RRule(NamedTuple):
-    """Due as an RFC 5545 recurrence says."""
+    """Fires as an RFC 5545 recurrence rule says."""
 
     rrule: str
     timezone: str = "UTC"
 
 
 class OneOff(NamedTuple):
-    """Due once."""
+    """Fires once."""
 
     at: datetime
 
 
 Schedule: TypeAlias = Cron | Interval | RRule | OneOff
 
-# The last answer of `next_instant` for a schedule: what was asked for, and what was found.
+# The last result of `next_instant` for a schedule: the question and the answer.
 _answers: dict[Schedule, tuple[datetime, datetime | None]] = {}
 _MOST_ANSWERS = 4096
 
@@ -74,16 +74,15 @@ _KEYS = {
 
 
 def parse(spec: Mapping[str, Any] | Schedule) -> Schedule:
-    """Read a specification.
+    """Parse a specification.
 
     Args:
-        spec: `{"cron": ..}`, `{"interval": ..}`, `{"rrule": ..}` or `{"at": ..}` with the keys that go
-            with it; an interval is a number of seconds, `HH:MM:SS`, an ISO 8601 duration or a
-            timedelta; a time is a datetime or ISO 8601 text. One without an offset is of the schedule's
-            zone.
+        spec: `{"cron": ..}`, `{"interval": ..}`, `{"rrule": ..}` or `{"at": ..}` with its other keys.
+            An interval is a number of seconds, `HH:MM:SS`, an ISO 8601 duration or a timedelta; a time is
+            a datetime or ISO 8601 text. A time without an offset is in the schedule's time zone.
 
     Raises:
-        ScheduleError: it is no schedule, or one that is never due.
+        ScheduleError: it is invalid, or never fires.
     """
     if isinstance(spec, (Cron, Interval, RRule, OneOff)):
         return spec
@@ -110,10 +109,10 @@ def parse(spec: Mapping[str, Any] | Schedule) -> Schedule:
 
 
 def check_zone(spec: Mapping[str, Any]) -> str | None:
-    """The name of the zone that a specification gives; None where it gives none.
+    """The name of a specification's time zone, or None.
 
     Raises:
-        ScheduleError: it is empty, or there is no such zone.
+        ScheduleError: it is empty or unknown.
     """
     name = spec.get("timezone")
     if name is None:
@@ -125,16 +124,16 @@ def check_zone(spec: Mapping[str, Any]) -> str | None:
 
 
 def validate(spec: Mapping[str, Any] | Schedule) -> Schedule:
-    """The schedule that a specification means; as `parse`.
+    """Parse a specification, like `parse`, which caches.
 
     Raises:
-        ScheduleError: it is no schedule, or one that is never due.
+        ScheduleError: it is invalid, or never fires.
     """
     return parse(spec)
 
 
 def instants(spec: Mapping[str, Any] | Schedule, after: datetime) -> Iterator[datetime]:
-    """The instants at which a schedule is due, in UTC, strictly increasing, from just after `after`."""
+    """The instants of a schedule in UTC, strictly increasing, from just after `after`."""
     schedule = parse(spec)
     if isinstance(schedule, OneOff):
         found: Iterator[datetime] = iter([schedule.at.astimezone(UTC)])
@@ -151,15 +150,15 @@ def instants(spec: Mapping[str, Any] | Schedule, after: datetime) -> Iterator[da
 def between(
     spec: Mapping[str, Any] | Schedule, first: datetime, last: datetime, reverse: bool = False
 ) -> Iterator[datetime]:
-    """The instants from `first` until before `last`, one by one.
+    """The instants from `first` until before `last`, as an iterator.
 
     Args:
-        spec: the specification, or what `parse` made of it.
+        spec: a specification, or a result of `parse`.
         first, last: aware datetimes.
-        reverse: the latest first; they are looked for backwards, so that the latest cost little.
+        reverse: latest first; the search runs backwards, so the latest instants are cheap.
 
     Raises:
-        ScheduleError: the specification is wrong.
+        ScheduleError: the specification is invalid.
     """
     schedule = parse(spec)
     if not reverse:
@@ -171,32 +170,32 @@ def between(
         found = list(between(schedule, begin, last))
         yield from reversed(found)
         last = begin
-        # Some hundred at a time, however often the schedule is due.
+        # Some hundred at a time, however often the schedule fires.
         window = window * 2 if len(found) < 100 else window / 2 if len(found) > 1000 else window
 
 
 def next_instants(spec: Mapping[str, Any] | Schedule, after: datetime, count: int) -> list[datetime]:
-    """The next instants at which a schedule is due.
+    """The next instants of a schedule.
 
     Args:
-        spec: the specification, or what `parse` made of it.
+        spec: a specification, or a result of `parse`.
         after: an aware datetime; the instants are strictly later.
-        count: how many at most; fewer are returned where the schedule ends.
+        count: the maximum number; fewer if the schedule ends.
 
     Raises:
-        ScheduleError: the specification is wrong.
+        ScheduleError: the specification is invalid.
     """
     return list(islice(instants(spec, after), count))
 
 
 def next_instant(spec: Mapping[str, Any] | Schedule, after: datetime) -> datetime | None:
-    """The next instant strictly after `after`, or None when the schedule is never due again.
+    """The next instant strictly after `after`, or None if the schedule never fires again.
 
-    The last answer for a schedule is remembered: a rule that takes long to work out is worked out once,
-    before a transaction that asks again.
+    The last result per schedule is cached: a slow rule is computed once, before the transaction that asks
+    again.
 
     Raises:
-        ScheduleError: the specification is wrong, or the next instant is not found within a budget.
+        ScheduleError: the specification is invalid, or the next instant is not found within the step budget.
     """
     schedule = parse(spec)
     known = _answers.get(schedule)
@@ -225,11 +224,11 @@ def to_spec(schedule: Schedule) -> dict[str, Any]:
 
 
 def canonical(spec: Mapping[str, Any] | Schedule, anchored: bool = True) -> str:
-    """A text that is equal for two specifications that mean the same schedule.
+    """A text that is equal for two specifications of the same schedule.
 
     Args:
         spec: the specification.
-        anchored: False leaves out an interval's anchor, to compare with one that names none.
+        anchored: False ignores an interval's anchor, to compare with a specification without one.
     """
     shown = to_spec(parse(spec))
     if not anchored:
@@ -242,7 +241,7 @@ def canonical(spec: Mapping[str, Any] | Schedule, anchored: bool = True) -> str:
 
 
 def describe(spec: Mapping[str, Any] | Schedule) -> str:
-    """A schedule in a few words, such as `cron: 0 6 * * * (Europe/Berlin)`."""
+    """A short description of a schedule, such as `cron: 0 6 * * * (Europe/Berlin)`."""
     schedule = parse(spec)
     where = getattr(schedule, "timezone", None)
     suffix = f" ({where})" if where and where != "UTC" else ""
@@ -258,7 +257,7 @@ def describe(spec: Mapping[str, Any] | Schedule) -> str:
 def _interval_instants(schedule: Interval, after: datetime) -> Iterator[datetime]:
     where = schedule.timezone or "UTC"
     try:
-        # Whole days keep their wall time; anything else is elapsed time and has no wall time to keep.
+        # Whole days keep their wall-clock time; any other interval is elapsed time.
         if where != "UTC" and schedule.interval % _DAY == timedelta(0):
             yield from _calendar_instants(schedule, after, where)
             return
@@ -274,7 +273,7 @@ def _interval_instants(schedule: Interval, after: datetime) -> Iterator[datetime
 def _calendar_instants(schedule: Interval, after: datetime, where: str) -> Iterator[datetime]:
     place = zone(where)
     anchor = wall_time(schedule.anchor, place).replace(fold=0)
-    # One step early: the same wall time is up to a day's offset away from its elapsed one.
+    # Start one step early: a wall-clock time may differ by up to one day from elapsed time.
     step = (wall_time(after, place) - anchor) // schedule.interval - 1
     last: datetime | None = None
     while True:
@@ -292,7 +291,7 @@ def _text(value: Any, key: str) -> str:
 
 
 def _moment(value: Any, key: str, where: str | None = None) -> datetime:
-    """A time in UTC; one without an offset is what the clocks of the zone show."""
+    """Parse a time to UTC; a time without an offset is in the time zone."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         if isinstance(moment, datetime):
@@ -314,7 +313,7 @@ def _duration(value: Any) -> timedelta:
 
 
 def read_duration(value: Any) -> timedelta | None:
-    """The duration of a number of seconds, of `HH:MM:SS` or of ISO 8601 such as `PT90M`; None: it is none."""
+    """Parse seconds, `HH:MM:SS` or an ISO 8601 duration such as `PT90M`; None if invalid."""
     if isinstance(value, timedelta):
         return value
     try:

@@ -1,7 +1,7 @@
-"""Recurrence rules: the wall-clock times of one rule, found within a budget of steps.
+"""Recurrence rules: finds the wall-clock times of one rule within a budget of steps.
 
-A rule goes through periods (of a year, a month, a week, a day, an hour, a minute or a second); each holds
-a set of times. Periods are reached by arithmetic, never by walking there from the start of the rule.
+A rule has periods (years, months, weeks, days, hours, minutes or seconds); each contains a set of times.
+Periods are computed by arithmetic, never by iterating from the start of the rule.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from runyard.base.errors import ScheduleError
 
 FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY")
 YEARLY, MONTHLY, WEEKLY, DAILY, HOURLY, MINUTELY, SECONDLY = range(7)
-# A step is a day or a period looked at: about a microsecond.
+# A step examines one day or period and takes about a microsecond.
 MOST_STEPS = 100_000
 _ONE_DAY = timedelta(days=1)
 _LENGTH = {
@@ -33,11 +33,11 @@ class OutOfSteps(ScheduleError):
 
 
 class Budget:
-    """How many steps a search may take until it finds its next time.
+    """The maximum number of steps until the next time is found.
 
     Args:
-        fault: what is wrong when they are used up, for people.
-        steps: days and periods looked at.
+        fault: the error text if the budget is used up.
+        steps: the number of days and periods.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Budget:
         self._all = self._left = steps
 
     def spend(self, place: datetime | date, steps: int = 1) -> None:
-        """Take steps.
+        """Use steps.
 
         Raises:
             OutOfSteps: none is left.
@@ -59,13 +59,13 @@ class Budget:
             raise OutOfSteps(f"{self._fault} up to {place:%Y-%m-%d}, the limit of {self._all} steps")
 
     def renew(self) -> None:
-        """Start anew, as a time was found."""
+        """Reset the budget after a time was found."""
         self._left = self._all
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One RRULE in naive wall-clock times. Of the BY parts an empty one says nothing."""
+    """One RRULE in naive wall-clock times. An empty BY part has no effect."""
 
     freq: int
     start: datetime
@@ -91,10 +91,10 @@ def occurrences(rule: Rule, after: datetime | None, budget: Budget) -> Iterator[
 
     Args:
         after: only later ones; None for all.
-        budget: renewed by the caller when it takes a time.
+        budget: the caller resets it after each time.
 
     Raises:
-        OutOfSteps: the next one is not found within the budget.
+        OutOfSteps: the next time is not found within the budget.
     """
     end = min(filter(None, (rule.until, None if rule.count is None else _last(rule))), default=None)
     for first, found in _sets(rule, after, end):
@@ -107,21 +107,21 @@ def occurrences(rule: Rule, after: datetime | None, budget: Budget) -> Iterator[
 
 
 class _Set(NamedTuple):
-    """The times of a period, and how many steps it took to find them."""
+    """The times of a period, and the number of steps used."""
 
     steps: int
     walls: list[datetime]
 
 
 def _sets(rule: Rule, after: datetime | None, end: datetime | None) -> Iterator[tuple[datetime, _Set]]:
-    """Periods with their times: those that end after `after` and begin by `end`, one by one."""
+    """Periods with their times: those that end after `after` and start by `end`."""
     sets = _calendar_sets if rule.freq in (YEARLY, MONTHLY) else _even_sets
     try:
         for first, found in sets(rule, max(after, rule.start) if after else rule.start):
             if end is not None and first > end:
                 return
             yield first, found
-    except (OverflowError, ValueError):  # past the year 9999
+    except (OverflowError, ValueError):  # after the year 9999
         return
 
 
@@ -142,7 +142,7 @@ def _calendar_sets(rule: Rule, begin: datetime) -> Iterator[tuple[datetime, _Set
 
 
 def _even_sets(rule: Rule, begin: datetime) -> Iterator[tuple[datetime, _Set]]:
-    """The periods of weeks and shorter, which all have one length."""
+    """The periods of weeks and shorter ones, which all have one length."""
     step = _LENGTH[rule.freq] * rule.interval
     origin = _period_of(rule, rule.start)
     at = origin + max(0, (begin - origin) // step) * step
@@ -158,7 +158,7 @@ def _even_sets(rule: Rule, begin: datetime) -> Iterator[tuple[datetime, _Set]]:
 
 
 def _period_of(rule: Rule, wall: datetime) -> datetime:
-    """When the period began that a time lies in."""
+    """The start of the period that contains a time."""
     if rule.freq == WEEKLY:
         day = wall - _ONE_DAY * ((wall.weekday() - rule.wkst) % 7)
         return day.replace(hour=0, minute=0, second=0)
@@ -170,7 +170,7 @@ def _period_of(rule: Rule, wall: datetime) -> datetime:
 
 
 def _mismatch(rule: Rule, at: datetime) -> datetime | None:
-    """Where a period holds no time: the earliest begin of one that may. None where it may itself."""
+    """The earliest start of a later period that may contain a time; None if this period may."""
     if rule.freq == WEEKLY:
         return None
     if rule.months and at.month not in rule.months:
@@ -188,7 +188,7 @@ def _mismatch(rule: Rule, at: datetime) -> datetime | None:
 
 
 def _times(rule: Rule, days: list[date], at: datetime | None = None) -> _Set:
-    """The times of a period of some days, or of the shorter one that begins at `at`."""
+    """The times of a period of days, or of the shorter period that starts at `at`."""
     if rule.freq > DAILY and at is not None:
         minutes = rule.minutes if rule.freq == HOURLY else {at.minute}
         seconds = rule.seconds if rule.freq < SECONDLY else {at.second}
@@ -212,7 +212,7 @@ def _times(rule: Rule, days: list[date], at: datetime | None = None) -> _Set:
 
 
 def _is_day(rule: Rule, day: date) -> bool:
-    """Whether the parts that speak of days fit a day."""
+    """Whether a day matches the parts of the rule about days."""
     if rule.months and day.month not in rule.months:
         return False
     if rule.monthdays:
@@ -245,10 +245,10 @@ def _is_weekday(rule: Rule, day: date) -> bool:
 
 
 def _week_numbers(day: date, wkst: int) -> set[int]:
-    """The number of a day's week, from the beginning and (negative) from the end of the week's year."""
+    """The number of a day's week, counted from the start and (negative) from the end of the week's year."""
     middle = day + _ONE_DAY * (3 - (day.weekday() - wkst) % 7)
     number = (middle.timetuple().tm_yday - 1) // 7 + 1
-    # The last week of a year holds its 28 December as the fourth day or a later one.
+    # The last week of a year contains 28 December.
     final = date(middle.year, 12, 28)
     final += _ONE_DAY * (3 - (final.weekday() - wkst) % 7)
     return {number, number - ((final.timetuple().tm_yday - 1) // 7 + 1) - 1}
@@ -270,10 +270,10 @@ def _easter(year: int) -> date:
 
 @lru_cache(maxsize=256)
 def _last(rule: Rule) -> datetime:
-    """The last time of a rule with COUNT, worked out once.
+    """The last time of a rule with COUNT, computed once.
 
     Raises:
-        OutOfSteps: it cannot be within the budget.
+        OutOfSteps: it is not found within the budget.
     """
     left = rule.count or 0
     budget = Budget(f"COUNT={left} ends too late to be counted (give UNTIL): there are less")
@@ -285,12 +285,12 @@ def _last(rule: Rule) -> datetime:
             return walls[left - 1]
         last, left = (walls or [last])[-1], left - len(walls)
         if same is not None and left > same:
-            # All further periods hold the same number: go to the one before the last.
+            # All further periods contain the same number of times: jump to the last one.
             whole = (left - 1) // same
             try:
                 begin = _period_of(rule, rule.start) + _LENGTH[rule.freq] * rule.interval * (whole + 1)
                 _, final = next(_even_sets(rule, begin))
-            except OverflowError:  # past the year 9999: the calendar ends before the count does
+            except OverflowError:  # after the year 9999: the calendar ends before COUNT is reached
                 return datetime.max
             return final.walls[left - whole * same - 1]
         budget.spend(first, found.steps)
@@ -298,7 +298,7 @@ def _last(rule: Rule) -> datetime:
 
 
 def _times_a_period(rule: Rule) -> int | None:
-    """How many times every whole period holds, where all hold the same number; else None."""
+    """The number of times in every whole period, if it is the same for all; else None."""
     varies = rule.months or rule.monthdays or rule.yeardays or rule.weeks or rule.easter or rule.nth_weekdays
     if varies or rule.setpos or rule.freq < WEEKLY:
         return None

@@ -1,4 +1,4 @@
-"""Reading RFC 5545 text: lines of DTSTART, RRULE, EXRULE, RDATE and EXDATE, in wall-clock times of a zone."""
+"""Parses RFC 5545 text: lines of DTSTART, RRULE, EXRULE, RDATE and EXDATE, in wall-clock times."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 DEFAULT_START = "DTSTART:20200101T000000"
 _NAMES = ("DTSTART", "RRULE", "EXRULE", "RDATE", "EXDATE")
-# A line break before a space continues a line, unless what follows is a line of its own.
+# A line break before a space continues a line, unless a new line's name follows.
 _FOLD = re.compile(rf"\r?\n[ \t](?!\s*(?:(?:{'|'.join(_NAMES)})[:;]|FREQ=))", re.IGNORECASE)
 _LINE = re.compile(r"""(?P<name>[A-Za-z-]+)(?P<params>(?:;[A-Za-z-]+=(?:"[^"]*"|[^";:]*))*):(?P<value>.*)""")
 _PARAM = re.compile(r""";([A-Za-z-]+)=(?:"([^"]*)"|([^";:]*))""")
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _WEEKDAY = re.compile(r"(?:([+-]?\d+))?(MO|TU|WE|TH|FR|SA|SU)(?:\(([+-]?\d+)\))?")
 _WEEKDAY_NAMES = {"BYDAY", "BYWEEKDAY"}
-# The numbers that a part may hold: field of the rule, lowest, highest, whether negative ones count too.
+# The valid numbers of a part: field of the rule, lowest, highest, whether negative numbers are valid.
 _NUMBERS = {
     "BYMONTH": ("months", 1, 12, False),
     "BYMONTHDAY": ("monthdays", 1, 31, True),
@@ -40,7 +40,7 @@ _NUMBERS = {
 
 
 class Line(NamedTuple):
-    """One line: its name in capitals, its parameters, its value, and how it was written."""
+    """One line: its name in capitals, its parameters, its value, and its original text."""
 
     name: str
     params: dict[str, str]
@@ -49,7 +49,7 @@ class Line(NamedTuple):
 
 
 class Recurrence(NamedTuple):
-    """What a text means: the rules and times that are due, without those that are left out."""
+    """The meaning of a text: rules and times, and the excluded ones."""
 
     rules: tuple[Rule, ...] = ()
     times: tuple[datetime, ...] = ()
@@ -59,10 +59,10 @@ class Recurrence(NamedTuple):
 
 
 def lines(text: str) -> list[Line]:
-    """The lines of a text, unfolded; a rule may stand without its name.
+    """The unfolded lines of a text; a rule may omit its name.
 
     Raises:
-        ScheduleError: a line is none of those of a recurrence.
+        ScheduleError: a line has an unknown name.
     """
     unfolded = _FOLD.sub("", text.strip().replace("\\r", "").replace("\\n", "\n"))
     found = []
@@ -81,15 +81,15 @@ def _is_bare_rule(row: str) -> bool:
 
 
 def zones(given: list[Line]) -> list[str]:
-    """The zones that lines name, each once."""
+    """The time zones that lines name, each once."""
     return list(dict.fromkeys(line.params["TZID"] for line in given if "TZID" in line.params))
 
 
 def read(given: list[Line], where: ZoneInfo) -> Recurrence:
-    """What lines mean, in naive wall-clock times of a zone; times in UTC are turned into those.
+    """Parse lines to naive wall-clock times of a time zone; times in UTC are converted.
 
     Raises:
-        ScheduleError: with what is wrong in them.
+        ScheduleError: with the reason.
     """
     starts = [line for line in given if line.name == "DTSTART"]
     if len(starts) != 1:
@@ -122,7 +122,7 @@ def read(given: list[Line], where: ZoneInfo) -> Recurrence:
 
 
 def _moment(text: str, where: ZoneInfo, name: str) -> tuple[datetime, bool]:
-    """A time of a text, and whether the text names a day only."""
+    """Parse a time; also returns whether the text is only a day."""
     text = text.strip()
     try:
         moment = datetime.fromisoformat(text.upper().removesuffix("T"))
@@ -205,7 +205,7 @@ def _numbers(value: str, name: str) -> frozenset[int]:
 
 
 def _weekdays(value: str, name: str) -> frozenset[tuple[int, int]]:
-    """Days of the week with their number in the month or year; 0 means each."""
+    """Weekdays with their number in the month or year; 0 means each."""
     found = set()
     for each in value.split(","):
         match = _WEEKDAY.fullmatch(each)
@@ -217,7 +217,7 @@ def _weekdays(value: str, name: str) -> frozenset[tuple[int, int]]:
 
 
 def days_without_their_number(text: str) -> list[tuple[str, str]]:
-    """The days of rules whose number means nothing, as they are more frequent than monthly.
+    """The numbered weekdays whose number has no meaning, because their rules are more frequent than monthly.
 
     Returns:
         The frequency and the day, such as `("WEEKLY", "2MO")`, each once.
@@ -234,7 +234,7 @@ def days_without_their_number(text: str) -> list[tuple[str, str]]:
 
 
 def _completed(start: datetime, values: dict[str, Any]) -> Rule:
-    """A rule with what its start says where its parts say nothing."""
+    """Complete a rule with the values of its start."""
     freq = values["freq"]
     byday = values.pop("byday", frozenset())
     plain = {weekday for weekday, number in byday if not number or freq > MONTHLY}

@@ -1,4 +1,4 @@
-"""Recurrence rules of RFC 5545: checking one, and its instants in a zone."""
+"""Recurrence rules of RFC 5545: checks one, and computes its instants in a time zone."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 def read(text: str, timezone: str | None) -> tuple[str, str]:
-    """A rule with its start, and the zone whose wall-clock times it means.
+    """Parse a rule with its start, and the time zone of its wall-clock times.
 
     Args:
         text: RFC 5545 lines, or JSON `{"rrule": .., "timezone": ..}`; without DTSTART the rule starts
             in 2020.
-        timezone: the zone, or None where the text names it, or for UTC.
+        timezone: the time zone, or None if the text names it, or for UTC.
 
     Raises:
-        ScheduleError: it cannot be read, contradicts itself, or is never due.
+        ScheduleError: it is invalid, contradicts itself, or never fires.
     """
     if text.startswith("{"):
         try:
@@ -69,7 +69,7 @@ def _never(rule: Recurrence) -> str:
 
 
 def instants(text: str, where: ZoneInfo, after: datetime) -> Iterator[datetime]:
-    """The instants, from about `after` on: callers drop those that are not later.
+    """The instants from about `after` on; callers drop those that are not later.
 
     Raises:
         OutOfSteps: the next one is not found within the budget of steps.
@@ -89,7 +89,7 @@ def _recurrence(text: str, where: ZoneInfo) -> Recurrence:
 
 
 def _is_rhythm(rule: Recurrence) -> bool:
-    """Whether the rule runs through all hours of a day, rather than naming some."""
+    """Whether the rule fires through all hours of a day, instead of at fixed hours."""
     return bool(rule.rules) and all(map(_is_rhythmic, rule.rules))
 
 
@@ -100,7 +100,7 @@ def _is_rhythmic(rule: Rule) -> bool:
 
 
 def _walls(rule: Recurrence, after: datetime | None) -> Iterator[datetime]:
-    """The wall times after `after` (None: all), each once."""
+    """The wall-clock times after `after` (None: all), each once."""
     budget = Budget()
     times = (wall for wall in rule.times if after is None or wall > after)
     due = heapq.merge(times, *(occurrences(each, after, budget) for each in rule.rules))

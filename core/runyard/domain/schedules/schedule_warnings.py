@@ -1,4 +1,4 @@
-"""What is right and yet hardly meant in a schedule: it is over, or its cron expression reads otherwise."""
+"""Warnings about valid schedules that are probably mistakes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runyard.domain.schedules.instants import (
 from runyard.domain.schedules.recurrence_text import days_without_their_number
 
 _STEP = re.compile(r"(?:\*|\d+)/(\d+)")
-# The fields of a cron expression: name, how many values, seconds of a unit where intervals have it.
+# The fields of a cron expression: name, number of values, seconds of a unit if an interval has that unit.
 _FIELDS = (
     ("minutes", 60, 60),
     ("hours", 24, 3600),
@@ -36,10 +36,10 @@ _WITHOUT_DAYLIGHT_SAVING = {"EST": "America/New_York", "MST": "America/Denver", 
 
 
 def warnings(spec: Mapping[str, Any] | Schedule, now: datetime) -> list[str]:
-    """What to say of a schedule to who declares it; each in one line.
+    """Warnings about a schedule for its author, one line each.
 
     Raises:
-        ScheduleError: it is no schedule.
+        ScheduleError: it is invalid.
     """
     schedule = parse(spec)
     found = []
@@ -59,13 +59,13 @@ def warnings(spec: Mapping[str, Any] | Schedule, now: datetime) -> list[str]:
 
 
 def over(spec: Mapping[str, Any] | Schedule, now: datetime) -> bool:
-    """Whether a schedule is not due any more."""
+    """Whether a schedule never fires again."""
     schedule = parse(spec)
     return schedule.at <= now if isinstance(schedule, OneOff) else next_instant(schedule, now) is None
 
 
 def _readings(schedule: Cron, now: datetime) -> Iterator[str]:
-    """Six fields that look as if the seconds came first, as Quartz and Spring have them."""
+    """Warn if six fields look as if the seconds came first, as in Quartz and Spring."""
     fields = schedule.cron.split()
     if len(fields) != 6 or not _looks_like_seconds_first(fields):
         return
@@ -95,7 +95,7 @@ def _times(schedule: Schedule, now: datetime) -> str:
 
 
 def _large_steps(schedule: Cron) -> Iterator[str]:
-    """Steps that reach beyond their field: they are not carried over."""
+    """Warn of steps larger than their field, which do not carry over."""
     for field, (name, size, unit_seconds) in zip(schedule.cron.split(), _FIELDS, strict=False):
         for part in field.split(","):
             match = _STEP.fullmatch(part)
@@ -109,7 +109,7 @@ def _large_steps(schedule: Cron) -> Iterator[str]:
 
 
 def _single_values(schedule: Cron) -> Iterator[str]:
-    """Ranges from a value to itself, which Prefect takes for all values of the field."""
+    """Warn of ranges from a value to itself, which Prefect treats as all values of the field."""
     for part in from_to_itself(schedule.cron):
         value = part.partition("-")[0]
         yield (
@@ -119,7 +119,7 @@ def _single_values(schedule: Cron) -> Iterator[str]:
 
 
 def _numbered_days(schedule: RRule) -> Iterator[str]:
-    """Days such as 2MO where no month or year is there in which they are counted."""
+    """Warn of numbered weekdays such as 2MO if the rule has no month or year in which they are counted."""
     for frequency, day in days_without_their_number(schedule.rrule):
         yield (
             f"rrule: {day} is every such day with FREQ={frequency}, as in Prefect; its number has a meaning "

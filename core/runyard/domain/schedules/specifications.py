@@ -1,4 +1,4 @@
-"""Schedules as Python code gives them to deployments: `Cron`, `Interval`, `RRule`."""
+"""Schedules in Python code: `Cron`, `Interval`, `RRule`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Schedule:
-    """When runs are due; made by `Cron`, `Interval` or `RRule`.
+    """A schedule, created by `Cron`, `Interval` or `RRule`.
 
     Args:
         interval: a number of seconds, or a timedelta.
         cron: a cron expression.
         rrule: an RFC 5545 recurrence rule.
         timezone: an IANA name.
-        anchor_date: from when intervals are counted.
-        day_or: whether a cron's day of month and day of week are alternatives.
-        active: whether it fires.
-        parameters: over the deployment's own.
-        slug: by which it is the same schedule after a change.
+        anchor_date: the moment from which intervals are counted.
+        day_or: whether either of a cron's day of month and day of week must match.
+        active: whether it creates runs.
+        parameters: merged over the deployment's.
+        slug: identifies the schedule after a change.
     """
 
     interval: float | timedelta | None = None
@@ -35,7 +35,7 @@ class Schedule:
 
 
 def Cron(cron: str, /, timezone: str | None = None, day_or: bool = True, **options: Any) -> Schedule:
-    """A schedule by a cron expression; `options` are `active`, `parameters`, `slug`."""
+    """A schedule from a cron expression; `options` are `active`, `parameters`, `slug`."""
     return Schedule(cron=cron, timezone=timezone, day_or=day_or, **options)
 
 
@@ -46,10 +46,10 @@ def Interval(
     timezone: str | None = None,
     **options: Any,
 ) -> Schedule:
-    """A schedule every so many seconds; `options` are `active`, `parameters`, `slug`."""
+    """A schedule with a fixed interval; `options` are `active`, `parameters`, `slug`."""
     return Schedule(interval=interval, anchor_date=anchor_date, timezone=timezone, **options)
 
 
 def RRule(rrule: str, /, timezone: str | None = None, **options: Any) -> Schedule:
-    """A schedule by a recurrence rule; `options` are `active`, `parameters`, `slug`."""
+    """A schedule from a recurrence rule; `options` are `active`, `parameters`, `slug`."""
     return Schedule(rrule=rrule, timezone=timezone, **options)

@@ -1,4 +1,4 @@
-"""Time zones: finding one by name, and which instants a wall-clock time stands for."""
+"""Time zones: finds one by name, and converts wall-clock times to instants."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 _SECOND = timedelta(seconds=1)
 _OFFSET = re.compile(r"(etc/gmt|etc/utc|gmt|utc|)_*([+-])_*(\d{1,2})(?::?(\d\d))?")
-# Names up to this length look all alike.
+# Names up to this length are too similar to suggest one.
 _SHORT = 4
-# What clocks of a region show, which is no zone: the same letters mean several.
+# Abbreviations that clocks show but that are not time zones: the same letters mean several.
 _ABBREVIATIONS = {
     "cst": "'America/Chicago' or 'Asia/Shanghai'", "cdt": "'America/Chicago'",
     "pst": "'America/Los_Angeles'", "pdt": "'America/Los_Angeles'", "pt": "'America/Los_Angeles'",
@@ -35,7 +35,7 @@ _ABBREVIATIONS = {
 
 
 class UnknownZone(ScheduleError):
-    """There is no time zone of a name."""
+    """The time zone does not exist."""
 
 
 @lru_cache(maxsize=256)
@@ -43,7 +43,7 @@ def zone(name: str) -> ZoneInfo:
     """The time zone of an IANA name.
 
     Raises:
-        UnknownZone: there is none of that name; the message says which one may be meant.
+        UnknownZone: the name is unknown; the message suggests another.
     """
     try:
         return ZoneInfo(name)
@@ -55,7 +55,7 @@ def zone(name: str) -> ZoneInfo:
 
 
 def _guess(name: str) -> str:
-    """What may be meant by a name that is none. A guess never changes an offset, nor its sign."""
+    """A suggestion for an unknown name. It never changes an offset or its sign."""
     wanted = name.strip().lower().replace(" ", "_")
     offset = _OFFSET.fullmatch(wanted)
     if offset is not None:
@@ -73,12 +73,12 @@ def _guess(name: str) -> str:
 
 
 def _of_offset(name: str, offset: re.Match[str]) -> str:
-    """The name of a fixed offset: in IANA's Etc names the sign is the other way round."""
+    """The name of a fixed offset; IANA's Etc names have the inverted sign."""
     prefix, sign, hours, minutes = offset.groups()
     if int(hours) == 0 and not int(minutes or 0):
         return "; did you mean 'UTC'?"
     region = "a region such as 'Europe/Berlin' is better, because it has daylight saving"
-    if prefix == "etc/gmt":  # with a zero before the number
+    if prefix == "etc/gmt":  # with a leading zero
         sign = {"+": "-", "-": "+"}[sign]
     ahead = sign == "+"
     if int(minutes or 0) or int(hours) > (14 if ahead else 12):
@@ -89,12 +89,12 @@ def _of_offset(name: str, offset: re.Match[str]) -> str:
 
 
 def wall_time(instant: datetime, where: ZoneInfo) -> datetime:
-    """The naive wall-clock time of an aware instant in a zone; `fold` is kept."""
+    """The naive wall-clock time of an aware instant in a time zone; `fold` is kept."""
     return instant.astimezone(where).replace(tzinfo=None)
 
 
 def instants_of(wall: datetime, where: ZoneInfo) -> tuple[datetime, datetime | None, bool]:
-    """The instants that a naive wall-clock time stands for.
+    """The instants of a naive wall-clock time.
 
     Returns:
         (first, second, exists): `second` is the later instant of a time that clocks show twice, else
@@ -113,7 +113,7 @@ def instants_of(wall: datetime, where: ZoneInfo) -> tuple[datetime, datetime | N
 
 
 def _gap_end(before: datetime, after: datetime, where: ZoneInfo) -> datetime:
-    # The offset changes once in (before, after]; zones keep whole seconds.
+    # The offset changes once in (before, after]; offsets are whole seconds.
     before, after = before.replace(microsecond=0), after.replace(microsecond=0)
     old = before.astimezone(where).utcoffset()
     while after - before > _SECOND:
@@ -126,10 +126,11 @@ def _gap_end(before: datetime, after: datetime, where: ZoneInfo) -> datetime:
 
 
 def first_wall_to_look_at(after: datetime, where: ZoneInfo) -> datetime:
-    """The naive wall time, in whole seconds, such that later ones hold all instants after `after`.
+    """The naive wall-clock time, in whole seconds, after which all instants after `after` lie.
 
-    That is the wall time of `after` itself, except during the first pass of a repeated hour: what
-    clocks showed since it began comes again.
+    It is the wall-clock time of `after`, except in the first pass of a repeated hour: the clocks show the
+    times
+    since its start again.
     """
     wall = wall_time(after, where)
     start = wall.replace(microsecond=0, fold=0)
@@ -140,11 +141,11 @@ def first_wall_to_look_at(after: datetime, where: ZoneInfo) -> datetime:
 
 
 def resolve(walls: Iterable[datetime], where: ZoneInfo, every_hour: bool) -> Iterator[datetime]:
-    """The instants of increasing naive wall times, strictly increasing, aware and in UTC.
+    """The instants of increasing naive wall-clock times, strictly increasing, aware and in UTC.
 
-    A wall time that clocks show twice counts at its first showing; one that they skip counts at the
-    end of the gap. Where `every_hour` is set the times are a rhythm rather than appointments: those
-    shown twice count twice, those skipped are left out.
+    A time that clocks show twice counts once, at its first showing; a time that they skip counts at the end
+    of
+    the gap. With `every_hour`, times shown twice count twice, and skipped ones are omitted.
     """
     repeats: list[datetime] = []
     last: datetime | None = None

@@ -23,6 +23,7 @@ from runyard.operations.flow_runs.end_flow_run import report_state
 from runyard.operations.flow_runs.start_flow_run import start_flow_run
 from runyard.operations.flow_runs.write_journal import write_journal
 from runyard.operations.records.kept_results import read_result
+from runyard.operations.runs.run_records import LogRow
 
 
 @task
@@ -57,7 +58,7 @@ def test_a_run_starts_reports_and_ends_through_any_client(client):
     for state in (State("PENDING"), Running(), Completed(message="it's “done”")):
         run.move(state, journal)
     for n in range(50):
-        journal.log((f"log-{n}", "runyard.flow_runs", 20, "text", n, body["flow_run_id"], None))
+        journal.log(LogRow(f"log-{n}", "runyard.flow_runs", 20, "text", n, body["flow_run_id"], None))
     journal.close()
     ended = client.call(
         report_state,
@@ -154,7 +155,7 @@ def test_producers_wait_when_too_much_waits(home, monkeypatch):
 
     journal = Journal(Slow())
     for n in range(100):
-        journal.log((f"log-{n}", "n", 20, "text", n, None, None))
+        journal.log(LogRow(f"log-{n}", "n", 20, "text", n, None, None))
     journal.close()
     assert sum(longest) == 100
     assert max(longest) <= 11
@@ -166,7 +167,7 @@ def test_a_refused_journal_aborts():
             raise StaleAttempt("too late")
 
     journal = Journal(Refusing(), "r", 1)
-    journal.log(("log-1", "n", 20, "text", 1, None, None))
+    journal.log(LogRow("log-1", "n", 20, "text", 1, None, None))
     journal.flush()
     with pytest.raises(Abort, match="too late"):
         journal.check()

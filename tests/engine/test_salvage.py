@@ -17,6 +17,7 @@ from runyard.engine.journal import Journal
 from runyard.engine.runs import FlowRun, TaskRun
 from runyard.operations.flow_runs.flow_runs import filter_flow_runs
 from runyard.operations.records.logs import LogListing, filter_logs
+from runyard.operations.runs.run_records import LogRow, ResultRow
 from runyard.operations.schemas import Listing
 from runyard.operations.task_runs.task_runs import filter_task_runs
 
@@ -44,7 +45,7 @@ def play(journal, root, record):
     kind, text, *rest = record
     if kind == "log":
         row_id = ids.new_id()
-        journal.log((row_id, "runyard.flow_runs", rest[0], text, clock.now_us(), root, None))
+        journal.log(LogRow(row_id, "runyard.flow_runs", rest[0], text, clock.now_us(), root, None))
         return kind, row_id, -(2**31) <= rest[0] < 2**31
     if kind == "task":
         run = TaskRun(text, root, "t", rest[0], (text,))
@@ -56,7 +57,7 @@ def play(journal, root, record):
         run.root_flow_run_id = root
         run.move(Completed(message=text), journal)
         return kind, run.id, True
-    journal.result((text, clock.now_us(), rest[0], root, "{}", "e30=", None))
+    journal.result(ResultRow(text, clock.now_us(), rest[0], root, "{}", "e30=", None))
     return kind, text, None
 
 
@@ -77,7 +78,7 @@ def test_all_that_can_be_stored_is_there(database, several):
     root = ids.new_id()
     journal = Journal(client, root)
     told = [play(journal, root, record) for record in several]
-    journal.log(("last" + root, "n", 20, "the last", clock.now_us(), root, None))
+    journal.log(LogRow("last" + root, "n", 20, "the last", clock.now_us(), root, None))
     journal.close()
 
     kept = {row["id"]: row for row in found(client, "SELECT * FROM logs WHERE flow_run_id = :id", id=root)}
@@ -123,7 +124,7 @@ def test_a_value_that_no_store_takes_costs_its_neighbours_nothing(client):
     root = ids.new_id()
     journal = Journal(client, root)
     for at in range(50):
-        journal.log((ids.new_id(), "n", 2**70 if at == 20 else 20, f"line {at}", at, root, None))
+        journal.log(LogRow(ids.new_id(), "n", 2**70 if at == 20 else 20, f"line {at}", at, root, None))
     journal.close()
     lines = [log.message for log in client.call(filter_logs, LogListing(limit=200))]
     assert len(lines) == 50

@@ -21,8 +21,8 @@ from runyard.operations.flow_runs import (
     renew_leases,
     scheduled_flow_runs,
 )
+from runyard.operations.flow_runs.claim_served_flow_runs import ServedClaim, claim_served_flow_runs
 from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
-from runyard.operations.flow_runs.served_runs import ServedClaim, claim_served_flow_runs
 from runyard.operations.scheduling.scheduler import SchedulerTurn, run_scheduler
 from runyard.operations.schemas import Listing, StateCreate
 from runyard.operations.work_pools import work_pools, work_queues

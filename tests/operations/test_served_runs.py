@@ -10,15 +10,15 @@ from runyard.operations.deployments.deployments import (
     DeploymentsApply,
     apply_deployments,
 )
-from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
-from runyard.operations.flow_runs.explain import explain_flow_run
-from runyard.operations.flow_runs.flow_runs import read_flow_run
-from runyard.operations.flow_runs.served_runs import (
+from runyard.operations.flow_runs.claim_served_flow_runs import (
     ServedClaim,
     ServedDeployments,
     claim_served_flow_runs,
     read_next_served,
 )
+from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
+from runyard.operations.flow_runs.explain import explain_flow_run
+from runyard.operations.flow_runs.flow_runs import read_flow_run
 from runyard.operations.schemas import StateCreate
 from runyard.operations.work_pools.work_pools import WorkPoolCreate, create_work_pool
 

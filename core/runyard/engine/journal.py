@@ -24,12 +24,14 @@ from runyard.domain.states import TERMINAL
 from runyard.engine import salvage
 from runyard.engine.log_limit import LogLimit
 from runyard.engine.outages import persist
+from runyard.engine.salvage import FLOW_STATE, LOG, TASK_STATE
 
 if TYPE_CHECKING:
     from runyard.client import Client
     from runyard.domain.states import State
     from runyard.engine.flow_definition import FlowDefinition
     from runyard.engine.runs import FlowRun, TaskRun
+    from runyard.operations.runs.run_records import LogRow, ResultRow
 
 _STOP = object()
 # Records in one transaction, so that other writers get their turn.
@@ -112,7 +114,7 @@ class Journal:
     def _fresh(self) -> None:
         """As new: also what a forked child needs, whose parent writes what was waiting."""
         self._records: deque[Any] = deque()
-        self._results: deque[tuple[Any, ...]] = deque()
+        self._results: deque[ResultRow] = deque()
         self._wanted = threading.Event()
         self._hurry = threading.Event()
         self._lock = threading.Lock()
@@ -127,29 +129,25 @@ class Journal:
 
     def task_state(self, run: TaskRun, state: State) -> None:
         """A task run entered a state."""
-        self._append((0, run, state))
+        self._append((TASK_STATE, run, state))
 
     def flow_state(self, run: FlowRun, state: State) -> None:
         """A subflow's run entered a state."""
-        self._append((1, run, state))
+        self._append((FLOW_STATE, run, state))
 
-    def flow_history(self, row: tuple[Any, ...]) -> None:
-        """A row for the history of the root run, whose present state it does not change."""
-        self._append((2, row))
-
-    def log(self, row: tuple[Any, ...]) -> None:
-        """A log record, in the order of `run_records.LOG_COLUMNS`; those over the limit wait."""
+    def log(self, row: LogRow) -> None:
+        """A log record; those over the limit wait."""
         for admitted in self._logs.admit(row):
-            self._append((3, admitted))
+            self._append((LOG, admitted))
 
-    def result(self, row: tuple[Any, ...]) -> None:
-        """A result to keep, in the order of `run_records.RESULT_COLUMNS`.
+    def result(self, row: ResultRow) -> None:
+        """A result to keep.
 
         It is on disk together with every record appended after it, or before; with `commit`, at once.
         """
         self._results.append(row)
         if self.known_keys is not None:
-            self.known_keys.add(row[0])
+            self.known_keys.add(row.key)
 
     def check(self) -> None:
         """Raise Abort once the run was given to a later attempt."""
@@ -164,21 +162,21 @@ class Journal:
             with self._writing:
                 self._write_here(_GROUP)
 
-    def take_logs(self) -> list[tuple[Any, ...]] | None:
+    def take_logs(self) -> list[LogRow] | None:
         """The log records that wait, for a call that stores them; None where more than a few of them wait."""
         with self._writing:
             waiting = list(self._records)
             if (
                 self._results
                 or len(waiting) > _FEW
-                or any(type(r) is not tuple or r[0] != 3 for r in waiting)
+                or any(type(r) is not tuple or r[0] != LOG for r in waiting)
             ):
                 return None
             return [self._records.popleft()[1] for _ in waiting]
 
-    def put_back(self, logs: list[tuple[Any, ...]] | None) -> None:
+    def put_back(self, logs: list[LogRow] | None) -> None:
         """Undo `take_logs`: they may not have been stored."""
-        self._records.extendleft((3, row) for row in reversed(logs or ()))
+        self._records.extendleft((LOG, row) for row in reversed(logs or ()))
 
     def commit(self) -> None:
         """Wait until the results appended before are on disk.
@@ -210,7 +208,7 @@ class Journal:
     def close(self) -> None:
         """Flush and end the thread; a later record starts another."""
         for row in self._logs.take_end():
-            self._append((3, row))
+            self._append((LOG, row))
         if self.through:
             self._drain()
             return
@@ -238,7 +236,7 @@ class Journal:
     def _append_and_write(self, record: Any) -> None:
         """As `_append`, in a child of the run's process."""
         self._records.append(record)
-        if record[0] > 1 or record[2].type in TERMINAL:
+        if record[0] == LOG or record[2].type in TERMINAL:
             self._drain()
 
     def _start(self) -> None:
@@ -309,7 +307,7 @@ class Journal:
         kept = {}
         while self._results:
             row = self._results.popleft()
-            kept[row[0]] = row  # one statement may not write a key twice; the last one counts
+            kept[row.key] = row  # one statement may not write a key twice; the last one counts
         try:
             salvage.write(self._send, group, list(kept.values()), self.flow_run_id)
         except StaleAttempt as error:
@@ -319,7 +317,7 @@ class Journal:
             lost = f"{texts.counted(len(group), 'record')} {'was' if len(group) == 1 else 'were'} not kept"
             print(f"runyard: {lost}: {texts.told(error)}", file=sys.stderr)
 
-    def _send(self, group: list[Any], results: list[tuple[Any, ...]]) -> None:
+    def _send(self, group: list[Any], results: list[ResultRow]) -> None:
         """Write records and results in one transaction; waits for a database that is away."""
         from runyard.operations.flow_runs.write_journal import keep_results, write_journal, write_journal_soon
 
@@ -338,14 +336,12 @@ class Journal:
         task_states, flow_states, logs = [], [], []
         for record in group:
             kind, item = record[0], record[1]
-            if kind == 0:
+            if kind == TASK_STATE:
                 tasks[item.id] = item
                 task_states.append(item.state_row(record[2]))
-            elif kind == 1:
+            elif kind == FLOW_STATE:
                 flows[item.id] = item
                 flow_states.append(item.state_row(record[2]))
-            elif kind == 2:
-                flow_states.append(item)
             else:
                 logs.append(item)
         return {

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Any
 
 from runyard.base import ids
 from runyard.engine.log_budget import Budget
-
-# A record, in the order of `run_records.LOG_COLUMNS`.
-Row = tuple[Any, ...]
-_TEXT = 3
+from runyard.operations.runs.run_records import LogRow
 
 
 class LogLimit:
     """What one root run, with its tasks and subflows, may still log in this process."""
 
     def __init__(self) -> None:
-        self._budget: Budget[Row] | None = None
+        self._budget: Budget[LogRow] | None = None
         self._lock = threading.Lock()
 
     def begin_process(self) -> None:
@@ -26,21 +22,21 @@ class LogLimit:
         self._lock = threading.Lock()
         self.take_end()
 
-    def admit(self, row: Row) -> tuple[Row, ...]:
+    def admit(self, row: LogRow) -> tuple[LogRow, ...]:
         """What is to be kept now: the record, once a line that the limit is reached, or nothing."""
         with self._lock:
             budget = self._budget
             if budget is None:
                 budget = self._budget = Budget()
             was_over = budget.over
-            if budget.admits(row, len(row[_TEXT])):
+            if budget.admits(row, len(row.message)):
                 return (row,)
             if was_over:
                 return ()
-            _, name, _, _, moment, *runs = row
-            return ((ids.new_id(), name, logging.WARNING, budget.notice(), moment, *runs),)
+            notice = row._replace(id=ids.new_id(), level=logging.WARNING, message=budget.notice())
+            return (notice,)
 
-    def take_end(self) -> list[Row]:
+    def take_end(self) -> list[LogRow]:
         """The last of what was held back, once."""
         with self._lock:
             return [] if self._budget is None else self._budget.take_end()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from runyard.base import clock, ids
-from runyard.domain.states import COMPLETED, RUNNING, SCHEDULED, TERMINAL, State
+from runyard.domain.run_progress import RunProgress
+from runyard.domain.states import COMPLETED, State
+from runyard.operations.runs.run_records import FlowRunRow, FlowStateRow, TaskRunRow, TaskStateRow
+
+S = TypeVar("S", TaskStateRow, FlowStateRow)
 
 _last = (-1, "")
 
@@ -54,7 +58,7 @@ class KeepsStates(Protocol):
         """A subflow's run entered a state."""
 
 
-class Run:
+class Run(RunProgress):
     """What flow runs and task runs share: an id, a name, a state and its bookkeeping.
 
     Times are microseconds since 1970; `start_time`, `end_time` and `expected_start_time` are shown
@@ -64,30 +68,17 @@ class Run:
     __slots__ = (
         "_details",
         "created_us",
-        "end_us",
         "id",
         "name",
-        "next_scheduled_us",
-        "run_count",
-        "running_since_us",
-        "start_us",
-        "state",
         "tags",
-        "total_us",
     )
 
     def __init__(self, id: str, name: str, tags: Any) -> None:
+        self.created_us = clock.now_us()
+        super().__init__(self.created_us)
         self.id = id
         self.name = name
         self.tags = tags
-        self.created_us = clock.now_us()
-        self.start_us: int | None = None
-        self.end_us: int | None = None
-        self.next_scheduled_us: int | None = None
-        self.running_since_us: int | None = None
-        self.total_us = 0
-        self.run_count = 0
-        self.state: State = None  # type: ignore[assignment]  # set by the first `enter`
         self._details = "{}"
 
     def let_go(self) -> None:
@@ -107,24 +98,6 @@ class Run:
                 state.state_details,
                 state.id,
             )
-
-    def enter(self, state: State) -> None:
-        """Take a state, and keep the times and counts that follow from it."""
-        moment = state.timestamp_us
-        if self.running_since_us is not None:
-            self.total_us += max(0, moment - self.running_since_us)
-            self.running_since_us = None
-        if state.type == RUNNING:
-            self.run_count += 1
-            self.running_since_us = moment
-            if self.start_us is None:
-                self.start_us = moment
-        elif state.type in TERMINAL:
-            self.end_us = moment
-        self.next_scheduled_us = None
-        if state.type == SCHEDULED:
-            self.next_scheduled_us = clock.to_us(clock.parse_time(state.state_details["scheduled_time"]))
-        self.state = state
 
     @property
     def start_time(self) -> Any:
@@ -151,18 +124,17 @@ class Run:
         """The name of its state."""
         return self.state.name
 
-    def state_row(self, state: State) -> tuple[Any, ...]:
-        """The row of its history for a state it entered."""
+    def _state_row(self, row: type[S], state: State) -> S:
         data = None if state.data is None else to_json(state.data)
         details = self._details if not state.state_details else self._with(state.state_details)
-        return (
-            state.id, self.id, state.type.value, state.name, state.timestamp_us, state.message, data, details,
-        )  # fmt: skip
+        return row(
+            state.id, self.id, state.type.value, state.name, state.timestamp_us, state.message, data, details
+        )
 
     def _with(self, details: dict[str, Any]) -> str:
         return to_json({**json.loads(self._details), **details})
 
-    def _state_columns(self, state: State) -> tuple[Any, ...]:
+    def _state_columns(self, state: State) -> tuple[str, str, str, int, str]:
         details = self._details if not state.state_details else self._with(state.state_details)
         return (state.id, state.type.value, state.name, state.timestamp_us, state_json(state, details))
 
@@ -207,10 +179,14 @@ class TaskRun(Run):
         self.enter(state)
         journal.task_state(self, state)
 
-    def row(self, now: int) -> tuple[Any, ...]:
-        """Its row, in the order of `run_records.TASK_RUN_COLUMNS`."""
+    def state_row(self, state: State) -> TaskStateRow:
+        """The row of its history for a state it entered."""
+        return self._state_row(TaskStateRow, state)
+
+    def row(self, now: int) -> TaskRunRow:
+        """Its row. By position, which takes a third of the time: the type checker sees the order."""
         state = self.state
-        return (
+        return TaskRunRow(
             self.id, self.created_us, now, self.name, self.flow_run_id, self.task_key, self.dynamic_key,
             self.task_version, self.policy, to_json(sorted(self.tags)) if self.tags else "[]",
             to_json(self.task_inputs) if self.task_inputs else "{}", *self._state_columns(state),
@@ -274,10 +250,14 @@ class FlowRun(Run):
         self.enter(state)
         journal.flow_state(self, state)
 
-    def row(self, now: int) -> tuple[Any, ...]:
-        """Its row, in the order of `run_records.FLOW_RUN_COLUMNS`."""
+    def state_row(self, state: State) -> FlowStateRow:
+        """The row of its history for a state it entered."""
+        return self._state_row(FlowStateRow, state)
+
+    def row(self, now: int) -> FlowRunRow:
+        """Its row, by position as that of a task run."""
         state = self.state
-        return (
+        return FlowRunRow(
             self.id, self.created_us, now, self.name, self.flow_name, self.flow_version,
             self.parameters_json, self.context_json, self.policy,
             to_json(sorted(self.tags)) if self.tags else "[]", self.parent_task_run_id,

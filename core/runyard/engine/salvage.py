@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any
 from runyard.base import clock, ids, texts
 from runyard.base.errors import ApiUnavailable, Conflict, StaleAttempt, StoreError
 from runyard.domain.states import State
+from runyard.operations.runs.run_records import LogRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Send = Callable[[list[Any], list[tuple[Any, ...]]], None]
+    from runyard.operations.runs.run_records import ResultRow
+
+    Send = Callable[[list[Any], list[ResultRow]], None]
 
 _ERROR = 40
-_KINDS = ("state of task run", "state of flow run", "history of flow run", "log record")
+# What a record of the journal begins with: what it is of.
+TASK_STATE, FLOW_STATE, LOG = range(3)
+_KINDS = ("state of task run", "state of flow run", "log record")
 
 
-def write(
-    send: Send, group: list[Any], results: list[tuple[Any, ...]], flow_run_id: str | None = None
-) -> None:
+def write(send: Send, group: list[Any], results: list[ResultRow], flow_run_id: str | None = None) -> None:
     """Write a group of records; where that fails as a whole, all of it that can be written.
 
     Args:
@@ -51,8 +54,8 @@ def write(
         elif group:
             _write_one(send, group[0], error, flow_run_id)
         else:
-            what = f"The result {texts.shortened(str(results[0][0]), 200)!r}"
-            _tell(send, what, error, results[0][3] or flow_run_id, None)
+            what = f"The result {texts.shortened(str(results[0].key), 200)!r}"
+            _tell(send, what, error, results[0].flow_run_id or flow_run_id, None)
 
 
 def _halves(items: list[Any]) -> list[list[Any]]:
@@ -72,12 +75,11 @@ def _write_one(send: Send, record: Any, error: Exception, flow_run_id: str | Non
             error = again
         else:
             return
-    if kind > 1:
-        run_id, task_run_id = (item[1], None) if kind == 2 else (item[5], item[6])
-        _tell(send, f"A {_KINDS[kind]}", error, run_id or flow_run_id, task_run_id)
+    if kind == LOG:
+        _tell(send, f"A {_KINDS[kind]}", error, item.flow_run_id or flow_run_id, item.task_run_id)
         return
     what = f"The {_KINDS[kind]} {texts.name(item.name)!r} ({record[2].name})"
-    if kind == 0:
+    if kind == TASK_STATE:
         _tell(send, what, error, item.flow_run_id, item.id)
     else:
         _tell(send, what, error, flow_run_id or item.id, None)
@@ -87,7 +89,7 @@ def _send_one(send: Send, record: Any) -> None:
     try:
         send([record], [])
     except Conflict:
-        if record[0] != 0:
+        if record[0] != TASK_STATE:
             raise
         # Another run of the task has its position, and keeps it.
         run = record[1]
@@ -98,13 +100,13 @@ def _send_one(send: Send, record: Any) -> None:
 def _forms(record: Any, error: Exception) -> Iterator[Any]:
     """A record, and where it is a run's state, the state with nothing but its name and message."""
     yield record
-    if record[0] > 1:
+    if record[0] == LOG:
         return
     kind, run, state = record
     # The run's row shows the state that it is in by now, which may be a later one.
     present = run.state
     run.state = _bare(present, error)
-    if kind == 0:
+    if kind == TASK_STATE:
         run.task_inputs = {}
     yield (kind, run, run.state if present is state else _bare(state, error))
 
@@ -121,9 +123,9 @@ def _bare(state: State, error: Exception) -> State:
 def _tell(send: Send, what: str, error: Exception, flow_run_id: str | None, task_run_id: str | None) -> None:
     text = texts.message(f"{what} could not be stored: {type(error).__name__}: {texts.told(error)}")
     print(f"runyard: {text}", file=sys.stderr)
-    row = (ids.new_id(), "runyard.journal", _ERROR, text, clock.now_us(), flow_run_id, task_run_id)
+    row = LogRow(ids.new_id(), "runyard.journal", _ERROR, text, clock.now_us(), flow_run_id, task_run_id)
     try:
-        send([(3, row)], [])
+        send([(LOG, row)], [])
     except (StaleAttempt, StoreError, ApiUnavailable):
         raise
     except Exception as again:

@@ -31,7 +31,7 @@ MODULES = (
     "flow_runs.renew_leases",
     "work_pools.lone_queues",
     "limits.concurrency_status",
-    "flow_runs.served_runs",
+    "flow_runs.claim_served_flow_runs",
     "recovery.recover_flow_runs",
     "flow_runs.report_exit",
     "flow_runs.adoption",

@@ -7,7 +7,7 @@ over HTTP may be anything, and what is once in a row has to be readable by every
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 
@@ -97,11 +97,11 @@ _NULLABLE = frozenset(
 
 
 class _Row:
-    """In an annotation: a row with a value of the right type for each column."""
+    """In an annotation: a row with a value of the right type for each of its fields."""
 
-    def __init__(self, columns: tuple[str, ...], **others: Any) -> None:
+    def __init__(self, row: type[NamedTuple], **others: Any) -> None:
         kinds = {**_KINDS, **others}
-        types = [(kinds.get(name, Text), name in _NULLABLE) for name in columns]
+        types = [(kinds.get(name, Text), name in _NULLABLE) for name in row._fields]
         self._types = tuple(kind | None if nullable else kind for kind, nullable in types)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
@@ -109,12 +109,12 @@ class _Row:
         return handler.generate_schema(row[self._types])
 
 
-ResultRow = Annotated[tuple[Any, ...], _Row(run_records.RESULT_COLUMNS)]
-TaskRunRow = Annotated[tuple[Any, ...], _Row(run_records.TASK_RUN_COLUMNS)]
-TaskStateRow = Annotated[tuple[Any, ...], _Row(run_records.TASK_STATE_COLUMNS, data=JsonText)]
-FlowRunRow = Annotated[tuple[Any, ...], _Row(run_records.FLOW_RUN_COLUMNS)]
-FlowStateRow = Annotated[tuple[Any, ...], _Row(run_records.FLOW_STATE_COLUMNS, data=JsonText)]
-LogRow = Annotated[tuple[Any, ...], _Row(run_records.LOG_COLUMNS)]
+ResultRow = Annotated[tuple[Any, ...], _Row(run_records.ResultRow)]
+TaskRunRow = Annotated[tuple[Any, ...], _Row(run_records.TaskRunRow)]
+TaskStateRow = Annotated[tuple[Any, ...], _Row(run_records.TaskStateRow, data=JsonText)]
+FlowRunRow = Annotated[tuple[Any, ...], _Row(run_records.FlowRunRow)]
+FlowStateRow = Annotated[tuple[Any, ...], _Row(run_records.FlowStateRow, data=JsonText)]
+LogRow = Annotated[tuple[Any, ...], _Row(run_records.LogRow)]
 
 
 class PlainBody(BaseModel):

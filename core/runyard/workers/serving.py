@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from runyard import settings
 from runyard.base import descriptors, ids
-from runyard.operations.flow_runs.served_runs import (
+from runyard.operations.flow_runs.claim_served_flow_runs import (
     ServedClaim,
     ServedDeployments,
     claim_served_flow_runs,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from runyard.client import Client
     from runyard.engine.task_definition import TaskDefinition
+    from runyard.operations.runs.run_records import ResultRow
 
 
 # In bytes. Outcomes are rows of the database: what a failure carries along must not fill it.
@@ -106,16 +107,16 @@ class FencedJournal(Journal):
         if len(self._records) >= self._limit:
             self.flush()
 
-    def _send(self, group: list[Any], results: list[tuple[Any, ...]], **fields: Any) -> None:
-        from runyard.operations.runs.run_records import TASK_RUN_COLUMNS
+    def _send(self, group: list[Any], results: list[ResultRow], **fields: Any) -> None:
         from runyard.operations.task_runs.background_tasks import report_background_task
 
         told = {**self._body(group), "results": results}
         if not fields:
             # A row shows the run as it is by now: where that is the end, it is not to be seen yet.
-            kind = TASK_RUN_COLUMNS.index("state_type")
             told["task_runs"] = [
-                row for row in told["task_runs"] if row[0] != self._task_run_id or row[kind] not in TERMINAL
+                row
+                for row in told["task_runs"]
+                if row.id != self._task_run_id or row.state_type not in TERMINAL
             ]
         body = {"task_run_id": self._task_run_id, "attempt": self.attempt, "journal": told, **fields}
         persist(lambda: self._client.call(report_background_task, body), "a background task run")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runyard.engine.context import FlowRunContext, TaskRunContext
     from runyard.engine.journal import Journal
     from runyard.engine.runs import FlowRun, TaskRun
+    from runyard.operations.runs.run_records import LogRow
 
 DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 FLOW_RUNS = "runyard.flow_runs"
@@ -105,7 +106,7 @@ def flow_logger(run: FlowRun, journal: Journal, **extra: Any) -> RunLogger:
     )
 
 
-def stored_by_report(run: FlowRun, level: int, message: str, *args: Any) -> tuple[Any, ...] | None:
+def stored_by_report(run: FlowRun, level: int, message: str, *args: Any) -> LogRow | None:
     """A record about a flow run as a row, for the report that it is about.
 
     Args:
@@ -113,8 +114,7 @@ def stored_by_report(run: FlowRun, level: int, message: str, *args: Any) -> tupl
         level, message, args: of the record, which is logged with `run_record_stored` afterwards.
 
     Returns:
-        The row, in the order of `run_records.LOG_COLUMNS`; None where loggers may be configured not to
-        store it so.
+        The row; None where loggers may be configured not to store it so.
     """
     from runyard.engine.logging.handlers import JournalHandler, rows_of
 

@@ -11,6 +11,7 @@ from typing import Any
 from runyard.base import clock, descriptors, ids, texts
 from runyard.base.redaction import redact
 from runyard.engine.context import current_flow, current_journal, current_task
+from runyard.operations.runs.run_records import LogRow
 
 # In a worker's run: the open file whose lines the worker shows and does not keep, by `descriptors.name_of`;
 # empty for none. What a run prints itself is kept as its logs; its records are kept already.
@@ -86,15 +87,13 @@ def _print(line: str) -> None:
             pass  # the worker is gone
 
 
-def rows_of(
-    record: logging.LogRecord, flow_run_id: str | None, task_run_id: str | None
-) -> list[tuple[Any, ...]]:
-    """A record as it is stored, in the order of `run_records.LOG_COLUMNS`: mostly one row."""
+def rows_of(record: logging.LogRecord, flow_run_id: str | None, task_run_id: str | None) -> list[LogRow]:
+    """A record as it is stored: mostly one row."""
     text, moment = _text(record), clock.agreed_us(int(record.created * 1e6))
     level = min(max(int(record.levelno), _LEVELS[0]), _LEVELS[1])
     parts = (text[at : at + _LONGEST] for at in range(0, max(len(text), 1), _LONGEST))
     name = texts.name(record.name)
-    return [(ids.new_id(), name, level, part, moment, flow_run_id, task_run_id) for part in parts]
+    return [LogRow(ids.new_id(), name, level, part, moment, flow_run_id, task_run_id) for part in parts]
 
 
 class JournalHandler(logging.Handler):

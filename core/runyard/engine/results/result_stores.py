@@ -18,6 +18,7 @@ from runyard.engine import effects, outcome
 from runyard.engine.outages import waited_for
 from runyard.engine.results import known_results, large_results
 from runyard.engine.results.serializers import describe, resolve_serializer, serializer_of_entry
+from runyard.operations.runs.run_records import ResultRow
 
 if TYPE_CHECKING:
     from typing import Self
@@ -197,7 +198,7 @@ class ResultStore:
 
     def prepare(
         self, obj: Any, key: str, expiration: datetime | timedelta | None, flow_run_id: str | None
-    ) -> tuple[ResultRecord, tuple[Any, ...] | None]:
+    ) -> tuple[ResultRecord, ResultRow | None]:
         """Serialize a value, and write it unless it goes into the database.
 
         Args:
@@ -300,15 +301,15 @@ class ResultStore:
         value, serializer = self._load(key, row["serializer"], data)
         return ResultRecord(key, value, serializer, None if expires is None else clock.from_us(expires))
 
-    def _row_of(self, record: ResultRecord, data: bytes, flow_run_id: str | None) -> tuple[Any, ...]:
-        """The row for the database, in the order of `runs.run_records.RESULT_COLUMNS`."""
+    def _row_of(self, record: ResultRecord, data: bytes, flow_run_id: str | None) -> ResultRow:
+        """The row for the database."""
         text, place, key = None, None, texts.indexed(record.key)
         if len(data) <= settings.get("results_inline_bytes") or not self._has_files():
             text = base64.b64encode(data).decode()
         else:
             place = large_results.write(key, data)
         expires = None if record.expiration is None else clock.to_us(record.expiration)
-        return (key, clock.now_us(), expires, flow_run_id, self._description, text, place)
+        return ResultRow(key, clock.now_us(), expires, flow_run_id, self._description, text, place)
 
     def _has_files(self) -> bool:
         """Whether who reads the database sees this machine's files: not so over HTTP."""

@@ -19,7 +19,6 @@ from runyard.operations.deployments import deployment_views
 from runyard.operations.deployments.deployment_shapes import Deployment
 from runyard.operations.flow_runs import due_runs, flow_runs, leases, run_policies
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
-from runyard.operations.flow_runs.due_runs import due_of_pool
 from runyard.operations.flow_runs.flow_run_shapes import FlowRun, flow_run_of
 from runyard.operations.operation import Settled, operation
 from runyard.operations.schemas import Input, LeaseSeconds, Model, Time, load
@@ -28,23 +27,31 @@ from runyard.operations.work_pools.work_queues import mark_polled
 from runyard.store.database import Row, Transaction
 
 # How old the note that a queue is asked for may get, so that claims do not write it each time.
-_POLL_NOTE_US = 10_000_000
+POLL_NOTE_US = 10_000_000
 
 
-class ClaimRequest(Input):
-    """What a worker asks for: at most `limit` due runs, held for `lease_seconds` without a renewal.
+class Claim(Input):
+    """What whoever starts runs asks for: at most `limit`, held for `lease_seconds` without a renewal.
 
-    `work_queue_names`: only of these queues; of all when null or empty. `due_before`: only those that are due
-    before this moment as well as now. `place` and `proof`: where and by what its death can be proved.
+    `place` and `proof`: where and by what its death can be proved.
     """
 
     worker_name: str
-    work_queue_names: list[str] | None = None
     limit: int = Field(default=1, ge=0)
     lease_seconds: LeaseSeconds
-    due_before: Time | None = None
     place: str | None = None
     proof: str | None = None
+
+
+class ClaimRequest(Claim):
+    """What a worker of a pool asks for.
+
+    `work_queue_names`: only of these queues; of all when null or empty. `due_before`: only those that are due
+    before this moment as well as now.
+    """
+
+    work_queue_names: list[str] | None = None
+    due_before: Time | None = None
 
 
 class ClaimedRun(Model):
@@ -67,8 +74,9 @@ class NextDue(Model):
 
 
 def _nothing_to_claim(tx: Transaction, work_pool_name: str, body: ClaimRequest) -> Settled | None:
-    look = due_of_pool(tx, pool_row(tx, work_pool_name), body.work_queue_names, body.limit, _until(tx, body))
-    return None if look.start or look.cancel else Settled([])
+    pool = pool_row(tx, work_pool_name)
+    found = due_runs.due_of_pool(tx, pool, body.work_queue_names, body.limit, _until(tx, body))
+    return None if found.start or found.cancel else Settled([])
 
 
 def _until(tx: Transaction, body: ClaimRequest) -> int:
@@ -88,19 +96,15 @@ def claim_flow_runs(tx: Transaction, work_pool_name: str, body: ClaimRequest) ->
         NotFound: no pool is named so.
     """
     pool = _locked_pool(tx, work_pool_name)
-    found = due_of_pool(tx, pool, body.work_queue_names, body.limit, _until(tx, body), lock=True)
-    for flow_run_id in found.cancel:
-        change_flow_run_state(tx, flow_run_id, Cancelled(message=due_runs.CANCELLED_AS_NEW))
+    found = due_runs.due_of_pool(tx, pool, body.work_queue_names, body.limit, _until(tx, body), lock=True)
     if not found.start:
-        return []
-    mark_polled(tx, found.queue_ids, lease_clock.wall(tx), _POLL_NOTE_US)
+        return claim_due(tx, found, body, pool["base_job_template"])
+    mark_polled(tx, found.queue_ids, lease_clock.wall(tx), POLL_NOTE_US)
     worker_id = tx.value(
         "SELECT id FROM workers WHERE work_pool_id = :pool AND name = :name",
         {"pool": pool["id"], "name": body.worker_name},
     )
-    attempts = {run_id: take(tx, run_id, pool["id"], worker_id, body) for run_id in found.start}
-    got = {run_id: number for run_id, number in attempts.items() if number is not None}
-    return claimed(tx, pool["base_job_template"], got)
+    return claim_due(tx, found, body, pool["base_job_template"], pool["id"], worker_id)
 
 
 def _locked_pool(tx: Transaction, work_pool_name: str) -> Row:
@@ -111,10 +115,32 @@ def _locked_pool(tx: Transaction, work_pool_name: str) -> Row:
     return pool
 
 
-def take(
-    tx: Transaction, flow_run_id: str, pool_id: str | None, worker_id: str | None, body: ClaimRequest
+def claim_due(
+    tx: Transaction,
+    found: due_runs.DueRuns,
+    body: Claim,
+    base_job_template: str,
+    pool_id: str | None = None,
+    worker_id: str | None = None,
+) -> list[ClaimedRun]:
+    """Take the runs that were found due, and cancel those that find their deployment full.
+
+    Args:
+        body: who takes them.
+        base_job_template: the JSON of the template by which they start.
+        pool_id, worker_id: of a worker of a pool.
+    """
+    for flow_run_id in found.cancel:
+        change_flow_run_state(tx, flow_run_id, Cancelled(message=due_runs.CANCELLED_AS_NEW))
+    attempts = {run_id: _claim(tx, run_id, pool_id, worker_id, body) for run_id in found.start}
+    got = {run_id: number for run_id, number in attempts.items() if number is not None}
+    return claimed(tx, base_job_template, got)
+
+
+def _claim(
+    tx: Transaction, flow_run_id: str, pool_id: str | None, worker_id: str | None, body: Claim
 ) -> int | None:
-    """Give a run to the worker; the attempt's number, or None where another was quicker or it is too late."""
+    """Lease a run and make it Pending: its attempt; None where another was quicker or it is too late."""
     lock = " FOR UPDATE OF r SKIP LOCKED" if tx.dialect == "postgresql" else ""
     run = tx.one(
         f"""SELECT r.id, r.attempt, r.work_queue_id, r.deployment_id, r.expected_start_time, r.start_time,
@@ -175,7 +201,7 @@ def read_next_due(tx: Transaction, work_pool_name: str, work_queue_names: list[s
         NotFound: no pool is named so.
     """
     pool, now = pool_row(tx, work_pool_name), lease_clock.wall(tx)
-    look = due_of_pool(tx, pool, work_queue_names, 1, now)
+    look = due_runs.due_of_pool(tx, pool, work_queue_names, 1, now)
     coming = [due_runs.next_future(tx, queue_id, now) for queue_id in look.queue_ids]
     due = now if look.start or look.cancel else limits.least(*coming)
     return next_due(due, now)

@@ -16,7 +16,7 @@ from runyard.operations.deployments.deployment_shapes import (
 from runyard.operations.flow_runs import flow_runs
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.flow_runs.flow_run_shapes import FlowRun
-from runyard.operations.flow_runs.insert_deployment_runs import check_parameters, insert_run
+from runyard.operations.flow_runs.insert_deployment_runs import check_parameters, insert_deployment_run
 from runyard.operations.operation import operation
 from runyard.operations.schemas import load
 from runyard.store.database import Transaction
@@ -53,7 +53,7 @@ def create_flow_run_from_deployment(
         first = states.Scheduled(_moment(moment), name=wanted.name, message=wanted.message)
     else:
         first = states.Scheduled(clock.from_us(lease_clock.wall(tx)))
-    run_id, created = insert_run(
+    run_id, created = insert_deployment_run(
         tx,
         deployment,
         first,

@@ -1,17 +1,18 @@
-"""Which runs of a queue may start now, oldest first, within the limits of their deployments.
+"""Which runs of a pool, or of served deployments, may start now, within all limits. Only reads.
 
-Mostly one scan of the index of due runs, as long as a claim is. Where that meets a deployment whose limit
-is full, the deployments are visited one by one through an index of theirs, so that the runs a full one
-has waiting, however many, cost nothing and hold up nobody.
+Of a queue: mostly one scan of the index of due runs, as long as a claim is. Where that meets a deployment
+whose limit is full, the deployments are visited one by one through an index of theirs, so that the runs a
+full one has waiting, however many, cost nothing and hold up nobody.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from runyard.domain import limits
-from runyard.operations.flow_runs import due_runs
+from runyard.operations import lease_clock
 from runyard.operations.schedules.schedules import busy_condition
 from runyard.operations.schemas import load
 from runyard.operations.work_pools.work_queues import queue_rows
@@ -41,16 +42,27 @@ _HEADS = """
             AND run.deployment_id = present.deployment_id) AS due
         FROM present WHERE present.deployment_id IS NOT NULL
     ) found WHERE found.due <= :until"""
+_SERVED = """FROM flow_runs run WHERE run.work_queue_id IS NULL
+    AND run.deployment_id = :deployment AND run.state_type = 'SCHEDULED'"""
+_SERVED_DUE = (
+    f"SELECT run.id, run.next_scheduled_start_time AS due {_SERVED} "
+    f"AND run.next_scheduled_start_time <= :until AND NOT {busy_condition('run')} "
+    "ORDER BY run.next_scheduled_start_time, run.id LIMIT :room"
+)
+_SERVED_NEXT = f"SELECT min(run.next_scheduled_start_time) {_SERVED} AND run.next_scheduled_start_time > :now"
+# How many runs one claim gets at most.
+MOST_AT_ONCE = 200
 # Runs that find a full deployment and are to be cancelled, at most so many in one go.
 _CANCEL_BATCH = 200
 CANCELLED_AS_NEW = "Its deployment's concurrency limit is full, and its collision strategy is CANCEL_NEW."
 
 
-class Found(NamedTuple):
-    """What a look found: ids of runs that may start, and ids of runs to be cancelled instead."""
+class DueRuns(NamedTuple):
+    """Ids of runs that may start, of runs to be cancelled instead, and of the queues that were asked."""
 
     start: list[str]
     cancel: list[str]
+    queue_ids: Sequence[str] = ()
 
 
 class Slots:
@@ -98,7 +110,7 @@ class Slots:
         return limits.free(row["concurrency_limit"], used)
 
 
-def look(tx: Transaction, queue_id: str, until_us: int, room: int, slots: Slots) -> Found:
+def due_of_queue(tx: Transaction, queue_id: str, until_us: int, room: int, slots: Slots) -> DueRuns:
     """The runs of a queue that may start.
 
     Args:
@@ -107,10 +119,10 @@ def look(tx: Transaction, queue_id: str, until_us: int, room: int, slots: Slots)
         slots: of the deployments; what is found is taken off.
     """
     if room <= 0:
-        return Found([], [])
+        return DueRuns([], [])
     values = {"queue": queue_id, "until": until_us, "room": room}
     rows = tx.all(f"SELECT {_COLUMNS} FROM flow_runs run WHERE {_DUE} {_ORDER} LIMIT :room", values)  # noqa: S608  # fixed
-    found, full = Found([], []), set()
+    found, full = DueRuns([], []), set()
     for row in rows:
         if slots.left(row["deployment_id"]) == 0:
             full.add(row["deployment_id"])
@@ -124,7 +136,7 @@ def look(tx: Transaction, queue_id: str, until_us: int, room: int, slots: Slots)
     return found
 
 
-def _look_behind(tx: Transaction, values: dict, slots: Slots, found: Found, full: set[str]) -> None:
+def _look_behind(tx: Transaction, values: dict, slots: Slots, found: DueRuns, full: set[str]) -> None:
     """Fill what room is left from the deployments that are not full, always the oldest run first."""
     room = values["room"]
     taken = set(found.start)
@@ -177,35 +189,24 @@ def next_future(tx: Transaction, queue_id: str, after_us: int) -> int | None:
     return due
 
 
-MOST_AT_ONCE = 200
-
-
-class DueOfPool(NamedTuple):
-    """What may start in a pool, and what is to be cancelled, by run id; `queue_ids` were asked."""
-
-    start: list[str]
-    cancel: list[str]
-    queue_ids: list[str]
-
-
 def due_of_pool(
     tx: Transaction, pool: Row, names: list[str] | None, limit: int, until_us: int, lock: bool = False
-) -> DueOfPool:
+) -> DueRuns:
     """What may start now, within all limits. Only reads."""
     queues = _open_queues(tx, pool, names)
-    look = DueOfPool([], [], [queue["id"] for queue in queues])
+    due = DueRuns([], [], [queue["id"] for queue in queues])
     room = limits.least(limit, MOST_AT_ONCE, _free_of_pool(tx, pool)) or 0
-    slots = due_runs.Slots(tx, lock)
+    slots = Slots(tx, lock)
     for queue in queues:
         if room <= 0:
             break
-        found = due_runs.look(
+        found = due_of_queue(
             tx, queue["id"], until_us, limits.least(room, _free_of_queue(tx, queue)) or 0, slots
         )
-        look.start.extend(found.start)
-        look.cancel.extend(found.cancel)
+        due.start.extend(found.start)
+        due.cancel.extend(found.cancel)
         room -= len(found.start)
-    return look
+    return due
 
 
 def _open_queues(tx: Transaction, pool: Row, names: list[str] | None) -> list[Row]:
@@ -232,3 +233,28 @@ def _free_of_queue(tx: Transaction, queue: Row) -> int | None:
         return None
     used = tx.value("SELECT count(*) FROM leases WHERE work_queue_id = :id", {"id": queue["id"]})
     return limits.free(queue["concurrency_limit"], used)
+
+
+def due_of_deployments(tx: Transaction, deployment_ids: list[str], limit: int, lock: bool = False) -> DueRuns:
+    """The due runs of deployments without a pool that may start within their limits, the oldest first."""
+    slots, until, room = Slots(tx, lock), lease_clock.wall(tx), min(limit, MOST_AT_ONCE)
+    found: list[Row] = []
+    cancel: list[str] = []
+    for deployment_id in dict.fromkeys(deployment_ids):
+        free = limits.least(room, slots.left(deployment_id)) or 0
+        cancels = slots.cancels(deployment_id)
+        wanted = MOST_AT_ONCE if cancels else free
+        if wanted <= 0:
+            continue
+        rows = tx.all(_SERVED_DUE, {"deployment": deployment_id, "until": until, "room": wanted})
+        found.extend(rows[:free])
+        if cancels and free < room:
+            cancel.extend(row["id"] for row in rows[free:])
+    found.sort(key=lambda row: (row["due"], row["id"]))
+    return DueRuns([row["id"] for row in found[:room]], cancel)
+
+
+def next_of_deployments(tx: Transaction, deployment_ids: list[str], after_us: int) -> int | None:
+    """When the next run of deployments without a pool that is not due yet will be; None without one."""
+    coming = [tx.value(_SERVED_NEXT, {"deployment": each, "now": after_us}) for each in deployment_ids]
+    return limits.least(*coming) if coming else None

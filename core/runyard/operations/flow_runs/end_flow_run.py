@@ -38,8 +38,8 @@ def report_state(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
         body: `flow_run_id`, `attempt`, `state` as the API shows states, `force`, and `stopped`: the
             process was asked to stop, so the state is Cancelled if the run is being cancelled, TimedOut if
             it has run as long as it may, and otherwise the given one. Where its worker may start it again
-            after a crash, it stays as it is until the worker reports the exit. `logs` are rows of
-            LOG_COLUMNS that are written along, `finished` one that is only where the run is in the given
+            after a crash, it stays as it is until the worker reports the exit. `logs` are LogRows
+            that are written along, `finished` one that is only where the run is in the given
             state then.
 
     Returns:

@@ -9,7 +9,7 @@ from runyard.base.errors import Conflict, InvalidInput, NotFound
 from runyard.base.quoting import command_of, quoted
 from runyard.domain import flow_run_rules
 from runyard.domain.states import PENDING, RUNNING, SCHEDULED, State
-from runyard.operations.flow_runs import insert_flow_runs, leases
+from runyard.operations.flow_runs import leases
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.flow_runs.flow_run_shapes import (
     VIEW_COLUMNS,
@@ -23,6 +23,8 @@ from runyard.operations.flow_runs.flow_run_shapes import (
     flow_run_of,
     result_of,
 )
+from runyard.operations.flow_runs.insert_flow_runs import insert_flow_run
+from runyard.operations.json_columns import to_json
 from runyard.operations.operation import operation
 from runyard.operations.references import resolve
 from runyard.operations.runs import removal
@@ -55,6 +57,13 @@ def read_row(tx: Transaction, flow_run_id: str) -> Row:
     return row
 
 
+# The fields of a new run that are columns as they are.
+_INSERTED = {
+    "flow_id", "name", "deployment_id", "deployment_version", "flow_version", "parameters", "context",
+    "parent_task_run_id", "tags", "labels", "idempotency_key", "job_variables", "created_by",
+}  # fmt: skip
+
+
 @operation("POST", "/flow_runs/", status=201)
 def create_flow_run(tx: Transaction, body: FlowRunCreate) -> FlowRun:
     """Make a flow run; with an idempotency key that its flow has a run of, get that one.
@@ -70,13 +79,16 @@ def create_flow_run(tx: Transaction, body: FlowRunCreate) -> FlowRun:
     decision = flow_run_rules.decide_flow_run(None, state, facts)
     if decision.status != flow_run_rules.ACCEPT or decision.state is None:
         raise InvalidInput(f"a flow run cannot begin as {state.name}: {decision.reason}")
-    fields = body.model_dump(exclude={"state", "work_pool_name", "work_queue_name"})
-    fields["empirical_policy"] = _policy(body.empirical_policy)
-    fields["work_queue_id"] = _queue_id(tx, body)
-    fields["root_flow_run_id"] = _root_of(tx, body)
-    run_id, created = insert_flow_runs.insert_flow_run(tx, fields, decision.state)
+    columns = body.model_dump(include=_INSERTED)
+    columns["empirical_policy"] = _policy(body.empirical_policy)
+    columns["work_queue_id"] = _queue_id(tx, body)
+    columns["root_flow_run_id"] = _root_of(tx, body)
+    stored = {
+        name: to_json(value) if isinstance(value, dict | list) else value for name, value in columns.items()
+    }
+    run_id, created = insert_flow_run(tx, stored, decision.state)
     tx.status = 201 if created else 200
-    if created and decision.state.type == RUNNING and fields["root_flow_run_id"] is None:
+    if created and decision.state.type == RUNNING and columns["root_flow_run_id"] is None:
         leases.take(tx, read_row(tx, run_id), "external", None)
     return flow_run_of(read_row(tx, run_id))
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from runyard.base import clock, ids
 from runyard.domain import parameter_schemas as rules
-from runyard.domain import states
-from runyard.operations.runs import enter_state
+from runyard.domain.states import State
+from runyard.operations.flow_runs.insert_flow_runs import insert_flow_run
 from runyard.operations.schemas import dump, load
 from runyard.store.database import Row, Transaction
 
@@ -28,15 +27,14 @@ def check_parameters(deployment: Row, parameters: dict[str, Any], enforce: bool 
         rules.check(parameters, schema, f"deployment {deployment['name']!r}")
 
 
-def insert_run(
+def insert_deployment_run(
     tx: Transaction,
     deployment: Row,
-    state: states.State,
+    state: State,
     *,
     parameters: dict[str, Any],
     tags: list[str] | None = None,
     labels: dict[str, Any] | None = None,
-    idempotency_key: str | None = None,
     **columns: Any,
 ) -> tuple[str, bool]:
     """Insert a run of a deployment, in a Scheduled state.
@@ -46,43 +44,22 @@ def insert_run(
         state: a SCHEDULED one, with its time.
         parameters: all of them.
         tags, labels: added to the deployment's own.
-        idempotency_key: at most one run of the flow has it.
         columns: further columns of `flow_runs`; mappings become JSON.
 
     Returns:
-        (id, created): the run of that key, if there is one already, and False.
+        (id, created): with an `idempotency_key` that the flow has a run of, that run's id and False.
     """
-    run_id = ids.new_id()
-    state.state_details["flow_run_id"] = run_id
     row = {
-        "id": run_id,
-        "created": clock.now_us(),
-        "name": ids.new_name(),
         "flow_id": deployment["flow_id"],
         "deployment_id": deployment["id"],
         "deployment_version": deployment["version"],
         "work_queue_id": deployment["work_queue_id"],
         "parameters": dump(parameters),
-        "idempotency_key": idempotency_key,
         "tags": dump(_united(load(deployment["tags"], []), tags or [])),
         "labels": dump({**load(deployment["labels"], {}), **(labels or {})}),
-        **enter_state.entered({}, state),
         **{name: dump(value) if isinstance(value, dict) else value for name, value in columns.items()},
     }
-    names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
-    inserted = tx.value(
-        f"INSERT INTO flow_runs ({names}) VALUES ({marks}) "  # noqa: S608  # our own column names
-        "ON CONFLICT (flow_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING id",
-        row,
-    )
-    if inserted is None:
-        existing = tx.value(
-            "SELECT id FROM flow_runs WHERE flow_id = :flow_id AND idempotency_key = :key",
-            {"flow_id": deployment["flow_id"], "key": idempotency_key},
-        )
-        return existing, False
-    enter_state.insert_states(tx, "flow_run", [(run_id, state)])
-    return run_id, True
+    return insert_flow_run(tx, row, state)
 
 
 def _united(first: list[str], second: list[str]) -> list[str]:

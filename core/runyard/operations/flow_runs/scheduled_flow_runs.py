@@ -11,7 +11,7 @@ from runyard.operations.deployments.deployment_shapes import (
     ScheduledRunsOfDeployments,
 )
 from runyard.operations.flow_runs import flow_runs
-from runyard.operations.flow_runs.claim_flow_runs import _POLL_NOTE_US
+from runyard.operations.flow_runs.claim_flow_runs import POLL_NOTE_US
 from runyard.operations.flow_runs.due_runs import MOST_AT_ONCE, due_of_pool
 from runyard.operations.flow_runs.flow_run_shapes import FlowRun, flow_run_of
 from runyard.operations.operation import operation
@@ -59,7 +59,7 @@ def get_scheduled_flow_runs(
     until = now if body.scheduled_before is None else clock.to_us(body.scheduled_before)
     limit = MOST_AT_ONCE if body.limit is None else body.limit
     look = due_of_pool(tx, pool, body.work_queue_names, limit, until)
-    mark_polled(tx, look.queue_ids, now, _POLL_NOTE_US)
+    mark_polled(tx, look.queue_ids, now, POLL_NOTE_US)
     runs = [flow_run_of(flow_runs.read_row(tx, run_id)) for run_id in look.start]
     earliest = body.scheduled_after
     return [
@@ -68,9 +68,6 @@ def get_scheduled_flow_runs(
         if earliest is None
         or (run.next_scheduled_start_time is not None and run.next_scheduled_start_time >= earliest)
     ]
-
-
-_MOST_RUNS = 200
 
 
 @operation("POST", "/deployments/get_scheduled_flow_runs")
@@ -87,7 +84,7 @@ def get_scheduled_flow_runs_of_deployments(
         f"UPDATE deployments SET last_polled = :now WHERE id IN ({marks})",  # noqa: S608  # only :names
         {**names, "now": now},
     )
-    limit = _MOST_RUNS if body.limit is None else min(body.limit, _MOST_RUNS)
+    limit = MOST_AT_ONCE if body.limit is None else min(body.limit, MOST_AT_ONCE)
     before = now if body.scheduled_before is None else clock.to_us(body.scheduled_before)
     rows = tx.all(
         f"""SELECT id FROM flow_runs WHERE deployment_id IN ({marks}) AND state_type = 'SCHEDULED'

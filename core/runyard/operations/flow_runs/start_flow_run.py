@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from runyard.base import clock
 from runyard.base.errors import Conflict, StaleAttempt
 from runyard.domain import flow_run_rules
 from runyard.domain.states import (
@@ -21,10 +20,11 @@ from runyard.operations import lease_clock
 from runyard.operations.flow_runs import leases
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.flow_runs.flow_run_rows import described, flow_run_row, lock_flow_run
+from runyard.operations.flow_runs.insert_flow_runs import insert_flow_run
 from runyard.operations.json_columns import to_json
 from runyard.operations.operation import operation
 from runyard.operations.runs.flow_ids import flow_id_of
-from runyard.operations.runs.run_records import FLOW_STATES, LOG_COLUMNS, LOGS
+from runyard.operations.runs.run_records import LOGS, LogRow
 from runyard.operations.runs.state_outcome import Outcome
 from runyard.store.database import Transaction
 
@@ -41,7 +41,7 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
             `parameters`, `context` and `empirical_policy` as JSON texts, `tags`, `flow_version`, and for a
             new run `owner`, `lease_seconds`, and the `place` and `proof` of its death; with `again` it is a
             run that is over and starts anew, with `waiting` one that waits for a worker. With `start_id` the
-            call may be sent again. `beginning` is a row of LOG_COLUMNS for a run that becomes Running; its
+            call may be sent again. `beginning` is a LogRow for a run that becomes Running; its
             time is that of the start.
 
     Returns:
@@ -79,39 +79,20 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     outcome = change_flow_run_state(tx, flow_run_id, running, attempt=attempt, force=force)
     now = lease_clock.wall(tx)
     if outcome.status == "ACCEPT" and body.get("beginning"):
-        record = dict(zip(LOG_COLUMNS, body["beginning"], strict=True))
-        LOGS.write(tx, [tuple({**record, "timestamp": now}.values())])
+        LOGS.write(tx, [LogRow(*body["beginning"])._replace(timestamp=now)])
     return {**described(outcome), **_run_facts(flow_run_row(tx, flow_run_id)), "now": now}
 
 
 def _create(tx: Transaction, body: dict[str, Any]) -> int:
     """Insert a run started by hand, Pending and leased; returns its attempt."""
-    now = clock.now_us()
-    state = State(PENDING, timestamp=now, state_details={"flow_run_id": body["flow_run_id"]})
-    tx.execute(
-        """INSERT INTO flow_runs (id, created, updated, name, flow_id, flow_version, parameters,
-               context, empirical_policy, tags, expected_start_time, state_id, state_type, state_name,
-               state_timestamp, state)
-           VALUES (:id, :now, :now, :name, :flow_id, :flow_version, :parameters, :context, :policy, :tags,
-               :now, :state_id, :type, :state_name, :now, :state)""",
-        {
-            "id": body["flow_run_id"],
-            "now": now,
-            "name": body["name"],
-            "flow_id": flow_id_of(tx, body["flow_name"]),
-            "flow_version": body.get("flow_version"),
-            "parameters": body["parameters"],
-            "context": body.get("context") or "{}",
-            "policy": body["empirical_policy"],
-            "tags": to_json(body["tags"]),
-            "state_id": state.id,
-            "type": state.type,
-            "state_name": state.name,
-            "state": to_json(state.to_json()),
-        },
-    )
-    details = to_json(state.state_details)
-    FLOW_STATES.write(tx, [(state.id, body["flow_run_id"], state.type, state.name, now, None, None, details)])
+    columns = {
+        "id": body["flow_run_id"],
+        "name": body["name"],
+        "flow_id": flow_id_of(tx, body["flow_name"]),
+        "tags": to_json(body["tags"]),
+        **{name: body.get(name) for name in ("flow_version", "parameters", "context", "empirical_policy")},
+    }
+    insert_flow_run(tx, columns, State(PENDING))
     return leases.take(tx, flow_run_row(tx, body["flow_run_id"]), **_holding(body))
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from runyard.base import clock
 from runyard.operations.operation import operation
-from runyard.operations.runs.run_records import RESULT_COLUMNS, RESULTS
+from runyard.operations.runs.run_records import RESULTS, ResultRow
 from runyard.store.database import Transaction
 
-_READ = f"SELECT {', '.join(RESULT_COLUMNS)} FROM results WHERE key = :key"  # noqa: S608  # constants
+_READ = f"SELECT {', '.join(ResultRow._fields)} FROM results WHERE key = :key"  # noqa: S608  # constants
 
 
 @operation("POST", "/runyard/results/read", write=False, single=True)
@@ -38,7 +38,7 @@ def write_result(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     """Keep a result, in place of what its key held before.
 
     Args:
-        body: `row`, in the order of `runs.run_records.RESULT_COLUMNS`.
+        body: `row`, a ResultRow.
     """
     RESULTS.write(tx, [body["row"]])
     return {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runyard.base import clock
-from runyard.domain.flow_run_rules import keeps_lease, scheduled_us
-from runyard.domain.states import PAUSED, RUNNING, SCHEDULED, TERMINAL, State
+from runyard.domain.run_progress import RunProgress
+from runyard.domain.states import PAUSED, RUNNING, State
 from runyard.operations.json_columns import to_json
 from runyard.operations.runs.state_columns import encode_state
 
@@ -62,31 +62,24 @@ def entered(run: Row, state: State, resuming: bool = False) -> dict[str, Any]:
         state: the state, with its final time.
         resuming: it goes on after a pause, which is no further run.
     """
-    moment = state.timestamp_us
-    kind, previous = state.type, run.get("state_type")
-    run_time = run.get("total_run_time") or 0
-    if previous == RUNNING:
-        run_time += moment - run["state_timestamp"]
-    due = scheduled_us(state) if kind == SCHEDULED else None
-    started = run.get("start_time")
-    expected = run.get("expected_start_time")
-    count = run.get("run_count") or 0
-    if kind == RUNNING and not (resuming or previous == PAUSED):
-        count += 1
-    if expected is None:
-        expected = moment if due is None else due
+    progress = RunProgress(run.get("expected_start_time"))
+    progress.run_count = run.get("run_count") or 0
+    progress.start_us, progress.total_us = run.get("start_time"), run.get("total_run_time") or 0
+    previous = run.get("state_type")
+    progress.running_since_us = run["state_timestamp"] if previous == RUNNING else None
+    progress.was_paused = previous == PAUSED
+    progress.enter(state, resuming)
     return {
         "updated": clock.now_us(),
         "state_id": state.id,
-        "state_type": kind,
+        "state_type": state.type,
         "state_name": state.name,
-        "state_timestamp": moment,
+        "state_timestamp": state.timestamp_us,
         "state": encode_state(state),
-        "run_count": count,
-        "expected_start_time": expected,
-        # Who retries within his process waits himself: nobody else may take the run meanwhile.
-        "next_scheduled_start_time": None if keeps_lease(state) else due,
-        "start_time": moment if started is None and kind == RUNNING else started,
-        "end_time": moment if kind in TERMINAL else None,
-        "total_run_time": run_time,
+        "run_count": progress.run_count,
+        "expected_start_time": progress.expected_us,
+        "next_scheduled_start_time": progress.next_scheduled_us,
+        "start_time": progress.start_us,
+        "end_time": progress.end_us,
+        "total_run_time": progress.total_us,
     }

@@ -11,7 +11,7 @@ from runyard.base.errors import NotFound
 from runyard.domain import states
 from runyard.domain.states import CRASHED, FAILED
 from runyard.operations.deployments.deployment_rows import deployment_row
-from runyard.operations.flow_runs import insert_deployment_runs
+from runyard.operations.flow_runs.insert_deployment_runs import check_parameters, insert_deployment_run
 from runyard.operations.operation import operation
 from runyard.operations.schedules.schedules import rows_of
 from runyard.operations.scheduling.schedule_firing import run_key
@@ -85,7 +85,7 @@ def backfill_deployment(tx: Transaction, deployment_id: str, body: Backfill) -> 
         parameters = {
             **load(deployment["parameters"], {}), **load(schedule["parameters"], {}), **wanted.parameters,
         }  # fmt: skip
-        insert_deployment_runs.check_parameters(deployment, parameters, None)
+        check_parameters(deployment, parameters, None)
         old = present.get(key)
         failed = (
             old if old is not None and body.redo_failed and old["state_type"] in (FAILED, CRASHED) else None
@@ -140,7 +140,7 @@ def _insert(
     body: Backfill,
     position: int,
 ) -> tuple[str, bool]:
-    return insert_deployment_runs.insert_run(
+    return insert_deployment_run(
         tx,
         deployment,
         states.Scheduled(wanted.instant),

@@ -10,8 +10,8 @@ from runyard.base.errors import RunyardError, ScheduleError
 from runyard.domain import states
 from runyard.domain.schedules import firing_policies as policies
 from runyard.domain.schedules import instants as rules
-from runyard.operations.flow_runs import insert_deployment_runs
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
+from runyard.operations.flow_runs.insert_deployment_runs import check_parameters, insert_deployment_run
 from runyard.operations.schedules.next_due import OPEN_STATES, due_after
 from runyard.operations.schemas import load
 from runyard.store.database import Row, Transaction
@@ -170,9 +170,9 @@ def _fire_instant(tx: Transaction, row: Row, deployment: Row, instant: int) -> b
 def _create(tx: Transaction, row: Row, deployment: Row, instant: int) -> bool:
     when = clock.from_us(instant)
     parameters = {**load(deployment["parameters"], {}), **load(row["parameters"], {})}
-    insert_deployment_runs.check_parameters(deployment, parameters, None)
+    check_parameters(deployment, parameters, None)
     key = run_key(row["deployment_id"], row["id"], when)
-    _, created = insert_deployment_runs.insert_run(
+    _, created = insert_deployment_run(
         tx,
         deployment,
         states.Scheduled(when),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -75,7 +76,7 @@ def queue_rows(tx: Transaction, pool_id: str) -> list[Row]:
     )
 
 
-def mark_polled(tx: Transaction, queue_ids: list[str], now_us: int, stale_us: int) -> None:
+def mark_polled(tx: Transaction, queue_ids: Sequence[str], now_us: int, stale_us: int) -> None:
     """Note that somebody asks for the work of queues, unless that was noted less than `stale_us` ago."""
     for queue_id in queue_ids:
         tx.execute(

@@ -1,4 +1,4 @@
-"""The FastAPI application: one route per operation, and what all routes share."""
+"""The FastAPI application: one route per operation, and middleware for all routes."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _LONGEST_POLL_SECONDS = 30.0
 
 
 class Service:
-    """What the routes work on: a database, and who waits for its changes.
+    """What the routes use: the database, and the watcher of its changes.
 
     Args:
-        database: where everything is kept.
+        database: the database of the API.
     """
 
     def __init__(self, database: Database) -> None:
@@ -59,16 +59,16 @@ def create_app(
     hosts: Iterable[str] = (),
     any_address: bool = False,
 ) -> FastAPI:
-    """The application, with every operation under `/api`.
+    """Create the application, with every operation under `/api`.
 
     Args:
-        database: where everything is kept; by default the settings' one.
-        auth: `user:password` asked of every caller; empty lets only the user in who serves. By default
-            the setting.
-        maintenance: whether this process also schedules and recovers runs while it serves.
-        operations: what gets a route; by default all there are.
-        hosts: names by which callers may know this server, besides those of loopback and of the setting.
-        any_address: whether they may also know it by any IP address, and by this machine's name.
+        database: the database; default: the settings' one.
+        auth: `user:password` of every caller; empty: only the user who runs the server may call. Default: the
+            setting.
+        maintenance: whether this process also schedules and recovers runs.
+        operations: the operations that get a route; default: all.
+        hosts: host names of this server, besides loopback names and the setting's.
+        any_address: whether any IP address and this machine's name are valid host names too.
     """
 
     @asynccontextmanager
@@ -115,7 +115,7 @@ def create_app(
 
 
 def _specificity(operation: Operation[..., Any]) -> tuple[bool, ...]:
-    # The first route that fits is taken, so `/a/filter` has to come before `/a/{name}`.
+    # The first matching route is used, so `/a/filter` must come before `/a/{name}`.
     return tuple(part.startswith("{") for part in operation.path.split("/"))
 
 
@@ -134,9 +134,9 @@ def _add_route(app: FastAPI, operation: Operation[..., Any]) -> None:
 
 
 def _endpoint(app: FastAPI, operation: Operation[..., Any]) -> Callable[..., Response]:
-    """A function with the operation's own arguments, which FastAPI reads and checks by their hints.
+    """A function with the operation's own arguments, which FastAPI parses and validates by their type hints.
 
-    It is no coroutine, so FastAPI runs it on a thread: the database may block.
+    It is not a coroutine, so FastAPI runs it in a thread: the database may block.
     """
 
     def endpoint(**given: Any) -> Response:
@@ -151,7 +151,7 @@ def _endpoint(app: FastAPI, operation: Operation[..., Any]) -> Callable[..., Res
         return Response(encode_result(operation, result), status, media_type="application/json")
 
     endpoint.__name__ = operation.name
-    # FastAPI reads the signature; `inspect` gives this attribute precedence.
+    # FastAPI reads the signature; `inspect` prefers this attribute.
     endpoint.__signature__ = inspect.Signature(_parameters(operation))  # type: ignore[attr-defined]
     return endpoint
 
@@ -163,7 +163,7 @@ def _parameters(operation: Operation[..., Any]) -> list[inspect.Parameter]:
         annotation = types[name]
         if name == "body":
             annotation = BODIES.get(operation.name, annotation)
-            # Nothing asks for nothing in particular, as an empty object does.
+            # A missing body counts as an empty object.
             factory = {"default_factory": annotation} if _is_optional(operation, annotation) else {}
             annotation = Annotated[annotation, Body(**factory)]
         elif name not in operation.placeholders:
@@ -173,7 +173,7 @@ def _parameters(operation: Operation[..., Any]) -> list[inspect.Parameter]:
 
 
 def _is_optional(operation: Operation[..., Any], body: Any) -> bool:
-    """Whether a body may be left out: nothing in it is required, and nothing is made of it."""
+    """Whether the body is optional: none of its fields is required."""
     fields = getattr(body, "model_fields", None)
     if fields is None or operation.method != "POST" or operation.name.startswith("create_"):
         return False
@@ -181,15 +181,15 @@ def _is_optional(operation: Operation[..., Any], body: Any) -> bool:
 
 
 def _add_changes(app: FastAPI) -> None:
-    # A coroutine: a hundred waiting workers hold no threads.
+    # A coroutine, so that a hundred waiting workers need no threads.
     async def changes(
         request: Request,
         since: str | None = None,
         timeout_seconds: Annotated[float, Query(ge=0)] = 0.0,
     ) -> str:
-        """A token that differs once something was committed.
+        """A token that changes when a transaction is committed.
 
-        With `since`, an earlier token, the answer comes when the two differ, or after
+        With `since`, an earlier token, the response comes when the two differ, or after
         `timeout_seconds` (at most 30).
         """
         waiting: Changes = request.app.state.service.changes

@@ -1,8 +1,7 @@
-"""The bodies of requests: their size, and what of JSON is taken.
+"""Request bodies: their maximum size, and strict JSON.
 
-JSON is taken as its standard has it: in UTF-8, with no `NaN` and no `Infinity`, which no other reader takes
-back, and not nested deeper than what can be written again. Half a surrogate pair, which is no character,
-becomes U+FFFD.
+JSON must follow its standard: UTF-8, no `NaN` and no `Infinity`, which other parsers refuse, and no deeper
+nesting than can be written again. Half a surrogate pair, which is not a character, becomes U+FFFD.
 """
 
 from __future__ import annotations
@@ -26,28 +25,28 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Message, Receive
 
-# What a request may have around a value that is stored.
+# The nesting levels that a request may have around a stored value.
 _MORE_LEVELS = 8
 # How long a caller may take for the next part of a body.
 _PAUSE_SECONDS = 60.0
-# How long one whose body is refused may take for it, before the answer is sent all the same.
+# How long the server reads a refused body before it sends the response.
 _DISCARD_PAUSE_SECONDS = 2.0
-# How much of a body that is refused is read, so that its sender comes to read the answer.
+# How much of a refused body is read, so that the sender reads the response.
 _DISCARDED_BYTES = 128 * 1024 * 1024
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-# Only then can a number be larger than a float holds (199 digits and an exponent of two stay below 1e308):
-# each is looked at, which takes longer.
+# Only a text with such a sequence can contain a number too large for a float (199 digits and an exponent of
+# two stay below 1e308). Then each number is checked, which takes longer.
 _LARGE_NUMBER = re.compile(rb"[eE]\+?\d{3}|\d{200}")
 _NO_CONTENT = object()
 
 
 class Limited:
-    """The parts of one request's body as they arrive, up to a size.
+    """Reads one request's body in parts, up to a maximum size.
 
     Args:
-        receive: gives the parts.
-        most_bytes: the size.
-        setting: the variable that raises it.
+        receive: returns the next part.
+        most_bytes: the maximum size.
+        setting: the setting that raises it.
     """
 
     def __init__(self, receive: Receive, most_bytes: int, setting: str) -> None:
@@ -61,14 +60,14 @@ class Limited:
         )
 
     def is_too_large(self, length: str) -> bool:
-        """Whether a Content-Length says that the body is larger."""
+        """Whether Content-Length says that the body is too large."""
         return length.isdecimal() and (len(length) > 18 or int(length) > self._most)
 
     async def receive(self) -> Message:
-        """The next part.
+        """Read the next part.
 
         Raises:
-            HTTPException: the body is larger (413), or nothing of it comes any more (408).
+            HTTPException: the body is too large (413), or its next part does not arrive (408).
         """
         if self._complete:
             return await self._receive()
@@ -85,7 +84,7 @@ class Limited:
         return message
 
     async def discard(self) -> None:
-        """Read what is left and forget it, as long as it comes quickly and is not without end."""
+        """Read and drop the rest of the body, as long as it arrives fast and is not too long."""
         taken = 0
         try:
             while not self._complete and taken < _DISCARDED_BYTES:
@@ -98,13 +97,13 @@ class Limited:
 
 
 class StrictRequest(Request):
-    """A request whose JSON is checked while it is read."""
+    """A request whose JSON is checked strictly."""
 
     async def json(self) -> Any:
-        """The value of the body.
+        """The parsed body.
 
         Raises:
-            JSONDecodeError: it is no JSON, or nested too deeply; FastAPI answers 422.
+            JSONDecodeError: it is invalid or nested too deeply; FastAPI responds with 422.
         """
         found = getattr(self, "_value", _NO_CONTENT)
         if found is _NO_CONTENT:
@@ -113,15 +112,15 @@ class StrictRequest(Request):
 
     @property
     def given(self) -> Any:
-        """The value of the body, if it was read."""
+        """The parsed body, if it was read."""
         return getattr(self, "_value", None)
 
 
 class StrictRoute(APIRoute):
-    """A route that reads its JSON strictly."""
+    """A route that parses JSON strictly."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler of the route, given a strict request."""
+        """The handler of the route, called with a strict request."""
         handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
@@ -139,7 +138,7 @@ class StrictRoute(APIRoute):
 
 def _parse(body: bytes) -> Any:
     try:
-        # json.loads would take UTF-16 too, which the checks of bytes do not see through.
+        # json.loads also accepts UTF-16, which the byte checks below do not handle.
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise _misfit("it is not valid UTF-8") from None

@@ -2,10 +2,9 @@
 
     {"detail": "what is wrong and what to do", "error": "NotFound"}
 
-`error` is the class in `runyard.base.errors`, from which the client raises the same class again. A body or
-query that does not fit its schema answers 422 with `exception_message` and `exception_detail` (one entry
-per fault: `loc`, `msg`, `type`), besides the two. What was sent is not repeated: it may hold secrets, and
-what does not fit may be large.
+`error` is the class in `runyard.base.errors`, which the client raises again. A body or query that does not
+match its schema gets 422, with `exception_message` and `exception_detail` (one entry per fault: `loc`, `msg`,
+`type`) besides the two. The response does not repeat the input, which may contain secrets or be large.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ if TYPE_CHECKING:
 
 _MOST_FAULTS = 20
 _MOST_CHARACTERS = 500
-# Shorter texts are parts of words that we say.
+# Shorter texts occur in our own words.
 _LONG = 8
-# A text as JSON has it, or its beginning at the end of a message that shows no more.
+# A JSON string, or its beginning at the end of a shortened message.
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\.\.\.\Z)')
 _LEFT_OUT = '"..."'
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Make `app` answer every failure in the one shape."""
+    """Make `app` respond to every failure in this shape."""
 
     @app.exception_handler(RunyardError)
     async def refused(request: Request, error: RunyardError) -> JSONResponse:
@@ -58,14 +57,14 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> JSONResponse:
-        # uvicorn logs the traceback; the caller has no use for it.
+        # uvicorn logs the traceback; the caller does not need it.
         return JSONResponse(
             {"exception_message": "Internal Server Error", "detail": "Internal Server Error"}, 500
         )
 
 
 def without_texts(message: str, body: Any) -> str:
-    """A message without the texts that it repeats of a body: a wrong parameter may be a password."""
+    """Remove the strings that a message repeats from a body: an invalid parameter may be a password."""
     given = set(_texts(body)) if _QUOTED.search(message) else set()
 
     def leave_out(found: re.Match[str]) -> str:
@@ -91,7 +90,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def in_words(faults: Sequence[dict[str, Any]]) -> str:
-    """One line for the faults of a validation: each place and what is wrong there."""
+    """One line for all faults of a validation: each place and its fault."""
     return "; ".join(
         f"{'.'.join(str(part) for part in fault['loc'] if part != 'body') or 'body'}: {fault['msg']}"
         for fault in faults
@@ -99,7 +98,7 @@ def in_words(faults: Sequence[dict[str, Any]]) -> str:
 
 
 def _fault(found: dict[str, Any]) -> dict[str, Any]:
-    """One fault as it is answered: where, what is wrong, and which rule says so; not what was sent."""
+    """One fault for the response: place, fault and rule, without the input."""
     message, given = found["msg"], found.get("input")
     if isinstance(given, str):
         message = message.replace(repr(given), "it")
@@ -111,7 +110,7 @@ def _fault(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _short(value: Any) -> Any:
-    """A part of a fault, which may quote what was sent, at a length that people read."""
+    """A part of a fault, which may quote the input, shortened."""
     if isinstance(value, str) and len(value) > _MOST_CHARACTERS:
         return f"{value[:_MOST_CHARACTERS]}..."
     return value

@@ -1,9 +1,9 @@
-"""The guard in front of all routes: who may call, from where, and with what.
+"""The middleware in front of all routes: it decides who may call, from where, and with which content.
 
-What a request must pass, in this order: it names this server by a name that is its own (so that no foreign
-web page reaches it by a name that it made point here); a change does not come from a page of another
-origin, and says that it is JSON, which no page of another origin can say; the caller has the password, or
-without one is the user who serves; its body is not too large; it speaks a version of the API that this is.
+Checks, in this order: the Host header is a name of this server (so that a foreign web page cannot reach it
+through its own name); a change does not come from a page of another origin, and has the content type JSON,
+which a page of another origin cannot send; the caller has the password, or without a password is the user who
+runs the server; the body is not too large; the API version is supported.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-# Watchdogs ask these, by whatever name and without a password.
+# Health checks call these with any host name and without a password.
 _OPEN = frozenset(("/api/health", "/api/ready"))
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _OLDEST_API = (0, 8, 0)
 _VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})\Z", re.ASCII)
-# What urlsplit takes as the end of the host, or as a user's name before it.
+# Characters that urlsplit treats as the end of the host or of a user name.
 _NO_HOST = re.compile(r"[/?#@]")
 _SHOWN_CHARACTERS = 100
 
 
 class _Refusal(Exception):
-    """An answer instead of the route's."""
+    """A refusal: the response instead of the route's."""
 
     def __init__(self, status: int, body: dict[str, str]) -> None:
         super().__init__(status)
@@ -59,16 +59,15 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware that refuses what should not reach a route.
+    """ASGI middleware that refuses requests before they reach a route.
 
     Args:
-        app: what it guards.
-        auth: `user:password`, or empty: then only the user who serves gets in.
-        hosts: names and addresses, besides those of loopback, by which callers may know this server; `*`
-            stands for any.
-        any_address: whether callers may also know it by any IP address, and by this machine's name.
-        most_bytes: the size of the largest body.
-        results: the paths to which results are sent, and the size of the largest body there.
+        app: the application behind it.
+        auth: `user:password`, or empty: only the user who runs the server may call.
+        hosts: valid host names and addresses, besides loopback; `*` means any.
+        any_address: whether any IP address and this machine's name are valid too.
+        most_bytes: the maximum size of a body.
+        results: the paths to which results are sent, and the maximum size of a body there.
     """
 
     def __init__(
@@ -89,9 +88,9 @@ class Guard:
         self._result_paths, self._most_result_bytes = results
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer it."""
+        """Forward the request, or respond with a refusal."""
         if scope["type"] == "websocket":
-            # No route speaks it, and none that ever does shall be forgotten here.
+            # No route uses WebSockets; a future one must not bypass these checks.
             await send({"type": "websocket.close", "code": 1008})
             return
         if scope["type"] != "http":
@@ -109,7 +108,7 @@ class Guard:
                 self._check_caller(scope, headers)
             _check_version(headers)
             if headers.all("transfer-encoding") and headers.all("content-length"):
-                # Where the body ends would be said twice, and programs on the way may differ about it.
+                # Two statements about the body's end may be read differently by programs on the way.
                 raise _Refusal(400, {"detail": "Transfer-Encoding and Content-Length exclude each other"})
             if limited.is_too_large(headers.one("content-length")):
                 raise _Refusal(413, {"detail": limited.refusal, "error": "InvalidInput"})
@@ -147,14 +146,14 @@ class Guard:
         return address.is_loopback or self._any_address
 
     def _is_public(self, host: str) -> bool:
-        """Whether it is a configured name, by which pages come through a proxy that puts another Host.
+        """Whether an origin is a configured name, for pages that come through a proxy with another Host.
 
-        A loopback name is none: there, another port is another program's page.
+        A loopback name does not count: another port there is another program's page.
         """
         return host in self._hosts and not is_loopback(host)
 
     def _check_origin(self, headers: _Headers) -> None:
-        """Refuse a change that a browser sends for a page of another origin."""
+        """Refuse a change that a browser sends from a page of another origin."""
         sites, origins = headers.all("sec-fetch-site"), headers.all("origin")
         own = headers.one("host").lower()
         foreign = any(site not in ("same-origin", "none") for site in sites)
@@ -173,7 +172,7 @@ class Guard:
                 raise _Refusal(401, {"exception_message": "Unauthorized"})
             return
         user = _user_of(scope)
-        if user in (0, os.geteuid()):  # root may read what this user may, the token included
+        if user in (0, os.geteuid()):  # root can read everything of this user, including the token
             return
         token = api_token.read_token()
         if token and hmac.compare_digest(given, f"Bearer {token}".encode()):
@@ -196,13 +195,13 @@ class _Headers:
         return self._values.get(name, [])
 
     def one(self, name: str) -> str:
-        """The value; empty where there is none, or are several."""
+        """The value of a header; empty if it is missing or repeated."""
         found = self.all(name)
         return found[0].strip() if len(found) == 1 else ""
 
 
 def _host_of(text: str) -> str:
-    """The name or address in `host:port`; empty where it is none."""
+    """The name or address in `host:port`; empty if invalid."""
     if _NO_HOST.search(text):
         return ""
     try:
@@ -216,11 +215,11 @@ def _user_of(scope: Scope) -> int | None:
     try:
         return peers.user_of(client, server) if client and server and server[1] else None
     except ValueError:
-        return None  # no IP address, as between programs that are one process
+        return None  # not an IP address, for example an in-process call
 
 
 def _check_type(method: str, headers: _Headers) -> None:
-    """Refuse a change that does not say it is JSON: forms and plain texts are sent by any web page."""
+    """Refuse a change without the content type JSON: any web page can send forms and plain text."""
     given = headers.all("content-type")
     has_body = headers.one("content-length") not in ("", "0") or bool(headers.all("transfer-encoding"))
     if not given and not has_body and method != "POST":
@@ -254,7 +253,7 @@ async def _answer(send: Send, refusal: _Refusal, limited: Limited, headers: _Hea
         found.append((b"www-authenticate", b'Basic realm="runyard"'))
     body: dict[str, Any] = {"type": "http.response.body", "body": json.dumps(refusal.body).encode()}
     if refusal.status == 413 and headers.one("expect").lower() != "100-continue":
-        # A caller that sends before it reads would see a broken connection in place of the answer.
+        # A caller that sends before it reads would see a broken connection instead of the response.
         await limited.discard()
     await send({"type": "http.response.start", "status": refusal.status, "headers": found})
     await send(body)

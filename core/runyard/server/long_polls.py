@@ -1,4 +1,4 @@
-"""Who waits for changes: one thread looks at the database, any number of long polls are told."""
+"""Long polls for changes: one thread watches the database and wakes any number of them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from runyard.base.errors import RunyardError
 if TYPE_CHECKING:
     from runyard.store.database import Database
 
-# A token of another server (before a restart, or behind a load balancer) cannot be compared. To
-# answer at once would make its holder poll without pause, to ignore it would lose a change.
+# A token of another server (before a restart, or behind a load balancer) cannot be compared. Responding at
+# once would make its holder poll without pause; ignoring it would lose a change.
 _FOREIGN_TOKEN_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
-# How soon its thread notices that it shall end.
+# How soon the thread notices that it must stop.
 _LOOK_SECONDS = 0.2
 
 
 class Changes:
-    """Counts the commits seen in a database and wakes those who wait for the next.
+    """Counts the commits in a database and wakes the long polls that wait for the next one.
 
-    Its thread starts with the first question.
+    The first request starts its thread.
 
     Args:
-        database: what to watch.
+        database: the database to watch.
     """
 
     def __init__(self, database: Database) -> None:
@@ -40,12 +40,12 @@ class Changes:
         self._stop = threading.Event()
 
     async def token(self) -> str:
-        """The token of now."""
+        """The current token."""
         await self._ensure_watching()
         return self._token()
 
     async def wait(self, since: str, timeout_seconds: float) -> str:
-        """Wait until the token differs from `since`, at most `timeout_seconds`; the token of now."""
+        """Wait until the token differs from `since`, at most `timeout_seconds`; return the current token."""
         await self._ensure_watching()
         if since.partition("-")[0] != self._instance:
             timeout_seconds = min(timeout_seconds, _FOREIGN_TOKEN_SECONDS)
@@ -54,7 +54,7 @@ class Changes:
         with self._lock:
             self._waiters.add(waiter)
         try:
-            # Looked at after joining the waiters, so that no change falls between the two.
+            # Compared after joining the waiters, so that no change is missed in between.
             if self._token() == since:
                 async with asyncio.timeout(timeout_seconds):
                     await waiter[1].wait()
@@ -66,7 +66,7 @@ class Changes:
         return self._token()
 
     def close(self) -> None:
-        """End the thread, and every wait."""
+        """Stop the thread, and every wait."""
         self._stop.set()
         self._bump()
         if self._thread is not None:
@@ -92,7 +92,7 @@ class Changes:
                     self._watching.set()
                 seen = self._database.wait_for_change(token, _LOOK_SECONDS)
             except RunyardError:
-                # The database is away. What happens meanwhile is not known: say so when it is back.
+                # The database is unreachable. Changes meanwhile are unknown, so report one when it is back.
                 self._watching.set()
                 seen, token = token, None
                 self._stop.wait(_RETRY_SECONDS)
@@ -111,4 +111,4 @@ class Changes:
             try:
                 loop.call_soon_threadsafe(event.set)
             except RuntimeError:
-                pass  # that loop has ended, and its poll with it
+                pass  # its event loop has ended, and the poll with it

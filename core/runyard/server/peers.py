@@ -1,4 +1,4 @@
-"""Which user of this machine a connection comes from, as the system tells it (Linux)."""
+"""Finds out which user of this machine owns the other end of a connection (Linux)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ipaddress
 import socket
 import struct
 
-# Of <linux/netlink.h>, <linux/sock_diag.h> and <linux/inet_diag.h>.
+# From <linux/netlink.h>, <linux/sock_diag.h> and <linux/inet_diag.h>.
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
 _REQUEST = 1
@@ -15,7 +15,7 @@ _ERROR = 2
 _HEADER = struct.Struct("=IHHII")
 _QUESTION = struct.Struct("=BBBxI")
 _NO_COOKIE = struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
-# Of the answer: family, state, timer, retransmits; the id of the socket; and four counters before the user.
+# The response: family, state, timer, retransmits; the socket's id; and four counters before the user.
 _STATE_AT = _HEADER.size + 1
 _USER = struct.Struct("=II")
 _USER_AT = _HEADER.size + 4 + 48 + 12
@@ -26,15 +26,15 @@ _ANSWER_SECONDS = 2.0
 
 
 def user_of(client: tuple[str, int], server: tuple[str, int]) -> int | None:
-    """The id of the user whose process holds the other end of a connection on this machine.
+    """The id of the user whose process owns the other end of a connection on this machine.
 
     Args:
         client: address and port of the other end.
         server: address and port of our end.
 
     Returns:
-        The user's id; None where the system does not tell, or nothing holds that end any more: the
-        system shows a socket that was closed as one of root's.
+        The user's id; None if the system does not tell, or no process holds that end any more: the
+        system shows a closed socket as owned by root.
     """
     family, ends = _ends(client, server)
     try:
@@ -47,7 +47,7 @@ _Ends = tuple[tuple[bytes, int], tuple[bytes, int]]
 
 
 def _ends(client: tuple[str, int], server: tuple[str, int]) -> tuple[int, _Ends]:
-    """The family and the packed ends; an IPv4 connection to an IPv6 socket is one of IPv4 for its client."""
+    """The family and the packed ends; the client of an IPv6 socket may see the connection as IPv4."""
     addresses = [ipaddress.ip_address(host.partition("%")[0]) for host, _ in (client, server)]
     plain = [
         (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
@@ -75,7 +75,7 @@ def _by_netlink(family: int, ends: _Ends) -> int | None:
 
 
 def _by_proc(family: int, ends: _Ends) -> int | None:
-    """As the kernel's table of connections shows it, which takes longer where there are many."""
+    """Look it up in the kernel's table of connections, which is slower if there are many."""
     wanted = [f"{_hex(packed)}:{port:04X}" for packed, port in ends]
     try:
         with open(f"/proc/net/{'tcp' if family == socket.AF_INET else 'tcp6'}", encoding="ascii") as file:
@@ -90,6 +90,6 @@ def _by_proc(family: int, ends: _Ends) -> int | None:
 
 
 def _hex(packed: bytes) -> str:
-    """An address as that table writes it: words of four bytes in the machine's own order."""
+    """An address in the format of that table: words of four bytes in machine byte order."""
     words = struct.unpack(f"={len(packed) // 4}I", packed)
     return "".join(f"{word:08X}" for word in words)

@@ -1,4 +1,4 @@
-"""`/api/docs`: the routes of the API as one page, which loads nothing from elsewhere."""
+"""`/api/docs`: the routes of the API as one page without external content."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _STYLE = (
     "code{font-family:ui-monospace,monospace}summary{cursor:pointer}pre{white-space:pre-wrap}"
     "details{border-top:1px solid #ccc;padding:.3rem 0}b{display:inline-block;width:4.5rem}"
 )
-# No script, no image, no style but the one above.
+# No script, no image, only the style above.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def add_reference(app: FastAPI) -> None:
-    """Serve the page."""
+    """Add the page to the application."""
     pages: list[str] = []
 
-    # A coroutine: it waits for nothing.
+    # A coroutine, because it never blocks.
     async def reference() -> HTMLResponse:
         if not pages:
             pages.append(_page(app.openapi()))
@@ -66,7 +66,7 @@ def _route(method: str, path: str, route: dict[str, Any]) -> str:
 
 
 def _type(schema: dict[str, Any]) -> str:
-    """The kind of value that a schema takes, by the name of its model or its JSON type."""
+    """The type of a value in a schema: the name of its model or its JSON type."""
     if "$ref" in schema:
         return str(schema["$ref"].rpartition("/")[2])
     for several in ("anyOf", "oneOf", "allOf"):

@@ -1,4 +1,4 @@
-"""The API that a worker serves to the runs of its own jobs, where no server is set."""
+"""The API that a worker serves to its own runs if there is no server."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _MOST_PORTS = 100
 
 
 class RunApi:
-    """Serves the API on addresses of this machine, in threads, to who has the token of a run.
+    """Serves the API on addresses of this machine, in threads, to callers with the token of a run.
 
     Args:
-        database: where everything is.
-        also_at: an address besides the loopback one, for jobs with a network of their own. Where it is not an
-            address of this machine, `problem` says why those jobs cannot report.
+        database: the database.
+        also_at: an address besides loopback, for jobs with their own network. If this machine does not have
+            it, `problem` says why those jobs cannot report.
     """
 
     def __init__(self, database: Database, also_at: str | None = None) -> None:
         auth = f"worker:{secrets.token_hex(32)}"
-        # Containers with a network of their own call this machine by the name that the worker gives to it.
+        # Containers with their own network call this machine by the name that the worker passes to them.
         also_at = None if also_at == _LOOPBACK else also_at
         hosts = ["host.docker.internal", *([also_at] if also_at else [])]
         app = create_app(database, auth, maintenance=False, hosts=hosts)
@@ -51,15 +51,15 @@ class RunApi:
         self.port = self._serve(0)
 
     def url(self) -> str:
-        """Its address, for runs that share this machine's network."""
+        """The URL for runs that share this machine's network."""
         return f"http://{_LOOPBACK}:{self.port}/api"
 
     def token(self, flow_run_id: str, attempt: int) -> str:
-        """What an attempt at a run authenticates with."""
+        """The credentials of an attempt at a run."""
         return run_tokens.make(flow_run_id, attempt)
 
     def serve_also(self, port: int) -> None:
-        """Answer at the port of a worker that is gone, whose runs go on.
+        """Also listen on the port of a worker that is gone and whose runs continue.
 
         Raises:
             RunyardError: another program has the port.
@@ -68,7 +68,7 @@ class RunApi:
             self._serve(port)
 
     def _listen(self, port: int) -> list[socket.socket]:
-        """Sockets of one port at each address; 0: of one that is free at all of them."""
+        """Sockets with one port at each address; 0: a port that is free at all of them."""
         for _ in range(_MOST_PORTS):
             first = listen(_LOOPBACK, port)
             if self._also_at is None:

@@ -1,7 +1,7 @@
 """Tokens of single runs: what a run in a container may do with the API, and until when.
 
-The token is an HMAC-SHA256 of the run's id and attempt under a secret of the home, so that a worker that was
-started anew knows the tokens of the runs that go on. It is the password of a user who is named after the run.
+The token is an HMAC-SHA256 of the run's id and attempt with a secret of the home as the key. So a restarted
+worker accepts the tokens of the runs that continue. It is the password of a user with the name of the run.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 _SECRET_FILE = "run-tokens.key"  # noqa: S105  # the name of the file
-# What the code of a flow does: everything that is read, and these changes. What operators and workers do
-# (deployments, pools, queues, schedules, claims, recovery) is not among them.
+# What flow code does: read everything, and make these changes. What operators and workers do (deployments,
+# pools, queues, schedules, claims, recovery) is not included.
 _CHANGES = frozenset(
     """
     create_artifact update_artifact create_block_document update_block_document create_block_schema
@@ -37,7 +37,7 @@ _CHANGES = frozenset(
     write_result delete_result renew_leases pause_flow_run set_task_run_state update_task_run
     """.split()  # noqa: SIM905  # a list of a hundred quotes is harder to read
 )
-# Changes of one run, which has to be the token's own or below it.
+# Changes of one run, which must be the token's run or one below it.
 _OF_A_RUN = frozenset(
     (
         "set_flow_run_state",
@@ -49,7 +49,7 @@ _OF_A_RUN = frozenset(
 )
 _READING = frozenset(("count", "filter", "read"))
 _DEEPEST = 100
-# So long after its run's end a token is good, for hooks; what an old container shows opens nothing.
+# How long a token is valid after its run's end, for hooks; a token found in an old container is useless.
 _AFTER_END_SECONDS = 3600
 
 
@@ -68,12 +68,12 @@ def make(flow_run_id: str, attempt: int) -> str:
 
 
 class RunTokens:
-    """ASGI middleware that lets runs in by their tokens, each to what it may do.
+    """ASGI middleware that accepts the tokens of runs and limits what each may do.
 
     Args:
-        app: what answers those who get in.
-        database: where the runs are.
-        auth: `user:password` by which `app` is asked.
+        app: the application behind it.
+        database: the database of the runs.
+        auth: the `user:password` of `app`.
     """
 
     def __init__(self, app: ASGIApp, database: Database, auth: str) -> None:
@@ -86,7 +86,7 @@ class RunTokens:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request of a run on, or refuse it."""
+        """Forward the request of a run, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -110,7 +110,7 @@ class RunTokens:
         flow_run_id, attempt = run
         with self._database.transaction(write=False) as tx:
             held = tx.value("SELECT attempt FROM leases WHERE flow_run_id = :id", {"id": flow_run_id})
-            # The hooks of a run are called when it is over, and nothing holds it any more.
+            # The hooks of a run are called after its end, when it has no lease any more.
             last = tx.value(
                 "SELECT attempt FROM flow_runs WHERE id = :id AND (end_time IS NULL OR end_time > :since)",
                 {"id": flow_run_id, "since": clock.now_us() - _AFTER_END_SECONDS * 1_000_000},
@@ -119,7 +119,7 @@ class RunTokens:
             return 403, "the run or the attempt of this token has ended"
         found = self._route(method, path)
         if found is None:
-            return None  # it has no such route, and says so
+            return None  # the route does not exist; the application responds with that
         name, names = found
         if name.partition("_")[0] in _READING or method == "GET" or name in _CHANGES:
             return None
@@ -135,7 +135,7 @@ class RunTokens:
         return None
 
     def _is_below(self, flow_run_id: str | None, root_id: str) -> bool:
-        """Whether a run is that one, or was started by it, however deep."""
+        """Whether a run is this run, or was started by it, at any depth."""
         with self._database.transaction(write=False) as tx:
             for _ in range(_DEEPEST):
                 if flow_run_id is None or flow_run_id == root_id:
@@ -156,7 +156,7 @@ def _pattern(path: str) -> str:
 
 
 def _run_of(given: bytes) -> tuple[str, int] | None:
-    """The run and the attempt of an Authorization header, where its token is right."""
+    """The run and the attempt of an Authorization header, if its token is valid."""
     kind, _, coded = given.partition(b" ")
     if kind.lower() != b"basic":
         return None

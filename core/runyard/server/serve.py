@@ -1,4 +1,4 @@
-"""Serving the API: where it listens, and when it refuses to."""
+"""Serves the API: opens its socket, and refuses unsafe addresses."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def serve(
     on_listening: Callable[[str], None] | None = None,
     log_level: str = "warning",
 ) -> None:
-    """Serve the API until SIGINT or SIGTERM; to be called in the main thread.
+    """Serve the API until SIGINT or SIGTERM; call it in the main thread.
 
     Args:
         host: an address or name of this machine; beyond loopback only with a password.
-        port: 0 takes a free one.
+        port: 0 selects a free one.
         on_listening: called with the API's URL as soon as connections are accepted.
         log_level: uvicorn's.
 
     Raises:
-        SettingError: `host` can be reached by others and RUNYARD_API_AUTH_STRING is not set.
+        SettingError: other machines can reach `host` and RUNYARD_API_AUTH_STRING is not set.
         Conflict: the port is in use.
-        InvalidInput: this machine has no such address, or may not use it.
+        InvalidInput: this machine does not have the address, or this user may not use it.
         StoreError: the database cannot be used.
     """
     from runyard.server.app import create_app
@@ -50,16 +50,16 @@ def serve(
             "or listen on 127.0.0.1"
         )
     database = get_database()
-    database.changes()  # a database that cannot be used is better said now than to every caller
+    database.changes()  # report an unusable database now, not to every caller
     api_token.make_token()
     listener = listen(host, port)
     try:
         app = create_app(database, hosts=[host], any_address=not is_loopback(host))
-        # Longer than the 5 s after which most clients use an idle connection no more: one that is closed
-        # as a request is sent on it loses the request.
+        # Longer than the 5 s after which most clients drop an idle connection: a request on a connection that
+        # the server is closing is lost.
         server = uvicorn.Server(uvicorn.Config(app, log_level=log_level, timeout_keep_alive=30))
-        # A signal that comes before uvicorn handles it ends it as soon as it has begun. Having shut down,
-        # it raises the signal again; with this it ends here, in an orderly way.
+        # A signal that arrives before uvicorn handles signals stops it right after its start. After its
+        # shutdown uvicorn raises the signal again; this handler ends the process in order.
         before = signal.signal(signal.SIGTERM, lambda number, frame: setattr(server, "should_exit", True))
         try:
             if on_listening:
@@ -79,7 +79,7 @@ def listen(host: str, port: int) -> socket.socket:
 
     Raises:
         Conflict: the port is in use.
-        InvalidInput: there is no such address, or no right to use it.
+        InvalidInput: this machine does not have the address, or this user may not use it.
     """
     if not 0 <= port <= 65535:  # getaddrinfo would take it modulo 65536
         raise InvalidInput(f"invalid port {port}; use 0 to 65535")

@@ -1,4 +1,4 @@
-"""What a server does besides answering: due schedules become runs, lost runs are recovered."""
+"""The server's background work: it creates the runs of due schedules and recovers lost runs."""
 
 from __future__ import annotations
 
@@ -30,20 +30,21 @@ def _say(level: str, text: str) -> None:
 
 
 class Maintenance:
-    """A thread that takes turns at scheduling and recovering until it is stopped.
+    """A thread that schedules and recovers in turns until it is stopped.
 
-    Any number of servers and workers may do so at once: each turn is a transaction of its own, and
-    what one has done the next finds done.
+    Several servers and workers may do this at once: each turn is one transaction, and finds done what another
+    has
+    done.
 
     Args:
-        database: where everything is kept.
+        database: the database.
     """
 
     def __init__(self, database: Database) -> None:
         self._client = LocalClient(database)
         name = f"server {os.getpid()} on {socket.gethostname()}"
         self._scheduler = Scheduler(self._client, name)
-        # Those who report through this server may have been unable to until now.
+        # Runs that report through this server may have been unable to report until now.
         recovery = Recovery(self._client, again=True)
         self._recovery = Timer(look_seconds(), recovery.run)
         self.retention = Retention(self._client, _say)
@@ -52,19 +53,19 @@ class Maintenance:
         self._thread = threading.Thread(target=self._run, name="runyard-maintenance", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the turn that is under way."""
+        """Stop after the current turn."""
         self._stop.set()
         self.retention.stop()
         if self._thread.is_alive():
             self._thread.join(timeout=5.0)
 
     def run_once(self) -> float:
-        """Do what is due; returns how many seconds until more may be."""
-        # A schedule may have been made in between, so no turn is put off for long.
+        """Do what is due; return the number of seconds until the next turn."""
+        # A schedule may be created in between, so the next turn is soon.
         self._scheduler.changed()
         self._scheduler.run_if_due()
         self._recovery.run_if_due()

@@ -1,1 +1,1 @@
-"""Where things are kept: connections, transactions and migrations, on SQLite or PostgreSQL."""
+"""Storage: connections, transactions and migrations, on SQLite or PostgreSQL."""

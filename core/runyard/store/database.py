@@ -1,4 +1,4 @@
-"""The database that a URL names: its connections, one per thread and process, and its transactions."""
+"""The database of a URL: its connections, one per thread and process, and its transactions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from runyard.store.protocols import Driver
 
-# How long `close` waits for another thread's transaction; after that it is left to that thread.
+# How long `close` waits for another thread's transaction; then that thread closes its connection itself.
 _CLOSE_SECONDS = 5.0
-# How long a fork waits for what other threads do with their connections.
+# How long a fork waits for other threads to finish with their connections.
 _FORK_SECONDS = 10.0
-# Held by a thread that forks, so that no other opens a connection meanwhile.
+# A forking thread holds this lock, so that no other thread opens a connection meanwhile.
 _fork = threading.RLock()
-# Of the connections that are open, or are being opened or closed, by the numbers of their holders.
+# The locks of connections that are open, or are being opened or closed, by the numbers of their holders.
 _locks: dict[int, Any] = {}
 _paused: list[Any] = []
 
@@ -37,8 +37,8 @@ class _Held:
 
     Args:
         driver: opens it.
-        register: all open connections by number, with the process that opened each. It has no lock,
-            which a forked child could find locked for ever: single operations on a dict are atomic.
+        register: all open connections by number, with the process that opened each. It has no lock, because a
+            forked child could find it locked forever: single operations on a dict are atomic.
     """
 
     __slots__ = ("__weakref__", "_driver", "_register", "connection", "doomed", "lock", "pid")
@@ -47,10 +47,10 @@ class _Held:
         self._driver = driver
         self._register = register
         self.pid = os.getpid()
-        # Held while the connection is opened, used or closed: a driver crashes when another thread closes it
-        # meanwhile, and a fork waits.
+        # Held while the connection is opened, used or closed: a driver crashes if another thread closes it
+        # meanwhile, and a fork waits for it.
         self.lock = threading.RLock()
-        # To be closed by its thread, after what it does now.
+        # Its thread closes it after the current operation.
         self.doomed = False
         with self.lock:
             with _fork:
@@ -63,10 +63,11 @@ class _Held:
             register[id(self.connection)] = (self.pid, self.connection, weakref.ref(self))
 
     def close(self) -> None:
-        """Give the connection back.
+        """Close the connection.
 
-        One from before a fork is the parent's: it stays in the register, unused, since even letting go
-        of the object would close the parent's end.
+        A connection from before a fork belongs to the parent: it stays in the register, unused, because even
+        deleting
+        the object would close the parent's end.
         """
         connection = getattr(self, "connection", None)
         if connection is None or self.pid != os.getpid():
@@ -78,13 +79,13 @@ class _Held:
         _locks.pop(id(self), None)
 
     def __del__(self, is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
-        # At the interpreter's end the modules may be empty, and the connection closes itself.
+        # When the interpreter ends, modules may be empty, and the connection closes itself.
         if not is_ending():
             self.close()
 
 
 def _close_all(register: dict[int, tuple[int, Any, Any]], seconds: float) -> None:
-    """Close the connections of all threads of this process; those in use after `seconds` are left to them."""
+    """Close the connections of all threads of this process; skip those still in use after `seconds`."""
     here = os.getpid()
     for pid, _connection, reference in list(register.values()):
         held: _Held | None = reference()
@@ -111,7 +112,7 @@ class Database:
         self._driver = _driver(url)
         self._local = threading.local()
         self._open: dict[int, tuple[int, Any, Any]] = {}
-        # At the exit of the program too, while the modules are still there.
+        # Also at the exit of the program, while the modules still exist.
         weakref.finalize(self, _close_all, self._open, 0.0)
 
     @property
@@ -120,23 +121,23 @@ class Database:
         return self._driver.dialect
 
     def expect(self) -> None:
-        """The database is there, as another process has it open: in its place this one makes none."""
+        """Note that the database exists (another process has it open): never create it."""
         self._driver.expect()
 
     @contextmanager
     def transaction(
         self, write: bool = True, durable: bool = True, single: bool = False
     ) -> Iterator[Transaction]:
-        """One transaction: committed at the end of the block, undone when it raises.
+        """One transaction: committed at the end of the block, rolled back if the block raises.
 
         Args:
-            write: False for one that only reads; it never waits for a writer.
-            durable: False for one that need not survive a power cut before the next durable one has
-                ended. It does not wait for the disk; a process that is killed loses nothing.
-            single: the block only reads, by one statement.
+            write: False for a transaction that only reads; it never waits for a writer.
+            durable: False for one that a power failure may lose until the next durable one has ended. It
+                does not wait for the disk; a killed process loses nothing.
+            single: the block only reads, with one statement.
 
         Raises:
-            StoreError: the database cannot be used, is busy, damaged, full or newer than we.
+            StoreError: the database is unusable, busy, damaged, full, or from a newer Runyard.
         """
         driver = self._driver
         held, tx = self._begin(write, durable, single)
@@ -164,13 +165,13 @@ class Database:
             self._give_back(held)
 
     def _begin(self, write: bool, durable: bool, single: bool) -> tuple[_Held, Transaction]:
-        """Begin a transaction; its connection is to be given back."""
+        """Begin a transaction; the caller must release its connection."""
         for may_be_lost in (True, False):
             held = self._take()
             try:
                 return held, self._driver.begin(held.connection, write, durable, single)
             except BaseException as error:
-                # Also where the handler of a signal raised it: the transaction may have begun.
+                # Also if a signal handler raised: the transaction may have begun.
                 lost = may_be_lost and isinstance(error, Exception) and self._driver.is_lost(held.connection)
                 held.doomed = True
                 self._give_back(held)
@@ -178,23 +179,23 @@ class Database:
                     raise
                 if not lost:
                     self._fail(error)
-                # The server was restarted since the last transaction; nothing has been done yet.
+                # The server was restarted after the last transaction; nothing has been done yet.
         raise AssertionError("unreachable")
 
     def changes(self) -> Any:
-        """A token that differs from an earlier one once somebody else has committed."""
+        """A token that changes when another connection commits."""
         with self.outside() as connection:
             return self._driver.changes(connection)
 
     def wait_for_change(self, since: Any, timeout_seconds: float) -> Any:
-        """Wait until somebody else commits.
+        """Wait until another connection commits.
 
         Args:
-            since: the token of `changes` from before the caller last looked.
-            timeout_seconds: how long at most.
+            since: the token of `changes` from before the caller last read.
+            timeout_seconds: the maximum time.
 
         Returns:
-            The token of now, equal to `since` when nothing happened.
+            The current token, equal to `since` if nothing was committed.
         """
         deadline = time.monotonic() + timeout_seconds
         while True:
@@ -224,7 +225,7 @@ class Database:
             self._fail(error)
 
     def _fail(self, error: Exception) -> NoReturn:
-        """Give up the connection that failed, and raise our error for its."""
+        """Drop the failed connection, and raise our error for its error."""
         self.discard()
         translated = self._driver.translate(error)
         if translated is error:
@@ -243,7 +244,7 @@ class Database:
         _close_all(self._open, _CLOSE_SECONDS)
 
     def _take(self) -> _Held:
-        """This thread's connection, which nobody else closes until it is given back."""
+        """This thread's connection, which no other thread closes until it is released."""
         while True:
             held: _Held | None = getattr(self._local, "held", None)
             if held is None or held.connection is None or held.pid != os.getpid():
@@ -289,7 +290,7 @@ thread_calls.at_thread_end(_discard_of_thread)
 
 
 def _before_fork() -> None:
-    """Let no thread be inside a driver while this one forks: the child would find its locks held for ever."""
+    """Let no thread be in a driver while this one forks: the child would find its locks held forever."""
     _fork.acquire()
     until = time.monotonic() + _FORK_SECONDS
     for lock in list(_locks.values()):
@@ -313,7 +314,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def get_database(url: str | None = None) -> Database:
-    """The database of `url` (by default of the settings), one object per process and URL."""
+    """The database of `url` (default: of the settings), one object per process and URL."""
     key = url or settings.database_url()
     database = _databases.get(key)
     if database is None:

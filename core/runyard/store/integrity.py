@@ -1,4 +1,4 @@
-"""Looking after the database: is it sound, a copy of it, its schema, its size."""
+"""Maintenance of the database: check, backup, upgrade, vacuum."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from runyard.store.sqlite import SQLiteDriver, SQLiteTransaction, as_dict, path_
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# How many problems of a damaged file are worth reading.
+# How many problems of a damaged file are reported.
 _MANY = 20
-# Between two steps of an upgrade: others write meanwhile.
+# The pause between two steps of an upgrade, in which others write.
 _PAUSE_SECONDS = 0.2
 
 
 class Report(NamedTuple):
-    """What `check` found. `problems` is empty for a sound database."""
+    """The result of `check`. `problems` is empty for a healthy database."""
 
     where: str
     schema: int
@@ -46,7 +46,7 @@ class Report(NamedTuple):
 
 
 def where() -> str:
-    """The file of the database, or the address of the server that has it, without a password."""
+    """The database file, or the server's address without a password."""
     url = settings.database_url()
     if url.startswith("sqlite"):
         return path_of(url)
@@ -58,7 +58,7 @@ def check() -> Report:
 
     Raises:
         NotFound: there is no database yet.
-        StoreError: it cannot be read, is no database, or a newer Runyard made it.
+        StoreError: it cannot be read, is not a database, or a newer Runyard created it.
     """
     url = settings.database_url()
     if not url.startswith("sqlite"):
@@ -93,9 +93,9 @@ def backup(target: str, overwrite: bool = False) -> int:
 
     Raises:
         Conflict: the file exists.
-        InvalidInput: the database is not one that this can copy, or `target` is a file that Runyard needs,
-            or exists and is no regular file.
-        StoreError: it cannot be read, or the copy not be written.
+        InvalidInput: this kind of database cannot be copied, or `target` is a file that Runyard needs,
+            or exists and is not a regular file.
+        StoreError: the database cannot be read, or the copy cannot be written.
     """
     driver = SQLiteDriver(_sqlite_url("backup", "copy it with pg_dump"))
     target = os.path.abspath(os.path.expanduser(target))
@@ -117,7 +117,7 @@ def backup(target: str, overwrite: bool = False) -> int:
 
 
 def _check_not_own(target: str, database: str) -> None:
-    """Refuse the database, the files that SQLite keeps beside it, and what the home holds besides."""
+    """Refuse the database, SQLite's files beside it, and Runyard's files in the home."""
     at = os.path.realpath(target)
     own = os.path.realpath(database)
     if at == own:
@@ -128,11 +128,11 @@ def _check_not_own(target: str, database: str) -> None:
 
 
 def _check_target(target: str, overwrite: bool) -> None:
-    """Refuse to replace a file that is there, unless it is to be overwritten, and all that is no file."""
+    """Refuse to replace an existing file without `overwrite`, and anything that is not a regular file."""
     try:
         mode = os.lstat(target).st_mode
     except OSError:
-        return  # Not there; if its folder is not either, the error of writing says so.
+        return  # It does not exist; if its folder does not either, the write error says so.
     if not stat.S_ISREG(mode):
         kind = "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "not a regular file"
         raise InvalidInput(f"{target} is {kind}, which a backup does not replace; choose another file")
@@ -141,20 +141,20 @@ def _check_target(target: str, overwrite: bool) -> None:
 
 
 def upgrade(say: Callable[[online_steps.Step, int], None] | None = None) -> tuple[int, int]:
-    """Bring the database to the newest schema, making it when there is none, with all its online steps.
+    """Upgrade the database to the newest schema, with all online steps; create it if it does not exist.
 
     Args:
-        say: told of each of these steps before it is done, and how many are left with it.
+        say: called before each of these steps, with the step and how many are left.
 
     Returns:
         The schema before and after.
 
     Raises:
-        StoreError: the database cannot be used, or a newer Runyard made it.
+        StoreError: the database cannot be used, or a newer Runyard created it.
     """
     before = _stored_schema()
     database = get_database()
-    database.changes()  # opening a database is what upgrades it
+    database.changes()  # opening a database upgrades it
     while online_steps.do_next(database, say) is not None:
         time.sleep(_PAUSE_SECONDS)
     database.close()
@@ -162,14 +162,14 @@ def upgrade(say: Callable[[online_steps.Step, int], None] | None = None) -> tupl
 
 
 def vacuum() -> tuple[int, int]:
-    """Rewrite the database without its holes.
+    """Rewrite the database without free pages.
 
     Returns:
         Its size in bytes before and after.
 
     Raises:
-        InvalidInput: the database does this by itself.
-        StoreError: it cannot be used, is held by a writer, or the disk is full.
+        InvalidInput: the database does this automatically.
+        StoreError: it cannot be used, a writer holds it, or the disk is full.
     """
     driver = SQLiteDriver(_sqlite_url("vacuum", "it does so by itself (autovacuum)"))
     before = _size(driver.path)
@@ -199,7 +199,7 @@ def _check_server() -> Report:
 def _stored_schema() -> int:
     url = settings.database_url()
     if not url.startswith("sqlite"):
-        # Connecting upgrades; what was there before can only be asked afterwards.
+        # Connecting upgrades, so read the version before.
         get_database().changes()
         return migrate.LATEST
     driver = SQLiteDriver(url)
@@ -231,8 +231,8 @@ def _open_readonly(path: str) -> sqlite3.Connection:
 
 
 def _create(path: str) -> sqlite3.Connection:
-    # Made here and not by SQLite, so that the error names the reason; private, for it holds logs and
-    # parameters.
+    # Created here and not by SQLite, so that the error names the reason; private, because it contains logs
+    # and parameters.
     os.close(private_files.make_file(path))
     return sqlite3.connect(path)
 

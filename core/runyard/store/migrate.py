@@ -1,4 +1,4 @@
-"""Numbered migrations, applied by whoever opens a database first, under the driver's write lock."""
+"""Numbered migrations. The process that opens a database first applies them under the driver's write lock."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "migrations")
 
-# The number of the newest file in migrations/; a test keeps the two equal, so that opening a
-# database lists no folder.
+# The number of the newest file in migrations/; a test keeps the two equal, so that opening a database does
+# not list the folder.
 LATEST = 12
 
 
@@ -29,7 +29,7 @@ def scripts() -> list[tuple[int, str]]:
 
 
 def statements(script: str) -> list[str]:
-    """The single statements of a migration; `--` comments go, `;` ends a statement."""
+    """The statements of a migration; removes `--` comments and splits at `;`."""
     lines = [line.partition("--")[0] for line in script.splitlines()]
     return [part.strip() for part in "\n".join(lines).split(";") if part.strip()]
 
@@ -38,7 +38,7 @@ def check(version: int, where: str) -> bool:
     """Whether a database at `version` needs an upgrade.
 
     Raises:
-        DatabaseTooNew: a newer Runyard made it.
+        DatabaseTooNew: a newer Runyard created it.
     """
     if version > LATEST:
         raise DatabaseTooNew(
@@ -48,9 +48,9 @@ def check(version: int, where: str) -> bool:
 
 
 def upgrade(tx: Transaction, version: int) -> None:
-    """Apply, in the given transaction, all migrations after `version` that this code knows.
+    """Apply all migrations between `version` and `LATEST` in the given transaction.
 
-    The folder has later ones where the package is upgraded while this process runs. A new database gets at
+    The folder contains later ones if the package is upgraded while this process runs. A new database gets at
     once what others get step by step.
     """
     for number, script in scripts():

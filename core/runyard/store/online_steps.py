@@ -1,10 +1,10 @@
-"""What the schema gets while the database is in use: indexes, and what older programs need not know of.
+"""Schema changes that are applied while the database is in use: indexes and optional tables.
 
-A new database has all of it. One that is there already gets it step by step: from a worker or a server in
-the background, or by `runyard database upgrade`. Whether a step is done says the database's own catalogue, so
-whoever is killed leaves nothing to be cleared up but an index that PostgreSQL calls invalid, which is made
-anew. Until a step is done its queries are slower, not wrong. No step changes the number of the schema:
-programs of before go on.
+A new database has all of them. An existing one gets them step by step: from a worker or a server in the
+background, or from `runyard database upgrade`. The database's own catalogue says whether a step is done. So a
+killed process leaves nothing to clean up, except an index that PostgreSQL marks as invalid, which is created
+again. Until a step is done, its queries are slower but right. No step changes the number of the schema, so
+older programs continue to work.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from runyard.store.protocols import OpenDatabase, Transaction
 
-# What goes well is left out of most indexes, so that a run that does changes only those which have to know
-# its open states. See parts.py.
+# Most indexes exclude runs that went well, so that such a run changes only the indexes over its open states.
+# See index_conditions.py.
 _ENDED = one_of("state_type", ENDED)
 _NOT_OPEN = one_of("state_type", NOT_OPEN)
 _NAMED = none_of("state_name", NAMED)
@@ -40,7 +40,7 @@ _INDEXES = (
     ("flow_runs_by_state_name_id", "flow_runs (state_name, id)", _NAMED_RARELY),
     ("flow_runs_by_state_name_end", f"flow_runs (state_name, {_END}, id)", _NAMED_RARELY),
     ("flow_runs_by_state_name_start", f"flow_runs (state_name, {_START}, id)", _NAMED_RARELY),
-    # Without the id: of tasks that many begin at the same moment is rare, and each one is written.
+    # Without the id: tasks that many runs start at the same moment are rare, and every task run is written.
     ("task_runs_by_time", "task_runs (flow_run_id, expected_start_time)", ""),
     ("task_runs_of_run_by_type", "task_runs (flow_run_id, expected_start_time)", _ENDED),
     ("task_runs_of_run_by_name", "task_runs (flow_run_id, expected_start_time)", _NAMED_RARELY),
@@ -48,7 +48,7 @@ _INDEXES = (
     ("task_runs_by_type_id", "task_runs (state_type, id)", _ENDED),
     ("task_runs_by_state_name", "task_runs (state_name, expected_start_time)", _NAMED_RARELY),
     ("task_runs_by_state_name_id", "task_runs (state_name, id)", _NAMED_RARELY),
-    # For retention: runs that are over, by when that was; task runs outside of any flow.
+    # For retention: finished runs by their end; task runs outside any flow.
     (
         "flow_runs_ended",
         "flow_runs (state_timestamp, id)",
@@ -59,14 +59,13 @@ _INDEXES = (
 
 HOUR_US = 3_600_000_000
 HOURS = "flow_run_hours"
-# counts (JSON) tells of the runs that are over how many there are in the hour in which they were expected to
-# start: see `run_hours`. A row goes away as soon as that changes, whoever changes it; so what is
-# there is right, and what is not there is counted.
+# counts (JSON) holds the number of finished runs per hour of their expected start: see `run_hours`. Any
+# change of those runs deletes the row. So an existing row is right, and a missing one is counted again.
 _HOURS_TABLE = (
     f"CREATE TABLE IF NOT EXISTS {HOURS} (hour BIGINT PRIMARY KEY, counts TEXT NOT NULL, times TEXT NOT NULL)"
 )
-# Advisory locks of PostgreSQL; the numbers are arbitrary and must stay. Who counts an hour of the runs holds
-# one of the first alone; who makes an index holds the other.
+# PostgreSQL's advisory locks; the numbers are arbitrary and must not change. A process that counts an hour
+# holds one of the first; a process that creates an index holds the other.
 HOURS_LOCK, HOURS_LOCKS = 7_274_912, 64
 _LOCK = 7_274_913
 _TRIGGER_MILLISECONDS = 2_000
@@ -86,11 +85,11 @@ _EVENTS = {
 
 
 class Step(NamedTuple):
-    """One thing that the database gets.
+    """One schema change.
 
     Args:
-        name: what it makes: an index, or a table with its triggers.
-        sql: its statements, one after the other.
+        name: what it creates: an index, or a table with its triggers.
+        sql: its statements, in order.
     """
 
     name: str
@@ -105,9 +104,9 @@ def _over(rows: tuple[str, ...]) -> str:
 def _hours(dialect: str) -> Step:
     statements = [_HOURS_TABLE]
     if dialect == "postgresql":
-        # So that whoever counts an hour misses no change that is being committed.
+        # So that a process that counts an hour misses no change that is being committed.
         forget = "\n".join(
-            f"IF TG_OP <> '{other}' THEN "  # noqa: S608  # ours
+            f"IF TG_OP <> '{other}' THEN "  # noqa: S608  # constants
             f"PERFORM pg_advisory_xact_lock_shared({HOURS_LOCK}, ({hour} % {HOURS_LOCKS})::int); "
             f"DELETE FROM {HOURS} WHERE hour = {hour}; END IF;"
             for hour, other in (
@@ -129,14 +128,14 @@ def _hours(dialect: str) -> Step:
             continue
         hours = ", ".join(_HOUR_OF.format(row=row) for row in rows)
         statements.append(
-            f"CREATE TRIGGER {trigger} AFTER {event} ON flow_runs WHEN {_over(rows)} "  # noqa: S608  # ours
+            f"CREATE TRIGGER {trigger} AFTER {event} ON flow_runs WHEN {_over(rows)} "  # noqa: S608  # constants
             f"BEGIN DELETE FROM {HOURS} WHERE hour IN ({hours}); END"
         )
     return Step(HOURS, tuple(statements), is_index=False)
 
 
 def steps(dialect: str) -> list[Step]:
-    """All steps, in their order."""
+    """All steps, in order."""
     found = [_hours(dialect)]
     for name, columns, condition in _INDEXES:
         where = f" WHERE {condition}" if condition else ""
@@ -145,20 +144,20 @@ def steps(dialect: str) -> list[Step]:
 
 
 def _there(tx: Transaction) -> dict[str, bool]:
-    """The tables and indexes of the database by name; False for one that is not fit for use."""
+    """The tables and indexes of the database by name; False for an invalid one."""
     if tx.dialect == "sqlite":
         return {row["name"]: True for row in tx.all("SELECT name FROM sqlite_master")}
     return {row["name"]: row["fit"] for row in tx.all(_THERE)}
 
 
 def pending(tx: Transaction) -> list[Step]:
-    """The steps that are still to do."""
+    """The steps that are not done yet."""
     there = _there(tx)
     return [step for step in steps(tx.dialect) if not there.get(step.name)]
 
 
 def has_hours(tx: Transaction) -> bool:
-    """Whether the counts by hour have their table yet."""
+    """Whether the table of counts by hour exists."""
     if tx.dialect == "sqlite":
         sql = "SELECT count(*) FROM sqlite_master WHERE name = :name"
     else:
@@ -170,23 +169,23 @@ def has_hours(tx: Transaction) -> bool:
 
 
 def make_all(tx: Transaction) -> None:
-    """Do all steps in a transaction: in a database that is being made, where nobody is held up."""
+    """Do all steps in one transaction, in a new database that no other process uses."""
     for step in pending(tx):
         for statement in step.sql:
             tx.execute(statement)
 
 
 def do_next(database: OpenDatabase, say: Callable[[Step, int], None] | None = None) -> float | None:
-    """Do the first step that is still to do, while others use the database.
+    """Do the first step that is not done yet, while other processes use the database.
 
-    On SQLite nobody can write meanwhile: a second for a million rows, so leave others a while until the next
-    one. On PostgreSQL nobody is held up.
+    On SQLite, no process can write meanwhile: a second for a million rows, so pause before the next step. On
+    PostgreSQL, writers continue.
 
     Args:
-        say: told of the step before it is done, and how many are left with it.
+        say: called before the step, with the step and how many are left.
 
     Returns:
-        How many seconds it held up writers; None when there was nothing to do.
+        How many seconds writers waited; None if all steps are done.
     """
     with database.transaction(write=False) as tx:
         left = pending(tx)
@@ -208,14 +207,14 @@ def do_next(database: OpenDatabase, say: Callable[[Step, int], None] | None = No
 
 
 def _read_table(database: OpenDatabase, step: Step) -> None:
-    """Have the table of an index in memory: the disk shall not be waited for while nobody can write."""
+    """Read the table of an index into memory, so that the disk is not the bottleneck while writers wait."""
     table = step.sql[0].partition(" ON ")[2].partition(" ")[0]
     with database.transaction(write=False) as tx:
-        tx.value(f"SELECT count(*) FROM {table} WHERE state IS NULL")  # noqa: S608  # ours
+        tx.value(f"SELECT count(*) FROM {table} WHERE state IS NULL")  # noqa: S608  # constants
 
 
 def _beside_others(database: OpenDatabase, step: Step) -> None:
-    """A step on PostgreSQL; an index that was left half made goes before."""
+    """A step on PostgreSQL; first drops an unfinished index."""
     with database.outside() as connection, _alone(connection, step):
         rows = connection.execute(_OF_NAME, (step.name,)).fetchall()
         if not step.is_index:
@@ -231,16 +230,16 @@ def _beside_others(database: OpenDatabase, step: Step) -> None:
 
 @contextmanager
 def _alone(connection: Any, step: Step) -> Iterator[None]:
-    """Let one process at a time do steps on PostgreSQL: to another one, its index looks half made.
+    """Let one process at a time do steps on PostgreSQL: another one would take its index for unfinished.
 
-    The lock is looked for and not waited for: who makes an index waits for all who wait for a lock.
+    The lock is tried, not waited for: creating an index waits for all sessions that wait for a lock.
     """
     (timeout,) = connection.execute("SHOW lock_timeout").fetchone().values()
     while not connection.execute("SELECT pg_try_advisory_lock(%s) AS got", (_LOCK,)).fetchone()["got"]:
         time.sleep(0.2)
     try:
-        # An index waits for the transactions that are under way, however long they take. For a trigger, all
-        # who come later wait as well.
+        # Creating an index waits for running transactions, however long they take. Creating a trigger makes
+        # later ones wait as well.
         connection.execute(f"SET lock_timeout = {0 if step.is_index else _TRIGGER_MILLISECONDS}")
         yield
     finally:

@@ -31,9 +31,9 @@ except ImportError as error:
     raise extra_missing("psycopg", "postgres") from error
 
 _CHANNEL = "runyard"
-# Whoever migrates holds this advisory lock; the number is arbitrary and must stay.
+# A process that migrates holds this advisory lock; the number is arbitrary and must not change.
 _MIGRATION_LOCK = 7_274_911
-# The state of the error that an index raises whose entry would be too large.
+# The SQLSTATE of the error for an index entry that is too large.
 _TOO_LARGE = "54000"
 _PARAMETER = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
 
@@ -44,10 +44,10 @@ def _to_psycopg(sql: str) -> str:
 
 
 class _Connection(psycopg.Connection[Any]):
-    """A connection that knows its transaction and what it has heard."""
+    """A connection with its transaction and the notifications that it received."""
 
     tx: PostgresTransaction | None = None
-    seen: int | None = None  # notifications of others; None until somebody asks for changes
+    seen: int | None = None  # notifications of others; None until someone asks for changes
 
 
 class PostgresTransaction:
@@ -63,9 +63,9 @@ class PostgresTransaction:
         self.wrote = False
 
     def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> int:
-        """Run one statement; returns the number of rows it changed.
+        """Run one statement; return the number of changed rows.
 
-        Many rows in one INSERT have `?` and a sequence: finding hundreds of names takes longer.
+        An INSERT of many rows uses `?` and a sequence: resolving hundreds of names is slower.
         """
         return self._run(sql, values).rowcount
 
@@ -102,13 +102,12 @@ class PostgresTransaction:
         except (UnicodeEncodeError, psycopg.DataError) as error:
             if getattr(error, "sqlstate", None) is not None:
                 raise
-            # A value that UTF-8 or a text of PostgreSQL cannot hold: the driver refused it, and has sent
-            # nothing yet.
+            # A value that UTF-8 or PostgreSQL's text cannot hold: the driver refused it and has sent nothing.
             return self._connection.cursor().execute(sql, storable_values(values))
 
 
 class PostgresDriver:
-    """Connects to the server that a URL names.
+    """Connects to the server of a URL.
 
     Args:
         url: `postgresql://user:password@host:port/database`.
@@ -123,14 +122,14 @@ class PostgresDriver:
         self._timeout: float = settings.get("database_timeout_seconds")
 
     def expect(self) -> None:
-        """A server makes no database by itself."""
+        """Does nothing: a server never creates a database by itself."""
 
     def connect(self) -> _Connection:
         """A connection to the migrated database."""
         connection = _Connection.connect(self._url, autocommit=True, row_factory=dict_row, connect_timeout=10)
         try:
-            # The second one: a process stopped in the middle of a transaction must not hold its
-            # locks for longer than others are willing to wait.
+            # The second setting: a process that is suspended inside a transaction must not hold its locks for
+            # longer than others wait.
             milliseconds = int(self._timeout * 1000)
             connection.execute(
                 f"SET lock_timeout = {milliseconds};"
@@ -144,8 +143,8 @@ class PostgresDriver:
         return connection
 
     def _version(self, connection: _Connection) -> int:
-        # A look at the table of tables, by this moment's snapshot: to_regclass may answer from what this
-        # connection remembers, and miss the table that another one made while it waited for the lock.
+        # Query the catalogue with a new snapshot: to_regclass may use this connection's cache, and miss the
+        # table that another session created while this one waited for the lock.
         row = connection.execute(
             "SELECT count(*) AS found FROM pg_catalog.pg_tables "
             "WHERE tablename = 'runyard_schema' AND schemaname = ANY (current_schemas(false))"
@@ -169,9 +168,9 @@ class PostgresDriver:
     def begin(
         self, connection: _Connection, write: bool, durable: bool = True, single: bool = False
     ) -> PostgresTransaction:
-        """Start a transaction; one that only reads sees one moment throughout.
+        """Begin a transaction; one that only reads sees one snapshot.
 
-        Also for a single statement: where the server was restarted, BEGIN fails before anything is asked.
+        Also for a single statement: if the server was restarted, BEGIN fails before any query.
         """
         connection.execute("BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         if not durable:
@@ -180,17 +179,17 @@ class PostgresDriver:
         return connection.tx
 
     def restore(self, connection: _Connection) -> bool:
-        """Nothing to do: what was set belonged to the transaction."""
+        """Nothing to do: the setting belonged to the transaction."""
         return True
 
     def commit(self, connection: _Connection) -> None:
-        """Make the transaction last, and wake those who wait."""
+        """Commit the transaction, and notify waiting sessions."""
         if connection.tx and connection.tx.wrote:
             connection.execute(f"NOTIFY {_CHANNEL}")
         connection.execute("COMMIT")
 
     def rollback(self, connection: _Connection) -> None:
-        """Undo the transaction; never raises."""
+        """Roll back the transaction; never raises."""
         try:
             connection.execute("ROLLBACK")
         except psycopg.Error:
@@ -201,7 +200,7 @@ class PostgresDriver:
         connection.close()
 
     def changes(self, connection: _Connection) -> Any:
-        """The number of notifications seen; the first call starts to listen."""
+        """The number of notifications received; the first call starts to listen."""
         if connection.seen is None:
             connection.seen = 0
             connection.execute(f"LISTEN {_CHANNEL}")
@@ -225,7 +224,7 @@ class PostgresDriver:
             raise psycopg.OperationalError(f"the connection was closed: {error}") from error
 
     def translate(self, error: Exception) -> Exception:
-        """Our error for one of psycopg's."""
+        """Our error for a psycopg error."""
         if isinstance(error, RunyardError) or not isinstance(error, psycopg.Error):
             return error
         text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,4 +1,4 @@
-"""What drivers offer and operations use: a row, a transaction, a driver."""
+"""The protocols between drivers and operations: row, transaction, driver."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ Row = dict[str, Any]
 
 
 class Transaction(Protocol):
-    """One transaction. SQL has `:name` parameters and is understood by both drivers.
+    """One transaction. SQL has `:name` parameters, in the dialect that both drivers support.
 
-    `status` is set by an operation that answers with another HTTP status than its declared one;
-    `kept` to False by one that only wants to know what would be: all that it wrote is undone.
-    `prepared` is what the operation worked out before the transaction began.
+    An operation sets `status` to respond with another HTTP status than the declared one, and `kept` to False
+    to
+    roll back everything that it wrote (a dry run). `prepared` is what the operation computed before the
+    transaction.
     """
 
     dialect: str
@@ -25,9 +26,9 @@ class Transaction(Protocol):
     prepared: Any
 
     def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> int:
-        """Run one statement; returns the number of rows it changed.
+        """Run one statement; return the number of changed rows.
 
-        Many rows in one INSERT have `?` and a sequence: finding hundreds of names takes longer.
+        An INSERT of many rows uses `?` and a sequence: resolving hundreds of names is slower.
         """
         ...
 
@@ -49,60 +50,60 @@ class Transaction(Protocol):
 
 
 class Driver(Protocol):
-    """What a database system must offer; connections are per thread and per process."""
+    """The interface of a database system; connections belong to one thread and process."""
 
     dialect: str
 
     def expect(self) -> None:
-        """The database is there: one that cannot be found is away, and no other is made in its place."""
+        """Note that the database exists: if it is missing later, it must not be created again."""
         ...
 
     def connect(self) -> Any:
-        """A new connection, migrated and ready."""
+        """A new connection to the migrated database."""
         ...
 
     def begin(self, connection: Any, write: bool, durable: bool = True, single: bool = False) -> Transaction:
-        """Start a transaction; one that is not durable ends without waiting for the disk.
+        """Begin a transaction; one that is not durable ends without waiting for the disk.
 
-        One that reads by a single statement need not be begun: a statement sees one moment by itself.
+        A transaction with a single read statement need not begin: a statement sees one snapshot anyway.
         """
         ...
 
     def restore(self, connection: Any) -> bool:
-        """After a transaction that was not durable: whether the next ones are. Never raises."""
+        """After a transaction that was not durable: whether the next ones are durable. Never raises."""
         ...
 
     def commit(self, connection: Any) -> None:
-        """Make the transaction last."""
+        """Commit the transaction."""
         ...
 
     def rollback(self, connection: Any) -> None:
-        """Undo the transaction; never raises."""
+        """Roll back the transaction; never raises."""
         ...
 
     def close(self, connection: Any) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         ...
 
     def changes(self, connection: Any) -> Any:
-        """A token that differs after somebody else committed."""
+        """A token that changes when another connection commits."""
         ...
 
     def wait(self, connection: Any, seconds: float) -> None:
-        """Wait until something may have been committed, at most `seconds`."""
+        """Wait until another connection may have committed, at most `seconds`."""
         ...
 
     def is_lost(self, connection: Any) -> bool:
-        """Whether the connection broke and a new one may work."""
+        """Whether the connection is broken and a new one may work."""
         ...
 
     def translate(self, error: Exception) -> Exception:
-        """The error of ours that a driver's error means, or the error itself."""
+        """Our error for a driver's error, or the error itself."""
         ...
 
 
 class OpenDatabase(Protocol):
-    """What the schema's steps need of a `Database`."""
+    """The parts of a `Database` that schema steps need."""
 
     @property
     def dialect(self) -> str:

@@ -1,9 +1,9 @@
-"""The filters and sorts of the API as SQL: a closed list of fields, every value bound.
+"""Translates the filters and sorts of the API to SQL: a closed list of fields; every value is bound.
 
-A filter body may hold one object per kind (`flows`, `flow_runs`, ...). The object of the listed kind
-restricts it directly, the others through a relation: there is a flow, a run, ... such that. In SQL every
-kind has one alias: flows f, flow_runs r, task_runs t, deployments d, work_pools p, work_queues q,
-workers w, logs l, artifacts a, variables v.
+A filter body may have one object per kind (`flows`, `flow_runs`, ...). The object of the listed kind
+restricts it directly; the others through a relation (an EXISTS). In SQL every kind has one alias: flows f,
+flow_runs r, task_runs t, deployments d, work_pools p, work_queues q, workers w, logs l, artifacts a,
+variables v.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_LIMIT = 200
 MAX_OFFSET = 2**63 - 1
-# A listing of up to so many states, down to so many rows, is made of one for each state.
+# A listing of up to this many states, and up to this many rows, is a union of one listing per state.
 _MOST_STATES, _MOST_OF_A_STATE = 12, 2_000
 
 
@@ -38,14 +38,14 @@ def search(
     where: Iterable[str] = (),
     values: Mapping[str, Any] | None = None,
 ) -> list[Row]:
-    """The rows that a listing asks for.
+    """The rows of a listing.
 
     Args:
         kind: `flows`, `flow_runs`, `task_runs`, `deployments`, `work_pools`, `work_queues`, `workers` or
             `logs`.
         body: the filter objects by kind, `limit` (at most 200, the default), `offset`, `sort`.
-        columns: SQL of what to select; by default all columns of the kind.
-        joins: SQL of joins to the right of the kind's own table, for `columns`.
+        columns: SQL of the columns; default: all columns of the kind.
+        joins: SQL of joins to the kind's own table, for `columns`.
         where: further conditions, with `values` for their parameters.
 
     Raises:
@@ -57,7 +57,8 @@ def search(
     order = _order(kind, body.get("sort"))
     each = [] if where or limit + offset > _MOST_OF_A_STATE else _by_state(kind, body)
     if each:
-        # Of each state the first ones, in the order of an index: to sort all takes time by their number.
+        # The first rows of each state, in index order: sorting all rows takes time proportional to their
+        # number.
         found = " UNION ALL ".join(
             f"SELECT * FROM (SELECT {alias}.* FROM {table} {alias}{_where(builder.conditions(kind, part))} "  # noqa: S608  # as below
             f"ORDER BY {order} LIMIT {limit + offset}) x"
@@ -80,7 +81,7 @@ def count(
     where: Iterable[str] = (),
     values: Mapping[str, Any] | None = None,
 ) -> int:
-    """How many rows the filter objects of `body` find; the arguments are those of `search`."""
+    """The number of rows that match the filter objects of `body`; the arguments are those of `search`."""
     builder = _Builder(tx.dialect, values)
     table, alias = TABLES[kind]
     conditions = [*where, *builder.conditions(kind, body)]
@@ -89,13 +90,13 @@ def count(
 
 
 def conditions(tx: Transaction, kind: str, body: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
-    """The conditions of the filter objects of `body`, none where they ask for nothing, and their values."""
+    """The conditions and values of the filter objects of `body`; empty if they filter nothing."""
     builder = _Builder(tx.dialect, None)
     return builder.conditions(kind, body), builder.values
 
 
 def page(body: Mapping[str, Any]) -> tuple[int, int]:
-    """The checked `limit` and `offset` of a listing."""
+    """The validated `limit` and `offset` of a listing."""
     limit, offset = body.get("limit"), body.get("offset")
     limit = MAX_LIMIT if limit is None else limit
     if not isinstance(limit, int) or not 0 <= limit <= MAX_LIMIT:
@@ -106,7 +107,7 @@ def page(body: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _by_state(kind: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A filter of runs in one of several states as one for each of them; empty for any other filter."""
+    """Split a filter of runs in several states into one filter per state; empty for any other filter."""
     chosen = body.get(kind) if kind in ("flow_runs", "task_runs") else None
     state = chosen.get("state") if isinstance(chosen, Mapping) else None
     if not isinstance(chosen, Mapping) or not isinstance(state, Mapping):
@@ -126,8 +127,8 @@ def _by_state(kind: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _as_jsonb(column: str) -> str:
-    """A JSON column for PostgreSQL's operators, which refuse the NUL and lone surrogates that JSON spells."""
-    # After an even number of backslashes, which spell backslashes.
+    """A JSON column for PostgreSQL's operators, which refuse escaped NUL and lone surrogates."""
+    # After an even number of backslashes, which are escaped backslashes.
     spelled = r"'(?<!\\)((\\\\)*)\\u(0000|d[89a-f][0-9a-f][0-9a-f])'"
     plain = rf"regexp_replace({column}, {spelled}, '\1?', 'gi')"
     return f"CAST(CASE WHEN strpos({column}, '\\u') > 0 THEN {plain} ELSE {column} END AS jsonb)"
@@ -147,12 +148,12 @@ def _order(kind: str, sort: str | None) -> str:
 
 
 class _Builder:
-    """Collects the values of one statement while its conditions are made."""
+    """Collects the values of a statement while its conditions are built."""
 
     def __init__(self, dialect: str, values: Mapping[str, Any] | None) -> None:
         self.dialect = dialect
         self.values: dict[str, Any] = dict(values or {})
-        # What stands before a state that an index shall not be chosen for.
+        # A prefix of a state column that prevents the use of an index.
         self.aside = ""
 
     def bind(self, value: Any) -> str:
@@ -179,7 +180,7 @@ class _Builder:
         if kind == "flow_runs" and other == "flows":
             name = _only_name(chosen)
             if name is not None:
-                # Names are unique: as an equality this uses the index of a flow's runs by time.
+                # Names are unique: an equality can use the index of a flow's runs by time.
                 return f"r.flow_id = (SELECT f.id FROM flows f WHERE f.name = {self.bind(name)})"  # noqa: S608  # bound
         condition = self.object(other, chosen)
         if not condition:
@@ -187,9 +188,9 @@ class _Builder:
         return f"EXISTS (SELECT 1 FROM {RELATIONS[kind][other]} AND {condition})"  # noqa: S608  # closed lists, values bound
 
     def object(self, kind: str, chosen: Mapping[str, Any]) -> str:
-        """The condition of one filter object; empty when it asks for nothing."""
+        """The condition of one filter object; empty if it filters nothing."""
         runs = chosen.get("flow_run_id") if kind == "task_runs" and self.dialect == "sqlite" else None
-        # SQLite takes a state for as rare as a run's tasks, and would look through all that failed.
+        # SQLite estimates a state to be as rare as a run's tasks, and would scan all failed ones.
         self.aside = "+" if isinstance(runs, Mapping) and runs.get("any_") else ""
         return self.group(kind, FIELDS[kind], chosen, "")
 
@@ -225,7 +226,7 @@ class _Builder:
                 raise InvalidInput(f"{where}.{name} is {said}; give {wanted}") from error
         return _combine(found, asked)
 
-    # The operators, by the name the API gives them; each returns a condition.
+    # The operators, by their names in the API; each returns a condition.
 
     def any_(self, field: Field, value: Iterable[Any]) -> str:
         if field.kind == "tags":
@@ -250,7 +251,7 @@ class _Builder:
         return field.sql.format(test=test) if field.kind == "nested" else f"{self.path(field)} {test}"
 
     def state_types(self, column: str, wanted: list[Any]) -> str:
-        """Written out, not bound (it is a closed list), so that partial indexes can be used."""
+        """Literal, not bound (it is a closed list), so that partial indexes can be used."""
         types = sorted({str(item).upper() for item in wanted})
         for kind in types:
             if kind not in STATE_TYPES:
@@ -275,7 +276,7 @@ class _Builder:
         return f"jsonb_array_elements_text({_as_jsonb(column)}) AS e (value)"
 
     def path(self, field: Field) -> str:
-        """The SQL of a field's value; of a JSON column, of the part that the field names."""
+        """The SQL of a field's value; for a JSON column, of the part that the field names."""
         if field.kind != "json":
             return field.sql
         column, _, part = field.sql.partition(" ")
@@ -339,7 +340,7 @@ _OPERATORS: dict[str, Callable[[_Builder, Field, Any], str]] = {
         "is_null_", "exists_", "query",
     )
 }  # fmt: skip
-# What an operator takes where it is no text.
+# The values of operators that do not take a string.
 _LISTS = ("any_", "not_any_", "all_", "id_", "type_")
 _TIME = "a time such as 2026-01-31T08:00:00Z"
 _WANTED = {
@@ -350,7 +351,7 @@ _WANTED = {
     "ge_": "a whole number",
     "le_": "a whole number",
 }
-# `created_by` calls its lists after what they hold.
+# `created_by` names its lists after their content.
 _OPERATORS["id_"] = lambda builder, field, value: builder.any_(field._replace(sql=f"{field.sql} id"), value)
 _OPERATORS["type_"] = lambda builder, field, value: builder.any_(
     field._replace(sql=f"{field.sql} type"), value
@@ -358,7 +359,7 @@ _OPERATORS["type_"] = lambda builder, field, value: builder.any_(
 
 
 def _within(condition: str, following: list[str]) -> str:
-    """A condition, with those that follow from it: see parts.py."""
+    """A condition, with the conditions that follow from it: see index_conditions.py."""
     return f"({' AND '.join([condition, *following])})" if following else condition
 
 
@@ -373,7 +374,7 @@ def _combine(found: list[str], asked: Mapping[str, Any]) -> str:
 
 
 def _only_name(chosen: Mapping[str, Any]) -> str | None:
-    """The name in a filter that asks for nothing else than one name."""
+    """The name in a filter that only asks for one name."""
     asked = {key: value for key, value in chosen.items() if value is not None and key != "operator"}
     name = asked.pop("name", None)
     if asked or not name:

@@ -1,4 +1,4 @@
-"""What the filters and sorts of the API may name: the fields of each kind, its relations and orders."""
+"""The names that filters and sorts of the API may use: the fields of each kind, its relations and orders."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Field(NamedTuple):
         kind: `value`, `tags`, `state_type`, `state_name`, `json` (a column, and a part of it), `nested` (SQL
             with `{test}` inside a subquery), `exists` (SQL of a condition).
         sql: its value, with the alias of its kind.
-        operators: what it can be asked.
-        null: what `is_null_` looks at, where that is not `sql`.
+        operators: the valid operators.
+        null: what `is_null_` tests, if not `sql`.
     """
 
     kind: str
@@ -37,7 +37,7 @@ TABLES = {
     "artifacts": ("artifacts", "a"),
     "variables": ("variables", "v"),
 }
-# The names of the filters in a body, with the kind of each.
+# The names of the filters in a body, and the kind of each.
 FILTERS = {**{kind: kind for kind in TABLES}, "work_pool_queues": "work_queues"}
 
 _ANY = ("any_",)
@@ -141,7 +141,7 @@ FIELDS: dict[str, Fields] = {
         "key": Field("value", "a.key", ("any_", "like_", "exists_")),
         "flow_run_id": Field("value", "a.flow_run_id", _ANY),
         "task_run_id": Field("value", "a.task_run_id", _ANY),
-        # One without a type is of none of those that are not wanted.
+        # An artifact without a type matches none of the excluded types.
         "type": Field("value", "coalesce(a.type, '')", _EITHER),
     },
     "variables": {
@@ -153,7 +153,7 @@ FIELDS: dict[str, Fields] = {
 
 _POOL = "JOIN work_pools p ON p.id = q.work_pool_id"
 
-# By the listed kind and the other: the tables that lead to the other, joined to the listed one's alias.
+# By listed kind and other kind: the tables that lead to the other kind, joined to the listed one's alias.
 RELATIONS: dict[str, dict[str, str]] = {
     "flows": {
         "flow_runs": "flow_runs r WHERE r.flow_id = f.id",
@@ -205,7 +205,7 @@ def _named(alias: str) -> dict[str, str]:
 
 
 def _runs(alias: str) -> dict[str, str]:
-    # SQLite and PostgreSQL disagree on where nulls go, so what can be null says it.
+    # SQLite and PostgreSQL order nulls differently, so nullable columns state it.
     return {
         "ID_DESC": f"{alias}.id DESC",
         "EXPECTED_START_TIME_ASC": f"{alias}.expected_start_time, {alias}.id",
@@ -214,14 +214,14 @@ def _runs(alias: str) -> dict[str, str]:
         "NAME_DESC": f"{alias}.name DESC, {alias}.id DESC",
         "NEXT_SCHEDULED_START_TIME_ASC": f"{alias}.next_scheduled_start_time IS NULL, "
         f"{alias}.next_scheduled_start_time, {alias}.id",
-        # The expression of an index: those that have not ended come last.
+        # The expression of an index: runs that have not ended come last.
         "END_TIME_DESC": f"coalesce({alias}.end_time, 0) DESC, {alias}.id DESC",
     }
 
 
 _STARTED = "coalesce(r.start_time, r.expected_start_time)"
 
-# By kind: the sort values, the default first, and the order of each.
+# By kind: the sort values, the default first, and their orders.
 SORTS: dict[str, dict[str, str]] = {
     "flows": _named("f"),
     "deployments": _named("d"),

@@ -1,4 +1,4 @@
-"""Texts to search for: LIKE patterns, and the little language of the log search."""
+"""Text search: LIKE patterns, and the syntax of the log search."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TERM = re.compile(r'([+!-]?)(?:"((?:\\.|[^"\\])*)"|([^\s"]+))')
 
 
 def like_pattern(text: str) -> str:
-    """`text` as a LIKE pattern that matches just it, with a backslash as the escape."""
+    """`text` as a LIKE pattern that matches exactly it, with a backslash as the escape."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
@@ -21,7 +21,7 @@ def search_terms(query: str) -> list[tuple[str, str]]:
     """The terms of a text search.
 
     Args:
-        query: words, any of which is enough; `+word` must be there, `-word` or `!word` must not;
+        query: words, of which any must occur; `+word` must occur, `-word` or `!word` must not;
             `"a phrase"` is one word.
 
     Returns:

@@ -1,4 +1,4 @@
-"""SQLite: one file in WAL mode, writers one after another, readers never waiting."""
+"""SQLite: one file in WAL mode, one writer at a time; readers never wait."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
     from runyard.store.protocols import Row
 
 _NOTHING: dict[str, Any] = {}
-# So long a file that was put back is left alone.
+# How long a file that was put back is not touched.
 _RETURN_SECONDS = 1.0
-# So often at most a reader looks whether the file is still the one that was opened.
+# How often at most a reader checks that the file is still the one that was opened.
 _LOOK_SECONDS = 0.02
-# Between two looks for the write lock.
+# The pause between two tries for the write lock.
 _FIRST_WAIT_SECONDS = 0.0003
 _LONGEST_WAIT_SECONDS = 0.005
 
 
 def path_of(url: str) -> str:
-    """The absolute path of the file a `sqlite:///FILE` URL names."""
+    """The absolute path of the file of a `sqlite:///FILE` URL."""
     text = unquote(url.partition("://")[2].partition("?")[0], errors="surrogateescape")
     # As in SQLAlchemy's URLs: after `sqlite://`, one slash and then the path, absolute or relative.
     path = text[1:]
@@ -53,26 +53,30 @@ def path_of(url: str) -> str:
 
 
 class OpenFile:
-    """Which descriptor of this process is the database's file, so that one knows when it is not any more.
+    """Remembers the descriptor of the database's file, to notice when it is closed or reused.
 
-    A program that closes descriptors which it did not open takes it from SQLite, and what it opens next gets
-    the number: what SQLite then writes goes into that file.
+    A program that closes descriptors which it did not open closes SQLite's file, and its next opened file
+    gets the
+    number: SQLite would then write into that file.
 
     Args:
-        path: of the file, which is open.
+        path: the path of the open file.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._file = os.stat(path)
         self._number = self._find()
-        # Some systems have no list of descriptors: nothing is checked there.
+        # Some systems have no list of descriptors; then nothing is checked.
         self._known = self._number is not None
         self._looked_at = 0.0
 
     def is_due(self) -> bool:
-        """Whether it is time to look again. Each look lets other threads run, which costs a reader far more
-        than the look itself; who writes always looks."""
+        """Whether a check is due.
+
+        Each check lets other threads run, which costs a reader far more than the check
+        itself; a writer always checks.
+        """
         now = time.monotonic()
         if now < self._looked_at + _LOOK_SECONDS:
             return False
@@ -88,7 +92,7 @@ class OpenFile:
         return self._number is not None
 
     def has_moved(self) -> bool:
-        """Whether its path names another file now, or none (about a microsecond)."""
+        """Whether its path is now another file, or missing (about a microsecond)."""
         try:
             return not os.path.samestat(os.stat(self._path), self._file)
         except OSError:
@@ -120,14 +124,14 @@ class SQLiteTransaction:
         self.prepared: Any = None
 
     def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> int:
-        """Run one statement; returns the number of rows it changed.
+        """Run one statement; return the number of changed rows.
 
-        Many rows in one INSERT have `?` and a sequence: finding hundreds of names takes longer.
+        An INSERT of many rows uses `?` and a sequence: resolving hundreds of names is slower.
         """
         return self._run(sql, values).rowcount
 
     def many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Run one statement for each of `rows` (mappings, or tuples where the SQL has `?`)."""
+        """Run one statement for each of `rows` (mappings, or tuples if the SQL has `?`)."""
         self._connection.executemany(sql, [storable_values(row) for row in rows])
 
     def all(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
@@ -150,7 +154,8 @@ class SQLiteTransaction:
         try:
             return self._connection.execute(sql, values or _NOTHING)
         except UnicodeEncodeError:
-            # A value that UTF-8 cannot hold. All are bound before anything is done, so nothing was.
+            # A value that UTF-8 cannot encode. All values are bound before the statement runs, so nothing was
+            # changed.
             return self._connection.execute(sql, storable_values(values or _NOTHING))
 
 
@@ -160,7 +165,7 @@ def as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:
 
 
 class SQLiteDriver:
-    """Opens the file that a URL names.
+    """Opens the file of a URL.
 
     Args:
         url: `sqlite:///FILE`.
@@ -173,20 +178,20 @@ class SQLiteDriver:
         self._timeout: float = settings.get("database_timeout_seconds")
         self._poll: float = settings.get("worker_poll_seconds")
         self._files: dict[int, OpenFile] = {}
-        # Of connections that take the file for one that does not change: what it was like.
+        # For connections that open the file as immutable: its state at that time.
         self._still: dict[int, Any] = {}
         self._lost = False
         self._opened = False
-        # The file is away, or it came back at a moment of the monotonic clock.
+        # Whether the file is missing, or the monotonic time at which it came back.
         self._away = False
         self._back_at: float | None = None
 
     def expect(self) -> None:
-        """The file is there: where it is missing, it is away."""
+        """Note that the file exists: if it is missing later, it is unreachable."""
         self._opened = True
 
     def connect(self) -> sqlite3.Connection:
-        """A connection to the migrated database; the file and its folder are made when missing."""
+        """A connection to the migrated database; creates the file and its folder if they do not exist."""
         # SQLite shares some of its files between the connections of a process.
         if self._lost or any(self._is_lost(*each) for each in list(self._files.items())):
             self._lost = True
@@ -200,8 +205,8 @@ class SQLiteDriver:
                 f"cannot create the folder {folder}: {error.strerror}; set RUNYARD_HOME to another"
             ) from error
         if not os.path.lexists(self.path):
-            # SQLite gives the mode of the file to those that it makes beside it.
-            with suppress(OSError):  # another process was quicker; else SQLite names the reason
+            # SQLite gives the files beside the database the same mode.
+            with suppress(OSError):  # another process was faster; else SQLite reports the reason
                 os.close(private_files.make_file(self.path))
         reading = sqlite_reading.can_only_read(self.path)
         mark = sqlite_reading.mark(self.path) if reading and sqlite_reading.is_still(self.path) else None
@@ -224,7 +229,7 @@ class SQLiteDriver:
         return connection
 
     def _is_lost(self, key: int, file: OpenFile) -> bool:
-        # In this order: another thread may close that connection just now, and forgets it before.
+        # In this order: another thread may be closing that connection now, and removes it first.
         return not file.is_there() and self._files.get(key) is file
 
     def _loss(self) -> DatabaseLost:
@@ -235,9 +240,9 @@ class SQLiteDriver:
         )
 
     def _wait_for_return(self) -> None:
-        """Make no empty database in the place of one that is away; and let those who put it back finish.
+        """Create no empty database in place of a missing one, and wait until it is completely restored.
 
-        Its log is a file of its own: what opens the database before that is there makes another.
+        Its log is a separate file: opening the database before the log is there would create another.
         """
         if self._opened and not os.path.lexists(self.path):
             self._away, self._back_at = True, None
@@ -271,13 +276,13 @@ class SQLiteDriver:
         version = connection.execute("PRAGMA user_version").fetchone()["user_version"]
         if migrate.check(version, self.path):
             self._upgrade(connection)
-        # WAL with FULL: a committed state change survives a power cut. Foreign keys are off by
-        # default in SQLite, and cost nothing on the tables that are written often (they have none).
+        # WAL with FULL: a committed state change survives a power failure. Foreign keys are off by default in
+        # SQLite, and cost nothing on tables that are written often (they have none).
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
 
     def _upgrade(self, connection: sqlite3.Connection) -> None:
-        # Switching to WAL takes an exclusive lock for which SQLite does not wait: we do.
+        # Switching to WAL needs an exclusive lock, for which SQLite does not wait; this loop does.
         deadline = time.monotonic() + self._timeout
         while True:
             try:
@@ -301,11 +306,13 @@ class SQLiteDriver:
     def begin(
         self, connection: sqlite3.Connection, write: bool, durable: bool = True, single: bool = False
     ) -> SQLiteTransaction:
-        """Start a transaction; a writing one takes the write lock at once and waits for it.
+        """Begin a transaction; a writing one waits for the write lock and acquires it at once.
 
-        One that is not durable is in the log when it ends, and the log reaches the disk with the next
-        durable one, in order. A single statement that reads is a transaction by itself: each further one lets
-        other threads run, which costs a task whose result is kept more than the reading.
+        A transaction that is not durable is in the log when it ends, and reaches the disk with the next
+        durable one, in
+        order. A single read statement is a transaction by itself: each further statement lets other threads
+        run,
+        which costs a task with a stored result more than the read.
         """
         file = self._files[id(connection)]
         if write or file.is_due():
@@ -326,9 +333,9 @@ class SQLiteDriver:
         return SQLiteTransaction(connection)
 
     def _begin_writing(self, connection: sqlite3.Connection) -> None:
-        """Take the write lock, and look for it often while another process has it.
+        """Acquire the write lock; retry often while another process holds it.
 
-        SQLite itself would sleep for up to 100 ms between two looks, and most transactions take one.
+        SQLite itself would sleep for up to 100 ms between two tries, longer than most transactions take.
         """
         connection.execute("PRAGMA busy_timeout=0")
         try:
@@ -338,12 +345,12 @@ class SQLiteDriver:
                     connection.execute("BEGIN IMMEDIATE")
                     return
                 except sqlite3.OperationalError as error:
-                    # The clock may stand still: some programs are run so.
+                    # The clock may stand still: some programs run with a fixed clock.
                     seconds = max(time.monotonic() - began, waited)
                     if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or seconds > self._timeout:
                         raise
-                pause = wait * random.uniform(0.5, 1.5)  # noqa: S311  # jitter, no secret
-                # Unlike `time.sleep`, this does not look at a clock that may be set meanwhile.
+                pause = wait * random.uniform(0.5, 1.5)  # noqa: S311  # jitter, not a secret
+                # Unlike `time.sleep`, this does not depend on a clock that may be set meanwhile.
                 select.select((), (), (), pause)
                 waited += pause
                 wait = min(wait * 1.2, _LONGEST_WAIT_SECONDS)
@@ -359,14 +366,14 @@ class SQLiteDriver:
         return True
 
     def commit(self, connection: sqlite3.Connection) -> None:
-        """Make the transaction last."""
+        """Commit the transaction."""
         if connection.in_transaction:
             connection.execute("COMMIT")
         if self._was_written(connection):
             raise self._changed()
 
     def rollback(self, connection: sqlite3.Connection) -> None:
-        """Undo the transaction; never raises."""
+        """Roll back the transaction; never raises."""
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -376,8 +383,9 @@ class SQLiteDriver:
     def close(self, connection: sqlite3.Connection) -> None:
         """Close the connection.
 
-        One whose file was taken away is left as it is, for ever: SQLite would write into, and close, files
-        that have got its numbers since.
+        A connection whose descriptor was closed from outside stays open forever: SQLite would write into, and
+        close,
+        the files that have reused its descriptors.
         """
         file = self._files.pop(id(connection))
         self._still.pop(id(connection), None)
@@ -396,11 +404,11 @@ class SQLiteDriver:
         return connection.execute("PRAGMA data_version").fetchone()["data_version"]
 
     def wait(self, connection: sqlite3.Connection, seconds: float) -> None:
-        """Sleep for one poll interval: SQLite tells nobody, so one has to look."""
+        """Sleep for one poll interval: SQLite sends no notifications."""
         time.sleep(min(seconds, self._poll))
 
     def is_lost(self, connection: sqlite3.Connection) -> bool:
-        """Whether its file is another by now, or was taken for one that does not change and has changed."""
+        """Whether the file was replaced, or was opened as immutable and has changed."""
         return self._files[id(connection)].has_moved() or self._was_written(connection)
 
     def _was_written(self, connection: sqlite3.Connection) -> bool:
@@ -408,7 +416,7 @@ class SQLiteDriver:
         return mark is not None and mark != sqlite_reading.mark(self.path)
 
     def translate(self, error: Exception) -> Exception:
-        """Our error for one of sqlite3's."""
+        """Our error for an sqlite3 error."""
         if isinstance(error, (OverflowError, sqlite3.DataError)):
             return InvalidInput(f"a value cannot be stored: {error}")
         if isinstance(error, RunyardError) or not isinstance(error, sqlite3.Error):

@@ -1,4 +1,4 @@
-"""SQLite files that this process may only read: of other users, on file systems that cannot be written."""
+"""SQLite files that this process may only read: files of other users, or on read-only file systems."""
 
 from __future__ import annotations
 
@@ -8,31 +8,33 @@ from urllib.parse import quote
 
 
 def can_only_read(path: str) -> bool:
-    """Whether a file is there that this process can read, and SQLite cannot write."""
+    """Whether a file exists that this process can read and SQLite cannot write."""
     if not os.access(path, os.R_OK):
         return False
-    # SQLite makes files beside the database, unless they are there.
+    # SQLite creates files beside the database, unless they exist.
     beside = os.access(os.path.dirname(path), os.W_OK) or os.path.exists(f"{path}-wal")
     return not (beside and os.access(path, os.W_OK))
 
 
 def uri(path: str) -> str:
-    """The URI that opens a file for reading, without a trace where it cannot be written.
+    """The URI that opens a file for reading, without creating files beside it.
 
-    Whoever reads a file with a log needs the index of the log, which a process that cannot write does not
-    get without the file of it. Where nobody has the file open there is no log: it is read as a file that
-    does not change, and `mark` says when that is not so any more.
+    Reading a file with a log needs the index of the log, which a process without write permission only gets
+    from
+    an existing file. If no process has the database open, there is no log: then it is opened as immutable,
+    and
+    `mark` shows when that is not true any more.
     """
     return f"file:{quote(os.fsencode(path))}?{'immutable=1' if is_still(path) else 'mode=ro'}"
 
 
 def is_still(path: str) -> bool:
-    """Whether a file that can only be read has no log: no process that writes has it open."""
+    """Whether a read-only file has no log: no writing process has it open."""
     return can_only_read(path) and not _has_log(path)
 
 
 def mark(path: str) -> Any:
-    """What differs once a file without a log has changed, or has got one."""
+    """A value that changes when a file without a log has changed or has got one."""
     try:
         status = os.stat(path)
     except OSError:
@@ -42,7 +44,7 @@ def mark(path: str) -> Any:
 
 def _has_log(path: str) -> bool:
     try:
-        # An empty log that nobody has open any more is left behind by a process that was killed.
+        # A killed process leaves an empty log that no process has open.
         return os.path.getsize(f"{path}-wal") > 0 or os.path.exists(f"{path}-shm")
     except OSError:
         return False

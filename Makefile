@@ -21,8 +21,9 @@ test: $(INSTALLED)  ## all tests, in parallel
 fuzz: $(INSTALLED)  ## requests of all kinds to every route, for RUNYARD_FUZZ_SECONDS (300); DATABASE=postgres
 	$(BIN)/pytest --numprocesses 0 -m slow tests/server/test_fuzz.py -k $(or $(DATABASE),sqlite)
 
-lint: $(INSTALLED)  ## style and mistakes
+lint: $(INSTALLED)  ## style and mistakes, and that rooms import one way
 	$(BIN)/ruff check $(wildcard $(CODE))
+	$(BIN)/lint-imports --no-logo
 
 format: $(INSTALLED)  ## is it formatted? (ruff format to do it)
 	$(BIN)/ruff format --check $(wildcard $(CODE))

@@ -14,6 +14,7 @@ from runyard.deployments.project.project_shapes import (
     ScheduleSpec,
     WorkPoolSpec,
 )
+from runyard.deployments.steps import step_functions
 from runyard.deployments.steps.outputs import known_names, outputs_of
 from runyard.deployments.triggers import TRIGGERS
 
@@ -84,16 +85,14 @@ def steps_markdown() -> str:
     """The table of the documentation: every step, what it takes, what it puts out."""
     import inspect
 
-    from runyard.deployments import steps
-
     rows = ["| Step | Inputs | Outputs |", "|---|---|---|"]
     for name in known_names():
-        function = getattr(steps, name.rpartition(".")[2])
+        function = getattr(step_functions, name.rpartition(".")[2])
         signature = inspect.signature(function)
         inputs = []
         for each in signature.parameters.values():
             if each.kind in (each.VAR_KEYWORD, each.VAR_POSITIONAL):
-                inputs.append("..." if function is not steps.agit_clone else "as git_clone")
+                inputs.append("..." if function is not step_functions.agit_clone else "as git_clone")
             elif each.default is each.empty:
                 inputs.append(f"**{each.name}**")
             else:

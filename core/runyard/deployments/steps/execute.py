@@ -16,6 +16,7 @@ from runyard.base.suggestions import did_you_mean
 from runyard.compat import imports, module_table
 from runyard.deployments.placeholders import stored, templating
 from runyard.deployments.steps import outputs as known_steps
+from runyard.deployments.steps import step_functions
 from runyard.engine.effects import finish, is_coroutine
 
 Outputs = dict[str, Any]
@@ -61,9 +62,7 @@ def check_steps(steps: Sequence[Step]) -> None:
 
 def _check_inputs(name: str, inputs: Mapping[str, Any]) -> None:
     """Refuse inputs that a step of ours does not have, and miss those that it needs."""
-    from runyard.deployments import steps
-
-    function = getattr(steps, name.rpartition(".")[2])
+    function = getattr(step_functions, name.rpartition(".")[2])
     signature = inspect.signature(getattr(function, "__wrapped__", function))
     kinds = {each.kind for each in signature.parameters.values()}
     if inspect.Parameter.VAR_POSITIONAL in kinds:
@@ -93,22 +92,19 @@ def resolve(name: str, requires: str | Sequence[str] = ()) -> Callable[..., Any]
     imports.install(deployed=True)
     if known_steps.outputs_of(name) is not None:
         # Ours, by whatever name a file knows it; the packages it names need not be installed.
-        ours: Callable[..., Any] = getattr(
-            importlib.import_module("runyard.deployments.steps"), name.rpartition(".")[2]
-        )
+        ours: Callable[..., Any] = getattr(step_functions, name.rpartition(".")[2])
         return ours
     module, _, function = name.rpartition(".")
     requirements = [requires] if isinstance(requires, str) else list(requires)
     for requirement in requirements:
         _require(requirement)
-    if not module:
-        module = "runyard.deployments.steps"
     try:
-        found = getattr(importlib.import_module(module_table.target(module)), function)
+        home = importlib.import_module(module_table.target(module)) if module else step_functions
+        found = getattr(home, function)
     except ImportError as error:
         raise InvalidInput(f"step {name} cannot be imported: {error}") from error
     except AttributeError:
-        raise InvalidInput(f"step {name}: {module} has no {function!r}") from None
+        raise InvalidInput(f"step {name}: {module or 'Runyard'} has no {function!r}") from None
     if not callable(found):
         raise InvalidInput(f"step {name} is no function")
     return found

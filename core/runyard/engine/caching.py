@@ -13,6 +13,7 @@ from runyard.engine.cache_policies import DEFAULT, CacheKeyFnPolicy, CachePolicy
 from runyard.engine.context import current_transaction
 from runyard.engine.effects import Block, Commit, Wait
 from runyard.engine.key_scopes import scope_of
+from runyard.engine.logging import flow_logger
 from runyard.engine.outcome import describe
 from runyard.engine.results import known_results
 from runyard.engine.results.result_stores import ResultStore, options_of_flow
@@ -286,8 +287,6 @@ def find_flow_result(context: FlowRunContext) -> Generator[Any, Any, State | Non
     try:
         record = yield Block(lambda: store.find(key))
     except UnreadableResult as error:
-        from runyard.engine.logging import flow_logger
-
         flow_logger(context.flow_run, context.journal).warning(_RUNS_AGAIN, "flow", error)
         return None
     if record is None:

@@ -13,6 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from runyard.base import ids
+from runyard.client.shared_client import shared_client
 from runyard.engine.context import (
     FlowRunContext,
     TaskRunContext,
@@ -20,6 +21,8 @@ from runyard.engine.context import (
     current_tags,
     current_task,
 )
+from runyard.engine.journal import Journal
+from runyard.operations.flow_runs.write_journal import is_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,8 +63,6 @@ def still_ours(context: FlowRunContext) -> bool:
     A pool may outlive the run that made it, and be used by the next one.
     """
     global inherited
-    from runyard.operations.flow_runs.write_journal import is_open
-
     journal = context.journal
     body = {"flow_run_id": journal.flow_run_id, "attempt": journal.attempt}
     if journal.flow_run_id is None or journal.client().call(is_open, body)["open"]:
@@ -210,9 +211,7 @@ def adopt(packet: bytes | None) -> _Packed:
         return _Packed(None)
     import pickle
 
-    from runyard.client.shared_client import shared_client
     from runyard.engine import remote
-    from runyard.engine.journal import Journal
 
     # From the process that started this one.
     around, inner = remote.unpacked(pickle.loads(packet))  # noqa: S301

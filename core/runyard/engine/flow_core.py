@@ -18,6 +18,7 @@ from runyard.engine.context import (
 )
 from runyard.engine.effects import Block, Call, Commit, Read, Wait
 from runyard.engine.hooks import call_hooks
+from runyard.engine.logging import flow_logger
 from runyard.engine.parameters import signature_of
 from runyard.engine.state_reports import BEGINNING, FINISHED
 from runyard.engine.task_core import _settled
@@ -108,8 +109,6 @@ def _attempts(
     reporter: Reporter,
     streams: bool,
 ) -> Generator[Any, Any, State]:
-    from runyard.engine.logging import flow_logger
-
     log = flow_logger(run, reporter.journal)
     told = {"run_record_stored": reporter.told}
     log.info(BEGINNING, reporter.word, run.name, flow.name, extra=told)
@@ -174,8 +173,6 @@ def _attempts(
 
 def _end_subflows(journal: Journal, ended: State) -> Generator[Any, Any, None]:
     """Call the hooks of subflows that ended with the root: in other threads, which no signal reaches."""
-    from runyard.engine.logging import flow_logger
-
     while journal.subflows:
         _, (flow, run) = journal.subflows.popitem()
         run.enter(State(ended.type, message=ended.message))

@@ -11,6 +11,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from runyard.base import waits
 from runyard.base.syncing import also_awaited, async_twin
 from runyard.domain.states import State
+from runyard.engine.accompanying import is_from_outside
+from runyard.engine.effects import finish, is_coroutine
+from runyard.engine.logging import get_logger
 
 # How the calling thread of a task runner helps out while it waits; see `task_runners`.
 helper = threading.local()
@@ -27,18 +30,11 @@ def call_back(fn: Callable[[TaskFuture], Any], future: TaskFuture) -> None:
     """
     try:
         result = fn(future)
-        if hasattr(type(result), "__await__"):
-            from runyard.engine.effects import finish, is_coroutine
-
-            if is_coroutine(result):
-                finish(result)
+        if hasattr(type(result), "__await__") and is_coroutine(result):
+            finish(result)
     except BaseException as error:
-        from runyard.engine.accompanying import is_from_outside
-
         if is_from_outside(error):
             raise
-        from runyard.engine.logging import get_logger
-
         name = getattr(fn, "__name__", repr(fn))
         get_logger("futures").error("Done callback %r of %r failed", name, future, exc_info=error)
 

@@ -20,11 +20,14 @@ from runyard.base.errors import (
     StaleAttempt,
 )
 from runyard.base.exceptions import Abort
+from runyard.base.thread_calls import release_thread
+from runyard.client.shared_client import shared_client
 from runyard.domain.states import TERMINAL
 from runyard.engine import salvage
 from runyard.engine.log_limit import LogLimit
 from runyard.engine.outages import persist
 from runyard.engine.salvage import FLOW_STATE, LOG, TASK_STATE
+from runyard.operations.flow_runs.write_journal import keep_results, write_journal, write_journal_soon
 
 if TYPE_CHECKING:
     from runyard.client import Client
@@ -106,8 +109,6 @@ class Journal:
         """Where to write."""
         if self._pid != os.getpid() and not hasattr(self._client, "database"):
             # The connections of an HTTP client are the parent's.
-            from runyard.client.shared_client import shared_client
-
             self._client, self._pid = shared_client(), os.getpid()
         return self._client
 
@@ -246,8 +247,6 @@ class Journal:
                 self._thread.start()
 
     def _work(self) -> None:
-        from runyard.base.thread_calls import release_thread
-
         try:
             stopped = False
             while not stopped:
@@ -319,8 +318,6 @@ class Journal:
 
     def _send(self, group: list[Any], results: list[ResultRow]) -> None:
         """Write records and results in one transaction; waits for a database that is away."""
-        from runyard.operations.flow_runs.write_journal import keep_results, write_journal, write_journal_soon
-
         body: dict[str, Any] = {"flow_run_id": self.flow_run_id, "attempt": self.attempt, "results": results}
         operation = keep_results
         if group:

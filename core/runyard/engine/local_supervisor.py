@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runyard import settings
 from runyard.base import machine
 from runyard.base.errors import RunyardError, StaleAttempt
+from runyard.base.thread_calls import release_thread
 
 if TYPE_CHECKING:
     from runyard.client import Client
@@ -73,8 +74,6 @@ class LeaseKeeper:
         self._thread.join()
 
     def _work(self) -> None:
-        from runyard.base.thread_calls import release_thread
-
         try:
             pause = min(self._lease_seconds / 3, _LONGEST_SECONDS)
             while not self._closed.wait(pause):

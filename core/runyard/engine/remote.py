@@ -17,15 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import settings
 from runyard.base import redaction, texts
-from runyard.base.errors import RunCrashed, RunFailed
+from runyard.base.errors import RunCrashed, RunFailed, RunyardError
+from runyard.client.shared_client import shared_client
+from runyard.compat import imports
 from runyard.domain.states import COMPLETED, CRASHED, FAILED, State
 from runyard.engine import outcome
 from runyard.engine.context import FlowRunContext, current_flow, current_tags, current_task
+from runyard.engine.effects import drive, drive_async
 from runyard.engine.hashing.digests import Written
 from runyard.engine.importable import importable
 from runyard.engine.journal import Journal
 from runyard.engine.key_scopes import scope_of
 from runyard.engine.results import known_results
+from runyard.engine.task_core import READY, run_task
+from runyard.operations.flow_runs.end_flow_run import report_lost_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,8 +182,6 @@ def package(
 
 def packed(around: bytes | None, inner: bytes) -> tuple[Any, ...]:
     """What another process needs before it may read the rest: settings, names of modules, secrets."""
-    from runyard.compat import imports
-
     hooked = any(isinstance(finder, imports.Finder) for finder in sys.meta_path)
     return (_environment(), hooked, redaction.known(), around, inner)
 
@@ -189,8 +192,6 @@ def unpacked(packet: tuple[Any, ...]) -> tuple[Any, bytes]:
     if any(os.environ.get(key) != value for key, value in environment.items()):
         os.environ.update(environment)
     if hooked:
-        from runyard.compat import imports
-
         imports.install(deployed=True)
     redaction.register(secrets)
     return around, inner
@@ -213,9 +214,6 @@ def execute(packet: bytes) -> bytes:
 
 def _execute(around: bytes | None, inner: bytes) -> bytes:
     import pickle
-
-    from runyard.engine.effects import drive, drive_async
-    from runyard.engine.task_core import READY, run_task
 
     task, run, args, kwargs, tags, known = pickle.loads(inner)  # noqa: S301  # see `execute`
     known_results.note_again(known)
@@ -254,8 +252,6 @@ class _journal:  # noqa: N801  # used like a function
         self._key = (os.getpid(), root, attempt)
 
     def __enter__(self) -> Journal:
-        from runyard.client.shared_client import shared_client
-
         with self._lock:
             entry = self._open.get(self._key)
             if entry is None:
@@ -345,9 +341,6 @@ def crash(run: TaskRun, journal: Journal, message: str) -> State:
     state = State(CRASHED, message=message, value=RunCrashed(message))
     run.enter(state)
     if journal.refused is None:
-        from runyard.base.errors import RunyardError
-        from runyard.operations.flow_runs.end_flow_run import report_lost_task
-
         body = {
             "task_run_id": run.id,
             "inside": f"{_prefix(run)}-",

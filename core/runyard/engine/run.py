@@ -22,6 +22,7 @@ from runyard.engine.parameters import (
     bind,
 )
 from runyard.engine.recording import restored
+from runyard.engine.resolve import awaited, to_data
 from runyard.engine.root_runs import prepare, root_run_by_hand, stored_root_run
 from runyard.engine.state_reports import SubflowReporter, stand_in_for
 from runyard.engine.task_core import new_run, run_task
@@ -99,8 +100,6 @@ def call_flow(
     if parent is not None and parent is child_processes.inherited and not child_processes.still_ours(parent):
         parent = None
     if parent is not None:
-        from runyard.engine.resolve import awaited, to_data
-
         inputs: dict[str, list[dict[str, str]]] = {name: [] for name in ("wait_for", *parameters)}
         to_data(awaited(wait_for), inputs["wait_for"])
         given = {name: to_data(value, inputs[name]) for name, value in parameters.items()}

@@ -24,9 +24,12 @@ from runyard.domain.states import (
 from runyard.engine.context import current_task
 from runyard.engine.effects import Block, Sleep
 from runyard.engine.journal import Journal
+from runyard.engine.logging import ERROR, INFO, stored_by_report
 from runyard.engine.outages import persist
 from runyard.engine.outcome import crash_message, is_signal
 from runyard.engine.runs import TaskRun
+from runyard.operations.flow_runs.end_flow_run import report_state
+from runyard.operations.flow_runs.start_flow_run import start_flow_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -110,7 +113,6 @@ class RootReporter(Reporter):
 
     def begin(self, run: FlowRun) -> Generator[Any, Any, None]:
         """Ask to be Running; waits while the rules say so."""
-        from runyard.operations.flow_runs.start_flow_run import start_flow_run
 
         def begin() -> Any:
             # A run that was claimed outlives a restart of the database; who starts a script is told at once.
@@ -155,8 +157,6 @@ class RootReporter(Reporter):
 
     @staticmethod
     def _beginning(run: FlowRun) -> tuple[Any, ...] | None:
-        from runyard.engine.logging import INFO, stored_by_report
-
         return (
             stored_by_report(run, INFO, BEGINNING, "flow run", run.name, run.flow_name) if run.name else None
         )
@@ -196,8 +196,6 @@ class RootReporter(Reporter):
 
         A run that is to be executed again by another process stays Running.
         """
-        from runyard.engine.logging import ERROR, INFO, stored_by_report
-
         finished = stored_by_report(run, INFO if state.type == COMPLETED else ERROR, FINISHED, state)
         logs = self.journal.take_logs() if finished else None
         if logs is None:
@@ -283,8 +281,6 @@ class RootReporter(Reporter):
         return (yield Block(lambda: self._refused(report)))
 
     def _persisted(self, body: dict[str, Any]) -> Any:
-        from runyard.operations.flow_runs.end_flow_run import report_state
-
         return persist(lambda: self.reports_to.call(report_state, body), "the state of this run")
 
     def _refused(self, call: Any) -> Any:

@@ -25,8 +25,10 @@ from runyard.engine.effects import (
     drive,
     read_out_async,
 )
+from runyard.engine.flowless_journal import journal_without_flow
 from runyard.engine.interrupts import Cancellation, others_ended
 from runyard.engine.parameters import bind
+from runyard.engine.task_core import new_run, run_task
 from runyard.engine.timeouts import over, time_limit
 
 if TYPE_CHECKING:
@@ -48,9 +50,6 @@ def stream_task(
     Raises:
         ParameterError: the arguments do not fit the signature.
     """
-    from runyard.engine.flowless_journal import journal_without_flow
-    from runyard.engine.task_core import new_run, run_task
-
     bind(task, args, kwargs)
 
     def begin() -> Core:

@@ -8,8 +8,13 @@ import time
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from runyard.base import write_retries
+from runyard.base.errors import ApiUnavailable, DatabaseCorrupt, DatabaseTooNew, StoreError
+from runyard.base.exceptions import TerminationSignal
+from runyard.base.thread_calls import release_thread
 from runyard.domain.states import AwaitingConcurrencySlot
 from runyard.engine.effects import Block, Call
+from runyard.operations.limits.limit_slots import read_limited_tags
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -67,8 +72,6 @@ def give_back(task: TaskDefinition, lease: Lease) -> None:
 
 
 def _release(lease: Lease) -> None:
-    from runyard.base.thread_calls import release_thread
-
     try:
         lease.release()
     finally:
@@ -81,10 +84,6 @@ def _look(journal: Journal) -> tuple[float, frozenset[str]]:
     Raises:
         TerminationSignal: the root run is over meanwhile.
     """
-    from runyard.base.errors import ApiUnavailable, DatabaseCorrupt, DatabaseTooNew, StoreError
-    from runyard.base.exceptions import TerminationSignal
-    from runyard.operations.limits.limit_slots import read_limited_tags
-
     while True:
         known = _known.get(journal)
         try:
@@ -109,8 +108,6 @@ def _look(journal: Journal) -> tuple[float, frozenset[str]]:
 
 def _is_over(journal: Journal) -> bool:
     """Whether the root run goes on without the run that waits."""
-    from runyard.base import write_retries
-
     return journal.refused is not None or write_retries.stop_requested()
 
 

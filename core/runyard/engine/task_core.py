@@ -7,10 +7,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
+from runyard.base import clock
 from runyard.base.exceptions import RunTimedOut, Signal, UpstreamTaskError
 from runyard.domain.flow_run_rules import retry_wait
 from runyard.domain.states import COMPLETED, FAILED, PENDING, RUNNING, AwaitingRetry, State
-from runyard.engine import outcome
+from runyard.engine import outcome, tag_slots
 from runyard.engine.accompanying import is_from_outside
 from runyard.engine.context import (
     TaskRunContext,
@@ -22,6 +23,7 @@ from runyard.engine.context import (
 )
 from runyard.engine.effects import Call, Read, Sleep, Wait
 from runyard.engine.hooks import call_hooks
+from runyard.engine.logging import DEBUG, WARNING, logs_tasks_at, task_logger
 from runyard.engine.parameters import render_name, signature_of
 from runyard.engine.resolve import awaited, futures_in, has_futures, to_data, to_states
 from runyard.engine.runs import TaskRun, to_json
@@ -172,7 +174,6 @@ def _kept(
 ) -> Generator[Any, Any, State]:
     """Run a task unless its result is known; keep the result, and undo what failed."""
     from runyard.engine.caching import Keeping
-    from runyard.engine.logging import task_logger
 
     task, run = context.task, context.task_run
 
@@ -209,15 +210,11 @@ def _attempts(
     keeping: Keeping | None,
 ) -> Generator[Any, Any, State]:
     def logger() -> Any:
-        from runyard.engine.logging import task_logger
-
         return task_logger(run, flow)
 
     slots: Lease | None = None
     while True:
         if run.tags:
-            from runyard.engine import tag_slots
-
             slots = yield from tag_slots.take(task, run, journal)
         run.move(State(RUNNING, "Retrying" if run.run_count else None), journal)
         if task.on_running_hooks:
@@ -344,8 +341,6 @@ def _say_retry(
     task: TaskDefinition, run: TaskRun, failed: State, delay: float, failure: Exception | None, logger: Any
 ) -> None:
     """One line; the traceback is shown of the last failure, and of this one at level DEBUG."""
-    from runyard.engine.logging import DEBUG, WARNING, logs_tasks_at
-
     if logs_tasks_at(WARNING):
         logger().warning(
             "%s; retry %d/%d starts in %g s", failed.message, run.run_count, _retries(task), delay,
@@ -355,8 +350,6 @@ def _say_retry(
 
 def _wait_for_retry(run: TaskRun, failed: State, delay: float, journal: Journal) -> Generator[Any, Any, None]:
     from datetime import timedelta
-
-    from runyard.base import clock
 
     moment = clock.now() + timedelta(seconds=delay)
     run.move(AwaitingRetry(moment, message=failed.message), journal)

@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager, contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from runyard.base.exceptions import MissingContextError
 from runyard.base.syncing import also_awaited
 from runyard.engine.accompanying import is_from_outside
 from runyard.engine.context import current_task, current_transaction
 from runyard.engine.effects import Block, Call, Wait, drive, drive_async
+from runyard.engine.logging import get_run_logger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterator
@@ -302,9 +304,6 @@ class Transaction:
 
     def _log(self) -> Any:
         if self._logger is None:
-            from runyard.base.exceptions import MissingContextError
-            from runyard.engine.logging import get_run_logger
-
             try:
                 self._logger = get_run_logger()
             except MissingContextError:

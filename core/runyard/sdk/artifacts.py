@@ -6,8 +6,10 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from runyard.base.errors import InvalidInput
+from runyard.base.errors import InvalidInput, NotFound
 from runyard.base.syncing import async_twin, sync_compatible
+from runyard.client.shared_client import shared_client
+from runyard.engine.context import current_flow, current_task
 from runyard.operations.records import stored_artifacts as operations
 
 if TYPE_CHECKING:
@@ -17,8 +19,6 @@ _KEY = re.compile(r"[a-z0-9-]+\Z")
 
 
 def _client() -> Any:
-    from runyard.client.shared_client import shared_client
-
     return shared_client()
 
 
@@ -30,8 +30,6 @@ def _create(
     metadata: dict[str, Any] | None = None,
 ) -> str:
     """Keep an artifact of the run around the caller; its id."""
-    from runyard.engine.context import current_flow, current_task
-
     if key is not None and not _KEY.match(key):
         raise InvalidInput(f"{key!r} is no artifact key: lowercase letters, digits and hyphens only")
     flow, task = current_flow.get(), current_task.get()
@@ -201,8 +199,6 @@ class Artifact:
     @classmethod
     def _get(cls, key: str) -> Any:
         """The newest artifact of a key, or None."""
-        from runyard.base.errors import NotFound
-
         try:
             return _client().call(operations.read_latest_artifact, key)
         except NotFound:

@@ -20,6 +20,7 @@ from runyard.client.shared_client import shared_client
 from runyard.domain.states import FAILED, PAUSED, RUNNING, TERMINAL, Paused, State, Suspended
 from runyard.engine import child_processes
 from runyard.engine.context import current_flow, current_task
+from runyard.engine.logging import flow_logger, get_logger
 
 if TYPE_CHECKING:
     from runyard.engine.context import FlowRunContext
@@ -202,8 +203,6 @@ def _wait_for(
         NotFound: no such run.
         FlowRunWaitTimeout: it was not over in time.
     """
-    from runyard.engine.logging import get_logger
-
     seen = None
     for run in _versions(str(flow_run_id), timeout):
         state = run.state
@@ -256,8 +255,6 @@ def _next_key(context: FlowRunContext) -> str:
 
 
 def _logger(context: FlowRunContext) -> Any:
-    from runyard.engine.logging import flow_logger
-
     return flow_logger(context.flow_run, context.journal)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from runyard.base.errors import Conflict, InvalidInput, NotFound
 from runyard.base.syncing import async_twin, sync_compatible
+from runyard.client.shared_client import shared_client
 from runyard.operations.records import stored_variables as operations
 
 
@@ -18,8 +19,6 @@ class InvalidVariable(InvalidInput, ValueError):
 
 
 def _client() -> Any:
-    from runyard.client.shared_client import shared_client
-
     return shared_client()
 
 

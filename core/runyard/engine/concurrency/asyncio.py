@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from runyard.base.thread_calls import in_thread
 from runyard.engine.concurrency import (
     AcquireConcurrencySlotTimeoutError,
     ConcurrencyLeaseLost,
@@ -38,8 +39,6 @@ async def concurrency(
     raise_on_lease_renewal_failure: bool | None = None,
 ) -> AsyncIterator[None]:
     """As `runyard.engine.concurrency.sync.concurrency`, with `async with`."""
-    from runyard.base.thread_calls import in_thread
-
     wanted = as_names(names)
     if not wanted:
         yield

@@ -10,7 +10,9 @@ import time
 from typing import TYPE_CHECKING
 
 from runyard.base.errors import ApiUnavailable, LeaseGone, RunyardError, StoreError
+from runyard.base.thread_calls import release_thread
 from runyard.engine.concurrency import slot_queue
+from runyard.operations.limits.limit_slots import decrement_slots_with_lease, renew_slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,8 +70,6 @@ class Lease:
 
     def renew(self) -> None:
         """Hold it longer."""
-        from runyard.operations.limits.limit_slots import renew_slots
-
         try:
             self.client.call(renew_slots, self.lease_id, {"lease_duration": self._seconds})
         except LeaseGone:
@@ -97,8 +97,6 @@ class _Owed:
 
     def give_back(self) -> bool:
         """Try it; whether nothing is left to be tried."""
-        from runyard.operations.limits.limit_slots import decrement_slots_with_lease
-
         try:
             self._client.call(decrement_slots_with_lease, {"lease_id": self._lease_id})
         except RunyardError as error:
@@ -154,8 +152,6 @@ def _let_work(soon: bool) -> None:
 
 
 def _work() -> None:
-    from runyard.base.thread_calls import release_thread
-
     global _thread
     try:
         while True:

@@ -16,7 +16,10 @@ from runyard.base.errors import (
     Locked,
     StoreError,
 )
+from runyard.base.exceptions import MissingContextError, TerminationSignal
 from runyard.base.quoting import command_of
+from runyard.base.thread_calls import in_thread
+from runyard.client.shared_client import shared_client
 from runyard.engine.concurrency import (
     AcquireConcurrencySlotTimeoutError,
     ConcurrencyLeaseLost,
@@ -25,6 +28,9 @@ from runyard.engine.concurrency import (
     slot_queue,
 )
 from runyard.engine.concurrency.slot_leases import Lease
+from runyard.engine.context import current_flow, current_task
+from runyard.operations.limits import limit_slots
+from runyard.operations.limits.limit_slots import tick_lease_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,8 +76,6 @@ class Request:
         given_up: Callable[[], bool] | None = None,
         on_wait: Callable[[], None] | None = None,
     ) -> None:
-        from runyard.client.shared_client import shared_client
-
         self.names = list(dict.fromkeys(names))
         self.client = shared_client()
         self.lease_id = ids.new_id()
@@ -115,8 +119,6 @@ class Request:
     async def take_async(self) -> list[str]:
         """As `take`, while the event loop goes on."""
         import asyncio
-
-        from runyard.base.thread_calls import in_thread
 
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
@@ -181,8 +183,6 @@ class Request:
                 self._on_wait()
 
     def _ask(self) -> list[str]:
-        from runyard.operations.limits import limit_slots
-
         if self._mode == "rate_limit":
             shown = self.client.call(limit_slots.increment_slots, self._body)
         else:
@@ -228,8 +228,6 @@ class Request:
 
     def _tick(self) -> None:
         """The leases of others run out only while somebody looks at their clock: now and then, who waits."""
-        from runyard.operations.limits.limit_slots import tick_lease_clock
-
         if time.monotonic() >= self._ticks_at:
             self.client.call(tick_lease_clock, {})
             self._ticks_at = time.monotonic() + _TICK_SECONDS
@@ -285,8 +283,6 @@ class Request:
         if self._given:
             return
         if self._stopped.is_set() or (self._given_up is not None and self._given_up()):
-            from runyard.base.exceptions import TerminationSignal
-
             raise TerminationSignal("nobody waits for the slots any more")
 
 
@@ -330,7 +326,6 @@ def warn_when_lost(lease: Lease) -> None:
 
 def _logger() -> Any:
     """The logger of the run around, or of nobody in particular."""
-    from runyard.base.exceptions import MissingContextError
     from runyard.engine import logging
 
     try:
@@ -345,8 +340,6 @@ def _listed(names: list[str]) -> str:
 
 def _run_around() -> tuple[str | None, int | None]:
     """The run that this process executes, for code in it, and which attempt."""
-    from runyard.engine.context import current_flow, current_task
-
     flow, task = current_flow.get(), current_task.get()
     if flow is not None and flow.journal is not None:
         return flow.journal.holder
@@ -355,8 +348,6 @@ def _run_around() -> tuple[str | None, int | None]:
 
 def _described(holder: Any) -> dict[str, str] | None:
     if holder is None:
-        from runyard.engine.context import current_flow, current_task
-
         task, flow = current_task.get(), current_flow.get()
         if task is not None:
             return {"type": "task_run", "id": task.task_run.id}

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from runyard.base import texts
+from runyard.base.errors import RunyardError
+from runyard.base.thread_calls import release_thread
+from runyard.client.shared_client import shared_client
 from runyard.engine.locking.lock_protocol import PolledLocks, refuse_release
 from runyard.engine.outages import waited_for
 from runyard.operations.limits import locks
@@ -44,8 +47,6 @@ class DatabaseLockManager(PolledLocks):
 
     @property
     def _client(self) -> Client:
-        from runyard.client.shared_client import shared_client
-
         return self._given or shared_client()
 
     def _take(self, key: str, holder: str, hold_timeout: float | None) -> bool:
@@ -101,9 +102,6 @@ class DatabaseLockManager(PolledLocks):
                 self._thread.start()
 
     def _work(self) -> None:
-        from runyard.base.errors import RunyardError
-        from runyard.base.thread_calls import release_thread
-
         try:
             while True:
                 self._changed.wait(LEASE_SECONDS / 4)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from runyard import settings
 from runyard.base.errors import SettingError
 from runyard.base.exceptions import MissingContextError
-from runyard.engine.context import current_flow, current_task
+from runyard.compat.imports import is_alias
+from runyard.engine.context import TaskRunContext, current_flow, current_task
+from runyard.engine.logging.handlers import CaplogHandler, ConsoleHandler, JournalHandler, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -57,8 +59,6 @@ def get_run_logger(
     Raises:
         MissingContextError: outside of any run.
     """
-    from runyard.engine.context import TaskRunContext
-
     found = context or current_task.get() or current_flow.get()
     if found is None and logging.getLogger(FLOW_RUNS).disabled and logging.getLogger(TASK_RUNS).disabled:
         return _SILENT
@@ -116,8 +116,6 @@ def stored_by_report(run: FlowRun, level: int, message: str, *args: Any) -> LogR
     Returns:
         The row; None where loggers may be configured not to store it so.
     """
-    from runyard.engine.logging.handlers import JournalHandler, rows_of
-
     setup()
     logger = logging.getLogger(FLOW_RUNS)
     plain = (
@@ -177,8 +175,6 @@ def setup() -> None:
     level, others = settings.get("logging_level").upper(), settings.get("logging_extra_loggers")
     if _ready == (level, others) and _is_kept(FLOW_RUNS) and _is_kept(TASK_RUNS):
         return
-    from runyard.engine.logging.handlers import CaplogHandler, ConsoleHandler, JournalHandler
-
     if not isinstance(logging.getLevelName(level), int):
         raise SettingError(f"RUNYARD_LOGGING_LEVEL={level!r} is no level; use DEBUG, INFO, WARNING or ERROR")
     root = logging.getLogger("runyard")
@@ -211,8 +207,6 @@ def _share(ours: logging.Logger, theirs: logging.Logger) -> None:
     Both objects may be held somewhere already, so neither can take the other's place; they share what
     they hold. Nothing is done where Prefect itself is in this process.
     """
-    from runyard.compat.imports import is_alias
-
     prefect = sys.modules.get("prefect")
     if theirs.__dict__ is ours.__dict__ or (prefect is not None and not is_alias(prefect)):
         return

@@ -18,6 +18,8 @@ import hashlib
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from runyard.engine.results.steady_frames import is_steady
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -131,8 +133,6 @@ def _has_steady_key(value: Any, depth: int) -> bool:
         return all(_has_steady_key(item, depth - 1) for item in items)
     if kind.__module__.partition(".")[0] != "pandas":
         return False
-    from runyard.engine.results.steady_frames import is_steady
-
     return is_steady(value)
 
 

@@ -14,6 +14,8 @@ from runyard.base.current_run import current_flow, current_task
 from runyard.base.errors import MissingResult
 from runyard.base.exceptions import SerializationError, UnreadableResult
 from runyard.base.syncing import also_awaited, async_twin
+from runyard.client import LocalClient
+from runyard.client.shared_client import shared_client
 from runyard.engine import effects, outcome
 from runyard.engine.outages import waited_for
 from runyard.engine.results import known_results, large_results
@@ -90,8 +92,6 @@ class ResultStore:
         lock_manager: Any = None,
         client: Client | None = None,
     ) -> None:
-        from runyard.client.shared_client import shared_client
-
         self._client = client or shared_client()
         self.serializer: Serializer = resolve_serializer(result_serializer)
         self._description = describe(self.serializer)
@@ -123,8 +123,6 @@ class ResultStore:
     @property
     def is_quick(self) -> bool:
         """Whether reading takes microseconds: it may then be done on an event loop."""
-        from runyard.client import LocalClient
-
         return (
             self.storage is None
             and self.key_storage is None
@@ -313,8 +311,6 @@ class ResultStore:
 
     def _has_files(self) -> bool:
         """Whether who reads the database sees this machine's files: not so over HTTP."""
-        from runyard.client import LocalClient
-
         return isinstance(self._client, LocalClient)
 
     def _data_beside(self, key: str) -> str | bytes | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from runyard.client.shared_client import shared_client
 from runyard.engine.context import current_flow
 from runyard.engine.runtime import flow_run, runtime_overrides
 
@@ -34,7 +35,6 @@ def _value(name: str) -> Any:
         return {} if name == "parameters" and deployment_id is None else deployment_id
     if name == "parameters":
         return dict(context.parameters) if context is not None else {}
-    from runyard.client.shared_client import shared_client
     from runyard.operations.deployments.deployments import read_deployment
 
     return getattr(shared_client().call(read_deployment, deployment_id), name)

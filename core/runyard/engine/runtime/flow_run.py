@@ -6,6 +6,8 @@ import os
 from functools import lru_cache, partial
 from typing import Any
 
+from runyard.base import clock
+from runyard.client.shared_client import shared_client
 from runyard.engine.context import FlowRunContext, current_flow, current_task
 from runyard.engine.runtime import runtime_overrides
 
@@ -41,8 +43,6 @@ def _value(name: str) -> Any:
     if run_id is not None:
         return _stored(_read(run_id), name)
     if name == "scheduled_start_time":
-        from runyard.base import clock
-
         return clock.now()
     value = _WITHOUT.get(name)
     return type(value)(value) if isinstance(value, (list, dict)) else value
@@ -88,7 +88,6 @@ def _stored(record: Any, name: str) -> Any:
     if name == "scheduled_start_time":
         return record.expected_start_time
     if name == "flow_name":
-        from runyard.client.shared_client import shared_client
         from runyard.operations.deployments.known_flows import read_flow
 
         return shared_client().call(read_flow, record.flow_id).name
@@ -106,7 +105,6 @@ def _parent(record: Any) -> Any:
     """The run whose task run stands for this one, or None."""
     if record.parent_task_run_id is None:
         return None
-    from runyard.client.shared_client import shared_client
     from runyard.operations.task_runs.task_runs import read_task_run
 
     task_run = shared_client().call(read_task_run, record.parent_task_run_id)
@@ -114,7 +112,6 @@ def _parent(record: Any) -> Any:
 
 
 def _read(run_id: str) -> Any:
-    from runyard.client.shared_client import shared_client
     from runyard.operations.flow_runs.flow_runs import read_flow_run
 
     return shared_client().call(read_flow_run, run_id)

@@ -6,6 +6,7 @@ import os
 from datetime import datetime
 from typing import Any
 
+from runyard import settings
 from runyard.base import clock
 
 
@@ -54,15 +55,11 @@ def _like(value: Any, text: str) -> Any:
 
 def api_url(path: str, run_id: str | None) -> str | None:
     """Where the API shows a run; None without an API or a run."""
-    from runyard import settings
-
     base = settings.get("api_url").rstrip("/")
     return f"{base}/{path}/{run_id}" if base and run_id else None
 
 
 def ui_url(path: str, run_id: str | None) -> str | None:
     """Where people see a run; None without a server or a run."""
-    from runyard import settings
-
     base = settings.get("ui_url").rstrip("/") or settings.get("api_url").rstrip("/").removesuffix("/api")
     return f"{base}/{path}/{run_id}" if base and run_id else None

@@ -14,6 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from runyard.base import waits
+from runyard.base.thread_calls import release_thread
 from runyard.engine.task_runners.remote_runners import RemoteTaskRunner
 
 if TYPE_CHECKING:
@@ -141,8 +142,6 @@ class ProcessPoolTaskRunner(RemoteTaskRunner):
 
     def _serve(self) -> None:
         """Feed one process, and start another where it was lost."""
-        from runyard.base.thread_calls import release_thread
-
         child: _Child | None = None
         try:
             while (job := self._next()) is not None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from runyard import settings
 from runyard.base import waits
+from runyard.base.thread_calls import release_thread
 from runyard.engine.futures import TaskFuture, helper
+from runyard.engine.hooks import wait_for_hooks
 from runyard.engine.task_runners.runner_protocol import TaskRunner
 
 if TYPE_CHECKING:
@@ -98,15 +100,11 @@ class ThreadPoolTaskRunner(TaskRunner):
             self._changed.notify_all()
         if cancel:
             # A task in a thread cannot be stopped; the hooks of one that is over are called to their end.
-            from runyard.engine.hooks import wait_for_hooks
-
             wait_for_hooks(self._threads)
             return
         waits.for_threads(self._threads)
 
     def _serve(self) -> None:
-        from runyard.base.thread_calls import release_thread
-
         helper.help_out = self._help
         try:
             while (job := self._next()) is not None:
@@ -150,8 +148,6 @@ class ThreadPoolTaskRunner(TaskRunner):
             helper.depth = depth
 
     def _instead(self, job: _Job) -> None:
-        from runyard.base.thread_calls import release_thread
-
         helper.help_out = self._help
         try:
             self._run(job)

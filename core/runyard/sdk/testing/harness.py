@@ -8,6 +8,12 @@ import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from runyard.base.errors import SettingError
+from runyard.client import shared_client
+from runyard.engine import flowless_journal
+from runyard.settings import SETTINGS
+from runyard.store import database
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -30,10 +36,6 @@ def harness(**settings: str) -> Iterator[Path]:
         SettingError: there is no such setting.
     """
     from pathlib import Path
-
-    from runyard.base.errors import SettingError
-    from runyard.engine import flowless_journal
-    from runyard.settings import SETTINGS
 
     for name in settings:
         if name not in SETTINGS:
@@ -61,9 +63,6 @@ def _is_ours(name: str) -> bool:
 
 def _close_databases(folder: str, url: str) -> None:
     """Close what was opened in the folder or by the URL, and forget it: the next harness has another."""
-    from runyard.client import shared_client
-    from runyard.store import database
-
     used = {folder, url} - {""}
     for address, opened in list(database._databases.items()):
         if any(each in str(address) for each in used):

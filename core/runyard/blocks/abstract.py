@@ -1,4 +1,4 @@
-"""Interfaces that blocks of integrations implement, by Prefect's names."""
+"""Interfaces that blocks of integrations implement, with Prefect's names."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class JobRun(ABC):
 
     @abstractmethod
     def wait_for_completion(self) -> Any:
-        """Wait until it is over."""
+        """Wait until it has ended."""
 
     @abstractmethod
     def fetch_result(self) -> Any:
-        """What it gave."""
+        """Its result."""
 
 
 class JobBlock(Block, ABC):
@@ -81,7 +81,7 @@ class ObjectStorageBlock(Block, ABC):
 
 
 class SecretBlock(Block, ABC):
-    """A secret kept by another system."""
+    """A secret stored in another system."""
 
     _block_schema_capabilities: ClassVar[list[str] | None] = ["read-secret", "write-secret"]
 
@@ -91,4 +91,4 @@ class SecretBlock(Block, ABC):
 
     @abstractmethod
     def write_secret(self, secret_data: Any) -> Any:
-        """Keep a new one."""
+        """Store a new value."""

@@ -1,4 +1,4 @@
-"""Which addresses a block may call, where it must not reach into the network that it runs in."""
+"""Checks the addresses that a block may call, so that it cannot reach private networks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 
 def refuse_private(url: str) -> None:
-    """Check that a URL is http or https, and that its host is on the public internet.
+    """Check that a URL is http or https, and that its host has a public address.
 
     Raises:
-        ValueError: it is not; the URL itself is not told, as it may be secret.
+        ValueError: it is not; the message omits the URL, which may be secret.
     """
     import ipaddress
     import socket

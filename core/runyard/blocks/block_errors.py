@@ -1,4 +1,4 @@
-"""What saving and loading blocks raises; a ValueError too, since that is what scripts for Prefect catch."""
+"""The exceptions of saving and loading blocks; also ValueErrors, which scripts for Prefect catch."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 class BlockNotFound(NotFound, ValueError):
-    """No block is saved by that name, or its type is not known here."""
+    """The block does not exist, or its type is unknown."""
 
 
 class BlockExists(Conflict, ValueError):
-    """A block of that type is saved by that name already."""
+    """A block of that type and name exists."""
 
 
 class InvalidBlock(InvalidInput, ValueError):
-    """A name is none, or saved data do not fit the type."""
+    """A name is invalid, or saved data are not valid for the type."""
 
 
 def problems(error: ValidationError) -> str:
-    """What is wrong in one line, without the values: they may be secret."""
+    """The faults in one line, without the values, which may be secret."""
     found = error.errors(include_input=False, include_url=False, include_context=False)
     return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}".removeprefix(": ") for one in found)

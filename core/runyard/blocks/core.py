@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Block", "SecretDict", "block_class"]
 
-# The names under which Prefect has the same.
+# Prefect's names of the same.
 BlockNotSavedError = InvalidBlockRegistration = InvalidBlock
 UnknownBlockType = BlockNotFound
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*\Z")
-# Where the types are that come with Runyard; loaded when one is asked for.
+# The modules of the built-in types, loaded on demand.
 _OURS = (
     "runyard.blocks.system",
     "runyard.blocks.notifications",
@@ -46,9 +46,9 @@ _OURS = (
 
 
 class Block(BaseModel):
-    """Configuration to be saved by name; a subclass declares its fields.
+    """Configuration that is saved by name; a subclass declares its fields.
 
-    Class attributes tell about the type: `_block_type_name` (by default the class's name),
+    Class attributes describe the type: `_block_type_name` (default: the class's name),
     `_block_type_slug`, `_description`, `_documentation_url`, `_logo_url`, `_code_example`,
     `_block_schema_capabilities`.
     """
@@ -73,17 +73,17 @@ class Block(BaseModel):
         self.block_initialization()
 
     def block_initialization(self) -> None:
-        """Called when a block is made or loaded; subclasses may override it."""
+        """Called when a block is created or loaded; subclasses may override it."""
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """What `repr`, and so a log, shows: fields, without passwords that stand in them."""
+        """What `repr`, and so a log, shows: the fields, with passwords hidden."""
         for name, value in super().__repr_args__():
             yield name, hidden_within({name: value})[name]
 
     @model_validator(mode="wrap")
     @classmethod
     def _of_its_own_class(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Data that name another type are of that type: where a field says `Block`, for example."""
+        """Data that name another type become a block of that type, for example in a field of type `Block`."""
         slug = value.get("block_type_slug") if isinstance(value, dict) else None
         if slug is not None:
             value = {name: item for name, item in value.items() if name != "block_type_slug"}
@@ -95,7 +95,7 @@ class Block(BaseModel):
 
     @classmethod
     def get_block_type_name(cls) -> str:
-        """What the type is called."""
+        """The name of the type."""
         return cls.__dict__.get("_block_type_name") or cls._block_type_name or cls.__name__
 
     @classmethod
@@ -106,20 +106,20 @@ class Block(BaseModel):
 
     @classmethod
     def get_description(cls) -> str | None:
-        """What the type is for: `_description`, or the first paragraph of the docstring."""
+        """The description of the type: `_description`, or the first paragraph of the docstring."""
         text = cls._description or (cls.__doc__ if cls.__doc__ != Block.__doc__ else None)
         return re.sub(r"\s+", " ", text.strip().split("\n\n")[0]) if text else None
 
     @classmethod
     def get_block_capabilities(cls) -> frozenset[str]:
-        """What blocks of the type can do, with what the classes they are made of can."""
+        """The capabilities of the type, including those of its base classes."""
         return frozenset(
             name for each in cls.__mro__ for name in each.__dict__.get("_block_schema_capabilities") or ()
         )
 
     @classmethod
     def schema_fields(cls) -> dict[str, Any]:
-        """The fields of the type as JSON schema, with the paths of those that are secret."""
+        """The JSON schema of the fields, with the paths of the secret ones."""
         schema = cls.model_json_schema()
         return {
             **schema,
@@ -131,12 +131,12 @@ class Block(BaseModel):
 
     @classmethod
     def is_block_class(cls, value: Any) -> bool:
-        """Whether something is a block type."""
+        """Whether an object is a block type."""
         return isinstance(value, type) and issubclass(value, Block)
 
     @classmethod
     def _ids(cls, client: Client) -> tuple[str, str]:
-        """The ids of the type and the schema in the database, which are made when missing."""
+        """The ids of the type and its schema in the database, which are created if they do not exist."""
         if cls is Block:
             raise InvalidBlock("Block itself is not a type; define a subclass with the fields you need")
         slug = cls.get_block_type_slug()
@@ -228,7 +228,7 @@ class Block(BaseModel):
 
     @classmethod
     def _unchecked(cls, data: dict[str, Any]) -> Self:
-        """A block of data that do not fit: fields that do are what they should be, the others as they are."""
+        """A block from invalid data: valid fields are converted, the others stay as they are."""
         given: dict[str, Any] = dict.fromkeys(
             name for name, field in cls.model_fields.items() if field.is_required()
         )
@@ -238,7 +238,7 @@ class Block(BaseModel):
         return cls.model_construct(**given)
 
     def get_block_placeholder(self) -> str:
-        """What stands for this saved block between the braces of a template: `prefect.blocks.TYPE.NAME`.
+        """The placeholder of this saved block: `prefect.blocks.TYPE.NAME`.
 
         Raises:
             InvalidBlock: it is not saved under a name.
@@ -256,9 +256,9 @@ class Block(BaseModel):
             redaction.register(value)
 
     def _document_data(self, client: Client) -> dict[str, Any]:
-        """The fields as plain data; blocks in them that are saved themselves as references.
+        """The fields as plain data; nested blocks that are saved themselves become references.
 
-        The types of the others are made known, so that their secrets are known to be some.
+        Registers the types of nested blocks, so that their secret fields are known.
         """
         names = {*type(self).model_fields, *(self.model_extra or {})}
         return {name: _plain(getattr(self, name), client) for name in sorted(names)}
@@ -312,53 +312,53 @@ class Block(BaseModel):
         """Save the block.
 
         Args:
-            name: lowercase letters, digits and hyphens; by default the name it was loaded by.
-            overwrite: whether a block saved by that name is replaced.
+            name: lowercase letters, digits and hyphens; default: the name it was loaded by.
+            overwrite: whether an existing block of that name is replaced.
 
         Returns:
             The id of the saved block.
 
         Raises:
-            BlockExists: the name is taken.
-            InvalidBlock: the name is none.
+            BlockExists: a block of that name exists.
+            InvalidBlock: the name is invalid.
         """
         return self._save(name, overwrite)
 
     @classmethod
     @sync_compatible
     def load(cls, name: str, validate: bool = True, client: Any = None) -> Self:
-        """The block saved by a name.
+        """Load the block of a name.
 
         Args:
             name: the name, or `type/name`, which `Block.load` needs.
-            validate: False: load it even if its fields have changed since.
+            validate: False: load it even if it is not valid for its type any more.
 
         Raises:
-            BlockNotFound: there is none.
-            InvalidBlock: it does not fit the class.
+            BlockNotFound: it does not exist.
+            InvalidBlock: it is not valid for the class.
         """
         return cls._load(name, validate)
 
     @classmethod
     @sync_compatible
     def load_from_ref(cls, ref: Any, validate: bool = True, client: Any = None) -> Self:
-        """The block of an id, of `type/name`, or of a dict with `block_document_id`."""
+        """Load a block by its id, by `type/name`, or by a dict with `block_document_id`."""
         return cls._load_from_ref(ref, validate)
 
     @classmethod
     @sync_compatible
     def delete(cls, name: str, client: Any = None) -> None:
-        """Delete the block saved by a name.
+        """Delete the block of a name.
 
         Raises:
-            BlockNotFound: there is none.
+            BlockNotFound: it does not exist.
         """
         cls._delete(name)
 
     @classmethod
     @sync_compatible
     def register_type_and_schema(cls, client: Any = None) -> None:
-        """Make the type known to the database, with the types of blocks inside it."""
+        """Register the type in the database, with the types of nested blocks."""
         cls._register(client)
 
     register = register_type_and_schema
@@ -382,7 +382,7 @@ def _read(slug: str, name: str, include_secrets: bool = False) -> BlockDocument:
 
 
 def _tell_where_saved(block: Block, references: dict[str, Any]) -> None:
-    """Let the blocks inside a loaded one know that they are saved themselves."""
+    """Tell the blocks inside a loaded block that they are saved themselves."""
     for path, reference in references.items():
         inner = inside(block, path.split("."))
         if isinstance(inner, Block):
@@ -396,7 +396,7 @@ def _text(value: Any) -> str | None:
 
 
 def _deleted(data: Any, place: str = "") -> Iterator[str]:
-    """The places in a document's data that refer to blocks which are not there any more."""
+    """The places in a document's data that refer to deleted blocks."""
     if isinstance(data, dict) and isinstance(data.get("$ref"), dict):
         yield place
     elif isinstance(data, (dict, list)):
@@ -425,7 +425,7 @@ def _blocks_in(annotation: Any) -> list[type[Block]]:
 
 
 def block_class(slug: str) -> type[Block] | None:
-    """The class of a block type: one that somebody has declared, or one of ours."""
+    """The class of a block type: a declared one, or a built-in one."""
     found = _declared(Block, slug)
     if found is None:
         for module in _OURS:
@@ -435,7 +435,7 @@ def block_class(slug: str) -> type[Block] | None:
 
 
 def _declared(base: type[Block], slug: str) -> type[Block] | None:
-    """The subclass of a type, the one declared last where a script declared it twice."""
+    """The subclass of a type; if a script declared it twice, the last one."""
     for child in reversed(base.__subclasses__()):
         if child.get_block_type_slug() == slug:
             return child

@@ -1,4 +1,4 @@
-"""The block that keeps how to log in to a registry of images."""
+"""The block with the credentials of an image registry."""
 
 from __future__ import annotations
 

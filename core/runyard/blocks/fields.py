@@ -1,4 +1,4 @@
-"""Fields of blocks: dictionaries of secrets, which fields are secret, and their values as plain data."""
+"""Fields of blocks: secret dictionaries, the paths of secret fields, and values as plain data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runyard.base.redaction import STARS
 
 
 class SecretDict(Secret[dict[str, Any]]):
-    """A dictionary whose values are secret; `get_secret_value()` gives it."""
+    """A dictionary whose values are secret; `get_secret_value()` returns it."""
 
     def _display(self) -> str:
         return STARS
@@ -41,7 +41,7 @@ class SecretDict(Secret[dict[str, Any]]):
 
 
 def secret_fields(schema: dict[str, Any]) -> list[str]:
-    """The paths of the secret fields in a model's JSON schema, `.*` for every value of a dictionary."""
+    """The paths of the secret fields in a model's JSON schema; `.*` means every value of a dictionary."""
     return sorted(set(_secrets_in(schema, schema.get("$defs") or {}, "", 0)))
 
 
@@ -67,7 +67,7 @@ def _secrets_in(schema: Any, definitions: dict[str, Any], path: str, depth: int)
 
 
 def revealed(value: Any) -> Any:
-    """A value as plain data that JSON can write, its secrets in clear: for the encrypted store only."""
+    """Convert a value to JSON data with its secrets in clear text: only for the encrypted store."""
     if isinstance(value, (SecretStr, SecretBytes, Secret)):
         return revealed(value.get_secret_value())
     if isinstance(value, BaseModel):
@@ -82,7 +82,7 @@ def revealed(value: Any) -> Any:
 
 
 def secrets_in(value: Any) -> list[Any]:
-    """The secret values inside a model, in clear."""
+    """The secret values inside a model, in clear text."""
     if isinstance(value, (SecretStr, SecretBytes, Secret)):
         return [value.get_secret_value()]
     if isinstance(value, BaseModel):
@@ -95,7 +95,7 @@ def secrets_in(value: Any) -> list[Any]:
 
 
 def fitting(annotation: Any, value: Any) -> Any:
-    """A value as a field's type, or as it is where it does not fit: what is secret must stay so."""
+    """Convert a value to a field's type; if that fails, keep it, because secret values must stay secret."""
     try:
         return TypeAdapter(annotation).validate_python(value)
     except ValueError:
@@ -103,7 +103,7 @@ def fitting(annotation: Any, value: Any) -> Any:
 
 
 def inside(value: Any, path: list[str]) -> Any:
-    """What is at a place such as `["steps", "0", "credentials"]` of a model; None where nothing is."""
+    """The value at a path such as `["steps", "0", "credentials"]` of a model, or None."""
     for part in path:
         if isinstance(value, (list, tuple)):
             value = value[int(part)] if part.isdecimal() and int(part) < len(value) else None

@@ -1,4 +1,4 @@
-"""The block that keeps how to reach a cluster."""
+"""The block with the configuration of a cluster."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from runyard.blocks.core import Block
 
 
 class KubernetesClusterConfig(Block):
-    """A kubeconfig and the context in it, for the variable `cluster_config` of kubernetes pools.
+    """A kubeconfig and one of its contexts, for the variable `cluster_config` of kubernetes pools.
 
     Args:
-        config: the kubeconfig, as a mapping or as its text.
-        context_name: of the context that is meant.
+        config: the kubeconfig, as a mapping or as text.
+        context_name: the name of the context.
     """
 
     _block_type_name: ClassVar[str | None] = "Kubernetes Cluster Config"
@@ -34,12 +34,12 @@ class KubernetesClusterConfig(Block):
         """Read a kubeconfig.
 
         Args:
-            path: by default `~/.kube/config`.
-            context_name: by default the file's current one.
+            path: default: `~/.kube/config`.
+            context_name: default: the file's current context.
 
         Raises:
             OSError: it cannot be read.
-            ValueError: it is no kubeconfig, or has no such context.
+            ValueError: it is invalid, or does not have the context.
         """
         where = os.path.expanduser(path or "~/.kube/config")
         with open(where, encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Blocks that tell people something: chat, mail and paging services through apprise, and plain webhooks."""
+"""Blocks that send notifications: to chat, mail and paging services through apprise, and to webhooks."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class NotificationError(RunyardError):
 
 
 class NotificationBlock(Block):
-    """What every block that notifies offers."""
+    """The interface of all notification blocks."""
 
     _block_schema_capabilities: ClassVar[list[str] | None] = ["notify"]
 
     def send(self, body: str, subject: str | None = None) -> None:
-        """Deliver a message; subclasses say how.
+        """Deliver a message; subclasses implement it.
 
         Raises:
             NotificationError: it was not delivered.
@@ -41,7 +41,7 @@ class NotificationBlock(Block):
 
         Args:
             body: the message.
-            subject: its title, where the service has one.
+            subject: its title, if the service supports one.
 
         Raises:
             NotificationError: it was not delivered.
@@ -57,7 +57,7 @@ class AbstractAppriseNotificationBlock(NotificationBlock):
     notify_type: Literal["info", "success", "warning", "failure"] = "info"
 
     def target(self) -> Any:
-        """The service: an apprise URL, or a plugin of apprise."""
+        """The service: an apprise URL, or an apprise plugin."""
         raise TypeError(f"{type(self).__name__} must define target")
 
     def send(self, body: str, subject: str | None = None) -> None:
@@ -89,7 +89,7 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 class AppriseNotificationBlock(AbstractAppriseNotificationBlock):
-    """Any service that apprise knows, by its URL."""
+    """Any service that apprise supports, by its URL."""
 
     url: SecretStr
     allow_private_urls: bool = True
@@ -99,7 +99,7 @@ class AppriseNotificationBlock(AbstractAppriseNotificationBlock):
         return self.url.get_secret_value()
 
     def send(self, body: str, subject: str | None = None) -> None:
-        """Deliver a message through apprise, where the address may be called."""
+        """Deliver a message through apprise, if the address is allowed."""
         if not self.allow_private_urls:
             refuse_private(self.url.get_secret_value())
         super().send(body, subject)
@@ -124,7 +124,7 @@ class MicrosoftTeamsWebhook(AppriseNotificationBlock):
         """The plugin for the workflow.
 
         Raises:
-            NotificationError: the URL is none of a workflow.
+            NotificationError: the URL is not that of a workflow.
         """
         plugin = _plugin("workflows", "NotifyWorkflows")
         found = plugin.parse_native_url(self.url.get_secret_value())
@@ -297,7 +297,7 @@ class SendgridEmail(AbstractAppriseNotificationBlock):
 
 
 class CustomWebhookNotificationBlock(NotificationBlock):
-    """Any HTTP endpoint; `{{subject}}`, `{{body}}`, `{{name}}` and the names of `secrets` are filled in."""
+    """Any HTTP endpoint. `{{subject}}`, `{{body}}`, `{{name}}` and the names of `secrets` are replaced."""
 
     _block_type_name: ClassVar[str | None] = "Custom Webhook"
 
@@ -349,7 +349,7 @@ class CustomWebhookNotificationBlock(NotificationBlock):
             with httpx.Client(cookies=cookies, timeout=self.timeout) as client:
                 client.request(self.method, **request).raise_for_status()
         except httpx.HTTPError as error:
-            # Secrets may be part of the URL, which is told; so may they in the cause.
+            # The message contains the URL, which may contain secrets; so may the cause.
             said = redact(str(error))
             raise NotificationError(f"the webhook {self.name!r} refused the notification: {said}") from None
 

@@ -1,4 +1,4 @@
-"""The blocks everybody needs: secrets, JSON, texts, moments."""
+"""The basic blocks: secrets, JSON, strings, times."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ T = TypeVar("T")
 
 
 class Secret(Block, Generic[T]):
-    """A secret value: encrypted where it is kept, and replaced by stars wherever it would show."""
+    """A secret value: stored encrypted, and shown as stars."""
 
     _block_type_name: ClassVar[str | None] = "Secret"
     _block_type_slug: ClassVar[str | None] = "secret"
 
-    # The schema says password, so that no interface shows it.
+    # The schema has the format password, so that no interface shows it.
     value: PydanticSecret[Any] = Field(json_schema_extra={"format": "password", "writeOnly": True})
 
     @field_validator("value", mode="before")
@@ -32,7 +32,7 @@ class Secret(Block, Generic[T]):
         return PydanticSecret(value)
 
     def get(self) -> Any:
-        """The secret in clear; a text that is JSON is what it means."""
+        """The secret in clear text; a text that is a JSON object or list is parsed."""
         value = self.value.get_secret_value()
         redaction.register(value)
         if isinstance(value, str):
@@ -40,7 +40,7 @@ class Secret(Block, Generic[T]):
                 found = json.loads(value)
             except ValueError:
                 return value
-            # A number is a text that somebody typed: a key of digits must stay what it is.
+            # A number may be a key of digits, so it stays a text.
             if isinstance(found, (dict, list)):
                 redaction.register(found)
                 return found
@@ -64,7 +64,7 @@ class String(Block):
 
 
 class DateTime(Block):
-    """A moment."""
+    """A time."""
 
     _block_type_name: ClassVar[str | None] = "Date Time"
     _block_type_slug: ClassVar[str | None] = "date-time"

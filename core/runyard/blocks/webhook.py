@@ -28,7 +28,7 @@ class Webhook(Block):
         """Call the endpoint.
 
         Args:
-            payload: an object, sent as JSON, or a text.
+            payload: an object, which is sent as JSON, or a text.
 
         Returns:
             The response, an `httpx.Response`.

@@ -1,1 +1,1 @@
-"""Compatibility: programs that say `from prefect import flow` get Runyard's own objects."""
+"""Compatibility: programs with `from prefect import flow` get Runyard's own objects."""

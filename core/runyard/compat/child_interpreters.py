@@ -1,5 +1,7 @@
-"""Processes that a program starts know `prefect` as well: those of multiprocessing (spawn, forkserver, loky),
-and any other Python, which gets a `prefect` by its PYTHONPATH."""
+"""Makes `prefect` importable in child processes.
+
+In those of multiprocessing (spawn, forkserver, loky) and, through PYTHONPATH, in any other Python process.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +18,17 @@ if TYPE_CHECKING:
 
     ReadArguments = Callable[[list[str]], list[str]]
 
-# Their `get_preparation_data` makes what a new process reads before it imports anything of the program's.
+# Their `get_preparation_data` returns what a new process reads before it imports the program.
 _MODULES = frozenset(("multiprocessing.spawn", "loky.backend.spawn", "joblib.externals.loky.backend.spawn"))
-# The process that forks the others, by the name that multiprocessing gives to it.
+# multiprocessing's name of the process that forks the others.
 _FORKSERVER = "ignore"
-# In it is a module `prefect` and nothing else.
+# The folder contains only a module `prefect`.
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "for_children")
 _PATH = "PYTHONPATH"
 
 
 class _Arguments(list[str]):
-    """`sys.argv` for a new process, which reads it by `read`."""
+    """A pickle for the arguments of a new process; unpickling it calls `read`."""
 
     def __init__(self, values: list[str], read: ReadArguments) -> None:
         super().__init__(values)
@@ -44,7 +46,7 @@ def _with_hook(module: ModuleType, read: ReadArguments) -> None:
         data: dict[str, Any] = original(name, *args, **options)
         data["sys_argv"] = _Arguments(data["sys_argv"], read)
         if name == _FORKSERVER:
-            # It reads no arguments, so that it must not import the program either: its children do.
+            # This process must not import the program: its children do.
             data.pop("init_main_from_path", None)
         return data
 
@@ -52,25 +54,25 @@ def _with_hook(module: ModuleType, read: ReadArguments) -> None:
 
 
 def prepare_loaded(read: ReadArguments) -> None:
-    """Prepare the modules that are imported already; `spec_of` prepares the others.
+    """Prepare the modules that are already imported; `spec_of` prepares the others.
 
     Args:
-        read: called in a new process with its arguments, before it imports anything of the program.
+        read: called in a new process with its arguments, before it imports the program.
     """
     for name in _loaded():
         _with_hook(sys.modules[name], read)
 
 
 def _loaded() -> list[str]:
-    # Asked one by one: to make a set of all modules' names is to copy the memory that a fork shares.
+    # Looked up one by one: a set of all module names would copy the memory that a fork shares.
     return [name for name in _MODULES if name in sys.modules]
 
 
 def tell_programs() -> None:
-    """Let every Python that this process starts from now on find `prefect`."""
+    """Make `prefect` importable in every Python that this process starts from now on."""
     others = os.environ.get(_PATH)
     if FOLDER not in (others or "").split(os.pathsep):
-        # The last: what the program itself, or its user, put there goes first.
+        # Last, so that the folders of the program and its user have priority.
         os.environ[_PATH] = f"{others}{os.pathsep}{FOLDER}" if others else FOLDER
 
 
@@ -93,10 +95,10 @@ def restore() -> None:
 
 
 class _Preparing:
-    """A loader that prepares the module it has loaded.
+    """A loader that prepares the module after loading it.
 
     Args:
-        loader: the module's own, which it gets back.
+        loader: the module's own loader, which is restored.
         read: see `prepare_loaded`.
     """
 
@@ -105,12 +107,12 @@ class _Preparing:
         self._read = read
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """As the module's own loader does."""
+        """Delegate to the module's own loader."""
         made: ModuleType | None = self._loader.create_module(spec)
         return made
 
     def exec_module(self, module: ModuleType) -> None:
-        """Load it, and prepare it."""
+        """Load and prepare the module."""
         spec: Any = module.__spec__
         spec.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
@@ -118,7 +120,7 @@ class _Preparing:
 
 
 def spec_of(name: str, path: Sequence[str] | None, read: ReadArguments) -> ModuleSpec | None:
-    """The spec of a module that is to be prepared (see `prepare_loaded`); None for any other."""
+    """The spec of a module that needs preparation (see `prepare_loaded`); None for others."""
     if name not in _MODULES:
         return None
     spec = PathFinder.find_spec(name, path)

@@ -1,4 +1,4 @@
-"""The import hook: while it is installed, `import prefect...` gives Runyard's modules."""
+"""The import hook: while it is installed, `import prefect...` imports Runyard's modules."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ _NO_ATTRIBUTE = re.compile(r"module '(runyard[\w.]*)' has no attribute '(\w+)'")
 
 
 class _Alias:
-    """A loader whose module is another one, imported under its own name."""
+    """A loader that imports another module, under that module's name, and uses it."""
 
     def __init__(self, target: str) -> None:
         self.target = target
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Let the import system make its usual empty module; `exec_module` puts ours in its place."""
+        """Let the import system create its usual empty module; `exec_module` replaces it."""
         return None
 
     def exec_module(self, module: ModuleType) -> None:
         """Replace the module being imported by its target.
 
-        `prefect` itself only looks like `runyard`: Python puts imported modules into the one above, and
-        `prefect.settings` in the place of `runyard.settings` would break us.
+        `prefect` itself is only a proxy of `runyard`: Python sets imported modules as attributes of their
+        parent, and
+        `prefect.settings` in place of `runyard.settings` would break Runyard.
         """
         target = import_module(self.target)
         if module.__name__ != "prefect":
@@ -48,14 +49,14 @@ class _Alias:
 
 
 def _attribute(target: ModuleType, name: str) -> Any:
-    """A name of `prefect`: a module, as `import prefect` makes them known there, or one of ours."""
+    """An attribute of `prefect`: a submodule that was imported there, or an attribute of `runyard`."""
     if f"prefect.{name}" in module_table.MODULES:
         return import_module(f"prefect.{name}")
     return getattr(target, name)
 
 
 class Finder:
-    """Answers for `prefect`, its integrations and everything below them, before any other finder."""
+    """Finds `prefect`, its integrations and their submodules, before any other finder."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -63,7 +64,7 @@ class Finder:
         """The spec of a Prefect module that Runyard has.
 
         Raises:
-            ModuleNotFoundError: Runyard has no such module; says what to use instead.
+            ModuleNotFoundError: Runyard has no such module; the message says what to use instead.
         """
         if name.partition(".")[0] not in module_table.ROOTS:
             return child_interpreters.spec_of(name, path, arguments_of_parent)
@@ -73,7 +74,7 @@ class Finder:
 
 
 def install(deployed: bool = False) -> bool:
-    """Make `import prefect` give Runyard, if the setting `prefect_imports` wants it here.
+    """Make `import prefect` import Runyard, if the setting `prefect_imports` allows it.
 
     Args:
         deployed: whether a deployment's flow is about to be loaded, not a plain script.
@@ -82,7 +83,7 @@ def install(deployed: bool = False) -> bool:
         Whether the hook is installed now.
 
     Raises:
-        SettingError: the setting is none of always, never, auto.
+        SettingError: the setting is not one of always, never, auto.
     """
     if any(isinstance(finder, Finder) for finder in sys.meta_path):
         return True
@@ -96,18 +97,18 @@ def install(deployed: bool = False) -> bool:
 
 
 def arguments_of_parent(values: list[str]) -> list[str]:
-    """Install the hook in a process that a program with the hook started; `values` are its arguments."""
+    """Install the hook in a child process of a program with the hook; `values` are its arguments."""
     install(deployed=True)
     return values
 
 
 def is_alias(module: ModuleType) -> bool:
-    """Whether a module stands for one of Prefect's, and is not Prefect's own."""
+    """Whether a module is Runyard's module under a Prefect name."""
     return isinstance(getattr(module, "__loader__", None), _Alias) or module.__name__.startswith("runyard")
 
 
 def _is_installed() -> bool:
-    """Whether the real Prefect is here; a mere folder of that name in the working directory is not it."""
+    """Whether Prefect is installed; a folder of that name in the working directory does not count."""
     found = PathFinder.find_spec(
         "prefect", [place for place in sys.path if place != child_interpreters.FOLDER]
     )
@@ -115,7 +116,7 @@ def _is_installed() -> bool:
 
 
 def uninstall() -> None:
-    """Take the hook out again, and forget the modules imported through it."""
+    """Remove the hook and the modules imported through it."""
     if any(isinstance(finder, Finder) for finder in sys.meta_path):
         child_interpreters.restore()
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Finder)]
@@ -128,7 +129,7 @@ def uninstall() -> None:
 
 
 def explain(error: BaseException) -> str | None:
-    """What to do about an import that failed because Runyard lacks one of Prefect's names, or None."""
+    """A hint for an import that failed because Runyard does not have one of Prefect's names, or None."""
     if isinstance(error, ModuleNotFoundError) and module_table.is_integration(error.name or ""):
         instead = module_table.advice(error.name or "") or "call the library that it wraps from a task"
         return f"{error.name} is an integration of Prefect, which Runyard does not have: {instead}"

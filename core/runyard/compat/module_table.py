@@ -1,4 +1,4 @@
-"""The table of Prefect's module names: which of ours answers to each, and what replaces the others."""
+"""The table of Prefect's module names: our module for each, and hints for the others."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ MODULES: dict[str, str] = {
     "prefect_ray.task_runners": "runyard.engine.task_runners.ray",
 }
 
-# What `prefect.__version__` says, for scripts that choose by it.
+# The value of `prefect.__version__`, for scripts that depend on it.
 PREFECT_VERSION = "3.8.8"
 
 # The top-level names among them.
@@ -142,7 +142,7 @@ _GIT = "use flow.from_source with `prefect.runner.storage.GitRepository`, with i
 _SLOTS = "acquire slots with `prefect.concurrency.sync.concurrency`"
 _NOTIFY = "notification blocks are in `prefect.blocks.notifications`"
 
-# What to do about names that Runyard does not have; a key also speaks for everything below it.
+# Hints for names that Runyard does not have; a key also applies to everything below it.
 ADVICE: dict[str, str] = {
     "prefect.analytics": "Runyard sends no telemetry; remove it",
     "prefect.assets": "Runyard does not store assets; omit @materialize and asset_deps",
@@ -192,7 +192,7 @@ ADVICE: dict[str, str] = {
 }
 
 
-# Packages that integrate Prefect with something; any other prefect_x is somebody's own.
+# Prefect's integration packages; any other prefect_x belongs to someone else.
 _INTEGRATIONS = frozenset(
     f"prefect_{name}"
     for name in (
@@ -213,7 +213,7 @@ def is_integration(name: str) -> bool:
 
 
 def advice(name: str) -> str | None:
-    """What to use instead of a dotted Prefect name, or None where nothing is known about it."""
+    """A hint for a dotted Prefect name, or None."""
     while name:
         if name in ADVICE:
             return ADVICE[name]
@@ -222,5 +222,5 @@ def advice(name: str) -> str | None:
 
 
 def target(module: str) -> str:
-    """Our module for one of Prefect's; any other name is returned as it is."""
+    """Our module for one of Prefect's; any other name is returned unchanged."""
     return MODULES.get(module, module)

@@ -1,4 +1,4 @@
-"""Programs that say `import prefect`, run as Python runs them, with Runyard in its place."""
+"""Run programs that import prefect, like Python runs them, with Runyard under that name."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from runyard.compat import imports
 
 
 def run_file(path: str, arguments: Sequence[str] = ()) -> None:
-    """Run a Python file as `python FILE.py ARGS` would, `import prefect` giving Runyard.
+    """Run a Python file like `python FILE.py ARGS`; `import prefect` imports Runyard.
 
     Args:
         path: the file.
-        arguments: what it finds in sys.argv after its own name.
+        arguments: the items of sys.argv after the file's name.
 
     Raises:
-        EntrypointError: there is no such file.
+        EntrypointError: the file does not exist.
         BaseException: whatever the script raises.
     """
     try:
@@ -33,26 +33,26 @@ def run_file(path: str, arguments: Sequence[str] = ()) -> None:
     imports.install()
     sys.argv = [path, *arguments]
     path = os.path.abspath(path)
-    sys.path[0] = os.path.dirname(path)  # in place of the program that runs it
-    # A module of its own, so that pickle and pydantic find the script's names under `__main__`.
+    sys.path[0] = os.path.dirname(path)  # instead of the program that runs it
+    # A separate module, so that pickle and pydantic find the script's names under `__main__`.
     script = ModuleType("__main__")
     script.__file__ = path
     script.__dict__["__builtins__"] = __builtins__
     sys.modules["__main__"] = script
-    # Only with the future statements of the script itself: this file's would make texts of its annotations.
+    # Without the future statements of this file, which would change the script's annotations.
     code = compile(source, path, "exec", dont_inherit=True)
-    exec(code, script.__dict__)  # noqa: S102  # running it is the purpose
+    exec(code, script.__dict__)  # noqa: S102  # this function runs a script
 
 
 def run_module(name: str, arguments: Sequence[str] = ()) -> None:
-    """Run a module as `python -m MODULE ARGS` would, `import prefect` giving Runyard: pytest, uvicorn, ...
+    """Run a module like `python -m MODULE ARGS`; `import prefect` imports Runyard: pytest, uvicorn, ...
 
     Args:
-        name: the module or package, importable from the current folder too.
-        arguments: what it finds in sys.argv after its own name.
+        name: the module or package; it may be in the current folder.
+        arguments: the items of sys.argv after the module's name.
 
     Raises:
-        EntrypointError: there is no such module.
+        EntrypointError: the module does not exist.
         BaseException: whatever the module raises.
     """
     imports.install()

@@ -1,6 +1,6 @@
-"""What pytest loads where Runyard is installed: `import prefect` in tests means Runyard, as in a flow's run.
+"""The pytest plugin: in tests, `import prefect` imports Runyard, as in a flow's run.
 
-The setting `prefect_imports` says whether; by default only where Prefect itself is not installed.
+The setting `prefect_imports` decides; by default only if Prefect is not installed.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from runyard.compat import imports
 
 
 def pytest_load_initial_conftests() -> None:
-    """Before any test or conftest is imported, in each process that runs tests.
+    """Install the hook before any test or conftest is imported, in each process that runs tests.
 
     Raises:
-        pytest.UsageError: a setting is wrong.
+        pytest.UsageError: a setting is invalid.
     """
     try:
         imports.install()

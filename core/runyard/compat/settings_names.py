@@ -1,4 +1,4 @@
-"""Settings that Prefect 3.8 knows and that mean nothing here: they are accepted, and do nothing."""
+"""Settings of Prefect 3.8 that have no meaning here: they are accepted, without effect."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Modules of Prefect that are no one module of ours: their names, gathered from where they live here."""
+"""Prefect's modules that do not correspond to one module of ours: each collects our names for one of them."""

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.client.orchestration`, `.utilities`, `.base` and `.constants`."""
+"""The names of `prefect.client.orchestration`, `.utilities`, `.base` and `.constants` that scripts use."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ __all__ = [
 
 PrefectClient = RunyardClient
 SyncPrefectClient = SyncRunyardClient
-# Of the API whose routes and shapes are offered.
+# The version of the API whose routes and shapes Runyard offers.
 SERVER_API_VERSION = "0.8.4"
 
 
 class ServerType(AutoEnum):
-    """What a client talks to."""
+    """The kinds of servers."""
 
     EPHEMERAL = AutoEnum.auto()
     SERVER = AutoEnum.auto()
@@ -40,17 +40,17 @@ class ServerType(AutoEnum):
 
 
 def determine_server_type() -> ServerType:
-    """What the settings make of it: a server by its URL, or the database of this machine."""
+    """The kind according to the settings: a server by its URL, or this machine's database."""
     return ServerType.SERVER if settings.get("api_url") else ServerType.EPHEMERAL
 
 
 def get_or_create_client(client: RunyardClient | None = None) -> tuple[RunyardClient, bool]:
-    """The client, or a new one; and whether it was there before."""
+    """The client, or a new one; and whether it existed before."""
     return (client, True) if client is not None else (get_client(), False)
 
 
 def inject_client(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """An async function whose parameter `client` is a client where none is given."""
+    """An async function whose parameter `client` defaults to a client."""
 
     @wraps(fn)
     async def with_client(*args: Any, **kwargs: Any) -> Any:
@@ -61,7 +61,7 @@ def inject_client(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def client_injector(func: Callable[..., Any]) -> Callable[..., Any]:
-    """An async function whose first parameter is a client; it is called without."""
+    """An async function whose first parameter, a client, is filled in."""
 
     @wraps(func)
     async def with_client(*args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.context`: our contexts, by Prefect's names too, and the settings."""
+"""The names of `prefect.context` that scripts use: our contexts, and the settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RunContext = FlowRunContext | TaskRunContext
 
 
 class SettingsContext(NamedTuple):
-    """The settings as they are now, and the profile that is in use."""
+    """The current settings and the active profile."""
 
     profile: Profile
     settings: Settings
@@ -39,18 +39,18 @@ class SettingsContext(NamedTuple):
 
 
 def get_settings_context() -> SettingsContext:
-    """The settings as they are now, and the profile that is in use."""
+    """The current settings and the active profile."""
     return SettingsContext(load_current_profile(), Settings())
 
 
 def serialize_context(asset_ctx_kwargs: Any = None) -> dict[str, Any]:
-    """The runs around the caller, for `hydrated_context` in another process."""
+    """The current runs, for `hydrated_context` in another process."""
     return {"runs": packed()}
 
 
 @contextmanager
 def hydrated_context(serialized_context: dict[str, Any] | None = None, client: Any = None) -> Iterator[None]:
-    """A block within the runs that `serialize_context` took."""
+    """A block with the runs from `serialize_context` as the current ones."""
     if not serialized_context:
         yield
         return

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.deployments`, `prefect.runner`, `prefect.docker` and `prefect.projects`."""
+"""The names of `prefect.deployments`, `.runner`, `.docker` and `.projects` that scripts use."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = [
     "serve",
 ]
 
-# `prefect.deployments.runner` and the like are found by the import hook, below a package only.
+# The import hook finds `prefect.deployments.runner` and similar modules only below a package.
 __path__: list[str] = []
 
 
 def __getattr__(name: str) -> Any:
-    # Late: a flow that calls another deployment should not pay for reading project files.
+    # Imported late: a flow that calls another deployment should not load the code for project files.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in ("Runner", "serve"):

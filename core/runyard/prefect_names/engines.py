@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.engine`, `.task_engine`, `.flow_engine`: pausing, running by parameters."""
+"""The names of `prefect.engine`, `.task_engine` and `.flow_engine` that scripts use."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def run_task(
     dependencies: Any = None,
     context: dict[str, Any] | None = None,
 ) -> Any:
-    """Run a task here and now; an awaitable of it for an async one.
+    """Run a task in this process; for an async task, return an awaitable.
 
     Args:
         task: the task.
         parameters: its arguments by name.
         wait_for: futures that must be done before.
         return_type: `result`, or `state` for the final state.
-        task_run_id, task_run, dependencies, context: accepted for compatibility: the run is made here.
+        task_run_id, task_run, dependencies, context: accepted for compatibility, without effect.
     """
     return _run(task, parameters, wait_for, return_type)
 
@@ -54,7 +54,7 @@ def run_flow(
     error_logger: Any = None,
     context: dict[str, Any] | None = None,
 ) -> Any:
-    """Run a flow here and now; arguments as of `run_task`."""
+    """Run a flow in this process; for the arguments see `run_task`."""
     return _run(flow, parameters, wait_for, return_type)
 
 

@@ -1,4 +1,4 @@
-"""What `prefect.flows` is: our flows, and what Prefect has beside them, which loads when it is asked for."""
+"""The module `prefect.flows`: our flows, and Prefect's other names, which are loaded on demand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Flow", "flow"]
 
 
 def __getattr__(name: str) -> Any:
-    # `from prefect.flows import flow` asks for `__path__` first. The rest loads deployments: 0.1 s.
+    # `from prefect.flows import flow` asks for `__path__` first. The other names load deployments (0.1 s).
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in ("serve", "aserve"):

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.flows` besides flows."""
+"""The names of `prefect.flows` that scripts use, besides flows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FlowStateHook = Callable[[Flow[..., Any], FlowRun, State], Any]
 
 
 def load_function_and_convert_to_flow(entrypoint: str) -> Flow[..., Any]:
-    """The flow at an entrypoint; a plain function there is made one, which logs what it prints.
+    """Load the flow of an entrypoint; a plain function becomes a flow that logs its prints.
 
     Raises:
         EntrypointError: the file, module or name is missing, or its code fails.
@@ -36,14 +36,14 @@ def load_function_and_convert_to_flow(entrypoint: str) -> Flow[..., Any]:
 def select_flow(
     flows: Iterable[Flow[..., Any]], flow_name: str | None = None, from_message: str | None = None
 ) -> Flow[..., Any]:
-    """The only flow, or the one of a name.
+    """The only flow, or the flow of a name.
 
     Args:
-        from_message: where they are from, for the error.
+        from_message: where the flows are from, for the error.
 
     Raises:
-        MissingFlowError: there is none of the name.
-        UnspecifiedFlowError: there are several, and no name.
+        MissingFlowError: the name does not exist.
+        UnspecifiedFlowError: there are several flows, and no name was given.
     """
     known = {each.name: each for each in flows}
     where = f" {from_message}" if from_message else ""

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.futures`: our futures by Prefect's names."""
+"""The names of `prefect.futures` that scripts use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def __getattr__(name: str) -> Any:
         from runyard.engine.background.background_submit import BackgroundFuture
 
         return BackgroundFuture
-    # And what replaces futures inside a value by their states, or by their results.
+    # And functions that replace futures inside a value by their states or results.
     if name in ("resolve_futures_to_results", "resolve_futures_to_states"):
         from runyard.engine.resolve import to_data, to_states
 

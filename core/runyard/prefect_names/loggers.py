@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.logging.loggers`: our loggers, and `print` into them."""
+"""The names of `prefect.logging.loggers` that scripts use: our loggers, and `print` into them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PrefectLogAdapter = RunLogger
 
 @contextmanager
 def patch_print() -> Iterator[None]:
-    """A block in which `print` goes to the logs of runs that log what is printed."""
+    """A block in which `print` writes to the logs of runs with `log_prints`."""
     prints.install()
     try:
         yield
@@ -40,7 +40,7 @@ def disable_logger(name: str) -> Iterator[None]:
 
 
 def get_worker_logger(worker: Any, name: str | None = None) -> logging.Logger:
-    """The logger of a worker, below that of its type."""
+    """The logger of a worker, a child of its type's logger."""
     return ours.get_logger(f"workers.{worker.type}.{(name or worker.name).lower()}")
 
 

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.types._datetime`: moments, with their zones."""
+"""The names of `prefect.types._datetime` that scripts use: times with time zones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 Date, Duration = date, timedelta
-# A unit and its seconds; a difference is told in the largest that it reaches.
+# A unit and its seconds; a difference is shown in its largest unit.
 _UNITS = (
     ("year", 365 * 86400), ("month", 30 * 86400), ("week", 7 * 86400), ("day", 86400), ("hour", 3600),
     ("minute", 60),
@@ -34,31 +34,31 @@ def _zone(tz: str | tzinfo) -> tzinfo:
 
 
 def now(tz: str | tzinfo = "UTC") -> datetime:
-    """The moment, in a zone."""
+    """The current time in a time zone."""
     return datetime.now(_zone(tz))
 
 
 def from_timestamp(ts: float, tz: str | tzinfo = "UTC") -> datetime:
-    """The moment so many seconds after 1970, in a zone."""
+    """A time in seconds since 1970, in a time zone."""
     return datetime.fromtimestamp(ts, _zone(tz))
 
 
 def create_datetime_instance(v: datetime) -> datetime:
-    """A moment with a zone: UTC where it has none."""
+    """Add the time zone UTC to a naive time."""
     return v.replace(tzinfo=UTC) if v.tzinfo is None else v
 
 
 def parse_datetime(dt: str) -> datetime:
-    """The moment that a text in ISO form says; UTC where it names no zone.
+    """Parse an ISO 8601 text; without a time zone it is UTC.
 
     Raises:
-        ValueError: it says none.
+        ValueError: it is invalid.
     """
     return create_datetime_instance(datetime.fromisoformat(dt))
 
 
 def in_local_tz(dt: datetime) -> datetime:
-    """The same moment, in this machine's zone."""
+    """The same time in this machine's time zone."""
     return create_datetime_instance(dt).astimezone()
 
 
@@ -68,10 +68,10 @@ def to_datetime_string(dt: datetime, include_tz: bool = True) -> str:
 
 
 def human_friendly_diff(dt: datetime | None, other: datetime | None = None) -> str:
-    """How far apart two moments are, for people: `3 hours ago`, `in 2 days`, `1 week before`.
+    """The difference of two times for people: `3 hours ago`, `in 2 days`, `1 week before`.
 
     Args:
-        other: what `dt` is compared with; the present by default.
+        other: the time to compare with; default: now.
     """
     if dt is None:
         return ""

@@ -1,4 +1,4 @@
-"""Profiles as Prefect's scripts know them: `load_profiles()["dev"].settings`, `use_profile("dev")`."""
+"""Profiles with Prefect's names: `load_profiles()["dev"].settings`, `use_profile("dev")`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class Profile(NamedTuple):
-    """A profile: what it is called, and the settings it gives by the names of their variables."""
+    """A profile: its name, and its settings by the names of their variables."""
 
     name: str
     settings: dict[str, Any]
 
 
 class ProfilesCollection(dict[str, Profile]):
-    """The profiles of the file by their names, and which one is active.
+    """The profiles of the file by name, and which one is active.
 
     Args:
-        found: them.
-        active: the name.
+        found: the profiles.
+        active: the name of the active one.
     """
 
     def __init__(self, found: list[Profile], active: str | None = None) -> None:
@@ -35,20 +35,20 @@ class ProfilesCollection(dict[str, Profile]):
 
     @property
     def names(self) -> set[str]:
-        """What they are called."""
+        """The names of the profiles."""
         return set(self)
 
     @property
     def active_profile(self) -> Profile | None:
-        """The one that is in use."""
+        """The active profile."""
         return self.get(self.active_name or "")
 
 
 def load_profiles(include_defaults: bool = True) -> ProfilesCollection:
-    """The profiles.
+    """Read the profiles.
 
     Args:
-        include_defaults: those that need not stand in the file too.
+        include_defaults: also the built-in ones.
 
     Raises:
         SettingError: the file cannot be read.
@@ -59,27 +59,27 @@ def load_profiles(include_defaults: bool = True) -> ProfilesCollection:
 
 
 def load_profile(name: str) -> Profile:
-    """One profile.
+    """Read one profile.
 
     Raises:
-        NotFound: there is none of this name.
+        NotFound: it does not exist.
     """
     return Profile(name, dict(profiles.find(profiles.read(), name)))
 
 
 def load_current_profile() -> Profile:
-    """The profile that is in use."""
+    """The active profile."""
     return load_profile(settings.profile())
 
 
 def update_current_profile(values: dict[Any, Any]) -> Profile:
-    """Set settings in the profile that is in use.
+    """Change settings of the active profile.
 
     Args:
-        values: by the settings, or the names of their variables; None takes one out.
+        values: by setting, or by the name of its variable; None removes one.
 
     Raises:
-        SettingError: there is no such setting, or it cannot have the value.
+        SettingError: a setting is unknown, or a value is invalid.
     """
     name = settings.profile()
     wanted = {_setting(str(getattr(key, "name", key))): value for key, value in values.items()}
@@ -105,15 +105,15 @@ def _setting(key: str) -> str:
 def use_profile(
     profile: Profile | str, override_environment_variables: bool = False, include_current_context: bool = True
 ) -> Iterator[Profile]:
-    """A block in which another profile is in use.
+    """A block in which another profile is active.
 
     Args:
-        profile: it, or its name.
-        override_environment_variables: let it count for more than the environment.
+        profile: the profile, or its name.
+        override_environment_variables: give it priority over the environment.
         include_current_context: accepted for compatibility.
 
     Raises:
-        NotFound: there is none of this name.
+        NotFound: it does not exist.
     """
     found = load_profile(profile) if isinstance(profile, str) else profile
     before = dict(os.environ)

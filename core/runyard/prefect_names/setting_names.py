@@ -1,4 +1,7 @@
-"""What scripts take from `prefect.settings`: `PREFECT_API_URL.value()`, `temporary_settings` and so on."""
+"""The names of `prefect.settings` that scripts use:
+
+`PREFECT_API_URL.value()`, `temporary_settings` and so on.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,10 @@ _BY_NAME = {
     for setting in settings.SETTINGS
     for name in (f"PREFECT_{setting.upper()}", *settings.variables(setting)[1:])
 }
-# Of Prefect's cloud, which nobody has here.
+# Settings of Prefect Cloud.
 _OF_CLOUD = frozenset(("PREFECT_API_KEY", "PREFECT_CLOUD_API_URL", "PREFECT_CLOUD_UI_URL"))
 
-# Prefect's is a package, whose modules are looked for by the import hook: `prefect.settings.context`.
+# Prefect's module is a package, and the import hook finds its submodules, such as `prefect.settings.context`.
 __path__: list[str] = []
 
 
@@ -54,7 +57,7 @@ class Setting:
         self.name = name
 
     def value(self) -> Any:
-        """What it is now; a setting that is not given as text is None, as in Prefect."""
+        """Its current value; a text setting that is not set is None, as in Prefect."""
         if self.name in _OF_CLOUD:
             return None
         if self.name not in _BY_NAME:
@@ -73,7 +76,7 @@ class Setting:
 
 
 class Settings:
-    """All settings, as attributes by our names and by Prefect's."""
+    """All settings, as attributes with our names and Prefect's."""
 
     def __getattr__(self, name: str) -> Any:
         key = _BY_NAME.get(name.upper(), name)
@@ -83,7 +86,7 @@ class Settings:
 
 
 def get_current_settings() -> Settings:
-    """The settings as they are now."""
+    """The current settings."""
     return Settings()
 
 
@@ -91,11 +94,11 @@ def get_current_settings() -> Settings:
 def temporary_settings(
     updates: Mapping[Any, Any] | None = None, set_defaults: Mapping[Any, Any] | None = None
 ) -> Iterator[Settings]:
-    """A block in which some settings are others.
+    """A block in which some settings have other values.
 
     Args:
-        updates: by setting or name; None takes a setting back to its default.
-        set_defaults: the same for those that nobody has set.
+        updates: by setting or name; None resets a setting to its default.
+        set_defaults: the same, for settings that are not set.
     """
     before = dict(os.environ)
     try:

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.states`: our states, and Prefect's helpers around them."""
+"""The names of `prefect.states` that scripts use: our states, and Prefect's helper functions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class StateGroup:
-    """What several states come to: how many there are of each type.
+    """Counts several states by type.
 
     Args:
         states: of runs that belong together.
@@ -43,19 +43,19 @@ class StateGroup:
         return self.type_counts[StateType.COMPLETED] == self.total_count
 
     def any_cancelled(self) -> bool:
-        """Whether a run was stopped on request."""
+        """Whether a run was cancelled."""
         return self.cancelled_count > 0
 
     def any_failed(self) -> bool:
-        """Whether a run failed or was lost."""
+        """Whether a run failed or crashed."""
         return self.fail_count > 0
 
     def any_paused(self) -> bool:
-        """Whether a run waits for somebody."""
+        """Whether a run is paused."""
         return self.paused_count > 0
 
     def all_final(self) -> bool:
-        """Whether every run is over."""
+        """Whether every run has a final state."""
         return self.not_final_count == 0
 
     def counts_message(self) -> str:
@@ -79,8 +79,8 @@ async def exception_to_failed_state(exc: BaseException | None = None, **fields: 
     """The Failed state of an exception, by default of the one being handled.
 
     Args:
-        exc: what was raised.
-        fields: further ones of the state; a `message` is put before the exception's.
+        exc: the exception.
+        fields: more fields of the state; a `message` is put before the exception's.
 
     Raises:
         ValueError: no exception was given, and none is being handled.
@@ -93,20 +93,20 @@ async def exception_to_failed_state(exc: BaseException | None = None, **fields: 
 
 
 async def exception_to_crashed_state(exc: BaseException, **fields: Any) -> State:
-    """The Crashed state of an exception that was raised outside of the user's code."""
+    """The Crashed state of an exception that was raised outside user code."""
     return State(CRASHED, None, crash_message(exc), value=exc, **_known(fields))
 
 
 def _known(fields: dict[str, Any]) -> dict[str, Any]:
-    # Prefect writes the exception into a result store with these; here it stays with the state.
+    # Prefect writes the exception into a result store with these; here the state contains it.
     return {name: value for name, value in fields.items() if name not in ("result_store", "write_result")}
 
 
 def _exception(state: State) -> BaseException:
-    """The exception of a state that did not succeed.
+    """The exception of a state that is not successful.
 
     Raises:
-        ValueError: it did succeed, or is not final.
+        ValueError: it is successful, or not final.
     """
     if state.type in (FAILED, CRASHED, CANCELLED):
         return exception_of(state)
@@ -114,7 +114,7 @@ def _exception(state: State) -> BaseException:
 
 
 def _raise(state: State) -> None:
-    """Raise the exception of a state, if it is one that did not succeed."""
+    """Raise the exception of a state that is not successful."""
     if state.type in (FAILED, CRASHED, CANCELLED):
         raise exception_of(state)
 
@@ -130,7 +130,7 @@ get_state_result = also_awaited(_result)
 
 
 def is_state_iterable(value: Any) -> bool:
-    """Whether something is a list, tuple or set of states, and not empty."""
+    """Whether an object is a non-empty list, tuple or set of states."""
     several = isinstance(value, (list, tuple, set, frozenset)) and bool(value)
     return several and all(isinstance(item, State) for item in value)
 
@@ -146,7 +146,7 @@ async def araise_state_exception(state: State) -> None:
 
 
 async def return_value_to_state(retval: Any, result_store: Any = None, **_options: Any) -> State:
-    """The final state of a run that returned `retval`; the value stays with the state."""
+    """The final state of a run that returned `retval`; the state contains the value."""
     return state_of_value(to_states(retval), "Flow")
 
 

@@ -1,4 +1,4 @@
-"""What `prefect.tasks` is: our tasks, and what Prefect has beside them, which loads when it is asked for."""
+"""The module `prefect.tasks`: our tasks, and Prefect's other names, which are loaded on demand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Task", "exponential_backoff", "task", "task_input_hash"]
 
 
 def __getattr__(name: str) -> Any:
-    # Scripts begin with `from prefect.tasks import task`: none of these is loaded by it.
+    # Scripts start with `from prefect.tasks import task`, which loads none of these.
     if name == "TaskOptions":
         from runyard.sdk.decorator_options import TaskOptions
 

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.testing.utilities`: the harness, and what tests assert."""
+"""The names of `prefect.testing.utilities` that scripts use: the harness, and assertions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def exceptions_equal(a: BaseException | None, b: BaseException | None) -> bool:
-    """Whether two exceptions are of one class and say the same."""
+    """Whether two exceptions have the same class and message."""
     if a is None or b is None:
         return a is b
     return type(a) is type(b) and str(a) == str(b)
@@ -39,7 +39,7 @@ def assert_does_not_warn(ignore_warnings: Iterable[type[Warning]] | None = None)
     """A block in which a warning is an error.
 
     Args:
-        ignore_warnings: classes that are none.
+        ignore_warnings: classes that are allowed.
 
     Raises:
         AssertionError: there was a warning.
@@ -55,14 +55,14 @@ def assert_does_not_warn(ignore_warnings: Iterable[type[Warning]] | None = None)
 
 
 def assert_blocks_equal(found: Block, expected: Block, exclude_private: bool = True, **kwargs: Any) -> None:
-    """Assert that two blocks are of one class and hold the same.
+    """Assert that two blocks have the same class and values.
 
     Args:
-        exclude_private: leave out where they are saved.
+        exclude_private: ignore under which name they are saved.
         kwargs: options of `model_dump`.
 
     Raises:
-        AssertionError: they are not.
+        AssertionError: they differ.
     """
     assert type(found) is type(expected), (type(found), type(expected))  # for tests
     mine, others = found.model_dump(**kwargs), expected.model_dump(**kwargs)
@@ -72,11 +72,11 @@ def assert_blocks_equal(found: Block, expected: Block, exclude_private: bool = T
 
 
 async def get_most_recent_flow_run(client: Any = None, flow_name: str | None = None) -> FlowRun:
-    """The flow run that was expected to start last.
+    """The flow run with the latest expected start.
 
     Args:
-        client: of the API.
-        flow_name: one of a flow.
+        client: a client of the API.
+        flow_name: of this flow.
 
     Raises:
         IndexError: there is none.

@@ -1,7 +1,6 @@
-"""What `import prefect` finds in a Python that a program of ours started: Runyard, or the Prefect there.
+"""The module `prefect` in Python processes that our programs start: Runyard, or the installed Prefect.
 
-Its folder is in the PYTHONPATH of the processes that such a program starts. Their Python may be another
-one, in which there is no Runyard.
+Its folder is in the PYTHONPATH of those processes. They may use another Python, without Runyard.
 """
 
 import os
@@ -10,7 +9,7 @@ from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 
 
-def _spec():  # type: ignore[no-untyped-def]  # read by any Python 3, also without `typing`
+def _spec():  # type: ignore[no-untyped-def]  # any Python 3 reads it, also without `typing`
     folder = os.path.dirname(os.path.abspath(__file__))
     others = [place for place in sys.path if os.path.abspath(place) != folder]
     try:

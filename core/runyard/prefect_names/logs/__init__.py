@@ -1,1 +1,1 @@
-"""What scripts take from the modules of `prefect.logging` that are about how records look."""
+"""The names of Prefect's logging modules for configuration and formats."""

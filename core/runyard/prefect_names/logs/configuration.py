@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.logging.configuration`: the loggers, as `dictConfig` takes them."""
+"""The names of `prefect.logging.configuration` that scripts use: logging as a `dictConfig`."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ __all__ = [
 ]
 
 DEFAULT_LOGGING_SETTINGS_PATH = Path(__file__).with_name("logging.yml")
-# What `setup_logging` set up last in this process.
+# The configuration of the last `setup_logging` in this process.
 PROCESS_LOGGING_CONFIG: dict[str, Any] = {}
 
 
 def load_logging_config(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """A file of logging, as `logging.config.dictConfig` takes it.
+    """Read a logging configuration file for `logging.config.dictConfig`.
 
-    `${PREFECT_LOGGING_LEVEL}` in it is the setting; a variable `PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL`
-    takes the place of `handlers: {console: {level: ...}}`.
+    `${PREFECT_LOGGING_LEVEL}` in it is replaced by the setting; a variable such as
+    `PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL` overrides `handlers: {console: {level: ...}}`.
 
     Raises:
-        SettingError: it is missing, or not of YAML.
+        SettingError: it is missing, or not valid YAML.
     """
     level = settings.get("logging_level").upper()
     try:
@@ -62,16 +62,16 @@ def _with_environment(config: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def setup_logging(incremental: bool | None = None) -> dict[str, Any]:
-    """Set the loggers up, as any run does: handlers and level where they are missing.
+    """Set up logging, as any run does: add missing handlers and levels.
 
     Args:
-        incremental: accepted for compatibility; what the program configured itself always stays.
+        incremental: accepted for compatibility; the program's own configuration always stays.
 
     Returns:
-        What they are, as `load_logging_config` shows it.
+        The configuration, in the form of `load_logging_config`.
 
     Raises:
-        SettingError: the setting of the level is wrong.
+        SettingError: the level is invalid.
     """
     ours.setup()
     PROCESS_LOGGING_CONFIG.clear()

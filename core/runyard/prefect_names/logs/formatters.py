@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.logging.formatters`: formats for handlers of one's own, and for ours."""
+"""The names of `prefect.logging.formatters` that scripts use: formats for any handler."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ __all__ = ["JsonFormatter", "PrefectFormatter"]
 
 
 class PrefectFormatter(logging.Formatter):
-    """A format for runs and one for everything else.
+    """Formats for runs, and one for all other records.
 
     Args:
-        format: of records that belong to no run, as of `logging.Formatter`.
-        datefmt: of their times.
-        style: of all the formats: `%`, `{` or `$`.
+        format: for records outside runs, as in `logging.Formatter`.
+        datefmt: for times.
+        style: of all formats: `%`, `{` or `$`.
         validate: whether the formats are checked.
-        defaults: values for what records lack.
-        task_run_fmt: of records of task runs; they have `task_run_name` and `flow_run_name`.
-        flow_run_fmt: of records of flow runs; they have `flow_run_name` and `flow_name`.
+        defaults: values for missing fields.
+        task_run_fmt: for records of task runs; they have `task_run_name` and `flow_run_name`.
+        flow_run_fmt: for records of flow runs; they have `flow_run_name` and `flow_name`.
 
     Raises:
-        ValueError: a format is wrong.
+        ValueError: a format is invalid.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class JsonFormatter(logging.Formatter):
         self._indent = 2 if fmt == "pretty" else None
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record: its own fields, the message, and its exception as type, message and traceback."""
+        """The record as JSON: its fields, the message, and the exception as type, message and traceback."""
         fields = dict(record.__dict__)
         fields["message"] = record.getMessage()
         if record.exc_info:

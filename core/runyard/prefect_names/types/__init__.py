@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.types`: annotations for parameters and blocks."""
+"""The names of `prefect.types` that scripts use: annotations for parameters and blocks."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What scripts take from the modules of `prefect.utilities`: small functions over what is here already."""
+"""The names of Prefect's utility modules that scripts use: small functions over our own."""

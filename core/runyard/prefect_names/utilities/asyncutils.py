@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.utilities.asyncutils`."""
+"""The names of `prefect.utilities.asyncutils` that scripts use."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ in_async_main_thread = is_async_context
 
 
 def is_async_fn(func: Callable[..., Any]) -> bool:
-    """Whether a function is async, also behind decorators that name what they wrap."""
+    """Whether a function is async, also through decorators with `__wrapped__`."""
     import inspect
 
     while hasattr(func, "__wrapped__"):
@@ -44,11 +44,11 @@ def is_async_fn(func: Callable[..., Any]) -> bool:
 def run_coro_as_sync(
     coroutine: Coroutine[Any, Any, Any], *, force_new_thread: bool = False, wait_for_result: bool = True
 ) -> Any:
-    """The outcome of a coroutine, in sync code; on a running event loop, by a thread with another one.
+    """Run a coroutine from sync code; on a running event loop, in a thread with another loop.
 
     Args:
         force_new_thread: accepted for compatibility.
-        wait_for_result: without it a thread runs the coroutine, and None is returned at once.
+        wait_for_result: if false, a thread runs the coroutine, and None is returned at once.
     """
     if wait_for_result:
         return finish(coroutine)
@@ -60,9 +60,9 @@ def run_coro_as_sync(
 
 
 def sync_compatible(async_fn: Callable[..., Any]) -> Callable[..., Any]:
-    """An async function that sync code calls as it is, and gets the outcome of.
+    """An async function that sync code can call directly.
 
-    Pass `_sync=True` or `_sync=False` in a call to decide it.
+    Callers can force either with `_sync=True` or `_sync=False`.
     """
 
     @wraps(async_fn)
@@ -77,33 +77,33 @@ def sync_compatible(async_fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 async def run_sync_in_worker_thread(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """The outcome of a sync function, run in a thread while the event loop goes on."""
+    """Run a sync function in a thread without blocking the event loop."""
     return await async_twin(fn)(*args, **kwargs)
 
 
 async def gather(*calls: Callable[[], Coroutine[Any, Any, Any]]) -> list[Any]:
-    """The outcomes of async functions without arguments, run together, in their order."""
+    """Run async functions without arguments concurrently; return their results in order."""
     import asyncio
 
     return list(await asyncio.gather(*(call() for call in calls)))
 
 
 def is_async_gen_fn(func: Callable[..., Any]) -> bool:
-    """Whether a function is an async generator, also behind decorators that name what they wrap."""
+    """Whether a function is an async generator, also through decorators with `__wrapped__`."""
     import inspect
 
     return inspect.isasyncgenfunction(inspect.unwrap(func))
 
 
 def in_async_worker_thread() -> bool:
-    """Whether the caller is in a thread that async code started to run sync code."""
+    """Whether the caller runs in a thread that async code started for sync code."""
     import threading
 
     return not is_async_context() and threading.current_thread() is not threading.main_thread()
 
 
 def sync(async_fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """The outcome of an async function, in sync code."""
+    """Run an async function from sync code."""
     return run_coro_as_sync(async_fn(*args, **kwargs))
 
 
@@ -112,7 +112,7 @@ run_async_from_worker_thread = run_async_in_new_loop = sync
 
 @asynccontextmanager
 async def asyncnullcontext(value: Any = None, *_args: Any, **_kwargs: Any) -> AsyncIterator[Any]:
-    """A block that does nothing, for where one is wanted."""
+    """A block that does nothing."""
     yield value
 
 
@@ -120,7 +120,7 @@ _TASKS: set[Any] = set()
 
 
 def create_task(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """As `asyncio.create_task`; the task lives until it is over though no one holds it."""
+    """Like `asyncio.create_task`, but keeps a reference to the task until it is done."""
     import asyncio
 
     made = asyncio.create_task(coroutine)

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.utilities.callables`: calls, their parameters, and the schema of these."""
+"""The names of `prefect.utilities.callables` that scripts use: calls, parameters and their schema."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ParameterSchema(BaseModel):
     definitions: dict[str, Any] = Field(default_factory=dict)
 
     def model_dump_for_openapi(self) -> dict[str, Any]:
-        """As a dictionary, without `required` where nothing is."""
+        """The schema as a dictionary, without an empty `required`."""
         found = self.model_dump()
         if not self.required:
             del found["required"]
@@ -53,18 +53,18 @@ def parameter_schema(fn: Callable[..., Any]) -> ParameterSchema:
     """The JSON schema of a function's parameters.
 
     Raises:
-        InvalidInput: an annotation cannot be described.
+        InvalidInput: an annotation has no JSON schema.
     """
     return ParameterSchema.model_validate(schema.parameter_schema(fn))
 
 
 def parameter_schema_from_entrypoint(entrypoint: str) -> ParameterSchema:
-    """The JSON schema of the parameters of the flow at an entrypoint, which is loaded for it."""
+    """Load the flow of an entrypoint and return the JSON schema of its parameters."""
     return parameter_schema(load_flow(entrypoint).fn)
 
 
 def parameter_docstrings(docstring: str | None) -> dict[str, str]:
-    """What the `Args:` of a docstring say of each parameter."""
+    """The descriptions of the parameters in the `Args:` of a docstring."""
 
     def described() -> None: ...
 
@@ -81,10 +81,10 @@ def get_call_parameters(
     """The parameters of a call by name.
 
     Args:
-        apply_defaults: with the defaults of those that are not given.
+        apply_defaults: include the defaults of missing parameters.
 
     Raises:
-        ParameterBindError: the function cannot be called so.
+        ParameterBindError: the function cannot be called with these arguments.
     """
     signature = Signature(fn)
     try:
@@ -111,10 +111,10 @@ def _names(signature: Signature) -> list[str]:
 def parameters_to_args_kwargs(
     fn: Callable[..., Any], parameters: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What to call a function with, to give it these parameters.
+    """The positional and keyword arguments that pass these parameters to a function.
 
     Raises:
-        SignatureMismatchError: it has no such parameter.
+        SignatureMismatchError: it does not have such a parameter.
     """
     signature = Signature(fn)
     known = _names(signature)
@@ -127,7 +127,7 @@ def parameters_to_args_kwargs(
     kwargs: dict[str, Any] = {}
     for name in signature.positional:
         if name not in parameters:
-            # What follows a gap can only be given by name.
+            # Parameters after a gap can only be passed by name.
             later = signature.positional[len(args) :]
             kwargs = {each: parameters[each] for each in later if each in parameters}
             break
@@ -146,10 +146,10 @@ def call_with_parameters(fn: Callable[..., Any], parameters: dict[str, Any]) -> 
 
 
 def collapse_variadic_parameters(fn: Callable[..., Any], parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters, with those that have no name of their own inside the one for all others.
+    """Move parameters without a name of their own into the `**kwargs` parameter.
 
     Raises:
-        ValueError: the function takes no others.
+        ValueError: the function has no such parameter.
     """
     signature = Signature(fn)
     known = _names(signature)
@@ -163,17 +163,17 @@ def collapse_variadic_parameters(fn: Callable[..., Any], parameters: dict[str, A
 
 
 def explode_variadic_parameter(fn: Callable[..., Any], parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters, with those inside the one for all others beside the rest."""
+    """Move the items of the `**kwargs` parameter beside the other parameters."""
     several = Signature(fn).var_kwargs
     named = {name: value for name, value in parameters.items() if name != several}
     return {**named, **parameters.get(several or "", {})}
 
 
 def raise_for_reserved_arguments(fn: Callable[..., Any], reserved_arguments: Iterable[str]) -> None:
-    """Refuse a function that has one of some parameters.
+    """Refuse a function with a reserved parameter.
 
     Raises:
-        ReservedArgumentError: it has.
+        ReservedArgumentError: it has one.
     """
     known = _names(Signature(fn))
     for name in reserved_arguments:
@@ -182,7 +182,7 @@ def raise_for_reserved_arguments(fn: Callable[..., Any], reserved_arguments: Ite
 
 
 def cloudpickle_wrapped_call(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[[], bytes]:
-    """A call that other processes can make: it and its outcome are pickled by cloudpickle."""
+    """A call for another process: it and its result are pickled by cloudpickle."""
     import cloudpickle
 
     return partial(_call_pickled, cloudpickle.dumps((fn, args, kwargs)))

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.utilities.collections`."""
+"""The names of `prefect.utilities.collections` that scripts use."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _STEPS = re.compile(r"[^.\[\]]+")
 
 
 class AutoEnum(str, Enum):  # noqa: UP042  # Prefect's shows itself as `Color.RED`, StrEnum as `RED`
-    """An enumeration whose members are texts, with `AutoEnum.auto()` equal to their own names."""
+    """An enumeration of strings in which `AutoEnum.auto()` equals the member's name."""
 
     @staticmethod
     def _generate_next_value_(name: str, *_others: object) -> str:
@@ -59,16 +59,16 @@ class AutoEnum(str, Enum):  # noqa: UP042  # Prefect's shows itself as `Color.RE
 
 
 class StopVisiting(BaseException):
-    """Raised by the function of `visit_collection`: nothing further is visited."""
+    """Raised by the function of `visit_collection` to skip the content of a value."""
 
 
 def listrepr(objs: Iterable[Any], sep: str = " ") -> str:
-    """The objects as Python shows them, with `sep` between them."""
+    """The `repr` of the objects, joined with `sep`."""
     return sep.join(map(repr, objs))
 
 
 def isiterable(obj: Any) -> bool:
-    """Whether one can go through an object, and it is neither text nor bytes nor an open file."""
+    """Whether an object is iterable, except strings, bytes and open files."""
     import io
 
     try:
@@ -79,7 +79,7 @@ def isiterable(obj: Any) -> bool:
 
 
 def ensure_iterable(obj: Any) -> Any:
-    """The object where it can be iterated, else a list of it."""
+    """The object if it is iterable, else a list with it."""
     return obj if isiterable(obj) else [obj]
 
 
@@ -91,7 +91,7 @@ def batched_iterable(iterable: Iterable[T], size: int) -> Iterator[tuple[T, ...]
 
 
 def distinct(iterable: Iterable[T], key: Callable[[T], Hashable] | None = None) -> Iterator[T]:
-    """Each item once, in order; `key` says which are the same."""
+    """Each item once, in order; `key` decides which are equal."""
     seen: set[Any] = set()
     for item in iterable:
         mark = key(item) if key is not None else item
@@ -101,7 +101,7 @@ def distinct(iterable: Iterable[T], key: Callable[[T], Hashable] | None = None) 
 
 
 def extract_instances(objects: Iterable[Any], types: Any = object) -> Any:
-    """The objects of a type as a list; of several types, a dictionary of lists by type."""
+    """The objects of a type as a list; with several types, a dictionary of lists by type."""
     if not isinstance(types, tuple | list | set | frozenset):
         return [item for item in objects if isinstance(item, types)]
     found: dict[type, list[Any]] = {}
@@ -113,7 +113,7 @@ def extract_instances(objects: Iterable[Any], types: Any = object) -> Any:
 
 
 def dict_to_flatdict(dct: dict[Any, Any]) -> dict[tuple[Any, ...], Any]:
-    """A nested dictionary as one whose keys are the ways to its values."""
+    """Flatten a nested dictionary; the keys are the paths of its values."""
     flat: dict[tuple[Any, ...], Any] = {}
     for key, value in dct.items():
         if isinstance(value, dict) and value:
@@ -124,7 +124,7 @@ def dict_to_flatdict(dct: dict[Any, Any]) -> dict[tuple[Any, ...], Any]:
 
 
 def flatdict_to_dict(dct: dict[tuple[Any, ...], Any]) -> dict[Any, Any]:
-    """The nested dictionary that `dict_to_flatdict` made flat."""
+    """The inverse of `dict_to_flatdict`."""
     nested: dict[Any, Any] = {}
     for way, value in dct.items():
         set_in_dict(nested, list(way), value)
@@ -141,8 +141,8 @@ def get_from_dict(dct: Any, keys: str | list[Any], default: Any = None) -> Any:
     """A nested value.
 
     Args:
-        keys: the way to it: `a.b[0]`, or a list.
-        default: for where there is none.
+        keys: its path: `a.b[0]`, or a list.
+        default: returned if it does not exist.
     """
     for step in _steps(keys):
         try:
@@ -153,10 +153,10 @@ def get_from_dict(dct: Any, keys: str | list[Any], default: Any = None) -> Any:
 
 
 def set_in_dict(dct: dict[Any, Any], keys: str | list[Any], value: Any) -> None:
-    """Set a nested value; dictionaries on the way are made.
+    """Set a nested value; missing dictionaries are created.
 
     Raises:
-        TypeError: something on the way is no dictionary.
+        TypeError: a part of the path is not a dictionary.
     """
     *way, last = _steps(keys)
     for step in way:
@@ -167,7 +167,7 @@ def set_in_dict(dct: dict[Any, Any], keys: str | list[Any], value: Any) -> None:
 
 
 def deep_merge(dct: dict[Any, Any], merge: dict[Any, Any]) -> dict[Any, Any]:
-    """A dictionary with another laid over it, also in nested dictionaries."""
+    """Merge a dictionary over another, including nested dictionaries."""
     merged = dict(dct)
     for key, value in merge.items():
         below = merged.get(key)
@@ -177,7 +177,7 @@ def deep_merge(dct: dict[Any, Any], merge: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def deep_merge_dicts(*dicts: dict[Any, Any]) -> dict[Any, Any]:
-    """Dictionaries laid over one another, in order."""
+    """Merge dictionaries, in order."""
     merged: dict[Any, Any] = {}
     for dct in dicts:
         merged = deep_merge(merged, dct)
@@ -185,7 +185,7 @@ def deep_merge_dicts(*dicts: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def remove_nested_keys(keys_to_remove: list[Any], obj: Any) -> Any:
-    """A copy of nested dictionaries without some keys; those inside lists are left."""
+    """A copy of nested dictionaries without some keys; dictionaries inside lists are not changed."""
     if not isinstance(obj, dict):
         return obj
     return {
@@ -208,12 +208,12 @@ def visit_collection(
     """Call a function with a value and everything inside its collections, dataclasses and models.
 
     Args:
-        visit_fn: called with each; with `context`, also with a copy of it. Where it raises StopVisiting,
-            what is inside is not visited.
-        return_data: return the value with what the function gave in place of what it got.
-        max_depth: how many levels below the value are visited; all by default.
-        context: for the function, which may change its copy for what is inside.
-        remove_annotations: return values without the marks around them.
+        visit_fn: called with each value; with `context`, also with a copy of it. If it raises
+            StopVisiting, the content of the value is skipped.
+        return_data: return the value with the results of the function in place of its parts.
+        max_depth: how many levels below the value are visited; default: all.
+        context: for the function, which may change its copy for the levels below.
+        remove_annotations: return values without their markers.
 
     Returns:
         None without `return_data`.
@@ -247,7 +247,7 @@ class _Visit:
 
 
 def _rebuilt(value: Any, swap: Callable[[Any], Any]) -> Any:
-    """A collection or object with `swap` of each of its parts in their place; itself where none changed."""
+    """A collection or object with `swap` applied to each part; the same object if nothing changed."""
     kind = type(value)
     if isinstance(value, dict):
         parts = [item for pair in value.items() for item in pair]

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.utilities.context`: the runs around the calling code."""
+"""The names of `prefect.utilities.context` that scripts use: the current runs."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def temporary_context(context: dict[ContextVar[Any], Any]) -> Iterator[None]:
 
 
 def get_task_run_id() -> str | None:
-    """The id of the task run around the caller."""
+    """The id of the current task run."""
     found = current_task.get()
     return found.task_run.id if found is not None else None
 
 
 def get_flow_run_id() -> str | None:
-    """The id of the flow run around the caller, also from within one of its tasks."""
+    """The id of the current flow run, also inside its tasks."""
     found, task = current_flow.get(), current_task.get()
     if found is not None:
         return found.flow_run.id

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.utilities.hashing`."""
+"""The names of `prefect.utilities.hashing` that scripts use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["file_hash", "hash_objects", "stable_hash"]
 
 
 def stable_hash(*args: str | bytes, hash_algo: Any = hashlib.md5) -> str:
-    """The hexadecimal digest of texts or bytes, one after another."""
+    """The hexadecimal digest of strings or bytes, concatenated."""
     digest = hash_algo()
     for value in args:
         digest.update(value.encode() if isinstance(value, str) else value)

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.utilities.dockerutils`: names of images, and the client of the engine."""
+"""The names of `prefect.utilities.dockerutils` that scripts use: image names and the engine's client."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def parse_image_tag(name: str) -> tuple[str, str | None]:
 
 
 def split_repository_path(repository_path: str) -> tuple[str | None, str]:
-    """The registry and folder of an image, None for none, and its own name."""
+    """The registry and folder of an image (or None), and its own name."""
     namespace, _, repository = repository_path.rpartition("/")
     return namespace or None, repository
 
 
 @contextmanager
 def docker_client() -> Iterator[Any]:
-    """The client of the library docker, as the environment says, for one block.
+    """A client of the library docker from the environment, for one block.
 
     Raises:
         MissingExtra: runyard[docker] is not installed.

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.utilities.importtools`."""
+"""The names of `prefect.utilities.importtools` that scripts use."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def to_qualified_name(obj: Any) -> str:
 
 
 def from_qualified_name(name: str) -> Any:
-    """What a dotted name stands for: a module, or a name in one.
+    """The object of a dotted name: a module, or an attribute of one.
 
     Raises:
-        ImportError: there is no such module.
-        AttributeError: the module has no such name.
+        ImportError: the module does not exist.
+        AttributeError: the module does not have the attribute.
     """
     try:
         return importlib.import_module(name)
@@ -51,7 +51,7 @@ def load_module(module_name: str) -> ModuleType:
     """Import a module, also from the current folder.
 
     Raises:
-        ImportError: there is none.
+        ImportError: it does not exist.
     """
     folder = os.getcwd()
     sys.path.insert(0, folder)
@@ -63,7 +63,7 @@ def load_module(module_name: str) -> ModuleType:
 
 
 def load_script_as_module(path: str) -> ModuleType:
-    """Run a file, and give what it defines as a module.
+    """Run a file, and return its definitions as a module.
 
     Raises:
         ScriptError: the file is missing, or its code fails.
@@ -72,12 +72,12 @@ def load_script_as_module(path: str) -> ModuleType:
 
 
 def import_object(import_path: str) -> Any:
-    """What `path/file.py:name`, `package.module:name` or `package.module.name` stands for.
+    """The object of `path/file.py:name`, `package.module:name` or `package.module.name`.
 
     Raises:
-        ValueError: it is none of these.
-        ImportError: there is no such module.
-        AttributeError: there is no such name in it.
+        ValueError: the path has another form.
+        ImportError: the module does not exist.
+        AttributeError: the module does not have the name.
     """
     place, colon, name = import_path.rpartition(":" if ":" in import_path else ".")
     if not place or not name:
@@ -90,10 +90,10 @@ def import_object(import_path: str) -> Any:
 
 
 class _Later(ModuleType):
-    """A module that is imported when something of it is asked for.
+    """A module that is imported at the first access to one of its attributes.
 
     Args:
-        help_message: what to say where it is missing.
+        help_message: the error if it is not installed.
     """
 
     def __init__(self, name: str, help_message: str | None) -> None:
@@ -114,11 +114,11 @@ def _import(name: str, help_message: str | None) -> ModuleType:
 
 
 def lazy_import(name: str, error_on_import: bool = False, help_message: str | None = None) -> ModuleType:
-    """A module that is imported when something of it is asked for.
+    """A module that is imported at the first access to one of its attributes.
 
     Args:
-        error_on_import: refuse a module that is not installed at once.
-        help_message: what the error says besides.
+        error_on_import: raise at once if the module is not installed.
+        help_message: added to the error.
 
     Raises:
         ModuleNotFoundError: it is not installed.

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.utilities.pydantic`."""
+"""The names of `prefect.utilities.pydantic` that scripts use."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["get_class_fields_only", "handle_secret_render", "parse_obj_as"]
 
 
 def parse_obj_as(type_: Any, data: Any, mode: str = "python") -> Any:
-    """A value of a type, made of data.
+    """Convert data to a value of a type.
 
     Args:
-        mode: what the data is: `python` objects, `json` text or bytes, or `strings`.
+        mode: the kind of data: `python` objects, `json` text or bytes, or `strings`.
 
     Raises:
-        pydantic.ValidationError: it cannot be.
+        pydantic.ValidationError: the data are invalid.
     """
     adapter = TypeAdapter(type_)
     ways = {
@@ -33,7 +33,7 @@ def get_class_fields_only(model: type[BaseModel]) -> set[str]:
 
 
 def handle_secret_render(value: Any, context: dict[str, Any]) -> Any:
-    """A value for a dump: secrets in clear text where the context has `include_secrets`, else as stars."""
+    """A value for a dump: secrets in clear text if the context has `include_secrets`, else as stars."""
     if isinstance(value, BaseModel):
         return value.model_dump(context=context)
     if not isinstance(value, SecretStr | SecretBytes):

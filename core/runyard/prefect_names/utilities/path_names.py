@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.utilities.filesystem`: paths and folders."""
+"""The names of `prefect.utilities.filesystem` that scripts use: paths and folders."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def filter_files(
     *,
     as_posix: bool = False,
 ) -> set[str]:
-    """The files of a folder that no pattern leaves out, as paths from it.
+    """The files of a folder that no pattern excludes, as relative paths.
 
     Args:
         ignore_patterns: in the syntax of .gitignore.
-        include_dirs: the folders as well.
+        include_dirs: also the folders.
         as_posix: with `/` on every system.
     """
     base = Path(root)
@@ -66,7 +66,7 @@ def filter_files(
 
 
 def is_local_path(path: Any) -> bool:
-    """Whether a path is of this machine's disks, not of a store such as `s3://`."""
+    """Whether a path is local, not a URL such as `s3://`."""
     text = str(path)
     return "://" not in text or text.startswith(("file://", "local://"))
 
@@ -77,12 +77,12 @@ def filename(path: str) -> str:
 
 
 def relative_path_to_current_platform(path_str: str) -> Path:
-    """A relative path written on any system, for this one."""
+    """Convert a relative path, written on any system, for this system."""
     return Path(PureWindowsPath(path_str).as_posix())
 
 
 def to_display_path(path: str | os.PathLike[str], relative_to: str | os.PathLike[str] | None = None) -> str:
-    """A path as it is shortest: from a folder, by default the current one, or from the root."""
+    """The shortest form of a path: relative to a folder (default: the current one), or absolute."""
     whole = Path(path).resolve()
     near = os.path.relpath(whole, Path(relative_to or ".").resolve())
     return near if len(near) < len(str(whole)) else str(whole)

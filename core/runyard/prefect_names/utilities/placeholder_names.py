@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.utilities.templating`: placeholders as Prefect fills them."""
+"""The names of `prefect.utilities.templating` that scripts use: placeholders as Prefect fills them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 class PlaceholderType(Enum):
-    """What a placeholder stands for."""
+    """The kinds of placeholders."""
 
     STANDARD = "standard"
     BLOCK_DOCUMENT = "block_document"
@@ -44,7 +44,7 @@ _KINDS = {
 
 
 class Placeholder(NamedTuple):
-    """One placeholder: as written, the name between its braces, and its type."""
+    """One placeholder: its text, its name, and its kind."""
 
     full_match: str
     name: str
@@ -52,13 +52,13 @@ class Placeholder(NamedTuple):
 
 
 def determine_placeholder_type(name: str) -> PlaceholderType:
-    """The type of a placeholder of a name."""
+    """The kind of a placeholder by its name."""
     (found,) = find_placeholders(f"{{{{ {name} }}}}")
     return found.type
 
 
 def find_placeholders(template: Any) -> set[Placeholder]:
-    """All placeholders in the texts of a value."""
+    """All placeholders in the strings of a value."""
     return {
         Placeholder(found.text, found.name, _KINDS.get(found.kind, PlaceholderType.STANDARD))
         for found in templating.placeholders(template)
@@ -72,14 +72,14 @@ def apply_values(
     warn_on_notset: bool = False,
     skip_prefixes: list[str] | None = None,
 ) -> Any:
-    """A copy of a value with its placeholders filled in; those of blocks and variables stay.
+    """A copy of a value with its placeholders filled in, except those of blocks and variables.
 
     Args:
-        values: by name; `a.b[0]` leads into them.
-        remove_notset: leave out what nothing fills, with its key; inside a text it becomes empty.
-            Otherwise it stays a placeholder.
-        warn_on_notset: log it.
-        skip_prefixes: placeholders whose names begin so stay too.
+        values: by name; `a.b[0]` is a path into them.
+        remove_notset: remove an unknown placeholder with its key; inside a text it becomes empty. If false,
+            it stays.
+        warn_on_notset: log unknown placeholders.
+        skip_prefixes: placeholders whose names have one of these prefixes stay too.
     """
     import os
 
@@ -116,12 +116,12 @@ def apply_values(
     return filled(template)
 
 
-# How Prefect shows a value of None inside other text.
+# Prefect shows a None inside other text like this.
 _EMPTY = "None"
 
 
 async def resolve_variables(template: Any, client: Any = None) -> Any:
-    """A copy of a value with the variables that it names filled in; None for those that there are not."""
+    """A copy of a value with the variables that it names filled in; None for unknown ones."""
 
     def lookup(placeholder: templating.Placeholder) -> Any:
         if placeholder.kind != VARIABLE:
@@ -137,10 +137,10 @@ async def resolve_block_document_references(
     """A copy of a value with the blocks that it names filled in.
 
     Args:
-        value_transformer: called with the placeholder's name and its value; what it gives is put in.
+        value_transformer: called with the placeholder's name and its value; its result is used.
 
     Raises:
-        RunyardError: there is no such block, or it has no such field.
+        RunyardError: the block does not exist, or does not have the field.
     """
 
     def lookup(placeholder: templating.Placeholder) -> Any:

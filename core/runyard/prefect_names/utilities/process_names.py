@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.utilities.processutils`: commands that end with their block."""
+"""The names of `prefect.utilities.processutils` that scripts use: commands that end with their block."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def get_sys_executable() -> str:
-    """The Python that runs, quoted where a Windows shell needs it."""
+    """The current Python, quoted if a Windows shell needs it."""
     return f'"{sys.executable}"' if os.name == "nt" else sys.executable
 
 
@@ -40,20 +40,20 @@ def command_to_string(command: list[str]) -> str:
 
 
 def command_from_string(command: str) -> list[str]:
-    """The parts of a command that is one line."""
+    """The words of a command line."""
     return shlex.split(command, posix=os.name != "nt")
 
 
 @asynccontextmanager
 async def open_process(command: list[str], **kwargs: Any) -> AsyncIterator[Process]:
-    """A block around a process that runs; it is stopped where the block fails.
+    """A block with a running process, which is stopped if the block fails.
 
     Args:
         command: the program and its arguments.
         kwargs: options of `anyio.open_process`.
 
     Raises:
-        TypeError: the command is a text.
+        TypeError: the command is a string.
     """
     if isinstance(command, str):
         raise TypeError("the command is a list of texts; `command_from_string` makes one of a line")
@@ -74,12 +74,12 @@ async def run_process(
     task_status_handler: Any = None,
     **kwargs: Any,
 ) -> Process:
-    """Run a command to its end; its `returncode` says how it ended.
+    """Run a command to its end; its `returncode` is set.
 
     Args:
         stream_output: whether its output is shown, or the files for its two streams.
-        task_status: of a task group; told the process as it starts.
-        task_status_handler: makes of the process what `task_status` is told.
+        task_status: of a task group; receives the process when it starts.
+        task_status_handler: converts the process for `task_status`.
         kwargs: options of `anyio.open_process`.
     """
     sinks = (sys.stdout, sys.stderr) if stream_output is True else stream_output or (None, None)
@@ -92,7 +92,7 @@ async def run_process(
 
 
 async def consume_process_output(process: Process, stdout_sink: Any = None, stderr_sink: Any = None) -> None:
-    """Read both streams of a process to their end, into files or into nothing."""
+    """Read both streams of a process to their end, into files or nowhere."""
     async with anyio.create_task_group() as group:
         for stream, sink in ((process.stdout, stdout_sink), (process.stderr, stderr_sink)):
             if stream is not None:
@@ -100,7 +100,7 @@ async def consume_process_output(process: Process, stdout_sink: Any = None, stde
 
 
 async def stream_text(source: TextReceiveStream, *sinks: Any) -> None:
-    """Write what a stream of text gives into files; also into those of anyio, and its streams."""
+    """Copy a text stream into files; also into those of anyio, and its streams."""
     async for item in source:
         for sink in sinks:
             if isinstance(sink, io.TextIOBase) or hasattr(sink, "flush"):

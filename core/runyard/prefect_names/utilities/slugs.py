@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.utilities.names`, `.slugify` and `.text`."""
+"""The names of `prefect.utilities.names`, `.slugify` and `.text` that scripts use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 _STARS = 8
 _OTHER = re.compile(r"[^a-zA-Z0-9]+")
-# Letters that are no letter with an accent.
+# Letters that do not decompose into a letter and an accent.
 _LETTERS = str.maketrans({
     "ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L",
     "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i",
@@ -31,7 +31,7 @@ _LETTERS = str.maketrans({
 
 
 def generate_slug(n_words: int) -> str:
-    """A random name of so many words, such as `calm-otter`."""
+    """A random name of several words, such as `calm-otter`."""
     words: list[str] = []
     while len(words) < n_words:
         words += ids.new_name().split("-")
@@ -39,7 +39,7 @@ def generate_slug(n_words: int) -> str:
 
 
 def obfuscate_string(s: str, show_tail: bool = False) -> str:
-    """Stars in the place of a text.
+    """Replace a string by stars.
 
     Args:
         show_tail: show as many of its last characters, up to four, as it has more than ten.
@@ -49,7 +49,7 @@ def obfuscate_string(s: str, show_tail: bool = False) -> str:
 
 
 def obfuscate(s: Any, show_tail: bool = False) -> str:
-    """As `obfuscate_string`, for any value."""
+    """Like `obfuscate_string`, for any value."""
     return obfuscate_string(str(s), show_tail)
 
 
@@ -60,11 +60,11 @@ def slugify(
     lowercase: bool = True,
     stopwords: Iterable[str] = (),
 ) -> str:
-    """A text as a name: letters without accents and digits, with `separator` between the words.
+    """A text as a slug: unaccented letters and digits, with `separator` between the words.
 
     Args:
-        max_length: of the result; 0 for any.
-        stopwords: words that are left out.
+        max_length: of the result; 0: no limit.
+        stopwords: words that are removed.
     """
     shown = text.decode("utf-8", "ignore") if isinstance(text, bytes) else str(text)
     plain = unicodedata.normalize("NFKD", shown.translate(_LETTERS)).encode("ascii", "ignore").decode()
@@ -77,7 +77,7 @@ def slugify(
 
 
 def truncated_to(length: int, value: str | None) -> str:
-    """A text with its middle left out where it is longer, and said how much that is."""
+    """Shorten a long text in its middle, with the number of omitted characters."""
     if not value:
         return ""
     left = len(value) - length
@@ -91,5 +91,5 @@ def truncated_to(length: int, value: str | None) -> str:
 def fuzzy_match_string(
     word: str, possibilities: Iterable[str], *, n: int = 1, cutoff: float = 0.6
 ) -> str | None:
-    """The possibility most like a word, or None where none is like it."""
+    """The possibility that is most similar to a word, or None."""
     return closest(word, possibilities, cutoff)

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.utilities.timeout`: blocks that may take so long."""
+"""The names of `prefect.utilities.timeout` that scripts use: blocks with a time limit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _check(kind: type[BaseException]) -> None:
 def timeout(
     seconds: float | None = None, timeout_exc_type: type[TimeoutError] = TimeoutError
 ) -> Iterator[None]:
-    """A block of sync code that may take so many seconds; None for any.
+    """A block of sync code with a time limit in seconds; None: no limit.
 
     Raises:
         TimeoutError: it took longer; of the class `timeout_exc_type`.
@@ -50,7 +50,7 @@ def timeout(
 async def timeout_async(
     seconds: float | None = None, timeout_exc_type: type[TimeoutError] = TimeoutError
 ) -> AsyncIterator[None]:
-    """A block of async code that may take so many seconds; otherwise as `timeout`."""
+    """A block of async code with a time limit; see `timeout`."""
     import asyncio
 
     _check(timeout_exc_type)

@@ -1,4 +1,4 @@
-"""What scripts take from `prefect.utilities.urls`."""
+"""The names of `prefect.utilities.urls` that scripts use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runyard.blocks.core import Block
 
 __all__ = ["convert_class_to_name", "url_for", "validate_restricted_url"]
 
-# Kind -> its path in the pages, and in the API; None where there is none.
+# Kind -> its path in the UI, and in the API; None if it has none.
 _PATHS: dict[str, tuple[str | None, str]] = {
     "flow": ("flows/flow", "flows"),
     "flow-run": ("runs/flow-run", "flow_runs"),
@@ -26,7 +26,7 @@ _PATHS: dict[str, tuple[str | None, str]] = {
     "artifact": (None, "artifacts"),
     "concurrency-limit": ("concurrency-limits/concurrency-limit", "concurrency_limits"),
 }
-# Classes that are called otherwise than what they are of.
+# Classes whose names differ from their kinds.
 _KINDS = {
     "task-future": "task-run",
     "background-future": "task-run",
@@ -38,7 +38,7 @@ _BY_NAME = ("work-pool", "variable")
 
 
 def convert_class_to_name(obj: Any) -> str:
-    """The class of an object in the form `flow-run`."""
+    """The kind of an object, such as `flow-run`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", type(obj).__name__).lower()
 
 
@@ -49,16 +49,16 @@ def url_for(
     default_base_url: str | None = None,
     **additional_format_kwargs: Any,
 ) -> str | None:
-    """Where people, or programs, find something; None where there is no server, or no such place.
+    """The URL of an object for people or programs; None without a server or such a page.
 
     Args:
-        obj: what the API or a block class gave, a future, or a kind such as `flow-run`.
+        obj: an object of the API, a block class, a future, or a kind such as `flow-run`.
         obj_id: the id, for a kind; a pool's and a variable's is its name.
         url_type: `ui` for people, `api` for programs.
-        default_base_url: where the server is, if no setting says it.
+        default_base_url: the server's URL if no setting has it.
 
     Raises:
-        ValueError: the kind of URL is neither.
+        ValueError: the kind of URL is unknown.
     """
     if url_type not in ("ui", "api"):
         raise ValueError(f"{url_type!r} is no kind of URL; use ui or api")
@@ -93,7 +93,7 @@ def validate_restricted_url(url: str) -> None:
     """Refuse a URL that leads to this machine or into its network.
 
     Raises:
-        ValueError: it does, or it is not of http or https.
+        ValueError: it does, or it is not http or https.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:

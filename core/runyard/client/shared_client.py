@@ -24,3 +24,9 @@ def shared_client() -> Client:
         # Of several threads that come first at once, all get the same.
         client = _clients.setdefault(key, connect())
     return client
+
+
+def forget_clients(part: str) -> None:
+    """Forget the clients of databases whose URL has this part."""
+    for key in [key for key in _clients if part in key[2]]:
+        del _clients[key]

@@ -39,6 +39,7 @@ class FlowDefinition(Runnable[P, R]):
         on_crashed: Iterable[Callable[..., Any]] | None = None,
         on_running: Iterable[Callable[..., Any]] | None = None,
     ) -> None:
+        # All options as they were given: `with_options` and pickles make the same again from them.
         options = {key: value for key, value in locals().items() if key not in ("self", "fn", "__class__")}
         name = checks.flow_name(name or function_name(fn).strip("<>").replace("_", "-"))
         super().__init__(fn, name, options)

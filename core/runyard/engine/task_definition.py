@@ -46,6 +46,7 @@ class TaskDefinition(Runnable[P, R]):
         viz_return_value: Any = None,
         asset_deps: Any = None,
     ) -> None:
+        # All options as they were given: `with_options` and pickles make the same again from them.
         options = {key: value for key, value in locals().items() if key not in ("self", "fn", "__class__")}
         super().__init__(fn, checks.task_name(name or function_name(fn)), options)
         self.description = checks.text("description", description) or documentation(fn)

@@ -320,3 +320,9 @@ def get_database(url: str | None = None) -> Database:
     if database is None:
         database = _databases[key] = Database(key)
     return database
+
+
+def close_databases(part: str) -> None:
+    """Close the databases whose URL has this part, and forget them."""
+    for url in [url for url in _databases if part in url]:
+        _databases.pop(url).close()

@@ -101,7 +101,7 @@ def _make(name: str, fields: dict[str, Any]) -> type[FilterBase]:
         if field == "tags" or field == "deployment_id":
             values |= _COMBINED
         model = create_model(part, __base__=FilterBase, __module__=__name__, **values)
-        globals()[part] = model
+        globals()[part] = model  # importable and picklable by its name, like a written class
         models[field] = (model | None, None)
     made: type[FilterBase] = create_model(name, __base__=FilterBase, __module__=__name__, **models)
     globals()[name] = made

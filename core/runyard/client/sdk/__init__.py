@@ -58,6 +58,7 @@ def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:
     return twin
 
 
+# Written once: each method of the sync client, to be awaited. Type checkers see `__getattr__` above.
 for _kind in SyncRunyardClient.__bases__:
     for _name, _method in vars(_kind).items():
         if callable(_method) and not _name.startswith("_"):

@@ -15,7 +15,7 @@ from runyard.operations.schemas import StateCreate
 from runyard.operations.task_runs import task_runs
 
 
-def _state(state: Any) -> StateCreate:
+def state_body(state: Any) -> StateCreate:
     """A state to propose, from a State of ours or what the API showed."""
     return state if isinstance(state, StateCreate) else StateCreate.of(state)
 
@@ -91,7 +91,7 @@ class Runs(Caller):
             context=context,
             tags=None if tags is None else sorted(tags),
             parent_task_run_id=parent_task_run_id,
-            state=None if state is None else _state(state),
+            state=None if state is None else state_body(state),
             work_pool_name=work_pool_name,
             work_queue_name=work_queue_name,
             job_variables=job_variables,
@@ -173,7 +173,7 @@ class Runs(Caller):
         self, flow_run_id: Any, state: Any, force: bool = False
     ) -> flow_runs.OrchestrationResult:
         """Propose a state of a flow run; the answer says what became of it."""
-        body = flow_runs.SetState(state=_state(state), force=force)
+        body = flow_runs.SetState(state=state_body(state), force=force)
         return self._call(flow_runs.set_flow_run_state, str(flow_run_id), body)
 
     def read_flow_run_states(self, flow_run_id: Any) -> list[Any]:
@@ -236,7 +236,7 @@ class Runs(Caller):
                 id=None if id is None else str(id),
                 name=name or f"{task.name}-{dynamic_key}",
                 flow_run_id=flow_run_id,
-                state=None if state is None else _state(state),
+                state=None if state is None else state_body(state),
                 task_inputs=task_inputs,
             ),
         )
@@ -279,7 +279,7 @@ class Runs(Caller):
 
     def set_task_run_state(self, task_run_id: Any, state: Any, force: bool = False) -> Any:
         """Propose a state of a task run."""
-        body = flow_runs.SetState(state=_state(state), force=force)
+        body = flow_runs.SetState(state=state_body(state), force=force)
         return self._call(task_runs.set_task_run_state, str(task_run_id), body)
 
     def delete_task_run(self, task_run_id: Any) -> None:

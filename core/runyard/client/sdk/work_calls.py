@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runyard.base.errors import NotFound
 from runyard.client.schemas.filters import as_body
 from runyard.client.sdk.calling import Caller, given, listing
-from runyard.client.sdk.run_calls import _state
+from runyard.client.sdk.run_calls import state_body
 from runyard.operations.deployments import deployments
 from runyard.operations.deployments.deployment_shapes import (
     Deployment,
@@ -119,7 +119,7 @@ class Work(Caller):
         fields = given(
             parameters=parameters,
             context=context,
-            state=None if state is None else _state(state),
+            state=None if state is None else state_body(state),
             name=name,
             tags=None if tags is None else sorted(tags),
             idempotency_key=idempotency_key,

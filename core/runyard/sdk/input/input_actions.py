@@ -35,7 +35,7 @@ def sender_here() -> str | None:
     return f"prefect.flow-run.{context.flow_run.id}" if context is not None else None
 
 
-def _create(key: str, value: Any, flow_run_id: Any = None, sender: str | None = None) -> None:
+def create(key: str, value: Any, flow_run_id: Any = None, sender: str | None = None) -> None:
     """Store a JSON-able value as an input of a flow run.
 
     Raises:
@@ -45,11 +45,11 @@ def _create(key: str, value: Any, flow_run_id: Any = None, sender: str | None = 
     shared_client().call(operations.create_flow_run_input, ensure_flow_run_id(flow_run_id), body)
 
 
-def _create_from_model(
+def create_from_model(
     key: str, model_instance: BaseModel, flow_run_id: Any = None, sender: str | None = None
 ) -> None:
     """Store a pydantic model as an input of a flow run, signed by the run around the calling code."""
-    _create(key, model_instance.model_dump(mode="json"), flow_run_id, sender or sender_here())
+    create(key, model_instance.model_dump(mode="json"), flow_run_id, sender or sender_here())
 
 
 def _filter(
@@ -62,7 +62,7 @@ def _filter(
     return shared_client().call(operations.filter_flow_run_input, ensure_flow_run_id(flow_run_id), body)
 
 
-def _read(key: str, flow_run_id: Any = None) -> Any:
+def read(key: str, flow_run_id: Any = None) -> Any:
     """The value of an input; None where there is none."""
     try:
         text = shared_client().call(operations.read_flow_run_input, ensure_flow_run_id(flow_run_id), key)
@@ -80,9 +80,9 @@ def _delete(key: str, flow_run_id: Any = None) -> None:
     shared_client().call(operations.delete_flow_run_input, ensure_flow_run_id(flow_run_id), key)
 
 
-create_flow_run_input, acreate_flow_run_input = sync_compatible(_create), async_twin(_create)
-create_flow_run_input_from_model = sync_compatible(_create_from_model)
-acreate_flow_run_input_from_model = async_twin(_create_from_model)
+create_flow_run_input, acreate_flow_run_input = sync_compatible(create), async_twin(create)
+create_flow_run_input_from_model = sync_compatible(create_from_model)
+acreate_flow_run_input_from_model = async_twin(create_from_model)
 filter_flow_run_input, afilter_flow_run_input = sync_compatible(_filter), async_twin(_filter)
-read_flow_run_input, aread_flow_run_input = sync_compatible(_read), async_twin(_read)
+read_flow_run_input, aread_flow_run_input = sync_compatible(read), async_twin(read)
 delete_flow_run_input, adelete_flow_run_input = sync_compatible(_delete), async_twin(_delete)

@@ -10,7 +10,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, PrivateAttr, create_model
 
 from runyard.base.syncing import async_twin, sync_compatible
-from runyard.sdk.input.input_actions import _create, _create_from_model, _read, ensure_flow_run_id
+from runyard.sdk.input.input_actions import create, create_from_model, ensure_flow_run_id, read
 from runyard.sdk.input.receiving import GetAutomaticInputHandler, GetInputHandler
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ class BaseRunInput(BaseModel):
     @classmethod
     def _save(cls, keyset: Keyset, flow_run_id: Any = None) -> None:
         """Store what is asked for: the schema, and the description where there is one."""
-        _create(keyset["schema"], cls.model_json_schema(), flow_run_id)
+        create(keyset["schema"], cls.model_json_schema(), flow_run_id)
         if cls.described():
-            _create(keyset["description"], cls.described(), flow_run_id)
+            create(keyset["description"], cls.described(), flow_run_id)
 
     @classmethod
     def _load(cls, keyset: Keyset, flow_run_id: Any = None) -> Any:
@@ -83,7 +83,7 @@ class BaseRunInput(BaseModel):
             ValidationError: it does not fit the model.
         """
         run_id = ensure_flow_run_id(flow_run_id)
-        instance = cls(**(_read(keyset["response"], run_id) or {}))
+        instance = cls(**(read(keyset["response"], run_id) or {}))
         instance._metadata = RunInputMetadata(key=keyset["response"], receiver=run_id)
         return instance._unwrapped()
 
@@ -232,7 +232,7 @@ def _send(run_input: Any, flow_run_id: Any, sender: str | None = None, key_prefi
         is_model = isinstance(run_input, BaseModel)
         message = model(**run_input.model_dump()) if is_model else model(value=run_input)
     prefix = key_prefix or f"{type(message).__name__.lower()}-auto"
-    _create_from_model(f"{prefix}-{uuid4()}", message, flow_run_id, sender)
+    create_from_model(f"{prefix}-{uuid4()}", message, flow_run_id, sender)
 
 
 send_input = sync_compatible(_send)

@@ -64,12 +64,9 @@ def _is_ours(name: str) -> bool:
 def _close_databases(folder: str, url: str) -> None:
     """Close what was opened in the folder or by the URL, and forget it: the next harness has another."""
     used = {folder, url} - {""}
-    for address, opened in list(database._databases.items()):
-        if any(each in str(address) for each in used):
-            opened.close()
-            del database._databases[address]
-    for key in [key for key in shared_client._clients if any(each in key[2] for each in used)]:
-        del shared_client._clients[key]
+    for each in used:
+        database.close_databases(each)
+        shared_client.forget_clients(each)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Deployments: reading a project file, planning what it declares, loading flows, running steps."""
+"""Deployments: reads a project file, plans its deployments, loads flows, runs steps."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy: a flow that calls another deployment should not pay for reading project files.
+    # Imported late: a flow that calls another deployment should not load the code for project files.
     if name in __all__:
         from importlib import import_module
 

@@ -1,4 +1,4 @@
-"""What a deployment may be given from Python: the options of `flow.deploy`, `flow.serve` and their like."""
+"""The options of `flow.deploy`, `flow.serve` and similar functions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Interval = int | float | timedelta
 
 
 class ConcurrencyLimit(TypedDict, total=False):
-    """A deployment's limit, and what happens to a run above it."""
+    """A deployment's limit, and what happens to a run beyond it."""
 
     limit: int
     collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"]
@@ -29,20 +29,20 @@ class ConcurrencyLimit(TypedDict, total=False):
 
 
 class CommonOptions(TypedDict, total=False):
-    """Options of a deployment, however it is made; what is not given stays as it is stored.
+    """Options of a deployment; an option that is not set keeps its stored value.
 
     Args:
-        interval, cron, rrule: when it runs, each one or several; intervals in seconds.
+        interval, cron, rrule: the times of its schedules, each one value or a list; intervals in seconds.
         schedule, schedules: the same as `Cron(...)`, `Interval(...)`, `RRule(...)` or mappings.
-        paused: whether its schedules wait.
+        paused: whether its schedules are paused.
         parameters: of its runs, by name.
-        concurrency_limit: how many of its runs at once.
-        triggers: the events that make runs, as in `prefect.yaml`.
-        description, tags, version: what is shown of it.
-        version_type: whose word counts for the version, such as `vcs:git`.
-        enforce_parameter_schema: refuse parameters that do not fit the flow.
-        work_queue_name: of its pool's queues.
-        job_variables: over those of the pool.
+        concurrency_limit: how many of its runs may execute at once.
+        triggers: the events that create runs, as in `prefect.yaml`.
+        description, tags, version: shown with it.
+        version_type: the source of the version, such as `vcs:git`.
+        enforce_parameter_schema: refuse invalid parameters.
+        work_queue_name: a queue of its pool.
+        job_variables: merged over the pool's.
         entrypoint_type: whether runs find the flow by its file or by its module.
         _sla: accepted for compatibility.
     """
@@ -71,19 +71,19 @@ class DeploymentOptions(CommonOptions, total=False):
     """Options of `flow.to_deployment`.
 
     Args:
-        work_pool_name: whose workers start its runs.
+        work_pool_name: the pool whose workers start its runs.
     """
 
     work_pool_name: str | None
 
 
 class DeployOptions(CommonOptions, total=False):
-    """Options of `flow.deploy`: those of a deployment, and of its image.
+    """Options of `flow.deploy`: of the deployment, and of its image.
 
     Args:
         image: for pools of containers: a name, or a `DockerImage`.
         build, push: whether the image is built and pushed first (true).
-        print_next_steps: say how to start a worker and a run (true).
+        print_next_steps: print how to start a worker and a run (true).
         ignore_warnings: accepted for compatibility.
     """
 
@@ -95,13 +95,13 @@ class DeployOptions(CommonOptions, total=False):
 
 
 class ServeOptions(CommonOptions, total=False):
-    """Options of `flow.serve`: those of a deployment, and of the process that serves it.
+    """Options of `flow.serve`: of the deployment, and of the process that serves it.
 
     Args:
-        global_limit: how many runs of the deployment at once, anywhere.
-        limit: how many runs of this process at once.
+        global_limit: how many runs of the deployment may execute at once, anywhere.
+        limit: how many runs this process executes at once.
         pause_on_shutdown: pause its schedules at the end (true).
-        print_starting_message: say what is served (true).
+        print_starting_message: print what is served (true).
         webserver: answer GET /health over HTTP.
     """
 
@@ -150,7 +150,7 @@ _PLAIN = (
 
 
 def _triggers(triggers: Iterable[Any]) -> list[dict[str, Any]]:
-    """Triggers as mappings; Prefect's objects are taken too."""
+    """Triggers as mappings; also converts Prefect's objects."""
     from pydantic import BaseModel, ValidationError
 
     from runyard.deployments.triggers import check_triggers
@@ -180,7 +180,7 @@ def _limit(limit: Any) -> dict[str, Any]:
 
 
 def _schedules(given: dict[str, Any]) -> list[dict[str, Any]]:
-    """Take everything that says when out of the options."""
+    """Remove all schedule options from the options, and return them as schedules."""
     single, several = given.pop("schedule", None), given.pop("schedules", None)
     timings = {name: given.pop(name, None) for name in _TIMINGS}
     said = [name for name, value in timings.items() if value is not None]
@@ -198,10 +198,10 @@ def _schedules(given: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def schedule_of(value: Any) -> dict[str, Any]:
-    """One schedule, of whatever shape, as the API takes it.
+    """One schedule, of any form, in the form of the API.
 
     Raises:
-        InvalidInput: it says no time.
+        InvalidInput: it has no times.
     """
     if isinstance(value, dict):
         told = dict(value)

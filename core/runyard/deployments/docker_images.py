@@ -1,4 +1,4 @@
-"""Container images of deployments that Python makes: built and pushed as the steps of a project file do."""
+"""Container images of deployments in Python; built and pushed by the same steps as in a project file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class DockerImage:
 
     Args:
         name: such as `registry.example.com/team/etl`; it may end in `:tag`.
-        tag: by default the moment.
-        dockerfile: a file, or `auto`: one is generated, with the folder's requirements.txt.
+        tag: default: the current time.
+        dockerfile: a file, or `auto`: generate one, with the folder's requirements.txt.
         build_backend: accepted; the engine decides how it builds.
-        stream_progress_to: a text file to write the engine's lines to, instead of the standard output.
+        stream_progress_to: a text file for the engine's output, instead of standard output.
         build_kwargs: options of `build_docker_image`, such as `platform`, `buildargs` or `nocache`.
 
     Raises:
@@ -52,10 +52,10 @@ class DockerImage:
         return f"{self.name}:{self.tag}"
 
     def build(self) -> None:
-        """Build it.
+        """Build the image.
 
         Raises:
-            InvalidInput: an option is unknown, or `auto` would shadow a Dockerfile.
+            InvalidInput: an option is unknown, or `auto` would hide an existing Dockerfile.
             MissingExtra: runyard[docker] is not installed.
             RunyardError: the engine does not answer, or the build failed.
         """
@@ -63,7 +63,7 @@ class DockerImage:
             build_docker_image(self.name, dockerfile=self.dockerfile, tag=self.tag, **self.build_kwargs)
 
     def push(self) -> None:
-        """Push it to its registry.
+        """Push the image to its registry.
 
         Raises:
             MissingExtra: runyard[docker] is not installed.
@@ -79,7 +79,7 @@ class DockerImage:
 
 
 def provide(image: Any, build: bool, push: bool) -> str:
-    """See that an image is there; its reference.
+    """Build and push an image if requested; return its reference.
 
     Args:
         image: a name, or a DockerImage.

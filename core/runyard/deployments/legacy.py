@@ -1,4 +1,4 @@
-"""Prefect 2's way to a deployment: `Deployment.build_from_flow(flow, name=...).apply()`."""
+"""Deployments in the style of Prefect 2: `Deployment.build_from_flow(flow, name=...).apply()`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from runyard.operations.work_pools.work_queues import WorkQueueUpdate, update_wo
 if TYPE_CHECKING:
     from runyard.engine.flow_definition import FlowDefinition
 
-# What concerned the storage and infrastructure of Prefect 2, and has nothing to say here.
+# Options about Prefect 2's storage and infrastructure, which are ignored.
 _WITHOUT_MEANING = ("skip_upload", "ignore_file", "load_existing", "path", "output", "manifest_path")
 
 
 class Deployment:
-    """A deployment to be made by `apply`.
+    """A deployment that `apply` creates.
 
     Args:
-        made: what is to be applied.
+        made: the deployment to create.
     """
 
     def __init__(self, made: RunnerDeployment) -> None:
@@ -54,15 +54,15 @@ class Deployment:
         Args:
             flow: the flow.
             name: the deployment's name.
-            apply: whether to make it at once.
-            entrypoint: `file.py:function`, where it is not the flow's own.
+            apply: whether to create it at once.
+            entrypoint: `file.py:function`, if it is not the flow's own.
             options: version, description, tags, parameters, schedule, schedules, is_schedule_active,
                 work_pool_name, work_queue_name, job_variables (or infra_overrides),
                 enforce_parameter_schema.
 
         Raises:
             InvalidInput: an option names storage or infrastructure blocks of Prefect 2.
-            ParameterError: the parameters do not fit the flow.
+            ParameterError: the parameters are invalid.
         """
         for gone in ("storage", "infrastructure"):
             if options.pop(gone, None) is not None:
@@ -90,12 +90,12 @@ class Deployment:
 
     @sync_compatible
     def apply(self, upload: bool = False, work_queue_concurrency: int | None = None) -> str:
-        """Make the deployment, or bring it up to date. Awaited in async code.
+        """Create or update the deployment. In async code, await it.
 
-        A work pool that does not exist is made, of type process: scripts of this kind come before it.
+        A missing work pool is created with type process, because such scripts run before it exists.
 
         Args:
-            upload: has no meaning here.
+            upload: ignored.
             work_queue_concurrency: how many runs of its queue may execute at once.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Flows that no other process can import, such as those defined inside functions: handed on by `serve`."""
+"""Flows that no other process can import, such as those defined inside functions; `serve` passes them on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-# The folder in which a serving process has put its flows; its runs inherit the variable.
+# The folder in which a serving process stores its flows; its runs inherit the variable.
 _VARIABLE = "RUNYARD__SERVED_FLOWS"
 _MARK = "<locals>"
 
@@ -27,19 +27,19 @@ def is_local(entrypoint: str) -> bool:
 
 @contextmanager
 def handed_on(flows: Mapping[str, Any]) -> Iterator[None]:
-    """A block in which the runs of some deployments find their local flows.
+    """A block in which the runs of some deployments can load their local flows.
 
     Args:
         flows: the flows of the deployments by their entrypoints.
 
     Raises:
-        EntrypointError: a flow holds what cannot be pickled.
+        EntrypointError: a flow cannot be pickled.
     """
     local = {entrypoint: flow for entrypoint, flow in flows.items() if is_local(entrypoint)}
     if not local:
         yield
         return
-    folder = Scratch()  # for this user alone
+    folder = Scratch()  # only for this user
     before = os.environ.get(_VARIABLE)
     try:
         for entrypoint, flow in local.items():
@@ -55,7 +55,7 @@ def handed_on(flows: Mapping[str, Any]) -> Iterator[None]:
 
 
 def load(entrypoint: str) -> Any:
-    """The flow that the process which serves this run handed on.
+    """The flow that the serving process passed to this run.
 
     Raises:
         EntrypointError: this process is not one of its runs.
@@ -65,7 +65,7 @@ def load(entrypoint: str) -> Any:
     folder = os.environ.get(_VARIABLE)
     try:
         with open(os.path.join(folder or "", _file_of(entrypoint)), "rb") as file:
-            return pickle.load(file)  # noqa: S301  # written by the serving process, for its runs alone
+            return pickle.load(file)  # noqa: S301  # written by the serving process, only for its runs
     except FileNotFoundError:
         raise EntrypointError(
             f"the flow at {entrypoint} is defined inside a function: only the process that serves it runs it"

@@ -1,4 +1,4 @@
-"""`run_deployment`: start a run of a deployment from Python, and wait for its end."""
+"""`run_deployment`: creates a run of a deployment from Python, and waits for its end."""
 
 from __future__ import annotations
 
@@ -39,30 +39,30 @@ def run_deployment(
     as_subflow: bool | None = True,
     job_variables: dict[str, Any] | None = None,
 ) -> FlowRun:
-    """Create a run of a deployment, and wait until it is over. Awaited in async code.
+    """Create a run of a deployment, and wait until it has finished. In async code, await it.
 
     Args:
         name: `flow/deployment`, an id, or a unique name or id prefix.
         client: accepted for compatibility; this program's own connection is used.
-        parameters: instead of the deployment's own; futures in them are waited for. They travel as JSON:
-            dates and the keys of dicts as texts, sets and tuples as lists.
-        scheduled_time: when to start; now by default.
-        flow_run_name: by default an invented one.
-        timeout: seconds to wait for the end; None: for ever, 0: not at all.
-        poll_interval: the longest time between two looks, in seconds; changes are seen at once.
-        tags: further tags of the run.
-        idempotency_key: a second call with the same key gives the same run.
+        parameters: instead of the deployment's; futures in them are waited for. They are sent as JSON:
+            dates and keys of dicts as strings, sets and tuples as lists.
+        scheduled_time: when to start; default: now.
+        flow_run_name: default: generated.
+        timeout: seconds to wait for the end; None: forever, 0: not at all.
+        poll_interval: the longest time between two checks, in seconds; changes are noticed at once.
+        tags: more tags of the run.
+        idempotency_key: a second call with the same key returns the same run.
         work_queue_name: instead of the deployment's queue.
-        as_subflow: inside of a flow, show the run in its graph.
-        job_variables: over the deployment's own.
+        as_subflow: inside a flow, show the run in its graph.
+        job_variables: merged over the deployment's.
 
     Returns:
-        The run as it then is.
+        The run in its current state.
 
     Raises:
-        NotFound: no such deployment.
-        ParameterError: the parameters do not fit its flow, or have no JSON form.
-        InvalidInput: a negative timeout.
+        NotFound: the deployment does not exist.
+        ParameterError: the parameters are invalid, or have no JSON form.
+        InvalidInput: the timeout is negative.
     """
     if timeout is not None and timeout < 0:
         raise InvalidInput(f"timeout={timeout} is negative; use None to wait for ever, 0 not to wait")
@@ -103,7 +103,7 @@ def _create(
 
 
 def _tracking_task_run(flow: FlowRunContext, deployment: Deployment) -> str:
-    """The task run that shows the started run in the calling flow; the run's states are mirrored on it."""
+    """The task run that represents the new run in the calling flow, with the same states."""
     from itertools import count
 
     key = f"run_deployment-{deployment.name}"
@@ -115,13 +115,13 @@ def _tracking_task_run(flow: FlowRunContext, deployment: Deployment) -> str:
     if around is not None:
         run.task_inputs = {"__parents__": [{"input_type": "task_run", "id": around.task_run.id}]}
     run.move(State(PENDING), flow.journal)
-    # The row must exist before the run does that refers to it.
+    # This row must exist before the run that refers to it.
     flow.journal.flush()
     return run.id
 
 
 def _wait(run: FlowRun, timeout: float | None, poll_interval: float) -> FlowRun:
-    """The run once it is over, or as it is after `timeout` seconds."""
+    """The finished run, or the run after `timeout` seconds."""
     from runyard.operations.flow_runs.flow_runs import read_flow_run
 
     client = shared_client()

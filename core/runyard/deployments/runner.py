@@ -1,4 +1,4 @@
-"""Deployments made by Python: `flow.to_deployment`, `flow.deploy`, `deploy(a, b)`."""
+"""Deployments from Python: `flow.to_deployment`, `flow.deploy`, `deploy(a, b)`."""
 
 from __future__ import annotations
 
@@ -35,28 +35,29 @@ if TYPE_CHECKING:
     from runyard.engine.flow_definition import FlowDefinition
     from runyard.operations.deployments.deployment_shapes import Deployment
 
-# The name under which Prefect has what a deployment that cannot be made raises.
+# Prefect's name of the exception for an invalid deployment.
 DeploymentApplyError = RunyardError
 
 # Prefect has it here too.
 DockerImage = docker_images.DockerImage
 
-# Whoever declares schedules: those made by Python go with a redeploy by Python, others stay.
+# The owner of schedules from Python: a redeploy from Python deletes those that it no longer declares; others
+# stay.
 OWNER = "python"
 
 
 @dataclass
 class RunnerDeployment:
-    """A deployment that is still to be made; `flow.to_deployment(...)` gives one.
+    """A deployment that is not created yet; `flow.to_deployment(...)` returns one.
 
     Args:
         name: its name.
         flow_name: its flow's.
-        entrypoint: where the flow is, below `path` or the source's folder.
-        path: the folder of the code, on this machine; None with a storage.
-        storage: where the code comes from instead.
-        schedules: mappings as the API takes them; None: keep what is stored.
-        paused: None: as it is.
+        entrypoint: the flow, below `path` or the source's folder.
+        path: the folder of the code on this machine; None with a storage.
+        storage: the source of the code instead.
+        schedules: mappings in the form of the API; None: keep the stored ones.
+        paused: None: unchanged.
         The others are as in `prefect.yaml`.
     """
 
@@ -80,7 +81,7 @@ class RunnerDeployment:
     job_variables: dict[str, Any] = field(default_factory=dict)
     parameter_openapi_schema: dict[str, Any] | None = None
     triggers: list[Any] = field(default_factory=list)
-    flow: Any = field(default=None, repr=False)  # one that no other process can import, for `serve`
+    flow: Any = field(default=None, repr=False)  # a flow that no other process can import, for `serve`
 
     @property
     def full_name(self) -> str:
@@ -93,12 +94,12 @@ class RunnerDeployment:
 
         Args:
             name: its name.
-            options: as `DeploymentOptions` tells.
+            options: see `DeploymentOptions`.
 
         Raises:
-            EntrypointError: other processes cannot find the flow.
-            InvalidInput: options that are unknown or contradict each other.
-            ParameterError: the parameters do not fit the flow.
+            EntrypointError: other processes cannot load the flow.
+            InvalidInput: options are unknown or exclude each other.
+            ParameterError: the parameters are invalid.
         """
         kind = options.pop("entrypoint_type", None) or EntrypointType.FILE_PATH
         entrypoint, path, storage = _place_of(flow, kind)
@@ -130,15 +131,15 @@ class RunnerDeployment:
         flow_name: str | None = None,
         **options: Unpack[DeploymentOptions],
     ) -> Self:
-        """A deployment of the flow at an entrypoint; `options` as of `from_flow`.
+        """A deployment of the flow of an entrypoint; for `options` see `from_flow`.
 
         Args:
             entrypoint: below the current folder.
-            name: its name; by default the flow's.
+            name: its name; default: the flow's.
             flow_name: instead of the flow's own name.
 
         Raises:
-            EntrypointError: there is no flow.
+            EntrypointError: the flow does not exist.
         """
         flow = load_flow(entrypoint)
         made = cls.from_flow(flow, name or flow.name, **options)
@@ -155,10 +156,10 @@ class RunnerDeployment:
         flow_name: str | None = None,
         **options: Unpack[DeploymentOptions],
     ) -> Self:
-        """A deployment of a flow in a source of code; `options` as of `from_flow`.
+        """A deployment of a flow in a source of code; for `options` see `from_flow`.
 
         Raises:
-            RunyardError: the code cannot be got, or there is no flow in it.
+            RunyardError: the code cannot be fetched, or does not contain the flow.
         """
         from runyard.deployments.loading.from_source import flow_from_source
 
@@ -167,7 +168,7 @@ class RunnerDeployment:
         return made
 
     def to_apply(self) -> DeploymentApply:
-        """What the operation takes; nobody's word is not among it, so that it keeps what is stored."""
+        """The body for the operation, without fields that are not set, so that their stored values stay."""
         if self.work_pool_name is not None and local_flows.is_local(self.entrypoint):
             raise EntrypointError(
                 f"flow {self.flow_name!r} is defined inside a function, where no worker finds it; "
@@ -206,7 +207,7 @@ class RunnerDeployment:
         work_pool_name: str | None = None,
         image: str | None = None,
     ) -> str:
-        """Make the deployment, or bring it up to date.
+        """Create or update the deployment.
 
         Args:
             schedules: instead of its own.
@@ -217,8 +218,8 @@ class RunnerDeployment:
             Its id.
 
         Raises:
-            NotFound: there is no such pool.
-            ParameterError: parameters or job variables do not fit.
+            NotFound: the pool does not exist.
+            ParameterError: parameters or job variables are invalid.
         """
         if schedules is not None:
             self.schedules = [schedule_of(each) for each in schedules]
@@ -238,12 +239,12 @@ class RunnerDeployment:
         flow_name: str | None = None,
         **options: Unpack[DeploymentOptions],
     ) -> Self:
-        """As `from_storage`, for async code."""
+        """Like `from_storage`, for async code."""
         return await in_thread(lambda: cls.from_storage(storage, entrypoint, name, flow_name, **options))
 
 
 def apply_all(deployments: Iterable[RunnerDeployment]) -> list[Deployment]:
-    """Make deployments, all or none.
+    """Create or update deployments: all of them or none.
 
     Raises:
         RunyardError: one of them is refused.
@@ -266,7 +267,7 @@ def _deploy_flow(
     ignore_warnings: bool = False,
     **options: Unpack[CommonOptions],
 ) -> str:
-    """What `flow.deploy(...)` does; its deployment's id."""
+    """Implements `flow.deploy(...)`; returns its deployment's id."""
     if not name or not isinstance(name, str):
         raise InvalidInput("flow.deploy() needs a name for the deployment")
     made = RunnerDeployment.from_flow(flow, name, **options)
@@ -289,22 +290,22 @@ def _deploy(
     print_next_steps_message: bool = True,
     ignore_warnings: bool = False,
 ) -> list[str]:
-    """Make deployments for a work pool: all of them or none.
+    """Create or update deployments for a work pool: all of them or none.
 
     Args:
         deployments: from `flow.to_deployment(...)`.
-        work_pool_name: the pool whose workers start their runs; by default the setting, or each one's own.
+        work_pool_name: the pool whose workers start their runs; default: the setting, or each one's own.
         image: for pools of containers: the image's name, or a `DockerImage`.
         build, push: whether the image is built and pushed first.
-        print_next_steps_message: say how to start a worker and a run.
-        ignore_warnings: say nothing of job variables that look wrong.
+        print_next_steps_message: print how to start a worker and a run.
+        ignore_warnings: do not warn of suspicious job variables.
 
     Returns:
         Their ids.
 
     Raises:
-        NotFound: there is no such pool.
-        InvalidInput: no pool is named, or it needs an image and there is none.
+        NotFound: the pool does not exist.
+        InvalidInput: no pool is named, or it needs an image and none is given.
     """
     starts: dict[str, str] = {}  # the command that starts a worker, by pool
     for each in deployments:
@@ -332,7 +333,7 @@ def _deploy(
         reference = provide(image, build=build, push=push)
         for each in deployments:
             each.job_variables = {**each.job_variables, "image": reference}
-            # Without a storage the code is in the image, in the folder where its runs start.
+            # Without a storage, the code is in the image, in the folder where its runs start.
             each.path = None
     made = apply_all(deployments)
     if print_next_steps_message:
@@ -357,7 +358,7 @@ def _say_next_steps(deployments: list[RunnerDeployment], starts: Iterable[str]) 
 
 
 def _schema_of(flow: FlowDefinition, given: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a flow's parameters, in which frozen ones can have no other value."""
+    """The schema of a flow's parameters; a frozen parameter has only one valid value."""
     made = schema.parameter_schema(flow.fn)
     for name, value in (given.get("parameters") or {}).items():
         if isinstance(value, freeze):
@@ -367,7 +368,7 @@ def _schema_of(flow: FlowDefinition, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _place_of(flow: FlowDefinition, kind: EntrypointType) -> tuple[str, str | None, RunnerStorage | None]:
-    """A flow's entrypoint, and the folder or the storage it starts from."""
+    """A flow's entrypoint, and the folder or storage to which it is relative."""
     if flow.source is not None:
         storage, entrypoint = flow.source
         return entrypoint, None, storage
@@ -383,6 +384,6 @@ def _place_of(flow: FlowDefinition, kind: EntrypointType) -> tuple[str, str | No
 
 
 def _name_in_module(flow: FlowDefinition) -> str:
-    """By which name the flow is found in its module: the variable's, which may differ from the function's."""
+    """The name of the flow in its module: the variable's, which may differ from the function's."""
     found = [name for name, value in vars(sys.modules.get(flow.__module__, sys)).items() if value is flow]
     return found[0] if found else flow.__qualname__

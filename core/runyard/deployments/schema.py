@@ -1,4 +1,4 @@
-"""A flow's parameters: their JSON schema, and whether given values fit them."""
+"""A flow's parameters: their JSON schema, and validation of values."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _KINDS = {inspect.Parameter.VAR_POSITIONAL: list[Any], inspect.Parameter.VAR_KEY
 
 
 class _Schema(GenerateJsonSchema):
-    """The JSON schema of pydantic, where what it cannot describe may be anything."""
+    """Pydantic's JSON schema, in which types without a schema accept anything."""
 
     def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
-        """Nothing: a default that is no JSON is left out, and nobody can do anything about it."""
+        """Does nothing: a default without a JSON form is omitted without a warning."""
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:
-        """A type without a schema, such as a class of the user's own: anything."""
+        """A type without a schema, such as a user's class: accepts anything."""
         return {}
 
     def decimal_schema(self, schema: Any) -> JsonSchemaValue:
@@ -89,15 +89,15 @@ def _parameter_schema(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def check_parameters(function: Callable[..., Any], given: Mapping[str, Any], where: str) -> None:
-    """Check values against a flow function's parameters; those not given are not missed.
+    """Validate values for a flow function's parameters; missing ones are allowed.
 
     Args:
         function: the flow's function.
         given: values by parameter name, as they come from JSON or YAML.
-        where: what they belong to, which starts the message.
+        where: where they come from, for the message.
 
     Raises:
-        ParameterError: names that the function does not take, or values that do not fit: a line for each.
+        ParameterError: unknown names or invalid values, one line each.
     """
     signature = _signature(function)
     open_ended = _open_ended(signature)
@@ -106,14 +106,14 @@ def check_parameters(function: Callable[..., Any], given: Mapping[str, Any], whe
         if name not in signature and not open_ended:
             hint = did_you_mean(name, signature, f"it has: {', '.join(signature) or 'none'}")
             wrong.append(f"{where}: the flow has no parameter {name!r}{hint}")
-    # Values that are made only when the run is created cannot be looked at yet.
+    # Values that are created with the run cannot be checked yet.
     fixed = {name: value for name, value in given.items() if name in signature and not _deferred(value)}
     try:
         _model_of(function, tuple(fixed)).model_validate(fixed)
     except ValidationError as error:
         told: set[Any] = set()
         for fault in error.errors(include_url=False):
-            # Of a union each member complains: the first says enough.
+            # Every member of a union reports an error: the first is enough.
             if fault["loc"][0] in told:
                 continue
             told.add(fault["loc"][0])
@@ -133,7 +133,7 @@ def missing_parameters(function: Callable[..., Any], given: Mapping[str, Any]) -
 
 
 def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """A function's parameters by name, annotations resolved where they can be, without self and cls."""
+    """A function's parameters by name, without self and cls, annotations resolved if possible."""
     try:
         signature = inspect.signature(function, eval_str=True)
     except Exception:  # an annotation may be any expression, and raise anything
@@ -156,7 +156,7 @@ def _model_of(function: Callable[..., Any], names: tuple[str, ...]) -> Any:
 def _model(signature: Mapping[str, inspect.Parameter], descriptions: Mapping[str, str]) -> Any:
     """A pydantic model whose fields p0, p1, ... carry the parameters' names as aliases.
 
-    So that a parameter may be called `schema`, `copy` or `_x`, which pydantic keeps for itself.
+    So a parameter may be called `schema`, `copy` or `_x`, which pydantic reserves.
     """
     fields: dict[str, Any] = {}
     for position, (name, item) in enumerate(signature.items()):
@@ -164,7 +164,7 @@ def _model(signature: Mapping[str, inspect.Parameter], descriptions: Mapping[str
             annotation: Any = _KINDS[item.kind]
             info = Field(default_factory=annotation.__origin__, alias=name, title=name)
         else:
-            # An annotation that is still text could not be resolved: it may be anything.
+            # An annotation that is still a string could not be resolved: it accepts anything.
             annotation = item.annotation
             if annotation is item.empty or isinstance(annotation, str):
                 annotation = Any
@@ -197,7 +197,7 @@ def _copy(info: FieldInfo, texts: dict[str, Any]) -> FieldInfo:
 
 
 def _describable(annotation: Any) -> Any:
-    """The annotation, or Any where pydantic can make nothing of it."""
+    """The annotation, or Any if pydantic does not support it."""
     annotation = understood(readable(annotation))
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it warns of an annotation that is no type, such as `x: 3`
@@ -209,7 +209,7 @@ def _describable(annotation: Any) -> Any:
 
 
 def _has_own_config(annotation: Any) -> bool:
-    """Whether pydantic takes no configuration for it from elsewhere: models, dataclasses, TypedDicts."""
+    """Whether pydantic ignores an outer configuration for it: models, dataclasses, TypedDicts."""
     if hasattr(annotation, "__pydantic_core_schema__") or hasattr(annotation, "__pydantic_config__"):
         return True
     return (isinstance(annotation, type) and is_dataclass(annotation)) or is_typeddict(annotation)
@@ -235,7 +235,7 @@ def _short(value: Any) -> str:
 
 
 def described(function: Callable[..., Any]) -> dict[str, str]:
-    """What a Google-style docstring says of each argument."""
+    """The descriptions of the arguments in a Google-style docstring."""
     lines = inspect.cleandoc(function.__doc__ or "").splitlines()
     start = next((i for i, line in enumerate(lines) if _SECTION.match(line)), None)
     if start is None:

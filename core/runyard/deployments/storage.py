@@ -1,4 +1,4 @@
-"""Where a flow's code comes from when it is not beside the caller: a git repository, a folder."""
+"""Sources of a flow's code: a git repository, a folder, an object store, a block."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _GIT_HOST = re.compile(r"^(git@|ssh://|git://|git\+)")
 
 
 class RunnerStorage(Protocol):
-    """A place of code."""
+    """A source of code."""
 
     def pull_code(self, folder: str) -> str:
-        """Bring the code below `folder`; the folder it is in then."""
+        """Fetch the code below `folder`; return its folder."""
         ...
 
     def to_pull_step(self) -> dict[str, Any]:
-        """The pull step by which a run gets the code."""
+        """The pull step with which a run fetches the code."""
         ...
 
 
@@ -126,7 +126,7 @@ class LocalStorage:
         """The folder itself.
 
         Raises:
-            InvalidInput: it is not there.
+            InvalidInput: it does not exist.
         """
         if not os.path.isdir(self.path):
             raise InvalidInput(f"there is no folder {self.path}")
@@ -163,10 +163,10 @@ class RemoteStorage:
         self.settings = settings
 
     def pull_code(self, folder: str) -> str:
-        """Copy what is there below `folder`; where it is then.
+        """Copy the code below `folder`; return its folder.
 
         Raises:
-            RunyardError: it cannot be read, or holds nothing.
+            RunyardError: it cannot be read, or is empty.
         """
         from runyard.engine.results.filesystems import RemoteFileSystem
 
@@ -195,14 +195,14 @@ class RemoteStorage:
 
 
 class BlockStorageAdapter:
-    """Code that a saved block of a filesystem holds.
+    """Code in a saved filesystem block.
 
     Args:
         block: saved, with `get_directory`.
         pull_interval: accepted for compatibility.
 
     Raises:
-        InvalidInput: it holds no files.
+        InvalidInput: it contains no files.
     """
 
     def __init__(self, block: Any, pull_interval: int | None = 60) -> None:
@@ -212,7 +212,7 @@ class BlockStorageAdapter:
         self.pull_interval = pull_interval
 
     def pull_code(self, folder: str) -> str:
-        """Copy what it holds below `folder`; where it is then."""
+        """Copy the code below `folder`; return its folder."""
         target = os.path.join(folder, type(self.block).__name__)
         fetch(self.block, "", target, repr(self))
         return target
@@ -233,10 +233,10 @@ class BlockStorageAdapter:
 
 
 def storage_of(source: Any) -> RunnerStorage:
-    """The storage that a source stands for.
+    """The storage of a source.
 
     Args:
-        source: a git address, the address of an object store, a path, a storage or a saved block.
+        source: a git URL, an object store URL, a path, a storage or a saved block.
 
     Raises:
         InvalidInput: it is none of these.
@@ -266,7 +266,7 @@ def storage_of(source: Any) -> RunnerStorage:
 
 
 def create_storage_from_source(source: Any, pull_interval: int | None = 60) -> RunnerStorage:
-    """As `storage_of`; `pull_interval` is accepted for compatibility."""
+    """Like `storage_of`; `pull_interval` is accepted for compatibility."""
     return storage_of(source)
 
 
@@ -275,7 +275,7 @@ def _name_of(url: str) -> str:
 
 
 def _reference(credentials: Any) -> Any:
-    """Credentials as a deployment keeps them: by the names of saved blocks."""
+    """Credentials as a deployment stores them: by the names of saved blocks."""
     if not isinstance(credentials, dict):
         return _placeholder(credentials)
     kept = {}
@@ -287,7 +287,7 @@ def _reference(credentials: Any) -> Any:
 
 
 def _refuse_plain(key: str, value: Any) -> None:
-    """Refuse a secret as plain text, which would be kept with the deployment."""
+    """Refuse a secret as plain text, because the deployment would store it."""
     if isinstance(value, str) and looks_secret(key) and not value.strip().startswith("{{"):
         raise InvalidInput(
             f"the {key} would be kept with the deployment as plain text; save it with "

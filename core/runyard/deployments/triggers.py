@@ -1,4 +1,4 @@
-"""Triggers of a deployment: the events that make runs, in the shapes of Prefect's automations."""
+"""Triggers of a deployment: events that create runs, in the shapes of Prefect's automations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PROACTIVE_WITHIN_SECONDS = 10.0
 
 
 def _as_set(value: Any) -> Any:
-    """A plain text is one item, not its letters."""
+    """A string is one item."""
     return [value] if isinstance(value, str) else value
 
 
@@ -29,13 +29,13 @@ Seconds = Annotated[float, Field(ge=0)]
 
 
 class _Criteria(BaseModel):
-    """What makes a trigger fire; unknown keys are refused."""
+    """The condition of a trigger; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class EventCriteria(_Criteria):
-    """Events that come, or do not come."""
+    """Events that occur, or do not occur."""
 
     type: Literal["event"] | None = None
     match: Match | None = Field(None, description="Labels of the event's resource; * at the end, ! before.")
@@ -68,7 +68,7 @@ class Metric(_Criteria):
 
 
 class MetricCriteria(_Criteria):
-    """A measured value out of bounds; Prefect Cloud's."""
+    """A measured value out of bounds; from Prefect Cloud."""
 
     type: Literal["metric"] | None = None
     posture: Literal["Metric"] | None = None
@@ -78,7 +78,7 @@ class MetricCriteria(_Criteria):
 
 
 def kind_of(trigger: Any) -> str:
-    """The type of a trigger, found out where it is not said."""
+    """The type of a trigger; detected if it is not set."""
     if not isinstance(trigger, dict):
         return "event"
     if trigger.get("type"):
@@ -102,7 +102,7 @@ class CompoundCriteria(_Criteria):
 
 
 class SequenceCriteria(_Criteria):
-    """Several triggers, one after the other."""
+    """Several triggers, in order."""
 
     type: Literal["sequence"] | None = None
     triggers: list[InnerTrigger]
@@ -119,7 +119,7 @@ InnerTrigger = Annotated[
 
 
 class _Action(_Criteria):
-    """What belongs to the run that a trigger makes."""
+    """The fields for the run that a trigger creates."""
 
     name: str | None = Field(None, description="Its name; by default the deployment's with a number.")
     description: str | None = None
@@ -144,7 +144,7 @@ class CompoundTrigger(_Action, CompoundCriteria):
 
 
 class SequenceTrigger(_Action, SequenceCriteria):
-    """A trigger on several triggers, one after the other."""
+    """A trigger on several triggers, in order."""
 
 
 Trigger = Annotated[
@@ -171,10 +171,10 @@ def check_triggers(triggers: list[Any]) -> list[dict[str, Any]]:
     """Check the triggers of a deployment.
 
     Returns:
-        Of each what was said, with its type.
+        The set fields of each, with its type.
 
     Raises:
-        pydantic.ValidationError: one is wrong; its places have the types of triggers among the keys.
+        pydantic.ValidationError: one is invalid; its places contain the types of triggers.
     """
     return [_said(trigger) for trigger in TRIGGERS.validate_python(triggers)]
 

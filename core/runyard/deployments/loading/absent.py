@@ -1,8 +1,9 @@
-"""Loading flows where their code cannot be imported as a whole, as on a machine that only deploys.
+"""Loads flows whose code cannot be imported completely, as on a machine that only deploys.
 
-What a deployment keeps of a flow is its name, its parameters and their types. Packages that are missing are
-stood in for while the code is imported. Where the import fails for another reason, such as a variable of the
-environment that only workers have, the flow is read from the source. No file is executed twice.
+A deployment stores a flow's name, its parameters and their types. Stand-ins replace missing packages while
+the
+code is imported. If the import fails for another reason, such as an environment variable that only workers
+have, the flow is read from the source. No file is executed twice.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class FlowLoader:
     """Loads the flows of one deploy, each file once, and remembers what was missing.
 
     Args:
-        directory: the folder that entrypoints start from.
-        modules: files loaded already.
+        directory: the folder to which entrypoints are relative.
+        modules: already loaded files.
     """
 
     def __init__(self, directory: str, modules: dict[str, ModuleType] | None = None) -> None:
@@ -40,7 +41,7 @@ class FlowLoader:
         self._broken: dict[str, tuple[source.Source, str]] = {}
         self._missing: dict[str, list[str]] = {}
         self._causes: dict[str, list[str]] = {}
-        # What each place lacks, for further flows of it.
+        # What each place lacks, for further flows from it.
         self._lacks: dict[str, list[str]] = {}
 
     def load(self, entrypoint: str, directory: str | None = None) -> FlowDefinition:
@@ -48,10 +49,11 @@ class FlowLoader:
 
         Args:
             entrypoint: of the flow.
-            directory: the folder that this one starts from, where it is another.
+            directory: the folder to which this entrypoint is relative, if it is another.
 
         Raises:
-            EntrypointError: the file or the name is missing, the code is no Python, or what is there is no
+            EntrypointError: the file or the name is missing, the code is not valid Python, or the object is
+                not a
                 flow.
         """
         found = loading.parse(entrypoint)
@@ -88,7 +90,7 @@ class FlowLoader:
         return flow
 
     def report(self, say: Callable[[str], None]) -> None:
-        """Tell what was missing: a line for each cause, one for what one flow lacks or a line a package."""
+        """Report what was missing: one line per cause, or per package."""
         missing = dict(self._missing)
         for package in self._missing:
             advice = module_table.advice(package) if module_table.is_integration(package) else None
@@ -108,7 +110,7 @@ class FlowLoader:
         self._missing, self._causes = {}, {}
 
     def _named(self, package: str) -> str:
-        """A missing package with what may be meant."""
+        """A missing package, with a suggestion."""
         if "." in package:
             return package
         own = {os.path.splitext(name)[0] for name in os.listdir(self._directory)}

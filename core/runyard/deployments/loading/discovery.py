@@ -1,4 +1,4 @@
-"""Finding the flows of a folder by reading its files; nothing is imported."""
+"""Finds the flows of a folder by parsing its files; imports nothing."""
 
 from __future__ import annotations
 
@@ -34,10 +34,9 @@ class FoundFlow(NamedTuple):
 
 
 def find_flows(folder: str) -> list[FoundFlow]:
-    """The flows in the Python files of a folder and of the folders in it, by file and line.
+    """The flows in the Python files of a folder and its subfolders, by file and line.
 
-    Hidden folders, virtual environments and installed packages are left out, and so are files that do
-    not parse.
+    Skips hidden folders, virtual environments, installed packages, and files that do not parse.
     """
     found: list[FoundFlow] = []
     for base, folders, files in os.walk(folder):

@@ -1,4 +1,4 @@
-"""`Flow.from_source`: loading a flow from a repository or a folder, to be run, served or deployed."""
+"""`Flow.from_source`: loads a flow from a repository or a folder, to run, serve or deploy it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ def flow_from_source(source: Any, entrypoint: str) -> FlowDefinition:
     """Load a flow from a source of code.
 
     Args:
-        source: a git address, a folder, or a storage such as `GitRepository`.
+        source: a git URL, a folder, or a storage such as `GitRepository`.
         entrypoint: `path/file.py:function`, below the source.
 
     Returns:
-        The flow, which knows where it came from: when it is served or deployed its runs get the code
-        from there.
+        The flow. It remembers its source: when it is served or deployed, its runs fetch the code from there.
 
     Raises:
-        RunyardError: the code cannot be got.
-        EntrypointError: there is no such flow in it.
+        RunyardError: the code cannot be fetched.
+        EntrypointError: the source does not contain the flow.
     """
     storage = storage_of(source)
-    # Kept as long as this process: the flow may import more of its code when it runs.
+    # Kept until this process ends: the flow may import more of its code when it runs.
     folder = Scratch()
     atexit.register(folder.remove)
     flow = load_flow(entrypoint, storage.pull_code(folder.path))

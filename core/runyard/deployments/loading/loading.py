@@ -1,4 +1,4 @@
-"""Loading a flow from its entrypoint: `path/file.py:function` or `package.module.function`."""
+"""Loads a flow from its entrypoint: `path/file.py:function` or `package.module.function`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Entrypoint(NamedTuple):
 
 
 def parse(entrypoint: str) -> Entrypoint:
-    """Take an entrypoint apart.
+    """Parse an entrypoint.
 
     Raises:
         EntrypointError: it has none of the three forms.
@@ -56,26 +56,25 @@ def parse(entrypoint: str) -> Entrypoint:
     return Entrypoint(place, None, attribute) if is_file else Entrypoint(None, place, attribute)
 
 
-# The file that is being executed for what is in it, if any: nothing is started at its top level then.
+# The file that is being loaded, if any: its top level must not start anything then.
 executing: str | None = None
 
 
 def load_flow(
     entrypoint: str, directory: str | None = None, modules: dict[str, ModuleType] | None = None
 ) -> FlowDefinition:
-    """Load a flow; `import prefect` in its code gives Runyard, as the setting `prefect_imports` says.
+    """Load a flow; `import prefect` in its code imports Runyard, as the setting `prefect_imports` says.
 
     Args:
         entrypoint: `path/file.py:function`, `path/file.py:Class.method`, `pkg.module.function` or
             `pkg.module:function`.
-        directory: the folder that a relative path starts from, by default the current one. It and the
-            file's own folder are put on sys.path.
-        modules: files loaded already, by absolute path; given and filled to load each file once where
-            several flows are wanted.
+        directory: the folder to which a relative path is relative; default: the current one. It and the
+            file's own folder are added to sys.path.
+        modules: loaded files by absolute path; pass the same dict to load each file once for several flows.
 
     Raises:
-        EntrypointError: the file, module or name is missing, the code fails on import, or what is there
-            is no flow.
+        EntrypointError: the file, module or name is missing, the code fails on import, or the object is not a
+            flow.
     """
     flow = _load(entrypoint, directory, modules, flows_in, "flow")
     if not isinstance(flow, FlowDefinition):
@@ -84,10 +83,10 @@ def load_flow(
 
 
 def load_tasks(entrypoint: str, directory: str | None = None) -> list[TaskDefinition]:
-    """The task at an entrypoint, or all tasks of a file; otherwise as `load_flow`.
+    """The task of an entrypoint, or all tasks of a file; otherwise like `load_flow`.
 
     Raises:
-        EntrypointError: there is no such file, module or task, or its code fails on import.
+        EntrypointError: the file, module or task does not exist, or its code fails on import.
     """
     if entrypoint.endswith(".py"):
         return _all_tasks(load_file(entrypoint, directory), entrypoint)
@@ -98,7 +97,7 @@ def load_tasks(entrypoint: str, directory: str | None = None) -> list[TaskDefini
 
 
 def load_module_tasks(name: str, directory: str | None = None) -> list[TaskDefinition]:
-    """All tasks of an importable module; otherwise as `load_tasks`."""
+    """All tasks of an importable module; otherwise like `load_tasks`."""
     imports.install(deployed=True)
     return _all_tasks(_load_module(name, os.path.abspath(directory or os.getcwd())), name)
 
@@ -117,7 +116,7 @@ def _load(
     names_in: Callable[[ModuleType], list[str]],
     kind: str,
 ) -> Any:
-    """What an entrypoint names."""
+    """The object of an entrypoint."""
     found = parse(entrypoint)
     imports.install(deployed=True)
     base = os.path.abspath(directory or os.getcwd())
@@ -132,13 +131,13 @@ def _load(
 
 
 def load_object(entrypoint: str, directory: str | None = None) -> Any:
-    """What stands at an entrypoint, flow or not; otherwise as `load_flow`."""
+    """The object of an entrypoint, flow or not; otherwise like `load_flow`."""
     return _load(entrypoint, directory, None, flows_in, "flow")
 
 
 def parameter_schema(flow: FlowDefinition) -> dict[str, Any]:
     """The JSON schema of a flow's parameters; see `schema.parameter_schema`."""
-    # Here, because it loads pydantic, which starting a run may do without.
+    # Imported here, because it loads pydantic, which starting a run does not need.
     from runyard.deployments import schema
 
     return schema.parameter_schema(flow.fn)
@@ -155,7 +154,7 @@ def tasks_in(module: ModuleType) -> list[str]:
 
 
 def load_file(path: str, directory: str | None = None) -> ModuleType:
-    """Execute a Python file as a module, for choosing a flow in it.
+    """Execute a Python file as a module, to select a flow in it.
 
     Raises:
         EntrypointError: it is missing, or fails.
@@ -181,7 +180,7 @@ def _load_file(path: str, base: str, modules: dict[str, ModuleType] | None) -> M
     if package:
         return _remember(modules, file, _load_module(*package))
     name = _module_name(file)
-    # Names of the file's own folder, and of the base, are found from it by a leading dot.
+    # A leading dot means: relative to the file's own folder or the base.
     around = [os.path.dirname(file), base] if _has_relative_import(file) else None
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=around)
     if spec is None or spec.loader is None:
@@ -216,7 +215,7 @@ def _has_relative_import(file: str) -> bool:
 
 
 def _package_of(file: str) -> tuple[str, str] | None:
-    """The dotted name of a file of a package, and the folder that holds the package; None for any other."""
+    """The dotted name of a file in a package, and the folder of the package; None for other files."""
     folder, name = os.path.split(os.path.splitext(file)[0])
     names = [name]
     while os.path.isfile(os.path.join(folder, "__init__.py")):
@@ -239,7 +238,7 @@ def _load_module(name: str, base: str) -> ModuleType:
 
 
 def _module_name(file: str) -> str:
-    """The file's own stem, so that pickles and logs name it; a fresh name where another module has it."""
+    """The file's own stem, so that pickles and logs show it; a new name if another module has it."""
     stem = os.path.splitext(os.path.basename(file))[0]
     existing = sys.modules.get(stem)
     same = existing is not None and getattr(existing, "__file__", None) == file
@@ -292,7 +291,7 @@ def _not_a(entrypoint: str, value: Any, kind: str) -> str:
 
 
 def _import_failure(place: str, error: BaseException, base: str) -> str:
-    """One line that says what is wrong, then the user's own frames of the traceback."""
+    """One line with the problem, then the user's own frames of the traceback."""
     problem = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
     lines = [f"{place} fails on import: {problem}"]
     hint = imports.explain(error)

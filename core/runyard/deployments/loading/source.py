@@ -1,4 +1,4 @@
-"""Reading a flow from its source, where importing it failed: its function, its parameters, its name."""
+"""Reads a flow from its source code if importing it failed: its function, its parameters, its name."""
 
 from __future__ import annotations
 import __future__
@@ -15,19 +15,19 @@ from runyard.deployments.loading import loading
 from runyard.deployments.loading.stand_ins import StandIn
 from runyard.engine.flow_definition import FlowDefinition
 
-# What a decorator says of a flow that a deployment keeps.
+# The arguments of a decorator that a deployment stores.
 _KEPT = ("name", "description", "version")
-# Statements that only bring names in.
+# Statements that only define names.
 _HARMLESS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 class Source:
-    """A module whose import failed: what it had until then, and the definitions behind.
+    """A module whose import failed: its names until then, and the definitions after that line.
 
     Args:
-        file: where it stands.
+        file: its file.
         namespace: what was defined before the import failed.
-        line: at which it failed; 0 where it did not begin.
+        line: the line at which it failed; 0 if it did not start.
     """
 
     def __init__(self, file: str, namespace: dict[str, Any], line: int) -> None:
@@ -42,16 +42,16 @@ class Source:
                 self._take(node, failed=line > 0 and _begin(node) <= line)
 
     def flow(self, attribute: str) -> FlowDefinition | None:
-        """The flow of a name; None where there is none."""
+        """The flow of a name, or None."""
         value: Any = self._namespace.get(attribute.partition(".")[0])
         for name in attribute.split(".")[1:]:
             value = getattr(value, name, None)
         return value if isinstance(value, FlowDefinition) else None
 
     def _take(self, node: ast.stmt, failed: bool) -> None:
-        """Take a statement's names in; one that failed is not executed again."""
+        """Execute a statement for its names; one that failed is not executed again."""
         if not failed and _only_defines(node):
-            # Any code may raise anything; stand-ins take its place.
+            # Any code may raise anything; stand-ins replace its names.
             with suppress(Exception, SystemExit):
                 self._execute(node)
                 return
@@ -66,7 +66,7 @@ class Source:
         exec(code, self._namespace)  # noqa: S102  # the code that is deployed
 
     def _define(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        """A function without its decorators; of a flow's, what it says in plain values."""
+        """A function without its decorators; of a flow's decorator, the plain values."""
         bare = copy.deepcopy(node)
         bare.decorator_list = []
         arguments = bare.args
@@ -82,11 +82,11 @@ class Source:
             self._namespace[node.name] = FlowDefinition(self._namespace[node.name], **said)
 
     def _known(self, expression: ast.expr) -> ast.expr:
-        """An expression, or the name of a stand-in where it cannot be worked out."""
+        """The value of an expression, or a stand-in if it cannot be evaluated."""
         try:
             code = compile(ast.Expression(expression), self.file, "eval", dont_inherit=True)
             eval(code, self._namespace)  # noqa: S307  # the code that is deployed
-        except (Exception, SystemExit):  # any code may raise anything; a stand-in takes its place
+        except (Exception, SystemExit):  # any code may raise anything; a stand-in replaces it
             self._namespace.setdefault("_not_known", StandIn("default"))
             return ast.copy_location(ast.Name("_not_known", ast.Load()), expression)
         return expression
@@ -98,12 +98,12 @@ class Source:
 
 
 def after_failure(error: EntrypointError, found: loading.Entrypoint, directory: str) -> Source | None:
-    """The source of what could not be imported; None where there is none, or it is no Python.
+    """The source of what could not be imported; None if it is missing or not valid Python.
 
     Args:
         error: of `loading.load_flow`.
         found: the entrypoint.
-        directory: the folder that it starts from.
+        directory: the folder to which it is relative.
     """
     cause = error.__cause__
     if cause is None or isinstance(cause, SyntaxError):
@@ -150,7 +150,7 @@ def _only_defines(node: ast.stmt) -> bool:
 
 
 def _names(node: ast.stmt) -> list[str]:
-    """The names that a statement would have bound."""
+    """The names that a statement would have defined."""
     found = []
     for each in ast.walk(node):
         if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):

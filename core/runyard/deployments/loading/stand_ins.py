@@ -1,4 +1,4 @@
-"""What stands in for packages that are missing where a flow is loaded to be deployed."""
+"""Stand-ins for missing packages while a flow is loaded to be deployed."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class StandIn:
 
 
 class StandInModule(ModuleType):
-    __path__: list[str] = []  # noqa: RUF012  # a package: its submodules are stood in for as well
+    __path__: list[str] = []  # noqa: RUF012  # a package, so that its submodules get stand-ins too
 
     def __getattr__(self, name: str) -> StandIn:
         if name.startswith("__") and name.endswith("__"):
@@ -79,10 +79,11 @@ class StandInModule(ModuleType):
 
 
 class Finder(MetaPathFinder, Loader):
-    """Finds packages that nothing else finds, where code of the project imports them and cannot do without.
+    """Finds packages that no other finder finds, if code of the project needs them.
 
-    An import that is tried (`try: ... except ImportError`) is not answered, nor one of an installed
-    package: those know what to do without.
+    It ignores an import inside `try: ... except ImportError`, and imports by installed packages: those handle
+    a
+    missing package.
 
     Args:
         directory: of the project.
@@ -109,10 +110,10 @@ class Finder(MetaPathFinder, Loader):
         return StandInModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing: there is no code."""
+        """Does nothing: there is no code."""
 
     def forget(self) -> None:
-        """Take the stand-ins away again; what was loaded keeps those it has."""
+        """Remove the stand-ins; loaded code keeps those it has."""
         for name in [name for name, module in sys.modules.items() if isinstance(module, StandInModule)]:
             del sys.modules[name]
             parent, _, child = name.rpartition(".")
@@ -139,7 +140,7 @@ def _tree(file: str) -> ast.Module:
 
 
 def _imports(file: str, line: int) -> bool:
-    """Whether an import statement stands at a line."""
+    """Whether a line has an import statement."""
     return any(
         isinstance(node, ast.Import | ast.ImportFrom) and node.lineno <= line <= (node.end_lineno or line)
         for node in ast.walk(_tree(file))
@@ -148,7 +149,7 @@ def _imports(file: str, line: int) -> bool:
 
 @lru_cache(maxsize=64)
 def _tried_lines(file: str) -> frozenset[tuple[str, int]]:
-    """The lines of a file at which an import may fail: something is done about it."""
+    """The lines of a file at which an import may fail, because the code handles it."""
     found = set()
     for node in ast.walk(_tree(file)):
         if isinstance(node, ast.Try) and any(map(_catches_imports, node.handlers)):

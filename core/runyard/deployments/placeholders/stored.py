@@ -1,6 +1,6 @@
-"""What the database holds for placeholders: `{{ prefect.variables.x }}`, `{{ prefect.blocks.type.name }}`.
+"""Fills in placeholders from the database: `{{ prefect.variables.x }}`, `{{ prefect.blocks.type.name }}`.
 
-References to blocks, `{"$ref": {"block_document_id": "..."}}`, are replaced as well.
+Also replaces references to blocks, `{"$ref": {"block_document_id": "..."}}`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def resolve(value: Any, where: str, secrets: bool = True) -> Any:
     """A copy of a value with its variables and blocks filled in.
 
     Args:
-        value: anything YAML can say.
-        where: its place, which starts the messages.
-        secrets: whether blocks with secrets may be used: not where the result would be stored.
+        value: any YAML value.
+        where: its place, for messages.
+        secrets: whether blocks with secrets may be used; not if the result is stored.
 
     Raises:
-        ProjectError: a variable or block is not there, has no such field, or is secret.
+        ProjectError: a variable or block does not exist, has no such field, or is secret.
     """
     value = _with_blocks(value, where, secrets)
     kinds = (templating.VARIABLE, templating.BLOCK)
@@ -68,7 +68,7 @@ def _with_blocks(value: Any, where: str, secrets: bool) -> Any:
 
 
 def hidden_fields(slug: str, name: str) -> list[str] | None:
-    """Which fields of a saved block are secret; None where it is not saved."""
+    """The secret fields of a saved block; None if it is not saved."""
     from runyard.operations.blocks.block_documents import read_block_document_by_name
 
     try:
@@ -119,7 +119,7 @@ def _block(placeholder: templating.Placeholder, where: str, secrets: bool) -> An
 
 
 def _register(document: BlockDocument, what: str, where: str, secrets: bool) -> None:
-    """Have the secrets of a block hidden from now on, or refuse it where there may be none."""
+    """Register the secrets of a block for redaction, or refuse it if secrets are not allowed."""
     hidden = _hidden_in(document)
     if hidden and not secrets:
         raise ProjectError(

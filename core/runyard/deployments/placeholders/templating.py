@@ -23,16 +23,16 @@ Warn = Callable[[str], None]
 
 
 def looks_secret(name: str) -> bool:
-    """Whether a variable or an option of that name holds something that nobody else should read."""
+    """Whether the name of a variable or an option says that its value is secret."""
     return _SECRET_NAME.search(name) is not None
 
 
 class Verbatim(dict[str, Any]):
-    """A mapping whose placeholders are somebody else's: it stays as it is."""
+    """A mapping whose placeholders belong to another program: it stays unchanged."""
 
 
 class Placeholder(NamedTuple):
-    """One placeholder: as written, the name between its braces, and its kind."""
+    """One placeholder: its text, its name, and its kind."""
 
     text: str
     name: str
@@ -40,17 +40,17 @@ class Placeholder(NamedTuple):
 
 
 class _Marker:
-    """What a lookup answers instead of a value."""
+    """Special results of a lookup."""
 
 
 KEEP = _Marker()
 """Leave the placeholder as it is."""
 MISSING = _Marker()
-"""There is no such value."""
+"""The value does not exist."""
 
 
 class MissingValue(InvalidInput):
-    """A placeholder stands for nothing."""
+    """A placeholder has no value."""
 
     def __init__(self, placeholder: Placeholder, why: str) -> None:
         super().__init__(f"{placeholder.text}: {why}")
@@ -61,11 +61,11 @@ Lookup = Callable[[Placeholder], Any]
 
 
 def silent(_: str) -> None:
-    """Warns nobody."""
+    """Ignore warnings."""
 
 
 def parse(match: re.Match[str]) -> Placeholder:
-    """The placeholder that a match of the pattern stands for."""
+    """The placeholder of a match of the pattern."""
     name = match.group(1)
     if name.startswith("$"):
         kind = ENVIRONMENT
@@ -81,11 +81,11 @@ def parse(match: re.Match[str]) -> Placeholder:
 
 
 def placeholders(value: Any) -> Iterator[Placeholder]:
-    """Every placeholder in the texts of a value; the keys of mappings are not looked at."""
+    """Every placeholder in the strings of a value; keys of mappings are ignored."""
     if isinstance(value, str):
         if "{{" in value:
             yield from map(parse, _PLACEHOLDER.finditer(value))
-    elif isinstance(value, dict | Mapping) and not isinstance(value, Verbatim):  # a dict is quick
+    elif isinstance(value, dict | Mapping) and not isinstance(value, Verbatim):  # a dict is fast
         for item in value.values():
             yield from placeholders(item)
     elif isinstance(value, list | tuple):
@@ -94,24 +94,25 @@ def placeholders(value: Any) -> Iterator[Placeholder]:
 
 
 def has_placeholder(value: Any) -> bool:
-    """Whether any text in `value` holds a placeholder."""
+    """Whether any string in `value` contains a placeholder."""
     return next(placeholders(value), None) is not None
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether a text is one placeholder and nothing else."""
+    """Whether a text is exactly one placeholder."""
     return _PLACEHOLDER.fullmatch(text) is not None
 
 
 def fill(value: Any, lookup: Lookup) -> Any:
     """A copy of `value` with its placeholders replaced.
 
-    A placeholder that is the whole text keeps the type of what replaces it; embedded in other text it
-    becomes text. What is put in is not searched again.
+    A placeholder that is the whole text keeps the type of its value; inside other text it becomes text.
+    Replaced
+    values are not searched again.
 
     Args:
-        value: anything YAML can say.
-        lookup: gives the value of a placeholder, or KEEP.
+        value: any YAML value.
+        lookup: returns the value of a placeholder, or KEEP.
     """
     if isinstance(value, str):
         return _fill_text(value, lookup)
@@ -125,12 +126,13 @@ def fill(value: Any, lookup: Lookup) -> Any:
 
 
 def fill_outputs(value: Any, outputs: Mapping[str, Any], final: bool = False) -> Any:
-    """Put step outputs in.
+    """Fill in step outputs.
 
     Args:
-        value: anything YAML can say.
+        value: any YAML value.
         outputs: of the steps that ran: by name, and by step id.
-        final: whether no other step follows: what none put out is refused, instead of left as it is.
+        final: whether no other step follows: then a missing output is an error; otherwise its placeholder
+            stays.
 
     Raises:
         MissingValue: with `final`, a placeholder has no value.
@@ -152,12 +154,12 @@ def fill_outputs(value: Any, outputs: Mapping[str, Any], final: bool = False) ->
 
 
 def fill_environment(value: Any, environment: Mapping[str, str], final: bool = False) -> Any:
-    """Put environment variables in, always as text.
+    """Fill in environment variables, always as text.
 
     Args:
-        value: anything YAML can say.
+        value: any YAML value.
         environment: usually os.environ.
-        final: whether a variable that is not set is refused, instead of left as it is.
+        final: whether a variable that is not set is an error; otherwise its placeholder stays.
 
     Raises:
         MissingValue: with `final`, a variable is not set.
@@ -177,17 +179,18 @@ def fill_environment(value: Any, environment: Mapping[str, str], final: bool = F
 
 
 def fill_shareable_environment(value: Any, environment: Mapping[str, str]) -> Any:
-    """Put those environment variables in that may be stored; the others are left for where the run is.
+    """Fill in the environment variables that may be stored; the worker fills in the others.
 
-    What is stored with a deployment is read by everybody who may see it: a variable whose name says that
-    it is a secret is none of these, and one that is not set here may be set there.
+    Everybody who may read the deployment can read stored values. So a variable whose name says that it is
+    secret
+    is left for the worker, and so is one that is not set here.
     """
     shareable = {name: text for name, text in environment.items() if not looks_secret(name)}
     return fill_environment(value, shareable)
 
 
 def place_of(value: Any, text: str) -> tuple[str | int, ...]:
-    """Where in `value` a text stands: the keys and positions that lead to it; () if it does not."""
+    """The path of a text in `value`: keys and positions; () if it is not found."""
     if isinstance(value, Mapping):
         items: Iterable[tuple[Any, Any]] = value.items()
     elif isinstance(value, list | tuple):
@@ -219,10 +222,10 @@ def _fill_text(text: str, lookup: Lookup) -> Any:
 
 
 def _find(outputs: Mapping[str, Any], name: str) -> Any:
-    """The output called `name`, which may lead into mappings and lists: `build.images[0].tag`."""
+    """The output `name`, which may be a path into mappings and lists: `build.images[0].tag`."""
     if name in outputs:
         return outputs[name]
-    # An id may hold dots of its own: the longest beginning that is known counts.
+    # An id may contain dots: the longest known prefix counts.
     cut = len(name)
     while (cut := max(name.rfind(".", 0, cut), name.rfind("[", 0, cut))) > 0:
         if name[:cut] in outputs:

@@ -1,4 +1,4 @@
-"""What the command line says of a deployment, laid over what its file says."""
+"""The command line's options of a deployment, merged over the file's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runyard import settings
 from runyard.base.errors import InvalidInput
 from runyard.deployments.project.project_shapes import DeploymentSpec
 
-# The flags that stand in place of what the file says under the same key.
+# The options that replace the file's value of the same key.
 _REPLACED = (
     "entrypoint", "description", "version", "version_type", "enforce_parameter_schema", "paused",
     "crash_retries", "triggers",
@@ -19,15 +19,15 @@ _REPLACED = (
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line says of one deployment; it wins over the file. None: not said.
+    """The command line's options of one deployment; they override the file. None: not set.
 
     Args:
         entrypoint: `path/file.py:function`, relative to the project's folder.
-        schedules: further schedules, such as `{"cron": "0 6 * * *"}`, added to the file's.
+        schedules: more schedules, such as `{"cron": "0 6 * * *"}`, added to the file's.
         timezone: for every schedule, also the file's.
         anchor_date: for every interval schedule, also the file's.
-        parameters: laid over the file's.
-        job_variables: laid over the file's.
+        parameters: merged over the file's.
+        job_variables: merged over the file's.
         tags: instead of the file's.
         triggers: instead of the file's.
     """
@@ -52,19 +52,19 @@ class Overrides:
     triggers: Sequence[Any] | None = None
 
     def given(self) -> list[str]:
-        """The names of what was said."""
+        """The names of the options that are set."""
         return [name for name, value in vars(self).items() if value not in (None, {}, ()) and value != []]
 
 
 def lay_over(raw: dict[str, Any], spec: DeploymentSpec, overrides: Overrides) -> dict[str, Any]:
-    """A deployment's mapping with the flags over it; `raw` itself stays.
+    """A copy of a deployment's mapping with the options merged over it.
 
     Args:
         raw: the mapping of the file.
         spec: the same, checked.
 
     Raises:
-        InvalidInput: the flags do not go together.
+        InvalidInput: the options exclude each other.
     """
     raw = dict(raw)
     for key in _REPLACED:
@@ -127,6 +127,6 @@ def _lay_over_schedules(raw: dict[str, Any], overrides: Overrides) -> None:
 
 
 def _timing(item: dict[str, Any]) -> tuple[Any, ...]:
-    """When a schedule is due: one of a flag that the file declares already is the file's."""
+    """The times of a schedule, to recognize an option's schedule that the file already has."""
     keys = ("cron", "interval", "rrule", "anchor_date", "at")
     return (*(item.get(key) for key in keys), item.get("timezone") or "UTC", item.get("day_or", True))

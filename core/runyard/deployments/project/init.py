@@ -1,4 +1,4 @@
-"""Starting a project: recipes that write a commented prefect.yaml and a flow that runs at once."""
+"""Starts a project: recipes that write a commented prefect.yaml and a flow that runs at once."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _COMMENTS = {
 
 
 class Recipe(NamedTuple):
-    """A way to start.
+    """A recipe.
 
     Args:
-        name: how it is chosen.
-        description: what it is for.
-        fields: what it asks for, with what each means.
-        build, push, pull: the parts that its steps are made of.
+        name: its name.
+        description: its purpose.
+        fields: the values that it asks for, and their meanings.
+        build, push, pull: the parts of its steps.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Recipe(NamedTuple):
 
 
 def _stored(kind: str, where: str, fields: dict[str, str]) -> tuple[Recipe, Recipe]:
-    """The recipes that keep code in an object store: without an image, and with one."""
+    """The recipes that store code in an object store: without an image, and with one."""
     text = f"runs get the code from {where}, where deploy puts it"
     image = f"runs start in an image, with the code from {where}"
     return (
@@ -87,7 +87,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def choose_recipe(folder: str) -> str:
-    """The recipe that suits a folder: git with a remote, docker with a Dockerfile, both, or local."""
+    """The recipe for a folder: git if it has a remote, docker if it has a Dockerfile, both, or local."""
     has_image = os.path.isfile(os.path.join(folder, "Dockerfile"))
     if git(folder, "remote", "get-url", "origin"):
         return "docker-git" if has_image else "git"
@@ -95,16 +95,16 @@ def choose_recipe(folder: str) -> str:
 
 
 def missing_fields(recipe: str, folder: str, fields: Mapping[str, str]) -> dict[str, str]:
-    """The fields of a recipe that nobody gave and that cannot be found out, with what each means."""
+    """The fields of a recipe that are neither given nor detected, and their meanings."""
     known = _values(recipe, folder, None, fields)
     return {name: text for name, text in get_recipe(recipe).fields.items() if not known.get(name.upper())}
 
 
 def get_recipe(name: str) -> Recipe:
-    """The recipe of that name.
+    """The recipe of a name.
 
     Raises:
-        NotFound: there is none.
+        NotFound: it does not exist.
     """
     if name not in RECIPES:
         hint = did_you_mean(name, RECIPES, f"there are: {', '.join(RECIPES)}")
@@ -118,20 +118,20 @@ def init_project(
     name: str | None = None,
     fields: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Write a project's first files. What exists is never overwritten.
+    """Write the first files of a project. Existing files are never overwritten.
 
     Args:
-        folder: where; it need not exist.
-        recipe: one of RECIPES; by default the one that suits the folder.
-        name: of the project; by default the folder's.
+        folder: the folder, which may not exist yet.
+        recipe: one of RECIPES; default: chosen for the folder.
+        name: of the project; default: the folder's name.
         fields: the recipe's fields.
 
     Returns:
-        The paths that were written, relative to `folder`.
+        The written paths, relative to `folder`.
 
     Raises:
-        NotFound: there is no such recipe.
-        InvalidInput: a field is missing, unknown, or no plain word.
+        NotFound: the recipe does not exist.
+        InvalidInput: a field is missing, unknown, or contains invalid characters.
         StoreError: the folder cannot be written.
     """
     folder = os.path.abspath(folder)
@@ -153,7 +153,7 @@ def init_project(
 
 
 def _values(recipe: str, folder: str, name: str | None, fields: Mapping[str, str]) -> dict[str, str]:
-    """What the marks in the recipe's files stand for."""
+    """The values of the marks in the recipe's files."""
     folder = os.path.abspath(folder)
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name or os.path.basename(folder)).strip("-")
     values = {"NAME": plain or "my-project"}
@@ -169,7 +169,7 @@ def _values(recipe: str, folder: str, name: str | None, fields: Mapping[str, str
 def _files(
     recipe: Recipe, values: Mapping[str, str], flows: Sequence[FoundFlow]
 ) -> Iterator[tuple[str, str]]:
-    """The files of a project: path and text. A folder that has flows gets a deployment of each."""
+    """The files of a project: path and text. A folder with flows gets a deployment for each."""
     root = resources.files("runyard_templates") / "recipes"
     yield ".prefectignore", (root / "prefectignore").read_text("utf-8")
     if not flows:
@@ -222,7 +222,7 @@ def _render(text: str, values: Mapping[str, str]) -> str:
 
 
 def _write(folder: str, path: str, text: str) -> bool:
-    """Write a new file; False when there is one already."""
+    """Write a new file; False if it exists."""
     file = os.path.join(folder, path)
     try:
         os.makedirs(os.path.dirname(file), exist_ok=True)

@@ -1,4 +1,4 @@
-"""Job variables of which a deploy warns: what nothing reads, and what leads runs away from their database."""
+"""Warnings about job variables: unknown ones, and those that point runs to another database."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _PLACES = {"home": "home", "database_url": "database", "api_url": "API"}
 
 
 def warnings(deployment: str, variables: Mapping[str, Any] | None) -> list[str]:
-    """A line for each variable that makes runs look for themselves in another place than their worker does.
+    """One line for each variable that points runs to another home, database or API than their worker's.
 
-    A value that is the same here is none of them: the worker is taken to have what this process has.
+    A value that is the same in this process is no warning: the worker probably has it too.
 
     Args:
         deployment: its name, for the lines.
-        variables: its job variables; `env`, or names such as `env.RUNYARD_HOME`, are looked at.
+        variables: its job variables; `env`, and names such as `env.RUNYARD_HOME`, are checked.
     """
     return _warnings(f"deployment {deployment}: the job variable", variables or {})
 
 
 def unread(deployment: str, pool: WorkPool, variables: Mapping[str, Any] | None) -> list[str]:
-    """A line for each job variable that a pool's base job template has not."""
+    """One line for each job variable that a pool's base job template does not have."""
     known = list((pool.base_job_template.get("variables") or {}).get("properties") or {})
     found = []
     for name in job_variables.unknown(variables or {}, pool.base_job_template):
@@ -60,7 +60,7 @@ def _warnings(whose: str, variables: Mapping[str, Any]) -> list[str]:
 
 
 def template_warnings(pool: str, template: Mapping[str, Any]) -> list[str]:
-    """As `warnings`, for what the base job template of a pool gives to all its runs."""
+    """Like `warnings`, for the variables that a pool's base job template sets for all its runs."""
     configured = template.get("job_configuration")
     properties = (template.get("variables") or {}).get("properties") or {}
     variable = properties.get("env")

@@ -1,4 +1,4 @@
-"""The placeholders of a project's file, checked before anything runs: what stands for nothing is refused."""
+"""Checks the placeholders of a project's file before anything runs; one without a value is refused."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from runyard.deployments.steps import named
 from runyard.deployments.steps.outputs import outputs_of
 from runyard.domain import parameter_schemas as rules
 
-# As people write them in the environment: JSON has them in small letters.
+# As people write them in environment variables; JSON uses lower case.
 _WORDS = ("true", "false", "null")
 _ROOT = re.compile(r"[^.\[]+")
 
 
 class _Known:
-    """The names that the steps so far put out.
+    """The outputs of the steps so far.
 
     Args:
-        outputs: of each step id its outputs, or None where they cannot be known before it runs.
-        flat: what the steps put out without an id.
-        open: whether one of them may put out anything.
+        outputs: by step id; None if they are unknown before it runs.
+        flat: the outputs of steps without an id.
+        open: whether one of the steps may have any output.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class _Known:
         self.open = False
 
     def add(self, name: str, identity: Any) -> None:
-        """A step that runs from here on."""
+        """Add a step that runs next."""
         outputs = outputs_of(name)
         if identity is not None:
             self.ids[str(identity)] = outputs
@@ -49,7 +49,7 @@ class _Known:
             self.flat |= outputs
 
     def problem(self, name: str) -> str | None:
-        """Why nothing can put out `name`; None where something may."""
+        """Why no step has the output `name`; None if one may have it."""
         for identity, outputs in self.ids.items():
             if name == identity:
                 return None
@@ -73,19 +73,19 @@ def check(project: Project, entry: Entry, raw: Mapping[str, Any], path: Path, ph
 
     Args:
         project: its file.
-        entry: it, for its steps.
-        raw: its mapping with the flags laid over it.
-        path: where it stands; () for one of the command line.
+        entry: its entry, for its steps.
+        raw: its mapping with the options merged.
+        path: its place in the file; () for one from the command line.
         phases: whose steps run before it is stored: build, push.
 
     Raises:
-        ProjectError: a variable of the environment is not set, or no step puts out such a name.
+        ProjectError: an environment variable is not set, or no step has such an output.
     """
     known, faults = _Known(), Faults()
     for phase in phases:
         for place, step in _placed_steps(project, entry, phase, path):
             _check_value(project, step, place, known, faults)
-            # These run here and now, so that their variables and blocks have to be there.
+            # These steps run now, on this machine, so their variables and blocks must exist.
             with faults:
                 stored.resolve(step, project.places.at(place))
             _add(known, step)
@@ -108,10 +108,10 @@ def check(project: Project, entry: Entry, raw: Mapping[str, Any], path: Path, ph
 def fill_outputs(
     project: Project, raw: dict[str, Any], outputs: Mapping[str, Any], path: Path, final: bool
 ) -> dict[str, Any]:
-    """A deployment with what the steps put out filled in.
+    """A deployment with the steps' outputs filled in.
 
     Raises:
-        ProjectError: with `final`, no step put out what a placeholder names.
+        ProjectError: with `final`, no step had the output of a placeholder.
     """
     try:
         filled: dict[str, Any] = templating.fill_outputs(raw, outputs, final)
@@ -122,12 +122,12 @@ def fill_outputs(
 
 
 def waits_for_step(value: Any) -> bool:
-    """Whether a step's output is still to be filled in somewhere in `value`."""
+    """Whether `value` still contains a placeholder of a step's output."""
     return any(found.kind == templating.STEP for found in templating.placeholders(value))
 
 
 def _placed_steps(project: Project, entry: Entry, phase: str, path: Path) -> list[tuple[Path, Any]]:
-    """The steps of a deployment, with where each stands in the file."""
+    """The steps of a deployment, with their places in the file."""
     base: Path = (*path, phase) if phase in entry.raw else (phase,)
     single = project.places.is_mapping(base)
     steps: Sequence[Any] = project.phase(entry, phase)
@@ -157,13 +157,13 @@ def _check_value(
 def fitted(
     values: Mapping[str, Any], schema: Mapping[str, Any], places: Places, path: Path
 ) -> dict[str, Any]:
-    """Parameters whose placeholders' texts are numbers, switches or null where only those fit.
+    """Convert texts from placeholders to numbers, booleans or null if a parameter accepts only those.
 
     Args:
         values: by name, placeholders filled in.
         schema: of the flow's parameters.
         places: the file.
-        path: where the parameters stand in it.
+        path: the place of the parameters in it.
     """
     made = dict(values)
     for name, value in values.items():
@@ -183,7 +183,7 @@ def _fits(name: str, value: Any, schema: Mapping[str, Any]) -> bool:
 
 
 def _read(value: Any, places: Places, path: Path) -> Any:
-    """A value in which each text of JSON that a placeholder as a whole stood for is what it says."""
+    """Parse as JSON each text that came from a placeholder that was the whole value."""
     if isinstance(value, Mapping):
         return {key: _read(item, places, (*path, key)) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""From a project and the command line's flags to what is applied: checks, steps, filling."""
+"""From a project file and options to the deployments to apply: checks, steps, placeholders."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Plan:
 
     Args:
         body: the deployments.
-        unknown: of each of them, the fields that only the outputs of build and push steps will tell,
-            where these were not run: field -> its text in the file. They are not in `body`.
+        unknown: for each, the fields that depend on outputs of build and push steps that did not run:
+            field -> its text in the file. They are not in `body`.
     """
 
     body: DeploymentsApply
@@ -50,7 +50,7 @@ class Plan:
 
 @dataclass
 class _Chosen:
-    """One deployment on its way: its mapping with the flags laid over it, where it stands, its flow."""
+    """One deployment in progress: its mapping with the options merged, its place, its flow."""
 
     entry: Entry
     raw: dict[str, Any]
@@ -70,27 +70,28 @@ def build(
     may_be_none: bool = False,
     say: Say = templating.silent,
 ) -> Plan:
-    """Everything that `deploy` will apply, checked: nothing has changed anywhere before it returns.
+    """Check everything and return what `deploy` will apply. Nothing has changed anywhere before it returns.
 
-    Every entrypoint is loaded (each file once), every parameter and every placeholder checked before the
-    first build step runs. Deployments with the same steps share one run of them.
+    Every entrypoint is loaded (each file once), and every parameter and placeholder is checked, before the
+    first build
+    step runs. Deployments with the same steps share one run of them.
 
     Args:
         project: the file; None for the current folder without one.
         names: of deployments: `name`, `flow/name`, or either with `*`.
-        overrides: the flags; with several deployments they are not used, and `say` is told so.
+        overrides: the options; with several deployments they are ignored, with a warning to `say`.
         everything: all deployments of the file that have a name.
-        steps: run the build and push steps; without, what depends on their outputs is unknown.
+        steps: run the build and push steps; if false, fields that depend on their outputs are unknown.
         push: run the push steps too.
-        may_be_none: with `everything`, a file without any deployment is fine.
-        say: told of progress and warnings, a line each.
+        may_be_none: with `everything`, a file without any deployment is valid.
+        say: called with progress and warnings, one line each.
 
     Raises:
-        ProjectError: the file says something wrong.
-        NotFound: no deployment has a name that was asked for.
-        InvalidInput: it is not clear what to deploy, or a flag is wrong.
+        ProjectError: the file is invalid.
+        NotFound: no deployment has a requested name.
+        InvalidInput: it is not clear what to deploy, or an option is invalid.
         EntrypointError: a flow cannot be loaded.
-        ParameterError: parameters do not fit the flow.
+        ParameterError: parameters are invalid.
         RunyardError: a step failed.
     """
     project = project or Project.empty()
@@ -101,7 +102,7 @@ def build(
     try:
         entries = select(project, names, overrides, everything, say, may_be_none)
     except RunyardError:
-        # What was asked for may be among the deployments that are malformed.
+        # The requested deployment may be one of the malformed ones.
         faults.raise_all()
         raise
     if len(entries) > 1 and overrides.given():
@@ -130,7 +131,7 @@ def build(
 
 
 class _StepRuns:
-    """The build and push steps of this deploy: equal ones run once, whoever asks."""
+    """Runs the build and push steps of this deploy; equal ones run once."""
 
     def __init__(self, project: Project, phases: Sequence[str], say: Say) -> None:
         self._project = project
@@ -139,7 +140,7 @@ class _StepRuns:
         self._done: dict[str, dict[str, Any]] = {}
 
     def outputs(self, entry: Entry) -> dict[str, Any]:
-        """What the steps of a deployment put out."""
+        """The outputs of a deployment's steps."""
         lists = [self._project.phase(entry, phase) for phase in self._phases]
         key = json.dumps(lists, default=str)
         if key not in self._done:
@@ -151,14 +152,14 @@ class _StepRuns:
 
 
 class _Commits:
-    """The commit of the code, asked for once a deploy."""
+    """The commit of the code, looked up once per deploy."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._found: dict[str | None, dict[str, Any] | None] = {}
 
     def of(self, version_type: str | None) -> dict[str, Any] | None:
-        """What is known of it; see `version_info.find`."""
+        """The commit; see `version_info.find`."""
         if version_type not in self._found:
             self._found[version_type] = version_info.find(self._folder, version_type)
         return self._found[version_type]
@@ -167,7 +168,7 @@ class _Commits:
 def _choose_all(
     project: Project, entries: Sequence[Entry], overrides: Overrides, phases: Sequence[str], faults: AllFaults
 ) -> list[_Chosen]:
-    """All deployments with the flags laid over them, without those of which `faults` takes in a mistake."""
+    """All deployments with the options merged, without those whose mistakes go into `faults`."""
     chosen = []
     for entry in entries:
         with faults.of(""):
@@ -183,14 +184,14 @@ def _load_all(
     say: Say,
     faults: AllFaults,
 ) -> None:
-    """Load all flows; what is wrong is said of all of them."""
+    """Load all flows; report the mistakes of all of them."""
     for item in chosen:
         with faults.of(project.places.at((*item.path, "entrypoint")) if item.path else ""):
             _load(project, item, loader, here, say)
 
 
 def _choose(project: Project, entry: Entry, overrides: Overrides, phases: Sequence[str]) -> _Chosen:
-    """Lay the flags over a deployment's mapping and check the result."""
+    """Merge the options over a deployment's mapping and check the result."""
     raw = lay_over(entry.raw, entry.spec, overrides)
     path: Path = ("deployments", entry.index) if entry.index >= 0 else ()
     placeholder_checks.check(project, entry, raw, path, phases)
@@ -200,8 +201,10 @@ def _choose(project: Project, entry: Entry, overrides: Overrides, phases: Sequen
 
 
 def _fill_stored(raw: dict[str, Any], where: str) -> None:
-    """Fill in variables and blocks. Steps and job variables have theirs filled in when they are used, so
-    that no secret is stored with the deployment."""
+    """Fill in variables and blocks, except in steps and job variables.
+
+    Those are filled in when they are used, so that no secret is stored with the deployment.
+    """
     for key, value in raw.items():
         if key in _STEP_KEYS or key not in DeploymentSpec.model_fields:
             continue
@@ -232,7 +235,7 @@ def _load(project: Project, item: _Chosen, loader: absent.FlowLoader, here: str,
 
 
 def _warn_of_schedules(project: Project, item: _Chosen, say: Say) -> None:
-    """Say which schedules are over, or read otherwise than they look."""
+    """Warn of schedules that are over or read differently than they look."""
     spec = item.entry.spec
     for position, schedule in enumerate(spec.all_schedules()):
         key: Path = ("schedule",) if spec.schedule else ("schedules", position)
@@ -243,7 +246,7 @@ def _warn_of_schedules(project: Project, item: _Chosen, say: Say) -> None:
 
 
 def _warn_of_places(project: Project, item: _Chosen, say: Say) -> None:
-    """Say which job variables lead runs away from their worker's database."""
+    """Warn of job variables that point runs to another database than their worker's."""
     spec = item.entry.spec
     if spec.work_pool is None:
         return
@@ -253,7 +256,7 @@ def _warn_of_places(project: Project, item: _Chosen, say: Say) -> None:
 
 
 def _folder_of(entrypoint: str, folder: str, here: str) -> str:
-    """The folder that an entrypoint starts from: the file's, or the current one where only that has it."""
+    """The folder of an entrypoint: the file's, or the current one if only that contains it."""
     file = loading.parse(entrypoint).file
     if file is None or os.path.isfile(os.path.join(folder, file)):
         return folder
@@ -261,7 +264,7 @@ def _folder_of(entrypoint: str, folder: str, here: str) -> str:
 
 
 def _fit_parameters(project: Project, item: _Chosen, spec: DeploymentSpec) -> None:
-    """Read the texts of placeholders as the flow's parameters ask: the environment knows only texts."""
+    """Convert texts of placeholders to the types of the flow's parameters."""
     assert item.flow is not None
     if spec.enforce_parameter_schema is False or not item.path:
         return
@@ -299,7 +302,7 @@ def _check_parameters(project: Project, item: _Chosen, spec: DeploymentSpec) -> 
 
 
 def _misfits(flow: FlowDefinition, given: dict[str, Any], where: str) -> list[str]:
-    """What is wrong with values, a line each."""
+    """The faults of values, one line each."""
     try:
         _check_values(flow, given, where)
     except ParameterError as error:
@@ -308,7 +311,7 @@ def _misfits(flow: FlowDefinition, given: dict[str, Any], where: str) -> list[st
 
 
 def _check_values(flow: FlowDefinition, given: dict[str, Any], where: str) -> None:
-    """Check values as the flow reads them, and as the database does, which takes no text for a number."""
+    """Check values like the flow, and like the database, which does not accept a text for a number."""
     schema.check_parameters(flow.fn, given, where)
     known = {name: value for name, value in given.items() if not templating.has_placeholder(value)}
     wanted = schema.parameter_schema(flow.fn)
@@ -321,10 +324,10 @@ def _check_values(flow: FlowDefinition, given: dict[str, Any], where: str) -> No
 def _finish(
     project: Project, item: _Chosen, runs: _StepRuns | None, commits: _Commits
 ) -> tuple[DeploymentApply, dict[str, Any]]:
-    """Fill in what the build and push steps put out, and write the deployment down.
+    """Fill in the outputs of build and push steps, and create the request.
 
     Returns:
-        It, and the fields that stay unknown as the steps did not run.
+        The deployment, and its fields that are unknown because the steps did not run.
     """
     outputs = runs.outputs(item.entry) if runs else {}
     rest = {key: value for key, value in item.raw.items() if key not in _STEP_KEYS}
@@ -341,7 +344,7 @@ def _finish(
 
 
 def _take_unknown(body: dict[str, Any], filled: dict[str, Any]) -> dict[str, Any]:
-    """Take the fields out of `body` that wait for the outputs of a step."""
+    """Remove the fields from `body` that need outputs of steps."""
     unknown = {
         name: body.pop(name)
         for name in list(body)
@@ -357,7 +360,7 @@ def _take_unknown(body: dict[str, Any], filled: dict[str, Any]) -> dict[str, Any
 def _body(
     project: Project, item: _Chosen, spec: DeploymentSpec, pull: list[Any], commits: _Commits
 ) -> dict[str, Any]:
-    """The fields to apply. What nobody said is not among them, so that a redeploy keeps what is stored."""
+    """The fields to apply. Fields that are not set are omitted, so a redeploy keeps their stored values."""
     assert item.flow is not None
     flow: FlowDefinition = item.flow
     parameter_schema = schema.parameter_schema(flow.fn)
@@ -368,7 +371,7 @@ def _body(
         **version_info.describe(flow, spec.version, spec.version_type, item.folder, commits.of),
         "parameter_openapi_schema": parameter_schema,
         "pull_steps": pull or None,
-        # A run without pull steps finds its code where it was deployed from.
+        # A run without pull steps uses the code in the folder from which it was deployed.
         "path": None if pull else item.folder,
     }
     said = {
@@ -394,7 +397,7 @@ def _body(
         if options:
             body["concurrency_options"] = options
     schedules = [{"schedule": one.timing(), **one.behaviour()} for one in spec.all_schedules()]
-    # A file always speaks for its schedules: one that it names no longer is removed.
+    # A file always defines its schedules: one that it no longer names is deleted.
     if schedules or project.file:
         body["schedules"] = schedules
     return body

@@ -1,4 +1,4 @@
-"""A project file, `prefect.yaml`: what it may say, read strictly and with the place of every mistake."""
+"""A project file, `prefect.yaml`, parsed strictly; every mistake has its place."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _NAME_FORBIDS = "/%&<>"
 
 @dataclass
 class Entry:
-    """A deployment as it stands in the file.
+    """A deployment of the file.
 
     Args:
         index: its position in `deployments`.
-        raw: its mapping, environment filled in; steps and step placeholders as written.
-        spec: the same, checked, as far as that is possible before the steps ran.
+        raw: its mapping, with environment variables filled in; steps and step placeholders unchanged.
+        spec: the same, checked as far as possible before the steps run.
     """
 
     index: int
@@ -49,17 +49,17 @@ class Entry:
 
 @dataclass
 class Project:
-    """A project file, or none.
+    """A project file, or a folder without one.
 
     Args:
-        folder: the absolute path of the folder that its entrypoints start from.
-        file: its absolute path; None where there is no file.
-        name: what the project calls itself.
-        steps: build, push and pull for the deployments that say none of their own.
+        folder: the absolute path of the folder to which its entrypoints are relative.
+        file: its absolute path; None without a file.
+        name: the project's name.
+        steps: build, push and pull for the deployments without their own.
         entries: its deployments.
-        places: where everything stands, for messages.
-        warnings: what was noticed and is not wrong.
-        faults: what is wrong, where it was read without `refuse`; those deployments are not in `entries`.
+        places: the places of everything in the file, for messages.
+        warnings: messages that are not errors.
+        faults: the mistakes, if it was read without `refuse`; those deployments are not in `entries`.
     """
 
     folder: str
@@ -78,9 +78,9 @@ class Project:
 
     @property
     def owner(self) -> str:
-        """Who declares its deployments: the project by name, else by its file; `cli` without one.
+        """The owner of its deployments: the project by name, else by its file; `cli` without a file.
 
-        A project may have a file per environment: each speaks for its own deployments.
+        A project may have one file per environment: each owns its own deployments.
         """
         if not self.file:
             return "cli"
@@ -90,7 +90,7 @@ class Project:
         return f"project {self.name}" if base == FILE_NAME else f"project {self.name} ({base})"
 
     def phase(self, entry: Entry, phase: str) -> list[Any]:
-        """The build, push or pull steps of a deployment: its own, or those of the file."""
+        """The build, push or pull steps of a deployment: its own, or the file's."""
         if phase in entry.raw:
             return list(getattr(entry.spec, phase) or ())
         return self.steps[phase]
@@ -101,14 +101,14 @@ def read_project(path: str = FILE_NAME, names: Sequence[str] = (), refuse: bool 
 
     Args:
         path: the file, or its folder.
-        names: the deployments that are meant, as `selection.select` takes them; what is wrong with the
-            others is a warning, and they are left out. Empty: all are meant.
-        refuse: raise what is wrong with deployments; otherwise it is kept in `faults`, for `plan.build`
-            tells it together with what is wrong with their flows and parameters.
+        names: the selected deployments, as for `selection.select`; mistakes in the others are warnings,
+            and the others are left out. Empty: all are selected.
+        refuse: raise mistakes in deployments; otherwise they are stored in `faults`, because `plan.build`
+            reports them together with the mistakes in their flows and parameters.
 
     Raises:
-        NotFound: there is no such file.
-        ProjectError: it is malformed or says something wrong: `file:line:column: key: what`.
+        NotFound: the file does not exist.
+        ProjectError: it is invalid: `file:line:column: key: what`.
     """
     file = os.path.abspath(os.path.join(path, FILE_NAME) if os.path.isdir(path) else path)
     shown = os.path.relpath(file)
@@ -128,7 +128,7 @@ def read_project(path: str = FILE_NAME, names: Sequence[str] = (), refuse: bool 
 def parse_project(
     text: str, file: str, shown: str | None = None, names: Sequence[str] = (), refuse: bool = True
 ) -> Project:
-    """Read the text of a project file that stands at `file`; see `read_project`."""
+    """Parse the text of a project file; see `read_project`."""
     data, places = load(text, shown or file)
     project = Project(os.path.dirname(os.path.abspath(file)), os.path.abspath(file), places=places)
     if data is None:
@@ -148,7 +148,7 @@ def parse_project(
     entries = data.get("deployments") or []
     if not isinstance(entries, list):
         raise places.error(("deployments",), f"should be a list of deployments, not {_kind(entries)}")
-    # The only deployment of a file is meant, whatever name it gets.
+    # The only deployment of a file is selected, whatever name it gets.
     strict = not names or len(entries) == 1
     for index, raw in enumerate(entries):
         others = Faults()
@@ -171,11 +171,11 @@ def check_deployment(
     Args:
         raw: the mapping, steps as lists.
         places: for the messages.
-        path: where it stands in the file.
-        final: whether steps have run: no placeholder is left that may still turn into a number.
+        path: its place in the file.
+        final: whether steps have run: no placeholder is left that may still become a number.
 
     Raises:
-        ProjectError: something in it is wrong.
+        ProjectError: a value is invalid.
     """
     faults = Faults()
     spec, malformed = _shaped(dict(raw) if final else _without_placeholders(raw), faults, places, path)
@@ -203,10 +203,10 @@ def check_deployment(
 def _shaped(
     body: dict[str, Any], faults: Faults, places: Places, path: Path
 ) -> tuple[DeploymentSpec, set[int]]:
-    """A deployment's mapping as a spec, without what is malformed: the rest may have other mistakes.
+    """A deployment's mapping as a spec, without its invalid parts, because the rest may have mistakes too.
 
     Returns:
-        It, and the positions of malformed schedules, which are empty in it.
+        The spec, and the positions of invalid schedules, which are empty in it.
     """
     try:
         return DeploymentSpec.model_validate(body), set()
@@ -225,7 +225,7 @@ def _shaped(
 
 
 def _is_meant(raw: Any, names: Sequence[str]) -> bool:
-    """Whether names may select a deployment, by as much as can be told of one that may be malformed."""
+    """Whether names may select a deployment that may be invalid."""
     name = raw.get("name") if isinstance(raw, dict) else None
     if name is None or isinstance(name, dict | list):
         return False
@@ -252,7 +252,7 @@ def _entry(project: Project, index: int, raw: Any) -> Entry:
     with faults:
         flatten(raw, places, path, project.warnings)
     if faults.found:
-        # What else is wrong, as far as it can be told.
+        # Find further mistakes as far as possible.
         with faults:
             check_deployment({key: raw[key] for key in raw if key not in PHASES}, places, path, final=False)
         faults.raise_all()
@@ -271,9 +271,9 @@ def _entry(project: Project, index: int, raw: Any) -> Entry:
 
 
 def _fill_environment(raw: dict[str, Any]) -> dict[str, Any]:
-    """A deployment with the environment filled in, as far as it is set: who is not deployed needs none.
+    """A deployment with the set environment variables filled in; one that is not selected needs none.
 
-    Of job variables only what may be stored; the worker fills in the rest.
+    In job variables, only those that may be stored; the worker fills in the rest.
     """
     pool = raw.get("work_pool")
     filled: dict[str, Any] = templating.fill_environment(raw, os.environ)
@@ -349,7 +349,7 @@ def _check_triggers(triggers: list[Any], places: Places, path: Path, final: bool
             checked += check_triggers([trigger])
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            # After the position of a trigger comes its type, which is no key of the file.
+            # After the position of a trigger comes its type, which is not a key of the file.
             loc = first["loc"]
             keys = [step for step, before in zip(loc[1:], loc, strict=False) if not isinstance(before, int)]
             message = _message(first)
@@ -372,7 +372,7 @@ def _refuse_same_names(project: Project) -> None:
 
 
 def _without_placeholders(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The mapping without the values that only a step's output will make numbers, switches or times."""
+    """The mapping without the values that a step's output will make numbers, booleans or times."""
     loose = (
         *("parameters", "tags", "name", "version", "description", "entrypoint", "work_pool", "triggers"),
         *PHASES,
@@ -387,7 +387,7 @@ def _without_placeholders(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _invalid(error: ValidationError, places: Places, path: Path) -> ProjectError:
-    """Pydantic's complaints with their places, one a place; names of union members are no keys."""
+    """Pydantic's errors with their places, one per place; names of union members are not keys."""
     found: dict[Path, str] = {}
     for fault in error.errors(include_url=False):
         steps: list[str | int] = []
@@ -399,7 +399,7 @@ def _invalid(error: ValidationError, places: Places, path: Path) -> ProjectError
 
 
 def _message(fault: Any) -> str:
-    """What pydantic complains of, as we say it."""
+    """One of pydantic's errors in our words."""
     message = fault["msg"].removeprefix("Value error, ")
     given = fault.get("input")
     if fault["type"] in ("dict_type", "model_type", "model_attributes_type"):

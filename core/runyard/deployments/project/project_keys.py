@@ -1,4 +1,4 @@
-"""The keys of a project file: unknown, older and misplaced ones; and all mistakes of a file at once."""
+"""Checks the keys of a project file, and collects all mistakes of a file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from runyard.deployments.placeholders import templating
 from runyard.deployments.project.project_shapes import ConcurrencySpec, ScheduleSpec, WorkPoolSpec
 from runyard.deployments.project.yaml_places import Path, Places
 
-# What is wrong with one deployment, and says nothing about the others.
+# Mistakes of one deployment, which do not affect the others.
 _MISTAKES = (ProjectError, EntrypointError, ParameterError, InvalidInput, NotFound)
-# Where keys belong that stand beside others of a deployment.
+# The right places of keys that are misplaced in a deployment.
 _BELONGS = {
     **{name: f"; it belongs into each of schedules, as {name}" for name in ScheduleSpec.model_fields},
     **{name: f"; it belongs into concurrency_limit, as {name}" for name in ("limit", "collision_strategy")},
@@ -36,7 +36,7 @@ _BELONGS = {
 
 
 class Faults:
-    """Collects the mistakes of a file: as a context it takes a ProjectError in and goes on behind."""
+    """Collects the mistakes of a file: as a context manager, it catches a ProjectError."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
@@ -51,7 +51,7 @@ class Faults:
         return False
 
     def raise_all(self) -> None:
-        """Refuse the file, with a line for each mistake.
+        """Raise one error for the file, with one line per mistake.
 
         Raises:
             ProjectError: there are any.
@@ -64,17 +64,17 @@ class AllFaults:
     """Collects the mistakes of several deployments, each once."""
 
     def __init__(self, before: Iterable[str] = ()) -> None:
-        """Begin with what is known to be wrong already."""
+        """Start with known mistakes."""
         self._found: dict[str, tuple[str, RunyardError]] = {
             message: ("", ProjectError(message)) for message in before
         }
 
     @contextmanager
     def of(self, place: str) -> Iterator[None]:
-        """Take a mistake in and go on behind.
+        """Catch a mistake, and continue after the block.
 
         Args:
-            place: where the entrypoint stands in the file; empty where there is none.
+            place: the place of the entrypoint in the file, or empty.
         """
         try:
             yield
@@ -82,14 +82,14 @@ class AllFaults:
             self._found.setdefault(error.message, (place, error))
 
     def raise_all(self) -> None:
-        """Raise what was found: one mistake as it is, several with a line or more for each.
+        """Raise the collected mistakes: one as it is, several with one or more lines each.
 
         Raises:
             RunyardError: there are any.
         """
         told = []
         for message, (place, error) in self._found.items():
-            # The others say themselves where they are.
+            # The others contain their places.
             told.append(f"{place}: {message}" if place and isinstance(error, EntrypointError) else message)
         if len(told) == 1:
             error = next(iter(self._found.values()))[1]
@@ -99,7 +99,7 @@ class AllFaults:
 
 
 def flatten(raw: dict[str, Any], places: Places, path: Path, warnings: list[str]) -> None:
-    """Check the keys of the nested mappings, and write every schedule in its plain form."""
+    """Check the keys of the nested mappings, and convert every schedule to its plain form."""
     faults = Faults()
     if isinstance(raw.get("work_pool"), dict):
         keys = tuple(WorkPoolSpec.model_fields)
@@ -134,7 +134,7 @@ def flatten(raw: dict[str, Any], places: Places, path: Path, warnings: list[str]
 
 
 def _plain_trigger(trigger: Any) -> Any:
-    """A trigger whose parameters keep their placeholders: those are filled in when it fires."""
+    """A trigger whose parameters keep their placeholders, which are filled in when it fires."""
     if isinstance(trigger, dict) and isinstance(trigger.get("parameters"), dict):
         return {**trigger, "parameters": templating.Verbatim(trigger["parameters"])}
     return trigger
@@ -143,7 +143,7 @@ def _plain_trigger(trigger: Any) -> Any:
 def _plain_schedule(
     item: dict[str, Any], places: Places, path: Path, warnings: list[str], faults: Faults
 ) -> dict[str, Any]:
-    """A schedule without the inner mapping `schedule` that the API's form has, and without older keys."""
+    """A schedule without the API form's inner mapping `schedule`, and without older keys."""
     item = dict(item)
     if isinstance(item.get("catchup"), bool):
         # Prefect 3.0 wrote `catchup: false` into every schedule.
@@ -173,7 +173,7 @@ def check_keys(
     warnings: list[str] | None,
     strict: bool = False,
 ) -> None:
-    """Refuse keys that look like a misspelt one; warn of others, or with `strict` refuse them too."""
+    """Refuse keys that resemble a known one; warn of others, or with `strict` refuse them too."""
     known = tuple(known)
     faults = Faults()
     for key in mapping:
@@ -205,6 +205,6 @@ def check_keys(
 
 
 def _where_it_belongs(key: str, misspelt: bool) -> str:
-    """Where a key of a deployment is meant to stand, on request also a misspelt one; empty: nobody knows."""
+    """The right place of a key in a deployment, optionally also of a misspelt one; empty if unknown."""
     close = closest(key.lower(), _BELONGS, cutoff=0.85) if misspelt else None
     return _BELONGS.get(key) or (_BELONGS[close] if close else "")

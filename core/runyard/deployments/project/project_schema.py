@@ -1,4 +1,4 @@
-"""The language of a project file for editors and readers: its JSON schema and its tables, from its shapes."""
+"""The JSON schema and the documentation tables of a project file, generated from its models."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ _WORDS = {
 def json_schema() -> dict[str, Any]:
     """The JSON schema (2020-12) of a project file.
 
-    It accepts what is accepted when the file is read; unknown keys as well, apart from those of
-    schedules. A value of any kind may be a placeholder.
+    It accepts what the parser accepts, including unknown keys, except in schedules. A value of any type may
+    be a
+    placeholder.
     """
     schema: dict[str, Any] = ProjectSpec.model_json_schema(by_alias=True)
     definitions = schema["$defs"]
@@ -66,7 +67,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def markdown() -> str:
-    """The tables of the documentation: every key, what it takes, what it means."""
+    """The tables of the documentation: every key, its type, its meaning."""
     schema = json_schema()
     parts: list[str] = []
     for title, where, shape in _TABLES:
@@ -82,7 +83,7 @@ def markdown() -> str:
 
 
 def steps_markdown() -> str:
-    """The table of the documentation: every step, what it takes, what it puts out."""
+    """The table of the documentation: every step, its inputs, its outputs."""
     import inspect
 
     rows = ["| Step | Inputs | Outputs |", "|---|---|---|"]
@@ -104,7 +105,7 @@ def steps_markdown() -> str:
 
 
 def _loosened(field: dict[str, Any]) -> dict[str, Any]:
-    """A field that may be a placeholder too, and a number where text is wanted."""
+    """A field that may also be a placeholder, and a number where a text is expected."""
     choices = field.pop("anyOf", None) or [
         {key: value for key, value in field.items() if key not in ("title", "description", "default")}
     ]
@@ -117,7 +118,7 @@ def _loosened(field: dict[str, Any]) -> dict[str, Any]:
 
 
 def _spell_out_steps(shape: dict[str, Any]) -> None:
-    """Let editors propose the steps that come along."""
+    """Let editors suggest the built-in steps."""
     step = {
         "type": "object",
         "minProperties": 1,

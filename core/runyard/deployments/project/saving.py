@@ -1,4 +1,4 @@
-"""Writing a deployment into a project file: everything else in it stays as it was, comments too."""
+"""Writes a deployment into a project file; the rest of the file stays unchanged, including comments."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from runyard.deployments.project.yaml_places import load
 
 
 def save_deployment(file: str, deployment: dict[str, Any]) -> None:
-    """Add a deployment to a project file, which is made when it is missing.
+    """Add a deployment to a project file, which is created if it does not exist.
 
     Args:
         file: the file's path.
-        deployment: its mapping, as the file says it.
+        deployment: its mapping.
 
     Raises:
-        ProjectError: the file is malformed, or cannot be added to.
+        ProjectError: the file is invalid, or the deployment cannot be added.
         StoreError: it cannot be written.
     """
     try:
@@ -37,7 +37,7 @@ def with_deployment(text: str, deployment: dict[str, Any], name: str = "prefect.
     """The text of a project file with one more deployment at the end of its list.
 
     Raises:
-        ProjectError: the text is malformed, or its deployments are not a list over several lines.
+        ProjectError: the text is invalid, or its deployments are not a list over several lines.
     """
     data, places = load(text, name)
     if data is not None and not isinstance(data, dict):
@@ -71,7 +71,7 @@ def _after_last_item(text: str, node: yaml.SequenceNode, deployment: dict[str, A
     line = _last_line(node.value[-1], lines)
     if not lines[line].endswith("\n"):
         lines[line] += "\n"
-    # Set apart as the items before it are.
+    # Separated like the items before it.
     apart = "\n" if len(node.value) > 1 and _is_blank_before(node.value[-1], lines) else ""
     lines.insert(line + 1, apart + _block(deployment, indent))
     return "".join(lines)
@@ -106,7 +106,7 @@ def _block(deployment: dict[str, Any], indent: int) -> str:
 
 
 def _replace(file: str, text: str) -> None:
-    """Write a file as a whole or not at all."""
+    """Write a file atomically."""
     folder = os.path.dirname(os.path.abspath(file))
     try:
         mode = os.stat(file).st_mode & 0o777 if os.path.exists(file) else 0o644

@@ -1,4 +1,4 @@
-"""Which of a project's deployments are meant: by name, by pattern, all of them, or the only one."""
+"""Selects deployments of a project: by name, by pattern, all of them, or the only one."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def select(
     say: templating.Warn = templating.silent,
     may_be_none: bool = False,
 ) -> list[Entry]:
-    """The deployments of a project that were asked for; see `plan.build`.
+    """The selected deployments of a project; see `plan.build`.
 
-    With `may_be_none`, all of them may be none at all. A name that the file does not have is a new
-    deployment when an entrypoint was given.
+    With `may_be_none`, "all" may be none. A name that the file does not have is a new deployment if an
+    entrypoint was
+    given.
     """
     if everything and names:
         raise InvalidInput("give names or --all, not both")
@@ -54,7 +55,7 @@ def _all_named(project: Project, say: templating.Warn) -> list[Entry]:
 
 
 def entries_of(project: Project, entrypoint: str) -> list[Entry]:
-    """The deployments of a project that the file describes for an entrypoint, however its path is written."""
+    """The deployments of the file with an entrypoint, however its path is written."""
     wanted = _place_of(project, entrypoint)
     return [each for each in project.entries if _place_of(project, each.spec.entrypoint or "") == wanted]
 
@@ -113,7 +114,7 @@ def _unmatched(project: Project, name: str, alone: bool, overrides: Overrides | 
 
 
 def _new(name: str) -> Entry:
-    """A deployment that only the command line describes."""
+    """A deployment that only the command line defines."""
     raw = {"name": name}
     return Entry(-1, dict(raw), DeploymentSpec(name=name))
 

@@ -1,4 +1,4 @@
-"""Where a deployment's code comes from: the commit, as the CI system or git itself says."""
+"""Finds the commit of a deployment's code, from the CI system or from git."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from runyard.engine.flow_definition import FlowDefinition
 
 _SHORT = 8
-# What CI systems set: type -> variables of the commit, the branch, the repository and its address.
+# The variables of CI systems: type -> variables of commit, branch, repository and URL.
 _PROVIDERS: dict[str, tuple[str, str, str, str]] = {
     "vcs:github": ("GITHUB_SHA", "GITHUB_REF_NAME", "GITHUB_REPOSITORY", "GITHUB_SERVER_URL"),
     "vcs:gitlab": ("CI_COMMIT_SHA", "CI_COMMIT_REF_NAME", "CI_PROJECT_NAME", "CI_PROJECT_URL"),
@@ -29,16 +29,16 @@ TYPES = ("prefect:simple", "vcs:git", *_PROVIDERS)
 def find(
     folder: str, version_type: str | None = None, environment: Mapping[str, str] = os.environ
 ) -> dict[str, Any] | None:
-    """What is known of the commit of a folder.
+    """The commit of a folder.
 
     Args:
         folder: of the code.
-        version_type: one of TYPES; None: whoever knows.
-        environment: where CI systems leave their word.
+        version_type: one of TYPES; None: the first source that has one.
+        environment: the environment variables of the CI system.
 
     Returns:
         type, version (the first 8 digits of the commit), commit_sha, branch, repository, url and, from
-        git itself, message; None where nobody knows.
+        git itself, message; None if unknown.
     """
     if version_type == "prefect:simple":
         return None
@@ -62,18 +62,18 @@ def describe(
     folder: str,
     look: Callable[[str | None], dict[str, Any] | None] | None = None,
 ) -> dict[str, Any]:
-    """The version of a deployment, and what is known of its commit.
+    """The version of a deployment, and its commit.
 
     Args:
-        flow: whose own version, or whose file, is the version where nothing else is.
-        version: what is said.
-        version_type: one of TYPES; a commit is the version only where one of `vcs:` is asked for, as else
+        flow: its version, or a hash of its file, is the version if nothing else sets it.
+        version: the given version.
+        version_type: one of TYPES; the commit is the version only for a `vcs:` type, because otherwise
             every commit would change every deployment.
         folder: of the code.
-        look: finds the commit by a version_type; by default in `folder`.
+        look: finds the commit by a version_type; default: in `folder`.
 
     Returns:
-        version, and version_info where a commit is known.
+        version, and version_info if a commit is known.
     """
     info = look(version_type) if look is not None else find(folder, version_type)
     named = info["version"] if info and (version_type or "").startswith("vcs:") else None
@@ -84,7 +84,7 @@ def describe(
 
 
 def _file_version(flow: FlowDefinition) -> str | None:
-    """A version for a flow that names none: it changes whenever its file does."""
+    """A version for a flow without one: it changes whenever its file does."""
     file = getattr(getattr(flow.fn, "__code__", None), "co_filename", None)
     try:
         with open(file or "", "rb") as stream:
@@ -94,7 +94,7 @@ def _file_version(flow: FlowDefinition) -> str | None:
 
 
 def _of_git(folder: str) -> dict[str, Any] | None:
-    """What git says of a folder in a repository that has a remote."""
+    """The commit of a folder in a repository that has a remote."""
     if not _in_repository(folder):
         return None
     url = git(folder, "remote", "get-url", "origin")
@@ -136,7 +136,7 @@ def _in_repository(folder: str) -> bool:
 
 
 def git(folder: str, *arguments: str) -> str:
-    """What a command of git prints about a folder; empty where it fails."""
+    """The output of a git command in a folder; empty if it fails."""
     try:
         done = subprocess.run(
             ["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=10, check=False

@@ -1,4 +1,4 @@
-"""YAML with places: reads a file safely and remembers the line and column of every key and value."""
+"""YAML with places: parses a file safely and remembers the line and column of every key and value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Path = tuple[str | int, ...]
 
 
 def _dates_as_text(loader: Any) -> Any:
-    """The safe loader, with dates kept as the text that was written."""
+    """The safe loader, with dates as the original text."""
     loader.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -21,16 +21,16 @@ def _dates_as_text(loader: Any) -> Any:
 
 
 _Loader = _dates_as_text(type("_Loader", (yaml.SafeLoader,), {}))
-# Several times as fast, where PyYAML was built with it; its messages say less.
+# Several times faster, if PyYAML was built with it; its messages are less detailed.
 _FastLoader = _dates_as_text(type("_FastLoader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {}))
 
 
 class Places:
-    """Where things stand in a file.
+    """The places of a file.
 
     Args:
         name: the file as shown to the user.
-        root: its composed node, or None for an empty file.
+        root: its root node, or None for an empty file.
     """
 
     def __init__(self, name: str, root: yaml.Node | None = None) -> None:
@@ -38,9 +38,9 @@ class Places:
         self._root = root
 
     def at(self, path: Path, key: bool = False) -> str:
-        """`file:line:column` of the value at `path`, or with `key` of the key it stands under.
+        """`file:line:column` of the value at `path`, or with `key`, of its key.
 
-        Of a path that the file does not have, the place of its nearest parent.
+        For a path that the file does not have, the place of its nearest parent.
         """
         node: yaml.Node | None = self._root
         mark = node.start_mark if node else None
@@ -53,16 +53,16 @@ class Places:
         return f"{self.name}:{mark.line + 1}:{mark.column + 1}" if mark else self.name
 
     def text(self, path: Path) -> str | None:
-        """The scalar at `path` as it was written (`1.10`, not the number 1.1); None if there is none."""
+        """The scalar at `path` as it was written (`1.10`, not the number 1.1), or None."""
         node = self.node(path)
         return node.value if isinstance(node, yaml.ScalarNode) else None
 
     def is_mapping(self, path: Path) -> bool:
-        """Whether a mapping stands at `path`."""
+        """Whether the value at `path` is a mapping."""
         return isinstance(self.node(path), yaml.MappingNode)
 
     def node(self, path: Path) -> yaml.Node | None:
-        """What was composed at `path`; None if the file has nothing there."""
+        """The node at `path`, or None."""
         node: yaml.Node | None = self._root
         for step in path:
             found = _child(node, step)
@@ -72,7 +72,7 @@ class Places:
         return node
 
     def error(self, path: Path, message: str, key: bool = False) -> ProjectError:
-        """A ProjectError that says where: `file:line:column: dotted.path: message`."""
+        """A ProjectError with its place: `file:line:column: dotted.path: message`."""
         label = dotted(path)
         return ProjectError(f"{self.at(path, key)}: {label + ': ' if label else ''}{message}")
 
@@ -86,22 +86,22 @@ def dotted(path: Path) -> str:
 
 
 def load(text: str, name: str) -> tuple[Any, Places]:
-    """Read YAML.
+    """Parse YAML.
 
     Args:
         text: the file's content.
         name: the file as shown in errors.
 
     Returns:
-        The data (dates stay text), and where everything stands.
+        The data (dates stay text), and their places.
 
     Raises:
-        ProjectError: the text is no YAML, or gives a key twice; starts with file, line and column.
+        ProjectError: the text is not valid YAML, or has a key twice; starts with file, line and column.
     """
     try:
         return _load(_FastLoader, text, name)
     except (yaml.YAMLError, ValueError, RecursionError):
-        pass  # told below, in the words of the other loader
+        pass  # reported below, with the message of the other loader
     try:
         return _load(_Loader, text, name)
     except yaml.MarkedYAMLError as error:
@@ -139,7 +139,7 @@ def _hint(text: str, mark: yaml.Mark | None) -> str:
 def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Node] | None:
     """The key node (for a list, the item itself) and the value node of one step into `node`."""
     if isinstance(node, yaml.MappingNode):
-        # The last one counts: merge keys are flattened to the front when the document is constructed.
+        # The last one counts: merge keys come first when the document is constructed.
         for key, value in reversed(node.value):
             if isinstance(key, yaml.ScalarNode) and key.value == str(step):
                 return key, value
@@ -179,10 +179,10 @@ def _refuse_duplicates(root: yaml.Node, name: str) -> None:
 
 
 def _refuse_cycles(root: yaml.Node, name: str) -> None:
-    """Refuse an alias that stands within what it names: no data is of that form."""
+    """Refuse an alias inside the node that it names, because no data can have that form."""
     around: set[int] = set()
     known: set[int] = set()
-    # Each node twice: when it begins, and when all in it was seen.
+    # Each node twice: at its start, and after its content.
     waiting = [(root, False)]
     while waiting:
         node, left = waiting.pop()

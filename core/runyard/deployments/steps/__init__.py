@@ -1,6 +1,6 @@
-"""Steps of a project file: `build`, `push` and `pull` lists, and the steps that come with Runyard.
+"""Steps of a project file: `build`, `push` and `pull` lists, and the built-in steps.
 
-A step is any importable function; a mapping that it returns becomes outputs for the steps after it.
+A step is any importable function. If it returns a mapping, its items are outputs for later steps.
 """
 
 from runyard.base.errors import RunyardError

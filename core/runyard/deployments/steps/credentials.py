@@ -1,4 +1,4 @@
-"""Credentials as steps get them: mappings, saved blocks, secrets of several kinds, plain text."""
+"""Credentials of steps: mappings, saved blocks, secrets of several kinds, plain text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TOKEN_KEYS = ("token", "access_token", "password", "value")
 
 
 def plain(value: Any) -> Any:
-    """The text of a secret, of whatever kind; anything else as it is."""
+    """The text of a secret of any kind; other values unchanged."""
     if isinstance(value, Mapping):
         return value
     for name in ("get", "get_secret_value"):
@@ -26,13 +26,13 @@ def login(credentials: Any) -> tuple[str, str]:
 
     Args:
         credentials: the token itself, or a mapping or a saved block with a `token`, `access_token`,
-            `password` or `value`, and perhaps a `username`; None for none.
+            `password` or `value`, and optionally a `username`; or None.
 
     Returns:
-        Both; empty where there is none.
+        Both; empty if missing.
 
     Raises:
-        InvalidInput: they hold no token.
+        InvalidInput: they contain no token.
     """
     told = plain(credentials)
     if told is None or isinstance(told, str):

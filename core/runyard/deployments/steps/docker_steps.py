@@ -28,7 +28,8 @@ _BUILD_OPTIONS = frozenset(
     ("pull", "platform", "buildargs", "labels", "target", "network_mode", "extra_hosts", "rm", "squash",
      "cache_from", "shmsize", "isolation", "nocache")
 )  # fmt: skip
-# What was built by this process: the same inputs give the same image, as several deployments share one.
+# The images that this process has built: the same inputs give the same image, which several deployments
+# share.
 _built: dict[str, dict[str, Any]] = {}
 
 

@@ -1,4 +1,4 @@
-"""Running steps: find each one's function, fill its inputs, call it, collect what it puts out."""
+"""Runs steps: finds each one's function, fills in its inputs, calls it, and collects its outputs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def named(step: Step) -> tuple[str, dict[str, Any]]:
     """The function name and the inputs of a step.
 
     Raises:
-        ProjectError: the step is no mapping of one name to its inputs.
+        ProjectError: the step is not a mapping of one name to its inputs.
     """
     if not isinstance(step, Mapping) or len(step) != 1:
         raise ProjectError(f"a step is one name with its inputs, such as git_clone: {{...}}; given: {step!r}")
@@ -44,8 +44,8 @@ def check_steps(steps: Sequence[Step]) -> None:
     """Check the form of steps, without importing anything.
 
     Raises:
-        ProjectError: one is no mapping of one name to its inputs, or is one of ours with inputs that it
-            does not have.
+        ProjectError: one is not a mapping of one name to its inputs, or is a built-in one with unknown
+            inputs.
     """
     for step in steps:
         name, inputs = named(step)
@@ -61,7 +61,7 @@ def check_steps(steps: Sequence[Step]) -> None:
 
 
 def _check_inputs(name: str, inputs: Mapping[str, Any]) -> None:
-    """Refuse inputs that a step of ours does not have, and miss those that it needs."""
+    """Check the inputs of a built-in step: refuse unknown ones, and require the necessary ones."""
     function = getattr(step_functions, name.rpartition(".")[2])
     signature = inspect.signature(getattr(function, "__wrapped__", function))
     kinds = {each.kind for each in signature.parameters.values()}
@@ -80,14 +80,14 @@ def _check_inputs(name: str, inputs: Mapping[str, Any]) -> None:
 
 
 def resolve(name: str, requires: str | Sequence[str] = ()) -> Callable[..., Any]:
-    """The function that a step's dotted name stands for; Prefect's own names give ours.
+    """The function of a step's dotted name; Prefect's names mean our functions.
 
     Args:
         name: such as `prefect.deployments.steps.git_clone`, or any importable function.
-        requires: requirements to install when the import fails.
+        requires: requirements to install if the import fails.
 
     Raises:
-        InvalidInput: nothing of that name can be imported or called.
+        InvalidInput: it cannot be imported or called.
     """
     imports.install(deployed=True)
     if known_steps.outputs_of(name) is not None:
@@ -118,7 +118,7 @@ def run_step(step: Step, outputs: Outputs) -> Outputs:
         outputs: of the earlier steps; the step's own are added, flat and under its id.
 
     Returns:
-        What this step put out.
+        The outputs of this step.
 
     Raises:
         RunyardError: the step failed; names the step and the reason.
@@ -154,15 +154,15 @@ def run_steps(steps: Sequence[Step], outputs: Outputs | None = None, say: Say = 
     """Run steps in order, each with the outputs of those before it.
 
     Args:
-        steps: the list as in the project file.
-        outputs: to start from, and to add to.
-        say: told which step runs.
+        steps: the list from the project file.
+        outputs: the initial outputs, to which others are added.
+        say: called with the step that runs.
 
     Returns:
         All outputs: by their names, and by step id.
 
     Raises:
-        RunyardError: a step failed; the steps after it are not run.
+        RunyardError: a step failed; later steps do not run.
     """
     outputs = {} if outputs is None else outputs
     for step in steps:
@@ -172,13 +172,14 @@ def run_steps(steps: Sequence[Step], outputs: Outputs | None = None, say: Say = 
 
 
 def run_pull_steps(steps: Sequence[Step]) -> str:
-    """Run a deployment's pull steps, where its run will execute.
+    """Run a deployment's pull steps in the process of its run.
 
-    They all start in the current directory, but for what `set_working_directory` does; a `directory` that
-    one puts out is absolute for those after it. In the end the last of these directories is the current one.
+    They all start in the current directory, unless `set_working_directory` changes it. An output `directory`
+    is
+    absolute for later steps. At the end, the last of these directories is the current one.
 
     Returns:
-        The absolute path of the directory that holds the flow's code.
+        The absolute path of the directory with the flow's code.
 
     Raises:
         RunyardError: a step failed.

@@ -1,4 +1,4 @@
-"""The step git_clone: a repository's code, cloned once and brought up to date afterwards."""
+"""The step git_clone: clones a repository once and updates the clone later."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def git_clone(
 
 
 async def agit_clone(*args: Any, **kwargs: Any) -> dict[str, str]:
-    """`git_clone`, awaited on a thread."""
+    """`git_clone` for async code, in a thread."""
     import asyncio
 
     return await asyncio.to_thread(git_clone, *args, **kwargs)
@@ -114,7 +114,7 @@ class _Clone:
         self._fetch(branch, commit_sha)
 
     def update(self, branch: str | None, commit_sha: str | None) -> bool:
-        """Bring it up to date; False where only a new clone can help."""
+        """Update the clone; False if it must be cloned again."""
         try:
             self._fetch(branch, commit_sha)
         except RunyardError:

@@ -1,7 +1,8 @@
-"""What was fetched from repositories, kept once on this machine: runs take their clones from there.
+"""Mirrors of repositories on this machine, from which runs take their clones.
 
-Every run that pulls code starts in a folder of its own. Without a mirror each would get the whole of its code
-over the network, and a hundred runs that start together a hundred times.
+Every run with pull steps starts in its own folder. Without a mirror, each run would fetch all its code over
+the
+network, and a hundred runs that start together would fetch it a hundred times.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ FULL_ID = 40
 
 
 class Mirror:
-    """The bare repository of one address, in the home folder.
+    """The bare repository of one URL, in the home folder.
 
     Args:
-        url: the address, without a login.
-        login: environment variables by which git logs in.
+        url: the URL, without credentials.
+        login: environment variables with which git authenticates.
     """
 
     def __init__(self, url: str, login: Mapping[str, str]) -> None:
@@ -32,9 +33,9 @@ class Mirror:
         self._git = Git(self.folder, login)
 
     def fetch(self, branch: str | None, commit_sha: str | None) -> str:
-        """Bring what is wanted here; the name of the reference it then has.
+        """Fetch what is wanted; return the name of its reference.
 
-        Whoever waited while another process began to fetch the same takes what that one got.
+        If another process fetched the same while this one waited, use its result.
 
         Raises:
             RunyardError: git failed.
@@ -44,7 +45,7 @@ class Mirror:
         wanted = commit_sha or branch or "HEAD"
         key = hashlib.sha256(wanted.encode()).hexdigest()[:24]
         reference, done = f"refs/runyard/{key}", os.path.join(self.folder, f"runyard-{key}")
-        # git and the lock take the umask; this keeps other users from code that runs execute.
+        # git and the lock use the umask; other users must not change code that runs execute.
         private_files.make_folder(os.path.dirname(self.folder))
         with turn(self.folder):
             if not os.path.isdir(os.path.join(self.folder, "objects")):
@@ -69,7 +70,7 @@ class Mirror:
             if not self._git.knows(commit_sha):
                 self._git.over_network("fetch", "--quiet", "--depth", "1", self._url, commit_sha)
             return commit_sha
-        # A server hands out single commits by their full id only: get all of them and look.
+        # A server sends single commits only by their full id: fetch all of them and search.
         self._git.over_network("fetch", "--quiet", self._url, "+refs/heads/*:refs/remotes/origin/*")
         return self._git("rev-parse", "--verify", f"{commit_sha}^{{commit}}")
 

@@ -1,4 +1,4 @@
-"""The program git: asks nothing, logs in without a command line that shows it, tries again after failures."""
+"""The program git: without prompts, without credentials in its command line, with retries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runyard.deployments.steps import credentials as given_credentials
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 _ATTEMPTS = 3
 _MOST_DELAY_SECONDS = 10.0
-# What a second attempt cannot cure, in the words of git and of the hosts of repositories.
+# Errors that a retry cannot fix, in the words of git and of git servers.
 _FINAL = re.compile(
     r"not found|does not exist|not appear to be a git repository|couldn't find remote ref|not our ref"
     r"|Authentication failed|Permission denied|could not read (Username|Password)|403|401|unable to find"
@@ -40,14 +40,14 @@ class Git:
 
     def __init__(self, folder: str, login: Mapping[str, str]) -> None:
         self.folder = folder
-        # Never ask for a password: a worker has nobody to answer.
+        # Never ask for a password: nobody is there to answer.
         self._environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **login}
 
     def __call__(self, *arguments: str) -> str:
-        """Run a command in the folder; what it printed.
+        """Run a command in the folder; return its output.
 
         Raises:
-            RunyardError: git is not installed, or failed; without any login.
+            RunyardError: git is not installed, or failed; without any credentials.
         """
         try:
             done = subprocess.run(
@@ -73,7 +73,7 @@ class Git:
         return True
 
     def over_network(self, *arguments: str) -> None:
-        """Run a command that may fail by chance, up to three times.
+        """Run a command up to three times.
 
         Raises:
             RunyardError: the last failure.
@@ -105,17 +105,17 @@ def turn(folder: str) -> Iterator[None]:
 
 
 def logged_in(repository: str, credentials: Any) -> tuple[dict[str, str], str]:
-    """How git logs in to a repository.
+    """The credentials of a repository for git.
 
     Args:
-        repository: its address, perhaps with a login.
+        repository: its URL, optionally with credentials.
         credentials: see `credentials.login`.
 
     Returns:
-        Environment variables, and the address without its login.
+        Environment variables, and the URL without credentials.
 
     Raises:
-        InvalidInput: a token for an address that takes none, or credentials without one.
+        InvalidInput: a token for a URL that does not use one, or credentials without one.
     """
     username, token = given_credentials.login(credentials)
     parts = urlsplit(repository)

@@ -1,4 +1,4 @@
-"""What each step that comes along puts out, to know before it runs whether a placeholder can be filled."""
+"""The outputs of each built-in step, to check before it runs whether a placeholder can be filled in."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _OURS = ("runyard.", "prefect.", "prefect_docker.", "prefect_aws.", "prefect_gcp
 _STEP_MODULES = (".deployments.steps.", ".projects.steps.")
 
 
-# What steps were called before.
+# Former names of steps.
 _OLD_NAMES = {"git_clone_project": "git_clone"}
 
 
 def present_name(name: str) -> str:
-    """The name that a step has now; of any other the name itself."""
+    """The current name of a step; any other name is returned unchanged."""
     module, dot, function = name.rpartition(".")
     if function not in _OLD_NAMES or (module and not is_ours(name)):
         return name
@@ -39,17 +39,17 @@ def present_name(name: str) -> str:
 
 
 def is_ours(name: str) -> bool:
-    """Whether a dotted name is, or would be, a step that comes along; a bare name is one of ours."""
+    """Whether a dotted name is, or would be, a built-in step; a name without dots always is."""
     return "." not in name or (name.startswith(_OURS) and any(part in name for part in _STEP_MODULES))
 
 
 def functions() -> tuple[str, ...]:
-    """The steps that come along, by their own names."""
+    """The built-in steps by their own names."""
     return tuple(_OUTPUTS)
 
 
 def outputs_of(name: str) -> frozenset[str] | None:
-    """The outputs of a step by its dotted name; None for a function of somebody else."""
+    """The outputs of a step by its dotted name; None for another function."""
     module, _, function = name.rpartition(".")
     if function not in _OUTPUTS or (module and not f"{module}.".startswith(_OURS)):
         return None
@@ -57,7 +57,7 @@ def outputs_of(name: str) -> frozenset[str] | None:
 
 
 def known_names() -> list[str]:
-    """The steps that come along, by the names that files use."""
+    """The built-in steps by the names that files use."""
     packages = {
         "docker_image": "prefect_docker", "s3": "prefect_aws", "gcs": "prefect_gcp",
         "azure_blob_storage": "prefect_azure",

@@ -281,7 +281,19 @@ def test_any_text_is_a_cron_or_a_schedule_error(text):
 
 
 @pytest.mark.parametrize(
-    "value", [5400, 5400.0, "5400", "01:30:00", "1:30", "PT90M", "PT1H30M", timedelta(minutes=90)]
+    "value",
+    [
+        5400,
+        5400.0,
+        "5400",
+        "01:30:00",
+        "1:30",
+        "PT90M",
+        "PT1H30M",
+        "1h30m",
+        "90 minutes",
+        timedelta(minutes=90),
+    ],
 )
 def test_forms_of_an_interval(value):
     assert schedules.canonical({"interval": value}) == schedules.canonical({"interval": 5400})

@@ -17,14 +17,6 @@ _NO_TIME = (
     "{text!r} is no time; write 2026-11-22T06:00, with an offset if not local, 06:00, "
     "or words such as 'tomorrow 9am'"
 )
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
-_SECONDS = {
-    "": 1.0, "s": 1.0, "sec": 1.0, "second": 1.0,
-    "m": 60.0, "min": 60.0, "minute": 60.0,
-    "h": 3600.0, "hr": 3600.0, "hour": 3600.0,
-    "d": 86400.0, "day": 86400.0,
-    "w": 604800.0, "week": 604800.0,
-}  # fmt: skip
 
 
 def pair(text: str, option: str) -> tuple[str, str]:
@@ -133,28 +125,17 @@ def duration(text: str) -> timedelta:
     """The duration of `90s`, `1h30m`, `2 hours`, `in 10 minutes`, or as files have it `01:30:00`, `PT90M`.
 
     Raises:
-        InvalidInput: it is none.
+        InvalidInput: it is none, or negative.
     """
-    rest = text.strip().lower().removeprefix("in ").replace(" and ", " ")
-    if rest.startswith("p") or ":" in rest:
-        from runyard.domain.schedules.instants import read_duration
+    from runyard.domain.durations import read_duration
 
-        length = read_duration(rest)
-        if length is None:
-            raise InvalidInput(f"{text!r} is no duration; write 90s, 10m or 1h30m")
-        return length
-    seconds = 0.0
-    for number, unit in _DURATION.findall(rest):
-        size = _SECONDS.get(unit) or _SECONDS.get(unit.rstrip("s"))
-        if size is None:
-            raise InvalidInput(f"{text!r} has the unknown unit {unit!r}; use s, m, h, d or w")
-        seconds += float(number) * size
-    if not re.search(r"\d", rest) or _DURATION.sub("", rest).strip(" ,"):
-        raise InvalidInput(f"{text!r} is no duration; write 90s, 10m or 1h30m")
     try:
-        return timedelta(seconds=seconds)
-    except OverflowError:
-        raise InvalidInput(f"{text!r} is too long a duration") from None
+        length = read_duration(text)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+    if length < timedelta():
+        raise InvalidInput(f"the duration {text!r} is negative")
+    return length
 
 
 def later(text: str, now: datetime | None = None) -> datetime:

@@ -1,4 +1,4 @@
-"""Wait for another thread so that the main thread still handles signals soon.
+"""Wait for another thread so that the main thread still handles signals soon, and before another try.
 
 Python handles a signal in the main thread between two instructions, or interrupts a waiting call. A signal
 that arrives after the last instruction and before the waiting call is handled only after the wait. So the
@@ -7,11 +7,23 @@ main thread waits in slices.
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable
 
 _SLICE_SECONDS = 1.0
+
+
+def jittered(seconds: float, least: float = 0.5, most: float = 1.0) -> float:
+    """A pause before one tries again, so that not all who wait try at the same moment.
+
+    Args:
+        seconds: the pause.
+        least: the shortest share of it.
+        most: the longest share of it.
+    """
+    return seconds * random.uniform(least, most)  # noqa: S311  # no secret
 
 
 def in_slices(

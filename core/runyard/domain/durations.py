@@ -1,12 +1,72 @@
-"""Durations and times as text for people."""
+"""Parse durations, and write durations and times as text for people."""
 
 from __future__ import annotations
 
-from datetime import datetime
+import math
+import re
+from datetime import datetime, timedelta
+from typing import Any
 
 _UNITS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 # Above this number of days, hours are omitted.
 _ROUGH_DAYS = 7
+_CLOCK_FORM = re.compile(r"(?:(\d+) days?,? )?(\d+):(\d{1,2})(?::(\d{1,2}(?:\.\d+)?))?")
+_ISO_FORM = re.compile(
+    r"P(?:(\d+(?:\.\d+)?)W)?(?:(\d+(?:\.\d+)?)D)?"
+    r"(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?"
+)
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
+_SECONDS = {
+    "": 1.0, "s": 1.0, "sec": 1.0, "second": 1.0,
+    "m": 60.0, "min": 60.0, "minute": 60.0,
+    "h": 3600.0, "hr": 3600.0, "hour": 3600.0,
+    "d": 86400.0, "day": 86400.0,
+    "w": 604800.0, "week": 604800.0,
+}  # fmt: skip
+
+
+def read_duration(value: Any) -> timedelta:
+    """The duration of a number of seconds, `1h30m`, `in 2 hours`, `01:30:00` or ISO 8601's `PT90M`.
+
+    Raises:
+        ValueError: it is none; says why.
+    """
+    if isinstance(value, timedelta):
+        return value
+    text = str(value).strip()
+    try:
+        if match := _CLOCK_FORM.fullmatch(text):
+            days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+            return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        if (match := _ISO_FORM.fullmatch(text.upper())) and any(match.groups()):
+            weeks, days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+            return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+        return timedelta(seconds=_seconds(text))
+    except OverflowError:
+        raise ValueError(f"the duration {text!r} is too long") from None
+
+
+def _seconds(text: str) -> float:
+    invalid = f"invalid duration {text!r}; write 90s, 10m, 1h30m, 01:30:00 or PT90M"
+    try:
+        number = float(text)
+    except ValueError:
+        pass
+    else:
+        if math.isnan(number):
+            raise ValueError(invalid)
+        return number
+    words = text.lower().removeprefix("in ").replace(" and ", " ")
+    parts = _PART.findall(words)
+    if not parts or _PART.sub("", words).strip(" ,"):
+        raise ValueError(invalid)
+    seconds = 0.0
+    for number_text, unit in parts:
+        size = _SECONDS.get(unit) or _SECONDS.get(unit.rstrip("s"))
+        if size is None:
+            raise ValueError(f"unknown unit {unit!r} of the duration {text!r}; use s, m, h, d or w")
+        seconds += float(number_text) * size
+    return seconds
 
 
 def in_words(seconds: float) -> str:

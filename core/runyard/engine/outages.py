@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from typing import TYPE_CHECKING, Any
 
 from runyard.base import write_retries
 from runyard.base.current_run import current_flow, current_task
 from runyard.base.errors import ApiUnavailable, DatabaseCorrupt, DatabaseLost, DatabaseTooNew, StoreError
+from runyard.base.waits import jittered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def persist(write: Any, what: str, verb: str = "record") -> Any:
             if not told:
                 print(f"runyard: cannot {verb} {what}, trying on: {error}", file=sys.stderr)
                 told = True
-            if not write_retries.wait(delay * random.uniform(0.5, 1.5)):  # noqa: S311  # jitter, no secret
+            if not write_retries.wait(jittered(delay, most=1.5)):
                 raise
             delay = min(delay * 2, 5.0)
 

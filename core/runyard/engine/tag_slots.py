@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from runyard.base import write_retries
 from runyard.base.errors import ApiUnavailable, DatabaseCorrupt, DatabaseTooNew, StoreError
 from runyard.base.exceptions import TerminationSignal
 from runyard.base.thread_calls import release_thread
+from runyard.base.waits import jittered
 from runyard.domain.states import AwaitingConcurrencySlot
 from runyard.engine.effects import Block, Call
 from runyard.operations.limits.limit_slots import read_limited_tags
@@ -101,7 +101,7 @@ def _look(journal: Journal) -> tuple[float, frozenset[str]]:
                 break
         if _is_over(journal):
             raise TerminationSignal("nobody waits for the slots any more")
-        time.sleep(_AWAY_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
+        time.sleep(jittered(_AWAY_SECONDS))
     found = _known[journal] = (time.monotonic(), tags)
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import select
 import sqlite3
 import time
@@ -24,6 +23,7 @@ from runyard.base.errors import (
     RunyardError,
     StoreError,
 )
+from runyard.base.waits import jittered
 from runyard.store import migrate, sqlite_reading
 from runyard.store.statement_values import MOST_VALUES, refuse_too_many, storable_values
 
@@ -349,7 +349,7 @@ class SQLiteDriver:
                     seconds = max(time.monotonic() - began, waited)
                     if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or seconds > self._timeout:
                         raise
-                pause = wait * random.uniform(0.5, 1.5)  # noqa: S311  # jitter, not a secret
+                pause = jittered(wait, most=1.5)
                 # Unlike `time.sleep`, this does not depend on a clock that may be set meanwhile.
                 select.select((), (), (), pause)
                 waited += pause

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runyard.base.errors import RunyardError
+from runyard.base.waits import jittered
 from runyard.client import LocalClient, connect
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class HttpWatcher:
             except RunyardError:
                 # After an outage anything may have happened: the next token counts as a change.
                 seen = None
-                time.sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
+                time.sleep(jittered(_RETRY_SECONDS, most=1.5))
                 continue
             if token != seen:
                 seen = token

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runyard import settings
 from runyard.base import clock
 from runyard.base.errors import NotFound, RunyardError, StaleAttempt
+from runyard.base.waits import jittered
 from runyard.client import LocalClient
 from runyard.domain import states
 from runyard.engine.retention_loop import EVERY_SECONDS, Retention
@@ -424,7 +424,7 @@ class Worker:
             # Often enough to say in time that the runs are still held.
             longest = min(_LONGEST_BACKOFF_SECONDS, self.leases.seconds / 4)
             self._backoff = min(self._backoff * 2, longest)
-            self._retry_at = time.monotonic() + self._backoff * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+            self._retry_at = time.monotonic() + jittered(self._backoff)
         else:
             if self.outage:
                 self.say("INFO", "The database answers again")

@@ -7,7 +7,6 @@ server was killed is given to another once its lease has run out.
 from __future__ import annotations
 
 import os
-import random
 import signal
 import socket
 import threading
@@ -22,6 +21,7 @@ from runyard.base.errors import RunyardError
 from runyard.base.exceptions import TerminationSignal
 from runyard.base.syncing import also_awaited, async_twin
 from runyard.base.thread_calls import in_thread, release_thread, unbroken
+from runyard.base.waits import jittered
 from runyard.client import LocalClient
 from runyard.client.shared_client import shared_client
 from runyard.engine.background.background_guard import Guard, Work, Works
@@ -229,7 +229,7 @@ class TaskWorker:
                 problem = True
                 self._running.bear_outage(self._client)
                 backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
-                pause = backoff * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, no secret
+                pause = jittered(backoff)
             else:
                 backoff, problem = 0.05, False
             if until is not None and not self._asked:
@@ -364,7 +364,7 @@ class TaskWorker:
                         raise
                     # After an outage anything may have happened: the next token counts as a change.
                     seen = None
-                    stopped.wait(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
+                    stopped.wait(jittered(_RETRY_SECONDS, most=1.5))
                     continue
                 if token != seen:
                     seen = token

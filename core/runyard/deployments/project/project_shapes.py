@@ -57,7 +57,7 @@ class ScheduleSpec(_Part):
         "If a day of the month and a weekday are set: either must match (true), or both (false)."
     )
     interval: float | str | None = _optional(
-        "Fires at this interval: seconds, HH:MM:SS, or an ISO 8601 duration such as PT90S."
+        "Fires at this interval: seconds, 10m, 1h30m, HH:MM:SS, or ISO 8601 such as PT90S."
     )
     anchor_date: str | None = _optional("The moment from which intervals are counted; default: now.")
     rrule: str | None = _optional("Fires as this RFC 5545 recurrence rule says.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import fcntl
 import os
-import random
 import re
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from runyard.base.errors import InvalidInput, RunyardError
+from runyard.base.waits import jittered
 from runyard.deployments.steps import credentials as given_credentials
 
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
@@ -87,7 +87,7 @@ class Git:
                     raise
                 print(f"{error}; trying again", file=sys.stderr, flush=True)
                 # Not all at the same moment: many runs may start together.
-                time.sleep(min(_MOST_DELAY_SECONDS, delay_seconds * random.uniform(1, 2)))  # noqa: S311
+                time.sleep(min(_MOST_DELAY_SECONDS, jittered(delay_seconds, 1.0, 2.0)))
                 delay_seconds *= 3
             else:
                 return

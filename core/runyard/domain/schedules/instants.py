@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from runyard.base import clock
 from runyard.base.errors import ScheduleError
+from runyard.domain.durations import read_duration
 from runyard.domain.schedules import cron as cron_rules
 from runyard.domain.schedules import rrule as rrule_rules
 from runyard.domain.schedules.time_zones import instants_of, wall_time, zone
@@ -23,11 +23,6 @@ DEFAULT_START = datetime(2020, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
 _TICK = timedelta(microseconds=1)
 _SHORTEST = timedelta(seconds=1)
-_CLOCK_FORM = re.compile(r"(?:(\d+) days?,? )?(\d+):(\d{1,2})(?::(\d{1,2}(?:\.\d+)?))?")
-_ISO_FORM = re.compile(
-    r"P(?:(\d+(?:\.\d+)?)W)?(?:(\d+(?:\.\d+)?)D)?"
-    r"(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?"
-)
 
 
 class Cron(NamedTuple):
@@ -304,28 +299,10 @@ def _moment(value: Any, key: str, where: str | None = None) -> datetime:
 
 
 def _duration(value: Any) -> timedelta:
-    length = read_duration(value)
-    if length is None:
-        raise ScheduleError(f"invalid duration interval={value!r}; give seconds, HH:MM:SS or PT90S")
+    try:
+        length = read_duration(value)
+    except ValueError as error:
+        raise ScheduleError(f"interval: {error}") from None
     if length < _SHORTEST:
         raise ScheduleError(f"interval={value!r} must be at least 1 second")
     return length
-
-
-def read_duration(value: Any) -> timedelta | None:
-    """Parse seconds, `HH:MM:SS` or an ISO 8601 duration such as `PT90M`; None if invalid."""
-    if isinstance(value, timedelta):
-        return value
-    try:
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return timedelta(seconds=value)
-        text = str(value).strip()
-        if match := _CLOCK_FORM.fullmatch(text):
-            days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-            return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-        if (match := _ISO_FORM.fullmatch(text.upper())) and any(match.groups()):
-            weeks, days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-            return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
-        return timedelta(seconds=float(text))
-    except (ValueError, OverflowError):
-        return None

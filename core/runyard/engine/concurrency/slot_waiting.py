@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from runyard.base.errors import (
 from runyard.base.exceptions import MissingContextError, TerminationSignal
 from runyard.base.quoting import command_of
 from runyard.base.thread_calls import in_thread
+from runyard.base.waits import jittered
 from runyard.client.shared_client import shared_client
 from runyard.engine.concurrency import (
     AcquireConcurrencySlotTimeoutError,
@@ -210,7 +210,7 @@ class Request:
                 token = None
                 self.waits()
                 self._check()
-                self._stopped.wait(self._left(_AWAY_SECONDS * random.uniform(0.5, 1.0)))  # noqa: S311  # jitter
+                self._stopped.wait(self._left(jittered(_AWAY_SECONDS)))
 
     def _ask_once(self) -> tuple[list[str] | None, float]:
         """The names of the limits whose slots were taken; or None, and how long to wait."""
@@ -247,7 +247,7 @@ class Request:
     def _pause(self, line: Line, token: Any, seconds: float) -> Any:
         """Wait until slots may be free, at most `seconds`; the token of now."""
         until = time.monotonic() + seconds
-        pause = _SHORTEST_PAUSE_SECONDS * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
+        pause = jittered(_SHORTEST_PAUSE_SECONDS)
         line.freed.wait(self._left(min(seconds, pause)))
         database = getattr(self.client, "database", None)
         here = database is not None and database.dialect == "sqlite"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 import time
 from typing import Protocol, runtime_checkable
 
 from runyard.base.syncing import async_twin
+from runyard.base.waits import jittered
 
 
 @runtime_checkable
@@ -79,7 +79,7 @@ class Waiting:
         left = None if self._deadline is None else self._deadline - time.monotonic()
         if left is not None and left <= 0:
             return False
-        pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, no secret
+        pause = jittered(self._pause)
         time.sleep(pause if left is None else min(pause, left))
         self._pause = min(self._pause * 1.5, 0.1)
         return True

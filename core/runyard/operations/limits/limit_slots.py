@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-import random
 from typing import Any
 
 from runyard.base import ids
 from runyard.base.errors import InvalidInput, LeaseGone, Locked, StaleAttempt
 from runyard.base.quoting import command_of
 from runyard.base.texts import counted
+from runyard.base.waits import jittered
 from runyard.domain import slots as arithmetic
 from runyard.domain.states import CANCELLED, CRASHED, SCHEDULED
 from runyard.operations import lease_clock
@@ -187,7 +187,7 @@ def _wait(tx: Transaction, limit: Row, used: float, slots: int, now: int) -> flo
     rows = tx.all(sql, {"id": limit["id"], "now": now})
     since = [row["acquired"] for row in rows]
     guess = arithmetic.seconds_until_returned(since, now, limit["occupancy_seconds"])
-    guess *= random.uniform(0.5, 1.0)  # noqa: S311  # so that not all who wait ask at once
+    guess = jittered(guess)  # so that not all who wait ask at once
     leases = [(row["slots"], row["expires"]) for row in rows]
     expiry = arithmetic.seconds_until_expired(limit["limit"], slots, leases, now)
     return arithmetic.clamped(guess if expiry is None else min(guess, expiry))

@@ -7,7 +7,6 @@ that it does not know.
 from __future__ import annotations
 
 import json
-import random
 import socket
 import threading
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ import httpx
 from runyard.base import redaction
 from runyard.base.errors import RunyardError
 from runyard.base.version import VERSION
+from runyard.base.waits import jittered
 from runyard.workers.infrastructure.base import Unreachable
 
 if TYPE_CHECKING:
@@ -257,11 +257,6 @@ def retry_after(response: httpx.Response) -> float | None:
         return max(float(response.headers["Retry-After"]), 0.0)
     except (KeyError, ValueError):
         return None
-
-
-def jittered(seconds: float) -> float:
-    """About so many seconds, so that not all come again at once."""
-    return seconds * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
 def _told(response: httpx.Response) -> str:

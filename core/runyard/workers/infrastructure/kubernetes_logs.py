@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from runyard.base.clock import to_us
+from runyard.base.waits import jittered
 from runyard.workers.infrastructure import kubernetes_api as kube
 from runyard.workers.infrastructure.kubernetes_reasons import (
     container_name,
@@ -135,7 +136,7 @@ class PodOutput:
             if over and tries > _LAST_TRIES:
                 yield "warning", f"The end of what it printed could not be read: {problem}".encode()
                 return
-            time.sleep(kube.jittered(0.2 * 2**tries) if over else 0.2)
+            time.sleep(jittered(0.2 * 2**tries) if over else 0.2)
         yield "warning", b"What it printed last is lost with its node"
 
     @contextmanager

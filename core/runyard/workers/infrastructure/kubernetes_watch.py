@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from runyard.base.errors import RunyardError
+from runyard.base.waits import jittered
 from runyard.workers.infrastructure import kubernetes_api as kube
 from runyard.workers.infrastructure.base import Unreachable
 from runyard.workers.infrastructure.kubernetes_reasons import Object, metadata, name_of
@@ -248,7 +249,7 @@ class Watcher:
             breaks += 1
             if breaks >= _BREAKS:
                 version = None
-            self._closing.wait(kube.jittered(pause) if wait is None else min(wait, _LONGEST_PAUSE_SECONDS))
+            self._closing.wait(jittered(pause) if wait is None else min(wait, _LONGEST_PAUSE_SECONDS))
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     def _list(self, resource: str) -> str:

@@ -1,4 +1,4 @@
-"""Code of the user's that goes with a run (hooks, key functions, conditions): what it raises ends no run."""
+"""Hooks, key functions and conditions of the user: their exceptions do not end the run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _ASK_TO_STOP = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 def is_from_outside(error: BaseException) -> bool:
-    """Whether an exception that came out of such code is not its own: it was to stop the run.
+    """Whether the exception is a request to stop the run, not an error of the user's code.
 
-    Ctrl-C, SIGTERM, a cancellation and a time limit come at any instant, so in a hook as well. Everything
-    else is a fault of that code, whatever its class: to be logged, and the run goes on.
+    Ctrl-C, SIGTERM, a cancellation and a time limit can arrive at any time, also during a hook. Any other
+    exception is an error of the hook, whatever its class: the engine logs it and the run continues.
     """
     if isinstance(error, RunTimedOut):
         return not error.is_past
@@ -34,7 +34,7 @@ def is_from_outside(error: BaseException) -> bool:
 
 
 def _is_raised(error: BaseException) -> bool:
-    """Whether a statement raised it. To close a generator or a coroutine, Python raises it at a `yield`."""
+    """Whether a `raise` statement raised it. When Python closes a generator, it raises at a `yield`."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
@@ -46,7 +46,7 @@ def _is_raised(error: BaseException) -> bool:
 
 
 def _has_handler_of_user() -> bool:
-    """Whether the user's code answers signals itself, mostly by SystemExit."""
+    """Whether the user's code has its own signal handler, which usually raises SystemExit."""
     return any(
         _is_users(signal.getsignal(getattr(signal, name))) for name in _ASK_TO_STOP if hasattr(signal, name)
     )
@@ -55,13 +55,13 @@ def _has_handler_of_user() -> bool:
 def _is_users(handler: Any) -> bool:
     if not callable(handler) or handler is signal.default_int_handler:
         return False
-    # A loop of asyncio has a `partial` as handler of SIGINT.
+    # asyncio's handler of SIGINT is a `partial`.
     module = getattr(getattr(handler, "func", handler), "__module__", "") or ""
     return module.partition(".")[0] not in ("asyncio", "runyard")
 
 
 def _is_cancellation(error: BaseException) -> bool:
-    """Whether the asyncio task that runs here was cancelled, and not one that the user's code waited for."""
+    """Whether the current asyncio task was cancelled, not another task that the user's code awaited."""
     import asyncio
 
     if not isinstance(error, asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""Cache policies: what a task's cache key is made of, combined with `+` and `-`."""
+"""Cache policies: how a task's cache key is computed. `+` and `-` combine them."""
 
 from __future__ import annotations
 
@@ -38,15 +38,16 @@ __all__ = [
 
 
 class CachePolicy:
-    """How a cache key is computed; subclass it for a policy of your own.
+    """Computes cache keys. Subclass it to define a custom policy.
 
     Args:
-        key_storage: where the entries are kept, if not with the results: a path, a URL or a filesystem.
+        key_storage: where cache entries are stored, if not with the results: a path, a URL or a filesystem.
         isolation_level: `"SERIALIZABLE"` lets one run at a time compute the value of a key.
-        lock_manager: what guards a key then; by default locks in the database.
+        lock_manager: locks the keys if the level is serializable; the default is locks in the database.
     """
 
-    # Whether keys differ from run to run, so that an entry is of no use after its run; whether there are any.
+    # of_one_run: each run has its own keys, so its entries are useless afterwards.
+    # makes_keys: False if the policy never returns a key.
     of_one_run = False
     makes_keys = True
 
@@ -59,13 +60,13 @@ class CachePolicy:
 
     @classmethod
     def from_cache_key_fn(cls, cache_key_fn: Callable[..., str | None]) -> CacheKeyFnPolicy:
-        """The policy of a function that gives the key."""
+        """A policy that calls a function to compute the key."""
         return CacheKeyFnPolicy(cache_key_fn=cache_key_fn)
 
     def configure(
         self, key_storage: Any = None, lock_manager: Any = None, isolation_level: Any = None
     ) -> Self:
-        """A copy with some of the options changed."""
+        """A copy of the policy with the given options changed."""
         new = copy.copy(self)
         changes = {
             "key_storage": key_storage,
@@ -80,18 +81,18 @@ class CachePolicy:
     def compute_key(
         self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
     ) -> str | None:
-        """The key.
+        """Compute the cache key of a task run.
 
         Args:
-            task_ctx: the task run about to start.
+            task_ctx: the task run that is about to start.
             inputs: its arguments by name, defaults included.
-            flow_parameters: those of the flow around it.
+            flow_parameters: the parameters of the parent flow run.
 
         Returns:
-            The key, or None: the run neither uses nor makes an entry.
+            The key. None: the run neither reads nor writes the cache.
 
         Raises:
-            HashError: the values can make no key.
+            HashError: a value cannot be hashed.
         """
         raise TypeError(f"{type(self).__name__} does not say how to compute a key: define compute_key")
 
@@ -129,7 +130,7 @@ def _together(one: CachePolicy, other: CachePolicy) -> dict[str, Any]:
 
 
 class CacheKeyFnPolicy(CachePolicy):
-    """The key is what a function returns, called with as many of (context, parameters) as it takes."""
+    """The key is the return value of a function, called with (context, parameters) or fewer arguments."""
 
     def __init__(self, cache_key_fn: Callable[..., str | None] | None = None, **options: Any) -> None:
         super().__init__(**options)
@@ -138,14 +139,14 @@ class CacheKeyFnPolicy(CachePolicy):
     def compute_key(
         self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
     ) -> str | None:
-        """What the function returns."""
+        """The return value of the function."""
         if self.cache_key_fn is None:
             return None
         return self.cache_key_fn(*_taken(self.cache_key_fn, (task_ctx, inputs)))
 
 
 def _taken(fn: Callable[..., Any], values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """As many of the values as a function takes by position."""
+    """The leading values, as many as the function accepts by position."""
     try:
         signature = Signature(fn)
     except (TypeError, ValueError):
@@ -154,7 +155,7 @@ def _taken(fn: Callable[..., Any], values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 class CompoundCachePolicy(CachePolicy):
-    """The key is a digest of the keys of several policies; those without a key are left out."""
+    """The key is a digest of the keys of several policies; a policy that returns None is skipped."""
 
     policies: tuple[CachePolicy, ...]
 
@@ -192,7 +193,7 @@ class CompoundCachePolicy(CachePolicy):
 
 
 class NoCache(CachePolicy):
-    """No key: every run runs."""
+    """No cache key: every task run executes."""
 
     makes_keys = False
 
@@ -207,21 +208,23 @@ class NoCache(CachePolicy):
 
 
 class TaskSource(CachePolicy):
-    """The key is a digest of the task's own source code and of the values that its function took from the
-    functions around it; not of what it calls."""
+    """The key is a digest of the task's own source code and of the variables in its closure.
+
+    The digest does not cover functions that the task calls.
+    """
 
     def compute_key(
         self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
     ) -> str | None:
-        """The digest, worked out once for each task."""
+        """The digest, computed once per task."""
         return source_key(task_ctx.task)
 
 
 def source_key(task: TaskDefinition) -> str:
-    """The digest of a task's source code and of what was bound into its function, worked out once.
+    """The digest of a task's source code and of the values bound into its function, computed once.
 
     Raises:
-        HashError: something that was bound into it can make no key.
+        HashError: a bound value cannot be hashed.
     """
     digest = task._kept.get("source")
     if digest is None:
@@ -237,7 +240,7 @@ def source_key(task: TaskDefinition) -> str:
 
 
 class FlowParameters(CachePolicy):
-    """The key is a digest of the parameters of the flow run around the task."""
+    """The key is a digest of the parameters of the task's flow run."""
 
     def compute_key(
         self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
@@ -247,20 +250,20 @@ class FlowParameters(CachePolicy):
 
 
 class RunId(CachePolicy):
-    """The key is the flow run around the task: entries serve the same run, when it is resumed as well."""
+    """The key is the id of the task's flow run: only the same run, also when resumed, uses the entries."""
 
     of_one_run = True
 
     def compute_key(
         self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
     ) -> str | None:
-        """The flow run's id; for a subflow what stays the same when the root run is resumed."""
+        """The flow run's id; for a subflow an id that stays the same when the root run is resumed."""
         flow = current_flow.get()
         return scope_of(flow) if flow is not None else task_ctx.task_run.id
 
 
 class Inputs(CachePolicy):
-    """The key is a digest of the arguments, but for those named in `exclude`."""
+    """The key is a digest of the arguments except those named in `exclude`."""
 
     def __init__(self, exclude: Iterable[str] = (), **options: Any) -> None:
         super().__init__(**options)
@@ -269,7 +272,7 @@ class Inputs(CachePolicy):
     def compute_key(
         self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
     ) -> str | None:
-        """The digest, or None where there are no arguments."""
+        """The digest, or None if the task has no arguments."""
         if not inputs:
             return None
         left_out = self.exclude

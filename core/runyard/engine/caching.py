@@ -1,4 +1,4 @@
-"""What a task run has to do with kept results and transactions: finding its result, keeping it, undoing."""
+"""Results and transactions of a run: finds a stored result, stores the new one, rolls back."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _RUNS_AGAIN = "The kept result of this %s is not used, so it runs again: %s"
 
 
 class Plan:
-    """How the results of a task are kept within one flow run.
+    """How one flow run stores the results of a task.
 
-    Args:
-        policy: what makes their keys; None: the template `result_storage_key`, if there is one.
-        store: where they go.
+    Attributes:
+        policy: computes their keys; None: the template `result_storage_key`, if set, is the key.
+        store: where the results are stored.
     """
 
     __slots__ = ("policy", "quick", "refresh", "serializable", "store")
@@ -56,7 +56,7 @@ class Plan:
 
 
 def policy_of(task: TaskDefinition) -> CachePolicy | None:
-    """What makes a task's cache keys; None where `result_storage_key` does."""
+    """The cache policy of a task; None if `result_storage_key` is the key."""
     policy = task.cache_policy
     if task.cache_key_fn is not None:
         return CacheKeyFnPolicy(task.cache_key_fn)
@@ -66,7 +66,7 @@ def policy_of(task: TaskDefinition) -> CachePolicy | None:
 
 
 def _plan_of(task: TaskDefinition, flow: FlowRunContext | None) -> Plan:
-    """The plan of a task, made once for each flow run."""
+    """The plan of a task, created once per flow run."""
     if flow is None:
         return Plan(task, None)
     plans = flow.plans
@@ -74,14 +74,14 @@ def _plan_of(task: TaskDefinition, flow: FlowRunContext | None) -> Plan:
         plans = flow.plans = {}
     plan = plans.get(id(task))
     if plan is None:
-        # The task is kept with it, so that its id is not given to another one.
+        # The reference to the task prevents that Python reuses its id.
         plan = plans[id(task)] = (Plan(task, flow), task)
     found: Plan = plan[0]
     return found
 
 
 class Keeping:
-    """One task run's dealings with kept results, from its start to its end."""
+    """The stored results of one task run, from its start to its end."""
 
     __slots__ = ("_context", "_flow", "_journal", "_locked", "_logger", "key", "plan", "transaction")
 
@@ -103,7 +103,7 @@ class Keeping:
         self.transaction: Transaction | None = None
 
     def begin(self) -> Generator[Any, Any, State | None]:
-        """Begin; the final state where the result is known already, else None."""
+        """Start. Returns the final state if a stored result exists, else None."""
         context, plan = self._context, self.plan
         if plan is not None:
             self.key = self._key(plan)
@@ -126,7 +126,7 @@ class Keeping:
             return None
 
     def _is_new(self, plan: Plan, key: str) -> bool:
-        """Whether there can be no result of the key: it is of a run that has kept none under it."""
+        """Whether no result can exist: the key belongs to this run, which has not stored a result with it."""
         known = self._journal.known_keys
         if known is None or texts.indexed(key) in known or plan.store.storage is not None:
             return False
@@ -160,7 +160,7 @@ class Keeping:
         return State(COMPLETED, "Cached", data=record.metadata, value=record.result)
 
     def complete(self, state: State) -> Generator[Any, Any, None]:
-        """The task completed: keep its value; what the state refers to then is noted on it."""
+        """The task completed: store its value and add the reference to the state."""
         task, transaction = self._context.task, self.transaction
         if transaction is not None:
             if self.key is not None:
@@ -172,7 +172,7 @@ class Keeping:
             yield from self._write(self.plan, self.key, state)
 
     def _note_staged(self, value: Any) -> None:
-        """Know a result that is written only when the transaction around its task commits."""
+        """Register a result that is written only when the parent transaction commits."""
         if self.plan is None or self.transaction is None or self.transaction.parent is None:
             return
         serializer = self.plan.store.serializer
@@ -207,7 +207,7 @@ class Keeping:
             self._journal.result(row)
 
     def settle(self) -> Generator[Any, Any, None]:
-        """After the final state was noted: it and the result are on disk before the task returns."""
+        """After the final state was recorded: write it and the result to disk before the task returns."""
         if self.transaction is not None:
             if self.transaction.is_rolled_back():
                 self._note_undone()
@@ -219,18 +219,18 @@ class Keeping:
             yield from self._unlock()
 
     def _note_undone(self) -> None:
-        """What the completed task did was undone."""
+        """Record that the completed task was rolled back."""
         message = "The task was rolled back with its transaction."
         self._context.task_run.move(State(COMPLETED, "RolledBack", message), self._journal)
 
     def reuse(self) -> Generator[Any, Any, None]:
-        """The result was known: nothing is left to do but to let others have the key."""
+        """A stored result was found: only release the lock of the key."""
         if self.transaction is not None:
             yield from self.transaction.leaving(failed=False)
         yield from self._unlock()
 
     def fail(self) -> Generator[Any, Any, None]:
-        """The task did not complete."""
+        """The task did not complete: roll back and release the lock."""
         if self.transaction is not None:
             yield from self.transaction.leaving(failed=True)
         yield from self._unlock()
@@ -242,7 +242,7 @@ class Keeping:
             yield Block(lambda: store.release_lock(key, holder))
 
     def _key(self, plan: Plan) -> str | None:
-        """The storage key of the run's result; None: it is neither looked for nor kept."""
+        """The storage key of the run's result; None: the result is neither read nor stored."""
         context, flow = self._context, self._flow
         parameters = context.parameters or {}
         try:
@@ -260,12 +260,12 @@ class Keeping:
                 "No cache key for this task run, so its result is not kept: %s", describe(error)
             )
             return None
-        # As None, an empty key is none: all calls would share one result.
+        # An empty key counts as None; otherwise all calls would share one result.
         return str(key) if key else None
 
 
 def _formatted(template: str | None, parameters: dict[str, Any]) -> str | None:
-    """The storage key that a template such as `"{flow_run.name}-{parameters[day]}.json"` gives."""
+    """The storage key from a template such as `"{flow_run.name}-{parameters[day]}.json"`."""
     from runyard.engine.runtime import deployment, flow_run, task_run
 
     if template is None:
@@ -279,7 +279,7 @@ def _flow_store(context: FlowRunContext) -> ResultStore:
 
 
 def find_flow_result(context: FlowRunContext) -> Generator[Any, Any, State | None]:
-    """The final state of a subflow that completed in an earlier attempt of a run around it, or None."""
+    """The final state of a subflow that completed in an earlier attempt of its root run, or None."""
     store, key = _flow_store(context), f"{scope_of(context)}-result"
     known = context.journal.known_keys
     if known is not None and texts.indexed(key) not in known and store.storage is None:
@@ -295,7 +295,7 @@ def find_flow_result(context: FlowRunContext) -> Generator[Any, Any, State | Non
 
 
 def keep_flow_result(context: FlowRunContext, state: State, log: Any) -> None:
-    """Keep what a flow returned; its state refers to it, and the journal writes both."""
+    """Store a flow's return value and add the reference to its state; the journal writes both."""
     run, store = context.flow_run, _flow_store(context)
     try:
         record, row = store.prepare(

@@ -1,4 +1,4 @@
-"""The run around some code, carried into other processes and threads: `with_context(fn)` in pools."""
+"""Carries the context of a run into other processes and threads: `with_context(fn)` for pools."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def packed() -> bytes:
-    """The runs around the caller, as `unpacked` takes them; empty contexts outside of runs."""
+    """The run contexts of the caller, for `unpacked`; outside of runs the contexts are empty."""
     import cloudpickle
 
     flow, task = current_flow.get(), current_task.get()
@@ -33,18 +33,18 @@ def packed() -> bytes:
 
 @contextmanager
 def unpacked(data: bytes) -> Iterator[None]:
-    """A block that is in the runs which `packed` took; at its end all records of it are on disk.
+    """A block inside the runs that `packed` serialized. At the end of the block its records are on disk.
 
-    Use it in a context of its own: `contextvars.copy_context().run(...)`.
+    Use it in a separate context: `contextvars.copy_context().run(...)`.
     """
-    # From a process of this run's own, which hands it to its children.
+    # A process of this same run wrote the data for its children.
     environment, secrets, around, inner, tags = pickle.loads(data)  # noqa: S301
     os.environ.update({key: value for key, value in environment.items() if os.environ.get(key) != value})
     redaction.register(secrets)
     told = None if around is None else pickle.loads(around)  # noqa: S301  # as above
     task = pickle.loads(inner)  # noqa: S301  # as above
     with remote._journal(told) as journal:
-        # What runs inside has positions of its own: other processes hand some out at the same time.
+        # Other processes assign positions at the same time, so runs in the block get separate ones.
         name = "context" if task is None else task[1].name
         here: Any = SimpleNamespace(name=name, dynamic_key=ids.new_id()[-12:])
         flow = None if told is None else told.context(journal, here)
@@ -59,9 +59,9 @@ def unpacked(data: bytes) -> Iterator[None]:
 
 
 class with_context:  # noqa: N801  # written like a function in users' code
-    """A function that runs within the caller's runs wherever it is called, such as in a pool of processes.
+    """A function that runs in the caller's run context in any process or thread, such as a process pool.
 
-    Loggers, prints, tags and tasks inside it belong to the run then.
+    Its loggers, prints, tags and tasks belong to the caller's run.
 
     Args:
         fn: the function; cloudpickle must be able to send it to another process.
@@ -75,7 +75,7 @@ class with_context:  # noqa: N801  # written like a function in users' code
         self._packed = packed()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What the function returns."""
+        """Call the function and return its result."""
         if os.getpid() == self._process:
             return self._context.copy().run(self.fn, *args, **kwargs)
         return copy_context().run(self._elsewhere, args, kwargs)

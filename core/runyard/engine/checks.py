@@ -1,6 +1,6 @@
-"""The options of `@flow` and `@task`, checked where they are written: a wrong one is said by its name.
+"""Validates the options of `@flow` and `@task` in the decorator; the error names the option.
 
-Loaded with the decorators, so it imports nothing that costs time.
+The decorators import this module, so it avoids slow imports.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-# The longest wait, in seconds, that times of runs can hold: a thousand years.
+# The longest wait in seconds that a run's timestamps can represent: a thousand years.
 _LONGEST = 1000 * 365 * 86_400.0
-# As Prefect: more delays than these are taken for a mistake.
+# As in Prefect: more delays than these are treated as an error.
 _MOST_DELAYS = 50
 
 
@@ -27,10 +27,10 @@ def _wrong(option: str, value: object, wanted: str) -> TypeError:
 
 
 def text(option: str, value: Any) -> str | None:
-    """A text option, or None.
+    """A string option, or None.
 
     Raises:
-        TypeError: it is no text.
+        TypeError: it is not a string.
     """
     if value is None:
         return None
@@ -40,11 +40,11 @@ def text(option: str, value: Any) -> str | None:
 
 
 def flow_name(name: Any) -> str:
-    """The name of a flow, if it can stand in `flow/deployment`.
+    """The name of a flow; it must be usable in `flow/deployment`.
 
     Raises:
-        TypeError: it is no text.
-        InvalidNameError: it is empty, too long, or has one of / % & > <.
+        TypeError: it is not a string.
+        InvalidNameError: it is empty, too long, or contains one of / % & > <.
     """
     if not isinstance(name, str):
         raise _wrong("name", name, "a text")
@@ -59,10 +59,10 @@ def flow_name(name: Any) -> str:
 
 
 def task_name(name: Any) -> str:
-    """The name of a task; a long one is shortened, so that the names of its runs are within bounds.
+    """The name of a task; a long name is shortened, so that the names of its runs stay within the limit.
 
     Raises:
-        TypeError: it is no text.
+        TypeError: it is not a string.
     """
     if not isinstance(name, str):
         raise _wrong("name", name, "a text")
@@ -70,10 +70,10 @@ def task_name(name: Any) -> str:
 
 
 def run_name(option: str, value: Any) -> Any:
-    """A template of run names, a function that gives one, or None.
+    """A template of run names, a function that returns a name, or None.
 
     Raises:
-        TypeError: it is neither.
+        TypeError: it has another type.
     """
     if value is not None and not isinstance(value, str) and not callable(value):
         raise _wrong(option, value, "a text or a function that gives one")
@@ -81,15 +81,15 @@ def run_name(option: str, value: Any) -> Any:
 
 
 def version(value: Any) -> str | None:
-    """A version; a number is one as well."""
+    """A version as a string; a number is accepted."""
     return None if value is None else texts.name(value)
 
 
 def tags(value: Any) -> frozenset[str]:
-    """Tags, of which a number or the like is one by its text.
+    """Tags as strings; numbers and other values are converted.
 
     Raises:
-        TypeError: it is no collection.
+        TypeError: it is not a collection.
     """
     if value is None:
         return frozenset()
@@ -105,7 +105,7 @@ def retries(value: Any) -> int | None:
     """`retries`, or None.
 
     Raises:
-        TypeError, ValueError: it is no whole number from 0.
+        TypeError, ValueError: it is not an integer of 0 or more.
     """
     if value is None:
         return None
@@ -116,10 +116,10 @@ def retries(value: Any) -> int | None:
 
 
 def delays(value: Any) -> float | list[float] | None:
-    """`retry_delay_seconds`, or None: one wait, or the list of them.
+    """`retry_delay_seconds`, or None: one delay, or a list of delays.
 
     Raises:
-        TypeError, ValueError: it is neither, a wait is negative, or there are more than 50.
+        TypeError, ValueError: the type is wrong, a delay is negative, or the list has more than 50 items.
     """
     if value is None:
         return None
@@ -134,7 +134,7 @@ _ONE = "a number of seconds"
 
 
 def _number(option: str, value: Any, wanted: str) -> float:
-    """A number as it is, or one that a text or another library's scalar stands for."""
+    """The value if it is a number; a scalar of another library is converted to float."""
     if type(value) in (int, float):
         return value
     if isinstance(value, str) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
@@ -146,21 +146,21 @@ def _seconds(option: str, value: Any, wanted: str) -> float:
     if hasattr(value, "total_seconds"):
         value = value.total_seconds()
     number = _number(option, value, wanted)
-    if not 0 <= number <= _LONGEST:  # false of NaN as well
+    if not 0 <= number <= _LONGEST:  # False for NaN too
         raise ValueError(f"{option}={_said(value)} is out of range; give 0 or more seconds")
     return number
 
 
 def timeout(value: Any) -> float | None:
-    """`timeout_seconds`, or None for no limit, which 0 and infinity mean as well.
+    """`timeout_seconds`; None, 0 and infinity mean no limit.
 
     Raises:
-        TypeError, ValueError: it is no number of seconds.
+        TypeError, ValueError: it is not a number of seconds.
     """
     if value is None:
         return None
     if isinstance(value, str):
-        # Prefect takes these.
+        # Prefect accepts strings.
         try:
             value = float(value)
         except ValueError:
@@ -174,7 +174,7 @@ def jitter(value: Any) -> float | None:
     """`retry_jitter_factor`, or None.
 
     Raises:
-        TypeError, ValueError: it is no number from 0.
+        TypeError, ValueError: it is not a number of 0 or more.
     """
     if value is None:
         return None
@@ -188,7 +188,7 @@ def expiration(value: Any) -> Any:
     """`cache_expiration`, or None.
 
     Raises:
-        TypeError: it is no span of time.
+        TypeError: it is not a timedelta.
     """
     if value is not None and not hasattr(value, "total_seconds"):
         raise _wrong("cache_expiration", value, "a datetime.timedelta")
@@ -199,7 +199,7 @@ def function(option: str, value: Any) -> Any:
     """A function, or None.
 
     Raises:
-        TypeError: it cannot be called.
+        TypeError: it is not callable.
     """
     if value is not None and not callable(value):
         raise _wrong(option, value, "a function")
@@ -210,7 +210,7 @@ def flag(option: str, value: Any) -> Any:
     """True, False or None.
 
     Raises:
-        TypeError: it is a text or a collection, which would count as true.
+        TypeError: it is a string or a collection, which Python would treat as true.
     """
     if hasattr(value, "__len__"):
         raise _wrong(option, value, "True or False")
@@ -221,7 +221,7 @@ def policy(value: Any) -> Any:
     """`cache_policy`, or None.
 
     Raises:
-        TypeError: it makes no keys.
+        TypeError: it is neither a cache policy nor callable.
     """
     if value is not None and not callable(value) and not hasattr(value, "compute_key"):
         raise _wrong("cache_policy", value, "a cache policy, such as INPUTS, or a function")
@@ -232,7 +232,7 @@ def serializer(value: Any) -> Any:
     """`result_serializer`, or None.
 
     Raises:
-        TypeError: it is no serializer, and neither names nor describes one.
+        TypeError: it is not a serializer, a name of one, or a dict of its options.
     """
     if value is not None and not isinstance(value, (str, dict)) and not hasattr(value, "dumps"):
         raise _wrong("result_serializer", value, 'a serializer, or the name of one, such as "json"')
@@ -243,7 +243,7 @@ def storage(value: Any) -> Any:
     """`result_storage`, or None.
 
     Raises:
-        TypeError: it is no storage, and names none.
+        TypeError: it is not a storage, a path or a URL.
     """
     named = isinstance(value, str) or hasattr(value, "__fspath__")
     if value is not None and not named and not (hasattr(value, "read_path") and hasattr(value, "write_path")):
@@ -255,7 +255,7 @@ def runner(value: Any) -> Any:
     """A task runner, its class, or None.
 
     Raises:
-        TypeError: it is none.
+        TypeError: it is not a task runner.
     """
     if value is not None and not hasattr(value, "submit"):
         raise _wrong("task_runner", value, "a task runner, such as ThreadPoolTaskRunner()")
@@ -266,7 +266,7 @@ def hooks(name: str, value: Iterable[Any] | None) -> list[Any]:
     """A list of hooks, each callable.
 
     Raises:
-        TypeError: it is no list, or one of them cannot be called.
+        TypeError: it is not a list, or an item is not callable.
     """
     if value is not None and (isinstance(value, str) or not hasattr(value, "__iter__")):
         raise TypeError(f"{name} takes a list of functions: {name}=[{getattr(value, '__name__', value)}]")

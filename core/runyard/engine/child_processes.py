@@ -1,8 +1,8 @@
-"""Child processes that the code of a run starts: they record like the run's own process.
+"""Child processes that a run's code starts record their runs as the run's own process does.
 
-A forked child has the run's context already; one that is started anew (spawn, forkserver, joblib's loky)
-gets it with its `multiprocessing.Process` object, out of which it is unpickled. The journal of a child
-writes at once: a child ends by `os._exit`, or is killed after its last answer, and then writes nothing.
+A forked child inherits the run's context. A new interpreter (spawn, forkserver, joblib's loky) unpickles it
+with its `multiprocessing.Process` object. The journal of a child writes each record immediately, because a
+child ends by `os._exit`, or is killed after its last result, and then cannot flush.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from runyard.engine.task_definition import TaskDefinition
 
 _PROCESSES = "multiprocessing.process"
-# The root runs that this process executes, by the ids of their contexts.
+# The root runs that this process executes, by the `id()` of their contexts.
 _roots: dict[int, FlowRunContext] = {}
-# In a child: the context that it has from its parent, whose run may be over by now.
+# In a child process: the context inherited from the parent; that run may have ended already.
 inherited: FlowRunContext | None = None
 _forked = False
 
 
 def entered(context: FlowRunContext) -> None:
-    """A root run begins in this process: processes that its code starts belong to it."""
+    """A root run starts in this process: processes that its code starts belong to the run."""
     _roots[id(context)] = context
     if _PROCESSES in sys.modules:
         _mark_processes()
@@ -47,7 +47,7 @@ def entered(context: FlowRunContext) -> None:
 
 
 def left(context: FlowRunContext) -> None:
-    """The root run is over."""
+    """The root run has ended."""
     _roots.pop(id(context), None)
 
 
@@ -58,9 +58,9 @@ def is_child() -> bool:
 
 
 def still_ours(context: FlowRunContext) -> bool:
-    """Whether the run that this child belongs to goes on; if not, the child belongs to none any more.
+    """Whether the run of this child process is still executing; if not, reset the child's context.
 
-    A pool may outlive the run that made it, and be used by the next one.
+    A pool can outlive the run that created it, and serve the next run.
     """
     global inherited
     journal = context.journal
@@ -74,13 +74,13 @@ def still_ours(context: FlowRunContext) -> bool:
 
 
 def _here() -> FlowRunContext | None:
-    """The run around the calling code; in a thread that knows of none, the only one of this process."""
+    """The run of the calling code; in a thread without a context, the only root run of this process."""
     found = current_flow.get()
     return found if found is not None or len(_roots) != 1 else next(iter(_roots.values()))
 
 
 class _Positions(dict[str, "Iterator[str]"]):
-    """The positions of runs that a child process starts, which no other process hands out as well."""
+    """The positions of runs that a child process starts; they are unique among all processes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,10 +113,10 @@ def _after_fork() -> None:
 
 
 def _die_by_default() -> None:
-    """Let the signals that end this process do so at once, as they do without us.
+    """Restore the default signal handlers, so that a signal ends this process immediately.
 
-    A handler in Python may come too late: it is not called while a lock is waited for, which is where the
-    workers of a pool are when the pool ends them.
+    Python does not call a handler while the process waits for a lock. The workers of a pool wait for one
+    when the pool stops them.
     """
     import signal
 
@@ -126,7 +126,7 @@ def _die_by_default() -> None:
 
 
 def _renew_locks() -> None:
-    """Locks that another thread of the parent may have held; that thread is not here to release them."""
+    """Replace locks that another thread of the parent may have held: the child has no such thread."""
     import threading
 
     for module, name in (
@@ -142,10 +142,10 @@ if hasattr(os, "register_at_fork"):
 
 
 class Heritage:
-    """What a process that is started anew gets of the run around the code that starts it.
+    """The run context that a new interpreter receives from the process that starts it.
 
     Args:
-        context, task: of that code.
+        context, task, tags: of the code that starts the process.
     """
 
     def __init__(self, context: FlowRunContext | None, task: TaskRunContext | None, tags: Any) -> None:
@@ -156,7 +156,7 @@ class Heritage:
 
 
 class _Packed:
-    """A heritage in a child, for the children that it starts itself."""
+    """A heritage in a child process, for the processes that the child starts."""
 
     def __init__(self, packet: bytes | None) -> None:
         self._packet = packet
@@ -174,20 +174,20 @@ def _packed(context: FlowRunContext | None, task: TaskRunContext | None, tags: A
 
     if context is None:
         return None
-    # As stored: values of any size stay where they are.
+    # The stored form of the parameters: large values are not sent.
     short = copy.copy(context)
     short.parameters = json.loads(context.flow_run.parameters_json)
     inner = None
     if task is not None:
         inner = (_without_code(task.task), task.task_run, task.log_prints)
-    # Other processes keep results from now on.
+    # From now on other processes store results too, so the set of known keys is incomplete.
     context.journal.known_keys = None
     around = remote.surroundings(short)
     return pickle.dumps(remote.packed(around, pickle.dumps((inner, tags))))
 
 
 def _without_code(task: TaskDefinition) -> TaskDefinition:
-    """A task as `remote` gives a flow: its options, and none of the user's functions."""
+    """A copy of a task with its options but without the user's functions, as `remote` sends flows."""
     import copy
 
     from runyard.engine.remote import _elsewhere
@@ -205,7 +205,7 @@ def _without_code(task: TaskDefinition) -> TaskDefinition:
 
 
 def adopt(packet: bytes | None) -> _Packed:
-    """Become a part of the run in a packet; this is what a new process does to unpickle its Process."""
+    """Join the run in the packet. A new process calls this when it unpickles its Process object."""
     global inherited
     if packet is None:
         return _Packed(None)
@@ -213,7 +213,7 @@ def adopt(packet: bytes | None) -> _Packed:
 
     from runyard.engine import remote
 
-    # From the process that started this one.
+    # The process that started this one wrote the packet.
     around, inner = remote.unpacked(pickle.loads(packet))  # noqa: S301
     told = pickle.loads(around)  # noqa: S301  # likewise
     task, tags = pickle.loads(inner)  # noqa: S301  # likewise
@@ -235,10 +235,10 @@ def adopt(packet: bytes | None) -> _Packed:
 
 
 class _Config(dict[str, Any]):
-    """The settings of this process that `multiprocessing` copies into each Process object."""
+    """The configuration of this process, which `multiprocessing` copies into each Process object."""
 
     def copy(self) -> dict[str, Any]:
-        """A copy with what belongs to the run around the caller."""
+        """A copy with the caller's run context added."""
         context = _here()
         if context is None:
             return dict(self)
@@ -252,10 +252,10 @@ def _mark_processes() -> None:
 
 
 class _Watch:
-    """Waits for the code of a run to import `multiprocessing`, which costs a run that does not nothing."""
+    """Import hook that acts when a run's code imports `multiprocessing`; other runs do not pay for it."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """The module as it is found without this, which is marked once it is loaded."""
+        """The normal spec of the module, whose loader then calls `_mark_processes`."""
         if name != _PROCESSES:
             return None
         sys.meta_path.remove(self)

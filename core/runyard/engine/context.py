@@ -1,4 +1,4 @@
-"""What runs here and now: the flow run and the task run around the calling code, and tags."""
+"""Run contexts: the current flow run, task run, transaction and tags of the calling code."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
 
 
 class NotesCalls(Protocol):
-    """What is called instead of running a flow or a task, while `flow.visualize()` draws the calls."""
+    """Receives the calls of flows and tasks instead of running them, while `flow.visualize()` draws."""
 
     def call(
         self, runnable: Any, kind: str, args: Any, kwargs: Any, return_state: bool, wait_for: Any
     ) -> Any:
-        """A call of a `flow` or a `task`; what stands for its result, its state, or an awaitable of it."""
+        """Record a call of a flow or task; return a placeholder of its result or state, or an awaitable."""
 
     def submit(self, task: Any, args: Any, kwargs: Any, return_state: bool, wait_for: Any) -> Any:
-        """A submitted task: its future or state."""
+        """Record a submitted task; return its future or state."""
 
     def map(self, task: Any, args: Any, kwargs: Any, return_state: bool, wait_for: Any) -> Any:
-        """A mapped task: its futures or states."""
+        """Record a mapped task; return its futures or states."""
 
 
 class FlowRunContext:
     """One execution of a flow.
 
     Args:
-        flow: what is executed.
+        flow: the flow.
         flow_run: its record.
         parameters: the validated values by name.
-        journal: where what happens is written.
-        parent: the context of the flow run that called this one, or None.
-        caller: the task run in which it was called, or None.
+        journal: records the run's events.
+        parent: the context of the parent flow run, or None.
+        caller: the task run that called the flow, or None.
     """
 
     __slots__ = (
@@ -75,10 +75,10 @@ class FlowRunContext:
         caller: TaskRunContext | None = None,
     ) -> None:
         self.flow = flow
-        # The object of a method, by the name it has there: a parameter that is not stored.
+        # For a method: its object, by the name of the `self` parameter. It is not stored.
         self.bound: dict[str, Any] = bound_object(flow)
         self.caller = caller
-        # In another process: the parameters that stayed behind, as keys know them.
+        # In another process: stand-ins for the parameters that were not sent, for cache keys.
         self.unsent: dict[str, Any] = {}
         self.flow_run = flow_run
         self.parameters = parameters
@@ -94,9 +94,9 @@ class FlowRunContext:
             self.persist = (
                 parent.persist if parent is not None else settings.get("results_persist_by_default")
             )
-        # How the results of each task are kept here, see `engine.caching`.
+        # How the results of each task are stored, see `engine.caching`.
         self.plans: dict[int, Any] | None = None
-        # By what keys know the run, once it is asked for; see `key_scopes.scope_of`.
+        # The run's id in cache keys, computed on demand; see `key_scopes.scope_of`.
         self.scope: str | None = None
         # The next position of each task in this run, by its key.
         self.counters: dict[str, Iterator[int]] = {}
@@ -104,29 +104,29 @@ class FlowRunContext:
 
     @property
     def key_parameters(self) -> dict[str, Any]:
-        """The values that the run differs by from others of its flow: of a method its object as well."""
+        """The parameters for cache keys; for a method with its object."""
         return {**self.unsent, **self.bound, **self.parameters}
 
     @property
     def result_store(self) -> Any:
-        """Where and how results of the run are kept, a `runyard.engine.results.result_stores.ResultStore`."""
+        """Where and how the run stores results, a `runyard.engine.results.result_stores.ResultStore`."""
         from runyard.engine.results.result_stores import store_of
 
         return store_of(self, None)
 
     @property
     def persist_result(self) -> bool:
-        """Whether the result is kept, and those of tasks and subflows that do not say."""
+        """Whether the result is stored; also the default for its tasks and subflows."""
         return self.persist
 
     @property
     def start_time(self) -> Any:
-        """When the run first ran, an aware datetime."""
+        """When the run first entered Running, an aware datetime."""
         return self.flow_run.start_time
 
     @classmethod
     def get(cls) -> FlowRunContext | None:
-        """The one around the calling code, or None."""
+        """The current flow run context, or None."""
         return current_flow.get()
 
 
@@ -159,15 +159,14 @@ class TaskRunContext:
         self._args = args
         self._kwargs = kwargs
         self.log_prints = log_prints
-        # Of `runyard.engine.transactions`, once the task asks for it.
+        # A `runyard.engine.transactions.Transaction`, created on demand.
         self.transaction: Any = None
-        # How many subflows were called alike in this attempt.
+        # Counts the calls of each subflow in this attempt.
         self.counters: dict[str, Iterator[int]] | None = None
 
     @property
     def parameters(self) -> dict[str, Any] | None:
-        """The arguments by name, with the object of a method; bound when first asked for, which most tasks
-        never do."""
+        """The arguments by name, with the object of a method. Bound on first use; most tasks never use it."""
         if self._parameters is None and self._kwargs is not None:
             self._parameters = complete(self.task, bind(self.task, self._args, self._kwargs))
         return self._parameters
@@ -178,14 +177,14 @@ class TaskRunContext:
 
     @property
     def result_store(self) -> Any:
-        """Where and how the task's results are kept, a `runyard.engine.results.result_stores.ResultStore`."""
+        """Where and how the task stores results, a `runyard.engine.results.result_stores.ResultStore`."""
         from runyard.engine.results.result_stores import store_of
 
         return store_of(current_flow.get(), self.task)
 
     @property
     def persist_result(self) -> bool:
-        """Whether the result is kept."""
+        """Whether the result is stored."""
         if self.task.persist_result is not None:
             return self.task.persist_result
         flow = current_flow.get()
@@ -193,31 +192,31 @@ class TaskRunContext:
 
     @property
     def start_time(self) -> Any:
-        """When the run first ran, an aware datetime."""
+        """When the run first entered Running, an aware datetime."""
         return self.task_run.start_time
 
     @classmethod
     def get(cls) -> TaskRunContext | None:
-        """The one around the calling code, or None."""
+        """The current task run context, or None."""
         return current_task.get()
 
 
 current_flow: ContextVar[FlowRunContext | None] = current_run.current_flow
 current_task: ContextVar[TaskRunContext | None] = current_run.current_task
-# A `runyard.engine.transactions.Transaction`, which gives it this type.
+# A `runyard.engine.transactions.Transaction`; that module declares the exact type.
 current_transaction: ContextVar[Any] = ContextVar("runyard_transaction", default=None)
-# Of a task that runs outside of any flow, where it has a journal of its own.
+# The journal of a task outside of a flow, if the task has its own journal.
 current_journal: ContextVar[Journal | None] = ContextVar("runyard_journal", default=None)
-# The calls of a flow that is being drawn: they are noted, and nothing runs.
+# Set while `flow.visualize()` draws: calls are recorded, and nothing runs.
 current_drawing: ContextVar[NotesCalls | None] = ContextVar("runyard_drawing", default=None)
 current_tags: ContextVar[frozenset[str]] = ContextVar("runyard_tags", default=frozenset())
 
 
 def get_run_context() -> FlowRunContext | TaskRunContext:
-    """The context of the innermost run around the calling code.
+    """The context of the innermost run of the calling code.
 
     Raises:
-        MissingContextError: there is none.
+        MissingContextError: the caller is not inside a run.
     """
     context = current_task.get() or current_flow.get()
     if context is None:
@@ -226,7 +225,7 @@ def get_run_context() -> FlowRunContext | TaskRunContext:
 
 
 class TagsContext:
-    """The tags that runs get which start here: `TagsContext.get().current_tags`."""
+    """The tags of runs that start here: `TagsContext.get().current_tags`."""
 
     __slots__ = ("current_tags",)
 
@@ -235,15 +234,15 @@ class TagsContext:
 
     @classmethod
     def get(cls) -> TagsContext:
-        """Those around the calling code."""
+        """The current tags."""
         return cls(set(current_tags.get()))
 
 
 class tags:  # noqa: N801  # written like a function in users' code
-    """Within the block, runs that start get these tags as well."""
+    """Adds tags to the runs that start in the block."""
 
     def __init__(self, *new_tags: str) -> None:
-        # Equal to what the database holds, so that runs are found by them.
+        # Normalized as in the database, so that filters by tag find the runs.
         self._new = [texts.name(tag) for tag in new_tags]
         self._tokens: list[Any] = []
 

@@ -1,8 +1,8 @@
-"""Proofs of death: whether somebody who holds runs can execute them no more, judged where he was.
+"""Proofs of death: checks on the holder's own machine whether a lease holder can no longer execute its runs.
 
-A lease carries a place and a proof, JSON with a `kind`. Who looks after lost runs asks for the holders at
-its own places and judges each by the judge of its kind. In doubt nobody is dead: then the lease decides.
-A kind of worker whose runs are elsewhere (containers, jobs of a cluster) adds its judge and its place: `add`.
+A lease carries a place and a proof, JSON with a `kind`. A supervisor lists the holders at its own places and
+calls the judge of their kind. In doubt the holder counts as alive, until its lease expires. A kind of worker
+that runs flows elsewhere (containers, jobs of a cluster) registers its judge and its place with `add`.
 """
 
 from __future__ import annotations
@@ -21,69 +21,70 @@ if TYPE_CHECKING:
 
 _never = threading.Event()
 _more_places: list[str] = []
-# How long killed processes may take to be gone, before the next look decides.
+# How long to wait for killed processes to end; after that the next check decides.
 _END_SECONDS = 2.0
 
 
 def places() -> list[str]:
-    """Where this process can tell the living from the dead."""
+    """The places whose holders this process can judge."""
     here = machine.place()
     return [*([] if here is None else [here]), *_more_places]
 
 
 def add(kind: str, place: str, judge: Callable[[dict[str, Any], bool], bool]) -> None:
-    """Let another kind of holder be judged by this process.
+    """Register a judge for another kind of holder.
 
     Args:
-        kind: as in its proofs.
-        place: where such holders are: an engine, a cluster.
-        judge: called with the proof, and whether it is overdue; whether its runs are over for certain.
+        kind: the `kind` in its proofs.
+        place: where such holders run: a container engine, a cluster.
+        judge: called with the proof and whether the holder is overdue; returns whether its runs have
+            certainly ended.
     """
     _JUDGES[kind] = judge
     _more_places.append(place)
 
 
 def is_dead(proof: str, overdue: bool) -> bool:
-    """Whether what a holder executed is over for certain.
+    """Whether the runs of a holder have certainly ended.
 
     Args:
         proof: of the holder, at one of `places()`.
-        overdue: it has not renewed for so long that its runs are about to be taken over: what it still
-            executes is ended.
+        overdue: the holder has not renewed its lease for so long that its runs are about to be taken over;
+            the judge then kills what the holder still executes.
     """
     try:
         facts = json.loads(proof)
         judge = _JUDGES[facts["kind"]]
     except (ValueError, TypeError, KeyError):
-        return False  # of a newer version, or another program's
+        return False  # written by a newer version or another program
     return judge(facts, overdue)
 
 
 def _judge_process(facts: dict[str, Any], overdue: bool) -> bool:
-    """A process of this machine: a worker with a launcher, or one that executes its run itself."""
+    """Judge a process of this machine: a worker with a launcher, or a process that executes its own run."""
     if facts["boot"] != machine.boot_id():
         return True
     if facts["pids"] != machine.pid_namespace():
-        return False  # its numbers mean nothing here
+        return False  # its pids belong to another pid namespace
     launcher = facts.get("launcher")
     alive = machine.is_alive(*facts["worker"])
     if launcher is None:
-        return not alive  # a script, which is left to itself while it lives
+        return not alive  # a script: never killed while it is alive
     if alive and not overdue:
         return False
-    # Gone, or stopped, or hanging: its runs may not go on beside those of another.
+    # Ended, stopped or hanging: its runs must not continue beside those of another holder.
     return _end_launcher(*launcher)
 
 
 def _end_launcher(pid: int, start: int) -> bool:
-    """End a launcher that nobody commands any more, with its runs; whether all are gone.
+    """Kill a launcher that has lost its worker, with its runs; returns whether all have ended.
 
-    Mostly it has done so itself. One that is stopped cannot, and the kernel ends its runs only with it.
+    A launcher usually ends by itself. A stopped one cannot; its runs end only when it ends.
     """
     if not machine.is_alive(pid, start):
         return True
     try:
-        os.kill(pid, signal.SIGSTOP)  # from now on it starts nothing
+        os.kill(pid, signal.SIGSTOP)  # so that it starts nothing more
         runs = {child: machine.started(child) for child in machine.children(pid)}
         for run in runs:
             _end_group(run)
@@ -91,7 +92,7 @@ def _end_launcher(pid: int, start: int) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        return False  # another user's
+        return False  # the process of another user
     return _are_gone({pid: start, **{run: began for run, began in runs.items() if began is not None}})
 
 
@@ -102,7 +103,7 @@ def _end_group(pid: int) -> None:
         else:
             os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
-        pass  # it ended by itself
+        pass  # it has ended
 
 
 def _are_gone(processes: dict[int, int]) -> bool:

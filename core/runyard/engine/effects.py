@@ -1,7 +1,14 @@
-"""What the engine's generators ask for, and the two drivers, sync and async, that do it.
+"""Effects: the operations that the engine's generators yield, and the sync and async drivers that run them.
 
-A core (`tasks.run_task`, `flows.run_flow`) is a generator without IO: it yields an effect and
-receives its outcome, or its exception. Everything that differs between sync and async is here.
+A core (`task_core.run_task`, `flow_core.run_flow`) is a generator without IO: it yields an effect and
+receives the result or the exception of that effect. Only this module differs between sync and async:
+
+    def core():
+        value = yield Call(fn, args)  # the driver calls fn(*args), or awaits it, and sends the result back
+        yield Sleep(2)  # `drive` calls time.sleep, `drive_async` awaits asyncio.sleep
+        return value
+
+    drive(core())
 """
 
 from __future__ import annotations
@@ -36,7 +43,7 @@ class Call:
 
 
 class Read:
-    """Take all values of the user's generator; `limit` is the call that gave it."""
+    """Read all values of the user's generator; `limit` is the call that returned it."""
 
     __slots__ = ("generator", "limit", "timeout_seconds")
 
@@ -47,7 +54,7 @@ class Read:
 
 
 class Block:
-    """Call something of ours that waits for a disk or for another thread."""
+    """Call a function of Runyard that blocks shortly: on a disk, or on another thread."""
 
     __slots__ = ("fn",)
 
@@ -56,7 +63,7 @@ class Block:
 
 
 class Wait(Block):
-    """Call something of ours that waits for the user's code or for other processes, and may take long."""
+    """Call a function of Runyard that may block long: it waits for the user's code or other processes."""
 
     __slots__ = ()
 
@@ -83,7 +90,7 @@ Effect = Call | Read | Block | Wait | Commit | Sleep
 
 
 def drive(core: Generator[Any, Any, Any]) -> Any:
-    """Run a core in the calling thread; returns what it returns."""
+    """Run a core in the calling thread; returns its return value."""
     send, throw = core.send, core.throw
     effect = outcome = None
     born = forks.count
@@ -124,14 +131,14 @@ def drive(core: Generator[Any, Any, Any]) -> Any:
     except StopIteration as stop:
         return stop.value
     finally:
-        # This frame lives as long as an exception of the user's code: what it held last may hold that.
+        # An exception of the user's code keeps this frame alive: avoid a reference cycle.
         del effect, outcome
 
 
 def thrown(error: BaseException) -> BaseException:
-    """What a core is told of an exception that the user's code raised.
+    """The exception to throw into a core for an exception of the user's code.
 
-    A GeneratorExit would not reach it: Python closes generators by that, and waits for no answer.
+    A core cannot handle GeneratorExit, because Python uses it to close generators; it becomes a RuntimeError.
     """
     if not isinstance(error, GeneratorExit):
         return error
@@ -141,9 +148,9 @@ def thrown(error: BaseException) -> BaseException:
 
 
 def is_coroutine(value: Any) -> bool:
-    """Whether a value is what calling an async function gives.
+    """Whether a value is a coroutine.
 
-    Other awaitables (futures, collections of Dask, queries of an ORM, mocks) are results like any other.
+    Other awaitables (futures, Dask collections, ORM queries, mocks) are ordinary results.
     """
     from collections.abc import Coroutine
 
@@ -151,7 +158,7 @@ def is_coroutine(value: Any) -> bool:
 
 
 def pause(seconds: float) -> None:
-    """Sleep; signals may end it."""
+    """Sleep; a signal handler that raises ends it early."""
     time.sleep(seconds)
 
 
@@ -164,7 +171,7 @@ def _read_out(effect: Read) -> list[Any]:
 
 
 async def read_out_async(effect: Read) -> list[Any]:
-    """As `_read_out`, for a generator of either kind."""
+    """As `_read_out`, for a sync or async generator."""
     if not hasattr(effect.generator, "__aiter__"):
         return _read_out(effect)
     import asyncio
@@ -179,10 +186,10 @@ async def read_out_async(effect: Read) -> list[Any]:
 
 
 def finish(coroutine: Any) -> Any:
-    """The outcome of a coroutine, in sync code: an async hook of a sync flow, for example.
+    """Run a coroutine in sync code and return its result: an async hook of a sync flow, for example.
 
-    Where an event loop runs in this thread (a notebook, an async flow that calls a sync one), the
-    coroutine gets a loop in another thread, and this one waits for it.
+    If an event loop already runs in this thread (a notebook, an async flow that calls a sync one), the
+    coroutine runs on a loop in another thread, and this thread waits for it.
     """
     import asyncio
 
@@ -233,7 +240,7 @@ def _finish_beside(coroutine: Any) -> Any:
 async def drive_async(
     core: Generator[Any, Any, Any], stop_requested: Callable[[], bool] | None = None
 ) -> Any:
-    """Run a core on the event loop; returns what it returns.
+    """Run a core on the event loop; returns its return value.
 
     Args:
         stop_requested: whether a cancellation of this task came from SIGTERM.
@@ -277,7 +284,7 @@ async def drive_async(
 
 
 def _thrown_async(error: BaseException, stop_requested: Callable[[], bool] | None) -> BaseException:
-    """As `thrown`, on an event loop, where SIGTERM cancels."""
+    """As `thrown`, on an event loop, where SIGTERM cancels the task."""
     import asyncio
 
     if not isinstance(error, asyncio.CancelledError) or stop_requested is None or not stop_requested():
@@ -289,7 +296,7 @@ def _thrown_async(error: BaseException, stop_requested: Callable[[], bool] | Non
 
 
 async def call_async(effect: Call) -> Any:
-    """The outcome of the user's function, async or not."""
+    """Call the user's function, sync or async, and return its result."""
     outcome = effect.fn(*effect.args, **effect.kwargs)
     return await outcome if is_coroutine(outcome) else outcome
 

@@ -1,4 +1,4 @@
-"""How a flow run goes, from its parameters to its final state: one generator for sync and async."""
+"""Executes a flow run, from its parameters to its final state: one generator for sync and async."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 
 def retries_of(flow: FlowDefinition) -> int:
-    """How often a run of the flow is tried again."""
+    """The number of retries of a run of the flow."""
     return settings.get("flow_default_retries") if flow.retries is None else flow.retries
 
 
 def retry_delay_of(flow: FlowDefinition) -> float | list[float]:
-    """The wait before each retry of a run of the flow, in seconds, or the waits."""
+    """The delay before each retry of a run of the flow in seconds, or a list of delays."""
     delay = flow.retry_delay_seconds
     return settings.get("flow_default_retry_delay_seconds") if delay is None else delay
 
@@ -57,16 +57,16 @@ def run_flow(
     Args:
         run: its record, not started yet.
         parameters: validated values by name.
-        problem: why the parameters do not fit; the run fails by it.
-        reporter: how the run's states become known: to the rules for a root run, or through the
+        problem: the validation error of the parameters; the run fails with it.
+        reporter: reports the run's states: to the orchestration rules for a root run, to the
             journal for a subflow.
-        streams: whether the values of a generator are passed on; there is no result to keep then.
+        streams: whether the values of a generator are passed on; then no result is stored.
 
     Returns:
         The final state.
 
     Raises:
-        Abort: the orchestrator refused that the run starts or goes on.
+        Abort: the orchestrator refused to let the run start or continue.
     """
     yield from reporter.begin(run)
     context = FlowRunContext(flow, run, parameters, reporter.journal, reporter.parent, current_task.get())
@@ -84,7 +84,7 @@ def run_flow(
         if context.persist and not streams and context.parent is not None and problem is None:
             from runyard.engine.caching import find_flow_result
 
-            # Now, not at its end: calls alike are told from each other by the order in which they begin.
+            # At the start, not at the end: equal calls are distinguished by the order in which they start.
             known = yield from find_flow_result(context)
             if known is not None:
                 return (yield from reporter.end(run, known, stopped=False))
@@ -121,7 +121,7 @@ def _attempts(
             yield from _close_runner(context, cancel=True)
             raise
         except Pause as pause:
-            # What runs already is not lost: it ends, and is not run again.
+            # Tasks that run already complete, and the resumed run reuses their results.
             yield from _close_runner(context, cancel=False)
             state = yield from reporter.suspend(run, pause.body)
             return state
@@ -129,7 +129,7 @@ def _attempts(
             write_retries.request_stop()
             ending = error
             state = outcome.state_of_error(error, "Flow")
-        # Failures and crashes have budgets of their own.
+        # Failures and crashes have separate retry counts.
         tries = run.retries_used + 1
         if state.type == FAILED and problem is None and tries <= retries_of(flow):
             delay = retry_wait(retry_delay_of(flow), tries)
@@ -151,7 +151,7 @@ def _attempts(
     except BaseException as error:
         if not outcome.is_signal(error):
             raise
-        # It came while tasks that the flow had left running were waited for, or its result was kept.
+        # The signal arrived while the flow waited for its tasks, or stored its result.
         write_retries.request_stop()
         ending, state = error, outcome.state_of_error(error, "Flow")
         yield from _close_runner(context, cancel=True)
@@ -172,7 +172,7 @@ def _attempts(
 
 
 def _end_subflows(journal: Journal, ended: State) -> Generator[Any, Any, None]:
-    """Call the hooks of subflows that ended with the root: in other threads, which no signal reaches."""
+    """Call the hooks of subflows in other threads, which ended with the root run: no signal reaches them."""
     while journal.subflows:
         _, (flow, run) = journal.subflows.popitem()
         run.enter(State(ended.type, message=ended.message))
@@ -186,7 +186,7 @@ def _keep_result(
     from runyard.engine.caching import keep_flow_result
 
     yield Block(lambda: keep_flow_result(context, ended, log))
-    # On disk before the run ends, as a task's: its parent may be tried again at once.
+    # Write it to disk before the run ends, as for a task: the parent may be retried immediately.
     yield Commit(reporter.journal)
     reporter.journal.check()
 
@@ -225,6 +225,6 @@ def _close_runner(context: FlowRunContext, cancel: bool) -> Generator[Any, Any, 
     kind = Block if cancel else Wait
     if type(runner).__exit__ is TaskRunner.__exit__:
         yield kind(lambda: runner.close(cancel))
-    else:  # one of the user's that is closed as a context manager
+    else:  # the user's own runner, which is closed as a context manager
         yield kind(lambda: runner.__exit__(None, None, None))
     context.task_runner = None

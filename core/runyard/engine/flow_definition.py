@@ -1,4 +1,4 @@
-"""What a flow is to the engine: a function with its options; `runyard.sdk.flows` adds what users call."""
+"""A flow as the engine knows it: a function and its options. `runyard.sdk.flows` adds the public methods."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ class FlowDefinition(Runnable[P, R]):
         self.on_cancellation_hooks = checks.hooks("on_cancellation", on_cancellation)
         self.on_crashed_hooks = checks.hooks("on_crashed", on_crashed)
         self.on_running_hooks = checks.hooks("on_running", on_running)
-        # The storage and the entrypoint of a flow that `from_source` loaded.
+        # The storage and the entrypoint, if `from_source` loaded the flow.
         self.source: tuple[Any, str] | None = None
 
     def with_options(self, **options: Any) -> Self:
-        """A copy of the flow with some options changed."""
+        """A copy of the flow with the given options changed."""
         copy = super().with_options(**options)
         copy.source = self.source
         return copy

@@ -17,8 +17,8 @@ def journal_without_flow() -> Journal:
     """The journal of tasks that run outside of any flow; closed when the interpreter ends.
 
     Raises:
-        StoreError, ApiUnavailable: this process has recorded nothing yet, and its records would have no
-            place: a task then does not begin, as a flow does not.
+        StoreError, ApiUnavailable: the store cannot be reached for the first record of this process. The
+            task does not start, as a flow would not.
     """
     global _journal
     client = shared_client()
@@ -29,14 +29,14 @@ def journal_without_flow() -> Journal:
                 _journal.close()
             _journal = Journal(client)
             if child_processes.is_child():
-                # Such a process may end without calling what is registered for the exit.
+                # Such a process may end without calling its `atexit` functions.
                 _journal.write_through()
             atexit.register(_journal.close)
         return _journal
 
 
 def close_journal_without_flow() -> None:
-    """Write what tasks outside of any flow have recorded, and forget the journal."""
+    """Write the records of tasks outside of any flow, and close the journal."""
     global _journal
     with _lock:
         closed, _journal = _journal, None

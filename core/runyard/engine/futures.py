@@ -1,4 +1,4 @@
-"""Futures: the runs of submitted tasks, to wait for, ask for results, or give to other tasks."""
+"""Futures of submitted task runs: wait for them, read their results, or pass them to other tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runyard.engine.accompanying import is_from_outside
 from runyard.engine.effects import finish, is_coroutine
 from runyard.engine.logging import get_logger
 
-# How the calling thread of a task runner helps out while it waits; see `task_runners`.
+# Work that the calling thread of a task runner does while it waits; see `task_runners`.
 helper = threading.local()
 
 
@@ -23,10 +23,10 @@ R = TypeVar("R", covariant=True)
 
 
 def call_back(fn: Callable[[TaskFuture], Any], future: TaskFuture) -> None:
-    """Call a done callback: what it raises is logged, and costs neither other callbacks nor the thread.
+    """Call a done callback. Its exceptions are logged; the other callbacks and the thread continue.
 
     Raises:
-        BaseException: that came from outside while it ran: Ctrl-C, SIGTERM, a time limit.
+        BaseException: a request to stop arrived meanwhile: Ctrl-C, SIGTERM, a time limit.
     """
     try:
         result = fn(future)
@@ -46,7 +46,7 @@ class TaskFuture(Generic[R]):
         task_run: its record.
     """
 
-    # Of futures of the user's own, which say by their state whether they are done.
+    # Defaults for subclasses of the user without these attributes: `done` reads their state.
     _done: threading.Event | None = None
     _final: State | None = None
 
@@ -59,18 +59,18 @@ class TaskFuture(Generic[R]):
 
     @property
     def state(self) -> State:
-        """The state of the run now."""
+        """The current state of the run."""
         state: State = self._final or self._run.state
         state.state_details.setdefault("task_run_id", self.task_run_id)
         return state
 
     def done(self) -> bool:
-        """Whether the run is over."""
+        """Whether the run has ended."""
         return self._done.is_set() if self._done is not None else self.state.is_final()
 
     @also_awaited
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until the run is over, at most `timeout` seconds; never raises. Async code may await it."""
+        """Wait until the run ends, at most `timeout` seconds; never raises. Async code may await it."""
         if self._done is None or self._done.is_set():
             return
         help_out = getattr(helper, "help_out", None)
@@ -80,15 +80,15 @@ class TaskFuture(Generic[R]):
 
     @also_awaited
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
-        """What the task returned; async code may await the call.
+        """The task's return value; async code may await the call.
 
         Args:
             timeout: seconds to wait at most.
-            raise_on_failure: raise the exception of a task that failed, or return it.
+            raise_on_failure: if the task failed, raise its exception; False returns the exception.
 
         Raises:
-            TimeoutError: it is not over yet.
-            Exception: what the task raised.
+            TimeoutError: the run has not ended yet.
+            Exception: the exception of the task.
         """
         self.wait(timeout)
         if self._final is None:
@@ -97,13 +97,13 @@ class TaskFuture(Generic[R]):
             value: R = self._final.result(raise_on_failure=raise_on_failure)
             return value
         finally:
-            del self  # the frame lives as long as an exception that it raises, which the future holds
+            del self  # the raised exception keeps this frame alive, and the future the exception: no cycle
 
     wait_async: Any = async_twin(wait)
     result_async: Any = async_twin(result)
 
     def add_done_callback(self, fn: Callable[[TaskFuture], Any]) -> None:
-        """Call `fn(future)` once the run is over, now if it is. What it raises is logged."""
+        """Call `fn(future)` when the run ends, immediately if it has ended. Its exceptions are logged."""
         with self._lock:
             if not self.done():
                 self._callbacks.append(fn)
@@ -111,7 +111,7 @@ class TaskFuture(Generic[R]):
         call_back(fn, self)
 
     def resolve(self, state: State) -> None:
-        """The run ended in `state`; for task runners."""
+        """Set the final state of the run; called by task runners."""
         with self._lock:
             self._final = state
             if self._done is not None:
@@ -129,7 +129,7 @@ class FutureList(list[TaskFuture[R]]):
 
     @also_awaited
     def wait(self, timeout: float | None = None) -> None:
-        """Wait for all, at most `timeout` seconds together."""
+        """Wait for all futures, at most `timeout` seconds in total."""
         wait(self, timeout)
 
     @also_awaited
@@ -137,14 +137,14 @@ class FutureList(list[TaskFuture[R]]):
         """All results, in order.
 
         Raises:
-            TimeoutError: not all are over after `timeout` seconds.
-            Exception: what the first failed one raised, as soon as it did; the others go on.
+            TimeoutError: not all runs have ended after `timeout` seconds.
+            Exception: the exception of the first run that fails, immediately; the other runs continue.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         results: list[R] = []
         future = None
         try:
-            # Futures of the user's own may not tell when they end.
+            # Futures of the user's own classes may not support callbacks.
             if raise_on_failure and all(one._done is not None for one in self):
                 for future in as_completed(self, timeout):
                     if not future.state.is_completed():
@@ -153,11 +153,11 @@ class FutureList(list[TaskFuture[R]]):
                 results.append(future.result(_left(deadline), raise_on_failure=raise_on_failure))
             return results
         finally:
-            del self, future  # likewise
+            del self, future  # as in `TaskFuture.result`
 
 
 class DoneAndNotDone(NamedTuple):
-    """What `wait` gives: the futures that are over, and the others."""
+    """The result of `wait`: the futures whose runs have ended, and the others."""
 
     done: set[TaskFuture]
     not_done: set[TaskFuture]
@@ -168,7 +168,7 @@ def _left(deadline: float | None) -> float | None:
 
 
 def wait(futures: Iterable[TaskFuture], timeout: float | None = None) -> DoneAndNotDone:
-    """Wait for futures, at most `timeout` seconds together."""
+    """Wait for futures, at most `timeout` seconds in total."""
     given = list(futures)
     deadline = None if timeout is None else time.monotonic() + timeout
     for future in given:
@@ -178,10 +178,10 @@ def wait(futures: Iterable[TaskFuture], timeout: float | None = None) -> DoneAnd
 
 
 def as_completed(futures: Iterable[TaskFuture], timeout: float | None = None) -> Iterator[TaskFuture]:
-    """The futures in the order in which they end.
+    """The futures in the order in which their runs end.
 
     Raises:
-        TimeoutError: not all are over after `timeout` seconds.
+        TimeoutError: not all runs have ended after `timeout` seconds.
     """
     given = list(dict.fromkeys(futures))
     ended: deque[TaskFuture] = deque()
@@ -204,7 +204,7 @@ def as_completed(futures: Iterable[TaskFuture], timeout: float | None = None) ->
                 continue
             news.clear()
             if ended:
-                break  # it came just before
+                break  # a future ended just before `clear`
             waits.for_event(news, _left(deadline))
             if not ended and _left(deadline) == 0.0:
                 raise TimeoutError(f"{len(given) - at} of {len(given)} futures are not over")

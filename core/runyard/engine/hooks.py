@@ -1,4 +1,4 @@
-"""State hooks: the user's functions called when a run enters a state. What they raise is logged only."""
+"""State hooks: functions of the user, called when a run enters a state. Their exceptions are only logged."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _LISTS = {
     CRASHED: "on_crashed_hooks",
 }
 
-# How long a run that is stopped waits for hooks in other threads, in seconds.
+# How long a stopping run waits for hooks in other threads, in seconds.
 _LONGEST_WAIT_SECONDS = 10.0
-# The threads that call hooks now, by their identifiers; each event is set once they are called.
+# The threads that are calling hooks, by thread identifier; each event is set when the hooks have returned.
 _calling: dict[int, threading.Event] = {}
 
 
 def wait_for_hooks(threads: list[threading.Thread]) -> None:
-    """Wait, for ten seconds at most, until none of these threads calls hooks."""
+    """Wait, for ten seconds at most, until all hooks in these threads have returned."""
     deadline = monotonic() + _LONGEST_WAIT_SECONDS
     for thread in threads:
         called = _calling.get(thread.ident or 0)
@@ -40,11 +40,11 @@ def wait_for_hooks(threads: list[threading.Thread]) -> None:
 
 
 def call_hooks(runnable: Any, run: Run, logger: Any) -> Generator[Any, Any, None]:
-    """Call the hooks of the state that `run` is in.
+    """Call the hooks of the current state of `run`.
 
     Args:
         runnable: the flow or task.
-        logger: a function without arguments that gives the run's logger.
+        logger: a function without arguments that returns the run's logger.
     """
     state = run.state
     hooks = getattr(runnable, _LISTS.get(state.type, ""), None)
@@ -76,7 +76,7 @@ def _call_each(hooks: list[Any], runnable: Any, run: Run, logger: Any) -> Genera
                 log.error("An error was encountered while running hook %r", name, exc_info=True)
             elif is_signal(error):
                 log.error("Hook %r was interrupted", name)
-                stopped = error  # a signal ends one hook; the others are called
+                stopped = error  # a signal ends one hook; the other hooks still run
             else:
                 raise
         else:

@@ -1,4 +1,4 @@
-"""Which modules other processes find by their names."""
+"""Whether other processes can import a module by its name."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import cache
 
 @cache
 def importable(module: str) -> bool:
-    """Whether another process with our `sys.path` finds this module by its name.
+    """Whether another process with the same `sys.path` can import this module.
 
-    The script itself does not count, nor a file that was loaded under a name of its own.
+    False for the script itself (`__main__`) and for a file that was loaded under a different name.
     """
     from importlib.machinery import PathFinder
 

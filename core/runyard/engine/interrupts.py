@@ -1,9 +1,9 @@
-"""Ctrl-C, SIGTERM and SIGHUP in a root run: raised where they do no harm, and nowhere else.
+"""Handles Ctrl-C, SIGTERM and SIGHUP in a root run: the handler raises only where it is safe.
 
-Python runs a signal's handler between any two instructions of the main thread. An exception that is raised
-amid the engine's own work can cost a state, a record, the hooks. The handler looks where the thread is: in
-the user's code, and where the engine only waits, it raises; elsewhere the signal is sent again soon after.
-On an event loop it cancels the flow's task instead, and raises only in code of the flow that blocks the loop.
+Python calls a signal handler between any two instructions of the main thread. An exception in the middle of
+the engine's own work can lose a state, a record or a hook. So the handler checks where the thread is. In the
+user's code, and where the engine only waits, it raises. Elsewhere it sends the signal again a little later.
+On an event loop it cancels the flow's task, and raises only in code of the flow that blocks the loop.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 _AGAIN_SECONDS = 0.01
 _UNNOTICED_SECONDS = 0.2
-# After this time without a turn an event loop is taken to be blocked.
+# An event loop that does not run a callback for this time counts as blocked.
 _BLOCKED_SECONDS = 0.5
-# So long a flow waits for the ends of the others on its loop; hooks have ten seconds of it.
+# How long a flow waits until the other flows on its loop end; their hooks may use ten seconds of it.
 _OTHERS_SECONDS = 30.0
-# So often a signal is sent again; then it is raised wherever the thread is.
+# How often a signal is sent again; after that the handler raises wherever the thread is.
 _MOST_TIMES = 1_000
 _PACKAGE = __name__.partition(".")[0]
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-# Modules in which a thread of the user is on its way into the engine, which holds nothing yet, and the
-# functions in which it waits, or the engine does. None of them keeps others from going on when it is left.
+# Safe places: modules through which the user's thread enters the engine, which holds no lock yet, and
+# functions in which the thread only waits. An exception there does not block other threads.
 _OPEN_MODULES = frozenset(f"{_PACKAGE}.{name}" for name in ("sdk.flows", "sdk.pausing", "sdk.tasks"))
 _OPEN_ROOMS = (f"{_PACKAGE}.deployments.",)
 _WAITING = {
@@ -52,32 +52,33 @@ _WAITING = {
         "base.waits": ("for_event", "for_threads", "in_slices"),
     }.items()
 }
-# Where Python's own modules may be left: elsewhere in them a lock would stay held, or its waiter asleep.
+# Functions of `threading` in which raising is safe. Elsewhere in it a lock would stay locked, or its waiter
+# would not wake up. In the functions of _LOCKING raising is never safe.
 _WAITING_IN_THREADING = frozenset(("join", "wait", "wait_for", "_wait_for_tstate_lock"))
 _LOCKING = frozenset(("__enter__", "__exit__", "acquire", "release", "_acquireLock", "_releaseLock"))
 
 
-# The blocks that are open now, the newest last, and what handled each signal before the first of them.
+# The open guards, the newest last, and the handler of each signal before the first guard.
 _guards: list[SignalGuard] = []
 _before: dict[int, Any] = {}
-# Whether a SIGTERM that these blocks took has not come to the program's own handler yet.
-_owed = False
+# Whether the guards received a SIGTERM that they have not yet passed to the program's own handler.
+_unpassed_sigterm = False
 
 
 class SignalGuard:
-    """A block in which SIGTERM and SIGHUP raise TerminationSignal in the main thread, once, and SIGINT
-    KeyboardInterrupt, each where it does no harm. When none was possible it is raised at the end.
+    """A block in which SIGTERM and SIGHUP raise TerminationSignal once, and SIGINT KeyboardInterrupt, in the
+    main thread and where it is safe. If no safe place was reached, the end of the block raises.
 
-    Several flows may run on one event loop, so blocks end in any order: a signal is for all that are open.
-    In other threads it does nothing: Python delivers signals to the main thread only. A handler of the user's
-    for SIGINT or SIGHUP stays; one for SIGTERM is called at the end, see `pass_on`.
+    Several flows may run on one event loop, so blocks end in any order; a signal is for all open blocks.
+    In other threads the block does nothing, because Python delivers signals to the main thread only. The
+    user's handler for SIGINT or SIGHUP stays installed; one for SIGTERM is called at the end, see `pass_on`.
 
     Args:
-        cancellation: asked for instead of raising, on an event loop.
+        cancellation: used instead of raising, on an event loop.
     """
 
     def __init__(self, cancellation: Cancellation | None = None) -> None:
-        # A stop was asked for; an interrupt was.
+        # Whether SIGTERM or SIGHUP arrived, and whether SIGINT did.
         self.received = False
         self.interrupted = False
         self.cancellation = cancellation
@@ -87,10 +88,10 @@ class SignalGuard:
         self.active = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> SignalGuard:
-        global _owed
+        global _unpassed_sigterm
         if not _guards:
             write_retries.reset()
-            _owed = False
+            _unpassed_sigterm = False
         if self.active:
             self._open = True
             _guards.append(self)
@@ -104,7 +105,7 @@ class SignalGuard:
             raise self._error(self._pending)
 
     def close(self) -> None:
-        """The block is over, or will never go on."""
+        """Close the guard: the block has ended or will never continue."""
         self._open = False
         if self in _guards:
             _guards.remove(self)
@@ -112,23 +113,25 @@ class SignalGuard:
                 _restore()
 
     def take(self, number: int, frame: FrameType | None) -> None:
-        """A signal came. Errors: TerminationSignal, KeyboardInterrupt, where they do no harm."""
-        global _owed
+        """Handle a signal. Raises TerminationSignal or KeyboardInterrupt where it is safe."""
+        global _unpassed_sigterm
         if self.cancellation is not None and self.cancellation.is_blocked() and _is_harmless(frame):
             self.cancellation.raised()
             self._note(number)
             raise self._error(number)
         if number != signal.SIGINT:
-            _owed = _owed or number == signal.SIGTERM
+            _unpassed_sigterm = _unpassed_sigterm or number == signal.SIGTERM
             if self.received:
-                return  # the end is being reported already; who cannot wait sends SIGKILL
+                return  # the run is ending already; SIGKILL ends it immediately
             write_retries.request_stop()
         if self.cancellation is not None:
             self._note(number)
             if not self.cancellation.ask():
                 self.close()
-            elif number != signal.SIGINT:  # a second Ctrl-C is a person's matter
-                threading.Thread(target=self._press, args=(self.cancellation, number), daemon=True).start()
+            elif number != signal.SIGINT:  # the user can press Ctrl-C again
+                threading.Thread(
+                    target=self._repeat_signal, args=(self.cancellation, number), daemon=True
+                ).start()
         elif _is_harmless(frame) or self._sent >= _MOST_TIMES:
             self._pending = None
             self._note(number)
@@ -147,13 +150,13 @@ class SignalGuard:
 
     def _send_again(self, number: int) -> None:
         sent = self._sent
-        # Again and again, since it may come just before a call that waits, which would not notice it.
+        # Repeated: a blocking call that starts just after the signal does not notice it.
         while self._open and self._pending == number and self._sent == sent:
             signal.pthread_kill(threading.main_thread().ident or 0, number)
             time.sleep(_UNNOTICED_SECONDS)
 
-    def _press(self, cancellation: Cancellation, number: int) -> None:
-        """Send the signal until the event loop takes the cancellation, or code that blocks it is left."""
+    def _repeat_signal(self, cancellation: Cancellation, number: int) -> None:
+        """Send the signal again until the event loop runs the cancellation, or the blocking code ends."""
         while not cancellation.done.wait(_BLOCKED_SECONDS) and self._open:
             signal.pthread_kill(threading.main_thread().ident or 0, number)
 
@@ -164,7 +167,7 @@ class SignalGuard:
 
 
 class Cancellation:
-    """The end of a flow on an event loop, which a guard asks for: its task, which makes this, is cancelled.
+    """Cancels a flow on an event loop at the request of a guard. The flow's own asyncio task creates it.
 
     Args:
         run_id: the flow's run.
@@ -177,13 +180,13 @@ class Cancellation:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         self._current_task = asyncio.current_task
         self._is_asked = False
-        # An exception of a signal was raised in the task itself, which then is not cancelled too.
+        # Whether the handler raised in the task itself, so that the task need not be cancelled.
         self._has_raised = False
-        # The loop has come to it, or need not.
+        # Set when the loop has run the cancellation, or need not run it.
         self.done = threading.Event()
 
     def ask(self) -> bool:
-        """Whether the loop, which may be closed, will come to it."""
+        """Request the cancellation. Returns False if the loop is closed and cannot run it."""
         if self._task is None or self._loop.is_closed():
             return False
         self._is_asked = True
@@ -191,9 +194,9 @@ class Cancellation:
         return True
 
     def is_blocked(self) -> bool:
-        """Whether it was asked for, and code of the flow runs here that has not let the loop come to it.
+        """Whether the cancellation is pending because code of this flow blocks the loop now.
 
-        Not the code of others on the loop, and not the hooks of a run that has ended.
+        False for the code of other flows on the loop, and for the hooks of a run that has ended.
         """
         if not self._is_asked or self.done.is_set():
             return False
@@ -203,7 +206,7 @@ class Cancellation:
         return self._run_id in (flow.flow_run.id, flow.flow_run.root_flow_run_id)
 
     def raised(self) -> None:
-        """That code is left by an exception now; what of the flow runs in tasks of its own may be next."""
+        """The handler raises in that code now. Other asyncio tasks of the flow may be cancelled later."""
         if self._current_task(self._loop) is self._task:
             self._has_raised = True
             self.done.set()
@@ -211,42 +214,44 @@ class Cancellation:
     def _cancel(self) -> None:
         self.done.set()
         if _own_handler() is None and self._loop.get_exception_handler() is None:
-            # The exit that follows stops the loop where it is: what that leaves pending is no user's fault.
+            # The process exits next and stops the loop: warnings about pending tasks would mislead the user.
             self._loop.set_exception_handler(_unless_exiting)
         if self._task is not None and not self._has_raised:
             self._task.cancel()
 
 
 def pass_on() -> bool:
-    """A run was ended by SIGTERM, which goes to the own handler of the program after the last of them.
+    """Pass a SIGTERM that ended a run to the program's own handler, after the last guard has closed.
 
     Returns:
-        Whether it has one: how the process ends is then its matter.
+        Whether the program has a handler, which then decides how the process ends.
 
     Raises:
-        BaseException: what the handler raises, mostly SystemExit.
+        BaseException: the exception of the handler, usually SystemExit.
     """
-    global _owed
+    global _unpassed_sigterm
     own = _own_handler()
-    # A loop of asyncio has called its own already: it learns of signals beside Python's handlers.
+    # asyncio has called its own handler already: it receives signals independently of Python's handlers.
     of_loop = (getattr(own, "__module__", None) or "").partition(".")[0] == "asyncio"
-    if own is not None and _owed and not _guards:
-        _owed = False
+    if own is not None and _unpassed_sigterm and not _guards:
+        _unpassed_sigterm = False
         if not of_loop:
             own(int(signal.SIGTERM), sys._getframe())
     return own is not None
 
 
 def _own_handler() -> Callable[[int, FrameType | None], Any] | None:
-    """What the program does at SIGTERM where no run is open, unless that is to end, or nothing."""
+    """The program's own handler of SIGTERM; None if the default action or SIG_IGN is set."""
     number = int(signal.SIGTERM)
     own = _before[number] if number in _before else signal.getsignal(number)
     return own if callable(own) and own is not _handle else None
 
 
 async def others_ended() -> None:
-    """Wait for the ends of the flows on this event loop that a signal stopped too: an exit of the process
-    would leave them in the midst of it."""
+    """Wait until the other flows on this event loop that the signal stopped have ended.
+
+    An exit of the process would interrupt them before they report their end.
+    """
     import asyncio
 
     until = time.monotonic() + _OTHERS_SECONDS
@@ -258,19 +263,19 @@ async def others_ended() -> None:
 
 def _handle(number: int, frame: FrameType | None) -> None:
     newest = [each for each in reversed(_guards) if each.cancellation is None][:1]
-    # Those on event loops first: they do not raise.
+    # Guards on event loops first: they do not raise.
     for guard in [each for each in _guards if each.cancellation is not None] + newest:
         guard.take(number, frame)
     if not _guards:
         _restore()
         if signal.getsignal(number) is _handle:
-            # User code found it during a flow and set it again afterwards.
+            # User code saved this handler during a flow and installed it again afterwards.
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
 
 if hasattr(os, "register_at_fork"):
-    # A process that the user's code forked ends as it would without us, and reports nothing.
+    # A process that the user's code forked handles signals by default and reports nothing.
     os.register_at_fork(after_in_child=_guards.clear)
 
 
@@ -280,7 +285,8 @@ def _unless_exiting(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) ->
 
 
 def _restore() -> None:
-    """Handle signals as before the first block; in another thread, which cannot, the next signal does."""
+    """Restore the handlers from before the first guard. Only the main thread can do it; in another thread
+    this does nothing, and the next signal restores them."""
     if threading.current_thread() is threading.main_thread():
         for number, before in _before.items():
             signal.signal(number, before or signal.SIG_DFL)
@@ -300,7 +306,7 @@ def _guarded() -> list[int]:
 
 
 def _is_harmless(frame: FrameType | None) -> bool:
-    """Whether an exception may be raised here: the innermost frame that is no library's decides."""
+    """Whether raising is safe here: the innermost frame outside of libraries decides."""
     if frame is not None and _holds_lock(frame):
         return False
     inside = False
@@ -316,10 +322,10 @@ def _is_harmless(frame: FrameType | None) -> bool:
 
 
 def _holds_lock(frame: FrameType) -> bool:
-    """Whether Python's own code is taking or giving back a lock here, or importing a module."""
+    """Whether Python's own code is acquiring or releasing a lock here, or importing a module."""
     module, name = frame.f_globals.get("__name__") or "", frame.f_code.co_name
     if module == "threading":
-        # `Condition.wait` gives its lock up between these two variables.
+        # `Condition.wait` releases its lock between the assignments of these two variables.
         halfway = "waiter" in frame.f_locals and "gotit" not in frame.f_locals
         return name not in _WAITING_IN_THREADING or halfway
     if module.startswith(("importlib.", "_frozen_importlib")) or frame.f_code.co_filename.startswith(

@@ -1,8 +1,8 @@
-"""The journal: what a run does waits here in memory, and one thread writes it in groups.
+"""The journal: buffers a run's records in memory; one thread writes them in batches.
 
-Producers append to a deque, which is atomic, and go on. The thread wakes at the first record, lets
-others gather for `journal_flush_seconds`, renders their rows and writes them in one transaction. A
-run that produces faster than the disk takes (`journal_max_records`) waits for it.
+Producers append to a deque, which is atomic, and continue. The thread wakes at the first record, collects
+more for `journal_flush_seconds`, creates their rows and writes them in one transaction. A run that produces
+records faster than the disk writes them (`journal_max_records`) waits.
 """
 
 from __future__ import annotations
@@ -37,49 +37,49 @@ if TYPE_CHECKING:
     from runyard.operations.runs.run_records import LogRow, ResultRow
 
 _STOP = object()
-# Records in one transaction, so that other writers get their turn.
+# The most records in one transaction, so that other writers can write in between.
 _GROUP = 4000
-# A thread that commits a result writes the records along once so many have gathered.
+# A thread that commits a result also writes the records, if at least this many wait.
 _GATHERED = 128
-# Records that go along with the report of the run's end.
+# The most records that are sent with the report of the run's end.
 _FEW = 100
 _live: weakref.WeakSet[Journal] = weakref.WeakSet()
 
 
 class _LoopSignal:
-    """Like a `threading.Event` to set, for somebody who waits on an event loop."""
+    """An event, as `threading.Event`, that sets a future of an event loop."""
 
     def __init__(self, loop: Any, done: Any) -> None:
         self._loop = loop
         self._done = done
 
     def set(self) -> None:
-        """What was appended before is on disk."""
+        """Set the future: all records appended before are on disk."""
         try:
             self._loop.call_soon_threadsafe(lambda: self._done.done() or self._done.set_result(None))
         except RuntimeError:
-            pass  # the loop was closed meanwhile: nobody waits any more
+            pass  # the loop was closed: no task waits any more
 
 
 class Journal:
     """The journal of one root run.
 
     Args:
-        client: where to write.
+        client: the client that writes.
         flow_run_id: the root run; None for tasks outside of any flow.
-        attempt: its fencing token.
+        attempt: its attempt number, the fencing token.
     """
 
     def __init__(self, client: Client, flow_run_id: str | None = None, attempt: int | None = None) -> None:
         self.flow_run_id = flow_run_id
         self.attempt = attempt
         self.refused: StaleAttempt | None = None
-        # The keys of the results that the run has kept, where it runs for the first time and in this
-        # process alone: no others need to be looked for. Else None.
+        # The keys of the results that the run has stored, if this is its first attempt and only this process
+        # executes it: then no other results can exist. Else None.
         self.known_keys: set[str] | None = None
         self._client = client
         self._pid = os.getpid()
-        # Whether what is recorded is written before `_append` returns.
+        # Whether `_append` writes each record before it returns.
         self.through = False
         self._delay: float = settings.get("journal_flush_seconds")
         self._limit: int = settings.get("journal_max_records")
@@ -94,77 +94,77 @@ class Journal:
 
     @property
     def holder(self) -> tuple[str | None, int | None]:
-        """That run, and the attempt at it where it is a flow run."""
+        """The run, and its attempt if it is a flow run."""
         run_id = self.run_id
         return run_id, self.attempt if run_id == self.flow_run_id else None
 
     def write_through(self) -> None:
-        """From now on in this process, write at once what ends a run, and logs: see `engine.children`."""
-        self._append = self._append_and_write  # type: ignore[method-assign]  # of this one alone
+        """From now on write final states and logs immediately: see `engine.child_processes`."""
+        self._append = self._append_and_write  # type: ignore[method-assign]  # of this object only
         self.through = True
-        # Other processes keep results of the run as well.
+        # Other processes store results of the run too.
         self.known_keys = None
 
     def client(self) -> Client:
-        """Where to write."""
+        """The client that writes."""
         if self._pid != os.getpid() and not hasattr(self._client, "database"):
-            # The connections of an HTTP client are the parent's.
+            # After a fork, the connections of an HTTP client belong to the parent.
             self._client, self._pid = shared_client(), os.getpid()
         return self._client
 
     def _fresh(self) -> None:
-        """As new: also what a forked child needs, whose parent writes what was waiting."""
+        """Reset the buffers, also in a forked child: the parent writes the records that waited."""
         self._records: deque[Any] = deque()
         self._results: deque[ResultRow] = deque()
-        self._wanted = threading.Event()
-        self._hurry = threading.Event()
+        self._has_records = threading.Event()
+        self._flush_now = threading.Event()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._logs.begin_process()
-        # How often a thread has written results, and with them what had gathered: as long as it goes
-        # on the journal's own thread rests, which would only make it wait.
+        # Counts the commits of results by other threads. While it grows, the journal's own thread pauses,
+        # because it would only block them.
         self._commits = 0
-        # The subflow runs that go on, with their flows: who takes one out ends it, and calls its hooks.
+        # The executing subflow runs with their flows. The code that pops one ends it and calls its hooks.
         self.subflows: dict[str, tuple[FlowDefinition, FlowRun]] = {}
         self._thread: threading.Thread | None = None
 
     def task_state(self, run: TaskRun, state: State) -> None:
-        """A task run entered a state."""
+        """Record a new state of a task run."""
         self._append((TASK_STATE, run, state))
 
     def flow_state(self, run: FlowRun, state: State) -> None:
-        """A subflow's run entered a state."""
+        """Record a new state of a subflow run."""
         self._append((FLOW_STATE, run, state))
 
     def log(self, row: LogRow) -> None:
-        """A log record; those over the limit wait."""
+        """Record a log line; lines over the limit are held back."""
         for admitted in self._logs.admit(row):
             self._append((LOG, admitted))
 
     def result(self, row: ResultRow) -> None:
-        """A result to keep.
+        """Record a result.
 
-        It is on disk together with every record appended after it, or before; with `commit`, at once.
+        It is written with the records appended after it or before them; `commit` writes it immediately.
         """
         self._results.append(row)
         if self.known_keys is not None:
             self.known_keys.add(row.key)
 
     def check(self) -> None:
-        """Raise Abort once the run was given to a later attempt."""
+        """Raise Abort if a later attempt has taken over the run."""
         if self.refused is not None:
             raise Abort(str(self.refused))
 
     def flush(self) -> None:
         """Wait until everything appended before is on disk, or was refused."""
-        # So many as there are now: others may go on to append.
+        # Only the records that wait now: other threads may append more.
         for _ in range(len(self._records) // _GROUP + 1):
-            # Of what is not among the records any more, the one who writes it holds the lock.
+            # A thread that writes records it has removed from the deque holds this lock.
             with self._writing:
                 self._write_here(_GROUP)
 
     def take_logs(self) -> list[LogRow] | None:
-        """The log records that wait, for a call that stores them; None where more than a few of them wait."""
+        """Remove and return the waiting log records, for a call that stores them; None if too many wait."""
         with self._writing:
             waiting = list(self._records)
             if (
@@ -176,15 +176,15 @@ class Journal:
             return [self._records.popleft()[1] for _ in waiting]
 
     def put_back(self, logs: list[LogRow] | None) -> None:
-        """Undo `take_logs`: they may not have been stored."""
+        """Undo `take_logs` if the call may not have stored the records."""
         self._records.extendleft((LOG, row) for row in reversed(logs or ()))
 
     def commit(self) -> None:
-        """Wait until the results appended before are on disk.
+        """Write the results appended before to disk.
 
-        The calling thread writes them itself, which is quicker than waking the other one: alone, since
-        a commit costs by the pages it touches, or with the records where many have gathered. Threads
-        that wait here find theirs written.
+        The calling thread writes them, which is faster than waking the journal's thread. It writes only the
+        results, because the cost of a commit depends on the pages it touches; if many records wait, it writes
+        them too. A thread that waits here for the lock may find its results already written.
         """
         with self._writing:
             if self._results:
@@ -192,7 +192,7 @@ class Journal:
                 self._write_here(_GROUP if len(self._records) >= _GATHERED else 0)
 
     async def commit_async(self) -> None:
-        """As `commit`, while the event loop goes on: many that wait get one transaction."""
+        """As `commit`, without blocking the event loop: many waiting tasks share one transaction."""
         import asyncio
 
         if self.through:
@@ -202,25 +202,25 @@ class Journal:
         done: asyncio.Future[None] = loop.create_future()
         self._start()
         self._records.append(_LoopSignal(loop, done))
-        self._hurry.set()
-        self._wanted.set()
+        self._flush_now.set()
+        self._has_records.set()
         await done
 
     def close(self) -> None:
-        """Flush and end the thread; a later record starts another."""
+        """Flush and stop the thread; a later record starts another thread."""
         for row in self._logs.take_end():
             self._append((LOG, row))
         if self.through:
             self._drain()
             return
-        # Here: the thread has no connection yet where the run was short.
+        # In this thread: after a short run the journal's thread has no connection yet.
         self.flush()
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
             self._records.append(_STOP)
-            self._hurry.set()
-            self._wanted.set()
+            self._flush_now.set()
+            self._has_records.set()
             thread.join()
 
     def _append(self, record: Any) -> None:
@@ -228,14 +228,14 @@ class Journal:
         records.append(record)
         if self._thread is None:
             self._start()
-        if not self._wanted.is_set():
-            self._wanted.set()
+        if not self._has_records.is_set():
+            self._has_records.set()
         if len(records) >= self._limit and threading.current_thread() is not self._thread:
-            # Back-pressure; on an event loop it holds the loop, since the disk is what is slow.
+            # Back-pressure. On an event loop this blocks the loop, because the disk is the bottleneck.
             self.flush()
 
     def _append_and_write(self, record: Any) -> None:
-        """As `_append`, in a child of the run's process."""
+        """As `_append`, in a child process of the run."""
         self._records.append(record)
         if record[0] == LOG or record[2].type in TERMINAL:
             self._drain()
@@ -250,24 +250,24 @@ class Journal:
         try:
             stopped = False
             while not stopped:
-                self._wanted.wait()
-                self._let_gather()
-                # Cleared before the records are taken: one appended from now on sets it again.
-                self._wanted.clear()
-                self._hurry.clear()
+                self._has_records.wait()
+                self._collect()
+                # Cleared before the records are removed: a later record sets it again.
+                self._has_records.clear()
+                self._flush_now.clear()
                 stopped = self._drain()
         finally:
             release_thread()
 
-    def _let_gather(self) -> None:
+    def _collect(self) -> None:
         commits = -1
         while commits != self._commits:
             commits = self._commits
-            if self._hurry.wait(self._delay):
+            if self._flush_now.wait(self._delay):
                 return
 
     def _drain(self) -> bool:
-        """Write what waits; True when told to stop."""
+        """Write all waiting records; True if the thread must stop."""
         while self._records:
             with self._writing:
                 if self._write_group(_GROUP):
@@ -275,12 +275,12 @@ class Journal:
         return False
 
     def _write_here(self, most: int) -> None:
-        """As `_write_group`, in another thread than the journal's own, which is the one to stop."""
+        """As `_write_group`, in another thread; it leaves the stop marker for the journal's own thread."""
         if self._write_group(most):
             self._records.appendleft(_STOP)
 
     def _write_group(self, most: int) -> bool:
-        """Write at most so many of what waits, by whoever holds `_writing`; True when told to stop."""
+        """Write at most `most` waiting records; True at the stop marker. The caller holds `_writing`."""
         records = self._records
         group: list[Any] = []
         signals: list[Any] = []
@@ -306,18 +306,18 @@ class Journal:
         kept = {}
         while self._results:
             row = self._results.popleft()
-            kept[row.key] = row  # one statement may not write a key twice; the last one counts
+            kept[row.key] = row  # one statement must not write a key twice; the last row wins
         try:
             salvage.write(self._send, group, list(kept.values()), self.flow_run_id)
         except StaleAttempt as error:
             self.refused = error
         except Exception as error:
-            # A damaged database must not end the thread: the flow goes on and says so.
+            # A damaged database must not end the thread: the flow continues and reports the error.
             lost = f"{texts.counted(len(group), 'record')} {'was' if len(group) == 1 else 'were'} not kept"
             print(f"runyard: {lost}: {texts.told(error)}", file=sys.stderr)
 
     def _send(self, group: list[Any], results: list[ResultRow]) -> None:
-        """Write records and results in one transaction; waits for a database that is away."""
+        """Write records and results in one transaction; waits while the database is unavailable."""
         body: dict[str, Any] = {"flow_run_id": self.flow_run_id, "attempt": self.attempt, "results": results}
         operation = keep_results
         if group:
@@ -352,7 +352,7 @@ class Journal:
 
 
 def close_all() -> None:
-    """Write what the journals of this process hold."""
+    """Flush and close all journals of this process."""
     for journal in list(_live):
         journal.close()
 

@@ -1,4 +1,4 @@
-"""What tells the subflows of a run from each other in keys, and stays the same when the run is resumed."""
+"""Ids of flow runs in cache keys: unique within the root run, and the same after a resume."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def scope_of(context: FlowRunContext) -> str:
-    """What tells a flow run from others in keys, and stays the same when the root run is resumed.
+    """The id of a flow run in cache keys, which stays the same when the root run is resumed.
 
-    A resumed run calls its subflows anew: each is known by who calls it, by its parameters, and by its
-    number among those called so. One of which no key can be made is like no other.
+    A resumed run calls its subflows again. A subflow run is identified by its caller, its parameters, and its
+    number among equal calls. If these cannot be hashed, the id is unique.
     """
     if context.scope is None:
         parent = context.parent
@@ -28,9 +28,9 @@ def scope_of(context: FlowRunContext) -> str:
 
 
 def _scope_of_subflow(context: FlowRunContext, parent: FlowRunContext) -> str:
-    """A digest of who calls, which flow and with what, and of how many calls alike came before.
+    """A digest of the caller, the flow, its parameters, and the number of equal calls before.
 
-    Where no digest can be made of these, the run's own id, and a line in its log that says so.
+    If these cannot be hashed, the run's own id; the run's log gets a warning.
     """
     try:
         return _scope(context, parent)
@@ -46,7 +46,7 @@ def _scope(context: FlowRunContext, parent: FlowRunContext) -> str:
     flow, caller = context.flow, context.caller
     around, counters = "", parent.counters
     if caller is not None:
-        # Mapped tasks call in any order: each has its own count.
+        # Mapped tasks call in any order, so each has its own counter.
         around = _call_of(caller)
         if caller.counters is None:
             caller.counters = {}

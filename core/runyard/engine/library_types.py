@@ -1,4 +1,4 @@
-"""Scalars of numpy and pandas as parameter types: what JSON stands for them, and how they are made of it."""
+"""Scalars of numpy and pandas as parameter types: their JSON schema, and conversion from JSON."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _DURATION = {"type": "string", "format": "duration"}
 
 
 def understood(hint: Any) -> Any:
-    """An annotation in which pydantic knows the scalars of numpy and pandas, also inside other types.
+    """The annotation, changed so that pydantic supports the scalars of numpy and pandas in it.
 
-    `numpy.int64` takes what `int` takes, `pandas.Timestamp` what `datetime` takes, and so on. Without
-    these libraries, and for all other annotations, it is the annotation itself.
+    `numpy.int64` accepts the same input as `int`, `pandas.Timestamp` the same as `datetime`, and so on.
+    Other annotations stay unchanged, as do all annotations if these libraries are not loaded.
     """
     if "numpy" not in sys.modules and "pandas" not in sys.modules:
         return hint
@@ -64,13 +64,13 @@ def _scalar_of(cls: type) -> _Scalar | None:
 
 
 class _Scalar:
-    """A pydantic annotation: checked like a plain type, and made an instance of the library's class.
+    """A pydantic annotation: validates as a plain type, then converts to the library's class.
 
     Args:
         cls: the library's class.
-        json_schema: what stands for it in JSON.
-        plain: the type, or types, that a value is checked against first.
-        make: makes the scalar of a plain value.
+        json_schema: its JSON schema.
+        plain: the type or types that the value is validated against first.
+        make: converts a plain value to the scalar.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class _Scalar:
         if isinstance(value, self._cls):
             return value
         if self._json_schema in (_DATE_TIME, _DURATION) and type(value).__name__ == "NaTType":
-            return value  # pandas.NaT stands for a missing one of either
+            return value  # pandas.NaT is the missing value of both kinds
         if type(value).__module__ == "numpy" and hasattr(value, "item"):
             value = value.item()
         try:

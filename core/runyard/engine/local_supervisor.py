@@ -1,4 +1,5 @@
-"""What ends a run that was started by hand from outside: its lease is lost, or it is being cancelled."""
+"""Supervises a run that was started by hand: renews its lease, and stops it when the lease is lost or the
+run is cancelled."""
 
 from __future__ import annotations
 
@@ -16,32 +17,32 @@ if TYPE_CHECKING:
     from runyard.client import Client
     from runyard.engine.journal import Journal
 
-# Set where a run that a worker claimed holds its lease itself as well, since it may outlive the worker.
+# Set if a run that a worker claimed also renews its own lease, because it may outlive the worker.
 KEEPS_LEASE_VARIABLE = "RUNYARD__KEEPS_LEASE"
-# A run that is being cancelled learns it at the latest after this time.
+# The longest time until a run notices that it is being cancelled.
 _LONGEST_SECONDS = 5.0
 
 
 def owner() -> str:
-    """Who executes a run that was started by hand."""
+    """The lease owner of a run that was started by hand."""
     return f"process {os.getpid()} on {os.uname().nodename if hasattr(os, 'uname') else 'this machine'}"
 
 
 def held_by_hand() -> dict[str, Any]:
-    """How a run that was started by hand is held, for the body of its start."""
+    """The lease fields of a run that was started by hand, for the body of its start request."""
     place, proof = machine.identity()
     seconds: float = settings.get("flow_lease_seconds")
     return {"owner": owner(), "lease_seconds": seconds, "place": place, "proof": proof}
 
 
 class LeaseKeeper:
-    """Renews the lease of a run started by hand, in a thread, until it is closed.
+    """A thread that renews the lease of a run started by hand, until it is closed.
 
     Args:
-        client: to whom.
-        flow_run_id: whose lease.
-        attempt: its fencing token.
-        journal: told when the lease is lost.
+        client: sends the requests.
+        flow_run_id: the run.
+        attempt: its attempt number, the fencing token.
+        journal: refuses further records when the lease is lost.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class LeaseKeeper:
         self._thread.start()
 
     def spare(self) -> None:
-        """Renew only, and stop this process no more: it is about to report the end of the run."""
+        """Only renew from now on, do not stop this process: it is about to report the end of the run."""
         with self._watching:
             self._spared = True
 
@@ -83,7 +84,7 @@ class LeaseKeeper:
             release_thread()
 
     def _renew(self) -> bool:
-        """Renew once; False when there is nothing to renew any more."""
+        """Renew once; False if the lease is lost or the run is being cancelled."""
         from runyard.operations.flow_runs.renew_leases import HeldLease, RenewLeases, renew_leases
 
         held = HeldLease(flow_run_id=self._flow_run_id, attempt=self._attempt)
@@ -91,7 +92,7 @@ class LeaseKeeper:
         try:
             answer = self._client.call(renew_leases, body)
         except RunyardError:
-            return True  # the database or the API is away: the run goes on, the lease is taken again
+            return True  # the database or the API is unavailable: the run continues, the next turn renews
         gone = bool(answer.lost or answer.over)
         with self._watching:
             if self._spared:

@@ -1,4 +1,4 @@
-"""How much of what a run says is kept: all of it up to a limit, and then the end of it."""
+"""The size limit of a run's logs: everything is stored up to the limit, after that only the last part."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from runyard import settings
 
-# What a record takes in the database besides its text, about.
+# The approximate size of a record in the database, without its text.
 RECORD_BYTES = 300
 _END_BYTES = 256 << 10
 
@@ -15,10 +15,10 @@ Item = TypeVar("Item")
 
 
 class Budget(Generic[Item]):
-    """What is left of the limit of one run.
+    """The remaining log budget of one run.
 
     Args:
-        megabytes: the limit; by default the setting, and none where that is 0.
+        megabytes: the limit; the default is the setting, where 0 means no limit.
     """
 
     def __init__(self, megabytes: float | None = None) -> None:
@@ -30,11 +30,11 @@ class Budget(Generic[Item]):
         self._end_bytes = 0
 
     def admits(self, item: Item, size: int) -> bool:
-        """Whether a record is to be kept now.
+        """Whether to store a record now.
 
         Args:
-            item: what may be needed later, as a part of the end.
-            size: of its text.
+            item: the record; if it is over the limit, it is held back as a part of the end.
+            size: the size of its text.
         """
         size += RECORD_BYTES
         if not self.over and self.spent + size <= self._limit:
@@ -48,13 +48,13 @@ class Budget(Generic[Item]):
         return False
 
     def notice(self) -> str:
-        """The line that says so."""
+        """The log line that reports the reached limit."""
         return (
             f"This run has written more than {self._limit / 1e6:g} MB of logs: no more is kept, but for the "
             "end of it. RUNYARD_LOGGING_MAX_MEGABYTES_PER_RUN sets the limit."
         )
 
     def take_end(self) -> list[Item]:
-        """The last of what was not kept, once."""
+        """Remove and return the last records over the limit."""
         end, self._end, self._end_bytes = self._end, deque(), 0
         return [item for item, _ in end]

@@ -1,4 +1,4 @@
-"""The limit of what a run's own process keeps of its log records; what it prints is counted by its worker."""
+"""Limits the log records of a run's own process; the worker counts the process's output separately."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from runyard.operations.runs.run_records import LogRow
 
 
 class LogLimit:
-    """What one root run, with its tasks and subflows, may still log in this process."""
+    """The log limit of one root run, with its tasks and subflows, in this process."""
 
     def __init__(self) -> None:
         self._budget: Budget[LogRow] | None = None
         self._lock = threading.Lock()
 
     def begin_process(self) -> None:
-        """In a forked child: what was held back is its parent's to write."""
+        """Reset in a forked child: the parent writes the records that were held back."""
         self._lock = threading.Lock()
         self.take_end()
 
     def admit(self, row: LogRow) -> tuple[LogRow, ...]:
-        """What is to be kept now: the record, once a line that the limit is reached, or nothing."""
+        """The records to store now: the record, or once the notice that the limit is reached, or none."""
         with self._lock:
             budget = self._budget
             if budget is None:
@@ -37,6 +37,6 @@ class LogLimit:
             return (notice,)
 
     def take_end(self) -> list[LogRow]:
-        """The last of what was held back, once."""
+        """Remove and return the last records that were held back."""
         with self._lock:
             return [] if self._budget is None else self._budget.take_end()

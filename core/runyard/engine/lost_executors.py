@@ -1,4 +1,4 @@
-"""Looking after runs whose executor is lost: asks for holders in doubt, and judges those that it can."""
+"""Recovers runs whose executor is lost: asks for doubtful lease holders, and judges the local ones."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ if TYPE_CHECKING:
     from runyard.client import Client
     from runyard.operations.flow_runs.renew_leases import HeldLease
 
-# Of the time without renewal after which anybody takes over: so much earlier those on the same machine end
-# what still executes, and later than a launcher does so by itself (`lease_clock.patience_seconds`).
+# A share of the time without renewal after which any process may take over a run. This much earlier,
+# processes on the same machine kill what still executes; a launcher does so by itself even earlier
+# (`lease_clock.patience_seconds`).
 _EARLY_SHARE = 0.1
-# So much may the wall clock be slewed between two turns without having been set.
+# A smaller change of the wall clock between two turns counts as slewing, not as setting the clock.
 _SET_BACK_SECONDS = 1.0
 
 
 class Recovery:
-    """Brings runs whose executor is lost back to order, at each turn.
+    """Recovers runs whose executor is lost, at each turn.
 
     Args:
-        client: where.
-        proof: of the caller's own death, when asked; None for one that executes nothing.
-        again: whether its very first look counts as one after an outage.
+        client: sends the requests.
+        proof: returns the proof of the caller's own death; None for a caller that executes nothing.
+        again: whether the first turn counts as one after an outage.
     """
 
     def __init__(
@@ -37,11 +38,11 @@ class Recovery:
         self._proof = proof
         self._again = again
         self.held: list[HeldLease] = []
-        # The wall clock at the machine's start, as it seemed at the last turn.
+        # The machine's boot time by the wall clock, as computed at the last turn.
         self._began: float | None = None
 
     def run(self) -> bool:
-        """One turn; whether any run was lost. `held` is then what the database gave to the caller."""
+        """Run one turn; returns whether any run was lost. Sets `held` to the leases the caller holds."""
         from runyard.operations.recovery.recover_flow_runs import RecoverRequest, recover
 
         body = RecoverRequest(
@@ -62,7 +63,11 @@ class Recovery:
         return found
 
     def _look_at_clock(self) -> bool:
-        """Where the wall clock was set back, what waited already does not wait again; whether any did."""
+        """If the wall clock was set back, redate scheduled runs so that they do not wait twice.
+
+        Returns:
+            Whether any run was redated.
+        """
         began = clock.now_us() / 1e6 - clock.boot_seconds()
         set_back = self._began is None or began < self._began - _SET_BACK_SECONDS
         if not set_back:

@@ -1,4 +1,4 @@
-"""Mapping tasks: one submitted run for each item of the iterable arguments."""
+"""Maps a task: submits one run for each item of the iterable arguments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runyard.engine.task_definition import TaskDefinition
     from runyard.engine.task_runners import TaskRunner
 
-# An argument by its place: a parameter's name, or the position among `*args`.
+# The place of an argument: a parameter's name, or its position in `*args`.
 Place = str | int
 
 
@@ -33,7 +33,7 @@ def map_task(
     wait_for: Iterable[Any] | None,
     start: Callable[..., TaskFuture] = submit_task,
 ) -> Any:
-    """What `task.map(...)` does; see there for its errors. `start` submits each of the runs."""
+    """Implements `task.map(...)`; see there for its errors. `start` submits each run."""
     drawing = current_drawing.get()
     if drawing is not None:
         return drawing.map(task, args, kwargs, return_state, wait_for)
@@ -62,7 +62,7 @@ def map_task(
 def map_on(
     runner: TaskRunner, task: TaskDefinition, parameters: dict[str, Any], wait_for: Iterable[Any] | None
 ) -> FutureList[Any]:
-    """What `runner.map(task, parameters)` does; its errors are those of `task.map`."""
+    """Implements `runner.map(task, parameters)`; it raises the same errors as `task.map`."""
 
     def start(task: TaskDefinition, args: Any, kwargs: Any, _state: bool, wait_for: Any) -> TaskFuture[Any]:
         future: TaskFuture[Any] = runner.submit(task, bind(task, args, kwargs), wait_for)
@@ -78,7 +78,7 @@ def map_on(
 
 
 def _places(signature: Signature, parameters: dict[str, Any]) -> dict[Place, Any]:
-    """Every argument by its place, those of `*args` and `**kwargs` one by one."""
+    """All arguments by place; the items of `*args` and `**kwargs` are separate arguments."""
     values: dict[Any, Any] = dict(parameters)
     several = values.pop(signature.var_args, ()) if signature.var_args else ()
     extra = values.pop(signature.var_kwargs, {}) if signature.var_kwargs else {}
@@ -86,7 +86,7 @@ def _places(signature: Signature, parameters: dict[str, Any]) -> dict[Place, Any
 
 
 def _given(signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> set[Place]:
-    """The places of what the caller said; the others hold defaults."""
+    """The places of the arguments that the caller passed; the others hold defaults."""
     return {*signature.positional[: len(args)], *range(len(args) - len(signature.positional)), *kwargs}
 
 
@@ -104,7 +104,7 @@ def _call(signature: Signature, values: dict[Place, Any]) -> tuple[tuple[Any, ..
 def _split(values: dict[Place, Any], given: set[Place]) -> tuple[dict[Place, list[Any]], dict[Place, Any]]:
     """The arguments to map over, as lists, and those that are the same for every call.
 
-    A dict, and a future in `allow_failure`, are mapped over only where nothing else is.
+    A dict, or a future in `allow_failure`, is mapped over only if no other argument is.
     """
     mapped: dict[Place, list[Any]] = {}
     same: dict[Place, Any] = {}
@@ -126,12 +126,12 @@ def _split(values: dict[Place, Any], given: set[Place]) -> tuple[dict[Place, lis
 
 
 def _bare(value: Any) -> Any:
-    """What stands in allow_failure; None for anything that stands in none."""
+    """The value inside `allow_failure`; None for any other value."""
     return value.value if isinstance(value, allow_failure) else None
 
 
 def _constant(value: Any) -> Any:
-    """What every call gets of an argument that is not mapped over."""
+    """The value that every call gets for an argument that is not mapped over."""
     if isinstance(value, unmapped):
         return value.value
     if isinstance(value, (allow_failure, quote, opaque)):
@@ -140,7 +140,7 @@ def _constant(value: Any) -> Any:
 
 
 def _items(value: Any) -> list[Any] | None:
-    """The items to map over, or None where a value is the same for every call."""
+    """The items to map over, or None if the value is the same for every call."""
     if isinstance(value, unmapped):
         return None
     if isinstance(value, allow_failure) and isinstance(value.value, (TaskFuture, State)):

@@ -17,6 +17,7 @@ from runyard.engine.logging import flow_logger
 from runyard.engine.outcome import describe
 from runyard.engine.results import known_results
 from runyard.engine.results.result_stores import ResultStore, options_of_flow
+from runyard.engine.runtime import deployment, flow_run, task_run
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from runyard.engine.context import FlowRunContext, TaskRunContext
     from runyard.engine.journal import Journal
     from runyard.engine.task_definition import TaskDefinition
+
+    # 3 ms, and few tasks stand in a transaction.
     from runyard.engine.transactions import Transaction
 
 _RUNS_AGAIN = "The kept result of this %s is not used, so it runs again: %s"
@@ -266,8 +269,6 @@ class Keeping:
 
 def _formatted(template: str | None, parameters: dict[str, Any]) -> str | None:
     """The storage key from a template such as `"{flow_run.name}-{parameters[day]}.json"`."""
-    from runyard.engine.runtime import deployment, flow_run, task_run
-
     if template is None:
         return None
     known = {"parameters": parameters, "flow_run": flow_run, "task_run": task_run, "deployment": deployment}

@@ -22,6 +22,7 @@ from runyard.engine.context import (
     current_task,
 )
 from runyard.engine.journal import Journal
+from runyard.engine.logging import prints
 from runyard.operations.flow_runs.write_journal import is_open
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ def _packed(context: FlowRunContext | None, task: TaskRunContext | None, tags: A
     import json
     import pickle
 
+    # 6 ms; most runs start no processes.
     from runyard.engine import remote
 
     if context is None:
@@ -190,17 +192,17 @@ def _without_code(task: TaskDefinition) -> TaskDefinition:
     """A copy of a task with its options but without the user's functions, as `remote` sends flows."""
     import copy
 
-    from runyard.engine.remote import _elsewhere
+    from runyard.engine.remote import elsewhere
 
     twin = copy.copy(task)
-    twin.fn = twin.__wrapped__ = _elsewhere
+    twin.fn = twin.__wrapped__ = elsewhere
     twin._options, twin._kept = {}, {}
     for name in ("cache_key_fn", "cache_policy", "task_run_name", "retry_condition_fn", "result_storage"):
         setattr(twin, name, None)
     twin.result_serializer = twin.viz_return_value = twin.asset_deps = None
     for name in ("completion", "failure", "running", "rollback", "commit"):
         setattr(twin, f"on_{name}_hooks", [])
-    twin.__module__, twin.__qualname__ = __name__, "_elsewhere"
+    twin.__module__, twin.__qualname__ = __name__, "elsewhere"
     return twin
 
 
@@ -228,8 +230,6 @@ def adopt(packet: bytes | None) -> _Packed:
         current_task.set(TaskRunContext(task[0], task[1], {}, task[2]))
         log_prints = task[2]
     if log_prints:
-        from runyard.engine.logging import prints
-
         prints.install()
     return _Packed(packet)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from runyard.engine.runs import FlowRun, TaskRun
     from runyard.engine.task_definition import TaskDefinition
 
+# Imported inside functions: kept results (6 ms), for runs that ask for their store.
+
 
 class NotesCalls(Protocol):
     """Receives the calls of flows and tasks instead of running them, while `flow.visualize()` draws."""

@@ -18,10 +18,10 @@ from runyard.engine.context import (
 )
 from runyard.engine.effects import Block, Call, Commit, Read, Wait
 from runyard.engine.hooks import call_hooks
-from runyard.engine.logging import flow_logger
+from runyard.engine.logging import flow_logger, prints
 from runyard.engine.parameters import signature_of
 from runyard.engine.state_reports import BEGINNING, FINISHED
-from runyard.engine.task_core import _settled
+from runyard.engine.task_core import settled
 from runyard.engine.task_runners.runner_protocol import TaskRunner
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from runyard.engine.journal import Journal
     from runyard.engine.runs import FlowRun
     from runyard.engine.state_reports import Reporter
+
+# Imported inside functions: `caching` (8 ms), for subflows and flows whose results are kept.
 
 
 def retries_of(flow: FlowDefinition) -> int:
@@ -71,8 +73,6 @@ def run_flow(
     yield from reporter.begin(run)
     context = FlowRunContext(flow, run, parameters, reporter.journal, reporter.parent, current_task.get())
     if context.log_prints:
-        from runyard.engine.logging import prints
-
         prints.install()
     if context.parent is None:
         child_processes.entered(context)
@@ -206,7 +206,7 @@ def _attempt(
         value = yield call
         if flow.isgenerator:
             value = yield Read(value, call)
-        value = yield from _settled(value)
+        value = yield from settled(value)
         return outcome.state_of_value(value, "Flow")
     except RunTimedOut as error:
         if error.limit is call:

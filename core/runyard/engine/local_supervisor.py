@@ -85,6 +85,7 @@ class LeaseKeeper:
 
     def _renew(self) -> bool:
         """Renew once; False if the lease is lost or the run is being cancelled."""
+        # 0.1 s with pydantic; runs that are over soon renew no lease.
         from runyard.operations.flow_runs.renew_leases import HeldLease, RenewLeases, renew_leases
 
         held = HeldLease(flow_run_id=self._flow_run_id, attempt=self._attempt)

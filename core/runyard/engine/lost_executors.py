@@ -43,6 +43,7 @@ class Recovery:
 
     def run(self) -> bool:
         """Run one turn; returns whether any run was lost. Sets `held` to the leases the caller holds."""
+        # 0.1 s with pydantic; not before something is looked for.
         from runyard.operations.recovery.recover_flow_runs import RecoverRequest, recover
 
         body = RecoverRequest(

@@ -9,6 +9,7 @@ from runyard.base.errors import ParameterError
 from runyard.base.exceptions import RunNameError
 from runyard.base.redaction import STARS, redact
 from runyard.engine.accompanying import is_from_outside
+from runyard.engine.library_types import understood
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -283,7 +284,7 @@ def model_of(flow: Any, signature: Signature) -> tuple[Any, dict[str, str]]:
 
     from pydantic import ConfigDict, PydanticUserError, create_model
 
-    from runyard.engine.library_types import understood
+    # 6 ms; only for parameters that pydantic checks.
     from runyard.engine.typed_dicts import readable
 
     hints = {

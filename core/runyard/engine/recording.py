@@ -21,6 +21,9 @@ from runyard.engine.parameters import model_of, signature_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Imported inside functions: exact forms (9 ms), for parameters that JSON does not give back as they are.
+
+
 # In the context of a run: by parameter, `{"value": EXACT}`, `{"lost": WHY}` or `{"default": true}`.
 _KEY = "runyard.parameters"
 # Characters of JSON that all parameters of a run may take, as shown and in their exact form each.

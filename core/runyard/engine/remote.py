@@ -114,14 +114,15 @@ def _prefix(run: TaskRun) -> str:
     return f"{run.name}.{run.dynamic_key}" if run.dynamic_key not in run.name else run.name
 
 
-def _elsewhere(*_args: Any, **_kwargs: Any) -> Any:
+def elsewhere(*_args: Any, **_kwargs: Any) -> Any:
+    """Stands for the function of a flow or task that this process knows only by its options."""
     raise RuntimeError("this flow runs in another process; here it is known only by its options")
 
 
 def _without_code(flow: FlowDefinition) -> FlowDefinition:
     """A copy that carries the options which tasks ask for, and none of the user's functions."""
     twin = copy.copy(flow)
-    twin.fn = twin.__wrapped__ = _elsewhere
+    twin.fn = twin.__wrapped__ = elsewhere
     twin.flow_run_name = twin.task_runner = None
     twin._options, twin._kept = {}, {}
     for name in ("completion", "failure", "cancellation", "crashed", "running"):
@@ -276,17 +277,17 @@ def _encode(run: TaskRun, state: State, journal: Journal) -> bytes:
     import pickle
 
     try:
-        value = _dumped(state)
+        value = dumped_value(state)
     except Exception as error:
         message = f"Task run completed, but its result cannot be sent back: {outcome.describe(error)}"
         state = State(FAILED, message=message, value=RunFailed(message))
         run.move(state, journal)
-        value = _dumped(state)
+        value = dumped_value(state)
     facts = {name: getattr(run, name) for name in _BOOKKEEPING}
     return pickle.dumps((state.to_json(), value, facts, redaction.known()))
 
 
-def _dumped(state: State, largest_exception: int | None = None) -> bytes | None:
+def dumped_value(state: State, largest_exception: int | None = None) -> bytes | None:
     """The value of a state with its traceback and the kept results in it, all of which come out again.
 
     Args:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from runyard.client import Client
 
+# Imported inside functions: retention (0.1 s with pydantic), whose turns come long after the start.
+
+
 # About how many rows are looked for at once; a transaction ends before when it has taken long enough.
 _ROWS = 2_000
 # Between two transactions, so that others get their turn.

@@ -25,6 +25,7 @@ from runyard.engine.recording import restored
 from runyard.engine.resolve import awaited, to_data
 from runyard.engine.root_runs import prepare, root_run_by_hand, stored_root_run
 from runyard.engine.state_reports import SubflowReporter, stand_in_for
+from runyard.engine.streams import stream_root, stream_subflow, stream_task
 from runyard.engine.task_core import new_run, run_task
 
 if TYPE_CHECKING:
@@ -48,8 +49,6 @@ def call_task(
     if drawing is not None:
         return drawing.call(task, "task", args, kwargs, return_state, wait_for)
     if task.isgenerator and not return_state:
-        from runyard.engine.streams import stream_task
-
         return stream_task(task, args, kwargs, wait_for)
     flow = current_flow.get()
     if flow is not None and flow is child_processes.inherited and not child_processes.still_ours(flow):
@@ -104,15 +103,11 @@ def call_flow(
         to_data(awaited(wait_for), inputs["wait_for"])
         given = {name: to_data(value, inputs[name]) for name, value in parameters.items()}
         if flow.isgenerator and not return_state:
-            from runyard.engine.streams import stream_subflow
-
             return stream_subflow(
                 flow, lambda: _call_subflow(flow, given, inputs, parent, False, streams=True)
             )
         return _call_subflow(flow, given, inputs, parent, return_state)
     if flow.isgenerator and not return_state:
-        from runyard.engine.streams import stream_root
-
         return stream_root(flow, lambda: root_run_by_hand(flow, parameters))
     uncaught.install()
     root = root_run_by_hand(flow, parameters)
@@ -178,6 +173,7 @@ def run_again(flow: FlowDefinition, flow_run_id: str, parameters: dict[str, Any]
         Conflict: the run is not over.
         NotFound: there is none.
     """
+    # 0.1 s with pydantic; only to run something again.
     from runyard.operations.flow_runs.flow_runs import read_flow_run
 
     context = shared_client().call(read_flow_run, flow_run_id).context

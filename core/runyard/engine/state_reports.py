@@ -223,6 +223,7 @@ class RootReporter(Reporter):
         Raises:
             Abort: it cannot be, for example because it is being cancelled.
         """
+        # 0.1 s with pydantic; few runs pause.
         from runyard.operations.flow_runs.pauses import pause_flow_run
 
         yield Block(self.journal.flush)

@@ -49,6 +49,7 @@ def take(task: TaskDefinition, run: TaskRun, journal: Journal) -> Generator[Any,
     names = [f"tag:{tag}" for tag in sorted(run.tags) if tag in known[1]]
     if not names:
         return None
+    # 1 ms; few tags have a limit.
     from runyard.engine.concurrency.slot_waiting import Request
 
     request = Request(

@@ -23,7 +23,7 @@ from runyard.engine.context import (
 )
 from runyard.engine.effects import Call, Read, Sleep, Wait
 from runyard.engine.hooks import call_hooks
-from runyard.engine.logging import DEBUG, WARNING, logs_tasks_at, task_logger
+from runyard.engine.logging import DEBUG, WARNING, logs_tasks_at, prints, task_logger
 from runyard.engine.parameters import render_name, signature_of
 from runyard.engine.resolve import awaited, futures_in, has_futures, to_data, to_states
 from runyard.engine.runs import TaskRun, to_json
@@ -31,6 +31,7 @@ from runyard.engine.runs import TaskRun, to_json
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
+    # 7 ms; only for tasks whose results are kept.
     from runyard.engine.caching import Keeping
     from runyard.engine.concurrency.slot_leases import Lease
     from runyard.engine.context import FlowRunContext
@@ -118,8 +119,6 @@ def run_task(
     if log_prints is None:
         log_prints = flow.log_prints if flow is not None else settings.get("logging_log_prints")
     if log_prints:
-        from runyard.engine.logging import prints
-
         prints.install()
     context = TaskRunContext(task, run, None, log_prints, args, kwargs)
     token = current_task.set(context)
@@ -225,7 +224,7 @@ def _attempts(
             value = yield call
             if task.isgenerator:
                 value = yield Read(value, call)
-            state = outcome.state_of_value((yield from _settled(value)), "Task")
+            state = outcome.state_of_value((yield from settled(value)), "Task")
         except RunTimedOut as error:
             mine = error.limit is call
             state = (
@@ -269,7 +268,7 @@ def _count_anew() -> None:
         context.counters = None
 
 
-def _settled(value: Any) -> Generator[Any, Any, Any]:
+def settled(value: Any) -> Generator[Any, Any, Any]:
     """A returned value as a result: futures are waited for."""
     if type(value) in _SIMPLE:
         return value

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 else:
     Base = FlowDefinition
 
+# Imported inside functions, since every script imports this: the engine (45 ms), deployments, serving (0.2 s
+# with pydantic), drawing (56 ms).
+
 
 class Flow(Base[P, R]):
     """A function whose runs are recorded; calling it runs it.

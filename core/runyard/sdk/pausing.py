@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from runyard.engine.context import FlowRunContext
     from runyard.engine.runs import FlowRun
 
+# Imported inside functions: operations and input forms (0.1 s with pydantic), for runs that do pause.
+
+
 __all__ = [
     "apause_flow_run",
     "aresume_flow_run",

@@ -19,6 +19,7 @@ from runyard.base.errors import StaleAttempt
 from runyard.base.exceptions import TerminationSignal
 from runyard.client import LocalClient
 from runyard.operations.lease_clock import patience_seconds, takeover_seconds
+from runyard.operations.task_runs.background_tasks import renew_background_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,8 +107,6 @@ class Works:
 
     def renew(self, client: Client, seconds: float) -> None:
         """Hold all for so many seconds from now, 0 gives them back; what is another's by now is stopped."""
-        from runyard.operations.task_runs.background_tasks import renew_background_tasks
-
         with self._lock:
             works = dict(self._works)
         held = [[task_run_id, work.journal.attempt] for task_run_id, work in works.items()]

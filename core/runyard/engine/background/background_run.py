@@ -12,8 +12,10 @@ from runyard.engine import outcome, salvage
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.journal import Journal
 from runyard.engine.outages import persist
+from runyard.engine.remote import dumped_value
 from runyard.engine.runs import TaskRun
 from runyard.engine.task_core import run_task
+from runyard.operations.task_runs.background_tasks import report_background_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,8 +110,6 @@ class FencedJournal(Journal):
             self.flush()
 
     def _send(self, group: list[Any], results: list[ResultRow], **fields: Any) -> None:
-        from runyard.operations.task_runs.background_tasks import report_background_task
-
         told = {**self._body(group), "results": results}
         if not fields:
             # A row shows the run as it is by now: where that is the end, it is not to be seen yet.
@@ -174,10 +174,8 @@ def _kept(state: State) -> str:
     """What of a final state its JSON does not tell, as text."""
     import pickle
 
-    from runyard.engine.remote import _dumped
-
     try:
-        told: dict[str, Any] = {"outcome": _dumped(state, _LARGEST_EXCEPTION)}
+        told: dict[str, Any] = {"outcome": dumped_value(state, _LARGEST_EXCEPTION)}
     except Exception as error:
         told = {"missing": f"the result cannot be sent to another process: {outcome.describe(error)}"}
     return base64.b64encode(pickle.dumps(told)).decode()

@@ -24,10 +24,12 @@ from runyard.engine.context import current_drawing, current_flow, current_tags, 
 from runyard.engine.futures import FutureList, TaskFuture, call_back
 from runyard.engine.mapping import map_task
 from runyard.engine.parameters import bind, signature_of
+from runyard.engine.remote import RemoteTraceback
 from runyard.engine.resolve import awaited, futures_in, replace, to_data
 from runyard.engine.results import known_results
 from runyard.engine.runs import TaskRun
 from runyard.engine.task_core import _policy
+from runyard.operations.task_runs.background_tasks import read_background_task, submit_background_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -132,8 +134,6 @@ class BackgroundFuture(TaskFuture[R]):
         self._final = state
 
     def _look(self) -> State:
-        from runyard.operations.task_runs.background_tasks import read_background_task
-
         found = shared_client().call(read_background_task, {"task_run_id": self.task_run_id})
         state = State.from_json(found["state"])
         if found["done"]:
@@ -285,8 +285,6 @@ def _packed(task: TaskDefinition, given: Any) -> str:
 
 
 def _submit(entries: list[_Entry]) -> None:
-    from runyard.operations.task_runs.background_tasks import submit_background_tasks
-
     now = clock.now_us()
     body = {
         "task_runs": [run.row(now) for run, _, _ in entries],
@@ -299,8 +297,6 @@ def _submit(entries: list[_Entry]) -> None:
 def _fill(state: State, kept: str | None) -> str | None:
     """Give a final state its value back; why it has none, where that is known."""
     import pickle
-
-    from runyard.engine.remote import RemoteTraceback
 
     if not kept:
         return None

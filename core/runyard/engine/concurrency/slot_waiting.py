@@ -29,6 +29,7 @@ from runyard.engine.concurrency import (
 )
 from runyard.engine.concurrency.slot_leases import Lease
 from runyard.engine.context import current_flow, current_task
+from runyard.engine.logging import get_logger, get_run_logger
 from runyard.operations.limits import limit_slots
 from runyard.operations.limits.limit_slots import tick_lease_clock
 
@@ -326,12 +327,10 @@ def warn_when_lost(lease: Lease) -> None:
 
 def _logger() -> Any:
     """The logger of the run around, or of nobody in particular."""
-    from runyard.engine import logging
-
     try:
-        return logging.get_run_logger()
+        return get_run_logger()
     except MissingContextError:
-        return logging.get_logger("concurrency")
+        return get_logger("concurrency")
 
 
 def _listed(names: list[str]) -> str:

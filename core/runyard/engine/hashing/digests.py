@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from runyard.base.exceptions import HashError
-from runyard.engine.hashing import hashing_code
+from runyard.engine.hashing import hashing_arrays, hashing_arrow, hashing_code, hashing_pandas
 from runyard.engine.hashing.encodings import FORMAT, frame
 from runyard.engine.results import known_results
 
@@ -311,34 +311,20 @@ def _writer(kind: type) -> Callable[[Encoder, Any], bytes]:
         # Of some classes written in C it is a descriptor.
         package = str(base.__module__).partition(".")[0]
         if package in _PACKAGES:
-            found = _PACKAGES[package]().writer_of(kind)
+            found = _PACKAGES[package].writer_of(kind)
             if found is not None:
                 writer: Callable[[Encoder, Any], bytes] = found
                 return writer
     return hashing_code.writer_of(kind) or Encoder.reduced
 
 
-# These import what they write: numpy alone takes 0.1 s.
-def _arrays() -> Any:
-    from runyard.engine.hashing import hashing_arrays
-
-    return hashing_arrays
-
-
-def _arrow() -> Any:
-    from runyard.engine.hashing import hashing_arrow
-
-    return hashing_arrow
-
-
-def _pandas() -> Any:
-    from runyard.engine.hashing import hashing_pandas
-
-    return hashing_pandas
-
-
 # How the values of a package are written.
-_PACKAGES = {"numpy": _arrays, "pyarrow": _arrow, "polars": _arrow, "pandas": _pandas}
+_PACKAGES: dict[str, Any] = {
+    "numpy": hashing_arrays,
+    "pandas": hashing_pandas,
+    "polars": hashing_arrow,
+    "pyarrow": hashing_arrow,
+}
 
 
 def _write_set(encoder: Encoder, value: Any) -> bytes:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from runyard.engine.hashing.encodings import frame
+from runyard.engine.hashing.hashing_arrays import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,8 +136,6 @@ def _numbers(array: Any, kind: Any) -> list[bytes] | None:
     """Elements of a fixed size; None: of one that is not filled in easily."""
     import numpy as np
     from pyarrow import types
-
-    from runyard.engine.hashing.hashing_arrays import digest_of
 
     width = kind.bit_width // 8
     if array.null_count:

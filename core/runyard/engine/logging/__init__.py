@@ -232,6 +232,7 @@ def _is_kept(name: str) -> bool:
 def __getattr__(name: str) -> Any:
     # Prefect has this beside its loggers.
     if name == "LogEavesdropper":
+        # Nothing but its users needs it.
         from runyard.engine.logging.eavesdropping import LogEavesdropper
 
         return LogEavesdropper

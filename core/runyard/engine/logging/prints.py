@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any
 
 from runyard.engine.context import current_flow, current_task
+from runyard.engine.logging import get_run_logger
 
 _print = builtins.print
 _lock = threading.Lock()
@@ -45,8 +46,6 @@ def print_as_log(*values: Any, **options: Any) -> None:
     if context is None or not context.log_prints or (file is not None and file is not sys.stdout):
         _print(*values, **options)
         return
-    from runyard.engine.logging import get_run_logger
-
     text = StringIO()
     _print(*values, **{**options, "file": text})
     message = text.getvalue()

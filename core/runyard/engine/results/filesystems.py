@@ -12,8 +12,10 @@ from runyard import settings
 from runyard.base.errors import InvalidInput
 from runyard.base.paths import inside, is_left_out, object_key, patterns_of, write_whole
 from runyard.base.syncing import async_twin, sync_compatible
+from runyard.base.url_passwords import hidden
 from runyard.blocks.core import Block
-from runyard.engine.results.object_files import is_object_url
+from runyard.engine.results import fsspec_files
+from runyard.engine.results.object_files import ObjectFiles, is_object_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -217,11 +219,9 @@ class RemoteFileSystem(FileSystem):
         """What reads and writes there; opened once."""
         kept = self.__dict__.get("_opened")
         if kept is None:
-            if is_object_url(self._url()):
-                from runyard.engine.results.object_files import ObjectFiles as Kind
-            else:
-                from runyard.engine.results.fsspec_files import FsspecFiles as Kind  # type: ignore[assignment]  # likewise
-            kept = self.__dict__["_opened"] = Kind(self._url(), self._options())
+            url = self._url()
+            kind: Any = ObjectFiles if is_object_url(url) else fsspec_files.FsspecFiles
+            kept = self.__dict__["_opened"] = kind(url, self._options())
         return kept
 
     def read(self, path: str) -> bytes:
@@ -356,9 +356,7 @@ def storage_of(value: Any = None) -> Any:
     if is_object_url(text):
         return RemoteFileSystem(basepath=text)
     if scheme and len(scheme) > 1 and "://" in text:
-        from runyard.engine.results.fsspec_files import check
-
-        check(text)
+        fsspec_files.check(text)
         return RemoteFileSystem(basepath=text)
     saved = _saved(text) if isinstance(value, str) else None
     return saved if saved is not None else LocalFileSystem(basepath=text)
@@ -378,8 +376,6 @@ def describe_storage(storage: Any) -> str | None:
     if isinstance(storage, LocalFileSystem):
         return os.path.abspath(os.path.expanduser(storage.basepath or "."))
     if isinstance(storage, RemoteFileSystem):
-        from runyard.base.url_passwords import hidden
-
         return hidden(storage._url())
     return None
 

@@ -18,6 +18,7 @@ import hashlib
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from runyard.engine.results.serializers import CompressedSerializer, PickleSerializer, is_plain
 from runyard.engine.results.steady_frames import is_steady
 
 if TYPE_CHECKING:
@@ -68,8 +69,6 @@ def note(value: Any, serializer: Serializer, data: bytes, read: bool = False) ->
     """
     if type(value) in _PLAIN:
         return
-    from runyard.engine.results.serializers import CompressedSerializer, is_plain
-
     if is_plain(value):
         return  # its key is the same before and after
     kept = digest(data)
@@ -83,8 +82,6 @@ def note(value: Any, serializer: Serializer, data: bytes, read: bool = False) ->
 
 def note_again(pairs: list[tuple[Any, str]]) -> None:
     """Remember what `found_in` found in another process; the values came here by pickle."""
-    from runyard.engine.results.serializers import PickleSerializer
-
     for value, kept in pairs:
         _note_one(value, PickleSerializer(), kept, None)
 
@@ -100,8 +97,6 @@ def found_in(value: Any) -> list[tuple[Any, str]]:
 
 
 def _note_one(value: Any, serializer: Serializer, kept: str, now: str | None) -> None:
-    from runyard.engine.results.serializers import PickleSerializer
-
     if isinstance(serializer, PickleSerializer) and _has_steady_key(value, _DEPTH):
         return
     if now is None:

@@ -131,6 +131,7 @@ class JSONSerializer(Serializer):
         """
         options = dict(self.dumps_kwargs or {})
         if self.object_encoder == _ENCODER:
+            # 9 ms; the default serializer is pickle.
             from runyard.engine.results.json_objects import to_json
 
             obj = to_json(obj)

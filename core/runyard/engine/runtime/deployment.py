@@ -35,6 +35,7 @@ def _value(name: str) -> Any:
         return {} if name == "parameters" and deployment_id is None else deployment_id
     if name == "parameters":
         return dict(context.parameters) if context is not None else {}
+    # 0.2 s with pydantic; only for what this process does not know of its run.
     from runyard.operations.deployments.deployments import read_deployment
 
     return getattr(shared_client().call(read_deployment, deployment_id), name)

@@ -11,6 +11,9 @@ from runyard.client.shared_client import shared_client
 from runyard.engine.context import FlowRunContext, current_flow, current_task
 from runyard.engine.runtime import runtime_overrides
 
+# Imported inside functions: operations (0.1 s with pydantic), for what this process does not know of its run.
+
+
 _NAMES = (
     "api_url", "flow_name", "flow_version", "id", "job_variables", "name", "parameters",
     "parent_deployment_id", "parent_flow_run_id", "root_flow_run_id", "run_count", "scheduled_start_time",

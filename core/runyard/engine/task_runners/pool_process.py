@@ -25,6 +25,7 @@ def main() -> int:
     packets: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     running = threading.Event()
     threading.Thread(target=_receive, args=(connection, packets, running), daemon=True).start()
+    # Not before the first packet came: its settings are those of the flow.
     from runyard.engine.remote import execute
 
     while (packet := packets.get()) is not None:

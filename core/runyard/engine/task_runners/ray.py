@@ -61,6 +61,7 @@ class RayTaskRunner(RemoteTaskRunner):
 
     def send(self, packet: bytes, work: Submission) -> None:
         """Hand it to Ray."""
+        # 6 ms; not before a task is sent.
         from runyard.engine.remote import execute
 
         ray = self._connected()

@@ -54,6 +54,7 @@ class TaskRunner:
         Raises:
             ParameterError: the arguments do not fit the signature.
         """
+        # 6 ms that who writes a runner need not pay.
         from runyard.engine.submission import Submission
 
         if isinstance(task, Submission):

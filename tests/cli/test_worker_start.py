@@ -8,7 +8,7 @@ def test_a_misspelt_pool_is_refused_and_a_new_one_made(program, runyard):
     refused = program("worker", "start", "--pool", "my-pol", "--run-once", code=1)
     assert "did you mean 'my-pool'?" in refused.err
     assert [pool["name"] for pool in runyard("work-pool", "ls", "-o", "json").json] == ["my-pool"]
-    assert "was made" in program("worker", "start", "--pool", "elsewhere", "--run-once").out
+    assert "was created" in program("worker", "start", "--pool", "elsewhere", "--run-once").out
     refused = program(
         "worker", "start", "--pool", "third", "--run-once", "--no-create-pool-if-not-found", code=1
     )

@@ -1,4 +1,4 @@
-"""How an idle worker learns that something was committed: a glance at the database, or a long poll."""
+"""How an idle worker notices commits: it polls the local database, or long-polls the API."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _RETRY_SECONDS = 2.0
 
 
 class Watcher(Protocol):
-    """Tells the main loop of changes."""
+    """Notifies the main loop of changes."""
 
-    # How long the loop may wait before it asks; None where `file` becomes readable by itself.
+    # How often the loop calls `changed`; None: `file` becomes readable after a change.
     interval_seconds: float | None
     file: socket.socket | None
 
     def changed(self) -> bool:
-        """Whether somebody changed something since the last call."""
+        """Whether a change was committed since the last call."""
         ...
 
     def close(self) -> None:
@@ -35,11 +35,11 @@ class Watcher(Protocol):
 
 
 class LocalWatcher:
-    """Looks at the database's own sign of a commit, some microseconds a time.
+    """Polls the database's change token; one read takes some microseconds.
 
     Args:
-        client: on the database.
-        interval_seconds: how often to look.
+        client: a client of the database.
+        interval_seconds: the polling interval.
     """
 
     file: socket.socket | None = None
@@ -57,11 +57,11 @@ class LocalWatcher:
         return changed
 
     def close(self) -> None:
-        """Nothing to stop."""
+        """Nothing to close."""
 
 
 class HttpWatcher:
-    """A thread that keeps a long poll open, with a connection of its own."""
+    """A thread with its own connection that long-polls the API."""
 
     interval_seconds: float | None = None
 
@@ -74,14 +74,14 @@ class HttpWatcher:
         threading.Thread(target=self._watch, name="runyard-changes", daemon=True).start()
 
     def changed(self) -> bool:
-        """Whether the API told of a change since the last call."""
+        """Whether the API reported a change since the last call."""
         try:
             return bool(self._ours.recv(4096))
         except BlockingIOError:
             return False
 
     def close(self) -> None:
-        """Let the thread end after its present poll."""
+        """Stop the thread after its current poll."""
         self._stopped.set()
 
     def _watch(self) -> None:
@@ -94,7 +94,7 @@ class HttpWatcher:
                 else:
                     token = client.wait_for_change(seen, _LONG_POLL_SECONDS)
             except RunyardError:
-                # After an outage anything may have happened: the next token counts as a change.
+                # Changes may have been missed during an outage: the next token counts as a change.
                 seen = None
                 time.sleep(jittered(_RETRY_SECONDS, most=1.5))
                 continue
@@ -103,11 +103,11 @@ class HttpWatcher:
                 try:
                     self._wake.send(b"!")
                 except OSError:
-                    pass  # full: the loop has not looked yet and will
+                    pass  # the buffer is full: the loop will read it
 
 
 def watch(client: Client, interval_seconds: float) -> Watcher:
-    """The watcher that fits the client."""
+    """Create the watcher for the client's type."""
     if isinstance(client, LocalClient):
         return LocalWatcher(client, interval_seconds)
     return HttpWatcher()

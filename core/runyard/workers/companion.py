@@ -1,4 +1,4 @@
-"""The process beside a worker that runs background tasks: started, watched and stopped by it."""
+"""The child process of a worker that runs background tasks: the worker starts, watches and stops it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.5
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
-# What ran so long is taken for sound: its end does not make the next pause longer.
+# After running this long the process counts as healthy: the next pause is the shortest again.
 _SOUND_SECONDS = 60.0
 
 
 class TaskServer:
-    """`runyard task serve` in a process of its own, so that no code of the user runs in the worker's.
+    """Runs `runyard task serve` in a child process, so that no user code runs in the worker's process.
 
     Args:
-        entrypoints: of tasks, as `task serve` takes them.
+        entrypoints: the tasks, as arguments of `task serve`.
         say: prints one line to the user (level, text).
 
     Raises:
-        InvalidInput: the tasks cannot be served; the process has said why.
+        InvalidInput: the tasks cannot be served; the process has printed the reason.
     """
 
     def __init__(self, entrypoints: Sequence[str], say: Callable[[str, str], None]) -> None:
@@ -49,11 +49,11 @@ class TaskServer:
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process is alive."""
         return self._process.poll() is None
 
     def check(self) -> None:
-        """Start the process again if it has ended unasked."""
+        """Restart the process if it ended without a stop request."""
         now = time.monotonic()
         if now < self.next_at:
             return
@@ -76,14 +76,14 @@ class TaskServer:
             self._start()
 
     def stop(self, times: int) -> None:
-        """Ask it to end as often as the worker was asked: first to finish, then to give back, then to die."""
+        """Pass on stop requests: the first finishes the runs, the second gives them back, the third kills."""
         while self._asked < times:
             self._asked += 1
             if self.running:
                 self._process.send_signal(signal.SIGKILL if self._asked > 2 else signal.SIGTERM)
 
     def close(self) -> None:
-        """End the process, however far it is."""
+        """Kill the process and wait for its end."""
         self._ours.close()
         self._process.kill()
         self._process.wait()
@@ -92,7 +92,7 @@ class TaskServer:
         self._ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", "runyard", "task", "serve", *self._entrypoints]
         try:
-            # A group of its own: the terminal's Ctrl-C is the worker's, who passes it on.
+            # Its own process group: Ctrl-C reaches only the worker, which passes it on.
             self._process = subprocess.Popen(
                 [*command, "--beside", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -105,25 +105,25 @@ class TaskServer:
 
 
 def serve_beside(tasks: Sequence[TaskDefinition], limit: int, file: int) -> None:
-    """Serve tasks as the process beside a worker does: until a signal, or until the worker is gone.
+    """Serve tasks in a worker's child process until a signal arrives or the worker ends.
 
     Args:
-        tasks: which.
-        limit: how many runs at a time.
-        file: the descriptor of a socket to the worker, who holds the other end as long as it lives.
+        tasks: the tasks to serve.
+        limit: the maximum number of concurrent runs.
+        file: the descriptor of a socket to the worker; it closes when the worker ends.
     """
     from runyard.workers.task_worker import TaskWorker
 
     server = TaskWorker(*tasks, limit=limit, say=lambda line: print(line, flush=True), own_process=True)
     worker = socket.socket(fileno=file)
 
-    def outlive_nobody() -> None:
+    def stop_with_worker() -> None:
         try:
             worker.send(b"!")
             worker.recv(1)
         except ConnectionError:
-            pass  # it went without having read what it was told
+            pass  # the worker ended with unread data in the socket
         server.stop()
 
-    threading.Thread(target=outlive_nobody, name="runyard-worker", daemon=True).start()
+    threading.Thread(target=stop_with_worker, name="runyard-worker", daemon=True).start()
     server.start()

@@ -1,4 +1,4 @@
-"""The ends of runs: settles those that did not report themselves, and has their hooks called."""
+"""Ended runs: the worker reports exits that runs did not report themselves, and starts hooks."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 OUTAGE = (StoreError, ApiUnavailable)
 _UNWATCHED = (
-    "The worker could not renew the run's lease for too long, so it stopped the run before others take over."
+    "The worker could not renew the lease in time, so it stopped the run before another worker takes it over."
 )
 
 
 class Endings:
-    """The ends of a worker's runs.
+    """Reports the ends of a worker's runs.
 
     Args:
-        client: where the runs are.
-        supervisor: their processes.
+        client: the API or database of the runs.
+        supervisor: the processes of the runs.
         say: prints one line to the user (level, text).
-        on_end: gets each run whose end is told.
+        on_end: called with each run whose end was reported.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class Endings:
         self._on_end = on_end
 
     def report(self) -> bool:
-        """Report the ends that are not reported yet; whether there were any.
+        """Report the ends that are not reported yet; return whether any were found.
 
         Raises:
-            StoreError, ApiUnavailable: what is left is reported by the next call.
+            StoreError, ApiUnavailable: the next call reports the rest.
         """
         ended = self._supervisor.ended
         if not ended:
@@ -79,8 +79,8 @@ class Endings:
         except OUTAGE:
             raise
         except RunyardError as error:
-            # Refused: the run is somebody else's or was deleted.
-            self._say("WARNING", f"The end of flow run {process.name!r} was not taken: {error}")
+            # Refused: another worker owns the run, or the run was deleted.
+            self._say("WARNING", f"The end of flow run {process.name!r} was not recorded: {error}")
             return
         how = f"; it is {outcome.state.name}" if outcome is not None and outcome.state is not None else ""
         reason = f": {process.failure}" if process.failure else ""
@@ -95,6 +95,4 @@ class Endings:
     def _report_hooks(self, process: RunProcess) -> None:
         if process.exit_code:
             reason = process.failure or f"exit code {process.exit_code}"
-            self._say(
-                "ERROR", f"The hooks of flow run {process.name!r} were not called to their end: {reason}"
-            )
+            self._say("ERROR", f"The hooks of flow run {process.name!r} did not finish: {reason}")

@@ -1,4 +1,4 @@
-"""What a worker answers over HTTP: `GET /health` says whether it works, `GET /metrics` how much."""
+"""The worker's HTTP endpoints: `GET /health` (is it healthy?) and `GET /metrics` (Prometheus metrics)."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
     from runyard.workers.loop import Worker
 
-# A call to a hanging database or API returns within this; longer, and the loop itself is stuck.
+# A call to a hanging database or API returns within this time; after it, the loop itself hangs.
 _STILL_SECONDS = 90.0
-# For a request to be sent whole.
+# The time limit for a client to send its request.
 _REQUEST_SECONDS = 10.0
 _NO_METRICS = "the library prometheus-client is missing; install runyard[metrics]"
 
 
 @contextmanager
 def answering(worker: Worker, wanted: bool) -> Iterator[None]:
-    """A block in which a worker answers for itself, where that is wanted, at the address of the settings.
+    """Context manager: while it is open and if `wanted`, serve the endpoints at the configured address.
 
     Raises:
-        RunyardError: the address cannot be listened on.
+        RunyardError: the worker cannot listen on the address.
     """
     if not wanted:
         yield
@@ -56,27 +56,27 @@ def answering(worker: Worker, wanted: bool) -> Iterator[None]:
 def start_health_server(
     host: str, port: int, problem: Callable[[], str | None], metrics: Callable[[], bytes] | None = None
 ) -> ThreadingHTTPServer:
-    """Serve `/health` from a thread: 200, or 503 with what is wrong; and `/metrics`.
+    """Serve `/health` (200, or 503 with the problem) and `/metrics` in a thread.
 
     Args:
         host: the address to listen on.
-        port: its port; 0 for any.
-        problem: says what is wrong, or None.
-        metrics: makes the text of `/metrics`; None where the library for it is missing.
+        port: the port; 0: any free port.
+        problem: returns the problem, or None.
+        metrics: returns the text of `/metrics`; None: its library is missing.
 
     Returns:
-        The server; `shutdown()` ends it.
+        The server; `shutdown()` stops it.
 
     Raises:
-        RunyardError: the address cannot be listened on.
+        RunyardError: the worker cannot listen on the address.
     """
-    # 1.2 MB, which most workers do not need.
+    # The import takes 1.2 MB, and most workers do not need it.
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
     class Handler(BaseHTTPRequestHandler):
         timeout = _REQUEST_SECONDS
 
-        def do_HEAD(self) -> None:  # as `wget --spider` and load balancers ask
+        def do_HEAD(self) -> None:  # `wget --spider` and load balancers send HEAD
             self.do_GET()
 
         def do_GET(self) -> None:
@@ -89,7 +89,7 @@ def start_health_server(
             elif path == "/metrics":
                 self._tell(501, _NO_METRICS)
             else:
-                self._tell(404, "not found; there are /health and /metrics")
+                self._tell(404, "not found; use /health or /metrics")
 
         def _tell(self, status: int, message: str) -> None:
             self._answer(status, json.dumps({"message": message}).encode(), "application/json")
@@ -114,7 +114,7 @@ def start_health_server(
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         elsewhere = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
         of_host = isinstance(error, socket.gaierror) or error.errno in elsewhere
-        mend = "HOST to an address of this machine" if of_host else "PORT to a free one"
+        mend = "HOST to an address of this machine" if of_host else "PORT to a free port"
         raise RunyardError(
             f"cannot serve the health check on {where}: {error.strerror}; set RUNYARD_WORKER_WEBSERVER_{mend}"
         ) from error
@@ -124,8 +124,8 @@ def start_health_server(
 
 
 def problem_of(worker: Worker) -> str | None:
-    """What is wrong with a worker, or None: its loop stands still, or the database is away."""
+    """The problem of a worker, or None: its loop hangs, or the database does not respond."""
     silent = time.monotonic() - worker.last_turn
     if silent > _STILL_SECONDS:
-        return f"the worker's loop has stood still for {silent:.0f} s"
+        return f"the worker's loop has not run for {silent:.0f} s"
     return worker.outage

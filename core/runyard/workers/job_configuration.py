@@ -1,4 +1,4 @@
-"""A run's job configuration: the pool's template with the deployment's and the run's variables."""
+"""A run's job configuration: the pool's template, filled with the deployment's and the run's variables."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def job_of(claimed: ClaimedRun) -> dict[str, Any]:
-    """How the run of a claim is to be started.
+    """Create the job configuration of a claimed run.
 
     Returns:
-        Of a process pool: command, env, working_dir, python, environment, stream_output, where they are set.
+        For a process pool: command, env, working_dir, python, environment, stream_output, where set.
 
     Raises:
         RunyardError: a variable does not fit the template.
@@ -29,13 +29,13 @@ def job_of(claimed: ClaimedRun) -> dict[str, Any]:
 def resolved(
     template: dict[str, Any], deployment: Deployment | None, run: FlowRun, flow_name: str
 ) -> dict[str, Any]:
-    """A pool's job configuration with the variables of a deployment and of one of its runs.
+    """Fill a pool's job configuration with the variables of a deployment and of one of its runs.
 
-    Variables and blocks are read, secrets too (they are registered for redaction), and `{{ $NAME }}` is the
-    environment of this process.
+    Reads variables and blocks, secrets too (registers them for redaction). `{{ $NAME }}` is an environment
+    variable of this process.
 
     Raises:
-        RunyardError: a variable does not fit the template, or would show a secret.
+        RunyardError: a variable does not fit the template, or would reveal a secret.
     """
     variables = [deployment.job_variables if deployment else {}, run.job_variables or {}]
     job_secrets.check(template, *variables, hidden_fields=stored.hidden_fields)
@@ -51,19 +51,19 @@ def resolved(
 
 
 def defaults_of(base_job_template: dict[str, Any]) -> dict[str, Any]:
-    """The job configuration of a pool as the defaults of its variables make it.
+    """Fill a pool's job configuration with the default values of its variables.
 
     Raises:
-        RunyardError: a variable or a block is not there.
+        RunyardError: a variable or a block is not found.
     """
     template = stored.resolve(base_job_template, "the work pool's base job template")
     return job_templates.fill(template, {"env": os.environ})
 
 
 def _with_environment(template: dict[str, Any]) -> dict[str, Any]:
-    """A template of a process pool that was made before there were environments takes the variable as well.
+    """Add the variable `environment` to a process pool's template from before virtual environments existed.
 
-    One that has a variable of that name has its own meaning of it.
+    A template that already has a variable of that name stays unchanged.
     """
     configuration = template.get("job_configuration") or {}
     properties = (template.get("variables") or {}).get("properties") or {}

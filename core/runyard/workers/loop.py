@@ -1,4 +1,4 @@
-"""The worker's main loop: claim, launch, renew, cancel, report, until it is told to stop."""
+"""The worker's main loop: claim, launch, renew, cancel and report runs until the worker is stopped."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ _LONGEST_BACKOFF_SECONDS = 5.0
 
 
 class Worker:
-    """One worker at work.
+    """The main loop of one worker.
 
     Args:
-        client: where the runs are.
-        supervisor: their processes.
-        watcher: tells of changes.
-        options: what the user asked for, with a name.
+        client: the API or database of the runs.
+        supervisor: the processes of the runs.
+        watcher: notifies of changes.
+        options: the options of the user, with a name.
         say: prints one line to the user (level, text).
-        companion: what runs background tasks beside it.
+        companion: the child process that runs background tasks.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Worker:
         self.heartbeat_seconds: float = settings.get("worker_heartbeat_seconds")
         self.leases = Leases(client, supervisor, say)
         self.endings = Endings(client, supervisor, say, self._note_end)
-        # What counts its runs, where that is wanted.
+        # Counts the runs, if metrics are enabled.
         self.metrics: RunCounter | None = None
         self.scheduler = Scheduler(client, self.name)
         self.retention = Retention(client, say)
@@ -101,7 +101,7 @@ class Worker:
         self._retry_at = 0.0
         self._backoff = 0.1
         self._may_claim = True
-        # The last claim got as many runs as it asked for.
+        # The last claim returned as many runs as requested: more runs probably wait.
         self._more_wait = False
         self._next_due: int | None = None
         self._there = ClockThere()
@@ -109,7 +109,7 @@ class Worker:
         self._look_for_cancelled = False
         self._next_cancel_look = 0.0
         self._next_flush: float | None = None
-        # With `run_once`: until when a run must be due to be taken; set by the first claim.
+        # With `run_once`: the latest due time of the runs to claim; set by the first claim.
         self._once_until: int | None = None
         self._signals = 0
         self._handled_signals = 0
@@ -118,7 +118,7 @@ class Worker:
         self._give_up_at: float | None = None
 
     def run(self) -> None:
-        """Work until stopped, or, with `run_once`, until what was due is done."""
+        """Work until stopped; with `run_once`, until all due runs are done."""
         with self._stopping_by as wake:
             self.supervisor.selector.register(wake, 1, lambda: wake.recv(4096))
             if self.watcher.file is not None:
@@ -134,7 +134,7 @@ class Worker:
         self._take_leave()
 
     def _turn(self) -> None:
-        """What needs the database; everything here may be cut short by an outage and is done again."""
+        """Do all that needs the database. An outage may interrupt it; the next turn repeats it."""
         now = time.monotonic()
         if self.watcher.interval_seconds is None or now >= self._next_look:
             self._next_look = now + (self.watcher.interval_seconds or 0.0)
@@ -162,7 +162,7 @@ class Worker:
         if self._next_due is not None and self._seconds_until_due() <= 0:
             self._next_due, self._may_claim = None, True
         if self.options.run_once and self._once_until is None and self._may_claim and not self._stopping:
-            self._ask_for_next_due()  # what time it is
+            self._ask_for_next_due()  # also reads the server's clock
         while self._may_claim and not self._stopping and self._free > 0:
             limit = min(self._free, _BATCH)
             if self.supervisor.refresh():
@@ -181,7 +181,7 @@ class Worker:
                 self._next_due = self._due_after_this()
 
     def _due_after_this(self) -> int | None:
-        """When to claim next, as long as nothing changes; None for never."""
+        """When to claim next if nothing changes, in microseconds; None: never."""
         due = self._ask_for_next_due()
         at = None if due is None else clock.to_us(due)
         over = self.options.run_once and at is not None and at > (self._once_until or 0)
@@ -198,7 +198,7 @@ class Worker:
             else None,
         )
         if self.supervisor.runs_here and isinstance(self.client, LocalClient):
-            # A run that is not Running yet has done nothing: after a power cut another claim takes it.
+            # A run that is not Running yet has done nothing: after a power cut it can be claimed again.
             return self.client.call_soon(
                 claim_flow_runs, self.options.pool, body, prepare=not self._more_wait
             )
@@ -256,7 +256,7 @@ class Worker:
     # Leases and cancelling
 
     def _renew_and_recover(self) -> None:
-        # One's own leases first: after an outage they are taken again before they are found expired.
+        # Own leases first: after an outage the worker renews them before it looks for expired ones.
         cancelling, timed_out = self.leases.renew()
         for process in cancelling:
             self._cancel(process)
@@ -300,7 +300,7 @@ class Worker:
                 stopped=stopped,
             ),
         )
-        # Once in a while without a sign, should one ever be missed.
+        # Claim now and then without a notification, in case one was missed.
         self._may_claim = True
 
     def _write_logs(self, bodies: list[dict[str, Any]]) -> None:
@@ -313,7 +313,7 @@ class Worker:
         return self._signals > 0
 
     def stop(self) -> None:
-        """As a signal does, from another thread."""
+        """Stop as after a signal; called from another thread."""
         self._on_signal()
         self._stopping_by.wake()
 
@@ -334,8 +334,8 @@ class Worker:
             if running:
                 self.say(
                     "INFO",
-                    f"Stopping: what runs ({len(running)}) may finish within {grace:g} s; "
-                    "a second signal cancels it",
+                    f"Stopping: running flow runs ({len(running)}) may finish within {grace:g} s; "
+                    "a second signal cancels them",
                 )
         if self._handled_signals == 1 and (self._signals > 1 or (self._stop_by and now >= self._stop_by)):
             self._handled_signals = 2
@@ -358,7 +358,7 @@ class Worker:
                 SetState(state=state, force=False, attempt=process.attempt),
             )
         except (StaleAttempt, NotFound):
-            pass  # it ended meanwhile
+            pass  # the run ended meanwhile
 
     def _finished(self) -> bool:
         if self.supervisor.running or (
@@ -368,7 +368,7 @@ class Worker:
         if self._stopping or (self.options.run_once and not self._waits_for_more()):
             if not self.supervisor.ended and not len(self.supervisor.logs):
                 return True
-            # Nothing runs any more; what cannot be reported, the lease's end will tell others.
+            # All processes have ended. Other workers recover unreported runs when their leases expire.
             if self._give_up_at is None:
                 self._give_up_at = time.monotonic() + self.kill_grace_seconds
             self._next_flush = 0.0
@@ -376,19 +376,19 @@ class Worker:
         return False
 
     def _waits_for_more(self) -> bool:
-        """Whether a worker that runs once has yet to ask, or will find more: an end may have made room."""
+        """Whether a `run_once` worker must claim (again): an ended run may have freed a slot."""
         if self._once_until is None or self._may_claim:
             return True
         return self._next_due is not None
 
     def _take_leave(self) -> None:
-        # One that is started now and then does its part of it as well.
+        # A worker that runs once still finishes a retention pass.
         if self.options.run_once and not self._stopping:
             self.retention.finish()
         self.retention.stop()
         self._guarded(lambda: self._heartbeat(stopped=True))
 
-    # The loop's own
+    # The loop itself
 
     def _timeout(self) -> float:
         now = time.monotonic()
@@ -411,7 +411,7 @@ class Worker:
         return max(min(moments) - now, 0.0)
 
     def _guarded(self, action: Callable[[], None]) -> None:
-        """Do something with the database; in an outage the runs go on and it is tried again."""
+        """Call `action`, which uses the database; in an outage the runs continue and the loop retries."""
         if self.outage and time.monotonic() < self._retry_at:
             return
         try:
@@ -421,7 +421,7 @@ class Worker:
                 self.say("WARNING", f"{error}; the runs go on, trying again")
             self.outage = str(error)
             self.leases.bear_outage()
-            # Often enough to say in time that the runs are still held.
+            # Retry often enough to renew the leases in time.
             longest = min(_LONGEST_BACKOFF_SECONDS, self.leases.seconds / 4)
             self._backoff = min(self._backoff * 2, longest)
             self._retry_at = time.monotonic() + jittered(self._backoff)

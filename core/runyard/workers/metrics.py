@@ -1,4 +1,4 @@
-"""Metrics of a worker and of its pool, in the text format of Prometheus."""
+"""Metrics of a worker and its pool, in the Prometheus text format."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 _DURATIONS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
 _LATENESS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600)
-# The metric of each number of a queue's load, and what it says.
+# A field of a queue's load, its metric, and the metric's help text.
 _OF_QUEUES = (
-    ("waiting", "runyard_queue_waiting_runs", "Runs that are to start later."),
-    ("due", "runyard_queue_due_runs", "Runs that are due and that no worker has taken."),
+    ("waiting", "runyard_queue_waiting_runs", "Runs that start later."),
+    ("due", "runyard_queue_due_runs", "Due runs that no worker has claimed."),
     ("late_seconds", "runyard_queue_oldest_due_seconds", "How long the oldest due run has waited."),
-    ("pending", "runyard_queue_pending_runs", "Runs that a worker has taken and that do not execute yet."),
-    ("running", "runyard_queue_running_runs", "Runs that execute."),
+    ("pending", "runyard_queue_pending_runs", "Claimed runs that do not execute yet."),
+    ("running", "runyard_queue_running_runs", "Running runs."),
 )
 
 
 class Metrics:
-    """What a worker has seen, and what its pool has to do at the moment of the question.
+    """Collects the metrics: what the worker counted, and the pool's load, read for each request.
 
     Args:
         worker: the worker's loop.
@@ -43,49 +43,47 @@ class Metrics:
         self._registry.register(self)
         self._durations = Histogram(
             "runyard_run_duration_seconds",
-            "How long processes of runs went on, from their launch by this worker to their end.",
+            "Duration of run processes, from their launch by this worker to their end.",
             buckets=_DURATIONS,
             registry=self._registry,
         )
         self._lateness = Histogram(
             "runyard_run_lateness_seconds",
-            "How long after its due time this worker launched a run for the first time.",
+            "Delay between the due time of a run and its first launch by this worker.",
             buckets=_LATENESS,
             registry=self._registry,
         )
 
     def text(self) -> bytes:
-        """The metrics of now."""
+        """The current metrics as text."""
         return generate_latest(self._registry)
 
     def launched(self, claimed: ClaimedRun, now_us: int) -> None:
-        """The worker launches a run.
+        """Record the launch of a run.
 
         Args:
-            now_us: by the clock by which runs are due.
+            now_us: the current time of the server's clock, which due times follow.
         """
         due = claimed.flow_run.expected_start_time
         if claimed.attempt == 1 and due is not None:
             self._lateness.observe(max(now_us - clock.to_us(due), 0) / 1e6)
 
     def ended(self, run: WatchedRun, seconds: float) -> None:
-        """The process of a run ended, so many seconds after its launch."""
+        """Record the end of a run's process, `seconds` after its launch."""
         if not (run.hooks or run.adopted):
             self._durations.observe(seconds)
 
     def collect(self) -> Iterator[Any]:
-        """What prometheus_client asks of a collector."""
+        """Yield the metrics; prometheus_client calls this."""
         worker = self._worker
-        running = GaugeMetricFamily("runyard_worker_running_runs", "Runs that this worker executes.")
+        running = GaugeMetricFamily("runyard_worker_running_runs", "Runs that this worker executes now.")
         running.add_metric([], len(worker.supervisor.running))
         yield running
         if worker.options.limit is not None:
-            limit = GaugeMetricFamily("runyard_worker_limit", "How many runs this worker executes at once.")
+            limit = GaugeMetricFamily("runyard_worker_limit", "Maximum number of concurrent runs.")
             limit.add_metric([], worker.options.limit)
             yield limit
-        up = GaugeMetricFamily(
-            "runyard_worker_connected", "Whether the database or the API answers (1 or 0)."
-        )
+        up = GaugeMetricFamily("runyard_worker_connected", "1 if the database or the API responds, else 0.")
         up.add_metric([], 0 if worker.outage else 1)
         yield up
         yield from self._of_pool()
@@ -96,10 +94,10 @@ class Metrics:
         try:
             load = self._worker.client.call(read_pool_load, self._worker.options.pool)
         except RunyardError:
-            return  # away, or deleted: a number that is not known is not told
+            return  # unavailable, or deleted: unknown values are left out
         if load.concurrency_limit is not None:
             limit = GaugeMetricFamily(
-                "runyard_pool_limit", "How many runs of the pool execute at once.", labels=["pool"]
+                "runyard_pool_limit", "Maximum number of concurrent runs of the pool.", labels=["pool"]
             )
             limit.add_metric([load.name], load.concurrency_limit)
             yield limit

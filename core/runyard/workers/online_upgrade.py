@@ -1,4 +1,4 @@
-"""What a database of an older version still lacks, made in the background by a worker or a server."""
+"""A worker or a server upgrades the schema of an older database in the background, while it is in use."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from runyard.store.database import Database
     from runyard.store.online_steps import Step
 
-# How often a worker looks whether there is something to do: another one that does it may be killed.
+# How often a worker looks for work: another process that does it may be killed.
 LOOK_SECONDS = 60.0
-# How many hours of runs are counted in one look; a worker does nothing else meanwhile.
+# How many past hours one turn counts; the worker's loop waits meanwhile.
 _HOURS_AT_ONCE = 10
-# After each step others have the database for themselves: so many times as long as it took, but at least so
-# many seconds.
+# The pause after each step, for the other users of the database: a multiple of the step's duration, and a
+# minimum in seconds.
 _PAUSE, _LEAST_PAUSE_SECONDS = 5.0, 0.5
 _LOCK_NAME, _LOCK_SECONDS = "online steps", 180.0
 
 
 class OnlineUpgrade:
-    """Does the online steps of the schema, one process at a time, and keeps the counts by hour.
+    """Runs the online steps of the schema, in one process at a time, and counts the runs of past hours.
 
     Args:
-        client: where; nothing is done through an API, whose server does it.
-        owner: who holds the lock.
+        client: a client of the database; through an API nothing happens, as its server does the work.
+        owner: the holder of the lock.
         say: prints one line (level, text).
     """
 
@@ -46,7 +46,7 @@ class OnlineUpgrade:
         self._thread: threading.Thread | None = None
 
     def run(self) -> None:
-        """Begin with the steps in a thread, where there are any; else count the hours that are over."""
+        """Start the pending steps in a thread; if none are pending, count the runs of past hours."""
         if self._database is None or (self._thread is not None and self._thread.is_alive()):
             return
         if not self._done:
@@ -81,14 +81,14 @@ class OnlineUpgrade:
 
 
 def count_hours(client: LocalClient, most: int | None = None, pause_seconds: float = 0.0) -> int:
-    """Count the runs of past hours that have not been counted, each in a transaction of its own.
+    """Count the runs of past hours that are not counted yet, each hour in its own transaction.
 
     Args:
-        most: how many hours.
-        pause_seconds: between two.
+        most: the maximum number of hours; None: all.
+        pause_seconds: the pause between two hours.
 
     Returns:
-        How many were counted.
+        The number of counted hours.
     """
     counted = 0
     while most is None or counted < most:

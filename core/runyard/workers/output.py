@@ -1,4 +1,4 @@
-"""What runs print: pipes read by the worker, cut into lines, kept as the runs' logs."""
+"""The output of runs: the worker reads their pipes, splits the output into lines and stores them as logs."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CHUNK = 1 << 16
-# A longer line is kept as several records, so that one line without an end cannot fill the memory.
+# A longer line becomes several records, so that a line without an end cannot fill the memory.
 MAX_LINE_CHARACTERS = 32_768
-# From here on lines that arrive together are kept together: a record takes more room than a short line.
+# After this much output, lines that arrive together share a record: each record has overhead.
 PACKED_FROM_BYTES = 10_000_000
 _INFO, _WARNING = 20, 30
 
 
 class Pipe:
-    """One stream of a run, read when the selector says so.
+    """One output stream of a run; `read` is called when the selector reports data.
 
     Args:
-        keep: called with lines, without their ends; None where they are only shown.
-        echo: on which of the worker's own streams they are shown, with what a terminal would obey spelled
-            out but for colours; None for neither.
-        hide: takes the secrets out of a text; called after what is in the text was read.
-        reach: how many characters at the end of an open line `hide` may still need.
+        keep: called with lines, without line ends; None if they are only shown.
+        echo: the worker's own stream on which to show the lines, with control characters escaped except
+            colours; None: do not show them.
+        hide: removes the secrets from a text; called after the text was read.
+        reach: how many characters at the end of an incomplete line `hide` may still need.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Pipe:
         self._rest = ""
 
     def read(self) -> bool:
-        """Take what has arrived, one chunk at most; whether there may be more."""
+        """Read at most one chunk; return whether more may be available."""
         try:
             data = os.read(self.read_end, _CHUNK)
         except BlockingIOError:
@@ -66,7 +66,7 @@ class Pipe:
         return True
 
     def drain(self) -> None:
-        """Take all that is there now; a process that outlives the run may still hold the other end."""
+        """Read all available data; a process that outlives the run may still hold the other end."""
         while self.read():
             pass
         if self.open:
@@ -89,7 +89,7 @@ class Pipe:
         rest = text[whole:]
         reach = self._reach()
         if len(rest) > MAX_LINE_CHARACTERS + reach:
-            # Its end may hold the beginning of a secret, whose rest is still to come.
+            # The end may contain the beginning of a secret whose rest has not arrived yet.
             rest = self._hide(rest)
             at = max(len(rest) - reach, 0)
             lines.append(rest[:at])
@@ -113,11 +113,11 @@ def _pieces(line: str) -> list[str]:
 
 
 class RunOutput:
-    """What one run prints, on its way into the logs: without its secrets, and up to a limit.
+    """Sends the output of one run to its logs, without secrets and up to a limit.
 
     Args:
-        logs: where to.
-        flow_run_id: whose logs.
+        logs: the buffer of the logs.
+        flow_run_id: the run.
     """
 
     def __init__(self, logs: LogBuffer, flow_run_id: str) -> None:
@@ -127,11 +127,11 @@ class RunOutput:
         self._budget: Budget[tuple[str, str, str]] = Budget()
 
     def hide(self, text: str) -> str:
-        """The text without the secrets that the run has told of, and those that the worker gave to it."""
+        """Remove secrets from a text: those that the run reported, and those that the worker passed to it."""
         return self.secrets.redact(redact(text))
 
     def keep(self, stream: str, lines: list[str], moments: list[int] | None = None) -> None:
-        """Keep lines of a stream, with the moment of each in microseconds since 1970; 0 or none is now."""
+        """Store lines of a stream, with their times in microseconds since 1970 (0 or missing: now)."""
         now = clock.format_time(clock.now())
         texts = [clock.format_time(clock.from_us(at)) if at else now for at in moments or [0] * len(lines)]
         pairs = list(zip(lines, texts, strict=True))
@@ -145,14 +145,14 @@ class RunOutput:
                 self._logs.add(self._flow_run_id, "runyard.worker", self._budget.notice(), _WARNING)
 
     def finish(self) -> None:
-        """The run is over: keep the end of what was over the limit."""
+        """Store the last part of the output that exceeded the limit; called at the end of the run."""
         end = self._budget.take_end()
         for stream, line, moment in end:
             self._logs.add(self._flow_run_id, f"runyard.{stream}", line, timestamp=moment)
 
 
 def _packed(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The lines, each with its moment, in as few records as may be, with the moment of their last line."""
+    """Join lines into as few records as possible; each record gets the time of its last line."""
     packs: list[list[str]] = [[]]
     moments = [""]
     size = 0
@@ -168,15 +168,15 @@ def _packed(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 class LogBuffer:
-    """Lines of all runs on their way to the database, written in groups.
+    """Buffers log records of all runs and writes them in groups.
 
     Args:
-        write: writes a list of log bodies; raises when it cannot, and is asked again later.
+        write: writes a list of log bodies; raises an error if it fails, and is called again later.
     """
 
-    # Beyond this the worker stops reading pipes, so that runs wait for a database that is away.
+    # Above this size the worker stops reading pipes, so that the runs wait while the database is unavailable.
     FULL_BYTES = 32_000_000
-    # In one transaction; over HTTP it is one body, in which a character may take six bytes.
+    # The size of one transaction; over HTTP it is one body, in which a character may take six bytes.
     GROUP_BYTES = 1_000_000
 
     def __init__(self, write: Callable[[list[dict[str, Any]]], None]) -> None:
@@ -186,7 +186,7 @@ class LogBuffer:
 
     @property
     def full(self) -> bool:
-        """Whether no more should be read for now."""
+        """Whether the buffer is full: the caller must not add more for now."""
         return self._bytes >= self.FULL_BYTES
 
     def __len__(self) -> int:
@@ -195,7 +195,7 @@ class LogBuffer:
     def add(
         self, flow_run_id: str, logger: str, message: str, level: int = _INFO, timestamp: str | None = None
     ) -> None:
-        """Keep a record of a run, by default as of now."""
+        """Add a log record of a run; the default time is now."""
         self._bytes += _size(message)
         self._waiting.append(
             {
@@ -208,10 +208,10 @@ class LogBuffer:
         )
 
     def flush(self) -> None:
-        """Write all; what could not be written stays, unless it is refused.
+        """Write all records; unwritten records stay in the buffer, refused ones are dropped.
 
         Raises:
-            StoreError, ApiUnavailable: the database or the API is away.
+            StoreError, ApiUnavailable: the database or the API is unavailable.
         """
         while self._waiting:
             group = self._group()
@@ -233,7 +233,7 @@ class LogBuffer:
         return self._waiting[:]
 
     def _write_each(self, group: list[dict[str, Any]], error: RunyardError) -> None:
-        """A group was refused, for the sake of one record maybe: write the others."""
+        """Write the records of a refused group one by one, as possibly only one of them is invalid."""
         refused = 0
         for body in group:
             try:

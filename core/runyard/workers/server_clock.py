@@ -1,4 +1,4 @@
-"""The clock by which runs are due: the database's server's or the API's machine's, not the worker's own."""
+"""The clock that due times follow: that of the database server or of the API's machine, not the worker's."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from runyard.base import clock
 if TYPE_CHECKING:
     from datetime import datetime
 
-# How long what was told of that clock is relied on: it may be set.
+# How long the last known time is used: somebody may set the clock.
 _LONGEST_TRUST_SECONDS = 10.0
 
 
 class ClockThere:
-    """That clock, as it was told last; until then as this machine's."""
+    """The server's clock, computed from its last known time; before that, this machine's clock."""
 
     def __init__(self) -> None:
         self._told_us, self._told_at = clock.now_us(), clock.boot_seconds()
 
     def told(self, now: datetime) -> None:
-        """It is that late there."""
+        """Set the current time of the server."""
         self._told_us, self._told_at = clock.to_us(now), clock.boot_seconds()
 
     def now_us(self) -> int:
-        """The present there, in microseconds since 1970."""
+        """The current time of the server, in microseconds since 1970."""
         return self._told_us + int((clock.boot_seconds() - self._told_at) * 1e6)
 
     def seconds_until(self, moment_us: int) -> float:
-        """How long to wait for a moment there, or until it has to be asked again."""
+        """How long to wait for a server time, at most until the server's clock must be read again."""
         again = self._told_at + _LONGEST_TRUST_SECONDS - clock.boot_seconds()
         return min((moment_us - self.now_us()) / 1e6, again)

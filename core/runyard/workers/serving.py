@@ -1,4 +1,4 @@
-"""Serving deployments: their due runs start as processes of this one, without a pool and a worker."""
+"""Serving deployments: due runs start as child processes of this process, without a pool or a worker."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ServingLoop(loop.Worker):
         return self.client.call(read_next_served, ServedDeployments(deployment_ids=self.deployment_ids))
 
     def _heartbeat(self, stopped: bool = False) -> None:
-        # There is no pool that would show this process; now and then it looks for runs unasked.
+        # No work pool lists this process. It looks for runs now and then, in case a notification was missed.
         self._may_claim = True
 
 
@@ -58,17 +58,17 @@ def serve_deployments(
     webserver: bool = False,
     on_start: Callable[[ServingLoop], None] | None = None,
 ) -> None:
-    """Start the due runs of some deployments, make runs of their schedules, until a signal ends it.
+    """Create and start the due runs of some deployments until a signal arrives.
 
     Args:
-        limit: how many runs at a time; None for any number.
-        webserver: answer GET /health and GET /metrics over HTTP.
-        on_start: gets the loop before it turns, whose `stop` does as a signal.
+        limit: the maximum number of concurrent runs; None: no limit.
+        webserver: serve GET /health and GET /metrics over HTTP.
+        on_start: called with the loop before it starts; the loop's `stop` works like a signal.
     """
     descriptors.open_standard()
     anchor_paths()
     lease_seconds: float = settings.get("worker_lease_seconds")
-    # A fresh interpreter: whatever the calling script has loaded and started is not for its runs.
+    # A new interpreter: the runs must not inherit modules and threads of the calling script.
     line, beats, pid = launcher.spawn(patience_seconds())
     name = f"runner-{socket.gethostname()}-{os.getpid()}-{ids.new_id()[-4:]}"
     environment: dict[str, str | None] = {"RUNYARD__WORKER_NAME": name, "PREFECT__WORKER_NAME": name}

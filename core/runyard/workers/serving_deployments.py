@@ -1,4 +1,4 @@
-"""`flow.serve` and `serve(a, b)`: deployments whose runs start as child processes of this one."""
+"""`flow.serve` and `serve(a, b)`: deployments whose runs start as child processes of this process."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ def serve(
     webserver: bool = False,
     on_start: Callable[[ServingLoop], None] | None = None,
 ) -> None:
-    """Make deployments, and start their runs in processes of this one until Ctrl-C or SIGTERM.
+    """Create deployments, and start their runs in child processes until Ctrl-C or SIGTERM.
 
     Args:
         deployments: from `flow.to_deployment(...)`.
-        pause_on_shutdown: pause their schedules at the end, as nobody would start their runs.
-        print_starting_message: say what is served and how to ask for a run.
-        limit: how many runs at a time; None for any number.
-        webserver: answer GET /health over HTTP.
-        on_start: gets the loop, whose `stop` does as Ctrl-C.
+        pause_on_shutdown: pause the schedules at the end, as no process starts their runs any more.
+        print_starting_message: print the served deployments and the command that creates a run.
+        limit: the maximum number of concurrent runs; None: no limit.
+        webserver: serve GET /health and GET /metrics over HTTP.
+        on_start: called with the loop; the loop's `stop` works like Ctrl-C.
 
     Raises:
-        InvalidInput: something else than a deployment, or none.
-        RunyardError: a deployment is refused.
+        InvalidInput: an argument is not a deployment, or no deployment is given.
+        RunyardError: a deployment is invalid.
 
-    While the script is loaded for a run, or to be deployed, it does nothing.
+    While the script is loaded for a run or a deployment, this function does nothing.
     """
     if loading.executing is not None:
-        # Otherwise each run of a served script would serve it once more, and ask for what it asks for.
+        # Otherwise each run of a served script would serve the script again.
         file = loading.executing
         print(f"serve() in {file} is left out while the file is loaded for a run", file=sys.stderr)
         return
     if not deployments:
-        raise InvalidInput("there is nothing to serve; give what flow.to_deployment(...) gives")
+        raise InvalidInput("nothing to serve; pass the results of flow.to_deployment(...)")
     for each in deployments:
         if not isinstance(each, RunnerDeployment):
-            raise InvalidInput(f"serve() takes what flow.to_deployment(...) gives, not {each!r}")
-        # Its runs are this process's, whatever pool it had; and it was paused when it was last served.
+            raise InvalidInput(f"serve() takes results of flow.to_deployment(...), not {each!r}")
+        # This process runs it, also if it had a pool; and its last serving may have paused it.
         each.work_pool_name = each.work_queue_name = None
         each.paused = bool(each.paused)
     if limit is not None and limit < 1:
@@ -77,14 +77,14 @@ def serve(
         with local_flows.handed_on({each.entrypoint: each.flow for each in deployments}):
             serve_deployments(client, [each.id for each in made], limit, webserver, started)
     except KeyboardInterrupt:
-        pass  # Ctrl-C before the loop, which takes it for a request to stop, was there
+        pass  # Ctrl-C before the loop, which handles it as a stop request, had started
     finally:
         if pause_on_shutdown:
             _pause([(each.id, one.full_name) for each, one in zip(made, deployments, strict=True)])
 
 
 async def aserve(*deployments: RunnerDeployment, **options: Any) -> None:
-    """As `serve`, while the event loop goes on; cancelling it does as Ctrl-C."""
+    """Like `serve`, without blocking the event loop; cancelling it works like Ctrl-C."""
     import asyncio
 
     loops: list[ServingLoop] = []
@@ -104,14 +104,14 @@ async def aserve(*deployments: RunnerDeployment, **options: Any) -> None:
             each.stop()
 
     await unbroken(lambda: serve(*deployments, on_start=on_start, **options), stop)
-    await asyncio.sleep(0)  # where a cancellation comes out
+    await asyncio.sleep(0)  # a pending cancellation is raised here
 
 
 def serve_flow(flow: FlowDefinition, name: str | None = None, global_limit: Any = None, **given: Any) -> None:
-    """What `flow.serve(...)` does: options of `serve`, the others of the deployment."""
+    """Implements `flow.serve(...)`: some options are for `serve`, the others for the deployment."""
     own = ("pause_on_shutdown", "print_starting_message", "limit", "webserver")
     serving = {key: given.pop(key) for key in own if key in given}
-    options: DeploymentOptions = given  # type: ignore[assignment]  # from_flow refuses what is none
+    options: DeploymentOptions = given  # type: ignore[assignment]  # from_flow refuses unknown options
     if global_limit is not None:
         options["concurrency_limit"] = global_limit
     serve(RunnerDeployment.from_flow(flow, name or flow.name, **options), **serving)
@@ -121,9 +121,9 @@ class Runner:
     """Serves deployments that are added one by one.
 
     Args:
-        name, query_seconds, prefetch_seconds, heartbeat_seconds: accepted for compatibility; runs are seen
-            at once, and heartbeats follow the settings.
-        pause_on_shutdown, limit, webserver: as of `serve`.
+        name, query_seconds, prefetch_seconds, heartbeat_seconds: accepted for compatibility; the loop notices
+            runs at once, and heartbeats follow the settings.
+        pause_on_shutdown, limit, webserver: as in `serve`.
     """
 
     def __init__(
@@ -145,24 +145,24 @@ class Runner:
 
     @also_awaited
     def add_deployment(self, deployment: RunnerDeployment) -> None:
-        """Serve this one too, once started."""
+        """Add a deployment to serve after `start`."""
         self._deployments.append(deployment)
 
     @also_awaited
     def add_flow(
         self, flow: FlowDefinition, name: str | None = None, **options: Unpack[DeploymentOptions]
     ) -> None:
-        """Serve a deployment of this flow too; `options` as of `flow.to_deployment`."""
+        """Add a deployment of this flow to serve; `options` as in `flow.to_deployment`."""
         self.add_deployment(RunnerDeployment.from_flow(flow, name or flow.name, **options))
 
     def start(self) -> Any:
-        """Serve until stopped; in async code to be awaited."""
+        """Serve until stopped; await the result in async code."""
         act = aserve if is_async_context() else serve
         return act(*self._deployments, on_start=self._loops.append, **self._options)
 
     @also_awaited
     def stop(self) -> None:
-        """As Ctrl-C does, from another thread."""
+        """Stop like Ctrl-C, from another thread."""
         for each in self._loops:
             each.stop()
 
@@ -179,7 +179,7 @@ def _greet(deployments: list[RunnerDeployment]) -> None:
     for each in deployments:
         print(f"    {each.full_name}")
     command = command_of("runyard deployment run", deployments[0].full_name)
-    print(f"\nAsk for a run with:\n\n    {command}\n", flush=True)
+    print(f"\nCreate a run with:\n\n    {command}\n", flush=True)
 
 
 def _pause(made: list[tuple[str, str]]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-# Until systemd kills what has not stopped, beyond what the worker itself waits for.
+# How much longer than the worker itself systemd waits before it kills the rest.
 _MARGIN_SECONDS = 15
 
 
@@ -19,22 +19,22 @@ def unit(
     of_user: bool = False,
     user: str = "root",
 ) -> str:
-    """The text of a unit file.
+    """Create the text of a unit file.
 
     Args:
-        command: what to start; the first word is an absolute path.
-        description: for people.
-        environment: variables; secrets belong into the file that the unit names, which may be missing.
+        command: the command to start; the first word is an absolute path.
+        description: the description for users.
+        environment: variables; put secrets into the file that the unit names, which may be missing.
         stop_seconds: how long the worker may take to stop after SIGTERM.
-        of_user: for `systemctl --user`; else for the system.
-        user: as whom a unit of the system runs: whose home it is, by name or number.
+        of_user: create a unit for `systemctl --user`, else for the system.
+        user: the user, by name or number, of a system unit.
 
     Raises:
-        ValueError: a word holds a control character, which a unit cannot say.
+        ValueError: a word contains a control character, which a unit cannot express.
     """
     for text in (*command, description, *environment, *environment.values()):
         if any(ord(char) < 32 or ord(char) == 127 for char in text):
-            raise ValueError(f"{text!r} holds a control character")
+            raise ValueError(f"{text!r} contains a control character")
     secrets = "-%h/.config/runyard/worker.env" if of_user else "-/etc/runyard/worker.env"
     lines = [
         "[Unit]",
@@ -47,9 +47,9 @@ def unit(
         *([] if of_user else [f"User={user}"]),
         f"ExecStart={' '.join(_word(word, in_command=True) for word in command)}",
         *(f"Environment={_word(f'{name}={value}')}" for name, value in environment.items()),
-        "# API keys and the like: NAME=VALUE lines, readable by root or its owner alone.",
+        "# Secrets such as API keys: NAME=VALUE lines, readable only by root or the owner.",
         f"EnvironmentFile={secrets}",
-        "# SIGTERM goes to the worker, which lets its runs finish; SIGKILL, at the end of the time, to all.",
+        "# SIGTERM goes to the worker, which lets its runs finish. After the timeout SIGKILL goes to all.",
         "KillMode=mixed",
         f"TimeoutStopSec={int(stop_seconds) + _MARGIN_SECONDS}",
         "Restart=always",
@@ -62,7 +62,7 @@ def unit(
 
 
 def _word(text: str, in_command: bool = False) -> str:
-    """One word as systemd reads it back: no specifiers, no variables, no splitting."""
+    """Quote one word for systemd: no specifiers, no variables, no splitting."""
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     if in_command:
         text = text.replace("$", "$$")

@@ -1,7 +1,7 @@
-"""Serving tasks: a process that executes what `task.delay(...)` submitted.
+"""Serving tasks: a process that executes the runs that `task.delay(...)` submitted.
 
-Several may serve the same tasks: a run is claimed by a lease, so none is executed twice, and one whose
-server was killed is given to another once its lease has run out.
+Several processes may serve the same tasks. A lease protects each claimed run, so no run is executed twice.
+If a server is killed, another one claims its runs when their leases expire.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 _BATCH = 16
-# How long one look for changes lasts, on a database and over HTTP.
+# The timeout of one wait for changes, on a database and over HTTP.
 _LOCAL_WATCH_SECONDS = 0.2
 _HTTP_WATCH_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
@@ -53,15 +53,15 @@ class TaskWorker:
     """Executes background runs of some tasks.
 
     Args:
-        tasks: which.
-        limit: how many runs at a time; None for any number.
-        say: prints one line to the user; by default nobody is told.
-        own_process: the process does nothing but serve these tasks: it is ended where one of them cannot be
-            stopped in another way before others take it over.
+        tasks: the tasks to serve.
+        limit: the maximum number of concurrent runs; None: no limit.
+        say: prints one line to the user; default: prints nothing.
+        own_process: the process only serves these tasks. It exits if it cannot stop a task in another way
+            before another server takes it over.
 
     Raises:
-        TypeError: one of them is no task.
-        ValueError: none is given, two are the same, or the limit is below 1.
+        TypeError: an argument is not a task.
+        ValueError: no task is given, two are the same, or the limit is below 1.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class TaskWorker:
         self.tasks: dict[str, TaskDefinition] = {}
         for given in tasks:
             if not isinstance(given, TaskDefinition):
-                raise TypeError(f"{given!r} is no task; decorate it with @task")
+                raise TypeError(f"{given!r} is not a task; decorate it with @task")
             if self.tasks.setdefault(served_name(given), given) is not given:
                 raise ValueError(f"two of the tasks to serve are {served_name(given)!r}; serve one of them")
         if not tasks:
-            raise ValueError("there is no task to serve; give at least one")
+            raise ValueError("no task to serve; pass at least one")
         if limit is not None and limit < 1:
             raise ValueError(f"limit={limit} is below 1")
         self.limit = limit
@@ -88,11 +88,11 @@ class TaskWorker:
         self._own_process = own_process
         self._client: Any = None
         self._lease_seconds = takeover_seconds()
-        # Both may be used by signal handlers, which a lock could hold up for ever.
+        # Signal handlers use both of them, and a lock could block a handler forever.
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._asked = 0
         self._running = Works()
-        # Claimed runs for the threads that execute them, and journals for the one that writes them.
+        # Claimed runs for the executing threads, and journals for the writing thread.
         self._jobs: SimpleQueue[tuple[dict[str, Any], Work] | None] = SimpleQueue()
         self._unwritten: SimpleQueue[tuple[float, FencedJournal] | None] = SimpleQueue()
         self._threads = 0
@@ -104,27 +104,27 @@ class TaskWorker:
 
     @property
     def started(self) -> bool:
-        """Whether it serves now."""
+        """Whether it is serving now."""
         return self.started_at is not None
 
     @property
     def current_tasks(self) -> int:
-        """How many runs it executes now."""
+        """How many runs it is executing now."""
         return len(self._running)
 
     @property
     def available_tasks(self) -> int | None:
-        """How many more runs it would take now; None for any number."""
+        """How many more runs it can execute now; None: no limit."""
         return None if self.limit is None else max(0, self.limit - len(self._running))
 
     @also_awaited
     def start(self, timeout: float | None = None) -> None:
-        """Serve in this thread until `stop`, Ctrl-C or SIGTERM; runs that were begun are finished.
+        """Serve in this thread until `stop`, Ctrl-C or SIGTERM; started runs finish first.
 
-        A second signal gives them back, for another server to begin anew.
+        A second signal releases them, so that another server starts them again.
 
         Args:
-            timeout: seconds after which it stops by itself.
+            timeout: stop by itself after so many seconds.
         """
         self._client = shared_client()
         self._recovery = Recovery(self._client, lambda: machine.identity()[1])
@@ -155,23 +155,23 @@ class TaskWorker:
 
     @also_awaited
     def stop(self) -> None:
-        """Claim nothing more, and end once the runs that were begun are over; asked again, at once."""
+        """Claim no more runs, and stop when the started runs are finished; a second call stops at once."""
         self._asked += 1
         self._wake.put(None)
 
     async def astart(self, timeout: float | None = None) -> None:
-        """As `start`, while the event loop goes on; cancelling it does as Ctrl-C."""
+        """Like `start`, without blocking the event loop; cancelling it works like Ctrl-C."""
         import asyncio
 
         await unbroken(lambda: self.start(timeout), self.stop)
-        await asyncio.sleep(0)  # where a cancellation comes out
+        await asyncio.sleep(0)  # a pending cancellation is raised here
 
     async def astop(self) -> None:
-        """As `stop`."""
+        """Like `stop`."""
         self.stop()
 
     def __enter__(self) -> Self:
-        """Serve in a thread of its own for the block."""
+        """Serve in a new thread while the block runs."""
         self._thread = threading.Thread(target=self._start_and_release, name="runyard-tasks", daemon=True)
         self._thread.start()
         return self
@@ -237,7 +237,7 @@ class TaskWorker:
             self._sleep(pause, quiet=problem)
 
     def _sleep(self, seconds: float, quiet: bool) -> None:
-        """Until something happens, or the time is over; where `quiet`, only the time or a signal counts."""
+        """Wait for an event or the end of the time; if `quiet`, only a signal ends the wait early."""
         deadline = time.monotonic() + seconds
         asked = self._asked
         while (left := deadline - time.monotonic()) > 0:
@@ -256,12 +256,12 @@ class TaskWorker:
             pass
 
     def _claim(self) -> float:
-        """Take what may start; returns how many seconds there is nothing to do unless something happens."""
+        """Claim and launch due runs; return the seconds until the next claim if nothing changes."""
         names = list(self.tasks)
         place, proof = machine.identity()
         pause = look_seconds()
         while (free := _BATCH if self.limit is None else self.limit - len(self._running)) > 0:
-            # Only looks, as most changes have nothing to do with these tasks.
+            # Only a read, as most changes do not concern these tasks.
             found = self._client.call(look_for_background_tasks, {"tasks": names})
             if not found["due"]:
                 if found["seconds_to_expiry"] is not None:
@@ -290,7 +290,7 @@ class TaskWorker:
             threading.Thread(target=self._work, name="runyard-task", daemon=True).start()
 
     def _work(self) -> None:
-        """Execute one run after another; a thread is kept, as opening a database costs more than a run."""
+        """Execute one run after another; threads are reused, as opening a database costs more than a run."""
         try:
             while (job := self._jobs.get()) is not None:
                 Context().run(self._execute, *job)
@@ -317,7 +317,7 @@ class TaskWorker:
         self._unwritten.put((time.monotonic(), journal))
 
     def _write_journals(self) -> None:
-        """Write what runs do, some moments after it was done: what is over by then is written already."""
+        """Write the journals of runs after a short delay; runs that ended by then have written theirs."""
         delay: float = settings.get("journal_flush_seconds")
         try:
             while (noted := self._unwritten.get()) is not None:
@@ -341,12 +341,12 @@ class TaskWorker:
             self._retention.run_if_due()
 
     def _give_back(self) -> None:
-        """Leave what runs to others; what it still reports is refused once one of them took it."""
+        """Expire the leases of all runs, so that other servers claim them; later reports are refused."""
         self._running.renew(self._client, 0)
         self._say(f"What ran ({len(self._running)}) was given back")
 
     def _watch(self, stopped: threading.Event) -> None:
-        """Wake the loop at every change."""
+        """Wake the loop after every change."""
         local = isinstance(self._client, LocalClient)
         seconds = _LOCAL_WATCH_SECONDS if local else _HTTP_WATCH_SECONDS
         seen: Any = None
@@ -359,10 +359,10 @@ class TaskWorker:
                         token = self._client.wait_for_change(seen, seconds)
                 except Exception as error:
                     if stopped.is_set():
-                        return  # the program closed the client, as it no longer serves
+                        return  # the program closed the client, as it stopped serving
                     if not isinstance(error, RunyardError):
                         raise
-                    # After an outage anything may have happened: the next token counts as a change.
+                    # Changes may have been missed during an outage: the next token counts as a change.
                     seen = None
                     stopped.wait(jittered(_RETRY_SECONDS, most=1.5))
                     continue
@@ -382,10 +382,10 @@ def serve(
     """Execute the runs of some tasks that `delay` submitted, until Ctrl-C or SIGTERM.
 
     Args:
-        tasks: which.
-        limit: how many runs at a time; None for any number.
-        status_server_port: accepted for compatibility; there is no such server.
-        timeout: seconds after which it stops by itself.
+        tasks: the tasks to serve.
+        limit: the maximum number of concurrent runs; None: no limit.
+        status_server_port: accepted for compatibility; ignored.
+        timeout: stop by itself after so many seconds.
     """
     worker = TaskWorker(*tasks, limit=limit, say=lambda line: print(line, flush=True), own_process=True)
     names = ", ".join(each.name for each in tasks)

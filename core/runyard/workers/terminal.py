@@ -1,4 +1,4 @@
-"""The worker's side of the terminal: what it prints, and the signals that stop it."""
+"""The worker's terminal output, and the signals that stop the worker."""
 
 from __future__ import annotations
 
@@ -22,20 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-# What waits for a slow terminal: beyond it, lines are left out, and their number is said.
+# The limit of buffered output for a slow terminal. Lines beyond it are dropped and counted.
 _MOST_CHARACTERS = 4 << 20
 # How long a worker that ends waits for its terminal.
 _CLOSE_SECONDS = 2.0
-# What comes within this time is shown together.
+# Output within this time is shown together.
 _GATHER_SECONDS = 0.01
 
 
 class Signals:
-    """SIGINT, SIGTERM, SIGHUP and SIGQUIT counted, the first two also where they were ignored at its start.
+    """Counts SIGINT, SIGTERM, SIGHUP and SIGQUIT; the first two also if they were ignored at the start.
 
-    SIGHUP stays ignored where it was, as by nohup. SIGQUIT is for who does not want to wait: the first one
-    counts as two. Outside of the main thread, which alone gets signals,
-    there is only `wake`.
+    SIGHUP stays ignored if it was ignored, as by nohup. The first SIGQUIT counts as two signals, to stop
+    without waiting for the runs. Outside the main thread, which alone receives signals, only `wake` works.
     """
 
     def __init__(self, on_signal: Callable[[], None]) -> None:
@@ -47,11 +46,11 @@ class Signals:
         self._theirs.setblocking(False)
 
     def wake(self) -> None:
-        """Make the socket readable, as a signal does."""
+        """Make the socket readable, like a signal."""
         try:
             self._theirs.send(b"!")
         except OSError:
-            pass  # it is readable already, or nobody waits any more
+            pass  # it is already readable, or closed
 
     def __enter__(self) -> socket.socket:
         if threading.current_thread() is not threading.main_thread():
@@ -88,9 +87,9 @@ def _stopping() -> list[int]:
 
 
 class Terminal:
-    """The standard streams of a worker, written by a thread: whatever state they are in, the worker works on.
+    """Writes the worker's standard streams in a thread, so that a broken stream never stops the worker.
 
-    A reader that does not read delays nothing but what is shown, and one that is gone is not written to.
+    A slow reader delays only the output. A closed stream gets no more output.
     """
 
     def __init__(self) -> None:
@@ -103,7 +102,7 @@ class Terminal:
         self._gone: set[int] = set()
 
     def write(self, name: str, text: str) -> None:
-        """Show lines on `stdout` or `stderr`; never waits and never raises."""
+        """Show lines on `stdout` or `stderr`; never waits and never raises an error."""
         with self._lock:
             if self._characters + len(text) > _MOST_CHARACTERS:
                 self._left_out += text.count("\n")
@@ -119,7 +118,7 @@ class Terminal:
             self._lock.notify_all()
 
     def flush(self, seconds: float = _CLOSE_SECONDS) -> None:
-        """Wait until all is shown, at most so long."""
+        """Wait until all output is written, at most `seconds`."""
         with self._lock:
             self._lock.wait_for(lambda: not (self._waiting or self._writing), seconds)
 
@@ -134,7 +133,7 @@ class Terminal:
                 self._lock.notify_all()
                 self._lock.wait_for(lambda: self._waiting)
                 self._writing = True
-            # Each time that this thread wakes up, the others stop: what they say meanwhile is shown at once.
+            # Each wake-up of this thread interrupts the others, so it waits and writes their output together.
             time.sleep(_GATHER_SECONDS)
             with self._lock:
                 waiting, self._waiting = self._waiting, deque()
@@ -147,14 +146,14 @@ class Terminal:
         try:
             number = stream.fileno()
         except (AttributeError, OSError, ValueError):
-            _write_object(stream, text)  # closed, or no file: a notebook's
+            _write_object(stream, text)  # closed, or not a file, as in a notebook
             return
         if number in self._gone:
             return
         try:
             _write_file(number, text.encode(stream.encoding or "utf-8", "backslashreplace"))
         except OSError as error:
-            # A disk that is full may have room again; the others stay as they are.
+            # A full disk may have space again later; other errors are permanent.
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 self._gone.add(number)
 
@@ -164,7 +163,7 @@ def _write_object(stream: Any, text: str) -> None:
         stream.write(text)
         stream.flush()
     except (AttributeError, OSError, ValueError):
-        pass  # nobody sees it; the worker works on
+        pass  # the output is lost; the worker continues
 
 
 def _write_file(number: int, data: bytes) -> None:
@@ -181,12 +180,12 @@ flush = _terminal.flush
 
 
 def show(line: str) -> None:
-    """One line on stdout."""
+    """Print one line on stdout."""
     write("stdout", f"{line}\n")
 
 
 def say_to_terminal(level: str, text: str) -> None:
-    """One line on stderr, as log lines look."""
+    """Print one line on stderr, in the format of log lines."""
     if _LEVELS.index(level) < _LEVELS.index(_shown_level()):
         return
     moment = time.time()

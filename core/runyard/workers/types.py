@@ -1,4 +1,4 @@
-"""The types of work pools that a worker can serve: processes, and what entry points name."""
+"""The worker types: `process`, and the types that installed packages add by entry points."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def _installed() -> dict[str, EntryPoint]:
 
 
 def served() -> tuple[str, ...]:
-    """The types that a worker here can serve."""
+    """The types that an installed worker can serve."""
     return PROCESS, *sorted(_installed())
 
 
 def check(kind: str) -> None:
-    """Refuse a type that no worker here can serve.
+    """Refuse an unknown worker type.
 
     Raises:
-        InvalidInput: with the types that there are.
+        InvalidInput: no such type; the message lists the known types.
     """
     if kind == PROCESS:
         return
@@ -44,11 +44,11 @@ def check(kind: str) -> None:
 
 
 def infrastructure_of(kind: str) -> Callable[[], Infrastructure]:
-    """What makes the infrastructure of a type that is not `process`.
+    """Load the class or function that creates the infrastructure of a type other than `process`.
 
     Raises:
-        InvalidInput: there is no such type.
-        RunyardError: a package that it needs is missing.
+        InvalidInput: unknown type.
+        RunyardError: a required package is missing.
     """
     check(kind)
     made: Callable[[], Infrastructure] = _installed()[kind].load()

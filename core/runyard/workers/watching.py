@@ -1,4 +1,4 @@
-"""What a worker knows of its runs and how its loop watches them, whatever they run as."""
+"""The runs of a worker and how its loop watches them, independent of their infrastructure."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun
     from runyard.workers.output import Pipe
 
-# Between two tries to kill what does not go.
+# The time between two attempts to kill a run that does not end.
 _AGAIN_SECONDS = 1.0
 
 
 class RunCounter(Protocol):
-    """What counts the runs of a worker; see `metrics`."""
+    """Counts the runs of a worker; see `metrics`."""
 
     def launched(self, claimed: ClaimedRun, now_us: int) -> None:
-        """A run was launched."""
+        """Record the launch of a run."""
         ...
 
     def ended(self, run: WatchedRun, seconds: float) -> None:
-        """The process of a run ended after so many seconds."""
+        """Record the end of a run's process, `seconds` after its launch."""
         ...
 
 
@@ -35,12 +35,12 @@ class WatchedRun:
     """A claimed run that a worker executes.
 
     Args:
-        claimed: what the claim gave.
+        claimed: the result of the claim.
         job: the pool's job configuration, resolved for this run.
-        hooks: it is to call the hooks of the run's final state instead of running the flow.
+        hooks: call the hooks of the run's final state instead of running the flow.
     """
 
-    # What it prints.
+    # The output streams of the run.
     pipes: list[Pipe]
 
     def __init__(self, claimed: ClaimedRun, job: dict[str, Any], hooks: bool) -> None:
@@ -52,25 +52,25 @@ class WatchedRun:
         self.hooks = hooks
         self.key = f"{self.flow_run_id}:{self.attempt}{':hooks' if hooks else ''}"
         self.launched_at = time.monotonic()
-        # A worker before this one launched it.
+        # An earlier worker launched it.
         self.adopted = False
         self.exit_code: int | None = None
         self.failure: str | None = None
-        # The run itself said that its end is recorded.
+        # The run itself reported that its end is recorded.
         self.reported = False
         self.cancelling = False
-        # It has run as long as it may, and is stopped.
+        # It exceeded its maximum run time and is being stopped.
         self.timed_out = False
-        # The lease is somebody else's now: nothing is reported of this attempt.
+        # Another worker owns the lease: this worker reports nothing about this attempt.
         self.lost = False
-        # It was ended, or never reached, with what watched over it: not by itself.
+        # The process that supervised it has ended, and the run with it, or its launch never arrived there.
         self.unwatched = False
-        # It reports the end of its run: hooks and the exit follow, however long they take.
+        # It is reporting its end; hooks and the exit follow, which may take long.
         self.ending = False
         self.kill_at: float | None = None
 
     def hear(self, said: dict[str, Any]) -> None:
-        """Take what the run says of itself: `reported`, `ending`, `failure`."""
+        """Read a status message of the run: `reported`, `ending`, `failure`."""
         self.reported = self.reported or bool(said.get("reported"))
         self.ending = self.ending or bool(said.get("ending"))
         self.failure = said.get("failure") or self.failure
@@ -80,14 +80,14 @@ Watched = TypeVar("Watched", bound=WatchedRun)
 
 
 class Watching(Generic[Watched]):
-    """The runs of a worker, and what its loop waits for.
+    """The runs of a worker and the selector of its loop.
 
     Args:
         write_logs: writes a list of log bodies.
-        lease_seconds: of the runs' leases. So long a run may go on whose end is recorded.
+        lease_seconds: the duration of leases; also how long a run may continue after its end is recorded.
     """
 
-    # Whether the runs are processes of this machine, which end when it does.
+    # Whether the runs are processes of this machine, which end with it.
     runs_here = False
 
     def __init__(self, write_logs: Callable[[list[dict[str, Any]]], None], lease_seconds: float) -> None:
@@ -100,9 +100,9 @@ class Watching(Generic[Watched]):
         self._paused: list[tuple[int, Callable[[], Any]]] = []
 
     def wait(self, timeout_seconds: float | None) -> None:
-        """Handle what happens until something did or the time is over."""
+        """Wait for events and handle them, at most until the timeout."""
         for key, _ in self.selector.select(timeout_seconds):
-            # An earlier event of this round may have closed the file, and its number be used again.
+            # An earlier event of this round may have closed the file, and its number may be in use again.
             if self.selector.get_map().get(key.fd) is key:
                 key.data()
         self._kill_overdue()
@@ -112,15 +112,15 @@ class Watching(Generic[Watched]):
                 self._register(file, action)
 
     def next_deadline(self) -> float | None:
-        """When the next stopping run will be killed, on the monotonic clock."""
+        """When the next stopping run must be killed, on the monotonic clock."""
         return min((run.kill_at for run in self.running.values() if run.kill_at is not None), default=None)
 
     def answer_reports(self, outage: bool) -> None:
-        """Make the calls that runs make through their worker, if any."""
+        """Execute the API calls that runs make through their worker, if any."""
 
     def kill(self, run: Watched) -> None:
-        """End a run now."""
-        raise TypeError(f"{type(self).__name__} does not say how to kill a run")
+        """Kill a run now."""
+        raise TypeError(f"{type(self).__name__} does not implement kill()")
 
     def _add(self, run: Watched) -> None:
         self.running[run.key] = run
@@ -136,7 +136,7 @@ class Watching(Generic[Watched]):
         now = time.monotonic()
         for run in self.running.values():
             if run.reported and run.kill_at is None:
-                # Its end is recorded; a thread that does not stop must not hold the worker's slot.
+                # Its end is recorded; a thread that does not stop must not occupy the worker's slot.
                 run.kill_at = now + self._lease_seconds
             elif run.kill_at is not None and now >= run.kill_at:
                 self.kill(run)
@@ -152,7 +152,7 @@ class Watching(Generic[Watched]):
 
     def _read(self, pipe: Pipe) -> None:
         if self.logs.full and pipe.kept:
-            # The run waits for us as we wait for the database.
+            # The run waits for the worker while the worker waits for the database.
             action = self.selector.unregister(pipe.read_end).data
             self._paused.append((pipe.read_end, action))
             return

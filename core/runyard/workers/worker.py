@@ -1,4 +1,4 @@
-"""Starting a worker: its options, its pool, its launcher; then the main loop."""
+"""Starts a worker: checks its options, its pool, its launcher; then runs the main loop."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ if TYPE_CHECKING:
 
 
 def start_worker(options: WorkerOptions, open_run_api: OpenRunApi) -> int:
-    """Serve a work pool until a signal ends it.
+    """Serve a work pool until a signal arrives.
 
     Args:
-        options: see there.
-        open_run_api: serves the API to runs in containers, where no server is set.
+        options: the options of `worker start`.
+        open_run_api: serves the API to runs in containers, if no server is configured.
 
     Returns:
-        The exit code for the command: 0.
+        The exit code of the command: 0.
 
     Raises:
-        RunyardError: a wrong option, an unknown pool or type, a database that cannot be used.
+        RunyardError: an invalid option, an unknown pool or type, a database that cannot be used.
     """
     _check(options)
     options = replace(options, name=options.name or f"Worker {ids.new_id()}")
     descriptors.open_standard()
     anchor_paths()
-    # All is imported and nothing is open: what runs need is shared with them from here on.
+    # All modules are imported and no file is open: runs are forked from here and share this memory.
     child.preload()
     lease_seconds: float = settings.get("worker_lease_seconds")
     line, beats, pid = launcher.fork(patience_seconds())
     client = connect()
     if isinstance(client, LocalClient):
-        # Better said now than at every look: one that can only read has nothing to do here.
+        # Fail now and not in every turn: a worker with read-only access cannot work.
         with client.database.transaction():
             pass
     supervisor = Supervisor(
@@ -130,7 +130,7 @@ def _pool(client: Client, options: WorkerOptions) -> WorkPool:
         if options.base_job_template is not None:
             fields["base_job_template"] = options.base_job_template
         pool = client.call(create_work_pool, WorkPoolCreate(**fields))
-        show(f"Work pool {pool.name!r} of type {pool.type!r} was made.")
+        show(f"Work pool {pool.name!r} of type {pool.type!r} was created.")
     _warn_of_queues(client, options)
     types.check(pool.type)
     if options.type is not None and options.type != pool.type:
@@ -139,7 +139,7 @@ def _pool(client: Client, options: WorkerOptions) -> WorkPool:
 
 
 def _refuse_misspelt(client: Client, name: str) -> None:
-    """A pool that is not there is made, but not where another is nearly called that."""
+    """Refuse to create a missing pool if an existing pool has nearly the same name."""
     known = [pool["name"] for pool in client.call(list_work_pools)]
     close = closest(name, known, cutoff=0.8)
     if close:
@@ -150,7 +150,7 @@ def _refuse_misspelt(client: Client, name: str) -> None:
 
 
 def _warn_of_namesake(client: Client, pool: WorkPool, options: WorkerOptions) -> None:
-    """Two workers of one name look like one: which of them is gone nobody sees."""
+    """Warn of an online worker with the same name: lists cannot tell the two apart."""
     online = WorkerListing(workers={"status": {"any_": ["ONLINE"]}})
     if any(worker.name == options.name for worker in client.call(filter_workers, pool.name, online)):
         say_to_terminal(
@@ -161,14 +161,14 @@ def _warn_of_namesake(client: Client, pool: WorkPool, options: WorkerOptions) ->
 
 
 def _warn_of_queues(client: Client, options: WorkerOptions) -> None:
-    """Say which of the queues asked for are not there: nothing comes from them until they are made.
+    """Warn of requested queues that do not exist: no runs come from them until they are created.
 
     Raises:
-        NotFound: so it is for a worker that runs once.
-        ApiUnavailable: the API is another program's.
+        NotFound: a queue is missing, and the worker runs once.
+        ApiUnavailable: the API belongs to another program.
     """
-    # Asked also where no queue is named: a server that is none of Runyard's is refused by this, while the
-    # worker would wait for one that is away.
+    # Also called without queues: it refuses a server of another program, while the worker would wait for an
+    # unavailable one.
     known = client.call(list_names, kind="queues", pool=options.pool)
     for name in options.work_queues:
         if name not in known:

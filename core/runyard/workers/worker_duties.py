@@ -1,4 +1,4 @@
-"""What a worker does besides its runs: schedules that are due become runs, lost runs are recovered."""
+"""The periodic duties of a worker: create scheduled runs, remove old files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from runyard.client import Client
 
-# A change may be a new schedule: looked at soon, but not at every commit of a busy database.
+# A change may be a new schedule. Look soon, but not at every commit of a busy database.
 _AFTER_CHANGE_SECONDS = 1.0
 _AT_LEAST_EVERY_SECONDS = 5.0
 
 
 class Timer:
-    """Something to do every `seconds`, from now on."""
+    """Calls an action every `seconds`, first at once."""
 
     def __init__(self, seconds: float, action: Callable[[], object]) -> None:
         self.seconds = seconds
@@ -31,7 +31,7 @@ class Timer:
         self.next_at = time.monotonic()
 
     def run_if_due(self) -> None:
-        """Do it when its time has come; when it raises, its turn is not used up."""
+        """Call the action if it is due; after an error it stays due."""
         now = time.monotonic()
         if now >= self.next_at:
             self.action()
@@ -39,11 +39,11 @@ class Timer:
 
 
 class Scheduler:
-    """Turns due schedules into runs, at their instants; several workers may, and each run is made once.
+    """Creates runs of due schedules. Several workers may do so; each run is created once.
 
     Args:
-        client: where.
-        owner: this worker, for the scheduler's lock.
+        client: the API or database.
+        owner: the name of this worker, as the holder of the scheduler's lock.
     """
 
     def __init__(self, client: Client, owner: str) -> None:
@@ -54,11 +54,11 @@ class Scheduler:
         self.next_at = 0.0
 
     def changed(self) -> None:
-        """Somebody changed something."""
+        """Notify the scheduler of a change in the database."""
         self.next_at = min(self.next_at, self._last + _AFTER_CHANGE_SECONDS)
 
     def run_if_due(self) -> bool:
-        """One turn when its time has come; whether it made runs."""
+        """Run the scheduler if it is due; return whether it created runs."""
         now = time.monotonic()
         if now < self.next_at:
             return False
@@ -72,8 +72,8 @@ class Scheduler:
 
 
 def tidy_up() -> None:
-    """Remove what runs do not use any more, beside the loop, as it may take long: virtual environments that
-    no run has used for long, and the scratch folders of workers that were killed."""
+    """Remove unused files: virtual environments that no run has used for long, and scratch folders of
+    killed workers. Runs in threads, as it may take long."""
     for action in (environment_store.evict_old, scratch.sweep):
         threading.Thread(target=_tidy_up, args=(action,), name="runyard-tidy", daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""The leases of a worker: held from the claim on, renewed, lost; and those of lost workers, taken over."""
+"""The leases of a worker's runs: held from the claim on, renewed, lost; recovery of lost workers' runs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class Leases:
-    """What a worker holds.
+    """Renews the leases of a worker.
 
     Args:
-        client: where the runs are.
-        supervisor: their processes.
+        client: the API or database of the runs.
+        supervisor: the processes of the runs.
         say: prints one line to the user (level, text).
     """
 
@@ -38,17 +38,17 @@ class Leases:
         self._in_one_file = isinstance(client, LocalClient) and client.database.dialect == "sqlite"
 
     def held_by(self) -> dict[str, Any]:
-        """How long claimed runs are held, and by what the death of their holder can be proved."""
+        """The lease options of a claim: its duration, and the proof by which others detect a dead holder."""
         place, proof = self._supervisor.identity()
         return {"lease_seconds": self.seconds, "place": place, "proof": proof}
 
     def renew(self) -> tuple[list[RunProcess], list[RunProcess]]:
-        """Renew all; the processes of runs to be cancelled, and of those that ran as long as they may."""
+        """Renew all leases; return the processes of cancelled runs, and of runs that exceeded their time."""
         running = self._supervisor.running.values()
         processes = {p.flow_run_id: p for p in running if not (p.lost or p.hooks)}
         if not processes:
             if running:
-                # Hooks, or what is being killed: there is nothing that others could take over.
+                # Only hooks or processes being killed: they have no lease.
                 self._supervisor.beat(clock.boot_seconds())
             return [], []
         leases = [{"flow_run_id": p.flow_run_id, "attempt": p.attempt} for p in processes.values()]
@@ -63,28 +63,28 @@ class Leases:
         return [processes[each] for each in answer.cancelling], [processes[each] for each in answer.timed_out]
 
     def recover(self) -> bool:
-        """Look after the runs of those that are lost; whether any was found."""
+        """Recover the runs of lost workers; return whether any were found."""
         found = self._recovery.run()
         running, ended = self._supervisor.running.values(), self._supervisor.ended
         known = {process.key for process in (*running, *ended)}
         for held in self._recovery.held:
             if f"{held.flow_run_id}:{held.attempt}" not in known:
-                # The answer to its claim was lost, or an outage came between the claim and the launch.
+                # The response to its claim was lost, or an outage came between the claim and the launch.
                 self._give_back(held.flow_run_id, held.attempt)
                 found = True
         return found
 
     def bear_outage(self) -> None:
-        """The database or the API is away."""
+        """Handle an outage of the database or the API."""
         if self._in_one_file:
-            # Nobody takes over what is in a file that nobody can use: the runs may go on.
+            # Other workers cannot use an unavailable database file either, so they take over nothing.
             self._supervisor.beat(clock.boot_seconds())
 
     def _give_back(self, flow_run_id: str, attempt: int) -> None:
         try:
             self._client.call(return_claim, flow_run_id, attempt=attempt)
         except (StaleAttempt, NotFound):
-            pass  # it is somebody else's by now, or deleted
+            pass  # another worker owns the run, or the run was deleted
 
     def _lose(self, process: RunProcess) -> None:
         if process.reported:
@@ -96,8 +96,8 @@ class Leases:
         self._supervisor.kill(process)
 
     def _linger(self, process: RunProcess) -> None:
-        """A run is over: its process has said that it would report it; or somebody else ended the run, and
-        the process has to go. The second look is for commands that lose the way to say so."""
+        """Handle a run that is over: wait if its process reports its own end, else kill the process (the run
+        was ended from outside). Only the second call kills, for processes that cannot report."""
         process.read_status()
         if process.over and not process.ending:
             self._lose(process)

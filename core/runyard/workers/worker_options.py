@@ -1,4 +1,4 @@
-"""What `worker start` was told."""
+"""The options of `worker start`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What `worker start` was told.
+    """The options of `worker start`.
 
     Args:
         pool: the work pool to serve.
-        name: unique in the pool; made up when None.
-        work_queues: only these queues of the pool; all when empty.
-        type: the kind of worker; by default the pool's.
-        limit: how many runs at a time; None for any number.
-        run_once: run all that is due, however long it takes within `limit`, and end.
-        prefetch_seconds: with `run_once`, what will be due within this time counts as due.
+        name: the worker's name, unique in the pool; None: generated.
+        work_queues: only these queues of the pool; empty: all.
+        type: the worker type; default: the pool's.
+        limit: the maximum number of concurrent runs; None: no limit.
+        run_once: run everything that is due, within `limit`, and exit.
+        prefetch_seconds: with `run_once`, runs due within this time count as due.
         with_healthcheck: serve `/health` and `/metrics`.
-        create_pool_if_not_found: make a missing pool.
-        base_job_template: of a pool that is made.
+        create_pool_if_not_found: create a missing pool.
+        base_job_template: the template of a created pool.
         tasks: entrypoints of background tasks to run as well.
     """
 

@@ -271,11 +271,11 @@ def test_a_pool_from_before_there_were_environments_takes_the_variable(quick):
     ("environment", "files", "told"),
     [
         ("auto", {}, "environment: auto found none of"),
-        ("missing.txt", {}, "environment: there is no file"),
-        ("auto", {"pyproject.toml": "[project\n"}, "is not valid"),
+        ("missing.txt", {}, "environment: file not found"),
+        ("auto", {"pyproject.toml": "[project\n"}, "is invalid"),
         ("auto", {"pyproject.toml": "[tool.ruff]\n"}, "has no [project] table"),
         ("auto", {"pyproject.toml": '[project]\ndynamic = ["dependencies"]\n'}, "dependencies are dynamic"),
-        ("auto", {"requirements.txt": "./gone\n"}, "which is not there"),
+        ("auto", {"requirements.txt": "./gone\n"}, "which does not exist"),
         (
             "auto",
             {"pyproject.toml": '[project]\nrequires-python = ">=3.11,<3.11"\n'},

@@ -1,1 +1,1 @@
-"""Virtual environments of runs: one per content of a project's requirement files, made once a machine."""
+"""Virtual environments of runs: one per content of requirement files, created once per machine."""

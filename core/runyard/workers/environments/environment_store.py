@@ -1,9 +1,9 @@
-"""The environments of this machine: found by key, made by one process at a time, removed when old.
+"""The environments of this machine: found by key, created by one process at a time, removed when old.
 
-In the folder `environments` of the home, KEY is a link to the environment's folder KEY-RANDOM. The link is
-made when the folder is ready, so that no process sees a part of one. Two files beside it belong to its
-making: KEY.lock and KEY.failed. A run holds a shared lock on the file `used` of its environment's folder as
-long as its process lives; the time of that file is that of the latest start.
+In the folder `environments` of the home, KEY is a symbolic link to the environment's folder KEY-RANDOM. The
+link is created when the folder is complete, so that no process sees an incomplete one. Two files beside it
+are used during creation: KEY.lock and KEY.failed. A run holds a shared lock on the file `used` in its
+environment's folder as long as its process lives; the time of that file is the latest start of a run.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _DAY_SECONDS = 86_400
 
 @dataclass(frozen=True)
 class Held:
-    """An environment in use: its folder, and the open file whose lock keeps it."""
+    """An environment in use: its folder, and the open file whose lock protects it from removal."""
 
     folder: str
     lock: int
 
     @property
     def python(self) -> str:
-        """Its interpreter."""
+        """The path of its interpreter."""
         return python_of(self.folder)
 
 
@@ -44,10 +44,10 @@ class Found:
 
     Args:
         key: its name.
-        folder: where it is.
-        facts: what was written down when it was made: `file`, `folder`, `installer`, `made`.
+        folder: its folder.
+        facts: written when it was created: `file`, `folder`, `installer`, `python`, `made`.
         used: when a run last started in it, in seconds since 1970.
-        in_use: a run has it now.
+        in_use: a run uses it now.
     """
 
     key: str
@@ -58,7 +58,7 @@ class Found:
 
 
 def python_of(folder: str) -> str:
-    """The interpreter of an environment."""
+    """The path of an environment's interpreter."""
     return os.path.join(folder, "bin", "python")
 
 
@@ -68,7 +68,7 @@ def home() -> str:
 
 
 def take(key: str) -> Held | None:
-    """Use an environment: it is not removed before the lock's file is closed. None: there is none.
+    """Lock an environment against removal until the lock's file is closed; None: it does not exist.
 
     Raises:
         OSError: it cannot be read.
@@ -84,20 +84,20 @@ def take(key: str) -> Held | None:
         if _is(lock, os.path.join(folder, _USED)) and os.path.exists(python_of(folder)):
             os.utime(lock)
             return Held(folder, lock)
-        # It was removed meanwhile, or the interpreter that it was made of is gone.
+        # Another process removed it, or its base interpreter no longer exists.
         os.close(lock)
         _unlink_if(link, os.path.basename(folder))
 
 
 @contextmanager
 def making(key: str, wait: Any) -> Iterator[str]:
-    """Be the only process that makes this environment; gives a new name for its folder.
+    """Context manager: acquire the exclusive right to create an environment; returns a new folder name.
 
-    What earlier makers left, who were killed, is removed. The lock goes with this process, however it ends.
+    Removes the remains of creators that were killed. The lock ends with this process at the latest.
 
     Args:
-        key: of the environment.
-        wait: called when another process makes it now.
+        key: the key of the environment.
+        wait: called if another process is creating it now.
 
     Raises:
         OSError: the home cannot be written.
@@ -112,7 +112,7 @@ def making(key: str, wait: Any) -> Iterator[str]:
 
 
 def publish(key: str, folder: str, facts: dict[str, Any]) -> None:
-    """Let others use an environment that is ready. To be called by its maker.
+    """Make a complete environment available to others. Called by its creator.
 
     Raises:
         OSError: it cannot be written.
@@ -120,7 +120,7 @@ def publish(key: str, folder: str, facts: dict[str, Any]) -> None:
     for name, text in ((_FACTS, json.dumps(facts)), (_USED, "")):
         with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
             file.write(text)
-    # A link that outlives a power cut must not lead to files that did not.
+    # After a power cut the link must not point to files that were not written to disk.
     os.sync()
     link = os.path.join(home(), key)
     partial = f"{folder}.link"
@@ -135,16 +135,16 @@ def discard(folder: str) -> None:
 
 
 def note_failure(key: str, reason: str) -> None:
-    """Tell those who wait for this environment why it could not be made."""
+    """Record for waiting processes why the environment could not be created."""
     path = os.path.join(home(), f"{key}.failed")
     try:
         os.rename(private_files.write_beside(path, reason), path)
     except OSError:
-        pass  # the disk is full, it may be: they find out for themselves
+        pass  # for example, the disk is full: the waiting processes try it themselves
 
 
 def failure_since(key: str, moment: float) -> str | None:
-    """Why the environment could not be made by another process after a moment, in seconds since 1970."""
+    """Why another process failed to create the environment after `moment` (seconds since 1970), or None."""
     try:
         with open(os.path.join(home(), f"{key}.failed"), encoding="utf-8") as file:
             return file.read() if os.fstat(file.fileno()).st_mtime >= moment else None
@@ -153,7 +153,7 @@ def failure_since(key: str, moment: float) -> str | None:
 
 
 def listed() -> list[Found]:
-    """All environments, those used last first."""
+    """All environments, the most recently used first."""
     found = []
     for key in _keys():
         folder = os.path.join(home(), _target(key) or "")
@@ -170,15 +170,15 @@ def listed() -> list[Found]:
 
 
 def remove(key: str) -> bool:
-    """Remove an environment; False when a run has it, or it is not there."""
+    """Remove an environment; False if a run uses it or it does not exist."""
     return _evict(key, lambda used: True)
 
 
 def evict_old() -> list[str]:
-    """Remove the environments that no run has used for `environments_keep_days`, and what killed makers left.
+    """Remove environments that no run has used for `environments_keep_days`, and remains of killed creators.
 
     Returns:
-        The keys of those that were removed.
+        The keys of the removed environments.
     """
     if not os.path.isdir(home()):
         return []
@@ -202,7 +202,7 @@ def _evict(key: str, is_old: Any) -> bool:
     try:
         if not _exclusive(lock) or not is_old(os.fstat(lock).st_mtime):
             return False
-        # Whoever opened the file before sees that it is gone once we let go of it.
+        # A process that opened the file before sees after our unlock that the folder is gone.
         trash = os.path.join(home(), f"{_TRASH}{os.path.basename(folder)}")
         _unlink_if(link, target)
         try:
@@ -216,7 +216,7 @@ def _evict(key: str, is_old: Any) -> bool:
 
 
 def _sweep() -> None:
-    """Remove what is no environment: of makers and removers who were killed."""
+    """Remove everything that is not an environment: remains of killed processes."""
     linked = {_target(key) for key in _keys()}
     for name in _names():
         path = os.path.join(home(), name)
@@ -226,7 +226,7 @@ def _sweep() -> None:
         key = name.partition(".")[0].partition("-")[0]
         if name == key or name in linked:
             continue
-        # Its maker holds the lock; where none does, what is left is of no use but the lock's own file.
+        # A living creator holds the lock. If the lock is free, all remains are useless but the lock file.
         lock = _lock(key, None)
         if lock is not None:
             if name.endswith((".lock", ".failed")):
@@ -237,7 +237,7 @@ def _sweep() -> None:
 
 
 def _clear(key: str) -> None:
-    """Remove the folders of a key that are not ready; by the holder of its lock."""
+    """Remove the incomplete folders of a key. Called by the holder of its lock."""
     target = _target(key)
     for name in _names():
         path = os.path.join(home(), name)
@@ -248,7 +248,7 @@ def _clear(key: str) -> None:
 
 
 def _discard_unused(folder: str) -> None:
-    """Remove a folder that no link leads to, unless a run still has it."""
+    """Remove a folder without a link, unless a run still uses it."""
     try:
         lock = os.open(os.path.join(folder, _USED), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -260,7 +260,7 @@ def _discard_unused(folder: str) -> None:
 
 
 def _lock(key: str, wait: Any) -> Any:
-    """The open and locked file of a key; with no `wait`, None when another process has it."""
+    """Open and lock the lock file of a key; without `wait`, None if another process holds the lock."""
     path = os.path.join(home(), f"{key}.lock")
     while True:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, private_files.FILE_MODE)
@@ -272,7 +272,7 @@ def _lock(key: str, wait: Any) -> Any:
             fcntl.flock(lock, fcntl.LOCK_EX)
         if _is(lock, path):
             return lock
-        os.close(lock)  # it was swept away: the next one counts
+        os.close(lock)  # the file was removed meanwhile: lock the new one
 
 
 def _exclusive(lock: int) -> bool:
@@ -284,7 +284,7 @@ def _exclusive(lock: int) -> bool:
 
 
 def _is(lock: int, path: str) -> bool:
-    """Whether an open file is still the one at a path."""
+    """Whether an open file is still the file at a path."""
     try:
         return os.path.samestat(os.fstat(lock), os.stat(path))
     except FileNotFoundError:
@@ -319,7 +319,7 @@ def _facts(folder: str) -> dict[str, Any]:
 
 
 def _unlink_if(link: str, target: str) -> None:
-    """Remove a link that still leads there."""
+    """Remove a link if it still points to `target`."""
     try:
         if os.readlink(link) == target:
             os.unlink(link)

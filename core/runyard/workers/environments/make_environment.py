@@ -1,4 +1,4 @@
-"""Finds or makes the environment of a run: by uv where it is there, else by venv and pip."""
+"""Finds or creates the environment of a run: with uv if it is installed, else with venv and pip."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from runyard.workers.environments.requires_python import suits
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# Changes when environments are made in another way.
+# Changes when the way of creating environments changes.
 _FORMAT = "1"
 _KEY_CHARACTERS = 16
 _TAIL_LINES = 30
 _MOST_REASON = 1200
 _ERROR = re.compile(r"\W*(error|fatal)\b|\s*×", re.IGNORECASE)
 _NO_ANSWER = re.compile("WARNING: Retrying")
-# What would have an installer put packages elsewhere, or read modules of others.
+# Variables that would make an installer use other folders, or import modules from elsewhere.
 _DROPPED = re.compile(
     r"PYTHON|VIRTUAL_ENV$|CONDA_PREFIX$|__PYVENV|(PIP|UV)_(USER|TARGET|PREFIX|ROOT|PYTHON|REQUIRE_)"
 )
@@ -49,23 +49,23 @@ _QUIET = {
     "GIT_TERMINAL_PROMPT": "0",
 }
 _VERSION = "import sys; print('.'.join(map(str, sys.version_info[:3])))"
-# The modules without which no run begins.
+# The modules that every run needs.
 _CHECK = "import runyard.workers.process.child, runyard.engine.run, runyard.client"
 
 
 def environment_for(
     wanted: Wanted, python: str | None, say: Callable[[str], None], may_make: bool = True
 ) -> environment_store.Held:
-    """The environment of a project; made where there is none yet.
+    """Find the environment of a project, or create it.
 
     Args:
-        wanted: what it is to hold.
-        python: the interpreter that it is made of; by default the one of this process.
-        say: prints one line about what goes on.
-        may_make: whether it may be made now.
+        wanted: its requirements.
+        python: the base interpreter; default: that of this process.
+        say: prints one progress line.
+        may_make: whether it may be created now.
 
     Raises:
-        RunyardError: it cannot be made; the text is for the run's state.
+        RunyardError: it cannot be created; the text is for the run's state.
     """
     installation = Installation()
     try:
@@ -73,7 +73,7 @@ def environment_for(
         key = _key(wanted, interpreter, installation)
         held = environment_store.take(key)
         if held is None and not may_make:
-            raise RunyardError(f"the environment of {wanted.file} was not made")
+            raise RunyardError(f"the environment of {wanted.file} was not created")
         if held is None:
             held = _made(key, wanted, interpreter, installation, say)
         else:
@@ -81,7 +81,7 @@ def environment_for(
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         raise RunyardError(
-            f"the environment of {wanted.file} cannot be made: {error.strerror}{where}"
+            f"the environment of {wanted.file} cannot be created: {error.strerror}{where}"
         ) from error
     return held
 
@@ -91,12 +91,12 @@ def _interpreter(python: str | None) -> str:
         return sys.executable
     found = shutil.which(os.path.expanduser(python))
     if found is None:
-        raise InvalidInput(f"python: there is no interpreter {python!r} on this machine")
+        raise InvalidInput(f"python: interpreter {python!r} not found on this machine")
     return os.path.abspath(found)
 
 
 def _key(wanted: Wanted, interpreter: str, installation: Installation) -> str:
-    """What environments of the same content have in common."""
+    """Compute the key, which environments with the same content share."""
     base = os.path.realpath(interpreter)
     told = os.stat(base)
     parts = [
@@ -109,7 +109,7 @@ def _key(wanted: Wanted, interpreter: str, installation: Installation) -> str:
 
 
 def _extras() -> list[str]:
-    """What a run needs of Runyard's extras to report to where its worker does."""
+    """The extras of Runyard that a run needs to reach the worker's database."""
     local = not settings.get("api_url")
     return ["postgres"] if local and settings.database_url().startswith("postgres") else []
 
@@ -119,7 +119,7 @@ def _made(
 ) -> environment_store.Held:
     asked_at = time.time()
     with environment_store.making(
-        key, lambda: say(f"Another run makes the environment {key} of {wanted.file}; waiting")
+        key, lambda: say(f"Another run is creating the environment {key} of {wanted.file}; waiting")
     ) as folder:
         held = environment_store.take(key)
         if held is not None:
@@ -137,18 +137,18 @@ def _made(
             raise
         held = environment_store.take(key)
         if held is None:
-            raise RunyardError(f"the environment {key} was removed as soon as it was made")
+            raise RunyardError(f"the environment {key} was removed right after its creation")
         return held
 
 
 class _Maker:
-    """Makes one environment.
+    """Creates one environment.
 
     Args:
-        wanted: what it is to hold.
-        interpreter: that it is made of.
-        installation: Runyard, as it is here.
-        folder: to make; nothing is there yet.
+        wanted: its requirements.
+        interpreter: the base interpreter.
+        installation: the local installation of Runyard.
+        folder: the folder to create; does not exist yet.
         say: prints one line.
     """
 
@@ -175,21 +175,21 @@ class _Maker:
         redaction.register(_secrets(wanted))
 
     def make(self, key: str) -> None:
-        """Make it, and let others use it.
+        """Create the environment and make it available to others.
 
         Raises:
-            RunyardError: it cannot be made.
+            RunyardError: it cannot be created.
             OSError: the disk is full, or the home cannot be written.
         """
         if self.wanted.needs_uv and self.uv is None:
             raise RunyardError(
-                f"the environment of {self.wanted.file} cannot be made: {self.wanted.needs_uv}, which is not "
-                "installed where the worker runs; install uv there, or name a requirements file, such as "
-                "environment: requirements.txt"
+                f"the environment of {self.wanted.file} cannot be created: {self.wanted.needs_uv}, and uv "
+                "is not installed on the worker's machine; install uv there, or name a requirements file, "
+                "such as environment: requirements.txt"
             )
         begun = time.monotonic()
         by = "uv" if self.uv else "pip"
-        self.say(f"Making the environment {key} of {self.wanted.file} with {by}")
+        self.say(f"Creating the environment {key} of {self.wanted.file} with {by}")
         pip = self._new()
         self._check_python()
         os.mkdir(self.files)
@@ -204,10 +204,10 @@ class _Maker:
             "made": clock.format_time(clock.now()),
         }
         environment_store.publish(key, self.folder, facts)
-        self.say(f"Environment {key} made in {time.monotonic() - begun:.1f} s: {self.folder}")
+        self.say(f"Environment {key} created in {time.monotonic() - begun:.1f} s: {self.folder}")
 
     def _new(self) -> list[str]:
-        """Make an empty environment; the command of its installer."""
+        """Create an empty environment; return the command of its installer."""
         if self.uv:
             self._run(
                 [self.uv, "venv", "--quiet", "--no-project", "--python", self.interpreter, self.folder],
@@ -215,22 +215,22 @@ class _Maker:
             )
             return [self.uv, "pip"]
         if importlib.util.find_spec("pip") is not None:
-            # Pip of the worker installs into it: making another one takes seconds.
+            # The worker's pip installs into it: installing pip there would take seconds.
             self._run([self.interpreter, "-I", "-m", "venv", "--without-pip", self.folder], "venv")
             return [sys.executable, "-I", "-m", "pip", "--python", self.python]
         self._run([self.interpreter, "-I", "-m", "venv", self.folder], "venv")
         return [self.python, "-I", "-m", "pip"]
 
     def _check_python(self) -> None:
-        """Whether the project may run in it at all: an installer looks at its packages only."""
+        """Check `requires-python` of the project; installers check only that of its packages."""
         if not self.wanted.python:
             return
         [version] = self._run([self.python, "-I", "-c", _VERSION], "the environment's Python", quiet=True)
         if not suits(tuple(map(int, version.split("."))), self.wanted.python):
             raise RunyardError(
-                f"the environment of {self.wanted.file} cannot be made: it requires Python "
-                f"{self.wanted.python}, and {self.interpreter} is {version}; name another one by the job "
-                "variable python"
+                f"the environment of {self.wanted.file} cannot be created: it requires Python "
+                f"{self.wanted.python}, and {self.interpreter} is {version}; set the job variable python to "
+                "another interpreter"
             )
 
     def _install(self, pip: list[str]) -> None:
@@ -241,7 +241,7 @@ class _Maker:
         if not self.wanted.hashed:
             self._pip(pip, "-r", project, "-r", own)
             return
-        # Where one requirement has a hash all need one; Runyard is then added to what is there, which stays.
+        # If one requirement has a hash, all need one. So Runyard is installed second; the rest stays.
         self._pip(pip, "-r", project)
         command = [*pip, "list", "--format", "freeze", *self._target()]
         there = self._run(command, "the list of packages", quiet=True)
@@ -251,7 +251,7 @@ class _Maker:
         self._pip(pip, "-r", own, "-c", fixed)
 
     def _project(self) -> str:
-        """The file of the project's requirements."""
+        """The path of the project's requirements file, or of a copy for the installer."""
         if self.wanted.requirements is not None:
             return self._write("project.txt", self.wanted.requirements)
         if os.path.basename(self.wanted.path) != LOCK:
@@ -263,7 +263,7 @@ class _Maker:
         return exported
 
     def _pip(self, pip: list[str], *arguments: str) -> None:
-        # What a run imports is compiled then, once; compiling all takes longer than installing it.
+        # A run compiles the modules that it imports, once; compiling all takes longer than installing them.
         options = self._target() if self.uv else ["--no-compile"]
         self._run([*pip, "install", *options, *arguments], "uv pip install" if self.uv else "pip install")
 
@@ -277,9 +277,9 @@ class _Maker:
         return path
 
     def _run(self, command: list[str], name: str, quiet: bool = False) -> list[str]:
-        """Run a program in the project's folder and show what it prints, without passwords; its last lines.
+        """Run a program in the project's folder, print its output without passwords, return the last lines.
 
-        It is one of the run's process group, so that it ends with the run.
+        The program is in the run's process group, so that it ends with the run.
         """
         tail: collections.deque[str] = collections.deque(maxlen=None if quiet else _TAIL_LINES)
         with subprocess.Popen(
@@ -304,27 +304,27 @@ class _Maker:
             how = f"exit code {code}" if code > 0 else f"signal {-code}"
             reason = _reason(list(tail))
             raise RunyardError(
-                f"the environment of {self.wanted.file} could not be made: {name} ended with {how}"
+                f"the environment of {self.wanted.file} could not be created: {name} ended with {how}"
                 + (f": {reason}" if reason else "")
             )
         return list(tail)
 
     def _shortened(self, line: str) -> str:
-        """Without the folder of files that are only there for the installer."""
+        """Remove the path of the folder of temporary files from a line."""
         for prefix in (f"{Path(self.files).as_uri()}/", f"{self.files}{os.sep}"):
             line = line.replace(prefix, "")
         return line
 
 
 def _secrets(wanted: Wanted) -> list[str]:
-    """What an installer must not show: what the requirements take from the environment, logins of indexes."""
+    """The secrets of an installer: variables that the requirements use, and passwords of package indexes."""
     found = [os.environ.get(name, "") for name in wanted.variables]
     for name, value in os.environ.items():
         if not name.startswith(("PIP_", "UV_")):
             continue
         if re.search("PASSWORD|TOKEN", name):
             found.append(value)
-        # pip takes several of them, with blanks between.
+        # pip accepts several URLs, separated by spaces.
         for word in value.split():
             try:
                 password = urlsplit(word).password
@@ -335,8 +335,8 @@ def _secrets(wanted: Wanted) -> list[str]:
 
 
 def _reason(tail: list[str]) -> str:
-    """The last lines of an installer as one line, from the first that speaks of an error on."""
-    # pip's last lines say only that the index has nothing of that name.
+    """Join the last lines of an installer into one, beginning at the first line with an error."""
+    # pip's last lines only say that the index has no such package.
     network = "an index did not answer: " if any(map(_NO_ANSWER.match, tail)) else ""
     lines = [line for line in tail if not line.startswith(("[notice]", "WARNING:"))]
     first = next((at for at, line in enumerate(lines) if _ERROR.match(line)), max(len(lines) - 3, 0))
@@ -345,7 +345,7 @@ def _reason(tail: list[str]) -> str:
 
 
 def find_uv() -> str | None:
-    """The program uv: on the path, beside this interpreter, or where its installer puts it."""
+    """Find the program uv: on PATH, beside this interpreter, or where its installer puts it."""
     beside = os.path.dirname(sys.executable)
     places = [
         os.environ.get("PATH") or os.defpath,

@@ -1,8 +1,7 @@
-"""Runyard itself as it is installed here, for the environments of runs: the same version as the worker's.
+"""Builds a wheel of the installed Runyard for the environments of runs, so that they use the same version.
 
-Its installed files are put together as a wheel again. So it needs neither a network nor a build, an
-installation from a checkout (editable) stays one, and the installer sees which versions Runyard needs beside
-those that the project asks for.
+The wheel contains the installed files. So this needs no network and no build, an editable installation stays
+editable, and the installer resolves Runyard's dependencies together with those of the project.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from importlib import metadata
 from runyard.base.errors import RunyardError
 
 NAME = "runyard"
-# Of the folder of facts: what an installer wrote about itself, not about the package.
+# Files in `.dist-info` that describe the installation, not the package.
 _INSTALLERS = ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_build.json", "uv_cache.json")
 
 
 class Installation:
-    """The distribution that this process runs.
+    """The installed distribution that this process runs.
 
     Raises:
-        RunyardError: it was not installed by an installer of packages.
+        RunyardError: Runyard was not installed as a package.
     """
 
     def __init__(self) -> None:
@@ -42,16 +41,16 @@ class Installation:
     def _files(self) -> list[metadata.PackagePath]:
         files = self._distribution.files
         if not files:
-            raise RunyardError("Runyard's installation has no list of its files (RECORD); install it again")
+            raise RunyardError("Runyard's installation has no list of its files (RECORD); reinstall it")
         return [file for file in files if _belongs(file)]
 
     def digest(self) -> str:
-        """Of what is installed, by the hashes that its installer wrote down."""
+        """A digest of the installed files, computed from the hashes that the installer recorded."""
         lines = sorted(f"{file}:{file.hash.value if file.hash else ''}" for file in self._files)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def write_wheel(self, folder: str) -> str:
-        """Write the wheel into a folder; its path.
+        """Write the wheel into a folder; return its path.
 
         Raises:
             OSError: it cannot be written, or a file of the installation cannot be read.
@@ -59,7 +58,7 @@ class Installation:
         path = os.path.join(folder, f"{NAME}-{self.version}-py3-none-any.whl")
         facts = next(file.parts[0] for file in self._files if file.name == "METADATA")
         record = []
-        # Stored as it is: the wheel lives for some seconds.
+        # Not compressed: the wheel is used only for some seconds.
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as wheel:
             for file in self._files:
                 data = file.read_binary()
@@ -72,7 +71,7 @@ class Installation:
 
 
 def _belongs(file: metadata.PackagePath) -> bool:
-    """Whether an installed file is one of the package: its programs are made anew."""
+    """Whether an installed file belongs into the wheel; the installer recreates scripts."""
     parts = file.parts
     if ".." in parts or "__pycache__" in parts or file.is_absolute():
         return False

@@ -1,4 +1,4 @@
-"""The files that say which packages an environment holds, and a digest of all that they say."""
+"""Reads requirement files: which packages an environment needs, and a digest of all relevant content."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _COMMENT = re.compile(r"(^|\s)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _EXTRAS = re.compile(r"\[[^\[\]]*\]$")
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tar.bz2", ".tgz")
-# Of a local package's folder: what building and running it leaves there, and its history.
+# Ignored in a local package's folder: build output, caches, history.
 _PASSING = {".git", ".hg", ".venv", "venv", "__pycache__", "build", "dist", ".mypy_cache", ".pytest_cache"}
-# What decides how an editable package is installed; its code is read from its folder.
+# The files that decide how an editable package is installed; its code is imported from its folder.
 _BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an environment is to hold.
+    """The requirements of an environment.
 
     Args:
-        file: the file that says it, as the user knows it.
-        path: of that file; the installer works in its folder.
-        requirements: to be written into a file for the installer; None: it reads the file itself.
-        digest: of all that decides what is installed.
-        needs_uv: why no other installer can do it; empty where pip can.
-        hashed: the requirements have hashes, so that nothing without one can be installed with them.
-        variables: names of the environment's variables that the requirements use.
-        python: which Pythons the project requires, such as `>=3.10`.
+        file: the requirements file, as the user named it.
+        path: its path; the installer works in its folder.
+        requirements: lines to write into a file for the installer; None: the installer reads the file itself.
+        digest: the digest of everything that decides what is installed.
+        needs_uv: why only uv can install it; empty if pip can.
+        hashed: the requirements have hashes, so that the installer refuses packages without one.
+        variables: names of environment variables that the requirements use.
+        python: the Python versions that the project requires, such as `>=3.10`.
     """
 
     file: str
@@ -51,11 +51,11 @@ class Wanted:
 
 
 class _Digest:
-    """Collects what the files say.
+    """Computes the digest of requirement files.
 
     Args:
-        folder: of the project.
-        lasting: the folder stays after the run, so that an environment may point into it.
+        folder: the project's folder.
+        lasting: the folder stays after the run, so that an environment may refer to it.
     """
 
     def __init__(self, folder: str, lasting: bool) -> None:
@@ -67,15 +67,15 @@ class _Digest:
         self._seen: set[str] = set()
 
     def add(self, label: str, data: bytes) -> None:
-        """One thing that decides; labels and lengths keep neighbours apart."""
+        """Add one item; labels and lengths separate neighbouring items."""
         self._sum.update(f"{label}\0{len(data)}\0".encode("utf-8", "surrogatepass") + data)
 
     def hex(self) -> str:
-        """The digest of all."""
+        """The digest of all items."""
         return self._sum.hexdigest()
 
     def requirements(self, path: str) -> None:
-        """A file of requirements with those that it names.
+        """Add a requirements file and the files that it includes.
 
         Raises:
             InvalidInput: one of them cannot be read.
@@ -104,23 +104,23 @@ class _Digest:
             self.package(line, folder)
 
     def package(self, requirement: str, folder: str, editable: bool = False) -> None:
-        """What a requirement says of a file or folder of this machine, if it names one.
+        """Add the content of a local file or folder, if a requirement names one.
 
         Raises:
-            InvalidInput: it cannot be read, or its folder goes with the run.
+            InvalidInput: it cannot be read, or it is editable in a folder that exists only for the run.
         """
         place = _local(requirement)
         if place is None:
             return
-        # pip looks from the current folder, uv from that of the file.
+        # pip resolves paths from the current folder, uv from the folder of the file.
         places = [os.path.abspath(os.path.join(base, place)) for base in (self.folder, folder)]
         path = next((each for each in places if os.path.exists(each)), None)
         if path is None:
-            raise InvalidInput(f"{requirement!r} names {places[0]}, which is not there")
+            raise InvalidInput(f"{requirement!r} names {places[0]}, which does not exist")
         if editable:
             if not self._lasting:
                 raise InvalidInput(
-                    f"{requirement!r} is editable, but its folder is pulled anew for each run; leave -e away"
+                    f"{requirement!r} is editable, but its folder is pulled again for each run; remove -e"
                 )
             self.add("editable", path.encode())
             for name in _BUILD_FILES:
@@ -143,29 +143,29 @@ class _Digest:
 
 
 def find(environment: str, folder: str, lasting: bool) -> Wanted:
-    """What the environment of a project is to hold.
+    """Read the requirements of a project.
 
     Args:
         environment: `auto`, or the path of a requirements or `pyproject.toml` file, relative to `folder`.
-        folder: of the project.
+        folder: the project's folder.
         lasting: the folder stays after the run.
 
     Raises:
-        InvalidInput: there is no such file, or it is not valid.
+        InvalidInput: the file does not exist or is invalid.
     """
     folder = os.path.abspath(folder)
     digest = _Digest(folder, lasting)
     name = _found(folder) if environment == AUTO else os.path.expanduser(environment)
     path = os.path.join(folder, name)
     if not os.path.isfile(path):
-        raise InvalidInput(f"environment: there is no file {path}")
+        raise InvalidInput(f"environment: file not found: {path}")
     if os.path.basename(path) == LOCK:
         digest.add(LOCK, _read(path))
         _, _, python = _pyproject(os.path.join(os.path.dirname(path), PYPROJECT), digest)
-        return Wanted(name, path, None, digest.hex(), f"{LOCK} is read by uv", hashed=True, python=python)
+        return Wanted(name, path, None, digest.hex(), f"only uv reads {LOCK}", hashed=True, python=python)
     if path.endswith(".toml"):
         dependencies, sources, python = _pyproject(path, digest)
-        why = "its [tool.uv.sources] are read by uv" if sources else ""
+        why = "only uv reads its [tool.uv.sources]" if sources else ""
         requirements = None if sources else tuple(dependencies)
         return Wanted(name, path, requirements, digest.hex(), why, python=python)
     digest.requirements(path)
@@ -174,7 +174,7 @@ def find(environment: str, folder: str, lasting: bool) -> Wanted:
 
 
 def _found(folder: str) -> str:
-    """The file that says most exactly what a project needs."""
+    """The most specific requirements file of a project."""
     has = {name for name in (LOCK, REQUIREMENTS, PYPROJECT) if os.path.isfile(os.path.join(folder, name))}
     if {LOCK, PYPROJECT} <= has:
         return LOCK
@@ -188,13 +188,13 @@ def _found(folder: str) -> str:
 
 
 def _pyproject(path: str, digest: _Digest) -> tuple[list[str], dict[str, Any], str]:
-    """The dependencies of a project, where uv is to get some of them, and which Pythons it requires."""
+    """The dependencies of a project, their uv sources, and the Python versions that it requires."""
     import tomllib
 
     try:
         data = tomllib.loads(_read(path).decode("utf-8"))
     except ValueError as error:
-        raise InvalidInput(f"{path} is not valid: {error}") from error
+        raise InvalidInput(f"{path} is invalid: {error}") from error
     project = data.get("project")
     if not isinstance(project, dict):
         raise InvalidInput(f"{path} has no [project] table; put what runs need into {REQUIREMENTS}")
@@ -205,9 +205,9 @@ def _pyproject(path: str, digest: _Digest) -> tuple[list[str], dict[str, Any], s
             f"such as environment: {REQUIREMENTS}"
         )
     if not isinstance(dependencies, list) or not all(isinstance(each, str) for each in dependencies):
-        raise InvalidInput(f"{path}: dependencies is a list of texts")
+        raise InvalidInput(f"{path}: dependencies must be a list of strings")
     if any("\n" in each or "\r" in each or each.lstrip().startswith("-") for each in dependencies):
-        raise InvalidInput(f"{path}: each of its dependencies is one requirement")
+        raise InvalidInput(f"{path}: each dependency must be one requirement")
     uv = (data.get("tool") or {}).get("uv") or {}
     said = [dependencies, project.get("requires-python"), uv]
     digest.add(PYPROJECT, json.dumps(said, sort_keys=True, default=str).encode())
@@ -227,7 +227,7 @@ def _pyproject(path: str, digest: _Digest) -> tuple[list[str], dict[str, Any], s
 
 
 def _option(line: str) -> tuple[str, str]:
-    """An option with its value, as pip reads the line; two empty texts for a requirement."""
+    """Split a line into option and value, as pip reads it; two empty strings for a requirement."""
     if not line.startswith("-"):
         return "", ""
     match = re.match(r"(--[a-z-]+|-[a-z])(?:\s*=\s*|\s*)(.*)$", line)
@@ -241,7 +241,7 @@ def _option(line: str) -> tuple[str, str]:
 
 
 def _local(requirement: str) -> str | None:
-    """The path of a requirement that names a file or folder of this machine."""
+    """The path of a requirement that names a local file or folder."""
     text = re.split(r"\s+;|\s--|;\s", requirement.strip())[0].strip()
     name, at, address = text.partition("@")
     if at and re.fullmatch(r"[A-Za-z0-9._-]+\s*(\[[^\[\]]*\])?\s*", name):

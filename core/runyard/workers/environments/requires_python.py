@@ -1,4 +1,4 @@
-"""Whether an interpreter is one that a project asks for by `requires-python`."""
+"""Checks whether an interpreter satisfies a project's `requires-python`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _CLAUSE = re.compile(r"\s*(~=|==|!=|<=|>=|<|>)\s*(\d+(?:\.\d+)*)(\.\*)?\s*$")
 
 
 def suits(version: tuple[int, ...], required: str) -> bool:
-    """Whether a Python of this version is among those required, such as `>=3.10,<4`.
+    """Whether a Python version satisfies a specifier such as `>=3.10,<4`.
 
-    What is written in another way is left to installers: it rules nothing out.
+    Unknown clauses are ignored here; the installer checks them.
     """
     return all(_suits(version, clause) for clause in required.split(",") if clause.strip())
 

@@ -1,1 +1,1 @@
-"""Runs as processes of this machine: launched, supervised, and their reports."""
+"""Runs as processes of this machine: launching, supervision, and reports."""

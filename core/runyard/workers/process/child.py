@@ -1,4 +1,4 @@
-"""A run's own process: from the fork to the flow's first line. Also run with `python -m`."""
+"""A run's own process: from the fork to the flow's first line. Also used with `python -m`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _prctl: Callable[..., int] | None = None
 
 
 def preload() -> None:
-    """Import what runs need and their engine imports late, once for all that are forked from this process."""
+    """Import modules that every run needs, once for all runs that are forked from this process."""
     import asyncio  # noqa: F401  # 25 ms
     import sqlite3  # noqa: F401
 
@@ -50,11 +50,11 @@ def preload() -> None:
         elif not settings.database_url().startswith("sqlite"):
             import runyard.store.postgres  # noqa: F401
     except RunyardError:
-        pass  # a setting is wrong, which the worker or the run itself says
+        pass  # a setting is invalid; the worker or the run reports it
 
 
 def prepare() -> None:
-    """Find the kernel's call that ties a run's life to its launcher's; elsewhere than Linux, none."""
+    """Load the system call `prctl`, which ends a run together with its launcher; only on Linux."""
     global _prctl
     if sys.platform == "linux":
         import ctypes
@@ -68,11 +68,11 @@ def main(
     """Become the run that `message` describes; never returns.
 
     Args:
-        message: what the worker sent: flow_run_id, attempt, env, cwd, argv, environment, python, claim.
-        files: the write ends for stdout, stderr, the status line; then, where the worker takes reports, a
-            socket for them; then, where it shows what runs print, for what goes to its terminal alone.
-        launcher_pid: whose death ends this process.
-        drop_inherited: gives up the launcher's files and signal handlers.
+        message: the worker's message: flow_run_id, attempt, env, cwd, argv, environment, python, claim.
+        files: the write ends for stdout, stderr and the status channel; then a socket, if the worker accepts
+            reports; then a write end for output that goes only to the worker's terminal, if it shows output.
+        launcher_pid: the launcher; this process ends with it.
+        drop_inherited: closes the launcher's files and resets its signal handlers.
     """
     code = 1
     try:
@@ -82,7 +82,7 @@ def main(
         if os.getppid() != launcher_pid:
             os._exit(1)
         _take_files(files[:2])
-        # Records are kept by the journal: printed into the pipes they would be kept twice.
+        # The journal stores log records: printing them into the pipes would store them twice.
         more = files[3:]
         reports = more.pop(0) if message["reports"] else None
         console = more.pop(0) if more else None
@@ -120,7 +120,7 @@ def _become(message: dict[str, Any], status_file: int, reports: int | None) -> i
             if message["scratch"]:
                 held = scratch.hold(".")
                 if held is not None:
-                    os.set_inheritable(held, True)  # it is this run's, whatever program that becomes
+                    os.set_inheritable(held, True)  # the run keeps it, whichever program it becomes
     except (OSError, ValueError) as error:
         return _fail(status, f"working_dir {message['cwd']} cannot be entered: {_reason(error)}")
     if "TZ" in message["env"]:
@@ -139,7 +139,7 @@ def _become(message: dict[str, Any], status_file: int, reports: int | None) -> i
     os.set_inheritable(status_file, True)
     os.environ[STATUS_VARIABLE] = descriptors.name_of(status_file)
     try:
-        # Python ignores it; other programs expect to end by it.
+        # Python ignores SIGPIPE; other programs expect its default action.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.execvp(argv[0], argv)  # noqa: S606 - a command has no shell unless it names one
     except (OSError, ValueError) as error:
@@ -148,7 +148,7 @@ def _become(message: dict[str, Any], status_file: int, reports: int | None) -> i
 
 
 def _reason(error: OSError | ValueError) -> str:
-    """Why the system, or Python on its behalf, refused a text: NUL bytes and surrogates are ValueErrors."""
+    """The reason of a failed system call; Python raises ValueError for NUL bytes and surrogates."""
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
@@ -157,7 +157,7 @@ def _take_files(files: list[int]) -> None:
     for file, target in ((nothing, 0), (files[0], 1), (files[1], 2)):
         os.dup2(file, target)
         os.close(file)
-    # Line by line, so that what a run prints is seen when it prints it.
+    # Line-buffered, so that output appears at once.
     for name, number in (("stdout", 1), ("stderr", 2)):
         stream = open(number, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115 - lives as long as the process
         setattr(sys, name, stream)
@@ -166,7 +166,7 @@ def _take_files(files: list[int]) -> None:
 
 
 def _fail(status: StatusLine, text: str, code: int = CANNOT_START) -> int:
-    """Say why the run cannot start: to the worker for its state, to stderr for its logs."""
+    """Report why the run cannot start: to the worker for its state, to stderr for its logs."""
     status.tell(failure=text)
     print(text, file=sys.stderr)
     return code
@@ -182,14 +182,14 @@ def execute(
     """Load the flow of a claimed run and run it.
 
     Args:
-        flow_run_id: which.
+        flow_run_id: the run.
         attempt: its fencing token.
-        claim: `flow_run` and `deployment` as the API shows them, or None to read them.
-        status: where to tell the worker that the end was reported, or why there is no start.
-        reports: the socket on which the worker takes reports, by `descriptors.name_of`, if it does.
+        claim: `flow_run` and `deployment` as the API returns them; None: read them.
+        status: the channel on which to report the end, or why the run cannot start.
+        reports: the name (`descriptors.name_of`) of the socket for reports, if the worker accepts them.
 
     Returns:
-        The exit code: 0 when the run's end was reported.
+        The exit code: 0 if the run's end was reported.
     """
     status.listen_for_secrets()
     _expect_database()
@@ -198,9 +198,9 @@ def execute(
     elsewhere = os.environ.get(PLACE_VARIABLE) not in (None, place())
     try:
         if elsewhere and not _can_hold_runs():
-            return _fail(status, _not_begun("there is no such file"))
+            return _fail(status, _not_begun("no such database file"))
         if claim is None or elsewhere:
-            claim = read(flow_run_id)  # in another place it may not be: then it would wait there for ever
+            claim = read(flow_run_id)  # the run may not exist in that other place: do not wait for it
     except RunyardError as error:
         return _fail(status, _not_begun(str(error)))
     try:
@@ -234,14 +234,14 @@ def execute(
 
 
 def _expect_database() -> None:
-    """Make no database: the run that is to be executed stands in one."""
-    with suppress(RunyardError):  # a setting is wrong, which whoever needs it says
+    """Do not create a database: the run already exists in one."""
+    with suppress(RunyardError):  # a setting is invalid; the code that needs it reports this
         if not settings.get("api_url"):
             get_database().expect()
 
 
 def _not_begun(why: str) -> str:
-    """Why a run could not begin: mostly since its process looks for it in another place than its worker."""
+    """Why the run could not begin: mostly as its process uses another database or API than its worker."""
     ours, theirs = place(), os.environ.get(PLACE_VARIABLE)
     if not theirs or ours == theirs:
         return f"the run could not begin: {why}"
@@ -252,7 +252,7 @@ def _not_begun(why: str) -> str:
 
 
 def _can_hold_runs() -> bool:
-    """Whether runs can be where this process looks for them; asking for a file would make it."""
+    """Whether the database file of this process exists; opening it would create it."""
     url = settings.database_url()
     if settings.get("api_url") or not url.startswith("sqlite:"):
         return True
@@ -260,7 +260,7 @@ def _can_hold_runs() -> bool:
 
 
 def _from_environment() -> int:
-    """What `python -m runyard.workers.process.child` does: run the flow run that the environment names."""
+    """Run the flow run that the environment names: `python -m runyard.workers.process.child`."""
     flow_run_id, attempt = os.environ.get("RUNYARD__FLOW_RUN_ID"), os.environ.get("RUNYARD__ATTEMPT")
     if not flow_run_id or not attempt:
         print("RUNYARD__FLOW_RUN_ID and RUNYARD__ATTEMPT must name a claimed flow run", file=sys.stderr)
@@ -270,25 +270,25 @@ def _from_environment() -> int:
 
 
 def _enter_project(flow_run_id: str) -> dict[str, Any] | None:
-    """Start in the deployment's folder, as a run does whose worker has put it there.
+    """Change to the deployment's folder, as a worker does for a run.
 
     Returns:
-        What was read of the run; None where it is to be read again.
+        The run as read from the API; None: read it again.
     """
     before = place()
     try:
         claim = read(flow_run_id)
     except RunyardError:
-        return None  # what is wrong is told when it is read again
+        return None  # the next read reports the problem
     deployment = claim["deployment"]
     path = deployment and not deployment["pull_steps"] and deployment["path"]
     if path and os.path.isdir(path):
         os.chdir(path)
-    return claim if place() == before else None  # the settings of that folder may name another place
+    return claim if place() == before else None  # that folder's settings may name another database
 
 
 def _as_program() -> None:
-    """Run the flow run that the environment names, and end; never returns."""
+    """Run the flow run that the environment names, and exit; never returns."""
     code = _from_environment()
     try:
         wind_up()

@@ -1,4 +1,4 @@
-"""The flow of a claimed run: the run is read, its code is fetched, its flow is loaded."""
+"""The flow of a claimed run: reads the run, fetches its code, loads its flow."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from runyard.workers.process import run_code
 
 
 def load_run(flow_run_id: str) -> tuple[Any, dict[str, Any]]:
-    """Bring the code of a deployment's run here, and load its flow.
+    """Fetch the code of a deployment's run, and load its flow.
 
     Returns:
         The flow, and the run's parameters.
 
     Raises:
-        RunyardError: there is no such run, or its code cannot be had or loaded.
+        RunyardError: the run is not found, or its code cannot be fetched or loaded.
     """
     return load(read(flow_run_id))
 
 
 def read(flow_run_id: str) -> dict[str, Any]:
-    """`flow_run` and `deployment` of a run, as the API shows them."""
+    """Read `flow_run` and `deployment` of a run, as the API returns them."""
     client = connect()
     run = client.call(read_flow_run, flow_run_id)
     deployment = client.call(read_deployment, run.deployment_id) if run.deployment_id else None
@@ -37,21 +37,21 @@ def read(flow_run_id: str) -> dict[str, Any]:
 
 
 def load(claim: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Bring the code of a run here, and load its flow.
+    """Fetch the code of a run, and load its flow.
 
     Args:
-        claim: `flow_run` and `deployment`, as the API shows them.
+        claim: `flow_run` and `deployment`, as the API returns them.
 
     Returns:
         The flow, and the run's parameters.
 
     Raises:
-        RunyardError: its code cannot be had or loaded.
+        RunyardError: its code cannot be fetched or loaded.
     """
     run, deployment = claim["flow_run"], claim["deployment"]
     if deployment is None or not deployment.get("entrypoint"):
         raise EntrypointError(
-            f"flow run {run['name']} has no entrypoint: its deployment is gone or names none; deploy it again"
+            f"flow run {run['name']} has no entrypoint: its deployment was deleted or has none; redeploy it"
         )
     directory = run_code.bring(deployment)
     if local_flows.is_local(deployment["entrypoint"]):

@@ -1,7 +1,7 @@
-"""Hooks of a run whose process was killed: it could not call them itself, so another process does.
+"""Calls the hooks of a run whose process was killed, in another process.
 
-`on_crashed` and `on_cancellation` are how people learn that a night's job is gone; a kill for want of memory
-must not silence them.
+Users rely on `on_crashed` and `on_cancellation` to learn about failed runs. So these hooks must run also if
+the kernel killed the process, for example as the machine ran out of memory.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class _ToRun(logging.Handler):
-    """Keeps records with the run."""
+    """A log handler that stores records as logs of the run."""
 
     def __init__(self, client: Client, flow_run_id: str) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class _ToRun(logging.Handler):
         self._flow_run_id = flow_run_id
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one record."""
+        """Store one record."""
         body = LogCreate(
             name=record.name,
             level=record.levelno,
@@ -46,10 +46,10 @@ class _ToRun(logging.Handler):
 
 
 def call(flow_run_id: str) -> int:
-    """Call the hooks of the state that a run has ended in, with its flow loaded as for a run.
+    """Load the flow of an ended run and call the hooks of its final state.
 
     Returns:
-        The exit code: 0 when they were called, whatever they raised.
+        The exit code: 0 if the hooks were called, also if they raised errors.
     """
     told = read(flow_run_id)
     its = told["flow_run"]

@@ -1,9 +1,9 @@
-"""The launcher: a warm, single-threaded process that forks runs and owns their process groups.
+"""The launcher: a single-threaded process with all modules loaded, which forks runs and kills their groups.
 
-It is forked from the worker before the worker opens anything or starts a thread. It starts a run when the
-worker says so, tells the worker how each ended, and ends all of them when the worker has not held their
-leases for `patience_seconds` (it was stopped, it hangs, it reaches no database) or is gone. It never opens
-the database.
+The worker forks it before it opens files or starts threads. The launcher starts a run when the worker tells
+it to, reports how each run ended, and kills all runs when the worker has gone, or has not renewed their
+leases for `patience_seconds` (it is stopped, it hangs, it cannot reach the database). The launcher never
+opens the database.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from runyard.workers.process.launcher_channel import Channel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# A moment on the boot clock, as on the pipe of beats.
+# A time of the boot clock: one message on the pipe of heartbeats.
 BEAT = struct.Struct("=d")
-# Stopping signals reach the whole group in a terminal; the worker decides what they mean for the runs.
+# A terminal sends stopping signals to the whole process group; only the worker handles them.
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -34,9 +34,9 @@ class Launcher:
     """The state of a launcher.
 
     Args:
-        channel: the line to the worker.
-        beats: the read end of the pipe on which the worker says when it held its leases for certain.
-        patience_seconds: how long after that moment the runs may go on.
+        channel: the channel to the worker.
+        beats: the read end of the pipe on which the worker sends when it last held its leases.
+        patience_seconds: how long after that time the runs may continue.
     """
 
     def __init__(self, channel: Channel, beats: int, patience_seconds: float) -> None:
@@ -45,14 +45,14 @@ class Launcher:
         self.patience_seconds = patience_seconds
         self.keys: dict[int, str] = {}
         self.last_beat = clock.boot_seconds()
-        # Processes that were ended because of that.
+        # Processes that were killed because no heartbeat arrived.
         self.unwatched: set[int] = set()
         self._ended, self._wake = socket.socketpair()
         self._ended.setblocking(False)
         self._wake.setblocking(False)
 
     def run(self) -> None:
-        """Serve until the worker is gone, then end what still runs."""
+        """Serve until the worker has gone, then kill the remaining runs."""
         for number in _IGNORED:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -65,7 +65,7 @@ class Launcher:
         while alive:
             left = self.last_beat + self.patience_seconds - clock.boot_seconds()
             selector.select(max(left, 0.01) if self.keys else None)
-            # The beats first: after a stop of both processes the worker's new beats count.
+            # Read heartbeats first: after a stop of both processes the worker's new heartbeats count.
             self._read_beats()
             if self.keys and clock.boot_seconds() - self.last_beat > self.patience_seconds:
                 self.unwatched.update(self.keys)
@@ -75,7 +75,7 @@ class Launcher:
         self.end_all()
 
     def end_all(self) -> None:
-        """Kill every run with its whole group, and tell the worker, if it ever listens again."""
+        """Kill every run with its whole process group."""
         for pid in self.keys:
             _kill_group(pid, signal.SIGKILL)
 
@@ -128,7 +128,7 @@ class Launcher:
             self._tell({"event": "started", "key": message["key"], "pid": pid})
 
     def _drop_inherited(self) -> None:
-        """In the child: give up what belongs to the launcher."""
+        """In the child: close the launcher's files and reset its signal handlers."""
         signal.set_wakeup_fd(-1)
         for number in (*_IGNORED, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
@@ -140,8 +140,8 @@ class Launcher:
 
     def _reap(self) -> None:
         while self.keys:
-            # Looked at before it is reaped: until then nobody else can get this number, so that the
-            # signal reaches what the run left behind and nothing else.
+            # Do not reap yet: until then the kernel does not reuse this process id, so that the signal
+            # reaches only the run's remaining processes.
             try:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
@@ -161,11 +161,11 @@ class Launcher:
         try:
             self.channel.send(message)
         except OSError:
-            pass  # the worker is gone; the loop sees it at its next turn
+            pass  # the worker has gone; the loop notices it in its next turn
 
 
 def _kill_group(pid: int, number: int) -> None:
-    """Signal a run's group; a run so young that it has none yet gets the signal itself."""
+    """Signal a run's process group; a new run without a group gets the signal itself."""
     try:
         os.killpg(pid, number)
     except (ProcessLookupError, PermissionError):
@@ -176,26 +176,26 @@ def _kill_group(pid: int, number: int) -> None:
 
 
 def serve(channel: Channel, beats: int, patience_seconds: float) -> None:
-    """Be a launcher until the worker is gone."""
+    """Work as a launcher until the worker has gone."""
     child.prepare()
     Launcher(channel, beats, patience_seconds).run()
 
 
 def _settle_memory() -> None:
-    """Have the collector leave alone what is there: each page that it marks could not be shared any more."""
+    """Exclude existing objects from garbage collection: pages that the collector marks cannot be shared."""
     gc.collect()
     gc.freeze()
 
 
 def fork(patience_seconds: float, before: Callable[[], None] | None = None) -> tuple[Channel, int, int]:
-    """Fork a launcher from this process, which must have no other threads.
+    """Fork a launcher from this process, which must not have other threads.
 
     Args:
-        patience_seconds: how long without a beat the launcher lets runs go on.
-        before: called in the new process first, to close what is not its own.
+        patience_seconds: how long the runs may continue without a heartbeat.
+        before: called first in the new process, to close files of other owners.
 
     Returns:
-        The line to it, the write end of the pipe for beats, and its process id.
+        The channel to it, the write end of the heartbeat pipe, and its process id.
     """
     ours, theirs = socket.socketpair()
     read_end, write_end = os.pipe()
@@ -221,16 +221,16 @@ def fork(patience_seconds: float, before: Callable[[], None] | None = None) -> t
 
 
 def spawn(patience_seconds: float) -> tuple[Channel, int, int]:
-    """Start a launcher in a fresh interpreter, where this process has threads that a fork would break.
+    """Start a launcher in a new interpreter, for a process with threads, which a fork would break.
 
     Returns:
-        As `fork`.
+        The same values as `fork`.
     """
     ours, theirs = socket.socketpair()
     read_end, write_end = os.pipe()
     for file in (theirs.fileno(), read_end):
         os.set_inheritable(file, True)
-    # Without the current folder, where a module may be named as one of the library's.
+    # Without the current folder, whose modules could hide those of the standard library.
     code = "import sys; here = sys.path.pop(0); from runyard.workers.process.launcher import main; "
     code += "main(here, *sys.argv[1:])"
     arguments = [sys.executable, "-c", code, str(theirs.fileno()), str(read_end), str(patience_seconds)]
@@ -242,15 +242,15 @@ def spawn(patience_seconds: float) -> tuple[Channel, int, int]:
 
 
 def main(here: str, line: str, beats: str, patience_seconds: str) -> None:
-    """What a spawned launcher runs; the arguments are an entry of `sys.path`, two descriptors, seconds."""
+    """The main function of a spawned launcher; gets an entry of `sys.path`, two descriptors, seconds."""
     for file in (int(line), int(beats)):
         os.set_inheritable(file, False)
     try:
         child.preload()
     except ImportError as error:
-        # A package is being replaced: runs import it themselves and say what they lack, and once it is
-        # there another launcher is made.
-        print(f"runyard: runs start without what they need loaded: {error}", file=sys.stderr)
+        # A package is being replaced. Runs import it themselves and report what is missing. The worker starts
+        # another launcher when the package is complete.
+        print(f"runyard: runs start without preloaded modules: {error}", file=sys.stderr)
     sys.path.insert(0, here)
     _settle_memory()
     serve(Channel(socket.socket(fileno=int(line))), int(beats), float(patience_seconds))

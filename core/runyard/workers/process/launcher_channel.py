@@ -1,4 +1,4 @@
-"""The line between a worker and its launcher: JSON lines on a socket pair, with open files beside them."""
+"""The channel between a worker and its launcher: JSON lines on a socket pair, with file descriptors."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _MAX_FILES = 64
 
 
 class Channel:
-    """One end of the line. A message that says `files: n` travels with n file descriptors.
+    """One end of the channel. A message with `files: n` carries n file descriptors.
 
     Args:
-        sock: a connected stream socket of the Unix family.
+        sock: a connected Unix stream socket.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -25,14 +25,14 @@ class Channel:
         self._files: deque[int] = deque()
 
     def fileno(self) -> int:
-        """For a selector."""
+        """The descriptor, for a selector."""
         return self.sock.fileno()
 
     def send(self, message: dict[str, Any], files: tuple[int, ...] = ()) -> None:
         """Send one message; the receiver gets copies of `files`.
 
         Raises:
-            OSError: the other end is gone.
+            OSError: the other end is closed.
         """
         if files:
             message = {**message, "files": len(files)}
@@ -44,7 +44,7 @@ class Channel:
             self.sock.sendall(data)
 
     def receive(self) -> list[tuple[dict[str, Any], list[int]]] | None:
-        """The messages that have arrived, each with its files; None when the other end is gone."""
+        """Read the messages that have arrived, each with its files; None if the other end is closed."""
         try:
             data, files, _, _ = socket.recv_fds(self.sock, _CHUNK, _MAX_FILES)
         except (ConnectionError, InterruptedError):

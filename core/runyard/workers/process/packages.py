@@ -1,4 +1,4 @@
-"""What is installed where Python imports from: a launcher that loaded some of it is stale once it changes."""
+"""Detects changes of installed packages: a launcher that has loaded old versions must be replaced."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# What an installer adds, replaces or takes away with every package, also with an editable one.
+# Files that an installer adds, replaces or removes with every package, also an editable one.
 _MARKS = (".dist-info", ".egg-info", ".egg-link", ".pth")
-# So often at most each of them is looked at.
+# The shortest interval between two checks of these files.
 _LOOK_SECONDS = 0.05
 _FOLDERS = ("site-packages", "dist-packages")
 
 
 class Packages:
-    """The packages of this interpreter, as they are when this object is made."""
+    """The installed packages of this interpreter when this object was created."""
 
     def __init__(self) -> None:
         self._folders = sorted({path for path in sys.path if os.path.basename(path) in _FOLDERS})
@@ -27,7 +27,7 @@ class Packages:
         self._looked_at = 0.0
 
     def changed(self) -> bool:
-        """Whether packages came, went or were replaced since the last call; below a millisecond if not."""
+        """Whether packages were added, removed or replaced since the last call; takes under a millisecond."""
         times = _times(self._folders)
         if times == self._times and not self._marks_changed():
             return False
@@ -35,7 +35,7 @@ class Packages:
         return self._marks != before
 
     def _marks_changed(self) -> bool:
-        """Whether one was written in place, such as a .pth file, which leaves the time of its folder."""
+        """Whether a file was changed in place, such as a .pth file: its folder's time stays the same."""
         now = time.monotonic()
         if now < self._looked_at + _LOOK_SECONDS:
             return False
@@ -48,12 +48,12 @@ class Packages:
             try:
                 found += [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(_MARKS)]
             except OSError:
-                continue  # it is gone, or being changed: the next look sees it
+                continue  # missing or being changed: the next check sees it
         return _times(found)
 
 
 def _times(paths: Iterable[str]) -> dict[str, int]:
-    """When each was changed last, in nanoseconds; 0: it is not there."""
+    """The modification time of each path in nanoseconds; 0 if it does not exist."""
     times = {}
     for path in paths:
         try:

@@ -1,6 +1,6 @@
-"""The end of a run's process: what an interpreter does for the program, without taking itself apart.
+"""The end of a run's process: the interpreter's exit work, without destroying all modules and objects.
 
-That would take longer than many a run: every module and every object is given back before the memory is.
+Destroying them would take longer than many runs take.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-# A thread of the program that does not end may hold the lock of a file.
+# The time limit, as a thread that does not end may hold the lock of a file.
 _FILES_SECONDS = 10.0
-# What files with contents in memory are. `io.BufferedIOBase` itself is an abstract class: to ask whether an
-# object is one takes a microsecond and more, of its base a tenth of it.
+# The types of files with unwritten data. `io.BufferedIOBase` is an abstract class: `isinstance` with it
+# takes a microsecond or more; with its base class, a tenth of that.
 _FILES: tuple[type, ...] = (io.TextIOWrapper, io.BufferedReader.__mro__[1])
 
 
 def wind_up() -> int:
-    """Wait for threads, run what was registered for the exit, and write out what open files still hold."""
+    """Wait for threads, run exit functions, and write the buffers of open files."""
     import atexit
 
-    threading._shutdown()  # type: ignore[attr-defined]  # what a forked multiprocessing process calls too
+    threading._shutdown()  # type: ignore[attr-defined]  # a forked multiprocessing process calls it too
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -36,18 +36,18 @@ def wind_up() -> int:
 
 
 def _open_files() -> list[Any]:
-    """That were opened and never closed; those from before a fork are the launcher's, and frozen."""
+    """Files that are still open. Those from before the fork belong to the launcher and are frozen."""
     streams = [stream for stream in (sys.stdin, sys.stdout, sys.stderr) if stream is not None]
     flushed = {id(each) for stream in streams for each in (stream, getattr(stream, "buffer", None))}
     return [each for each in gc.get_objects() if isinstance(each, _FILES) and id(each) not in flushed]
 
 
 def _write_out(left: list[Any]) -> None:
-    # What is in a text is written into what is below it, and that into the file.
+    # A text file writes into its buffer, and the buffer into the file.
     texts = [file for file in left if isinstance(file, io.TextIOWrapper)]
     buffers = [file for file in left if not isinstance(file, io.TextIOWrapper)]
     system = [file for file in buffers if isinstance(file, (io.BufferedWriter, io.BufferedRandom))]
-    # Such as one that compresses: its last bytes are written when it is closed.
+    # For example a file that compresses: it writes its last bytes when it is closed.
     others = [file for file in buffers if type(file).__module__ not in ("_io", "io")]
     for write in (
         *(file.flush for file in texts),

@@ -1,4 +1,4 @@
-"""The worker's end of the socket on which a forked run reports; see `reporting`."""
+"""The worker's end of the socket on which a forked run sends reports; see `reporting`."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from contextlib import suppress
 from typing import Any
 
 CHUNK = 1 << 16
-# A run makes a larger call itself: with one of this size the socket has room for the empty line as well.
+# A run makes a larger call itself. With a call of this size the socket still has room for the empty line.
 LARGEST = 1 << 16
-# Of what a run has sent, in one turn: more than the socket holds.
+# The maximum number of chunks read in one turn: more than the socket's buffer holds.
 _MOST_CHUNKS = 16
 
 
 class ReportLine:
-    """The worker's end of a run's socket."""
+    """The worker's end of a run's report socket."""
 
     def __init__(self) -> None:
         self._ours, theirs = socket.socketpair()
         self._ours.setblocking(False)
-        # For a selector, as long as it is open.
+        # For a selector, as long as the socket is open.
         self.file = self._ours.fileno()
         self.open = True
         # For the run's process.
         self.far_end = theirs.detach()
-        # What the run waits for now: whatever it sends later takes its place.
+        # The call that the run waits for now; a later message replaces it.
         self.call: Any = None
         self._rest = b""
 
     def read(self) -> None:
-        """Take what has arrived; a run that sends what is no call is not heard any more."""
+        """Read what has arrived; close the socket after an invalid message."""
         try:
             for _ in range(_MOST_CHUNKS):
                 data = self._ours.recv(CHUNK)
@@ -52,7 +52,7 @@ class ReportLine:
             self._hang_up()
 
     def answer(self, answer: dict[str, Any]) -> None:
-        """Send an answer; a run that takes none makes its calls itself."""
+        """Send a response; close the socket if the run does not read it: the run then makes its calls."""
         data = json.dumps(answer).encode() + b"\n"
         try:
             if self.open and self._ours.send(data) < len(data):
@@ -66,7 +66,7 @@ class ReportLine:
             self._ours.shutdown(socket.SHUT_RDWR)
 
     def close_far_end(self) -> None:
-        """Close the run's end here."""
+        """Close this process's copy of the run's end."""
         if self.far_end >= 0:
             os.close(self.far_end)
             self.far_end = -1

@@ -1,12 +1,12 @@
-"""A run's start and end, reported through its worker: one connection and one transaction for many runs.
+"""Reports of runs' starts and ends through their worker: one connection and one transaction for many runs.
 
-A run that the worker has forked sends these two calls to it on a socket, where both would open the same
-database: to open it takes a short run longer than all else that it does, and each transaction waits for the
-disk. A run whose worker does not answer, or cannot, makes the call itself.
+A forked run sends these two calls to its worker on a socket, if both would open the same database. Opening
+it takes longer than all else that a short run does, and each transaction waits for the disk. If the worker
+does not respond, the run makes the call itself.
 
-Such a call may be made twice, but never late: by then the run may be further. So a run says that it waits
-no more (an empty line) before it makes the call itself, and the worker looks for that once it holds the run
-in its transaction. Where it finds nothing, the run's own call comes right after the same one.
+A call may thus be made twice, but must never be made late: the run may have continued. So the run sends an
+empty line before it makes the call itself, and the worker checks for it after locking the run in its
+transaction. If the line has not arrived, the run's own call repeats the same one, which is harmless.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ if TYPE_CHECKING:
     _Call = tuple[RunProcess, ReportLine, dict[str, Any]]
 
 _OPERATIONS = {operation.name: operation for operation in (start_flow_run, report_state)}
-# The answer by which a run makes its call itself.
+# The response that tells a run to make its call itself.
 _CANNOT: dict[str, Any] = {}
 
 
 class Reports:
-    """The calls of a worker's runs that are not answered yet.
+    """Collects and executes the calls of a worker's runs.
 
     Args:
-        client: where the runs are.
+        client: the database of the runs.
     """
 
     def __init__(self, client: LocalClient) -> None:
         self._client = client
         self._waiting: dict[str, tuple[RunProcess, ReportLine]] = {}
-        # The runs that may send something, by the file of their lines.
+        # The runs that may send calls, by the descriptor of their socket.
         self._runs: dict[int, RunProcess] = {}
         self._poll = select.poll()
 
     def watch(self, process: RunProcess) -> None:
-        """Look also for what this run sends."""
+        """Start polling the socket of a run."""
         if process.reports is not None:
             self._runs[process.reports.file] = process
             self._poll.register(process.reports.file, select.POLLIN)
 
     def forget(self, process: RunProcess) -> None:
-        """Look no more."""
+        """Stop polling the socket of a run."""
         if process.reports is not None and self._runs.pop(process.reports.file, None) is not None:
             self._poll.unregister(process.reports.file)
 
     def take(self, process: RunProcess) -> None:
-        """Take what a run has sent."""
+        """Read the calls of a run."""
         line = process.reports
         if line is None:
             return
@@ -71,10 +71,10 @@ class Reports:
             self._waiting[process.key] = (process, line)
 
     def answer(self, outage: bool) -> None:
-        """Make the calls, in one transaction where none is refused.
+        """Execute the waiting calls, in one transaction if none is refused.
 
         Args:
-            outage: the database cannot be used now: the runs find that out themselves.
+            outage: the database is unavailable: tell the runs to make their calls themselves.
         """
         while self._waiting:
             calls: list[_Call] = []
@@ -87,7 +87,7 @@ class Reports:
                     self.take(process)
 
     def _gather(self, calls: list[_Call]) -> None:
-        """Move the calls that wait to `calls`."""
+        """Move the waiting calls to `calls`."""
         waiting, self._waiting = self._waiting, {}
         calls += [(*each, each[1].call) for each in waiting.values() if each[1].call is not None]
 
@@ -97,7 +97,7 @@ class Reports:
 
     def _make(self, calls: list[_Call]) -> list[dict[str, Any]]:
         def together(tx: Transaction) -> list[dict[str, Any]]:
-            # Also those that came while the lock of the database was waited for.
+            # Include calls that arrived while this thread waited for the lock of the database.
             for file, _ in self._poll.poll(0):
                 self.take(self._runs[file])
             self._gather(calls)
@@ -106,13 +106,13 @@ class Reports:
         try:
             return self._client.together(together)
         except StoreError:
-            return self._none(calls)  # for each of them it would take as long again
+            return self._none(calls)  # one attempt per call would take as long again
         except Exception as error:
             if not calls:
                 self._gather(calls)
             if len(calls) == 1:
                 return [_refusal(error)]
-            # One is refused, which the others must not feel.
+            # One call was refused; execute the others separately.
             return [self._make_one(call) for call in calls]
 
     def _make_one(self, call: _Call) -> dict[str, Any]:
@@ -133,12 +133,12 @@ def _perform(tx: Transaction, process: RunProcess, line: ReportLine, call: dict[
     lock_flow_run(tx, process.flow_run_id)
     line.read()
     if line.call is not call:
-        return _CANNOT  # it waits no more
+        return _CANNOT  # the run no longer waits
     return {"result": _OPERATIONS[call["operation"]](tx, call["body"])}
 
 
 def _is_of(process: RunProcess, call: Any) -> bool:
-    """Whether a call is one that this attempt at a run may make."""
+    """Whether a call is valid and belongs to this attempt of the run."""
     body = call.get("body") if isinstance(call, dict) else None
     return (
         isinstance(body, dict)

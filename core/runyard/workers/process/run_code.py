@@ -1,7 +1,7 @@
-"""The code of a run on this machine: pulled, or the folder of its deployment; once a run, whatever runs it.
+"""The code of a run on this machine: pulled, or the folder of its deployment; fetched once per run.
 
-A process that has fetched the code and becomes another program hands over what it knows: where the code is,
-the secrets it has read, and the lock of the environment that the program runs in.
+A process that has fetched the code and executes another program passes on the folder of the code, the
+secrets that it has read, and the lock of the environment of that program.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from runyard.base import descriptors, redaction
 from runyard.base.errors import EntrypointError
 from runyard.deployments.steps.execute import run_pull_steps
 
-# In the environment of the other program: an open file, by `descriptors.name_of`.
+# The variable that names (`descriptors.name_of`) the open file with this data.
 _VARIABLE = "RUNYARD__HANDED_OVER"
 
 
 def bring(deployment: dict[str, Any] | None) -> str:
-    """Bring the code of a deployment here; the folder that holds it.
+    """Fetch the code of a deployment; return its folder.
 
     Args:
-        deployment: as the API shows it; None: the current folder is what there is.
+        deployment: as the API returns it; None: use the current folder.
 
     Raises:
-        RunyardError: it cannot be had.
+        RunyardError: the code cannot be fetched.
     """
     handed = _take()
     if handed is not None:
@@ -43,20 +43,20 @@ def bring(deployment: dict[str, Any] | None) -> str:
 
 
 def hand_over(folder: str, lock: int | None) -> None:
-    """Let the program that this process becomes find the code and know the secrets.
+    """Pass on the code's folder and the known secrets to the program that this process executes next.
 
     Args:
-        folder: of the code.
-        lock: a file that it is to hold open.
+        folder: the folder of the code.
+        lock: a file that the program must keep open.
 
     Raises:
-        OSError: there is no room for it.
+        OSError: the temporary file cannot be written.
     """
     told: dict[str, Any] = {"folder": folder, "secrets": list(redaction.known())}
     if lock is not None:
         os.set_inheritable(lock, True)
         told["lock"] = descriptors.name_of(lock)
-    # Without a name, and for its owner only: secrets are in it.
+    # A file without a name, readable only by its owner, as it contains secrets.
     with tempfile.TemporaryFile() as file:
         file.write(json.dumps(told).encode())
         file.flush()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from runyard.domain.states import CANCELLED, CRASHED, FAILED
 
-# The program of a run that is not forked: `python -m` this.
+# The module that `python -m` runs for a run that is not forked.
 RUN_MODULE = "runyard.workers.process.child"
-# To that program, where no worker has chosen a folder.
+# Its option for runs whose folder no worker has chosen.
 ENTER = "--enter-project"
 # The exit code of a run that could not start.
 CANNOT_START = 126
-# Where the worker looks for runs, for the message of one that its own process does not find.
+# The worker's database or API, for the error message of a run that does not find itself there.
 PLACE_VARIABLE = "RUNYARD__PLACE"
-# Set where the process calls the hooks of the run's final state instead of running the flow.
+# Set in a process that only calls the hooks of the run's final state.
 HOOKS_VARIABLE = "RUNYARD__CALL_HOOKS"
-# How long hooks may take: they hold a place of their worker.
+# The time limit of hooks, which occupy a slot of their worker.
 HOOK_SECONDS = 300.0
-# The states that a worker reports of a run; Failed is that of a run that exceeded its time limit.
+# The final states that a worker reports; Failed is for runs that exceeded their time limit.
 HOOKED = (CRASHED, CANCELLED, FAILED)

@@ -1,4 +1,4 @@
-"""Where a process looks for runs: in words, and with absolute paths for its children."""
+"""The database or API of a process: its description, and absolute paths for child processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runyard.store.sqlite import path_of
 
 
 def place() -> str:
-    """Where this process looks for runs, in words."""
+    """Describe the database or API that this process uses."""
     url = settings.get("api_url")
     if url:
         return f"the API {url}"
@@ -20,7 +20,7 @@ def place() -> str:
 
 
 def anchor_paths() -> None:
-    """Make relative paths of this process's environment absolute: runs start in other folders."""
+    """Make relative paths in this process's environment absolute, as runs start in other folders."""
     os.environ["RUNYARD_HOME"] = settings.home()
     url = settings.get("database_url")
     if url.startswith("sqlite"):

@@ -1,4 +1,4 @@
-"""The line on which a run's process tells its worker of itself."""
+"""The channel on which a run's process sends status messages to its worker."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from runyard.base import descriptors, redaction
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# In the environment of a command: the pipe, by `descriptors.name_of`.
+# The variable that names (`descriptors.name_of`) the pipe, for a command.
 STATUS_VARIABLE = "RUNYARD__STATUS"
 _CHUNK = 1 << 16
 
 
 class StatusReader:
-    """The other end of that line.
+    """The reading end of the channel.
 
     Args:
-        file: to read from; it does not block from now on.
-        hear: called with each thing that the run's process says.
+        file: the descriptor; set to non-blocking.
+        hear: called with each message.
     """
 
     def __init__(self, file: int, hear: Callable[[dict[str, Any]], None]) -> None:
@@ -32,7 +32,7 @@ class StatusReader:
         self._rest = b""
 
     def read(self) -> bool:
-        """Take what is there; whether more may come."""
+        """Read the available messages; return whether more may come."""
         while True:
             try:
                 data = os.read(self.file, _CHUNK)
@@ -50,10 +50,10 @@ class StatusReader:
 
 
 class StatusLine:
-    """On which a run's process tells the worker of itself: `failure`, `ending`, `reported`, `secrets`.
+    """The writing end, in a run's process: sends `failure`, `ending`, `reported`, `secrets`.
 
     Args:
-        name: of the pipe, by `descriptors.name_of`; None where nobody listens.
+        name: the name (`descriptors.name_of`) of the pipe; None: send nothing.
     """
 
     def __init__(self, name: str | None) -> None:
@@ -62,7 +62,7 @@ class StatusLine:
 
     @classmethod
     def inherited(cls) -> StatusLine:
-        """The line that the environment names: of the command that a worker started."""
+        """Open the channel that the environment names, in a command that a worker started."""
         name = os.environ.pop(STATUS_VARIABLE, None)
         number = descriptors.find(name) if name else None
         if number is None:
@@ -71,22 +71,22 @@ class StatusLine:
         return cls(name)
 
     def tell(self, **what: Any) -> None:
-        """Say something; a line that is gone is not an error."""
+        """Send a message; a closed channel is not an error."""
         if self._name is None:
             return
         if "failure" in what:
             what["failure"] = redaction.redact(what["failure"])
         data = json.dumps(what).encode() + b"\n"
         with self._lock:
-            # The user's code may have closed it, and opened another file of that number since.
+            # The user's code may have closed it, and its number may belong to another file now.
             number = descriptors.find(self._name)
             try:
                 while number is not None and data:
                     data = data[os.write(number, data) :]
             except OSError:
-                pass  # the worker is gone, and with it who would read
+                pass  # the worker has gone
 
     def listen_for_secrets(self) -> None:
-        """Tell of every secret that this process loads, before it can print it."""
+        """Report every secret that this process loads, before the process can print it."""
         if self._name is not None:
             redaction.tell(lambda secrets: self.tell(secrets=secrets))

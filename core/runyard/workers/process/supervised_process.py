@@ -1,4 +1,4 @@
-"""One run under supervision: how it is to be launched, and what is known of its process."""
+"""One run under supervision: its launch message and its process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from runyard.workers.process.launcher_channel import Channel
 
 
-# Variables that only a fresh interpreter heeds.
+# Prefixes of variables that only a new interpreter reads.
 _FRESH = ("PYTHON", "LD_", "DYLD_")
 
 
@@ -33,11 +33,11 @@ class RunProcess(WatchedRun):
     """A claimed run and its process.
 
     Args:
-        claimed: what the claim gave.
+        claimed: the result of the claim.
         job: the pool's job configuration, resolved for this run.
-        logs: where what it prints is kept.
-        hooks: it is to call the hooks of the run's final state instead of running the flow.
-        reports: it reports its start and end through this process, where it is forked.
+        logs: the buffer for its output.
+        hooks: call the hooks of the run's final state instead of running the flow.
+        reports: a forked run reports its start and end through this process.
     """
 
     def __init__(
@@ -62,26 +62,26 @@ class RunProcess(WatchedRun):
         self.status = StatusReader(status_read, self.hear)
         self.reports = ReportLine() if reports and not hooks and _argv(job) is None else None
         self.pid: int | None = None
-        # To the launcher that was asked to start it.
+        # The channel to the launcher that starts it.
         self.line: Channel | None = None
-        # Its run was over when its lease was last renewed.
+        # The run was over at the last renewal of its lease.
         self.over = False
         self._scratch: Scratch | None = None
 
     def may_call_hooks(self) -> bool:
-        """Whether another process may call the hooks of its run, which ran by no command of the user's."""
+        """Whether another process may call the run's hooks: it must have started, without a command."""
         failed = self.failure and not self.unwatched
         return not (self.hooks or failed or self.pid is None or self.job.get("command"))
 
     def launch(self, line: Channel, environment: dict[str, str | None]) -> None:
-        """Ask the launcher to start the run.
+        """Send the launch message to the launcher.
 
         Args:
-            line: to the launcher.
-            environment: what every run of this worker gets; None removes a variable.
+            line: the channel to the launcher.
+            environment: variables for every run of this worker; None removes a variable.
 
         Raises:
-            OSError: there are no more files, no room for a folder, or no launcher.
+            OSError: too many open files, no space for a folder, or no launcher.
         """
         claimed = self.claimed
         run, deployment = claimed.flow_run, claimed.deployment
@@ -111,7 +111,7 @@ class RunProcess(WatchedRun):
             "cwd": cwd,
             "scratch": self._scratch is not None,
             "argv": _argv(self.job),
-            # A run in an environment is forked too: it finds or makes that before it becomes its Python.
+            # A run in an environment is forked too: it finds or creates that, then executes its Python.
             "environment": self.job.get("environment"),
             "python": self.job.get("python"),
             "reports": self.reports is not None,
@@ -133,37 +133,37 @@ class RunProcess(WatchedRun):
             self.reports.close_far_end()
 
     def read_status(self) -> bool:
-        """Read what the run's process says of itself; whether more may come."""
+        """Read the status messages of the run's process; return whether more may come."""
         return self.status.read()
 
     def hear(self, said: dict[str, Any]) -> None:
-        """As for every run; and it tells of its secrets."""
+        """Handle a status message, including secrets to hide."""
         super().hear(said)
         self._output.secrets.register(said.get("secrets"))
 
     def _hide(self, text: str) -> str:
-        """The text without secrets: the run told of each before it could print it."""
+        """Remove secrets from a text: the run reported each secret before it could print it."""
         self.read_status()
         return self._output.hide(text)
 
     def stop(self, grace_seconds: float) -> None:
-        """SIGTERM to the group now, SIGKILL after `grace_seconds`; once is enough."""
+        """Send SIGTERM to the group now, and SIGKILL after `grace_seconds`; may be called again."""
         deadline = time.monotonic() + grace_seconds
         if self.kill_at is None or deadline < self.kill_at:
             self.kill_at = deadline
             self.signal(signal.SIGTERM if grace_seconds > 0 else signal.SIGKILL)
 
     def signal(self, number: int) -> None:
-        """Have the launcher signal the run's group."""
+        """Tell the launcher to signal the run's group."""
         if self.line is None:
             return
         try:
             self.line.send({"do": "signal", "key": self.key, "signal": int(number)})
         except OSError:
-            pass  # a launcher that is gone took its runs with it
+            pass  # the launcher has gone, and its runs with it
 
     def finish(self) -> None:
-        """Take what the run left in its pipes, and give everything back."""
+        """Read the rest of the output, and close all files."""
         self.read_status()
         for pipe in self.pipes:
             if pipe.open:
@@ -177,7 +177,7 @@ class RunProcess(WatchedRun):
             self._scratch.remove_soon()
 
     def abandon(self) -> None:
-        """Give back what an unsent launch holds."""
+        """Close the files of a launch that was not sent."""
         for pipe in self.pipes:
             os.close(pipe.write_end)
         os.close(self._status_write)
@@ -185,7 +185,7 @@ class RunProcess(WatchedRun):
 
 
 def _argv(job: dict[str, Any]) -> list[str] | None:
-    """The command of a run, or None for a fork of the warm launcher, which may enter an environment."""
+    """The command of a run; None: fork the launcher, also for a run in an environment."""
     command = job.get("command")
     if command and isinstance(command, str):
         try:

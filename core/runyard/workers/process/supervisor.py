@@ -1,4 +1,4 @@
-"""Launches claimed runs through the launcher, watches their processes and keeps what they print."""
+"""Launches claimed runs through the launcher, watches their processes and collects their output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from runyard.workers.process.reporting import Reports
 
 _BEATS_PER_LEASE = 10
-# How long a killed process may take to be gone.
+# How long a killed process may take to end.
 _END_SECONDS = 2.0
 
 
@@ -34,14 +34,14 @@ class Supervisor(Watching[RunProcess]):
     """The processes of this worker's runs.
 
     Args:
-        line: to the launcher.
-        beats: the write end of the pipe on which the worker shows its life.
-        lease_seconds: of the runs' leases.
-        environment: what every run gets.
+        line: the channel to the launcher.
+        beats: the write end of the heartbeat pipe.
+        lease_seconds: the duration of the runs' leases.
+        environment: variables for every run.
         write_logs: writes a list of log bodies.
         launcher_pid: the launcher's process id.
-        beating: its runs go on as long as this process lives; otherwise as long as `beat` is called.
-        reports: makes the calls by which runs report their start and end; None where they do that themselves.
+        beating: send heartbeats as long as this process lives; else only when `beat` is called.
+        reports: executes the report calls of runs; None: the runs make these calls themselves.
     """
 
     runs_here = True
@@ -64,35 +64,35 @@ class Supervisor(Watching[RunProcess]):
         self._launcher_pid = launcher_pid
         self._packages = Packages()
         self._reports = reports
-        # Launchers that were replaced, with their processes; each goes with the last of its runs.
+        # Replaced launchers and their process ids; each ends with the last of its runs.
         self._retired: dict[Channel, int] = {}
         self._register_line()
         self._stopped = threading.Event()
         self._beats_lock = threading.Lock()
         self._older_beats: dict[Channel, int] = {}
         if beating:
-            # A thread, so that a database that hangs does not look like a worker that hangs. It proves that
-            # this process was neither stopped nor killed, and no more.
+            # A thread, as a hanging database must not stop the heartbeats. They prove only that this process
+            # was neither stopped nor killed.
             threading.Thread(target=self._beat_on, name="runyard-beats", daemon=True).start()
 
     def identity(self) -> tuple[str | None, str | None]:
-        """Where and by what the death of this worker's runs can be proved."""
+        """The place and the proof by which others detect the death of this worker's runs."""
         return machine.identity(self._launcher_pid)
 
     def beat(self, held_at: float) -> None:
-        """Tell the launcher that the leases of all runs were held at a moment of the boot clock."""
+        """Tell the launcher that the worker held the leases of all runs at a time of the boot clock."""
         with self._beats_lock:
             for file in (self._beats, *self._older_beats.values()):
                 try:
                     os.write(file, launcher.BEAT.pack(held_at))
                 except OSError:
-                    pass  # the launcher is stopped and will find the beats there are, or is being replaced
+                    pass  # the launcher is stopped and the pipe full, or it is being replaced
 
     def refresh(self) -> bool:
-        """Make a fresh launcher where installed packages have changed; whether that was so.
+        """Start a new launcher if installed packages have changed; return whether they have.
 
-        To be called before runs are claimed: what proves their end is the launcher of that moment. Runs of
-        the former launcher go on with it.
+        Call it before claiming runs: the claim records the current launcher as proof of their end. Runs
+        of the replaced launcher continue there.
         """
         if not self._packages.changed():
             return False
@@ -105,14 +105,14 @@ class Supervisor(Watching[RunProcess]):
         return True
 
     def accepts(self) -> bool:
-        """Whether runs can be started: always, by this machine."""
+        """Whether runs can be started: always true for processes of this machine."""
         return True
 
     def forget(self, process: RunProcess) -> None:
-        """The end of a run is reported; nothing is left of its process."""
+        """Handle a reported end; nothing to do for processes."""
 
     def launch(self, claimed: ClaimedRun, job: dict[str, Any], hooks: bool = False) -> RunProcess:
-        """Start a claimed run; what goes wrong is reported as the end of the run.
+        """Start a claimed run; a failure is reported as the end of the run.
 
         Args:
             hooks: only call the hooks of its final state.
@@ -125,7 +125,7 @@ class Supervisor(Watching[RunProcess]):
         except (OSError, ValueError) as error:
             process.abandon()
             process.exit_code, process.failure = 1, f"the run could not be launched: {error}"
-            process.unwatched = isinstance(error, ConnectionError)  # there is no launcher right now
+            process.unwatched = isinstance(error, ConnectionError)  # the launcher does not exist now
             self._end(process)
             return process
         self._add(process)
@@ -136,20 +136,20 @@ class Supervisor(Watching[RunProcess]):
         return process
 
     def answer_reports(self, outage: bool) -> None:
-        """Make the calls that runs have sent; with `outage`, tell them that this cannot be done now."""
+        """Execute the report calls of runs; with `outage`, tell the runs to make them themselves."""
         if self._reports is not None:
             self._reports.answer(outage)
 
     def stop(self, process: RunProcess, grace_seconds: float) -> None:
-        """SIGTERM to a run's group, SIGKILL after `grace_seconds`."""
+        """Send SIGTERM to a run's group, and SIGKILL after `grace_seconds`."""
         process.stop(grace_seconds)
 
     def kill(self, process: RunProcess) -> None:
-        """SIGKILL to a run's group."""
+        """Send SIGKILL to a run's group."""
         process.signal(signal.SIGKILL)
 
     def close(self) -> None:
-        """Let the launcher go; it ends what still runs."""
+        """Close the channels to the launchers, which then kill the remaining runs."""
         self._stopped.set()
         for line, pid in (*self._retired.items(), (self._line, self._launcher_pid)):
             line.close()
@@ -176,7 +176,7 @@ class Supervisor(Watching[RunProcess]):
         self._register(self._line.fileno(), partial(self._hear, self._line))
 
     def _dismiss(self) -> None:
-        """Let replaced launchers go that have no run any more."""
+        """Close the channels to replaced launchers without runs."""
         busy = {process.line for process in self.running.values()}
         for line in [line for line in self._retired if line not in busy]:
             self._let_go(line, self._retired.pop(line))
@@ -210,7 +210,7 @@ class Supervisor(Watching[RunProcess]):
         self._remove(process)
         self._forget(process.status.file)
         if self._reports is not None and process.reports is not None:
-            # What it had sent is done, though nobody waits for the answer.
+            # Execute the calls that it sent before it ended.
             self._read_reports(process)
             self._forget(process.reports.file)
             self._reports.forget(process)
@@ -225,7 +225,7 @@ class Supervisor(Watching[RunProcess]):
         self.ended.append(process)
 
     def _lose_launcher(self, line: Channel) -> None:
-        """A launcher is gone, and the kernel ended its runs; clear what they left and start another."""
+        """Handle the death of a launcher: the kernel killed its runs; clean up and start another launcher."""
         its = [process for process in self.running.values() if process.line is line]
         self._let_go(line, self._retired.pop(line, self._launcher_pid))
         _end_groups([process.pid for process in its if process.pid is not None])
@@ -249,10 +249,10 @@ def _wait_for(pid: int) -> None:
 
 
 def _end_groups(pids: list[int]) -> None:
-    """SIGKILL to groups that have no parent to wait for them any more, and wait until their leaders ended.
+    """Send SIGKILL to groups whose parent has gone, and wait until their leaders have ended.
 
-    A run counts as ended only then: the next attempt may start at once. A process that the kernel cannot
-    end (its disk hangs) is given up after a while, as the leases of others must be renewed.
+    Only then may a run count as ended, as the next attempt may start at once. The wait has a limit, for
+    processes that the kernel cannot end (their disk hangs): other leases must be renewed.
     """
     ends = []
     for pid in pids:

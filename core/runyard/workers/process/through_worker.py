@@ -1,4 +1,4 @@
-"""The run's side of `reporting`: a client that has the worker make the calls of the run's start and end."""
+"""The run's side of `reporting`: a client that sends the calls of the run's start and end to the worker."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from runyard.workers.process.report_socket import CHUNK, LARGEST
 if TYPE_CHECKING:
     from runyard.operations.operation import Operation
 
-# A worker that has not answered for so long is not asked again: it may be stopped.
+# The timeout of a response. After it the run asks this worker no more, as it may be stopped.
 _PATIENCE_SECONDS = 5.0
-# At once or not at all; and a worker that reads no more does not end the run by SIGPIPE.
+# Do not block, and do not raise SIGPIPE if the worker has closed the socket.
 _FLAGS = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
-# As they are before the user's code replaces them, as gevent does.
+# The originals, before the user's code replaces them, as gevent does.
 _Socket, _poll = socket.socket, select.poll
 
 
@@ -32,7 +32,7 @@ class ThroughWorker:
     """A client for the start and the end of this process's run.
 
     Args:
-        name: of the socket to the worker, by `descriptors.name_of`.
+        name: the name (`descriptors.name_of`) of the socket to the worker.
     """
 
     def __init__(self, name: str) -> None:
@@ -41,14 +41,14 @@ class ThroughWorker:
         self._numbers = count()
         self._lock = threading.Lock()
         self._rest = b""
-        # Long before the run would be ended for the sake of the worker.
+        # Much shorter than the time after which the launcher kills the run because its worker is silent.
         self._patience_seconds = min(_PATIENCE_SECONDS, patience_seconds() / 4)
 
     def call(self, operation: Operation[..., Any], /, body: dict[str, Any]) -> Any:
-        """Have the worker run an operation.
+        """Let the worker execute an operation.
 
         Raises:
-            RunyardError: of the class that the operation itself raised.
+            RunyardError: the error of the operation, of the same class.
         """
         answer = self._ask(operation.name, body) if self._pid == os.getpid() else None
         if answer is None:
@@ -58,9 +58,9 @@ class ThroughWorker:
         return answer["result"]
 
     def _ask(self, operation: str, body: dict[str, Any]) -> dict[str, Any] | None:
-        """The worker's answer; None where the run is to make the call itself."""
+        """Get the worker's response; None: the run must make the call itself."""
         with self._lock:
-            # The user's code may have closed it, and opened another file of that number since.
+            # The user's code may have closed it, and its number may belong to another file now.
             file = descriptors.find(self._name) if self._name else None
             if file is None:
                 return None
@@ -72,11 +72,11 @@ class ThroughWorker:
                 _send(file, data)
                 while True:
                     answer: dict[str, Any] = json.loads(self._read_line(file))
-                    # Others are of calls that a signal has cut short.
+                    # Skip responses to earlier calls that a signal interrupted.
                     if answer["number"] == number:
                         return answer if len(answer) > 1 else None
             except (OSError, ValueError):
-                self._name = None  # the worker is gone, or stopped
+                self._name = None  # the worker has gone or is stopped
                 with suppress(OSError):
                     _send(file, b"\n")
                 return None
@@ -96,7 +96,11 @@ class ThroughWorker:
 
 
 def _send(file: int, data: bytes) -> None:
-    """Send all of it at once; OSError where there is no room."""
+    """Send all data at once.
+
+    Raises:
+        OSError: the socket has no room.
+    """
     line = _Socket(fileno=file)
     try:
         if line.send(data, _FLAGS) < len(data):

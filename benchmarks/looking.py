@@ -46,8 +46,8 @@ def _median(call: Callable[[], Any]) -> float:
 
 def rare_states(product: Product) -> Figure:
     """Milliseconds of CPU of the slowest query for 200 runs in a rare state, or for their number."""
+    from runyard.operations.filters import query
     from runyard.operations.flow_runs.flow_run_shapes import VIEW_COLUMNS, VIEW_JOINS
-    from runyard.store import query
     from runyard.store.database import get_database
 
     _filled(product)

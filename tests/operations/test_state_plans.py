@@ -6,11 +6,12 @@ import pytest
 from _old_schema import undo_steps
 from runyard.client import LocalClient
 from runyard.operations.deployments import known_flows
+from runyard.operations.filters import query
 from runyard.operations.flow_runs import flow_runs
 from runyard.operations.flow_runs.flow_runs import FlowRunCreate, SetState
 from runyard.operations.schemas import Filter, Listing
 from runyard.operations.task_runs import task_runs
-from runyard.store import online_steps, query
+from runyard.store import online_steps
 
 SORTS = ["EXPECTED_START_TIME_DESC", "EXPECTED_START_TIME_ASC", "START_TIME_DESC", "START_TIME_ASC",
          "END_TIME_DESC", "ID_DESC"]  # fmt: skip

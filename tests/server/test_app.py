@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from runyard.base import errors
 from runyard.client import HttpClient
 from runyard.client import calls as client_module
-from runyard.operations.operation import operation
+from runyard.operations.operation import Answer, operation
 from runyard.server.app import create_app
 from runyard.store.database import get_database
 
@@ -38,14 +38,13 @@ BUILT = datetime(2024, 2, 29, 12, 30, 15, 5, tzinfo=UTC)
 
 
 @operation("POST", "/ships/", status=201)
-def create_ship(tx, body: ShipCreate) -> Ship:
+def create_ship(tx, body: ShipCreate) -> Answer[Ship]:
     """Build a ship."""
-    if body.name == "there already":
-        tx.status = 200
     tx.execute(
         "INSERT INTO flows (id, created, updated, name) VALUES (:name, 1, 1, :name)", {"name": body.name}
     )
-    return Ship(name=body.name, tons=body.tons, built=BUILT)
+    ship = Ship(name=body.name, tons=body.tons, built=BUILT)
+    return Answer(ship, 200 if body.name == "there already" else 201)
 
 
 @operation("GET", "/ships/{name}")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from runyard import settings
 from runyard.base import errors
-from runyard.operations.operation import Settled
+from runyard.operations.perform import perform, retried
 from runyard.settings import api_token
 from runyard.store.database import Database, get_database
 
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from runyard.store.database import Transaction
 
 R = TypeVar("R")
-
-# A writer that lost against another one in PostgreSQL simply starts again.
-_TRIES = 5
 
 
 class Client(Protocol):
@@ -47,59 +43,6 @@ class Client(Protocol):
     def close(self) -> None:
         """Give back connections."""
         ...
-
-
-def perform(
-    database: Database,
-    operation: Operation[..., R],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    durable: bool | None = None,
-    prepare: bool = True,
-) -> tuple[R, int]:
-    """Run an operation in a transaction of its own.
-
-    Args:
-        database: where.
-        args, kwargs: the operation's arguments, without `tx`.
-        durable: whether to wait for the disk; by default as the operation says.
-        prepare: whether to call the operation's `prepare`, if it has one, before.
-
-    Returns:
-        What it returned, and the HTTP status it answers with.
-
-    Raises:
-        RunyardError: what the operation refuses, or StoreError.
-    """
-    durable = operation.durable if durable is None else durable
-
-    def once() -> tuple[R, int]:
-        prepared = None
-        if prepare and operation.prepare is not None:
-            with database.transaction(write=False) as tx:
-                prepared = operation.prepare(tx, *args, **kwargs)
-            if isinstance(prepared, Settled):
-                return prepared.result, operation.status
-        with database.transaction(operation.write, durable, operation.single) as tx:
-            tx.prepared = prepared
-            result = operation(tx, *args, **kwargs)
-        return result, tx.status or operation.status
-
-    return _tried(database, once)
-
-
-def _tried(database: Database, work: Callable[[], R]) -> R:
-    """What is done in a transaction, which is begun again where others were in its way."""
-    for attempt in range(_TRIES):
-        try:
-            return work()
-        except RecursionError as error:
-            raise errors.InvalidInput("a value is nested too deep to be stored") from error
-        except errors.DatabaseBusy:
-            if attempt == _TRIES - 1 or database.dialect == "sqlite":
-                raise
-            time.sleep(0.01 * 2**attempt)
-    raise AssertionError("unreachable")
 
 
 class LocalClient:
@@ -142,7 +85,7 @@ class LocalClient:
             with self.database.transaction() as tx:
                 return work(tx)
 
-        return _tried(self.database, once)
+        return retried(self.database, once)
 
     def changes(self) -> Any:
         """A token for `wait_for_change`."""

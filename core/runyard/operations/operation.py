@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,17 @@ class Settled:
         self.result = result
 
 
+class Answer(Generic[R]):
+    """A result with the HTTP status that it answers with: what a function returns that has several.
+
+    Who calls the operation gets the result alone.
+    """
+
+    def __init__(self, result: R, status: int) -> None:
+        self.result = result
+        self.status = status
+
+
 class Operation(Generic[P, R]):
     """A declared operation; calling it runs its function in the given transaction.
 
@@ -32,7 +43,7 @@ class Operation(Generic[P, R]):
 
     def __init__(
         self,
-        function: Callable[..., R],
+        function: Callable[..., Any],
         method: str,
         path: str,
         status: int,
@@ -57,7 +68,12 @@ class Operation(Generic[P, R]):
         self.placeholders = tuple(_PLACEHOLDER.findall(path))
 
     def __call__(self, tx: Transaction, *args: Any, **kwargs: Any) -> R:
-        return self.function(tx, *args, **kwargs)
+        return self.answer(tx, *args, **kwargs).result
+
+    def answer(self, tx: Transaction, *args: Any, **kwargs: Any) -> Answer[R]:
+        """Run the function; its result, and the HTTP status."""
+        result = self.function(tx, *args, **kwargs)
+        return result if isinstance(result, Answer) else Answer(result, self.status)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments by name, without `tx`; those not given are left out."""
@@ -69,6 +85,16 @@ class Operation(Generic[P, R]):
         return f"<operation {self.method} {self.path}>"
 
 
+class Declare(Protocol):
+    """What makes an operation of a function, whether it returns its result or an answer with it."""
+
+    @overload
+    def __call__(self, function: Callable[..., Answer[R]]) -> Operation[..., R]: ...
+
+    @overload
+    def __call__(self, function: Callable[..., R]) -> Operation[..., R]: ...
+
+
 def operation(
     method: str,
     path: str,
@@ -78,13 +104,13 @@ def operation(
     durable: bool = True,
     prepare: Callable[..., Any] | None = None,
     single: bool = False,
-) -> Callable[[Callable[..., R]], Operation[..., R]]:
+) -> Declare:
     """Declare a function as an operation.
 
     Args:
         method: the HTTP method.
         path: the route below `/api`, with `{placeholders}` for arguments.
-        status: the HTTP status of success; `tx.status` overrides it for one call.
+        status: the HTTP status of success; a function that has several returns an `Answer`.
         write: whether it changes anything; by default a GET, and a POST to a route that only
             searches (`filter`, `count`), does not.
         text: the API answers with the text itself that it returns, not with JSON.
@@ -101,7 +127,7 @@ def operation(
         tail = path.rstrip("/").rpartition("/")[2]
         write = method != "GET" and tail not in ("filter", "count", "paginate")
 
-    def declare(function: Callable[..., R]) -> Operation[..., R]:
+    def declare(function: Callable[..., Any]) -> Operation[..., Any]:
         return Operation(function, method, path, status, write, text, durable, prepare, single)
 
     return declare

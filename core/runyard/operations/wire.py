@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from runyard.base.errors import InvalidInput
+from runyard.operations.operation import Answer
 
 if TYPE_CHECKING:
     from runyard.operations.operation import Operation
@@ -34,7 +35,10 @@ def encode(value: Any) -> Any:
 @lru_cache(maxsize=512)
 def hints(operation: Operation[..., Any]) -> dict[str, Any]:
     """The types of an operation's arguments and of its result (`return`)."""
-    return get_type_hints(operation.function)
+    found = get_type_hints(operation.function)
+    if get_origin(found["return"]) is Answer:
+        (found["return"],) = get_args(found["return"])
+    return found
 
 
 @lru_cache(maxsize=512)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from runyard import settings
 from runyard.base.errors import extra_missing
 from runyard.base.version import VERSION
-from runyard.client import perform
 from runyard.operations import all_operations
+from runyard.operations.perform import perform
 from runyard.operations.plain_bodies import BODIES, WITH_RESULTS, PlainBody
 from runyard.operations.wire import encode_result, hints
 from runyard.server.bodies import StrictRoute
@@ -129,8 +129,14 @@ def _add_route(app: FastAPI, operation: Operation[..., Any]) -> None:
         summary=operation.name.replace("_", " ").capitalize(),
         description=inspect.getdoc(operation.function),
         operation_id=operation.name,
-        tags=[operation.module.rpartition(".")[2]],
+        tags=[_group(operation)],
     )
+
+
+def _group(operation: Operation[..., Any]) -> str:
+    """What the route is about, by which the reference groups: the first part of its path."""
+    first, _, rest = operation.path.strip("/").partition("/")
+    return rest.partition("/")[0] if first == "runyard" else first
 
 
 def _endpoint(app: FastAPI, operation: Operation[..., Any]) -> Callable[..., Response]:

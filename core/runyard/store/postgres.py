@@ -57,7 +57,6 @@ class PostgresTransaction:
 
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
-        self.status: int | None = None
         self.kept = True
         self.prepared: Any = None
         self.wrote = False

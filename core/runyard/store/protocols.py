@@ -14,14 +14,11 @@ Row = dict[str, Any]
 class Transaction(Protocol):
     """One transaction. SQL has `:name` parameters, in the dialect that both drivers support.
 
-    An operation sets `status` to respond with another HTTP status than the declared one, and `kept` to False
-    to
-    roll back everything that it wrote (a dry run). `prepared` is what the operation computed before the
-    transaction.
+    An operation sets `kept` to False to roll back everything that it wrote (a dry run). `prepared` is what
+    the operation computed before the transaction.
     """
 
     dialect: str
-    status: int | None
     kept: bool
     prepared: Any
 

@@ -119,7 +119,6 @@ class SQLiteTransaction:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.status: int | None = None
         self.kept = True
         self.prepared: Any = None
 

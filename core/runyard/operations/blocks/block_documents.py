@@ -18,7 +18,7 @@ from runyard.operations.blocks.block_types import (
     schema_of_row,
     type_of_row,
 )
-from runyard.operations.criteria import Criteria, limits_of
+from runyard.operations.filters.criteria import Criteria, limits_of
 from runyard.operations.json_columns import shallow
 from runyard.operations.operation import operation
 from runyard.operations.schemas import Input, Model, Time, load

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from runyard.base import clock, ids
 from runyard.base.errors import Conflict, NotAllowed, NotFound
-from runyard.operations.criteria import Criteria, limits_of
-from runyard.operations.operation import operation
+from runyard.operations.filters.criteria import Criteria, limits_of
+from runyard.operations.operation import Answer, operation
 from runyard.operations.schemas import Input, Model, Query, Time, dump, load
 from runyard.store.database import Row, Transaction
 
@@ -211,7 +211,7 @@ def filter_block_types(tx: Transaction, body: BlockListing) -> list[BlockType]:
 
 
 @operation("POST", "/block_schemas/", status=201)
-def create_block_schema(tx: Transaction, body: BlockSchemaCreate) -> BlockSchema:
+def create_block_schema(tx: Transaction, body: BlockSchemaCreate) -> Answer[BlockSchema]:
     """Get or create the schema of a block type's fields.
 
     Raises:
@@ -234,10 +234,10 @@ def create_block_schema(tx: Transaction, body: BlockSchemaCreate) -> BlockSchema
             "version": body.version,
         },
     )
-    tx.status = 201 if row is not None else 200
+    created = row is not None
     if row is None:
         row = _schema_row(tx, "checksum = :value AND version = :version", checksum, body.version)
-    return schema_of_row(tx, row)
+    return Answer(schema_of_row(tx, row), 201 if created else 200)
 
 
 def checksum_of(fields: dict[str, Any]) -> str:

@@ -16,11 +16,11 @@ from runyard.operations.deployments.deployment_shapes import (
     DeploymentsApply,
     DeploymentUpdate,
 )
-from runyard.operations.operation import operation
+from runyard.operations.filters import query
+from runyard.operations.operation import Answer, operation
 from runyard.operations.references import id_bounds
 from runyard.operations.schedules import next_due
 from runyard.operations.schemas import Filter, Listing
-from runyard.store import query
 from runyard.store.database import Transaction
 
 # All that is done with deployments, under one name.
@@ -47,7 +47,7 @@ __all__ = [
 
 
 @operation("POST", "/deployments/", status=201)
-def create_deployment(tx: Transaction, body: DeploymentCreate) -> Deployment:
+def create_deployment(tx: Transaction, body: DeploymentCreate) -> Answer[Deployment]:
     """Create a deployment, or update the one of that name of the flow.
 
     Raises:
@@ -60,9 +60,7 @@ def create_deployment(tx: Transaction, body: DeploymentCreate) -> Deployment:
     if body.schedules is not None:
         schedule_sync.replace(tx, saved.row, body.schedules)
     deployment_versions.record(tx, saved.row)
-    if not saved.created:
-        tx.status = 200
-    return deployment_views.one(tx, saved.row["id"])
+    return Answer(deployment_views.one(tx, saved.row["id"]), 201 if saved.created else 200)
 
 
 @operation("GET", "/deployments/{deployment_id}")

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from runyard.base import clock, ids
 from runyard.base.errors import NotFound
-from runyard.operations.operation import operation
+from runyard.operations.filters import query
+from runyard.operations.operation import Answer, operation
 from runyard.operations.runs import removal
 from runyard.operations.schemas import Filter, Input, Listing, Model, Time, check_name, dump, load
-from runyard.store import query
 from runyard.store.database import Row, Transaction
 
 
@@ -85,15 +85,14 @@ def _row(tx: Transaction, column: str, value: str) -> Row:
 
 
 @operation("POST", "/flows/", status=201)
-def create_flow(tx: Transaction, body: FlowCreate) -> Flow:
+def create_flow(tx: Transaction, body: FlowCreate) -> Answer[Flow]:
     """Get or create a flow by its name.
 
     Raises:
         InvalidInput: no flow can have the name.
     """
     row, created = ensure_flow(tx, body.name, body.tags, body.labels)
-    tx.status = 201 if created else 200
-    return _flow(row)
+    return Answer(_flow(row), 201 if created else 200)
 
 
 @operation("GET", "/flows/{flow_id}")

@@ -17,7 +17,7 @@ from runyard.operations.flow_runs import flow_runs
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.flow_runs.flow_run_shapes import FlowRun
 from runyard.operations.flow_runs.insert_deployment_runs import check_parameters, insert_deployment_run
-from runyard.operations.operation import operation
+from runyard.operations.operation import Answer, operation
 from runyard.operations.schemas import load
 from runyard.store.database import Transaction
 
@@ -25,7 +25,7 @@ from runyard.store.database import Transaction
 @operation("POST", "/deployments/{deployment_id}/create_flow_run", status=201)
 def create_flow_run_from_deployment(
     tx: Transaction, deployment_id: str, body: DeploymentFlowRunCreate
-) -> FlowRun:
+) -> Answer[FlowRun]:
     """Create a run of a deployment: its parameters overlaid by the given ones, tags united.
 
     With the idempotency key of an existing run, that one is returned.
@@ -63,11 +63,9 @@ def create_flow_run_from_deployment(
         idempotency_key=body.idempotency_key,
         **columns,
     )
-    if not created:
-        tx.status = 200
-    elif wanted is not None and wanted.type != states.SCHEDULED:
+    if created and wanted is not None and wanted.type != states.SCHEDULED:
         change_flow_run_state(tx, run_id, wanted, force=True)
-    return flow_runs.read_flow_run(tx, run_id)
+    return Answer(flow_runs.read_flow_run(tx, run_id), 201 if created else 200)
 
 
 def _moment(value: Any) -> Any:

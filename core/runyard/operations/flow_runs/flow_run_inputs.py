@@ -6,10 +6,10 @@ from pydantic import Field
 
 from runyard.base import clock, ids
 from runyard.base.errors import Conflict, NotFound
+from runyard.operations.filters.query_text import like_pattern
 from runyard.operations.operation import operation
 from runyard.operations.schemas import Input, Model, Time
 from runyard.store.database import Row, Transaction
-from runyard.store.query_text import like_pattern
 
 _MOST = 200
 

@@ -9,7 +9,9 @@ from pydantic import Field
 
 from runyard.base import clock
 from runyard.domain.states import RUNNING, TERMINAL
+from runyard.operations.operation import Answer
 from runyard.operations.runs.state_columns import state_of
+from runyard.operations.runs.state_outcome import Outcome
 from runyard.operations.schemas import (
     Input,
     Model,
@@ -148,6 +150,12 @@ def result_of(status: str, state: Any, reason: str | None, delay_seconds: int) -
     return OrchestrationResult.model_validate(
         {"state": StateModel.of(state), "status": status, "details": details}
     )
+
+
+def answer_of(outcome: Outcome) -> Answer[OrchestrationResult]:
+    """The answer to a proposed state: 201 where one was written."""
+    result = result_of(outcome.status, outcome.state, outcome.reason, outcome.delay_seconds)
+    return Answer(result, 201 if outcome.written else 200)
 
 
 # What `flow_run_of` needs besides the columns of flow_runs r.

@@ -9,6 +9,7 @@ from runyard.base.errors import Conflict, InvalidInput, NotFound
 from runyard.base.quoting import command_of, quoted
 from runyard.domain import flow_run_rules
 from runyard.domain.states import PENDING, RUNNING, SCHEDULED, State
+from runyard.operations.filters import query
 from runyard.operations.flow_runs import leases
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.flow_runs.flow_run_shapes import (
@@ -20,16 +21,15 @@ from runyard.operations.flow_runs.flow_run_shapes import (
     FlowRunUpdate,
     OrchestrationResult,
     SetState,
+    answer_of,
     flow_run_of,
-    result_of,
 )
 from runyard.operations.flow_runs.insert_flow_runs import insert_flow_run
 from runyard.operations.json_columns import to_json
-from runyard.operations.operation import operation
+from runyard.operations.operation import Answer, operation
 from runyard.operations.references import resolve
 from runyard.operations.runs import removal
 from runyard.operations.schemas import Filter, Listing, StateModel, dump, load, state_of_row
-from runyard.store import query
 from runyard.store.database import Row, Transaction
 
 __all__ = [
@@ -65,7 +65,7 @@ _INSERTED = {
 
 
 @operation("POST", "/flow_runs/", status=201)
-def create_flow_run(tx: Transaction, body: FlowRunCreate) -> FlowRun:
+def create_flow_run(tx: Transaction, body: FlowRunCreate) -> Answer[FlowRun]:
     """Make a flow run; with an idempotency key that its flow has a run of, get that one.
 
     Raises:
@@ -87,10 +87,9 @@ def create_flow_run(tx: Transaction, body: FlowRunCreate) -> FlowRun:
         name: to_json(value) if isinstance(value, dict | list) else value for name, value in columns.items()
     }
     run_id, created = insert_flow_run(tx, stored, decision.state)
-    tx.status = 201 if created else 200
     if created and decision.state.type == RUNNING and columns["root_flow_run_id"] is None:
         leases.take(tx, read_row(tx, run_id), "external", None)
-    return flow_run_of(read_row(tx, run_id))
+    return Answer(flow_run_of(read_row(tx, run_id)), 201 if created else 200)
 
 
 def _policy(policy: FlowRunPolicy) -> dict[str, Any]:
@@ -254,7 +253,7 @@ def delete_flow_run(tx: Transaction, flow_run_id: str) -> None:
 
 
 @operation("POST", "/flow_runs/{flow_run_id}/set_state", status=201)
-def set_flow_run_state(tx: Transaction, flow_run_id: str, body: SetState) -> OrchestrationResult:
+def set_flow_run_state(tx: Transaction, flow_run_id: str, body: SetState) -> Answer[OrchestrationResult]:
     """Propose a state of a flow run; the answer says what became of it.
 
     Raises:
@@ -264,8 +263,7 @@ def set_flow_run_state(tx: Transaction, flow_run_id: str, body: SetState) -> Orc
     outcome = change_flow_run_state(
         tx, flow_run_id, body.state.to_state(), force=body.force, attempt=body.attempt
     )
-    tx.status = 201 if outcome.written else 200
-    return result_of(outcome.status, outcome.state, outcome.reason, outcome.delay_seconds)
+    return answer_of(outcome)
 
 
 @operation("GET", "/flow_run_states/")

@@ -10,8 +10,8 @@ from runyard.domain.parameter_schemas import hydrate, misfit
 from runyard.domain.states import FAILED, PAUSED, Failed, Resuming, Running, State
 from runyard.operations.flow_runs import deadlines, flow_run_inputs
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
-from runyard.operations.flow_runs.flow_run_shapes import OrchestrationResult, result_of
-from runyard.operations.operation import operation
+from runyard.operations.flow_runs.flow_run_shapes import OrchestrationResult, answer_of, result_of
+from runyard.operations.operation import Answer, operation
 from runyard.operations.runs.state_columns import state_of
 from runyard.operations.runs.state_outcome import Outcome
 from runyard.operations.schemas import Input
@@ -59,7 +59,7 @@ def pause_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
 
 
 @operation("POST", "/flow_runs/{flow_run_id}/resume", status=201)
-def resume_flow_run(tx: Transaction, flow_run_id: str, body: ResumeFlowRun) -> OrchestrationResult:
+def resume_flow_run(tx: Transaction, flow_run_id: str, body: ResumeFlowRun) -> Answer[OrchestrationResult]:
     """Let a paused run go on: at once in its process, or from its work pool where it was suspended.
 
     Returns:
@@ -71,12 +71,10 @@ def resume_flow_run(tx: Transaction, flow_run_id: str, body: ResumeFlowRun) -> O
     """
     run = _read(tx, flow_run_id)
     state = state_of(run)
-    tx.status = 200
     if state is None or state.type != PAUSED:
-        return OrchestrationResult(
-            status="ABORT",
-            details={"type": "abort_details", "reason": "Cannot resume a flow run that is not paused."},
-        )
+        reason = "Cannot resume a flow run that is not paused."
+        details = {"type": "abort_details", "reason": reason}
+        return Answer(OrchestrationResult(status="ABORT", details=details), 200)
     keys = state.state_details.get("run_input_keyset")
     suspended = bool(state.state_details.get("pause_reschedule"))
     given: Any = None
@@ -84,7 +82,7 @@ def resume_flow_run(tx: Transaction, flow_run_id: str, body: ResumeFlowRun) -> O
         try:
             given = _checked(tx, flow_run_id, keys, body.run_input or {})
         except InvalidInput as error:
-            return result_of("REJECT", state, str(error), 0)
+            return Answer(result_of("REJECT", state, str(error), 0), 200)
     if body.here and suspended:
         outcome = Outcome("ACCEPT", state)
     else:
@@ -92,8 +90,7 @@ def resume_flow_run(tx: Transaction, flow_run_id: str, body: ResumeFlowRun) -> O
         outcome = change_flow_run_state(tx, flow_run_id, proposal)
     if outcome.status == "ACCEPT" and keys:
         flow_run_inputs.put(tx, flow_run_id, keys["response"], json.dumps(given))
-    tx.status = 201 if outcome.written else 200
-    return result_of(outcome.status, outcome.state, outcome.reason, outcome.delay_seconds)
+    return answer_of(outcome)
 
 
 def _checked(tx: Transaction, flow_run_id: str, keys: dict[str, str], given: dict[str, Any]) -> Any:

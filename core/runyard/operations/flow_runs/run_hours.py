@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.base import clock
 from runyard.base.errors import InvalidInput
+from runyard.operations.filters import query
 from runyard.operations.operation import Settled, operation
 from runyard.operations.runs.state_columns import TERMINAL_SQL
 from runyard.operations.schemas import Filter, Model, Seconds, StateType, Time
-from runyard.store import online_steps, query
+from runyard.store import online_steps
 from runyard.store.database import Transaction
 from runyard.store.online_steps import HOUR_US
 

@@ -13,7 +13,7 @@ from runyard.operations import lease_clock
 from runyard.operations.limits import limit_slots
 from runyard.operations.limits.concurrency_limits import LimitListing, change, make, page
 from runyard.operations.limits.limit_slots import TAG_PREFIX
-from runyard.operations.operation import operation
+from runyard.operations.operation import Answer, operation
 from runyard.operations.schemas import Input, Model, Time, dump, load, moment
 from runyard.store.database import Row, Transaction
 
@@ -87,15 +87,15 @@ def _to_model(tx: Transaction, row: Row) -> TagLimit:
 
 
 @operation("POST", "/concurrency_limits/", status=201)
-def create_tag_limit(tx: Transaction, body: TagLimitCreate) -> TagLimit:
+def create_tag_limit(tx: Transaction, body: TagLimitCreate) -> Answer[TagLimit]:
     """Give a tag a limit, or another one."""
     if not body.tag.isprintable() or not body.tag.strip():
         raise InvalidInput(f"{body.tag!r} is no tag")
     name = f"{TAG_PREFIX}{body.tag}"
-    if make(tx, name, body.concurrency_limit) is None:
+    made = make(tx, name, body.concurrency_limit) is not None
+    if not made:
         change(tx, _row(tx, "name", name)["id"], {"limit": body.concurrency_limit, "active": 1})
-        tx.status = 200
-    return _to_model(tx, _row(tx, "name", name))
+    return Answer(_to_model(tx, _row(tx, "name", name)), 201 if made else 200)
 
 
 @operation("POST", "/concurrency_limits/filter")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from runyard.base import clock, ids
+from runyard.operations.filters import query
 from runyard.operations.operation import operation
 from runyard.operations.schemas import Input, Model, Query, Time
-from runyard.store import query
 from runyard.store.database import Transaction
 
 

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from runyard.base import clock, ids
 from runyard.base.errors import NotFound
+from runyard.operations.filters import query
 from runyard.operations.operation import operation
 from runyard.operations.schemas import Input, Model, Query, Time, dump, load
-from runyard.store import query
 from runyard.store.database import Row, Transaction
 
 

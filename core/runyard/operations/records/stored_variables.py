@@ -9,10 +9,10 @@ from pydantic import AfterValidator, Field
 
 from runyard.base import clock, ids
 from runyard.base.errors import Conflict, NotFound
+from runyard.operations.filters import query
 from runyard.operations.json_columns import shallow
 from runyard.operations.operation import operation
 from runyard.operations.schemas import Input, Model, Query, Time, dump, load
-from runyard.store import query
 from runyard.store.database import Row, Transaction
 
 _LONGEST = 5_000

@@ -10,8 +10,14 @@ from pydantic import Field
 from runyard.base import clock, ids
 from runyard.base.errors import NotFound
 from runyard.domain.states import PENDING, State
-from runyard.operations.flow_runs.flow_run_shapes import OrchestrationResult, SetState, estimates, result_of
-from runyard.operations.operation import operation
+from runyard.operations.filters import query
+from runyard.operations.flow_runs.flow_run_shapes import (
+    OrchestrationResult,
+    SetState,
+    answer_of,
+    estimates,
+)
+from runyard.operations.operation import Answer, operation
 from runyard.operations.references import resolve
 from runyard.operations.runs import enter_state, removal, state_columns
 from runyard.operations.schemas import (
@@ -31,7 +37,6 @@ from runyard.operations.schemas import (
     state_of_row,
 )
 from runyard.operations.task_runs import change_task_run_state
-from runyard.store import query
 from runyard.store.database import Row, Transaction
 
 
@@ -143,7 +148,7 @@ def _row(tx: Transaction, task_run_id: str) -> Row:
 
 
 @operation("POST", "/task_runs/", status=201)
-def create_task_run(tx: Transaction, body: TaskRunCreate) -> TaskRun:
+def create_task_run(tx: Transaction, body: TaskRunCreate) -> Answer[TaskRun]:
     """Get or create a task run by its flow run, task key and dynamic key (or by its id).
 
     Raises:
@@ -175,14 +180,13 @@ def create_task_run(tx: Transaction, body: TaskRunCreate) -> TaskRun:
     }
     if tx.execute(_INSERT, values):
         enter_state.insert_states(tx, "task_run", [(run_id, state)])
-        return _task_run(_row(tx, run_id))
-    tx.status = 200
+        return Answer(_task_run(_row(tx, run_id)), 201)
     existing = tx.value(
         "SELECT id FROM task_runs WHERE flow_run_id = :flow_run_id AND task_key = :task_key "
         "AND dynamic_key = :dynamic_key",
         {name: values[name] for name in ("flow_run_id", "task_key", "dynamic_key")},
     )
-    return _task_run(_row(tx, existing or run_id))
+    return Answer(_task_run(_row(tx, existing or run_id)), 200)
 
 
 @operation("GET", "/task_runs/{task_run_id}")
@@ -254,7 +258,7 @@ def delete_task_run(tx: Transaction, task_run_id: str) -> None:
 
 
 @operation("POST", "/task_runs/{task_run_id}/set_state", status=201)
-def set_task_run_state(tx: Transaction, task_run_id: str, body: SetState) -> OrchestrationResult:
+def set_task_run_state(tx: Transaction, task_run_id: str, body: SetState) -> Answer[OrchestrationResult]:
     """Propose a state of a task run; the answer says what became of it.
 
     Raises:
@@ -264,8 +268,7 @@ def set_task_run_state(tx: Transaction, task_run_id: str, body: SetState) -> Orc
     outcome = change_task_run_state.set_task_run_state(
         tx, task_run_id, body.state.to_state(), force=body.force, attempt=body.attempt
     )
-    tx.status = 201 if outcome.written else 200
-    return result_of(outcome.status, outcome.state, outcome.reason, outcome.delay_seconds)
+    return answer_of(outcome)
 
 
 @operation("GET", "/task_run_states/")

@@ -15,10 +15,10 @@ from runyard.base.texts import counted
 from runyard.domain import job_secrets, job_templates
 from runyard.domain.states import SCHEDULED
 from runyard.operations.blocks.block_types import hidden_fields
+from runyard.operations.filters import query
 from runyard.operations.operation import operation
 from runyard.operations.schemas import Filter, Input, Listing, Model, Time, check_name, dump, load, moment
 from runyard.operations.work_pools import online
-from runyard.store import query
 from runyard.store.database import Row, Transaction
 
 _COLUMNS = f"""p.*,

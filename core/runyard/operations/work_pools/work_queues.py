@@ -12,10 +12,10 @@ from runyard.base.errors import Conflict, InvalidInput, NotFound
 from runyard.base.quoting import quoted
 from runyard.domain.states import SCHEDULED
 from runyard.operations import lease_clock
+from runyard.operations.filters import query
 from runyard.operations.operation import operation
 from runyard.operations.schemas import Input, Listing, Model, Time, check_name, moment
 from runyard.operations.work_pools.work_pools import pool_row
-from runyard.store import query
 from runyard.store.database import Row, Transaction
 
 # A queue is ready while somebody asked for its work so recently.

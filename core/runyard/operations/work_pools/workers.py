@@ -8,6 +8,7 @@ from pydantic import Field
 
 from runyard.base import ids
 from runyard.base.errors import InvalidInput, NotFound
+from runyard.operations.filters import query
 from runyard.operations.operation import operation
 from runyard.operations.schemas import (
     Filter,
@@ -23,7 +24,6 @@ from runyard.operations.schemas import (
 from runyard.operations.work_pools import online
 from runyard.operations.work_pools.work_pools import pool_row
 from runyard.operations.work_pools.work_queues import mark_polled, queue_rows
-from runyard.store import query
 from runyard.store.database import Row, Transaction
 
 _STATUS = f"CASE WHEN {online.ONLINE} THEN 'ONLINE' ELSE 'OFFLINE' END"

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from runyard.base import clock, texts
 from runyard.base.errors import InvalidInput
 from runyard.domain.states import STATE_TYPES
+from runyard.operations.filters.query_fields import FIELDS, FILTERS, RELATIONS, SORTS, TABLES, Field
+from runyard.operations.filters.query_text import like_pattern, search_terms
 from runyard.store import index_conditions
-from runyard.store.query_fields import FIELDS, FILTERS, RELATIONS, SORTS, TABLES, Field
-from runyard.store.query_text import like_pattern, search_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -1,0 +1,1 @@
+"""The filters and sorts of the API as SQL."""

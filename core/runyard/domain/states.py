@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from runyard.base import clock, ids, kept_values, texts
@@ -19,6 +18,20 @@ from runyard.base.errors import (
 )
 from runyard.base.state_details import StateDetails
 from runyard.base.thread_calls import in_thread
+from runyard.domain.state_types import CANCELLED as CANCELLED
+from runyard.domain.state_types import CANCELLING as CANCELLING
+from runyard.domain.state_types import COMPLETED as COMPLETED
+from runyard.domain.state_types import CRASHED as CRASHED
+from runyard.domain.state_types import EXECUTING as EXECUTING
+from runyard.domain.state_types import FAILED as FAILED
+from runyard.domain.state_types import PAUSED as PAUSED
+from runyard.domain.state_types import PENDING as PENDING
+from runyard.domain.state_types import RUNNING as RUNNING
+from runyard.domain.state_types import SCHEDULED as SCHEDULED
+from runyard.domain.state_types import STATE_TYPES as STATE_TYPES
+from runyard.domain.state_types import TERMINAL as TERMINAL
+from runyard.domain.state_types import TYPES
+from runyard.domain.state_types import StateType as StateType
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,38 +44,6 @@ else:
     from runyard.base.subscripts import Generic
 
     R = None
-
-SCHEDULED = "SCHEDULED"
-PENDING = "PENDING"
-RUNNING = "RUNNING"
-PAUSED = "PAUSED"
-CANCELLING = "CANCELLING"
-CANCELLED = "CANCELLED"
-COMPLETED = "COMPLETED"
-FAILED = "FAILED"
-CRASHED = "CRASHED"
-
-
-class StateType(StrEnum):
-    """The types of states, equal to the texts."""
-
-    # As of the texts: one of them finds the other in sets and dicts, without a call into Python.
-    __hash__ = str.__hash__
-    SCHEDULED = SCHEDULED
-    PENDING = PENDING
-    RUNNING = RUNNING
-    PAUSED = PAUSED
-    CANCELLING = CANCELLING
-    CANCELLED = CANCELLED
-    COMPLETED = COMPLETED
-    FAILED = FAILED
-    CRASHED = CRASHED
-
-
-_TYPES = {kind.value: kind for kind in StateType}
-STATE_TYPES = tuple(_TYPES)
-TERMINAL = frozenset((COMPLETED, FAILED, CANCELLED, CRASHED))
-EXECUTING = frozenset((PENDING, RUNNING, CANCELLING))
 
 _MISSING: Any = object()
 
@@ -95,7 +76,7 @@ class State(Generic[R]):
         value: Any = _MISSING,
     ) -> None:
         try:
-            self.type = _TYPES[type]
+            self.type = TYPES[type]
         except KeyError:
             raise ValueError(f"{type!r} is no state type; one of {', '.join(STATE_TYPES)}") from None
         # What the user's code gives is kept as text of bounded size that every database takes.
@@ -218,13 +199,13 @@ class State(Generic[R]):
 
     def _failure(self) -> BaseException:
         if isinstance(self._value, State):
-            return exception_of(self._value)
+            return _exception_of(self._value)
         if isinstance(self._value, _SEVERAL[1:]):
             states = [item for item in self._value if isinstance(item, State)]
             worst = [item for item in states if item.type in (FAILED, CRASHED)] or states
             for item in worst:
                 if item.type != COMPLETED:
-                    return exception_of(item)
+                    return _exception_of(item)
         kind = {CRASHED: RunCrashed, CANCELLED: RunCancelled}.get(self.type, RunFailed)
         if self.type == PAUSED:
             return RunPaused(f"the run is {self.name}, it has no result yet")
@@ -292,8 +273,7 @@ _FIELDS = ("type", "name", "message", "data", "timestamp", "state_details")
 _SEVERAL = (State, list, tuple, set, frozenset)
 
 
-def exception_of(state: State) -> BaseException:
-    """The exception of a state that did not succeed."""
+def _exception_of(state: State) -> BaseException:
     failure: BaseException = state.result(raise_on_failure=False)
     return failure if isinstance(failure, BaseException) else state._failure()
 
@@ -424,3 +404,31 @@ def InfrastructurePending(**fields: Any) -> State:
 def Submitting(**fields: Any) -> State:
     """Is being handed to what is to execute it."""
     return State(PENDING, "Submitting", **fields)
+
+
+def get_state_result(state: State, raise_on_failure: bool = True) -> Any:
+    """The value of a state; see `State.result`."""
+    return state.result(raise_on_failure)
+
+
+def get_state_exception(state: State) -> BaseException:
+    """The exception of a state that did not succeed.
+
+    Raises:
+        ValueError: it did succeed, or is not final.
+    """
+    if state.type in (FAILED, CRASHED, CANCELLED):
+        return _exception_of(state)
+    raise ValueError(f"a state of type {state.type} has no exception")
+
+
+def raise_state_exception(state: State) -> None:
+    """Raise the exception of a state, if it is one that did not succeed."""
+    if state.type in (FAILED, CRASHED, CANCELLED):
+        raise get_state_exception(state)
+
+
+def is_state_iterable(value: Any) -> bool:
+    """Whether something is a list, tuple or set of states, and not empty."""
+    several = isinstance(value, (list, tuple, set, frozenset)) and bool(value)
+    return several and all(isinstance(item, State) for item in value)

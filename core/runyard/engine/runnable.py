@@ -15,9 +15,7 @@ if TYPE_CHECKING:
         def duplicate(self) -> Self:
             """A fresh one with the same options."""
 
-        def submit(
-            self, task: Any, parameters: Any = None, wait_for: Any = None, dependencies: Any = None
-        ) -> Any:
+        def submit(self, *args: Any, **kwargs: Any) -> Any:
             """Start a run of a task; its future."""
 
         def close(self, cancel: bool = False) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runyard.base.syncing import also_awaited
 from runyard.client.schemas.actions import StateCreate
 from runyard.domain import states
-from runyard.domain.states import CANCELLED, CRASHED, FAILED, TERMINAL, State, StateType, exception_of
+from runyard.domain.states import CRASHED, FAILED, TERMINAL, State, StateType
 from runyard.engine.outcome import crash_message, state_of_value
 from runyard.engine.resolve import to_states
 
@@ -102,47 +102,19 @@ def _known(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in ("result_store", "write_result")}
 
 
-def _exception(state: State) -> BaseException:
-    """The exception of a state that is not successful.
-
-    Raises:
-        ValueError: it is successful, or not final.
-    """
-    if state.type in (FAILED, CRASHED, CANCELLED):
-        return exception_of(state)
-    raise ValueError(f"a state of type {state.type} has no exception")
-
-
-def _raise(state: State) -> None:
-    """Raise the exception of a state that is not successful."""
-    if state.type in (FAILED, CRASHED, CANCELLED):
-        raise exception_of(state)
-
-
-def _result(state: State, raise_on_failure: bool = True) -> Any:
-    """The value of a state; see `State.result`."""
-    return state.result(raise_on_failure)
-
-
-get_state_exception = also_awaited(_exception)
-raise_state_exception = also_awaited(_raise)
-get_state_result = also_awaited(_result)
-
-
-def is_state_iterable(value: Any) -> bool:
-    """Whether an object is a non-empty list, tuple or set of states."""
-    several = isinstance(value, (list, tuple, set, frozenset)) and bool(value)
-    return several and all(isinstance(item, State) for item in value)
+get_state_exception = also_awaited(states.get_state_exception)
+raise_state_exception = also_awaited(states.raise_state_exception)
+get_state_result = also_awaited(states.get_state_result)
 
 
 async def aget_state_exception(state: State) -> BaseException:
     """As `get_state_exception`, for async code."""
-    return _exception(state)
+    return states.get_state_exception(state)
 
 
 async def araise_state_exception(state: State) -> None:
     """As `raise_state_exception`, for async code."""
-    _raise(state)
+    states.raise_state_exception(state)
 
 
 async def return_value_to_state(retval: Any, result_store: Any = None, **_options: Any) -> State:

@@ -1,1 +1,1 @@
-"""Workers: claim due runs of a work pool, launch them, watch them and report how they ended."""
+"""Workers: claim the due runs of a work pool, launch them, watch them and report how they ended."""

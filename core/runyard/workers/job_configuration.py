@@ -21,7 +21,7 @@ def job_of(claimed: ClaimedRun) -> dict[str, Any]:
         For a process pool: command, env, working_dir, python, environment, stream_output, where set.
 
     Raises:
-        RunyardError: a variable does not fit the template.
+        RunyardError: a variable does not match the template.
     """
     return resolved(claimed.base_job_template, claimed.deployment, claimed.flow_run, claimed.flow_name)
 

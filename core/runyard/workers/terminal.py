@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 # The limit of buffered output for a slow terminal. Lines beyond it are dropped and counted.
 _MOST_CHARACTERS = 4 << 20
-# How long a worker that ends waits for its terminal.
+# How long an ending worker waits for its terminal.
 _CLOSE_SECONDS = 2.0
 # Output within this time is shown together.
 _GATHER_SECONDS = 0.01

@@ -40,7 +40,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Found:
-    """An environment as `environment ls` shows it.
+    """An environment for `environment ls`.
 
     Args:
         key: its name.
@@ -130,7 +130,7 @@ def publish(key: str, folder: str, facts: dict[str, Any]) -> None:
 
 
 def discard(folder: str) -> None:
-    """Remove a folder that did not become an environment."""
+    """Delete a folder that did not become an environment."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -324,7 +324,7 @@ def _unlink_if(link: str, target: str) -> None:
         if os.readlink(link) == target:
             os.unlink(link)
     except OSError:
-        pass  # another process removed it
+        pass  # another process deleted it
 
 
 def _remove_file(path: str) -> None:

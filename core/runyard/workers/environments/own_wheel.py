@@ -53,7 +53,7 @@ class Installation:
         """Write the wheel into a folder; return its path.
 
         Raises:
-            OSError: it cannot be written, or a file of the installation cannot be read.
+            OSError: it cannot be written, or an installed file cannot be read.
         """
         path = os.path.join(folder, f"{NAME}-{self.version}-py3-none-any.whl")
         facts = next(file.parts[0] for file in self._files if file.name == "METADATA")

@@ -1,1 +1,1 @@
-"""Where the jobs of a work pool run: one module for each type, behind one protocol (`base`)."""
+"""Infrastructure of work pools: one module per type, behind one protocol (`base`)."""

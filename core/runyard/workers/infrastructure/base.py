@@ -1,8 +1,10 @@
-"""What a type of work pool has to say: how to start, find, follow, stop and remove one job.
+"""The protocol of a type of work pool: start, find, follow, stop and remove one job.
 
-Everything else (claims, leases, retries, cancelling, logs, recovery) is the worker's, and the same for all
-types. A further type is one class with these methods, found by an entry point of the group `runyard.workers`
-that is called like the type.
+The worker does everything else (claims, leases, retries, cancelling, logs, recovery) in the same way for all
+types.
+Another type is one class with these methods, declared as an entry point of the group `runyard.workers` with
+the name of
+the type.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any, Protocol
 
 from runyard.base.errors import RunyardError
 
-# The labels by which jobs are found again.
+# The labels by which jobs are found.
 RUN_LABEL = "io.runyard.flow-run-id"
 ATTEMPT_LABEL = "io.runyard.attempt"
 POOL_LABEL = "io.runyard.work-pool"
@@ -23,11 +25,11 @@ HOOKS_LABEL = "io.runyard.hooks"
 
 
 class CannotStart(RunyardError):
-    """A job could not be started: the image is missing, the engine refuses it. The text is for the user."""
+    """A job cannot be started: the image is missing, or the engine refuses it. The text is for the user."""
 
 
 class Unreachable(RunyardError):
-    """The engine or the cluster does not answer; what runs there may go on."""
+    """The engine or the cluster does not answer; its jobs may continue."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,12 @@ class JobRequest:
     Args:
         name: of the flow run.
         job: the pool's job configuration, resolved for this run.
-        command: what to start where the configuration names no command.
-        env: the variables of every job, over which the configuration's `env` goes.
-        labels: by which it is found again, and those of the configuration.
-        say: tells of what takes long (an image that is pulled), for the run's logs.
-        is_wanted: whether it is still to be started, for what waits with it; where it is not: CannotStart.
+        command: the command, if the configuration has none.
+        env: the variables of every job; the configuration's `env` overrides them.
+        labels: to find it again, and those of the configuration.
+        say: reports long operations (an image pull) in the run's logs.
+        is_wanted: whether it is still to be started; if `start` waits and this becomes False, raise
+            CannotStart.
     """
 
     name: str
@@ -58,8 +61,8 @@ class JobEnd:
     """How a job ended.
 
     Args:
-        code: its exit code; None where it is not known, since the job is gone.
-        reason: in words, where the infrastructure knows more than the code says.
+        code: its exit code; None if it is unknown because the job is gone.
+        reason: in words, if the infrastructure knows more than the code.
         started: whether its command was started at all.
     """
 
@@ -70,8 +73,7 @@ class JobEnd:
 
 @dataclass(frozen=True)
 class FoundJob:
-    """A job that is there: its id, its labels, whether it was ever started, and whether it has ended, as far
-    as is known."""
+    """An existing job: its id, labels, whether it ever started, and whether it has ended, if known."""
 
     id: str
     labels: dict[str, str] = field(default_factory=dict)
@@ -80,24 +82,28 @@ class FoundJob:
 
 
 class Infrastructure(Protocol):
-    """Where jobs run. Each method may be called from any thread.
+    """The infrastructure of a pool's jobs. The worker calls each method from any thread.
 
-    All raise Unreachable when the engine does not answer. An attribute `host_address` may say at which
-    address of this machine jobs with a network of their own find the API that the worker serves. A method
-    `configure(pool, job)` is called before all others where there is one, with the name of the pool and its
-    job configuration as its defaults make it.
+    All raise Unreachable if the engine does not answer. An optional attribute `host_address` is the address
+    of this machine
+    at which jobs with their own network reach the API that the worker serves. An optional method
+    `configure(pool, job)` is
+    called before all others, with the name of the pool and its job configuration filled with the variables'
+    defaults.
 
-    A worker that itself runs at the engine can be asked for there: `here()` says what names it, as JSON, or
-    None; and `is_gone(here)`, called by other workers, whether it has ended for certain. It answers soon,
-    and False in doubt. Without the two, only workers of one machine can tell that another one is gone.
+    For workers that run on the engine themselves, `here()` returns an identity as JSON, or None; and
+    `is_gone(here)`, called
+    by other workers, returns whether that worker has certainly ended. It must answer fast, and False in
+    doubt. Without the
+    two, only workers on the same machine can detect that another one is gone.
     """
 
     def place(self) -> str:
-        """What names this engine or cluster among all others."""
+        """A text that identifies this engine or cluster."""
         ...
 
     def start(self, request: JobRequest) -> str:
-        """Start a job; its id.
+        """Start a job; return its id.
 
         Raises:
             CannotStart: with the reason for the user.
@@ -105,23 +111,22 @@ class Infrastructure(Protocol):
         ...
 
     def find(self, labels: dict[str, str]) -> list[FoundJob]:
-        """Our jobs that have all these labels, whether they still run or not."""
+        """Our jobs that have all these labels, running or not."""
         ...
 
     def follow(
         self, job_id: str, since: float | None
     ) -> Iterator[tuple[str, bytes] | tuple[str, bytes, int]]:
-        """What a job prints, as (`stdout` or `stderr`, bytes), until it ends or the connection breaks.
+        """The output of a job, as (`stdout` or `stderr`, bytes), until it ends or the connection breaks.
 
-        A third part may be the moment at which it was printed, by the job's own clock, in microseconds since
-        1970: each piece is a line then, or a part of one. `since` is by that clock too, and pieces of before
-        are no harm.
+        A third item may be the time at which a piece was printed, by the job's clock, in microseconds since
+        1970; then each piece
+        is a line, or a part of one. `since` uses the same clock; earlier pieces are ignored.
 
-        What the infrastructure itself tells of the job comes among it, a text at a time, as `info` or
-        `warning`.
+        Messages of the infrastructure about the job are yielded as `info` or `warning`.
 
         Args:
-            job_id: which.
+            job_id: the job.
             since: only what was printed after this moment, in seconds since 1970; None: all.
         """
         ...
@@ -131,20 +136,20 @@ class Infrastructure(Protocol):
         ...
 
     def stop(self, job_id: str, grace_seconds: float) -> None:
-        """Ask a job to end, and kill it after `grace_seconds`; a job that is gone is no error."""
+        """Ask a job to end, and kill it after `grace_seconds`; does nothing if the job is gone."""
         ...
 
     def remove(self, job_id: str) -> None:
-        """Remove what is left of a job that ended; one that is gone is no error."""
+        """Delete what remains of an ended job; does nothing if the job is gone."""
         ...
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         ...
 
 
 def command_words(given: Any) -> list[str]:
-    """The words of a job's command: a list of them, or a text that is split as a shell would.
+    """The words of a job's command: a list, or a text that is split like in a shell.
 
     Raises:
         CannotStart: its quotes do not match.

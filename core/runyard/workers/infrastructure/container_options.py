@@ -1,6 +1,6 @@
-"""What a container is created with: a run's job configuration in the words of docker-py.
+"""The options of a container: converts a run's job configuration to docker-py's arguments.
 
-Without the `docker` package, so that it can be tested and read alone.
+It does not import the `docker` package, so that it can be tested alone.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_.-]+")
 _LONGEST_NAME = 200
 _URL_VARIABLES = ("RUNYARD_API_URL", "PREFECT_API_URL")
-# What the worker decides itself.
+# Arguments that the worker sets itself.
 _OURS = frozenset(
     """
     image command environment labels name network_mode networks network volumes
     detach auto_remove remove stream stdout stderr
     """.split()  # noqa: SIM905  # a list of quotes is harder to read
 )
-# What the container of a run cannot have, and why.
+# Arguments that a run's container cannot have, and why.
 _NOT_FOR_RUNS = {
     "restart_policy": "a run starts again as crash_retries of its deployment allows",
     "tty": "what a run prints is kept line by line, without a terminal",
 }
-# Variables of the template that docker-py knows by the same name.
+# Variables of the template with the same name in docker-py.
 _SAME = ("mem_limit", "memswap_limit", "privileged", "shm_size", "user", "working_dir")
 
 
-# Of variables: what a value must be, where a template of one's own leaves that open.
+# The valid values of variables, because a custom template may not define them.
 _KINDS: dict[str, tuple[type, str]] = {
     "networks": (list, "a list of texts"),
     "volumes": (list, "a list of texts"),
@@ -52,10 +52,10 @@ _POLICIES = ("Always", "IfNotPresent", "IfPossible", "Never")
 
 
 def checked(job: dict[str, Any]) -> dict[str, Any]:
-    """A job configuration whose values are what they must be; texts that say them as JSON are read.
+    """A job configuration with valid values; JSON texts are parsed.
 
     Raises:
-        CannotStart: a value is something else, naming its variable.
+        CannotStart: a value is invalid, naming its variable.
     """
     job = dict(job)
     for name, (kind, words) in _KINDS.items():
@@ -78,10 +78,10 @@ def checked(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def container_options(request: JobRequest) -> dict[str, Any]:
-    """What a container is created with, besides its image, name and networks.
+    """The arguments of a container, besides its image, name and networks.
 
     Raises:
-        CannotStart: a value means nothing, naming its variable.
+        CannotStart: a value is invalid, naming its variable.
     """
     job = request.job
     if job.get("network_mode") and job.get("networks"):
@@ -120,7 +120,7 @@ def container_options(request: JobRequest) -> dict[str, Any]:
 
 
 def network_mode(job: dict[str, Any], env: dict[str, str]) -> str | None:
-    """The network mode: as said; else the host's, where the API is on this machine and the system can."""
+    """The network mode: the given one; else the host's, if the API is on this machine (on Linux)."""
     if job.get("network_mode"):
         return str(job["network_mode"])
     if job.get("networks") or not sys.platform.startswith("linux"):
@@ -130,7 +130,7 @@ def network_mode(job: dict[str, Any], env: dict[str, str]) -> str | None:
 
 
 def _reachable(url: str | None) -> str | None:
-    """The URL as a container sees it that has a network of its own."""
+    """The URL for a container with its own network."""
     if not url:
         return url
     parts = urlsplit(url)
@@ -148,7 +148,7 @@ def _nano_cpus(given: Any) -> int:
 
 
 def _volumes(given: list[str]) -> list[str]:
-    """Folders, named and anonymous volumes; a relative folder is one of the worker's."""
+    """Folders, named and anonymous volumes; a relative folder is relative to the worker's."""
     found = []
     for text in given:
         source, colon, target = text.partition(":")
@@ -160,13 +160,13 @@ def _volumes(given: list[str]) -> list[str]:
 
 
 def container_name(request: JobRequest) -> str:
-    """The name of a container, as far as no other has it."""
+    """The name of a container, if no other has it."""
     text = _NOT_IN_A_NAME.sub("-", str(request.job.get("name") or request.name))[:_LONGEST_NAME].strip("-_.")
     return text if len(text) > 1 else f"runyard-{text}".strip("-")
 
 
 def _hosts(given: Any) -> dict[str, str]:
-    """Names with their addresses, of a mapping or of a list of `name:address`."""
+    """Names with their addresses, from a mapping or a list of `name:address`."""
     if isinstance(given, dict):
         return {str(name): str(address) for name, address in given.items()}
     found = {}

@@ -1,4 +1,4 @@
-"""The image of a run where nothing else is said."""
+"""The default image of runs."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from runyard.base.version import VERSION
 
 
 def default_image() -> str:
-    """The image that holds this Runyard for this Python."""
+    """The image with this version of Runyard and Python."""
     return f"runyard/runyard:{VERSION}-python{sys.version_info.major}.{sys.version_info.minor}"

@@ -36,39 +36,40 @@ try:
 except ImportError as error:
     raise extra_missing("docker", "docker") from error
 
-# A container whose process was killed by the kernel, or by `docker kill`.
+# The exit code of a process that the kernel or `docker kill` killed.
 _KILLED = 137
-# What an engine says of a container that ended while the engine was not there.
+# The engine's message about a container that ended while the engine was not running.
 _UNKNOWN = 255
 _MOST_NAMES = 1_000
 # Of a frame of a log.
 _HEADER_BYTES = 8
 _STREAMS = {1: "stdout", 2: "stderr", 3: "warning"}
 _NOT_IMPLEMENTED = 501
-# An answer of the engine takes seconds where its disk is busy; a wait for an end has no limit.
+# A response takes seconds if the engine's disk is busy; waiting for an end has no limit.
 _ANSWER_SECONDS = 60
-# What is asked by a loop that has leases to renew is answered soon, or asked again later.
+# Requests from the loop that renews leases have a short limit and are repeated later.
 _PEER_SECONDS, _ASK_AGAIN_SECONDS = 2.0, 30.0
 _TIMEOUT_VARIABLE = "DOCKER_CLIENT_TIMEOUT"
-# While an image is pulled, between two looks whether its run is still wanted.
+# How often to check, during an image pull, whether the run is still wanted.
 _LOOK_SECONDS = 0.1
 _STOPPED = "it was stopped before its container was started"
 
 
 class DockerInfrastructure:
-    """The engine that the environment names (`DOCKER_HOST` and the like), or this machine's.
+    """The engine of the environment (`DOCKER_HOST` and so on), or this machine's.
 
     Raises:
-        Unreachable: there is none.
+        Unreachable: it does not answer.
     """
 
     def __init__(self) -> None:
         try:
             self._client = docker.from_env(timeout=_timeout_seconds())
             self._id = str(self._client.info()["ID"])
-            # Where containers with a network of their own find this machine.
+            # The address of this machine for containers with their own network.
             self.host_address = self._gateway()
-            # How far each container's output was read: the time of the last frame, and its frames so far.
+            # How far each container's output was read: the time of the last frame, and the number of frames
+            # with it.
             self._read: dict[str, tuple[str, int]] = {}
             self._ask_again_at = 0.0
         except (DockerException, RequestException, ValueError) as error:
@@ -92,7 +93,7 @@ class DockerInfrastructure:
         return f"docker:{self._id}"
 
     def here(self) -> list[str] | None:
-        """The container of this worker, where it is at the engine, and its start; see Infrastructure."""
+        """The container of this worker, if it is on this engine, and its start time; see Infrastructure."""
         its = own_container.of_docker()
         try:
             return None if its is None else self.life_of(its)
@@ -100,7 +101,7 @@ class DockerInfrastructure:
             return None
 
     def is_gone(self, here: list[str]) -> bool:
-        """Whether the container of another worker has ended, or was started again; see Infrastructure."""
+        """Whether the container of another worker has ended or was restarted; see Infrastructure."""
         if time.monotonic() < self._ask_again_at:
             return False
         try:
@@ -110,7 +111,7 @@ class DockerInfrastructure:
             return False
 
     def life_of(self, container: str) -> list[str] | None:
-        """What tells this life of a container from others; None where it does not run."""
+        """Identifies this start of a container; None if it is not running."""
         api = self._client.api
         try:
             answer = api._result(
@@ -156,9 +157,7 @@ class DockerInfrastructure:
         return image
 
     def _pulled(self, image: str, request: JobRequest) -> str | None:
-        """Pull an image; what went wrong. A registry may let one wait for as long as it likes: a run that is
-        cancelled meanwhile does not.
-        """
+        """Pull an image; return the problem. A registry may take any time: a cancelled run stops waiting."""
         credentials = _credentials(request.job.get("registry_credentials"))
         done: Future[str | None] = Future()
 
@@ -177,17 +176,17 @@ class DockerInfrastructure:
     def _pull(
         self, image: str, credentials: dict[str, str] | None, is_wanted: Callable[[], bool]
     ) -> str | None:
-        """Pull an image; what went wrong, without the password."""
+        """Pull an image; return the problem, without the password."""
         repository, tag = parse_repository_tag(image)
         problem = None
         try:
-            # The engine tells of a pull that breaks off in the stream of its progress.
+            # The engine reports a failed pull in the progress stream.
             for line in self._client.api.pull(
                 repository, tag or "latest", stream=True, decode=True, auth_config=credentials
             ):
                 problem = line.get("error") or problem
                 if not is_wanted():
-                    return _STOPPED  # the engine ends a pull that nobody listens to
+                    return _STOPPED  # the engine stops a pull when the connection closes
         except APIError as error:
             problem = _told(error)
         password = (credentials or {}).get("password")
@@ -252,15 +251,15 @@ class DockerInfrastructure:
     def follow(
         self, job_id: str, since: float | None
     ) -> Iterator[tuple[str, bytes] | tuple[str, bytes, int]]:
-        """What a container prints; see Infrastructure.
+        """The output of a container; see Infrastructure.
 
-        After a broken connection it goes on where it stopped, by the engine's own times.
+        After a broken connection it continues where it stopped, by the engine's own times.
         """
         last, count = self._read.get(job_id, ("", 0))
         begin = _seconds(last) if last else since or 0
         skip = count
         try:
-            # Its connection is one of its own, since it is open for as long as the container runs.
+            # A separate connection, because it stays open while the container runs.
             stream = self._client.api._get(
                 self._client.api._url("/containers/{0}/logs", job_id),
                 params={"stdout": 1, "stderr": 1, "follow": 1, "since": begin, "timestamps": 1},
@@ -269,7 +268,7 @@ class DockerInfrastructure:
             )
             self._client.api._raise_for_status(stream)
             for name, frame in _frames(stream):
-                if name == "warning":  # without a time: the engine's own words
+                if name == "warning":  # without a time: a message of the engine
                     yield name, b"The engine cannot read what the container prints: " + frame.strip()
                     continue
                 moment, _, data = frame.partition(b" ")
@@ -345,7 +344,7 @@ def _credentials(given: dict[str, Any] | None) -> dict[str, str] | None:
 
 
 def _is_moving(image: str) -> bool:
-    """Whether an image's name may mean another image tomorrow: it has no tag, or `latest`."""
+    """Whether an image name may refer to another image later: it has no tag, or `latest`."""
     last = image.rpartition("/")[2]
     return "@" not in last and (":" not in last or last.endswith(":latest"))
 
@@ -369,7 +368,7 @@ def _frames(stream: Any) -> Iterator[tuple[str, bytes]]:
 
 
 def _microseconds(moment: str) -> int:
-    """A moment of the engine, since 1970, cut and not rounded."""
+    """A time of the engine in microseconds since 1970, truncated."""
     whole, _, fraction = _seconds(moment).partition(".")
     return int(whole) * 1_000_000 + int(fraction[:6])
 
@@ -417,7 +416,7 @@ def _unreachable(error: Exception) -> Unreachable:
 
 
 def _cause(error: BaseException) -> str:
-    """What the system said, which libraries wrap in each other and in words of their own."""
+    """The operating system's error text, which libraries wrap in their own errors."""
     inner: BaseException | None = error
     while inner is not None:
         for found in (inner, *inner.args):

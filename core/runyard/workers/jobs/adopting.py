@@ -1,4 +1,4 @@
-"""Jobs of workers that are gone: those that still run are adopted, and the loss of the others is proved."""
+"""Jobs of lost workers: adopts those that still run, and proves the loss of the others."""
 
 from __future__ import annotations
 
@@ -28,16 +28,15 @@ KIND = "job"
 
 
 class Adopting:
-    """Judges workers whose runs are jobs at the same engine.
+    """Decides whether workers whose runs are jobs on the same engine are gone.
 
     Args:
-        client: where the runs are.
-        infrastructure: where their jobs are.
-        supervisor: gets the jobs that are adopted.
+        client: reaches the database or API.
+        infrastructure: of the jobs.
+        supervisor: receives adopted jobs.
         pool: of this worker.
         name: of this worker.
-        serve_also: answers the runs of a worker that is gone, at the port that it had; None where all report
-            to a server.
+        serve_also: also serves the API on the port of a lost worker; None if all runs report to a server.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class Adopting:
         death_proofs.add(KIND, infrastructure.place(), self.judge)
 
     def judge(self, facts: dict[str, Any], overdue: bool) -> bool:
-        """Whether nothing runs any more of what a holder had; its jobs that do are adopted."""
+        """Whether nothing of a holder's runs executes any more; adopts its running jobs."""
         if not overdue and self._may_live(facts):
             return False
         proof = json.dumps(facts)
@@ -85,9 +84,9 @@ class Adopting:
         if job is None:
             return True
         if job.labels.get(base.POOL_LABEL) != self._pool:
-            return False  # a worker of that pool will look after it
+            return False  # a worker of that pool will do it
         if not job.started:
-            self._infrastructure.remove(job.id)  # its worker was lost between making and starting it
+            self._infrastructure.remove(job.id)  # its worker was lost between creating and starting it
             return True
         with suppress(RunyardError):
             self._adopt(lease, job)
@@ -109,13 +108,13 @@ class Adopting:
             return
         port = job.labels.get(base.API_PORT_LABEL)
         if port and self._serve_also is not None:
-            with suppress(RunyardError):  # another program has it: the run's end is told by its exit code
+            with suppress(RunyardError):  # another program has the port: the run's exit code decides its end
                 self._serve_also(int(port))
         kept = adopted.kept_until
         since = None if kept is None else Since(clock.to_us(kept), adopted.kept_lines)
         try:
             configuration = job_of(adopted.run)
-        except RunyardError:  # a variable of it is gone by now: it runs all the same
+        except RunyardError:  # one of its variables does not exist any more; the run continues anyway
             configuration = {}
         self._supervisor.adopt(adopted.run, configuration, job, since)
 

@@ -1,7 +1,8 @@
 """The first process of a run's container: `python -m runyard.workers.jobs.container`.
 
-It starts the run as its child, passes on what that prints without its secrets, tells the worker what the run
-says of itself, passes signals on, and reaps what the run leaves behind, as the first process has to.
+It starts the run as its child, forwards its output without secrets, forwards what the run reports to the
+worker, forwards
+signals, and reaps orphaned processes, as the first process of a container must.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from runyard.workers.process.run_environment import ENTER, RUN_MODULE
 from runyard.workers.process.status_channel import STATUS_VARIABLE, StatusReader
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# What of the run's own words the worker is told. Its secrets stay here.
+# The facts that the worker receives. Secrets stay here.
 _TOLD = ("failure", "ending", "reported")
 _PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
-    """Run the flow run that the environment names; its exit code, as a shell tells it."""
+    """Run the flow run that the environment names; return its exit code like a shell."""
     secrets = Secrets()
     status_read, status_write = os.pipe()
     status = StatusReader(status_read, partial(_hear, secrets))
@@ -57,7 +58,7 @@ def main() -> int:
 
 
 def _become_run(files: list[int], status_file: int) -> None:
-    """In the child: become the run, which is killed with the first process, in a container or not."""
+    """In the child: become the run, which is killed with the first process, also outside a container."""
     try:
         os.setsid()
         if sys.platform == "linux":
@@ -68,7 +69,7 @@ def _become_run(files: list[int], status_file: int) -> None:
         os.dup2(files[1], 2)
         for number in (files[2], status_file):
             os.set_inheritable(number, True)
-        # So that what a run prints is seen when it prints it.
+        # So that output appears at once.
         os.environ.setdefault("PYTHONUNBUFFERED", "1")
         os.environ[CONSOLE_VARIABLE] = descriptors.name_of(files[2])
         os.environ[STATUS_VARIABLE] = descriptors.name_of(status_file)
@@ -85,7 +86,7 @@ def _send(pid: int, number: int) -> None:
 
 
 def _hear(secrets: Secrets, said: dict[str, Any]) -> None:
-    """Take what the run says of itself: its secrets are kept here, the rest is told to the worker."""
+    """Handle a message of the run: keep its secrets here, forward the rest to the worker."""
     secrets.register(said.get("secrets"))
     told = {name: said[name] for name in _TOLD if name in said}
     if told:
@@ -93,7 +94,7 @@ def _hear(secrets: Secrets, said: dict[str, Any]) -> None:
 
 
 def _watch(pid: int, pipes: list[Pipe], status: StatusReader) -> int:
-    """Pass on until the run has ended; its exit code, negative for a signal."""
+    """Forward until the run has ended; return its exit code, negative for a signal."""
     end = os.pidfd_open(pid)
     with selectors.DefaultSelector() as selector:
         for pipe in pipes:
@@ -104,7 +105,7 @@ def _watch(pid: int, pipes: list[Pipe], status: StatusReader) -> int:
         while code is None:
             for key, _ in selector.select(1.0):
                 if key.data is not None and not key.data():
-                    # Closed, or read empty: of these only the first is for good.
+                    # Closed or empty; only the first is final.
                     _forget_closed(selector, key, pipes, status)
             code = _reap(pid)
     status.read()
@@ -122,7 +123,7 @@ def _forget_closed(
 
 
 def _reap(pid: int) -> int | None:
-    """Reap what has ended; the exit code of the run, once it is among it."""
+    """Reap ended processes; return the run's exit code once it is among them."""
     code = None
     while True:
         try:
@@ -142,4 +143,4 @@ def _pass_on(file: int, lines: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    os._exit(main())  # it writes without buffers, and has nothing to tidy up
+    os._exit(main())  # it writes unbuffered, and has nothing to clean up

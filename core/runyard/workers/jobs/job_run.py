@@ -1,4 +1,4 @@
-"""One run as a job: what is known of it, and how what it prints is kept."""
+"""One run as a job: its state, and how its output is stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runyard.workers.output import LogBuffer
 
 
-# A shorter one is in too many other words to be looked for alone.
+# Shorter texts occur in many words, so they are not searched for alone.
 _LONG_PASSWORD = 8
 
 
@@ -26,10 +26,10 @@ class JobRun(WatchedRun):
     """A claimed run and its job.
 
     Args:
-        claimed: what the claim gave.
+        claimed: the result of the claim.
         job: the pool's job configuration, resolved for this run.
-        logs: where what it prints is kept.
-        hooks: it is to call the hooks of the run's final state instead of running the flow.
+        logs: stores its output.
+        hooks: whether it calls the hooks of the run's final state instead of running the flow.
     """
 
     def __init__(
@@ -45,17 +45,17 @@ class JobRun(WatchedRun):
         # Whether a line with its moment follows on each, and the lines of each stream that wait for theirs.
         self.tells_moments = False
         self._waiting: dict[str, list[str]] = {"stdout": [], "stderr": []}
-        # Of the job, once it has one.
+        # The job's id, once it has one.
         self.id: str | None = None
-        # Its command was started, as far as is known.
+        # Its command was started, as far as known.
         self.started = True
-        # It is to end, within so many seconds; a job that is still being made is not started any more.
+        # It must end within this many seconds; a job that is being created is not started any more.
         self.stop_within: float | None = None
         self._over_since: float | None = None
 
     @property
     def over(self) -> bool:
-        """Whether its run was over when its lease was renewed, for longer than its hooks may take."""
+        """Whether its run had ended when its lease was renewed, for longer than its hooks may take."""
         return self._over_since is not None and time.monotonic() > self._over_since + HOOK_SECONDS
 
     @over.setter
@@ -64,12 +64,12 @@ class JobRun(WatchedRun):
             self._over_since = time.monotonic()
 
     def hide(self, text: str) -> None:
-        """Never keep nor show this text: what lets the run in at the API, which a command may print."""
+        """Redact the run's API token, which a command may print."""
         password = text.partition(":")[2]
         self._output.secrets.register([text, *([password] if len(password) >= _LONG_PASSWORD else [])])
 
     def may_call_hooks(self) -> bool:
-        """Whether another job may call the hooks of its run, which ran by no command of the user's."""
+        """Whether another job may call the hooks of its run: not if a user's command ran it."""
         return self.started and not (self.hooks or self.id is None or self.job.get("command"))
 
     def read_status(self) -> None:
@@ -103,19 +103,19 @@ class JobRun(WatchedRun):
             terminal.write(stream, "".join(f"{line}\n" for line in seen))
 
     def close_ends(self) -> None:
-        """Nothing more is written into the pipes; for who writes."""
+        """Nothing more is written into the pipes; called by the writer."""
         for pipe in self.pipes:
             if pipe.write_end >= 0:
                 os.close(pipe.write_end)
                 pipe.write_end = -1
 
     def finish(self) -> None:
-        """Take what is left in the pipes, and close them; the ends into which is written stay."""
+        """Read the rest of the pipes, and close the read ends."""
         for pipe in self.pipes:
             if pipe.open:
                 pipe.drain()
             pipe.close()
         for stream, lines in self._waiting.items():
-            if lines:  # a last one without an end
+            if lines:  # a last line without an end
                 self._output.keep(stream, lines)
         self._output.finish()

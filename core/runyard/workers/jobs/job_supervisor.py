@@ -1,8 +1,8 @@
-"""Starts claimed runs as jobs of an infrastructure, watches them and keeps what they print.
+"""Starts claimed runs as jobs of an infrastructure, watches them and stores their output.
 
-It stands in the place of `supervisor.Supervisor`, whose runs are processes of this machine. Each job has two
-threads, one that waits for its end and one that copies what it prints; the worker's loop takes what they find
-from a queue.
+It has the interface of `supervisor.Supervisor`, whose runs are processes of this machine. Each job has two
+threads: one
+waits for its end, one copies its output; the worker's loop receives their results from a queue.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ if TYPE_CHECKING:
     from runyard.workers.infrastructure.base import FoundJob, Infrastructure
 
 COMMAND = ["python", "-m", "runyard.workers.jobs.container"]
-# Between two tries to reach an engine that does not answer.
+# The pause between two tries to reach an engine that does not answer.
 _AWAY_SECONDS = 1.0
 _LONGEST_AWAY_SECONDS = 30.0
 # Labels that no job has.
 _NONE = {base.RUN_LABEL: "none"}
-# What a job printed last arrives after its end, and waits where the database is slow.
+# The last output of a job arrives after its end, and may wait for a slow database.
 _LAST_WORDS_SECONDS = 600.0
 _GONE = 137
-# What an earlier attempt that is over may take to go.
+# How long a finished earlier attempt may take to disappear.
 _ENDING_SECONDS = 3.0
 # What an infrastructure tells of a job, and the levels of the records.
 _LEVELS = {"info": 20, "warning": 30}
 
 
 class Since:
-    """Up to where what a job prints is kept already.
+    """How much of a job's output is already stored.
 
     Args:
-        at: the moment of the last line, in microseconds since 1970.
-        lines: how many of them have that moment.
+        at: the time of the last line, in microseconds since 1970.
+        lines: how many lines have that time.
     """
 
     def __init__(self, at: int, lines: int) -> None:
@@ -63,7 +63,7 @@ class Since:
         self._lines = lines
 
     def is_before(self, at: int) -> bool:
-        """Whether the next piece, which was printed at a moment, is not kept yet; asked once for each."""
+        """Whether the next piece, printed at a moment, is new; called once for each piece."""
         if at == self._at and self._lines:
             self._lines -= 1
             return False
@@ -74,9 +74,9 @@ class JobSupervisor(Watching[JobRun]):
     """The jobs of this worker's runs.
 
     Args:
-        infrastructure: where they run.
-        pool: whose runs they are.
-        environment: what every run gets; called for a claim, since some of it is that run's own.
+        infrastructure: of the jobs.
+        pool: of the runs.
+        environment: returns the variables for a claim, because some belong to that run only.
         write_logs: writes a list of log bodies.
         labels: of every job.
         lease_seconds: of the runs' leases.
@@ -98,7 +98,7 @@ class JobSupervisor(Watching[JobRun]):
         self._labels = labels
         self._answers = True
         self._answers_lock = threading.Lock()
-        # Starts that failed, since the last one that did not, because the engine does not do its work.
+        # Failed starts since the last successful one, because the engine does not work.
         self._refused_in_a_row = 0
         self._closed = False
         self._events: deque[Callable[[], None]] = deque()
@@ -120,14 +120,14 @@ class JobSupervisor(Watching[JobRun]):
         self._proof = json.dumps(facts)
 
     def identity(self) -> tuple[str | None, str | None]:
-        """Where and by what the end of this worker's runs can be proved: by their jobs, at their engine."""
+        """How others can prove the end of this worker's runs: by their jobs, on their engine."""
         return self._place, self._proof
 
     def beat(self, held_at: float) -> None:
-        """Jobs go on without their worker: nobody has to be told that it lives."""
+        """Does nothing: jobs continue without their worker."""
 
     def refresh(self) -> bool:
-        """Each job starts from its image: there is nothing here that could be old."""
+        """Does nothing: each job starts from its image, so no process can be outdated."""
         return False
 
     def accepts(self) -> bool:
@@ -135,7 +135,7 @@ class JobSupervisor(Watching[JobRun]):
         return self._answers
 
     def launch(self, claimed: ClaimedRun, job: dict[str, Any], hooks: bool = False) -> JobRun:
-        """Start a claimed run; what goes wrong is reported as the end of the run.
+        """Start a claimed run; a failure is reported as the end of the run.
 
         Args:
             hooks: only call the hooks of its final state.
@@ -147,13 +147,13 @@ class JobSupervisor(Watching[JobRun]):
         return run
 
     def adopt(self, claimed: ClaimedRun, job: dict[str, Any], found: FoundJob, since: Since | None) -> None:
-        """Go on with the job of a worker that is gone.
+        """Continue with the job of a lost worker.
 
         Args:
-            claimed: what the claim gave to that worker.
+            claimed: the result of that worker's claim.
             job: the pool's job configuration, resolved for this run.
             found: its job.
-            since: up to where that worker kept what the job printed; None: it kept nothing.
+            since: up to where that worker stored the job's output; None: nothing.
         """
         run = JobRun(claimed, job, self.logs, base.HOOKS_LABEL in found.labels)
         run.adopted = True
@@ -165,14 +165,13 @@ class JobSupervisor(Watching[JobRun]):
         self._add(run)
         threading.Thread(target=work, name="runyard-job", daemon=True).start()
 
-    # In a job's threads
+    # Called in a job's threads
 
     def _end_earlier(self, run: JobRun) -> None:
-        """End the jobs of earlier attempts that were lost with their workers, and go on: none is to execute
-        beside this one."""
+        """End the jobs of earlier attempts with lost workers: none may execute beside this one."""
         until = time.monotonic() + _ENDING_SECONDS
         while earlier := self._earlier(run):
-            if time.monotonic() < until:  # one that has reported its end may be about to go
+            if time.monotonic() < until:  # one that has reported its end may be about to end
                 time.sleep(0.2)
                 continue
             for job in earlier:
@@ -227,7 +226,7 @@ class JobSupervisor(Watching[JobRun]):
         self._later(partial(self._end, run, JobEnd(1, reason), unwatched))
 
     def _away(self, reason: str) -> None:
-        """No run is claimed until the engine answers again; its absence is told once."""
+        """Claim no run until the engine answers again; report its absence once."""
         with self._answers_lock:
             if not self._answers:
                 return
@@ -237,7 +236,7 @@ class JobSupervisor(Watching[JobRun]):
 
     def _await_answer(self) -> None:
         if self._refused_in_a_row > 1:
-            # It answers, but starts nothing: what waits is not to be lost by many tries within a minute.
+            # It answers but starts nothing: do not use up waiting runs by many tries within a minute.
             time.sleep(min(_AWAY_SECONDS * 2**self._refused_in_a_row, _LONGEST_AWAY_SECONDS))
         while not self._closed:
             try:
@@ -270,7 +269,7 @@ class JobSupervisor(Watching[JobRun]):
         self._later(partial(self._end, run, end, False))
 
     def _copy(self, run: JobRun, kept: Since | None) -> None:
-        """Copy what a job prints into the run's pipes, until it ends."""
+        """Copy a job's output into the run's pipes, until it ends."""
         numbers = {name: pipe.write_end for name, pipe in zip(("stdout", "stderr"), run.pipes, strict=True)}
         since = None if kept is None else kept.seconds
         passes = kept is None
@@ -288,7 +287,7 @@ class JobSupervisor(Watching[JobRun]):
                             since, passes = time.time(), True
                             _write(numbers[stream], data)
                             continue
-                        # Its own clock says what the other worker kept already; ours may be another.
+                        # The job's clock says what the other worker already stored; ours may differ.
                         passes = passes or (kept is not None and kept.is_before(at))
                         if not passes:
                             continue
@@ -300,7 +299,7 @@ class JobSupervisor(Watching[JobRun]):
                 except Unreachable:
                     time.sleep(_AWAY_SECONDS)
         except OSError:
-            pass  # the run is over, and nobody reads any more
+            pass  # the run has ended, and nothing reads any more
         finally:
             run.close_ends()
 
@@ -335,15 +334,15 @@ class JobSupervisor(Watching[JobRun]):
                 time.sleep(_AWAY_SECONDS)
 
     def _later(self, event: Callable[[], None]) -> None:
-        """Have the worker's loop do something."""
+        """Call a function in the worker's loop."""
         self._events.append(event)
-        with suppress(OSError):  # it is full, and so it wakes anyway; or closed
+        with suppress(OSError):  # it is full, so it wakes the loop anyway; or closed
             self._wake_write.send(b"\0")
 
-    # In the worker's loop
+    # Called in the worker's loop
 
     def stop(self, run: JobRun, grace_seconds: float) -> None:
-        """SIGTERM to a job, SIGKILL after `grace_seconds`, or after its own `stop_grace_seconds`."""
+        """Send SIGTERM to a job, and SIGKILL after `grace_seconds`, or after its own `stop_grace_seconds`."""
         own = run.job.get("stop_grace_seconds")
         if grace_seconds > 0 and own is not None:
             grace_seconds = float(own)
@@ -360,7 +359,7 @@ class JobSupervisor(Watching[JobRun]):
         self.stop(run, 0.0)
 
     def close(self) -> None:
-        """Let go of the engine; what runs goes on."""
+        """Disconnect from the engine; running jobs continue."""
         self._closed = True
         self._infrastructure.close()
         self.selector.close()
@@ -382,7 +381,7 @@ class JobSupervisor(Watching[JobRun]):
         if run.key not in self.running:
             return
         run.exit_code = _GONE if end.code is None else end.code
-        # One that could not begin tells that itself; its engine may know why it was started at all.
+        # A run that could not start reports that itself; its engine may know why.
         run.failure = end.reason if end.code == CANNOT_START and end.reason else run.failure or end.reason
         run.started = end.started
         run.unwatched = unwatched
@@ -393,7 +392,7 @@ class JobSupervisor(Watching[JobRun]):
         self.ended.append(run)
 
     def forget(self, run: JobRun) -> None:
-        """The end of a run is reported: its job may go, where the configuration says so."""
+        """The end of a run was reported: delete its job, if configured."""
         if run.id is not None and (run.job.get("auto_remove") or run.hooks):
             threading.Thread(
                 target=self._clear, args=(run.id,), name="runyard-job-remove", daemon=True

@@ -1,4 +1,4 @@
-"""What a worker of jobs has besides its loop: their infrastructure, the API for them, and adoption."""
+"""The parts of a worker for jobs: their infrastructure, the API for them, and adoption."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
     OpenRunApi = Callable[[Database, str | None], "RunApi"]
 
 _PREFIXES = ("RUNYARD_", "PREFECT_")
-# Settings of this machine or of this worker, which mean nothing to a run elsewhere.
+# Settings of this machine or worker that have no meaning for a run elsewhere.
 _OF_HERE = ("HOME", "PROFILE", "DATABASE", "API", "SERVER", "WORKER", "ENCRYPTION", "_")
 
 
 class RunApi(Protocol):
-    """The API that a worker serves to the runs of its own jobs; `server.run_api` has it."""
+    """The API that a worker serves to its own runs; `server.run_api` implements it."""
 
     port: int
     problem: str | None
 
     def url(self) -> str:
-        """Its address, for runs that share this machine's network."""
+        """The URL for runs that share this machine's network."""
         ...
 
     def token(self, flow_run_id: str, attempt: int) -> str:
-        """What an attempt at a run authenticates with."""
+        """The credentials of an attempt at a run."""
         ...
 
     def serve_also(self, port: int) -> None:
-        """Answer at the port of a worker that is gone, whose runs go on."""
+        """Also listen on the port of a lost worker whose runs continue."""
         ...
 
     def close(self) -> None:
@@ -57,14 +57,14 @@ class RunApi(Protocol):
 def serving_jobs(
     client: Client, kind: str, pool: str, name: str, open_run_api: OpenRunApi
 ) -> Iterator[JobSupervisor]:
-    """A block with what starts the runs of a pool as jobs.
+    """A block with everything that starts the runs of a pool as jobs.
 
     Args:
-        client: where the runs are.
+        client: reaches the database or API.
         kind: the pool's type.
         pool: its name.
         name: the worker's.
-        open_run_api: serves the API to these runs, where no server is set.
+        open_run_api: serves the API to these runs if there is no server.
 
     Raises:
         RunyardError: the engine or the cluster does not answer, or a package is missing.

@@ -1,7 +1,8 @@
-"""Lines by which a run in a container tells its worker of itself, among what it prints.
+"""Lines in a container's output with which a run reports to its worker.
 
-A container has no pipes to its worker but its standard streams. What is meant for the worker alone begins
-with a mark that no text has: a record that is kept already and only shown, or facts about the run as JSON.
+A container has no pipes to its worker except its standard streams. A line for the worker starts with a mark
+that no text
+contains; it is a record that is already stored and only shown, or facts about the run as JSON.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _MOMENT = f"{_MARK}moment "
 
 
 def shown(line: str) -> str:
-    """A line that the worker shows and does not keep."""
+    """A line that the worker shows and does not store."""
     return _SHOWN + line
 
 
@@ -27,12 +28,12 @@ def facts(what: dict[str, Any]) -> str:
 
 
 def moment(at: int) -> str:
-    """A line that tells when those before it were printed, in microseconds since 1970, by the job's clock."""
+    """A line with the time of the lines before it, in microseconds since 1970, by the job's clock."""
     return f"{_MOMENT}{at}"
 
 
 def moment_of(line: str) -> int | None:
-    """What such a line tells; None for any other, and 0 for one that is broken."""
+    """The time in such a line; None for any other line, 0 for a damaged one."""
     if not line.startswith(_MOMENT):
         return None
     text = line.removeprefix(_MOMENT)
@@ -40,10 +41,10 @@ def moment_of(line: str) -> int | None:
 
 
 def read(line: str) -> tuple[str | None, dict[str, Any] | None, bool]:
-    """Take a line apart.
+    """Parse a line.
 
     Returns:
-        The text to show, the facts, and whether the text is to be kept.
+        The text to show, the facts, and whether the text is to be stored.
     """
     if not line.startswith(_MARK):
         return line, None, True

@@ -17,16 +17,16 @@ class Entry(NamedTuple):
 
 COMMANDS: dict[str, Entry] = {
     "init": Entry("init", "init", "Start a project: write its prefect.yaml.", "Projects"),
-    "deploy": Entry("deploy", "deploy", "Make deployments of a project's flows.", "Projects"),
+    "deploy": Entry("deploy", "deploy", "Create deployments of a project's flows.", "Projects"),
     "run": Entry("run", "run", "Run a flow or a script here and now.", "Projects"),
     "deployment": Entry("deployment", "deployment", "See, run, pause and delete deployments.", "Work"),
     "schedule": Entry("schedule_next", "schedule", "See when schedules fire.", "Work"),
     "flow": Entry("flow", "flow", "See flows, and serve one.", "Work"),
     "flow-run": Entry("flow_run", "flow_run", "See flow runs, their logs, and cancel them.", "Work"),
     "task-run": Entry("task_run", "task_run", "See task runs and their logs.", "Work"),
-    "task": Entry("task", "task", "Serve tasks that others submit.", "Work"),
-    "work-pool": Entry("work_pool", "work_pool", "Make and manage work pools.", "Where work runs"),
-    "work-queue": Entry("work_queue", "work_queue", "Make and manage a pool's queues.", "Where work runs"),
+    "task": Entry("task", "task", "Run tasks that other processes submit.", "Work"),
+    "work-pool": Entry("work_pool", "work_pool", "Create and manage work pools.", "Where work runs"),
+    "work-queue": Entry("work_queue", "work_queue", "Create and manage a pool's queues.", "Where work runs"),
     "worker": Entry("worker", "worker", "Start workers and see them.", "Where work runs"),
     "environment": Entry(
         "environment", "environment", "See the virtual environments of runs.", "Where work runs"
@@ -37,14 +37,14 @@ COMMANDS: dict[str, Entry] = {
     "global-concurrency-limit": Entry(
         "global_concurrency_limit",
         "global_concurrency_limit",
-        "Limit by name what is done at once.",
+        "Limit what runs at the same time, by name.",
         "What runs use",
     ),
     "concurrency-limit": Entry(
         "concurrency_limit", "concurrency_limit", "Limit the task runs of a tag.", "What runs use"
     ),
-    "artifact": Entry("artifact", "artifact", "See what runs left for people.", "What runs use"),
-    "server": Entry("server", "server", "Serve the API to others.", "Installation"),
+    "artifact": Entry("artifact", "artifact", "See the artifacts that runs created.", "What runs use"),
+    "server": Entry("server", "server", "Serve the API to other machines.", "Installation"),
     "database": Entry("database", "database", "Check, back up and upgrade the database.", "Installation"),
     "completion": Entry(
         "completion", "completion", "Complete commands and names in your shell.", "Installation"
@@ -52,8 +52,8 @@ COMMANDS: dict[str, Entry] = {
     "config": Entry("config", "config", "See and change the settings.", "Installation"),
     "profile": Entry("profile", "profile", "Keep settings by name and switch.", "Installation"),
     "api": Entry("api", "api", "Call a route of the API, with or without a server.", "Installation"),
-    "doctor": Entry("doctor", "doctor", "Find what is wrong, and how to mend it.", "Installation"),
-    "version": Entry("version", "version", "Show what is installed.", "Installation"),
+    "doctor": Entry("doctor", "doctor", "Find problems and how to fix them.", "Installation"),
+    "version": Entry("version", "version", "Show the installed version.", "Installation"),
 }
 
 # The plural of every group works as well.

@@ -62,11 +62,11 @@ def test_what_waits_and_what_takes_slots(runyard, store, tmp_path, monkeypatch):
     assert "in 59 minutes" in runyard("work-pool", "preview", "p").out
     before = store.call(work_queues.read_work_queue, "p", "urgent").last_polled
     assert before is None
-    assert "Slots taken: 0 of 3." in runyard("work-pool", "slots", "p").out
+    assert "Slots in use: 0 of 3." in runyard("work-pool", "slots", "p").out
     runyard("deployment", "run", "e")
     claim = claim_flow_runs.ClaimRequest(worker_name="w", limit=5, lease_seconds=60)
     store.call(claim_flow_runs.claim_flow_runs, "p", body=claim)
     taken = runyard("work-pool", "slots", "p", "-o", "json").json
     assert (taken["active"], taken["limit"]) == (1, 3)
-    assert "Slots taken: 1 of any number." in runyard("work-queue", "slots", "urgent", "--pool", "p").out
+    assert "Slots in use: 1 of unlimited." in runyard("work-queue", "slots", "urgent", "--pool", "p").out
     runyard("work-pool", "preview", "nosuch", code=1)

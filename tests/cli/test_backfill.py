@@ -82,26 +82,26 @@ def backfill(runyard, *flags, code=0):
 
 def test_each_instant_gets_one_run_with_its_time(runyard, deployed):
     template = ("--param-template", "date={instant:%Y-%m-%d}")
-    assert "Made 3 runs" in backfill(runyard, *JANUARY, *template).out
+    assert "Created 3 runs" in backfill(runyard, *JANUARY, *template).out
     runyard("worker", "start", "--pool", "pool", "--run-once")
     lines = (deployed / "done.txt").read_text().splitlines()
     assert sorted(lines) == [f"2026-01-{day} 2 2026-01-{day}T01:00:00+00:00" for day in (10, 11, 12)]
     again = backfill(runyard, *JANUARY, *template)
-    assert "Made 0 runs" in again.out
-    assert "3 of 3 instants had one" in again.out
+    assert "Created 0 runs" in again.out
+    assert "3 of 3 scheduled times already had a run" in again.out
     runs = runyard("flow-run", "ls", "--state", "Completed", "-o", "json").json
     assert {tuple(run["tags"]) for run in runs} == {("backfill",)}
 
 
 def test_a_plan_shows_what_would_be_made(runyard, deployed):
     plan = backfill(runyard, *JANUARY, "--plan", code=2)
-    assert plan.out.count("create") == 3
+    assert plan.out.count(" create ") == 3
     assert runyard("flow-run", "ls", "-o", "json").json == []
     backfill(runyard, *JANUARY, "--limit", "1", "--reverse")
     planned = backfill(runyard, *JANUARY, "--plan", "-o", "json", code=2).json
     assert [each["action"] for each in planned] == ["create", "create", "exists"]
     backfill(runyard, *JANUARY)
-    assert "0 to make, 3 exist." in backfill(runyard, *JANUARY, "--plan").out
+    assert "0 to create, 3 exist." in backfill(runyard, *JANUARY, "--plan").out
 
 
 def test_the_order_in_which_they_start(runyard, deployed):
@@ -118,7 +118,7 @@ def test_the_order_in_which_they_start(runyard, deployed):
 
 def test_what_is_wrong_makes_nothing(runyard, deployed):
     assert "earlier" in backfill(runyard, "--from", "2026-02-01", "--to", "2026-01-01", code=1).err
-    assert "is no time" in backfill(runyard, "--from", "someday", code=1).err
+    assert "invalid time" in backfill(runyard, "--from", "someday", code=1).err
     assert "no schedule" in runyard("deployment", "backfill", "bare", *JANUARY, code=1).err
     for template in ("date={when}", "date={{ instant }}", "date=2026-01-01"):
         told = backfill(runyard, *JANUARY, "--param-template", template, code=1).err
@@ -159,13 +159,13 @@ def test_an_instant_whose_run_failed_is_redone_on_demand(runyard, deployed):
     client = LocalClient()
     body = flow_runs.SetState(state=StateCreate(type="FAILED"), force=True)
     client.call(flow_runs.set_flow_run_state, first["id"], body)
-    assert "Made 0 runs" in backfill(runyard, *JANUARY).out
+    assert "Created 0 runs" in backfill(runyard, *JANUARY).out
     plan = backfill(runyard, *JANUARY, "--redo-failed", "--plan", "-o", "json", code=2).json
     assert [each["action"] for each in plan] == ["redo", "exists", "exists"]
     (made,) = backfill(runyard, *JANUARY, "--redo-failed", "-o", "json").json
     assert (made["created"], made["redone"]) == (True, first["id"])
     # It has a run again, so it is done once; the failed one is still there.
-    assert "Made 0 runs" in backfill(runyard, *JANUARY, "--redo-failed").out
+    assert "Created 0 runs" in backfill(runyard, *JANUARY, "--redo-failed").out
     assert len(runyard("flow-run", "ls", "-o", "json").json) == 4
 
 
@@ -174,7 +174,7 @@ def test_dates_are_those_of_the_zone_of_the_schedule(runyard, deployed):
     assert [each["local"] for each in plan] == [f"2026-01-{day}T02:00:00+01:00" for day in (10, 11, 12)]
     shown = backfill(runyard, "--from", "2026-01-10T02:00", "--to", "2026-01-10T02:01", "--plan", code=2).out
     assert "From 2026-01-10 02:00:00 Europe/Berlin" in shown
-    assert "1 to make" in shown
+    assert "1 to create" in shown
 
 
 @pytest.mark.parametrize("flags", [(), ("--reverse",)])

@@ -82,7 +82,7 @@ def test_mistakes(cli):
 
     assert "write TYPE/NAME" in said("inspect", "settings", code=2)
     assert "not FIELD=VALUE" in said("create", "json", "-n", "x", "value", code=2)
-    assert "no block type 'nothing'" in said("create", "nothing", "-n", "x", code=1)
+    assert "unknown block type 'nothing'" in said("create", "nothing", "-n", "x", code=1)
     assert "value: Field required" in said("create", "json", "-n", "x", code=1)
     assert "one of them" in said("register", code=2)
     assert "cannot be imported" in said("register", "-m", "no_such_module", code=1)
@@ -102,10 +102,10 @@ def test_types_are_registered(cli, tmp_path):
     assert "name" in shown
     assert "size" in shown
     cli("block", "type", "delete", "own", "-y")
-    assert "own" not in cli("block", "type", "ls").out
+    assert "Our own." not in cli("block", "type", "ls").out
     empty = tmp_path / "empty.py"
     empty.write_text("")
-    assert "declares no blocks" in cli("block", "register", "-f", str(empty), code=1).err
+    assert "no blocks found" in cli("block", "register", "-f", str(empty), code=1).err
 
 
 def test_all_blocks_go_when_the_key_is_lost(cli, home):

@@ -55,7 +55,7 @@ def test_a_limit_that_is_not_there(runyard, command):
 
 
 def test_the_limit_of_a_tag(runyard, store):
-    assert "at most 2" in runyard("concurrency-limit", "create", "db", 2).out
+    assert "2 task runs tagged 'db' at a time" in runyard("concurrency-limit", "create", "db", 2).out
     runyard("concurrency-limit", "create", "db", 3)
     take = {"names": ["tag:db"], "slots": 1, "holder": {"type": "task_run", "id": "run-1"}}
     store.call(limit_slots.increment_slots_with_lease, take)

@@ -59,7 +59,7 @@ def test_a_file_that_is_no_database(runyard, home, command):
     (home / "runyard.db").write_text("not a database at all, but long enough to be read as one" * 50)
     error = runyard(*command, code=1).err
     assert error.startswith("Error: ")
-    assert "damaged or no database" in error
+    assert "damaged or not a database" in error
     assert len(error.splitlines()) == 1
 
 
@@ -147,4 +147,4 @@ def test_backup_to_a_folder_that_is_not_there(runyard, filled, tmp_path):
 
 
 def test_vacuum_says_what_it_won(runyard, filled):
-    assert "MB; before" in runyard("database", "vacuum").out
+    assert "Reduced the database from" in runyard("database", "vacuum").out

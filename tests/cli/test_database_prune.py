@@ -71,7 +71,7 @@ def test_what_a_dry_run_counts_is_what_goes(runyard, home):
         table: done["removed"][table] for table in TABLES
     }
     assert done["removed"]["flow_runs"] == 3
-    assert "Nothing is that old" in runyard(*options[:-2], "--yes").out
+    assert "Nothing is old enough" in runyard(*options[:-2], "--yes").out
     assert orphans(get_database()) == []
 
 
@@ -85,7 +85,7 @@ def test_runs_of_real_flows_leave_nothing(runyard, program, home, tmp_path, monk
     assert files
     aged(100)
     said = runyard("database", "prune", "--yes").out
-    assert "Removed 4 flow runs" in said
+    assert "Deleted 4 flow runs" in said
     kept = counts(get_database(), (*TABLES, "task_run_states", "flow_run_states"))
     assert set(kept.values()) == {0}
     assert [path for path in (home / "storage").rglob("*") if path.is_file()] == []
@@ -103,7 +103,7 @@ def test_only_logs(runyard, home):
     ("options", "said"),
     [
         (("--older-than", "30"), "30d for days"),
-        (("--older-than", "soon"), "no duration"),
+        (("--older-than", "soon"), "invalid duration"),
         (("--older-than", "0d"), "longer than nothing"),
         (("--older-than", "5 parsecs"), "unknown unit"),
         (("--older-than", "30d", "--state", "RUNNING"), "RUNNING"),
@@ -119,7 +119,7 @@ def test_a_person_is_asked(runyard, home, monkeypatch):
     monkeypatch.setattr("runyard_cli.shared.output.at_keyboard", lambda: True)
     monkeypatch.setattr("click.confirm", lambda question: print(question))
     answer = runyard("database", "prune", "--older-than", "30d", code=1)
-    assert "Remove 6 flow runs, 12 task runs" in answer.out
+    assert "Delete 6 flow runs, 12 task runs" in answer.out
     assert "Nothing was deleted." in answer.err
     assert len(there(get_database(), "flow_runs")) == 7
     monkeypatch.setattr("click.confirm", lambda question: True)
@@ -132,9 +132,7 @@ def test_while_another_one_is_at_it(runyard, home):
     body = {"name": LOCK, "holder": "process 7 on far", "lease_seconds": 60.0}
     LocalClient().call(locks.acquire_lock, body)
     error = runyard("database", "prune", "--older-than", "30d", "-y", code=1).err
-    assert error.splitlines() == [
-        "Error: process 7 on far is removing old runs right now; try again when it has done so"
-    ]
+    assert error.splitlines() == ["Error: process 7 on far is deleting old runs now; try again later"]
 
 
 def test_a_clock_in_doubt_is_told(runyard, home, monkeypatch):
@@ -151,13 +149,13 @@ def test_over_an_api(runyard, api, monkeypatch):
     old_runs()
     monkeypatch.setenv("RUNYARD_API_URL", api.url)
     assert runyard("database", "prune", "--older-than", "30d", "--dry-run", "-o", "json").json["removed"]
-    assert "Removed 6 flow runs" in runyard("database", "prune", "--older-than", "30d", "-y").out
+    assert "Deleted 6 flow runs" in runyard("database", "prune", "--older-than", "30d", "-y").out
     stats = runyard("database", "stats", "-o", "json").json
     assert stats["rows"]["flow_runs"] == 1
 
 
 def test_stats_say_what_is_there_and_what_goes_next(runyard, home, monkeypatch):
-    assert "Removed next:" in runyard("database", "stats").out
+    assert "Deleted next:" in runyard("database", "stats").out
     with History(get_database()) as history:
         history.flow_run(days=100)
         history.flow_run(days=80)

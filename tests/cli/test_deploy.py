@@ -72,11 +72,11 @@ def test_what_init_writes_deploys(runyard, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     runyard("init", "--recipe", "local")
     runyard("work-pool", "create", "default-agent-pool", "--type", "process")
-    assert "Made deployment" in runyard("deploy", "--all").out
+    assert "Created deployment" in runyard("deploy", "--all").out
 
 
 def test_deploy_tells_what_to_do_next(deployed):
-    assert "Made deployment 'my-etl-flow/daily-etl'" in deployed.out
+    assert "Created deployment 'my-etl-flow/daily-etl'" in deployed.out
     assert "runyard worker start --pool default-agent-pool" in deployed.out
     assert "runyard deployment run my-etl-flow/daily-etl" in deployed.out
 
@@ -84,7 +84,7 @@ def test_deploy_tells_what_to_do_next(deployed):
 def test_deploying_the_same_again_changes_nothing(runyard, deployed):
     answer = runyard("deploy", "--all", "-o", "json").json
     assert [each["action"] for each in answer] == ["unchanged"]
-    assert "as it was" in runyard("deploy").out
+    assert "is unchanged" in runyard("deploy").out
 
 
 def test_a_change_is_told(runyard, project, deployed):

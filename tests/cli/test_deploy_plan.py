@@ -29,7 +29,7 @@ def test_a_plan_changes_nothing_and_says_what_would(runyard, project):
     assert planned.out.splitlines()[:2] == ["+ my-etl-flow/a", "+ my-etl-flow/b"]
     assert names(runyard) == []
     runyard("deploy", "--all")
-    assert "0 to make, 0 to change, 0 to delete, 2 as they are." in runyard("deploy", "--all", "--plan").out
+    assert "0 to create, 0 to update, 0 to delete, 2 unchanged." in runyard("deploy", "--all", "--plan").out
     project({"name": "a"}, {"name": "b", "parameters": {"size": 2}})
     planned = runyard("deploy", "--all", "--plan", code=2)
     assert '~ my-etl-flow/b\n    parameters: {"size": 1} -> {"size": 2}' in planned.out
@@ -46,7 +46,7 @@ def test_a_plan_runs_no_step_and_says_what_it_cannot_know(runyard, project):
     step = {"prefect.deployments.steps.run_shell_script": {"id": "sha", "script": "touch made"}}
     project({"name": "a", "tags": ["v-{{ sha.stdout }}"], "parameters": {"size": 3}}, build=[step])
     planned = runyard("deploy", "--plan", code=2)
-    assert 'tags: known after the steps ran (["v-{{ sha.stdout }}"])' in planned.out
+    assert 'tags: known after the steps have run (["v-{{ sha.stdout }}"])' in planned.out
     assert not (project.folder / "made").exists()
     runyard("deploy")
     assert (project.folder / "made").exists()
@@ -73,7 +73,7 @@ def test_prune_deletes_what_left_the_file_and_nothing_else(runyard, project):
     planned = runyard("deploy", "--prune", "--plan", code=2)
     assert planned.out.splitlines()[0] == "- my-etl-flow/b"
     done = runyard("deploy", "--prune")
-    assert "no longer names 'my-etl-flow/b'" in done.err
+    assert "'my-etl-flow/b' is no longer in the file" in done.err
     assert names(runyard) == ["a", "by-hand", "other"]
     project()
     runyard("deploy", "--prune")
@@ -199,7 +199,7 @@ def test_watch_deploys_again_on_save(runyard, project, home):
     late = threading.Timer(DEADLINE_SECONDS, process.kill)
     late.start()
     try:
-        assert "Made deployment" in _line(process, "deployment")
+        assert "Created deployment" in _line(process, "deployment")
         _line(process, "Waiting")
         # In one step: what is looked at while it is written is deployed half, and then again.
         project({"name": "a", "tags": ["new"]}, file="new.yaml")

@@ -86,7 +86,7 @@ def test_on_a_terminal_it_asks_and_saves_the_answers(runyard, project):
     terminal.type("nonsense")
     terminal.until("cron expression")
     terminal.type("0 2 * * *")
-    terminal.until("Made deployment")
+    terminal.until("Created deployment")
     terminal.until("Save it")
     terminal.type("y")
     assert terminal.end() == 0
@@ -109,7 +109,7 @@ def test_on_a_terminal_it_asks_which_of_several(runyard, project):
     terminal = Terminal("deploy")
     terminal.until("Which deployment?")
     terminal.type("2")
-    terminal.until("Made deployment 'my-etl-flow/b'")
+    terminal.until("Created deployment 'my-etl-flow/b'")
     assert terminal.end() == 0
     assert names(runyard) == ["b"]
 
@@ -128,7 +128,7 @@ def test_on_a_terminal_a_new_one_may_be_added_to_several(runyard, project):
     terminal.type("")
     terminal.until("cron expression")
     terminal.type("")
-    terminal.until("Made deployment 'clean/default'")
+    terminal.until("Created deployment 'clean/default'")
     terminal.until("Save it")
     terminal.type("y")
     assert terminal.end() == 0
@@ -143,12 +143,12 @@ def test_on_a_terminal_another_flow_is_not_laid_over_the_only_deployment(runyard
     terminal = Terminal("deploy", entrypoint, "-p", "pool", "--cron", "0 2 * * *")
     terminal.until("Name of the deployment")
     terminal.type("weekly")
-    terminal.until("Made deployment 'clean/weekly'")
+    terminal.until("Created deployment 'clean/weekly'")
     terminal.until("Save it")
     terminal.type("n")
     assert terminal.end() == 0
     terminal = Terminal("deploy", "./flows/etl.py:my_etl_flow")
-    terminal.until("Made deployment 'my-etl-flow/a'")
+    terminal.until("Created deployment 'my-etl-flow/a'")
     assert terminal.end() == 0
 
 
@@ -168,7 +168,7 @@ def test_an_entrypoint_chooses_among_several(runyard, project):
     other = {"entrypoint": "flows/other.py:clean"}
     (project.folder / "flows" / "other.py").write_text(OTHER)
     project({"name": "a"}, {"name": "b", **other})
-    assert "Made deployment 'clean/b'" in runyard("deploy", "./flows/other.py:clean").out
+    assert "Created deployment 'clean/b'" in runyard("deploy", "./flows/other.py:clean").out
     assert names(runyard) == ["b"]
     project({"name": "a"}, {"name": "b", **other}, {"name": "c", **other})
     told = runyard("deploy", "flows/other.py:clean", code=1).err
@@ -177,7 +177,8 @@ def test_an_entrypoint_chooses_among_several(runyard, project):
     told = runyard("deploy", "flows/other.py:clean", code=1).err
     assert "has no deployment of flows/other.py:clean, but these: a, b; say --name NAME" in told
     assert (
-        "Made deployment 'clean/d'" in runyard("deploy", "flows/other.py:clean", "-n", "d", "-p", "pool").out
+        "Created deployment 'clean/d'"
+        in runyard("deploy", "flows/other.py:clean", "-n", "d", "-p", "pool").out
     )
 
 

@@ -30,7 +30,7 @@ def test_all_is_well_in_a_fresh_home_and_after(runyard, home, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     assert "All is well." in runyard("doctor").out
     runyard("work-pool", "create", "my-pool", "--type", "process")
-    assert "is sound" in runyard("doctor").out
+    assert "is not damaged" in runyard("doctor").out
 
 
 def test_runs_that_wait_for_a_worker(runyard, deployed):
@@ -53,7 +53,7 @@ def test_a_missing_worker_is_said_once_and_not_of_each_of_its_late_runs(runyard,
     for _ in range(3):
         runyard("deployment", "run", "nightly")
     said = runyard("doctor", code=1).out
-    assert "pool 'my-pool' has 3 waiting runs and no worker that is online" in said
+    assert "pool 'my-pool' has 3 waiting runs and no online worker" in said
     assert said.lower().count("online") == 1
     assert list(found(runyard, code=1)) == ["workers"]
 
@@ -199,4 +199,4 @@ def test_a_home_that_cannot_be_made(runyard, monkeypatch, tmp_path):
     assert set(found(runyard, code=1)) == {"home"}
     assert "the first command makes it" not in runyard("doctor", code=1).out
     monkeypatch.setenv("RUNYARD_HOME", str(tmp_path / "file" / "below"))
-    assert "is no folder" in found(runyard, code=1)["home"]["text"]
+    assert "is not a folder" in found(runyard, code=1)["home"]["text"]

@@ -24,7 +24,7 @@ def test_they_are_shown_and_removed(runyard, folder):
     (shown,) = runyard("environment", "ls", "-o", "json").json
     assert (shown["name"], shown["file"], shown["in_use"]) == (KEY, "requirements.txt", False)
     assert "/project/requirements.txt" in runyard("environments", "ls").out
-    assert "No environment is that old" in runyard("environment", "prune").out
+    assert "No environment is old enough" in runyard("environment", "prune").out
     runyard("environment", "rm", KEY, "-y")
     assert not os.path.exists(folder)
     assert "No environments" in runyard("environment", "ls").err
@@ -39,11 +39,11 @@ def test_one_in_use_stays(runyard, folder):
 
 
 def test_nothing_is_removed_where_one_of_the_names_is_wrong(runyard, folder):
-    assert "there is no environment 'nosuch'" in runyard("environment", "rm", KEY, "nosuch", code=1).err
+    assert "environment 'nosuch' not found" in runyard("environment", "rm", KEY, "nosuch", code=1).err
     assert os.path.exists(folder)
 
 
 def test_old_ones_are_pruned(runyard, folder):
     os.utime(os.path.join(folder, "used"), (0, 0))
-    assert f"Removed {KEY}" in runyard("environment", "prune").out
+    assert f"Deleted {KEY}" in runyard("environment", "prune").out
     assert not os.path.exists(folder)

@@ -86,7 +86,9 @@ def test_a_required_variable_is_asked_for(runyard, folder):
     runyard("work-pool", "create", "needs", "-t", "process", "--base-job-template", "needs.json")
     runyard("deploy", "flow.py:hello", "-n", "d", "-p", "needs")
     runyard("deployment", "run", "hello/d")
-    assert "job variable 'image' is required" in runyard("work-pool", "preview", "needs", "--jobs").out
+    assert (
+        "required job variable 'image' has no value" in runyard("work-pool", "preview", "needs", "--jobs").out
+    )
 
 
 def test_the_jobs_of_a_pool_for_workers_of_others(runyard, folder):

@@ -42,7 +42,7 @@ def test_resume_gives_the_input(runyard, store, run):
     wrong = runyard("flow-run", "resume", "calm-otter", "--input", '{"count": "x"}', code=1)
     assert "input.count must be a whole number" in wrong.err
     assert runyard("flow-run", "inspect", "calm-otter", "-o", "json").json["state_type"] == "PAUSED"
-    assert "goes on" in runyard("flow-run", "resume", "calm-otter", "--input", '{"count": 3}').out
+    assert "Resumed flow run" in runyard("flow-run", "resume", "calm-otter", "--input", '{"count": 3}').out
     assert runyard("flow-run", "inspect", "calm-otter", "-o", "json").json["state_type"] == "RUNNING"
 
 

@@ -40,7 +40,7 @@ def test_artifacts_are_listed_and_shown(runyard, made):
     assert "# first" not in shown
     assert '"a": 1' in runyard("artifact", "inspect", made).out
     assert len(runyard("artifact", "inspect", "report", "-o", "json").json) == 2
-    assert "no artifact has the key" in runyard("artifact", "inspect", "none", code=1).err
+    assert "artifact 'none' not found" in runyard("artifact", "inspect", "none", code=1).err
 
 
 def test_artifacts_are_deleted(runyard, made):

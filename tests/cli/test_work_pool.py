@@ -55,7 +55,7 @@ def test_limits_pause_and_description(runyard, pool):
     runyard("work-pool", "resume", "mine")
     shown = runyard("work-pool", "inspect", "mine", "-o", "json").json
     assert (shown["concurrency_limit"], shown["is_paused"]) == (None, False)
-    assert "Nothing to change" in runyard("work-pool", "update", "mine", code=2).err
+    assert "Nothing to update" in runyard("work-pool", "update", "mine", code=2).err
 
 
 def test_a_pool_is_deleted(runyard, pool):

@@ -39,7 +39,7 @@ def api(context: click.Context, method: str, path: str, data: str | None, verbos
     """Call a route of the API and print what it answers, as JSON.
 
     Without RUNYARD_API_URL the route runs in this process, on the database. Exit codes: 0 done, 1
-    not sent (no such route, a wrong body), 3 refused, 4 another error of the caller, 5 an error of the
+    not sent (unknown route, invalid body), 3 refused, 4 another error of the caller, 5 an error of the
     server, 7 no answer.
     """
     from runyard.base.errors import ApiUnavailable, RunyardError
@@ -94,7 +94,7 @@ def _find(method: str, path: str) -> tuple[Operation[..., Any], dict[str, Any]]:
                     raise click.UsageError(f"{operation.path} takes no {name!r} in its query.")
                 given[name] = model(kinds[name], text)  # which reads numbers and switches from text
             return operation, given
-    raise NotFound(f"there is no route {method} {wanted}; routes begin as in /flow_runs/filter")
+    raise NotFound(f"unknown route {method} {wanted}; a route is written like /flow_runs/filter")
 
 
 def _body(operation: Operation[..., Any], data: str | None) -> Any:

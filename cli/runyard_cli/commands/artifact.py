@@ -23,7 +23,9 @@ _COLUMNS = ["ID", "Key", "Type", "Updated"]
 
 @artifact.command("ls", example="runyard artifact ls --all")
 @click.option("-l", "--limit", type=Count(1), default=100, show_default=True, help="How many at most.")
-@click.option("-a", "--all", "everything", is_flag=True, help="Every version, not the newest of each key.")
+@click.option(
+    "-a", "--all", "everything", is_flag=True, help="Every version, not only the newest of each key."
+)
 @output_option
 def ls(limit: int, everything: bool, output: str | None) -> None:
     """List the newest artifact of each key."""
@@ -44,7 +46,7 @@ def ls(limit: int, everything: bool, output: str | None) -> None:
 @click.option("-l", "--limit", type=Count(1), default=10, show_default=True, help="How many versions.")
 @output_option
 def inspect(key: str, limit: int, output: str | None) -> None:
-    """Show an artifact's newest version, and which others there are."""
+    """Show an artifact's newest version, and list the others."""
     client = connect()
     found = _versions(client, key, limit)
     if output:
@@ -85,7 +87,7 @@ def _versions(client: Any, key: str, limit: int) -> list[Any]:
         )
         if found:
             return found
-    raise NotFound(f"no artifact has the key or the id {key!r}; see: runyard artifact ls --all")
+    raise NotFound(f"artifact {key!r} not found; see: runyard artifact ls --all")
 
 
 @artifact.command("delete", example="runyard artifact delete sales-report")

@@ -33,12 +33,14 @@ def document_of(client: Any, reference: str) -> Any:
     if _ID.fullmatch(reference):
         return client.call(block_documents.read_block_document, reference)
     if not name:
-        raise click.UsageError(f"{reference!r} names no block; write TYPE/NAME, such as secret/{reference}.")
+        raise click.UsageError(
+            f"invalid block name {reference!r}; write TYPE/NAME, such as secret/{reference}."
+        )
     return client.call(block_documents.read_block_document_by_name, slug, name)
 
 
 @block.command("ls", example="runyard block ls")
-@click.option("--all", "everything", is_flag=True, help="With those that have no name of their own.")
+@click.option("--all", "everything", is_flag=True, help="Show blocks without a name too.")
 @output_option
 def ls(everything: bool, output: str | None) -> None:
     """List the saved blocks."""
@@ -66,7 +68,7 @@ def _saved(client: Any, everything: bool) -> list[Any]:
 @click.argument("reference", metavar="TYPE/NAME")
 @output_option
 def inspect(reference: str, output: str | None) -> None:
-    """Show one block; its secrets are stars."""
+    """Show one block; secrets are hidden."""
     found = document_of(connect(), reference)
     if output:
         out.print_json(found)
@@ -85,13 +87,13 @@ def _shown(value: Any) -> str:
 @click.option("--overwrite", is_flag=True, help="Replace a block saved by that name.")
 @click.argument("fields", metavar="FIELD=VALUE...", nargs=-1)
 def create(kind: str, name: str, overwrite: bool, fields: tuple[str, ...]) -> None:
-    """Save a block. Each value is JSON or text; a secret one is asked for when it is left out."""
+    """Save a block. Each value is JSON or text; a secret value that is left out is asked for."""
     from runyard.base.errors import InvalidInput, NotFound
     from runyard.blocks.core import block_class
 
     found = block_class(kind)
     if found is None:
-        raise NotFound(f"no block type {kind!r} comes with Runyard; save yours from Python: block.save()")
+        raise NotFound(f"unknown block type {kind!r}; save yours from Python: block.save()")
     given: dict[str, Any] = {}
     for field in fields:
         key, equals, value = field.partition("=")
@@ -135,10 +137,12 @@ def _first_problem(error: Any) -> str:
 
 @block.command("delete", example="runyard block delete json/settings")
 @click.argument("references", metavar="[TYPE/NAME|ID]...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All blocks, secrets and those without a name too.")
+@click.option(
+    "--all", "everything", is_flag=True, help="All blocks, including secrets and blocks without a name."
+)
 @yes_option
 def delete(references: tuple[str, ...], everything: bool, yes: bool) -> None:
-    """Delete blocks. This needs no key: also those that cannot be decrypted any more go."""
+    """Delete blocks. No key is needed: blocks that cannot be decrypted can be deleted too."""
     from runyard.operations.blocks import block_documents
 
     if bool(references) == everything:
@@ -163,14 +167,14 @@ def delete(references: tuple[str, ...], everything: bool, yes: bool) -> None:
 @click.option("-f", "--file", "path", type=click.Path(), help="A Python file that declares blocks.")
 @output_option
 def register(module: str | None, path: str | None, output: str | None) -> None:
-    """Make the block types of a module or a file known."""
+    """Register the block types of a module or a file."""
     if (module is None) == (path is None):
         raise click.UsageError("Give --module or --file, one of them.")
     found = _declared_in(module, path)
     if not found:
         from runyard.base.errors import NotFound
 
-        raise NotFound(f"{module or path} declares no blocks")
+        raise NotFound(f"no blocks found in {module or path}")
     for each in found:
         each.register_type_and_schema(_sync=True)
     rows = [[each.get_block_type_name(), each.get_block_type_slug()] for each in found]

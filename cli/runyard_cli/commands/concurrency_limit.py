@@ -20,7 +20,7 @@ concurrency_limit = group(
 @click.argument("limit", type=Count(0))
 @output_option
 def create(tag: str, limit: int, output: str | None) -> None:
-    """Let at most LIMIT task runs with TAG run at once, also where it had another limit."""
+    """Let at most LIMIT task runs with TAG run at once; an earlier limit is replaced."""
     from runyard.operations.limits import tag_limits
 
     wanted = body(tag_limits.create_tag_limit, tag=tag, concurrency_limit=limit)
@@ -28,7 +28,7 @@ def create(tag: str, limit: int, output: str | None) -> None:
     if output:
         out.print_json(made)
         return
-    out.done(f"Of the task runs with the tag '{tag}', at most {limit} run at once.")
+    out.done(f"Limit set: {limit} task runs tagged '{tag}' at a time.")
 
 
 @concurrency_limit.command("ls", example="runyard concurrency-limit ls -o json")
@@ -42,7 +42,7 @@ def ls(output: str | None) -> None:
         out.print_json(found)
         return
     rows = [[limit.tag, limit.concurrency_limit, len(limit.active_slots), limit.id] for limit in found]
-    empty = "No tag has a limit; make one with: runyard concurrency-limit create TAG N"
+    empty = "No tag has a limit; create one with: runyard concurrency-limit create TAG N"
     out.table("Concurrency limits of tags", ["Tag", "Concurrency limit", "Active slots", "ID"], rows, empty)
 
 
@@ -60,7 +60,7 @@ def inspect(tag: str, output: str | None) -> None:
 @click.argument("tag")
 @yes_option
 def delete(tag: str, yes: bool) -> None:
-    """Delete the limit of a tag; the task runs that hold its slots go on."""
+    """Delete the limit of a tag; task runs that hold its slots continue."""
     from runyard.operations.limits import tag_limits
 
     client = connect()
@@ -73,7 +73,7 @@ def delete(tag: str, yes: bool) -> None:
 @concurrency_limit.command("reset", example="runyard concurrency-limit reset database")
 @click.argument("tag")
 def reset(tag: str) -> None:
-    """Free all slots of a tag's limit, whoever holds them."""
+    """Free all slots of a tag's limit, also those that task runs hold now."""
     from runyard.operations.limits import tag_limits
 
     connect().call(tag_limits.reset_limit_of_tag, tag, body(tag_limits.reset_limit_of_tag))

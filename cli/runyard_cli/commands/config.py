@@ -193,7 +193,7 @@ def _similar(text: str) -> str:
 def validate(output: str | None) -> None:
     """Check every setting wherever it stands: environment, files of this folder, profiles.
 
-    Ends with 1 when something is wrong. Names that only Prefect knows are told and have no effect.
+    Ends with 1 when something is wrong. Names that only Prefect knows are listed; they have no effect.
     """
     found = problems()
     wrong = [one for one in found if one["level"] == "error"]
@@ -206,7 +206,7 @@ def validate(output: str | None) -> None:
                 + one["text"]
             )
         if not wrong:
-            out.done("The settings are in order.")
+            out.done("The settings are valid.")
     if wrong:
         raise click.exceptions.Exit(1)
 

@@ -30,7 +30,7 @@ def path() -> None:
 @database.command("check", example="runyard database check")
 @output_option
 def check(output: str | None) -> None:
-    """Read the whole database and say whether it is sound; changes nothing."""
+    """Read the whole database and check whether it is damaged; changes nothing."""
     from runyard.base.errors import DatabaseCorrupt
     from runyard.store import integrity
 
@@ -52,7 +52,7 @@ def check(output: str | None) -> None:
             f"{report.where} is damaged ({report.problems[0]}); restore a backup, or move it away"
         )
     if not output:
-        out.done("The database is sound.")
+        out.done("The database is not damaged.")
 
 
 @database.command("backup", example="runyard database backup ~/runyard-backup.db")
@@ -63,14 +63,14 @@ def backup(target: str, overwrite: bool) -> None:
     from runyard.store import integrity
 
     size = integrity.backup(target, overwrite)
-    out.done(f"Wrote {target} ({size / 1e6:.1f} MB).")
+    out.done(f"Saved a backup to {target} ({size / 1e6:.1f} MB).")
 
 
 @database.command("upgrade", example="runyard database upgrade")
 def upgrade() -> None:
-    """Bring the database to this Runyard's schema, with all its indexes, while others may use it.
+    """Bring the database to this Runyard's schema, with all its indexes, while it is in use.
 
-    Every command brings the schema itself; workers and servers make the indexes in the background.
+    Every command brings the schema itself; workers and servers create the indexes in the background.
     """
     from runyard.client import LocalClient
     from runyard.store import integrity
@@ -80,7 +80,7 @@ def upgrade() -> None:
 
     def say(step: Any, left: int) -> None:
         steps.append(step)
-        out.say(f"Making {step.name} ({left} to do) ...")
+        out.say(f"Creating {step.name} ({left} left) ...")
 
     before, after = integrity.upgrade(say)
     client = LocalClient()
@@ -93,22 +93,22 @@ def upgrade() -> None:
     elif steps:
         out.done(f"The database is at schema {after}, with all its indexes.")
     else:
-        out.say(f"The database is at schema {after} already.")
+        out.say(f"The database is already at schema {after}.")
 
 
 @database.command("vacuum", example="runyard database vacuum")
 def vacuum() -> None:
-    """Give the space of deleted rows back to the disk."""
+    """Return the space of deleted rows to the disk."""
     from runyard.store import integrity
 
     before, after = integrity.vacuum()
-    out.done(f"The database takes {after / 1e6:.1f} MB; before, {before / 1e6:.1f} MB.")
+    out.done(f"Reduced the database from {before / 1e6:.1f} MB to {after / 1e6:.1f} MB.")
 
 
 @database.command("stats", example="runyard database stats")
 @output_option
 def stats(output: str | None) -> None:
-    """Count what the database holds, and tell what retention removes next.
+    """Count what the database holds, and show what retention deletes next.
 
     Bytes are with indexes, where the database can tell. It counts, so a large database takes its time.
     """
@@ -130,10 +130,10 @@ def stats(output: str | None) -> None:
     out.facts(
         [
             ("Size", f"{found.size_bytes / 1e6:.1f} MB"),
-            ("Free in the file", None if free is None else f"{free / 1e6:.1f} MB, used again by what comes"),
+            ("Free in the file", None if free is None else f"{free / 1e6:.1f} MB, reused by new rows"),
             ("Kept", kept(found)),
             ("Oldest finished run", found.oldest_finished and out.ago(found.oldest_finished)),
-            ("Removed next", removed_next(found)),
+            ("Deleted next", removed_next(found)),
             ("Steps of an upgrade to do", steps_to_do(found.steps_to_do)),
         ]
     )
@@ -147,7 +147,9 @@ def steps_to_do(steps: list[str]) -> str | None:
 def kept(found: Any) -> str:
     """How long runs and logs are kept, in words."""
     runs = f"runs {found.runs_days:g} days" if found.runs_days else "runs for ever"
-    return f"{runs}, logs {found.logs_days:g} days" if found.logs_days else f"{runs}, logs as long as these"
+    return (
+        f"{runs}, logs {found.logs_days:g} days" if found.logs_days else f"{runs}, logs as long as their runs"
+    )
 
 
 def removed_next(found: Any) -> str:

@@ -1,4 +1,4 @@
-"""`runyard database prune`: remove old runs and logs now."""
+"""`runyard database prune`: delete old runs and logs now."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ class Age(click.ParamType):
         runyard database prune --older-than 30d --state COMPLETED --yes
         runyard database prune""",
 )
-@click.option("--older-than", type=Age(), help="Remove runs that ended so long ago: 30d, 12h, 2w.")
-@click.option("--logs-older-than", type=Age(), help="Remove log records of this age, whatever their run.")
+@click.option("--older-than", type=Age(), help="Delete runs that ended so long ago: 30d, 12h, 2w.")
+@click.option("--logs-older-than", type=Age(), help="Delete log records of this age, also of runs that stay.")
 @click.option(
     "--state",
     "states",
     multiple=True,
     type=click.Choice(sorted(TERMINAL), case_sensitive=False),
-    help="Only runs that ended so; repeatable.",
+    help="Only runs that ended in this state; may be repeated.",
 )
-@click.option("--dry-run", is_flag=True, help="Only count what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Only count what would be deleted.")
 @yes_option
 @output_option
 def prune(
@@ -72,7 +72,7 @@ def prune(
     yes: bool,
     output: str | None,
 ) -> None:
-    """Remove old runs, with their task runs, logs, results, artifacts and inputs.
+    """Delete old runs, with their task runs, logs, results, artifacts and inputs.
 
     A run goes with all that it called, when all of that is over and old; nothing else of it is ever
     removed. Without --older-than and --logs-older-than, what the settings say (RUNYARD_RETENTION_RUNS_DAYS
@@ -94,14 +94,14 @@ def prune(
         with _Line("Counting") as line:
             found = +retention_loop.preview(client, wanted, line.show)
         if dry_run:
-            _tell(found, "Would remove", output, dry_run=True)
+            _tell(found, "Would delete", output, dry_run=True)
             return
         if found:
-            out.confirm(f"Remove {in_words(found)}?", yes)
-    with _Line("Removed") as line:
+            out.confirm(f"Delete {in_words(found)}?", yes)
+    with _Line("Deleted") as line:
         done = retention_loop.remove(client, wanted, told=line.show)
     _check(done)
-    _tell(+done.rows, "Removed", output, dry_run=False)
+    _tell(+done.rows, "Deleted", output, dry_run=False)
     _tell_of_space(client)
 
 
@@ -109,7 +109,7 @@ def _check(done: Any) -> None:
     from runyard.base.errors import Conflict
 
     if done.held_by:
-        raise Conflict(f"{done.held_by} is removing old runs right now; try again when it has done so")
+        raise Conflict(f"{done.held_by} is deleting old runs now; try again later")
     if done.on_hold:
         raise Conflict(
             "the clock leapt ahead by weeks, so nothing goes for an hour; see `date`, or say --older-than"
@@ -122,7 +122,7 @@ def _tell(rows: Counter[str], verb: str, output: str | None, dry_run: bool) -> N
     elif rows:
         out.done(f"{verb} {in_words(rows)}.")
     else:
-        out.say("Nothing is that old.")
+        out.say("Nothing is old enough to delete.")
 
 
 def _tell_of_space(client: Client) -> None:

@@ -41,7 +41,7 @@ VERSION_TYPES = (
 @click.option("--all", "everything", is_flag=True, help="Every deployment of the file.")
 @click.option("-p", "--pool", help="The work pool.")
 @click.option("-q", "--work-queue", help="The pool's queue.")
-@click.option("-d", "--description", help="What it is for.")
+@click.option("-d", "--description", help="Its description.")
 @click.option("--version", help="Its version.")
 @click.option("--version-type", type=click.Choice(VERSION_TYPES), help="Where its version comes from.")
 @click.option("-t", "--tag", multiple=True, help="A tag; those given replace the file's.")
@@ -49,7 +49,7 @@ VERSION_TYPES = (
 @click.option(
     "--collision-strategy",
     type=click.Choice(["ENQUEUE", "CANCEL_NEW"], case_sensitive=False),
-    help="What becomes of a run beyond the limit.",
+    help="What happens to a run beyond the limit.",
 )
 @click.option(
     "-jv",
@@ -61,7 +61,7 @@ VERSION_TYPES = (
 @click.option("--cron", multiple=True, help="Adds a schedule, such as '0 6 * * *'.")
 @click.option("--interval", multiple=True, help="Adds a schedule: every so many seconds, or 10m.")
 @click.option("--rrule", multiple=True, help="Adds a schedule by a recurrence rule.")
-@click.option("--anchor-date", help="From when intervals are counted.")
+@click.option("--anchor-date", help="The time from which intervals are counted.")
 @click.option("--timezone", help="Time zone of the schedules, such as Europe/Berlin.")
 @click.option("--param", multiple=True, metavar="KEY=VALUE", help="A parameter; the value is JSON or text.")
 @click.option("--params", metavar="JSON", help="Parameters as a JSON object; - reads standard input.")
@@ -90,9 +90,7 @@ VERSION_TYPES = (
 @click.option(
     "--plan", "only_plan", is_flag=True, help="Only show what would change; exit code 2 if anything would."
 )
-@click.option(
-    "--prune", is_flag=True, help="Delete the deployments that this file declared before and names no longer."
-)
+@click.option("--prune", is_flag=True, help="Delete the deployments that are no longer in this file.")
 @click.option(
     "--watch", "watching", is_flag=True, help="Deploy again whenever a file of the project is saved."
 )
@@ -115,9 +113,9 @@ def deploy(
     output: str | None,
     **options: Any,
 ) -> None:
-    """Make or update deployments: those of the project's file, or one of ENTRYPOINT.
+    """Create or update deployments: those of the project's file, or one of ENTRYPOINT.
 
-    What the file does not say keeps its value; schedules are recognised, so that a pause survives.
+    What the file does not set keeps its value. A schedule that is already there keeps its pause.
     """
     if schema:
         from runyard.deployments.project.project_schema import json_schema
@@ -218,7 +216,9 @@ def _confirm_deletions(applied: Any, yes: bool) -> None:
 
     gone = [name_of(each) for each in applied if each.action == "deleted"]
     for name in gone:
-        out.progress(f"The file no longer names '{name}'; it is deleted, with schedules and runs that wait.")
+        out.progress(
+            f"'{name}' is no longer in the file; it is deleted, with its schedules and waiting runs."
+        )
     if gone:
         out.confirm(f"Delete {len(gone)} deployment{'s' if len(gone) > 1 else ''}?", yes)
 

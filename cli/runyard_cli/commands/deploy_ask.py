@@ -105,7 +105,7 @@ class Answers:
 
         found = find_flows(self.project.folder)
         if not found:
-            return str(click.prompt("No flow was found here. Entrypoint (path/file.py:function)"))
+            return str(click.prompt("No flow found here. Entrypoint (path/file.py:function)"))
         lines = [f"{flow.name}  ({flow.entrypoint})" for flow in found]
         return found[_choose("Which flow?", lines)].entrypoint
 
@@ -177,7 +177,7 @@ def _make_pool(name: str) -> None:
     connect().call(
         work_pools.create_work_pool, body=body(work_pools.create_work_pool, name=name, type="process")
     )
-    out.done(f"Made work pool '{name}'.")
+    out.done(f"Created work pool '{name}'.")
 
 
 def _choose(question: str, lines: Sequence[str]) -> int:

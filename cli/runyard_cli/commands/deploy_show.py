@@ -28,11 +28,11 @@ def announce(applied: Sequence[Any]) -> None:
     for each in applied:
         name = name_of(each)
         if each.action == "unchanged":
-            out.say(f"Deployment '{name}' is as it was.")
+            out.say(f"Deployment '{name}' is unchanged.")
         elif each.action == "deleted":
-            out.done(f"Deleted deployment '{name}', which the file names no longer.")
+            out.done(f"Deleted deployment '{name}', which is no longer in the file.")
         else:
-            verb = "Made" if each.action == "created" else "Updated"
+            verb = "Created" if each.action == "created" else "Updated"
             out.done(f"{verb} deployment '{name}' ({each.deployment.id}).")
             _changes(each)
 
@@ -53,11 +53,11 @@ def next_step(client: Client, applied: Sequence[Any]) -> None:
             )
         elif status == "PAUSED":
             command = command_of("runyard work-pool resume", pool)
-            out.hint(f"The pool '{pool}' is paused; let it go on: {command}")
+            out.hint(f"The pool '{pool}' is paused; resume it: {command}")
     for each in made:
         if not each.work_pool_name:
             out.progress(
-                f"'{each.flow_name}/{each.name}' has no work pool: no worker starts its runs; say --pool"
+                f"'{each.flow_name}/{each.name}' has no work pool, so no worker starts its runs; give --pool"
             )
     if made:
         command = command_of("runyard deployment run", f"{made[0].flow_name}/{made[0].name}")
@@ -79,11 +79,11 @@ def show_plan(applied: Sequence[Any], unknown: Sequence[dict[str, Any]]) -> None
         out.say(f"{sign} {name_of(each)}", colour)
         _changes(each)
         for field, text in waiting.items():
-            out.say(f"    {field}: known after the steps ran ({brief(text)})")
+            out.say(f"    {field}: known after the steps have run ({brief(text)})")
     counts = {action: sum(each.action == action for each in applied) for action in (*_SIGNS, "unchanged")}
     out.say(
-        f"{counts['created']} to make, {counts['updated']} to change, {counts['deleted']} to delete, "
-        f"{counts['unchanged']} as they are."
+        f"{counts['created']} to create, {counts['updated']} to update, {counts['deleted']} to delete, "
+        f"{counts['unchanged']} unchanged."
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 deployment = group(
     "deployment",
     "See, run, pause and delete deployments. A deployment is named by flow/name, by its own name "
-    "where only one has it, or by its id or the beginning of that.",
+    "where it is unique, or by its id or the beginning of it.",
     "runyard deployment run 'my-etl-flow/daily-etl' --watch",
 )
 
@@ -50,7 +50,9 @@ def ls(flow: tuple[str, ...], by_created: bool, output: str | None) -> None:
         rows.sort()
     columns = ["Name", "ID", "Work pool", "Status"]
     none = f"No deployments of {' or '.join(map(repr, flow))}; see all: runyard deployment ls"
-    out.table("Deployments", columns, rows, none if flow else "No deployments; make one with: runyard deploy")
+    out.table(
+        "Deployments", columns, rows, none if flow else "No deployments; create one with: runyard deploy"
+    )
 
 
 def _status(found: Any) -> str:
@@ -68,7 +70,7 @@ def inspect(reference: str, output: str | None) -> None:
 @deployment.command("pause", example="runyard deployment pause my-etl-flow/daily-etl")
 @click.argument("references", metavar="DEPLOYMENT...", nargs=-1, required=True)
 def pause(references: tuple[str, ...]) -> None:
-    """Let the schedules of deployments make no more runs."""
+    """Pause deployments: their schedules create no more runs."""
     from runyard.operations.deployments import deployments
 
     client = connect()
@@ -80,7 +82,7 @@ def pause(references: tuple[str, ...]) -> None:
 @deployment.command("resume", example="runyard deployment resume my-etl-flow/daily-etl")
 @click.argument("references", metavar="DEPLOYMENT...", nargs=-1, required=True)
 def resume(references: tuple[str, ...]) -> None:
-    """Let the schedules of paused deployments make runs again."""
+    """Resume paused deployments: their schedules create runs again."""
     from runyard.operations.deployments import deployments
 
     client = connect()
@@ -95,7 +97,7 @@ def resume(references: tuple[str, ...]) -> None:
 @click.option("--all", "everything", is_flag=True, help="All deployments.")
 @yes_option
 def delete(references: tuple[str, ...], ids: tuple[str, ...], everything: bool, yes: bool) -> None:
-    """Delete deployments with their schedules and the runs that wait; other runs stay."""
+    """Delete deployments with their schedules and waiting runs; other runs stay."""
     from runyard.operations.deployments import deployments
 
     if bool(references or ids) == everything:

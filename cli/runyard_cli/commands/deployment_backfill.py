@@ -41,25 +41,25 @@ _SHOWN = 20
     "start",
     required=True,
     metavar="TIME",
-    help="From this instant on; 30d: 30 days ago. Without an offset, a time of the schedule's zone.",
+    help="From this time on; 30d: 30 days ago. Without an offset, a time of the schedule's zone.",
 )
-@click.option("--to", "end", metavar="TIME", help="Until before this instant; by default now.")
+@click.option("--to", "end", metavar="TIME", help="End of the range (exclusive); by default now.")
 @click.option("--schedule", "keys", multiple=True, help="Only this schedule, by id or slug.")
-@click.option("--reverse", is_flag=True, help="The newest instants first.")
-@click.option("-l", "--limit", type=Count(1), help="Make so many runs at most; call again for more.")
+@click.option("--reverse", is_flag=True, help="The newest times first.")
+@click.option("-l", "--limit", type=Count(1), help="Create at most so many runs; call again for more.")
 @click.option(
     "--param-template",
     multiple=True,
     metavar="KEY=TEMPLATE",
-    help="A parameter of each run; {instant:%Y-%m-%d} is its instant in the schedule's time zone.",
+    help="A parameter of each run; {instant:%Y-%m-%d} is its scheduled time in the schedule's time zone.",
 )
 @click.option("-p", "--param", multiple=True, metavar="KEY=VALUE", help="A parameter of all runs.")
 @click.option("-t", "--tag", multiple=True, help="A tag of the runs, besides `backfill`.")
 @click.option("-jv", "--job-variable", multiple=True, metavar="KEY=VALUE", help="Overrides a job variable.")
 @click.option(
-    "--redo-failed", is_flag=True, help="Also make a run where the instant's run failed or crashed."
+    "--redo-failed", is_flag=True, help="Also create a run where the run of that time failed or crashed."
 )
-@click.option("--plan", is_flag=True, help="Only show the instants; exit code 2 if any would get a run.")
+@click.option("--plan", is_flag=True, help="Only show the times; exit code 2 if any would get a run.")
 @yes_option
 @output_option
 @click.pass_context
@@ -80,10 +80,10 @@ def backfill(
     yes: bool,
     output: str | None,
 ) -> None:
-    """Make a run for each instant of the past at which the deployment's schedules were due.
+    """Create a run for each past time at which the deployment's schedules were due.
 
-    Instants that have a run already are left out, so that it may be called again after an interruption.
-    The runs start as the deployment's concurrency limit allows, behind those that wait already.
+    Times that already have a run are left out, so that it can be repeated after an interruption.
+    The runs start as the deployment's concurrency limit allows, after those that are already waiting.
     """
     client = connect()
     found = find_deployment(client, reference)
@@ -110,7 +110,7 @@ def backfill(
     left = " (more are left for the next call)" if looked.more else ""
     if not yes and out.at_keyboard() and new:
         _say_spans(spans)
-        click.confirm(f"Make {counted(len(new), 'run')} of '{full_name(client, found)}'{left}?", abort=True)
+        click.confirm(f"Create {counted(len(new), 'run')} of '{full_name(client, found)}'{left}?", abort=True)
     made = _send(client, found.id, new, common, dry_run=False)
     if output:
         out.print_json(made)
@@ -118,8 +118,8 @@ def backfill(
     _say_spans(spans)
     created = sum(run.created for run in made)
     out.done(
-        f"Made {counted(created, 'run')} of '{full_name(client, found)}'; "
-        f"{len(looked.runs) - len(new)} of {len(looked.runs)} instants had one{left}."
+        f"Created {counted(created, 'run')} of '{full_name(client, found)}'; "
+        f"{len(looked.runs) - len(new)} of {len(looked.runs)} scheduled times already had a run{left}."
     )
     if created:
         out.hint("See them: runyard flow-run ls --deployment " + found.id)
@@ -158,7 +158,7 @@ def _spans(schedules: list[Any], start: str, end: str | None) -> list[_Span]:
                 f"--from ({_shown(first, where)}) must be earlier than --to ({_shown(spans[-1].last, where)})"
             )
         if last > now and len(spans) == 1:
-            out.progress("A backfill is of the past: --to is taken as now.")
+            out.progress("A backfill ends now at the latest: --to was set to now.")
     return spans
 
 
@@ -285,9 +285,14 @@ def _show_plan(looked: _Looked, spans: list[_Span], output: str | None) -> None:
         [_shown(row["instant"], zones[row["schedule_id"]]), row["action"], row["parameters"] or None]
         for row in rows[:_SHOWN]
     ]
-    out.table("Backfill", ["Instant", "Run", "Parameters"], cells, "No instant lies between --from and --to.")
+    out.table(
+        "Backfill",
+        ["Scheduled time", "Run", "Parameters"],
+        cells,
+        "No scheduled time lies between --from and --to.",
+    )
     if len(rows) > _SHOWN:
         out.say(f"... and {len(rows) - _SHOWN} more.")
     new = sum(row["action"] != "exists" for row in rows)
-    more = "; later instants were not looked at" if looked.more else ""
-    out.say(f"{new} to make, {len(rows) - new} exist{more}.")
+    more = "; later times were not checked" if looked.more else ""
+    out.say(f"{new} to create, {len(rows) - new} exist{more}.")

@@ -54,7 +54,7 @@ def run(
     watch_timeout: float | None,
     output: str | None,
 ) -> None:
-    """Make a run of a deployment; a worker of its pool starts it."""
+    """Create a run of a deployment; a worker of its pool starts it."""
     from runyard.deployments.project import job_places
     from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 
@@ -79,7 +79,7 @@ def run(
     if output:
         out.print_json(made)
     else:
-        out.done(f"Made flow run '{made.name}' of '{full_name(client, found)}'.")
+        out.done(f"Created flow run '{made.name}' of '{full_name(client, found)}'.")
         out.facts(
             [
                 ("ID", made.id),

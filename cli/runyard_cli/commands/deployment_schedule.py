@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 schedule = Group(
     "schedule",
-    help="See, add, pause and remove the schedules of a deployment. A pause survives a redeploy.",
+    help="See, add, pause and delete the schedules of a deployment. A pause survives a redeploy.",
     example="runyard deployment schedule ls my-etl-flow/daily-etl",
 )
 
@@ -57,14 +57,14 @@ def _set_active(reference: str, key: str | None, everything: bool, active: bool)
     from runyard.operations.schedules import schedules
 
     if (key is not None) == everything:
-        raise click.UsageError("Name one schedule, or give --all for those of the deployment.")
+        raise click.UsageError("Name one schedule, or give --all for all schedules of the deployment.")
     client = connect()
     found = find_deployment(client, reference)
     update = schedules.update_deployment_schedule
     word = "Resumed" if active else "Paused"
     for each in find_schedules(found, key):
         if each.active == active:
-            out.say(f"Schedule {each.id} is {'active' if active else 'paused'} already.")
+            out.say(f"Schedule {each.id} is already {'active' if active else 'paused'}.")
             continue
         client.call(update, found.id, each.id, body=body(update, active=active))
         out.done(f"{word} schedule {each.id} ({describe_schedule(each.schedule)}).")
@@ -99,11 +99,13 @@ def inspect(reference: str, key: str, output: str | None) -> None:
         runyard deployment schedule create daily-etl --interval 10m --slug often --overlap skip""",
 )
 @click.argument("reference", metavar="DEPLOYMENT")
-@click.option("--cron", help="Due when the wall clock matches, such as '0 6 * * *'.")
-@click.option("--interval", metavar="DURATION", help="Due every so often: seconds, or 10m.")
-@click.option("--rrule", help="Due as a recurrence rule says; or JSON with rrule and timezone.")
-@click.option("--at", metavar="TIME", help="Due once, then.")
-@click.option("--anchor-date", metavar="TIME", help="From when --interval is counted; by default now.")
+@click.option("--cron", help="Runs when the wall clock matches, such as '0 6 * * *'.")
+@click.option("--interval", metavar="DURATION", help="Runs at this interval: seconds, or 10m.")
+@click.option("--rrule", help="Runs by this recurrence rule; or JSON with rrule and timezone.")
+@click.option("--at", metavar="TIME", help="Runs once, at this time.")
+@click.option(
+    "--anchor-date", metavar="TIME", help="The time from which --interval is counted; by default now."
+)
 @click.option(
     "--day-or/--no-day-or",
     "--day_or/--no-day_or",
@@ -112,19 +114,23 @@ def inspect(reference: str, key: str, output: str | None) -> None:
     help="With a day of the month and one of the week: either is enough.",
 )
 @click.option("--timezone", help="Time zone whose wall clock counts, such as Europe/Berlin.")
-@click.option("--active/--no-active", default=True, show_default=True, help="Whether it makes runs.")
-@click.option("--slug", help="Its own name.")
-@click.option("--catchup", type=click.Choice(["skip", "latest", "all"]), help="What of missed instants.")
-@click.option("--catchup-limit", type=click.IntRange(1, 1000), help="How many of them at most.")
+@click.option("--active/--no-active", default=True, show_default=True, help="Whether it creates runs.")
+@click.option("--slug", help="The schedule's own name.")
 @click.option(
-    "--overlap", type=click.Choice(["allow", "skip", "queue", "replace"]), help="What while a run still runs."
+    "--catchup", type=click.Choice(["skip", "latest", "all"]), help="What to do about missed times."
+)
+@click.option("--catchup-limit", type=click.IntRange(1, 1000), help="How many missed times at most.")
+@click.option(
+    "--overlap",
+    type=click.Choice(["allow", "skip", "queue", "replace"]),
+    help="What to do when the previous run is still running.",
 )
 @click.option("-p", "--param", multiple=True, metavar="KEY=VALUE", help="A parameter of its runs.")
-@click.option("--replace", is_flag=True, help="Remove the deployment's other schedules.")
+@click.option("--replace", is_flag=True, help="Delete the deployment's other schedules.")
 @click.option("-y", "--accept-yes", "yes", is_flag=True, help="Do not ask.")
 @output_option
 def create(reference: str, replace: bool, yes: bool, output: str | None, **options: Any) -> None:
-    """Add a schedule to a deployment; no redeploy removes it."""
+    """Add a schedule to a deployment; a redeploy does not delete it."""
     from runyard.operations.schedules import schedules
 
     timing = _timing(options)
@@ -141,7 +147,7 @@ def create(reference: str, replace: bool, yes: bool, output: str | None, **optio
         },
     }
     if replace and found.schedules:
-        out.confirm(f"Remove {counted(len(found.schedules), 'schedule')} of '{found.name}'?", yes)
+        out.confirm(f"Delete {counted(len(found.schedules), 'schedule')} of '{found.name}'?", yes)
     add = schedules.create_deployment_schedules
     new = schedules.DeploymentScheduleCreate.model_validate(fields)
     # The new one first, so that a refusal loses nothing; only one of its own slug has to make room.
@@ -155,7 +161,7 @@ def create(reference: str, replace: bool, yes: bool, output: str | None, **optio
     if output:
         out.print_json(made)
         return
-    out.done(f"Made schedule {made.id} ({describe_schedule(made.schedule)}).")
+    out.done(f"Created schedule {made.id} ({describe_schedule(made.schedule)}).")
     if made.next_due:
         out.say(f"It is due next {out.ago(made.next_due)}, {out.local(made.next_due)[:19]}.")
 
@@ -210,7 +216,7 @@ def _zone(name: str | None) -> ZoneInfo | None:
 @click.argument("keys", metavar="SCHEDULE...", nargs=-1, required=True)
 @click.option("-y", "--yes", "--accept-yes", "yes", is_flag=True, help="Do not ask.")
 def delete(reference: str, keys: tuple[str, ...], yes: bool) -> None:
-    """Remove schedules, named by id or slug; their runs that are due already stay."""
+    """Delete schedules, named by id or slug; their runs that are already due stay."""
     client = connect()
     found = find_deployment(client, reference)
     _delete(client, found, [one for key in keys for one in find_schedules(found, key)], yes)
@@ -220,7 +226,7 @@ def delete(reference: str, keys: tuple[str, ...], yes: bool) -> None:
 @click.argument("reference", metavar="DEPLOYMENT")
 @click.option("-y", "--yes", "--accept-yes", "yes", is_flag=True, help="Do not ask.")
 def clear(reference: str, yes: bool) -> None:
-    """Remove all schedules of a deployment."""
+    """Delete all schedules of a deployment."""
     client = connect()
     found = find_deployment(client, reference)
     if not found.schedules:
@@ -233,14 +239,14 @@ def _delete(client: Client, found: Any, gone: list[Any], yes: bool) -> None:
     from runyard.operations.schedules import schedules
 
     out.confirm(
-        f"Remove {', '.join(describe_schedule(each.schedule) for each in gone)} from '{found.name}'?", yes
+        f"Delete {', '.join(describe_schedule(each.schedule) for each in gone)} from '{found.name}'?", yes
     )
     for each in gone:
         client.call(schedules.delete_deployment_schedule, found.id, each.id)
-        out.done(f"Removed schedule {each.id} ({describe_schedule(each.schedule)}).")
+        out.done(f"Deleted schedule {each.id} ({describe_schedule(each.schedule)}).")
     declared = [each for each in gone if each.owner]
     if declared:
-        out.progress("A file declared it: the next deploy of that file brings it back.")
+        out.progress("It is declared in a file; the next deploy of that file creates it again.")
 
 
 @schedule.command("pause", example="runyard deployment schedule pause my-etl-flow/daily-etl --all")
@@ -248,7 +254,7 @@ def _delete(client: Client, found: Any, gone: list[Any], yes: bool) -> None:
 @click.argument("key", metavar="[SCHEDULE]", required=False)
 @click.option("--all", "everything", is_flag=True, help="All schedules of the deployment.")
 def pause(reference: str, key: str | None, everything: bool) -> None:
-    """Let a schedule, named by id or slug, make no more runs."""
+    """Pause a schedule, named by id or slug: it creates no more runs."""
     _set_active(reference, key, everything, False)
 
 
@@ -257,5 +263,5 @@ def pause(reference: str, key: str | None, everything: bool) -> None:
 @click.argument("key", metavar="[SCHEDULE]", required=False)
 @click.option("--all", "everything", is_flag=True, help="All schedules of the deployment.")
 def resume(reference: str, key: str | None, everything: bool) -> None:
-    """Let a paused schedule, named by id or slug, make runs again."""
+    """Resume a paused schedule, named by id or slug: it creates runs again."""
     _set_active(reference, key, everything, True)

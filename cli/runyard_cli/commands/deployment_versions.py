@@ -24,7 +24,7 @@ from runyard_cli.shared.lookup import find_deployment
 def versions(reference: str, number: int | None, output: str | None) -> None:
     """List the versions of a deployment, the newest first: what each changed, and who declared it.
 
-    A redeploy that changes nothing makes no version. The newest 100 are kept.
+    A redeploy that changes nothing creates no version. The newest 100 are kept.
     """
     from runyard.operations.deployments.deployment_versions import read_deployment_versions
 
@@ -36,7 +36,9 @@ def versions(reference: str, number: int | None, output: str | None) -> None:
         if not known:
             from runyard.base.errors import NotFound
 
-            raise NotFound(f"deployment '{found.name}' has no version {number}, or it is no longer kept")
+            raise NotFound(
+                f"deployment '{found.name}' has no version {number}, or it was deleted as one of the oldest"
+            )
         if not output:
             out.facts((out.heading(name), value) for name, value in known[0].content.items())
             return
@@ -47,14 +49,12 @@ def versions(reference: str, number: int | None, output: str | None) -> None:
         [each.number, out.local(each.created)[:19], each.version, each.owner, _changed(each)]
         for each in known
     ]
-    out.table(
-        "Versions", ["Number", "Made", "Version", "Declared by", "Changed"], rows, "No version is kept."
-    )
+    out.table("Versions", ["Number", "Created", "Version", "Declared by", "Changed"], rows, "No versions.")
 
 
 def _changed(version: Any) -> str:
     if version.number == 1:
-        return "made"
+        return "created"
     return ", ".join(change.field for change in version.changes)
 
 
@@ -74,7 +74,7 @@ def rollback(
 ) -> None:
     """Bring an earlier version of a deployment into force again, with its schedules.
 
-    That makes a new version, so that a rollback can be rolled back. Schedules that an operator added,
+    A rollback creates a new version, so that it can itself be rolled back. Schedules that an operator added,
     and pauses, stay.
     """
     from runyard.operations.deployments.deployment_versions import roll_back_deployment
@@ -88,7 +88,7 @@ def rollback(
     if output:
         out.print_json(done)
     elif not done.changes:
-        out.say(f"Deployment '{found.name}' is as version {done.number} was.")
+        out.say(f"Deployment '{found.name}' already matches version {done.number}; nothing changed.")
     else:
         verb = "would go" if plan else "went"
         out.done(f"Deployment '{found.name}' {verb} back to version {done.number}.")

@@ -77,7 +77,7 @@ def _settings() -> Iterator[Check]:
     from runyard import settings
 
     settings.check()
-    yield Check("settings", OK, f"profile '{settings.profile()}', all values are right")
+    yield Check("settings", OK, f"profile '{settings.profile()}', all values are valid")
 
 
 def _home() -> Iterator[Check]:
@@ -89,10 +89,12 @@ def _home() -> Iterator[Check]:
         while not os.path.lexists(there):
             there = os.path.dirname(there)
         if not (os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)):
-            why = "cannot be written" if os.path.isdir(there) else "is no folder"
-            yield Check("home", PROBLEM, f"{home} cannot be made: {there} {why}; set RUNYARD_HOME to another")
+            why = "cannot be written" if os.path.isdir(there) else "is not a folder"
+            yield Check(
+                "home", PROBLEM, f"{home} cannot be created: {there} {why}; set RUNYARD_HOME to another"
+            )
             return
-        yield Check("home", OK, f"{home} does not exist yet; the first command that needs it makes it")
+        yield Check("home", OK, f"{home} does not exist yet; the first command that needs it creates it")
         return
     if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
         yield Check("home", PROBLEM, f"{home} cannot be written", f"chmod u+rwx {quoted(home, longest=PATH)}")
@@ -195,7 +197,7 @@ def _database() -> Iterator[Check]:
     except NotFound:
         if all(check.status == OK for check in _home()):
             where = integrity.where()
-            yield Check("database", OK, f"{where} does not exist yet; the first command makes it")
+            yield Check("database", OK, f"{where} does not exist yet; the first command creates it")
         return
     if report.problems:
         yield Check(
@@ -210,7 +212,7 @@ def _database() -> Iterator[Check]:
         yield Check("database", WARNING, text, "runyard database upgrade")
     else:
         size = f"{report.size_bytes / 1e6:.1f} MB, {counted(report.flow_runs, 'flow run')}"
-        yield Check("database", OK, f"{report.where} is sound ({size})")
+        yield Check("database", OK, f"{report.where} is not damaged ({size})")
 
 
 def _api() -> Iterator[Check]:
@@ -223,7 +225,7 @@ def _api() -> Iterator[Check]:
 
     url = hidden(settings.get("api_url"))
     if not url:
-        yield Check("API", OK, "none is set; commands use the database")
+        yield Check("API", OK, "not set; commands use the database")
         return
     try:
         yield Check("API", OK, f"{url} answers (version {connect().call(read_version)})")
@@ -248,18 +250,20 @@ def _stored() -> Iterator[Check]:
         yield Check("clock", WARNING, f"the server's clock differs from this one by {skew:.0f} s")
     newest = report["newest_us"]
     if newest and (newest - report["now_us"]) / 1e6 > _SKEW_SECONDS:
-        yield Check("clock", PROBLEM, "the newest run is of the future: this clock, or that one, is wrong")
+        yield Check(
+            "clock", PROBLEM, "the newest run is in the future: this clock or that of its machine is wrong"
+        )
     yield from _docker(report["docker"])
     for pool in report["pools"]:
         waiting = counted(pool["waiting"], "waiting run")
-        text = f"pool '{pool['name']}' has {waiting} and no worker that is online"
+        text = f"pool '{pool['name']}' has {waiting} and no online worker"
         start = worker_command(pool["name"], pool["type"])
         yield Check("workers", PROBLEM, text, start)
     for worker in report["workers"]:
         text = f"'{worker['name']}' of pool '{worker['pool']}' was lost with {counted(worker['runs'], 'run')}"
         yield Check("workers", WARNING, f"{text}; the next worker of the pool recovers them")
     if not report["pools"] and not report["workers"]:
-        yield Check("workers", OK, "no run waits for a worker that is not there")
+        yield Check("workers", OK, "no run is waiting for an offline worker")
     # What would start a worker was said of its pool already, and need not be said of each of its runs.
     told = {worker_command(pool["name"], pool["type"]) for pool in report["pools"]}
     for run in report["late_runs"]:
@@ -270,7 +274,7 @@ def _stored() -> Iterator[Check]:
     if report["late"] > len(report["late_runs"]):
         yield Check("runs", WARNING, f"{report['late']} runs are late", "runyard flow-run ls --state Late")
     elif not report["late"]:
-        yield Check("runs", OK, "none is late")
+        yield Check("runs", OK, "no run is late")
 
 
 def _retention() -> Iterator[Check]:
@@ -287,12 +291,10 @@ def _retention() -> Iterator[Check]:
     oldest = (
         f"oldest finished run {out.ago(size.oldest_finished)}" if size.oldest_finished else "no finished run"
     )
-    yield Check("retention", OK, f"kept: {kept(size)}; {oldest}; removed next: {removed_next(size)}")
+    yield Check("retention", OK, f"kept: {kept(size)}; {oldest}; deleted next: {removed_next(size)}")
     free = size.free_bytes or 0
     if free > max(_MUCH_FREE_BYTES, size.size_bytes / 4):
-        text = (
-            f"{free / 1e6:.0f} of the file's {size.size_bytes / 1e6:.0f} MB are free; new rows use them again"
-        )
+        text = f"{free / 1e6:.0f} of the file's {size.size_bytes / 1e6:.0f} MB are free; new rows reuse it"
         yield Check("space", WARNING, text, "runyard database vacuum")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 environment = group(
     "environment",
-    "See and remove the virtual environments that runs have on this machine (job variable environment).",
+    "See and delete the virtual environments that runs have on this machine (job variable environment).",
     "runyard environment ls",
 )
 
@@ -40,38 +40,38 @@ def ls(output: str | None) -> None:
         ]
         for each in found
     ]
-    out.table("Environments", ["Name", "First made of", "Size", "Used"], rows, "No environments.")
+    out.table("Environments", ["Name", "Created from", "Size", "Used"], rows, "No environments.")
 
 
 @environment.command("rm", example="runyard environment rm 70d2ff15a7582545")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @yes_option
 def rm(names: tuple[str, ...], yes: bool) -> None:
-    """Remove environments; the next run that needs one makes it anew, with the newest packages."""
+    """Delete environments; the next run that needs one creates it again, with the newest packages."""
     from runyard.base.errors import Conflict, NotFound
     from runyard.workers.environments import environment_store
 
     known = {each.key: each for each in environment_store.listed()}
     for name in names:
         if name not in known:
-            raise NotFound(f"there is no environment {name!r} on this machine; see: runyard environment ls")
-    out.confirm(f"Remove {', '.join(names)}?", yes)
+            raise NotFound(f"environment {name!r} not found on this machine; see: runyard environment ls")
+    out.confirm(f"Delete {', '.join(names)}?", yes)
     for name in dict.fromkeys(names):
         if not environment_store.remove(name):
-            raise Conflict(f"environment {name} is in use by a run; remove it when that has ended")
-        out.done(f"Removed {name}.")
+            raise Conflict(f"environment {name} is in use by a run; delete it when the run has ended")
+        out.done(f"Deleted environment {name}.")
 
 
 @environment.command("prune", example="runyard environment prune")
 def prune() -> None:
-    """Remove the environments that no run has used for RUNYARD_ENVIRONMENTS_KEEP_DAYS.
+    """Delete the environments that no run has used for RUNYARD_ENVIRONMENTS_KEEP_DAYS.
 
     Workers do the same every ten minutes.
     """
     from runyard.workers.environments import environment_store
 
     gone = environment_store.evict_old()
-    out.done(f"Removed {', '.join(gone)}." if gone else "No environment is that old.")
+    out.done(f"Deleted {', '.join(gone)}." if gone else "No environment is old enough to delete.")
 
 
 def _shown(found: Found) -> dict[str, Any]:

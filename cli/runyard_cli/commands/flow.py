@@ -31,19 +31,21 @@ def ls(limit: int, output: str | None) -> None:
 @flow.command("serve", example="runyard flow serve flows.py:etl --name daily --cron '0 6 * * *'")
 @click.argument("entrypoint", metavar="FILE.py:FLOW")
 @click.option("-n", "--name", help="The deployment's name; by default the flow's.")
-@click.option("-d", "--description", help="For people.")
-@click.option("-v", "--version", help="Free text.")
+@click.option("-d", "--description", help="A description of the deployment.")
+@click.option("-v", "--version", help="The deployment's version: free text.")
 @click.option("-t", "--tag", multiple=True, help="A label of its runs.")
-@click.option("--cron", multiple=True, help="When, as a cron expression.")
-@click.option("--interval", multiple=True, type=Number(), help="Every so many seconds.")
-@click.option("--rrule", multiple=True, help="When, as an RFC 5545 rule.")
-@click.option("--anchor-date", metavar="TIME", help="What intervals are counted from.")
-@click.option("--timezone", help="Of the schedules, such as Europe/Berlin.")
+@click.option("--cron", multiple=True, help="A schedule: a cron expression.")
+@click.option("--interval", multiple=True, type=Number(), help="A schedule: run every so many seconds.")
+@click.option("--rrule", multiple=True, help="A schedule: an RFC 5545 recurrence rule.")
+@click.option("--anchor-date", metavar="TIME", help="The time from which intervals are counted.")
+@click.option("--timezone", help="Time zone of the schedules, such as Europe/Berlin.")
 @click.option(
-    "--pause-on-shutdown/--no-pause-on-shutdown", default=True, help="Pause the schedules at the end."
+    "--pause-on-shutdown/--no-pause-on-shutdown", default=True, help="Pause the schedules when it stops."
 )
 @click.option("-l", "--limit", type=Count(1), help="How many runs at once.")
-@click.option("--global-limit", type=Count(0), help="How many runs of the deployment anywhere.")
+@click.option(
+    "--global-limit", type=Count(0), help="How many runs of the deployment at once, on all machines."
+)
 def serve(
     entrypoint: str,
     name: str | None,
@@ -59,7 +61,7 @@ def serve(
     limit: int | None,
     global_limit: int | None,
 ) -> None:
-    """Make a deployment of a flow and run it from here, without pool and worker, until Ctrl-C."""
+    """Create a deployment of a flow and run it in this process, without pool and worker, until Ctrl-C."""
     from runyard.deployments.runner import RunnerDeployment
     from runyard.workers.serving_deployments import serve as serve_deployments
 

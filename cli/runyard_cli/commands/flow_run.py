@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 flow_run = group(
     "flow-run",
-    "See flow runs and their logs, cancel them, and ask why they wait. "
+    "See flow runs and their logs, cancel them, and see why they wait. "
     "A run is named by its id, the beginning of its id, or its name.",
     "runyard flow-run ls --state Failed",
 )
@@ -46,8 +46,8 @@ flow_run = group(
 @click.option("--state-type", multiple=True, help="Only runs in a state of this type.")
 @click.option("-t", "--tag", multiple=True, help="Only runs with this tag; of several, with all.")
 @click.option("--name", help="Only runs with this in their name.")
-@click.option("--since", metavar="TIME", help="Only runs expected from then on: 2h, 1d, or a time.")
-@click.option("--until", metavar="TIME", help="Only runs expected until then.")
+@click.option("--since", metavar="TIME", help="Only runs expected after this time: 2h, 1d, or a time.")
+@click.option("--until", metavar="TIME", help="Only runs expected before this time.")
 @limit_option
 @output_option
 def ls(
@@ -104,7 +104,7 @@ def _of_time(since: str | None, until: str | None) -> dict[str, Any]:
 @click.argument("reference", metavar="RUN")
 @output_option
 def inspect(reference: str, output: str | None) -> None:
-    """Show one flow run, and the artifacts it left."""
+    """Show one flow run and its artifacts."""
     client = connect()
     run = find_flow_run(client, reference)
     out.show(run, output)
@@ -123,7 +123,7 @@ def inspect(reference: str, output: str | None) -> None:
 
 @flow_run.command("logs", example="runyard flow-run logs calm-otter --follow")
 @click.argument("reference", metavar="RUN")
-@click.option("-f", "--follow", is_flag=True, help="Go on until the run is over.")
+@click.option("-f", "--follow", is_flag=True, help="Continue until the run has ended.")
 @log_options
 @output_option
 def logs(
@@ -151,7 +151,7 @@ def logs(
 
 @flow_run.command("watch", example="runyard flow-run watch calm-otter --timeout 600")
 @click.argument("reference", metavar="RUN")
-@click.option("--timeout", type=Number(), help="Give up after so many seconds.")
+@click.option("--timeout", type=Number(), help="Stop following after so many seconds.")
 @click.pass_context
 def watch(context: click.Context, reference: str, timeout: float | None) -> None:
     """Follow a run's states and logs; exit code 0 only if it completes."""
@@ -162,7 +162,7 @@ def watch(context: click.Context, reference: str, timeout: float | None) -> None
 @flow_run.command("cancel", example="runyard flow-run cancel calm-otter")
 @click.argument("references", metavar="RUN...", nargs=-1, required=True)
 def cancel(references: tuple[str, ...]) -> None:
-    """Stop runs; one that has not started is cancelled at once."""
+    """Cancel runs; a run that has not started is cancelled at once."""
     from runyard.base.errors import Conflict
     from runyard.operations.flow_runs import flow_runs
 
@@ -176,17 +176,20 @@ def cancel(references: tuple[str, ...]) -> None:
         if result.state is not None and result.state.type == "CANCELLED":
             out.done(f"Cancelled flow run '{run.name}'.")
         else:
-            out.done(f"Flow run '{run.name}' is being stopped.")
+            out.done(f"Cancelling flow run '{run.name}': it is being stopped.")
 
 
 @flow_run.command("retry", example="runyard flow-run retry calm-otter")
 @click.argument("reference", metavar="RUN")
 @click.option(
-    "-e", "--entrypoint", metavar="FILE:FLOW", help="The code of a run without a deployment; it runs here."
+    "-e",
+    "--entrypoint",
+    metavar="FILE:FLOW",
+    help="The code of a run without a deployment; it runs in this process.",
 )
 @click.pass_context
 def retry(context: click.Context, reference: str, entrypoint: str | None) -> None:
-    """Run a run that is over again; tasks whose results it kept do not run a second time.
+    """Run an ended run again; tasks whose results were kept do not run again.
 
     A deployment's run goes back to its work pool. Any other one runs in this process.
     """
@@ -200,7 +203,7 @@ def retry(context: click.Context, reference: str, entrypoint: str | None) -> Non
     client.call(recover_flow_runs.recover, body(recover_flow_runs.recover))
     run = find_flow_run(client, reference)
     if run.state_type not in TERMINAL:
-        raise Conflict(f"flow run '{run.name}' is {run.state_name}; only one that is over can be retried")
+        raise Conflict(f"flow run '{run.name}' is {run.state_name}; only a run that has ended can be retried")
     if run.deployment_id is None:
         if entrypoint is None:
             raise click.UsageError(
@@ -216,7 +219,7 @@ def retry(context: click.Context, reference: str, entrypoint: str | None) -> Non
     if result.status != "ACCEPT":
         reason = getattr(result.details, "reason", None) or f"it is {run.state_name}"
         raise Conflict(f"flow run '{run.name}' cannot be retried: {reason}")
-    out.done(f"Flow run '{run.name}' is scheduled again.")
+    out.done(f"Retrying flow run '{run.name}': it is scheduled again.")
 
 
 @flow_run.command("execute", example="runyard flow-run execute 0193c5a2")
@@ -247,7 +250,7 @@ def execute(context: click.Context, reference: str | None) -> None:
     client = connect()
     run = find_flow_run(client, reference or str(named))
     if run.state_type not in (SCHEDULED, PENDING):
-        raise Conflict(f"flow run '{run.name}' is {run.state_name}; only one that waits can be executed")
+        raise Conflict(f"flow run '{run.name}' is {run.state_name}; only a waiting run can be executed")
     from runyard.engine.run import run_waiting
 
     flow, parameters = claimed_flow.load_run(run.id)
@@ -273,7 +276,7 @@ def delete(references: tuple[str, ...], yes: bool) -> None:
 @click.argument("reference", metavar="RUN")
 @output_option
 def why(reference: str, output: str | None) -> None:
-    """Say why a run is not running, and which command would change that."""
+    """Explain why a run is not running, and which command would change that."""
     from runyard.operations.flow_runs import explain
 
     client = connect()

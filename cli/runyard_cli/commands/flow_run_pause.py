@@ -21,15 +21,24 @@ from runyard_cli.shared.values import json_object
         runyard flow-run resume calm-otter --input '{"approved": true}'""",
 )
 @click.argument("reference", metavar="RUN")
-@click.option("-i", "--input", "given", metavar="JSON", help="What the pause asks for; - is standard input.")
 @click.option(
-    "-e", "--entrypoint", metavar="FILE:FLOW", help="The code of a run without a deployment; it runs here."
+    "-i",
+    "--input",
+    "given",
+    metavar="JSON",
+    help="The input that the pause asks for; - reads standard input.",
+)
+@click.option(
+    "-e",
+    "--entrypoint",
+    metavar="FILE:FLOW",
+    help="The code of a run without a deployment; it runs in this process.",
 )
 @click.pass_context
 def resume(context: click.Context, reference: str, given: str | None, entrypoint: str | None) -> None:
-    """Let a paused or suspended run go on.
+    """Resume a paused or suspended run.
 
-    A paused run goes on in its process, a suspended one from its work pool. One without a deployment
+    A paused run continues in its process, a suspended one in its work pool. A run without a deployment
     was suspended by a script: it runs in this process.
     """
     from runyard.base.errors import Conflict, InvalidInput
@@ -55,12 +64,12 @@ def resume(context: click.Context, reference: str, given: str | None, entrypoint
         raise kind(f"flow run '{run.name}' cannot be resumed: {answer.details.get('reason')}")
     if here:
         context.exit(run_again_here(run, str(entrypoint)))
-    out.done(f"Flow run '{run.name}' {'is scheduled again' if suspended else 'goes on'}.")
+    out.done(f"Resumed flow run '{run.name}'{': it is scheduled again' if suspended else ''}.")
 
 
 @click.command("suspend", cls=Command, example="runyard flow-run suspend calm-otter --timeout 3600")
 @click.argument("reference", metavar="RUN")
-@click.option("--timeout", type=Number(), help="It fails unless resumed within so many seconds.")
+@click.option("--timeout", type=Number(), help="The run fails unless it is resumed within so many seconds.")
 def suspend(reference: str, timeout: float | None) -> None:
     """Suspend a running run of a deployment: its process is stopped until the run is resumed."""
     from runyard.base import ids
@@ -75,4 +84,4 @@ def suspend(reference: str, timeout: float | None) -> None:
     answer = client.call(pauses.pause_flow_run, proposal)
     if answer["status"] != "ACCEPT":
         raise Conflict(f"flow run '{run.name}' cannot be suspended: {answer['reason']}")
-    out.done(f"Suspended flow run '{run.name}'; go on with: runyard flow-run resume {run.id}")
+    out.done(f"Suspended flow run '{run.name}'; resume it with: runyard flow-run resume {run.id}")

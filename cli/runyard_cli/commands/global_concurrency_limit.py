@@ -18,9 +18,9 @@ global_concurrency_limit = group(
 )
 
 _decay_option = click.option(
-    "--slot-decay-per-second", type=Number(), help="How many slots come back by themselves."
+    "--slot-decay-per-second", type=Number(), help="How many slots become free by themselves each second."
 )
-_slots_option = click.option("--active-slots", type=Count(0), help="How many count as taken.")
+_slots_option = click.option("--active-slots", type=Count(0), help="How many slots count as in use.")
 
 
 @global_concurrency_limit.command(
@@ -30,7 +30,7 @@ _slots_option = click.option("--active-slots", type=Count(0), help="How many cou
 )
 @click.argument("name")
 @click.option("-l", "--limit", type=Count(0), required=True, help="How many slots there are.")
-@click.option("--active/--inactive", default=True, help="Whether it limits anything yet.")
+@click.option("--active/--inactive", default=True, help="Whether the limit is in force.")
 @click.option("--disable", is_flag=True, help="The same as --inactive.")
 @_slots_option
 @_decay_option
@@ -44,7 +44,7 @@ def create(
     slot_decay_per_second: float | None,
     output: str | None,
 ) -> None:
-    """Make a limit."""
+    """Create a limit."""
     from runyard.operations.limits import concurrency_limits as operations
 
     fields = _given(active_slots=active_slots, slot_decay_per_second=slot_decay_per_second)
@@ -56,13 +56,13 @@ def create(
         out.print_json(made)
         return
     state = "" if made.active else ", which is inactive"
-    out.done(f"Made the limit '{name}' of {counted(limit, 'slot')}{state}.")
+    out.done(f"Created limit '{name}' of {counted(limit, 'slot')}{state}.")
 
 
 @global_concurrency_limit.command("ls", example="runyard global-concurrency-limit ls -o json")
 @output_option
 def ls(output: str | None) -> None:
-    """List the limits; those of tags are called `tag:` and the tag."""
+    """List the limits; limits of tags are named `tag:` and the tag."""
     from runyard.operations.limits import concurrency_limits as operations
 
     found = list(listed(connect(), operations.filter_concurrency_limits))
@@ -71,7 +71,7 @@ def ls(output: str | None) -> None:
         return
     names = ["name", "active", "limit", "active_slots", "slot_decay_per_second", "id"]
     rows = [[_cell(getattr(limit, name)) for name in names] for limit in found]
-    empty = "No limits; make one with: runyard global-concurrency-limit create NAME --limit N"
+    empty = "No limits; create one with: runyard global-concurrency-limit create NAME --limit N"
     out.table("Global concurrency limits", [out.heading(name) for name in names], rows, empty)
 
 
@@ -79,7 +79,7 @@ def ls(output: str | None) -> None:
 @click.argument("name")
 @output_option
 def inspect(name: str, output: str | None) -> None:
-    """Show one limit, and how many of its slots are taken."""
+    """Show one limit, and how many of its slots are in use."""
     from runyard.operations.limits import concurrency_limits as operations
 
     out.show(connect().call(operations.read_concurrency_limit, name), output)
@@ -90,8 +90,8 @@ def inspect(name: str, output: str | None) -> None:
 )
 @click.argument("name")
 @click.option("-l", "--limit", type=Count(0), help="How many slots there are.")
-@click.option("--enable", is_flag=True, help="Limit from now on.")
-@click.option("--disable", is_flag=True, help="Limit nothing from now on.")
+@click.option("--enable", is_flag=True, help="Turn the limit on.")
+@click.option("--disable", is_flag=True, help="Turn the limit off.")
 @_slots_option
 @_decay_option
 def update(
@@ -102,7 +102,7 @@ def update(
     active_slots: int | None,
     slot_decay_per_second: float | None,
 ) -> None:
-    """Change a limit; what is not given stays."""
+    """Update a limit; what is not given stays."""
     if enable and disable:
         raise click.UsageError("--enable and --disable exclude each other.")
     active = True if enable else False if disable else None
@@ -112,37 +112,37 @@ def update(
     if not fields:
         raise click.UsageError("Nothing to change; give one of the options.")
     _update(name, **fields)
-    out.done(f"Changed the limit '{name}'.")
+    out.done(f"Updated limit '{name}'.")
 
 
 @global_concurrency_limit.command("enable", example="runyard global-concurrency-limit enable database")
 @click.argument("name")
 def enable(name: str) -> None:
-    """Let a limit limit again."""
+    """Turn a limit on."""
     _update(name, active=True)
-    out.done(f"The limit '{name}' is active.")
+    out.done(f"Limit '{name}' is on.")
 
 
 @global_concurrency_limit.command("disable", example="runyard global-concurrency-limit disable database")
 @click.argument("name")
 def disable(name: str) -> None:
-    """Let a limit limit nothing, until it is enabled."""
+    """Turn a limit off until it is enabled again."""
     _update(name, active=False)
-    out.done(f"The limit '{name}' is inactive.")
+    out.done(f"Limit '{name}' is off.")
 
 
 @global_concurrency_limit.command("delete", example="runyard global-concurrency-limit delete database")
 @click.argument("name")
 @yes_option
 def delete(name: str, yes: bool) -> None:
-    """Delete a limit; who holds slots of it goes on."""
+    """Delete a limit; runs that hold its slots continue."""
     from runyard.operations.limits import concurrency_limits as operations
 
     client = connect()
     client.call(operations.read_concurrency_limit, name)
     out.confirm(f"Delete the limit '{name}'?", yes)
     client.call(operations.delete_concurrency_limit, name)
-    out.done(f"Deleted the limit '{name}'.")
+    out.done(f"Deleted limit '{name}'.")
 
 
 def _given(**fields: Any) -> dict[str, Any]:

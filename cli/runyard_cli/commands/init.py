@@ -42,9 +42,9 @@ def init(recipe: str | None, field: tuple[str, ...], name: str | None) -> None:
             fields[key] = click.prompt(f"{key} ({meaning})")
     made = project.init_project(folder, chosen, name, fields)
     if not made:
-        out.say("Nothing to do: prefect.yaml and .prefectignore are there already.")
+        out.say("Nothing to do: prefect.yaml and .prefectignore already exist.")
         return
-    out.done(f"Started a project in {folder}:")
+    out.done(f"Created a project in {folder}:")
     for file in made:
         out.say(f"  {file}")
     if "prefect.yaml" in made:

@@ -51,18 +51,18 @@ def _active(known: Profiles) -> str:
 @click.argument("name")
 @click.option("--from", "source", metavar="PROFILE", help="Copy the settings of another profile.")
 def create(name: str, source: str | None) -> None:
-    """Make a profile."""
+    """Create a profile."""
     from runyard.settings import profiles
 
     profiles.create(name, source)
-    out.done(f"Made profile '{name}'.")
+    out.done(f"Created profile '{name}'.")
     out.hint(f"Use it with: {command_of('runyard profile use', name)}")
 
 
 @profile.command("use", example="runyard profile use local")
 @click.argument("name")
 def use(name: str) -> None:
-    """Make a profile the active one, and say whether its API or database answers.
+    """Use a profile from now on, and check whether its API or database answers.
 
     The switch is kept in any case; the exit code is 1 where nothing answers.
     """
@@ -205,7 +205,7 @@ def _fault(text: str) -> str | None:
                 if setting is not None:
                     settings.parse(setting, given.value, given.key, given.place)
                 elif given.key.upper().startswith("RUNYARD_"):
-                    return f"{given.place}: there is no setting {given.key}; see: runyard config view"
+                    return f"{given.place}: unknown setting {given.key}; see: runyard config view"
     except RunyardError as error:
         return str(error)
     return None

@@ -85,7 +85,7 @@ def _check_does_something(path: str) -> None:
     ]
     if flows:
         command = f"runyard run {quoted(path, longest=PATH)}:{' or :'.join(flows)}"
-        raise InvalidInput(f"{path} calls no flow; run one of it: {command}")
+        raise InvalidInput(f"{path} calls no flow; run one of its flows: {command}")
 
 
 def _is_docstring(part: Any) -> bool:

@@ -47,12 +47,12 @@ class _Source(NamedTuple):
     "-n", "--count", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many."
 )
 @click.option("--tz", help="The time zone to show; by default each schedule's own.")
-@click.option("--after", metavar="TIME", help="From then on, instead of now.")
+@click.option("--after", metavar="TIME", help="Start from this time instead of now.")
 @click.option("--cron", help="A cron expression instead of a deployment.")
 @click.option("--interval", metavar="DURATION", help="An interval instead of a deployment.")
 @click.option("--rrule", help="A recurrence rule instead of a deployment.")
 @click.option("--timezone", help="The time zone of --cron, --interval and --rrule.")
-@click.option("--all", "everything", is_flag=True, help="Paused schedules too.")
+@click.option("--all", "everything", is_flag=True, help="Show paused schedules too.")
 @output_option
 def next_(
     reference: str | None,
@@ -66,10 +66,10 @@ def next_(
     everything: bool,
     output: str | None,
 ) -> None:
-    """Show the coming instants of a deployment's schedules, or of a schedule given by flags.
+    """Show the next times of a deployment's schedules, or of a schedule given by flags.
 
     Times are those of the schedule's own time zone.
-    Marked are instants at which the clocks of the schedule's time zone change.
+    Times at which the clocks of the schedule's time zone change are marked.
     """
     given = {"cron": cron, "interval": values.duration(interval).total_seconds() if interval else None}
     spec = {key: value for key, value in {**given, "rrule": rrule}.items() if value is not None}
@@ -115,7 +115,7 @@ def next_(
         for row in rows
     ]
     if sources:
-        out.table("Coming instants", columns, cells, "It does not fire any more.")
+        out.table("Next times", columns, cells, "The schedule has ended.")
 
 
 schedule.add_command(next_)
@@ -125,7 +125,7 @@ def _of_deployment(reference: str, everything: bool) -> list[_Source]:
     found = find_deployment(connect(), reference)
     chosen = [each for each in found.schedules if each.active or everything]
     if found.paused:
-        out.progress(f"Deployment '{found.name}' is paused: none of these makes a run until it is resumed.")
+        out.progress(f"Deployment '{found.name}' is paused: these create no runs until it is resumed.")
     if not chosen:
         paused = len(found.schedules) - len(chosen)
         hint = f" that is active ({paused} paused; see them with --all)" if paused else ""

@@ -40,7 +40,7 @@ def ask(what: str) -> str:
 )
 @click.argument("name")
 def set_(name: str) -> None:
-    """Keep a secret, in place of an earlier one of that name.
+    """Save a secret; an earlier one of that name is replaced.
 
     It is asked for without echo, or read from standard input.
     """
@@ -108,7 +108,7 @@ def delete(names: tuple[str, ...], yes: bool) -> None:
 def rotate() -> None:
     """Encrypt every saved block with a new key.
 
-    With a key file, a new key is made. With RUNYARD_ENCRYPTION_KEY, put the new key in front of the old
+    With a key file, a new key is created. With RUNYARD_ENCRYPTION_KEY, put the new key in front of the old
     one first, separated by a comma; when this is done the old one can go.
     """
     from runyard import settings

@@ -20,7 +20,7 @@ task = group("task", "Serve tasks that others submit.", "runyard task serve task
 @click.option("-l", "--limit", type=Count(1), default=10, show_default=True, help="How many runs at once.")
 @click.option("--beside", type=int, hidden=True, help="A socket to the worker that started it.")
 def serve(entrypoints: tuple[str, ...], module: tuple[str, ...], limit: int, beside: int | None) -> None:
-    """Run what `task.delay(...)` submits, until Ctrl-C; then what runs is finished first.
+    """Run what `task.delay(...)` submits, until Ctrl-C; running tasks are finished first.
 
     A task is FILE.py:TASK or package.module.TASK; FILE.py alone means all tasks in it.
     """

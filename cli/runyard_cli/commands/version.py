@@ -11,7 +11,7 @@ from runyard_cli.shared.click_classes import Command, output_option
 @click.command("version", cls=Command, example="runyard version -o json")
 @output_option
 def version(output: str | None) -> None:
-    """Show what is installed and where its data is."""
+    """Show the installed version and where its data is."""
     import platform
     import sqlite3
     from importlib import metadata

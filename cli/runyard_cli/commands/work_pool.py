@@ -14,7 +14,7 @@ from runyard_cli.shared.client import body, connect, listed
 
 work_pool = group(
     "work-pool",
-    "Make and manage work pools: where runs start, and how many at once.",
+    "Create and manage work pools: where runs start, and how many at once.",
     "runyard work-pool create default-agent-pool --type process",
 )
 
@@ -27,9 +27,9 @@ work_pool = group(
 )
 @click.option("--description", help="What the pool is for.")
 @click.option("--concurrency-limit", type=Count(0), help="How many runs at once.")
-@click.option("--paused", is_flag=True, help="Start nothing until it is resumed.")
-@click.option("--overwrite", is_flag=True, help="Change the pool if it exists.")
-@click.option("--set-as-default", is_flag=True, help="Deploy to it, and serve it, where no pool is named.")
+@click.option("--paused", is_flag=True, help="Create it paused: no run starts until it is resumed.")
+@click.option("--overwrite", is_flag=True, help="Update the pool if it exists.")
+@click.option("--set-as-default", is_flag=True, help="Use it when a command names no pool.")
 @output_option
 def create(
     name: str,
@@ -42,7 +42,7 @@ def create(
     set_as_default: bool,
     output: str | None,
 ) -> None:
-    """Make a work pool."""
+    """Create a work pool."""
     from runyard import settings
     from runyard.base.errors import Conflict
     from runyard.domain.job_templates import FOREIGN_TYPES, TYPES, worker_command
@@ -59,7 +59,7 @@ def create(
     if paused:
         fields["is_paused"] = True
     client = connect()
-    verb = "Made"
+    verb = "Created"
     try:
         client.call(work_pools.create_work_pool, body=body(work_pools.create_work_pool, name=name, **fields))
     except Conflict:
@@ -67,7 +67,7 @@ def create(
             raise
         fields.pop("type")
         client.call(work_pools.update_work_pool, name, body=body(work_pools.update_work_pool, **fields))
-        verb = "Changed"
+        verb = "Updated"
     pool = client.call(work_pools.read_work_pool, name)
     if base_job_template is not None:
         _warn_of_places(name, pool.base_job_template)
@@ -78,7 +78,7 @@ def create(
         return
     out.done(f"{verb} work pool '{name}' of type {pool.type}.")
     if set_as_default:
-        out.done(f"It is the default of profile '{settings.profile()}'.")
+        out.done(f"It is the default pool of profile '{settings.profile()}'.")
     if pool.is_paused:
         out.hint(f"It is paused; start it with: {command_of('runyard work-pool resume', name)}")
     if pool.type == "kubernetes" and pool.type in served():
@@ -91,7 +91,7 @@ def create(
     elif pool.type in (*TYPES, *FOREIGN_TYPES):
         out.hint(f"A worker of Prefect for {pool.type} takes its runs: {worker_command(name, pool.type)}")
     else:
-        out.hint(f"Its runs wait for a worker of type {pool.type!r}, which is no part of Runyard.")
+        out.hint(f"Its runs wait for a worker of type {pool.type!r}, which Runyard does not have.")
 
 
 def _warn_of_places(name: str, template: dict[str, Any]) -> None:
@@ -132,12 +132,12 @@ def template(file: Any) -> dict[str, Any]:
     except ValueError as error:
         raise InvalidInput(f"{file.name}: not valid JSON: {error}") from None
     if not isinstance(found, dict):
-        raise InvalidInput(f"{file.name}: a base job template is a JSON object")
+        raise InvalidInput(f"{file.name}: a base job template must be a JSON object")
     return found
 
 
 @work_pool.command("ls", example="runyard work-pool ls -o json")
-@click.option("-v", "--verbose", is_flag=True, help="Also descriptions and slots in use.")
+@click.option("-v", "--verbose", is_flag=True, help="Show descriptions and slots in use.")
 @output_option
 def ls(verbose: bool, output: str | None) -> None:
     """List the work pools."""
@@ -154,7 +154,7 @@ def ls(verbose: bool, output: str | None) -> None:
         names += ["active_slots", "description"]
     rows = [[pool[name] for name in names] for pool in client.call(list_work_pools)]
     columns = [out.heading(name) for name in names]
-    out.table("Work pools", columns, rows, "No work pools; make one with: runyard work-pool create NAME")
+    out.table("Work pools", columns, rows, "No work pools; create one with: runyard work-pool create NAME")
 
 
 @work_pool.command("inspect", example="runyard work-pool inspect my-pool")
@@ -176,7 +176,7 @@ def _update(name: str, **fields: Any) -> None:
 @work_pool.command("pause", example="runyard work-pool pause my-pool")
 @click.argument("name")
 def pause(name: str) -> None:
-    """Start no more runs of a pool; those that run go on."""
+    """Start no more runs of a pool; running ones continue."""
     _update(name, is_paused=True)
     out.done(f"Paused work pool '{name}'.")
 
@@ -195,7 +195,7 @@ def resume(name: str) -> None:
 @click.option("--concurrency-limit", type=Count(0), help="How many runs at once.")
 @click.option("--description", help="What the pool is for.")
 def update(name: str, base_job_template: Any, concurrency_limit: int | None, description: str | None) -> None:
-    """Change a work pool; what is not given stays."""
+    """Update a work pool; what is not given stays."""
     fields: dict[str, Any] = {}
     if base_job_template is not None:
         fields["base_job_template"] = template(base_job_template)
@@ -204,11 +204,11 @@ def update(name: str, base_job_template: Any, concurrency_limit: int | None, des
     if description is not None:
         fields["description"] = description
     if not fields:
-        raise click.UsageError("Nothing to change; give one of the options.")
+        raise click.UsageError("Nothing to update; give one of the options.")
     _update(name, **fields)
     if base_job_template is not None:
         _warn_of_places(name, fields["base_job_template"])
-    out.done(f"Changed work pool '{name}'.")
+    out.done(f"Updated work pool '{name}'.")
 
 
 @work_pool.command("set-concurrency-limit", example="runyard work-pool set-concurrency-limit my-pool 4")
@@ -223,9 +223,9 @@ def set_concurrency_limit(name: str, limit: int) -> None:
 @work_pool.command("clear-concurrency-limit", example="runyard work-pool clear-concurrency-limit my-pool")
 @click.argument("name")
 def clear_concurrency_limit(name: str) -> None:
-    """Take a pool's limit away."""
+    """Remove a pool's limit."""
     _update(name, concurrency_limit=None)
-    out.done(f"Work pool '{name}' has no limit.")
+    out.done(f"Work pool '{name}' has no concurrency limit now.")
 
 
 @work_pool.command("preview", example="runyard work-pool preview my-pool --jobs")
@@ -234,7 +234,7 @@ def clear_concurrency_limit(name: str) -> None:
 @click.option("--jobs", is_flag=True, help="Show the job that a worker here would start for each.")
 @output_option
 def preview(name: str, limit: int, jobs: bool, output: str | None) -> None:
-    """Show the runs that wait in a pool, the next first."""
+    """Show the waiting runs of a pool, the next first."""
     from runyard.operations.work_pools import work_pools
 
     from runyard_cli.shared import upcoming
@@ -248,7 +248,7 @@ def preview(name: str, limit: int, jobs: bool, output: str | None) -> None:
 @click.argument("name")
 @output_option
 def slots(name: str, output: str | None) -> None:
-    """Show what a pool's slots are taken by."""
+    """Show which runs hold a pool's slots."""
     from runyard.operations.work_pools import work_pools
 
     from runyard_cli.shared import upcoming

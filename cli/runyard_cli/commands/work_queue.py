@@ -12,11 +12,13 @@ from runyard_cli.shared.client import body, connect, listed
 
 work_queue = group(
     "work-queue",
-    "Make and manage a pool's queues: priorities, limits, pauses.",
+    "Create and manage a pool's queues: priorities, limits, pauses.",
     "runyard work-queue create urgent --pool my-pool --priority 1",
 )
 
-_POOL = click.option("-p", "--pool", help="The queue's pool; needed where several have such a queue.")
+_POOL = click.option(
+    "-p", "--pool", help="The queue's pool; needed when several pools have a queue of this name."
+)
 
 
 def _pool_of(client: Any, name: str, pool: str | None) -> str:
@@ -32,7 +34,7 @@ def _pool_of(client: Any, name: str, pool: str | None) -> str:
         if queue.name == name
     ]
     if not found:
-        raise NotFound(f"no work queue '{name}'; see them with: runyard work-queue ls")
+        raise NotFound(f"work queue '{name}' not found; see: runyard work-queue ls")
     if len(found) > 1:
         raise Conflict(f"the pools {', '.join(found)} have a queue '{name}'; choose with --pool")
     return found[0]
@@ -50,7 +52,7 @@ def _update(name: str, pool: str | None, **fields: Any) -> str:
 
 @work_queue.command("create", example="runyard work-queue create urgent --pool my-pool --priority 1")
 @click.argument("name")
-@click.option("-p", "--pool", help="Its pool; by default default-agent-pool, which is made if missing.")
+@click.option("-p", "--pool", help="Its pool; by default default-agent-pool, which is created if missing.")
 @click.option("-q", "--priority", type=Count(1), help="1 is served first.")
 @click.option("-l", "--limit", type=Count(0), help="How many of its runs at once.")
 @click.option("--description", help="What the queue is for.")
@@ -63,7 +65,7 @@ def create(
     description: str | None,
     output: str | None,
 ) -> None:
-    """Make a work queue."""
+    """Create a work queue."""
     from runyard.operations.work_pools import lone_queues, work_queues
 
     given = {"priority": priority, "concurrency_limit": limit, "description": description}
@@ -76,13 +78,13 @@ def create(
     if output:
         out.print_json(queue)
         return
-    out.done(f"Made work queue '{queue.work_pool_name}/{queue.name}' with priority {queue.priority}.")
+    out.done(f"Created work queue '{queue.work_pool_name}/{queue.name}' with priority {queue.priority}.")
 
 
 @work_queue.command("ls", example="runyard work-queue ls --pool my-pool")
 @click.option("-p", "--pool", help="Only this pool's.")
 @click.option("-m", "--match", metavar="PREFIX", help="Only those whose name begins so.")
-@click.option("-v", "--verbose", is_flag=True, help="Also when they were last polled, and descriptions.")
+@click.option("-v", "--verbose", is_flag=True, help="Show when they were last polled, and descriptions.")
 @output_option
 def ls(pool: str | None, match: str | None, verbose: bool, output: str | None) -> None:
     """List work queues in the order in which they are served."""
@@ -127,7 +129,7 @@ def inspect(name: str, pool: str | None, output: str | None) -> None:
 @click.argument("name")
 @_POOL
 def pause(name: str, pool: str | None) -> None:
-    """Start no more runs of a queue; those that run go on."""
+    """Start no more runs of a queue; running ones continue."""
     out.done(f"Paused {_update(name, pool, is_paused=True)}.")
 
 
@@ -148,7 +150,7 @@ def resume(name: str, pool: str | None) -> None:
 def set_concurrency_limit(name: str, limit: int, pool: str | None) -> None:
     """Let a queue run at most LIMIT runs at once."""
     where = _update(name, pool, concurrency_limit=limit)
-    out.done(f"At most {limit} at once in {where}.")
+    out.done(f"{where[0].upper() + where[1:]} runs at most {limit} at once.")
 
 
 @work_queue.command(
@@ -157,8 +159,8 @@ def set_concurrency_limit(name: str, limit: int, pool: str | None) -> None:
 @click.argument("name")
 @_POOL
 def clear_concurrency_limit(name: str, pool: str | None) -> None:
-    """Take a queue's limit away."""
-    out.done(f"No limit any more in {_update(name, pool, concurrency_limit=None)}.")
+    """Remove a queue's limit."""
+    out.done(f"Removed the concurrency limit of {_update(name, pool, concurrency_limit=None)}.")
 
 
 @work_queue.command("preview", example="runyard work-queue preview urgent --pool my-pool")
@@ -167,7 +169,7 @@ def clear_concurrency_limit(name: str, pool: str | None) -> None:
 @limit_option
 @output_option
 def preview(name: str, pool: str | None, limit: int, output: str | None) -> None:
-    """Show the runs that wait in a queue, the next first."""
+    """Show the waiting runs of a queue, the next first."""
     from runyard.operations.work_pools import work_queues
 
     from runyard_cli.shared import upcoming
@@ -183,7 +185,7 @@ def preview(name: str, pool: str | None, limit: int, output: str | None) -> None
 @_POOL
 @output_option
 def slots(name: str, pool: str | None, output: str | None) -> None:
-    """Show what a queue's slots are taken by."""
+    """Show which runs hold a queue's slots."""
     from runyard.operations.work_pools import work_queues
 
     from runyard_cli.shared import upcoming
@@ -199,7 +201,7 @@ def slots(name: str, pool: str | None, output: str | None) -> None:
 @_POOL
 @output_option
 def read_runs(name: str, pool: str | None, output: str | None) -> None:
-    """Show the runs of a queue that wait for a worker and are due."""
+    """Show the due runs of a queue that wait for a worker."""
     from datetime import UTC, datetime
 
     from runyard.operations.work_pools import work_queues

@@ -23,17 +23,23 @@ worker = group("worker", "Start workers and see them.", "runyard worker start --
         runyard worker start --pool default-agent-pool --task tasks.py:send_mail""",
 )
 @click.option("-p", "--pool", help="The work pool whose runs it starts.")
-@click.option("-n", "--name", help="The worker's name, unique in its pool; by default one is made up.")
+@click.option("-n", "--name", help="The worker's name, unique in its pool; by default it is generated.")
 @click.option("-q", "--work-queue", multiple=True, help="Only runs of this queue.")
-@click.option("-t", "--type", "kind", help="The pool's type; a missing pool is made of it.")
+@click.option("-t", "--type", "kind", help="The pool's type; a missing pool is created with it.")
 @click.option("-l", "--limit", type=Count(1), help="How many runs at once.")
-@click.option("--run-once", is_flag=True, help="Run what is due now, then end.")
-@click.option("--prefetch-seconds", type=Number(), help="With --run-once: what is due so soon counts as due.")
+@click.option("--run-once", is_flag=True, help="Run what is due now, then exit.")
+@click.option(
+    "--prefetch-seconds", type=Number(), help="With --run-once: also run what is due within so many seconds."
+)
 @click.option("--with-healthcheck", is_flag=True, help="Answer GET /health and GET /metrics over HTTP.")
 @click.option(
-    "--create-pool-if-not-found/--no-create-pool-if-not-found", default=True, help="Make a missing pool."
+    "--create-pool-if-not-found/--no-create-pool-if-not-found",
+    default=True,
+    help="Create the pool if it is missing.",
 )
-@click.option("--base-job-template", type=click.File(), help="A JSON file: the template of a pool it makes.")
+@click.option(
+    "--base-job-template", type=click.File(), help="A JSON file: the template of a pool that it creates."
+)
 @click.option(
     "--task",
     "tasks",
@@ -112,7 +118,7 @@ def ls(pool: str | None, output: str | None) -> None:
 
 @worker.command("inspect", example="runyard worker inspect night-1 --pool default-agent-pool")
 @click.argument("name")
-@click.option("-p", "--pool", help="Its pool; needed where workers of several have the name.")
+@click.option("-p", "--pool", help="Its pool; needed when workers of several pools have this name.")
 @output_option
 def inspect(name: str, pool: str | None, output: str | None) -> None:
     """Show one worker and the runs that it executes."""
@@ -127,17 +133,17 @@ def inspect(name: str, pool: str | None, output: str | None) -> None:
             if name in {one.name for one in listed(client, workers.filter_workers, each.name)}
         ]
         if not found:
-            raise NotFound(f"no worker {name!r}; see: runyard worker ls")
+            raise NotFound(f"worker {name!r} not found; see: runyard worker ls")
         if len(found) > 1:
             raise InvalidInput(
-                f"workers of {', '.join(map(repr, found))} have that name; say which: --pool NAME"
+                f"workers of the pools {', '.join(map(repr, found))} have this name; give --pool NAME"
             )
         (pool,) = found
     shown = client.call(workers.read_worker, pool, name)
     if output:
         out.print_json(shown)
         return
-    limit = "any number" if shown.concurrency_limit is None else shown.concurrency_limit
+    limit = "unlimited" if shown.concurrency_limit is None else shown.concurrency_limit
     out.facts(
         [
             ("Name", shown.name),
@@ -175,7 +181,7 @@ def install(
     with_healthcheck: bool,
     of_user: bool,
 ) -> None:
-    """Print what starts a worker with the machine; nothing is changed.
+    """Print a unit that starts a worker with the machine; nothing is changed.
 
     The unit has this installation, this user and home and, where one is set, this API address.
     """
@@ -213,7 +219,7 @@ def install(
     try:
         text = unit(command, f"Runyard worker of pool {chosen}", environment, seconds, of_user, _own_name())
     except ValueError as error:
-        raise InvalidInput(f"a unit cannot say this: {error}") from None
+        raise InvalidInput(f"invalid value for a systemd unit: {error}") from None
     click.echo(text, nl=False)
     place = "~/.config/systemd/user" if of_user else "/etc/systemd/system"
     systemctl = "systemctl --user" if of_user else "systemctl"

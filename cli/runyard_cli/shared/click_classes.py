@@ -51,7 +51,7 @@ class Number(click.FloatRange):
         """The number that a text is."""
         number: float = super().convert(value, param, ctx)
         if math.isnan(number):  # which is in every range
-            self.fail(f"{value!r} is no number from 0 to {self._MOST:.0f}.", param, ctx)
+            self.fail(f"{value!r} is not a number from 0 to {self._MOST:.0f}.", param, ctx)
         return number
 
 

@@ -29,7 +29,9 @@ def state_filter(names: tuple[str, ...], types: tuple[str, ...]) -> dict[str, An
         upper = [kind.upper() for kind in types]
         for kind in upper:
             if kind not in STATE_TYPES:
-                raise click.BadParameter(f"{kind!r} is none of {', '.join(STATE_TYPES)}.")
+                raise click.BadParameter(
+                    f"unknown state type {kind!r}; it is one of {', '.join(STATE_TYPES)}."
+                )
         found["type"] = {"any_": upper}
     return {"state": found} if found else {}
 

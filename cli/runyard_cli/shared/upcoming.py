@@ -55,7 +55,7 @@ def preview(
         for run in runs
     ]
     columns = ["Due", "When", "State", "Name", "Queue", "ID"]
-    out.table("Coming runs", columns, rows, f"No run waits in '{queue or pool}'.")
+    out.table("Next runs", columns, rows, f"No run is waiting in '{queue or pool}'.")
 
 
 def _show_jobs(client: Client, pool: str, runs: list[Any], output: str | None) -> None:
@@ -100,7 +100,7 @@ def _show_jobs(client: Client, pool: str, runs: list[Any], output: str | None) -
             text = yaml.safe_dump(shown["job"], sort_keys=False, allow_unicode=True).strip()
         out.say("".join(f"  {line}\n" for line in text.splitlines()))
     if not found:
-        out.progress(f"No run waits in '{pool}'.")
+        out.progress(f"No run is waiting in '{pool}'.")
 
 
 def slots(client: Client, pool: str, queue: str | None, limit: int | None, output: str | None) -> None:
@@ -113,7 +113,7 @@ def slots(client: Client, pool: str, queue: str | None, limit: int | None, outpu
     if output:
         out.print_json({"active": len(runs), "limit": limit, "flow_runs": runs})
         return
-    out.say(f"Slots taken: {len(runs)} of {'any number' if limit is None else limit}.")
+    out.say(f"Slots in use: {len(runs)} of {'unlimited' if limit is None else limit}.")
     flows = flow_names(client, {run.flow_id for run in runs})
     rows = [
         [run.work_queue_name, flows.get(run.flow_id), run.name, run.state_name, _since(run)] for run in runs

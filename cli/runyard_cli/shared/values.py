@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 _NO_TIME = (
-    "{text!r} is no time; write 2026-11-22T06:00, with an offset if not local, 06:00, "
+    "invalid time {text!r}; write 2026-11-22T06:00, with an offset if not local, 06:00, "
     "or words such as 'tomorrow 9am'"
 )
 

@@ -48,5 +48,5 @@ def test_listing(client):
     assert all(each.latest_id == each.id for each in latest)
     assert client.call(ops.count_artifacts, ops.ArtifactListing()) == 4
     assert client.call(ops.count_latest_artifacts, ops.ArtifactListing()) == 2
-    with pytest.raises(InvalidInput, match="one of ID_DESC"):
+    with pytest.raises(InvalidInput, match="valid are ID_DESC"):
         keys(sort="X")

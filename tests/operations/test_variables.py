@@ -63,7 +63,7 @@ def test_listing(client):
     assert names(variables={"name": {"like_": "A"}}) == ["a", "ab"]
     assert names(variables={"tags": {"all_": ["one"]}}) == ["a", "b"]
     assert names(variables={"tags": {"all_": ["one", "two"]}}) == ["b"]
-    with pytest.raises(InvalidInput, match="one of NAME_ASC"):
+    with pytest.raises(InvalidInput, match="valid are NAME_ASC"):
         names(sort="X")
 
 

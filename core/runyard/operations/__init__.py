@@ -1,13 +1,13 @@
-"""Operations: what can be done, each defined once as a function over a transaction.
+"""Operations: each is defined once, as a function over a transaction.
 
-The client runs an operation in this process or sends it over HTTP; the server makes a route of each.
+The client runs an operation in its own process or sends it over HTTP. The server adds a route for each.
 """
 
 from importlib import import_module
 
 from runyard.operations.operation import Operation
 
-# In the order of the API's reference; one module per resource.
+# In the order of the API reference; one module per resource.
 MODULES = (
     "installation.admin",
     "deployments.known_flows",
@@ -60,7 +60,7 @@ MODULES = (
 
 
 def all_operations() -> list:
-    """Every operation of every module, in the order of their definition."""
+    """All operations of all modules, in the order of their definition."""
     return [
         member
         for name in MODULES

@@ -1,4 +1,4 @@
-"""Values as the JSON text of a column. Without pydantic: on the start-up path of every flow."""
+"""JSON text of columns. Without pydantic, because every flow imports this at its start."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def to_json(value: Any) -> str:
     """The compact JSON of a column.
 
     Raises:
-        InvalidInput: it is nested so deep that the API could not answer with it.
+        InvalidInput: the value is nested too deep for a response of the API.
     """
     return shallow(value, lambda: json.dumps(value, separators=(",", ":"), ensure_ascii=False))
 
 
 def shallow(value: Any, write: Callable[[], str]) -> str:
-    """The JSON of a value that `write` gives, if the API can answer with it later.
+    """The JSON that `write` returns, after a check that the API can return the value later.
 
     Raises:
-        InvalidInput: it is nested too deep.
+        InvalidInput: the value is nested too deep, or cannot be written as JSON.
     """
     try:
         text = write()

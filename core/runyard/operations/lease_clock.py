@@ -1,10 +1,11 @@
-"""The clock of leases: no wall clock of a worker counts, and it stands still while nobody can renew.
+"""The lease clock: it decides when leases expire, and stands still while no process can renew a lease.
 
-It goes by the clock of PostgreSQL's server, or, for a database file, by the machine's boot clock, which
-nobody sets. Each look brings it forward by the time since the last one, but never by more than
-`longest_step_us`: after an outage of the database, a jump of that clock or a sleep of the machine, leases
-hold about as long as before.
-On the start-up path of every flow: nothing here may import pydantic.
+The wall clocks of workers do not matter. The lease clock follows the clock of the PostgreSQL server, or, for
+a database file, the boot clock of the machine. Each tick advances it by the time since the last tick, but by
+no more than `longest_step_us`. So leases stay valid about as long as before after an outage of the database,
+a jump of that clock or a sleep of the machine.
+
+This module must not import pydantic, because every flow imports it at its start.
 """
 
 from __future__ import annotations
@@ -18,39 +19,39 @@ if TYPE_CHECKING:
     from runyard.store.database import Row, Transaction
 
 _SECOND = 1_000_000
-# A look that finds the clock so young does not write.
+# A tick within this time after the last tick does not write.
 _TICK_US = _SECOND // 4
 _LONGEST_STEP_SECONDS = 30.0
 _LONGEST_LOOK_SECONDS = 5.0
-# Of the time without renewal after which others take over: then what executes is ended.
+# A process ends its run after this share of the takeover time without a renewed lease.
 _PATIENCE_SHARE = 0.85
 _POSTGRES_NOW = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
 
 def takeover_seconds() -> float:
-    """How long without a renewal somebody who executes a run is in doubt; after that others take it over."""
+    """How long after the last renewal of its lease another process takes over a run."""
     return float(max(settings.get("takeover_after_seconds"), settings.get("worker_lease_seconds")))
 
 
 def patience_seconds() -> float:
-    """How long what executes may go on after its lease was held for certain."""
+    """How long a process may continue its run after the last time it certainly held the lease."""
     return takeover_seconds() * _PATIENCE_SHARE
 
 
 def look_seconds() -> float:
-    """How often leases are renewed and lost runs looked for."""
+    """The interval between renewals of leases, and between searches for lost runs."""
     return min(settings.get("worker_lease_seconds") / 3, takeover_seconds() / 6, _LONGEST_LOOK_SECONDS)
 
 
 def longest_step_us() -> int:
-    """How much time one look can bring at most: twice that between looks, and a share of a lease."""
+    """The most by which one tick advances the clock: a share of the takeover time."""
     return int(min(_LONGEST_STEP_SECONDS, takeover_seconds() / 3) * _SECOND)
 
 
 def wall(tx: Transaction) -> int:
-    """The present in microseconds since 1970: of the database's server, where there is one.
+    """The present time in microseconds since 1970, by the clock of the database server if one exists.
 
-    What is due is judged by it, so that workers whose clocks differ agree.
+    It decides which runs are due, so that workers with different clocks agree.
     """
     if tx.dialect == "postgresql":
         return int(tx.value(_POSTGRES_NOW))
@@ -58,15 +59,15 @@ def wall(tx: Transaction) -> int:
 
 
 def reading(tx: Transaction) -> tuple[int, str]:
-    """The machine's clock as it is, outages included, in microseconds, and the boot for which it counts.
+    """The raw clock in microseconds, outages included, and the id of the boot that it belongs to.
 
-    Of two readings with the same boot the difference is how much time is between them.
+    The difference of two readings with the same boot id is the time between them.
     """
     return _raw(tx)
 
 
 def now(tx: Transaction) -> int:
-    """The time by which leases run out, in microseconds; it only grows."""
+    """The time of the lease clock, in microseconds. It never decreases."""
     row = tx.one("SELECT value, seen, boot FROM lease_clock WHERE id = 1")
     if row is None:
         return clock.now_us()
@@ -74,16 +75,16 @@ def now(tx: Transaction) -> int:
 
 
 def tick(tx: Transaction, again: bool = False) -> int:
-    """As `now`, and the clock goes on from here.
+    """Advance the lease clock, and return its time.
 
     Args:
-        again: the caller could not look for a while: if nobody else did meanwhile, all who execute runs
-            get their whole time once more.
+        again: the caller could not tick for a while. If no other process did so in this time, all leases
+            are extended by the full takeover time.
     """
     lock = " FOR UPDATE SKIP LOCKED" if tx.dialect == "postgresql" else ""
     row = tx.one(f"SELECT value, seen, boot FROM lease_clock WHERE id = 1{lock}")  # noqa: S608  # fixed
     if row is None:
-        # Not there yet, or another one turns it right now.
+        # The row does not exist yet, or another transaction updates it now.
         _begin(tx)
         return now(tx)
     step, seen, boot = _step(tx, row)
@@ -113,7 +114,7 @@ def _begin(tx: Transaction) -> None:
 
 
 def _step(tx: Transaction, row: Row) -> tuple[int, int, str]:
-    """By how much the clock goes on since a look, and what that look would note: (step, seen, boot)."""
+    """By how much to advance the clock since the last tick, and what to store: (step, seen, boot)."""
     seen, boot = _raw(tx)
     if boot != row["boot"]:
         return 0, seen, boot

@@ -1,10 +1,10 @@
-"""How deeply a JSON text is nested: what is stored must be writable again, inside of what answers it."""
+"""How deeply a JSON text is nested. A stored value must be writable again, inside a response."""
 
 from __future__ import annotations
 
 import re
 
-# Values of JSON columns; what writes answers stops at 255 levels, and needs some of them for itself.
+# The limit for JSON columns. Responses can have 255 levels, and some of them surround the value.
 MOST_LEVELS = 200
 
 _TEXTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
@@ -12,7 +12,7 @@ _OTHER = re.compile(rb"[^\[\]{}]+")
 
 
 def levels(text: bytes) -> int:
-    """How many lists and objects are inside each other, at most; exact only above `MOST_LEVELS`."""
+    """The greatest number of nested lists and objects. Exact only above `MOST_LEVELS`."""
     if text.count(b"[") + text.count(b"{") <= MOST_LEVELS:
         return 0
     deepest = depth = 0

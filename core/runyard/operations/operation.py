@@ -1,4 +1,4 @@
-"""What an operation is: a function over a transaction, with the route it has on the API."""
+"""Declares an operation: a function over a transaction, with its route in the API."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _PLACEHOLDER = re.compile(r"{(\w+)}")
 
 
 class Settled:
-    """What `prepare` of an operation returns where nothing is to be written: the operation's result."""
+    """Returned by `prepare` if nothing needs to be written. It holds the result of the operation."""
 
     def __init__(self, result: Any) -> None:
         self.result = result
 
 
 class Answer(Generic[R]):
-    """A result with the HTTP status that it answers with: what a function returns that has several.
+    """A result with its HTTP status, for functions with several statuses.
 
-    Who calls the operation gets the result alone.
+    The caller of the operation gets only the result.
     """
 
     def __init__(self, result: R, status: int) -> None:
@@ -35,10 +35,10 @@ class Answer(Generic[R]):
 
 
 class Operation(Generic[P, R]):
-    """A declared operation; calling it runs its function in the given transaction.
+    """A declared operation. Calling it runs its function in the given transaction.
 
-    Its function takes `tx`, then a string per `{placeholder}` of the path, then `body` when it has
-    one; every further argument is a query parameter and has a default.
+    The function takes `tx`, a string for each `{placeholder}` of the path, and `body` if it has one. Each
+    further argument is a query parameter with a default.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class Operation(Generic[P, R]):
         return self.answer(tx, *args, **kwargs).result
 
     def answer(self, tx: Transaction, *args: Any, **kwargs: Any) -> Answer[R]:
-        """Run the function; its result, and the HTTP status."""
+        """Run the function, and return its result with the HTTP status."""
         result = self.function(tx, *args, **kwargs)
         return result if isinstance(result, Answer) else Answer(result, self.status)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The arguments by name, without `tx`; those not given are left out."""
+        """The given arguments by name, without `tx`."""
         code = self.function.__code__
         names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
         return {**dict(zip(names, args, strict=False)), **kwargs}
@@ -110,18 +110,17 @@ def operation(
     Args:
         method: the HTTP method.
         path: the route below `/api`, with `{placeholders}` for arguments.
-        status: the HTTP status of success; a function that has several returns an `Answer`.
-        write: whether it changes anything; by default a GET, and a POST to a route that only
-            searches (`filter`, `count`), does not.
-        text: the API answers with the text itself that it returns, not with JSON.
-        durable: whether what it wrote survives a power cut from its return on; if not, a process that
-            is killed loses nothing all the same, and the next durable write makes it last.
-        prepare: called before with a transaction that only reads, and the same arguments, for what takes
-            long and must not hold up writers; `tx.prepared` is what it returned. The function has to
-            check that what it was based on still holds. Where it returns `Settled`, that is the result, and
-            the function is not called: many who look for something to do, and find nothing, then do not
-            wait for each other.
-        single: it reads, by one statement, and so often that the time of a transaction counts.
+        status: the HTTP status of success. A function with several statuses returns an `Answer`.
+        write: whether the operation writes. By default a GET does not, nor does a POST to a route that only
+            searches (`filter`, `count`).
+        text: the API returns the text itself, not JSON.
+        durable: whether its writes survive a power cut as soon as it returns. If false, they still survive
+            the kill of a process, and the next durable write makes them durable.
+        prepare: called first, with a read-only transaction and the same arguments, for slow work that must
+            not block writers. Its result is `tx.prepared`. The function must check that the result is still
+            valid. If `prepare` returns `Settled`, the function is not called, so that many callers that find
+            nothing to do do not wait for each other.
+        single: the operation reads with one statement, so often that the cost of a transaction matters.
     """
     if write is None:
         tail = path.rstrip("/").rpartition("/")[2]

@@ -1,7 +1,7 @@
-"""The schemas of bodies that operations take as plain dicts, for the server to check before it calls them.
+"""The schemas of bodies that operations take as plain dicts. The server validates the bodies with them.
 
-In the process of a flow no schema library is loaded: there the engine itself makes these bodies. What comes
-over HTTP may be anything, and what is once in a row has to be readable by everybody.
+The process of a flow loads no schema library: there the engine itself creates these bodies. A body that comes
+over HTTP may contain anything, and each client must be able to read the rows that are stored.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ _NULLABLE = frozenset(
 
 
 class _Row:
-    """In an annotation: a row with a value of the right type for each of its fields."""
+    """An annotation: a row with a value of the right type for each field."""
 
     def __init__(self, row: type[NamedTuple], **others: Any) -> None:
         kinds = {**_KINDS, **others}
@@ -118,13 +118,13 @@ LogRow = Annotated[tuple[Any, ...], _Row(run_records.LogRow)]
 
 
 class PlainBody(BaseModel):
-    """A body that its operation gets as a dict of what was sent."""
+    """A body that its operation gets as a dict of the sent fields."""
 
-    # What later versions of the engine add passes through.
+    # Fields of later versions of the engine are passed on.
     model_config = ConfigDict(extra="allow")
 
     def plain(self) -> dict[str, Any]:
-        """What was sent, and the defaults that say something."""
+        """The sent fields, and the defaults that are not None."""
         defaults = {
             field.alias or name: field.get_default(call_default_factory=True)
             for name, field in type(self).model_fields.items()
@@ -135,7 +135,7 @@ class PlainBody(BaseModel):
 
 
 class Fenced(PlainBody):
-    """On whose behalf something is written."""
+    """The attempt of a flow run for which the caller writes."""
 
     flow_run_id: Text | None = None
     attempt: Whole | None = None
@@ -394,7 +394,7 @@ BODIES: dict[str, type[PlainBody]] = {
     "tick_lease_clock": Nothing,
 }
 
-# Those whose bodies may hold kept results, which are larger than all else.
+# The operations whose bodies may contain results, which can be large.
 WITH_RESULTS = frozenset(
     ("keep_results", "report_background_task", "write_journal", "write_journal_soon", "write_result")
 )

@@ -1,4 +1,4 @@
-"""What people type for an object: its id, a unique beginning of the id, or its name."""
+"""Resolves what people type for an object: its id, a unique beginning of the id, or its name."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _LENGTHS = (8, 4, 4, 4, 12)
 
 
 def resolve(tx: Transaction, table: str, reference: str, what: str, command: str) -> str:
-    """The id of the object that `reference` means.
+    """Find the id of the object that `reference` names.
 
     Args:
-        table: one of the tables that have an id and a name.
-        reference: a full id, the first 4 or more characters of one, or a name.
-        what: how people call the object, such as `flow run`.
-        command: what lists such objects.
+        table: a table with an id and a name.
+        reference: a full id, its first 4 or more characters, or a name.
+        what: the kind of object for messages, such as `flow run`.
+        command: the command that lists such objects.
 
     Raises:
-        NotFound: there is none.
-        Conflict: it means several; the message lists them.
+        NotFound: the object is not found.
+        Conflict: several objects match. The message lists them.
     """
     text = reference.strip()
     bounds = id_bounds(text.lower())
@@ -52,9 +52,9 @@ def resolve(tx: Transaction, table: str, reference: str, what: str, command: str
 
 
 def id_bounds(prefix: str) -> tuple[str, str] | None:
-    """The least and the greatest id that start with `prefix`; None when no id can.
+    """The least and the greatest id that start with `prefix`. None if no id can start with it.
 
-    As bounds they use the index on every database and under every collation; a LIKE does not.
+    A search between bounds uses the index on every database and with every collation. LIKE does not.
     """
     digits = prefix.replace("-", "")
     if len(digits) < _MIN_PREFIX or len(digits) > 32 or not _HEX.fullmatch(prefix):

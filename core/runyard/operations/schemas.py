@@ -1,4 +1,4 @@
-"""What the schemas of all operations share: base models, times, states, JSON columns, listings."""
+"""The shared parts of the schemas of all operations: base models, times, states, JSON columns, listings."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ Time = Annotated[
 
 def _known_type(kind: str) -> str:
     if kind not in STATE_TYPES:
-        raise ValueError(f"{kind!r} is no state type; one of {', '.join(STATE_TYPES)}")
+        raise ValueError(f"unknown state type {kind!r}; known: {', '.join(STATE_TYPES)}")
     return StateTypes(kind)
 
 
 StateType = Annotated[str, AfterValidator(_known_type)]
 Details = Annotated[dict[str, Any], AfterValidator(StateDetails)]
 MOST_SECONDS = 366 * 86_400.0
-# How long a lease holds, or a worker may be silent: a larger number fits in no column of microseconds.
+# The duration of a lease or of a heartbeat interval. A larger number does not fit into microsecond columns.
 LeaseSeconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
-# A span of time, which JSON has as seconds.
+# A duration. In JSON it is a number of seconds.
 Seconds = Annotated[timedelta, PlainSerializer(timedelta.total_seconds, return_type=float, when_used="json")]
 
 
 class Model(BaseModel):
-    """What an operation answers: fields of a newer version are ignored.
+    """A response of an operation. Fields of newer versions are ignored.
 
-    It shows what is stored, whatever wrote it: where a field does not fit, its default or its text is
-    shown, so that one such row never costs the list that it is in.
+    If a stored value is invalid, the field shows its default or the value as text. So one invalid row does
+    not break the whole list.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -71,7 +71,7 @@ class Model(BaseModel):
 
 
 def _fitting(model: type[BaseModel], data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
-    """The fields of a row without the values that do not fit: their text where only a text is wanted."""
+    """The fields of a row without the invalid values. Where a field is a text, the value as text."""
     data = dict(data)
     for name in {fault["loc"][0] for fault in error.errors(include_input=False) if fault["loc"]}:
         field = model.model_fields.get(str(name))
@@ -90,14 +90,14 @@ def _fitting(model: type[BaseModel], data: dict[str, Any], error: ValidationErro
 
 
 class Query(BaseModel):
-    """What an operation is asked for: a key that it does not know may be null, as clients send it."""
+    """The body of a search. An unknown key is accepted only if it is null, as clients send it."""
 
     model_config = ConfigDict(extra="ignore")
 
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown(cls, data: Any) -> Any:
-        # What is asked and not looked at would find too much.
+        # A filter that is ignored would match too much.
         asked = [key for key, value in data.items() if value is not None] if isinstance(data, dict) else []
         unknown = [key for key in asked if key not in cls.model_fields]
         if unknown:
@@ -108,9 +108,9 @@ class Query(BaseModel):
 
 
 class Input(BaseModel):
-    """What an operation is given: a key it does not know is refused.
+    """The body of a write. An unknown key is rejected.
 
-    `only_null`: the keys that clients send as null, and that mean nothing here.
+    `only_null`: keys that clients send as null and that have no meaning here.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -127,7 +127,7 @@ class Input(BaseModel):
 
 
 def _is(*types: str) -> Any:
-    """A method that tells whether a state is of one of the types."""
+    """A method that tells whether a state has one of the types."""
 
     def test(self: StateModel) -> bool:
         return self.type in types
@@ -148,7 +148,7 @@ class StateModel(Model):
 
     @classmethod
     def of(cls, state: State) -> StateModel:
-        """The model of a state."""
+        """Convert a state to its model."""
         return cls.model_construct(
             id=state.id,
             type=state.type,
@@ -160,19 +160,19 @@ class StateModel(Model):
         )
 
     def to_state(self) -> State:
-        """The state that the model shows."""
+        """Convert the model to a state."""
         return State(
             self.type, self.name, self.message, self.data, self.timestamp, dict(self.state_details), self.id
         )
 
-    # As of a State: what people ask the state of a run that they have read.
+    # The same methods as a State has, for the state of a run that was read through the API.
     is_scheduled, is_pending, is_running = _is("SCHEDULED"), _is("PENDING"), _is("RUNNING")
     is_paused, is_cancelling, is_cancelled = _is("PAUSED"), _is("CANCELLING"), _is("CANCELLED")
     is_completed, is_failed, is_crashed = _is("COMPLETED"), _is("FAILED"), _is("CRASHED")
     is_final = _is(*TERMINAL)
 
     def result(self, raise_on_failure: bool = True) -> Any:
-        """The value that the run returned, where it was kept; see `State.result`."""
+        """The value that the run returned, if it was stored; see `State.result`."""
         return self.to_state().result(raise_on_failure)
 
     async def aresult(self, raise_on_failure: bool = True) -> Any:
@@ -181,7 +181,7 @@ class StateModel(Model):
 
 
 class StateCreate(Input):
-    """A state to propose. Its time is the moment it is accepted, whatever the caller's clock says."""
+    """A state to propose. Its time is set when the state is accepted; the caller's clock does not matter."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -193,7 +193,7 @@ class StateCreate(Input):
 
     @classmethod
     def of(cls, state: State) -> StateCreate:
-        """The proposal of a state."""
+        """Convert a state to a proposal."""
         return cls(
             type=state.type,
             name=state.name,
@@ -203,13 +203,13 @@ class StateCreate(Input):
         )
 
     def to_state(self) -> State:
-        """A fresh state of now; details that say nothing are left out."""
+        """A new state with the present time. Empty details are omitted."""
         details = {name: value for name, value in self.state_details.items() if value not in (None, False)}
         return State(self.type, self.name, self.message, self.data, None, details)
 
 
 class Filter(Query):
-    """What to search. Each object is a filter of the API's reference; all that are given must hold.
+    """Filters by kind of object. A result must match all given filters.
 
     `work_pool_queues` is another name of `work_queues`.
     """
@@ -224,9 +224,9 @@ class Filter(Query):
 
 
 class Listing(Filter):
-    """What to list: a filter, and which part of what it finds.
+    """Which objects to list: filters, order and page.
 
-    `limit` is at most 200, which is also the default; `sort` is one of the kind's sort values.
+    `limit`: default and maximum 200. `sort`: a sort value of the listed kind.
     """
 
     limit: int | None = None
@@ -235,10 +235,10 @@ class Listing(Filter):
 
 
 def check_name(kind: str, name: str, forbidden: str = ids.FORBIDDEN) -> None:
-    """Refuse a name that could not stand in a URL or on a command line.
+    """Reject a name that cannot be used in a URL or on a command line.
 
     Raises:
-        InvalidInput: it is empty, too long, or has a forbidden or an unprintable character.
+        InvalidInput: the name is empty, too long, or contains a forbidden or an unprintable character.
     """
     if not name.strip() or len(name) > 250:
         raise InvalidInput(f"the name of a {kind} has 1 to 250 characters, not {len(name.strip())}")
@@ -248,7 +248,7 @@ def check_name(kind: str, name: str, forbidden: str = ids.FORBIDDEN) -> None:
 
 
 def load(text: str | None, default: Any = None) -> Any:
-    """What a JSON column holds; `default` where it is null, or no JSON that the API could answer with."""
+    """The value of a JSON column; `default` if it is null, invalid JSON, or nested too deep for the API."""
     if text is None:
         return default
     try:
@@ -262,7 +262,7 @@ def dump(value: Any) -> str:
     """The compact JSON of a column.
 
     Raises:
-        InvalidInput: it is nested so deep that the API could not answer with it.
+        InvalidInput: the value is nested too deep for a response of the API.
     """
     return shallow(
         value, lambda: json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=_plain)
@@ -278,17 +278,17 @@ def _plain(value: Any) -> Any:
 
 
 def moment(microseconds: int | None) -> datetime | None:
-    """The datetime of a time column, None where it is null."""
+    """Convert the value of a time column to a datetime. None if it is null."""
     return None if microseconds is None else clock.from_us(microseconds)
 
 
 def micros(value: datetime | None) -> int | None:
-    """What a time column holds for a datetime."""
+    """Convert a datetime to the value of a time column."""
     return None if value is None else clock.to_us(value)
 
 
 def state_of_row(row: Row) -> StateModel:
-    """The state in a row of flow_run_states or task_run_states."""
+    """Convert a row of `flow_run_states` or `task_run_states` to its model."""
     return StateModel(
         id=row["id"],
         type=row["type"],

@@ -1,4 +1,4 @@
-"""How operations travel: their arguments to JSON, and the answer back to what they return."""
+"""Encodes the arguments of operations as JSON, and decodes their responses."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def encode(value: Any) -> Any:
-    """JSON-able form of a body; of a model, only the fields that were set.
+    """Convert a body to values that JSON can represent. Of a model, only the set fields.
 
     Raises:
-        InvalidInput: JSON cannot hold a value, or it is nested too deep.
+        InvalidInput: a value cannot be written as JSON, or is nested too deep.
     """
     try:
         if hasattr(value, "model_dump"):
@@ -29,7 +29,7 @@ def encode(value: Any) -> Any:
             return [encode(item) for item in value]
         return to_jsonable_python(value)
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"a value cannot be sent: it is nested too deep, or no JSON ({error})") from error
+        raise InvalidInput(f"invalid value: it is nested too deep, or is not JSON ({error})") from error
 
 
 @lru_cache(maxsize=512)
@@ -47,15 +47,15 @@ def _result_adapter(operation: Operation[..., Any]) -> TypeAdapter[Any]:
 
 
 def encode_result(operation: Operation[..., Any], result: Any) -> bytes:
-    """The JSON that the API answers for what the operation returned."""
+    """Encode the result of an operation as the JSON of the response."""
     adapter = _result_adapter(operation)
     try:
         return adapter.dump_json(result, by_alias=True)
     except PydanticSerializationError:
-        # A lone surrogate in a JSON value, which JSON can spell and UTF-8 cannot hold.
+        # A lone surrogate: JSON can write it as an escape, but UTF-8 cannot encode it.
         return json.dumps(adapter.dump_python(result, mode="json", by_alias=True)).encode()
 
 
 def decode_result(operation: Operation[..., Any], answer: Any) -> Any:
-    """What the operation returned, from the JSON that the API answered."""
+    """Decode the result of an operation from the JSON of the response."""
     return _result_adapter(operation).validate_python(answer)

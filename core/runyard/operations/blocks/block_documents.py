@@ -1,4 +1,4 @@
-"""Saved blocks: configuration by name, encrypted at rest, its secrets shown only to who asks for them."""
+"""Saved blocks: named configuration, encrypted at rest. Secrets are shown only on request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from runyard.operations.schemas import Input, Model, Time, load
 from runyard.settings import encryption
 from runyard.store.database import Row, Transaction
 
-# References that one answer resolves: blocks that each name others twice would make an endless one.
+# The most references that one response resolves: blocks that refer to others twice would grow without end.
 _MOST_REFERENCES = 1000
 
 
@@ -47,7 +47,7 @@ class BlockDocument(Model):
 
 
 class BlockDocumentCreate(Input):
-    """A block to save. Anonymous ones get a name of their own and are not listed."""
+    """A block to save. An anonymous block gets a generated name and is not listed."""
 
     name: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]*$")
     data: dict[str, Any] = Field(default_factory=dict)
@@ -57,7 +57,7 @@ class BlockDocumentCreate(Input):
 
 
 class BlockDocumentUpdate(Input):
-    """Changes of a saved block; a secret that is given as stars stays what it is."""
+    """Changes to a saved block. A secret that is given as stars keeps its value."""
 
     data: dict[str, Any] | None = None
     block_schema_id: str | None = None
@@ -66,14 +66,14 @@ class BlockDocumentUpdate(Input):
 
 @dataclass
 class _Walk:
-    """On the way through the references of one answer.
+    """The state of resolving the references of one response.
 
     Args:
-        left: how many may still be resolved.
-        above: the ids of the blocks in which the present one stands.
-        circle: whether a block stands in itself.
-        rows: of the blocks that were read, by id: one may be referred to hundreds of times.
-        kinds: of the schemas that were read, by id.
+        left: how many more references may be resolved.
+        above: the ids of the blocks that contain the present block.
+        circle: whether a block contains itself.
+        rows: the rows of the blocks read so far, by id: hundreds of references may name one block.
+        kinds: the schemas and types read so far, by the schema's id.
     """
 
     left: int = _MOST_REFERENCES
@@ -100,7 +100,7 @@ def _data(row: Row) -> dict[str, Any]:
 
 
 def _encrypted(tx: Transaction, data: dict[str, Any]) -> str:
-    """The token of a block's data, of the same key as what is there."""
+    """The data of a block, encrypted with the key that the other saved blocks use."""
     beside = tx.value("SELECT data FROM block_documents LIMIT 1")
     return encryption.encrypt(shallow(data, lambda: json.dumps(data)), beside)
 
@@ -114,7 +114,7 @@ def _document(tx: Transaction, row: Row, include_secrets: bool, walk: _Walk | No
     except SettingError:
         if include_secrets:
             raise
-        # Without its key a block can still be listed and deleted.
+        # A block whose key is missing can still be listed and deleted.
         data = {path.partition(".")[0]: STARS for path in secrets}
     if not include_secrets:
         for path in secrets:
@@ -153,7 +153,7 @@ def _kind_of(tx: Transaction, row: Row, walk: _Walk) -> tuple[BlockSchema, Block
 
 
 def _obfuscate(data: Any, path: list[str]) -> None:
-    """Replace what a path such as `credentials.*` leads to by stars."""
+    """Replace the values at a path such as `credentials.*` by stars."""
     head, *rest = path
     if isinstance(data, list):
         for item in data:
@@ -170,7 +170,7 @@ def _obfuscate(data: Any, path: list[str]) -> None:
 
 
 def _obfuscate_inner(tx: Transaction, data: Any) -> None:
-    """The same for blocks inside the data, whose type the field need not tell."""
+    """Replace the secrets of blocks inside the data, also where the field does not declare their type."""
     if isinstance(data, list):
         for item in data:
             _obfuscate_inner(tx, item)
@@ -197,8 +197,8 @@ def _resolved(
 ) -> Any:
     """The data with every reference to another saved block replaced by that block's data.
 
-    `references` is given what was replaced, by its place, such as `credentials` or `steps.0`. A reference to
-    a block that was deleted stays, and so does one to a block in which this one stands.
+    Each replaced block is added to `references` under its path, such as `credentials` or `steps.0`. A
+    reference to a deleted block stays. So does a reference to a block that contains this one.
     """
 
     def inside(name: Any, item: Any) -> Any:
@@ -245,9 +245,9 @@ def create_block_document(tx: Transaction, body: BlockDocumentCreate) -> BlockDo
     """Save a block.
 
     Raises:
-        Conflict: a block of that type and name is saved already.
-        InvalidInput: it has no name, or its schema is of another type.
-        NotFound: no such schema.
+        Conflict: a block of that type and name exists already.
+        InvalidInput: the name is missing, or the schema belongs to another block type.
+        NotFound: the schema is not found.
     """
     schema = tx.one("SELECT * FROM block_schemas WHERE id = :id", {"id": body.block_schema_id})
     if schema is None:
@@ -285,10 +285,10 @@ def create_block_document(tx: Transaction, body: BlockDocumentCreate) -> BlockDo
 def read_block_document(
     tx: Transaction, block_document_id: str, include_secrets: bool = False
 ) -> BlockDocument:
-    """One saved block.
+    """Read a saved block.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the saved block is not found.
     """
     return _document(tx, _row(tx, block_document_id), include_secrets)
 
@@ -297,7 +297,7 @@ def read_block_document(
 def read_block_documents_of_type(
     tx: Transaction, slug: str, include_secrets: bool = False
 ) -> list[BlockDocument]:
-    """The saved blocks of a type, by name."""
+    """List the saved blocks of a type, sorted by name."""
     rows = tx.all(
         """SELECT d.* FROM block_documents d JOIN block_types t ON t.id = d.block_type_id
            WHERE t.slug = :slug AND d.is_anonymous = 0 ORDER BY d.name""",
@@ -310,10 +310,10 @@ def read_block_documents_of_type(
 def read_block_document_by_name(
     tx: Transaction, slug: str, block_document_name: str, include_secrets: bool = False
 ) -> BlockDocument:
-    """The saved block of a type and a name.
+    """Read a saved block by its type and name.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the saved block is not found.
     """
     row = tx.one(
         """SELECT d.* FROM block_documents d JOIN block_types t ON t.id = d.block_type_id
@@ -327,11 +327,11 @@ def read_block_document_by_name(
 
 @operation("PATCH", "/block_documents/{block_document_id}", status=204)
 def update_block_document(tx: Transaction, block_document_id: str, body: BlockDocumentUpdate) -> None:
-    """Change a saved block: its data are merged into what is there, or replace it.
+    """Update a saved block. The new data is merged into the present data, or replaces it.
 
     Raises:
-        NotFound: there is none.
-        InvalidInput: the new schema is of another type, or the block would stand in itself.
+        NotFound: the saved block is not found.
+        InvalidInput: the new schema belongs to another block type, or the block would contain itself.
     """
     row = _row(tx, block_document_id)
     before = _data(row)
@@ -361,7 +361,7 @@ def update_block_document(tx: Transaction, block_document_id: str, body: BlockDo
 
 
 def _kept(before: Any, value: Any) -> Any:
-    """A new value; stars stand for the secret that was there."""
+    """The new value. Where it is stars, the secret that was saved before."""
     if value == STARS and isinstance(before, str):
         return before
     if isinstance(value, dict) and isinstance(before, dict):
@@ -374,7 +374,7 @@ def delete_block_document(tx: Transaction, block_document_id: str) -> None:
     """Delete a saved block.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the saved block is not found.
     """
     tx.execute("DELETE FROM block_documents WHERE id = :id", {"id": _row(tx, block_document_id)["id"]})
 
@@ -401,14 +401,14 @@ def _search(body: BlockListing) -> tuple[str, dict[str, Any]]:
 
 @operation("POST", "/block_documents/filter")
 def filter_block_documents(tx: Transaction, body: BlockListing) -> list[BlockDocument]:
-    """List saved blocks, by type and name unless `sort` says otherwise.
+    """List saved blocks, sorted by type and name unless `sort` is given.
 
     Raises:
-        InvalidInput: a filter or sort is malformed, or a limit out of range.
+        InvalidInput: a filter or `sort` is invalid, or a limit is out of range.
     """
     if body.sort not in _SORTS:
         known = ", ".join(name for name in _SORTS if name)
-        raise InvalidInput(f"sort={body.sort!r} is none of {known}")
+        raise InvalidInput(f"cannot sort block_documents by {body.sort!r}; valid are {known}")
     sql, values = _search(body)
     rows = tx.all(
         f"SELECT d.* {sql} ORDER BY {_SORTS[body.sort]}, d.id LIMIT :limit OFFSET :offset",  # bound
@@ -419,17 +419,17 @@ def filter_block_documents(tx: Transaction, body: BlockListing) -> list[BlockDoc
 
 @operation("POST", "/block_documents/count")
 def count_block_documents(tx: Transaction, body: BlockListing) -> int:
-    """How many saved blocks a filter finds."""
+    """Count the saved blocks that a filter matches."""
     sql, values = _search(body)
     return int(tx.value(f"SELECT count(*) {sql}", values))
 
 
 @operation("POST", "/runyard/block_documents/rotate")
 def rotate_encryption(tx: Transaction) -> int:
-    """Encrypt every saved block anew, with the newest key; how many.
+    """Encrypt every saved block again with the newest key. Returns the number of blocks.
 
     Raises:
-        SettingError: one was encrypted with a key that is not known any more; nothing is changed then.
+        SettingError: the key of a block is unknown. Then no block changes.
     """
     rows = tx.all("SELECT id, data FROM block_documents", {})
     for row in rows:

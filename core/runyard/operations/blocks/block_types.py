@@ -1,4 +1,4 @@
-"""Block types and the schemas of their fields: what kinds of configuration can be saved."""
+"""Block types and the schemas of their fields."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from runyard.operations.operation import Answer, operation
 from runyard.operations.schemas import Input, Model, Query, Time, dump, load
 from runyard.store.database import Row, Transaction
 
-# The version of a schema whose class names none.
+# The version of a schema whose class does not declare one.
 DEFAULT_BLOCK_SCHEMA_VERSION = "non-versioned"
 
 
 class BlockType(Model):
-    """A kind of block."""
+    """A block type."""
 
     id: str
     created: Time
@@ -33,7 +33,7 @@ class BlockType(Model):
 
 
 class BlockTypeCreate(Input):
-    """A kind of block to be known."""
+    """A block type to create."""
 
     name: str = Field(min_length=1)
     slug: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
@@ -44,7 +44,7 @@ class BlockTypeCreate(Input):
 
 
 class BlockTypeUpdate(Input):
-    """Changes of what is told about a kind of block."""
+    """Changes to the description of a block type."""
 
     logo_url: str | None = None
     documentation_url: str | None = None
@@ -53,7 +53,7 @@ class BlockTypeUpdate(Input):
 
 
 class BlockSchema(Model):
-    """The fields of a kind of block, as its code once declared them."""
+    """The fields of a block type, as its code declared them when it was registered."""
 
     id: str
     created: Time
@@ -67,7 +67,7 @@ class BlockSchema(Model):
 
 
 class BlockSchemaCreate(Input):
-    """Fields to be known; the same ones are kept once."""
+    """A schema to create. Equal fields are stored once."""
 
     fields: dict[str, Any] = Field(default_factory=dict)
     block_type_id: str
@@ -76,7 +76,7 @@ class BlockSchemaCreate(Input):
 
 
 class BlockListing(Query):
-    """What to list: filters of the API's reference, and which part of what they find."""
+    """Which blocks, schemas or types to list: filters, order and page."""
 
     block_types: dict[str, Any] | None = None
     block_schemas: dict[str, Any] | None = None
@@ -88,7 +88,7 @@ class BlockListing(Query):
 
 
 def type_of_row(row: Row) -> BlockType:
-    """The model of a row of block_types."""
+    """Convert a row of `block_types` to its model."""
     fields = {name: row[name] for name in BlockType.model_fields if name in row}
     fields["created"], fields["updated"] = clock.from_us(row["created"]), clock.from_us(row["updated"])
     fields["is_protected"] = bool(row["is_protected"])
@@ -103,7 +103,7 @@ def _type_row(tx: Transaction, column: str, value: str) -> Row:
 
 
 def schema_of_row(tx: Transaction, row: Row) -> BlockSchema:
-    """The model of a row of block_schemas, with its type."""
+    """Convert a row of `block_schemas` to its model, with its block type."""
     return BlockSchema(
         id=row["id"],
         created=clock.from_us(row["created"]),
@@ -119,10 +119,10 @@ def schema_of_row(tx: Transaction, row: Row) -> BlockSchema:
 
 @operation("POST", "/block_types/", status=201)
 def create_block_type(tx: Transaction, body: BlockTypeCreate) -> BlockType:
-    """Make a block type.
+    """Create a block type.
 
     Raises:
-        Conflict: its slug is taken.
+        Conflict: a block type with that slug exists already.
     """
     row = tx.one(
         """INSERT INTO block_types (id, created, updated, name, slug, logo_url, documentation_url,
@@ -139,30 +139,30 @@ def create_block_type(tx: Transaction, body: BlockTypeCreate) -> BlockType:
 
 @operation("GET", "/block_types/slug/{slug}")
 def read_block_type_by_slug(tx: Transaction, slug: str) -> BlockType:
-    """The block type of that slug.
+    """Read a block type by its slug.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the block type is not found.
     """
     return type_of_row(_type_row(tx, "slug", slug))
 
 
 @operation("GET", "/block_types/{block_type_id}")
 def read_block_type(tx: Transaction, block_type_id: str) -> BlockType:
-    """One block type.
+    """Read a block type.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the block type is not found.
     """
     return type_of_row(_type_row(tx, "id", block_type_id))
 
 
 @operation("PATCH", "/block_types/{block_type_id}", status=204)
 def update_block_type(tx: Transaction, block_type_id: str, body: BlockTypeUpdate) -> None:
-    """Change what is told about a block type; only what is given changes.
+    """Update the description of a block type. Only the given fields change.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the block type is not found.
     """
     row = _type_row(tx, "id", block_type_id)
     tx.execute(
@@ -184,8 +184,8 @@ def delete_block_type(tx: Transaction, block_type_id: str) -> None:
     """Delete a block type with its schemas and saved blocks.
 
     Raises:
-        NotFound: there is none.
-        NotAllowed: it is protected.
+        NotFound: the block type is not found.
+        NotAllowed: the block type is protected.
     """
     row = _type_row(tx, "id", block_type_id)
     if row["is_protected"]:
@@ -197,10 +197,10 @@ def delete_block_type(tx: Transaction, block_type_id: str) -> None:
 
 @operation("POST", "/block_types/filter")
 def filter_block_types(tx: Transaction, body: BlockListing) -> list[BlockType]:
-    """List block types by name.
+    """List block types, sorted by name.
 
     Raises:
-        InvalidInput: a filter is malformed, or a limit out of range.
+        InvalidInput: a filter is invalid, or a limit is out of range.
     """
     found = Criteria(body.block_types, "block_types").like("name", "name").any_of("slug", "slug")
     rows = tx.all(
@@ -212,10 +212,10 @@ def filter_block_types(tx: Transaction, body: BlockListing) -> list[BlockType]:
 
 @operation("POST", "/block_schemas/", status=201)
 def create_block_schema(tx: Transaction, body: BlockSchemaCreate) -> Answer[BlockSchema]:
-    """Get or create the schema of a block type's fields.
+    """Create the schema of a block type's fields, or return the one that exists.
 
     Raises:
-        NotFound: no such block type.
+        NotFound: the block type is not found.
     """
     _type_row(tx, "id", body.block_type_id)
     checksum = checksum_of(body.fields)
@@ -241,7 +241,7 @@ def create_block_schema(tx: Transaction, body: BlockSchemaCreate) -> Answer[Bloc
 
 
 def checksum_of(fields: dict[str, Any]) -> str:
-    """`sha256:` and the digest of the fields; equal fields have equal ones."""
+    """The checksum of the fields: `sha256:` and a digest. Equal fields have equal checksums."""
     import hashlib
     import json
 
@@ -261,10 +261,10 @@ def _schema_row(tx: Transaction, condition: str, value: str, version: str | None
 
 @operation("GET", "/block_schemas/checksum/{checksum}")
 def read_block_schema_by_checksum(tx: Transaction, checksum: str, version: str | None = None) -> BlockSchema:
-    """The schema of a checksum, of the latest version unless one is named.
+    """Read a schema by its checksum: the latest version, unless a version is given.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the schema is not found.
     """
     condition = "checksum = :value" + (" AND version = :version" if version else "")
     return schema_of_row(tx, _schema_row(tx, condition, checksum, version))
@@ -272,20 +272,20 @@ def read_block_schema_by_checksum(tx: Transaction, checksum: str, version: str |
 
 @operation("GET", "/block_schemas/{block_schema_id}")
 def read_block_schema(tx: Transaction, block_schema_id: str) -> BlockSchema:
-    """One schema.
+    """Read a schema.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the schema is not found.
     """
     return schema_of_row(tx, _schema_row(tx, "id = :value", block_schema_id))
 
 
 @operation("DELETE", "/block_schemas/{block_schema_id}", status=204)
 def delete_block_schema(tx: Transaction, block_schema_id: str) -> None:
-    """Delete a schema with the blocks that were saved by it.
+    """Delete a schema with its saved blocks.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the schema is not found.
     """
     row = _schema_row(tx, "id = :value", block_schema_id)
     tx.execute("DELETE FROM block_documents WHERE block_schema_id = :id", {"id": row["id"]})
@@ -294,10 +294,10 @@ def delete_block_schema(tx: Transaction, block_schema_id: str) -> None:
 
 @operation("POST", "/block_schemas/filter")
 def filter_block_schemas(tx: Transaction, body: BlockListing) -> list[BlockSchema]:
-    """List schemas, the newest first.
+    """List schemas, newest first.
 
     Raises:
-        InvalidInput: a filter is malformed, or a limit out of range.
+        InvalidInput: a filter is invalid, or a limit is out of range.
     """
     found = Criteria(body.block_schemas, "block_schemas").any_of("id", "id")
     found.any_of("block_type_id", "block_type_id").any_of("version", "version")
@@ -313,13 +313,13 @@ def filter_block_schemas(tx: Transaction, body: BlockListing) -> list[BlockSchem
 
 @operation("GET", "/block_capabilities/")
 def read_block_capabilities(tx: Transaction) -> list[str]:
-    """Every capability that some schema has."""
+    """List the capabilities of all schemas."""
     rows = tx.all("SELECT DISTINCT capabilities FROM block_schemas", {})
     return sorted({name for row in rows for name in load(row["capabilities"], [])})
 
 
 def hidden_fields(tx: Transaction, slug: str, name: str) -> list[str] | None:
-    """Which fields of a saved block are secret, by its type's slug and its name; None where there is none."""
+    """The secret fields of a saved block. None if the block does not exist."""
     row = tx.one(
         """SELECT s.fields FROM block_documents d JOIN block_types t ON t.id = d.block_type_id
            JOIN block_schemas s ON s.id = d.block_schema_id WHERE t.slug = :slug AND d.name = :name""",

@@ -1,1 +1,1 @@
-"""Deployments and the flows that they run: what is stored, applied and shown."""
+"""Deployments and their flows: create, apply, read, and versions."""

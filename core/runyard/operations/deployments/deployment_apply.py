@@ -1,4 +1,4 @@
-"""Applying what a project's file declares: all its deployments in one transaction, or none."""
+"""Applies the deployments of a project's file: all of them in one transaction, or none."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _FLAGS = frozenset(("paused", "enforce_parameter_schema"))
 
 @operation("POST", "/runyard/deployments/apply")
 def apply_deployments(tx: Transaction, body: DeploymentsApply) -> list[AppliedDeployment]:
-    """Create or update all deployments that one file declares; a wrong one changes nothing at all.
+    """Create or update all deployments that one file declares. If one is invalid, nothing changes.
 
-    A field that is not set keeps what is stored. Schedules keep their identity and an operator's pause
-    (see `schedule_sync.reconcile`). Flows are created as needed. With `prune`, deployments that the owner
-    declared before and does not declare now are deleted; with `dry_run` nothing is done at all.
+    A field that is not given keeps its stored value. Schedules keep their identity and an operator's pause
+    (see `schedule_sync.reconcile`). Missing flows are created. With `prune`, deployments that the owner
+    declared before and does not declare now are deleted. With `dry_run` nothing changes.
 
     Raises:
         NotFound: a work pool does not exist.
-        InvalidInput: two deployments have the same name and flow; or there are several mistakes, a line each.
-        ParameterError: parameters or job variables do not fit.
+        InvalidInput: two deployments have the same name and flow, or several errors occurred, one per line.
+        ParameterError: parameters or job variables are invalid.
     """
     seen: set[tuple[str, str]] = set()
     for item in body.deployments:
@@ -53,7 +53,7 @@ def apply_deployments(tx: Transaction, body: DeploymentsApply) -> list[AppliedDe
 
 
 def _apply_all(tx: Transaction, body: DeploymentsApply) -> list[AppliedDeployment]:
-    """Apply each deployment; what is wrong with some is told of all of them."""
+    """Apply each deployment. The error reports the problems of all deployments."""
     applied = []
     wrong: dict[str, RunyardError] = {}
     for item in body.deployments:
@@ -70,7 +70,7 @@ def _apply_all(tx: Transaction, body: DeploymentsApply) -> list[AppliedDeploymen
 
 
 def _prune(tx: Transaction, owner: str, kept: set[str]) -> list[AppliedDeployment]:
-    """Delete what this owner declared before and declares no longer."""
+    """Delete the deployments that this owner declared before and does not declare now."""
     gone = [
         each
         for each in deployment_views.select(tx, "d.owner = :owner", {"owner": owner})
@@ -89,7 +89,7 @@ def _apply(tx: Transaction, item: DeploymentApply, owner: str) -> AppliedDeploym
         if column not in ("owner", "version_info")
     ]
     if item.schedules is not None:
-        # A project that is renamed or moved still speaks for the schedules that it declared before.
+        # A renamed or moved project still owns the schedules that it declared before.
         owners = {owner, saved.changes.get("owner", (owner, owner))[0]}
         changes += schedule_sync.reconcile(tx, saved.row, item.schedules, owner, owners)
     if saved.created or changes:
@@ -112,7 +112,7 @@ def _change(tx: Transaction, column: str, before: Any, after: Any) -> Change:
 
 
 def _place(tx: Transaction, queue_id: str | None) -> str | None:
-    """A queue as people name it: `pool`, or `pool/queue` when it is not the default one."""
+    """The name of a queue for people: `pool`, or `pool/queue` if it is not the default queue."""
     row = tx.one(
         """SELECT pool.name AS pool, queue.name AS queue FROM work_queues queue
            JOIN work_pools pool ON pool.id = queue.work_pool_id WHERE queue.id = :id""",

@@ -1,4 +1,4 @@
-"""Where deployments run and what they belong to: finding pools, queues and flows by name."""
+"""Finds the work pool, the queue and the flow of a deployment by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runyard.store.database import Row, Transaction
 
 
 def flow_id_of(tx: Transaction, name: str) -> str:
-    """The id of the flow of that name, which is created when there is none."""
+    """The id of the flow with that name. A missing flow is created."""
     now = clock.now_us()
     tx.execute(
         """INSERT INTO flows (id, created, updated, name) VALUES (:id, :now, :now, :name)
@@ -27,10 +27,10 @@ def flow_id_of(tx: Transaction, name: str) -> str:
 
 
 def queue_id_of(tx: Transaction, work_pool_name: str, work_queue_name: str | None) -> str:
-    """The id of a pool's queue: its default one when none is named; a named one is created when missing.
+    """The id of a queue of a work pool; by default its default queue. A missing queue is created.
 
     Raises:
-        NotFound: there is no such pool.
+        NotFound: the work pool is not found.
     """
     pool = tx.one("SELECT id, default_queue_id FROM work_pools WHERE name = :name", {"name": work_pool_name})
     if pool is None:
@@ -42,11 +42,12 @@ def queue_id_of(tx: Transaction, work_pool_name: str, work_queue_name: str | Non
 
 
 def queue_id_without_pool(tx: Transaction, deployment: Row | None, work_queue_name: str) -> str:
-    """The id of a queue that is named without a pool, created when missing.
+    """The id of a queue that is named without a work pool. A missing queue is created.
 
     Args:
-        deployment: its own pool is meant, where it has one; else that of such queues, as in Prefect.
-        work_queue_name: the queue.
+        deployment: the queue belongs to the pool of this deployment. If it has no pool, the queue belongs to
+            the pool of queues without a pool, as in Prefect.
+        work_queue_name: the name of the queue.
     """
     if deployment is not None and deployment["work_queue_id"] is not None:
         return sibling_queue_id(tx, deployment, work_queue_name)
@@ -54,10 +55,10 @@ def queue_id_without_pool(tx: Transaction, deployment: Row | None, work_queue_na
 
 
 def sibling_queue_id(tx: Transaction, deployment: Row, work_queue_name: str) -> str:
-    """The id of a queue of the deployment's own pool, created when missing.
+    """The id of a queue of the deployment's own work pool. A missing queue is created.
 
     Raises:
-        InvalidInput: the deployment has no pool.
+        InvalidInput: the deployment has no work pool.
     """
     pool_id = tx.value(
         "SELECT work_pool_id FROM work_queues WHERE id = :id", {"id": deployment["work_queue_id"]}
@@ -70,11 +71,11 @@ def sibling_queue_id(tx: Transaction, deployment: Row, work_queue_name: str) -> 
 
 
 def check_job_variables(tx: Transaction, work_queue_id: str | None, variables: dict[str, Any]) -> None:
-    """Refuse job variables that the pool of a queue cannot take.
+    """Reject job variables that the work pool of a queue does not accept.
 
     Raises:
-        ParameterError: naming the variables, a line for each.
-        InvalidInput: one of them would show a secret.
+        ParameterError: a job variable is invalid. The message has a line for each.
+        InvalidInput: a job variable would reveal a secret.
     """
     pool = tx.one(
         """SELECT pool.name, pool.base_job_template FROM work_queues queue

@@ -1,4 +1,4 @@
-"""Rows of deployments: writing what is given and was different, and what follows from it."""
+"""Rows of deployments: writes the fields that changed, and updates schedules and waiting runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Given = DeploymentApply | DeploymentCreate | DeploymentUpdate
 
 
 class Saved(NamedTuple):
-    """What `save` did. `changes` are the columns that differ: name -> (before, after), in their JSON form."""
+    """The result of `save`. `changes` are the changed columns: name -> (before, after), as stored."""
 
     row: Row
     created: bool
@@ -35,10 +35,10 @@ class Saved(NamedTuple):
 
 
 def deployment_row(tx: Transaction, deployment_id: str) -> Row:
-    """The row of a deployment.
+    """Read the row of a deployment.
 
     Raises:
-        NotFound: there is none of that id.
+        NotFound: the deployment is not found.
     """
     row = tx.one("SELECT * FROM deployments WHERE id = :id", {"id": deployment_id})
     if row is None:
@@ -47,17 +47,17 @@ def deployment_row(tx: Transaction, deployment_id: str) -> Row:
 
 
 def save(tx: Transaction, flow_id: str, name: str, given: Given, owner: str | None) -> Saved:
-    """Create a deployment, or change what differs from the stored one; fields not set stay.
+    """Create a deployment, or update the changed fields of the stored one. Fields that are not given stay.
 
     Args:
-        flow_id: its flow, which exists.
-        name: its name.
-        given: the fields; `schedules` is left to the caller.
-        owner: who declares it.
+        flow_id: the id of its flow, which exists.
+        name: the name of the deployment.
+        given: the fields. The caller handles `schedules`.
+        owner: the program that declares it, or None.
 
     Raises:
         NotFound: the work pool does not exist.
-        ParameterError: parameters or job variables do not fit.
+        ParameterError: parameters or job variables are invalid.
     """
     key = {"flow_id": flow_id, "name": name}
     row = tx.one("SELECT * FROM deployments WHERE flow_id = :flow_id AND name = :name", key)
@@ -119,7 +119,7 @@ def _columns(tx: Transaction, row: Row, given: Given) -> dict[str, Any]:
 
 
 def _check(tx: Transaction, row: Row, given: Given) -> None:
-    """Refuse what would fail only when a run starts."""
+    """Reject values that would fail only when a run starts."""
     parameters = load(row["parameters"], {})
     if row["enforce_parameter_schema"]:
         schema = load(row["parameter_openapi_schema"])
@@ -136,7 +136,7 @@ def _check(tx: Transaction, row: Row, given: Given) -> None:
 
 
 def _follow(tx: Transaction, row: Row, changes: dict[str, tuple[Any, Any]]) -> None:
-    """What a change means for the deployment's schedules, and for its runs that wait."""
+    """Update the deployment's schedules and waiting runs after a change."""
     if "paused" in changes:
         schedules.recompute(tx, row)
         if row["paused"]:
@@ -150,16 +150,16 @@ def _follow(tx: Transaction, row: Row, changes: dict[str, tuple[Any, Any]]) -> N
 
 
 def remove(tx: Transaction, deployment_id: str) -> None:
-    """Delete a deployment with its schedules and its runs that wait; its other runs stay.
+    """Delete a deployment with its schedules and its waiting runs. Its other runs stay.
 
     Raises:
-        NotFound: there is none of that id.
+        NotFound: the deployment is not found.
     """
     deployment_row(tx, deployment_id)
     waiting = "SELECT id FROM flow_runs WHERE deployment_id = :id AND state_type = 'SCHEDULED' LIMIT 500"
     values = {"id": deployment_id}
     tx.execute("DELETE FROM schedule_skips WHERE deployment_id = :id", values)
-    # One that waits for its next try has records already.
+    # A run that waits for a retry already has records.
     while found := tx.all(waiting, values):
         removal.remove_runs(tx, removal.with_subflows(tx, [row["id"] for row in found]), (), clock.now_us())
     tx.execute("DELETE FROM deployments WHERE id = :id", values)

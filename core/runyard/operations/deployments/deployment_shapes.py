@@ -1,4 +1,4 @@
-"""The shapes of deployments: what is given for one, what is shown, what a redeploy changed."""
+"""The models of deployments: to create, to update, to show, and the changes of a deploy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OnLost = Literal["crash", "retry", "resume"]
 POLICIES = (
     "crash_retries", "crash_retry_delay_seconds", "on_lost", "max_run_seconds", "max_lateness_seconds",
 )  # fmt: skip
-"""What a deployment says of runs that end otherwise than by their own code."""
+"""The fields of a deployment for runs that do not end by their own code."""
 PLAIN = ("version", "description", "concurrency_limit", "path", "entrypoint", *POLICIES)
 """The fields that are stored as they are given."""
 
@@ -21,14 +21,14 @@ PLAIN = ("version", "description", "concurrency_limit", "path", "entrypoint", *P
 
 
 class ConcurrencyOptions(Input):
-    """What happens to a run that finds its deployment's limit full."""
+    """What happens to a run when the concurrency limit of its deployment is full."""
 
     collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"] = "ENQUEUE"
     grace_period_seconds: int | None = None
 
 
 class GlobalConcurrencyLimit(Model):
-    """A deployment's limit as the API shows it; the slots taken are its live leases."""
+    """The concurrency limit of a deployment. `active_slots` is the number of its runs that execute now."""
 
     id: str
     created: Time
@@ -41,7 +41,7 @@ class GlobalConcurrencyLimit(Model):
 
 
 class Deployment(Model):
-    """A deployment: which flow, with which parameters, when, in which pool."""
+    """A deployment: which flow runs, with which parameters, when, and in which work pool."""
 
     id: str
     created: Time
@@ -85,9 +85,9 @@ class Deployment(Model):
 
 
 class _DeploymentFields(Input):
-    """What a deployment is given; a field that is not set keeps what is stored."""
+    """The fields of a deployment. A field that is not given keeps its stored value."""
 
-    only_null = ("global_concurrency_limit_id",)  # a deployment has its own limit here
+    only_null = ("global_concurrency_limit_id",)  # here each deployment has its own limit
 
     version: str | None = None
     version_info: dict[str, Any] | None = None
@@ -118,11 +118,11 @@ class _DeploymentFields(Input):
 
 
 class DeploymentUpdate(_DeploymentFields):
-    """Changes to a deployment; only the fields that are given change."""
+    """Changes to a deployment. Only the given fields change."""
 
 
 class DeploymentCreate(_DeploymentFields):
-    """A deployment to create, or to update when the flow has one of that name."""
+    """A deployment to create. If the flow already has one of that name, it is updated."""
 
     name: str
     flow_id: str
@@ -135,7 +135,7 @@ class DeploymentCreate(_DeploymentFields):
 
 
 class DeploymentApply(_DeploymentFields):
-    """A deployment as a project's file declares it: it names its flow."""
+    """A deployment as a project's file declares it, with the name of its flow."""
 
     name: str
     flow_name: str
@@ -148,11 +148,11 @@ class DeploymentApply(_DeploymentFields):
 
 
 class DeploymentsApply(Input):
-    """Deployments that one file declares, and the mark of that file.
+    """The deployments that one file declares. `owner` identifies the file.
 
     Args:
-        prune: delete the deployments of this owner that are not among them.
-        dry_run: change nothing, only tell what would be.
+        prune: delete the deployments of this owner that are not in the list.
+        dry_run: change nothing, only return what would change.
     """
 
     deployments: list[DeploymentApply]
@@ -162,7 +162,7 @@ class DeploymentsApply(Input):
 
 
 class Change(Model):
-    """One field that a redeploy changed."""
+    """A field that a deploy changed."""
 
     field: str
     before: Any = None
@@ -170,7 +170,7 @@ class Change(Model):
 
 
 class AppliedDeployment(Model):
-    """What became of one declared deployment."""
+    """The result for one declared deployment."""
 
     deployment: Deployment
     action: Literal["created", "updated", "unchanged", "deleted"]
@@ -196,7 +196,7 @@ class DeploymentFlowRunCreate(Input):
 
 
 class ScheduledRunsOfDeployments(Input):
-    """The deployments whose due runs a process that serves them asks for."""
+    """The deployments that a process serves and whose due runs it requests."""
 
     deployment_ids: list[str]
     scheduled_before: Time | None = None

@@ -1,4 +1,4 @@
-"""What deployments were: a version for every change of what they run, and going back to one."""
+"""Versions of deployments: each change creates a version, and a rollback restores one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runyard.operations.schemas import Input, Model, Time, dump, load
 from runyard.store.database import Row, Transaction
 
 KEPT = 100
-"""How many versions of a deployment are kept."""
+"""The most versions that are kept of a deployment."""
 
 _JSON = (
     "concurrency_options", "job_variables", "parameters", "tags", "labels", "parameter_openapi_schema",
@@ -34,9 +34,9 @@ class DeploymentVersion(Model):
     """One version of a deployment.
 
     Args:
-        number: counted from 1; the newest is in force.
-        content: what was in force, as `DeploymentApply` takes it.
-        changes: against the version before it.
+        number: counted from 1. The newest version is active.
+        content: the fields of the deployment, in the format of `DeploymentApply`.
+        changes: the differences to the previous version.
     """
 
     number: int
@@ -49,14 +49,14 @@ class DeploymentVersion(Model):
 
 
 class Rollback(Input):
-    """Which version to go back to; the one before the newest by default."""
+    """Which version to restore; by default the version before the newest."""
 
     number: int | None = None
     dry_run: bool = False
 
 
 class RolledBack(Model):
-    """What going back changed, or would change; `number` is the version that was gone back to."""
+    """What a rollback changed, or would change. `number` is the restored version."""
 
     deployment: Deployment
     number: int
@@ -64,10 +64,10 @@ class RolledBack(Model):
 
 
 def record(tx: Transaction, deployment: Row) -> None:
-    """Write down what a deployment runs now, if that is new.
+    """Store a new version of a deployment, if its content changed.
 
     Args:
-        deployment: its row, after all changes.
+        deployment: the row of the deployment, after all changes.
     """
     values = {"id": deployment["id"]}
     newest = tx.one(
@@ -111,7 +111,7 @@ def _content(tx: Transaction, deployment: Row) -> dict[str, Any]:
         "work_queue_name": place["queue"] if place else None,
     }
     if deployment["owner"] is not None:
-        # An operator's schedules are no part of what was declared, and neither is his pause.
+        # The schedules and pauses of an operator do not belong to the declared content.
         content["schedules"] = [
             {
                 "schedule": load(row["spec"], {}),
@@ -129,10 +129,10 @@ def _content(tx: Transaction, deployment: Row) -> dict[str, Any]:
 def read_deployment_versions(
     tx: Transaction, deployment_id: str, limit: int = KEPT
 ) -> list[DeploymentVersion]:
-    """The versions of a deployment, the newest first, each with what it changed.
+    """List the versions of a deployment with their changes, newest first.
 
     Raises:
-        NotFound: no such deployment.
+        NotFound: the deployment is not found.
     """
     deployment_row(tx, deployment_id)
     rows = tx.all(
@@ -157,12 +157,12 @@ def read_deployment_versions(
 
 @operation("POST", "/runyard/deployments/{deployment_id}/rollback", prepare=next_due.prepare_deployment)
 def roll_back_deployment(tx: Transaction, deployment_id: str, body: Rollback) -> RolledBack:
-    """Bring a version of a deployment into force again, as a new version.
+    """Restore a version of a deployment, as a new version.
 
-    Its schedules go back with it; an operator's own ones, and his pauses, stay.
+    The declared schedules are restored too. Schedules and pauses of an operator stay.
 
     Raises:
-        NotFound: there is no such deployment or version, or its work pool is gone.
+        NotFound: the deployment, the version, or the work pool of the version is not found.
     """
     deployment = deployment_row(tx, deployment_id)
     rows = tx.all(

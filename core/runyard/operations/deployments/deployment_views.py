@@ -1,4 +1,4 @@
-"""Deployments as they are shown: their rows with the names around them, and their schedules."""
+"""Converts rows of deployments to models, with names of flow, queue and pool, and schedules."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from runyard.operations.schedules import schedules
 from runyard.operations.schemas import load, moment
 from runyard.store.database import Row, Transaction
 
-# What a listing selects and joins beside `deployments d`.
+# The columns and joins of a listing of `deployments d`.
 COLUMNS = """d.*, df.name AS flow_name, dq.name AS work_queue_name, dq.last_polled AS queue_polled,
     dp.name AS work_pool_name,
     (SELECT count(*) FROM leases dl WHERE dl.deployment_id = d.id) AS active_slots"""
 JOINS = """JOIN flows df ON df.id = d.flow_id LEFT JOIN work_queues dq ON dq.id = d.work_queue_id
     LEFT JOIN work_pools dp ON dp.id = dq.work_pool_id"""
-# A deployment is ready while somebody asked for its work so recently.
+# A deployment is ready if a worker or a serving process polled it within this time.
 _POLLED_WITHIN = timedelta(seconds=60)
 
 
 def to_models(tx: Transaction, rows: list[Row]) -> list[Deployment]:
-    """The deployments of joined rows, with their schedules."""
+    """Convert joined rows to deployments with their schedules."""
     by_deployment = schedules.of_deployments(tx, [row["id"] for row in rows])
     return [_to_model(row, by_deployment[row["id"]]) for row in rows]
 
@@ -75,16 +75,16 @@ def _limit(row: Row) -> GlobalConcurrencyLimit | None:
 
 
 def select(tx: Transaction, where: str, values: dict[str, Any]) -> list[Deployment]:
-    """The deployments (d, of flow df) for which a condition holds, by name."""
+    """Read the deployments that match an SQL condition (tables `d` and `df`), sorted by name."""
     sql = f"SELECT {COLUMNS} FROM deployments d {JOINS} WHERE {where} ORDER BY df.name, d.name"  # noqa: S608  # ours
     return to_models(tx, tx.all(sql, values))
 
 
 def one(tx: Transaction, deployment_id: str) -> Deployment:
-    """One deployment.
+    """Read a deployment.
 
     Raises:
-        NotFound: there is none of that id.
+        NotFound: the deployment is not found.
     """
     found = select(tx, "d.id = :id", {"id": deployment_id})
     if not found:

@@ -1,4 +1,4 @@
-"""Deployments: creating, reading, changing, pausing and deleting them."""
+"""Deployments: create, read, list, update, pause, resume and delete."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from runyard.operations.schedules import next_due
 from runyard.operations.schemas import Filter, Listing
 from runyard.store.database import Transaction
 
-# All that is done with deployments, under one name.
+# All models and operations of deployments, under one module name.
 __all__ = [
     "AppliedDeployment",
     "Deployment",
@@ -48,11 +48,11 @@ __all__ = [
 
 @operation("POST", "/deployments/", status=201)
 def create_deployment(tx: Transaction, body: DeploymentCreate) -> Answer[Deployment]:
-    """Create a deployment, or update the one of that name of the flow.
+    """Create a deployment. If the flow already has one of that name, update it.
 
     Raises:
         NotFound: the flow or the work pool does not exist.
-        ParameterError: parameters or job variables do not fit.
+        ParameterError: parameters or job variables are invalid.
     """
     if tx.value("SELECT id FROM flows WHERE id = :id", {"id": body.flow_id}) is None:
         raise NotFound(f"no flow has the id {body.flow_id}")
@@ -65,20 +65,20 @@ def create_deployment(tx: Transaction, body: DeploymentCreate) -> Answer[Deploym
 
 @operation("GET", "/deployments/{deployment_id}")
 def read_deployment(tx: Transaction, deployment_id: str) -> Deployment:
-    """One deployment.
+    """Read a deployment.
 
     Raises:
-        NotFound: there is none of that id.
+        NotFound: the deployment is not found.
     """
     return deployment_views.one(tx, deployment_id)
 
 
 @operation("GET", "/deployments/name/{flow_name}/{deployment_name}")
 def read_deployment_by_name(tx: Transaction, flow_name: str, deployment_name: str) -> Deployment:
-    """One deployment, by the names of its flow and its own.
+    """Read a deployment by the name of its flow and its own name.
 
     Raises:
-        NotFound: there is none; the message names one that may be meant.
+        NotFound: the deployment is not found. The message suggests one with a similar name.
     """
     found = deployment_views.select(
         tx, "df.name = :flow AND d.name = :name", {"flow": flow_name, "name": deployment_name}
@@ -90,11 +90,11 @@ def read_deployment_by_name(tx: Transaction, flow_name: str, deployment_name: st
 
 @operation("GET", "/runyard/deployments/find")
 def find_deployment(tx: Transaction, reference: str = "") -> Deployment:
-    """One deployment by `flow/name`, its id, the beginning of its id (4 characters or more) or its name.
+    """Find a deployment by `flow/name`, its id, the beginning of its id (4 or more characters) or its name.
 
     Raises:
-        NotFound: none fits; the message names one that may be meant.
-        Conflict: several do; the message lists them.
+        NotFound: no deployment matches. The message suggests one with a similar name.
+        Conflict: several deployments match. The message lists them.
     """
     found = deployment_views.select(
         tx, "df.name || '/' || d.name = :reference OR d.id = :reference", {"reference": reference}
@@ -127,11 +127,11 @@ def _not_found(tx: Transaction, reference: str) -> str:
 
 @operation("PATCH", "/deployments/{deployment_id}", status=204, prepare=next_due.prepare_deployment)
 def update_deployment(tx: Transaction, deployment_id: str, body: DeploymentUpdate) -> None:
-    """Change a deployment; only the fields that are given change.
+    """Update a deployment. Only the given fields change.
 
     Raises:
         NotFound: the deployment or the work pool does not exist.
-        ParameterError: parameters or job variables do not fit.
+        ParameterError: parameters or job variables are invalid.
     """
     row = deployment_row(tx, deployment_id)
     if body.job_variables == {}:
@@ -145,17 +145,17 @@ def update_deployment(tx: Transaction, deployment_id: str, body: DeploymentUpdat
 
 @operation("DELETE", "/deployments/{deployment_id}", status=204)
 def delete_deployment(tx: Transaction, deployment_id: str) -> None:
-    """Delete a deployment, its schedules and its runs that wait; its other runs stay.
+    """Delete a deployment with its schedules and its waiting runs. Its other runs stay.
 
     Raises:
-        NotFound: there is none of that id.
+        NotFound: the deployment is not found.
     """
     remove(tx, deployment_id)
 
 
 @operation("POST", "/deployments/filter")
 def filter_deployments(tx: Transaction, body: Listing) -> list[Deployment]:
-    """Deployments that fit the filters, by name unless sorted otherwise."""
+    """List deployments, sorted by name unless `sort` is given."""
     rows = query.search(
         tx, "deployments", body.model_dump(), deployment_views.COLUMNS, deployment_views.JOINS
     )
@@ -164,19 +164,19 @@ def filter_deployments(tx: Transaction, body: Listing) -> list[Deployment]:
 
 @operation("POST", "/deployments/count")
 def count_deployments(tx: Transaction, body: Filter) -> int:
-    """How many deployments fit the filters."""
+    """Count the deployments that a filter matches."""
     return query.count(tx, "deployments", body.model_dump())
 
 
 @operation("POST", "/deployments/{deployment_id}/pause_deployment", prepare=next_due.prepare_deployment)
 def pause_deployment(tx: Transaction, deployment_id: str) -> None:
-    """Stop a deployment's schedules; scheduled runs that nobody took are removed."""
+    """Pause the schedules of a deployment. Scheduled runs that no worker has claimed are deleted."""
     _pause(tx, deployment_id, True)
 
 
 @operation("POST", "/deployments/{deployment_id}/resume_deployment", prepare=next_due.prepare_deployment)
 def resume_deployment(tx: Transaction, deployment_id: str) -> None:
-    """Let a deployment's schedules go on from now; what was due meanwhile is not caught up."""
+    """Resume the schedules of a deployment. Instants during the pause are not caught up."""
     _pause(tx, deployment_id, False)
 
 

@@ -1,4 +1,4 @@
-"""Flows: the functions that runs are runs of, known by their names."""
+"""Flows: the functions that flow runs execute. Each flow has a unique name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Flow(Model):
 
 
 class FlowCreate(Input):
-    """A flow to be known; one of the same name is kept as it is."""
+    """A flow to create. An existing flow of the same name does not change."""
 
     name: str
     tags: list[str] = Field(default_factory=list)
@@ -35,7 +35,7 @@ class FlowCreate(Input):
 
 
 class FlowUpdate(Input):
-    """Changes to a flow; only what is given changes."""
+    """Changes to a flow. Only the given fields change."""
 
     tags: list[str] | None = None
 
@@ -54,10 +54,10 @@ def _flow(row: Row) -> Flow:
 def ensure_flow(
     tx: Transaction, name: str, tags: list[str] | None = None, labels: dict[str, Any] | None = None
 ) -> tuple[Row, bool]:
-    """The row of the flow called `name`, made when there is none, and whether it was.
+    """The row of the flow with that name, and whether it is new. A missing flow is created.
 
     Raises:
-        InvalidInput: no flow can have the name.
+        InvalidInput: the name is invalid.
     """
     check_name("flow", name)
     row = tx.one(
@@ -89,7 +89,7 @@ def create_flow(tx: Transaction, body: FlowCreate) -> Answer[Flow]:
     """Get or create a flow by its name.
 
     Raises:
-        InvalidInput: no flow can have the name.
+        InvalidInput: the name is invalid.
     """
     row, created = ensure_flow(tx, body.name, body.tags, body.labels)
     return Answer(_flow(row), 201 if created else 200)
@@ -97,50 +97,50 @@ def create_flow(tx: Transaction, body: FlowCreate) -> Answer[Flow]:
 
 @operation("GET", "/flows/{flow_id}")
 def read_flow(tx: Transaction, flow_id: str) -> Flow:
-    """One flow.
+    """Read a flow.
 
     Raises:
-        NotFound: no such flow.
+        NotFound: the flow is not found.
     """
     return _flow(_row(tx, "id", flow_id))
 
 
 @operation("GET", "/flows/name/{name}")
 def read_flow_by_name(tx: Transaction, name: str) -> Flow:
-    """The flow of that name.
+    """Read a flow by its name.
 
     Raises:
-        NotFound: no such flow.
+        NotFound: the flow is not found.
     """
     return _flow(_row(tx, "name", name))
 
 
 @operation("POST", "/flows/filter")
 def filter_flows(tx: Transaction, body: Listing) -> list[Flow]:
-    """List flows, by name unless `sort` says otherwise.
+    """List flows, sorted by name unless `sort` is given.
 
     Raises:
-        InvalidInput: an unknown filter, operator or sort value, or a limit out of range.
+        InvalidInput: a filter, an operator or `sort` is unknown, or a limit is out of range.
     """
     return [_flow(row) for row in query.search(tx, "flows", body.model_dump())]
 
 
 @operation("POST", "/flows/count")
 def count_flows(tx: Transaction, body: Filter) -> int:
-    """How many flows a filter finds.
+    """Count the flows that a filter matches.
 
     Raises:
-        InvalidInput: an unknown filter or operator.
+        InvalidInput: a filter or an operator is unknown.
     """
     return query.count(tx, "flows", body.model_dump())
 
 
 @operation("PATCH", "/flows/{flow_id}", status=204)
 def update_flow(tx: Transaction, flow_id: str, body: FlowUpdate) -> None:
-    """Replace a flow's tags.
+    """Replace the tags of a flow.
 
     Raises:
-        NotFound: no such flow.
+        NotFound: the flow is not found.
     """
     row = _row(tx, "id", flow_id)
     if body.tags is not None:
@@ -155,7 +155,7 @@ def delete_flow(tx: Transaction, flow_id: str) -> None:
     """Delete a flow with its deployments and all its runs.
 
     Raises:
-        NotFound: no such flow.
+        NotFound: the flow is not found.
     """
     _row(tx, "id", flow_id)
     while found := tx.all("SELECT id FROM flow_runs WHERE flow_id = :id LIMIT 500", {"id": flow_id}):

@@ -1,4 +1,4 @@
-"""Bringing a deployment's schedules in line with a list: as a project's file declares, or as the API says."""
+"""Updates a deployment's schedules to match a list, from a project's file or from the API."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ def reconcile(
     owner: str,
     owners: Collection[str | None] = (),
 ) -> list[Change]:
-    """Make a deployment's schedules what its owner declares.
+    """Update a deployment's schedules to those that its owner declares.
 
-    A schedule is the same as before when its slug is, or, without one, its timing and parameters. It
-    keeps its id, when it is due and, unless the declaration itself changed, an operator's pause.
-    Schedules of this owner, or of the other `owners`, that are not declared any more go; those of others
-    stay.
+    A declared schedule matches a stored one with the same slug, or, without a slug, with the same timing and
+    parameters. It keeps its id, its next due time and, unless the declaration itself changed, an operator's
+    pause. Schedules of this owner, or of the other `owners`, that are no longer declared are deleted.
+    Schedules of others stay.
 
     Returns:
-        What changed, for people.
+        The changes, for people.
 
     Raises:
-        InvalidInput: two declared schedules are the same one.
+        InvalidInput: a schedule is declared twice.
     """
     _refuse_twins(declared)
     stored = schedules.rows_of(tx, deployment["id"])
-    # Own ones first: one that an operator made is taken as the same only when nothing else fits.
+    # Own schedules first: an operator's schedule matches only if no own schedule does.
     own = {owner, *owners} - {None}
     stored.sort(key=lambda row: row["owner"] not in own)
     changes: list[Change] = []
@@ -60,7 +60,7 @@ def reconcile(
         before = _shown(row)
         values = schedules.given_columns(body, row)
         if "active" in values:
-            # Only what the declaration changes: an operator's pause outlives a redeploy.
+            # Only if the declaration changed: an operator's pause survives a deploy.
             if values["active"] == row["declared_active"]:
                 del values["active"]
             else:
@@ -71,13 +71,13 @@ def reconcile(
 
 
 def replace(tx: Transaction, deployment: Row, given: list[DeploymentScheduleCreate]) -> None:
-    """Set a deployment's schedules as the API does.
+    """Set the schedules of a deployment through the API.
 
-    Where every schedule, stored and given, has a slug, they are matched by it (`replaces` renames) and
-    stored ones that are not mentioned stay. Otherwise the given list takes the place of all.
+    If all stored and given schedules have slugs, they are matched by slug (`replaces` renames), and stored
+    schedules that are not given stay. Otherwise the given list replaces all stored schedules.
 
     Raises:
-        InvalidInput: all stored schedules have slugs and a given one has none, or two renames clash.
+        InvalidInput: all stored schedules have slugs and a given one has none, or two renames conflict.
     """
     stored = schedules.rows_of(tx, deployment["id"])
     by_slug = {row["slug"]: row for row in stored}
@@ -118,7 +118,7 @@ def _match(body: DeploymentScheduleCreate, stored: list[Row]) -> Row | None:
 
 
 def _identity(body: DeploymentScheduleCreate) -> tuple[str, str]:
-    """What two declarations of one schedule have in common: timing and parameters."""
+    """What identifies a schedule without a slug: timing and parameters."""
     anchored = getattr(body.schedule, "anchor_date", None) is not None
     spec = body.schedule.model_dump(mode="json")
     return rules.canonical(spec, anchored), _canonical_json(dump(body.parameters))

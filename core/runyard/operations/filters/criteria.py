@@ -1,4 +1,4 @@
-"""Filters of the smaller resources as SQL conditions with bound values, and their limits."""
+"""Filters of the smaller resources as SQL conditions with bound values, and their page limits."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _MOST = 200
 
 
 class Criteria:
-    """The conditions of one filter of a listing, as SQL with bound values.
+    """The conditions of one filter, as SQL with bound values.
 
     Args:
         given: the filter, or None.
-        name: what it is called, for errors.
+        name: the name of the filter, for errors.
     """
 
     def __init__(self, given: dict[str, Any] | None, name: str) -> None:
@@ -25,7 +25,7 @@ class Criteria:
         self.values: dict[str, Any] = {}
 
     def any_of(self, field: str, column: str) -> Criteria:
-        """`{field: {any_: [...]}}`: the column is one of these."""
+        """Add `{field: {any_: [...]}}`: the column has one of these values."""
         wanted = self._take(field, "any_")
         if wanted is not None:
             names = [self._bind(value) for value in wanted]
@@ -33,17 +33,17 @@ class Criteria:
         return self
 
     def like(self, field: str, column: str) -> Criteria:
-        """`{field: {like_: "part"}}`: the column contains it, in any case."""
+        """Add `{field: {like_: "part"}}`: the column contains the text. Case does not matter."""
         wanted = self._take(field, "like_")
         if wanted is not None:
             self.sql.append(f"lower({column}) LIKE lower({self._bind(f'%{wanted}%')})")
         return self
 
     def where(self) -> str:
-        """All conditions together; what always holds where there is none.
+        """All conditions joined by AND. True if the filter is empty.
 
         Raises:
-            InvalidInput: something is asked that this listing does not look at.
+            InvalidInput: a field or an operator is unknown.
         """
         for field, asked in self._given.items():
             if field == "operator":
@@ -59,12 +59,12 @@ class Criteria:
         return " AND ".join(["1 = 1", *self.sql])
 
     def also(self, field: str, operator: str) -> Criteria:
-        """The caller itself looks at an operator of a field."""
+        """Accept an operator that the caller itself applies."""
         self._take(field, operator)
         return self
 
     def equal(self, field: str, column: str) -> Criteria:
-        """`{field: {eq_: true}}`: a flag is so."""
+        """Add `{field: {eq_: true}}`: the flag has this value."""
         wanted = self._take(field, "eq_")
         if wanted is not None:
             self.sql.append(f"{column} = {self._bind(int(bool(wanted)))}")

@@ -1,1 +1,1 @@
-"""The installation as a whole: health, its overview, names for completion."""
+"""The installation as a whole: health, overview, and names for shell completion."""

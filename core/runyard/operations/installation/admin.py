@@ -1,4 +1,4 @@
-"""The service itself: is it there, which version, how large is its database."""
+"""The service itself: health, version and settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runyard.operations.schemas import Model
 from runyard.settings import profiles
 from runyard.store.database import Transaction
 
-# The version of Prefect whose API this is; its clients refuse another major version.
+# The version of Prefect's API that this API implements. Its clients reject another major version.
 API_VERSION = PREFECT_VERSION
 # The groups of Prefect's settings.
 _GROUPS = (
@@ -22,63 +22,63 @@ _GROUPS = (
 
 
 class ResultStorage(Model):
-    """Where results are kept by default; null: in the home folder of whoever runs."""
+    """Where results are stored by default; null: in the home folder of the user who runs the flow."""
 
     default_result_storage_block_id: str | None = None
 
 
 @operation("GET", "/health")
 def read_health(tx: Transaction) -> bool:
-    """Whether the service answers."""
+    """Check that the service responds."""
     return True
 
 
 @operation("GET", "/ready")
 def read_ready(tx: Transaction) -> dict[str, str]:
-    """Whether the database answers."""
+    """Check that the database responds."""
     tx.value("SELECT count(*) FROM locks")
     return {"message": "OK"}
 
 
 @operation("GET", "/hello")
 def read_hello(tx: Transaction) -> str:
-    """A greeting."""
+    """Return a greeting."""
     return "👋"
 
 
 @operation("GET", "/version")
 def read_api_version(tx: Transaction) -> str:
-    """The version of the API."""
+    """Read the version of the API."""
     return API_VERSION
 
 
 @operation("GET", "/admin/version")
 def read_version(tx: Transaction) -> str:
-    """The version of the API, where its clients ask first."""
+    """Read the version of the API. Clients call this route first."""
     return API_VERSION
 
 
 @operation("GET", "/csrf-token")
 def read_csrf_token(tx: Transaction, client: str = "") -> None:
-    """No token: requests are not protected that way.
+    """Return no token: the API does not use CSRF tokens.
 
     Raises:
-        InvalidInput: always; it makes clients stop asking.
+        InvalidInput: always. Clients then stop requesting tokens.
     """
     raise InvalidInput("CSRF protection is disabled.")
 
 
 @operation("GET", "/admin/storage")
 def read_result_storage(tx: Transaction) -> ResultStorage:
-    """Where results are kept by default."""
+    """Read where results are stored by default."""
     return ResultStorage()
 
 
 @operation("GET", "/admin/settings")
 def read_settings(tx: Transaction) -> dict[str, Any]:
-    """The service's settings by name; those that hold secrets are masked.
+    """Read the settings of the service by name. Secrets are masked.
 
-    Those that Prefect has too are shown once more, in the groups in which its clients look for them.
+    Settings that Prefect has too also appear in groups, as Prefect's clients expect them.
     """
     values = {
         name: "********" if setting.secret and settings.get(name) else settings.get(name)

@@ -1,4 +1,4 @@
-"""What `runyard doctor` asks the database: what waits for nobody, what is late, and whether clocks agree."""
+"""The data of `runyard doctor`: runs without a worker, lost workers, late runs, and differing clocks."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ _NEWEST = """SELECT max(state_timestamp) AS newest
 
 @operation("GET", "/runyard/checkup")
 def read_checkup(tx: Transaction) -> dict[str, Any]:
-    """What may be wrong with the runs and workers.
+    """Read possible problems of runs and workers.
 
     Returns:
-        now_us: the clock of whoever answers, in microseconds since 1970.
-        newest_us: the newest time at which anything happened, or null; later than now, a clock is wrong.
-        docker: whether there is a pool of type docker.
-        encrypted: whether something is stored that needs the key.
-        pools: those with runs that are due and no worker online: name, type, waiting, is_paused.
-        workers: those that were lost without a word while they held runs: name, pool, runs, seen_us.
-        late: how many runs are late; and late_runs, the first of them: id, name, status, reason, command.
+        now_us: the clock of the database or server, in microseconds since 1970.
+        newest_us: the time of the latest state, or null. If it is later than now, a clock is wrong.
+        docker: whether a work pool of type docker exists.
+        encrypted: whether encrypted data is stored.
+        pools: work pools with due runs and no worker online: name, type, waiting, is_paused.
+        workers: workers that were lost while they held runs: name, pool, runs, seen_us.
+        late: the number of late runs.
+        late_runs: the first late runs: id, name, status, reason, command.
     """
     now = lease_clock.wall(tx)
     return {
@@ -81,7 +82,7 @@ def _late(tx: Transaction, now: int) -> dict[str, Any]:
         )
         for row in rows:
             found = explain_flow_run(tx, row["id"])
-            # That it is late is known; what can be done about it is wanted.
+            # Prefer a reason with a command that helps.
             mended = [reason for reason in found.reasons if reason.command]
             first = next(iter([*mended, *found.reasons]), None)
             command = (first.command if first else None) or command_of("runyard flow-run why", row["name"])

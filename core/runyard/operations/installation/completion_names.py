@@ -1,4 +1,4 @@
-"""Names of what is stored, for the shell to complete: plain text, since a person is typing."""
+"""Names of stored objects for shell completion. Plain strings, because completion must be fast."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from runyard.base.errors import InvalidInput
 from runyard.operations.operation import operation
 from runyard.store.database import Transaction
 
-# What each kind selects; in braces what the beginning is compared with.
+# The query of each kind. The expression in braces is compared with the prefix.
 _KINDS = {
     "artifacts": "SELECT DISTINCT key AS name FROM artifacts WHERE {key} AND key IS NOT NULL ORDER BY key",
     "blocks": """SELECT slug || '/' || block_documents.name AS name FROM block_documents
@@ -33,35 +33,35 @@ _OF_POOL = """SELECT work_queues.name FROM work_queues JOIN work_pools ON work_p
 def list_names(
     tx: Transaction, kind: str, prefix: str = "", pool: str | None = None, limit: int = 200
 ) -> list[str]:
-    """The names of a kind that begin with a text.
+    """List the names of a kind that start with `prefix`.
 
     Args:
         kind: artifacts, blocks (`type/name`), deployments (`flow/name`), flows, flow-runs, limits,
             pools, queues, secrets, task-runs or variables.
-        pool: for queues, whose; None for those of all pools.
-        limit: how many at most, and among how many of the newest runs one looks.
+        pool: for queues: the work pool; None: all work pools.
+        limit: the most names. For runs, the search covers the newest 10 times `limit` runs.
 
     Raises:
-        InvalidInput: there is no such kind.
+        InvalidInput: the kind is unknown.
     """
     if kind in _RUNS:
         return _of_newest(tx, _RUNS[kind], prefix, limit)
     if kind not in _KINDS:
-        raise InvalidInput(f"there are no names of {kind!r}; use one of {', '.join([*_KINDS, *_RUNS])}")
+        raise InvalidInput(f"unknown kind {kind!r}; known: {', '.join([*_KINDS, *_RUNS])}")
     template = _OF_POOL if kind == "queues" and pool is not None else _KINDS[kind]
     before, _, rest = template.partition("{")
     column, _, after = rest.partition("}")
     values = {"prefix": prefix, "length": len(prefix), "limit": limit}
     if template is _OF_POOL:
         values["pool"] = pool or ""
-    # Compared exactly: LIKE would take `_`, which names are full of, for any character.
+    # Compared exactly: LIKE treats `_`, which is frequent in names, as any character.
     fits = f"substr({column}, 1, :length) = :prefix" if prefix else "1 = 1"
     rows = tx.all(f"{before}{fits}{after} LIMIT :limit", values)
     return [str(row["name"]) for row in rows]
 
 
 def _of_newest(tx: Transaction, table: str, prefix: str, limit: int) -> list[str]:
-    """Names of runs among the newest: of a million, a person means one of these."""
+    """Names of the newest runs: a person usually means one of these."""
     rows = tx.all(
         f"SELECT name FROM {table} ORDER BY expected_start_time DESC LIMIT :most",  # noqa: S608  # one of two
         {"most": limit * 10},

@@ -1,4 +1,4 @@
-"""What short listings show, as plain rows: a person waits for these, and models cost ten times the query."""
+"""Short listings as plain rows: a person waits for these, and models cost ten times the query."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from runyard.store.database import Transaction
 
 @operation("GET", "/runyard/work_pools")
 def list_work_pools(tx: Transaction, limit: int = 1000) -> list[dict[str, Any]]:
-    """All work pools, oldest first.
+    """List all work pools, oldest first.
 
     Args:
-        limit: how many at most.
+        limit: the most work pools to return.
 
     Returns:
-        For each: id, name, type, description, status (PAUSED, READY with a worker online, or
-        NOT_READY), concurrency_limit, and active_slots, the runs being executed.
+        For each work pool: id, name, type, description, status (PAUSED; READY if a worker is online; or
+        NOT_READY), concurrency_limit, and active_slots, the number of runs that execute.
     """
     rows = tx.all(
         f"""SELECT id, name, type, description, is_paused, concurrency_limit,

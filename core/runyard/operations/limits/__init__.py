@@ -1,1 +1,1 @@
-"""Concurrency limits: their slots, and the named locks."""
+"""Concurrency limits, their slots, and named locks."""

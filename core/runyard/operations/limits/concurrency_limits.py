@@ -1,4 +1,4 @@
-"""Limits by name, of everything that takes slots of them: making, changing, deleting and seeing them."""
+"""Global concurrency limits: create, read, update and delete."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from runyard.operations.schemas import Input, Model, Time, check_name, moment
 from runyard.store.database import Row, Transaction
 
 _PAGE = 200
-# What is shown until somebody has said how long slots are held.
+# The value until a client reports how long it held slots.
 _UNKNOWN_OCCUPANCY_SECONDS = 2.0
-# Of a faster one every slot is free again at once.
+# With a faster decay every slot would be free again at once.
 _MOST_DECAY = 1e9
 _NEW = """INSERT INTO concurrency_limits (id, created, updated, name, "limit", active,
         slot_decay_per_second, denied_slots, taken, taken_at)
@@ -27,7 +27,7 @@ _NEW = """INSERT INTO concurrency_limits (id, created, updated, name, "limit", a
 
 
 class ConcurrencyLimit(Model):
-    """A limit. `active_slots`: how many are taken; with `slot_decay_per_second` they come back alone."""
+    """A limit. `active_slots`: slots in use. With `slot_decay_per_second` they become free by themselves."""
 
     id: str
     created: Time
@@ -42,7 +42,7 @@ class ConcurrencyLimit(Model):
 
 
 class ConcurrencyLimitCreate(Input):
-    """A limit to make. `active_slots`: how many count as taken from the start."""
+    """A limit to create. `active_slots`: how many slots are in use from the start."""
 
     active: bool = True
     name: str
@@ -53,7 +53,7 @@ class ConcurrencyLimitCreate(Input):
 
 
 class ConcurrencyLimitUpdate(Input):
-    """Changes to a limit; `active_slots` says how many are taken, whoever holds them now."""
+    """Changes to a limit. `active_slots` sets the number of slots in use and ends the present leases."""
 
     active: bool | None = None
     name: str | None = None
@@ -64,17 +64,17 @@ class ConcurrencyLimitUpdate(Input):
 
 
 class LimitListing(Input):
-    """Which limits to list, by name: `limit` (at most and by default 200) from `offset` on."""
+    """Which limits to list, sorted by name: `limit` (default and maximum 200) and `offset`."""
 
     limit: int | None = Field(default=None, ge=0, le=_PAGE)
     offset: int = Field(default=0, ge=0)
 
 
 def limit_row(tx: Transaction, id_or_name: str) -> Row:
-    """The row of a limit.
+    """Read the row of a limit.
 
     Raises:
-        NotFound: no limit has that id or name.
+        NotFound: the limit is not found.
     """
     row = tx.one("SELECT * FROM concurrency_limits WHERE id = :given OR name = :given", {"given": id_or_name})
     if row is None:
@@ -86,20 +86,20 @@ def limit_row(tx: Transaction, id_or_name: str) -> Row:
 
 
 def make(tx: Transaction, name: str, limit: int, active: bool = True, decay: float = 0.0) -> Row | None:
-    """Make a limit; its row, or None when there is one of that name."""
+    """Create a limit. Returns its row, or None if a limit of that name exists."""
     values = {"id": ids.new_id(), "now": clock.now_us(), "name": name, "limit": limit}
     return tx.one(_NEW, {**values, "active": int(active), "decay": decay})
 
 
 def change(tx: Transaction, limit_id: str, changes: dict[str, Any]) -> None:
-    """Write columns of a limit."""
+    """Update columns of a limit."""
     changes = {**changes, "updated": clock.now_us()}
     marks = ", ".join(f'"{column}" = :{column}' for column in changes)
     tx.execute(f"UPDATE concurrency_limits SET {marks} WHERE id = :id", {**changes, "id": limit_id})  # noqa: S608  # our names
 
 
 def page(tx: Transaction, listing: LimitListing, where: str, values: dict[str, Any]) -> list[Row]:
-    """A page of limits by name, those for which the SQL `where` is true."""
+    """Read a page of the limits that match the SQL `where`, sorted by name."""
     size = _PAGE if listing.limit is None else listing.limit
     sql = f"SELECT * FROM concurrency_limits WHERE {where} ORDER BY name LIMIT :size OFFSET :offset"  # noqa: S608  # fixed
     return tx.all(sql, {**values, "size": size, "offset": listing.offset})
@@ -125,11 +125,11 @@ def _check_taken(name: str, taken: int, limit: int) -> None:
 
 @operation("POST", "/v2/concurrency_limits/", status=201)
 def create_concurrency_limit(tx: Transaction, body: ConcurrencyLimitCreate) -> ConcurrencyLimit:
-    """Make a limit.
+    """Create a limit.
 
     Raises:
-        Conflict: there is one of that name.
-        InvalidInput: the name is wrong, or more slots are taken than there are.
+        Conflict: a limit of that name exists already.
+        InvalidInput: the name is invalid, or `active_slots` is larger than `limit`.
     """
     check_name("limit", body.name)
     _check_taken(body.name, body.active_slots, body.limit)
@@ -143,28 +143,28 @@ def create_concurrency_limit(tx: Transaction, body: ConcurrencyLimitCreate) -> C
 
 @operation("GET", "/v2/concurrency_limits/{id_or_name}")
 def read_concurrency_limit(tx: Transaction, id_or_name: str) -> ConcurrencyLimit:
-    """One limit.
+    """Read a limit by its id or name.
 
     Raises:
-        NotFound: there is no such limit.
+        NotFound: the limit is not found.
     """
     return _to_model(tx, limit_row(tx, id_or_name))
 
 
 @operation("POST", "/v2/concurrency_limits/filter")
 def filter_concurrency_limits(tx: Transaction, body: LimitListing) -> list[ConcurrencyLimit]:
-    """All limits, also those of tags, by name."""
+    """List all limits, including limits of tags, sorted by name."""
     return [_to_model(tx, row) for row in page(tx, body, "1 = 1", {})]
 
 
 @operation("PATCH", "/v2/concurrency_limits/{id_or_name}", status=204)
 def update_concurrency_limit(tx: Transaction, id_or_name: str, body: ConcurrencyLimitUpdate) -> None:
-    """Change a limit; only the fields that are given change.
+    """Update a limit. Only the given fields change.
 
     Raises:
-        NotFound: there is no such limit.
-        Conflict: there is another one of the new name.
-        InvalidInput: more slots are taken than there are.
+        NotFound: the limit is not found.
+        Conflict: another limit has the new name.
+        InvalidInput: `active_slots` is larger than `limit`.
     """
     found = limit_row(tx, id_or_name)
     row = limit_slots.named(tx, [found["name"]], lock=True)[0]
@@ -178,7 +178,7 @@ def update_concurrency_limit(tx: Transaction, id_or_name: str, body: Concurrency
     if "active" in given:
         given["active"] = int(given["active"])
     if "slot_decay_per_second" in given and taken is None:
-        # What is taken stays so, and comes back by the new rate from now on.
+        # Slots in use stay in use, and decay at the new rate from now on.
         limit_slots.set_taken(tx, row["id"], limit_slots.in_use(tx, row))
     if given:
         change(tx, row["id"], given)
@@ -188,9 +188,9 @@ def update_concurrency_limit(tx: Transaction, id_or_name: str, body: Concurrency
 
 @operation("DELETE", "/v2/concurrency_limits/{id_or_name}", status=204)
 def delete_concurrency_limit(tx: Transaction, id_or_name: str) -> None:
-    """Delete a limit; who holds slots of it goes on.
+    """Delete a limit. Runs that hold its slots continue.
 
     Raises:
-        NotFound: there is no such limit.
+        NotFound: the limit is not found.
     """
     tx.execute("DELETE FROM concurrency_limits WHERE id = :id", limit_row(tx, id_or_name))

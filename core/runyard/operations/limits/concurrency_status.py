@@ -1,4 +1,4 @@
-"""Who holds the slots of a work pool or of one of its queues: pages of runs, as monitoring asks for them."""
+"""Which runs hold the slots of a work pool or a work queue, in pages, for monitoring."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RUNS = """SELECT r.id, r.name, r.state_type, r.state_name, r.start_time, r.stat
 
 
 class SlotHolder(Model):
-    """A run that holds a slot. `time_in_current_state`: in seconds."""
+    """A run that holds a slot. `time_in_current_state` is in seconds."""
 
     id: str
     name: str
@@ -32,7 +32,7 @@ class SlotHolder(Model):
 
 
 class QueueSlots(Model):
-    """The slots of one queue of a pool: `flow_runs` are the first of `flow_run_count`."""
+    """The slots of one queue of a work pool. `flow_runs` lists the first of `flow_run_count` runs."""
 
     queue_id: str
     queue_name: str
@@ -52,36 +52,36 @@ class _Page(Model):
 
 
 class PoolConcurrencyStatus(_Page):
-    """The slots of a pool. `count`, `pages`: of its queues."""
+    """The slots of a work pool. `count` and `pages` count its queues."""
 
     queues: list[QueueSlots] = Field(default_factory=list)
 
 
 class QueueConcurrencyStatus(_Page):
-    """The slots of a queue. `count`, `pages`: of the runs that hold one."""
+    """The slots of a work queue. `count` and `pages` count the runs that hold a slot."""
 
     flow_runs: list[SlotHolder] = Field(default_factory=list)
 
 
 class StatusPage(Input):
-    """Which page: `limit` entries (at most and by default 200) each, counted from 1."""
+    """Which page to return. Pages start at 1 and have `limit` entries (default and maximum 200)."""
 
     page: int = Field(default=1, ge=1)
     limit: int | None = Field(default=None, ge=0, le=_PAGE)
 
 
 class PoolStatusPage(StatusPage):
-    """Which page of queues, and at most how many runs of each."""
+    """Which page of queues to return, and the most runs of each queue."""
 
     flow_run_limit: int = Field(default=10, ge=0, le=_PAGE)
 
 
 @operation("POST", "/work_pools/{name}/concurrency_status")
 def read_work_pool_concurrency(tx: Transaction, name: str, body: PoolStatusPage) -> PoolConcurrencyStatus:
-    """Who holds the slots of a work pool, queue by queue in the order in which they are served.
+    """Read which runs hold the slots of a work pool, by queue, in the order in which workers serve them.
 
     Raises:
-        NotFound: no pool is named so.
+        NotFound: the work pool is not found.
     """
     pool = pool_row(tx, name)
     queues = queue_rows(tx, pool["id"])
@@ -98,10 +98,10 @@ def read_work_pool_concurrency(tx: Transaction, name: str, body: PoolStatusPage)
 def read_work_queue_concurrency(
     tx: Transaction, work_queue_id: str, body: StatusPage
 ) -> QueueConcurrencyStatus:
-    """Who holds the slots of a work queue, longest first.
+    """Read which runs hold the slots of a work queue. The run that holds its slot longest comes first.
 
     Raises:
-        NotFound: there is no such queue.
+        NotFound: the work queue is not found.
     """
     queue = read_work_queue_by_id(tx, work_queue_id)
     size, offset = _window(body)

@@ -1,8 +1,8 @@
-"""The slots of limits by name: taking, holding and giving them back. Without pydantic.
+"""The slots of concurrency limits: acquire, renew and release. Without pydantic.
 
-Slots in use are rows of `limit_slots`, each held under a lease: how many are taken is their sum and
-never a counter, so none can leak. Those of a limit whose slots decay come back by themselves: of it
-only `taken`, at the time `taken_at`, is known, and its rows say what is given back early.
+Slots in use are rows of `limit_slots`, each held under a lease. The number of slots in use is the sum of
+these rows, not a counter, so no slot can leak. If the slots of a limit decay, they become free by
+themselves: the limit stores only `taken` at the time `taken_at`, and its rows tell what is released early.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ TAG_PREFIX = "tag:"
 MODES = ("concurrency", "rate_limit")
 _LEAST_LEASE_SECONDS, _MOST_LEASE_SECONDS = 1.0, 86_400.0
 _DEFAULT_LEASE_SECONDS = 300.0
-# A lease that ran out is still its holder's while nobody needed its slots; after this time it is deleted.
+# A lease that expired can be renewed until another client needs its slots. After this time it is deleted.
 _FORGET_AFTER_US = 3_600 * 1_000_000
-# A run that was taken for lost may be held by its attempt again.
+# When to retry for a run that is marked as lost: its attempt may still acquire its lease again.
 _LOST_LOOK_SECONDS = 1.0
 _LIVE = "(expires IS NULL OR expires > :now)"
 
 
 def in_use(tx: Transaction, limit: Row, now_us: int | None = None) -> float:
-    """How many slots of a limit are taken.
+    """How many slots of a limit are in use.
 
     Args:
-        limit: its row of `concurrency_limits`.
-        now_us: by the clock of leases; by default as it stands.
+        limit: the row of `concurrency_limits`.
+        now_us: the time of the lease clock; by default the present time.
     """
     rate = limit["slot_decay_per_second"]
     if rate > 0:
@@ -49,7 +49,7 @@ def in_use(tx: Transaction, limit: Row, now_us: int | None = None) -> float:
 
 
 def set_taken(tx: Transaction, limit_id: str, taken: float) -> None:
-    """Of a limit whose slots decay: so many are taken now."""
+    """Set how many slots of a limit with decay are in use now."""
     tx.execute(
         "UPDATE concurrency_limits SET taken = :taken, taken_at = :now WHERE id = :id",
         {"taken": taken, "now": lease_clock.wall(tx), "id": limit_id},
@@ -57,7 +57,7 @@ def set_taken(tx: Transaction, limit_id: str, taken: float) -> None:
 
 
 def override(tx: Transaction, limit: Row, taken: int) -> None:
-    """Say how many slots of a limit are taken, whoever holds them now; they are lost to those."""
+    """Set how many slots of a limit are in use. The present holders lose their slots."""
     tx.execute("DELETE FROM limit_slots WHERE limit_id = :id", {"id": limit["id"]})
     set_taken(tx, limit["id"], taken)
     if taken:
@@ -74,7 +74,7 @@ def hold(
     now_us: int,
     run_id: str | None = None,
 ) -> None:
-    """Write down who holds slots; `holder` is JSON, `run_id` the run in whose process that is."""
+    """Insert a lease of slots. `holder` is JSON; `run_id` is the run in whose process the holder is."""
     tx.execute(
         """INSERT INTO limit_slots (lease_id, limit_id, slots, holder, acquired, expires, run_id)
            VALUES (:lease, :limit, :slots, :holder, :now, :expires, :run_id)""",
@@ -91,11 +91,11 @@ def hold(
 
 
 def named(tx: Transaction, names: list[str], lock: bool = False) -> list[Row]:
-    """The rows of the limits of these names that exist, by name.
+    """Read the rows of the limits with these names, sorted by name. Unknown names are ignored.
 
     Args:
-        lock: keep others from taking slots of them until the transaction ends; always in the same
-            order, so that nobody waits for each other.
+        lock: lock the rows until the transaction ends, so that no other transaction acquires slots. The
+            order is always the same, so that no deadlock occurs.
     """
     marks = {f"name{at}": name for at, name in enumerate(dict.fromkeys(names))}
     listed = ", ".join(f":{mark}" for mark in marks)
@@ -115,22 +115,23 @@ def take(
     holder: str | None,
     run_id: str | None = None,
 ) -> list[Row]:
-    """Take slots of several limits, of all or of none.
+    """Acquire slots of several limits: of all limits or of none.
 
     Args:
-        names: of the limits; those that do not exist count for nothing, those that are inactive are
-            held and limit nothing.
-        lease_id: under which they are held. Asking again under the same one gives the same slots.
-        lease_seconds: how long they are held without renewal; None: until they are given back.
-        holder: who takes them, as JSON.
-        run_id: the run in whose process that is; its slots come back when the run is ended from outside.
+        names: the names of the limits. Unknown names are ignored. Inactive limits are held, but do not
+            limit.
+        lease_id: the id of the lease. A repeated call with the same id returns the same slots.
+        lease_seconds: how long the lease is valid without renewal. None: until the slots are released.
+        holder: the holder of the slots, as JSON.
+        run_id: the run in whose process the holder is. If the run is ended from outside, its slots are
+            released.
 
     Returns:
-        The rows of the limits that exist.
+        The rows of the known limits.
 
     Raises:
-        InvalidInput: more slots than a limit has; `rate_limit` of one whose slots do not decay.
-        Locked: not enough are free now; says how long to wait.
+        InvalidInput: `slots` is larger than a limit, or the mode is `rate_limit` and the slots do not decay.
+        Locked: not enough slots are free. The error tells how long to wait.
     """
     limits = named(tx, names, lock=True)
     active = [limit for limit in limits if limit["active"]]
@@ -138,8 +139,8 @@ def take(
     if not limits or _is_held(tx, lease_id):
         return limits
     now = lease_clock.tick(tx)
-    # Before they are counted: a lease that its holder renews meanwhile is either lost by now, or counts.
-    # Where too few are free the transaction is undone, and nobody has lost anything.
+    # Before counting: a lease that its holder renews at the same time is either deleted here, or counts.
+    # If too few slots are free, the transaction is rolled back, and no lease is lost.
     _forget_expired(tx, limits, now)
     used = {limit["id"]: in_use(tx, limit, now) for limit in active}
     full = [limit for limit in active if not arithmetic.fits(limit["limit"], used[limit["id"]], slots)]
@@ -152,7 +153,7 @@ def take(
         if limit["active"] and limit["slot_decay_per_second"] > 0:
             set_taken(tx, limit["id"], used[limit["id"]] + slots)
             if mode == "rate_limit":
-                continue  # nobody gives these back
+                continue  # a rate limit's slots are never released
         hold(tx, lease_id, limit["id"], slots if limit["active"] else 0, holder, expires, now, run_id)
     return limits
 
@@ -179,7 +180,7 @@ def _is_held(tx: Transaction, lease_id: str) -> bool:
 
 
 def _wait(tx: Transaction, limit: Row, used: float, slots: int, now: int) -> float:
-    """Seconds until it is worth asking again for slots of a limit that has too few."""
+    """After how many seconds to retry, for a limit with too few free slots."""
     rate = limit["slot_decay_per_second"]
     if rate > 0:
         return arithmetic.seconds_until_decayed(limit["limit"], used, slots, rate)
@@ -187,14 +188,14 @@ def _wait(tx: Transaction, limit: Row, used: float, slots: int, now: int) -> flo
     rows = tx.all(sql, {"id": limit["id"], "now": now})
     since = [row["acquired"] for row in rows]
     guess = arithmetic.seconds_until_returned(since, now, limit["occupancy_seconds"])
-    guess = jittered(guess)  # so that not all who wait ask at once
+    guess = jittered(guess)  # so that waiting clients do not retry all at once
     leases = [(row["slots"], row["expires"]) for row in rows]
     expiry = arithmetic.seconds_until_expired(limit["limit"], slots, leases, now)
     return arithmetic.clamped(guess if expiry is None else min(guess, expiry))
 
 
 def _forget_expired(tx: Transaction, limits: list[Row], now: int) -> None:
-    """Delete the leases that ran out on limits whose slots are about to be taken: they are lost now."""
+    """Delete the expired leases of limits whose slots a client wants to acquire. Their holders lose them."""
     marks = {f"id{at}": limit["id"] for at, limit in enumerate(limits)}
     which = f"limit_id IN ({', '.join(f':{mark}' for mark in marks)}) AND expires <= :now"
     found = tx.all(
@@ -202,14 +203,14 @@ def _forget_expired(tx: Transaction, limits: list[Row], now: int) -> None:
         {**marks, "now": now},
     )
     for row in found:
-        # With what they hold of other limits: a lease is lost as a whole.
-        # All of it runs out at one moment; on PostgreSQL it may have been renewed since the look.
+        # Also the lease's slots of other limits: a holder loses its whole lease. All its rows expire at the
+        # same time. On PostgreSQL the holder may have renewed it since the SELECT.
         sql = "DELETE FROM limit_slots WHERE lease_id = :lease_id AND expires <= :now"
         tx.execute(sql, {**row, "now": now})
 
 
 def give_back(tx: Transaction, lease_id: str) -> None:
-    """End a lease; one that is unknown is fine."""
+    """Release a lease. An unknown lease is ignored."""
     rows = tx.all(
         """SELECT c.*, s.slots AS held FROM limit_slots s JOIN concurrency_limits c ON c.id = s.limit_id
            WHERE s.lease_id = :id AND c.slot_decay_per_second > 0 ORDER BY c.name""",
@@ -221,13 +222,13 @@ def give_back(tx: Transaction, lease_id: str) -> None:
 
 
 def _return_early(tx: Transaction, name: str, slots: int) -> None:
-    """Slots of a decaying limit come back before they have decayed."""
+    """Release slots of a limit with decay before they have decayed."""
     for limit in named(tx, [name], lock=True):
         set_taken(tx, limit["id"], max(0.0, in_use(tx, limit) - slots))
 
 
 def release_of_run(tx: Transaction, run_id: str, holder_ids: set[str] | None = None) -> None:
-    """Give back what was held in the process of a run, which is gone; of these holders alone, where given."""
+    """Release the slots that the process of an ended run held. `holder_ids`: only slots of these holders."""
     rows = tx.all("SELECT DISTINCT lease_id, holder FROM limit_slots WHERE run_id = :id", {"id": run_id})
     for row in rows:
         if holder_ids is None or (json.loads(row["holder"] or "{}") or {}).get("id") in holder_ids:
@@ -235,7 +236,7 @@ def release_of_run(tx: Transaction, run_id: str, holder_ids: set[str] | None = N
 
 
 def prune(tx: Transaction) -> None:
-    """Delete leases that ran out long ago, of limits that nobody uses."""
+    """Delete leases that expired long ago, of limits that no client uses."""
     before = {"before": lease_clock.now(tx) - _FORGET_AFTER_US}
     if tx.value("SELECT lease_id FROM limit_slots WHERE expires < :before LIMIT 1", before) is not None:
         tx.execute("DELETE FROM limit_slots WHERE expires < :before", before)
@@ -243,13 +244,13 @@ def prune(tx: Transaction) -> None:
 
 @operation("POST", "/v2/concurrency_limits/increment")
 def increment_slots(tx: Transaction, body: dict[str, Any]) -> list[dict[str, Any]]:
-    """Take slots until they are given back by name.
+    """Acquire slots without a lease. They stay in use until they are released by name.
 
     Args:
-        body: `names`, `slots`, `mode`: `concurrency`, or `rate_limit` for limits whose slots decay.
+        body: `names`, `slots` and `mode`: `concurrency`, or `rate_limit` for limits whose slots decay.
 
     Returns:
-        `id`, `name` and `limit` of the limits that exist.
+        `id`, `name` and `limit` of the known limits.
 
     Raises:
         Locked: not enough slots are free.
@@ -260,20 +261,20 @@ def increment_slots(tx: Transaction, body: dict[str, Any]) -> list[dict[str, Any
 
 @operation("POST", "/v2/concurrency_limits/increment-with-lease")
 def increment_slots_with_lease(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Take slots, which come back when they are given back or not renewed in time.
+    """Acquire slots with a lease. They are released by the holder, or when the lease expires.
 
     Args:
-        body: as of `increment`; `lease_duration` in seconds, 1 to 86400, 300 when missing; `holder`,
-            who takes them, as `type` and `id`; `lease_id`, when the caller chooses it: asking again
-            under it is safe; `run_id`, the run in whose process the caller is, and `attempt`, the attempt
-            at it: one that was lost gets none, as nobody would give them back.
+        body: the fields of `increment`, and: `lease_duration` in seconds, 1 to 86400, default 300; `holder`
+            with `type` and `id`; `lease_id`, optional, makes a repeated request safe; `run_id`, the run in
+            whose process the caller is, and `attempt`, the attempt of the run. An attempt that lost its
+            run gets no slots, because no process would release them.
 
     Returns:
-        `lease_id`, and `limits`: `id`, `name` and `limit` of those that exist.
+        `lease_id`, and `limits`: `id`, `name` and `limit` of the known limits.
 
     Raises:
-        Locked: not enough slots are free, or the run is not held by that attempt now.
-        StaleAttempt: the run was given to a later attempt.
+        Locked: not enough slots are free, or the attempt does not hold the run now.
+        StaleAttempt: a later attempt holds the run.
     """
     names, slots, mode = _wanted(body)
     lease_id = str(body.get("lease_id") or ids.new_id())
@@ -289,8 +290,8 @@ def increment_slots_with_lease(tx: Transaction, body: dict[str, Any]) -> dict[st
 
 
 def _check_attempt(tx: Transaction, run_id: str, attempt: int) -> None:
-    """Refuse an attempt that was lost: the request may have been on its way when its process died."""
-    # The lock keeps others from ending the run before its slots are there: they would not give them back.
+    """Reject an attempt that lost its run: its process may have died after it sent the request."""
+    # The lock prevents that the run is ended before its slots are stored: they would never be released.
     lock = " FOR KEY SHARE" if tx.dialect == "postgresql" else ""
     sql = f"SELECT attempt, state_type FROM flow_runs WHERE id = :id{lock}"  # noqa: S608  # fixed
     run = tx.one(sql, {"id": run_id})
@@ -304,14 +305,14 @@ def _check_attempt(tx: Transaction, run_id: str, attempt: int) -> None:
 
 @operation("POST", "/v2/concurrency_limits/decrement")
 def decrement_slots(tx: Transaction, body: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give back slots that were taken without a lease, those taken first of all.
+    """Release slots that were acquired without a lease, the oldest first.
 
     Args:
-        body: `names`, `slots`, and how long all of them were held together as `occupancy_seconds`: by that is
-            told to who waits when it is worth asking again.
+        body: `names`, `slots`, and `occupancy_seconds`: how long all slots together were held. It is used
+            to compute when waiting clients should retry.
 
     Returns:
-        `id`, `name` and `limit` of the limits that exist.
+        `id`, `name` and `limit` of the known limits.
     """
     names, slots, _mode = _wanted(body)
     limits = named(tx, names, lock=True)
@@ -349,7 +350,7 @@ def _give_back_nameless(tx: Transaction, limit_id: str, slots: int) -> None:
 
 @operation("POST", "/v2/concurrency_limits/decrement-with-lease", status=204)
 def decrement_slots_with_lease(tx: Transaction, body: dict[str, Any]) -> None:
-    """End a lease; one that is unknown is fine.
+    """Release a lease. An unknown lease is ignored.
 
     Args:
         body: `lease_id`.
@@ -361,13 +362,13 @@ def decrement_slots_with_lease(tx: Transaction, body: dict[str, Any]) -> None:
 
 @operation("POST", "/v2/concurrency_limits/leases/{lease_id}/renew", status=204)
 def renew_slots(tx: Transaction, lease_id: str, body: dict[str, Any]) -> None:
-    """Hold a lease longer. One that ran out while nobody needed its slots is still there.
+    """Renew a lease. An expired lease can be renewed until another client acquires its slots.
 
     Args:
-        body: `lease_duration` in seconds from now, 1 to 86400, 300 when missing.
+        body: `lease_duration` in seconds from now, 1 to 86400, default 300.
 
     Raises:
-        LeaseGone: it was given back, or ran out and its slots were taken.
+        LeaseGone: the lease was released, or it expired and another client acquired its slots.
     """
     expires = lease_clock.tick(tx) + int(_lease_seconds(body) * 1e6)
     values = {"id": lease_id, "expires": expires}
@@ -378,12 +379,12 @@ def renew_slots(tx: Transaction, lease_id: str, body: dict[str, Any]) -> None:
 
 @operation("POST", "/runyard/leases/tick")
 def tick_lease_clock(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Bring the clock of leases forward, as somebody who waits for one to run out has to.
+    """Advance the lease clock. A client that waits until a lease expires must call this.
 
     Returns:
         `now`, in microseconds.
     """
-    # Slots that decay go by the wall clock; one that was set back must not hold them up.
+    # Slots decay by the wall clock. A clock that was set back must not delay them.
     wall_us = lease_clock.wall(tx)
     if tx.value("SELECT id FROM concurrency_limits WHERE taken_at > :now LIMIT 1", {"now": wall_us}):
         tx.execute("UPDATE concurrency_limits SET taken_at = :now WHERE taken_at > :now", {"now": wall_us})
@@ -392,7 +393,7 @@ def tick_lease_clock(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
 
 @operation("GET", "/runyard/concurrency_limits/tags")
 def read_limited_tags(tx: Transaction) -> list[str]:
-    """The tags of tasks that have an active limit."""
+    """List the task tags that have an active limit."""
     rows = tx.all(
         "SELECT name FROM concurrency_limits WHERE active = 1 AND name LIKE :pattern",
         {"pattern": f"{TAG_PREFIX}%"},

@@ -1,4 +1,4 @@
-"""Named locks that processes and machines share: a row with a holder and an expiry. Without pydantic."""
+"""Named locks between processes and machines: a row with a holder and an expiry. Without pydantic."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from runyard.store.database import Transaction
 
 @operation("POST", "/runyard/locks/acquire")
 def acquire_lock(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Take a lock, or hold it longer.
+    """Acquire a lock, or renew it.
 
     Args:
-        body: `name`, `holder`, and `lease_seconds`: how long it is held without another call.
+        body: `name`, `holder`, and `lease_seconds`: after how many seconds the lock expires.
 
     Returns:
-        `acquired`; false where somebody else holds it.
+        `acquired`: false if another holder has the lock.
     """
     now = lease_clock.tick(tx)
     values = {
@@ -38,13 +38,13 @@ def acquire_lock(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
 
 @operation("POST", "/runyard/locks/release")
 def release_lock(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Give a lock back.
+    """Release a lock.
 
     Args:
         body: `name`, `holder`.
 
     Returns:
-        `released`; false where that holder does not hold it.
+        `released`: false if this holder does not have the lock.
     """
     values = {"name": body["name"], "holder": body["holder"]}
     gone = tx.one("DELETE FROM locks WHERE name = :name AND owner = :holder RETURNING name", values)
@@ -53,13 +53,13 @@ def release_lock(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
 
 @operation("POST", "/runyard/locks/read", write=False)
 def read_lock(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Who holds a lock.
+    """Read the holder of a lock.
 
     Args:
         body: `name`.
 
     Returns:
-        `holder`, null where nobody does.
+        `holder`: null if the lock is free.
     """
     row = tx.one("SELECT owner, expires FROM locks WHERE name = :name", {"name": body["name"]})
     held = row is not None and row["expires"] > lease_clock.now(tx)

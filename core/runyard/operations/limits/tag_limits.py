@@ -1,4 +1,4 @@
-"""Limits of tags: how many task runs with a tag run at once. Each is the limit named `tag:` and the tag."""
+"""Tag limits: how many task runs with a tag run at once. The limit of a tag is named `tag:TAG`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TASK_RUN = "task_run"
 
 
 class TagLimit(Model):
-    """The limit of a tag; `active_slots` are the ids of the task runs that hold its slots."""
+    """Read the limit of a tag. `active_slots` lists the ids of the task runs that hold its slots."""
 
     id: str
     created: Time
@@ -32,20 +32,20 @@ class TagLimit(Model):
 
 
 class TagLimitCreate(Input):
-    """The limit to give to a tag."""
+    """The limit to set for a tag."""
 
     tag: str = Field(min_length=1, max_length=200)
     concurrency_limit: int = Field(ge=0)
 
 
 class SlotsReset(Input):
-    """The task runs that hold slots from now on; none when missing."""
+    """The task runs that hold slots after the reset; default: none."""
 
     slot_override: list[str] | None = None
 
 
 class TagSlots(Input):
-    """Tags, and the task run that takes a slot of each, or gives it back."""
+    """Tags, and the task run that acquires or releases a slot of each."""
 
     names: list[str] = Field(min_length=1)
     task_run_id: str
@@ -62,7 +62,7 @@ def _row(tx: Transaction, column: str, value: str) -> Row:
 
 
 def _holders(tx: Transaction, limit_id: str) -> list[tuple[str, str]]:
-    """The leases of the task runs that hold slots of a limit, with the runs' ids, the first first."""
+    """The leases and ids of the task runs that hold slots of a limit, oldest first."""
     rows = tx.all(
         """SELECT lease_id, holder FROM limit_slots
            WHERE limit_id = :id AND slots > 0 AND (expires IS NULL OR expires > :now)
@@ -88,9 +88,9 @@ def _to_model(tx: Transaction, row: Row) -> TagLimit:
 
 @operation("POST", "/concurrency_limits/", status=201)
 def create_tag_limit(tx: Transaction, body: TagLimitCreate) -> Answer[TagLimit]:
-    """Give a tag a limit, or another one."""
+    """Create the limit of a tag, or update it if it exists."""
     if not body.tag.isprintable() or not body.tag.strip():
-        raise InvalidInput(f"{body.tag!r} is no tag")
+        raise InvalidInput(f"invalid tag {body.tag!r}")
     name = f"{TAG_PREFIX}{body.tag}"
     made = make(tx, name, body.concurrency_limit) is not None
     if not made:
@@ -100,54 +100,54 @@ def create_tag_limit(tx: Transaction, body: TagLimitCreate) -> Answer[TagLimit]:
 
 @operation("POST", "/concurrency_limits/filter")
 def filter_tag_limits(tx: Transaction, body: LimitListing) -> list[TagLimit]:
-    """The limits of tags, by tag."""
+    """List the limits of tags, sorted by tag."""
     rows = page(tx, body, "name LIKE :pattern", {"pattern": f"{TAG_PREFIX}%"})
     return [_to_model(tx, row) for row in rows]
 
 
 @operation("GET", "/concurrency_limits/{concurrency_limit_id}")
 def read_tag_limit(tx: Transaction, concurrency_limit_id: str) -> TagLimit:
-    """One limit by its id.
+    """Read a tag limit by its id.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the limit is not found.
     """
     return _to_model(tx, _row(tx, "id", concurrency_limit_id))
 
 
 @operation("GET", "/concurrency_limits/tag/{tag}")
 def read_limit_of_tag(tx: Transaction, tag: str) -> TagLimit:
-    """The limit of a tag.
+    """Read the limit of a tag.
 
     Raises:
-        NotFound: it has none.
+        NotFound: the tag has no limit.
     """
     return _to_model(tx, _row(tx, "name", f"{TAG_PREFIX}{tag}"))
 
 
 @operation("DELETE", "/concurrency_limits/{concurrency_limit_id}")
 def delete_tag_limit(tx: Transaction, concurrency_limit_id: str) -> None:
-    """Delete a limit by its id; the runs that hold its slots go on.
+    """Delete a tag limit by its id. Task runs that hold its slots continue.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the limit is not found.
     """
     tx.execute("DELETE FROM concurrency_limits WHERE id = :id", _row(tx, "id", concurrency_limit_id))
 
 
 @operation("DELETE", "/concurrency_limits/tag/{tag}")
 def delete_limit_of_tag(tx: Transaction, tag: str) -> None:
-    """Delete the limit of a tag; the runs that hold its slots go on.
+    """Delete the limit of a tag. Task runs that hold its slots continue.
 
     Raises:
-        NotFound: it has none.
+        NotFound: the tag has no limit.
     """
     delete_tag_limit(tx, _row(tx, "name", f"{TAG_PREFIX}{tag}")["id"])
 
 
 @operation("POST", "/concurrency_limits/tag/{tag}/reset")
 def reset_limit_of_tag(tx: Transaction, tag: str, body: SlotsReset) -> None:
-    """Free all slots of a tag's limit, or say which task runs hold them.
+    """Release all slots of a tag limit, or set which task runs hold them.
 
     Raises:
         NotFound: the tag has no limit.
@@ -165,10 +165,10 @@ def _hold(tx: Transaction, limit_id: str, run_id: str) -> None:
 
 @operation("POST", "/concurrency_limits/increment")
 def increment_tag_slots(tx: Transaction, body: TagSlots) -> list[dict[str, Any]]:
-    """Take a slot of the limit of each tag that has one, until they are given back.
+    """Acquire a slot of the limit of each tag that has one. The slots stay in use until they are released.
 
     Raises:
-        Locked: one has none free.
+        Locked: a limit has no free slot.
     """
     names = [f"{TAG_PREFIX}{tag}" for tag in body.names]
     holder = dump({"type": _TASK_RUN, "id": body.task_run_id})
@@ -177,7 +177,7 @@ def increment_tag_slots(tx: Transaction, body: TagSlots) -> list[dict[str, Any]]
 
 @operation("POST", "/concurrency_limits/decrement")
 def decrement_tag_slots(tx: Transaction, body: TagSlots) -> list[dict[str, Any]]:
-    """Give back the slots that a task run holds of the limits of tags."""
+    """Release the slots of tag limits that a task run holds."""
     limits = limit_slots.named(tx, [f"{TAG_PREFIX}{tag}" for tag in body.names])
     for limit in limits:
         for lease_id, run_id in _holders(tx, limit["id"]):

@@ -1,7 +1,7 @@
-"""Results kept in the database: small ones whole, of large ones the place. Without pydantic.
+"""Stored results: the value of a small result, the location of a large one. Without pydantic.
 
-A result has a storage key. It belongs to a root run, and goes away with it, or is a cache entry
-that any run may use until it expires.
+A result has a storage key. It belongs to a root run and is deleted with it, or it is a cache entry that any
+run may use until it expires.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _READ = f"SELECT {', '.join(ResultRow._fields)} FROM results WHERE key = :key"  
 
 @operation("POST", "/runyard/results/read", write=False, single=True)
 def read_result(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """The kept result of a storage key.
+    """Read the result of a storage key.
 
     Args:
         body: `key`.
 
     Returns:
-        `key`, `created`, `expires` (microseconds, or null), `serializer`, `data`, `place`; empty
-        where there is none, or it has expired.
+        `key`, `created`, `expires` (microseconds, or null), `serializer`, `data`, `place`. Empty if the
+        result does not exist or has expired.
     """
     row = tx.one(_READ, {"key": body["key"]})
     if row is None or (row["expires"] is not None and row["expires"] <= clock.now_us()):
@@ -35,7 +35,7 @@ def read_result(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
 
 @operation("POST", "/runyard/results")
 def write_result(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Keep a result, in place of what its key held before.
+    """Store a result. It replaces the result that has the same key.
 
     Args:
         body: `row`, a ResultRow.
@@ -46,7 +46,7 @@ def write_result(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
 
 @operation("POST", "/runyard/results/delete")
 def delete_result(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Forget the result of a storage key, if there is one.
+    """Delete the result of a storage key, if it exists.
 
     Args:
         body: `key`.

@@ -12,7 +12,7 @@ from runyard.store.database import Transaction
 
 
 class Log(Model):
-    """A log record. `level` is a number as in Python's logging."""
+    """A log record. `level` is a number, as in Python's logging."""
 
     id: str
     created: Time
@@ -26,7 +26,7 @@ class Log(Model):
 
 
 class LogCreate(Input):
-    """A log record to keep."""
+    """A log record to create."""
 
     name: str
     level: int
@@ -37,7 +37,7 @@ class LogCreate(Input):
 
 
 class LogListing(Query):
-    """Which log records: a filter, `limit` (at most 200, the default), `offset`, `sort`."""
+    """Which log records to list: a filter, `limit` (default and maximum 200), `offset` and `sort`."""
 
     logs: dict[str, Any] | None = None
     limit: int | None = None
@@ -47,10 +47,9 @@ class LogListing(Query):
 
 @operation("POST", "/logs/", status=201)
 def create_logs(tx: Transaction, body: list[LogCreate]) -> None:
-    """Keep log records.
+    """Create log records.
 
-    Records of a run that is not known (deleted meanwhile, or never recorded) are kept as well: a log is
-    never lost for the sake of order.
+    Records of an unknown run are stored too, for example if the run was deleted: no log record is lost.
     """
     if not body:
         return
@@ -62,7 +61,7 @@ def create_logs(tx: Transaction, body: list[LogCreate]) -> None:
                 "id": ids.new_id(),
                 "name": log.name,
                 "level": log.level,
-                # PostgreSQL's text holds no NUL.
+                # The text type of PostgreSQL cannot store NUL.
                 "message": log.message.replace("\0", "\ufffd"),
                 "timestamp": clock.to_us(log.timestamp),
                 "flow_run_id": log.flow_run_id,
@@ -75,10 +74,10 @@ def create_logs(tx: Transaction, body: list[LogCreate]) -> None:
 
 @operation("POST", "/logs/filter")
 def filter_logs(tx: Transaction, body: LogListing) -> list[Log]:
-    """List log records, the oldest first unless `sort` says otherwise.
+    """List log records, oldest first unless `sort` is given.
 
     Raises:
-        InvalidInput: an unknown filter, operator or sort value, or a limit out of range.
+        InvalidInput: a filter, an operator or `sort` is unknown, or a limit is out of range.
     """
     logs = []
     for row in query.search(tx, "logs", body.model_dump()):

@@ -1,4 +1,4 @@
-"""Artifacts: what runs leave for people to read. Those with one key are versions of one thing."""
+"""Artifacts: what runs create for people to read. Artifacts with the same key are versions of each other."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Artifact(Model):
 
 
 class ArtifactCollection(Artifact):
-    """The newest artifact of a key."""
+    """The latest artifact of a key."""
 
     latest_id: str
 
 
 class ArtifactCreate(Input):
-    """An artifact to keep."""
+    """An artifact to create."""
 
     key: str | None = Field(default=None, pattern=r"^[a-z0-9-]+$", max_length=255)
     type: str | None = None
@@ -48,7 +48,7 @@ class ArtifactCreate(Input):
 
 
 class ArtifactUpdate(Input):
-    """Changes of an artifact; only what is given changes."""
+    """Changes to an artifact. Only the given fields change."""
 
     data: Any = None
     description: str | None = None
@@ -56,7 +56,7 @@ class ArtifactUpdate(Input):
 
 
 class ArtifactFilter(Query):
-    """What to search: each object is a filter of the API's reference; all that are given must hold."""
+    """Filters. An artifact must match all given filters."""
 
     artifacts: dict[str, Any] | None = None
     flow_runs: dict[str, Any] | None = None
@@ -66,14 +66,14 @@ class ArtifactFilter(Query):
 
 
 class ArtifactListing(ArtifactFilter):
-    """What to list: a filter, and which part of what it finds."""
+    """Which artifacts to list: filters, order and page."""
 
     limit: int | None = None
     offset: int | None = None
     sort: str | None = None
 
 
-# Ids grow with time: the largest of a key is its newest.
+# Ids grow with time: the largest id of a key is the latest.
 _LATEST = "a.id IN (SELECT max(id) FROM artifacts WHERE key IS NOT NULL GROUP BY key)"
 
 
@@ -101,7 +101,7 @@ def _row(tx: Transaction, artifact_id: str) -> Row:
 
 @operation("POST", "/artifacts/", status=201)
 def create_artifact(tx: Transaction, body: ArtifactCreate) -> Artifact:
-    """Keep an artifact; with a key that is known it is its next version."""
+    """Create an artifact. If its key exists already, it is the next version of the key."""
     row = tx.one(
         """INSERT INTO artifacts (id, created, updated, key, type, description, data, metadata_,
                flow_run_id, task_run_id)
@@ -123,20 +123,20 @@ def create_artifact(tx: Transaction, body: ArtifactCreate) -> Artifact:
 
 @operation("GET", "/artifacts/{artifact_id}")
 def read_artifact(tx: Transaction, artifact_id: str) -> Artifact:
-    """One artifact.
+    """Read an artifact.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the artifact is not found.
     """
     return Artifact(**_fields(_row(tx, artifact_id)))
 
 
 @operation("GET", "/artifacts/{key}/latest")
 def read_latest_artifact(tx: Transaction, key: str) -> Artifact:
-    """The newest artifact of a key.
+    """Read the latest artifact of a key.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the artifact is not found.
     """
     row = tx.one("SELECT * FROM artifacts WHERE key = :key ORDER BY id DESC LIMIT 1", {"key": key})
     if row is None:
@@ -146,10 +146,10 @@ def read_latest_artifact(tx: Transaction, key: str) -> Artifact:
 
 @operation("PATCH", "/artifacts/{artifact_id}", status=204)
 def update_artifact(tx: Transaction, artifact_id: str, body: ArtifactUpdate) -> None:
-    """Change an artifact in place.
+    """Update an artifact. Only the given fields change.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the artifact is not found.
     """
     row, given = _row(tx, artifact_id), body.model_dump(exclude_unset=True)
     tx.execute(
@@ -168,30 +168,30 @@ def update_artifact(tx: Transaction, artifact_id: str, body: ArtifactUpdate) -> 
 
 @operation("DELETE", "/artifacts/{artifact_id}", status=204)
 def delete_artifact(tx: Transaction, artifact_id: str) -> None:
-    """Delete an artifact; of its key, the version before becomes the newest.
+    """Delete an artifact. The previous version of its key becomes the latest.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the artifact is not found.
     """
     tx.execute("DELETE FROM artifacts WHERE id = :id", {"id": _row(tx, artifact_id)["id"]})
 
 
 @operation("POST", "/artifacts/filter")
 def filter_artifacts(tx: Transaction, body: ArtifactListing) -> list[Artifact]:
-    """List artifacts, the newest first unless `sort` says otherwise.
+    """List artifacts, newest first unless `sort` is given.
 
     Raises:
-        InvalidInput: a filter or sort is malformed, or a limit out of range.
+        InvalidInput: a filter or `sort` is invalid, or a limit is out of range.
     """
     return [Artifact(**_fields(row)) for row in query.search(tx, "artifacts", body.model_dump())]
 
 
 @operation("POST", "/artifacts/latest/filter")
 def filter_latest_artifacts(tx: Transaction, body: ArtifactListing) -> list[ArtifactCollection]:
-    """List the newest artifact of each key.
+    """List the latest artifact of each key.
 
     Raises:
-        InvalidInput: a filter or sort is malformed, or a limit out of range.
+        InvalidInput: a filter or `sort` is invalid, or a limit is out of range.
     """
     rows = query.search(tx, "artifacts", body.model_dump(), where=[_LATEST])
     return [ArtifactCollection(**_fields(row), latest_id=row["id"]) for row in rows]
@@ -199,11 +199,11 @@ def filter_latest_artifacts(tx: Transaction, body: ArtifactListing) -> list[Arti
 
 @operation("POST", "/artifacts/count")
 def count_artifacts(tx: Transaction, body: ArtifactFilter) -> int:
-    """How many artifacts a filter finds."""
+    """Count the artifacts that a filter matches."""
     return query.count(tx, "artifacts", body.model_dump())
 
 
 @operation("POST", "/artifacts/latest/count")
 def count_latest_artifacts(tx: Transaction, body: ArtifactFilter) -> int:
-    """How many keys a filter finds."""
+    """Count the keys that a filter matches."""
     return query.count(tx, "artifacts", body.model_dump(), [_LATEST])

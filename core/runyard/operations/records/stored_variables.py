@@ -1,4 +1,4 @@
-"""Variables: JSON values by name that all flows share."""
+"""Variables: named JSON values that all flows share."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Variable(Model):
 
 
 class VariableCreate(Input):
-    """A variable to make."""
+    """A variable to create."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=255)
     value: Value
@@ -47,7 +47,7 @@ class VariableCreate(Input):
 
 
 class VariableUpdate(Input):
-    """Changes of a variable; only what is given changes."""
+    """Changes to a variable. Only the given fields change."""
 
     name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+$", max_length=255)
     value: Value = None
@@ -55,13 +55,13 @@ class VariableUpdate(Input):
 
 
 class VariableFilter(Query):
-    """What to search: a filter of the API's reference."""
+    """A filter of variables."""
 
     variables: dict[str, Any] | None = None
 
 
 class VariableListing(VariableFilter):
-    """What to list: a filter, and which part of what it finds."""
+    """Which variables to list: a filter, order and page."""
 
     limit: int | None = None
     offset: int | None = None
@@ -88,10 +88,10 @@ def _row(tx: Transaction, column: str, value: str) -> Row:
 
 @operation("POST", "/variables/", status=201)
 def create_variable(tx: Transaction, body: VariableCreate) -> Variable:
-    """Make a variable.
+    """Create a variable.
 
     Raises:
-        Conflict: its name is taken.
+        Conflict: a variable of that name exists already.
     """
     row = tx.one(
         """INSERT INTO variables (id, created, updated, name, value, tags)
@@ -112,20 +112,20 @@ def create_variable(tx: Transaction, body: VariableCreate) -> Variable:
 
 @operation("GET", "/variables/name/{name}")
 def read_variable_by_name(tx: Transaction, name: str) -> Variable:
-    """The variable of that name.
+    """Read a variable by its name.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the variable is not found.
     """
     return _variable(_row(tx, "name", name))
 
 
 @operation("GET", "/variables/{variable_id}")
 def read_variable(tx: Transaction, variable_id: str) -> Variable:
-    """One variable.
+    """Read a variable.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the variable is not found.
     """
     return _variable(_row(tx, "id", variable_id))
 
@@ -152,32 +152,32 @@ def _update(tx: Transaction, row: Row, body: VariableUpdate) -> None:
 
 @operation("PATCH", "/variables/name/{name}", status=204)
 def update_variable_by_name(tx: Transaction, name: str, body: VariableUpdate) -> None:
-    """Change the variable of that name.
+    """Update a variable by its name. Only the given fields change.
 
     Raises:
-        NotFound: there is none.
-        Conflict: its new name is taken.
+        NotFound: the variable is not found.
+        Conflict: another variable has the new name.
     """
     _update(tx, _row(tx, "name", name), body)
 
 
 @operation("PATCH", "/variables/{variable_id}", status=204)
 def update_variable(tx: Transaction, variable_id: str, body: VariableUpdate) -> None:
-    """Change a variable.
+    """Update a variable. Only the given fields change.
 
     Raises:
-        NotFound: there is none.
-        Conflict: its new name is taken.
+        NotFound: the variable is not found.
+        Conflict: another variable has the new name.
     """
     _update(tx, _row(tx, "id", variable_id), body)
 
 
 @operation("DELETE", "/variables/name/{name}", status=204)
 def delete_variable_by_name(tx: Transaction, name: str) -> None:
-    """Delete the variable of that name.
+    """Delete a variable by its name.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the variable is not found.
     """
     tx.execute("DELETE FROM variables WHERE id = :id", {"id": _row(tx, "name", name)["id"]})
 
@@ -187,22 +187,22 @@ def delete_variable(tx: Transaction, variable_id: str) -> None:
     """Delete a variable.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the variable is not found.
     """
     tx.execute("DELETE FROM variables WHERE id = :id", {"id": _row(tx, "id", variable_id)["id"]})
 
 
 @operation("POST", "/variables/filter")
 def filter_variables(tx: Transaction, body: VariableListing) -> list[Variable]:
-    """List variables, by name unless `sort` says otherwise.
+    """List variables, sorted by name unless `sort` is given.
 
     Raises:
-        InvalidInput: a filter or sort is malformed, or a limit out of range.
+        InvalidInput: a filter or `sort` is invalid, or a limit is out of range.
     """
     return [_variable(row) for row in query.search(tx, "variables", body.model_dump())]
 
 
 @operation("POST", "/variables/count")
 def count_variables(tx: Transaction, body: VariableFilter) -> int:
-    """How many variables a filter finds."""
+    """Count the variables that a filter matches."""
     return query.count(tx, "variables", body.model_dump())

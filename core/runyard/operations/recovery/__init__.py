@@ -1,1 +1,1 @@
-"""Runs whose executor is lost."""
+"""Recovery of runs whose executor was lost."""

@@ -1,4 +1,4 @@
-"""Recovery: runs whose executor is lost are brought to an end, or start again."""
+"""Recovery: ends or restarts the runs whose executor was lost."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _BATCH = 200
 
 
 class RecoverRequest(Input):
-    """Who looks, and what it knows.
+    """What the caller knows about the executors of runs.
 
     Args:
-        now: the moment at which to look; the present by default.
-        places: of the holders that the caller can judge.
-        proof: the caller's own.
-        dead: proofs of holders that it found dead; what they held is taken over at once.
-        early_seconds: how long before its lease runs out a holder at these places is shown as overdue.
-        again: the caller could not look for a while, so that others may not have been able to renew.
+        now: the time to recover for; by default the present.
+        places: the places (machines) where the caller can check whether a lease holder lives.
+        proof: the caller's own proof.
+        dead: the proofs of dead lease holders. Their runs are recovered at once.
+        early_seconds: how long before its lease expires a holder at these places is reported as overdue.
+        again: the caller could not call this for a while, so others may not have been able to renew.
     """
 
     now: Time | None = None
@@ -49,7 +49,7 @@ class RecoverRequest(Input):
 
 
 class Doubt(Model):
-    """A holder for the caller to judge; `overdue`: it renews no more."""
+    """A lease holder for the caller to check. `overdue`: it has stopped renewing its lease."""
 
     place: str
     proof: str
@@ -57,8 +57,8 @@ class Doubt(Model):
 
 
 class RecoverReport(Model):
-    """Ids of the runs that were lost, by what became of them; `doubts` are the holders at the caller's
-    places, `held` what the caller itself holds."""
+    """The ids of the recovered runs, by result. `doubts`: the lease holders at the caller's places.
+    `held`: the leases that the caller itself holds."""
 
     rescheduled: list[str] = Field(default_factory=list)
     crashed: list[str] = Field(default_factory=list)
@@ -70,15 +70,15 @@ class RecoverReport(Model):
 
 @operation("POST", "/runyard/recover")
 def recover(tx: Transaction, body: RecoverRequest) -> RecoverReport:
-    """End or restart the runs that nobody executes any more: their holders are dead, or their leases ran out.
+    """End or restart the runs whose lease holder is dead or whose lease has expired.
 
-    One that was not started yet waits again; one that was being cancelled is Cancelled; any other is
-    Crashed, with all that is open under it, and starts again where its deployment allows it.
+    A run that had not started waits again. A run that was being cancelled becomes Cancelled. Any other run
+    becomes Crashed, with its open task runs and subflow runs, and starts again if its deployment allows it.
     """
     ahead = 0 if body.now is None else clock.to_us(body.now) - clock.now_us()
-    # Without a lease there is nothing to wait for, and an idle database is not written.
+    # If no lease exists, do not tick the clock, so that an idle database is not written.
     now = (lease_clock.tick(tx, body.again) if _is_leased(tx) else lease_clock.now(tx)) + ahead
-    # Another process that recovers the same runs skips what this one holds.
+    # Another process that recovers at the same time skips the rows that this transaction locks.
     lock = " FOR UPDATE SKIP LOCKED" if tx.dialect == "postgresql" else ""
     report = RecoverReport()
     for proof in body.dead:
@@ -97,7 +97,7 @@ def recover(tx: Transaction, body: RecoverRequest) -> RecoverReport:
 
 
 def _is_leased(tx: Transaction) -> bool:
-    """Whether anything is held that could run out."""
+    """Whether a lease exists that can expire."""
     return any(
         tx.value(f"SELECT 1 FROM {table} WHERE expires IS NOT NULL LIMIT 1")  # noqa: S608  # fixed names
         for table in ("leases", "background_tasks", "limit_slots")
@@ -154,10 +154,10 @@ def _recover_one(tx: Transaction, lease: Row, report: RecoverReport) -> None:
 
 @operation("POST", "/runyard/flow_runs/redate")
 def redate_flow_runs(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Bring forward the runs that waited already, and were due, before the clock was set back.
+    """Correct the due times of waiting runs that were due before the clock was set back.
 
     Returns:
-        `redated`: how many.
+        `redated`: the number of corrected runs.
     """
     redated = tx.execute(
         """UPDATE flow_runs SET next_scheduled_start_time = :now

@@ -1,1 +1,1 @@
-"""Removing what is old, and the size of the database."""
+"""Retention: deletes old records. Also the size of the database."""

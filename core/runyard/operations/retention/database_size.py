@@ -1,4 +1,4 @@
-"""How large the database is, what is in it, and what retention will remove of it."""
+"""The size of the database, its contents, and what retention will delete."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _OVER = f"state_type IN {TERMINAL_SQL}"
 
 
 class DatabaseSize(Model):
-    """How large a database is, and what of it is older than it is to be kept.
+    """The size of a database, and how many records are older than the retention period.
 
-    `free_bytes`: what is free in a file and will be used again; null where nobody knows. `next_removal`: when
-    the oldest run that is over has been kept for its time. `old_flow_runs` and `old_logs`: those that go at
-    the next turn, but for runs that called others, or were called, which are not that old.
+    `free_bytes`: free space in the file, which SQLite uses again; null if unknown. `next_removal`: when the
+    retention period of the oldest ended run ends. `old_flow_runs` and `old_logs`: how many the next turn
+    deletes. Runs stay while a run that they called, or that called them, is not old enough.
     """
 
     dialect: str
@@ -44,9 +44,9 @@ class DatabaseSize(Model):
 
 
 class DatabaseStats(DatabaseSize):
-    """How much a database holds: its rows by table, and their bytes with their indexes, where known.
+    """The contents of a database: rows by table, and bytes by table with its indexes, if known.
 
-    `steps_to_do`: what an upgrade has still to make, while the database is in use.
+    `steps_to_do`: the steps of an upgrade that are not done yet. They run while the database is in use.
     """
 
     rows: dict[str, int]
@@ -56,13 +56,13 @@ class DatabaseStats(DatabaseSize):
 
 @operation("GET", "/runyard/database/size")
 def read_database_size(tx: Transaction) -> DatabaseSize:
-    """How large the database is, and what retention will remove. It only looks at indexes."""
+    """Read the size of the database and what retention will delete. Fast: it reads only indexes."""
     return DatabaseSize(**_size(tx))
 
 
 @operation("GET", "/runyard/database/stats")
 def read_database_stats(tx: Transaction) -> DatabaseStats:
-    """How many rows each table has, and how large the database is. It counts, so it takes its time."""
+    """Read the size of the database and the number of rows of each table. Slow: it counts all rows."""
     rows = {table: int(tx.value(f"SELECT count(*) FROM {table}")) for table in _TABLES}  # noqa: S608  # a closed list
     steps = [step.name for step in online_steps.pending(tx)]
     return DatabaseStats(**_size(tx), rows=rows, bytes=_bytes(tx), steps_to_do=steps)
@@ -99,7 +99,7 @@ def _count(tx: Transaction, what: str, before: int | None) -> int:
 
 
 def _bytes(tx: Transaction) -> dict[str, int]:
-    """By table, with its indexes; empty where the database cannot tell."""
+    """Bytes by table, with its indexes. Empty if the database does not provide them."""
     if tx.dialect == "postgresql":
         rows = tx.all(
             """SELECT c.relname AS name, pg_total_relation_size(c.oid) AS n FROM pg_class AS c

@@ -1,7 +1,6 @@
-"""Retention: what is older than it is to be kept goes, a bounded part in each transaction.
+"""Retention: deletes records that are older than their retention period, a bounded part per transaction.
 
-Everything that is deleted because of its age is deleted here. Versions of deployments are bounded by
-their number instead, where they are written.
+All deletes because of age happen here. Versions of deployments are limited by number, where they are written.
 """
 
 from __future__ import annotations
@@ -37,32 +36,32 @@ if TYPE_CHECKING:
     from runyard.operations.retention.retention_families import Found
 
 LOCK = "retention"
-# How long a holder that was killed keeps others from going on.
+# How long a killed process blocks the retention of other processes.
 _HELD_SECONDS = 60.0
-# After so long a transaction that holds up writers ends with what it has done.
+# After this time a transaction commits what it has done, because other writers wait for it.
 _SECONDS_AT_ONCE = 0.02
 _FAMILIES_AT_ONCE = 10
-# Rows that need no looking for may be so many times as many.
+# Rows that need no search may be this many times as many.
 _MOST_TIMES = 20
 _SECOND = 1_000_000
-# Worker names are often made up at each start: rows of workers long gone would pile up.
+# Workers often get a new name at each start, so rows of old workers would accumulate.
 _WORKERS_KEPT = 7 * DAY_US
 _LOCKS_KEPT = DAY_US
-# A wall clock that is so far ahead of the time that passed is in doubt for so long.
+# A wall clock that leaps ahead by more than `_LEAP` is not trusted for `_HOLD`.
 _LEAP = 30 * DAY_US
 _HOLD = 3600 * _SECOND
 _CLOCK_NOTED_EVERY = 600 * _SECOND
-# A family of so many times the rows of a part is deleted in several.
+# A family with more than `_LARGE` times the rows of one part is deleted in several parts.
 _LARGE = 4
 _LARGE_ROWS = 2_000
 _FIRST = (-(2**62), "")
-# In this order. What goes by its own age goes before the runs, results in files after them.
+# In this order. Records with an age of their own are deleted before the runs, results in files after them.
 _STEPS = (
     "clock", "results", "background_tasks", "logs", "schedule_skips", "workers", "locks", "removed_runs",
     "flow_runs", "task_runs", "removed_runs", "results",
 )  # fmt: skip
-# What goes by its age alone: how its rows are told apart, and which go. The cross join keeps SQLite to the
-# index by deployment and instant.
+# Records that are deleted by age alone: the key of the table, and a query of the old rows. The cross join
+# makes SQLite use the index by deployment and instant.
 _AGED = {
     "background_tasks": ("task_run_id", "SELECT task_run_id FROM background_tasks WHERE done < :before"),
     "logs": ("id", "SELECT id FROM logs WHERE timestamp < :before"),
@@ -82,16 +81,16 @@ _AGED = {
 
 
 class RetentionTurn(Input):
-    """What is to be removed, and how far a turn has come: the first call leaves out the last four.
+    """What to delete, and the progress of the turn. The first call omits the last four fields.
 
     Args:
-        holder: who removes; of several one does.
-        by_settings: as the settings say; else only runs, and logs, of the given ages.
-        runs_seconds, logs_seconds: older ones go; null: none.
-        states: only runs that ended in these types of states, with all that they called; null: all.
-        rows: about how many rows one call looks for; what takes long is cut short.
-        moment, step, after: of the last answer.
-        forgotten: keys of the results of the last answer, whose files are gone.
+        holder: the name of the caller. Only one holder deletes at a time.
+        by_settings: use the retention settings. If false, only runs and logs of the given ages are deleted.
+        runs_seconds, logs_seconds: delete runs and logs older than this; null: none.
+        states: only runs that ended in these state types, with all runs that they called; null: all.
+        rows: about how many rows one call deletes. A call that takes long stops earlier.
+        moment, step, after: the values of the last response.
+        forgotten: keys of the results of the last response whose files the caller has deleted.
     """
 
     holder: str = ""
@@ -107,10 +106,11 @@ class RetentionTurn(Input):
 
 
 class RetentionReport(Model):
-    """What one call did, and where the next one goes on.
+    """What one call did, and where the next call continues.
 
-    `removed`: rows by table. `files`: key and place of results whose files are to be deleted next. `seconds`:
-    how long writers had to wait. `held_by`: somebody else is at it. `on_hold`: the clock is in doubt.
+    `removed`: deleted rows by table. `files`: key and location of results whose files the caller must delete
+    next. `seconds`: how long other writers had to wait. `held_by`: the process that holds the retention lock.
+    `on_hold`: the wall clock is not trusted now.
     """
 
     done: bool = False
@@ -126,7 +126,7 @@ class RetentionReport(Model):
 
 @dataclass
 class _Plan:
-    """What was found without holding up anybody: the step, and its families."""
+    """What the read-only transaction found: the step, and its families."""
 
     step: int
     found: Found | None = None
@@ -150,7 +150,7 @@ def _cuts(tx: Transaction, body: RetentionTurn) -> Cuts:
 
 
 def _look(tx: Transaction, body: RetentionTurn) -> Settled | _Plan:
-    """Find the next step that has something to do, in a transaction that only reads."""
+    """Find the next step that has something to delete, in a read-only transaction."""
     cuts = _cuts(tx, body)
     moment = clock.from_us(cuts.now)
     holder = locks.read_lock(tx, {"name": LOCK})["holder"]
@@ -180,13 +180,13 @@ def _look(tx: Transaction, body: RetentionTurn) -> Settled | _Plan:
 
 @operation("POST", "/runyard/retention/remove", prepare=_look, durable=False)
 def remove_old(tx: Transaction, body: RetentionTurn) -> RetentionReport:
-    """Delete a bounded part of what is older than it is to be kept; call it until `done`.
+    """Delete a bounded part of the records that are older than their retention period. Repeat until `done`.
 
-    A run goes with its task runs, states, logs, results, artifacts and inputs, and with the runs that it
-    called, in one transaction; where these are very many, the run first and the rest by and by.
+    A run is deleted with its task runs, states, logs, results, artifacts and inputs, and with the runs that
+    it called, in one transaction. If these are very many, the run is deleted first, the rest in later calls.
 
     Raises:
-        InvalidInput: `states` has one that is not the end of a run.
+        InvalidInput: `states` contains a state that is not terminal.
     """
     began = time.perf_counter()
     until = began + _SECONDS_AT_ONCE
@@ -217,10 +217,10 @@ def remove_old(tx: Transaction, body: RetentionTurn) -> RetentionReport:
 
 @operation("POST", "/runyard/retention/count")
 def count_old(tx: Transaction, body: RetentionTurn) -> RetentionReport:
-    """Count a part of what `remove_old` would delete; call it until `done`.
+    """Count a part of the records that `remove_old` would delete. Repeat until `done`.
 
     Raises:
-        InvalidInput: `states` has one that is not the end of a run.
+        InvalidInput: `states` contains a state that is not terminal.
     """
     cuts = _cuts(tx, body)
     number = max(body.step, 1)
@@ -254,7 +254,7 @@ def _is_trusted(tx: Transaction) -> bool:
 
 
 def _note_clock(tx: Transaction) -> None:
-    """Note the clocks; where the wall clock leapt ahead of the one of leases, trust it only later."""
+    """Store the clocks. If the wall clock leapt ahead of the lease clock, do not trust it for `_HOLD`."""
     row = tx.one("SELECT wall, lease, hold_until FROM retention_clock WHERE id = 1")
     wall, lease = lease_clock.wall(tx), lease_clock.tick(tx)
     hold_until = 0
@@ -275,7 +275,7 @@ def _note_clock(tx: Transaction) -> None:
 def _remove_families(
     tx: Transaction, found: Found, cuts: Cuts, rows: int, until: float
 ) -> tuple[Counter[str], tuple[int, str] | None]:
-    """Delete families until the time is up; what was deleted, and after which top to go on."""
+    """Delete families until the time is up. Returns the deleted rows, and the top to continue after."""
     assert cuts.runs is not None
     removed: Counter[str] = Counter()
     families = retention_families.still_over(tx, found.families, cuts.runs)
@@ -296,7 +296,7 @@ def _remove_families(
 
 
 def _go_on_removing(tx: Transaction, cuts: Cuts, rows: int, until: float) -> Counter[str]:
-    """Delete records of runs that were deleted before, until the time is up."""
+    """Delete the remaining records of deleted runs until the time is up."""
     removed: Counter[str] = Counter()
     while removed.total() < _MOST_TIMES * rows:
         part = removal.continue_removal(tx, min(rows, removal.AT_ONCE), cuts.now)
@@ -314,7 +314,7 @@ def _go_on_removing(tx: Transaction, cuts: Cuts, rows: int, until: float) -> Cou
 def _remove_results(
     tx: Transaction, cuts: Cuts, body: RetentionTurn
 ) -> tuple[Counter[str], list[tuple[str, str]]]:
-    """Forget results that have expired; of those in files, first the files have to go."""
+    """Delete expired results. For results in files, the caller must delete the files first."""
     rows = tx.all(
         "SELECT key, place FROM results WHERE expires <= :now ORDER BY expires LIMIT :limit",
         {"now": cuts.now, "limit": body.rows},
@@ -338,7 +338,7 @@ def _remove_results(
 
 
 def _before(tx: Transaction, step: str, cuts: Cuts) -> int | None:
-    """Before which moment the rows of a step go; None: they are kept."""
+    """The time before which the rows of a step are deleted; None: they are kept."""
     if step == "logs":
         return cuts.logs
     if step == "background_tasks":

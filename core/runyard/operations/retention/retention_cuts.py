@@ -1,4 +1,4 @@
-"""How old what has to be to go, and how much that is."""
+"""The ages at which records are deleted, and the number of these records."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 DAY_US = 86_400 * 1_000_000
 _NAMES = re.compile(r":(\w+)")
-# Of no interest to anybody who deletes runs.
+# Internal tables, which counts do not show.
 INNER = frozenset(("background_waits", "leases"))
 
 
 @dataclass
 class Cuts:
-    """Before which moment each kind goes, in microseconds; None: it is kept."""
+    """The time before which each kind of record is deleted, in microseconds; None: it is kept."""
 
     now: int
     runs: int | None
@@ -34,7 +34,7 @@ class Cuts:
 
 
 def cuts_of_settings(now: int) -> Cuts:
-    """What the settings say at a moment."""
+    """The cuts of the retention settings at a time."""
 
     def cut(name: str) -> int | None:
         days = settings.get(name)
@@ -50,7 +50,7 @@ def cuts_of_settings(now: int) -> Cuts:
 
 
 def count_families(tx: Transaction, families: Sequence[Family], cuts: Cuts) -> Counter[str]:
-    """What goes with families, by table."""
+    """Count the records that are deleted with families, by table."""
     counted: Counter[str] = Counter()
     for ids in removal.chunks([one for family in families for one in family.flow_run_ids]):
         counted += count_flow_runs(tx, *removal.named(ids, "f"), cuts)
@@ -60,7 +60,7 @@ def count_families(tx: Transaction, families: Sequence[Family], cuts: Cuts) -> C
 
 
 def count_flow_runs(tx: Transaction, flows: str, values: dict[str, Any], cuts: Cuts) -> Counter[str]:
-    """What goes with flow runs: `flows` is what stands in `IN (...)` for their ids."""
+    """Count the records that are deleted with flow runs. `flows` is the SQL in `IN (...)` for their ids."""
     counted = _count(tx, removal.OF_FLOW_RUNS, flows, values, cuts)
     for ids in removal.chunks(removal.task_runs_of(tx, flows, values)):
         tasks, more = removal.named(ids, "t")
@@ -76,7 +76,7 @@ def _count(
     cuts: Cuts,
     flows: str | None = None,
 ) -> Counter[str]:
-    """What refers to runs, without what earlier steps delete, and what is counted with the flow runs."""
+    """Count the records of runs, without those that earlier steps delete or that count with the flow runs."""
     counted: Counter[str] = Counter()
     values = {**values, "now": cuts.now, "logs": cuts.logs, "outcomes": cuts.outcomes}
     for table, column in tables:

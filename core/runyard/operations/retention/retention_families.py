@@ -1,8 +1,8 @@
-"""Which runs may be deleted: runs that are old enough, each with all that it called.
+"""Which runs may be deleted: runs that are old enough, each with all runs that it called.
 
-A family is a flow run that no kept run called, or a task run outside of any flow, with the flow runs that it
-called, and those that these called, whether they ran in its process or as runs of deployments. It goes
-when all of them were over by the time in question, and not before.
+A family is a top run with all flow runs that it called, directly or indirectly, in its process or as runs of
+deployments. The top is a flow run that no kept run called, or a task run outside of any flow. A family is
+deleted when all its runs had ended before the given time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from runyard.store.database import Row, Transaction
 
-# A run, and a task run with its states, have about so many rows besides the logs.
+# About how many rows a flow run, and a task run with its states, have besides the logs.
 _ROWS_OF_A_RUN = 8
 _ROWS_OF_A_TASK = 4
 _OVER = f"r.state_type IN {TERMINAL_SQL} AND r.state_timestamp < :before"
@@ -46,7 +46,7 @@ _BY_ROOT = (
 
 @dataclass
 class Family:
-    """Runs that go together, by their ids; its top is `id`, which ended at `at`."""
+    """Runs that are deleted together, by their ids. The top is the run `id`, which ended at `at`."""
 
     at: int
     id: str
@@ -58,7 +58,7 @@ class Family:
 
 @dataclass
 class Found:
-    """Families that may go, and the top after which to look on; None: there is no further one."""
+    """Families that may be deleted, and the top to continue after; None: no further family exists."""
 
     families: list[Family]
     after: tuple[int, str] | None
@@ -72,14 +72,14 @@ def find(
     after: tuple[int, str],
     rows: int,
 ) -> Found:
-    """Some families that may go, the oldest first.
+    """Find families that may be deleted, oldest first.
 
     Args:
-        table: of their tops: `flow_runs` or `task_runs`.
-        before: when all of their runs had ended, in microseconds.
-        states: types of the states of their tops; None: any.
-        after: the moment and the id of the top after which to look.
-        rows: about how many rows they may have together; the first may have more.
+        table: the table of the tops: `flow_runs` or `task_runs`.
+        before: all runs of a family must have ended before this time, in microseconds.
+        states: the state types of the tops; None: any.
+        after: the end time and the id of the top to continue after.
+        rows: about how many rows the families may have together. The first family may have more.
     """
     limit = max(1, min(AT_ONCE, rows // _ROWS_OF_A_RUN))
     values: dict[str, Any] = {"before": before, "at": after[0], "id": after[1], "limit": limit}
@@ -103,7 +103,7 @@ def find(
 
 
 def still_over(tx: Transaction, families: Sequence[Family], before: int) -> list[Family]:
-    """Those of the families that nobody has begun again since they were found; their rows are locked."""
+    """The families whose runs were not started again since they were found. Their rows are locked."""
     lock = " FOR UPDATE SKIP LOCKED" if tx.dialect == "postgresql" else ""
     there: set[str] = set()
     for table, kept in (
@@ -121,7 +121,7 @@ def still_over(tx: Transaction, families: Sequence[Family], before: int) -> list
 
 
 def _complete(tx: Transaction, table: str, families: Sequence[Family], before: int) -> None:
-    """Add to the families what their tops called, and how many rows they have."""
+    """Add the called runs and the number of rows to the families."""
     tops = {family.id: family for family in families}
     owners: dict[str, Family] = {}
     if table == "flow_runs":
@@ -155,7 +155,7 @@ def _called(tx: Transaction, callers: Sequence[str], statements: Sequence[str], 
 def _adopt(
     rows: Sequence[Row], callers: Mapping[str, Family], owners: dict[str, Family], before: int
 ) -> list[str]:
-    """Put runs into the families of those that called them; the ids of those that are new."""
+    """Add runs to the families of their callers. Returns the ids of the new runs."""
     new = []
     for row in rows:
         if row["id"] in owners:

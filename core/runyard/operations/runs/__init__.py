@@ -1,1 +1,1 @@
-"""What flow runs and task runs share: records, states, entering a state, removal."""
+"""Shared by flow runs and task runs: records, states, entering a state, deletion."""

@@ -1,4 +1,4 @@
-"""Entering a state: what changes in the row of a flow run or a task run, and its history."""
+"""Entering a state: the changed columns of a flow run or a task run, and its state history."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def insert_states(tx: Transaction, table: str, states: list[tuple[str, State]]) -> None:
-    """Add to a run's history.
+    """Add states to the state history of runs.
 
     Args:
         table: `flow_run` or `task_run`.
-        states: pairs of a run's id and a state that it entered.
+        states: pairs of the id of a run and a state that it entered.
     """
     sql = (
         f"INSERT INTO {table}_states (id, {table}_id, type, name, timestamp, message, data, state_details) "  # noqa: S608  # two tables
@@ -45,9 +45,9 @@ def insert_states(tx: Transaction, table: str, states: list[tuple[str, State]]) 
 
 
 def after(state: State, previous_us: int | None) -> State:
-    """The state itself, its time moved just past the run's previous one where it is not later.
+    """Return the state. If its time is not later than the previous state's time, it is moved just after it.
 
-    Times of one run's states are unique and never go back, whatever clocks say.
+    The times of a run's states are unique and never decrease, even if clocks do.
     """
     if previous_us is not None and state.timestamp_us <= previous_us:
         state.timestamp_us = previous_us + 1
@@ -55,12 +55,12 @@ def after(state: State, previous_us: int | None) -> State:
 
 
 def entered(run: Row, state: State, resuming: bool = False) -> dict[str, Any]:
-    """The STATE_COLUMNS of a run that enters a state.
+    """The values of STATE_COLUMNS for a run that enters a state.
 
     Args:
-        run: its row, with the columns as they were; an empty dict for a new run.
+        run: the row of the run before the change; an empty dict for a new run.
         state: the state, with its final time.
-        resuming: it goes on after a pause, which is no further run.
+        resuming: the run continues after a pause, which does not count as another run.
     """
     progress = RunProgress(run.get("expected_start_time"))
     progress.run_count = run.get("run_count") or 0

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def flow_id_of(tx: Transaction, name: str) -> str:
-    """The id of the flow of that name, which is made when missing."""
+    """The id of the flow with that name. A missing flow is created."""
     found = tx.value("SELECT id FROM flows WHERE name = :name", {"name": name})
     if found is None:
         now = clock.now_us()

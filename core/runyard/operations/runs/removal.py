@@ -1,6 +1,6 @@
-"""Deleting runs with all that belongs to them; of very large ones in parts. Nothing else deletes runs.
+"""Deletes runs with all their records; very large runs in parts. No other module deletes runs.
 
-`OF_TASK_RUNS` and `OF_FLOW_RUNS` are the one list of what refers to runs: who counts and who deletes use it.
+`OF_TASK_RUNS` and `OF_FLOW_RUNS` list all tables that refer to runs. Counts and deletes use these lists.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
     from runyard.store.database import Transaction
 
-# How many ids one statement names.
+# The most ids in one statement.
 AT_ONCE = 200
 
 
 def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The ids, some hundred at a time."""
+    """Split ids into chunks of at most `AT_ONCE`."""
     for at in range(0, len(ids), AT_ONCE):
         yield ids[at : at + AT_ONCE]
 
 
 def named(ids: Sequence[str], prefix: str) -> tuple[str, dict[str, Any]]:
-    """What stands in `IN (...)` for ids, and its values; `NULL` for none, which is in no list."""
+    """The SQL in `IN (...)` for ids, and its values. `NULL` for no ids, which matches no row."""
     values = {f"{prefix}{number}": one for number, one in enumerate(ids)}
     return ", ".join(f":{name}" for name in values) or "NULL", values
 
 
-# What refers to task runs, and what refers to flow runs, by which column, in the order to delete. Ids stand
-# in conditions as they are: for those that a query gives, a PostgreSQL without statistics reads whole tables.
+# The tables and columns that refer to task runs and to flow runs, in the order to delete. Conditions list the
+# ids themselves: with a subquery, PostgreSQL without statistics would read whole tables.
 OF_TASK_RUNS = (
     ("task_run_states", "task_run_id"),
     ("background_waits", "task_run_id"),
@@ -54,7 +54,7 @@ OF_FLOW_RUNS = (
 
 
 def task_runs_of(tx: Transaction, flows: str, values: dict[str, Any]) -> list[str]:
-    """The ids of the task runs of some flow runs."""
+    """The ids of the task runs of flow runs."""
     rows = tx.all(f"SELECT id FROM task_runs WHERE flow_run_id IN ({flows})", values)  # noqa: S608  # names
     return [row["id"] for row in rows]
 
@@ -62,14 +62,14 @@ def task_runs_of(tx: Transaction, flows: str, values: dict[str, Any]) -> list[st
 def remove_runs(
     tx: Transaction, flow_run_ids: Sequence[str], task_run_ids: Sequence[str], now: int
 ) -> Counter[str]:
-    """Delete flow runs and task runs with what belongs to them.
+    """Delete flow runs and task runs with all their records.
 
-    A flow run that a deleted one called, and that is not among them, loses its parent.
+    A flow run that a deleted run called stays, without a parent, unless it is deleted too.
 
     Args:
-        flow_run_ids: with all their task runs.
-        task_run_ids: further ones.
-        now: the present, in microseconds: results in files expire, and go away with these by and by.
+        flow_run_ids: flow runs to delete with all their task runs.
+        task_run_ids: further task runs to delete.
+        now: the present time, in microseconds. Results in files expire; retention deletes them later.
 
     Returns:
         How many rows of each table were deleted.
@@ -95,7 +95,7 @@ def remove_runs(
 
 
 def expire_files(tx: Transaction, flows: str, values: dict[str, Any], now: int) -> None:
-    """Results of runs that are in files belong to nobody any more, and have expired."""
+    """Detach the results in files from their runs, and let them expire."""
     tx.execute(
         "UPDATE results SET flow_run_id = NULL, "  # noqa: S608  # names
         "expires = CASE WHEN expires < :now THEN expires ELSE :now END "
@@ -105,7 +105,7 @@ def expire_files(tx: Transaction, flows: str, values: dict[str, Any], now: int) 
 
 
 def with_subflows(tx: Transaction, flow_run_ids: Sequence[str]) -> list[str]:
-    """These flow runs and those that live in their processes."""
+    """These flow runs, and the subflow runs in their processes."""
     found = dict.fromkeys(flow_run_ids)
     for ids in chunks(flow_run_ids):
         roots, values = named(ids, "f")
@@ -115,7 +115,7 @@ def with_subflows(tx: Transaction, flow_run_ids: Sequence[str]) -> list[str]:
 
 
 def begin_removal(tx: Transaction, flow_run_ids: Sequence[str]) -> Counter[str]:
-    """Delete flow runs, and leave what belongs to them to `continue_removal`."""
+    """Delete flow runs, and leave their records to `continue_removal`."""
     gone: Counter[str] = Counter()
     for ids in chunks(flow_run_ids):
         flows, values = named(ids, "f")
@@ -128,17 +128,17 @@ def begin_removal(tx: Transaction, flow_run_ids: Sequence[str]) -> Counter[str]:
 
 
 def continue_removal(tx: Transaction, rows: int, now: int) -> Counter[str] | None:
-    """Delete a part of what belonged to one deleted flow run; None where nothing is left to do.
+    """Delete a part of the records of one deleted flow run. None if no record is left.
 
     Args:
-        rows: about how many at most.
-        now: the present, in microseconds.
+        rows: about the most rows to delete.
+        now: the present time, in microseconds.
     """
     one = tx.one("SELECT flow_run_id AS id FROM removed_runs ORDER BY flow_run_id LIMIT 1")
     if one is None:
         return None
     gone: Counter[str] = Counter()
-    # A task run has about three states, and maybe some logs.
+    # A task run has about three states, and possibly some logs.
     most = {**one, "limit": max(rows // 4, 1)}
     tasks = tx.all("SELECT id FROM task_runs WHERE flow_run_id = :id LIMIT :limit", most)
     for ids in chunks([row["id"] for row in tasks]):
@@ -169,7 +169,7 @@ def continue_removal(tx: Transaction, rows: int, now: int) -> Counter[str] | Non
 
 
 def _remove_part(tx: Transaction, task_run_ids: Sequence[str], now: int) -> Counter[str]:
-    """Delete some task runs of a deleted flow run; what they called goes the same way, when it is over."""
+    """Delete task runs of a deleted flow run, and the ended flow runs that they called."""
     tasks, values = named(task_run_ids, "t")
     called = tx.all(
         f"SELECT id FROM flow_runs WHERE parent_task_run_id IN ({tasks}) AND state_type IN {TERMINAL_SQL}",  # noqa: S608  # names

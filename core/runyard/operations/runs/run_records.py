@@ -1,7 +1,7 @@
-"""The rows that a running flow writes in groups, with the names of their columns, and the tables they go to.
+"""The rows that a running flow writes in batches, with the names of their columns, and their tables.
 
-On the start-up path of every flow: nothing here may import pydantic, and annotations are not texts, which
-`NamedTuple` would compile one by one. Over HTTP a row is a list, in the order of its fields.
+Every flow imports this module at its start. So it must not import pydantic, and annotations are not strings,
+which `NamedTuple` would compile one by one. Over HTTP a row is a list, in the order of its fields.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class TaskRunRow(NamedTuple):
 
 
 class FlowRunRow(NamedTuple):
-    """A row of `flow_runs`, of a subflow run; the name of its flow stands for the flow's id."""
+    """A row of `flow_runs` for a subflow run. It has the name of the flow instead of its id."""
 
     id: str
     created: int
@@ -106,7 +106,7 @@ class LogRow(NamedTuple):
 
 
 class ResultRow(NamedTuple):
-    """A result that is kept: its data, or the place of the file that has them."""
+    """A stored result: its data, or the location of the file with the data."""
 
     key: str
     created: int
@@ -117,16 +117,16 @@ class ResultRow(NamedTuple):
     place: str | None
 
 
-# Rows a statement, largest first. Few sizes, so that prepared statements are found again; many rows
-# in one, so that the writing thread seldom gives up the interpreter to the running flow.
+# Rows per statement, largest first. Few sizes, so that prepared statements are reused. Many rows per
+# statement, so that the writing thread seldom takes the interpreter from the running flow.
 _GROUPS = (32, 8, 1)
 _KEPT = frozenset(("id", "created", "flow_id", "flow_run_id", "task_key", "dynamic_key"))
-# Where a row has another value than its column: the column, and what makes the column's value of it.
+# Fields whose value differs from the column: the column, and the SQL that computes its value.
 _INSTEAD = {"flow_name": ("flow_id", "(SELECT id FROM flows WHERE name = ?)")}
 
 
 class _Table:
-    """Writes rows of one table, many to a statement."""
+    """Writes rows of one table, many per statement."""
 
     def __init__(self, name: str, row: type[NamedTuple], update: bool) -> None:
         fields = [_INSTEAD.get(field, (field, "?")) for field in row._fields]
@@ -138,7 +138,7 @@ class _Table:
         self._statements = {size: f"{into}{', '.join([values] * size)} {conflict}" for size in _GROUPS}
 
     def write(self, tx: "Transaction", rows: Sequence[Sequence[Any]]) -> None:
-        """Insert the rows; those that exist are updated, or left where a table only grows."""
+        """Insert the rows. Existing rows are updated, or ignored if the table is append-only."""
         at = 0
         for size in _GROUPS:
             sql = self._statements[size]

@@ -1,4 +1,4 @@
-"""A state as the columns of a flow run or a task run, and back."""
+"""Converts a state to the columns of a flow run or a task run, and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from runyard.store.database import Row
 
 
-# The columns that entering a state changes, in flow_runs and task_runs alike.
+# The columns that change when a run enters a state, in `flow_runs` and `task_runs`.
 STATE_COLUMNS = (
     "updated",
     "state_id",
@@ -34,19 +34,19 @@ TERMINAL_SQL = "('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')"
 
 
 def encode_state(state: State) -> str:
-    """What the `state` column holds for a state."""
+    """Encode a state for the `state` column."""
     return to_json(state.to_json())
 
 
 def decode_state(text: str | None) -> State | None:
-    """The state in a `state` column; None where it is null. See `state_of`."""
+    """Decode the `state` column. None if it is null. See `state_of`."""
     if text is None:
         return None
     return State.from_json(texts.with_storable_keys(json.loads(text), text))
 
 
 def state_of(row: Row) -> State | None:
-    """The state that a run's row shows: of one that cannot be read, what its own columns tell."""
+    """The state of a run's row. If the state is unreadable, it is built from the other columns."""
     try:
         state = decode_state(row["state"])
         if state is not None and texts.is_too_deep(state.data, row["state"]):

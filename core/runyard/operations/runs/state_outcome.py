@@ -1,4 +1,4 @@
-"""What became of a proposed state."""
+"""The outcome of a proposed state."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Outcome(NamedTuple):
-    """What became of a proposed state.
+    """The outcome of a proposed state.
 
     Args:
         status: ACCEPT, REJECT, WAIT or ABORT.
-        state: the state the run is in now.
-        reason: why it is not the proposed one.
-        delay_seconds: when to ask again, of a WAIT.
-        written: a state was written.
+        state: the present state of the run.
+        reason: why the state differs from the proposed one.
+        delay_seconds: for WAIT: after how many seconds to propose again.
+        written: whether a state was written.
     """
 
     status: str

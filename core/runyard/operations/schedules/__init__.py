@@ -1,1 +1,1 @@
-"""The schedules of deployments, as they are stored."""
+"""Stored schedules of deployments."""

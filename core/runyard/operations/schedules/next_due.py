@@ -1,4 +1,4 @@
-"""When a schedule is due next, and what it owes already."""
+"""When a schedule is due next, and which due instants are still unhandled when it changes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from runyard.domain.schedules import instants as rules
 from runyard.operations.schemas import dump, load
 from runyard.store.database import Row, Transaction
 
-# The states in which a run is not over, as in the index flow_runs_open_by_schedule.
+# The states of runs that have not ended, as in the index flow_runs_open_by_schedule.
 OPEN_STATES = "('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')"
 
 
 def prepare_deployment(tx: Transaction, deployment_id: str, *_args: Any, **_given: Any) -> None:
-    """Work out when the schedules of a deployment are due next, before a transaction that asks for it."""
+    """Compute when the schedules of a deployment are due next, before the transaction that needs it."""
     now = clock.now_us()
     for row in tx.all("SELECT * FROM deployment_schedules WHERE deployment_id = :id", {"id": deployment_id}):
         with suppress(ScheduleError):
@@ -24,11 +24,13 @@ def prepare_deployment(tx: Transaction, deployment_id: str, *_args: Any, **_give
 
 
 def owe(tx: Transaction, row: Row, now: int) -> None:
-    """Keep what is due already, before a schedule is changed or goes: the next turn deals with it.
+    """Store the instants that are due already, before a schedule is updated or deleted.
+
+    The scheduler handles them in its next turn.
 
     Args:
-        row: the schedule's, as it was until now.
-        now: the present, in microseconds.
+        row: the row of the schedule before the change.
+        now: the present time, in microseconds.
     """
     if row["active"] and row["next_due"] is not None and row["next_due"] <= now:
         tx.execute(
@@ -39,7 +41,7 @@ def owe(tx: Transaction, row: Row, now: int) -> None:
 
 
 def due_after(row: Row | dict[str, Any], paused: int | bool, after_us: int) -> int | None:
-    """When a schedule is due next after `after_us`; None when never, or when it is paused."""
+    """When a schedule is due next after `after_us`. None if never, or if it is paused."""
     if paused or not row["active"]:
         return None
     instant = rules.next_instant(load(row["spec"], {}), clock.from_us(after_us))

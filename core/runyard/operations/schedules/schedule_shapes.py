@@ -1,4 +1,4 @@
-"""The shapes of schedules: what is given for one, what is shown, what was skipped."""
+"""The models of schedules: to create, to update, to show, and the instants that were skipped."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class IntervalSchedule(Input):
 
 
 class RRuleSchedule(Input):
-    """Due as an RFC 5545 recurrence rule says."""
+    """Due at the times of an RFC 5545 recurrence rule."""
 
     rrule: str
     timezone: str | None = "UTC"
@@ -45,13 +45,13 @@ class OneOffSchedule(Input):
 
 
 def _checked(value: Any) -> Any:
-    """What is given for a schedule, refused when it is none, with its durations and rules spelt out."""
+    """Validate a schedule, and return it with durations and rules in their full form."""
     if isinstance(value, BaseModel):
         value = value.model_dump(exclude_none=True)
     if not isinstance(value, dict):
         raise InvalidInput(f"a schedule is a mapping with cron, interval, rrule or at, not {value!r}")
     schedule = rules.parse(value)
-    # Worked out here, before the transaction that stores it: it is remembered.
+    # Computed here, before the transaction that stores the schedule. The result is cached.
     rules.next_instant(schedule, clock.now())
     spec = rules.to_spec(schedule)
     if value.get("anchor_date") is None:
@@ -65,7 +65,7 @@ AnySchedule = Annotated[
 
 
 class DeploymentSchedule(Model):
-    """A schedule of a deployment. `next_due` is null when it will not fire again, or is paused."""
+    """A schedule of a deployment. `next_due` is null if the schedule never fires again, or is paused."""
 
     id: str
     created: Time
@@ -85,7 +85,7 @@ class DeploymentSchedule(Model):
 
 
 class DeploymentScheduleCreate(Input):
-    """A schedule to add. `replaces` is the slug of the schedule that this one renames."""
+    """A schedule to create. `replaces` is the former slug of a schedule that is renamed."""
 
     schedule: AnySchedule
     active: bool = True
@@ -99,7 +99,7 @@ class DeploymentScheduleCreate(Input):
 
 
 class DeploymentScheduleUpdate(Input):
-    """Changes to a schedule; only the fields that are given change."""
+    """Changes to a schedule. Only the given fields change."""
 
     schedule: AnySchedule | None = None
     active: bool | None = None
@@ -113,7 +113,7 @@ class DeploymentScheduleUpdate(Input):
 
 
 class ScheduleSkip(Model):
-    """Instants of a schedule that made no run: one, or `count` from `instant` to `until`."""
+    """Instants of a schedule that created no run: one instant, or `count` instants up to `until`."""
 
     schedule_id: str
     slug: str | None = None

@@ -1,4 +1,4 @@
-"""Schedules of deployments: reading, adding, changing and removing them."""
+"""Schedules of deployments: read, create, update and delete."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = [
 
 
 def to_model(row: Row) -> DeploymentSchedule:
-    """The schedule that a row of `deployment_schedules` holds."""
+    """Convert a row of `deployment_schedules` to its model."""
     fields = dict(row)
     fields["schedule"] = load(fields.pop("spec"), {})
     fields["parameters"] = load(row["parameters"], {})
@@ -50,7 +50,7 @@ def to_model(row: Row) -> DeploymentSchedule:
 
 
 def rows_of(tx: Transaction, deployment_id: str) -> list[Row]:
-    """The rows of a deployment's schedules, oldest first."""
+    """Read the rows of a deployment's schedules, oldest first."""
     return tx.all(
         "SELECT * FROM deployment_schedules WHERE deployment_id = :id ORDER BY created, id",
         {"id": deployment_id},
@@ -58,7 +58,7 @@ def rows_of(tx: Transaction, deployment_id: str) -> list[Row]:
 
 
 def of_deployments(tx: Transaction, deployment_ids: list[str]) -> dict[str, list[DeploymentSchedule]]:
-    """The schedules of several deployments, by deployment."""
+    """Read the schedules of several deployments, by deployment."""
     found: dict[str, list[DeploymentSchedule]] = {key: [] for key in deployment_ids}
     if found:
         names = {f"id{index}": key for index, key in enumerate(found)}
@@ -73,15 +73,15 @@ def of_deployments(tx: Transaction, deployment_ids: list[str]) -> dict[str, list
 
 
 def insert(tx: Transaction, deployment: Row, body: DeploymentScheduleCreate, owner: str | None) -> Row:
-    """Add a schedule to a deployment.
+    """Insert a schedule of a deployment.
 
     Args:
-        deployment: its row; a paused one's schedules are not due.
+        deployment: the row of the deployment. If it is paused, the schedule is not due.
         body: the schedule.
-        owner: who declares it, or None for an operator.
+        owner: the program that declares the schedule, or None for an operator.
 
     Raises:
-        Conflict: the deployment has a schedule of that slug.
+        Conflict: the deployment already has a schedule with that slug.
     """
     _refuse_taken_slug(tx, deployment["id"], body.slug, None)
     now = clock.now_us()
@@ -110,17 +110,17 @@ def insert(tx: Transaction, deployment: Row, body: DeploymentScheduleCreate, own
 
 
 def change(tx: Transaction, deployment: Row, row: Row, values: dict[str, Any]) -> bool:
-    """Set columns of a schedule; what is due next is kept unless the timing itself changes.
+    """Set columns of a schedule. Its next due time stays, unless the timing itself changes.
 
-    Instants that are due already are dealt with as the schedule said until now.
+    Instants that are due already are handled with the values before the change.
 
     Args:
         deployment: the row of its deployment.
-        row: the schedule's present row; updated in place.
-        values: by column.
+        row: the present row of the schedule; updated in place.
+        values: the new values, by column.
 
     Returns:
-        Whether anything was different.
+        Whether a value changed.
     """
     different = {name: value for name, value in values.items() if row[name] != value}
     if not different:
@@ -144,7 +144,7 @@ def change(tx: Transaction, deployment: Row, row: Row, values: dict[str, Any]) -
 
 
 def hand_over(tx: Transaction, row: Row, owner: str) -> None:
-    """Let another owner speak for a schedule from now on."""
+    """Set the owner of a schedule."""
     row["owner"] = owner
     tx.execute(
         "UPDATE deployment_schedules SET owner = :owner WHERE id = :id", {"owner": owner, "id": row["id"]}
@@ -152,17 +152,17 @@ def hand_over(tx: Transaction, row: Row, owner: str) -> None:
 
 
 def remove(tx: Transaction, row: Row) -> None:
-    """Remove a schedule and its runs of the future; what is due already stays, and what was skipped."""
+    """Delete a schedule and its future runs. Due instants and records of skipped instants stay."""
     next_due.owe(tx, row, clock.now_us())
     drop_waiting_runs(tx, "schedule_id", row["id"])
     tx.execute("DELETE FROM deployment_schedules WHERE id = :id", {"id": row["id"]})
 
 
 def drop_waiting_runs(tx: Transaction, column: Literal["schedule_id", "deployment_id"], key: str) -> None:
-    """Delete the runs that a schedule made, or those of a deployment, for instants that are to come.
+    """Delete the future runs that a schedule created, or all schedules of a deployment.
 
-    Only those that nobody has taken. A run whose instant has passed is work to be done, whatever becomes
-    of its schedule.
+    A run that a worker has claimed stays. A run whose instant has passed stays too, even if its schedule
+    is deleted.
     """
     where = f"""{column} = :key AND auto_scheduled = 1 AND attempt = 0 AND run_count = 0
         AND state_type = 'SCHEDULED' AND expected_start_time > :now"""
@@ -175,10 +175,10 @@ def drop_waiting_runs(tx: Transaction, column: Literal["schedule_id", "deploymen
 
 
 def recompute(tx: Transaction, deployment: Row) -> None:
-    """Set what is due next for all schedules of a deployment that was paused or resumed.
+    """Set the next due time of all schedules of a deployment that was paused or resumed.
 
-    What is due when it is paused is dealt with all the same. The time it was paused is not missed: nothing
-    of it is caught up.
+    Instants that were due before the pause are still handled. Instants during the pause are not missed
+    instants: the scheduler does not catch them up.
     """
     now = clock.now_us()
     for row in rows_of(tx, deployment["id"]):
@@ -190,7 +190,7 @@ def recompute(tx: Transaction, deployment: Row) -> None:
 
 
 def stored_spec(given: BaseModel, now_us: int) -> dict[str, Any]:
-    """The specification to store; an interval without an anchor counts from now."""
+    """The specification to store. An interval without an anchor counts from now."""
     spec = given.model_dump(mode="json")
     if "interval" in spec and not spec.get("anchor_date"):
         spec["anchor_date"] = clock.format_time(clock.from_us(now_us))
@@ -198,10 +198,10 @@ def stored_spec(given: BaseModel, now_us: int) -> dict[str, Any]:
 
 
 def busy_condition(run: str) -> str:
-    """SQL that is true for a waiting run whose schedule queues behind its own earlier run.
+    """SQL that is true for a waiting run that must wait for an earlier run of its schedule.
 
     Args:
-        run: the alias of `flow_runs` in the query this becomes part of.
+        run: the alias of `flow_runs` in the surrounding query.
     """
     return f"""EXISTS (
         SELECT 1 FROM deployment_schedules queueing JOIN flow_runs ahead ON ahead.schedule_id = queueing.id
@@ -212,7 +212,7 @@ def busy_condition(run: str) -> str:
 
 
 def schedule_is_busy(tx: Transaction, run: Row) -> bool:
-    """Whether a waiting run has to wait for an earlier run of its schedule (overlap `queue`)."""
+    """Whether a waiting run must wait for an earlier run of its schedule (overlap `queue`)."""
     if run["schedule_id"] is None:
         return False
     sql = f"SELECT 1 FROM flow_runs run WHERE run.id = :id AND {busy_condition('run')}"  # noqa: S608  # ours
@@ -221,7 +221,7 @@ def schedule_is_busy(tx: Transaction, run: Row) -> bool:
 
 @operation("GET", "/deployments/{deployment_id}/schedules")
 def read_deployment_schedules(tx: Transaction, deployment_id: str) -> list[DeploymentSchedule]:
-    """The schedules of a deployment, oldest first."""
+    """List the schedules of a deployment, oldest first."""
     _deployment(tx, deployment_id)
     return [to_model(row) for row in rows_of(tx, deployment_id)]
 
@@ -230,11 +230,11 @@ def read_deployment_schedules(tx: Transaction, deployment_id: str) -> list[Deplo
 def create_deployment_schedules(
     tx: Transaction, deployment_id: str, body: list[DeploymentScheduleCreate]
 ) -> list[DeploymentSchedule]:
-    """Add schedules to a deployment; they belong to the operator, so no redeploy removes them.
+    """Create schedules of a deployment. They belong to the operator: a later deploy does not delete them.
 
     Raises:
-        ScheduleError: all its times are past, so that it would never fire.
-        ParameterError: their parameters do not fit the flow.
+        ScheduleError: all times of a schedule are past, so it would never fire.
+        ParameterError: the parameters of a schedule do not match the flow.
     """
     deployment = _deployment(tx, deployment_id)
     now = clock.now()
@@ -255,10 +255,10 @@ def create_deployment_schedules(
 def update_deployment_schedule(
     tx: Transaction, deployment_id: str, schedule_id: str, body: DeploymentScheduleUpdate
 ) -> None:
-    """Change a schedule; only the fields that are given change.
+    """Update a schedule. Only the given fields change.
 
     Raises:
-        ParameterError: its parameters do not fit the flow.
+        ParameterError: the parameters do not match the flow.
     """
     deployment = _deployment(tx, deployment_id)
     row = _schedule(tx, deployment_id, schedule_id)
@@ -273,16 +273,16 @@ def update_deployment_schedule(
     prepare=next_due.prepare_deployment,
 )
 def delete_deployment_schedule(tx: Transaction, deployment_id: str, schedule_id: str) -> None:
-    """Remove a schedule and its runs of the future; runs that are due already stay."""
+    """Delete a schedule and its future runs. Runs that are due already stay."""
     row = _schedule(tx, deployment_id, schedule_id)
     remove(tx, row)
 
 
 @operation("GET", "/runyard/deployments/{deployment_id}/schedule_skips")
 def read_schedule_skips(tx: Transaction, deployment_id: str, limit: int = 200) -> list[ScheduleSkip]:
-    """The instants of a deployment's schedules that made no run, newest first, with the reason.
+    """List the instants of a deployment's schedules that created no run, newest first, with the reason.
 
-    Those of schedules that are gone, too.
+    The list includes instants of deleted schedules.
     """
     _deployment(tx, deployment_id)
     rows = tx.all(
@@ -299,7 +299,7 @@ def read_schedule_skips(tx: Transaction, deployment_id: str, limit: int = 200) -
 
 
 def given_columns(body: DeploymentScheduleUpdate | DeploymentScheduleCreate, row: Row) -> dict[str, Any]:
-    """The columns that the given fields of a body stand for."""
+    """The columns to set for the given fields of a body."""
     values: dict[str, Any] = {}
     for name in body.model_fields_set - {"replaces"}:
         value = getattr(body, name)
@@ -315,7 +315,7 @@ def given_columns(body: DeploymentScheduleUpdate | DeploymentScheduleCreate, row
 
 
 def _spec_beside(given: BaseModel, row: Row) -> dict[str, Any]:
-    """The specification to store in a row that has one: an anchor that was not named is kept."""
+    """The specification to store in an existing row. If no anchor is given, the present anchor stays."""
     old = load(row["spec"], {})
     new = stored_spec(given, clock.now_us())
     unnamed = "anchor_date" in new and getattr(given, "anchor_date", None) is None
@@ -334,7 +334,7 @@ def _refuse_taken_slug(tx: Transaction, deployment_id: str, slug: str | None, ow
 
 
 def _check_parameters(deployment: Row, parameters: dict[str, Any]) -> None:
-    """Refuse what would fail whenever the schedule fires."""
+    """Reject parameters that would fail each time the schedule fires."""
     if parameters and deployment["enforce_parameter_schema"]:
         schema = load(deployment["parameter_openapi_schema"])
         given = {**load(deployment["parameters"], {}), **parameters}

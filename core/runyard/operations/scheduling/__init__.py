@@ -1,1 +1,1 @@
-"""Making runs of schedules: the scheduler and backfills."""
+"""Creates runs of schedules: the scheduler and backfills."""

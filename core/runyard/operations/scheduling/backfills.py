@@ -1,4 +1,4 @@
-"""Backfills: runs for instants of a schedule that passed, each made once however often it is asked for."""
+"""Backfills: runs for past instants of a schedule. Repeated requests create the run of an instant once."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from runyard.operations.schemas import Input, Model, Time, load
 from runyard.store.database import Row, Transaction
 
 MOST_RUNS = 500
-"""How many runs one call makes at most, so that its transaction stays short."""
+"""The most runs that one call creates, so that its transaction stays short."""
 
 
 class BackfillRun(Input):
-    """An instant of a schedule to make a run for, and parameters laid over all others."""
+    """An instant of a schedule to create a run for. `parameters` override all other parameters."""
 
     schedule_id: str
     instant: Time
@@ -31,11 +31,11 @@ class BackfillRun(Input):
 
 
 class Backfill(Input):
-    """Runs to make, in the order in which they are to start.
+    """Runs to create, in the order in which they should start.
 
     Args:
-        redo_failed: an instant whose run Failed or Crashed gets another one.
-        dry_run: change nothing, only tell what would be made.
+        redo_failed: also create a new run for an instant whose run is Failed or Crashed.
+        dry_run: change nothing, only return which runs would be created.
     """
 
     runs: list[BackfillRun] = Field(max_length=MOST_RUNS)
@@ -46,10 +46,10 @@ class Backfill(Input):
 
 
 class BackfilledRun(Model):
-    """What became of one instant: its run, and whether that is new.
+    """The result for one instant: its run, and whether this call created it.
 
-    `redone` is the run that failed before, where this one takes its place. `flow_run_id` is null in a dry
-    run where there is no run yet.
+    `redone` is the failed run that the new run replaces. `flow_run_id` is null in a dry run if the instant
+    has no run yet.
     """
 
     schedule_id: str
@@ -61,14 +61,14 @@ class BackfilledRun(Model):
 
 @operation("POST", "/runyard/deployments/{deployment_id}/backfill")
 def backfill_deployment(tx: Transaction, deployment_id: str, body: Backfill) -> list[BackfilledRun]:
-    """Make a run for each instant that has none yet, be it of the scheduler or of an earlier backfill.
+    """Create a run for each instant that has no run yet, neither by the scheduler nor by an earlier backfill.
 
-    A run is expected at its instant and may start at once, behind everything that waits already. It does
-    not belong to the schedule: an overlap policy looks at what the scheduler makes, not at the past.
+    The expected start time of a run is its instant. The run may start at once, after all runs that already
+    wait. It does not belong to the schedule: overlap policies count only the runs of the scheduler.
 
     Raises:
-        NotFound: no such deployment, or it has no such schedule.
-        ParameterError: the parameters do not fit the flow.
+        NotFound: the deployment or the schedule is not found.
+        ParameterError: the parameters do not match the flow.
     """
     deployment = deployment_row(tx, deployment_id)
     rows = {row["id"]: row for row in rows_of(tx, deployment_id)}
@@ -109,7 +109,7 @@ def backfill_deployment(tx: Transaction, deployment_id: str, body: Backfill) -> 
 
 
 def _present(tx: Transaction, flow_id: str, keys: list[str]) -> dict[str, Row]:
-    """The runs that have one of the keys, by key."""
+    """Read the runs that have one of the keys, by key."""
     if not keys:
         return {}
     names = {f"key{index}": key for index, key in enumerate(keys)}
@@ -123,7 +123,7 @@ def _present(tx: Transaction, flow_id: str, keys: list[str]) -> dict[str, Row]:
 
 
 def _give_up_key(tx: Transaction, run_id: str, key: str) -> None:
-    """Let another run be the one of the instant; the failed one stays as it is."""
+    """Free the key of a failed run, so that another run can have it. The failed run stays."""
     tx.execute(
         "UPDATE flow_runs SET idempotency_key = :other WHERE id = :id",
         {"other": f"{key} redone {run_id}", "id": run_id},
@@ -148,7 +148,7 @@ def _insert(
         tags=[*body.tags, "backfill"],
         idempotency_key=key,
         created_by={"id": schedule["id"], "type": "BACKFILL", "display_value": schedule["slug"]},
-        # In the order given, and behind what waits already.
+        # In the given order, after the runs that already wait.
         next_scheduled_start_time=clock.now_us() + position,
         **({} if body.job_variables is None else {"job_variables": body.job_variables}),
     )

@@ -1,4 +1,4 @@
-"""What becomes of a schedule's instants that are due: runs, or records of why there is none."""
+"""Handles the due instants of a schedule: creates runs, or records why an instant has no run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runyard.operations.schedules.next_due import OPEN_STATES, due_after
 from runyard.operations.schemas import load
 from runyard.store.database import Row, Transaction
 
-# How many schedules are looked at before one transaction; the next one goes on.
+# How many schedules one turn handles. The next turn handles the others.
 MOST_SCHEDULES = 100
 _OPEN_RUNS = f"""SELECT id, state_type FROM flow_runs
     WHERE schedule_id = :id AND schedule_id IS NOT NULL AND state_type IN {OPEN_STATES}
@@ -24,9 +24,10 @@ _OPEN_RUNS = f"""SELECT id, state_type FROM flow_runs
 
 
 class Plan(NamedTuple):
-    """What is to become of the instants of a schedule up to `now`, and when it is due after that.
+    """What to do with the instants of a schedule up to `now`, and when it is due after that.
 
-    `basis` is what the plan was made from: it holds only while the row says the same.
+    `basis` is the part of the row that the plan was computed from. The plan is valid while the row has the
+    same values.
     """
 
     basis: tuple
@@ -38,9 +39,9 @@ class Plan(NamedTuple):
 
 
 def prepare_turn(tx: Transaction, *_args: Any, **_given: Any) -> dict[str, Plan]:
-    """Plans for what is due and owed, made before the transaction that carries them out.
+    """Compute the plans for due schedules and stored debts, before the transaction that executes them.
 
-    An expression or a rule may take long to work out, and no writer has to wait for that.
+    A cron expression or a rule may take long to compute. Other writers must not wait for that.
     """
     now = clock.now_us()
     plans = {row["id"]: _plan(row, now) for row in due_rows(tx, now)}
@@ -50,7 +51,7 @@ def prepare_turn(tx: Transaction, *_args: Any, **_given: Any) -> dict[str, Plan]
 
 
 def due_rows(tx: Transaction, now: int) -> list[Row]:
-    """The rows of the schedules that are due, in the order in which they are."""
+    """Read the rows of the due schedules, the earliest first."""
     return tx.all(
         "SELECT * FROM deployment_schedules WHERE active = 1 AND next_due <= :now "
         "ORDER BY next_due, id LIMIT :limit",
@@ -59,15 +60,15 @@ def due_rows(tx: Transaction, now: int) -> list[Row]:
 
 
 def fire(tx: Transaction, row: Row, deployment: Row, now: int) -> tuple[int, int]:
-    """Make the runs of one schedule that is due, once, whoever else does the same.
+    """Create the runs of one due schedule. Concurrent calls create them once.
 
     Args:
-        row: the schedule's.
-        deployment: its deployment's row.
-        now: the present, in microseconds.
+        row: the row of the schedule.
+        deployment: the row of its deployment.
+        now: the present time, in microseconds.
 
     Returns:
-        How many instants made a run and how many did not.
+        How many instants created a run, and how many did not.
     """
     plan = _planned(tx, row["id"], row, now)
     taken = tx.execute(
@@ -81,15 +82,15 @@ def fire(tx: Transaction, row: Row, deployment: Row, now: int) -> tuple[int, int
 
 
 def debts(tx: Transaction) -> list[Row]:
-    """What is owed, the oldest first."""
+    """Read the schedule debts: instants that were due before their schedule changed. Oldest first."""
     return tx.all("SELECT * FROM schedule_debts ORDER BY created, id LIMIT :limit", {"limit": MOST_SCHEDULES})
 
 
 def pay(tx: Transaction, debt: Row, deployment: Row) -> tuple[int, int]:
-    """Make the runs, or the records, of what is owed.
+    """Create the runs, or the records, of a schedule debt.
 
     Returns:
-        How many instants made a run and how many did not.
+        How many instants created a run, and how many did not.
     """
     if not tx.execute("DELETE FROM schedule_debts WHERE id = :id", {"id": debt["id"]}):
         return 0, 0
@@ -98,7 +99,7 @@ def pay(tx: Transaction, debt: Row, deployment: Row) -> tuple[int, int]:
 
 
 def run_key(deployment_id: str, schedule_id: str, instant: datetime) -> str:
-    """The idempotency key of the run of a schedule's instant: there is one, whoever makes it."""
+    """The idempotency key of the run of an instant. The scheduler and backfills use the same key."""
     return f"scheduled {deployment_id} {schedule_id} {clock.format_time(instant)}"
 
 
@@ -118,14 +119,14 @@ def _plan(row: Row, now: int) -> Plan:
 
 
 def _planned(tx: Transaction, key: str, row: Row, now: int) -> Plan:
-    """The plan that was prepared, where it still holds; else one that is made now."""
+    """The prepared plan if it is still valid, else a plan that is computed now."""
     plan = (tx.prepared or {}).get(key)
     return plan if plan is not None and plan.basis == _basis(row) else _plan(row, now)
 
 
 def _carry_out(tx: Transaction, row: Row, deployment: Row, plan: Plan) -> tuple[int, int]:
     if plan.fault is not None:
-        # Such as one of a zone that was abolished since.
+        # For example, the time zone of the schedule no longer exists.
         _record(tx, row, row["next_due"], f"the schedule is stopped: {plan.fault.message}")
         return 0, 1
     catchup = plan.catchup
@@ -136,7 +137,7 @@ def _carry_out(tx: Transaction, row: Row, deployment: Row, plan: Plan) -> tuple[
     created, skipped = 0, catchup.skipped
     instants = [clock.to_us(instant) for instant in catchup.fire]
     if row["overlap"] == "replace" and len(instants) > 1:
-        # Each would cancel the one before it, so only the newest is made.
+        # Each run would cancel the run before it. So only the newest is created.
         *older, newest = instants
         _record(tx, row, older[0], "replaced by a newer instant", len(older), older[-1])
         instants, skipped = [newest], skipped + len(older)
@@ -149,7 +150,7 @@ def _carry_out(tx: Transaction, row: Row, deployment: Row, plan: Plan) -> tuple[
 
 
 def _fire_instant(tx: Transaction, row: Row, deployment: Row, instant: int) -> bool:
-    """Make the run of one instant, or record why there is none."""
+    """Create the run of one instant, or record why it has no run."""
     if row["overlap"] != "allow":
         found = tx.all(_OPEN_RUNS, {"id": row["id"]})
         action = policies.decide_overlap(row["overlap"], len(found))
@@ -162,7 +163,7 @@ def _fire_instant(tx: Transaction, row: Row, deployment: Row, instant: int) -> b
     try:
         return _create(tx, row, deployment, instant)
     except RunyardError as error:
-        # One deployment whose stored parameters do not fit must not stop the others.
+        # A deployment with invalid stored parameters must not stop the others.
         _record(tx, row, instant, f"no run was made: {error.message}")
         return False
 
@@ -187,7 +188,7 @@ def _create(tx: Transaction, row: Row, deployment: Row, instant: int) -> bool:
 
 
 def _cancel(tx: Transaction, open_runs: list[Row]) -> None:
-    """Stop the open runs of a schedule; the rules end those at once that nobody executes."""
+    """Cancel the runs of a schedule that have not ended. A run that no process executes ends at once."""
     for run in open_runs:
         state = states.Cancelling(message="replaced by a newer run of its schedule")
         change_flow_run_state(tx, run["id"], state)

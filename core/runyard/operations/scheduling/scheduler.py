@@ -1,4 +1,4 @@
-"""The scheduler: one turn makes runs of all schedules that are due, and marks runs that are late."""
+"""The scheduler: one turn creates the runs of all due schedules, and marks late runs."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from runyard.operations.scheduling import schedule_firing
 from runyard.operations.schemas import Input, Model, Time
 from runyard.store.database import Transaction
 
-# How many runs one turn marks at most, so that its transaction stays short; the next one goes on.
+# The most runs that one turn marks, so that its transaction stays short. The next turn marks the others.
 _LATE_A_TURN = 200
 
 
 class SchedulerTurn(Input):
-    """Who takes the turn, for people: a worker's or server's name."""
+    """The caller of the scheduler: the name of a worker or server, for people."""
 
     owner: str
 
 
 class SchedulerReport(Model):
-    """What a turn did, and when the next one has something to do (null: not as things are)."""
+    """What a turn did. `next_due` tells when the next turn is needed (null: no turn is needed yet)."""
 
     created: int = 0
     skipped: int = 0
@@ -41,9 +41,9 @@ def _prepare(tx: Transaction, body: SchedulerTurn) -> Settled | dict[str, schedu
 
 @operation("POST", "/runyard/scheduler/run", prepare=_prepare)
 def run_scheduler(tx: Transaction, body: SchedulerTurn) -> SchedulerReport:
-    """Turn due instants into runs, once each, and mark waiting runs that nobody took as Late.
+    """Create a run for each due instant, and mark waiting runs that no worker claimed as Late.
 
-    Any number of processes may call this at once. Where nothing is due it only reads.
+    Any number of processes may call this at the same time. If nothing is due, it only reads.
     """
     report = SchedulerReport()
     now = clock.now_us()
@@ -51,7 +51,7 @@ def run_scheduler(tx: Transaction, body: SchedulerTurn) -> SchedulerReport:
     moment = _next_moment(tx, late_after_us)
     if moment is not None and moment <= now:
         _take_turn(tx, body.owner, now)
-        # What is owed is older than what is due.
+        # Debts are older than due instants.
         done = [
             schedule_firing.pay(tx, debt, deployment_row(tx, debt["deployment_id"]))
             for debt in schedule_firing.debts(tx)
@@ -73,7 +73,7 @@ def _late_after_us() -> int:
 
 
 def _next_moment(tx: Transaction, late_after_us: int) -> int | None:
-    """When a schedule is due, something is owed, or a waiting run becomes late: whichever is first."""
+    """The earliest time at which a schedule is due, a debt exists, or a waiting run becomes late."""
     due = tx.value(
         "SELECT next_due FROM deployment_schedules WHERE active = 1 AND next_due IS NOT NULL "
         "ORDER BY next_due LIMIT 1"
@@ -89,10 +89,10 @@ def _next_moment(tx: Transaction, late_after_us: int) -> int | None:
 
 
 def _take_turn(tx: Transaction, owner: str, now: int) -> None:
-    """Hold the lock's row until the transaction ends: whoever else has a turn waits, then finds it done.
+    """Lock the scheduler's row until the transaction ends. Another caller waits, then finds the turn done.
 
-    SQLite has one writer anyway. Should the lock fail, no run is made twice: each instant is taken
-    by a compare-and-set, and its key is unique.
+    SQLite has one writer anyway. Even if the lock failed, no run would be created twice: a compare-and-set
+    claims each instant, and its idempotency key is unique.
     """
     tx.execute(
         """INSERT INTO locks (name, owner, expires) VALUES ('scheduler', :owner, :now)
@@ -102,7 +102,7 @@ def _take_turn(tx: Transaction, owner: str, now: int) -> None:
 
 
 def _mark_late(tx: Transaction, before: int) -> int:
-    """Mark the runs that nobody took, or cancel them where no claim got as far as their full deployment."""
+    """Mark the runs that no worker claimed as Late, or cancel them if their deployment's limit says so."""
     waiting = tx.all(
         "SELECT id, deployment_id, next_scheduled_start_time FROM flow_runs WHERE state_type = 'SCHEDULED' "
         "AND state_name = 'Scheduled' AND next_scheduled_start_time <= :before "

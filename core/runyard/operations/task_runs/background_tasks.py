@@ -1,8 +1,8 @@
 """Background tasks: task runs that wait for a process that serves their task. Without pydantic.
 
-A row holds what the run is called with, who executes it and until when that counts, and at last its
-outcome. `attempt` is the fencing token: what an executor reports after its lease went to another one
-is refused. Payloads and outcomes are texts of the SDK's own making and are never read here.
+A row holds the payload of the run, its executor and the expiry of the executor's lease, and at the end the
+outcome. `attempt` is the fencing token: reports of an executor that lost its lease are rejected. The SDK
+creates and reads payloads and outcomes; this module does not read them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from runyard.store.database import Transaction
 if TYPE_CHECKING:
     from runyard.store.database import Row
 
-# A task that takes its server down with it is not handed to one server after another for ever.
+# A task that crashes its server is not given to further servers after this many losses.
 MOST_LOSSES = 5
 _MOST_AT_ONCE = 100
 _COLUMNS = ("task_run_id", "created", "task", "payload")
@@ -42,12 +42,12 @@ _FIND = (
 
 @operation("POST", "/runyard/background_tasks")
 def submit_background_tasks(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Let task runs wait for a server of their tasks: all of them or none.
+    """Submit task runs in the background: all of them or none.
 
     Args:
-        body: `task_runs` and `task_run_states` as rows of `write_journal`, and `tasks`: a mapping for
-            each with `task_run_id`, `created` (microseconds), `task` (its key), `payload`, and
-            `upstream` (ids of background runs that must be over before).
+        body: `task_runs` and `task_run_states` as rows of `write_journal`, and `tasks`: for each run a
+            mapping with `task_run_id`, `created` (microseconds), `task` (the task key), `payload`, and
+            `upstream` (ids of background runs that must end before).
     """
     write_journal.write_journal(
         tx, {"task_runs": body["task_runs"], "task_run_states": body["task_run_states"]}
@@ -69,14 +69,14 @@ def submit_background_tasks(tx: Transaction, body: dict[str, Any]) -> dict[str, 
 
 @operation("POST", "/runyard/background_tasks/due", write=False)
 def look_for_background_tasks(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Whether a claim would find anything, without taking it.
+    """Check whether a claim would find a task run, without claiming it.
 
     Args:
-        body: `tasks`, the keys of the served tasks.
+        body: `tasks`: the keys of the served tasks.
 
     Returns:
-        `due`: whether something may start now; `seconds_to_expiry`: when the first lease of these tasks
-        runs out, or null.
+        `due`: whether a task run can start now. `seconds_to_expiry`: when the first lease of these tasks
+        expires, or null.
     """
     now = lease_clock.now(tx)
     expiries = []
@@ -93,16 +93,16 @@ def look_for_background_tasks(tx: Transaction, body: dict[str, Any]) -> dict[str
 
 @operation("POST", "/runyard/background_tasks/claim")
 def claim_background_tasks(tx: Transaction, body: dict[str, Any]) -> list[dict[str, Any]]:
-    """Take task runs that wait, the oldest first; nobody gets one twice.
+    """Claim waiting task runs, oldest first. Each task run is claimed by one server only.
 
-    One whose server was lost is given out again, unless it was lost `MOST_LOSSES` times.
+    If the server of a task run was lost, the task run can be claimed again, up to `MOST_LOSSES` losses.
 
     Args:
-        body: `tasks` (keys), `owner`, `lease_seconds`, `limit`, and where and by what the caller's death can
-            be proved: `place` and `proof`, or null.
+        body: `tasks` (keys), `owner`, `lease_seconds`, `limit`, and `place` and `proof`: the machine and the
+            lock file by which another process can prove that the caller is dead, or null.
 
     Returns:
-        For each: `task_run_id`, `attempt`, `task`, `payload`, and of its run `name`, `task_key`,
+        For each task run: `task_run_id`, `attempt`, `task`, `payload`, and of its run `name`, `task_key`,
         `dynamic_key`, `task_version`, `policy`, `tags`, `task_inputs`, `created`, `start_time`,
         `total_run_time`, `run_count`.
     """
@@ -122,7 +122,7 @@ def claim_background_tasks(tx: Transaction, body: dict[str, Any]) -> list[dict[s
 
 
 def _take(tx: Transaction, task_run_id: str, body: dict[str, Any], now: int) -> dict[str, Any] | None:
-    """Give a task run to a server; None where somebody was quicker, or it is not to run any more."""
+    """Give a task run to a server. None if another server was faster, or the run must not run any more."""
     lock = " FOR UPDATE SKIP LOCKED" if tx.dialect == "postgresql" else ""
     row = tx.one(f"SELECT * FROM background_tasks WHERE task_run_id = :id{lock}", {"id": task_run_id})  # noqa: S608  # fixed
     if row is None or row["done"] is not None or (row["expires"] is not None and row["expires"] > now):
@@ -140,7 +140,7 @@ def _take(tx: Transaction, task_run_id: str, body: dict[str, Any], now: int) -> 
             _close(tx, task_run_id, clock.now_us(), None)
             return None
         message = "The process that ran it was lost; it runs again."
-    # The try that was cut short does not count.
+    # The interrupted try does not count.
     run_count = run["run_count"] - (run["state_type"] == RUNNING)
     tx.execute(
         """UPDATE background_tasks SET attempt = attempt + 1, owner = :owner, expires = :expires,
@@ -172,14 +172,14 @@ _OF_RUN = ("name", "task_key", "dynamic_key", "task_version", "created", "start_
 
 @operation("POST", "/runyard/background_tasks/renew")
 def renew_background_tasks(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Keep the task runs that one executes.
+    """Renew the leases of the task runs that a server executes.
 
     Args:
-        body: `held` (pairs of id and attempt) and `lease_seconds` from now; 0 gives them back, for the
-            next server to take at once.
+        body: `held` (pairs of id and attempt) and `lease_seconds` from now. 0 releases them, so that another
+            server can claim them at once.
 
     Returns:
-        `lost`: the ids that are not the caller's any more.
+        `lost`: the ids of the task runs that the caller no longer holds.
     """
     now = lease_clock.tick(tx)
     seconds = body["lease_seconds"]
@@ -198,14 +198,14 @@ def renew_background_tasks(tx: Transaction, body: dict[str, Any]) -> dict[str, A
 
 @operation("POST", "/runyard/background_tasks/report")
 def report_background_task(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Write what an executed task run does; with `outcome` its end, all in one transaction.
+    """Write the journal of a task run, and with `outcome` its end, in one transaction.
 
     Args:
-        body: `task_run_id`, `attempt`, `journal` (a body of `write_journal`), and at the end `outcome`.
+        body: `task_run_id`, `attempt`, `journal` (a body of `write_journal`), and `outcome` at the end.
 
     Raises:
-        StaleAttempt: the run was given to another server meanwhile.
-        NotFound: it was deleted.
+        StaleAttempt: another server has claimed the task run.
+        NotFound: the task run was deleted.
     """
     row = _locked(tx, body["task_run_id"])
     if row["attempt"] != body["attempt"] or row["done"] is not None:
@@ -220,17 +220,17 @@ def report_background_task(tx: Transaction, body: dict[str, Any]) -> dict[str, A
 
 @operation("POST", "/runyard/background_tasks/read", write=False)
 def read_background_task(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """How a task run in the background stands.
+    """Read the state of a background task run.
 
     Args:
         body: `task_run_id`.
 
     Returns:
-        `state` as the API shows states, `done` (whether it is over) and `outcome` (null before, and
-        where there is none).
+        `state` as the API shows states, `done` (whether it has ended) and `outcome` (null before the end, or
+        if the run has no outcome).
 
     Raises:
-        NotFound: there is no such task run.
+        NotFound: the task run is not found.
     """
     task_run_id = body["task_run_id"]
     run = tx.one(
@@ -245,7 +245,7 @@ def read_background_task(tx: Transaction, body: dict[str, Any]) -> dict[str, Any
 
 
 def reschedule_lost(tx: Transaction) -> int:
-    """Show the runs whose server was lost as waiting, whoever looks; how many there were.
+    """Set the task runs of lost servers to Scheduled. Returns the number of task runs.
 
     Their leases stay expired, so that a claim counts the loss.
     """
@@ -256,10 +256,10 @@ def reschedule_lost(tx: Transaction) -> int:
         {"now": lease_clock.now(tx)},
     )
     for run in rows:
-        # What its process held besides is free again.
+        # Release the concurrency slots of the lost process.
         limit_slots.release_of_run(tx, run["id"])
         state = Scheduled(message="The process that ran it was lost; it waits for another one.")
-        # The try that was cut short does not count.
+        # The interrupted try does not count.
         tx.execute(
             "UPDATE task_runs SET run_count = :count WHERE id = :id",
             {"id": run["id"], "count": run["run_count"] - (run["state_type"] == RUNNING)},
@@ -270,7 +270,7 @@ def reschedule_lost(tx: Transaction) -> int:
 
 
 def release_dead(tx: Transaction, proof: str) -> None:
-    """The leases of a server that is proved to be dead run out now."""
+    """Expire the leases of a server that is proved to be dead."""
     tx.execute(
         """UPDATE background_tasks SET expires = :now
            WHERE proof = :proof AND done IS NULL AND expires > :now""",
@@ -290,7 +290,7 @@ def _locked(tx: Transaction, task_run_id: str) -> Row:
 
 
 def _enter(tx: Transaction, run: Row, state: State) -> None:
-    """Give a task run a state that nobody has to be asked about."""
+    """Set the state of a task run without applying rules."""
     state = enter_state.after(state, run["state_timestamp"])
     state.state_details["task_run_id"] = run["id"]
     columns = enter_state.entered(run, state)
@@ -302,7 +302,7 @@ def _enter(tx: Transaction, run: Row, state: State) -> None:
 
 
 def _close(tx: Transaction, task_run_id: str, now: int, outcome: str | None) -> None:
-    """The run is over: what it was called with is of no use any more."""
+    """Mark the task run as done, and delete its payload, which is no longer needed."""
     tx.execute(
         """UPDATE background_tasks SET done = :now, expires = NULL, payload = '', outcome = :outcome
            WHERE task_run_id = :id""",

@@ -1,7 +1,7 @@
-"""How a task run changes state where the API is asked: read it, ask the rules, write.
+"""State changes of task runs through the API: read the run, apply the rules, write the state.
 
-The engine decides the states of its own task runs and writes them in groups (the journal); this is for
-other callers. Nothing here may import pydantic.
+The engine decides the states of its own task runs and writes them in batches (the journal). This module is
+for other callers. It must not import pydantic.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _WRITE = (
 def set_task_run_state(
     tx: Transaction, task_run_id: str, proposed: State, *, force: bool = False, attempt: int | None = None
 ) -> Outcome:
-    """Propose a state of a task run.
+    """Propose a state for a task run.
 
     Args:
-        proposed: the state; its time is moved past the current state's where it is not later.
-        force: skip the rules but the one that protects a kept result.
-        attempt: of whoever executes its flow run, whose lease is checked. None for everybody else.
+        proposed: the state. If its time is not later than the current state's time, it is moved after it.
+        force: skip all rules except the rule that protects a stored result.
+        attempt: the attempt that executes the flow run; its lease is checked. None for other callers.
 
     Raises:
-        NotFound: no such task run.
-        StaleAttempt: `attempt` does not hold the flow run's lease any more.
+        NotFound: the task run is not found.
+        StaleAttempt: `attempt` no longer holds the lease of the flow run.
     """
     values = {"id": task_run_id}
     if tx.dialect == "postgresql":

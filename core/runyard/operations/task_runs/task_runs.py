@@ -1,4 +1,4 @@
-"""Task runs: making, reading, searching, changing and deleting them, and proposing their states."""
+"""Task runs: create, read, list, update, delete, and propose states."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from runyard.store.database import Row, Transaction
 
 
 class TaskRunPolicy(Model):
-    """How often and after how many seconds a failed task run is tried again."""
+    """How often and after how many seconds a failed task run is retried."""
 
     max_retries: int = 0
     retry_delay_seconds: float = 0
@@ -51,7 +51,7 @@ class TaskRunPolicy(Model):
 
 
 class TaskRun(Model):
-    """A task run. Times of running are in seconds."""
+    """A task run. Durations are in seconds."""
 
     id: str
     created: Time
@@ -83,7 +83,7 @@ class TaskRun(Model):
 
 
 class TaskRunCreate(Input):
-    """A task run to be known; without a state it is PENDING."""
+    """A task run to create. The default state is PENDING."""
 
     task_key: str
     dynamic_key: str
@@ -101,7 +101,7 @@ class TaskRunCreate(Input):
 
 
 class TaskRunUpdate(Input):
-    """Changes to a task run; only what is given changes."""
+    """Changes to a task run. Only the given fields change."""
 
     name: str | None = None
 
@@ -152,7 +152,7 @@ def create_task_run(tx: Transaction, body: TaskRunCreate) -> Answer[TaskRun]:
     """Get or create a task run by its flow run, task key and dynamic key (or by its id).
 
     Raises:
-        NotFound: no such flow run.
+        NotFound: the flow run is not found.
     """
     if body.flow_run_id is not None:
         known = tx.one("SELECT id FROM flow_runs WHERE id = :id", {"id": body.flow_run_id})
@@ -191,21 +191,21 @@ def create_task_run(tx: Transaction, body: TaskRunCreate) -> Answer[TaskRun]:
 
 @operation("GET", "/task_runs/{task_run_id}")
 def read_task_run(tx: Transaction, task_run_id: str) -> TaskRun:
-    """One task run, with its state.
+    """Read a task run with its state.
 
     Raises:
-        NotFound: no such task run.
+        NotFound: the task run is not found.
     """
     return _task_run(_row(tx, task_run_id))
 
 
 @operation("GET", "/runyard/task_runs/find")
 def find_task_run(tx: Transaction, reference: str = "") -> TaskRun:
-    """The task run that a person means by its id, the beginning of the id, or its name.
+    """Find a task run by its id, the beginning of its id, or its name.
 
     Raises:
-        NotFound: there is none.
-        Conflict: it means several; the message lists them.
+        NotFound: the task run is not found.
+        Conflict: several task runs match. The message lists them.
     """
     found = resolve(tx, "task_runs", reference, "task run", "runyard task-run ls")
     return _task_run(_row(tx, found))
@@ -213,20 +213,20 @@ def find_task_run(tx: Transaction, reference: str = "") -> TaskRun:
 
 @operation("POST", "/task_runs/filter")
 def filter_task_runs(tx: Transaction, body: Listing) -> list[TaskRun]:
-    """List task runs, the newest first unless `sort` says otherwise.
+    """List task runs, newest first unless `sort` is given.
 
     Raises:
-        InvalidInput: an unknown filter, operator or sort value, or a limit out of range.
+        InvalidInput: a filter, an operator or `sort` is unknown, or a limit is out of range.
     """
     return [_task_run(row) for row in query.search(tx, "task_runs", body.model_dump())]
 
 
 @operation("POST", "/task_runs/count")
 def count_task_runs(tx: Transaction, body: Filter) -> int:
-    """How many task runs a filter finds.
+    """Count the task runs that a filter matches.
 
     Raises:
-        InvalidInput: an unknown filter or operator.
+        InvalidInput: a filter or an operator is unknown.
     """
     return query.count(tx, "task_runs", body.model_dump())
 
@@ -236,7 +236,7 @@ def update_task_run(tx: Transaction, task_run_id: str, body: TaskRunUpdate) -> N
     """Rename a task run.
 
     Raises:
-        NotFound: no such task run.
+        NotFound: the task run is not found.
     """
     _row(tx, task_run_id)
     if body.name is not None:
@@ -251,7 +251,7 @@ def delete_task_run(tx: Transaction, task_run_id: str) -> None:
     """Delete a task run with its states, logs and artifacts.
 
     Raises:
-        NotFound: no such task run.
+        NotFound: the task run is not found.
     """
     _row(tx, task_run_id)
     removal.remove_runs(tx, (), [task_run_id], clock.now_us())
@@ -259,11 +259,11 @@ def delete_task_run(tx: Transaction, task_run_id: str) -> None:
 
 @operation("POST", "/task_runs/{task_run_id}/set_state", status=201)
 def set_task_run_state(tx: Transaction, task_run_id: str, body: SetState) -> Answer[OrchestrationResult]:
-    """Propose a state of a task run; the answer says what became of it.
+    """Propose a state for a task run. The response tells whether the state was accepted.
 
     Raises:
-        NotFound: no such task run.
-        StaleAttempt: the attempt that reports lost its flow run's lease.
+        NotFound: the task run is not found.
+        StaleAttempt: the reporting attempt lost the lease of the flow run.
     """
     outcome = change_task_run_state.set_task_run_state(
         tx, task_run_id, body.state.to_state(), force=body.force, attempt=body.attempt
@@ -273,7 +273,7 @@ def set_task_run_state(tx: Transaction, task_run_id: str, body: SetState) -> Ans
 
 @operation("GET", "/task_run_states/")
 def read_task_run_states(tx: Transaction, task_run_id: str = "") -> list[StateModel]:
-    """All states that a task run was in, the oldest first."""
+    """List all states of a task run, oldest first."""
     rows = tx.all(
         "SELECT * FROM task_run_states WHERE task_run_id = :id ORDER BY timestamp, id", {"id": task_run_id}
     )

@@ -1,4 +1,4 @@
-"""Work queues that are named without a pool: they belong to the pool `default-agent-pool`, as in Prefect."""
+"""Work queues that are named without a work pool. They belong to `default-agent-pool`, as in Prefect."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from runyard.store.database import Transaction
 
 
 class HealthPolicy(Model):
-    """What a queue has to do to count as healthy."""
+    """The conditions under which a queue is healthy."""
 
     maximum_late_runs: int | None = 0
     maximum_seconds_since_last_polled: int | None = READY_SECONDS
 
 
 class WorkQueueStatus(Model):
-    """Whether the work of a queue is asked for and begins in time."""
+    """Whether workers poll a queue and its runs start in time."""
 
     healthy: bool
     late_runs_count: int = 0
@@ -40,20 +40,20 @@ class WorkQueueStatus(Model):
 
 @operation("POST", "/work_queues/", status=201)
 def create_lone_work_queue(tx: Transaction, body: WorkQueueCreate) -> WorkQueue:
-    """Make a queue of the pool `default-agent-pool`, which is made, of type process, where it is missing.
+    """Create a queue of the work pool `default-agent-pool`. A missing pool is created with type `process`.
 
     Raises:
-        Conflict: the pool has a queue of that name.
+        Conflict: the work pool already has a queue of that name.
     """
     return create_work_queue(tx, make_lone_pool(tx), body)
 
 
 @operation("GET", "/work_queues/name/{name}")
 def read_lone_work_queue(tx: Transaction, name: str) -> WorkQueue:
-    """The queue of the pool `default-agent-pool` with that name; where that pool is not there, of any pool.
+    """Read a queue of the work pool `default-agent-pool`, or of any pool if that pool does not exist.
 
     Raises:
-        NotFound: there is no such queue.
+        NotFound: the queue is not found.
     """
     if tx.value("SELECT id FROM work_pools WHERE name = :name", {"name": POOL}) is not None:
         return read_work_queue(tx, POOL, name)
@@ -67,10 +67,10 @@ def read_lone_work_queue(tx: Transaction, name: str) -> WorkQueue:
 
 @operation("GET", "/work_queues/{work_queue_id}/status")
 def read_work_queue_status(tx: Transaction, work_queue_id: str) -> WorkQueueStatus:
-    """How a queue does: its late runs, and when its work was last asked for.
+    """Read the health of a queue: its late runs, and when it was last polled.
 
     Raises:
-        NotFound: there is no such queue.
+        NotFound: the queue is not found.
     """
     queue = read_work_queue_by_id(tx, work_queue_id)
     late = tx.value(

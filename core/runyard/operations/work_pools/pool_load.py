@@ -1,4 +1,4 @@
-"""What a pool has to do, in numbers: for monitoring, and for what starts more workers."""
+"""The load of a work pool in numbers, for monitoring and for autoscaling of workers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from runyard.store.database import Transaction
 
 
 class QueueLoad(Model):
-    """The runs of one queue.
+    """The load of one queue.
 
-    `waiting` are to start later, `due` now, of which the oldest has waited for `late_seconds`. `pending` were
-    taken by a worker, `running` execute (those paused within their process or being cancelled too).
+    `waiting`: runs that start later. `due`: runs that should start now. `late_seconds`: how long the oldest
+    due run has waited. `pending`: runs that a worker has claimed. `running`: runs that execute, including
+    those that are paused in their process or are being cancelled.
     """
 
     name: str
@@ -30,7 +31,7 @@ class QueueLoad(Model):
 
 
 class PoolLoad(Model):
-    """The queues of a pool, and its limit (null: none)."""
+    """The load of a work pool by queue. `concurrency_limit` is null if the pool is not limited."""
 
     name: str
     paused: bool
@@ -40,10 +41,10 @@ class PoolLoad(Model):
 
 @operation("GET", "/runyard/work_pools/{work_pool_name}/load")
 def read_pool_load(tx: Transaction, work_pool_name: str) -> PoolLoad:
-    """How many runs of a pool wait, are due and execute, queue by queue.
+    """Read how many runs of a work pool wait, are due and execute, for each queue.
 
     Raises:
-        NotFound: no pool is named so.
+        NotFound: the work pool is not found.
     """
     pool, now = pool_row(tx, work_pool_name), lease_clock.wall(tx)
     return PoolLoad(

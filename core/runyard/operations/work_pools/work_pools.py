@@ -1,4 +1,4 @@
-"""Work pools: where runs start, and how many at once. Each is made with a queue named `default`."""
+"""Work pools: where runs start, and how many run at once. Each pool is created with a queue `default`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _COLUMNS = f"""p.*,
     EXISTS (SELECT 1 FROM workers w WHERE w.work_pool_id = p.id AND {online.ONLINE}) AS has_worker"""  # noqa: S608  # fixed
 # These would break URLs; as in deployments' names.
 _DEFAULT_QUEUE = "default"
-# Of queues that are named without a pool, as in Prefect.
+# The pool of the queues that are named without a pool, as in Prefect.
 LONE_POOL = "default-agent-pool"
 
 
 class StorageConfiguration(Model):
-    """Where a pool's code bundles and results are kept; kept for clients that set it."""
+    """Where clients keep code bundles and results. The server stores it and does not use it."""
 
     bundle_upload_step: dict[str, Any] | None = None
     bundle_execution_step: dict[str, Any] | None = None
@@ -40,7 +40,7 @@ class StorageConfiguration(Model):
 
 
 class WorkPool(Model):
-    """A work pool. `active_slots` is how many of its runs execute right now."""
+    """A work pool. `active_slots` is the number of its runs that execute now."""
 
     id: str
     created: Time
@@ -58,7 +58,7 @@ class WorkPool(Model):
 
 
 class WorkPoolCreate(Input):
-    """A work pool to make. Without a template it gets the one of its type."""
+    """A work pool to create. The default `base_job_template` is the template of its type."""
 
     name: str
     description: str | None = None
@@ -70,7 +70,7 @@ class WorkPoolCreate(Input):
 
 
 class WorkPoolUpdate(Input):
-    """Changes to a work pool; only the fields that are given change."""
+    """Changes to a work pool. Only the given fields change."""
 
     description: str | None = None
     is_paused: bool | None = None
@@ -80,10 +80,10 @@ class WorkPoolUpdate(Input):
 
 
 def pool_row(tx: Transaction, name: str) -> Row:
-    """The row of a pool.
+    """Read the row of a work pool.
 
     Raises:
-        NotFound: no pool is named so.
+        NotFound: the work pool is not found.
     """
     row = tx.one("SELECT * FROM work_pools WHERE name = :name", {"name": name})
     if row is None:
@@ -92,7 +92,7 @@ def pool_row(tx: Transaction, name: str) -> Row:
 
 
 def no_pool(tx: Transaction, name: str) -> NotFound:
-    """The error of a pool that is not there, and which one may be meant."""
+    """The error for an unknown work pool. It suggests a pool with a similar name."""
     known = [row["name"] for row in tx.all("SELECT name FROM work_pools LIMIT 1000")]
     close = closest(name, known, cutoff=0.8)
     hint = f"did you mean {close!r}? To have both:" if close else "run:"
@@ -124,11 +124,11 @@ def _to_model(row: Row) -> WorkPool:
 
 @operation("POST", "/work_pools/", status=201)
 def create_work_pool(tx: Transaction, body: WorkPoolCreate) -> WorkPool:
-    """Make a work pool and its queue `default`.
+    """Create a work pool and its queue `default`.
 
     Raises:
-        Conflict: there is one of that name.
-        InvalidInput: the name, the type or the template is wrong.
+        Conflict: a work pool of that name exists already.
+        InvalidInput: the name, the type or the template is invalid.
         NotAllowed: the name starts with `prefect`, which is reserved.
     """
     check_name("work pool", body.name)
@@ -173,7 +173,7 @@ def create_work_pool(tx: Transaction, body: WorkPoolCreate) -> WorkPool:
 
 
 def make_lone_pool(tx: Transaction) -> str:
-    """The name of the pool of queues that are named without one; made, of type process, if missing."""
+    """The name of the pool of queues without a pool. A missing pool is created with the type `process`."""
     if tx.value("SELECT id FROM work_pools WHERE name = :name", {"name": LONE_POOL}) is None:
         create_work_pool(tx, WorkPoolCreate(name=LONE_POOL, type="process"))
     return LONE_POOL
@@ -181,10 +181,10 @@ def make_lone_pool(tx: Transaction) -> str:
 
 @operation("GET", "/work_pools/{name}")
 def read_work_pool(tx: Transaction, name: str) -> WorkPool:
-    """One work pool, by its name.
+    """Read a work pool by its name.
 
     Raises:
-        NotFound: no pool is named so.
+        NotFound: the work pool is not found.
     """
     pool_row(tx, name)
     sql = f"SELECT {_COLUMNS} FROM work_pools p WHERE p.name = :name"  # noqa: S608  # fixed
@@ -193,11 +193,11 @@ def read_work_pool(tx: Transaction, name: str) -> WorkPool:
 
 @operation("PATCH", "/work_pools/{name}", status=204)
 def update_work_pool(tx: Transaction, name: str, body: WorkPoolUpdate) -> None:
-    """Change a work pool; only the fields that are given change.
+    """Update a work pool. Only the given fields change.
 
     Raises:
-        NotFound: no pool is named so.
-        InvalidInput: the template is wrong.
+        NotFound: the work pool is not found.
+        InvalidInput: the template is invalid.
     """
     row = pool_row(tx, name)
     changes: dict[str, Any] = {}
@@ -225,15 +225,15 @@ def update_work_pool(tx: Transaction, name: str, body: WorkPoolUpdate) -> None:
 def delete_work_pool(tx: Transaction, name: str, force: bool = False) -> None:
     """Delete a work pool with its queues and workers.
 
-    Its deployments stay, without a pool. So do its runs that wait: nothing starts them any more, which
-    `runyard flow-run why` says of them.
+    Its deployments stay, without a work pool. Its waiting runs stay too, but no worker starts them any more;
+    `runyard flow-run why` tells so.
 
     Args:
-        force: delete it even while runs of it execute. They go on, and no limit counts them.
+        force: delete the pool even while its runs execute. These runs continue, and no limit counts them.
 
     Raises:
-        NotFound: no pool is named so.
-        Conflict: runs of it execute.
+        NotFound: the work pool is not found.
+        Conflict: runs of the work pool execute.
     """
     row = pool_row(tx, name)
     queues = "(SELECT id FROM work_queues WHERE work_pool_id = :id)"
@@ -255,10 +255,10 @@ def delete_work_pool(tx: Transaction, name: str, force: bool = False) -> None:
 
 @operation("POST", "/work_pools/filter")
 def filter_work_pools(tx: Transaction, body: Listing) -> list[WorkPool]:
-    """List work pools, by name.
+    """List work pools, sorted by name.
 
     Raises:
-        InvalidInput: a filter or a limit is wrong.
+        InvalidInput: a filter or a limit is invalid.
     """
     rows = query.search(tx, "work_pools", body.model_dump(), columns=_COLUMNS, values=online.present(tx))
     return [_to_model(row) for row in rows]
@@ -266,19 +266,19 @@ def filter_work_pools(tx: Transaction, body: Listing) -> list[WorkPool]:
 
 @operation("POST", "/work_pools/count")
 def count_work_pools(tx: Transaction, body: Filter) -> int:
-    """How many work pools a filter finds."""
+    """Count the work pools that a filter matches."""
     return query.count(tx, "work_pools", body.model_dump())
 
 
 @operation("GET", "/collections/views/{view}")
 def read_collection_view(tx: Transaction, view: str) -> dict[str, Any]:
-    """What types of work pools there are, in the form that clients of the API look them up.
+    """Read the types of work pools, in the format of Prefect's collections.
 
     Raises:
-        NotFound: only `aggregate-worker-metadata` is kept here.
+        NotFound: the view is unknown. Only `aggregate-worker-metadata` exists.
     """
     if view != "aggregate-worker-metadata":
-        raise NotFound(f"there is no view {view!r}; only aggregate-worker-metadata")
+        raise NotFound(f"unknown view {view!r}; known: aggregate-worker-metadata")
     return {
         "runyard": {
             kind: {

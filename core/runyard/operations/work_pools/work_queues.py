@@ -1,4 +1,4 @@
-"""Work queues: the parts of a pool, served by priority, each with its own limit and pause."""
+"""Work queues: the parts of a work pool. Each has a priority, a limit, and can be paused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runyard.operations.schemas import Input, Listing, Model, Time, check_name, 
 from runyard.operations.work_pools.work_pools import pool_row
 from runyard.store.database import Row, Transaction
 
-# A queue is ready while somebody asked for its work so recently.
+# A queue is ready if a worker polled it within this time.
 READY_SECONDS = 60
 _COLUMNS = """q.*, qp.name AS work_pool_name, qp.is_paused AS pool_paused,
     (SELECT count(*) FROM leases l WHERE l.work_queue_id = q.id) AS active_slots"""
@@ -26,7 +26,7 @@ _JOINS = "JOIN work_pools qp ON qp.id = q.work_pool_id"
 
 
 class WorkQueue(Model):
-    """A work queue. Priority 1 is served first; `active_slots` is how many of its runs execute."""
+    """A work queue. Priority 1 is served first. `active_slots` is the number of its runs that execute now."""
 
     id: str
     created: Time
@@ -45,7 +45,7 @@ class WorkQueue(Model):
 
 
 class WorkQueueCreate(Input):
-    """A work queue to make. Without a priority it is served after the others."""
+    """A work queue to create. Without a priority it is served after the other queues."""
 
     only_null = ("filter",)
 
@@ -57,7 +57,7 @@ class WorkQueueCreate(Input):
 
 
 class WorkQueueUpdate(Input):
-    """Changes to a work queue; only the fields that are given change."""
+    """Changes to a work queue. Only the given fields change."""
 
     only_null = ("filter",)
 
@@ -70,14 +70,14 @@ class WorkQueueUpdate(Input):
 
 
 def queue_rows(tx: Transaction, pool_id: str) -> list[Row]:
-    """The rows of a pool's queues, in the order in which they are served."""
+    """Read the rows of a pool's queues, in the order in which workers serve them."""
     return tx.all(
         "SELECT * FROM work_queues WHERE work_pool_id = :id ORDER BY priority, name", {"id": pool_id}
     )
 
 
 def mark_polled(tx: Transaction, queue_ids: Sequence[str], now_us: int, stale_us: int) -> None:
-    """Note that somebody asks for the work of queues, unless that was noted less than `stale_us` ago."""
+    """Store that a worker polled queues, unless a poll was stored less than `stale_us` ago."""
     for queue_id in queue_ids:
         tx.execute(
             """UPDATE work_queues SET last_polled = :now
@@ -88,7 +88,7 @@ def mark_polled(tx: Transaction, queue_ids: Sequence[str], now_us: int, stale_us
 
 def _to_model(row: Row, now: int) -> WorkQueue:
     polled = row["last_polled"]
-    # Of the future, it was noted before the clock was set back.
+    # A poll in the future was stored before the clock was set back.
     ready = polled is not None and abs(now - polled) <= READY_SECONDS * 1_000_000
     status = "PAUSED" if row["is_paused"] else "READY" if ready else "NOT_READY"
     return WorkQueue.model_validate(
@@ -138,11 +138,11 @@ def _show(tx: Transaction, work_queue_id: str) -> WorkQueue:
 
 @operation("POST", "/work_pools/{work_pool_name}/queues", status=201)
 def create_work_queue(tx: Transaction, work_pool_name: str, body: WorkQueueCreate) -> WorkQueue:
-    """Make a queue of a pool. A priority that is taken moves the others back.
+    """Create a queue of a work pool. If another queue has the same priority, it moves back.
 
     Raises:
-        NotFound: no pool is named so.
-        Conflict: the pool has a queue of that name.
+        NotFound: the work pool is not found.
+        Conflict: the work pool already has a queue of that name.
     """
     check_name("work queue", body.name)
     pool, now = pool_row(tx, work_pool_name), clock.now_us()
@@ -171,7 +171,7 @@ def create_work_queue(tx: Transaction, work_pool_name: str, body: WorkQueueCreat
 
 
 def _make_room(tx: Transaction, pool_id: str, queue_id: str, priority: int) -> None:
-    """Move the queues that stand in the way of a priority back, each by no more than needed."""
+    """Move back the queues whose priority is taken, each by no more than needed."""
     taken = priority
     for row in queue_rows(tx, pool_id):
         if row["id"] != queue_id and row["priority"] == taken:
@@ -184,38 +184,38 @@ def _make_room(tx: Transaction, pool_id: str, queue_id: str, priority: int) -> N
 
 @operation("GET", "/work_pools/{work_pool_name}/queues/{name}")
 def read_work_queue(tx: Transaction, work_pool_name: str, name: str) -> WorkQueue:
-    """One queue of a pool.
+    """Read a queue of a work pool.
 
     Raises:
-        NotFound: there is no such pool or queue.
+        NotFound: the work pool or the queue is not found.
     """
     return _show(tx, _named(tx, work_pool_name, name)["id"])
 
 
 @operation("GET", "/work_queues/{work_queue_id}")
 def read_work_queue_by_id(tx: Transaction, work_queue_id: str) -> WorkQueue:
-    """One queue, of whatever pool.
+    """Read a queue by its id.
 
     Raises:
-        NotFound: there is no such queue.
+        NotFound: the queue is not found.
     """
     return _show(tx, _by_id(tx, work_queue_id)["id"])
 
 
 @operation("PATCH", "/work_pools/{work_pool_name}/queues/{name}", status=204)
 def update_work_queue(tx: Transaction, work_pool_name: str, name: str, body: WorkQueueUpdate) -> None:
-    """Change a queue; only the fields that are given change.
+    """Update a queue. Only the given fields change.
 
     Raises:
-        NotFound: there is no such pool or queue.
-        Conflict: the pool has another queue of the new name.
+        NotFound: the work pool or the queue is not found.
+        Conflict: the work pool has another queue of the new name.
     """
     _update(tx, _named(tx, work_pool_name, name), body)
 
 
 @operation("PATCH", "/work_queues/{work_queue_id}", status=204)
 def update_work_queue_by_id(tx: Transaction, work_queue_id: str, body: WorkQueueUpdate) -> None:
-    """Change a queue of whatever pool, as `update_work_queue` does."""
+    """Update a queue by its id. Only the given fields change."""
     _update(tx, _by_id(tx, work_queue_id), body)
 
 
@@ -249,18 +249,18 @@ def _check_rename(tx: Transaction, row: Row, name: str) -> None:
 
 @operation("DELETE", "/work_pools/{work_pool_name}/queues/{name}", status=204)
 def delete_work_queue(tx: Transaction, work_pool_name: str, name: str) -> None:
-    """Delete a queue; its deployments and waiting runs move to the pool's default queue.
+    """Delete a queue. Its deployments and waiting runs move to the default queue of the work pool.
 
     Raises:
-        NotFound: there is no such pool or queue.
-        InvalidInput: it is the pool's default queue.
+        NotFound: the work pool or the queue is not found.
+        InvalidInput: the queue is the default queue of the work pool.
     """
     _delete(tx, _named(tx, work_pool_name, name))
 
 
 @operation("DELETE", "/work_queues/{work_queue_id}", status=204)
 def delete_work_queue_by_id(tx: Transaction, work_queue_id: str) -> None:
-    """Delete a queue of whatever pool, as `delete_work_queue` does."""
+    """Delete a queue by its id. Its deployments and waiting runs move to the default queue of its pool."""
     _delete(tx, _by_id(tx, work_queue_id))
 
 
@@ -275,17 +275,17 @@ def _delete(tx: Transaction, row: Row) -> None:
         f"WHERE work_queue_id = :old AND state_type = '{SCHEDULED}'",
         values,
     )
-    # What executes goes on, and the pool's limit still counts it.
+    # Runs that execute continue, and the limit of the pool still counts them.
     tx.execute("UPDATE leases SET work_queue_id = :new WHERE work_queue_id = :old", values)
     tx.execute("DELETE FROM work_queues WHERE id = :old", {"old": row["id"]})
 
 
 @operation("POST", "/work_pools/{work_pool_name}/queues/filter")
 def filter_work_queues(tx: Transaction, work_pool_name: str, body: Listing) -> list[WorkQueue]:
-    """List the queues of a pool, in the order in which they are served.
+    """List the queues of a work pool, in the order in which workers serve them.
 
     Raises:
-        NotFound: no pool is named so.
+        NotFound: the work pool is not found.
     """
     pool = pool_row(tx, work_pool_name)
     return _list(tx, body, ["q.work_pool_id = :pool"], {"pool": pool["id"]})
@@ -293,7 +293,7 @@ def filter_work_queues(tx: Transaction, work_pool_name: str, body: Listing) -> l
 
 @operation("POST", "/work_queues/filter")
 def filter_all_work_queues(tx: Transaction, body: Listing) -> list[WorkQueue]:
-    """List the queues of all pools."""
+    """List the queues of all work pools."""
     return _list(tx, body, [], {})
 
 

@@ -1,4 +1,4 @@
-"""Workers: who serves a pool. A heartbeat overwrites one row; whether one is online follows from it."""
+"""Workers: the processes that serve a work pool. Each heartbeat updates the worker's row."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from runyard.operations.work_pools.work_queues import mark_polled, queue_rows
 from runyard.store.database import Row, Transaction
 
 _STATUS = f"CASE WHEN {online.ONLINE} THEN 'ONLINE' ELSE 'OFFLINE' END"
-# How old the note of a poll may get while the worker is alive.
+# While a worker is alive, the stored time of its last poll is at most this old.
 _POLL_NOTE_SECONDS = 10
 
 
 class Worker(Model):
-    """A worker: ONLINE until it stops in an orderly way or misses three of its heartbeats.
+    """A worker. It is ONLINE until it stops or misses three heartbeats.
 
-    `work_queue_names` are the only queues it serves, all when empty.
+    `work_queue_names` lists the queues that it serves. Empty: all queues.
     """
 
     id: str
@@ -50,7 +50,7 @@ class Worker(Model):
 
 
 class HeldRun(Model):
-    """A run that a worker executes, and since when this attempt at it is its."""
+    """A run that a worker executes, and since when it executes this attempt."""
 
     flow_run_id: str
     attempt: int
@@ -60,14 +60,14 @@ class HeldRun(Model):
 
 
 class WorkerDetail(Worker):
-    """A worker with what it executes."""
+    """A worker with the runs that it executes."""
 
     work_pool_name: str
     runs: list[HeldRun] = Field(default_factory=list)
 
 
 class WorkerHeartbeat(Input):
-    """A worker's sign of life. `stopped` is its last one: it leaves."""
+    """A worker's heartbeat. `stopped` marks the last heartbeat of a worker that stops."""
 
     name: str
     heartbeat_interval_seconds: LeaseSeconds | None = None
@@ -77,7 +77,7 @@ class WorkerHeartbeat(Input):
 
 
 class WorkerListing(Filter):
-    """Which workers to list: `workers` is a filter on `status` and `last_heartbeat_time`."""
+    """Which workers to list. `workers` filters by `status` and `last_heartbeat_time`."""
 
     workers: dict[str, Any] | None = None
     limit: int | None = None
@@ -85,10 +85,10 @@ class WorkerListing(Filter):
 
 
 def check_worker_name(name: str) -> None:
-    """Refuse a name that a worker cannot have.
+    """Check the name of a worker.
 
     Raises:
-        InvalidInput: it is such a name.
+        InvalidInput: the name is invalid.
     """
     check_name("worker", name, forbidden="/%")
 
@@ -113,11 +113,11 @@ def _to_model(row: Row) -> Worker:
 
 @operation("POST", "/work_pools/{work_pool_name}/workers/heartbeat", status=204)
 def heartbeat_worker(tx: Transaction, work_pool_name: str, body: WorkerHeartbeat) -> None:
-    """Note that a worker is alive, or that it leaves.
+    """Store a worker's heartbeat, or that the worker stopped.
 
     Raises:
-        NotFound: no pool is named so.
-        InvalidInput: the worker has no name that it can have.
+        NotFound: the work pool is not found.
+        InvalidInput: the name of the worker is invalid.
     """
     check_worker_name(body.name)
     pool, present = pool_row(tx, work_pool_name), online.present(tx)
@@ -153,11 +153,11 @@ def heartbeat_worker(tx: Transaction, work_pool_name: str, body: WorkerHeartbeat
 
 @operation("POST", "/work_pools/{work_pool_name}/workers/filter")
 def filter_workers(tx: Transaction, work_pool_name: str, body: WorkerListing) -> list[Worker]:
-    """List the workers of a pool, the most recently heard of first.
+    """List the workers of a work pool. The worker with the latest heartbeat comes first.
 
     Raises:
-        NotFound: no pool is named so.
-        InvalidInput: a filter is wrong.
+        NotFound: the work pool is not found.
+        InvalidInput: a filter is invalid.
     """
     pool = pool_row(tx, work_pool_name)
     asked = body.model_dump()
@@ -177,7 +177,7 @@ def _status_condition(wanted: dict[str, Any] | None) -> list[str]:
             continue
         for status in statuses:
             if status not in ("ONLINE", "OFFLINE"):
-                raise InvalidInput(f"a worker is ONLINE or OFFLINE, not {status!r}")
+                raise InvalidInput(f"invalid status {status!r}; a worker is ONLINE or OFFLINE")
         names = ", ".join(f"'{status}'" for status in statuses) or "''"
         conditions.append(f"{_STATUS} {word} ({names})")
     return conditions
@@ -185,10 +185,10 @@ def _status_condition(wanted: dict[str, Any] | None) -> list[str]:
 
 @operation("DELETE", "/work_pools/{work_pool_name}/workers/{name}", status=204)
 def delete_worker(tx: Transaction, work_pool_name: str, name: str) -> None:
-    """Forget a worker. One that is alive comes back with its next heartbeat.
+    """Delete a worker. A worker that is alive appears again with its next heartbeat.
 
     Raises:
-        NotFound: there is no such pool or worker.
+        NotFound: the work pool or the worker is not found.
     """
     pool = pool_row(tx, work_pool_name)
     if not tx.execute(
@@ -199,10 +199,10 @@ def delete_worker(tx: Transaction, work_pool_name: str, name: str) -> None:
 
 @operation("GET", "/runyard/work_pools/{work_pool_name}/workers/{name}")
 def read_worker(tx: Transaction, work_pool_name: str, name: str) -> WorkerDetail:
-    """A worker, and the runs that it executes.
+    """Read a worker and the runs that it executes.
 
     Raises:
-        NotFound: there is no such pool or worker.
+        NotFound: the work pool or the worker is not found.
     """
     pool = pool_row(tx, work_pool_name)
     row = tx.one(

@@ -71,7 +71,7 @@ def deployment(rest, entrypoint="flows.py:etl"):
         ("\tx: 1\n", ["prefect.yaml:1:1", "spaces, not tabs"]),
         ("name: {{ x }}\n", ["prefect.yaml:1:8", "in quotes"]),
         ("- 3\n", ["prefect.yaml:1:1", "a mapping, not a list"]),
-        ("name: a\nname: b\n", ["prefect.yaml:2:1", "twice"]),
+        ("name: a\nname: b\n", ["prefect.yaml:2:1", "duplicate key"]),
         ("deployments: 3\n", ["prefect.yaml:1:14", "a list of deployments"]),
         ("deployments:\n- nme: d\n", ["prefect.yaml:2:3", "did you mean 'name'?"]),
         (deployment("  work_pol: {}\n"), ["prefect.yaml:5:3", "did you mean 'work_pool'?"]),
@@ -82,8 +82,8 @@ def deployment(rest, entrypoint="flows.py:etl"):
         (deployment("  schedule: {cron: '61 * * * *'}\n"), ["5:20", "'61 * * * *'"]),
         (deployment("  schedule: {cron: '0 6 * * *', timezone: Europ/Paris}\n"), ["'Europe/Paris'?"]),
         (deployment("  schedule: {interval: -3}\n"), ["5:24", "at least 1 second"]),
-        (deployment("", "flows.py:etk"), ["no 'etk'", "'etl'"]),
-        (deployment("", "flow.py:etl"), ["no file", "flows.py"]),
+        (deployment("", "flows.py:etk"), ["'etk' not found", "'etl'"]),
+        (deployment("", "flow.py:etl"), ["not found", "flows.py"]),
         (deployment("", "flows.py:plain"), ["not a flow", "@flow"]),
         (deployment("", "flows.py"), ["names no flow"]),
     ],
@@ -120,7 +120,7 @@ def test_a_file_that_fails_on_import_shows_only_its_own_lines(runyard, folder):
     (folder / "syntax.py").write_text("def x(:\n")
     failed = runyard("deploy", "bad.py:etl", "-n", "d", code=1).err
     assert failed.splitlines() == [
-        "Error: bad.py:etl: there is no flow 'etl' in bad.py; "
+        "Error: bad.py:etl: flow 'etl' not found in bad.py; "
         "and the import fails here at line 3: KeyError: 'mine'"
     ]
     assert "syntax.py:1: def x(:" in runyard("run", "syntax.py:etl", code=1).err

@@ -118,7 +118,7 @@ def test_without_upload_the_push_steps_do_not_run(runyard, project):
     assert (project.folder / "built").exists()
     assert not (project.folder / "pushed").exists()
     project({"name": "a", "tags": ["{{ pushed.stdout }}x"]}, push=[step("pushed")])
-    assert "no step before it puts that out" in runyard("deploy", "--no-upload", code=1).err
+    assert "no earlier step has this output" in runyard("deploy", "--no-upload", code=1).err
 
 
 def test_equal_steps_of_one_deploy_run_once(runyard, project):
@@ -134,12 +134,12 @@ def test_equal_steps_of_one_deploy_run_once(runyard, project):
 @pytest.mark.parametrize(
     ("entry", "place", "words"),
     [
-        ({"tags": ["{{ sha.out }}"]}, r"deployments\[0\]\.tags\[0\]", "'sha' puts out stderr, stdout"),
+        ({"tags": ["{{ sha.out }}"]}, r"deployments\[0\]\.tags\[0\]", "'sha' has the outputs stderr, stdout"),
         ({"description": "{{ $RUNYARD_NO_SUCH }}"}, r"deployments\[0\]\.description", "is not set"),
         (
             {"pull": [{"prefect.deployments.steps.git_clone": {"repository": "{{ bild.url }}"}}]},
             r"deployments\[0\]\.pull\[0\]\.prefect\.deployments\.steps\.git_clone\.repository",
-            "no step before it puts that out",
+            "no earlier step has this output",
         ),
     ],
 )

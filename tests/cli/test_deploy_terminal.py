@@ -172,10 +172,10 @@ def test_an_entrypoint_chooses_among_several(runyard, project):
     assert names(runyard) == ["b"]
     project({"name": "a"}, {"name": "b", **other}, {"name": "c", **other})
     told = runyard("deploy", "flows/other.py:clean", code=1).err
-    assert "prefect.yaml has several deployments of flows/other.py:clean: b, c; say --name NAME" in told
+    assert "prefect.yaml has several deployments of flows/other.py:clean: b, c; use --name NAME" in told
     project({"name": "a"}, {"name": "b"})
     told = runyard("deploy", "flows/other.py:clean", code=1).err
-    assert "has no deployment of flows/other.py:clean, but these: a, b; say --name NAME" in told
+    assert "has no deployment of flows/other.py:clean, but these: a, b; use --name NAME" in told
     assert (
         "Created deployment 'clean/d'"
         in runyard("deploy", "flows/other.py:clean", "-n", "d", "-p", "pool").out

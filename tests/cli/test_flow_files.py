@@ -38,7 +38,7 @@ def test_an_entrypoint_that_starts_from_the_current_folder_is_found_and_told(run
     folder("pipes/a/flow.py", FLOW.format(name="f"))
     folder("pipes/a/prefect.yaml", ENTRY.format("pipes/a/flow.py:f"))
     told = runyard("deploy", "--all", "--prefect-file", "pipes/a/prefect.yaml").err
-    assert f"pipes/a/flow.py:f is taken from the current folder, {folder.path}" in told
+    assert f"pipes/a/flow.py:f is read from the current folder, {folder.path}" in told
     made = stored(runyard)
     assert (made["path"], made["entrypoint"]) == (str(folder.path), "pipes/a/flow.py:f")
 
@@ -54,7 +54,7 @@ def test_the_folder_of_the_project_file_comes_first(runyard, folder):
 def test_an_entrypoint_that_is_in_neither_folder_is_an_error(runyard, folder):
     folder("pipes/prefect.yaml", ENTRY.format("flow.py:f"))
     assert (
-        "there is no file" in runyard("deploy", "--all", "--prefect-file", "pipes/prefect.yaml", code=1).err
+        "flow.py not found" in runyard("deploy", "--all", "--prefect-file", "pipes/prefect.yaml", code=1).err
     )
     assert runyard("deployment", "ls", "-o", "json").json == []
 
@@ -104,7 +104,8 @@ def test_one_that_is_not_here_is_a_missing_package_like_others(program, runyard,
     told = runyard("deploy", "--all").err
     assert "not installed here: prefect_elsewhere;" in told
     assert (
-        "shell.py:g: prefect_shell is not there, and no run can use it: call subprocess from a task" in told
+        "shell.py:g: prefect_shell is not installed, and no run can use it: call subprocess from a task"
+        in told
     )
     assert "prefect_shell;" not in told
     failed = program("run", "flow.py:f", code=1, cwd=folder.path).err
@@ -157,7 +158,7 @@ def test_the_folder_above_where_there_is_no_package(runyard, folder):
     folder("flows/flow.py", "from ..up import UP\n" + FLOW.format(name="f"))
     folder("prefect.yaml", ENTRY.format("flows/flow.py:f"))
     told = runyard("deploy", "--all").err
-    assert "attempted relative import beyond top-level package; deployed as the source says" in told
+    assert "attempted relative import beyond top-level package; deployed from the source code" in told
     assert stored(runyard)["flow_name"] == "f"
 
 
@@ -174,7 +175,7 @@ def test_all_that_is_wrong_with_parameters_and_job_variables_is_told_at_once(run
     wrong = "parameters: {x: a, y: 1}\n  schedules: [{interval: 60, parameters: {z: 1}}]\n"
     folder("prefect.yaml", ENTRY.format("flow.py:f") + f"  {wrong}- name: e\n  entrypoint: flow.py:g\n")
     told = runyard("deploy", "--all", code=1).err
-    mistakes = {"no parameter 'y'", "parameter x:", "no parameter 'z'", "no 'g'"}
+    mistakes = {"no parameter 'y'", "parameter x:", "no parameter 'z'", "'g' not found"}
     assert {part for part in mistakes if part in told} == mistakes
     entry = "- name: {}\n  entrypoint: flow.py:f\n  work_pool: {{name: {}, job_variables: {}}}\n"
     folder(

@@ -66,7 +66,7 @@ def test_a_block_is_named_by_its_id_as_templates_of_prefect_do(runyard, folder):
             "reauth": True,
         }
     runyard("block", "delete", "docker-registry-credentials/reg", "--yes")
-    assert "no block is saved under the id" in runyard("work-pool", "preview", "given", "--jobs").out
+    assert "no saved block with the id" in runyard("work-pool", "preview", "given", "--jobs").out
 
 
 def test_a_variable_that_nothing_reads_is_told_at_the_deploy(runyard, folder):
@@ -75,7 +75,7 @@ def test_a_variable_that_nothing_reads_is_told_at_the_deploy(runyard, folder):
         "deploy", "flow.py:hello", "-n", "d", "-p", "boxes", "-jv", "imagee=x", "-jv", "env.A=1"
     ).err
     assert (
-        "work pool 'boxes' has no job variable 'imagee', so nothing reads it; did you mean 'image'?" in told
+        "work pool 'boxes' has no job variable 'imagee', so it has no effect; did you mean 'image'?" in told
     )
     assert "env" not in told
 

@@ -306,7 +306,7 @@ def test_a_pool_shows_the_job_of_each_run_or_why_there_is_none(runyard, daily, m
     assert (good["name"], good["job_problem"]) == ("good", None)
     assert good["job"]["env"] == {"REGION": "eu", "TOKEN": "********"}
     assert bad["job"] is None
-    assert "there is no variable 'no'" in bad["job_problem"]
+    assert "variable 'no' not found" in bad["job_problem"]
     shown = runyard("work-pool", "preview", "pool", "--jobs").out
     assert "    REGION: eu\n" in shown
     assert "cannot start: job variables of the run" in shown

@@ -113,7 +113,7 @@ def test_tasks_beside_a_worker(folder, program, program_that_serves):
     [
         (["jobs.py:doubl"], "did you mean 'double'"),
         (["jobs.py:work"], "not a task; decorate it with @task"),
-        (["missing.py:double"], "no file"),
+        (["missing.py:double"], "missing.py not found"),
         (["--module", "shop"], "no function decorated with @task"),
     ],
 )

@@ -230,7 +230,7 @@ def test_a_template_that_leads_runs_elsewhere_is_warned_of(runyard, home, tmp_pa
         if warned is None:
             assert done.err == ""
         else:
-            assert f"points its runs to {warned} than the one here" in done.err
+            assert f"points its runs to {warned} than the one set here" in done.err
             assert "work pool p: the variable env." in done.err
 
 

@@ -135,7 +135,7 @@ def test_what_is_no_python_or_no_flow_is_an_error(write, project_folder, said):
     with pytest.raises(EntrypointError, match="SyntaxError"):
         load(project_folder, said)
     write("other.py", "1 / 0\ndef train(): ...\n")
-    with pytest.raises(EntrypointError, match=r"no flow 'train' in other.py; .*ZeroDivisionError"):
+    with pytest.raises(EntrypointError, match=r"flow 'train' not found in other.py; .*ZeroDivisionError"):
         load(project_folder, said, "other.py:train")
 
 

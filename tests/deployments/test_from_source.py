@@ -152,15 +152,15 @@ def test_what_a_source_stands_for(source, kind):
 
 
 def test_what_is_no_source_is_refused(home, tmp_path):
-    with pytest.raises(InvalidInput, match="no source"):
+    with pytest.raises(InvalidInput, match="invalid source"):
         storage_of(3)
-    with pytest.raises(InvalidInput, match="cannot be taken"):
+    with pytest.raises(InvalidInput, match="unsupported source"):
         storage_of("ftp://host/flows")
-    with pytest.raises(InvalidInput, match="no address of an object store"):
+    with pytest.raises(InvalidInput, match="not a supported object store URL"):
         RemoteStorage("https://example.com/x")
-    with pytest.raises(InvalidInput, match="holds no files"):
+    with pytest.raises(InvalidInput, match="contains no files"):
         BlockStorageAdapter("x")
-    with pytest.raises(InvalidInput, match="no folder"):
+    with pytest.raises(InvalidInput, match=r"folder .* not found"):
         flow.from_source(str(tmp_path / "nowhere"), "a.py:b")
     with pytest.raises(RunyardError, match="git"):
         flow.from_source(str(tmp_path / "nowhere.git"), "a.py:b")

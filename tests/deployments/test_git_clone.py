@@ -109,7 +109,7 @@ def test_a_spoilt_clone_is_made_again(repository, address, project_folder):
         ({"commit_sha": "xyz"}, "hex"),
         ({"access_token": "t"}, "https"),
         ({"credentials": {"username": "me"}}, "no token"),
-        ({"branch": "--upload-pack=x"}, "no repository or branch"),
+        ({"branch": "--upload-pack=x"}, "invalid repository or branch"),
     ],
 )
 def test_options_that_exclude_each_other(repository, project_folder, options, message):

@@ -68,7 +68,7 @@ def test_relative_to_a_folder_and_from_a_package(write, project_folder, monkeypa
 def test_a_flow_in_a_class(write):
     write("etl.py", ETL)
     assert load_flow("etl.py:Jobs.nightly").fn(3) == 3
-    with pytest.raises(EntrypointError, match="no 'nightlie'; did you mean 'nightly'"):
+    with pytest.raises(EntrypointError, match="'nightlie' not found; did you mean 'nightly'"):
         load_flow("etl.py:Jobs.nightlie")
 
 
@@ -114,13 +114,13 @@ def test_each_file_is_executed_once_for_several_flows(write):
 @pytest.mark.parametrize(
     ("entrypoint", "message"),
     [
-        ("flows/elt.py:my_etl_flow", r"no file .*/flows/elt.py; did you mean 'etl.py'\?"),
-        ("nowhere/etl.py:f", "no folder .*nowhere either"),
-        ("flows/etl.py:my_elt_flow", "no 'my_elt_flow'; did you mean 'my_etl_flow'"),
+        ("flows/elt.py:my_etl_flow", r"file .*/flows/elt.py not found; did you mean 'etl.py'\?"),
+        ("nowhere/etl.py:f", "folder .*nowhere not found either"),
+        ("flows/etl.py:my_elt_flow", "'my_elt_flow' not found; did you mean 'my_etl_flow'"),
         ("flows/etl.py:zzz", "its flows are: my_etl_flow"),
         ("flows/etl.py:helper", "is a function, not a flow; decorate it with @flow"),
         ("flows/etl.py:Jobs", "is a type, not a flow"),
-        ("no_such_package.mod.f", "there is no module no_such_package"),
+        ("no_such_package.mod.f", "module no_such_package not found"),
     ],
 )
 def test_what_is_missing_is_said_with_a_hint(write, entrypoint, message):

@@ -23,7 +23,7 @@ def test_keys_that_prefect_wrote_into_every_schedule_are_read():
     assert warnings == []
     _, warnings = read(["schedules:", "- cron: 0 6 * * *", "  max_active_runs: 1"])
     (warning,) = warnings
-    assert warning.startswith("prefect.yaml:6:5: deployments[0].schedules[0].max_active_runs: is not read")
+    assert warning.startswith("prefect.yaml:6:5: deployments[0].schedules[0].max_active_runs: is ignored")
     assert "concurrency_limit" in warning
 
 
@@ -144,6 +144,6 @@ def test_keys_in_work_pool_that_belong_to_its_job_variables_are_told():
     text = "deployments:\n  - name: a\n    work_pool:\n      name: p\n      env: {A: '1'}\n"
     project = parse_project(text, "/somewhere/prefect.yaml", "prefect.yaml")
     assert project.warnings == [
-        "prefect.yaml:5:7: deployments[0].work_pool.env: unknown key, not read; "
+        "prefect.yaml:5:7: deployments[0].work_pool.env: unknown key, ignored; "
         "it belongs into job_variables, as env, if workers are to take it"
     ]

@@ -137,7 +137,7 @@ def test_flags_for_one_are_not_used_for_several_and_that_is_said(project):
     text = "deployments:\n" + entry() + entry(name="other")
     found = build(project(text), (), Overrides(tags=["b"]), everything=True, say=said.append)
     assert [item.tags for item in found.deployments] == [None, None]
-    assert any("not used: tags" in line for line in said)
+    assert any("ignored: tags" in line for line in said)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_names_and_patterns(project, names, chosen):
     [
         (["dayly"], NotFound, "has no deployment 'dayly'; did you mean 'daily'"),
         (["z*"], NotFound, "it has: daily, other"),
-        ([], InvalidInput, "several deployments: daily, other; say --name NAME or --all"),
+        ([], InvalidInput, "several deployments: daily, other; use --name NAME or --all"),
     ],
 )
 def test_what_is_not_clear_is_refused(project, names, error, message):
@@ -195,7 +195,7 @@ def test_all_skips_what_has_no_name_and_says_so(project):
             "schedules:\n  - {cron: '@daily', parameters: {size: x}}",
             SECOND, ParameterError, "prefect.yaml:5:38: schedule of daily: parameter size",
         ),
-        ("tags: ['{{ prefect.variables.x }}']", FIRST, ProjectError, "there is no variable 'x'"),
+        ("tags: ['{{ prefect.variables.x }}']", FIRST, ProjectError, "variable 'x' not found"),
     ],
 )  # fmt: skip
 def test_everything_is_checked_before_a_step_runs(project, project_folder, body, entrypoint, error, message):
@@ -285,7 +285,7 @@ def test_nothing_to_deploy(project_folder):
         ),
         ("{env: {RUNYARD_DATABASE_URL: '{{ $WHERE }}'}}", ["env.RUNYARD_DATABASE_URL points"]),
         ("{env: {RUNYARD_HOME: HERE, REGION: eu, PREFECT_LOGGING_LEVEL: DEBUG}}", []),
-        ("{env: {RUNYARD_HOME: null}}", ["env.RUNYARD_HOME takes the home that is set for its worker away"]),
+        ("{env: {RUNYARD_HOME: null}}", ["env.RUNYARD_HOME removes the worker's home from its runs"]),
         ("{env: {RUNYARD_API_URL: null}}", []),
     ],
 )
@@ -320,7 +320,7 @@ def test_the_mistakes_of_all_deployments_are_told_at_once(project, write):
     assert told.count("broken.py fails on import") == 1
     for place, words in (
         ("3:17", "flows/broken.py fails on import"),
-        ("5:17", "there is no file"),
+        ("5:17", "not found"),
         ("7:17", "did you mean 'my_etl_flow'"),
         ("10:17", "deployment d: parameter size"),
     ):
@@ -333,12 +333,12 @@ def test_placeholders_of_all_deployments_that_nothing_fills_are_told_at_once(pro
     )
     with pytest.raises(ProjectError) as caught:
         build(project(text), everything=True)
-    assert "no variable 'x'" in str(caught.value)
-    assert "no variable 'y'" in str(caught.value)
+    assert "variable 'x' not found" in str(caught.value)
+    assert "variable 'y' not found" in str(caught.value)
 
 
 def test_a_flow_that_cannot_be_loaded_is_told_with_its_place(project):
-    with pytest.raises(EntrypointError, match=r"prefect\.yaml:3:17: there is no file .*nothing\.py"):
+    with pytest.raises(EntrypointError, match=r"prefect\.yaml:3:17: file .*nothing\.py not found"):
         build(project("deployments:\n" + entry("", "a", "flows/nothing.py:f")))
 
 

@@ -43,9 +43,9 @@ def test_all_keys_that_are_given_twice_are_said_at_once():
     with pytest.raises(ProjectError) as error:
         read("name: a\nname: b\ndeployments:\n  - name: x\n    name: y\n    tags: []\n    tags: []\n")
     assert str(error.value).splitlines() == [
-        "prefect.yaml:2:1: the key 'name' is given twice",
-        "prefect.yaml:5:5: the key 'name' is given twice",
-        "prefect.yaml:7:5: the key 'tags' is given twice",
+        "prefect.yaml:2:1: duplicate key 'name'",
+        "prefect.yaml:5:5: duplicate key 'name'",
+        "prefect.yaml:7:5: duplicate key 'tags'",
     ]
 
 
@@ -92,13 +92,13 @@ def test_a_file_of_prefect_2_reads_unchanged():
     [
         ("deployments:\n  - name: [x\n", "prefect.yaml:3:1: malformed YAML"),
         ("name: a\n\tb: c\n", "prefect.yaml:2:1: malformed YAML.*tabs"),
-        ("name: a\nname: b\n", "prefect.yaml:2:1: the key 'name' is given twice"),
-        ("deployments:\n  - name: a\n    tags: &t [*t]\n", "prefect.yaml:3:11: an alias within this"),
-        ("x: &x {a: [1, {b: *x}]}\n", "prefect.yaml:1:4: an alias within this"),
-        ("- a\n", "prefect.yaml:1:1: a project file is a mapping, not a list"),
+        ("name: a\nname: b\n", "prefect.yaml:2:1: duplicate key 'name'"),
+        ("deployments:\n  - name: a\n    tags: &t [*t]\n", "prefect.yaml:3:11: an alias inside this node"),
+        ("x: &x {a: [1, {b: *x}]}\n", "prefect.yaml:1:4: an alias inside this node"),
+        ("- a\n", "prefect.yaml:1:1: a project file must be a mapping, not a list"),
         ("name: !!python/object:os.system x\n", "prefect.yaml:1:7: malformed YAML"),
         ("deployments: 3\n", "prefect.yaml:1:14: deployments: should be a list"),
-        ("deployments:\n  - x\n", r"prefect.yaml:2:5: deployments\[0\]: a deployment is a mapping"),
+        ("deployments:\n  - x\n", r"prefect.yaml:2:5: deployments\[0\]: a deployment must be a mapping"),
         ("deploments: []\n", "prefect.yaml:1:1: deploments: unknown key; did you mean 'deployments'"),
     ],
 )
@@ -125,7 +125,7 @@ def test_mistakes_are_said_with_line_and_column(text, message):
         ("concurrency_limit:\n  limit: 1\n  collision_strategy: RUN", "5:27: .*collision_strategy"),
         ("parameters: [a]", r"3:17: deployments\[0\].parameters"),
         ("crash_retries: -1", "3:20: .*crash_retries"),
-        ("pull:\n  - a: {}\n    b: {}", r"4:9: deployments\[0\].pull\[0\]: a step is one name"),
+        ("pull:\n  - a: {}\n    b: {}", r"4:9: deployments\[0\].pull\[0\]: a step must be one name"),
         ("pull: 3", "3:11: .*pull: should be a list of steps"),
     ],
 )
@@ -142,7 +142,7 @@ def test_names_that_a_reference_cannot_hold_are_refused(name):
 
 def test_an_unknown_key_that_resembles_none_is_a_warning():
     project = one("colour: red")
-    assert project.warnings == ["prefect.yaml:3:5: deployments[0].colour: unknown key, not read"]
+    assert project.warnings == ["prefect.yaml:3:5: deployments[0].colour: unknown key, ignored"]
 
 
 def test_definitions_with_anchors_at_the_top_are_fine():
@@ -156,7 +156,7 @@ def test_definitions_with_anchors_at_the_top_are_fine():
 
 
 def test_another_key_at_the_top_is_a_warning():
-    assert read("common: 1\n").warnings == ["prefect.yaml:1:1: common: unknown key, not read"]
+    assert read("common: 1\n").warnings == ["prefect.yaml:1:1: common: unknown key, ignored"]
 
 
 def test_an_error_behind_an_anchor_is_said_where_it_stands():

@@ -91,7 +91,7 @@ def test_a_queue_without_a_pool_belongs_to_the_pool_of_such_queues(client):
 
 
 def test_a_queue_of_no_pool_is_refused_where_no_agent_is_meant(client):
-    with pytest.raises(InvalidInput, match="work queue 'night' of no work pool; say work_pool_name="):
+    with pytest.raises(InvalidInput, match="work queue 'night' without a work pool; set work_pool_name="):
         count.to_deployment("made", work_queue_name="night").apply()
 
 
@@ -199,7 +199,7 @@ def test_what_is_wrong_is_refused_before_anything_is_made(client):
         count.deploy("x", work_pool_name="pool", parameters={"upto": "many"})
     with pytest.raises(InvalidInput, match="cron and interval"):
         count.deploy("x", work_pool_name="pool", cron="0 1 * * *", interval=60)
-    with pytest.raises(InvalidInput, match="no option chron"):
+    with pytest.raises(InvalidInput, match="unknown option of a deployment: chron"):
         count.deploy("x", work_pool_name="pool", chron="0 1 * * *")
     with pytest.raises(InvalidInput, match="to_deployment"):
         deploy(count, work_pool_name="pool")
@@ -225,7 +225,7 @@ def test_the_commit_is_the_version_where_it_is_asked_for(client, monkeypatch):
     assert read(client, "other/by-commit").version == "01234567"
     plain = read(client, "other/plain")
     assert (plain.version != "01234567", plain.version_info["commit_sha"]) == (True, "0123456789abcdef")
-    with pytest.raises(InvalidInput, match="version_type='svn' is none of"):
+    with pytest.raises(InvalidInput, match="version_type='svn' is unknown"):
         other.to_deployment("x", version_type="svn")
 
 

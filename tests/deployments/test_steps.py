@@ -28,7 +28,7 @@ def test_the_steps_that_come_along_are_found_by_every_name(project_folder, name)
     [
         ("no_such_module.step", "cannot be imported"),
         ("os.no_such_function", "os has no 'no_such_function'"),
-        ("os.sep", "is no function"),
+        ("os.sep", "is not a function"),
     ],
 )
 def test_a_step_that_cannot_be_found(project_folder, name, message):
@@ -124,7 +124,7 @@ def test_clones_stand_side_by_side_and_the_last_one_is_where_the_run_starts(
 
 
 def test_a_missing_working_directory(project_folder):
-    with pytest.raises(InvalidInput, match=r"no directory .*nowhere"):
+    with pytest.raises(InvalidInput, match=r"directory .*nowhere not found"):
         steps.set_working_directory("nowhere")
 
 

@@ -96,7 +96,7 @@ def test_a_flow_comes_from_a_bucket_by_its_url(bucket, server, credentials, proj
     given = {"region": "us-east-1", "endpoint": server, "access_key_id": "test", "secret_access_key": "test"}
     storage = RemoteStorage(f"s3://{bucket}/code", **given)
     assert flow.from_source(storage, "flows/etl.py:f")() == 7
-    with pytest.raises(RunyardError, match="holds no files"):
+    with pytest.raises(RunyardError, match="contains no files"):
         flow.from_source(RemoteStorage(f"s3://{bucket}/nothing", **given), "flows/etl.py:f")
 
 
@@ -145,7 +145,7 @@ def test_credentials_are_given_or_missing(bucket, server, credentials, project_f
     made = steps.pull_from_s3(bucket, "x", credentials=keys, client_parameters=client)
     assert made == {"bucket": bucket, "folder": "x", "directory": str(there)}
     assert (there / "a" / "b.txt").read_text() == "hello"
-    with pytest.raises(RunyardError, match="holds no files"):
+    with pytest.raises(RunyardError, match="contains no files"):
         steps.pull_from_s3(bucket, "nothing", credentials=credentials)
     settings = {"access_key_id": "test", "secret_access_key": "test", "endpoint": server}
     found = steps.pull_from_remote_storage(f"s3://{bucket}/x", **settings)
@@ -164,7 +164,7 @@ def test_a_saved_block_is_pulled(project_folder, write):
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        ({"prefect.deployments.steps.git_clon": {}}, "there is no step .*did you mean 'git_clone"),
+        ({"prefect.deployments.steps.git_clon": {}}, "step .* not found.*did you mean 'git_clone"),
         (
             {"prefect.deployments.steps.git_clone": {"repo": "x"}},
             "no input 'repo'; did you mean 'repository'",

@@ -38,9 +38,9 @@ def test_values_keep_their_type_and_are_text_within_text():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{{ prefect.variables.x }}", "there is no variable 'x'; set it: runyard variable set x VALUE"),
-        ("{{ prefect.blocks.secret.x }}", "no block is saved as secret/x; save it: runyard secret set x"),
-        ("{{ prefect.blocks.json.y }}", "no block is saved as json/y; save it: runyard block create"),
+        ("{{ prefect.variables.x }}", "variable 'x' not found; set it: runyard variable set x VALUE"),
+        ("{{ prefect.blocks.secret.x }}", "block secret/x not found; save it: runyard secret set x"),
+        ("{{ prefect.blocks.json.y }}", "block json/y not found; save it: runyard block create"),
         ("{{ prefect.blocks.json.there.value.b }}", "the block json/there has no 'b'"),
     ],
 )
@@ -54,7 +54,7 @@ def test_what_is_missing_says_where_and_what_to_type(text, message):
 def test_a_secret_goes_where_it_is_used_and_nowhere_else():
     Secret(value="swordfish").save("key")
     text = "{{ prefect.blocks.secret.key }}"
-    with pytest.raises(ProjectError, match="would be stored in clear here"):
+    with pytest.raises(ProjectError, match="would be stored in clear text here"):
         stored.resolve(text, "here", secrets=False)
     assert stored.resolve(text, "here") == "swordfish"
     assert redact("the swordfish") == "the ********"
@@ -94,7 +94,7 @@ def test_job_variables_are_filled_in_when_a_run_starts(tmp_path, home):
             lambda: [log.message for log in logs_of(yard, first) if log.message.startswith("region")]
         )
         assert printed == ["region eu token ********"]
-        assert "there is no variable 'nothing'" in yard.ended(missing, "CRASHED").message
+        assert "variable 'nothing' not found" in yard.ended(missing, "CRASHED").message
         kept = b"".join(path.read_bytes() for path in home.glob("runyard.db*"))
         assert b"swordfish" not in kept
         assert "swordfish" not in yard.said()

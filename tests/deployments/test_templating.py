@@ -58,7 +58,7 @@ def test_outputs_are_found_by_path():
 @pytest.mark.parametrize("value", [{"gone": "{{ no.such }}"}, "v-{{ no.such }}", ["{{ no.such }}", 1]])
 def test_a_missing_output_stays_until_the_last_pass_and_is_then_refused(value):
     assert templating.fill_outputs(value, {"no": {}}) == value
-    with pytest.raises(templating.MissingValue, match=r"{{ no\.such }}: no step put out 'no\.such'"):
+    with pytest.raises(templating.MissingValue, match=r"{{ no\.such }}: no step has the output 'no\.such'"):
         templating.fill_outputs(value, {"no": {}}, final=True)
 
 

@@ -107,7 +107,8 @@ def test_a_stopped_worker_finishes_its_tasks_and_a_second_signal_gives_them_back
 
 
 @pytest.mark.parametrize(
-    ("entrypoint", "why"), [("jobs.py:doubl", "did you mean 'double'"), ("missing.py", "there is no file ")]
+    ("entrypoint", "why"),
+    [("jobs.py:doubl", "did you mean 'double'"), ("missing.py", "missing.py not found")],
 )
 def test_tasks_that_cannot_be_served_stop_the_worker_before_it_begins(yard, entrypoint, why):
     worker = yard.worker(tasks=[entrypoint])

@@ -127,7 +127,7 @@ def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
     for name in _PLAIN:
         given.pop(name, None)
     if given:
-        raise InvalidInput(f"a deployment has no option {', '.join(sorted(given))}")
+        raise InvalidInput(f"unknown option of a deployment: {', '.join(sorted(given))}")
     fields["schedules"] = schedules
     if "version" in fields:
         fields["version"] = checks.version(fields["version"])
@@ -137,7 +137,7 @@ def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
         fields["triggers"] = _triggers(fields["triggers"])
     kind = fields.get("version_type")
     if kind is not None and kind not in version_info.TYPES:
-        raise InvalidInput(f"version_type={kind!r} is none of {', '.join(version_info.TYPES)}")
+        raise InvalidInput(f"version_type={kind!r} is unknown; valid are {', '.join(version_info.TYPES)}")
     if limit is not None:
         fields.update(_limit(limit))
     return fields
@@ -186,7 +186,7 @@ def _schedules(given: dict[str, Any]) -> list[dict[str, Any]]:
     said = [name for name, value in timings.items() if value is not None]
     ways = [*said, *(["schedule"] if single is not None else []), *(["schedules"] if several else [])]
     if len(ways) > 1:
-        raise InvalidInput(f"a deployment's schedules are given one way, not by {' and '.join(ways)}")
+        raise InvalidInput(f"set a deployment's schedules with one option, not with {' and '.join(ways)}")
     found: list[Any] = list(several or ())
     if single is not None:
         found.append(single)
@@ -215,7 +215,7 @@ def schedule_of(value: Any) -> dict[str, Any]:
     if "cron" not in timing:
         timing.pop("day_or", None)
     if not timing:
-        raise InvalidInput(f"{value!r} is no schedule; use Cron(...), Interval(...) or RRule(...)")
+        raise InvalidInput(f"invalid schedule {value!r}; use Cron(...), Interval(...) or RRule(...)")
     return {"schedule": timing, **behaviour}
 
 

@@ -67,7 +67,8 @@ class Deployment:
         for gone in ("storage", "infrastructure"):
             if options.pop(gone, None) is not None:
                 raise InvalidInput(
-                    f"{gone}= names a block of Prefect 2; say work_pool_name=, and where the code is by "
+                    f"{gone}= names a block of Prefect 2; use work_pool_name=, and set the source of the "
+                    f"code with "
                     "flow.from_source(...)"
                 )
         for unused in _WITHOUT_MEANING:
@@ -111,7 +112,7 @@ class Deployment:
                 client.call(read_work_pool, pool)
             except NotFound:
                 client.call(create_work_pool, WorkPoolCreate(name=pool, type="process"))
-                print(f"Made work pool '{pool}' of type process.", file=sys.stderr)
+                print(f"Created work pool '{pool}' of type process.", file=sys.stderr)
         made: str = self._made.apply(_sync=True)
         if pool and queue_limit is not None:
             queue = self._made.work_queue_name or "default"

@@ -65,7 +65,7 @@ def run_deployment(
         InvalidInput: the timeout is negative.
     """
     if timeout is not None and timeout < 0:
-        raise InvalidInput(f"timeout={timeout} is negative; use None to wait for ever, 0 not to wait")
+        raise InvalidInput(f"timeout={timeout} is negative; use None to wait forever, 0 not to wait")
     body: dict[str, Any] = {"tags": sorted({*(tags or ()), *current_tags.get()})}
     optional = {
         "name": flow_run_name,

@@ -171,13 +171,14 @@ class RunnerDeployment:
         """The body for the operation, without fields that are not set, so that their stored values stay."""
         if self.work_pool_name is not None and local_flows.is_local(self.entrypoint):
             raise EntrypointError(
-                f"flow {self.flow_name!r} is defined inside a function, where no worker finds it; "
+                f"flow {self.flow_name!r} is defined inside a function, where no worker can load it; "
                 "define it at the top of its file, or serve it"
             )
         if self.work_queue_name is not None and self.work_pool_name is None:
             raise InvalidInput(
-                f"deployment {self.full_name} names the work queue {self.work_queue_name!r} of no work pool; "
-                "say work_pool_name=... too"
+                f"deployment {self.full_name} names the work queue {self.work_queue_name!r} without a work "
+                f"pool; "
+                "set work_pool_name=... too"
             )
         body: dict[str, Any] = {
             "name": self.name,
@@ -314,7 +315,7 @@ def _deploy(
         pool_name = work_pool_name or each.work_pool_name or settings.get("default_work_pool_name")
         if not pool_name:
             raise InvalidInput(
-                f"deployment {each.full_name} has no work pool; say work_pool_name=..., or use serve()"
+                f"deployment {each.full_name} has no work pool; set work_pool_name=..., or use serve()"
             )
         each.work_pool_name = pool_name
         pool = shared_client().call(read_work_pool, pool_name)
@@ -348,10 +349,10 @@ adeploy = async_twin(_deploy)
 
 def _say_next_steps(deployments: list[RunnerDeployment], starts: Iterable[str]) -> None:
     for each in deployments:
-        print(f"Deployment {each.full_name!r} is there, for work pool {each.work_pool_name!r}.")
+        print(f"Deployment {each.full_name!r} was deployed to work pool {each.work_pool_name!r}.")
     for command in starts:
-        print(f"Runs are started by a worker:\n\n    {command}\n")
-    print(f"Ask for one with:\n\n    {command_of('runyard deployment run', deployments[0].full_name)}\n")
+        print(f"Start a worker:\n\n    {command}\n")
+    print(f"Create a run:\n\n    {command_of('runyard deployment run', deployments[0].full_name)}\n")
 
 
 # Where a flow is
@@ -377,7 +378,7 @@ def _place_of(flow: FlowDefinition, kind: EntrypointType) -> tuple[str, str | No
         return f"{flow.__module__}.{name}", os.getcwd(), None
     file = getattr(getattr(inspect.unwrap(flow.fn), "__code__", None), "co_filename", "")
     if not os.path.isfile(file):
-        raise EntrypointError(f"flow {flow.name!r} is in no file; write it into one to serve or deploy it")
+        raise EntrypointError(f"flow {flow.name!r} is not in a file; write it into one to serve or deploy it")
     file, here = os.path.abspath(file), os.getcwd()
     folder = here if file.startswith(here + os.sep) else os.path.dirname(file)
     return f"{os.path.relpath(file, folder)}:{name}", folder, None

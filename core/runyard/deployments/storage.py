@@ -129,7 +129,7 @@ class LocalStorage:
             InvalidInput: it does not exist.
         """
         if not os.path.isdir(self.path):
-            raise InvalidInput(f"there is no folder {self.path}")
+            raise InvalidInput(f"folder {self.path} not found")
         return self.path
 
     def to_pull_step(self) -> dict[str, Any]:
@@ -155,9 +155,7 @@ class RemoteStorage:
     def __init__(self, url: str, pull_interval: int | None = 60, **settings: Any) -> None:
         scheme, separator, _ = url.partition("://")
         if not separator or scheme in ("http", "https"):
-            raise InvalidInput(
-                f"{url} is no address of an object store or the like, such as s3://bucket/folder"
-            )
+            raise InvalidInput(f"{url} is not a supported object store URL such as s3://bucket/folder")
         self.url = url.rstrip("/")
         self.pull_interval = pull_interval
         self.settings = settings
@@ -207,7 +205,7 @@ class BlockStorageAdapter:
 
     def __init__(self, block: Any, pull_interval: int | None = 60) -> None:
         if not hasattr(block, "get_directory"):
-            raise InvalidInput(f"a block of type {type(block).__name__} holds no files to pull")
+            raise InvalidInput(f"a block of type {type(block).__name__} contains no files to pull")
         self.block = block
         self.pull_interval = pull_interval
 
@@ -249,7 +247,7 @@ def storage_of(source: Any) -> RunnerStorage:
     if isinstance(source, Path):
         return LocalStorage(source)
     if not isinstance(source, str):
-        raise InvalidInput(f"{source!r} is no source of code; give a git URL, a folder or a storage")
+        raise InvalidInput(f"invalid source of code {source!r}; use a git URL, a folder or a storage")
     parts = urlsplit(source)
     if parts.path.endswith(".git") or _GIT_HOST.match(source):
         return GitRepository(source)
@@ -260,7 +258,7 @@ def storage_of(source: Any) -> RunnerStorage:
     if is_object_url(source):
         return RemoteStorage(source)
     raise InvalidInput(
-        f"code cannot be taken from {source}; give a URL that ends in .git, one such as s3://bucket/folder, "
+        f"unsupported source of code {source}; use a URL that ends in .git, one such as s3://bucket/folder, "
         "or a folder"
     )
 
@@ -290,12 +288,12 @@ def _refuse_plain(key: str, value: Any) -> None:
     """Refuse a secret as plain text, because the deployment would store it."""
     if isinstance(value, str) and looks_secret(key) and not value.strip().startswith("{{"):
         raise InvalidInput(
-            f"the {key} would be kept with the deployment as plain text; save it with "
-            "`runyard secret set NAME` and give Secret.load(NAME), or '{{ prefect.blocks.secret.NAME }}'"
+            f"the {key} would be stored with the deployment as plain text; save it with "
+            "`runyard secret set NAME` and pass Secret.load(NAME), or '{{ prefect.blocks.secret.NAME }}'"
         )
 
 
 def _placeholder(block: Any) -> str:
     if not hasattr(block, "get_block_placeholder"):
-        raise InvalidInput(f"{type(block).__name__} is no saved block; save it and load it by its name")
+        raise InvalidInput(f"{type(block).__name__} is not a saved block; save it and load it by its name")
     return f"{{{{ {block.get_block_placeholder()} }}}}"

@@ -49,7 +49,7 @@ def select_flow(
     where = f" {from_message}" if from_message else ""
     if flow_name is not None and flow_name not in known:
         raise MissingFlowError(
-            f"there is no flow {flow_name!r}{where}; there are: {', '.join(known) or 'none'}"
+            f"flow {flow_name!r}{where} not found; valid are: {', '.join(known) or 'none'}"
         )
     if flow_name is None and len(known) != 1:
         raise MissingFlowError(

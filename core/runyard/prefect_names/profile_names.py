@@ -97,7 +97,7 @@ def update_current_profile(values: dict[Any, Any]) -> Profile:
 def _setting(key: str) -> str:
     name = settings.name_of(key)
     if name is None:
-        raise SettingError(f"there is no setting {key!r}; see: runyard config view --show-defaults")
+        raise SettingError(f"unknown setting {key!r}; see: runyard config view --show-defaults")
     return name
 
 

@@ -81,7 +81,7 @@ class Settings:
     def __getattr__(self, name: str) -> Any:
         key = _BY_NAME.get(name.upper(), name)
         if key not in settings.SETTINGS:
-            raise AttributeError(f"there is no setting {name!r}; see: runyard config view")
+            raise AttributeError(f"unknown setting {name!r}; see: runyard config view")
         return settings.get(key)
 
 
@@ -131,7 +131,7 @@ def _change(name: str, value: Any) -> None:
             os.environ[name] = str(value)
         return
     if name not in _BY_NAME:
-        raise AttributeError(f"there is no setting {name!r}; see: runyard config view")
+        raise AttributeError(f"unknown setting {name!r}; see: runyard config view")
     for variable in _variables(name):
         os.environ.pop(variable, None)
     if value is not None:
@@ -140,10 +140,10 @@ def _change(name: str, value: Any) -> None:
 
 @cache
 def _tell_without_effect(name: str) -> None:
-    get_logger("settings").warning("%s is a setting of Prefect that does nothing in Runyard", name)
+    get_logger("settings").warning("%s is a setting of Prefect without effect in Runyard", name)
 
 
 def __getattr__(name: str) -> Any:
     if name in _BY_NAME or name in _OF_CLOUD or is_without_effect(name):
         return Setting(name)
-    raise AttributeError(f"there is no setting {name!r}; see: runyard config view")
+    raise AttributeError(f"unknown setting {name!r}; see: runyard config view")

@@ -83,9 +83,7 @@ class FlowLoader:
         read, cause = self._broken[place]
         flow = read.flow(found.attribute)
         if flow is None:
-            raise EntrypointError(
-                f"{entrypoint}: there is no flow {found.attribute!r} in {place}; and {cause}"
-            )
+            raise EntrypointError(f"{entrypoint}: flow {found.attribute!r} not found in {place}; and {cause}")
         self._causes.setdefault(cause, []).append(entrypoint)
         return flow
 
@@ -96,7 +94,7 @@ class FlowLoader:
             advice = module_table.advice(package) if module_table.is_integration(package) else None
             if advice:
                 users = _listed(missing.pop(package))
-                say(f"{users}: {package} is not there, and no run can use it: {advice}")
+                say(f"{users}: {package} is not installed, and no run can use it: {advice}")
         if len({tuple(each) for each in missing.values()}) == 1:
             say(_lacking(", ".join(map(self._named, missing)), next(iter(missing.values()))))
         else:
@@ -104,7 +102,8 @@ class FlowLoader:
                 say(_lacking(self._named(package), entrypoints))
         for cause, entrypoints in self._causes.items():
             say(
-                f"{_listed(entrypoints)}: {cause}; deployed as the source says, types of parameters that the "
+                f"{_listed(entrypoints)}: {cause}; deployed from the source code; types of parameters that "
+                f"the "
                 "import did not reach are not checked"
             )
         self._missing, self._causes = {}, {}
@@ -130,8 +129,9 @@ def load_flow(
 
 def _lacking(packages: str, entrypoints: list[str]) -> str:
     return (
-        f"{_listed(entrypoints)}: not installed here: {packages}; its runs need it, and parameters of types "
-        "from there are not checked"
+        f"{_listed(entrypoints)}: not installed here: {packages}; its runs need it, and parameters with "
+        f"types "
+        "from it are not checked"
     )
 
 

@@ -51,7 +51,7 @@ def parse(entrypoint: str) -> Entrypoint:
             raise EntrypointError(f"the entrypoint {entrypoint!r} names no flow; write {entrypoint}:FUNCTION")
     if not place or not attribute or (not is_file and ("/" in place or os.sep in place)):
         raise EntrypointError(
-            f"{entrypoint!r} is no entrypoint; write path/file.py:function or package.module.function"
+            f"invalid entrypoint {entrypoint!r}; write path/file.py:function or package.module.function"
         )
     return Entrypoint(place, None, attribute) if is_file else Entrypoint(None, place, attribute)
 
@@ -173,7 +173,7 @@ def _load_file(path: str, base: str, modules: dict[str, ModuleType] | None) -> M
     if modules is not None and file in modules:
         return modules[file]
     if not os.path.isfile(file):
-        raise EntrypointError(f"there is no file {file}{_similar_file(file)}")
+        raise EntrypointError(f"file {file} not found{_similar_file(file)}")
     _put_on_path(base)
     _put_on_path(os.path.dirname(file))
     package = _package_of(file) if _has_relative_import(file) else None
@@ -184,7 +184,7 @@ def _load_file(path: str, base: str, modules: dict[str, ModuleType] | None) -> M
     around = [os.path.dirname(file), base] if _has_relative_import(file) else None
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=around)
     if spec is None or spec.loader is None:
-        raise EntrypointError(f"{path} is no Python file")
+        raise EntrypointError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     replaced = sys.modules.get(name)
     sys.modules[name] = module
@@ -231,7 +231,7 @@ def _load_module(name: str, base: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
-            raise EntrypointError(f"there is no module {error.name} in {base} or on sys.path") from error
+            raise EntrypointError(f"module {error.name} not found in {base} or on sys.path") from error
         raise EntrypointError(_import_failure(name, error, base)) from error
     except (Exception, SystemExit) as error:
         raise EntrypointError(_import_failure(name, error, base)) from error
@@ -257,7 +257,7 @@ def _similar_file(file: str) -> str:
     try:
         names = [entry for entry in os.listdir(folder) if entry.endswith(".py")]
     except OSError:
-        return f"; there is no folder {folder} either"
+        return f"; folder {folder} not found either"
     return did_you_mean(name, names)
 
 
@@ -276,7 +276,7 @@ def _missing_name(
         )
     else:
         hint = f"it has: {', '.join(names) or 'nothing'}"
-    return f"entrypoint {entrypoint}: there is no {name!r}{did_you_mean(name, names, hint, cutoff=0.5)}"
+    return f"entrypoint {entrypoint}: {name!r} not found{did_you_mean(name, names, hint, cutoff=0.5)}"
 
 
 def _not_a(entrypoint: str, value: Any, kind: str) -> str:

@@ -61,7 +61,7 @@ def _with_blocks(value: Any, where: str, secrets: bool) -> Any:
         document = shared_client().call(read_block_document, block_id, include_secrets=True)
     except (NotFound, InvalidInput):
         raise ProjectError(
-            f"{where}: no block is saved under the id {block_id!r}; see: runyard block ls"
+            f"{where}: no saved block with the id {block_id!r}; see: runyard block ls"
         ) from None
     _register(document, f"the block {block_id!r}", where, secrets)
     return document.data
@@ -90,7 +90,7 @@ def _variable(placeholder: templating.Placeholder, where: str) -> Any:
         return shared_client().call(read_variable_by_name, name).value
     except NotFound:
         raise ProjectError(
-            f"{where}: {placeholder.text}: there is no variable {name!r}; set it: "
+            f"{where}: {placeholder.text}: variable {name!r} not found; set it: "
             + command_of("runyard variable set", name, "VALUE")
         ) from None
 
@@ -105,7 +105,7 @@ def _block(placeholder: templating.Placeholder, where: str, secrets: bool) -> An
     except NotFound:
         how = command_of("runyard secret set", name) if slug == "secret" else "runyard block create --help"
         raise ProjectError(
-            f"{where}: {placeholder.text}: no block is saved as {slug}/{name}; save it: {how}"
+            f"{where}: {placeholder.text}: block {slug}/{name} not found; save it: {how}"
         ) from None
     _register(document, placeholder.text, where, secrets)
     found: Any = document.data
@@ -123,7 +123,7 @@ def _register(document: BlockDocument, what: str, where: str, secrets: bool) -> 
     hidden = _hidden_in(document)
     if hidden and not secrets:
         raise ProjectError(
-            f"{where}: {what} holds a secret, which would be stored in clear here; use it in "
+            f"{where}: {what} contains a secret, which would be stored in clear text here; use it in "
             "pull steps or job variables, or load it in the flow"
         )
     for field in hidden:

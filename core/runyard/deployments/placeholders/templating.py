@@ -147,7 +147,7 @@ def fill_outputs(value: Any, outputs: Mapping[str, Any], final: bool = False) ->
         if not final:
             return KEEP
         raise MissingValue(
-            placeholder, f"no step put out {placeholder.name!r}{_similar(outputs, placeholder)}"
+            placeholder, f"no step has the output {placeholder.name!r}{_similar(outputs, placeholder)}"
         )
 
     return fill(value, lookup)

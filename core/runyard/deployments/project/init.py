@@ -19,14 +19,14 @@ _PLAIN = re.compile(r"[A-Za-z0-9._/@:+~-]+")
 
 
 _IMAGE = {"image_name": "image to build, without its tag", "tag": "tag of the image"}
-_BUCKET = {"bucket": "bucket to keep the code in"}
-_CONTAINER = {"container": "container to keep the code in"}
+_BUCKET = {"bucket": "bucket for the code"}
+_CONTAINER = {"container": "container for the code"}
 _REPOSITORY = {"repository": "URL to clone from", "branch": "branch to check out"}
 _MOST_FLOWS = 20
 _COMMENTS = {
-    "build": "Run by `runyard deploy`, on this machine.",
-    "push": "Run after them, by the same command.",
-    "pull": "Run before every run, where it runs.",
+    "build": "Steps that `runyard deploy` runs on this machine.",
+    "push": "Steps that `runyard deploy` runs after build.",
+    "pull": "Steps that run before every flow run, on its machine.",
 }
 
 
@@ -66,7 +66,7 @@ def _stored(kind: str, where: str, fields: dict[str, str]) -> tuple[Recipe, Reci
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("local", "runs use the code where it stands, on this machine", {}),
+        Recipe("local", "runs use the code in its folder on this machine", {}),
         Recipe("git", "runs clone the code from a repository", _REPOSITORY, pull=("git",)),
         Recipe(
             "docker",
@@ -108,7 +108,7 @@ def get_recipe(name: str) -> Recipe:
     """
     if name not in RECIPES:
         hint = did_you_mean(name, RECIPES, f"there are: {', '.join(RECIPES)}")
-        raise NotFound(f"there is no recipe {name!r}{hint}")
+        raise NotFound(f"recipe {name!r} not found{hint}")
     return RECIPES[name]
 
 
@@ -140,9 +140,9 @@ def init_project(
     for given, value in fields.items():
         if given not in chosen.fields:
             known = ", ".join(chosen.fields) or "no fields"
-            raise InvalidInput(f"recipe {chosen.name!r} has no field {given!r}; it has: {known}")
+            raise InvalidInput(f"recipe {chosen.name!r} has no field {given!r}; valid are: {known}")
         if not _PLAIN.fullmatch(value):
-            raise InvalidInput(f"field {given}: {value!r} holds blanks or signs that do not belong there")
+            raise InvalidInput(f"field {given}: {value!r} contains blanks or other invalid characters")
     missing = missing_fields(chosen.name, folder, fields)
     if missing:
         asked = ", ".join(f"--field {key}=... ({text})" for key, text in missing.items())
@@ -194,9 +194,7 @@ def _project_file(
             items = "".join(part(f"{phase}-{name}") for name in names)
             sections.append(f"# {_COMMENTS[phase]}\n{phase}:\n{items}")
     if not recipe.pull:
-        sections.append(
-            "# Runs execute the code where it stands now, in the folder of this file.\npull: []\n"
-        )
+        sections.append("# Runs execute the code in the folder of this file.\npull: []\n")
     common = {
         "POOL": "docker-pool" if recipe.is_docker else "default-agent-pool",
         "POOL_TYPE": "docker" if recipe.is_docker else "process",

@@ -36,7 +36,7 @@ def unread(deployment: str, pool: WorkPool, variables: Mapping[str, Any] | None)
         hint = did_you_mean(name.partition(".")[0], known)
         found.append(
             f"deployment {deployment}: work pool {pool.name!r} has no job variable {name!r}, "
-            f"so nothing reads it{hint}"
+            f"so it has no effect{hint}"
         )
     return found
 
@@ -48,13 +48,13 @@ def _warnings(whose: str, variables: Mapping[str, Any]) -> list[str]:
         if setting is None or _is_ours(setting, value):
             continue
         does = (
-            f"takes the {_PLACES[setting]} that is set for its worker away from its runs"
+            f"removes the worker's {_PLACES[setting]} from its runs"
             if value is None
-            else f"points its runs to another {_PLACES[setting]} than the one here"
+            else f"points its runs to another {_PLACES[setting]} than the one set here"
         )
         found.append(
-            f"{whose} env.{name} {does}; a run that does not find itself "
-            "there is Crashed. Leave it out, unless its worker has the same"
+            f"{whose} env.{name} {does}; a run that is not found "
+            "there is Crashed. Omit it, unless its worker has the same"
         )
     return found
 

@@ -57,15 +57,15 @@ class _Known:
                 match = _ROOT.search(name, len(identity) + 1)
                 if outputs is None or (match and match.group(0) in outputs):
                     return None
-                return f"the step {identity!r} puts out {', '.join(sorted(outputs)) or 'nothing'}"
+                return f"the step {identity!r} has the outputs {', '.join(sorted(outputs)) or 'nothing'}"
         match = _ROOT.match(name)
         if self.open or (match and match.group(0) in self.flat):
             return None
         wanted = name.partition(".")[0]
         if "." in name and name.rpartition(".")[2] in self.flat:
-            return f"no step has the id {wanted!r}; give the step that puts it out `id: {wanted}`"
+            return f"no step has the id {wanted!r}; add `id: {wanted}` to the step with this output"
         known = [f"{identity}.{key}" for identity, keys in self.ids.items() for key in keys or ()]
-        return "no step before it puts that out" + did_you_mean(name, [*known, *self.flat], cutoff=0.5)
+        return "no earlier step has this output" + did_you_mean(name, [*known, *self.flat], cutoff=0.5)
 
 
 def check(project: Project, entry: Entry, raw: Mapping[str, Any], path: Path, phases: Sequence[str]) -> None:

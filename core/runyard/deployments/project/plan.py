@@ -107,7 +107,7 @@ def build(
         raise
     if len(entries) > 1 and overrides.given():
         flags = ", ".join(name.replace("_", " ") for name in overrides.given())
-        say(f"{len(entries)} deployments are selected, so these flags are not used: {flags}")
+        say(f"{len(entries)} deployments are selected, so these options are ignored: {flags}")
         overrides = Overrides()
     loader = absent.FlowLoader(project.folder)
     here = os.getcwd()
@@ -228,7 +228,7 @@ def _load(project: Project, item: _Chosen, loader: absent.FlowLoader, here: str,
         raise places.error(where, "an entrypoint must be known before the steps run")
     item.folder = _folder_of(spec.entrypoint, project.folder, here)
     if item.folder != project.folder:
-        say(f"{places.at(where)}: {spec.entrypoint} is taken from the current folder, {item.folder}")
+        say(f"{places.at(where)}: {spec.entrypoint} is read from the current folder, {item.folder}")
     item.flow = loader.load(spec.entrypoint, item.folder)
     _fit_parameters(project, item, spec)
     _check_parameters(project, item, spec)
@@ -294,7 +294,7 @@ def _check_parameters(project: Project, item: _Chosen, spec: DeploymentSpec) -> 
         given = {**(spec.parameters or {}), **(schedule.parameters or {})}
         wrong += [
             f"{place}deployment {spec.name}: its scheduled runs would lack the parameter {name!r}, "
-            "which has no default; write it under parameters"
+            "which has no default; add it to parameters"
             for name in schema.missing_parameters(item.flow.fn, given)
         ]
     if wrong:

@@ -117,9 +117,9 @@ def read_project(path: str = FILE_NAME, names: Sequence[str] = (), refuse: bool 
         with open(file, encoding="utf-8-sig") as stream:
             text = stream.read()
     except FileNotFoundError:
-        raise NotFound(f"there is no file {shown}; `runyard init` makes one") from None
+        raise NotFound(f"file {shown} not found; `runyard init` creates one") from None
     except UnicodeDecodeError as error:
-        raise ProjectError(f"{shown}: is no UTF-8 text: {error.reason} at byte {error.start}") from None
+        raise ProjectError(f"{shown}: is not UTF-8 text: {error.reason} at byte {error.start}") from None
     except OSError as error:
         raise ProjectError(f"{shown}: cannot be read: {error.strerror}") from None
     return parse_project(text, file, shown, names, refuse)
@@ -134,7 +134,7 @@ def parse_project(
     if data is None:
         return project
     if not isinstance(data, dict):
-        raise places.error((), f"a project file is a mapping, not {_kind(data)}")
+        raise places.error((), f"a project file must be a mapping, not {_kind(data)}")
     faults = Faults()
     with faults:
         check_keys(places, (), data, _TOP_LEVEL, project.warnings)
@@ -185,11 +185,11 @@ def check_deployment(
     if spec.name is not None:
         wrong = next((sign for sign in spec.name if sign in _NAME_FORBIDS), None)
         if wrong or not spec.name.strip():
-            message = f"a name is not empty and has none of {' '.join(_NAME_FORBIDS)}"
+            message = f"a name must not be empty or contain any of {' '.join(_NAME_FORBIDS)}"
             with faults:
                 raise places.error((*path, "name"), message)
     if spec.version_type is not None and spec.version_type not in VERSION_TYPES:
-        message = f"is none of {', '.join(VERSION_TYPES)} (given: {spec.version_type!r})"
+        message = f"is unknown: {spec.version_type!r}; valid are {', '.join(VERSION_TYPES)}"
         with faults:
             raise places.error((*path, "version_type"), message)
     _check_schedules(spec, malformed, places, path, faults)
@@ -236,7 +236,7 @@ def _is_meant(raw: Any, names: Sequence[str]) -> bool:
 def _entry(project: Project, index: int, raw: Any) -> Entry:
     places, path = project.places, ("deployments", index)
     if not isinstance(raw, dict):
-        raise places.error(path, f"a deployment is a mapping, not {_kind(raw)}")
+        raise places.error(path, f"a deployment must be a mapping, not {_kind(raw)}")
     raw = dict(raw)
     for key in ("name", "version"):
         # As written: the version 1.10 is not the number 1.1.
@@ -264,9 +264,9 @@ def _entry(project: Project, index: int, raw: Any) -> Entry:
     raw.update(_fill_environment(rest))
     spec = check_deployment(raw, places, path, final=False)
     if spec.triggers:
-        warn("triggers are kept, and do nothing as long as there are no events")
+        warn("triggers are stored, without effect until Runyard has events")
     if spec.sla:
-        warn("sla is a feature of Prefect Cloud and is not read")
+        warn("sla is a feature of Prefect Cloud and is ignored")
     return Entry(index, raw, spec)
 
 

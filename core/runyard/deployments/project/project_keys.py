@@ -31,7 +31,7 @@ _BELONGS = {
     "work_queue": "; it belongs into work_pool, as work_queue_name",
     "work_queue_name": "; it belongs into work_pool, as work_queue_name",
     "env": "; it belongs into work_pool, under job_variables",
-    "max_active_runs": "; how many runs at once is said by concurrency_limit",
+    "max_active_runs": "; use concurrency_limit to limit concurrent runs",
 }
 
 
@@ -151,7 +151,7 @@ def _plain_schedule(
     if "max_active_runs" in item:
         limit = item.pop("max_active_runs")
         if limit is not None:
-            message = "is not read; how many runs at once is said by concurrency_limit of the deployment"
+            message = "is ignored; use concurrency_limit of the deployment to limit concurrent runs"
             warnings.append(str(places.error((*path, "max_active_runs"), message, key=True)))
     inner = item.get("schedule")
     if isinstance(inner, dict):
@@ -193,14 +193,14 @@ def check_keys(
         if close and (not belongs or path[-1:] == ("work_pool",)):
             problem = f"unknown key; did you mean {close!r}?"
         elif strict:
-            problem = f"unknown key; known are {', '.join(known)}"
+            problem = f"unknown key; valid are {', '.join(known)}"
         else:
             problem = ""
         if problem:
             with faults:
                 raise places.error(place, problem, key=True)
         elif warnings is not None:
-            warnings.append(str(places.error(place, f"unknown key, not read{belongs}", key=True)))
+            warnings.append(str(places.error(place, f"unknown key, ignored{belongs}", key=True)))
     faults.raise_all()
 
 

@@ -74,27 +74,25 @@ def _only_one(project: Project, overrides: Overrides | None) -> Entry:
         entry = project.entries[0]
         if entry.spec.name is None:
             place = project.places.at(("deployments", 0))
-            raise InvalidInput(f"{place}: the deployment has no name; give it one, or say --name NAME")
+            raise InvalidInput(f"{place}: the deployment has no name; add one, or use --name NAME")
         return entry
     if project.entries:
         known = ", ".join(entry.spec.name or "(no name)" for entry in described or project.entries)
         if described:
             raise InvalidInput(
-                f"{project.places.name} has several deployments of {entrypoint}: {known}; say --name NAME"
+                f"{project.places.name} has several deployments of {entrypoint}: {known}; use --name NAME"
             )
         if entrypoint:
             raise InvalidInput(
                 f"{project.places.name} has no deployment of {entrypoint}, but these: {known}; "
-                "say --name NAME, a new one or one of these to change"
+                "use --name NAME, a new one or one of these to change"
             )
         raise InvalidInput(
-            f"{project.places.name} has several deployments: {known}; say --name NAME or --all"
+            f"{project.places.name} has several deployments: {known}; use --name NAME or --all"
         )
     if entrypoint:
         return _new("default")
-    raise InvalidInput(
-        "there is nothing to deploy: no prefect.yaml with a deployment, and no entrypoint given"
-    )
+    raise InvalidInput("nothing to deploy: no prefect.yaml with a deployment, and no entrypoint")
 
 
 def _unmatched(project: Project, name: str, alone: bool, overrides: Overrides | None) -> Entry:

@@ -172,8 +172,7 @@ def _refuse_duplicates(root: yaml.Node, name: str) -> None:
         twice.sort(key=lambda each: (each[0].line, each[0].column))
         raise ProjectError(
             "\n".join(
-                f"{name}:{mark.line + 1}:{mark.column + 1}: the key {key!r} is given twice"
-                for mark, key in twice
+                f"{name}:{mark.line + 1}:{mark.column + 1}: duplicate key {key!r}" for mark, key in twice
             )
         )
 
@@ -191,7 +190,7 @@ def _refuse_cycles(root: yaml.Node, name: str) -> None:
             known.add(id(node))
         elif id(node) in around:
             where = f"{name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
-            raise ProjectError(f"{where}: an alias within this stands for it as a whole; it has no end")
+            raise ProjectError(f"{where}: an alias inside this node refers to the whole node")
         elif id(node) not in known and not isinstance(node, yaml.ScalarNode):
             around.add(id(node))
             waiting.append((node, True))

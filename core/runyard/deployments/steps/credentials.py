@@ -40,5 +40,5 @@ def login(credentials: Any) -> tuple[str, str]:
     fields = told if isinstance(told, Mapping) else vars(told)
     token = next((fields[key] for key in _TOKEN_KEYS if fields.get(key)), None)
     if token is None:
-        raise InvalidInput("these credentials hold no token; give {'token': ...}")
+        raise InvalidInput("these credentials contain no token; add {'token': ...}")
     return str(plain(fields.get("username")) or ""), login(token)[1]

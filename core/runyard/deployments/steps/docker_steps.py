@@ -71,11 +71,11 @@ def build_docker_image(
         RunyardError: the engine does not answer, or the build failed: with the step that did.
     """
     if re.search(r"\s", image_name) or not image_name:
-        raise InvalidInput(f"image_name {image_name!r} is no name of an image")
+        raise InvalidInput(f"invalid image_name {image_name!r}")
     unknown = sorted(set(build_kwargs) - _BUILD_OPTIONS)
     if unknown:
         raise InvalidInput(
-            f"a build has no option {unknown[0]!r}; it has: {', '.join(sorted(_BUILD_OPTIONS))}"
+            f"unknown build option {unknown[0]!r}; valid are: {', '.join(sorted(_BUILD_OPTIONS))}"
         )
     key = json.dumps(
         [image_name, dockerfile, tag, additional_tags, os.path.abspath(path), build_kwargs], default=str
@@ -152,7 +152,7 @@ def push_docker_image(
 def _write_auto(path: str, made: str, base_image: str | None) -> None:
     if os.path.exists(os.path.join(path, "Dockerfile")):
         raise InvalidInput(
-            "dockerfile: auto makes one, but there is a Dockerfile; say dockerfile: Dockerfile"
+            "dockerfile: auto generates one, but a Dockerfile exists; use dockerfile: Dockerfile"
         )
     from importlib import metadata
 
@@ -171,7 +171,7 @@ def _write_auto(path: str, made: str, base_image: str | None) -> None:
 def _build(engine: Any, path: str, dockerfile: str, reference: str, options: dict[str, Any]) -> str:
     """Build, show what the engine says, and return the image's id."""
     if not os.path.isfile(os.path.join(path, dockerfile)):
-        raise InvalidInput(f"there is no file {os.path.join(os.path.abspath(path), dockerfile)}")
+        raise InvalidInput(f"file {os.path.join(os.path.abspath(path), dockerfile)} not found")
     print(f"Building {reference}", flush=True)
     with _engine_errors("build"):
         lines = engine.build(

@@ -33,10 +33,12 @@ def named(step: Step) -> tuple[str, dict[str, Any]]:
         ProjectError: the step is not a mapping of one name to its inputs.
     """
     if not isinstance(step, Mapping) or len(step) != 1:
-        raise ProjectError(f"a step is one name with its inputs, such as git_clone: {{...}}; given: {step!r}")
+        raise ProjectError(
+            f"a step must be one name with its inputs, such as git_clone: {{...}}, not {step!r}"
+        )
     ((name, inputs),) = step.items()
     if inputs is not None and not isinstance(inputs, Mapping):
-        raise ProjectError(f"step {name}: its inputs are a mapping, not {inputs!r}")
+        raise ProjectError(f"step {name}: its inputs must be a mapping, not {inputs!r}")
     return known_steps.present_name(str(name)), {str(key): value for key, value in (inputs or {}).items()}
 
 
@@ -55,7 +57,7 @@ def check_steps(steps: Sequence[Step]) -> None:
             function = name.rpartition(".")[2]
             known = known_steps.functions()
             raise ProjectError(
-                f"there is no step {name}" + did_you_mean(function, known, f"there are: {', '.join(known)}")
+                f"step {name} not found" + did_you_mean(function, known, f"there are: {', '.join(known)}")
             )
         _check_inputs(name, inputs)
 
@@ -106,7 +108,7 @@ def resolve(name: str, requires: str | Sequence[str] = ()) -> Callable[..., Any]
     except AttributeError:
         raise InvalidInput(f"step {name}: {module or 'Runyard'} has no {function!r}") from None
     if not callable(found):
-        raise InvalidInput(f"step {name} is no function")
+        raise InvalidInput(f"step {name} is not a function")
     return found
 
 
@@ -212,7 +214,7 @@ def folder_of(steps: Sequence[Step]) -> str | None:
 def _require(requirement: str) -> None:
     match = _REQUIREMENT.match(requirement)
     if match is None or requirement.startswith("-"):
-        raise InvalidInput(f"requires: {requirement!r} is no requirement")
+        raise InvalidInput(f"requires: invalid requirement {requirement!r}")
     try:
         importlib.import_module(match.group(0).replace("-", "_"))
     except ImportError:

@@ -85,7 +85,7 @@ def _check(
         raise InvalidInput(f"commit_sha {commit_sha!r} is not 4 to 64 hex digits")
     for text in (repository, branch):
         if text is not None and (not text or text.startswith("-")):
-            raise InvalidInput(f"{text!r} is no repository or branch")
+            raise InvalidInput(f"invalid repository or branch {text!r}")
 
 
 class _Clone:

@@ -190,7 +190,7 @@ def pull_with_block(block_document_name: str, block_type_slug: str) -> dict[str,
 
     block: Any = Block.load(f"{block_type_slug}/{block_document_name}")
     if not hasattr(block, "get_directory"):
-        raise InvalidInput(f"a block of type {block_type_slug} holds no files to pull")
+        raise InvalidInput(f"a block of type {block_type_slug} contains no files to pull")
     directory = f"{block_type_slug}-{block_document_name}"
     fetch(block, "", directory, f"{block_type_slug}/{block_document_name}")
     return {"directory": directory}
@@ -270,7 +270,7 @@ def fetch(store: Any, folder: str, directory: str, what: str) -> None:
     except (OSError, ValueError) as error:
         raise RunyardError(f"{what} cannot be read: {_first_line(error)}") from error
     if not count:
-        raise RunyardError(f"{what} holds no files; was it pushed?")
+        raise RunyardError(f"{what} contains no files; was it pushed?")
     print(f"Pulled {counted(count, 'file')} from {what}", flush=True)
 
 

@@ -24,7 +24,7 @@ def set_working_directory(directory: str) -> dict[str, str]:
     """
     path = os.path.abspath(os.path.expanduser(directory))
     if not os.path.isdir(path):
-        raise InvalidInput(f"there is no directory {path}")
+        raise InvalidInput(f"directory {path} not found")
     os.chdir(path)
     return {"directory": path}
 
@@ -89,7 +89,7 @@ def pip_install_requirements(
     """
     file = os.path.join(directory or os.getcwd(), requirements_file)
     if not os.path.isfile(file):
-        raise InvalidInput(f"there is no file {file}")
+        raise InvalidInput(f"file {file} not found")
     command = [sys.executable, "-m", "pip", "install", "-r", requirements_file]
     return run_shell_script(shlex.join(command), directory=directory, stream_output=stream_output)
 

@@ -43,7 +43,7 @@ def load_logging_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingError(f"{path}: {error}") from None
     if not isinstance(config, dict):
-        raise SettingError(f"{path}: this is no file of logging: a mapping is wanted")
+        raise SettingError(f"{path}: not a logging configuration: it must be a mapping")
     return _with_environment(config, "PREFECT_LOGGING")
 
 

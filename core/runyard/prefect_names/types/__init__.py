@@ -60,7 +60,7 @@ NonEmptyishName = Annotated[Name, AfterValidator(_is_more_than_blanks)]
 
 def _is_zone(value: str) -> str:
     if value not in available_timezones():
-        raise ValueError(f"{value!r} is no time zone")
+        raise ValueError(f"unknown time zone {value!r}")
     return value
 
 

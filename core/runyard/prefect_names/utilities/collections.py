@@ -162,7 +162,7 @@ def set_in_dict(dct: dict[Any, Any], keys: str | list[Any], value: Any) -> None:
     for step in way:
         dct = dct.setdefault(step, {})
         if not isinstance(dct, dict):
-            raise TypeError(f"{step!r} holds no dictionary")
+            raise TypeError(f"{step!r} is not a dictionary")
     dct[last] = value
 
 

@@ -81,7 +81,7 @@ def import_object(import_path: str) -> Any:
     """
     place, colon, name = import_path.rpartition(":" if ":" in import_path else ".")
     if not place or not name:
-        raise ValueError(f"{import_path!r} names no object; write module.name or path/file.py:name")
+        raise ValueError(f"invalid import path {import_path!r}; write module.name or path/file.py:name")
     module = load_script_as_module(place) if colon and place.endswith(".py") else load_module(place)
     found: Any = module
     for part in name.split("."):

@@ -56,7 +56,9 @@ async def open_process(command: list[str], **kwargs: Any) -> AsyncIterator[Proce
         TypeError: the command is a string.
     """
     if isinstance(command, str):
-        raise TypeError("the command is a list of texts; `command_from_string` makes one of a line")
+        raise TypeError(
+            "the command must be a list of strings; `command_from_string` creates one from a line"
+        )
     async with await anyio.open_process(command, **kwargs) as process:
         try:
             yield process

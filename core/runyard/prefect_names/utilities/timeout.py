@@ -20,7 +20,7 @@ def _over(seconds: float, kind: type[BaseException]) -> BaseException:
 
 def _check(kind: type[BaseException]) -> None:
     if not issubclass(kind, TimeoutError):
-        raise ValueError(f"{kind.__name__} is no TimeoutError")
+        raise ValueError(f"{kind.__name__} is not a TimeoutError")
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def url_for(
         ValueError: the kind of URL is unknown.
     """
     if url_type not in ("ui", "api"):
-        raise ValueError(f"{url_type!r} is no kind of URL; use ui or api")
+        raise ValueError(f"unknown kind of URL {url_type!r}; use ui or api")
     kind = obj.replace("_", "-") if isinstance(obj, str) else _kind_of(obj)
     place = _PATHS.get(kind, (None, None))[url_type == "api"]
     base = _base(url_type) or (default_base_url or "").rstrip("/")
@@ -97,7 +97,7 @@ def validate_restricted_url(url: str) -> None:
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is no URL of http or https")
+        raise ValueError(f"{url!r} is not an http or https URL")
     try:
         found = socket.getaddrinfo(parts.hostname, parts.port or 0, type=socket.SOCK_STREAM)
     except OSError:

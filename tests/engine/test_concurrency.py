@@ -69,7 +69,7 @@ def test_threads_never_hold_more_than_there_are(yard):
     run_all(*[work] * 8)
     assert room.visits == 40
     assert room.most <= 2
-    assert slot_queue._lines == {}
+    assert slot_queue._queues == {}
 
 
 def test_many_tasks_of_a_loop_never_hold_more_than_there_are(yard):
@@ -88,7 +88,7 @@ def test_many_tasks_of_a_loop_never_hold_more_than_there_are(yard):
     asyncio.run(main())
     assert room.visits == 30
     assert room.most <= 3
-    assert slot_queue._lines == {}
+    assert slot_queue._queues == {}
 
 
 def test_several_limits_are_held_together_or_not_at_all(yard):
@@ -171,7 +171,7 @@ def test_a_timeout_of_who_stands_behind_another(yard):
         thread = threading.Thread(target=patient)
         thread.start()
         waiting.wait()
-        yard.until(lambda: slot_queue._lines)
+        yard.until(lambda: slot_queue._queues)
         with pytest.raises(AcquireConcurrencySlotTimeoutError), concurrency("db", timeout_seconds=0.1):
             pass
     thread.join(60)

@@ -121,7 +121,7 @@ def test_a_run_makes_no_database_in_the_place_of_one_that_was_moved(yard, home):
     path = yard.client.database._driver.path
     os.rename(path, f"{path}.away")
     (yard.folder / "say").touch()
-    until(lambda: "trying on" in yard.said() or os.path.exists(path), "the run's word")
+    until(lambda: "retrying" in yard.said() or os.path.exists(path), "the run's word")
     assert not os.path.exists(path)
     os.rename(f"{path}.away", path)
     yard.release()

@@ -171,7 +171,7 @@ def test_runs_wait_for_a_database_that_is_busy_and_their_records_are_stored_once
     yard.started(3)
     with yard.client.database.transaction():
         yard.release()
-        until(lambda: "trying again" in yard.said() or "trying on" in yard.said(), "the outage")
+        until(lambda: "trying again" in yard.said() or "retrying" in yard.said(), "the outage")
     for run in runs:
         yard.ended(run, "COMPLETED")
         until(lambda run=run: len(texts_of(yard, run)) == 2, "the records")

@@ -31,7 +31,7 @@ def test_a_worker_removes_old_runs_while_it_executes_others(yard):
     yard.release()
     yard.ended(run, "COMPLETED")
     until(lambda: there(get_database(), "flow_runs") == {kept, run}, "the removal")
-    until(lambda: "Removed 3000 old flow runs" in yard.said(), "the line")
+    until(lambda: "Deleted 3000 old flow runs" in yard.said(), "the line")
     assert orphans(get_database()) == []
 
 

@@ -1,4 +1,4 @@
-"""What a run does while the database or the API is away: it tries on, and says so once."""
+"""Outages of the database or the API: a run retries, and reports the outage once."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def persist(write: Any, what: str, verb: str = "record") -> Any:
-    """Call `write` until the database or the API is back; its outcome.
+    """Call `write`, and retry it until the database or the API is available; returns its result.
 
     Args:
         write: a function that may raise StoreError or ApiUnavailable.
-        what, verb: for the line on stderr that says, once, what waits.
+        what, verb: name the operation in the line on stderr, which is printed once.
 
     Raises:
-        StoreError, ApiUnavailable: it stayed away, and the process was asked to stop.
+        StoreError, ApiUnavailable: the outage continues, and the process was asked to stop.
     """
     delay, told = 0.05, False
     while True:
@@ -32,7 +32,7 @@ def persist(write: Any, what: str, verb: str = "record") -> Any:
             raise
         except (StoreError, ApiUnavailable) as error:
             if not told:
-                print(f"runyard: cannot {verb} {what}, trying on: {error}", file=sys.stderr)
+                print(f"runyard: cannot {verb} {what}, retrying: {error}", file=sys.stderr)
                 told = True
             if not write_retries.wait(jittered(delay, most=1.5)):
                 raise
@@ -40,7 +40,7 @@ def persist(write: Any, what: str, verb: str = "record") -> Any:
 
 
 def waited_for(call: Callable[[], Any], what: str, verb: str) -> Any:
-    """The outcome of a call; in a run an outage of the database or the API is waited for, see `persist`."""
+    """Call a function and return its result; inside a run it is retried in an outage, see `persist`."""
     if current_flow.get() is None and current_task.get() is None:
         return call()
     return persist(call, what, verb)

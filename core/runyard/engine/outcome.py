@@ -1,4 +1,4 @@
-"""How a run ends: the state that a returned value or a raised exception means."""
+"""The final state of a run, from its return value or its exception."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from runyard.domain.states import (
 
 
 def state_of_value(value: Any, kind: str) -> State:
-    """The final state of a run that returned `value`, whose futures are states by now.
+    """The final state of a run that returned `value`, in which futures are already replaced by states.
 
     Args:
-        value: a state made by hand is the run's own, Cancelling as Cancelled. The state of another run
-            decides about a flow, and a list, tuple or set of states together; the result is the
-            state, or they. A task that returns the state of another run ends like that one. Anything
-            else is the result of a completed run.
+        value: a state that the user created becomes the run's state (Cancelling becomes Cancelled). For a
+            flow, the state of another run, or a list, tuple or set of states, determines the final state,
+            and is its result. A task that returns the state of another run enters the same state.
+            Any other value is the result of a completed run.
         kind: `Flow` or `Task`.
     """
     if isinstance(value, State):
         if value.type == CANCELLING and not value.belongs_to_run:
-            # Its code is over: there is nothing left to stop.
+            # The run's code has ended: nothing is left to stop.
             return State(CANCELLED, message=redact(value.message) if value.message else None)
         if value.type not in TERMINAL and value.type != PAUSED:
             return _together([value], value)
@@ -44,7 +44,7 @@ def state_of_value(value: Any, kind: str) -> State:
 
 
 def _own(state: State) -> State:
-    """A returned state as the run's own: same type and name, but a fresh id and time."""
+    """A copy of a returned state for the run: same type and name, new id and time."""
     fields: dict[str, Any] = {}
     if isinstance(state.data, dict) and "storage_key" in state.data:
         fields["data"] = state.data
@@ -75,16 +75,16 @@ def _together(states: list[State], value: Any) -> State:
 
 
 def describe(error: BaseException) -> str:
-    """`ValueError: what was wrong`, or the bare name where the exception says nothing.
+    """`ValueError: message`, or only the class name if the exception has no message.
 
-    The text is of bounded size, and never an error itself, whatever the exception's own code does.
+    The text has a limited length. This never raises, even if the exception's own code does.
     """
     text = texts.message(redact(texts.told(error)))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def shown(error: BaseException) -> str:
-    """`repr` of an exception, as `describe` gives its text."""
+    """The `repr` of an exception, limited and redacted as in `describe`."""
     return texts.message(redact(texts.told(error, repr)))
 
 
@@ -92,7 +92,7 @@ def state_of_error(error: BaseException, kind: str) -> State:
     """The state of a run whose code raised.
 
     Args:
-        error: what it raised; exceptions that end the process mean Crashed.
+        error: the exception; one that ends the process means Crashed.
         kind: `Flow` or `Task`.
     """
     without_engine(error)
@@ -102,14 +102,14 @@ def state_of_error(error: BaseException, kind: str) -> State:
 
 
 def is_signal(error: BaseException) -> bool:
-    """Whether a signal raised it in the code that it interrupted; on an event loop it cancels."""
+    """Whether a signal caused the exception; on an event loop a signal causes a CancelledError."""
     return (
         isinstance(error, (KeyboardInterrupt, TerminationSignal)) or type(error).__name__ == "CancelledError"
     )
 
 
 def crash_message(error: BaseException) -> str:
-    """Why a run ended without its code's doing."""
+    """The message of a run that was ended from outside of its code."""
     reasons = {
         "KeyboardInterrupt": "Execution was aborted by an interrupt signal.",
         "TerminationSignal": "Execution was aborted by a termination signal.",

@@ -1,4 +1,4 @@
-"""Parameters: binding arguments to a function's signature, coercing them, and name templates."""
+"""Parameters: binds arguments to a function's signature, validates them, and renders run names."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 _VAR_ARGS = 0x04
 _VAR_KWARGS = 0x08
 _EXACT = {"str": str, "int": int, "float": float, "bool": bool, "bytes": bytes, "dict": dict, "list": list}
-# Bare containers too: without item types there is nothing in them to coerce.
+# Also dict and list without item types: their items need no coercion.
 _EXACT_TYPES = frozenset(_EXACT.values())
 
 
 class Signature:
-    """The parameters of a function, read from its code object: `inspect` costs a script 10 ms.
+    """The parameters of a function, read from its code object: importing `inspect` takes 10 ms.
 
     Args:
         fn: a function or bound method.
@@ -39,7 +39,7 @@ class Signature:
         names = code.co_varnames
         skip = 1 if hasattr(fn, "__self__") else 0
         positional = code.co_argcount
-        # The parameter that a bound method's object is.
+        # For a bound method: the name of its `self` parameter.
         self.bound = names[0] if skip and positional else None
         keyword_end = positional + code.co_kwonlyargcount
         self.positional = names[skip:positional]
@@ -56,7 +56,7 @@ class Signature:
         self.annotations.pop("return", None)
 
     def _from_inspect(self, fn: Callable[..., Any]) -> None:
-        """The same for what is no plain function, or wraps one."""
+        """The same for a callable that is not a plain function, or that wraps one."""
         import inspect
 
         parameters = list(inspect.signature(fn).parameters.values())
@@ -81,7 +81,7 @@ class Signature:
         """The value of every parameter by name, defaults included.
 
         Raises:
-            TypeError: as Python would say it, were the function called so.
+            TypeError: with Python's message for such a call.
         """
         bound = dict(zip(self.positional, args, strict=False))
         if len(args) > len(self.positional):
@@ -117,10 +117,10 @@ class Signature:
         return bound
 
     def complete(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Parameters given by name, such as a deployment's, with the defaults of the others.
+        """Parameters given by name, such as a deployment's, plus the defaults of the others.
 
         Raises:
-            ParameterError: one is unknown or missing.
+            ParameterError: a parameter is unknown or missing.
         """
         names = {*self.positional, *self.keyword_only, self.var_args, self.var_kwargs}
         bound: dict[str, Any] = {}
@@ -138,11 +138,11 @@ class Signature:
             raise ParameterError(str(error)) from None
 
     def name_at(self, at: int) -> str:
-        """The parameter that a positional argument is for."""
+        """The parameter name of the positional argument at this index."""
         return self.positional[at] if at < len(self.positional) else self.var_args or str(at)
 
     def call_with(self, parameters: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The (args, kwargs) that give the function these parameters."""
+        """The (args, kwargs) that pass these parameters to the function."""
         args = [parameters[name] for name in self.positional]
         if self.var_args is not None:
             args.extend(parameters.get(self.var_args) or ())
@@ -153,7 +153,7 @@ class Signature:
 
 
 def signature_of(runnable: Runnable) -> Signature:
-    """The signature of a flow's or task's function, worked out once."""
+    """The signature of a flow's or task's function, computed once."""
     found = runnable._kept.get("signature")
     if found is None:
         found = runnable._kept["signature"] = Signature(runnable.fn)
@@ -164,7 +164,7 @@ def bind(runnable: Runnable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> d
     """The parameters of a call by name.
 
     Raises:
-        ParameterError: they do not fit the signature.
+        ParameterError: they do not match the signature.
     """
     try:
         return signature_of(runnable).bind(args, kwargs)
@@ -173,16 +173,16 @@ def bind(runnable: Runnable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> d
 
 
 def complete(runnable: Runnable, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of a call with the object that its method is bound to.
+    """The parameters of a call, for a bound method with its object.
 
-    Names and keys are made of these. What is stored with a run, and what the function is called with, is
-    without the object.
+    Run names and cache keys use these. The stored parameters and the call of the function do not include
+    the object.
     """
     return {**bound_object(runnable), **parameters}
 
 
 def bound_object(runnable: Runnable) -> dict[str, Any]:
-    """The object that a method is bound to, by the name of the parameter that it is; else nothing."""
+    """The object of a bound method, by the name of its `self` parameter; else an empty dict."""
     fn = runnable.fn
     if not hasattr(fn, "__func__"):
         return {}
@@ -191,13 +191,13 @@ def bound_object(runnable: Runnable) -> dict[str, Any]:
 
 
 def validated(flow: Any, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters, checked and coerced by pydantic where the flow asks for it.
+    """The parameters, validated and coerced by pydantic if the flow's options require it.
 
-    A value that is its parameter's default, or exactly of its plain type, needs no check; pydantic
-    is imported only for the others.
+    A value that is the parameter's default, or has exactly the annotated plain type, is not validated.
+    Pydantic is imported only for the others.
 
     Raises:
-        ParameterError: values that do not fit, all of them in one message.
+        ParameterError: one or more values are invalid; the message lists all of them.
     """
     if not flow.should_validate_parameters:
         return parameters
@@ -225,7 +225,7 @@ def validated(flow: Any, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def concealed(flow: Any, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Parameters that did not pass validation, to be recorded: secrets among them stay secret."""
+    """Parameters that did not pass validation, for the run's record; secrets among them are hidden."""
     if not flow.should_validate_parameters:
         return parameters
     from pydantic import ValidationError
@@ -234,13 +234,13 @@ def concealed(flow: Any, parameters: dict[str, Any]) -> dict[str, Any]:
     try:
         model, fields = model_of(flow, signature_of(flow))
     except Exception:
-        # Nothing can be said about these types.
+        # Pydantic does not support these types.
         return parameters
     for field, name in fields.items():
         if name not in parameters:
             continue
         if hasattr(type(parameters[name]), "__next__"):
-            continue  # a second check would advance it further
+            continue  # an iterator: a second validation would advance it further
         try:
             checked = model.__pydantic_validator__.validate_assignment(
                 model.model_construct(), field, parameters[name]
@@ -276,7 +276,7 @@ def _is_right(signature: Signature, name: str, value: Any) -> bool:
 
 
 def model_of(flow: Any, signature: Signature) -> tuple[Any, dict[str, str]]:
-    """The pydantic model of a flow's parameters, with the parameter that each field stands for."""
+    """The pydantic model of a flow's parameters, and the parameter name of each field."""
     found = flow._kept.get("model")
     if found is not None:
         return found
@@ -292,7 +292,7 @@ def model_of(flow: Any, signature: Signature) -> tuple[Any, dict[str, str]]:
     }
     names = [*signature.positional, *signature.keyword_only]
     names += [name for name in (signature.var_args, signature.var_kwargs) if name]
-    # Neutral field names: a parameter may be called `schema`, `copy` or `_x`.
+    # Neutral field names: a parameter may be named `schema`, `copy` or `_x`.
     fields = {f"p{at}": name for at, name in enumerate(names)}
     shapes: dict[str, Any] = {}
     for field, name in fields.items():
@@ -319,10 +319,10 @@ def model_of(flow: Any, signature: Signature) -> tuple[Any, dict[str, str]]:
 
 
 def _evaluated(fn: Any, hint: Any) -> Any:
-    """An annotation written as text, evaluated where its function stands.
+    """An annotation that is a string, evaluated in the module of its function.
 
-    One that only type checkers can see (imported under TYPE_CHECKING, or local to a function) is
-    taken as Any: nothing is known to check it by.
+    A name that exists only for type checkers (imported under TYPE_CHECKING, or local to a function)
+    counts as Any, because it cannot be evaluated.
     """
     if not isinstance(hint, str):
         return hint
@@ -340,12 +340,14 @@ def _evaluated(fn: Any, hint: Any) -> Any:
 
 
 def render_name(template: Any, parameters: dict[str, Any]) -> str:
-    """A run's name from its template: `{parameter}` fields, or a function (of the parameters, if it
-    takes any). Secrets in it are stars."""
+    """A run's name from its template: a string with `{parameter}` fields, or a function.
+
+    The function is called with `parameters` if it has such an argument. Secrets become stars.
+    """
     if isinstance(template, str):
         return texts.name(redact(template.format(**parameters)))
     if not callable(template):
-        raise TypeError(f"{template!r} is no name template; give a string or a function")
+        raise TypeError(f"{template!r} is not a name template; give a string or a function")
     signature = Signature(template)
     takes_any = "parameters" in (*signature.positional, *signature.keyword_only)
     try:
@@ -355,5 +357,5 @@ def render_name(template: Any, parameters: dict[str, Any]) -> str:
             raise
         raise RunNameError(f"the name template {template!r} raised {type(error).__name__}") from error
     if not isinstance(name, str):
-        raise TypeError(f"the name template {template!r} gave {name!r}, which is no text")
+        raise TypeError(f"the name template {template!r} returned {name!r}, which is not a string")
     return texts.name(redact(name))

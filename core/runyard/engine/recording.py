@@ -1,10 +1,10 @@
-"""What a run's record says of its parameters, and how a run that starts again gets them back.
+"""Records a run's parameters, and restores them when the run starts again.
 
-The record has two parts. `parameters` shows each value as JSON that people and other clients
-read: bounded, without secrets, a placeholder such as `<generator>` where there is no JSON form. Where
-that text does not give the value back, `context` says how: by its exact form, or not at all.
+The record has two parts. `parameters` shows each value as JSON for people and other clients: limited in
+size, without secrets, with a placeholder such as `<generator>` for a value without a JSON form. If this JSON
+does not restore the value, `context` holds the exact form, or the reason why the value is lost.
 
-Recording looks at values and changes nothing: no iterator is advanced, no file read, no `repr` called.
+Recording has no side effects: it does not advance iterators, read files or call `repr`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 # In the context of a run: by parameter, `{"value": EXACT}`, `{"lost": WHY}` or `{"default": true}`.
 _KEY = "runyard.parameters"
-# Characters of JSON that all parameters of a run may take, as shown and in their exact form each.
+# The most characters of JSON for all parameters of a run; the shown and the exact form count separately.
 LARGEST = 512 * 1024
-# The same for a parameter that is sent to a deployment.
+# The same for the parameters of a run of a deployment.
 _LARGEST_SENT = 8 * 2**20
 _SCALARS = frozenset((bool, int, float, type(None)))
 _WITH_SHAPES = frozenset(("numpy", "pandas", "polars", "pyarrow", "scipy", "xarray", "torch"))
@@ -39,11 +39,11 @@ _COLLECTIONS = (list, tuple, set, frozenset)
 
 
 class _TooLarge(Exception):
-    """A value takes more room than is left."""
+    """A value is larger than the remaining budget."""
 
 
 def recorded_parameters(flow: Any, parameters: dict[str, Any]) -> tuple[str, str]:
-    """Parameters as a run's record has them: two JSON texts, see `recorded`."""
+    """The parameters as a run's record stores them: two JSON texts, see `recorded`."""
     signature = signature_of(flow)
 
     def again(name: str, form: Any) -> Any:
@@ -60,11 +60,11 @@ def recorded_parameters(flow: Any, parameters: dict[str, Any]) -> tuple[str, str
 def recorded(
     parameters: dict[str, Any], again: Callable[[str, Any], Any], defaults: dict[str, Any]
 ) -> tuple[str, str]:
-    """The parameters of a run as it is recorded: as shown, and what else is needed to have them back.
+    """The parameters of a run for its record: the shown form, and the data that restores the values.
 
     Args:
         parameters: values by name.
-        again: what the flow makes of a parameter's JSON form (name and form); raises where it refuses it.
+        again: validates a parameter's JSON form (name and form) as the flow does; raises if it is invalid.
         defaults: the default values of the flow's function, by name.
 
     Returns:
@@ -98,14 +98,14 @@ def recorded(
 
 
 def restored(parameters: dict[str, Any], context: dict[str, Any], flow: Any) -> dict[str, Any]:
-    """The parameters of a recorded run, as they were given.
+    """The original parameters of a recorded run.
 
     Args:
         parameters, context: of the run.
-        flow: the flow, whose module may stand for the script that made the run.
+        flow: the flow; its module replaces the script that created the run.
 
     Raises:
-        ParameterError: some were not kept; a default must not take their place.
+        ParameterError: some values were not stored; a default must not replace them.
     """
     more = context.get(_KEY)
     if not isinstance(more, dict):
@@ -113,8 +113,8 @@ def restored(parameters: dict[str, Any], context: dict[str, Any], flow: Any) -> 
     lost = [f"{name!r}: {how['lost']}" for name, how in more.items() if "lost" in how]
     if lost:
         raise ParameterError(
-            f"the run cannot start again, because not all of its parameters were kept ({'; '.join(lost)}); "
-            "call the flow with them anew"
+            f"the run cannot start again, because not all of its parameters were stored ({'; '.join(lost)}); "
+            "call the flow with them again"
         )
     from runyard.engine.results import json_classes, json_objects
 
@@ -134,14 +134,14 @@ def restored(parameters: dict[str, Any], context: dict[str, Any], flow: Any) -> 
 
 
 def as_json(parameters: dict[str, Any], whose: str) -> dict[str, Any]:
-    """Parameters as they are sent to a deployment, whose runs get them as JSON.
+    """The parameters in the form in which a deployment's runs get them: as JSON.
 
     Args:
         parameters: values by name.
         whose: the deployment, for the message.
 
     Raises:
-        ParameterError: one has no JSON form, is a secret, or is too large.
+        ParameterError: a value has no JSON form, is a secret, or is too large.
     """
     found = {}
     for name, value in parameters.items():
@@ -159,34 +159,34 @@ def as_json(parameters: dict[str, Any], whose: str) -> dict[str, Any]:
 
 
 class _Budget:
-    """How many characters a value may still take."""
+    """The number of characters that are left for a value."""
 
     def __init__(self, characters: int) -> None:
         self.left = characters
-        # The class of the first value in it that has no JSON form.
+        # The class of the first contained value without a JSON form.
         self.opaque: str | None = None
-        # Whether something in it is shown as stars.
+        # Whether a contained value is shown as stars.
         self.secret = False
 
     def placeholder(self, value: Any) -> str:
-        """What is shown of a value that has no JSON form."""
+        """The text that replaces a value without a JSON form."""
         self.opaque = self.opaque or _class_of(value)
         text = describe(value)
         self.take(len(text))
         return text
 
     def take(self, characters: int) -> None:
-        """Use some.
+        """Subtract characters from the budget.
 
         Raises:
-            _TooLarge: there are not so many.
+            _TooLarge: fewer characters are left.
         """
         self.left -= characters
         if self.left < 0:
             raise _TooLarge
 
     def is_plain(self, value: Any, depth: int) -> bool:
-        """Whether JSON holds the value exactly, in the room that is left."""
+        """Whether JSON represents the value exactly and within the remaining budget."""
         kind = type(value)
         if kind is str:
             self.left -= len(value)
@@ -211,7 +211,7 @@ def _is_short(value: Any) -> bool:
 
 
 def _show(value: Any, room: int) -> tuple[str, Any, str | None]:
-    """A value as JSON text, that form, and why the form cannot stand for the value, if so."""
+    """A value as JSON text, its JSON form, and the reason if the form does not represent the value."""
     budget = _Budget(room)
     try:
         form = _form(value, budget, 0)
@@ -219,7 +219,7 @@ def _show(value: Any, room: int) -> tuple[str, Any, str | None]:
     except _TooLarge:
         return _quoted(describe(value)), _TooLarge, f"{_class_of(value)} is larger than {LARGEST // 1024} KiB"
     except Exception:
-        # The user's own code, such as a field serializer of a model, or a text that no JSON holds.
+        # The user's code failed, such as a field serializer of a model, or JSON cannot encode a text.
         return _quoted(describe(value)), None, f"{_class_of(value)} has no JSON form"
     redacted = redact_json(text)
     why = budget.opaque and f"{budget.opaque} has no JSON form"
@@ -231,7 +231,7 @@ def _quoted(text: Any) -> str:
 
 
 def _same(form: Any, value: Any, again: Callable[[Any], Any]) -> bool:
-    """Whether a flow that is given the JSON form gets the value."""
+    """Whether the flow restores the value from its JSON form."""
     from runyard.engine.results.json_classes import same
 
     try:
@@ -241,7 +241,7 @@ def _same(form: Any, value: Any, again: Callable[[Any], Any]) -> bool:
 
 
 def _exact(value: Any, room: int) -> tuple[str, str | None]:
-    """The exact form of a value as JSON, and why there is none."""
+    """The exact form of a value as JSON text, or an empty text and the reason."""
     from runyard.engine.results.json_objects import to_json
 
     try:
@@ -253,12 +253,12 @@ def _exact(value: Any, room: int) -> tuple[str, str | None]:
     except _TooLarge:
         return "", f"it is larger than {LARGEST // 1024} KiB"
     except Exception:
-        return "", f"{_class_of(value)} has no form that gives it back"
+        return "", f"{_class_of(value)} has no exact JSON form"
     return ("", "it holds a secret") if _holds_secret(form) else (text, None)
 
 
 def _measure(value: Any, budget: _Budget, depth: int) -> None:
-    """Take about as many characters as a value of builtin types needs."""
+    """Subtract the approximate size of a value of builtin types from the budget."""
     if isinstance(value, (str, bytes, bytearray)):
         budget.take(len(value))
         return
@@ -270,7 +270,7 @@ def _measure(value: Any, budget: _Budget, depth: int) -> None:
 
 
 def _holds_secret(form: Any) -> bool:
-    """Whether an exact form says a secret, also in the texts that it writes in another way."""
+    """Whether an exact form contains a secret, also in encoded bytes or texts."""
     if isinstance(form, str):
         return redact(form) != form
     if isinstance(form, list):
@@ -288,7 +288,7 @@ def _holds_secret(form: Any) -> bool:
 
 
 def describe(value: Any) -> str:
-    """A short text for a value that is not shown: its class, and how much it holds where that is known."""
+    """A short text for a value that is not shown: its class, and its size if known."""
     name = _class_of(value)
     if isinstance(value, (str, bytes, bytearray)):
         return f"<{name} of {len(value)} {'characters' if isinstance(value, str) else 'bytes'}>"
@@ -307,12 +307,12 @@ def _class_of(value: Any) -> str:
 
 
 def _form(value: Any, budget: _Budget, depth: int) -> Any:
-    """A value as JSON shows it: collections as lists and objects, times and numbers as texts.
+    """The JSON form of a value: collections become lists and objects, times and special numbers become texts.
 
-    What has no such form is a placeholder, and `budget` notes it.
+    A value without a JSON form becomes a placeholder, and `budget` records it.
 
     Raises:
-        _TooLarge: there is no room for it.
+        _TooLarge: the value is larger than the budget.
     """
     if depth > 50:
         raise _TooLarge
@@ -333,7 +333,7 @@ def _form(value: Any, budget: _Budget, depth: int) -> Any:
 
 
 def _items(value: Any) -> list[Any]:
-    """The items of a builtin collection, also where a subclass iterates in another way."""
+    """The items of a builtin collection, also if a subclass overrides the iteration."""
     return list(next(base for base in _COLLECTIONS if isinstance(value, base)).__iter__(value))
 
 
@@ -346,7 +346,7 @@ def _name(key: Any, budget: _Budget) -> str:
 
 
 def _form_of_object(value: Any, budget: _Budget, depth: int) -> Any:
-    """The form of what is no builtin collection, by pydantic, which knows many kinds."""
+    """The JSON form of any other object; pydantic supports many types."""
     cls = type(value)
     library = cls.__module__.partition(".")[0]
     if library == "numpy" and getattr(value, "shape", None) == ():

@@ -1,10 +1,9 @@
-"""Task runs in other processes: what is sent there, how it runs, and what comes back.
+"""Task runs in other processes: serializes the task run, executes it there, and deserializes the result.
 
-`package` makes bytes of a task run and of as much of the run around it as its code may ask for.
-`execute` takes them wherever cloudpickle and Runyard are: it runs the task with the engine's own core,
-on a journal of its own that is fenced by the run's attempt, and gives the outcome as bytes, once the
-journal is on disk.
-`unpack` reads those. The process pool, Dask and Ray differ only in how they carry the bytes.
+`package` serializes a task run and the parts of its flow run that the code may need. `execute` runs in any
+process with cloudpickle and Runyard: it runs the task with the engine's core and a separate journal, which
+is fenced by the run's attempt. It returns the outcome as bytes when the journal is on disk. `unpack` reads
+the outcome. The process pool, Dask and Ray differ only in how they transport the bytes.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _BOOKKEEPING = ("name", "run_count", "start_us", "end_us", "total_us", "task_inp
 
 
 class RemoteTraceback(Exception):
-    """The cause of an exception that was raised in another process: its traceback there, as text."""
+    """The cause of an exception from another process: its traceback as text."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -54,7 +53,7 @@ class RemoteTraceback(Exception):
 
 
 class _Surroundings:
-    """The flow run around a task, as another process needs it."""
+    """The parts of a task's flow run that another process needs."""
 
     __slots__ = (
         "attempt",
@@ -71,7 +70,7 @@ class _Surroundings:
     def __init__(self, context: FlowRunContext) -> None:
         self.flow = _without_code(context.flow)
         self.parameters = _sendable(context.parameters)
-        # What stays here is still a part of the keys that are made there.
+        # Parameters that are not sent are still a part of the cache keys computed there.
         given = {**context.bound, **context.parameters}
         self.unsent = {name: Written(given[name]) for name in given if name not in self.parameters}
         self.flow_run: FlowRun = copy.copy(context.flow_run)
@@ -83,7 +82,10 @@ class _Surroundings:
         self.scope = scope_of(context)
 
     def context(self, journal: Journal, run: TaskRun | None = None) -> FlowRunContext:
-        """The context there, in which `run` is executed, or as many runs as the caller counts himself."""
+        """The flow run context in the other process; `run` determines the positions of runs inside it.
+
+        Without `run` the caller must set the counters.
+        """
         context = FlowRunContext(self.flow, self.flow_run, self.parameters, journal, None)
         context.log_prints, context.persist, context.scope = self.log_prints, self.persist, self.scope
         context.unsent = self.unsent
@@ -93,7 +95,7 @@ class _Surroundings:
 
 
 class _Positions(dict[str, "Iterator[Any]"]):
-    """Positions of the runs inside a task run elsewhere, which no other process hands out as well."""
+    """Positions of the runs inside a remote task run; they are unique among all processes."""
 
     def __init__(self, run: TaskRun) -> None:
         super().__init__()
@@ -110,17 +112,17 @@ class _Positions(dict[str, "Iterator[Any]"]):
 
 
 def _prefix(run: TaskRun) -> str:
-    """What the positions of the runs inside a task run elsewhere begin with."""
+    """The prefix of the positions of the runs inside a remote task run."""
     return f"{run.name}.{run.dynamic_key}" if run.dynamic_key not in run.name else run.name
 
 
 def elsewhere(*_args: Any, **_kwargs: Any) -> Any:
-    """Stands for the function of a flow or task that this process knows only by its options."""
-    raise RuntimeError("this flow runs in another process; here it is known only by its options")
+    """Replaces the function of a flow or task of which this process has only the options."""
+    raise RuntimeError("this flow runs in another process; only its options are available here")
 
 
 def _without_code(flow: FlowDefinition) -> FlowDefinition:
-    """A copy that carries the options which tasks ask for, and none of the user's functions."""
+    """A copy with the options that tasks read, without the user's functions."""
     twin = copy.copy(flow)
     twin.fn = twin.__wrapped__ = elsewhere
     twin.flow_run_name = twin.task_runner = None
@@ -131,21 +133,21 @@ def _without_code(flow: FlowDefinition) -> FlowDefinition:
 
 
 def _sendable(parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters that can be pickled; a task that needs another one is told by its name only."""
+    """The parameters that can be pickled; the others are not sent."""
     import cloudpickle
 
     kept = {}
     for name, value in parameters.items():
         try:
             cloudpickle.dumps(value)
-        except Exception:  # noqa: S112  # a lock, a connection: it stays where it is
+        except Exception:  # noqa: S112  # a lock, a connection: it is not sent
             continue
         kept[name] = value
     return kept
 
 
 def surroundings(context: FlowRunContext | None) -> bytes | None:
-    """A flow run as `package` takes it; made once for all its tasks."""
+    """The serialized flow run for `package`; computed once for all its tasks."""
     import cloudpickle
 
     return None if context is None else cloudpickle.dumps(_Surroundings(context))
@@ -159,15 +161,15 @@ def package(
     kwargs: dict[str, Any],
     tags: Any,
 ) -> bytes:
-    """A task run as bytes.
+    """Serialize a task run.
 
     Args:
         around: from `surroundings`.
         args, kwargs: data, without futures.
-        tags: those of the `tags(...)` blocks around the submission.
+        tags: the tags of the `tags(...)` blocks at the submission.
 
     Raises:
-        Exception: something in it cannot be pickled.
+        Exception: a value cannot be pickled.
     """
     import pickle
 
@@ -182,13 +184,13 @@ def package(
 
 
 def packed(around: bytes | None, inner: bytes) -> tuple[Any, ...]:
-    """What another process needs before it may read the rest: settings, names of modules, secrets."""
+    """A packet with the data that another process must apply first: settings, import hook, secrets."""
     hooked = any(isinstance(finder, imports.Finder) for finder in sys.meta_path)
     return (_environment(), hooked, redaction.known(), around, inner)
 
 
 def unpacked(packet: tuple[Any, ...]) -> tuple[Any, bytes]:
-    """Apply what `packed` gave, in another process; the surroundings and the rest are returned."""
+    """Apply the packet of `packed` in another process; returns the surroundings and the rest."""
     environment, hooked, secrets, around, inner = packet
     if any(os.environ.get(key) != value for key, value in environment.items()):
         os.environ.update(environment)
@@ -199,17 +201,17 @@ def unpacked(packet: tuple[Any, ...]) -> tuple[Any, bytes]:
 
 
 def _environment() -> dict[str, str]:
-    """The settings, which count wherever the task runs."""
+    """The settings, as environment variables; they apply wherever the task runs."""
     found = {key: value for key, value in os.environ.items() if key.startswith(("RUNYARD_", "PREFECT_"))}
     return {**found, "RUNYARD_HOME": settings.home()}
 
 
 def execute(packet: bytes) -> bytes:
-    """Run what was packaged; its outcome as bytes, once everything it did is on disk."""
+    """Run the packaged task run; returns its outcome as bytes when all its records are on disk."""
     import pickle
     from contextvars import copy_context
 
-    # From the flow that owns this process, or that its cluster trusts.
+    # The flow that owns this process, or that the cluster trusts, sent the packet.
     return copy_context().run(_execute, *unpacked(pickle.loads(packet)))  # noqa: S301
 
 
@@ -240,9 +242,9 @@ def _execute(around: bytes | None, inner: bytes) -> bytes:
 
 
 class _journal:  # noqa: N801  # used like a function
-    """A block with the journal of a root run in this process; at its end everything is on disk.
+    """A block with the journal of a root run in this process; at its end all records are on disk.
 
-    Several tasks of the run may be executed at once; the last one closes the journal.
+    Several tasks of the run may execute at the same time; the last one closes the journal.
     """
 
     _open: dict[tuple[int, str | None, int | None], list[Any]] = {}  # noqa: RUF012  # shared on purpose
@@ -288,10 +290,10 @@ def _encode(run: TaskRun, state: State, journal: Journal) -> bytes:
 
 
 def dumped_value(state: State, largest_exception: int | None = None) -> bytes | None:
-    """The value of a state with its traceback and the kept results in it, all of which come out again.
+    """Serialize the value of a state with its traceback and the stored results in it.
 
     Args:
-        largest_exception: an exception that takes more bytes is told by its text.
+        largest_exception: an exception with more bytes is replaced by its text.
     """
     import pickle
 
@@ -303,14 +305,14 @@ def dumped_value(state: State, largest_exception: int | None = None) -> bytes | 
     if not isinstance(value, BaseException) or state.type == COMPLETED:
         return cloudpickle.dumps((value, None, known_results.found_in(value)))
     trace = None
-    if value.__traceback__ is not None:  # which shows its cause as well, that pickle leaves out
+    if value.__traceback__ is not None:  # the text includes the cause, which pickle drops
         import traceback
 
         trace = texts.shortened("".join(traceback.format_exception(value)))
     try:
-        # An exception with arguments of its own is pickled, and then not unpickled.
+        # An exception class with its own arguments may be pickled but fail to unpickle.
         sent = cloudpickle.dumps((value, trace, []))
-        pickle.loads(sent)  # noqa: S301  # made one line above
+        pickle.loads(sent)  # noqa: S301  # created one line above
     except Exception:
         sent = b""
     if not sent or (largest_exception is not None and len(sent) > largest_exception):
@@ -319,7 +321,7 @@ def dumped_value(state: State, largest_exception: int | None = None) -> bytes | 
 
 
 def unpack(sent: bytes, run: TaskRun) -> State:
-    """The final state in an outcome; the run's bookkeeping is brought up to date."""
+    """The final state from an outcome; also updates the run's record."""
     import pickle
 
     body, value, facts, secrets = pickle.loads(sent)  # noqa: S301  # from a process that this one trusts
@@ -338,7 +340,7 @@ def unpack(sent: bytes, run: TaskRun) -> State:
 
 
 def crash(run: TaskRun, journal: Journal, message: str) -> State:
-    """Note that the process which ran a task is gone; the state of the run from now on."""
+    """Record that the process of a task run was lost; returns the new state of the run."""
     state = State(CRASHED, message=message, value=RunCrashed(message))
     run.enter(state)
     if journal.refused is None:

@@ -1,4 +1,4 @@
-"""Futures and states inside arguments and results: found and replaced anywhere in collections."""
+"""Finds and replaces futures and states anywhere inside arguments and results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
-# Sequences that hold no objects.
+# Sequences without Python objects as items.
 _FLAT = (str, bytes, bytearray, memoryview, range)
 # Collections whose items are in memory, and classes derived from them.
 _IN_MEMORY = (list, tuple, set, frozenset, dict, deque, UserList, UserDict, ChainMap, MappingProxyType)
@@ -27,12 +27,12 @@ _SWAPPED = (TaskFuture, State, allow_failure, quote, opaque)
 
 
 def replace(value: Any, swap: Callable[[Any], Any], _around: frozenset[int] = frozenset()) -> Any:
-    """`value` with every future, state, allow_failure, opaque and quote inside it replaced by `swap` of it.
+    """`value` with each future, state, allow_failure, opaque and quote inside it replaced by `swap(item)`.
 
-    Collections without any come back as they are, not copied. Looked into are mappings with their
-    keys, sequences, sets, named tuples, dataclasses and pydantic models with their extra fields. A
-    collection of a class that cannot be made again with other items stays as it is, and so do those that are
-    nested deeper than the stack allows, more than a thousand levels.
+    Collections without such items are returned unchanged, not copied. The search covers mappings with their
+    keys, sequences, sets, named tuples, dataclasses and pydantic models with their extra fields. A collection
+    stays unchanged if its class cannot create a copy with other items, or if it is nested deeper than the
+    stack allows, more than a thousand levels.
     """
     kind = type(value)
     if kind in _PLAIN:
@@ -47,15 +47,15 @@ def replace(value: Any, swap: Callable[[Any], Any], _around: frozenset[int] = fr
         if change is None:
             return value
     if id(value) in _around:
-        return value  # a collection that holds itself
+        return value  # a collection that contains itself
     try:
         return change(value, swap, _around | {id(value)})
     except RecursionError:
-        return value  # too deep to be looked into; what stands above it is
+        return value  # too deeply nested; the levels above are still searched
 
 
 def _way_of(kind: type) -> Callable[..., Any] | None:
-    """How values of a class are looked into, or None."""
+    """The function that replaces items in values of a class, or None."""
     if hasattr(kind, "model_fields") or hasattr(kind, "__dataclass_fields__"):
         return _replace_fields
     if issubclass(kind, Mapping):
@@ -66,9 +66,9 @@ def _way_of(kind: type) -> Callable[..., Any] | None:
 
 
 def _can_be_rebuilt(kind: type, empty: Any) -> bool:
-    """Whether one more of a class can be made, of other items.
+    """Whether an object of the class can be created from other items.
 
-    Others are not read: each item of a mapping may be a file in an object store.
+    Objects of other classes are not read: each item of a mapping may be a file in an object store.
     """
     if issubclass(kind, _IN_MEMORY):
         return True
@@ -86,7 +86,7 @@ def _replace_items(value: Any, swap: Callable[[Any], Any], around: frozenset[int
     try:
         items = list(value)
     except Exception:
-        return value  # a class of the user's whose items cannot be read: it holds none that we could find
+        return value  # the items of this user class cannot be read
     changed = False
     for at, item in enumerate(items):
         if type(item) in plain:
@@ -99,7 +99,7 @@ def _replace_items(value: Any, swap: Callable[[Any], Any], around: frozenset[int
 
 
 def _with_items(value: Any, items: list[Any]) -> Any:
-    """A sequence or set like `value` that holds these."""
+    """A sequence or set of the same class as `value` with these items."""
     kind = type(value)
     if kind is FutureList:
         return items
@@ -109,7 +109,7 @@ def _with_items(value: Any, items: list[Any]) -> Any:
         return kind._make(items)
     try:
         if isinstance(value, list):
-            twin = copy.copy(value)  # with what a subclass keeps beside its items
+            twin = copy.copy(value)  # keeps the attributes of a subclass
             list.__setitem__(twin, slice(None), items)
         elif hasattr(value, "maxlen"):
             twin = kind(items, value.maxlen)
@@ -138,13 +138,13 @@ def _replace_mapping(value: Any, swap: Callable[[Any], Any], around: frozenset[i
 
 
 def _with_pairs(value: Any, pairs: dict[Any, Any]) -> Any:
-    """A mapping like `value` that holds these."""
+    """A mapping of the same class as `value` with these items."""
     kind = type(value)
     if kind is dict:
         return pairs
     try:
         if isinstance(value, dict):
-            twin = copy.copy(value)  # with its default_factory, and what a subclass keeps beside its items
+            twin = copy.copy(value)  # keeps its default_factory and the attributes of a subclass
             dict.clear(twin)
             for key, item in pairs.items():
                 dict.__setitem__(twin, key, item)
@@ -184,18 +184,18 @@ _by_builtin: dict[type, Callable[..., Any]] = {
     list: _replace_items, tuple: _replace_items, set: _replace_items, frozenset: _replace_items,
     dict: _replace_mapping,
 }  # fmt: skip
-# Weakly: classes that are made in a run go with it.
+# Weak references: classes that a run creates can be freed with it.
 _by_kind: WeakKeyDictionary[type, Callable[..., Any] | None] = WeakKeyDictionary()
 
 
 def has_futures(args: Any, kwargs: dict[str, Any]) -> bool:
-    """Whether anything in the arguments could hold a future; quick where all are plain."""
+    """Whether an argument may contain a future; fast if all arguments are plain values."""
     plain = _PLAIN
     return not (all(type(item) in plain for item in args) and all(type(i) in plain for i in kwargs.values()))
 
 
 def awaited(wait_for: Any) -> list[Any]:
-    """What `wait_for` names, as a list: it may be one future or state, or any collection of them."""
+    """`wait_for` as a list: it may be one future or state, or any collection of them."""
     if wait_for is None:
         return []
     if isinstance(wait_for, (*_SWAPPED, Mapping, *_FLAT)) or not hasattr(wait_for, "__iter__"):
@@ -221,7 +221,7 @@ def futures_in(value: Any) -> list[TaskFuture]:
 
 
 def to_states(value: Any) -> Any:
-    """A returned value with every future in it waited for and replaced by its final state."""
+    """Wait for each future in a returned value and replace it by its final state."""
 
     def swap(item: Any) -> Any:
         if not isinstance(item, TaskFuture):
@@ -238,14 +238,14 @@ def _wait(future: TaskFuture) -> State:
 
 
 def to_data(value: Any, inputs: list[dict[str, str]] | None = None) -> Any:
-    """An argument with every future and state in it replaced by its result.
+    """An argument with each future and state in it replaced by its result.
 
     Args:
         value: the argument.
-        inputs: where the task runs it came from are noted, as the API's task inputs.
+        inputs: this function appends the task runs of the futures, as the API's task inputs.
 
     Raises:
-        UpstreamTaskError: one of them did not complete, and stands in no allow_failure.
+        UpstreamTaskError: a run did not complete and is not inside `allow_failure`.
     """
 
     def swap(item: Any, allowed: bool = False) -> Any:

@@ -1,4 +1,4 @@
-"""Removing what is old, by whoever runs: a worker, a server of tasks or of the API, or a person's command."""
+"""Deletes old runs, logs and results: a loop in workers and servers, and the functions of the command."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 # Imported inside functions: retention (0.1 s with pydantic), whose turns come long after the start.
 
 
-# About how many rows are looked for at once; a transaction ends before when it has taken long enough.
+# The approximate number of rows per transaction; a transaction that takes too long ends earlier.
 _ROWS = 2_000
-# Between two transactions, so that others get their turn.
+# The pause between two transactions, so that others can write.
 _PAUSE_SECONDS = 0.05
 _COUNTED_ROWS = 2_000
-# How often what is old is looked for.
+# The interval between two turns.
 EVERY_SECONDS = 600.0
-# So long one that would end waits for the turn that is under way.
+# How long an ending process waits for the current turn.
 _LAST_TURN_SECONDS = 10.0
 
 
 @dataclass
 class Removed:
-    """What was removed: rows by table; and who else is at it, or whether the clock is in doubt."""
+    """The deleted rows by table, the other process that holds the lock, and whether the clock is in doubt."""
 
     rows: Counter[str] = field(default_factory=Counter)
     held_by: str | None = None
@@ -43,7 +43,7 @@ class Removed:
 
 
 def holder() -> str:
-    """A name for who removes, which people can make sense of."""
+    """A readable name for the process that deletes."""
     return f"process {os.getpid()} on {socket.gethostname()} ({ids.new_id()[-12:]})"
 
 
@@ -53,16 +53,16 @@ def remove(
     stop: threading.Event | None = None,
     told: Callable[[Counter[str]], None] | None = None,
 ) -> Removed:
-    """Remove what is older than it is to be kept, by and by; results in files of this machine with them.
+    """Delete everything past its retention time step by step, with result files on this machine.
 
     Args:
-        client: where.
-        wanted: fields of `RetentionTurn`; by default the settings of whoever has the database decide.
-        stop: set, it ends after the transaction that is under way.
-        told: called after each transaction with what was removed so far.
+        client: sends the requests.
+        wanted: fields of `RetentionTurn`; the default is the settings of the process with the database.
+        stop: if set, deleting stops after the current transaction.
+        told: called after each transaction with the rows deleted so far.
 
     Raises:
-        RunyardError: it is refused, or the database cannot be used.
+        RunyardError: the request is refused, or the database is unavailable.
     """
     from runyard.engine.results import large_results
     from runyard.operations.limits.locks import release_lock
@@ -103,10 +103,10 @@ def preview(
     wanted: dict[str, Any] | None = None,
     told: Callable[[Counter[str]], None] | None = None,
 ) -> Counter[str]:
-    """How many rows of each table `remove` would remove now.
+    """The number of rows of each table that `remove` would delete now.
 
     Raises:
-        RunyardError: it is refused, or the database cannot be used.
+        RunyardError: the request is refused, or the database is unavailable.
     """
     from runyard.operations.retention.retention import RetentionTurn, count_old
 
@@ -124,10 +124,10 @@ def preview(
 
 
 class Retention:
-    """Removes what is old beside the loop of whoever runs, in a thread, by the settings.
+    """A thread of a worker or server that deletes old rows as the settings say.
 
     Args:
-        client: where.
+        client: sends the requests.
         say: prints one line to the user (level, text).
     """
 
@@ -139,24 +139,24 @@ class Retention:
         self._next_at = 0.0
 
     def run_if_due(self) -> None:
-        """Begin a turn when its time has come and none is under way."""
+        """Start a turn if it is due and no turn is running."""
         if time.monotonic() >= self._next_at and (self._thread is None or not self._thread.is_alive()):
             self._next_at = time.monotonic() + EVERY_SECONDS
             self._thread = threading.Thread(target=self._run, name="runyard-retention", daemon=True)
             self._thread.start()
 
     def finish(self) -> None:
-        """End after the turn that is under way, or some seconds of it: the next one goes on."""
+        """Stop after the current turn, or after some seconds of it; the next turn continues."""
         self.wait(_LAST_TURN_SECONDS)
         self.stop()
 
     def stop(self) -> None:
-        """End after the transaction that is under way."""
+        """Stop after the current transaction."""
         self._stop.set()
         self.wait(5.0)
 
     def wait(self, seconds: float) -> None:
-        """Wait until the turn is over, at most so long."""
+        """Wait until the turn ends, at most `seconds`."""
         if self._thread is not None:
             self._thread.join(seconds)
 
@@ -165,18 +165,18 @@ class Retention:
         try:
             done = remove(self._client, stop=self._stop)
         except (StoreError, ApiUnavailable):
-            return  # which the loop beside this says, and bears
+            return  # the main loop reports and handles the outage
         except RunyardError as error:
             if not self._stop.is_set():
-                self._say("WARNING", f"Old runs and logs cannot be removed: {error}; trying again later")
+                self._say("WARNING", f"Old runs and logs cannot be deleted: {error}; retrying later")
             return
         finally:
             self._discard()
         if done.on_hold:
-            self._say("WARNING", "The clock leapt ahead by weeks: nothing old is removed for an hour")
+            self._say("WARNING", "The clock jumped ahead by weeks: no old data is deleted for an hour")
         if done.rows["flow_runs"] or done.rows["logs"]:
             runs, logs = done.rows["flow_runs"], done.rows["logs"]
-            text = f"Removed {runs} old flow runs and {logs} log records with what belongs to them"
+            text = f"Deleted {runs} old flow runs and {logs} log records, with their related records"
             self._say("INFO", f"{text} ({time.monotonic() - began:.0f} s)")
 
     def _discard(self) -> None:

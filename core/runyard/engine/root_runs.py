@@ -1,4 +1,4 @@
-"""Root runs: the record of a run that is about to begin, and what drives and watches it to its end."""
+"""Root runs: creates the record of a run, executes the run, and supervises it until it ends."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 def root_run_by_hand(flow: FlowDefinition, parameters: dict[str, Any]) -> RootRun:
-    """A root run that holds a lease of its own."""
+    """A root run that was started by hand and holds its own lease."""
     run, start, parameters, problem = prepare(flow, parameters, name=ids.new_name())
     start |= {**held_by_hand()}
     return RootRun(flow, run, parameters, problem, start)
@@ -51,7 +51,7 @@ def root_run_by_hand(flow: FlowDefinition, parameters: dict[str, Any]) -> RootRu
 def stored_root_run(
     flow: FlowDefinition, flow_run_id: str, parameters: dict[str, Any], more: dict[str, Any], name: str = ""
 ) -> RootRun:
-    """A run that the database knows, perhaps by name; `more` goes into the body of its start."""
+    """A root run that is stored already; `more` is added to the body of its start request."""
     problem: Exception | None = None
     try:
         given = signature_of(flow).complete(parameters)
@@ -65,7 +65,7 @@ def stored_root_run(
 def prepare(
     flow: FlowDefinition, parameters: dict[str, Any], name: str | None = None, flow_run_id: str | None = None
 ) -> tuple[FlowRun, dict[str, Any], dict[str, Any], Exception | None]:
-    """A run's record and what its start needs: (record, body, validated parameters, what is wrong)."""
+    """Prepare a run: (its record, the body of its start request, validated parameters, the error or None)."""
     problem: Exception | None = None
     try:
         parameters = validated(flow, parameters)
@@ -99,8 +99,8 @@ def prepare(
 
 
 def _name(flow: FlowDefinition, run: FlowRun) -> str:
-    """What `flow_run_name` gives; a function may ask `runyard.engine.runtime.flow_run` about the run."""
-    # Nothing is written before the run has begun, so there is no journal yet.
+    """The run name by `flow_run_name`; its function may read `runyard.engine.runtime.flow_run`."""
+    # Nothing is written before the run has started, so the journal does not exist yet.
     journal: Any = None
     token = current_flow.set(FlowRunContext(flow, run, run.parameters, journal, current_flow.get()))
     try:
@@ -109,14 +109,14 @@ def _name(flow: FlowDefinition, run: FlowRun) -> str:
         current_flow.reset(token)
 
 
-# A task that calls a task takes four frames of Python's stack: with this limit tasks may call each
-# other as deep as plain functions may by default. One that the user has set stays.
+# A task that calls a task uses four frames of Python's stack. With this limit tasks can nest as deep as
+# plain functions by default. A limit that the user has set stays.
 _FRAMES = 5_000
 _DEFAULT_FRAMES = 1_000
 
 
 class RootRun:
-    """One root run: its reporter, its journal, what watches over it."""
+    """One root run with its reporter, its journal and its lease keeper."""
 
     def __init__(
         self,
@@ -139,18 +139,18 @@ class RootRun:
 
     @property
     def begun(self) -> bool:
-        """Whether the run was made Running."""
+        """Whether the run has entered Running."""
         return self.run.attempt is not None
 
     def _watch(self) -> None:
-        """The run has begun: one that was started by hand, or is in a container, renews its lease itself."""
+        """The run has started: a run started by hand, or in a container, renews its lease itself."""
         keeps = self._by_hand or KEEPS_LEASE_VARIABLE in os.environ
         if keeps and self.run.attempt is not None:
             self._keeper = LeaseKeeper(self._client, self.run.id, self.run.attempt, self.reporter.journal)
             self.reporter.on_ending = self._keeper.spare
 
     def execute(self) -> State:
-        """Run it, on an event loop of its own if it is async; the final state."""
+        """Run it, on a new event loop if it is async; returns the final state."""
         if not self._is_async:
             return self.call(return_state=True)
         import asyncio
@@ -160,13 +160,13 @@ class RootRun:
     def call(self, return_state: bool) -> Any:
         """Run it in this thread."""
         with self.watched():
-            # Held by no name: the frame lives as long as the exception that the state holds.
+            # In a list, not in a variable: the exception in the state keeps this frame alive.
             ended = [drive(self.core)]
         return ended.pop() if return_state else self._value_of(ended.pop())
 
     @contextmanager
     def watched(self, cancellation: Cancellation | None = None) -> Iterator[SignalGuard]:
-        """A block that drives the core: SIGTERM ends it, and at its end everything is closed."""
+        """A block that drives the core: SIGTERM ends the run, and the end of the block closes everything."""
         guard = SignalGuard(cancellation)
         try:
             with guard:
@@ -201,7 +201,7 @@ class RootRun:
         except TerminationSignal:
             self._report_stop()
             await others_ended()
-            # A program that answers signals itself, such as a web server, ends its loop when it is ready.
+            # A program with its own signal handler, such as a web server, ends its loop itself.
             if pass_on():
                 raise asyncio.CancelledError from None
             raise SystemExit(143) from None
@@ -218,7 +218,7 @@ class RootRun:
         return ended.pop() if return_state else self._value_of(ended.pop())
 
     def _value_of(self, state: State) -> Any:
-        """The result; a suspended run has none: who called it ends."""
+        """The result. If the run is suspended, the script that called it exits."""
         if state.type == PAUSED and state.state_details.get("pause_reschedule"):
             _leave(self.run)
         try:
@@ -227,7 +227,7 @@ class RootRun:
             del state
 
     def _report_stop(self) -> None:
-        """SIGTERM ended the run. If it came in a moment when the core could not report, do it now."""
+        """SIGTERM ended the run: report its end if the core could not."""
         if not (self.reporter.ended or self.reporter.left) and self.run.attempt is not None:
             message = "Execution was aborted by a termination signal."
             try:
@@ -238,7 +238,7 @@ class RootRun:
                 print(f"runyard: the end of this run was not recorded: {error}", file=sys.stderr)
 
     def _close(self) -> None:
-        # They refer to this object, which refers to the run's parameters.
+        # Break the reference cycle: the callbacks refer to this object, and it to the run's parameters.
         self.reporter.on_begin = self.reporter.on_ending = lambda: None
         if self._keeper is not None:
             self._keeper.close()
@@ -248,9 +248,9 @@ class RootRun:
 
 
 def _leave(run: FlowRun) -> NoReturn:
-    """End the script whose flow run is suspended, saying how it goes on."""
+    """Exit the script of a suspended flow run, and print how to resume the run."""
     command = f"runyard flow-run resume {run.id}"
     if run.deployment_id is None:
         command += " --entrypoint FILE.py:FLOW"
-    print(f"Flow run {run.name!r} is suspended; go on with: {command}", file=sys.stderr)
+    print(f"Flow run {run.name!r} is suspended; resume it with: {command}", file=sys.stderr)
     raise SystemExit(0)

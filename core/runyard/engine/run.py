@@ -1,4 +1,4 @@
-"""The doors of the engine: calling a flow or a task, and executing a run that a worker claimed."""
+"""Entry points of the engine: call a flow or a task, execute a claimed or stored run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def call_task(
     return_state: bool,
     wait_for: Iterable[Any] | None,
 ) -> Any:
-    """What `task(...)` does."""
+    """Implements `task(...)`."""
     drawing = current_drawing.get()
     if drawing is not None:
         return drawing.call(task, "task", args, kwargs, return_state, wait_for)
@@ -66,9 +66,9 @@ async def _awaited(core: Any, return_state: bool, whose: dict[str, str]) -> Any:
 
 
 def _given(state: State, return_state: bool, whose: dict[str, str]) -> Any:
-    """What the user's code gets of a run: its value, or its state, which says whose it is if it is returned.
+    """The result of a call for the user's code: the value of the run, or its state with the run's id.
 
-    The state stands in no other frame: those live as long as the exception that it holds.
+    No other frame holds the state, because the exception in it keeps its frames alive.
     """
     try:
         if return_state:
@@ -86,10 +86,10 @@ def call_flow(
     return_state: bool,
     wait_for: Iterable[Any] | None,
 ) -> Any:
-    """What `flow(...)` does: a root run, or inside another flow a subflow.
+    """Implements `flow(...)`: runs a root run, or a subflow inside another flow.
 
     Raises:
-        ParameterError: the arguments do not fit the signature.
+        ParameterError: the arguments do not match the signature.
     """
     drawing = current_drawing.get()
     if drawing is not None:
@@ -130,16 +130,16 @@ def run_claimed(
 
     Args:
         flow: the loaded flow.
-        flow_run_id: which run.
-        attempt: its fencing token.
+        flow_run_id: the run.
+        attempt: its attempt number, the fencing token.
         parameters: as stored with the run.
-        name: of the run, where it is known.
-        reports_to: takes the states of the run; by default the client of this process.
+        name: the name of the run, if known.
+        reports_to: receives the states of the run; the default is the client of this process.
         on_ending: called before the end is reported; the hooks of the final state follow.
-        on_refused: called with the reason when the run cannot begin.
+        on_refused: called with the reason if the run cannot start.
 
     Returns:
-        The exit code: 0 when the end of the run was reported, or when it was not ours to run.
+        The exit code: 0 if the end of the run was reported, or if another process has the run.
     """
     root = stored_root_run(flow, flow_run_id, parameters, {"attempt": attempt}, name)
     root.reporter.on_ending = on_ending
@@ -158,20 +158,20 @@ def run_claimed(
 
 
 def run_again(flow: FlowDefinition, flow_run_id: str, parameters: dict[str, Any]) -> State:
-    """Execute a run that is over once more, in this process: what it kept is not computed again.
+    """Execute a run that has ended again, in this process; it reuses its stored results.
 
     Args:
         flow: the loaded flow.
-        flow_run_id: which run.
+        flow_run_id: the run.
         parameters: as stored with the run.
 
     Returns:
         The final state.
 
     Raises:
-        ParameterError: some of its parameters were not kept.
-        Conflict: the run is not over.
-        NotFound: there is none.
+        ParameterError: some of its parameters were not stored.
+        Conflict: the run has not ended.
+        NotFound: the run does not exist.
     """
     # 0.1 s with pydantic; only to run something again.
     from runyard.operations.flow_runs.flow_runs import read_flow_run
@@ -183,11 +183,11 @@ def run_again(flow: FlowDefinition, flow_run_id: str, parameters: dict[str, Any]
 
 
 def run_waiting(flow: FlowDefinition, flow_run_id: str, parameters: dict[str, Any]) -> State:
-    """Execute a run that waits for a worker in this process; otherwise as `run_again`.
+    """Execute a run that waits for a worker, in this process; otherwise as `run_again`.
 
     Raises:
-        Conflict: somebody executes it, or it is over.
-        NotFound: there is none.
+        Conflict: another process executes it, or it has ended.
+        NotFound: the run does not exist.
     """
     start = {"waiting": True, **held_by_hand()}
     return stored_root_run(flow, flow_run_id, parameters, start).execute()
@@ -201,10 +201,10 @@ def _call_subflow(
     return_state: bool,
     streams: bool = False,
 ) -> Any:
-    """Run it; where it streams, only give the core.
+    """Run a subflow; if `streams`, only return its core.
 
     Args:
-        inputs: the task runs that the parameters came from, by name.
+        inputs: the task runs that produced the parameters, by parameter name.
     """
     run, _start, parameters, problem = prepare(flow, parameters, name=ids.new_name())
     run.root_flow_run_id = parent.flow_run.root_flow_run_id or parent.flow_run.id

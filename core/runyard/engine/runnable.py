@@ -1,4 +1,4 @@
-"""What flows and tasks have in common: they wrap a function and look like it. Loaded at start-up."""
+"""The base class of flows and tasks, which wrap a function. Loaded at start-up, so it avoids imports."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar
 
     class RunsTasks(Protocol):
-        """A task runner, as flows know it; see `runyard.engine.task_runners.runner_protocol.TaskRunner`."""
+        """The interface of task runners, see `runyard.engine.task_runners.runner_protocol.TaskRunner`."""
 
         def duplicate(self) -> Self:
-            """A fresh one with the same options."""
+            """A new runner with the same options."""
 
         def submit(self, *args: Any, **kwargs: Any) -> Any:
-            """Start a run of a task; its future."""
+            """Start a run of a task; returns its future."""
 
         def close(self, cancel: bool = False) -> None:
-            """Wait for everything submitted; with `cancel`, give up what has not started."""
+            """Wait for all submitted runs; with `cancel`, drop the runs that have not started."""
 
         def __enter__(self) -> Self: ...
 
@@ -32,7 +32,7 @@ else:
 
     P = R = None
 
-# Arguments of every call of a flow or a task, which a function's own would never get.
+# Arguments of every call of a flow or a task; a function with such an argument would never receive it.
 _RESERVED = ("return_state", "wait_for")
 
 # Flags of a code object, as in `inspect`, which is too slow to import for three numbers.
@@ -42,16 +42,16 @@ _ASYNC_GENERATOR = 0x200
 
 
 class Runnable(Generic[P, R]):
-    """A function with options; subclasses say what calling it does.
+    """A function with options; subclasses define its call.
 
     Args:
         fn: the function.
-        name: what runs of it are called; by default the function's name, with hyphens for a flow.
-        options: everything the decorator was given, for `with_options`.
+        name: the name of the flow or task; the default is the function's name, with hyphens for a flow.
+        options: the arguments of the decorator, for `with_options`.
     """
 
     def __init__(self, fn: Callable[..., Any], name: str, options: dict[str, Any]) -> None:
-        # `@flow` above `@staticmethod` or `@classmethod`: the function in it, and how it is bound.
+        # `@flow` above `@staticmethod` or `@classmethod`: unwrap the function and remember the binding.
         self._binding = type(fn) if isinstance(fn, (staticmethod, classmethod)) else None
         if self._binding is not None:
             fn = fn.__func__  # type: ignore[attr-defined]  # both kinds have it
@@ -66,13 +66,13 @@ class Runnable(Generic[P, R]):
         self.__doc__ = getattr(fn, "__doc__", None)
         self.__wrapped__ = fn
         if getattr(fn, "__isabstractmethod__", False):
-            self.__isabstractmethod__ = True  # so that its class is abstract, as without the decorator
+            self.__isabstractmethod__ = True  # keeps its class abstract
         inner: Any = fn
         while not hasattr(inner, "__code__"):
             if isinstance(inner, Runnable):
                 inner = inner.fn  # `@task` above `@flow`: a flow that is submitted
             elif hasattr(inner, "func"):
-                inner = inner.func  # of a functools.partial
+                inner = inner.func  # a functools.partial
             else:
                 break
         code = getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)
@@ -90,16 +90,16 @@ class Runnable(Generic[P, R]):
         flags = code.co_flags if code is not None else 0
         self.isasync = bool(flags & (_COROUTINE | _ASYNC_GENERATOR))
         self.isgenerator = bool(flags & (_GENERATOR | _ASYNC_GENERATOR))
-        # Source code that was written since then is not what the function does.
+        # The creation time: source code written later does not describe the function.
         self.made = time()
-        # What the engine works out on the first run and keeps: the signature, the validator.
+        # Values that the engine computes on the first run and caches: the signature, the validator.
         self._kept: dict[str, Any] = {}
 
     def __reduce__(self) -> Any:
-        """Pickled by its name where it can be imported by it, and otherwise as what it is made of.
+        """Pickle by name if the object can be imported by its name, else by its content.
 
-        One of the script itself goes by its name as functions do, for pools whose processes have the script;
-        what brings code to other machines (cloudpickle, dill) takes apart what it is made of.
+        `pickle` also pickles objects of the script itself by name, as it does functions: the processes of a
+        pool have the script. cloudpickle and dill, which send code to other machines, pickle the content.
         """
         import sys
 
@@ -114,17 +114,17 @@ class Runnable(Generic[P, R]):
             return self.__qualname__
         import copyreg
 
-        # Worked out before what is bound into the function has changed.
+        # Computed before the values bound into the function have changed.
         kept = {name: self._kept[name] for name in ("source",) if name in self._kept}
         state = {**self.__dict__, "_kept": kept}
         if by_name and isinstance(found, Runnable) and found.fn is self.fn:
-            # Of `with_options`: the name of the function stands for what the decorator made of it.
+            # From `with_options`: only the decorated original can be imported by name.
             del state["fn"], state["__wrapped__"]
             return _twin_of, (found, type(self), state)
         return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]  # undocumented
 
     def __get__(self, instance: Any, owner: type | None = None) -> Self:
-        """The same with the function bound, so that the decorator works on methods."""
+        """A copy with the function bound, so that the decorator works on methods."""
         if self._binding is staticmethod:
             return self
         if self._binding is classmethod:
@@ -136,12 +136,12 @@ class Runnable(Generic[P, R]):
         twin.__dict__.update(self.__dict__)
         twin.fn = twin.__wrapped__ = bind(instance, owner)
         twin._binding = None
-        # Bound to any instance, it has the same signature.
+        # The signature is the same for every instance.
         twin._kept = self._kept.setdefault("bound", {})
         return twin
 
     def with_options(self, **options: Any) -> Self:
-        """A copy with some options changed; hooks added since it was made stay."""
+        """A copy with the given options changed; hooks that were added later stay."""
         if options.get("name") is None:
             options["name"] = self.name
         given = {**self._options}
@@ -154,14 +154,14 @@ class Runnable(Generic[P, R]):
 
 
 def _twin_of(original: Runnable[..., Any], kind: type[Runnable[..., Any]], state: dict[str, Any]) -> Any:
-    """What `original.with_options` gave, out of a pickle."""
+    """Restore the result of `original.with_options(...)` from a pickle."""
     twin = object.__new__(kind)
     twin.__dict__.update(state, fn=original.fn, __wrapped__=original.fn)
     return twin
 
 
 def _goes_by_name(module: str, caller: Any) -> bool:
-    """Whether `caller`, a frame that pickles, takes functions of the script by their names: pickle does."""
+    """Whether the pickling frame `caller` pickles functions of the script by name, as `pickle` does."""
     by = caller.f_globals.get("__name__", "")
     by_value = by == "copy" or by.startswith("runyard.") or "cloudpickle" in by or "dill" in by
     return module == "__main__" and not by_value
@@ -178,5 +178,5 @@ def documentation(fn: Callable[..., Any]) -> str | None:
 
 
 def function_name(fn: Callable[..., Any]) -> str:
-    """A name for a callable that was given none."""
+    """The default name of a callable."""
     return getattr(fn, "__name__", None) or type(fn).__name__

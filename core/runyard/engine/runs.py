@@ -1,4 +1,4 @@
-"""The records of runs while they are executed, and the rows that the journal writes of them."""
+"""The in-memory records of executing runs, and the rows that the journal writes for them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _last = (-1, "")
 
 
 def time_text(microseconds: int) -> str:
-    """As `clock.format_time`, for one moment after another: the second is formatted only once."""
+    """As `clock.format_time`, but it formats each second only once: times usually increase."""
     global _last
     second, rest = divmod(microseconds, 1_000_000)
     known, text = _last
@@ -27,7 +27,7 @@ def time_text(microseconds: int) -> str:
     return f"{text}.{rest:06d}Z"
 
 
-# Made once: `json.dumps` with options makes an encoder for every call.
+# Created once: `json.dumps` with options creates an encoder for every call.
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
@@ -37,7 +37,7 @@ def to_json(value: Any) -> str:
 
 
 def state_json(state: State, details: str) -> str:
-    """The whole state as JSON text, `details` being its state_details as text."""
+    """The whole state as JSON text; `details` is the JSON text of its state_details."""
     message = "null" if state.message is None else to_json(state.message)
     data = "null" if state.data is None else to_json(state.data)
     name = f'"{state.name}"' if state.name.isalnum() else to_json(state.name)
@@ -49,20 +49,20 @@ def state_json(state: State, details: str) -> str:
 
 
 class KeepsStates(Protocol):
-    """A journal, as the runs know it that write their states down."""
+    """The interface of a journal that records states."""
 
     def task_state(self, run: TaskRun, state: State) -> None:
-        """A task run entered a state."""
+        """Record a new state of a task run."""
 
     def flow_state(self, run: FlowRun, state: State) -> None:
-        """A subflow's run entered a state."""
+        """Record a new state of a subflow run."""
 
 
 class Run(RunProgress):
-    """What flow runs and task runs share: an id, a name, a state and its bookkeeping.
+    """The base class of flow runs and task runs: id, name, tags, state and counters.
 
-    Times are microseconds since 1970; `start_time`, `end_time` and `expected_start_time` are shown
-    to hooks as aware datetimes.
+    Times are microseconds since 1970; hooks get `start_time`, `end_time` and `expected_start_time` as
+    aware datetimes.
     """
 
     __slots__ = (
@@ -82,10 +82,10 @@ class Run(RunProgress):
         self._details = "{}"
 
     def let_go(self) -> None:
-        """The run is over: keep its state without the exception.
+        """The run has ended: drop the exception from its state.
 
-        The frames of its traceback hold this record, and would keep all that they hold until the next
-        collection of cycles: the arguments of every task that fails.
+        The frames of the traceback refer to this record. Without this, the cycle keeps the arguments of
+        every failed task in memory until the next garbage collection.
         """
         state = self.state
         if state.type != COMPLETED and state.has_value:
@@ -101,17 +101,17 @@ class Run(RunProgress):
 
     @property
     def start_time(self) -> Any:
-        """When its code first ran, or None."""
+        """When the run first entered Running, or None."""
         return None if self.start_us is None else clock.from_us(self.start_us)
 
     @property
     def end_time(self) -> Any:
-        """When it ended, or None."""
+        """When the run ended, or None."""
         return None if self.end_us is None else clock.from_us(self.end_us)
 
     @property
     def expected_start_time(self) -> Any:
-        """When it should have started."""
+        """The scheduled start."""
         return clock.from_us(self.created_us)
 
     @property
@@ -175,7 +175,7 @@ class TaskRun(Run):
         self._details = f'{{{place}"task_run_id":"{self.id}"}}'
 
     def move(self, state: State, journal: KeepsStates) -> None:
-        """Enter a state and write it down."""
+        """Enter a state and record it."""
         self.enter(state)
         journal.task_state(self, state)
 
@@ -184,7 +184,7 @@ class TaskRun(Run):
         return self._state_row(TaskStateRow, state)
 
     def row(self, now: int) -> TaskRunRow:
-        """Its row. By position, which takes a third of the time: the type checker sees the order."""
+        """The run's row. Positional arguments take a third of the time; the type checker checks the order."""
         state = self.state
         return TaskRunRow(
             self.id, self.created_us, now, self.name, self.flow_run_id, self.task_key, self.dynamic_key,
@@ -201,7 +201,7 @@ class FlowRun(Run):
     Args:
         id: its id.
         name: its name.
-        flow_name: the name of its flow, by which the row of the flow is found.
+        flow_name: the name of its flow, which identifies the flow's row.
     """
 
     __slots__ = (
@@ -231,22 +231,22 @@ class FlowRun(Run):
         self.parent_task_run_id: str | None = None
         self.root_flow_run_id: str | None = None
         self.attempt: int | None = None
-        # Whether the database knew it before this process began it.
+        # Whether the run was stored before this process started it.
         self.stored = False
-        # How many of its retries have begun, in this process and before.
+        # How many of its retries have started, in this process and before.
         self.retries_used = 0
-        # How often it was suspended and resumed, and the pauses it is past.
+        # How often it was suspended and resumed, and the keys of the pauses it has passed.
         self.resumes = 0
         self.pause_keys: set[str] = set()
         self.parameters: dict[str, Any] = {}
         self.parameters_json = "{}"
-        # What else is needed to have the parameters back, see `engine.recording`.
+        # The data that restores the parameters, see `engine.recording`.
         self.context_json = "{}"
         self.policy = "{}"
         self._details = f'{{"flow_run_id":"{id}"}}'
 
     def move(self, state: State, journal: KeepsStates) -> None:
-        """Enter a state and write it down; only for subflows, whose states need no permission."""
+        """Enter a state and record it; only for subflows, whose states need no permission of the rules."""
         self.enter(state)
         journal.flow_state(self, state)
 
@@ -255,7 +255,7 @@ class FlowRun(Run):
         return self._state_row(FlowStateRow, state)
 
     def row(self, now: int) -> FlowRunRow:
-        """Its row, by position as that of a task run."""
+        """The run's row, with positional arguments as in `TaskRun.row`."""
         state = self.state
         return FlowRunRow(
             self.id, self.created_us, now, self.name, self.flow_name, self.flow_version,

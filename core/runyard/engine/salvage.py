@@ -1,4 +1,4 @@
-"""Records that cannot be written: their neighbours are, and a log line of the run names them."""
+"""Isolates records that cannot be written: writes the others of a batch, and logs each lost record."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     Send = Callable[[list[Any], list[ResultRow]], None]
 
 _ERROR = 40
-# What a record of the journal begins with: what it is of.
+# The first item of a journal record: its kind.
 TASK_STATE, FLOW_STATE, LOG = range(3)
 _KINDS = ("state of task run", "state of flow run", "log record")
 
 
 def write(send: Send, group: list[Any], results: list[ResultRow], flow_run_id: str | None = None) -> None:
-    """Write a group of records; where that fails as a whole, all of it that can be written.
+    """Write a batch of records; if that fails, write the part of it that can be written.
 
     Args:
         send: writes records and results together, or raises.
-        group: records of the journal, in their order.
+        group: records of the journal, in order.
         results: rows of results, which are written before the records that refer to them.
-        flow_run_id: the root run, whose log names what is lost.
+        flow_run_id: the root run; its log lists the lost records.
 
     Raises:
-        StaleAttempt: the run was given to a later attempt.
-        StoreError, ApiUnavailable: the database or the API is away, and is not waited for any longer.
+        StaleAttempt: a later attempt has taken over the run.
+        StoreError, ApiUnavailable: the database or the API is unavailable, and the wait has ended.
     """
     try:
         send(group, results)
@@ -64,7 +64,7 @@ def _halves(items: list[Any]) -> list[list[Any]]:
 
 
 def _write_one(send: Send, record: Any, error: Exception, flow_run_id: str | None) -> None:
-    """Write one record that failed with its neighbours, if need be a part of it; else name it."""
+    """Write one record of a failed batch, completely or reduced; if both fail, log the loss."""
     kind, item = record[0], record[1]
     for form in _forms(record, error):
         try:
@@ -91,19 +91,19 @@ def _send_one(send: Send, record: Any) -> None:
     except Conflict:
         if record[0] != TASK_STATE:
             raise
-        # Another run of the task has its position, and keeps it.
+        # Another run of the task already has its position.
         run = record[1]
         run.dynamic_key = f"{run.dynamic_key}.{run.id}"
         send([record], [])
 
 
 def _forms(record: Any, error: Exception) -> Iterator[Any]:
-    """A record, and where it is a run's state, the state with nothing but its name and message."""
+    """The record, and for a state of a run the record with a reduced state."""
     yield record
     if record[0] == LOG:
         return
     kind, run, state = record
-    # The run's row shows the state that it is in by now, which may be a later one.
+    # The run's row contains its current state, which may be a later one.
     present = run.state
     run.state = _bare(present, error)
     if kind == TASK_STATE:
@@ -112,7 +112,7 @@ def _forms(record: Any, error: Exception) -> Iterator[Any]:
 
 
 def _bare(state: State, error: Exception) -> State:
-    """A state with nothing but its name and message; it says so where there was more."""
+    """A state with only its name and message; the message mentions it if more was dropped."""
     if state.data is None and not state.state_details:
         return state
     note = f"Not all of this state could be stored: {type(error).__name__}: {texts.told(error)}"
@@ -129,4 +129,4 @@ def _tell(send: Send, what: str, error: Exception, flow_run_id: str | None, task
     except (StaleAttempt, StoreError, ApiUnavailable):
         raise
     except Exception as again:
-        print(f"runyard: the run's log could not be told: {texts.told(again)}", file=sys.stderr)
+        print(f"runyard: the run's log could not be written: {texts.told(again)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""How a flow run's states become known: a root run asks the rules, a subflow tells the journal."""
+"""Reports the states of flow runs: a root run proposes them to the rules, a subflow records them."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
     from runyard.operations.operation import Operation
 
 
-# What the core logs when a run is Running, and once it has ended.
+# The core's log messages when a run enters Running, and when it has ended.
 BEGINNING = "Beginning %s %r for flow %r"
 FINISHED = "Finished in state %r"
 
 
 class TakesReports(Protocol):
-    """Who is told the states of a run: a client, or what stands for one."""
+    """Receives the states of a run: a client, or an object with the same method."""
 
     def call(self, operation: Operation[..., Any], /, body: dict[str, Any]) -> Any:
         """Run `start_flow_run` or `report_state`."""
@@ -55,28 +55,28 @@ class TakesReports(Protocol):
 
 
 class Reporter(Protocol):
-    """What the core asks of either kind."""
+    """The interface of both reporters for the core."""
 
     journal: Journal
     parent: FlowRunContext | None
     word: str
-    # Whether the record of what was reported last, which the core is about to log, is stored already.
+    # Whether the last report also stored the log record that the core is about to write.
     told: bool
 
     def begin(self, run: FlowRun) -> Generator[Any, Any, None]:
-        """Make the run Running.
+        """Move the run to Running.
 
         Raises:
-            Abort: it must not run.
+            Abort: the rules refuse it.
         """
         ...
 
     def retry(self, run: FlowRun, failed: State, delay_seconds: float) -> Generator[Any, Any, None]:
-        """Wait, and make the run Running again."""
+        """Wait, and move the run to Running again."""
         ...
 
     def end(self, run: FlowRun, state: State, stopped: bool) -> Generator[Any, Any, State]:
-        """Report the final state; returns the one it has become."""
+        """Report the final state; returns the state that the run has entered."""
         ...
 
     def suspend(self, run: FlowRun, body: dict[str, Any]) -> Generator[Any, Any, State]:
@@ -85,10 +85,10 @@ class Reporter(Protocol):
 
 
 class RootReporter(Reporter):
-    """Reports a run that holds a lease of its own.
+    """Reports the states of a run that holds its own lease.
 
     Args:
-        client: to whom.
+        client: sends the requests.
         start: the body of `start_flow_run`.
     """
 
@@ -98,24 +98,24 @@ class RootReporter(Reporter):
 
     def __init__(self, client: Client, start: dict[str, Any]) -> None:
         self._client = client
-        # Who takes the states of the run.
+        # Receives the states of the run.
         self.reports_to: TakesReports = client
-        # The id tells a start that is sent again, as its answer was lost, from one by another process.
+        # The id distinguishes a repeated start, whose response was lost, from a start by another process.
         self._start = {**start, "start_id": ids.new_id()}
         self.ended = False
-        # The process was told to end, and the run may start again: it stays Running until that is gone.
+        # The process was asked to stop, and the run may start again: it stays Running until the process ends.
         self.left = False
-        # Called once the run is Running and its journal open.
+        # Called when the run is Running and its journal is open.
         self.on_begin: Callable[[], None] = lambda: None
-        # Called before the end is reported, after which the process may go on for long: hooks, and what the
-        # user's code registered for the exit.
+        # Called before the end is reported. After it the process may continue for long: hooks, and `atexit`
+        # functions of the user's code.
         self.on_ending: Callable[[], None] = lambda: None
 
     def begin(self, run: FlowRun) -> Generator[Any, Any, None]:
-        """Ask to be Running; waits while the rules say so."""
+        """Propose Running; wait as long as the rules require."""
 
         def begin() -> Any:
-            # A run that was claimed outlives a restart of the database; who starts a script is told at once.
+            # A claimed run survives a restart of the database; a run by hand reports the error immediately.
             if self._start.get("attempt") is None:
                 return ask()
             return persist(ask, "the start of this run")
@@ -127,7 +127,7 @@ class RootReporter(Reporter):
             return answer
 
         while True:
-            # One transaction for a run's first state and first record: each waits for the disk.
+            # One transaction for the first state and the first log record: each commit waits for the disk.
             self._start["beginning"] = self._beginning(run)
             answer = yield Block(lambda: self._refused(begin))
             self._start["attempt"] = answer["attempt"]
@@ -162,7 +162,7 @@ class RootReporter(Reporter):
         )
 
     def _give_up(self, run: FlowRun, error: BaseException) -> Generator[Any, Any, None]:
-        """A signal came while the run waited for its turn: it will not be executed."""
+        """A signal arrived while the run waited to start: it will not be executed."""
         run.attempt = self._start["attempt"]
         state = State(CRASHED, message=crash_message(error))
         run.enter(state)
@@ -170,9 +170,9 @@ class RootReporter(Reporter):
         self.ended = True
 
     def retry(self, run: FlowRun, failed: State, delay_seconds: float) -> Generator[Any, Any, None]:
-        """Report the failure, which the rules answer with AwaitingRetry, and run again when it is due.
+        """Report the failure, wait in AwaitingRetry as the rules decide, and enter Running again.
 
-        The run keeps its lease meanwhile: nobody else may take it.
+        The run keeps its lease meanwhile, so that no other process can take it over.
         """
         answer = yield from self._propose(run, failed)
         waiting = State.from_json(answer["state"])
@@ -180,7 +180,7 @@ class RootReporter(Reporter):
             raise Abort(answer["reason"] or f"the run is {waiting.name}")
         run.enter(waiting)
         run.pause_keys.clear()
-        # By the clock that nobody sets: the scheduled time is for people.
+        # By the monotonic clock; the scheduled time is only for display.
         if delay_seconds > 0:
             yield Sleep(delay_seconds)
         again = State(RUNNING, state_details={"waited": True})
@@ -192,9 +192,9 @@ class RootReporter(Reporter):
         self._enter(run, again, answer)
 
     def end(self, run: FlowRun, state: State, stopped: bool) -> Generator[Any, Any, State]:
-        """Report the end, after everything that happened before it is on disk.
+        """Report the end, after all earlier records are on disk.
 
-        A run that is to be executed again by another process stays Running.
+        A run that another process will execute again stays Running.
         """
         finished = stored_by_report(run, INFO if state.type == COMPLETED else ERROR, FINISHED, state)
         logs = self.journal.take_logs() if finished else None
@@ -202,7 +202,7 @@ class RootReporter(Reporter):
             yield Block(self.journal.flush)
         self.journal.check()
         self.on_ending()
-        # Forced: the core has decided that there is no retry left, whatever the rules would count.
+        # Forced: the core has decided that no retry is left, whatever the rules count.
         more = {"logs": logs or (), "finished": finished} if finished else {}
         try:
             answer = yield from self._propose(run, state, stopped, force=state.type == FAILED, **more)
@@ -218,10 +218,10 @@ class RootReporter(Reporter):
         return run.state
 
     def suspend(self, run: FlowRun, body: dict[str, Any]) -> Generator[Any, Any, State]:
-        """Report that the run is suspended, after everything that happened before it is on disk.
+        """Report that the run is suspended, after all earlier records are on disk.
 
         Raises:
-            Abort: it cannot be, for example because it is being cancelled.
+            Abort: it cannot be suspended, for example because it is being cancelled.
         """
         # 0.1 s with pydantic; few runs pause.
         from runyard.operations.flow_runs.pauses import pause_flow_run
@@ -243,7 +243,7 @@ class RootReporter(Reporter):
         return state
 
     def _enter(self, run: FlowRun, proposed: State, answer: dict[str, Any]) -> None:
-        """Take the state the run has by an answer, keeping the value that only this process knows."""
+        """Enter the state from a response, with the value that only this process has."""
         state = State.from_json(answer["state"])
         if state.type == proposed.type:
             state._value = proposed._value
@@ -270,7 +270,7 @@ class RootReporter(Reporter):
             except (StaleAttempt, StoreError, ApiUnavailable, NotFound):
                 raise
             except Exception as error:
-                # A record, or something in the state, cannot be stored; that the run is in it must be.
+                # A record or a part of the state cannot be stored: report the state without them.
                 note = f"Not all of this state could be stored: {texts.told(error)}"
                 bare = State(state.type, state.name, f"{state.message}\n{note}" if state.message else note)
                 if "scheduled_time" in state.state_details:
@@ -292,11 +292,11 @@ class RootReporter(Reporter):
 
 
 class SubflowReporter(Reporter):
-    """Reports a run that lives inside another one, beside the task run that stands in for it.
+    """Records the states of a subflow run and of the task run that represents it.
 
     Args:
-        parent: the run that calls.
-        stand_in: the task run by which the caller's graph shows it.
+        parent: the calling run.
+        stand_in: the task run that represents the subflow in the caller's graph.
     """
 
     word = "subflow run"
@@ -308,15 +308,15 @@ class SubflowReporter(Reporter):
         self._stand_in = stand_in
 
     def begin(self, run: FlowRun) -> Generator[Any, Any, None]:
-        """Note Pending and Running."""
+        """Record Pending and Running."""
         self.journal.check()
         self._move(run, State(PENDING))
         self._move(run, State(RUNNING))
         return
-        yield  # a generator like the others, which has nothing to ask for
+        yield  # makes this a generator, as the interface requires
 
     def retry(self, run: FlowRun, failed: State, delay_seconds: float) -> Generator[Any, Any, None]:
-        """Note AwaitingRetry, wait, and note Retrying."""
+        """Record AwaitingRetry, wait, and record Retrying."""
         moment = clock.now() + timedelta(seconds=delay_seconds)
         self._move(run, AwaitingRetry(moment, message=failed.message))
         if delay_seconds > 0:
@@ -324,7 +324,7 @@ class SubflowReporter(Reporter):
         self._move(run, State(RUNNING, "Retrying", failed.message))
 
     def end(self, run: FlowRun, state: State, stopped: bool) -> Generator[Any, Any, State]:
-        """Note the end; of a run that is stopped, the root's end decides."""
+        """Record the end; if the run is stopped, the end of the root run decides."""
         if not stopped:
             self._move(run, state)
         else:
@@ -333,7 +333,7 @@ class SubflowReporter(Reporter):
         yield  # as in `begin`
 
     def suspend(self, run: FlowRun, body: dict[str, Any]) -> Generator[Any, Any, State]:
-        """A subflow has no process of its own that could end."""
+        """Always raises: a subflow runs in its parent's process, which cannot end for it."""
         raise Abort("subflow runs cannot be suspended")
         yield  # as in `begin`
 
@@ -349,9 +349,9 @@ class SubflowReporter(Reporter):
 def stand_in_for(
     flow: FlowDefinition, parent: FlowRunContext, inputs: dict[str, list[dict[str, str]]]
 ) -> TaskRun:
-    """The task run by which the graph of the calling run shows a subflow, and what that was given."""
+    """The task run that represents a subflow in the graph of the calling run, with its inputs."""
     task_key = f"{flow.__qualname__ or flow.name}-flow"
-    # By what the row is unique by: one function may stand in several flows, of as many names.
+    # Counted by the unique key of the row: several flows with different names may share one function.
     counter = parent.counters.setdefault(f"flow:{task_key}", count())
     position, attempt = next(counter), parent.flow_run.run_count + parent.flow_run.resumes
     key = str(position) if attempt <= 1 else f"{position}.{attempt}"

@@ -1,8 +1,8 @@
-"""Generators as tasks and flows: called, they give their values as they come, while the run is Running.
+"""Generators as tasks and flows: a call yields the values one by one while the run is Running.
 
-The run begins with the first value that is asked for and ends with the generator. The core runs in a
-context of its own, so that between two values the caller is in his own run, with his own tags.
-Submitted, or asked for its state, a generator is read out into a list (`read_out`).
+The run starts when the caller requests the first value, and ends with the generator. The core runs in a
+separate context, so that between two values the caller has its own run context and tags. If a generator is
+submitted, or called with `return_state`, all its values are read into a list (effect `Read`).
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 def stream_task(
     task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
 ) -> Any:
-    """What `task(...)` gives for a task that is a generator: one, sync or async.
+    """Implements `task(...)` for a generator: returns a sync or async generator.
 
     Raises:
-        ParameterError: the arguments do not fit the signature.
+        ParameterError: the arguments do not match the signature.
     """
     bind(task, args, kwargs)
 
@@ -62,12 +62,12 @@ def stream_task(
 
 
 def stream_subflow(flow: FlowDefinition, begin: Callable[[], Core]) -> Any:
-    """What `flow(...)` gives inside another flow for a generator; `begin` makes the core."""
+    """Implements `flow(...)` for a generator inside another flow; `begin` creates the core."""
     return _items_async(begin, copy_context()) if flow.isasync else _items(begin, copy_context())
 
 
 def stream_root(flow: FlowDefinition, make: Callable[[], RootRun]) -> Any:
-    """What `flow(...)` gives for a generator, outside of flows; `make` makes its run."""
+    """Implements `flow(...)` for a generator outside of flows; `make` creates its run."""
     return _root_async(make) if flow.isasync else _root(make)
 
 
@@ -99,7 +99,7 @@ def _never() -> bool:
 def _items(
     begin: Callable[[], Core], context: Context, stop_requested: Callable[[], bool] = _never
 ) -> Generator[Any, Any, Any]:
-    """Drive a core, and pass on what the user's generator gives; returns what that returns."""
+    """Drive a core, and yield the values of the user's generator; returns its return value."""
     core = context.run(begin)
     step, given, closed = core.send, None, False
     while True:
@@ -110,7 +110,7 @@ def _items(
             ended = [stop.value]
             break
         finally:
-            given = None  # an exception, whose traceback this frame is in
+            given = None  # it may be an exception whose traceback contains this frame
             forks.check(born)
         try:
             if type(effect) is not Read:
@@ -127,12 +127,12 @@ def _items(
             step = core.send
         except BaseException as error:
             step, given = core.throw, error
-    # Not while the StopIteration is handled, which holds the state, and not held by this frame.
+    # After the `except` block, and not in a variable: StopIteration and this frame must not keep the state.
     return None if closed else ended.pop().result()
 
 
 def _pass_on(effect: Read, context: Context) -> Generator[Any, Any, Any]:
-    """The values of the user's generator, which is closed with this one; returns what it returned."""
+    """Yield the values of the user's generator, and close it with this one; returns its return value."""
     generator, left = effect.generator, effect.timeout_seconds
     step, given = generator.send, None
     while True:
@@ -141,7 +141,7 @@ def _pass_on(effect: Read, context: Context) -> Generator[Any, Any, Any]:
             if left is None:
                 item = context.run(step, given)
             else:
-                # What counts is the time spent in the generator, not what is done with its values.
+                # Only the time spent in the generator counts, not the time between two values.
                 with time_limit(left, effect.limit):
                     item = context.run(step, given)
                 left = max(1e-6, left - (time.monotonic() - began))
@@ -162,7 +162,7 @@ def _pass_on(effect: Read, context: Context) -> Generator[Any, Any, Any]:
 
 
 def _perform(effect: Any) -> Any:
-    """Do one effect here."""
+    """Run one effect in this thread."""
 
     def once() -> Core:
         return (yield effect)
@@ -171,7 +171,7 @@ def _perform(effect: Any) -> Any:
 
 
 class _Within:
-    """An awaitable whose steps run in a given context."""
+    """An awaitable that runs its steps in a given context."""
 
     __slots__ = ("_awaitable", "_context")
 
@@ -210,7 +210,7 @@ async def _items_async(
             ended = [stop.value]
             break
         finally:
-            given = None  # an exception, whose traceback this frame is in
+            given = None  # it may be an exception whose traceback contains this frame
             forks.check(born)
         step = core.send
         try:
@@ -245,11 +245,11 @@ async def _items_async(
         except BaseException as error:
             step, given = core.throw, error
     if not closed:
-        ended.pop().result()  # an async generator returns nothing, but it raises
+        ended.pop().result()  # raises the run's exception; an async generator cannot return a value
 
 
 async def _next(generator: Any, given: Any, seconds: float | None, limit: object) -> Any:
-    """The next value, within what is left of a time limit."""
+    """The next value, within the rest of a time limit."""
     import asyncio
 
     if seconds is None:
@@ -265,7 +265,7 @@ async def _next(generator: Any, given: Any, seconds: float | None, limit: object
 
 
 async def _perform_async(effect: Any) -> Any:
-    """Do one effect on this event loop."""
+    """Run one effect on this event loop."""
     import asyncio
 
     kind = type(effect)

@@ -1,4 +1,4 @@
-"""A submitted task, as task runners get it: run here, or made a packet for another process."""
+"""A submitted task for task runners: they run it in a thread, or serialize it for another process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Submission:
-    """A submitted task, as its task runner gets it: called, it runs in the calling thread."""
+    """A submitted task. A task runner calls it, which runs the task in the calling thread."""
 
     __slots__ = ("args", "flow", "future", "journal", "kwargs", "options", "run", "tags", "task", "wait_for")
 
@@ -48,9 +48,9 @@ class Submission:
         self.options: Any = None
 
     def __call__(self) -> None:
-        """Run it here, and resolve its future."""
-        # The frames of this thread live as long as an exception of the task: what they hold afterwards is
-        # neither the arguments nor the future, which holds the exception.
+        """Run the task in this thread, and resolve its future."""
+        # An exception of the task keeps the frames of this thread alive. So they must not keep the arguments,
+        # nor the future, which refers to the exception.
         future = self.future
         del self.future
         try:
@@ -60,7 +60,7 @@ class Submission:
             del self.args, self.kwargs, self.wait_for
             ended = [_on_own_loop(core) if self.task.isasync else drive(core)]
         except BaseException as error:
-            # Already written down; whoever asks the future gets it, and the thread goes on.
+            # Already recorded. The future raises it; the thread continues.
             ended = [outcome.state_of_error(error, "Task")]
         try:
             future.resolve(ended.pop())
@@ -68,15 +68,15 @@ class Submission:
             del future
 
     def upstream(self) -> list[TaskFuture]:
-        """The futures that it needs and that are not done."""
+        """The futures among its arguments and `wait_for` that are not done."""
         given = (self.args, self.kwargs, self.wait_for)
         return [future for future in futures_in(given) if not future.done()]
 
     def package(self, around: Any) -> bytes | None:
-        """It as `runyard.engine.remote.execute` takes it; None where it has ended here instead.
+        """Serialize it for `runyard.engine.remote.execute`; None if the run has ended already.
 
         Args:
-            around: a function that gives what `remote.surroundings` made of its flow run.
+            around: a function that returns `remote.surroundings` of its flow run.
         """
         try:
             self.journal.check()
@@ -93,12 +93,12 @@ class Submission:
             message = f"Task run cannot be sent to another process: {outcome.describe(error)}"
             self._end(State(FAILED, message=message, value=error))
             return None
-        # From here on it is the other process that writes the run's row.
+        # From now on the other process writes the run's row.
         self.journal.flush()
         return packet
 
     def finish(self, sent: bytes) -> None:
-        """The outcome came back."""
+        """Resolve the future with the outcome from the other process."""
         try:
             state = remote.unpack(sent, self.run)
         except Exception as error:
@@ -106,7 +106,7 @@ class Submission:
         self.future.resolve(state)
 
     def lost(self, why: str) -> None:
-        """It will not come back: the process that ran it is gone."""
+        """Resolve the future as Crashed: the process that ran the task was lost."""
         self.future.resolve(remote.crash(self.run, self.journal, f"Task run crashed: {why}"))
 
     def _end(self, state: State) -> None:
@@ -115,13 +115,13 @@ class Submission:
 
 
 def _on_own_loop(core: Any) -> State:
-    """Run the core of an async task; the state."""
+    """Run the core of an async task on a new event loop; returns the state."""
     import asyncio
 
     ended = []
 
     async def run() -> None:
-        # Not as its result: asyncio's frames, which hold the task of the loop, are in the traceback.
+        # Not as the result of `run`: asyncio's frames in the traceback would keep it.
         ended.append(await drive_async(core))
 
     asyncio.run(run())

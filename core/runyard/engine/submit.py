@@ -1,4 +1,4 @@
-"""Submitting tasks: runs that go on beside the flow, on its task runner."""
+"""Submits tasks: their runs execute concurrently with the flow, on its task runner."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from runyard.engine.context import FlowRunContext
     from runyard.engine.task_definition import TaskDefinition
 
-_lonely: TaskRunner | None = None
+_runner_without_flow: TaskRunner | None = None
 _lock = threading.Lock()
 
 
@@ -33,10 +33,10 @@ def submit_task(
     return_state: bool,
     wait_for: Iterable[Any] | None,
 ) -> Any:
-    """What `task.submit(...)` does.
+    """Implements `task.submit(...)`.
 
     Raises:
-        ParameterError: the arguments do not fit the signature; nothing is started then.
+        ParameterError: the arguments do not match the signature; then nothing is started.
     """
     drawing = current_drawing.get()
     if drawing is not None:
@@ -57,10 +57,10 @@ def submit_task(
 def submit_to(
     runner: TaskRunner, task: TaskDefinition, parameters: dict[str, Any], wait_for: Iterable[Any] | None
 ) -> TaskFuture:
-    """What `runner.submit(task, parameters)` does.
+    """Implements `runner.submit(task, parameters)`.
 
     Raises:
-        ParameterError: the arguments do not fit the signature.
+        ParameterError: the arguments do not match the signature.
     """
     try:
         signature = signature_of(task)
@@ -92,7 +92,7 @@ def _start(
 
 
 def _submits_itself(kind: type[TaskRunner]) -> bool:
-    """Whether a runner of the user's takes tasks and parameters, as Prefect's do, and not what to call."""
+    """Whether the user's runner class accepts tasks and parameters, as Prefect's does, not a callable."""
     if kind.submit is TaskRunner.submit:
         return False
     own: Any = getattr(kind.submit, "__wrapped__", kind.submit)
@@ -100,13 +100,13 @@ def _submits_itself(kind: type[TaskRunner]) -> bool:
 
 
 def _runner(flow: FlowRunContext | None) -> TaskRunner:
-    """The task runner of a flow run, made when first used; outside of flows one for the process."""
-    global _lonely
+    """The task runner of a flow run, created on first use; outside of flows one for the process."""
+    global _runner_without_flow
     with _lock:
         if flow is None:
-            if _lonely is None:
-                _lonely = ThreadPoolTaskRunner()
-            return _lonely
+            if _runner_without_flow is None:
+                _runner_without_flow = ThreadPoolTaskRunner()
+            return _runner_without_flow
         runner: Any = flow.task_runner
         if runner is None:
             given = flow.flow.task_runner

@@ -1,4 +1,4 @@
-"""Limits of tags: a task run takes a slot of the limit of each of its tags before it starts."""
+"""Tag limits: a task run acquires a slot of the limit of each of its tags before it starts."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from runyard.engine.runs import TaskRun
     from runyard.engine.task_definition import TaskDefinition
 
-# How late a run at most learns that a tag got a limit. Runs without tags never ask.
+# The longest time until a run notices a new tag limit. Runs without tags never query the limits.
 _FRESH_SECONDS = 1.0
-# How soon a database that is away is asked again, at most.
+# The delay before a retry while the database is unavailable.
 _AWAY_SECONDS = 1.0
-# What is killed frees its slots after this time, where the end of its run does not do so before.
+# The slots of a killed process are freed after this time, if the end of its run does not free them before.
 LEASE_SECONDS = 60.0
 
 _known: WeakKeyDictionary[Journal, tuple[float, frozenset[str]]] = WeakKeyDictionary()
@@ -38,10 +38,10 @@ def take(task: TaskDefinition, run: TaskRun, journal: Journal) -> Generator[Any,
     """Wait for the slots that a run with tags needs.
 
     Returns:
-        What it holds, for `give_back`; None where none of its tags has a limit.
+        The lease, for `give_back`; None if no tag of the run has a limit.
 
     Raises:
-        ConcurrencySlotAcquisitionError: a limit has no slots at all.
+        ConcurrencySlotAcquisitionError: a limit has zero slots.
     """
     known = _known.get(journal)
     if known is None or time.monotonic() - known[0] >= _FRESH_SECONDS:
@@ -65,7 +65,7 @@ def take(task: TaskDefinition, run: TaskRun, journal: Journal) -> Generator[Any,
 
 
 def give_back(task: TaskDefinition, lease: Lease) -> None:
-    """A run's code has ended: others may take its slots. Nothing on an event loop waits for it."""
+    """Release the slots when the run's code has ended; does not block an event loop."""
     if task.isasync:
         threading.Thread(target=_release, args=(lease,), name="runyard-slots-back").start()
     else:
@@ -80,10 +80,10 @@ def _release(lease: Lease) -> None:
 
 
 def _look(journal: Journal) -> tuple[float, frozenset[str]]:
-    """Which tags have a limit, and when that was seen; waits for the database where nothing is known yet.
+    """Read which tags have a limit; returns the time and the tags. The first read waits for the database.
 
     Raises:
-        TerminationSignal: the root run is over meanwhile.
+        TerminationSignal: the root run ended meanwhile.
     """
     while True:
         known = _known.get(journal)
@@ -92,23 +92,23 @@ def _look(journal: Journal) -> tuple[float, frozenset[str]]:
             tags = frozenset(limited)
             break
         except (DatabaseCorrupt, DatabaseTooNew):
-            # Waiting does not mend these.
+            # Waiting does not repair these.
             tags = frozenset() if known is None else known[1]
             break
         except (StoreError, ApiUnavailable):
             if known is not None:
-                # Runs go on while the database is away, by what was known.
+                # During an outage, runs continue with the last known limits.
                 tags = known[1]
                 break
         if _is_over(journal):
-            raise TerminationSignal("nobody waits for the slots any more")
+            raise TerminationSignal("the run that waits for the slots has ended")
         time.sleep(jittered(_AWAY_SECONDS))
     found = _known[journal] = (time.monotonic(), tags)
     return found
 
 
 def _is_over(journal: Journal) -> bool:
-    """Whether the root run goes on without the run that waits."""
+    """Whether the root run has ended or is stopping, so that the task must not wait any longer."""
     return journal.refused is not None or write_retries.stop_requested()
 
 

@@ -1,4 +1,4 @@
-"""How a task run goes, from its arguments to its final state: one generator for sync and async."""
+"""Executes a task run, from its arguments to its final state: one generator for sync and async."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from runyard.engine.task_definition import TaskDefinition
 
 
-# In place of `wait_for`: every argument is data already.
+# A value of `wait_for`: all arguments are resolved already.
 READY: Any = object()
 
 
 def new_run(task: TaskDefinition, flow: FlowRunContext | None, journal: Journal) -> TaskRun:
-    """A Pending run of a task at the next position in the flow run, which is written down."""
+    """Create and record a Pending run of a task, at the next position in the flow run."""
     own = current_tags.get()
     tags = task.tags | own if own else task.tags
     policy = task._kept.get("policy")
@@ -52,7 +52,7 @@ def new_run(task: TaskDefinition, flow: FlowRunContext | None, journal: Journal)
         policy = task._kept["policy"] = _policy(task)
     key = task.task_key
     if flow is None:
-        # Outside of a flow nothing counts positions; the run's own id tells it from others.
+        # Outside of a flow no positions exist; the run's own id is its dynamic key.
         run = TaskRun(task.name, None, key, "", tags, 0, policy, task.version)
         run.dynamic_key = run.id
         run.name = f"{task.name}-{run.id[-4:]}"
@@ -60,7 +60,7 @@ def new_run(task: TaskDefinition, flow: FlowRunContext | None, journal: Journal)
         counter = flow.counters.get(key) or flow.counters.setdefault(key, count())
         owner = flow.flow_run
         position, attempt = next(counter), owner.run_count + owner.resumes
-        # A flow that runs again keeps the rows of its earlier tries: their positions get a suffix.
+        # The rows of earlier attempts of the flow run stay: later attempts add a suffix to the position.
         dynamic_key = str(position) if attempt <= 1 else f"{position}.{attempt}"
         run = TaskRun(
             f"{task.name}-{position}", flow.flow_run.id, key, dynamic_key, tags, attempt, policy, task.version
@@ -101,10 +101,10 @@ def run_task(
     """Run a task whose record is Pending.
 
     Args:
-        streams: whether the values of a generator are passed on; there is no result to keep then.
+        streams: whether the values of a generator are passed on; then no result is stored.
 
     Returns:
-        The final state; `NotReady`, which is Pending for ever, where an upstream task failed.
+        The final state; if an upstream task failed, `NotReady`, a Pending state that never changes.
     """
     journal.check()
     if wait_for is not READY and (wait_for is not None or has_futures(args, kwargs)):
@@ -122,9 +122,9 @@ def run_task(
         prints.install()
     context = TaskRunContext(task, run, None, log_prints, args, kwargs)
     token = current_task.set(context)
-    # Where a task runs in a thread or another task, the flow around it comes with the copied context.
+    # In a thread or another task, the copied context usually contains the flow already.
     flow_token = current_flow.set(flow) if flow is not None and current_flow.get() is not flow else None
-    # Without one, records find their journal here.
+    # Without a flow, log records find their journal here.
     journal_token = current_journal.set(journal) if flow is None else None
     try:
         if task.task_run_name is not None:
@@ -133,7 +133,7 @@ def run_task(
             return (yield from _kept(context, flow, journal, args, kwargs))
         return (yield from _attempts(task, run, flow, journal, args, kwargs, None))
     except Signal:
-        raise  # the root run's end decides how what is still open ends
+        raise  # the end of the root run decides how its open task runs end
     except BaseException as error:
         if run.state.type not in (COMPLETED, FAILED):
             run.move(outcome.state_of_error(error, "Task"), journal)
@@ -158,7 +158,7 @@ def _persists(task: TaskDefinition, flow: FlowRunContext | None) -> bool:
 
 
 def _is_kept(task: TaskDefinition, flow: FlowRunContext | None) -> bool:
-    """Whether kept results or a transaction have anything to do with a run of the task."""
+    """Whether a run of the task uses stored results or a transaction."""
     if current_transaction.get() is not None or task.on_rollback_hooks or task.on_commit_hooks:
         return True
     return _persists(task, flow)
@@ -171,7 +171,7 @@ def _kept(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Generator[Any, Any, State]:
-    """Run a task unless its result is known; keep the result, and undo what failed."""
+    """Run a task unless its result is stored; store the result, and roll back on failure."""
     from runyard.engine.caching import Keeping
 
     task, run = context.task, context.task_run
@@ -262,14 +262,14 @@ def _attempts(
 
 
 def _count_anew() -> None:
-    """The next attempt of the task that runs here calls its subflows again."""
+    """Reset the counters of the current task run: its next attempt calls its subflows again."""
     context = current_task.get()
     if context is not None:
         context.counters = None
 
 
 def settled(value: Any) -> Generator[Any, Any, Any]:
-    """A returned value as a result: futures are waited for."""
+    """Wait for the futures in a returned value; returns it with their states."""
     if type(value) in _SIMPLE:
         return value
     if any(not future.done() for future in futures_in(value)):
@@ -287,7 +287,7 @@ def inputs_of(
     kwargs: dict[str, Any],
     wait_for: Iterable[Any] | None,
 ) -> Generator[Any, Any, tuple[tuple[Any, ...], dict[str, Any]]]:
-    """The arguments with results in place of futures, once everything to wait for is over."""
+    """Wait for all upstream runs; returns the arguments with results in place of futures."""
     given = (args, kwargs, awaited(wait_for))
 
     def resolve() -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -317,7 +317,7 @@ def inputs_of(
 def _retry_delay(
     task: TaskDefinition, run: TaskRun, state: State, logger: Any
 ) -> Generator[Any, Any, float | None]:
-    """Seconds until the next try, or None when there is none."""
+    """The delay until the next attempt in seconds, or None if the run is not retried."""
     if run.run_count > _retries(task):
         return None
     if task.retry_condition_fn is not None:
@@ -339,7 +339,7 @@ def _retry_delay(
 def _say_retry(
     task: TaskDefinition, run: TaskRun, failed: State, delay: float, failure: Exception | None, logger: Any
 ) -> None:
-    """One line; the traceback is shown of the last failure, and of this one at level DEBUG."""
+    """Log the retry in one line; the traceback only at level DEBUG. The last failure always logs it."""
     if logs_tasks_at(WARNING):
         logger().warning(
             "%s; retry %d/%d starts in %g s", failed.message, run.run_count, _retries(task), delay,

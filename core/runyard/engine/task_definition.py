@@ -1,4 +1,4 @@
-"""What a task is to the engine: a function with its options; `runyard.sdk.tasks` adds what users call."""
+"""A task as the engine knows it: a function and its options. `runyard.sdk.tasks` adds the public methods."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TaskDefinition(Runnable[P, R]):
         viz_return_value: Any = None,
         asset_deps: Any = None,
     ) -> None:
-        # All options as they were given: `with_options` and pickles make the same again from them.
+        # The original arguments: `with_options` and pickles create copies from them.
         options = {key: value for key, value in locals().items() if key not in ("self", "fn", "__class__")}
         super().__init__(fn, checks.task_name(name or function_name(fn)), options)
         self.description = checks.text("description", description) or documentation(fn)
@@ -89,7 +89,7 @@ class TaskDefinition(Runnable[P, R]):
 
     @property
     def task_key(self) -> str:
-        """What tells this task from others in a flow: its qualified name and a digest of its code."""
+        """Identifies this task in a flow: its qualified name and a digest of its code."""
         if self._key is None:
             import zlib
 

@@ -1,4 +1,4 @@
-"""Time limits for sync code: an alarm in the main thread, an exception set from outside in others."""
+"""Time limits for sync code: SIGALRM in the main thread, an asynchronous exception in other threads."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def time_limit(seconds: float, limit: object = None) -> Any:
-    """A block that raises RunTimedOut when it takes longer than `seconds`.
+    """A block that raises RunTimedOut if it takes longer than `seconds`.
 
-    In the main thread the alarm interrupts system calls as well. In other threads the exception is
-    raised at the next Python instruction: a call that blocks in C code ends first.
+    In the main thread the alarm also interrupts system calls. In other threads Python raises the exception
+    at the next Python instruction, so a call that blocks in C code must return first.
 
     Args:
-        limit: what the exception's `limit` is set to.
+        limit: the value of the exception's `limit`.
     """
     if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
         return _by_alarm(seconds, limit)
@@ -29,7 +29,7 @@ def time_limit(seconds: float, limit: object = None) -> Any:
 
 
 def over(seconds: float, limit: object, is_past: bool = True) -> RunTimedOut:
-    """The exception of a limit of `seconds` that was reached; `is_past`: the call has ended by it."""
+    """The exception for a reached limit of `seconds`; `is_past`: the limited call has already ended."""
     error = RunTimedOut(f"took longer than {seconds:g} s")
     error.limit = limit
     error.is_past = is_past
@@ -46,7 +46,7 @@ def _by_alarm(seconds: float, limit: object) -> Iterator[None]:
         raise over(seconds, limit, is_past=False)
 
     if not mine:
-        # An enclosing limit ends sooner; it will interrupt this block too.
+        # An enclosing limit ends earlier and interrupts this block too.
         yield
         return
     before = signal.signal(signal.SIGALRM, ring)

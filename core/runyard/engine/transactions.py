@@ -1,4 +1,4 @@
-"""Transactions: tasks that take effect together, or are undone together."""
+"""Transactions: tasks that commit together or roll back together."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 class IsolationLevel(StrEnum):
-    """What other transactions of the same key may do meanwhile: anything, or wait."""
+    """Whether other transactions of the same key may run at the same time, or must wait."""
 
     READ_COMMITTED = "READ_COMMITTED"
     SERIALIZABLE = "SERIALIZABLE"
 
 
 class CommitMode(StrEnum):
-    """When a transaction commits: at its end, with the one around it, or only when told to."""
+    """When a transaction commits: at its end, with its parent, or only by an explicit call."""
 
     EAGER = "EAGER"
     LAZY = "LAZY"
@@ -41,7 +41,7 @@ class CommitMode(StrEnum):
 
 
 class TransactionState(StrEnum):
-    """Where a transaction stands."""
+    """The state of a transaction."""
 
     PENDING = "PENDING"
     ACTIVE = "ACTIVE"
@@ -55,17 +55,17 @@ _MISSING: Any = object()
 
 
 class Transaction:
-    """A block whose tasks commit together; each task in it is a transaction inside this one.
+    """A block whose tasks commit together; each task in it is a child transaction.
 
     Args:
-        key: an idempotency key: where a result is kept under it, the transaction counts as committed.
-        store: where the staged value is kept at the commit; by default as runs here keep results.
-        commit_mode: by default that of the transaction around it, else LAZY.
+        key: an idempotency key: if a result is stored under it, the transaction counts as committed.
+        store: stores the staged value at the commit; the default is the result store of the current run.
+        commit_mode: the default is the mode of the parent transaction, else LAZY.
         isolation_level: SERIALIZABLE holds the key's lock until the end.
-        overwrite: whether an existing result of the key counts for nothing.
-        write_on_commit: whether the staged value is kept.
-        expiration: when the kept value ceases to count.
-        logger: where failing hooks are told.
+        overwrite: whether to ignore an existing result of the key.
+        write_on_commit: whether to store the staged value.
+        expiration: when the stored value expires.
+        logger: logs failing hooks.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Transaction:
         self.children: list[Transaction] = []
         self.on_commit_hooks: list[Hook] = []
         self.on_rollback_hooks: list[Hook] = []
-        # Told when it is undone: the task run whose transaction it is notes that.
+        # Called on rollback: the task run of this transaction records it.
         self.when_undone: Callable[[], None] | None = None
         self._logger = logger
         self._values: dict[str, Any] = {}
@@ -101,14 +101,14 @@ class Transaction:
         self._token: Any = None
 
     def set(self, name: str, value: Any) -> None:
-        """Remember a value for hooks and for transactions inside this one."""
+        """Store a value for hooks and for child transactions."""
         self._values[name] = value
 
     def get(self, name: str, default: Any = _MISSING) -> Any:
-        """A copy of a remembered value, of this transaction or of those around it.
+        """A copy of a stored value of this transaction or its parents.
 
         Raises:
-            ValueError: nobody remembers it, and there is no default.
+            ValueError: the value does not exist, and no default was given.
         """
         if name in self._values:
             return copy.deepcopy(self._values[name])
@@ -119,11 +119,11 @@ class Transaction:
         return default
 
     def is_pending(self) -> bool:
-        """Whether it has not begun."""
+        """Whether it has not started."""
         return self.state is TransactionState.PENDING
 
     def is_active(self) -> bool:
-        """Whether it has begun and nothing is staged yet."""
+        """Whether it has started and no value is staged yet."""
         return self.state is TransactionState.ACTIVE
 
     def is_staged(self) -> bool:
@@ -131,11 +131,11 @@ class Transaction:
         return self.state is TransactionState.STAGED
 
     def is_committed(self) -> bool:
-        """Whether it took effect, now or earlier under the same key."""
+        """Whether it was committed, now or earlier with the same key."""
         return self.state is TransactionState.COMMITTED
 
     def is_rolled_back(self) -> bool:
-        """Whether it was undone."""
+        """Whether it was rolled back."""
         return self.state is TransactionState.ROLLED_BACK
 
     def stage(
@@ -144,7 +144,7 @@ class Transaction:
         on_rollback_hooks: list[Hook] | None = None,
         on_commit_hooks: list[Hook] | None = None,
     ) -> None:
-        """Have a value ready for the commit, and hooks for either end."""
+        """Stage a value for the commit, and add hooks."""
         if self.state is TransactionState.COMMITTED:
             return
         self._staged = value
@@ -153,51 +153,51 @@ class Transaction:
         self.state = TransactionState.STAGED
 
     def add_child(self, transaction: Transaction) -> None:
-        """Take responsibility for a transaction inside this one."""
+        """Add a child transaction, which commits or rolls back with this one."""
         self.children.append(transaction)
 
     def get_parent(self) -> Transaction | None:
-        """The transaction around this one."""
+        """The parent transaction, or None."""
         return self.parent
 
     def reopen(self) -> None:
-        """Begin anew, although a value is kept under the key: it counts for nothing."""
+        """Make it active again and ignore the value stored under the key."""
         self.state = TransactionState.ACTIVE
 
     @classmethod
     def get_active(cls) -> Transaction | None:
-        """The innermost transaction around the caller."""
+        """The innermost current transaction, or None."""
         return current_transaction.get()
 
     def begin(self) -> None:
-        """Begin; a `with` block does it."""
+        """Start the transaction; a `with` block calls this."""
         drive(self.entering())
 
     @also_awaited
     def read(self) -> ResultRecord | None:
-        """What is kept under the key."""
+        """The record stored under the key, or None."""
         return self.store.find(self.key) if self.store is not None and self.key is not None else None
 
     @also_awaited
     def commit(self) -> bool:
-        """Take effect: the hooks are called, those of the transactions inside first, then values are kept.
+        """Commit: call the hooks, those of child transactions first, then store the values.
 
         Returns:
-            Whether it did; where something failed, all of it was rolled back and told in the log.
+            Whether it was committed. If a step failed, the error was logged and everything rolled back.
         """
         return bool(drive(self.committing()))
 
     @also_awaited
     def rollback(self) -> bool:
-        """Undo: hooks are called newest first, also those of the transactions inside.
+        """Roll back: call the hooks, newest first, also those of child transactions.
 
         Returns:
-            Whether there was something to undo.
+            False if the transaction had already ended.
         """
         return bool(drive(self.undoing()))
 
     def entering(self) -> Generator[Any, Any, None]:
-        """Begin, as an engine's generator."""
+        """Start the transaction; a generator for the engine's drivers."""
         self.parent = parent = current_transaction.get()
         if self.commit_mode is None:
             self.commit_mode = CommitMode.LAZY if parent is None else parent.commit_mode
@@ -219,7 +219,7 @@ class Transaction:
         self._token = current_transaction.set(self)
 
     def leaving(self, failed: bool) -> Generator[Any, Any, None]:
-        """End, as an engine's generator."""
+        """End the transaction; a generator for the engine's drivers."""
         try:
             if failed:
                 yield from self.undoing()
@@ -228,7 +228,7 @@ class Transaction:
             if self.parent is not None and self.parent.state not in _OVER:
                 self.parent.add_child(self)
             elif not failed:
-                # Nobody is left to take responsibility: the one around it has ended, or there is none.
+                # No open parent transaction exists that could commit this one later.
                 undone = self.parent is not None and self.parent.is_rolled_back()
                 if undone or self.commit_mode is CommitMode.OFF:
                     yield from self.undoing()
@@ -242,11 +242,11 @@ class Transaction:
                 yield from self._unlock()
 
     def committing(self) -> Generator[Any, Any, bool]:
-        """Take effect, as an engine's generator; see `commit`."""
+        """Commit; a generator for the engine's drivers, see `commit`."""
         if self.state in _OVER:
             return False
         try:
-            # All hooks before the first value is kept: until then everything can be undone.
+            # All hooks run before the first value is stored: until then everything can be rolled back.
             yield from self._call_commit_hooks()
             yield from self._keep()
         except BaseException as error:
@@ -277,7 +277,7 @@ class Transaction:
         yield from self._unlock()
 
     def undoing(self) -> Generator[Any, Any, bool]:
-        """Undo, as an engine's generator; see `rollback`."""
+        """Roll back; a generator for the engine's drivers, see `rollback`."""
         if self.state in _OVER:
             return False
         if self.when_undone is not None:
@@ -289,7 +289,7 @@ class Transaction:
             except BaseException as error:
                 if is_from_outside(error):
                     raise
-                # The other hooks undo other things.
+                # The other hooks still run: they undo other things.
                 name = getattr(hook, "__name__", repr(hook))
                 self._log().error("Rollback hook %r failed", name, exc_info=True)
         for child in reversed(self.children):
@@ -331,18 +331,18 @@ class Transaction:
         return f"<transaction {self.key or ''} {self.state.value}>"
 
 
-# Prefect's names for it.
+# Prefect's names of the class.
 BaseTransaction = AsyncTransaction = Transaction
 
 
 def get_transaction() -> Transaction | None:
-    """The innermost transaction around the caller; a task's own, where it is in no other."""
+    """The innermost current transaction; inside a task without one, the task's implicit transaction."""
     found = current_transaction.get()
     context = current_task.get()
     if found is not None or context is None:
         return found
     if context.transaction is None:
-        # One nobody opened: it remembers values for the task's own code.
+        # An implicit transaction, which only stores values for the task's code.
         context.transaction = Transaction()
         context.transaction.state = TransactionState.ACTIVE
     return context.transaction
@@ -358,7 +358,7 @@ def transaction(
     write_on_commit: bool = True,
     logger: Any = None,
 ) -> Iterator[Transaction]:
-    """A block whose tasks commit together; an exception in it rolls them back, newest first.
+    """A block whose tasks commit together; an exception in the block rolls them back, newest first.
 
     See Transaction for the arguments.
     """

@@ -1,4 +1,4 @@
-"""Parameters that are TypedDicts of `typing`, which pydantic reads from Python 3.12 on only."""
+"""Makes `typing.TypedDict` usable in parameters before Python 3.12, where pydantic does not support it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 def readable(annotation: Any) -> Any:
-    """The annotation, having told pydantic how to read the TypedDicts in it.
+    """The annotation, after adding pydantic hooks to the TypedDicts in it.
 
-    Also those that are fields of dataclasses, named tuples and other TypedDicts. Before Python 3.12 pydantic
-    wants those of `typing_extensions`; it is given such a one in their place, wherever it meets them.
+    This includes the fields of dataclasses, named tuples and other TypedDicts. Before Python 3.12 pydantic
+    requires the TypedDict of `typing_extensions`; the hooks replace each TypedDict by an equal one of these.
     """
     if sys.version_info < (3, 12):
         _tell(annotation, set())
@@ -20,7 +20,7 @@ def readable(annotation: Any) -> Any:
 
 
 def _tell(annotation: Any, seen: set[int]) -> None:
-    """Go through an annotation, and through the fields of what stands in it."""
+    """Visit an annotation, its arguments, and the fields of the classes in it."""
     if id(annotation) in seen:
         return
     seen.add(id(annotation))
@@ -39,7 +39,7 @@ def _tell(annotation: Any, seen: set[int]) -> None:
 
 
 def _hints(cls: Any) -> dict[str, Any] | None:
-    """The fields of a class with their types; None where only type checkers can see those."""
+    """The fields of a class with their types; None if the types exist only for type checkers."""
     try:
         return typing.get_type_hints(cls, include_extras=True)
     except (NameError, AttributeError, TypeError):
@@ -47,7 +47,7 @@ def _hints(cls: Any) -> dict[str, Any] | None:
 
 
 class _Reader:
-    """What pydantic asks for the schema of a TypedDict; the class that it reads instead is made once."""
+    """Pydantic's schema hook of a TypedDict. It creates the replacement class once."""
 
     def __init__(self, cls: Any) -> None:
         self._cls = cls
@@ -60,7 +60,7 @@ class _Reader:
 
 
 def _twin(cls: Any) -> Any:
-    """The TypedDict of `typing_extensions` that equals one of `typing`; any mapping where it is unknown."""
+    """An equal TypedDict of `typing_extensions`; `dict[str, Any]` if the field types are unknown."""
     import typing_extensions
 
     hints = _hints(cls)
@@ -68,7 +68,7 @@ def _twin(cls: Any) -> Any:
         return dict[str, Any]
     fields = {}
     for name, hint in hints.items():
-        # As text, `NotRequired[...]` is not heeded by the class itself.
+        # If annotations are strings, the class itself ignores `NotRequired[...]`.
         said = typing.get_origin(hint)
         is_said = said in (typing_extensions.Required, typing_extensions.NotRequired)
         plain = typing.get_args(hint)[0] if is_said else hint

@@ -1,1 +1,1 @@
-"""Background tasks: submitted with `task.delay`, executed by a process that serves them."""
+"""Background tasks: `task.delay` submits them, a process that serves the task executes them."""

@@ -1,8 +1,8 @@
-"""Stops what a server of background tasks executes before others may take it over.
+"""Stops runs of a task server whose leases cannot be renewed, before another server takes them over.
 
-Where a run is given to another server while this one cannot renew its lease, both would execute it. So what
-was not renewed for most of that time is stopped here: by an exception in its thread, and where that does not
-help, as with code that waits in C, by the end of the process, if nothing else happens in it.
+Otherwise both servers would execute the run. If a lease was not renewed for most of its time, the guard
+raises an exception in the run's thread. If the thread does not end, for example because it waits in C code,
+the guard ends the process, unless it has other work.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Work:
     """One run that a thread of this process executes.
 
     Args:
-        journal: of the run.
+        journal: the journal of the run.
         held_at: when it was claimed, by the boot clock in seconds.
     """
 
@@ -50,11 +50,11 @@ class Work:
 
     @property
     def executes(self) -> bool:
-        """Whether code of the user may still be run for it."""
+        """Whether the user's code of the run may still be executing."""
         return self._thread is not None and not self.journal.ending
 
     def __enter__(self) -> None:
-        """This thread executes it in the block."""
+        """Register this thread as the executor for the block."""
         with self._lock:
             if self.stopped:
                 raise TerminationSignal
@@ -63,12 +63,12 @@ class Work:
     def __exit__(self, *_error: object) -> None:
         with self._lock:
             if self._thread is not None:
-                # One that is on its way would end what the thread does next.
+                # Cancel a pending exception: it would interrupt the thread's next work.
                 _set_exception(self._thread, None)
             self._thread = None
 
     def stop(self, why: str) -> None:
-        """Have it end by an exception, with nothing reported; only once."""
+        """Stop the run by an exception, without a report; only once."""
         with self._lock:
             if self.stopped or self.journal.ending:
                 return
@@ -79,7 +79,7 @@ class Work:
 
 
 class Works:
-    """What this process executes and holds, by the ids of the runs; used by several threads."""
+    """The runs that this process executes, by run id; thread-safe."""
 
     def __init__(self) -> None:
         self._works: dict[str, Work] = {}
@@ -89,24 +89,24 @@ class Works:
         return len(self._works)
 
     def add(self, task_run_id: str, work: Work) -> int:
-        """One more; how many there are."""
+        """Add a run; returns the number of runs."""
         with self._lock:
             self._works[task_run_id] = work
             return len(self._works)
 
     def drop(self, task_run_id: str, work: Work) -> None:
-        """It is over, unless the run was claimed again meanwhile."""
+        """Remove a run that has ended, unless it was claimed again meanwhile."""
         with self._lock:
             if self._works.get(task_run_id) is work:
                 del self._works[task_run_id]
 
     def all(self) -> list[Work]:
-        """What is executed now."""
+        """The runs that are executing."""
         with self._lock:
             return list(self._works.values())
 
     def renew(self, client: Client, seconds: float) -> None:
-        """Hold all for so many seconds from now, 0 gives them back; what is another's by now is stopped."""
+        """Renew all leases for `seconds`; 0 releases them. Stops runs that another process has taken over."""
         with self._lock:
             works = dict(self._works)
         held = [[task_run_id, work.journal.attempt] for task_run_id, work in works.items()]
@@ -119,18 +119,18 @@ class Works:
                 work.stop("it was given to another process")
 
     def bear_outage(self, client: Client) -> None:
-        """The database or the API is away; nobody takes over what is in a file that nobody can use."""
+        """Handle an outage: if the database is an SQLite file, no process can take over the runs either."""
         if isinstance(client, LocalClient) and client.database.dialect == "sqlite":
             for work in self.all():
                 work.held_at = clock.boot_seconds()
 
 
 class Guard:
-    """Looks whether leases are renewed, in a thread of its own, until it is closed.
+    """A thread that checks whether leases are renewed, until it is closed.
 
     Args:
-        works: what is executed.
-        own_process: the process does nothing but serve tasks, and may be ended.
+        works: the executing runs.
+        own_process: the process only serves tasks, so the guard may end it.
         say: prints one line to the user.
     """
 
@@ -140,14 +140,14 @@ class Guard:
         self._say = say
         self._closed = threading.Event()
         self._patience = patience_seconds()
-        # Half of the time that is left then is for ends in good order.
+        # Half of the remaining time is for runs to stop by themselves.
         self._grace = (takeover_seconds() - self._patience) / 2
         self._thread = threading.Thread(target=self._watch, name="runyard-guard", daemon=True)
         if settings.get("on_partition") != "continue":
             self._thread.start()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         self._closed.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -163,22 +163,20 @@ class Guard:
         late = [work for work in executing if not work.stopped and now - work.held_at >= self._patience]
         if late:
             self._say(
-                f"Leases could not be renewed for {self._patience:g} s: what runs ({len(late)}) is stopped, "
-                "since others may take it over soon"
+                f"Leases could not be renewed for {self._patience:g} s: stopping {len(late)} run(s), "
+                "because other servers may take them over soon"
             )
         for work in late:
-            work.stop("its lease could not be renewed, and others may have taken it over")
+            work.stop("its lease could not be renewed, and another server may have taken it over")
         stuck = [work for work in executing if work.stopped and now - work.stopped_at >= self._grace]
         if self._own_process and stuck and len(stuck) == len(executing):
-            self._say(
-                f"What runs ({len(executing)}) did not stop; this process ends, with exit code {EXIT_CODE}"
-            )
+            self._say(f"{len(executing)} run(s) did not stop; this process exits with code {EXIT_CODE}")
             _end_children(os.getpid())
             os._exit(EXIT_CODE)
 
 
 def _end_children(pid: int) -> None:
-    """What tasks have started and left running would execute on without their process."""
+    """Kill the processes that tasks have started: they would continue without this process."""
     for child in machine.children(pid):
         _end_children(child)
         try:

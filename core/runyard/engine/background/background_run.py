@@ -1,4 +1,4 @@
-"""Background tasks on the side of their server: executing a claimed run, and reporting what it does."""
+"""Background tasks, server side: executes a claimed run and reports its records."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _LARGEST_EXCEPTION = 100_000
 
 
 class FencedJournal(Journal):
-    """The journal of one background run: refused once the run was given to another server.
+    """The journal of one background run. Its writes are refused when another server has taken over the run.
 
-    The final state is held back, to be written together with the outcome. There is no thread of its own:
-    a server executes many runs, and one thread writes what any of them did for some time.
+    The final state is held back, and written together with the outcome. The journal has no thread: a server
+    executes many runs, and one thread writes the records of all of them at intervals.
 
     Args:
-        client: where to write.
-        task_run_id, attempt: the run, and the claim's number.
-        note: told when there is something to `flush` before long.
+        client: the client that writes.
+        task_run_id, attempt: the run, and the number of the claim.
+        note: called when records wait, so that the server calls `flush` soon.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class FencedJournal(Journal):
         self._final: list[Any] = []
         self._note = note
         self._noted = False
-        # Its code is through: only the report is left.
+        # The user's code has ended: only the report is left.
         self.ending = False
 
     @property
@@ -58,19 +58,19 @@ class FencedJournal(Journal):
         return self._task_run_id
 
     def task_state(self, run: TaskRun, state: State) -> None:
-        """A task run entered a state."""
+        """Record a new state of a task run."""
         if run.id == self._task_run_id and state.type in TERMINAL:
             self._final = [(0, run, state)]
         else:
             super().task_state(run, state)
 
     def flush(self) -> None:
-        """Write everything appended before."""
+        """Write all records appended before."""
         self._noted = False
         self._drain()
 
     async def commit_async(self) -> None:
-        """As `commit`, while the event loop goes on."""
+        """As `commit`, without blocking the event loop."""
         await in_thread(self.commit)
 
     def close(self) -> None:
@@ -78,7 +78,7 @@ class FencedJournal(Journal):
         self.flush()
 
     def end(self, kept: str | None) -> bool:
-        """Write what waits, the final state and the outcome; False where the run is another server's."""
+        """Write the waiting records, the final state and the outcome; False if another server has the run."""
         self.ending = True
         with self._writing:
             waiting = [self._records.popleft() for _ in range(len(self._records))]
@@ -96,7 +96,7 @@ class FencedJournal(Journal):
         except (StaleAttempt, StoreError, ApiUnavailable):
             raise
         except Exception:
-            # A record that cannot be stored must not keep the others, nor the end, from being written.
+            # A record that cannot be stored must not prevent the others, or the end, from being written.
             self._write(waiting)
             if self.refused is None:
                 salvage.write(lambda group, _none: self._send(group, [], outcome=kept), self._final, [])
@@ -112,7 +112,7 @@ class FencedJournal(Journal):
     def _send(self, group: list[Any], results: list[ResultRow], **fields: Any) -> None:
         told = {**self._body(group), "results": results}
         if not fields:
-            # A row shows the run as it is by now: where that is the end, it is not to be seen yet.
+            # A row contains the current state of the run: do not write it if that is the final state.
             told["task_runs"] = [
                 row
                 for row in told["task_runs"]
@@ -126,16 +126,16 @@ def execute(task: TaskDefinition, claimed: dict[str, Any], journal: FencedJourna
     """Run a claimed background run in this thread, to its end.
 
     Args:
-        claimed: what `claim_background_tasks` gave.
+        claimed: an item from `claim_background_tasks`.
 
     Returns:
-        The final state; None where another server got the run meanwhile.
+        The final state; None if another server has taken over the run.
     """
     import pickle
 
     run = _record(claimed)
     try:
-        # What the SDK of a process with the same database wrote.
+        # The SDK of a process with the same database wrote the payload.
         args, kwargs, wait_for = pickle.loads(base64.b64decode(claimed["payload"]))  # noqa: S301
         core = run_task(task, run, None, journal, args, kwargs, wait_for)
         if task.isasync:
@@ -171,7 +171,7 @@ def _record(claimed: dict[str, Any]) -> TaskRun:
 
 
 def _kept(state: State) -> str:
-    """What of a final state its JSON does not tell, as text."""
+    """The parts of a final state that its JSON does not contain, as text."""
     import pickle
 
     try:

@@ -1,7 +1,7 @@
-"""Background tasks: submitting runs to whoever serves their task, and their futures.
+"""Background tasks, client side: submits runs to the processes that serve the task; their futures.
 
-The arguments are kept with the run, and so is its outcome, both as cloudpickle: any process that has
-the database gets the result.
+The arguments and the outcome are stored with the run, both as cloudpickle: any process with access to the
+database can read the result.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", covariant=True)
 
-# Changes are seen at once; this is how long one look lasts, should a sign of one ever be missed.
+# Changes are noticed immediately; this is the longest wait if a notification is missed.
 _LOOK_SECONDS = 10.0
 
 
 class BackgroundFuture(TaskFuture[R]):
-    """The future of a run that another process executes; it may be given to other processes.
+    """The future of a run that another process executes; it can be sent to other processes.
 
     Args:
         task_run_id: the run.
-        name: of the run, for people.
+        name: the name of the run, for messages.
     """
 
     def __init__(self, task_run_id: str, name: str = "") -> None:
@@ -67,18 +67,18 @@ class BackgroundFuture(TaskFuture[R]):
 
     @property
     def state(self) -> State:
-        """The state of the run now."""
+        """The current state of the run."""
         return self._final or self._look()
 
     def done(self) -> bool:
-        """Whether the run is over."""
+        """Whether the run has ended."""
         if self._final is None:
             self._look()
         return self._final is not None
 
     @also_awaited
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until the run is over, at most `timeout` seconds.
+        """Wait until the run ends, at most `timeout` seconds.
 
         Raises:
             NotFound: the run was deleted.
@@ -95,16 +95,16 @@ class BackgroundFuture(TaskFuture[R]):
 
     @also_awaited
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
-        """What the task returned.
+        """The task's return value.
 
         Args:
             timeout: seconds to wait at most.
-            raise_on_failure: raise the exception of a task that failed, or return it.
+            raise_on_failure: if the task failed, raise its exception; False returns the exception.
 
         Raises:
-            TimeoutError: it is not over yet.
-            MissingResult: the result could not be kept, or is not kept any more.
-            Exception: what the task raised.
+            TimeoutError: the run has not ended yet.
+            MissingResult: the result could not be stored, or was deleted.
+            Exception: the exception of the task.
         """
         self.wait(timeout)
         if self._final is None:
@@ -118,7 +118,7 @@ class BackgroundFuture(TaskFuture[R]):
     result_async = async_twin(result)
 
     def add_done_callback(self, fn: Callable[[TaskFuture], Any]) -> None:
-        """Call `fn(future)` once the run is over, from a thread that waits; what it raises is logged."""
+        """Call `fn(future)` in a waiting thread when the run ends. Its exceptions are logged."""
 
         def work() -> None:
             try:
@@ -130,7 +130,7 @@ class BackgroundFuture(TaskFuture[R]):
         threading.Thread(target=work, name="runyard-future", daemon=True).start()
 
     def resolve(self, state: State) -> None:
-        """The run ended in `state`."""
+        """Set the final state of the run."""
         self._final = state
 
     def _look(self) -> State:
@@ -145,15 +145,15 @@ class BackgroundFuture(TaskFuture[R]):
         return f"<future of background task run {self._name or self.task_run_id!r}>"
 
 
-# The name under which Prefect has the same.
+# Prefect's name of the class.
 PrefectDistributedFuture = BackgroundFuture
 
 
 def served_name(task: TaskDefinition) -> str:
-    """What a task is called between those who submit runs of it and those who serve it.
+    """The name of a task that submitting and serving processes share.
 
-    It is made of the file's name and the function's, so that a task that is imported here and loaded by
-    its path there is the same, and one whose code was mended takes over what waits.
+    It consists of the file's name and the function's qualified name. So a task has the same name whether it
+    is imported or loaded by its path, and a task with changed code executes the waiting runs.
     """
     function = getattr(task.fn, "__func__", task.fn)
     code = getattr(function, "__code__", None)
@@ -167,10 +167,10 @@ def served_name(task: TaskDefinition) -> str:
 def delay_task(
     task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None = None
 ) -> BackgroundFuture:
-    """What `task.delay(...)` does.
+    """Implements `task.delay(...)`.
 
     Raises:
-        ParameterError: the arguments do not fit the signature.
+        ParameterError: the arguments do not match the signature.
         UpstreamTaskError: a future among the arguments failed.
         RunyardError: an argument cannot be pickled.
     """
@@ -186,7 +186,7 @@ def delay_task(
 def delay_map(
     task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
 ) -> FutureList:
-    """What `task.map(..., deferred=True)` does: all runs are submitted, or none."""
+    """Implements `task.map(..., deferred=True)`: submits all runs or none."""
     entries: list[_Entry] = []
 
     def start(
@@ -203,13 +203,13 @@ def delay_map(
 
 
 class _Rows:
-    """Stands in for a journal, to collect the rows of a state."""
+    """Replaces a journal, to collect the rows of states."""
 
     def __init__(self) -> None:
         self.states: list[tuple[Any, ...]] = []
 
     def task_state(self, run: TaskRun, state: State) -> None:
-        """A task run entered a state."""
+        """Record a new state of a task run."""
         self.states.append(run.state_row(state))
 
 
@@ -219,7 +219,7 @@ _Entry = tuple[TaskRun, list[tuple[Any, ...]], dict[str, Any]]
 def _prepared(
     task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
 ) -> tuple[BackgroundFuture, _Entry]:
-    """The future of a run that is still to be submitted, and what is to be written."""
+    """The future of a run that is not submitted yet, and the rows to write."""
     bind(task, args, kwargs)
     run = TaskRun(
         task.name, None, task.task_key, "", task.tags | current_tags.get(), 0, _policy(task), task.version
@@ -250,7 +250,7 @@ def _prepared(
 
 
 def _settled(value: Any, run: TaskRun, name: str, upstream: dict[str, None]) -> Any:
-    """An argument that another process can use: futures of background runs stay, others are waited for."""
+    """An argument for another process: futures of background runs stay, the results replace all others."""
     inputs: list[dict[str, str]] = []
 
     def swap(item: Any) -> Any:
@@ -274,7 +274,7 @@ def _packed(task: TaskDefinition, given: Any) -> str:
 
     module = sys.modules.get(task.__module__)
     if module is not None and module.__name__.startswith("_runyard_"):
-        # Loaded from a file under a name that no other process can import it by.
+        # Loaded from a file under a name that other processes cannot import.
         cloudpickle.register_pickle_by_value(module)
     try:
         return base64.b64encode(cloudpickle.dumps(given)).decode()
@@ -295,14 +295,14 @@ def _submit(entries: list[_Entry]) -> None:
 
 
 def _fill(state: State, kept: str | None) -> str | None:
-    """Give a final state its value back; why it has none, where that is known."""
+    """Restore the value of a final state; if it is missing, returns the reason if known."""
     import pickle
 
     if not kept:
         return None
     try:
         told = pickle.loads(base64.b64decode(kept))  # noqa: S301  # written by `background_run`
-        # An earlier release wrote the value alone, and of a failure the traceback beside it.
+        # An earlier release wrote only the value; for a failure, a tuple of the value and the traceback.
         form, packed = ("outcome", told["outcome"]) if "outcome" in told else ("value", told.get("value"))
         value: Any = None if packed is None else pickle.loads(packed)  # noqa: S301  # likewise
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Slots of limits by name, for any code: `concurrency.sync` and `concurrency.asyncio`."""
+"""Acquires slots of named concurrency limits, in any code: `concurrency.sync` and `concurrency.asyncio`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from runyard.base.errors import RunyardError
 
 
 class ConcurrencySlotAcquisitionError(RunyardError):
-    """Slots cannot be had: the limit does not exist, has fewer, or was asked for often enough."""
+    """Slots cannot be acquired: the limit does not exist, has too few slots, or all retries failed."""
 
 
 class AcquireConcurrencySlotTimeoutError(RunyardError, TimeoutError):
-    """No slots were free in the time given."""
+    """No slots became free within the timeout."""
 
 
 class ConcurrencyLeaseLost(RunyardError):
-    """Slots that are held were lost: their lease could not be renewed in time, and others took them."""
+    """Held slots were lost: their lease could not be renewed in time, and others acquired them."""

@@ -78,7 +78,7 @@ async def rate_limit(
 
 @asynccontextmanager
 async def _cancelled_when_lost(lease: Lease) -> AsyncIterator[None]:
-    """A block that ends with ConcurrencyLeaseLost at its next `await` once the lease is lost."""
+    """A block that ends with ConcurrencyLeaseLost at its next `await` after the lease was lost."""
     import asyncio
 
     loop, task = asyncio.get_running_loop(), asyncio.current_task()

@@ -1,4 +1,4 @@
-"""Slots that this process holds: one thread renews their leases until they are given back."""
+"""Leases of the slots that this process holds: one thread renews them until they are released."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 
     from runyard.client import Client
 
-# How long the thread stays when nothing is held: what follows soon finds it there.
+# How long the idle thread waits for new leases before it ends.
 _LINGER_SECONDS = 5.0
-# How often it is tried to give back what could not be given back at once.
+# The interval between retries of failed releases.
 _OWED_SECONDS = 0.2
-# How long a process that ends waits for that.
+# How long an exiting process waits for failed releases.
 _SETTLE_SECONDS = 30.0
 
 _guard = threading.Lock()
 _wanted = threading.Event()
 _held: dict[str, Lease] = {}
-# What could not be given back, as the database was away.
+# Leases that could not be released because the database was unavailable.
 _owed: list[_Owed] = []
 _thread: threading.Thread | None = None
 
 
 class Lease:
-    """Slots that are held.
+    """The lease of held slots.
 
     Args:
-        client: of whom they were taken.
-        lease_id: under which.
-        names: of the limits.
-        seconds: how long without renewal.
+        client: the client that acquired them.
+        lease_id: the id of the lease.
+        names: the names of the limits.
+        seconds: how long the lease lasts without renewal.
     """
 
     __slots__ = ("_due", "_seconds", "client", "lease_id", "lost", "names", "on_lost")
@@ -56,20 +56,20 @@ class Lease:
         self._due = time.monotonic() + seconds / 3
 
     def keep(self) -> None:
-        """Have it renewed until it is released."""
+        """Renew the lease until it is released."""
         with _guard:
             _held[self.lease_id] = self
-            # It may be due before the thread would look again.
+            # The renewal may be due before the thread's next turn.
             _let_work(soon=self._seconds / 3 < _LINGER_SECONDS)
 
     def release(self) -> None:
-        """Give the slots back; where the database is away, as soon as it is there again."""
+        """Release the slots; in an outage, as soon as the database is available again."""
         with _guard:
             _held.pop(self.lease_id, None)
         give_back(self.client, self.lease_id, self.names, self._seconds)
 
     def renew(self) -> None:
-        """Hold it longer."""
+        """Renew the lease once."""
         try:
             self.client.call(renew_slots, self.lease_id, {"lease_duration": self._seconds})
         except LeaseGone:
@@ -80,14 +80,14 @@ class Lease:
                 if self.on_lost is not None:
                     self.on_lost()
         except RunyardError:
-            # Tried again soon: a lease that ran out is still ours until somebody needs the slots.
+            # Retry soon: this process keeps an expired lease until another one needs the slots.
             self._due = time.monotonic() + min(1.0, self._seconds / 10)
         else:
             self._due = time.monotonic() + self._seconds / 3
 
 
 class _Owed:
-    """What may be held under a lease and is to be given back, until the lease is over at the latest."""
+    """A lease that must be released; it is retried until the lease expires."""
 
     def __init__(self, client: Client, lease_id: str, names: list[str], seconds: float) -> None:
         self._client = client
@@ -96,7 +96,7 @@ class _Owed:
         self._until = time.monotonic() + seconds
 
     def give_back(self) -> bool:
-        """Try it; whether nothing is left to be tried."""
+        """Try to release the lease; returns False if it must be retried."""
         try:
             self._client.call(decrement_slots_with_lease, {"lease_id": self._lease_id})
         except RunyardError as error:
@@ -107,16 +107,16 @@ class _Owed:
         return True
 
     def leave(self, why: object) -> None:
-        """Say that nothing more is done."""
+        """Report that the lease will not be released."""
         told = ", ".join(self._names)
-        print(f"runyard: slots of {told} come back only when their lease is over: {why}", file=sys.stderr)
+        print(f"runyard: slots of {told} become free only when their lease expires: {why}", file=sys.stderr)
 
 
 def give_back(client: Client, lease_id: str, names: list[str], seconds: float) -> None:
-    """Give back what may be held under a lease: at once, or beside the caller while the database is away.
+    """Release a lease immediately; in an outage, the thread of this module retries it.
 
     Args:
-        seconds: how long the lease is.
+        seconds: the duration of the lease.
     """
     owed = _Owed(client, lease_id, names, seconds)
     if owed.give_back():
@@ -129,7 +129,7 @@ def give_back(client: Client, lease_id: str, names: list[str], seconds: float) -
 
 
 def _settle() -> None:
-    """A process ends when it has given everything back, or waited long enough."""
+    """At exit, wait until all leases are released, up to a limit."""
     until = time.monotonic() + _SETTLE_SECONDS
     try:
         while _owed and _thread is not None and _thread.is_alive() and time.monotonic() < until:
@@ -137,11 +137,11 @@ def _settle() -> None:
     except KeyboardInterrupt:
         pass
     for owed in list(_owed):
-        owed.leave("the database is away as this process ends")
+        owed.leave("the database is unavailable as this process exits")
 
 
 def _let_work(soon: bool) -> None:
-    """With the guard held: the thread is there, and looks again soon."""
+    """Start or wake the thread. The caller holds the guard."""
     global _thread
     if _thread is None:
         _wanted.clear()
@@ -160,7 +160,7 @@ def _work() -> None:
                 due = [lease for lease in _held.values() if lease._due <= now]
             for lease in due:
                 lease.renew()
-            # One that fails may have waited for long, and leases are to be renewed.
+            # Stop at the first failure: it may have taken long, and leases must be renewed.
             while _owed and _owed[0].give_back():
                 _owed.pop(0)
             with _guard:
@@ -177,7 +177,7 @@ def _work() -> None:
 
 
 def _after_fork() -> None:
-    """A forked child holds nothing: its parent goes on renewing."""
+    """A forked child holds no leases: the parent continues to renew them."""
     global _guard, _wanted, _thread
     _guard, _wanted, _thread = threading.Lock(), threading.Event(), None
     _held.clear()

@@ -1,4 +1,4 @@
-"""Those in this process who wait for slots of the same limits stand in line; the first of them asks."""
+"""Queues of the requests in this process for slots of the same limits; only the first request asks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _guard = threading.Lock()
-_lines: dict[frozenset[str], Line] = {}
+_queues: dict[frozenset[str], RequestQueue] = {}
 
 
-class Line:
-    """One line. `freed` is set when somebody in this process gave slots back."""
+class RequestQueue:
+    """One queue. `freed` is set when code in this process has released slots."""
 
     __slots__ = ("_names", "_waiting", "freed")
 
@@ -25,13 +25,13 @@ class Line:
         self.freed = threading.Event()
 
     def leave(self, wake: Callable[[], None]) -> None:
-        """Go away; the next one is woken when it was the turn of who leaves."""
+        """Leave the queue; if the request was the first one, wake the next one."""
         while True:
             with _guard:
                 first = self._waiting[0] is wake
                 self._waiting.remove(wake)
                 if not self._waiting:
-                    _lines.pop(self._names, None)
+                    _queues.pop(self._names, None)
                     return
                 following = self._waiting[0]
             if not first:
@@ -40,40 +40,40 @@ class Line:
                 following()
                 return
             except RuntimeError:
-                wake = following  # his event loop was closed while he waited: it is nobody's turn
+                wake = following  # the event loop of that request was closed: skip it
 
 
-def enter(names: Iterable[str], wake: Callable[[], None]) -> tuple[Line, bool]:
-    """Stand in the line for some limits.
+def enter(names: Iterable[str], wake: Callable[[], None]) -> tuple[RequestQueue, bool]:
+    """Enter the queue for some limits.
 
     Args:
-        wake: called, by another thread, when it is this one's turn; tells him from the others.
+        wake: another thread calls it when this request becomes the first; it also identifies the request.
 
     Returns:
-        The line, and whether it is his turn at once.
+        The queue, and whether this request is the first.
     """
     key = frozenset(names)
     with _guard:
-        line = _lines.get(key)
-        if line is None:
-            line = _lines[key] = Line(key)
-        line._waiting.append(wake)
-        return line, len(line._waiting) == 1
+        queue = _queues.get(key)
+        if queue is None:
+            queue = _queues[key] = RequestQueue(key)
+        queue._waiting.append(wake)
+        return queue, len(queue._waiting) == 1
 
 
 def freed(names: Iterable[str]) -> None:
-    """Slots of these limits were given back: who waits for them here asks again."""
+    """Slots of these limits were released: the requests that wait for them ask again."""
     with _guard:
-        for key, line in _lines.items():
+        for key, queue in _queues.items():
             if not key.isdisjoint(names):
-                line.freed.set()
+                queue.freed.set()
 
 
 def _after_fork() -> None:
-    """A forked child waits for nothing yet."""
+    """A forked child has no waiting requests."""
     global _guard
     _guard = threading.Lock()
-    _lines.clear()
+    _queues.clear()
 
 
 if hasattr(os, "register_at_fork"):

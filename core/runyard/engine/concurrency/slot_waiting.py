@@ -1,4 +1,4 @@
-"""Asking for slots until they are free: the waiting that sync and async code and tagged tasks share."""
+"""Requests for slots that wait until the slots are free; for sync code, async code and tagged tasks."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ from runyard.operations.limits.limit_slots import tick_lease_clock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runyard.engine.concurrency.slot_queue import Line
+    from runyard.engine.concurrency.slot_queue import RequestQueue
 
-# How often somebody who waits looks whether anything changed, where nobody tells him.
+# The polling interval for changes if the database sends no notifications.
 _LOOK_SECONDS = 0.05
-# One look of those who are told lasts so long at most, so that they notice that nobody waits any more.
+# The longest wait for one notification; after it the request checks whether it is still needed.
 _LONGEST_LOOK_SECONDS = 2.0
-# A busy database changes all the time: not every change is worth a question.
+# The shortest pause between two attempts: a busy database changes all the time.
 _SHORTEST_PAUSE_SECONDS = 0.02
 _AWAY_SECONDS = 1.0
 _TICK_SECONDS = 1.0
 
 
 class Request:
-    """What somebody asks for.
+    """A request for slots.
 
     Args:
-        names: of the limits, of all of which slots are taken, or of none.
-        slots: how many of each.
-        mode: `concurrency`, or `rate_limit`: nobody gives the slots back, they decay.
-        timeout_seconds: how long to wait at most; None: as long as it takes.
-        max_retries: how many more times to ask, each after the time that the limit estimates.
+        names: the limits; the request acquires slots of all of them or of none.
+        slots: the number of slots of each limit.
+        mode: `concurrency`, or `rate_limit`: the slots are not released, they decay.
+        timeout_seconds: how long to wait at most; None: no limit.
+        max_retries: the number of retries, each after the delay that the limit estimates.
         lease_seconds: how long the slots are held without renewal.
-        holder: who holds them: a dict or an object with `type` and `id`; by default the run around.
-        run: the run in whose process that is, and which attempt at it; by default those around.
-        given_up: whether nobody needs them any more.
-        on_wait: called once, when there are none right now.
+        holder: the holder, a dict or an object with `type` and `id`; the default is the current run.
+        run: the run of this process and its attempt; the default is the current run.
+        given_up: returns whether the slots are no longer needed.
+        on_wait: called once, if the slots are not free immediately.
     """
 
     def __init__(
@@ -96,29 +96,29 @@ class Request:
         self._stopped = threading.Event()
         self._handing_over = threading.Lock()
         self._given = False
-        # Whether slots may be held: they were asked for, and not refused.
+        # Whether this request may hold slots: it asked for them and was not refused.
         self._asked = False
         self._told = False
 
     def take(self) -> list[str]:
-        """Wait for the slots, in this thread; the names of the limits that exist."""
+        """Wait for the slots in this thread; returns the names of the limits that exist."""
         turn = threading.Event()
         wake = turn.set
-        line, is_first = slot_queue.enter(self.names, wake)
+        queue, is_first = slot_queue.enter(self.names, wake)
         try:
             if not is_first:
                 self.waits()
                 while not turn.wait(self._left(_LONGEST_LOOK_SECONDS)):
                     self._check()
-            return self._ask_until_taken(line)
+            return self._ask_until_taken(queue)
         except BaseException:
             self.give_up()
             raise
         finally:
-            line.leave(wake)
+            queue.leave(wake)
 
     async def take_async(self) -> list[str]:
-        """As `take`, while the event loop goes on."""
+        """As `take`, without blocking the event loop."""
         import asyncio
 
         loop = asyncio.get_running_loop()
@@ -131,7 +131,7 @@ class Request:
         def wake() -> None:
             loop.call_soon_threadsafe(my_turn)
 
-        line, is_first = slot_queue.enter(self.names, wake)
+        queue, is_first = slot_queue.enter(self.names, wake)
         try:
             if not is_first:
                 self.waits()
@@ -139,7 +139,7 @@ class Request:
                     await asyncio.wait([turn], timeout=self._left(_LONGEST_LOOK_SECONDS))
                     if not turn.done():
                         self._check()
-            return await in_thread(lambda: self._ask_for_another(line))
+            return await in_thread(lambda: self._ask_for_another(queue))
         except asyncio.CancelledError:
             with self._handing_over:
                 self._stopped.set()
@@ -148,12 +148,12 @@ class Request:
                 await in_thread(self.give_up)
             raise
         finally:
-            line.leave(wake)
+            queue.leave(wake)
 
-    def _ask_for_another(self, line: Line) -> list[str]:
-        """Ask in a thread, for who may go away meanwhile: what he does not get any more goes back."""
+    def _ask_for_another(self, queue: RequestQueue) -> list[str]:
+        """Ask in a thread for a task that may be cancelled; then the slots are released."""
         try:
-            taken = self._ask_until_taken(line)
+            taken = self._ask_until_taken(queue)
             with self._handing_over:
                 self._given = not self._stopped.is_set()
             self._check_wanted()
@@ -164,7 +164,7 @@ class Request:
             raise
 
     def lease(self, names: list[str]) -> Lease | None:
-        """What was taken, renewed from now on; None where there is nothing to hold."""
+        """The lease of the acquired slots, which is renewed from now on; None without limits."""
         if not names:
             return None
         lease = Lease(self.client, self.lease_id, names, self.lease_seconds)
@@ -172,12 +172,12 @@ class Request:
         return lease
 
     def give_up(self) -> None:
-        """Nobody needs the slots any more."""
+        """Release slots that are no longer needed."""
         if self._asked and self._mode == "concurrency":
             slot_leases.give_back(self.client, self.lease_id, self.names, self.lease_seconds)
 
     def waits(self) -> None:
-        """There are none right now."""
+        """Call `on_wait` once: no slots are free now."""
         if not self._told:
             self._told = True
             if self._on_wait is not None:
@@ -191,10 +191,10 @@ class Request:
             shown = self.client.call(limit_slots.increment_slots_with_lease, self._body)["limits"]
         return [limit["name"] for limit in shown]
 
-    def _ask_until_taken(self, line: Line) -> list[str]:
+    def _ask_until_taken(self, queue: RequestQueue) -> list[str]:
         token: Any = None
         while True:
-            line.freed.clear()
+            queue.freed.clear()
             try:
                 taken, seconds = self._ask_once()
                 if taken is not None:
@@ -202,19 +202,19 @@ class Request:
                 self.waits()
                 self._check()
                 self._count(seconds)
-                # Asked once more after the first look at the changes: what is freed between is not missed.
-                token = self.client.changes() if token is None else self._pause(line, token, seconds)
+                # After the first token, ask again without a pause, so as not to miss slots freed in between.
+                token = self.client.changes() if token is None else self._pause(queue, token, seconds)
             except (DatabaseCorrupt, DatabaseTooNew):
                 raise
             except (StoreError, ApiUnavailable):
-                # Away while we asked or while we waited: whoever waits goes on waiting.
+                # An outage during the request or the wait: continue to wait.
                 token = None
                 self.waits()
                 self._check()
                 self._stopped.wait(self._left(jittered(_AWAY_SECONDS)))
 
     def _ask_once(self) -> tuple[list[str] | None, float]:
-        """The names of the limits whose slots were taken; or None, and how long to wait."""
+        """The names of the limits whose slots were acquired; or None, and how long to wait."""
         try:
             return self._ask(), 0.0
         except Locked as error:
@@ -224,42 +224,42 @@ class Request:
         except InvalidInput as error:
             self._asked = False
             raise ConcurrencySlotAcquisitionError(
-                f"cannot take slots of {_listed(self.names)}: {error}"
+                f"cannot acquire slots of {_listed(self.names)}: {error}"
             ) from error
 
     def _tick(self) -> None:
-        """The leases of others run out only while somebody looks at their clock: now and then, who waits."""
+        """Advance the lease clock at intervals: leases only expire while a process advances it."""
         if time.monotonic() >= self._ticks_at:
             self.client.call(tick_lease_clock, {})
             self._ticks_at = time.monotonic() + _TICK_SECONDS
 
     def _count(self, seconds: float) -> None:
-        """One more question was in vain; those asked sooner than the limit estimates are free."""
+        """Count a failed attempt; attempts earlier than the limit's estimate do not count."""
         now = time.monotonic()
         if self._retries is None or now < self._counts_at:
             return
         if self._retries <= 0:
             raise ConcurrencySlotAcquisitionError(
-                f"no slots of {_listed(self.names)} were free, however often they were asked for"
+                f"no slots of {_listed(self.names)} were free after all retries"
             )
         self._retries -= 1
         self._counts_at = now + seconds
 
-    def _pause(self, line: Line, token: Any, seconds: float) -> Any:
-        """Wait until slots may be free, at most `seconds`; the token of now."""
+    def _pause(self, queue: RequestQueue, token: Any, seconds: float) -> Any:
+        """Wait until slots may be free, at most `seconds`; returns the current token of changes."""
         until = time.monotonic() + seconds
         pause = jittered(_SHORTEST_PAUSE_SECONDS)
-        line.freed.wait(self._left(min(seconds, pause)))
+        queue.freed.wait(self._left(min(seconds, pause)))
         database = getattr(self.client, "database", None)
         here = database is not None and database.dialect == "sqlite"
-        while not line.freed.is_set():
+        while not queue.freed.is_set():
             self._check()
             left = self._left(until - time.monotonic())
             if left <= 0:
                 break
             if here:
-                # SQLite tells nobody, so one looks; those of this process tell each other at once.
-                line.freed.wait(min(left, _LOOK_SECONDS))
+                # SQLite has no notifications, so this polls; requests of this process wake each other.
+                queue.freed.wait(min(left, _LOOK_SECONDS))
                 now = self.client.changes()
             else:
                 now = self.client.wait_for_change(token, min(left, _LONGEST_LOOK_SECONDS))
@@ -284,19 +284,19 @@ class Request:
         if self._given:
             return
         if self._stopped.is_set() or (self._given_up is not None and self._given_up()):
-            raise TerminationSignal("nobody waits for the slots any more")
+            raise TerminationSignal("the slots are no longer needed")
 
 
 def as_names(names: str | list[str]) -> list[str]:
-    """The names of limits, given as one or several."""
+    """The names of limits as a list."""
     return [names] if isinstance(names, str) else list(names)
 
 
 def check_found(found: list[str], names: list[str], strict: bool) -> None:
-    """Say that no limit of these names exists, where none does.
+    """Warn if no limit with these names exists.
 
     Raises:
-        ConcurrencySlotAcquisitionError: with `strict`.
+        ConcurrencySlotAcquisitionError: with `strict`, if none exists.
     """
     if found:
         return
@@ -310,23 +310,23 @@ def check_found(found: list[str], names: list[str], strict: bool) -> None:
 
 
 def lost(lease: Lease) -> ConcurrencyLeaseLost:
-    """The error of somebody whose slots were lost."""
+    """The error of a holder that lost its slots."""
     return ConcurrencyLeaseLost(
         f"slots of {_listed(lease.names)} were lost: this process could not renew their lease in time, "
-        "and others took them"
+        "and others acquired them"
     )
 
 
 def warn_when_lost(lease: Lease) -> None:
-    """Log when the slots were lost, and let the holder go on."""
+    """Log a warning when the slots are lost; the holder continues."""
     from contextvars import copy_context
 
     around = copy_context()
-    lease.on_lost = lambda: around.run(lambda: _logger().warning("%s; going on", lost(lease)))
+    lease.on_lost = lambda: around.run(lambda: _logger().warning("%s; continuing", lost(lease)))
 
 
 def _logger() -> Any:
-    """The logger of the run around, or of nobody in particular."""
+    """The logger of the current run, or a general one."""
     try:
         return get_run_logger()
     except MissingContextError:
@@ -338,7 +338,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _run_around() -> tuple[str | None, int | None]:
-    """The run that this process executes, for code in it, and which attempt."""
+    """The current run of this process, and its attempt."""
     flow, task = current_flow.get(), current_task.get()
     if flow is not None and flow.journal is not None:
         return flow.journal.holder

@@ -1,4 +1,4 @@
-"""`concurrency` and `rate_limit` for sync code: slots of limits by name, for any stretch of code."""
+"""`concurrency` and `rate_limit` for sync code: acquire slots of named limits for a block of code."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ def concurrency(
     holder: Any = None,
     raise_on_lease_renewal_failure: bool | None = None,
 ) -> Iterator[None]:
-    """A block that holds slots of limits: of all of them, or it waits.
+    """A block that holds slots of all the limits; it waits until they are free.
 
     Args:
-        names: of the limits; those that do not exist, or are inactive, limit nothing.
-        occupy: how many slots of each.
-        timeout_seconds: how long to wait at most; None: as long as it takes.
-        max_retries: how many more times to ask at most.
-        lease_duration: how many seconds after this process was killed its slots are free again.
-        strict: whether it is an error that none of the limits exists.
-        holder: who holds the slots, with `type` and `id`; by default the run around the block.
-        raise_on_lease_renewal_failure: whether the block is interrupted when its slots were lost
-            (the process was stopped for longer than the lease); by default as `strict`.
+        names: the limits; limits that do not exist or are inactive are ignored.
+        occupy: the number of slots of each limit.
+        timeout_seconds: how long to wait at most; None: no limit.
+        max_retries: the most retries.
+        lease_duration: if this process is killed, its slots become free after this many seconds.
+        strict: whether to raise an error if none of the limits exists.
+        holder: the holder of the slots, with `type` and `id`; the default is the current run.
+        raise_on_lease_renewal_failure: whether the block is interrupted when its slots are lost
+            (the process was stopped for longer than the lease); the default is `strict`.
 
     Raises:
-        AcquireConcurrencySlotTimeoutError: the slots were not free in time.
-        ConcurrencySlotAcquisitionError: the limits do not exist (`strict`), have fewer slots, or were
-            asked `max_retries` times.
+        AcquireConcurrencySlotTimeoutError: the slots did not become free in time.
+        ConcurrencySlotAcquisitionError: the limits do not exist (`strict`), have too few slots, or
+            `max_retries` retries failed.
         ConcurrencyLeaseLost: the slots were lost.
     """
     wanted = as_names(names)
@@ -87,18 +87,18 @@ def rate_limit(
     timeout_seconds: float | None = None,
     strict: bool = False,
 ) -> None:
-    """Wait until slots of limits whose slots decay are free, and take them for good.
+    """Wait until slots of rate limits are free, and acquire them; they become free again by decay.
 
     Args:
-        names: of the limits; those that do not exist, or are inactive, limit nothing.
-        occupy: how many slots of each.
-        timeout_seconds: how long to wait at most; None: as long as it takes.
-        strict: whether it is an error that none of the limits exists.
+        names: the limits; limits that do not exist or are inactive are ignored.
+        occupy: the number of slots of each limit.
+        timeout_seconds: how long to wait at most; None: no limit.
+        strict: whether to raise an error if none of the limits exists.
 
     Raises:
-        AcquireConcurrencySlotTimeoutError: the slots were not free in time.
-        ConcurrencySlotAcquisitionError: the limits do not exist (`strict`), have fewer slots, or none
-            that decay.
+        AcquireConcurrencySlotTimeoutError: the slots did not become free in time.
+        ConcurrencySlotAcquisitionError: the limits do not exist (`strict`), have too few slots, or
+            have no slot decay.
     """
     wanted = as_names(names)
     if wanted:
@@ -107,12 +107,12 @@ def rate_limit(
 
 
 class _Interruption(BaseException):
-    """Set from outside in the thread whose slots were lost."""
+    """Raised asynchronously in the thread whose slots were lost."""
 
 
 @contextmanager
 def _interrupted_when_lost(lease: Lease) -> Iterator[None]:
-    """A block that ends with ConcurrencyLeaseLost, at the next Python instruction, once the lease is."""
+    """A block that ends with ConcurrencyLeaseLost at the next Python instruction after the lease was lost."""
     import ctypes
 
     thread, lock, ended = threading.get_ident(), threading.Lock(), False

@@ -1,4 +1,4 @@
-"""Logging of runs: `get_run_logger`, the console's format, and records kept with the run."""
+"""Logging of runs: `get_run_logger`, the setup of the loggers, and the loggers of flow and task runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logg
 FLOW_RUNS = "runyard.flow_runs"
 TASK_RUNS = "runyard.task_runs"
 _ready: tuple[str, str] | None = None
-# What functions that ask for a run's logger get outside of any run, within `disable_run_logger()`.
+# The logger that `get_run_logger` returns outside of any run, inside `disable_run_logger()`.
 _SILENT = logging.Logger("runyard.silent")
 _SILENT.disabled = True
 
@@ -34,7 +34,7 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
     """A logger whose records belong to one run."""
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        """Add the run to the record, keeping what the caller adds."""
+        """Add the run to the record, together with the caller's `extra`."""
         kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
         return msg, kwargs
 
@@ -50,10 +50,10 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
 def get_run_logger(
     context: FlowRunContext | TaskRunContext | None = None, **extra: Any
 ) -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
-    """The logger of the run around the calling code.
+    """The logger of the current run.
 
     Args:
-        context: another run's context.
+        context: the context of another run.
         extra: further attributes of its records.
 
     Raises:
@@ -70,7 +70,7 @@ def get_run_logger(
 
 
 def get_logger(name: str | None = None) -> logging.Logger:
-    """A logger below `runyard`; its records show on the console and belong to no run by themselves."""
+    """A logger below `runyard`; its records go to the console, and are not stored with a run."""
     setup()
     if name and not name.startswith("runyard"):
         name = f"runyard.{name}"
@@ -107,14 +107,14 @@ def flow_logger(run: FlowRun, journal: Journal, **extra: Any) -> RunLogger:
 
 
 def stored_by_report(run: FlowRun, level: int, message: str, *args: Any) -> LogRow | None:
-    """A record about a flow run as a row, for the report that it is about.
+    """The row of a log record about a report, which the report itself stores.
 
     Args:
         run: the run.
         level, message, args: of the record, which is logged with `run_record_stored` afterwards.
 
     Returns:
-        The row; None where loggers may be configured not to store it so.
+        The row; None if the configuration of the loggers may change or drop the record.
     """
     setup()
     logger = logging.getLogger(FLOW_RUNS)
@@ -146,7 +146,7 @@ def task_logger(run: TaskRun, flow: FlowRunContext | None, **extra: Any) -> RunL
 
 
 def flow_run_logger(flow_run: FlowRun, flow: Any = None, **extra: Any) -> RunLogger:
-    """The logger of a flow run that a hook or the like was given."""
+    """The logger of a given flow run, for example in a hook."""
     setup()
     facts = {"flow_run_id": flow_run.id, "flow_run_name": flow_run.name}
     if flow is not None:
@@ -157,26 +157,26 @@ def flow_run_logger(flow_run: FlowRun, flow: Any = None, **extra: Any) -> RunLog
 
 
 def task_run_logger(task_run: TaskRun, task: Any = None, **extra: Any) -> RunLogger:
-    """The logger of a task run that a hook or the like was given."""
+    """The logger of a given task run, for example in a hook."""
     if task is not None:
         extra = {"task_name": task.name, **extra}
     return task_logger(task_run, current_flow.get(), **extra)
 
 
 def logs_tasks_at(level: int) -> bool:
-    """Whether records of task runs at a level go anywhere: cheaper than making one."""
+    """Whether records of task runs at a level are enabled; cheaper than creating a record."""
     setup()
     return logging.getLogger(TASK_RUNS).isEnabledFor(level)
 
 
 def setup() -> None:
-    """Give the loggers their level and handlers; again only when the settings, or they, were changed."""
+    """Set the loggers' level and handlers; again only if the settings or the handlers have changed."""
     global _ready
     level, others = settings.get("logging_level").upper(), settings.get("logging_extra_loggers")
     if _ready == (level, others) and _is_kept(FLOW_RUNS) and _is_kept(TASK_RUNS):
         return
     if not isinstance(logging.getLevelName(level), int):
-        raise SettingError(f"RUNYARD_LOGGING_LEVEL={level!r} is no level; use DEBUG, INFO, WARNING or ERROR")
+        raise SettingError(f"invalid RUNYARD_LOGGING_LEVEL={level!r}; use DEBUG, INFO, WARNING or ERROR")
     root = logging.getLogger("runyard")
     for suffix in _SHARED:
         _share(logging.getLogger(f"runyard{suffix}"), logging.getLogger(f"prefect{suffix}"))
@@ -197,15 +197,15 @@ def setup() -> None:
     _ready = (level, others)
 
 
-# What `prefect` names too: its loggers, which scripts configure by their names.
+# The loggers that also have a name below `prefect`, which scripts use to configure them.
 _SHARED = ("", FLOW_RUNS.removeprefix("runyard"), TASK_RUNS.removeprefix("runyard"))
 
 
 def _share(ours: logging.Logger, theirs: logging.Logger) -> None:
-    """Make a logger of Prefect's one with ours: what is configured on either is the other's too.
+    """Make Prefect's logger share all attributes with ours: configuring one configures both.
 
-    Both objects may be held somewhere already, so neither can take the other's place; they share what
-    they hold. Nothing is done where Prefect itself is in this process.
+    Other code may already refer to both objects, so neither can replace the other; they share their
+    `__dict__`. If Prefect itself is imported in this process, nothing changes.
     """
     prefect = sys.modules.get("prefect")
     if theirs.__dict__ is ours.__dict__ or (prefect is not None and not is_alias(prefect)):
@@ -219,18 +219,18 @@ def _share(ours: logging.Logger, theirs: logging.Logger) -> None:
 
 
 def _put(logger: logging.Logger, handler: logging.Handler) -> None:
-    """Give a logger a handler of ours, where it has none of the class: those of users stay as they are."""
+    """Add a handler to a logger that has no handler of this class; handlers of users stay unchanged."""
     if not any(type(each) is type(handler) for each in logger.handlers):
         logger.handlers.append(handler)
 
 
 def _is_kept(name: str) -> bool:
-    """Whether a logger still has our handler, which `logging.config.dictConfig` may have taken."""
+    """Whether a logger still has our handler, which `logging.config.dictConfig` may have removed."""
     return any(type(handler).__name__ == "JournalHandler" for handler in logging.getLogger(name).handlers)
 
 
 def __getattr__(name: str) -> Any:
-    # Prefect has this beside its loggers.
+    # Prefect exports this class from the same module.
     if name == "LogEavesdropper":
         # Nothing but its users needs it.
         from runyard.engine.logging.eavesdropping import LogEavesdropper

@@ -1,4 +1,4 @@
-"""What a logger says in a block, as one text: `prefect.logging.LogEavesdropper`."""
+"""Captures the records of a logger in a block as one text: `prefect.logging.LogEavesdropper`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 class LogEavesdropper(logging.Handler):
-    """A block that listens to a logger: `with LogEavesdropper("apprise") as heard: ...; heard.text()`.
+    """A block that captures a logger's records: `with LogEavesdropper("apprise") as log: ...; log.text()`.
 
     Args:
         eavesdrop_on: the logger's name.
-        level: what is heard, at least.
+        level: the lowest level that is captured.
     """
 
     def __init__(self, eavesdrop_on: str, level: int = logging.NOTSET) -> None:
@@ -36,9 +36,9 @@ class LogEavesdropper(logging.Handler):
         self._logger.setLevel(self._before)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hear a record."""
+        """Capture a record."""
         self._lines.append(self.format(record))
 
     def text(self) -> str:
-        """What was heard, a line each."""
+        """The captured records, one per line."""
         return "\n".join(self._lines)

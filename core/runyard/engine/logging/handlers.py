@@ -1,4 +1,4 @@
-"""Where records of runs go: to the console, and through the journal into the database."""
+"""Handlers of runs' log records: to the console, and through the journal into the database."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from runyard.base.redaction import redact
 from runyard.engine.context import current_flow, current_journal, current_task
 from runyard.operations.runs.run_records import LogRow
 
-# In a worker's run: the open file whose lines the worker shows and does not keep, by `descriptors.name_of`;
-# empty for none. What a run prints itself is kept as its logs; its records are kept already.
+# In a run of a worker: the open file (`descriptors.name_of`) whose lines the worker shows but does not store,
+# because log records are stored already; empty for no console. The worker stores other output as logs.
 CONSOLE_VARIABLE = "RUNYARD__CONSOLE"
 
-# Longer messages are cut into several records: nothing is lost, and no row gets huge.
+# Longer messages are split into several records: nothing is lost, and no row becomes too large.
 _LONGEST = 200_000
-# Numbers that a column of 32 bits holds.
+# The range of a 32-bit column.
 _LEVELS = (-(2**31), 2**31 - 1)
 _exceptions = logging.Formatter()
 
 
 def _text(record: logging.LogRecord) -> str:
-    """The message, with the traceback below it, and no secrets."""
+    """The message with the traceback below it, without secrets."""
     try:
         text = record.getMessage()
     except Exception as error:
-        # An argument that does not fit, or cannot be shown: what is left says more than no record.
+        # An argument does not match the format or cannot be formatted: log the unformatted message.
         text = f"{texts.told(record.msg)} (not formatted: {type(error).__name__}: {texts.told(error)})"
     if record.exc_info:
-        # Bounded: an exception may hold all the data that it is about.
+        # Shortened: an exception's text may contain all the data it is about.
         text = f"{text}\n{texts.shortened(_exceptions.formatException(record.exc_info))}"
     if record.stack_info:
         text = f"{text}\n{record.stack_info}"
@@ -43,10 +43,9 @@ class ConsoleHandler(logging.Handler):
     """Writes `HH:MM:SS.mmm | INFO    | Flow run 'calm-otter' - message` to stderr.
 
     Args:
-        stream: a text file in its place.
-        highlighter: accepted for compatibility: lines are not coloured.
-        styles: likewise.
-        level: of the records that are written, at least.
+        stream: a text file to write to instead.
+        highlighter, styles: accepted for compatibility; lines are not coloured.
+        level: the lowest level that is written.
     """
 
     def __init__(
@@ -78,17 +77,17 @@ def _print(line: str) -> None:
     if console is None:
         sys.stderr.write(line)
     elif console:
-        # The user's code may have closed it, and opened another file of that number since.
+        # The user's code may have closed the file, and opened another one with the same descriptor.
         number = descriptors.find(console)
         try:
             if number is not None:
                 os.write(number, line.encode("utf-8", "replace"))
         except OSError:
-            pass  # the worker is gone
+            pass  # the worker has ended
 
 
 def rows_of(record: logging.LogRecord, flow_run_id: str | None, task_run_id: str | None) -> list[LogRow]:
-    """A record as it is stored: mostly one row."""
+    """The rows of a record, usually one."""
     text, moment = _text(record), clock.agreed_us(int(record.created * 1e6))
     level = min(max(int(record.levelno), _LEVELS[0]), _LEVELS[1])
     parts = (text[at : at + _LONGEST] for at in range(0, max(len(text), 1), _LONGEST))
@@ -97,10 +96,10 @@ def rows_of(record: logging.LogRecord, flow_run_id: str | None, task_run_id: str
 
 
 class JournalHandler(logging.Handler):
-    """Keeps records with their run."""
+    """Stores records with their run."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand the record to the journal of its run; without a run there is nothing to keep it with."""
+        """Pass the record to the journal of its run; records without a run are not stored."""
         try:
             given: dict[str, Any] = record.__dict__
             if given.get("run_record_stored"):
@@ -122,10 +121,10 @@ class JournalHandler(logging.Handler):
 
 
 class CaplogHandler(logging.Handler):
-    """Hands records to what pytest puts on the root logger, such as caplog's: ours do not propagate."""
+    """Passes records to pytest's handlers on the root logger: our loggers do not propagate to it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand the record on, where the handler wants its level and does not stand on our logger itself."""
+        """Pass the record to each such handler that accepts its level and is not on our logger too."""
         own = logging.getLogger("runyard").handlers
         for handler in logging.getLogger().handlers:
             is_pytests = type(handler).__module__ == "_pytest.logging"
@@ -133,6 +132,6 @@ class CaplogHandler(logging.Handler):
                 handler.handle(record)
 
 
-# The names under which Prefect has the same.
+# Prefect's names of these classes.
 PrefectConsoleHandler = ConsoleHandler
 APILogHandler = JournalHandler

@@ -17,7 +17,7 @@ _runs = 0
 
 
 def install() -> None:
-    """Make `print` look whether it is called in a run that wants it, until `uninstall` is called as often."""
+    """Replace `print` by `print_as_log`, until `uninstall` has been called as often."""
     global _print, _runs
     with _lock:
         _runs += 1
@@ -27,7 +27,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """A run that wanted its prints is over; after the last one `print` is what it was before."""
+    """A run with log_prints has ended; after the last one, restore `print`."""
     global _runs
     with _lock:
         _runs -= 1
@@ -36,7 +36,7 @@ def uninstall() -> None:
 
 
 def print_as_log(*values: Any, **options: Any) -> None:
-    """As `print`; in a run that logs what is printed, the text goes to its log.
+    """As `print`; in a run with log_prints, the text goes to the run's log.
 
     Raises:
         TypeError: as `print` raises it.

@@ -69,6 +69,14 @@ def test_all_lines_are_kept_once_whatever_breaks(yard):
     assert lines(yard, run) == [f"line {number}" for number in range(40)]
 
 
+def test_what_a_pod_printed_is_kept_where_its_end_is_told_after_that_of_its_job(yard):
+    run = yard.run(job_variables={"command": "sh -c 'sleep 1; echo printed'"})
+    late = yard.cluster.fault(verb="watch", resource="pods", delay_seconds=4)
+    assert yard.worker(run_once=True).wait(60) == 0
+    assert late.seen == 1
+    assert "printed" in printed(yard, run)
+
+
 def test_a_job_whose_making_is_not_answered_is_made_once(yard):
     yard.release()
     made = yard.cluster.fault(verb="create", resource="jobs", after=True)

@@ -292,7 +292,8 @@ class KubernetesInfrastructure:
                 if end is None:
                     view.wait(seen, min(judge.seconds_until_next_look(), _LOOK_AGAIN_SECONDS))
                     continue
-                if judge.gave_up or not view.pods:
+                pod = view.pod()
+                if judge.gave_up or pod is None or not words.is_over(pod):
                     # Not because of what was not told yet: Jobs and pods are told of on streams of their own.
                     self._watcher.refresh(view)
                     end = judge.end()

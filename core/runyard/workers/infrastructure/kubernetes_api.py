@@ -1,7 +1,6 @@
-"""A small client of the Kubernetes API: objects, lists, watches and logs, with what can go wrong on the way.
+"""A small client of the Kubernetes API: objects, lists, watches and logs, with retries.
 
-What a manifest holds goes to the server as it is: a client with a class for each kind would drop the fields
-that it does not know.
+Manifests are sent unchanged: a client with a class for each kind would drop the fields that it does not know.
 """
 
 from __future__ import annotations
@@ -28,21 +27,21 @@ if TYPE_CHECKING:
 
 NOT_FOUND, CONFLICT, GONE = 404, 409, 410
 UNAUTHORIZED, FORBIDDEN = 401, 403
-# Of a 409: the same request may be answered a moment later, as where a quota was counted anew meanwhile.
-# One about a name that is taken has another reason.
+# For status 409: the same request may succeed a moment later, for example when a quota is recounted. A name
+# conflict has another reason.
 _CHANGED_MEANWHILE = "Conflict"
-# Of a 500: the store behind the API will never take it.
+# For status 500: the API's storage will never accept it.
 _TOO_LARGE = "request is too large"
 _TOO_MANY = 429
 _BUSY = frozenset((_TOO_MANY, 500, 502, 503, 504))
-# Tries of one request, and what is waited between them at most.
+# The number of tries of one request, and the longest wait between them.
 _TRIES = 5
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 10.0
 _ANSWER_SECONDS = 30.0
 _CONNECT_SECONDS = 5.0
 _PAGE = 500
-# A connection that carries nothing for a while, such as a watch, must not be dead without notice.
+# Keep-alive, so that a silent connection, such as a watch, is not dead without notice.
 _KEEPALIVE = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     *(
@@ -57,8 +56,8 @@ class Refused(RunyardError):
     """The API server refused a request.
 
     Args:
-        status: of HTTP.
-        text: its words.
+        status: the HTTP status.
+        text: its message.
     """
 
     def __init__(self, status: int, text: str) -> None:
@@ -68,10 +67,10 @@ class Refused(RunyardError):
 
 
 class KubernetesApi:
-    """Talks to one cluster, from any thread.
+    """A client of one cluster, for any thread.
 
     Args:
-        access: where it is, and who we are.
+        access: the address and the credentials.
     """
 
     def __init__(self, access: Access) -> None:
@@ -84,7 +83,7 @@ class KubernetesApi:
             timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
             transport=httpx.HTTPTransport(
                 verify=access.verify,
-                # Each job that runs holds a connection, on which its logs come.
+                # Each running job holds a connection, which carries its logs.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
                 socket_options=None if access.proxy else _KEEPALIVE,
                 proxy=access.proxy,
@@ -102,14 +101,14 @@ class KubernetesApi:
         params: dict[str, Any] | None = None,
         within_seconds: float | None = None,
     ) -> dict[str, Any]:
-        """Send a request, again where the server is busy or the connection breaks; its answer.
+        """Send a request, and retry if the server is busy or the connection breaks; return the response.
 
         Args:
             method, path, body, params: of the request.
-            within_seconds: it is sent once only, and the answer counts if it comes so soon.
+            within_seconds: send it only once, with this time limit.
 
         Raises:
-            Refused: the server does not do it.
+            Refused: the server refuses it.
             Unreachable: it does not answer, or is busy all the time.
         """
         pause = _FIRST_PAUSE_SECONDS
@@ -137,7 +136,7 @@ class KubernetesApi:
         raise self.unreachable(problem)
 
     def unreachable(self, problem: str) -> Unreachable:
-        """The error for a server that does not do its work."""
+        """The error for a server that does not work."""
         return Unreachable(
             f"the Kubernetes API at {self.server} does not answer ({problem}); try: kubectl get --raw /readyz"
         )
@@ -156,20 +155,20 @@ class KubernetesApi:
                         return found, str(metadata.get("resourceVersion") or "")
                     more = {"continue": metadata["continue"]}
             except Refused as error:
-                if error.code != GONE or not more:  # the list grew too old between two pages
+                if error.code != GONE or not more:  # the list expired between two pages
                     raise
 
     @contextmanager
     def stream(
         self, path: str, params: dict[str, Any], read_seconds: float | None
     ) -> Iterator[httpx.Response]:
-        """An answer that comes bit by bit; `close` ends it.
+        """A streaming response; `close` ends it.
 
         Args:
-            read_seconds: the longest time without anything on it; None for any.
+            read_seconds: the longest time without data; None: no limit.
 
         Raises:
-            Refused: with the server's words.
+            Refused: with the server's message.
             httpx.TransportError: the connection breaks, also while it is read.
         """
         timeout = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS, read=read_seconds)
@@ -197,10 +196,10 @@ class KubernetesApi:
             raise httpx.ReadError(str(error)) from None
 
     def watch(self, path: str, params: dict[str, Any], seconds: int) -> Iterator[dict[str, Any]]:
-        """The events of a watch, for so long at most.
+        """The events of a watch, for at most this time.
 
         Raises:
-            Refused, httpx.TransportError: as `stream`; also for an event that tells of an error (410).
+            Refused, httpx.TransportError: see `stream`; also for an error event (410).
         """
         params = {**params, "watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": seconds}
         with self.stream(path, params, seconds + _ANSWER_SECONDS) as response:
@@ -217,7 +216,7 @@ class KubernetesApi:
                 yield event
 
     def close(self) -> None:
-        """Let go of all connections; what reads from one gets a TransportError."""
+        """Close all connections; their readers get a TransportError."""
         self._closing.set()
         with self._lock:
             streams = list(self._streams)
@@ -226,14 +225,14 @@ class KubernetesApi:
         self._http.close()
 
     def cut(self, response: httpx.Response) -> None:
-        """End a stream that another thread reads, which gets a TransportError."""
+        """End a stream that another thread reads; that thread gets a TransportError."""
         # Closing a socket does not wake the thread that reads from it; shutting it down does.
         with suppress(OSError, AttributeError, KeyError):
             response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 def path_of(resource: str, namespace: str | None = None, name: str | None = None, part: str = "") -> str:
-    """The path of objects of a kind (`jobs`, `pods`, ...), of one of them, or of a part of it (`log`)."""
+    """The path of objects of a kind (`jobs`, `pods`, ...), of one of them, or of a subresource (`log`)."""
     base = "/apis/batch/v1" if resource == "jobs" else "/api/v1"
     within = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
     one = f"/{quote(name, safe='')}" if name else ""
@@ -241,7 +240,7 @@ def path_of(resource: str, namespace: str | None = None, name: str | None = None
 
 
 def is_busy(code: int) -> bool:
-    """Whether the same request may be answered a moment later."""
+    """Whether the same request may succeed a moment later."""
     return code in _BUSY
 
 
@@ -252,7 +251,7 @@ def _may_try_again(response: httpx.Response, problem: str) -> bool:
 
 
 def retry_after(response: httpx.Response) -> float | None:
-    """How many seconds the server wants to be left alone."""
+    """How many seconds the server asks to wait."""
     try:
         return max(float(response.headers["Retry-After"]), 0.0)
     except (KeyError, ValueError):
@@ -260,7 +259,7 @@ def retry_after(response: httpx.Response) -> float | None:
 
 
 def _told(response: httpx.Response) -> str:
-    """The words of an answer that is an error."""
+    """The message of an error response."""
     text = " ".join(str(_part_of(response, "message") or response.text).split())
     if response.status_code == UNAUTHORIZED:
         text = f"{text or 'Unauthorized'}: the credentials of this worker are not valid, or not any more"
@@ -268,7 +267,7 @@ def _told(response: httpx.Response) -> str:
 
 
 def _part_of(response: httpx.Response, name: str) -> Any:
-    """Of an answer that is a Status of Kubernetes; None for any other."""
+    """The Status object of a response, or None."""
     try:
         return response.json()[name]
     except (ValueError, KeyError, TypeError):

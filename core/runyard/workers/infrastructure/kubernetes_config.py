@@ -1,4 +1,4 @@
-"""Where a cluster is and who we are there: a pod's own service account, or a kubeconfig."""
+"""The address of a cluster and our credentials there: a pod's service account, or a kubeconfig."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _IN_A_POD = "/var/run/secrets/kubernetes.io/serviceaccount"
 _POD_FOLDER_VARIABLE = "RUNYARD_KUBERNETES_SERVICE_ACCOUNT_FOLDER"
-# The tokens of pods are replaced on disk, long before they run out.
+# The tokens of pods are replaced on disk long before they expire.
 _READ_AGAIN_SECONDS = 60.0
 _PLUGIN_SECONDS = 60.0
 _PROXIES = ("http", "https", "socks5", "socks5h")
@@ -39,16 +39,16 @@ _EXEC_API = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1
 
 @dataclass(frozen=True)
 class Access:
-    """How to talk to a cluster.
+    """How to connect to a cluster.
 
     Args:
         server: its URL.
-        verify: what is asked of its certificate, and our own certificate.
-        auth: what makes requests ours; None where a certificate does, or nothing.
-        namespace: that of the context, or of this pod.
-        server_name: the name in its certificate, where that is not the one in the URL.
-        proxy: by which it is reached.
-        pod: as which pod of this very cluster this process runs, as (namespace, name, uid), where it does.
+        verify: the verification of its certificate, and our own certificate.
+        auth: authenticates requests; None if a certificate does, or nothing.
+        namespace: of the context, or of this pod.
+        server_name: the name in its certificate, if it differs from the one in the URL.
+        proxy: the proxy.
+        pod: the pod of this process, as (namespace, name, uid), if it runs in this cluster.
     """
 
     server: str
@@ -61,17 +61,17 @@ class Access:
 
 
 class Token(httpx.Auth):
-    """A bearer token that may change; one that is refused is asked for once more.
+    """A bearer token that may change; if it is refused, it is read again once.
 
     Args:
-        read: the token, and until when it may be kept on the monotonic clock.
+        read: returns the token, and until when it is valid on the monotonic clock.
     """
 
     def __init__(self, read: Callable[[], tuple[str, float]]) -> None:
         self._read = read
         self._token = ""
         self._until = 0.0
-        # Many threads send requests: one that finds the token too old asks for all of them.
+        # Many threads send requests: the first that finds the token expired reads it for all.
         self._lock = threading.Lock()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
@@ -97,7 +97,7 @@ class Token(httpx.Auth):
 
 
 def access(given: dict[str, Any] | None = None) -> Access:
-    """How to talk to the cluster that is meant.
+    """The access to the selected cluster.
 
     Args:
         given: the job variable `cluster_config`: a kubeconfig as `config`, a `context_name`, or both.
@@ -105,7 +105,7 @@ def access(given: dict[str, Any] | None = None) -> Access:
             (`KUBECONFIG`, or `~/.kube/config`).
 
     Raises:
-        InvalidInput: there is no configuration, or it does not say what is needed.
+        InvalidInput: there is no configuration, or it is incomplete.
     """
     given = given or {}
     config, context = given.get("config"), given.get("context_name")
@@ -143,7 +143,7 @@ def _of_this_pod() -> Access | None:
 
 
 def _pod_of(token: str) -> tuple[str, str, str] | None:
-    """For which pod a token was made, by its claims; None for one that is bound to none.
+    """The pod of a token, from its claims; None if it is not bound to a pod.
 
     Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/
     """
@@ -156,14 +156,14 @@ def _pod_of(token: str) -> tuple[str, str, str] | None:
 
 
 def _proxy_for(server: str) -> str | None:
-    """The proxy of the environment for a server, which NO_PROXY may except by name, address or network."""
+    """The environment's proxy for a server, unless NO_PROXY excludes it by name, address or network."""
     parts = urlsplit(server)
     host = parts.hostname or ""
     proxy = getproxies().get(parts.scheme)
     if not proxy or proxy_bypass(host):
         return None
     for word in (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(","):
-        with suppress(ValueError):  # one of the two is no address
+        with suppress(ValueError):  # one of the two is not an address
             if ip_address(host) in ip_network(word.strip(), strict=False):
                 return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
@@ -189,7 +189,7 @@ def _check_url(where: str, name: str, given: Any, schemes: tuple[str, ...]) -> N
 
 
 class _Kubeconfig:
-    """Kubeconfig files, the first of which to name a thing says what it is.
+    """Kubeconfig files; the first file that defines a name counts.
 
     Args:
         where: their name, for messages.
@@ -254,7 +254,7 @@ class _Kubeconfig:
             certificate = self._content(user, "client-certificate", users)
             key = self._content(user, "client-key", users)
             if certificate and key:
-                # OpenSSL takes these from files only; it is gone before anything else happens.
+                # OpenSSL reads these only from files; the file is deleted at once.
                 with tempfile.NamedTemporaryFile(prefix="runyard-") as file:
                     file.write(certificate + b"\n" + key)
                     file.flush()
@@ -264,7 +264,7 @@ class _Kubeconfig:
         return tls
 
     def _content(self, entry: dict[str, Any], name: str, folder: str) -> bytes | None:
-        """Of a file that is named, or written out in base64 as `NAME-data`."""
+        """The content of a named file, or of base64 in `NAME-data`."""
         if entry.get(f"{name}-data"):
             try:
                 return base64.b64decode(str(entry[f"{name}-data"]), validate=True)
@@ -327,7 +327,7 @@ class _Plugin:
         self._hint = " ".join(str(entry.get("installHint") or "").split())
 
     def token(self) -> tuple[str, float]:
-        """The token that the program prints, and until when it is good."""
+        """The token that the program prints, and until when it is valid."""
         told = {"apiVersion": self._api, "kind": "ExecCredential", "spec": self._told}
         env = {**os.environ, "KUBERNETES_EXEC_INFO": json.dumps(told), **self._env}
         name = self._command[0]
@@ -372,7 +372,7 @@ class _Plugin:
 def _keep_until(moment: Any) -> float:
     try:
         left = datetime.fromisoformat(str(moment).replace("Z", "+00:00")).timestamp() - time.time()
-    except ValueError:  # it says nothing: until it is refused
+    except ValueError:  # it does not say: until it is refused
         return float("inf")
     return time.monotonic() + max(left - 10.0, 0.0)
 
@@ -409,7 +409,7 @@ def _yaml(text: str, where: str) -> dict[str, Any]:
     try:
         found = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        # Not its own words, which repeat what stands there: it may be a token.
+        # Not the parser's message, which repeats the content: it may be a token.
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark is not None else ""
         problem = getattr(error, "problem", None) or "it cannot be read"

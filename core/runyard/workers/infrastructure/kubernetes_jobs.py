@@ -45,16 +45,16 @@ _BACKGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy":
 _NOW = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
 _LOOK_AGAIN_SECONDS = 30.0
 _PEER_SECONDS = 2.0
-# What stands beside the run's container may end by itself, as it does where it looks for that.
+# How long other containers may take to end by themselves after the run's container.
 _BESIDE_SECONDS = 5.0
-# Between two tries to make a Job for which a quota has no room.
+# The pause between two tries to create a Job for which a quota has no room.
 _QUOTA_SECONDS, _LONGEST_QUOTA_SECONDS = 1.0, 15.0
-# The logs of a pod that is over are there, or their stream is dead.
+# After this time, the logs of an ended pod are complete, or their stream is dead.
 _SILENT_SECONDS = 20.0
 
 
 def _answering(method: F) -> F:
-    """A method whose every refusal means that the cluster does not do its work now."""
+    """Convert every refusal to Unreachable: the cluster does not work now."""
 
     @wraps(method)
     def wrapper(self: KubernetesInfrastructure, *args: Any) -> Any:
@@ -69,33 +69,33 @@ def _answering(method: F) -> F:
 
 
 class KubernetesInfrastructure:
-    """The cluster that a pool means: that of its `cluster_config`, of this pod, or of the kubeconfig.
+    """The cluster of a pool: from its `cluster_config`, this pod, or the kubeconfig.
 
     Raises:
-        InvalidInput: none is known, or it refuses us.
+        InvalidInput: no cluster is known, or it refuses us.
         Unreachable: it does not answer.
     """
 
     def __init__(self) -> None:
         self._config: Any = None
         self.namespace = ""
-        # The only namespace in which we may look; None: in all.
+        # The only namespace in which this worker may list Jobs; None: all.
         self._only: str | None = None
         self._place = ""
         self.host_address: str | None = None
         self.api: kube.KubernetesApi
         self._watcher: Watcher
-        # Jobs that were perhaps made, when the cluster did not answer any more.
+        # Jobs that may have been created although the cluster did not answer.
         self._doubtful: set[tuple[str, str]] = set()
         # This worker's own pod in the cluster, and its container: (namespace, name, uid, container).
         self._here: list[str] | None = None
         self._ask_again_at = 0.0
 
     def configure(self, pool: str, job: dict[str, Any]) -> None:
-        """Connect to the cluster; called once, before all else.
+        """Connect to the cluster; called once, before all other methods.
 
         Args:
-            pool: whose runs these are.
+            pool: the pool of the runs.
             job: the pool's job configuration, with the defaults of its variables.
         """
         self._config = job.get("cluster_config")
@@ -114,7 +114,7 @@ class KubernetesInfrastructure:
         self._watcher = Watcher(self.api, self._only, selector)
 
     def _identify(self) -> None:
-        """Learn what names this cluster, and whether we may look for Jobs everywhere or in one namespace."""
+        """Read the cluster's identity, and whether we may list Jobs in all namespaces or in one."""
         try:
             self.api.list(kube.path_of("jobs"), labelSelector=f"{_OF_RUNS}=none")
             self._place = f"kubernetes:{self._uid(_CLUSTER)}"
@@ -138,18 +138,18 @@ class KubernetesInfrastructure:
         return InvalidInput(f"the cluster at {self.api.server} refuses this worker: {error}; {hint}")
 
     def place(self) -> str:
-        """The cluster, by what is its own for ever; and the namespace, where we may see no other."""
+        """The permanent identity of the cluster; and the namespace, if we may only see that one."""
         return self._place
 
     def here(self) -> list[str] | None:
-        """The pod and the container of this worker, where it is in the cluster; see Infrastructure."""
+        """The pod and the container of this worker, if it runs in the cluster; see Infrastructure."""
         return self._here
 
     def is_gone(self, here: list[str]) -> bool:
-        """Whether another worker's pod has ended, or its container began again; see Infrastructure."""
+        """Whether another worker's pod has ended, or its container was restarted; see Infrastructure."""
         namespace, name, uid, container = here
         if self._here is not None and container and [uid, container] == self._here[2:]:
-            return True  # the same container in another life: there is but one at a time
+            return True  # a restart of the same container: only one runs at a time
         if time.monotonic() < self._ask_again_at:
             return False
         params = {"fieldSelector": f"metadata.name={name}"}
@@ -157,14 +157,14 @@ class KubernetesInfrastructure:
             path = kube.path_of("pods", namespace)
             found = self.api.request("GET", path, params=params, within_seconds=_PEER_SECONDS).get("items")
         except (RunyardError, httpx.TransportError):
-            # It is busy, or these are not our rights: a loop that has leases to renew does not wait for it.
+            # It is busy, or permissions are missing: the loop that renews leases does not wait for it.
             self._ask_again_at = time.monotonic() + _LOOK_AGAIN_SECONDS
             return False
         pod = next((each for each in found or () if metadata(each).get("uid") == uid), None)
         return pod is None or words.status(pod).get("phase") in ("Succeeded", "Failed")
 
     def start(self, request: JobRequest) -> str:
-        """Make a Job and its Secret; see Infrastructure."""
+        """Create a Job and its Secret; see Infrastructure."""
         if request.job.get("cluster_config") != self._config:
             raise CannotStart(
                 "cluster_config is not the one with which this worker began; a cluster has a work pool of "
@@ -196,7 +196,7 @@ class KubernetesInfrastructure:
         return f"{namespace}/{name}"
 
     def _make_in_quota(self, job: Object, request: JobRequest) -> Object:
-        """Make a Job, as soon as a quota of its namespace leaves room for it."""
+        """Create a Job as soon as its namespace's quota has room."""
         within = request.job.get("pending_timeout_seconds")
         since, pause, told = time.monotonic(), _QUOTA_SECONDS, False
         while True:
@@ -227,7 +227,7 @@ class KubernetesInfrastructure:
             found = self.api.request("GET", kube.path_of("jobs", namespace, name))
             if (metadata(found).get("annotations") or {}).get(LABELS) != metadata(job)["annotations"][LABELS]:
                 raise
-            return found  # an earlier try made it, and its answer got lost
+            return found  # an earlier try created it, and its response was lost
 
     def _make_secret(self, made: kubernetes_manifest.Manifests, view: View) -> None:
         try:
@@ -251,11 +251,11 @@ class KubernetesInfrastructure:
         )
         jobs, _ = self.api.list(kube.path_of("jobs", self._only), labelSelector=selector)
         pods, _ = self.api.list(kube.path_of("pods", self._only), labelSelector=selector)
-        # A pod goes after its Job, and may still run then.
+        # A pod is deleted after its Job, and may still run then.
         named = [(name_of(job), job) for job in jobs]
         of_pods = [(str((metadata(pod).get("labels") or {}).get("job-name")), pod) for pod in pods]
         named += of_pods
-        # A Job says that it has ended a moment after its pod.
+        # A Job reports its end a moment after its pod.
         ended = {f"{metadata(pod)['namespace']}/{name}" for name, pod in of_pods if words.is_over(pod)}
         found: dict[str, FoundJob] = {}
         for name, each in named:
@@ -268,7 +268,7 @@ class KubernetesInfrastructure:
         return list(found.values())
 
     def follow(self, job_id: str, since: float | None) -> Iterator[Piece]:
-        """What a pod prints, and what the cluster tells of it; see Infrastructure."""
+        """The output of a pod, and messages of the cluster about it; see Infrastructure."""
         try:
             with self._watcher.looking(*_parts(job_id)) as view:
                 yield from PodOutput(self.api, view, since).follow()
@@ -300,7 +300,7 @@ class KubernetesInfrastructure:
                     if end is None:
                         continue
                 if judge.gave_up or words.is_suspended(view.job):
-                    # A queue that suspended it would start it again, for an attempt that is over.
+                    # The queue that suspended it would start it again, for an attempt that has ended.
                     view.stopped = True
                     self._delete_job(namespace, name)
                 view.ended = True
@@ -310,7 +310,7 @@ class KubernetesInfrastructure:
                 return end
 
     def _end_beside(self, view: View) -> None:
-        """End what goes on in the pod when the run is over, such as a proxy: the Job would never finish."""
+        """End other containers, such as a proxy, after the run: otherwise the Job would never finish."""
         until = time.monotonic() + _BESIDE_SECONDS
         while view.job is not None and not view.stopped and words.runs_beside(view.pod()):
             seen, left = view.version, until - time.monotonic()
@@ -321,7 +321,7 @@ class KubernetesInfrastructure:
             view.wait(seen, left)
 
     def _await_last_words(self, view: View) -> None:
-        """Let what the pod printed be read to its end, but do not wait for a node that sends nothing more."""
+        """Wait until the pod's output is read completely, but not for a node that sends nothing more."""
         arrived, silent_since = view.arrived, time.monotonic()
         while (reading := view.reading) is not None:
             if view.arrived != arrived:
@@ -372,10 +372,10 @@ def _namespace(job: dict[str, Any]) -> Any:
 
 
 def _exact_labels(its: Object) -> dict[str, str]:
-    """The labels of a run as they were before Kubernetes took what it can of them."""
+    """The labels of a run before Kubernetes' restrictions were applied."""
     try:
         found = json.loads((its.get("annotations") or {})[LABELS])
-    except (KeyError, ValueError):  # it is not ours, or others wrote in it
+    except (KeyError, ValueError):  # it is not ours, or another program changed it
         return {}
     return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
@@ -386,7 +386,7 @@ def _parts(job_id: str) -> tuple[str, str]:
 
 
 def _own_address(server: str) -> str | None:
-    """The address from which this machine reaches the cluster; its pods reach it there, as a rule."""
+    """The address from which this machine reaches the cluster; usually its pods reach it there."""
     parts = urlsplit(server)
     try:
         family, _, _, _, address = socket.getaddrinfo(
@@ -400,6 +400,6 @@ def _own_address(server: str) -> str | None:
 
 
 def _hint(error: kube.Refused) -> str:
-    """For a right that is missing; a quota, a policy or a webhook of the cluster says 403 too."""
+    """A hint for a missing permission; quotas, policies and webhooks respond with 403 too."""
     missing = error.code == kube.FORBIDDEN and " cannot " in str(error)
     return "; see docs/kubernetes/rbac.yaml" if missing else ""

@@ -1,4 +1,4 @@
-"""What a pod prints, read line by line, and read on after a broken connection without doubles."""
+"""Reads a pod's output line by line, and continues after a broken connection without duplicates."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from runyard.workers.infrastructure.kubernetes_reasons import Object
     from runyard.workers.infrastructure.kubernetes_watch import View
 
-# A line that is longer is given in pieces.
+# A longer line is split.
 _LONGEST_LINE = 1_000_000
-# Between two looks at the events of a pod that does not start.
+# How often to check the events of a pod that does not start.
 _FIRST_LOOK_SECONDS = 1.0
 _LONGEST_LOOK_SECONDS = 30.0
-# Once a pod is over, its logs are there or will not come.
+# How long after a pod's end its logs may still arrive.
 _LAST_TRIES = 4
 _BAD_REQUEST = 400
 _LAST_WORDS_SECONDS = 30.0
@@ -46,12 +46,12 @@ Piece = tuple[str, bytes] | tuple[str, bytes, int]
 
 
 class PodOutput:
-    """What one Job's pod prints, with what the cluster tells of it.
+    """The output of one Job's pod, and the cluster's messages about it.
 
     Args:
         api: the cluster.
         view: the Job.
-        since: only what is younger, in seconds since 1970; None: all.
+        since: only later lines, in seconds since 1970; None: all.
     """
 
     def __init__(self, api: KubernetesApi, view: View, since: float | None) -> None:
@@ -60,7 +60,7 @@ class PodOutput:
         self._since = None if since is None else datetime.fromtimestamp(since, UTC)
 
     def follow(self) -> Iterator[Piece]:
-        """All of it, as `Infrastructure.follow`; until the Job is over.
+        """All output, as for `Infrastructure.follow`, until the Job has ended.
 
         Raises:
             Refused, Unreachable, httpx.TransportError: it cannot be read for now.
@@ -77,7 +77,7 @@ class PodOutput:
                 return
 
     def _next_that_starts(self, read: set[str]) -> Generator[Piece, None, Object | None]:
-        """Wait for a pod that has started, or never will; None where the Job ended without one."""
+        """Wait for a pod that has started, or never will; None if the Job ended without one."""
         view, pause, looked = self._view, _FIRST_LOOK_SECONDS, time.monotonic()
         while True:
             seen = view.version
@@ -93,7 +93,7 @@ class PodOutput:
             view.wait(seen, max(looked + pause - time.monotonic(), 0.0))
 
     def _events(self) -> Iterator[Piece]:
-        """What the cluster tells of the Job and its pod, as far as the logs do not tell it yet."""
+        """The cluster's messages about the Job and its pod that the logs do not have yet."""
         view = self._view
         events: list[Object] = []
         for name in list(view.pods) or [view.name]:
@@ -115,7 +115,7 @@ class PodOutput:
         while not view.lost:
             over = is_over(view.pod() or pod) or not view.lives(pod) or view.ended
             try:
-                # One that is over is read once more: the stream may have been cut short.
+                # The logs of an ended pod are read once more: the stream may have been cut off.
                 yield from self._read(pod, not over)
             except kube.Refused as error:
                 if error.code == kube.NOT_FOUND:
@@ -150,14 +150,14 @@ class PodOutput:
             self._view.notify()
 
     def _read(self, pod: Object, follow: bool) -> Iterator[Piece]:
-        """The lines from where the last reading stopped."""
+        """The lines after those that were read before."""
         name = name_of(pod)
         last, count = self._view.read.get(name, ("", 0))
         params = {"container": container_name(pod), "timestamps": "true", "follow": str(follow).lower()}
         since = last or (self._since.strftime("%Y-%m-%dT%H:%M:%SZ") if self._since else "")
         if since:
             params["sinceTime"] = since
-        # What is of that moment comes again, and all of its second where the node knows seconds only.
+        # Lines of that time are sent again, and all of its second if the node's times are whole seconds.
         skip, last_order = count, _order(last)
         path = kube.path_of("pods", self._view.namespace, name, "log")
         with (
@@ -181,8 +181,11 @@ class PodOutput:
 
 
 def _lines_of(response: httpx.Response, with_open_end: bool) -> Iterator[bytes]:
-    """Whole lines, with their ends, and a last one without. What a broken connection leaves of a line is
-    read again with the rest of it."""
+    """Whole lines, with their ends, and a last one without.
+
+    A partial line of a broken connection is read again
+    with its rest.
+    """
     rest = bytearray()
     for chunk in response.iter_bytes():
         begin = 0
@@ -199,7 +202,7 @@ def _lines_of(response: httpx.Response, with_open_end: bool) -> Iterator[bytes]:
 
 
 def _microseconds(moment: str) -> int | None:
-    """Since 1970, cut and not rounded."""
+    """In microseconds since 1970, truncated."""
     found = _MOMENT.match(moment)
     if found is None:
         return None
@@ -211,6 +214,6 @@ def _order(moment: str) -> tuple[str, str]:
     """By what moments are ordered, which have any number of digits after the point, and any time zone."""
     found = _MOMENT.match(moment)
     if found is None:
-        return "9", moment  # of a node that writes something else: better twice than never
+        return "9", moment  # a node with another format: better twice than never
     whole = datetime.fromisoformat(found[1] + found[3].replace("Z", "+00:00")).astimezone(UTC)
     return whole.isoformat(), (found[2] or "").ljust(9, "0")

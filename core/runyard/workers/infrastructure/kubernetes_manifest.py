@@ -1,4 +1,4 @@
-"""The Job of a run, made of a pool's `job_manifest`, and the Secret with what that must not show."""
+"""Creates a run's Job from a pool's `job_manifest`, and the Secret with its secret values."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from runyard.workers.infrastructure.base import JobRequest
 
-# Annotations: the exact labels of the run; and of a Job, how long is waited for its pod.
+# Annotations: the original labels of the run; and for a Job, how long to wait for its pod.
 LABELS = "runyard.io/labels"
 START_WITHIN = "runyard.io/pod-watch-timeout-seconds"
 PENDING_WITHIN = "runyard.io/pending-timeout-seconds"
-# Of a pod: the container that is the run; kubectl looks at it too.
+# The annotation with the name of the run's container; kubectl reads it too.
 CONTAINER = "kubectl.kubernetes.io/default-container"
 _MANAGED_BY = "app.kubernetes.io/managed-by"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -43,25 +43,25 @@ _SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}\Z", re.ASCII)
 _NOT_IN_A_LABEL = re.compile(r"[^A-Za-z0-9_.-]+", re.ASCII)
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+", re.ASCII)
 _LONGEST_LABEL = 63
-# A pod is called like its Job, with six characters more, and a label holds the name of the Job.
+# A pod's name is the Job's name and six characters, and a label contains the Job's name.
 _LONGEST_NAME = 45
 _SUFFIX = 10
 
 
 @dataclass(frozen=True)
 class Manifests:
-    """What is made for a run.
+    """The objects of a run.
 
     Args:
-        job: of kind Job.
-        secret: the values of its Secret, which is called as the Job is; empty where it needs none.
+        job: the Job.
+        secret: the values of its Secret, which has the Job's name; empty if it needs none.
     """
 
     job: dict[str, Any]
     secret: dict[str, str]
 
     def secret_for(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """The Secret, which goes when the Job that was made goes."""
+        """The Secret, owned by the Job, so that it is deleted with it."""
         metadata = job["metadata"]
         owner = {"apiVersion": "batch/v1", "kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}
         return {
@@ -79,15 +79,15 @@ class Manifests:
 
 
 def manifests(request: JobRequest, grace_seconds: float, host: str | None) -> Manifests:
-    """What the cluster is asked for.
+    """The objects to create.
 
     Args:
         request: the run; its `job` is the pool's job configuration.
-        grace_seconds: between SIGTERM and SIGKILL, where neither the manifest nor `stop_grace_seconds` says.
-        host: the address at which pods find what this machine serves on its loopback address.
+        grace_seconds: between SIGTERM and SIGKILL, if neither the manifest nor `stop_grace_seconds` sets it.
+        host: the address at which pods reach what this machine serves on loopback.
 
     Raises:
-        CannotStart: the manifest is none of a Job of one pod, naming the part.
+        CannotStart: the manifest is not that of a Job with one pod, naming the part.
     """
     job = request.job
     manifest = _skeleton(job.get("job_manifest"))
@@ -129,7 +129,7 @@ def manifests(request: JobRequest, grace_seconds: float, host: str | None) -> Ma
 
 
 def _skeleton(given: Any) -> dict[str, Any]:
-    """A copy of the pool's manifest, with what every Job of a run has; what contradicts it is refused."""
+    """A copy of the pool's manifest with the fixed fields of every Job; contradictions are refused."""
     if not isinstance(given, dict):
         raise CannotStart(
             "the pool's job configuration has no job_manifest; see: "
@@ -144,7 +144,7 @@ def _skeleton(given: Any) -> dict[str, Any]:
     _part(template, "metadata", "spec.template.")
     pod = _part(template, "spec", "spec.template.")
     for name in ("parallelism", "completions"):
-        # Templates of Prefect have them among the fields of the pod, where they mean nothing.
+        # Templates of Prefect have them among the fields of the pod, without effect.
         if name in pod:
             spec.setdefault(name, pod.pop(name))
         _must_be(spec, name, 1, "spec.")
@@ -182,8 +182,10 @@ def _mapping(job: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _name(request: JobRequest, generated: str) -> str:
-    """The name of the Job of this attempt, the same at every try to make it: one whose answer got lost is
-    found by it, and not made twice."""
+    """The name of this attempt's Job, the same at every try.
+
+    So a Job whose response was lost is found, and not created twice.
+    """
     for text in (generated, str(request.job.get("name") or ""), request.name):
         start = _NOT_IN_A_NAME.sub("-", text.lower())[:_LONGEST_NAME].strip("-")
         if start:
@@ -204,7 +206,7 @@ def label_key(name: str) -> str:
 
 
 def label_value(text: str) -> str:
-    """The text, or what of it a label may hold."""
+    """The valid characters of a label."""
     if _LABEL.match(text):
         return text
     return _NOT_IN_A_LABEL.sub("-", text)[:_LONGEST_LABEL].strip("-_.")
@@ -233,7 +235,7 @@ def _waits(job: dict[str, Any]) -> dict[str, str]:
 def _env(
     request: JobRequest, own: Any, host: str | None, secret_name: str, secret: dict[str, str]
 ) -> list[dict[str, Any]]:
-    """The container's variables; the values that are secret go to `secret`."""
+    """The container's variables; secret values go to `secret`."""
     entries = {**request.env, **_mapping(request.job, "env"), **_entries(own)}
     for name in _URL_VARIABLES:
         if isinstance(entries.get(name), str):
@@ -268,7 +270,7 @@ def _variables(
 def _variable(
     name: str, text: str, secret_name: str, secret: dict[str, str], own: str = ""
 ) -> dict[str, Any]:
-    """A variable; `own` begins the key of the Secret, where it is that of a container beside the run's."""
+    """A variable; `own` is the prefix of the Secret's key for other containers."""
     if not _is_secret(name, text):
         return {"name": name, "value": text}
     key = f"{own}{name}"
@@ -282,7 +284,7 @@ def _is_secret(name: str, text: str) -> bool:
 
 
 def _keep_words(container: dict[str, Any], secret_name: str, secret: dict[str, str], own: str = "") -> None:
-    """Take the words of a command that hold a secret from variables of the container."""
+    """Replace the words of a command that contain a secret by variables of the container."""
     for part, kind in (("command", "COMMAND"), ("args", "ARGUMENT")):
         given = container.get(part)
         words: list[Any] = given if isinstance(given, list) else []
@@ -294,7 +296,7 @@ def _keep_words(container: dict[str, Any], secret_name: str, secret: dict[str, s
 
 
 def _reachable(url: str, host: str | None) -> str:
-    """The URL as pods see it."""
+    """The URL for pods."""
     parts = urlsplit(url)
     if host is None or parts.hostname not in _LOOPBACK:
         return url

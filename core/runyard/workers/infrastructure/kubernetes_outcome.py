@@ -1,4 +1,4 @@
-"""When a Job is over, from what is known of it and its pods; and when it is given up."""
+"""Decides when a Job has ended, from the state of its objects, and when to give it up."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from runyard.workers.infrastructure.kubernetes_reasons import Object, metadata
 if TYPE_CHECKING:
     from runyard.workers.infrastructure.kubernetes_watch import View
 
-# For a Job and a pod that do not say how long to wait.
+# For a Job and a pod without their own time limits.
 _START_WITHIN_SECONDS = 60.0
 _GRACE_SECONDS = 30.0
-# A pod that was ended by others is over before its Job says by what.
+# A pod that others ended is over before its Job says why.
 _JOB_TELLS_SECONDS = 3.0
-# The pods are told of on a stream of their own, which may be behind that of the Jobs.
+# Pods have a separate stream, which may be behind that of the Jobs.
 _POD_TELLS_SECONDS = 5.0
 _GIVEN_UP = 1
-# The exit code of a run that could not begin.
+# The exit code of a run that could not start.
 _NOT_BEGUN = 126
 
 
 class Judge:
-    """Looks at one Job again and again.
+    """Checks one Job repeatedly.
 
     Args:
-        view: what is known of it.
-        lost_after_seconds: so long after its grace a pod that was to end, and does not, counts as lost.
+        view: its known state.
+        lost_after_seconds: how long after its grace time a pod that does not end counts as lost.
     """
 
     def __init__(self, view: View, lost_after_seconds: float) -> None:
@@ -40,15 +40,15 @@ class Judge:
         self._next = math.inf
         self._image = ""
         self._started = False
-        # The Job is there, and has to go.
+        # The Job exists and must be deleted.
         self.gave_up = False
 
     def seconds_until_next_look(self) -> float:
-        """After which time it may be over though nothing changed."""
+        """The time at which it may be over although nothing changed."""
         return self._next
 
     def end(self) -> JobEnd | None:
-        """How it ended; None while it goes on."""
+        """Its end; None while it runs."""
         pod = self._view.pod()
         self._started = self._started or (pod is not None and words.has_started(pod))
         end = self._end()
@@ -79,7 +79,7 @@ class Judge:
         end = words.end_of(pod)
         before = next((each for each in self._view.ordered() if words.has_started(each)), pod)
         if end.code == _NOT_BEGUN and before is not pod:
-            # An earlier pod began the attempt, and no other may begin it again: its end is what counts.
+            # An earlier pod began the attempt, and no other may begin it again: its end counts.
             return JobEnd(end.code, words.replaced_in_vain(before))
         deleted = metadata(pod).get("deletionTimestamp") or not self._view.lives(pod)
         if end.code == 0 or not deleted or words.disruption(pod):
@@ -91,7 +91,7 @@ class Judge:
         return JobEnd(end.code, failure if failure == words.too_long() else self._deleted(pod) or end.reason)
 
     def _deleted(self, pod: Object | None) -> str | None:
-        """What was removed by others, in words."""
+        """What others deleted, in words."""
         if self._view.stopped:
             return None
         job = self._view.job
@@ -141,7 +141,7 @@ class Judge:
             self._view.seconds("stuck", False)
             return self._unscheduled(job, pod)
         reason, for_good = stuck
-        # The first message has the cause; later ones say that it is tried again.
+        # The first message has the cause; later ones say that it is retried.
         self._image = max(self._image, reason, key=len)
         within = _seconds(job, START_WITHIN) or _START_WITHIN_SECONDS
         if not for_good and self._waits("stuck", within):
@@ -163,7 +163,7 @@ class Judge:
         return JobEnd(_GIVEN_UP, reason)
 
     def _waits(self, what: str, seconds: float) -> bool:
-        """Whether it is to be waited still, for something that holds."""
+        """Whether to keep waiting for a condition."""
         left = seconds - self._view.seconds(what, True)
         if left > 0:
             self._next = min(self._next, left)

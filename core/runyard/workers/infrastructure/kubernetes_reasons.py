@@ -1,4 +1,4 @@
-"""What the objects of a cluster say about the life of a run's pod, in words for the user."""
+"""Explains the states of a run's objects in a cluster in words for the user."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DISRUPTED = {
 }
 _NOT_STARTED = ("StartError", "ContainerCannotRun")
 _SHUT_DOWN = frozenset(("Shutdown", "NodeShutdown", "Terminated"))
-# Events that say nothing new: they follow from others, and each run has them.
+# Events without new information: every run has them.
 _USUAL = frozenset(("Created", "Started", "SuccessfulCreate", "Completed", "SuccessfulDelete"))
 
 
@@ -59,7 +59,7 @@ def condition(found: Object, kind: str) -> Object | None:
 
 
 def container_name(pod: Object) -> str:
-    """The container that is the run; others stand beside it."""
+    """The container that is the run, among others."""
     marked = (metadata(pod).get("annotations") or {}).get(CONTAINER)
     containers = (pod.get("spec") or {}).get("containers") or [{}]
     return str(marked or containers[0].get("name") or "")
@@ -74,7 +74,7 @@ def _state(pod: Object) -> Object:
 
 
 def has_logs(pod: Object) -> bool:
-    """Whether the run's container has started, so that there may be something that it printed."""
+    """Whether the run's container has started, so that there may be output."""
     state = _state(pod)
     return "running" in state or "terminated" in state
 
@@ -101,12 +101,12 @@ def exit_code(pod: Object) -> int | None:
 
 
 def is_suspended(job: Object | None) -> bool:
-    """Whether a Job waits to be let go on, as in the hands of a queue."""
+    """Whether a Job is suspended, for example by a queue."""
     return bool(job is not None and (job.get("spec") or {}).get("suspend"))
 
 
 def may_start_again(job: Object | None, pod: Object) -> bool:
-    """Whether the Job, which may fail more than once, will make another pod in the place of this one."""
+    """Whether the Job, which may fail more than once, will create another pod instead of this one."""
     if job is None or exit_code(pod) == 0 or condition(job, "Failed") or condition(job, "FailureTarget"):
         return False
     most = int((job.get("spec") or {}).get("backoffLimit") or 0)
@@ -114,7 +114,7 @@ def may_start_again(job: Object | None, pod: Object) -> bool:
 
 
 def end_of(pod: Object) -> JobEnd:
-    """How a pod that is over ended."""
+    """How an ended pod ended."""
     code = exit_code(pod)
     return JobEnd(code, None if code == 0 else _why(pod, code))
 
@@ -145,14 +145,14 @@ def _why(pod: Object, code: int | None) -> str | None:
 
 
 def replaced_in_vain(pod: Object) -> str:
-    """How the pod ended that began an attempt, in whose place Kubernetes made others."""
+    """The end of the pod that began an attempt, which Kubernetes then replaced."""
     end = end_of(pod)
     why = end.reason or f"its pod ended with exit code {end.code}"
     return f"{why}; the pods after it (backoff_limit) may not begin it again, as crash_retries does"
 
 
 def disruption(pod: Object) -> str | None:
-    """By what a pod was ended that did not end by itself."""
+    """What ended a pod that did not end by itself."""
     found = condition(pod, "DisruptionTarget")
     if found is None:
         return None
@@ -166,7 +166,7 @@ def too_long() -> str:
 
 
 def _failed_beside(pod: Object) -> str | None:
-    """An init container, or one beside the run's, that failed."""
+    """A failed init container, or a failed container beside the run's."""
     its = status(pod)
     for each in (*(its.get("initContainerStatuses") or ()), *(its.get("containerStatuses") or ())):
         ended = (each.get("state") or {}).get("terminated") or {}
@@ -176,7 +176,7 @@ def _failed_beside(pod: Object) -> str | None:
 
 
 def failure_of_job(job: Object) -> str | None:
-    """Why a Job failed, where it did, and its pod does not tell."""
+    """Why a Job failed, if it did and its pod does not say."""
     failed = condition(job, "Failed") or condition(job, "FailureTarget")
     if failed is None:
         return None
@@ -186,7 +186,7 @@ def failure_of_job(job: Object) -> str | None:
 
 
 def stuck(pod: Object) -> tuple[str, bool] | None:
-    """Why a pod cannot start its containers as things are, and whether that is for good."""
+    """Why a pod cannot start its containers now, and whether that is permanent."""
     its = status(pod)
     for each in (*(its.get("initContainerStatuses") or ()), *(its.get("containerStatuses") or ())):
         waiting = (each.get("state") or {}).get("waiting") or {}
@@ -203,7 +203,7 @@ def stuck(pod: Object) -> tuple[str, bool] | None:
 
 
 def unscheduled(pod: Object) -> str | None:
-    """Why a pod has no node yet; None where it has one."""
+    """Why a pod has no node yet; None if it has one."""
     for each in status(pod).get("conditions") or ():
         if each.get("type") == "PodScheduled" and each.get("status") == "False":
             return str(each.get("message") or each.get("reason") or "it is not scheduled")
@@ -211,17 +211,17 @@ def unscheduled(pod: Object) -> str | None:
 
 
 def is_over_quota(text: str) -> bool:
-    """Whether something was not made since a ResourceQuota leaves no room for it, which may change."""
+    """Whether an object was not created because a ResourceQuota has no room, which may change."""
     return "exceeded quota" in text
 
 
 def no_room(seconds: float, why: str) -> str:
-    """For what waited too long for room in a quota."""
+    """For a Job that waited too long for a quota."""
     return f"there was no room for it within {seconds:g} s (pending_timeout_seconds): {why}"
 
 
 def runs_beside(pod: Object | None) -> bool:
-    """Whether other containers go on though that of the run is over."""
+    """Whether other containers still run after the run's has ended."""
     if pod is None or status(pod).get("phase") in ("Succeeded", "Failed"):
         return False
     name = container_name(pod)
@@ -230,7 +230,7 @@ def runs_beside(pod: Object | None) -> bool:
 
 
 def lost(pod: Object) -> str:
-    """For a pod that was to end and does not."""
+    """For a pod that should end and does not."""
     return (
         f"its node {_node(pod)} does not answer: its pod was to end and did not. The process may still run "
         "there"
@@ -238,7 +238,7 @@ def lost(pod: Object) -> str:
 
 
 def lines(events: list[Object]) -> Iterator[tuple[str, str, str, datetime]]:
-    """Of events, the oldest first: what identifies each, `info` or `warning`, its text, and its moment."""
+    """Events, oldest first: the identity of each, `info` or `warning`, its text, and its time."""
     for event in sorted(events, key=_moment):
         if event.get("type") != "Warning" and event.get("reason") in _USUAL:
             continue
@@ -263,7 +263,7 @@ def _moment(event: Object) -> datetime:
 
 
 def moment_of(text: str) -> datetime:
-    """A moment as the API writes it."""
+    """A time in the API's format."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 

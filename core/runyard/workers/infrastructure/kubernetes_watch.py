@@ -1,4 +1,4 @@
-"""Keeps up with the Jobs and pods of a worker's runs by one list and one watch, resumed when it breaks."""
+"""Tracks the Jobs and pods of a worker's runs with one list and one watch, which is resumed if it breaks."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
     from runyard.workers.infrastructure.kubernetes_api import KubernetesApi
 
-# A watch is ended by the server after so long, so that one which is silent for ever cannot hold us up.
+# The server ends a watch after this time, so that a silent one cannot block us.
 _WATCH_SECONDS = 120
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
-# A watch that breaks so often in a row begins again with a list, which tells whether the server is there.
+# After this many broken watches in a row, start again with a list, which shows whether the server works.
 _BREAKS = 3
 _JOB_NAME = ("batch.kubernetes.io/job-name", "job-name")
 
 
 class View:
-    """What is known of one Job and its pods.
+    """The known state of one Job and its pods.
 
     Args:
         namespace, name: of the Job.
@@ -42,25 +42,25 @@ class View:
         self.changed = threading.Condition()
         self.version = 0
         self.job: Object | None = None
-        # By name, with those that are gone as they were last.
+        # By name; deleted ones in their last state.
         self.pods: dict[str, Object] = {}
         self.gone: set[str] = set()
         self.users = 0
-        # We ask for its end ourselves.
+        # This worker requested its end.
         self.stopped = False
-        # How it ended is known.
+        # Its end is known.
         self.ended = False
-        # Events of which the run's logs tell already; and what they say of a quota that leaves no room.
+        # Events that the run's logs already have; and their messages about a quota without room.
         self.told: set[str] = set()
         self.over_quota: str | None = None
-        # How far what each pod prints was read: the moment of the last line, and how many have that moment.
+        # How far each pod's output was read: the time of the last line, and the number of lines with it.
         self.read: dict[str, tuple[str, int]] = {}
-        # The answer from which what it prints is being read, and how often something came on it.
+        # The response from which its output is read, and how often data arrived on it.
         self.reading: httpx.Response | None = None
         self.arrived = 0
-        # Its node does not answer: what it printed last is lost with it.
+        # Its node does not answer: its last output is lost.
         self.lost = False
-        # Since when something is so, on the monotonic clock.
+        # Since when a condition holds, on the monotonic clock.
         self._since: dict[str, float] = {}
 
     def pod(self) -> Object | None:
@@ -78,7 +78,7 @@ class View:
         return name_of(pod) not in self.gone
 
     def seconds(self, what: str, holds: bool) -> float:
-        """For how long something holds without a break."""
+        """How long a condition has held without interruption."""
         now = time.monotonic()
         if not holds:
             self._since.pop(what, None)
@@ -86,25 +86,25 @@ class View:
         return now - self._since.setdefault(what, now)
 
     def wait(self, seen: int, seconds: float) -> int:
-        """Wait until something changed after `seen`; the version of now."""
+        """Wait until something changed after `seen`; return the current version."""
         with self.changed:
             self.changed.wait_for(lambda: self.version != seen, seconds)
             return self.version
 
     def notify(self) -> None:
-        """Have all that wait look again."""
+        """Wake all waiting threads."""
         with self.changed:
             self.version += 1
             self.changed.notify_all()
 
 
 class Watcher:
-    """The views of all Jobs that are waited for, kept up to date in two threads.
+    """The states of all watched Jobs, updated in two threads.
 
     Args:
         api: the cluster.
-        namespace: the only one that is looked at; None for all.
-        selector: of labels, which Jobs and pods of this pool have.
+        namespace: the only namespace; None for all.
+        selector: the label selector for the Jobs and pods of this pool.
     """
 
     def __init__(self, api: KubernetesApi, namespace: str | None, selector: str) -> None:
@@ -123,7 +123,7 @@ class Watcher:
         return next(iter(self._problems.values()), None)
 
     def start(self) -> None:
-        """Begin, where it has not begun."""
+        """Start, if it has not started."""
         with self._lock:
             if self._threads or self._closing.is_set():
                 return
@@ -135,14 +135,14 @@ class Watcher:
                 thread.start()
 
     def expect(self, job: Object) -> View:
-        """The view of a Job that was just made."""
+        """The state of a Job that was just created."""
         view = self._view(str(metadata(job)["namespace"]), name_of(job))
         if view.job is None:
             view.job = job
         return view
 
     def known(self, namespace: str, name: str) -> View | None:
-        """The view of a Job that is looked at."""
+        """The state of a watched Job."""
         with self._lock:
             return self._views.get((namespace, name))
 
@@ -152,10 +152,10 @@ class Watcher:
 
     @contextmanager
     def looking(self, namespace: str, name: str) -> Iterator[View]:
-        """A block with the view of a Job.
+        """A block with the state of a Job.
 
         Raises:
-            Unreachable, Refused: what was there before is asked for, and not told.
+            Unreachable, Refused: its present state cannot be read.
         """
         self.start()
         view = self._view(namespace, name)
@@ -172,10 +172,10 @@ class Watcher:
                     self._views.pop((namespace, name), None)
 
     def refresh(self, view: View) -> None:
-        """Ask for the Job and its pods as they are now.
+        """Read the present state of the Job and its pods.
 
         Raises:
-            Unreachable, Refused: it is not told.
+            Unreachable, Refused: it cannot be read.
         """
         selector = f"{_JOB_NAME[1]}={view.name}"
         while True:
@@ -183,7 +183,7 @@ class Watcher:
             job = self.read_job(view)
             pods, _ = self._api.list(kube.path_of("pods", view.namespace), labelSelector=selector)
             with view.changed:
-                if view.version != seen:  # the watch told more meanwhile, and what was asked may be old
+                if view.version != seen:  # the watch has newer data, and the response may be outdated
                     continue
                 # The Job last: another thread that sees it must see its pods.
                 found = {name_of(pod): _lean(pod) for pod in pods}
@@ -193,7 +193,7 @@ class Watcher:
                 return
 
     def read_job(self, view: View) -> Object | None:
-        """The Job as it is now; None where it is gone."""
+        """The present Job; None if it does not exist."""
         try:
             return _lean(self._api.request("GET", kube.path_of("jobs", view.namespace, view.name)))
         except kube.Refused as error:
@@ -202,7 +202,7 @@ class Watcher:
             return None
 
     def close(self) -> None:
-        """Stop; what is waited for is unreachable then. The connections are closed by whose they are."""
+        """Stop; waiting threads get Unreachable. The owner closes the connections."""
         self._closing.set()
         for thread in self._threads:
             thread.join(_LONGEST_PAUSE_SECONDS)
@@ -220,7 +220,7 @@ class Watcher:
         for view in views:
             view.notify()
 
-    # In the threads
+    # Called in the threads
 
     def _keep_up(self, resource: str) -> None:
         version: str | None = None
@@ -233,16 +233,16 @@ class Watcher:
                     self._tell(resource, None)
                 for reached in self._watch(resource, version):
                     version, breaks, pause = reached, 0, _FIRST_PAUSE_SECONDS
-                continue  # its time was over
+                continue  # its time limit expired
             except kube.Refused as error:
                 wait = error.retry_after
                 if error.code == kube.GONE:
-                    version = None  # what happened meanwhile is no longer told: look at all
+                    version = None  # older events are not available any more: list all objects
                 elif not kube.is_busy(error.code):
                     version = None
                     self._tell(resource, self._api.unreachable(str(error)))
             except httpx.TransportError:
-                pass  # the next watch begins where this one broke
+                pass  # the next watch continues where this one broke
             except RunyardError as error:
                 version = None
                 self._tell(resource, error if isinstance(error, Unreachable) else Unreachable(str(error)))
@@ -262,7 +262,7 @@ class Watcher:
             views = list(self._views.values())
         for view in views:
             if resource == "jobs":
-                # One that was made after the list is not in it: this is asked again where it counts.
+                # An object created after the list is not in it: it is read again when needed.
                 if view.job is not None and (view.namespace, view.name) not in there:
                     with suppress(kube.Refused):
                         self._put_job(view, self.read_job(view))
@@ -279,7 +279,7 @@ class Watcher:
             view.notify()
 
     def _watch(self, resource: str, version: str) -> Iterator[str]:
-        """The versions up to which a watch told everything."""
+        """The versions up to which a watch has reported everything."""
         params = {"labelSelector": self._selector, "resourceVersion": version}
         began = time.monotonic()
         for event in self._api.watch(kube.path_of(resource, self._namespace), params, _WATCH_SECONDS):
@@ -290,7 +290,7 @@ class Watcher:
         if time.monotonic() - began < _FIRST_PAUSE_SECONDS:
             self._closing.wait(
                 _FIRST_PAUSE_SECONDS
-            )  # a server which ends it at once is not asked all the time
+            )  # do not ask a server too often that ends watches at once
 
     def _apply(self, resource: str, found: Object, deleted: bool) -> None:
         labels = metadata(found).get("labels") or {}
@@ -308,12 +308,12 @@ class Watcher:
             view.pods[name_of(found)] = _lean(found)
             if deleted:
                 view.gone.add(name_of(found))
-            else:  # one that was asked for before is not in an older list, and seemed to be gone
+            else:  # an object that was read before is not in an older list
                 view.gone.discard(name_of(found))
             view.notify()
 
 
 def _lean(found: Object) -> Object:
-    """An object without what fills the memory and nobody reads."""
+    """An object without large fields that nothing reads."""
     its: dict[str, Any] = {name: value for name, value in metadata(found).items() if name != "managedFields"}
     return {**found, "metadata": its}

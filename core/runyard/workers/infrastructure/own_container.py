@@ -1,23 +1,24 @@
-"""In which container this process runs, as the mounts tell that an engine or a node made for it."""
+"""Finds the container of this process, from the mounts that an engine or a node created for it."""
 
 from __future__ import annotations
 
 import re
 
 _MOUNTS = "/proc/self/mountinfo"
-# What is mounted, and where: a file of the engine as /etc/hostname, one of the node for last words.
+# Mounted files and their mount points: an engine's file as /etc/hostname, a node's file for the termination
+# message.
 _OF_DOCKER = re.compile(r" \S*/containers/([0-9a-f]{64})/(?:hostname|hosts|resolv\.conf) /etc/\S+ ")
 _OF_A_POD = re.compile(r" \S*/pods/([0-9a-f-]{36})/containers/([^/\s]+)/[0-9a-f]+ /dev/termination-log ")
 
 
 def of_docker() -> str | None:
-    """The id of the Docker container in which this process runs; None where it does not."""
+    """The id of the Docker container of this process, or None."""
     found = _OF_DOCKER.search(_mounts())
     return found[1] if found else None
 
 
 def of_pod(uid: str) -> str:
-    """The name of the container, of a pod, in which this process runs; empty where nothing tells it."""
+    """The name of this process's container in its pod; empty if unknown."""
     found = _OF_A_POD.search(_mounts())
     return found[2] if found and found[1] == uid else ""
 

@@ -187,7 +187,9 @@ def test_a_job_whose_run_was_lost_without_an_heir_is_ended_before_the_run_starts
     until(lambda: len(yard.notes()) == 2, "the second attempt")
     if yard.pool_type != "docker":  # whose processes have other numbers here
         assert is_gone(yard.notes()[0][1])
-    until(lambda: any("still ran and is ended" in text for text in printed(yard, run)), "the word about it")
+    until(
+        lambda: any("still ran and was stopped" in text for text in printed(yard, run)), "the word about it"
+    )
     yard.release()
     yard.ended(run, "COMPLETED")
     assert [attempt for attempt, _ in yard.notes()] == [1, 2]

@@ -117,4 +117,4 @@ def test_the_image_that_is_here_is_used_where_the_registry_refuses(yard, registr
     docker("tag", IMAGE, f"{registry}/team/flows:1")
     run = asked(yard, registry, inline(registry, "a-wrong-password"), image_pull_policy="IfPossible")
     assert yard.state(run).type == "COMPLETED", yard.state(run)
-    assert any("the one that is here is used" in line for line in printed(yard, run))
+    assert any("using the local one" in line for line in printed(yard, run))

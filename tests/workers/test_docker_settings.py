@@ -153,7 +153,7 @@ def test_a_container_stays_without_auto_remove_and_has_its_labels(yard):
         ({"command": "echo 'open"}, "cannot be split"),
         ({"user": "no-such-user"}, "no-such-user"),
         ({"volumes": ["/a:/b:/c:/d"]}, "/d"),
-        ({"image": "../containers"}, "image: '../containers' is no name of an image"),
+        ({"image": "../containers"}, "image: '../containers' is not a valid image name"),
     ],
 )
 def test_what_means_nothing_is_told_with_its_name(yard, variables, reason):

@@ -65,7 +65,7 @@ def test_files_are_merged_and_the_first_to_name_a_thing_counts(tmp_path, monkeyp
     assert (found.server, found.namespace, token_of(found)) == ("https://one:6443", "one-jobs", "Bearer 1")
     other = access({"context_name": "two"})
     assert (other.server, other.namespace, token_of(other)) == ("https://two:6443", "two-jobs", "Bearer 2")
-    with pytest.raises(InvalidInput, match="there is no context 'three'; it has 'one', 'two'"):
+    with pytest.raises(InvalidInput, match="context 'three' not found; it has 'one', 'two'"):
         access({"context_name": "three"})
 
 
@@ -130,7 +130,7 @@ def test_a_program_that_prints_none_is_told(program, problem):
 def test_a_program_that_is_not_there_is_told_with_how_to_get_it():
     entry = {"apiVersion": V1, "command": "no-such-login", "installHint": "Get it\nfrom example.com"}
     with pytest.raises(
-        InvalidInput, match=r"no credential program 'no-such-login'; Get it from example\.com$"
+        InvalidInput, match=r"credential program 'no-such-login' not found; Get it from example\.com$"
     ):
         token_of(access({"config": config_of({"exec": entry})}))
 
@@ -157,24 +157,30 @@ def test_a_program_is_asked_once_for_all_threads(tmp_path):
         (config_of({"auth-provider": {"name": "gcp"}}), "auth-provider is no longer supported"),
         (config_of({"exec": {"apiVersion": "v0", "command": "x"}}), "exec.apiVersion 'v0' is unknown"),
         (config_of(**{"certificate-authority": "/no/such.crt"}), "certificate-authority: /no/such.crt"),
-        (config_of(**{"certificate-authority-data": "???"}), "certificate-authority-data is no base64"),
+        (
+            config_of(**{"certificate-authority-data": "???"}),
+            "certificate-authority-data is not valid base64",
+        ),
         (config_of(**{"certificate-authority-data": "eHg="}), "a certificate or key cannot be used"),
-        ("a: b: c", "no YAML"),
-        ("- 1", "a kubeconfig is a mapping"),
+        ("a: b: c", "invalid YAML"),
+        ("- 1", "a kubeconfig must be a mapping"),
         (
             "a: b\n\ttoken: very-secret",
-            r"no YAML: line 2: found character '\\t' that cannot start any token$",
+            r"invalid YAML: line 2: found character '\\t' that cannot start any token$",
         ),
-        ({**config_of(), "clusters": {"one": {}}}, "clusters is a list, each with a name and a mapping"),
-        ({**config_of(), "users": [None]}, "users is a list, each with a name and a mapping 'user'"),
+        ({**config_of(), "clusters": {"one": {}}}, "clusters must be a list, each item with a name"),
+        ({**config_of(), "users": [None]}, "users must be a list, each item with a name and a 'user'"),
         ({**config_of(), "contexts": [{"name": "one"}]}, "the context 'one' names no cluster"),
-        (config_of(server="localhost:8080"), "server 'localhost:8080' is no URL such as https://HOST:PORT"),
-        (config_of(server="https://[::1"), "is no URL"),
+        (
+            config_of(server="localhost:8080"),
+            "server 'localhost:8080' is not a URL such as https://HOST:PORT",
+        ),
+        (config_of(server="https://[::1"), "is not a URL"),
         (
             config_of(**{"proxy-url": "proxy:3128"}),
-            "proxy-url 'proxy:3128' is no URL such as http://HOST:PORT",
+            "proxy-url 'proxy:3128' is not a URL such as http://HOST:PORT",
         ),
-        (config_of({"exec": "aws"}), "exec is a mapping"),
+        (config_of({"exec": "aws"}), "exec must be a mapping"),
         (
             config_of({"exec": {"apiVersion": V1, "command": "x", "env": [{"name": "A"}]}}),
             "a name and a value",

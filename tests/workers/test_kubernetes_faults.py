@@ -105,7 +105,7 @@ def test_a_secret_that_may_not_be_made_leaves_no_job(yard):
     yard.cluster.fault(verb="create", resource="secrets", status=403, message=words)
     run = yard.run()
     yard.worker()
-    assert f"the Job could not be made: {words}; see docs/kubernetes" in yard.ended(run, "CRASHED").message
+    assert f"the Job could not be created: {words}; see docs/kubernetes" in yard.ended(run, "CRASHED").message
     until(lambda: not (yard.jobs() or yard.cluster.pods()), "the removal of the Job")
 
 

@@ -154,7 +154,7 @@ def test_a_template_of_prefect_is_taken_as_it_is():
             "restartPolicy must be 'Never'",
         ),
         (lambda manifest: manifest["spec"]["template"]["spec"].update(containers=[]), "has no container"),
-        (lambda manifest: manifest["spec"].update(template=[1]), "spec.template is a mapping"),
+        (lambda manifest: manifest["spec"].update(template=[1]), "spec.template must be a mapping"),
     ],
 )
 def test_a_manifest_of_something_else_is_refused(change, problem):

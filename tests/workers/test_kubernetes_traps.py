@@ -79,7 +79,7 @@ def test_a_job_that_the_cluster_will_never_take_crashes_at_once_with_its_words(y
     run = yard.run()
     yard.worker()
     message = yard.ended(run, "CRASHED").message
-    assert message.endswith(f"the Job could not be made: {words}")
+    assert message.endswith(f"the Job could not be created: {words}")
     assert "No run is claimed" not in yard.said()
 
 
@@ -104,7 +104,7 @@ def test_a_token_that_is_not_taken_any_more_costs_no_run(yard):
     yard.release()
     run = yard.run()
     until(lambda: "No run is claimed for now" in yard.said(), "the word about it")
-    assert "the credentials of this worker are not valid, or not any more" in yard.said()
+    assert "the credentials of this worker are invalid or have expired" in yard.said()
     yard.cluster.token = token
     yard.ended(run, "COMPLETED")
     assert [attempt for attempt, _ in yard.notes()] == [2]

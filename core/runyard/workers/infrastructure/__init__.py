@@ -1,1 +1,1 @@
-"""Infrastructure of work pools: one module per type, behind one protocol (`base`)."""
+"""The infrastructure of work pools: one module per type, with one common protocol (`base`)."""

@@ -1,10 +1,8 @@
-"""The protocol of a type of work pool: start, find, follow, stop and remove one job.
+"""The protocol of a work pool type: how to start, find, follow, stop and remove one job.
 
 The worker does everything else (claims, leases, retries, cancelling, logs, recovery) in the same way for all
-types.
-Another type is one class with these methods, declared as an entry point of the group `runyard.workers` with
-the name of
-the type.
+types. To add a type, write a class with these methods and register it as an entry point of the group
+`runyard.workers` under the type's name.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from typing import Any, Protocol
 
 from runyard.base.errors import RunyardError
 
-# The labels by which jobs are found.
+# The labels by which a worker finds its jobs.
 RUN_LABEL = "io.runyard.flow-run-id"
 ATTEMPT_LABEL = "io.runyard.attempt"
 POOL_LABEL = "io.runyard.work-pool"
@@ -25,11 +23,11 @@ HOOKS_LABEL = "io.runyard.hooks"
 
 
 class CannotStart(RunyardError):
-    """A job cannot be started: the image is missing, or the engine refuses it. The text is for the user."""
+    """A job could not be started: for example its image is missing. The text is for the user."""
 
 
 class Unreachable(RunyardError):
-    """The engine or the cluster does not answer; its jobs may continue."""
+    """The engine or the cluster does not respond; its jobs may continue."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +35,13 @@ class JobRequest:
     """One job to start.
 
     Args:
-        name: of the flow run.
+        name: the name of the flow run.
         job: the pool's job configuration, resolved for this run.
-        command: the command, if the configuration has none.
-        env: the variables of every job; the configuration's `env` overrides them.
-        labels: to find it again, and those of the configuration.
-        say: reports long operations (an image pull) in the run's logs.
-        is_wanted: whether it is still to be started; if `start` waits and this becomes False, raise
-            CannotStart.
+        command: the command to start if the configuration has none.
+        env: variables of every job; the configuration's `env` overrides them.
+        labels: labels for finding the job, and those of the configuration.
+        say: reports slow steps (such as pulling an image) to the run's logs.
+        is_wanted: whether the job must still be started; code that waits raises CannotStart if not.
     """
 
     name: str
@@ -61,9 +58,9 @@ class JobEnd:
     """How a job ended.
 
     Args:
-        code: its exit code; None if it is unknown because the job is gone.
-        reason: in words, if the infrastructure knows more than the code.
-        started: whether its command was started at all.
+        code: its exit code; None if unknown, as the job was removed.
+        reason: an explanation, if the infrastructure knows more than the exit code.
+        started: whether its command was started.
     """
 
     code: int | None
@@ -73,7 +70,8 @@ class JobEnd:
 
 @dataclass(frozen=True)
 class FoundJob:
-    """An existing job: its id, labels, whether it ever started, and whether it has ended, if known."""
+    """An existing job: its id, its labels, whether it was started, and whether it has ended, as far as
+    known."""
 
     id: str
     labels: dict[str, str] = field(default_factory=dict)
@@ -82,52 +80,48 @@ class FoundJob:
 
 
 class Infrastructure(Protocol):
-    """The infrastructure of a pool's jobs. The worker calls each method from any thread.
+    """The place where jobs run. Other threads may call each method.
 
-    All raise Unreachable if the engine does not answer. An optional attribute `host_address` is the address
-    of this machine
-    at which jobs with their own network reach the API that the worker serves. An optional method
-    `configure(pool, job)` is
-    called before all others, with the name of the pool and its job configuration filled with the variables'
-    defaults.
+    All methods raise Unreachable if the engine does not respond. The optional attribute `host_address` is the
+    address of this machine under which jobs with their own network reach the API that the worker serves. The
+    optional method `configure(pool, job)` is called first, with the pool's name and its job configuration
+    with default values.
 
-    For workers that run on the engine themselves, `here()` returns an identity as JSON, or None; and
-    `is_gone(here)`, called
-    by other workers, returns whether that worker has certainly ended. It must answer fast, and False in
-    doubt. Without the
-    two, only workers on the same machine can detect that another one is gone.
+    A worker may itself run in the engine or cluster. Then two optional methods let other workers detect its
+    death: `here()` returns JSON that identifies this worker there, or None; `is_gone(here)`, called by other
+    workers, returns whether it has certainly ended. `is_gone` responds fast, and returns False in doubt.
+    Without these methods only workers of the same machine can detect that a worker has gone.
     """
 
     def place(self) -> str:
-        """A text that identifies this engine or cluster."""
+        """A unique name of this engine or cluster."""
         ...
 
     def start(self, request: JobRequest) -> str:
         """Start a job; return its id.
 
         Raises:
-            CannotStart: with the reason for the user.
+            CannotStart: the job cannot be started; the text is for the user.
         """
         ...
 
     def find(self, labels: dict[str, str]) -> list[FoundJob]:
-        """Our jobs that have all these labels, running or not."""
+        """Find the jobs that have all these labels, running or ended."""
         ...
 
     def follow(
         self, job_id: str, since: float | None
     ) -> Iterator[tuple[str, bytes] | tuple[str, bytes, int]]:
-        """The output of a job, as (`stdout` or `stderr`, bytes), until it ends or the connection breaks.
+        """Yield a job's output as (`stdout` or `stderr`, bytes), until it ends or the connection breaks.
 
-        A third item may be the time at which a piece was printed, by the job's clock, in microseconds since
-        1970; then each piece
-        is a line, or a part of one. `since` uses the same clock; earlier pieces are ignored.
+        An optional third item is the time of the output by the job's clock, in microseconds since 1970. Then
+        each item is a line or a part of a line. `since` uses the same clock; older output may be repeated.
 
-        Messages of the infrastructure about the job are yielded as `info` or `warning`.
+        Messages of the infrastructure about the job are yielded as `info` or `warning`, one text per item.
 
         Args:
             job_id: the job.
-            since: only what was printed after this moment, in seconds since 1970; None: all.
+            since: only output after this time, in seconds since 1970; None: all.
         """
         ...
 
@@ -136,11 +130,11 @@ class Infrastructure(Protocol):
         ...
 
     def stop(self, job_id: str, grace_seconds: float) -> None:
-        """Ask a job to end, and kill it after `grace_seconds`; does nothing if the job is gone."""
+        """Ask a job to stop, and kill it after `grace_seconds`; a missing job is not an error."""
         ...
 
     def remove(self, job_id: str) -> None:
-        """Delete what remains of an ended job; does nothing if the job is gone."""
+        """Remove an ended job; a missing job is not an error."""
         ...
 
     def close(self) -> None:
@@ -149,10 +143,10 @@ class Infrastructure(Protocol):
 
 
 def command_words(given: Any) -> list[str]:
-    """The words of a job's command: a list, or a text that is split like in a shell.
+    """Split a job's command into words: it is a list, or a string in shell syntax.
 
     Raises:
-        CannotStart: its quotes do not match.
+        CannotStart: a quote is missing.
     """
     if not isinstance(given, str):
         return [str(part) for part in given or ()]

@@ -1,6 +1,6 @@
-"""The options of a container: converts a run's job configuration to docker-py's arguments.
+"""Converts a run's job configuration into the options of docker-py for creating a container.
 
-It does not import the `docker` package, so that it can be tested alone.
+Does not import the `docker` package, so that it can be tested without it.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_.-]+")
 _LONGEST_NAME = 200
 _URL_VARIABLES = ("RUNYARD_API_URL", "PREFECT_API_URL")
-# Arguments that the worker sets itself.
+# Options that only the worker sets.
 _OURS = frozenset(
     """
     image command environment labels name network_mode networks network volumes
     detach auto_remove remove stream stdout stderr
     """.split()  # noqa: SIM905  # a list of quotes is harder to read
 )
-# Arguments that a run's container cannot have, and why.
+# Options that a run's container cannot have, with the reason.
 _NOT_FOR_RUNS = {
-    "restart_policy": "a run starts again as crash_retries of its deployment allows",
-    "tty": "what a run prints is kept line by line, without a terminal",
+    "restart_policy": "a run restarts as crash_retries of its deployment allows",
+    "tty": "the worker stores the output line by line, without a terminal",
 }
-# Variables of the template with the same name in docker-py.
+# Variables of the template that have the same name in docker-py.
 _SAME = ("mem_limit", "memswap_limit", "privileged", "shm_size", "user", "working_dir")
 
 
-# The valid values of variables, because a custom template may not define them.
+# The required types of variables, as a custom template may not specify them.
 _KINDS: dict[str, tuple[type, str]] = {
-    "networks": (list, "a list of texts"),
-    "volumes": (list, "a list of texts"),
+    "networks": (list, "a list of strings"),
+    "volumes": (list, "a list of strings"),
     "container_create_kwargs": (dict, "a mapping"),
     "registry_credentials": (dict, "a mapping"),
     "privileged": (bool, "true or false"),
-    "image": (str, "a text"),
+    "image": (str, "a string"),
 }
 _POLICIES = ("Always", "IfNotPresent", "IfPossible", "Never")
 
 
 def checked(job: dict[str, Any]) -> dict[str, Any]:
-    """A job configuration with valid values; JSON texts are parsed.
+    """Check the types of a job configuration's values; strings with JSON are parsed.
 
     Raises:
-        CannotStart: a value is invalid, naming its variable.
+        CannotStart: a value has the wrong type; the message names its variable.
     """
     job = dict(job)
     for name, (kind, words) in _KINDS.items():
@@ -72,16 +72,16 @@ def checked(job: dict[str, Any]) -> dict[str, Any]:
         job[name] = value
     if job.get("image_pull_policy") not in (None, *_POLICIES):
         raise CannotStart(
-            f"image_pull_policy: {job['image_pull_policy']!r} is none of {', '.join(_POLICIES)}"
+            f"image_pull_policy: {job['image_pull_policy']!r} is invalid; use one of {', '.join(_POLICIES)}"
         )
     return job
 
 
 def container_options(request: JobRequest) -> dict[str, Any]:
-    """The arguments of a container, besides its image, name and networks.
+    """The options of a container, besides its image, name and networks.
 
     Raises:
-        CannotStart: a value is invalid, naming its variable.
+        CannotStart: a value is invalid; the message names its variable.
     """
     job = request.job
     if job.get("network_mode") and job.get("networks"):
@@ -101,7 +101,7 @@ def container_options(request: JobRequest) -> dict[str, Any]:
     hosts = {**_hosts(job.get("extra_hosts")), **_hosts(more.pop("extra_hosts", None))}
     if mode != "host":
         env = {name: _reachable(value) if name in _URL_VARIABLES else value for name, value in env.items()}
-        if not str(mode).startswith("container:"):  # it has the names of that other container
+        if not str(mode).startswith("container:"):  # it uses the host names of that other container
             hosts.setdefault(_HOST, "host-gateway")
     options: dict[str, Any] = {
         "command": command_words(job.get("command")) or request.command,
@@ -120,7 +120,7 @@ def container_options(request: JobRequest) -> dict[str, Any]:
 
 
 def network_mode(job: dict[str, Any], env: dict[str, str]) -> str | None:
-    """The network mode: the given one; else the host's, if the API is on this machine (on Linux)."""
+    """The network mode: the configured one; else the host's, if the API is on this machine (Linux only)."""
     if job.get("network_mode"):
         return str(job["network_mode"])
     if job.get("networks") or not sys.platform.startswith("linux"):
@@ -130,7 +130,7 @@ def network_mode(job: dict[str, Any], env: dict[str, str]) -> str | None:
 
 
 def _reachable(url: str | None) -> str | None:
-    """The URL for a container with its own network."""
+    """Replace a loopback address in a URL by the name of the host, for a container with its own network."""
     if not url:
         return url
     parts = urlsplit(url)
@@ -144,15 +144,15 @@ def _nano_cpus(given: Any) -> int:
     try:
         return round(float(given) * 1e9)
     except (TypeError, ValueError, OverflowError):
-        raise CannotStart(f"cpus: {given!r} is no number") from None
+        raise CannotStart(f"cpus: {given!r} is not a number") from None
 
 
 def _volumes(given: list[str]) -> list[str]:
-    """Folders, named and anonymous volumes; a relative folder is relative to the worker's."""
+    """Folders and volumes as docker-py expects them; relative folders become absolute (the worker's)."""
     found = []
     for text in given:
         source, colon, target = text.partition(":")
-        # The name of a volume has no slash.
+        # The name of a volume contains no slash.
         if colon and (source.startswith((".", "~")) or ("/" in source and not source.startswith("/"))):
             source = os.path.abspath(os.path.expanduser(source))
         found.append(f"{source}{colon}{target}")
@@ -160,13 +160,13 @@ def _volumes(given: list[str]) -> list[str]:
 
 
 def container_name(request: JobRequest) -> str:
-    """The name of a container, if no other has it."""
+    """The name of a container; the caller adds a number if another container has it."""
     text = _NOT_IN_A_NAME.sub("-", str(request.job.get("name") or request.name))[:_LONGEST_NAME].strip("-_.")
     return text if len(text) > 1 else f"runyard-{text}".strip("-")
 
 
 def _hosts(given: Any) -> dict[str, str]:
-    """Names with their addresses, from a mapping or a list of `name:address`."""
+    """Convert a mapping, or a list of `name:address`, into host names with addresses."""
     if isinstance(given, dict):
         return {str(name): str(address) for name, address in given.items()}
     found = {}

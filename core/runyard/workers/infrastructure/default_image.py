@@ -1,4 +1,4 @@
-"""The default image of runs."""
+"""The default image of a run."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from runyard.base.version import VERSION
 
 
 def default_image() -> str:
-    """The image with this version of Runyard and Python."""
+    """The image that contains this version of Runyard and of Python."""
     return f"runyard/runyard:{VERSION}-python{sys.version_info.major}.{sys.version_info.minor}"

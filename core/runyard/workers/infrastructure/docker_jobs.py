@@ -36,40 +36,39 @@ try:
 except ImportError as error:
     raise extra_missing("docker", "docker") from error
 
-# The exit code of a process that the kernel or `docker kill` killed.
+# The exit code if the kernel or `docker kill` killed the container's process.
 _KILLED = 137
-# The engine's message about a container that ended while the engine was not running.
+# The exit code that an engine reports if a container ended while the engine was stopped.
 _UNKNOWN = 255
 _MOST_NAMES = 1_000
-# Of a frame of a log.
+# The size of a log frame's header.
 _HEADER_BYTES = 8
 _STREAMS = {1: "stdout", 2: "stderr", 3: "warning"}
 _NOT_IMPLEMENTED = 501
-# A response takes seconds if the engine's disk is busy; waiting for an end has no limit.
+# An engine with a busy disk may need seconds to respond. A wait for the end of a container has no limit.
 _ANSWER_SECONDS = 60
-# Requests from the loop that renews leases have a short limit and are repeated later.
+# For a loop that must renew leases: a short timeout, and a pause before the next attempt.
 _PEER_SECONDS, _ASK_AGAIN_SECONDS = 2.0, 30.0
 _TIMEOUT_VARIABLE = "DOCKER_CLIENT_TIMEOUT"
-# How often to check, during an image pull, whether the run is still wanted.
+# The interval at which a pull checks whether the run is still wanted.
 _LOOK_SECONDS = 0.1
 _STOPPED = "it was stopped before its container was started"
 
 
 class DockerInfrastructure:
-    """The engine of the environment (`DOCKER_HOST` and so on), or this machine's.
+    """The Docker Engine that the environment names (`DOCKER_HOST` etc.), else the one of this machine.
 
     Raises:
-        Unreachable: it does not answer.
+        Unreachable: the engine does not respond.
     """
 
     def __init__(self) -> None:
         try:
             self._client = docker.from_env(timeout=_timeout_seconds())
             self._id = str(self._client.info()["ID"])
-            # The address of this machine for containers with their own network.
+            # The address under which containers with their own network reach this machine.
             self.host_address = self._gateway()
-            # How far each container's output was read: the time of the last frame, and the number of frames
-            # with it.
+            # The read position of each container's output: the time of the last frame, and its number.
             self._read: dict[str, tuple[str, int]] = {}
             self._ask_again_at = 0.0
         except (DockerException, RequestException, ValueError) as error:
@@ -79,21 +78,21 @@ class DockerInfrastructure:
         """This machine's address on the engine's bridge, which containers know as `host-gateway`."""
         try:
             pools = self._client.networks.get("bridge").attrs["IPAM"]["Config"] or []
-        except NotFound:  # an engine may be told to have none
+        except NotFound:  # an engine may be configured without a bridge
             return None
         for pool in pools:
             if pool.get("Gateway"):
                 return str(pool["Gateway"])
-            if pool.get("Subnet"):  # engines leave it out where it is the first address
+            if pool.get("Subnet"):  # engines omit the gateway if it is the first address
                 return str(next(ip_network(pool["Subnet"], strict=False).hosts()))
         return None
 
     def place(self) -> str:
-        """The engine's own id."""
+        """The engine's unique id."""
         return f"docker:{self._id}"
 
     def here(self) -> list[str] | None:
-        """The container of this worker, if it is on this engine, and its start time; see Infrastructure."""
+        """This worker's container and its start time, if it runs in this engine; see Infrastructure."""
         its = own_container.of_docker()
         try:
             return None if its is None else self.life_of(its)
@@ -111,7 +110,7 @@ class DockerInfrastructure:
             return False
 
     def life_of(self, container: str) -> list[str] | None:
-        """Identifies this start of a container; None if it is not running."""
+        """Identify the current start of a container; None if the container does not run."""
         api = self._client.api
         try:
             answer = api._result(
@@ -136,8 +135,8 @@ class DockerInfrastructure:
     def _image(self, request: JobRequest) -> str:
         job = request.job
         image = job.get("image") or default_image()
-        if {"", ".", ".."} & set(image.split("/")):  # they would lead the request elsewhere
-            raise CannotStart(f"image: {image!r} is no name of an image")
+        if {"", ".", ".."} & set(image.split("/")):  # these parts would change the path of the request
+            raise CannotStart(f"image: {image!r} is not a valid image name")
         policy = job.get("image_pull_policy") or ("Always" if _is_moving(image) else "IfNotPresent")
         present = self._has(image)
         if policy == "Never" or (policy == "IfNotPresent" and present):
@@ -150,14 +149,16 @@ class DockerInfrastructure:
         problem = self._pulled(image, request)
         if problem is not None:
             if policy == "IfPossible" and present:
-                request.say(f"Image {image!r} could not be pulled ({problem}); the one that is here is used")
+                request.say(f"Image {image!r} could not be pulled ({problem}); using the local one")
                 return image
             raise CannotStart(f"the image {image!r} could not be pulled: {problem}")
         request.say(f"Pulled image {image!r}")
         return image
 
     def _pulled(self, image: str, request: JobRequest) -> str | None:
-        """Pull an image; return the problem. A registry may take any time: a cancelled run stops waiting."""
+        """Pull an image; return the problem, or None. A registry may respond slowly; if the run is cancelled
+        meanwhile, the wait ends.
+        """
         credentials = _credentials(request.job.get("registry_credentials"))
         done: Future[str | None] = Future()
 
@@ -176,17 +177,17 @@ class DockerInfrastructure:
     def _pull(
         self, image: str, credentials: dict[str, str] | None, is_wanted: Callable[[], bool]
     ) -> str | None:
-        """Pull an image; return the problem, without the password."""
+        """Pull an image; return the problem, without the password, or None."""
         repository, tag = parse_repository_tag(image)
         problem = None
         try:
-            # The engine reports a failed pull in the progress stream.
+            # The engine reports a failed pull in the stream of its progress.
             for line in self._client.api.pull(
                 repository, tag or "latest", stream=True, decode=True, auth_config=credentials
             ):
                 problem = line.get("error") or problem
                 if not is_wanted():
-                    return _STOPPED  # the engine stops a pull when the connection closes
+                    return _STOPPED  # the engine aborts a pull when its client disconnects
         except APIError as error:
             problem = _told(error)
         password = (credentials or {}).get("password")
@@ -213,11 +214,11 @@ class DockerInfrastructure:
             except APIError as error:
                 if error.status_code != 409 or "name" not in str(error.explanation):
                     raise
-            except TypeError as error:  # of docker-py, which knows no such argument
+            except TypeError as error:  # docker-py does not know the argument
                 raise CannotStart(f"container_create_kwargs: {error}") from None
         else:
             raise CannotStart(
-                f"{_MOST_NAMES} containers are named {name!r}; remove some, or set another name"
+                f"{_MOST_NAMES} containers are named {name!r}; remove some, or use another name"
             )
         try:
             for other in networks[1:]:
@@ -226,13 +227,13 @@ class DockerInfrastructure:
                 raise CannotStart(_STOPPED)
             container.start()
         except BaseException:
-            with suppress(Unreachable):  # then that is told which went wrong
+            with suppress(Unreachable):  # report the first error, not this one
                 self.remove(container.id)
             raise
         return str(container.id)
 
     def find(self, labels: dict[str, str]) -> list[FoundJob]:
-        """Our containers that have all these labels; see Infrastructure."""
+        """Find our containers that have all these labels; see Infrastructure."""
         wanted = [RUN_LABEL, *(f"{name}={value}" for name, value in labels.items())]
         try:
             found = self._client.api.containers(all=True, filters={"label": wanted})
@@ -251,15 +252,15 @@ class DockerInfrastructure:
     def follow(
         self, job_id: str, since: float | None
     ) -> Iterator[tuple[str, bytes] | tuple[str, bytes, int]]:
-        """The output of a container; see Infrastructure.
+        """Yield a container's output; see Infrastructure.
 
-        After a broken connection it continues where it stopped, by the engine's own times.
+        After a broken connection it continues where it stopped, by the engine's timestamps.
         """
         last, count = self._read.get(job_id, ("", 0))
         begin = _seconds(last) if last else since or 0
         skip = count
         try:
-            # A separate connection, because it stays open while the container runs.
+            # Its own connection, as it stays open as long as the container runs.
             stream = self._client.api._get(
                 self._client.api._url("/containers/{0}/logs", job_id),
                 params={"stdout": 1, "stderr": 1, "follow": 1, "since": begin, "timestamps": 1},
@@ -268,7 +269,7 @@ class DockerInfrastructure:
             )
             self._client.api._raise_for_status(stream)
             for name, frame in _frames(stream):
-                if name == "warning":  # without a time: a message of the engine
+                if name == "warning":  # an error message of the engine, without a time
                     yield name, b"The engine cannot read what the container prints: " + frame.strip()
                     continue
                 moment, _, data = frame.partition(b" ")
@@ -286,7 +287,7 @@ class DockerInfrastructure:
         except APIError as error:
             if error.status_code != _NOT_IMPLEMENTED:
                 raise _unreachable(error) from None
-            yield "stderr", f"What this container prints cannot be kept: {_told(error)}\n".encode()
+            yield "stderr", f"The output of this container cannot be kept: {_told(error)}\n".encode()
         except (DockerException, RequestException, OSError) as error:
             raise _unreachable(error) from None
 
@@ -302,7 +303,7 @@ class DockerInfrastructure:
         return JobEnd(code, _reason(code, state))
 
     def stop(self, job_id: str, grace_seconds: float) -> None:
-        """SIGTERM now, SIGKILL later; see Infrastructure."""
+        """Send SIGTERM now and SIGKILL later; see Infrastructure."""
         try:
             if grace_seconds > 0:
                 self._client.api.stop(job_id, timeout=max(1, round(grace_seconds)))
@@ -311,25 +312,25 @@ class DockerInfrastructure:
         except NotFound:
             pass
         except APIError as error:
-            if error.status_code != 409:  # it does not run any more
+            if error.status_code != 409:  # it no longer runs
                 raise _unreachable(error) from None
         except (DockerException, RequestException) as error:
             raise _unreachable(error) from None
 
     def remove(self, job_id: str) -> None:
-        """Remove a container that ended; see Infrastructure."""
+        """Remove an ended container; see Infrastructure."""
         try:
             self._client.api.remove_container(job_id, v=True, force=True)
         except NotFound:
             pass
         except APIError as error:
-            if error.status_code != 409:  # it is being removed already
+            if error.status_code != 409:  # its removal is already in progress
                 raise _unreachable(error) from None
         except (DockerException, RequestException) as error:
             raise _unreachable(error) from None
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._client.close()
 
 
@@ -344,13 +345,13 @@ def _credentials(given: dict[str, Any] | None) -> dict[str, str] | None:
 
 
 def _is_moving(image: str) -> bool:
-    """Whether an image name may refer to another image later: it has no tag, or `latest`."""
+    """Whether an image's name may mean another image later: it has no tag, or the tag `latest`."""
     last = image.rpartition("/")[2]
     return "@" not in last and (":" not in last or last.endswith(":latest"))
 
 
 def _frames(stream: Any) -> Iterator[tuple[str, bytes]]:
-    """The frames of a log: a byte that tells the stream, three of nothing, four of length, the bytes.
+    """Split a log into frames: one byte for the stream, three zero bytes, four for the length, the data.
 
     Source: Docker Engine API, "Stream format" of attaching to a container.
     """
@@ -368,13 +369,13 @@ def _frames(stream: Any) -> Iterator[tuple[str, bytes]]:
 
 
 def _microseconds(moment: str) -> int:
-    """A time of the engine in microseconds since 1970, truncated."""
+    """Convert a timestamp of the engine to microseconds since 1970, truncated."""
     whole, _, fraction = _seconds(moment).partition(".")
     return int(whole) * 1_000_000 + int(fraction[:6])
 
 
 def _seconds(moment: str) -> str:
-    """A moment of the engine as it wants it in `since`: seconds since 1970, with nanoseconds."""
+    """Convert a timestamp of the engine to the format of `since`: seconds since 1970 with nanoseconds."""
     whole, _, fraction = moment.removesuffix("Z").partition(".")
     seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
     return f"{seconds}.{fraction:0<9}"
@@ -382,14 +383,14 @@ def _seconds(moment: str) -> str:
 
 def _reason(code: int, state: dict[str, Any]) -> str | None:
     if state.get("OOMKilled"):
-        return "its container ran out of memory and was killed; give it more by mem_limit"
+        return "its container ran out of memory and was killed; raise mem_limit"
     if state.get("Error"):
         return f"its container ended: {state['Error']}"
     if code == _UNKNOWN:
-        return "its container ended while its engine was gone: both were killed, or the machine stopped"
+        return "its container ended while its engine was stopped: both were killed, or the machine stopped"
     if code != _KILLED:
         return None
-    return "its container was killed, or the run's process in it: by another program, or for lack of memory"
+    return "its container or the process in it was killed: by another program, or as memory ran out"
 
 
 def _told(error: BaseException) -> str:
@@ -402,7 +403,7 @@ def _told(error: BaseException) -> str:
 def _timeout_seconds() -> int:
     given = os.environ.get(_TIMEOUT_VARIABLE) or str(_ANSWER_SECONDS)
     if not given.isdecimal() or int(given) == 0:
-        raise Unreachable(f"{_TIMEOUT_VARIABLE} is {given!r}; give it a whole number of seconds, or unset it")
+        raise Unreachable(f"{_TIMEOUT_VARIABLE} is {given!r}; set a whole number of seconds, or unset it")
     return int(given)
 
 
@@ -416,7 +417,7 @@ def _unreachable(error: Exception) -> Unreachable:
 
 
 def _cause(error: BaseException) -> str:
-    """The operating system's error text, which libraries wrap in their own errors."""
+    """The system's error message; libraries wrap it in other exceptions and texts."""
     inner: BaseException | None = error
     while inner is not None:
         for found in (inner, *inner.args):

@@ -1,6 +1,6 @@
-"""A small client of the Kubernetes API: objects, lists, watches and logs, with retries.
+"""A small client of the Kubernetes API: objects, lists, watches and logs, with retries and errors.
 
-Manifests are sent unchanged: a client with a class for each kind would drop the fields that it does not know.
+It sends a manifest to the server unchanged: a client with a class for each kind would drop unknown fields.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 
 NOT_FOUND, CONFLICT, GONE = 404, 409, 410
 UNAUTHORIZED, FORBIDDEN = 401, 403
-# For status 409: the same request may succeed a moment later, for example when a quota is recounted. A name
-# conflict has another reason.
+# The reason of a 409 after which a retry may succeed, such as when a quota was recounted meanwhile. A 409
+# because of an existing name has another reason.
 _CHANGED_MEANWHILE = "Conflict"
-# For status 500: the API's storage will never accept it.
+# The text of a 500 after which a retry is useless.
 _TOO_LARGE = "request is too large"
 _TOO_MANY = 429
 _BUSY = frozenset((_TOO_MANY, 500, 502, 503, 504))
-# The number of tries of one request, and the longest wait between them.
+# Attempts per request, and the longest pause between two.
 _TRIES = 5
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 10.0
 _ANSWER_SECONDS = 30.0
 _CONNECT_SECONDS = 5.0
 _PAGE = 500
-# Keep-alive, so that a silent connection, such as a watch, is not dead without notice.
+# Detects dead connections, also those without traffic, such as a watch.
 _KEEPALIVE = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     *(
@@ -57,7 +57,7 @@ class Refused(RunyardError):
 
     Args:
         status: the HTTP status.
-        text: its message.
+        text: the server's message.
     """
 
     def __init__(self, status: int, text: str) -> None:
@@ -67,10 +67,10 @@ class Refused(RunyardError):
 
 
 class KubernetesApi:
-    """A client of one cluster, for any thread.
+    """A client for one cluster; any thread may use it.
 
     Args:
-        access: the address and the credentials.
+        access: its address and our credentials.
     """
 
     def __init__(self, access: Access) -> None:
@@ -83,7 +83,7 @@ class KubernetesApi:
             timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
             transport=httpx.HTTPTransport(
                 verify=access.verify,
-                # Each running job holds a connection, which carries its logs.
+                # Each running job uses a connection, for its logs.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
                 socket_options=None if access.proxy else _KEEPALIVE,
                 proxy=access.proxy,
@@ -101,15 +101,15 @@ class KubernetesApi:
         params: dict[str, Any] | None = None,
         within_seconds: float | None = None,
     ) -> dict[str, Any]:
-        """Send a request, and retry if the server is busy or the connection breaks; return the response.
+        """Send a request and return the response; retry if the server is busy or the connection breaks.
 
         Args:
-            method, path, body, params: of the request.
-            within_seconds: send it only once, with this time limit.
+            method, path, body, params: the request.
+            within_seconds: send it only once, with this timeout.
 
         Raises:
-            Refused: the server refuses it.
-            Unreachable: it does not answer, or is busy all the time.
+            Refused: the server refused the request.
+            Unreachable: the server does not respond, or stays busy.
         """
         pause = _FIRST_PAUSE_SECONDS
         timeout = httpx.Timeout(within_seconds or _ANSWER_SECONDS, connect=within_seconds or _CONNECT_SECONDS)
@@ -127,7 +127,7 @@ class KubernetesApi:
                 wait = retry_after(response)
             except (httpx.TransportError, ValueError) as error:
                 problem = str(error) or type(error).__name__
-            except RuntimeError:  # of httpx: another thread closed it
+            except RuntimeError:  # httpx: another thread closed the client
                 raise Unreachable("the connection to the cluster is closed") from None
             pause_now = jittered(pause) if wait is None else wait
             if not tries_left or self._closing.wait(min(pause_now, _LONGEST_PAUSE_SECONDS)):
@@ -136,13 +136,13 @@ class KubernetesApi:
         raise self.unreachable(problem)
 
     def unreachable(self, problem: str) -> Unreachable:
-        """The error for a server that does not work."""
+        """Create the error for a server that does not work."""
         return Unreachable(
             f"the Kubernetes API at {self.server} does not answer ({problem}); try: kubectl get --raw /readyz"
         )
 
     def list(self, path: str, **params: Any) -> tuple[list[dict[str, Any]], str]:
-        """All objects of a list, page by page, and the version of the list."""
+        """Read all objects of a list, page by page; return them and the version of the list."""
         while True:
             found: list[dict[str, Any]] = []
             more: dict[str, Any] = {}
@@ -155,21 +155,21 @@ class KubernetesApi:
                         return found, str(metadata.get("resourceVersion") or "")
                     more = {"continue": metadata["continue"]}
             except Refused as error:
-                if error.code != GONE or not more:  # the list expired between two pages
+                if error.code != GONE or not more:  # GONE: the list expired between two pages
                     raise
 
     @contextmanager
     def stream(
         self, path: str, params: dict[str, Any], read_seconds: float | None
     ) -> Iterator[httpx.Response]:
-        """A streaming response; `close` ends it.
+        """Context manager: a streamed response; `close` ends it.
 
         Args:
             read_seconds: the longest time without data; None: no limit.
 
         Raises:
-            Refused: with the server's message.
-            httpx.TransportError: the connection breaks, also while it is read.
+            Refused: the server refused the request.
+            httpx.TransportError: the connection breaks, also during reading.
         """
         timeout = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS, read=read_seconds)
         try:
@@ -196,10 +196,10 @@ class KubernetesApi:
             raise httpx.ReadError(str(error)) from None
 
     def watch(self, path: str, params: dict[str, Any], seconds: int) -> Iterator[dict[str, Any]]:
-        """The events of a watch, for at most this time.
+        """Yield the events of a watch, for at most `seconds`.
 
         Raises:
-            Refused, httpx.TransportError: see `stream`; also for an error event (410).
+            Refused, httpx.TransportError: as in `stream`; also for an error event (410).
         """
         params = {**params, "watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": seconds}
         with self.stream(path, params, seconds + _ANSWER_SECONDS) as response:
@@ -208,7 +208,7 @@ class KubernetesApi:
                     continue
                 try:
                     event = json.loads(line)
-                except ValueError:  # the connection broke within a line
+                except ValueError:  # the connection broke inside a line
                     raise httpx.ReadError("a broken line") from None
                 if event.get("type") == "ERROR":
                     status = event.get("object") or {}
@@ -216,7 +216,7 @@ class KubernetesApi:
                 yield event
 
     def close(self) -> None:
-        """Close all connections; their readers get a TransportError."""
+        """Close all connections; readers get a TransportError."""
         self._closing.set()
         with self._lock:
             streams = list(self._streams)
@@ -225,14 +225,14 @@ class KubernetesApi:
         self._http.close()
 
     def cut(self, response: httpx.Response) -> None:
-        """End a stream that another thread reads; that thread gets a TransportError."""
-        # Closing a socket does not wake the thread that reads from it; shutting it down does.
+        """End a stream; the thread that reads it gets a TransportError."""
+        # Closing a socket does not wake the thread that reads from it, but a shutdown does.
         with suppress(OSError, AttributeError, KeyError):
             response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 def path_of(resource: str, namespace: str | None = None, name: str | None = None, part: str = "") -> str:
-    """The path of objects of a kind (`jobs`, `pods`, ...), of one of them, or of a subresource (`log`)."""
+    """The URL path of a kind (`jobs`, `pods`, ...), of one object, or of its subresource (`log`)."""
     base = "/apis/batch/v1" if resource == "jobs" else "/api/v1"
     within = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
     one = f"/{quote(name, safe='')}" if name else ""
@@ -240,7 +240,7 @@ def path_of(resource: str, namespace: str | None = None, name: str | None = None
 
 
 def is_busy(code: int) -> bool:
-    """Whether the same request may succeed a moment later."""
+    """Whether a retry may succeed."""
     return code in _BUSY
 
 
@@ -251,7 +251,7 @@ def _may_try_again(response: httpx.Response, problem: str) -> bool:
 
 
 def retry_after(response: httpx.Response) -> float | None:
-    """How many seconds the server asks to wait."""
+    """The pause in seconds that the server asks for, or None."""
     try:
         return max(float(response.headers["Retry-After"]), 0.0)
     except (KeyError, ValueError):
@@ -259,15 +259,15 @@ def retry_after(response: httpx.Response) -> float | None:
 
 
 def _told(response: httpx.Response) -> str:
-    """The message of an error response."""
+    """The error message of a response."""
     text = " ".join(str(_part_of(response, "message") or response.text).split())
     if response.status_code == UNAUTHORIZED:
-        text = f"{text or 'Unauthorized'}: the credentials of this worker are not valid, or not any more"
+        text = f"{text or 'Unauthorized'}: the credentials of this worker are invalid or have expired"
     return redaction.redact(text)[:1000] or f"status {response.status_code}"
 
 
 def _part_of(response: httpx.Response, name: str) -> Any:
-    """The Status object of a response, or None."""
+    """A field of a Kubernetes Status object; None if the response is something else."""
     try:
         return response.json()[name]
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""The address of a cluster and our credentials there: a pod's service account, or a kubeconfig."""
+"""The address of a cluster and our credentials: from a pod's service account, or from a kubeconfig."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _IN_A_POD = "/var/run/secrets/kubernetes.io/serviceaccount"
 _POD_FOLDER_VARIABLE = "RUNYARD_KUBERNETES_SERVICE_ACCOUNT_FOLDER"
-# The tokens of pods are replaced on disk long before they expire.
+# The cluster replaces the token files of pods long before the tokens expire.
 _READ_AGAIN_SECONDS = 60.0
 _PLUGIN_SECONDS = 60.0
 _PROXIES = ("http", "https", "socks5", "socks5h")
@@ -39,16 +39,16 @@ _EXEC_API = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1
 
 @dataclass(frozen=True)
 class Access:
-    """How to connect to a cluster.
+    """The address of a cluster and our credentials.
 
     Args:
         server: its URL.
-        verify: the verification of its certificate, and our own certificate.
-        auth: authenticates requests; None if a certificate does, or nothing.
-        namespace: of the context, or of this pod.
-        server_name: the name in its certificate, if it differs from the one in the URL.
-        proxy: the proxy.
-        pod: the pod of this process, as (namespace, name, uid), if it runs in this cluster.
+        verify: the TLS settings, with our client certificate.
+        auth: adds credentials to requests; None: a client certificate, or no credentials.
+        namespace: the namespace of the context or of this pod.
+        server_name: the name in its certificate, if it differs from the URL.
+        proxy: the URL of a proxy.
+        pod: (namespace, name, uid) of the pod of this cluster in which this process runs, if it does.
     """
 
     server: str
@@ -61,17 +61,17 @@ class Access:
 
 
 class Token(httpx.Auth):
-    """A bearer token that may change; if it is refused, it is read again once.
+    """A bearer token that may expire; after a 401 it is read again once.
 
     Args:
-        read: returns the token, and until when it is valid on the monotonic clock.
+        read: returns the token, and its expiry on the monotonic clock.
     """
 
     def __init__(self, read: Callable[[], tuple[str, float]]) -> None:
         self._read = read
         self._token = ""
         self._until = 0.0
-        # Many threads send requests: the first that finds the token expired reads it for all.
+        # Many threads send requests; the first that finds the token expired reads it for all.
         self._lock = threading.Lock()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
@@ -97,15 +97,15 @@ class Token(httpx.Auth):
 
 
 def access(given: dict[str, Any] | None = None) -> Access:
-    """The access to the selected cluster.
+    """Find the address and credentials of the cluster.
 
     Args:
         given: the job variable `cluster_config`: a kubeconfig as `config`, a `context_name`, or both.
-            Without it: the cluster in which this process is a pod, else the one of the kubeconfig
+            Default: the cluster in which this process is a pod, else that of the kubeconfig
             (`KUBECONFIG`, or `~/.kube/config`).
 
     Raises:
-        InvalidInput: there is no configuration, or it is incomplete.
+        InvalidInput: the configuration is missing or incomplete.
     """
     given = given or {}
     config, context = given.get("config"), given.get("context_name")
@@ -119,8 +119,8 @@ def access(given: dict[str, Any] | None = None) -> Access:
     found = [(_read_yaml(path), os.path.dirname(path)) for path in paths if os.path.exists(path)]
     if not found:
         raise InvalidInput(
-            f"no Kubernetes cluster is known: this is no pod of one, and there is no {' or '.join(paths)}; "
-            "set KUBECONFIG, or the job variable cluster_config"
+            f"no Kubernetes cluster is known: this process is not in a pod, and {' or '.join(paths)} does "
+            "not exist; set KUBECONFIG, or the job variable cluster_config"
         )
     return _Kubeconfig(os.pathsep.join(paths), found).access(context)
 
@@ -143,7 +143,7 @@ def _of_this_pod() -> Access | None:
 
 
 def _pod_of(token: str) -> tuple[str, str, str] | None:
-    """The pod of a token, from its claims; None if it is not bound to a pod.
+    """The pod for which a token was issued, by the token's claims; None for a token without a pod.
 
     Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/
     """
@@ -156,7 +156,7 @@ def _pod_of(token: str) -> tuple[str, str, str] | None:
 
 
 def _proxy_for(server: str) -> str | None:
-    """The environment's proxy for a server, unless NO_PROXY excludes it by name, address or network."""
+    """The environment's proxy for a server; NO_PROXY may exclude it by name, address or network."""
     parts = urlsplit(server)
     host = parts.hostname or ""
     proxy = getproxies().get(parts.scheme)
@@ -183,17 +183,17 @@ def _check_url(where: str, name: str, given: Any, schemes: tuple[str, ...]) -> N
     except ValueError:
         fine = False
     if not fine:
-        raise InvalidInput(f"{where}: {name} {str(given)!r} is no URL such as {schemes[0]}://HOST:PORT")
+        raise InvalidInput(f"{where}: {name} {str(given)!r} is not a URL such as {schemes[0]}://HOST:PORT")
     if parts.scheme.startswith("socks") and find_spec("socksio") is None:
         raise InvalidInput(f"{where}: {name}: a SOCKS proxy needs: pip install 'httpx[socks]'")
 
 
 class _Kubeconfig:
-    """Kubeconfig files; the first file that defines a name counts.
+    """Kubeconfig files; the first file that defines an entry wins.
 
     Args:
         where: their name, for messages.
-        files: each file's content and folder, to which its paths are relative.
+        files: each file's content, and its folder, to which its paths are relative.
     """
 
     def __init__(self, where: str, files: list[tuple[dict[str, Any], str]]) -> None:
@@ -234,13 +234,13 @@ class _Kubeconfig:
             for entry in config.get(plural) or []:
                 if not isinstance(entry, dict) or not isinstance(entry.get(kind) or {}, dict):
                     raise InvalidInput(
-                        f"{self._where}: {plural} is a list, each with a name and a mapping {kind!r}"
+                        f"{self._where}: {plural} must be a list, each item with a name and a {kind!r}"
                     )
                 if entry.get("name") == name:
                     return entry.get(kind) or {}, folder
                 names.append(entry.get("name"))
         known = ", ".join(sorted({repr(each) for each in names})) or "none"
-        raise InvalidInput(f"{self._where}: there is no {kind} {name!r}; it has {known}")
+        raise InvalidInput(f"{self._where}: {kind} {name!r} not found; it has {known}")
 
     def _tls(self, cluster: dict[str, Any], folder: str, user: dict[str, Any], users: str) -> ssl.SSLContext:
         try:
@@ -264,12 +264,12 @@ class _Kubeconfig:
         return tls
 
     def _content(self, entry: dict[str, Any], name: str, folder: str) -> bytes | None:
-        """The content of a named file, or of base64 in `NAME-data`."""
+        """The content of an entry: from the named file, or from `NAME-data` in base64."""
         if entry.get(f"{name}-data"):
             try:
                 return base64.b64decode(str(entry[f"{name}-data"]), validate=True)
             except (binascii.Error, ValueError):
-                raise InvalidInput(f"{self._where}: {name}-data is no base64") from None
+                raise InvalidInput(f"{self._where}: {name}-data is not valid base64") from None
         if not entry.get(name):
             return None
         path = os.path.join(folder, os.path.expanduser(str(entry[name])))
@@ -292,8 +292,8 @@ class _Kubeconfig:
             return httpx.BasicAuth(str(user["username"]), str(user.get("password") or ""))
         if user.get("auth-provider"):
             raise InvalidInput(
-                f"{self._where}: auth-provider is no longer supported, neither by kubectl; write the user "
-                "anew with the tool of your provider, which sets `exec`"
+                f"{self._where}: auth-provider is no longer supported, also not by kubectl; create the user "
+                "again with the tool of your provider, which sets `exec`"
             )
         return None
 
@@ -310,13 +310,13 @@ class _Plugin:
         if not isinstance(variables, list) or not all(
             isinstance(each, dict) and {"name", "value"} <= each.keys() for each in variables
         ):
-            raise InvalidInput(f"{where}: exec is a mapping, its env a list, each with a name and a value")
+            raise InvalidInput(f"{where}: exec must be a mapping, its env a list of items (name, value)")
         self._told: dict[str, Any] = {"interactive": False}
         if entry.get("provideClusterInfo"):
             self._told["cluster"] = cluster
         self._api = str(entry.get("apiVersion") or "")
         if self._api not in _EXEC_API:
-            raise InvalidInput(f"{where}: exec.apiVersion {self._api!r} is unknown; it is one of {_EXEC_API}")
+            raise InvalidInput(f"{where}: exec.apiVersion {self._api!r} is unknown; use one of {_EXEC_API}")
         command = str(entry.get("command") or "")
         if not command:
             raise InvalidInput(f"{where}: exec.command is missing")
@@ -327,7 +327,7 @@ class _Plugin:
         self._hint = " ".join(str(entry.get("installHint") or "").split())
 
     def token(self) -> tuple[str, float]:
-        """The token that the program prints, and until when it is valid."""
+        """Run the program; return the token that it prints, and its expiry."""
         told = {"apiVersion": self._api, "kind": "ExecCredential", "spec": self._told}
         env = {**os.environ, "KUBERNETES_EXEC_INFO": json.dumps(told), **self._env}
         name = self._command[0]
@@ -344,14 +344,14 @@ class _Plugin:
             )
         except FileNotFoundError:
             hint = f"; {self._hint}" if self._hint else ""
-            raise InvalidInput(f"{self._where}: there is no credential program {name!r}{hint}") from None
+            raise InvalidInput(f"{self._where}: credential program {name!r} not found{hint}") from None
         except subprocess.TimeoutExpired:
             raise InvalidInput(
                 f"{self._where}: the credential program {name!r} did not end within {_PLUGIN_SECONDS:g} s"
             ) from None
         except OSError as error:
             raise InvalidInput(
-                f"{self._where}: the credential program {name!r} did not work: {error}"
+                f"{self._where}: the credential program {name!r} could not be run: {error}"
             ) from None
         if done.returncode:
             said = " ".join(done.stderr.split())[-500:]
@@ -372,7 +372,7 @@ class _Plugin:
 def _keep_until(moment: Any) -> float:
     try:
         left = datetime.fromisoformat(str(moment).replace("Z", "+00:00")).timestamp() - time.time()
-    except ValueError:  # it does not say: until it is refused
+    except ValueError:  # no expiry: use the token until it is refused
         return float("inf")
     return time.monotonic() + max(left - 10.0, 0.0)
 
@@ -381,7 +381,7 @@ def _token_of_file(path: str) -> httpx.Auth:
     def read() -> tuple[str, float]:
         token = _text(path)
         if not token:
-            raise InvalidInput(f"{path}: there is no token of a Kubernetes service account")
+            raise InvalidInput(f"{path}: no token of a Kubernetes service account found")
         return token, time.monotonic() + _READ_AGAIN_SECONDS
 
     return Token(read)
@@ -409,11 +409,11 @@ def _yaml(text: str, where: str) -> dict[str, Any]:
     try:
         found = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        # Not the parser's message, which repeats the content: it may be a token.
+        # Without the parser's full message, which quotes the file: it may contain a token.
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark is not None else ""
         problem = getattr(error, "problem", None) or "it cannot be read"
-        raise InvalidInput(f"{where}: no YAML: {line}{problem}") from None
+        raise InvalidInput(f"{where}: invalid YAML: {line}{problem}") from None
     if not isinstance(found, dict):
-        raise InvalidInput(f"{where}: a kubeconfig is a mapping")
+        raise InvalidInput(f"{where}: a kubeconfig must be a mapping")
     return found

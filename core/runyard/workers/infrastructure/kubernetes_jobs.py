@@ -1,4 +1,4 @@
-"""Jobs of a Kubernetes cluster, one pod each."""
+"""Runs as Jobs of a Kubernetes cluster, one pod each."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ _BACKGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy":
 _NOW = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
 _LOOK_AGAIN_SECONDS = 30.0
 _PEER_SECONDS = 2.0
-# How long other containers may take to end by themselves after the run's container.
+# Other containers of the pod may end by themselves, if they watch the run's container.
 _BESIDE_SECONDS = 5.0
-# The pause between two tries to create a Job for which a quota has no room.
+# The pause between two attempts to create a Job that exceeds a quota.
 _QUOTA_SECONDS, _LONGEST_QUOTA_SECONDS = 1.0, 15.0
-# After this time, the logs of an ended pod are complete, or their stream is dead.
+# The logs of an ended pod must arrive within this time, or their stream is dead.
 _SILENT_SECONDS = 20.0
 
 
 def _answering(method: F) -> F:
-    """Convert every refusal to Unreachable: the cluster does not work now."""
+    """Decorator: convert every refusal into Unreachable, as the cluster does not work now."""
 
     @wraps(method)
     def wrapper(self: KubernetesInfrastructure, *args: Any) -> Any:
@@ -65,27 +65,27 @@ def _answering(method: F) -> F:
         except (RunyardError, httpx.TransportError) as error:
             raise self.api.unreachable(str(error)) from None
 
-    return wrapper  # type: ignore[return-value]  # it has the signature of the method
+    return wrapper  # type: ignore[return-value]  # the signature stays the same
 
 
 class KubernetesInfrastructure:
-    """The cluster of a pool: from its `cluster_config`, this pod, or the kubeconfig.
+    """The cluster of a pool: that of its `cluster_config`, of this pod, or of the kubeconfig.
 
     Raises:
-        InvalidInput: no cluster is known, or it refuses us.
-        Unreachable: it does not answer.
+        InvalidInput: no cluster is configured, or it refuses this worker.
+        Unreachable: the cluster does not respond.
     """
 
     def __init__(self) -> None:
         self._config: Any = None
         self.namespace = ""
-        # The only namespace in which this worker may list Jobs; None: all.
+        # The only namespace that this worker may read; None: all.
         self._only: str | None = None
         self._place = ""
         self.host_address: str | None = None
         self.api: kube.KubernetesApi
         self._watcher: Watcher
-        # Jobs that may have been created although the cluster did not answer.
+        # Jobs that may have been created although the cluster did not respond.
         self._doubtful: set[tuple[str, str]] = set()
         # This worker's own pod in the cluster, and its container: (namespace, name, uid, container).
         self._here: list[str] | None = None
@@ -95,7 +95,7 @@ class KubernetesInfrastructure:
         """Connect to the cluster; called once, before all other methods.
 
         Args:
-            pool: the pool of the runs.
+            pool: the work pool.
             job: the pool's job configuration, with the defaults of its variables.
         """
         self._config = job.get("cluster_config")
@@ -114,7 +114,7 @@ class KubernetesInfrastructure:
         self._watcher = Watcher(self.api, self._only, selector)
 
     def _identify(self) -> None:
-        """Read the cluster's identity, and whether we may list Jobs in all namespaces or in one."""
+        """Read the cluster's unique id, and find out whether we may read Jobs in all namespaces or in one."""
         try:
             self.api.list(kube.path_of("jobs"), labelSelector=f"{_OF_RUNS}=none")
             self._place = f"kubernetes:{self._uid(_CLUSTER)}"
@@ -134,22 +134,22 @@ class KubernetesInfrastructure:
     def _no_use(self, error: kube.Refused) -> InvalidInput:
         hint = "the rights that a worker needs are in docs/kubernetes/rbac.yaml"
         if error.code == kube.NOT_FOUND:
-            hint = f"make it: kubectl create namespace {self.namespace}"
+            hint = f"create it: kubectl create namespace {self.namespace}"
         return InvalidInput(f"the cluster at {self.api.server} refuses this worker: {error}; {hint}")
 
     def place(self) -> str:
-        """The permanent identity of the cluster; and the namespace, if we may only see that one."""
+        """The unique id of the cluster; and the namespace, if this worker may read only that one."""
         return self._place
 
     def here(self) -> list[str] | None:
-        """The pod and the container of this worker, if it runs in the cluster; see Infrastructure."""
+        """This worker's pod and container, if it runs in this cluster; see Infrastructure."""
         return self._here
 
     def is_gone(self, here: list[str]) -> bool:
         """Whether another worker's pod has ended, or its container was restarted; see Infrastructure."""
         namespace, name, uid, container = here
         if self._here is not None and container and [uid, container] == self._here[2:]:
-            return True  # a restart of the same container: only one runs at a time
+            return True  # an earlier start of this same container, of which only one runs at a time
         if time.monotonic() < self._ask_again_at:
             return False
         params = {"fieldSelector": f"metadata.name={name}"}
@@ -157,7 +157,7 @@ class KubernetesInfrastructure:
             path = kube.path_of("pods", namespace)
             found = self.api.request("GET", path, params=params, within_seconds=_PEER_SECONDS).get("items")
         except (RunyardError, httpx.TransportError):
-            # It is busy, or permissions are missing: the loop that renews leases does not wait for it.
+            # Busy or not permitted: a loop that must renew leases does not wait for it.
             self._ask_again_at = time.monotonic() + _LOOK_AGAIN_SECONDS
             return False
         pod = next((each for each in found or () if metadata(each).get("uid") == uid), None)
@@ -167,16 +167,16 @@ class KubernetesInfrastructure:
         """Create a Job and its Secret; see Infrastructure."""
         if request.job.get("cluster_config") != self._config:
             raise CannotStart(
-                "cluster_config is not the one with which this worker began; a cluster has a work pool of "
-                "its own, whose workers are started again when its base job template changes"
+                "cluster_config differs from the one with which this worker started; use one work pool per "
+                "cluster, and restart its workers when its base job template changes"
             )
         grace = settings.get("worker_kill_grace_seconds")
         made = kubernetes_manifest.manifests(request, grace, self.host_address)
         namespace, name = made.job["metadata"]["namespace"], made.job["metadata"]["name"]
         if self._only is not None and namespace != self._only:
             raise CannotStart(
-                f"namespace: this worker may look for Jobs in {self._only!r} only, so that one in "
-                f"{namespace!r} would be lost with it; give it the rights of a ClusterRole "
+                f"namespace: this worker may read Jobs only in {self._only!r}, so that it could lose one in "
+                f"{namespace!r}; give it the rights of a ClusterRole "
                 "(docs/kubernetes/rbac.yaml)"
             )
         self._clear_doubtful()
@@ -187,7 +187,7 @@ class KubernetesInfrastructure:
         except kube.Refused as error:
             if error.code == kube.UNAUTHORIZED:
                 raise self.api.unreachable(str(error)) from None
-            raise CannotStart(f"the Job could not be made: {error}{_hint(error)}") from None
+            raise CannotStart(f"the Job could not be created: {error}{_hint(error)}") from None
         except CannotStart:
             raise
         except RunyardError as error:
@@ -196,7 +196,7 @@ class KubernetesInfrastructure:
         return f"{namespace}/{name}"
 
     def _make_in_quota(self, job: Object, request: JobRequest) -> Object:
-        """Create a Job as soon as its namespace's quota has room."""
+        """Create a Job; while a quota of its namespace has no room, wait and retry."""
         within = request.job.get("pending_timeout_seconds")
         since, pause, told = time.monotonic(), _QUOTA_SECONDS, False
         while True:
@@ -213,7 +213,7 @@ class KubernetesInfrastructure:
             end = time.monotonic() + pause
             while time.monotonic() < end:
                 if not request.is_wanted():
-                    raise CannotStart("it was stopped before its Job was made")
+                    raise CannotStart("it was stopped before its Job was created")
                 time.sleep(0.1)
             pause = min(pause * 1.5, _LONGEST_QUOTA_SECONDS)
 
@@ -227,7 +227,7 @@ class KubernetesInfrastructure:
             found = self.api.request("GET", kube.path_of("jobs", namespace, name))
             if (metadata(found).get("annotations") or {}).get(LABELS) != metadata(job)["annotations"][LABELS]:
                 raise
-            return found  # an earlier try created it, and its response was lost
+            return found  # an earlier attempt created it, but its response was lost
 
     def _make_secret(self, made: kubernetes_manifest.Manifests, view: View) -> None:
         try:
@@ -245,17 +245,17 @@ class KubernetesInfrastructure:
 
     @_answering
     def find(self, labels: dict[str, str]) -> list[FoundJob]:
-        """Our Jobs that have all these labels; see Infrastructure."""
+        """Find our Jobs that have all these labels; see Infrastructure."""
         selector = ",".join(
             [_OF_RUNS, *(f"{label_key(name)}={label_value(value)}" for name, value in labels.items())]
         )
         jobs, _ = self.api.list(kube.path_of("jobs", self._only), labelSelector=selector)
         pods, _ = self.api.list(kube.path_of("pods", self._only), labelSelector=selector)
-        # A pod is deleted after its Job, and may still run then.
+        # A pod is deleted after its Job, and may still run until then.
         named = [(name_of(job), job) for job in jobs]
         of_pods = [(str((metadata(pod).get("labels") or {}).get("job-name")), pod) for pod in pods]
         named += of_pods
-        # A Job reports its end a moment after its pod.
+        # A Job reports its end shortly after its pod does.
         ended = {f"{metadata(pod)['namespace']}/{name}" for name, pod in of_pods if words.is_over(pod)}
         found: dict[str, FoundJob] = {}
         for name, each in named:
@@ -268,7 +268,7 @@ class KubernetesInfrastructure:
         return list(found.values())
 
     def follow(self, job_id: str, since: float | None) -> Iterator[Piece]:
-        """The output of a pod, and messages of the cluster about it; see Infrastructure."""
+        """Yield a pod's output and the cluster's events about it; see Infrastructure."""
         try:
             with self._watcher.looking(*_parts(job_id)) as view:
                 yield from PodOutput(self.api, view, since).follow()
@@ -280,7 +280,7 @@ class KubernetesInfrastructure:
 
     @_answering
     def wait(self, job_id: str) -> JobEnd:
-        """Wait for the end of a Job, and end one whose pod cannot start; see Infrastructure."""
+        """Wait for the end of a Job, and delete a Job whose pod cannot start; see Infrastructure."""
         namespace, name = _parts(job_id)
         with self._watcher.looking(namespace, name) as view:
             judge = Judge(view, settings.get("takeover_after_seconds"))
@@ -294,13 +294,13 @@ class KubernetesInfrastructure:
                     continue
                 pod = view.pod()
                 if judge.gave_up or pod is None or not words.is_over(pod):
-                    # Not because of what was not told yet: Jobs and pods are told of on streams of their own.
+                    # The view may be incomplete, as Jobs and pods arrive on separate streams: read both now.
                     self._watcher.refresh(view)
                     end = judge.end()
                     if end is None:
                         continue
                 if judge.gave_up or words.is_suspended(view.job):
-                    # The queue that suspended it would start it again, for an attempt that has ended.
+                    # A queue that suspended it would resume it later, for an attempt that is over.
                     view.stopped = True
                     self._delete_job(namespace, name)
                 view.ended = True
@@ -310,7 +310,7 @@ class KubernetesInfrastructure:
                 return end
 
     def _end_beside(self, view: View) -> None:
-        """End other containers, such as a proxy, after the run: otherwise the Job would never finish."""
+        """Stop other containers of the pod after the run, such as a proxy: else the Job never finishes."""
         until = time.monotonic() + _BESIDE_SECONDS
         while view.job is not None and not view.stopped and words.runs_beside(view.pod()):
             seen, left = view.version, until - time.monotonic()
@@ -321,7 +321,7 @@ class KubernetesInfrastructure:
             view.wait(seen, left)
 
     def _await_last_words(self, view: View) -> None:
-        """Wait until the pod's output is read completely, but not for a node that sends nothing more."""
+        """Wait until the rest of the pod's output is read, unless its node sends nothing more."""
         arrived, silent_since = view.arrived, time.monotonic()
         while (reading := view.reading) is not None:
             if view.arrived != arrived:
@@ -333,7 +333,7 @@ class KubernetesInfrastructure:
 
     @_answering
     def stop(self, job_id: str, grace_seconds: float) -> None:
-        """Delete the Job: its pod gets SIGTERM and, after its own grace, SIGKILL; see Infrastructure."""
+        """Delete the Job: its pod gets SIGTERM and, after its grace period, SIGKILL; see Infrastructure."""
         namespace, name = _parts(job_id)
         view = self._watcher.known(namespace, name)
         if view is not None:
@@ -360,7 +360,7 @@ class KubernetesInfrastructure:
                 raise
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self.api.close()
         self._watcher.close()
 
@@ -372,10 +372,10 @@ def _namespace(job: dict[str, Any]) -> Any:
 
 
 def _exact_labels(its: Object) -> dict[str, str]:
-    """The labels of a run before Kubernetes' restrictions were applied."""
+    """The original labels of a run, which Kubernetes labels may not hold completely."""
     try:
         found = json.loads((its.get("annotations") or {})[LABELS])
-    except (KeyError, ValueError):  # it is not ours, or another program changed it
+    except (KeyError, ValueError):  # not created by Runyard, or changed by another program
         return {}
     return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
@@ -386,7 +386,7 @@ def _parts(job_id: str) -> tuple[str, str]:
 
 
 def _own_address(server: str) -> str | None:
-    """The address from which this machine reaches the cluster; usually its pods reach it there."""
+    """This machine's address in its connections to the cluster; pods can usually reach it there."""
     parts = urlsplit(server)
     try:
         family, _, _, _, address = socket.getaddrinfo(
@@ -400,6 +400,6 @@ def _own_address(server: str) -> str | None:
 
 
 def _hint(error: kube.Refused) -> str:
-    """A hint for a missing permission; quotas, policies and webhooks respond with 403 too."""
+    """A hint for a missing right; a quota, a policy or a webhook of the cluster also responds with 403."""
     missing = error.code == kube.FORBIDDEN and " cannot " in str(error)
     return "; see docs/kubernetes/rbac.yaml" if missing else ""

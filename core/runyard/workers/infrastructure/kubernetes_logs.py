@@ -1,4 +1,4 @@
-"""Reads a pod's output line by line, and continues after a broken connection without duplicates."""
+"""Reads a pod's output line by line; after a broken connection it continues without duplicates."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from runyard.workers.infrastructure.kubernetes_reasons import Object
     from runyard.workers.infrastructure.kubernetes_watch import View
 
-# A longer line is split.
+# A longer line is yielded in pieces.
 _LONGEST_LINE = 1_000_000
-# How often to check the events of a pod that does not start.
+# The interval at which the events of a pod that does not start are read.
 _FIRST_LOOK_SECONDS = 1.0
 _LONGEST_LOOK_SECONDS = 30.0
-# How long after a pod's end its logs may still arrive.
+# After the end of a pod its logs are available soon, or never.
 _LAST_TRIES = 4
 _BAD_REQUEST = 400
 _LAST_WORDS_SECONDS = 30.0
@@ -46,12 +46,12 @@ Piece = tuple[str, bytes] | tuple[str, bytes, int]
 
 
 class PodOutput:
-    """The output of one Job's pod, and the cluster's messages about it.
+    """The output of one Job's pod, with the cluster's events about it.
 
     Args:
         api: the cluster.
         view: the Job.
-        since: only later lines, in seconds since 1970; None: all.
+        since: only later output, in seconds since 1970; None: all.
     """
 
     def __init__(self, api: KubernetesApi, view: View, since: float | None) -> None:
@@ -60,10 +60,10 @@ class PodOutput:
         self._since = None if since is None else datetime.fromtimestamp(since, UTC)
 
     def follow(self) -> Iterator[Piece]:
-        """All output, as for `Infrastructure.follow`, until the Job has ended.
+        """Yield the output until the Job is over, as `Infrastructure.follow`.
 
         Raises:
-            Refused, Unreachable, httpx.TransportError: it cannot be read for now.
+            Refused, Unreachable, httpx.TransportError: it cannot be read now.
         """
         read: set[str] = set()
         while (pod := (yield from self._next_that_starts(read))) is not None:
@@ -77,7 +77,7 @@ class PodOutput:
                 return
 
     def _next_that_starts(self, read: set[str]) -> Generator[Piece, None, Object | None]:
-        """Wait for a pod that has started, or never will; None if the Job ended without one."""
+        """Wait for a pod that has started or never will; None if the Job ended without another pod."""
         view, pause, looked = self._view, _FIRST_LOOK_SECONDS, time.monotonic()
         while True:
             seen = view.version
@@ -93,7 +93,7 @@ class PodOutput:
             view.wait(seen, max(looked + pause - time.monotonic(), 0.0))
 
     def _events(self) -> Iterator[Piece]:
-        """The cluster's messages about the Job and its pod that the logs do not have yet."""
+        """Yield the events of the Job and its pods that the logs do not contain yet."""
         view = self._view
         events: list[Object] = []
         for name in list(view.pods) or [view.name]:
@@ -115,7 +115,7 @@ class PodOutput:
         while not view.lost:
             over = is_over(view.pod() or pod) or not view.lives(pod) or view.ended
             try:
-                # The logs of an ended pod are read once more: the stream may have been cut off.
+                # Read an ended pod once more: the stream may have been cut short.
                 yield from self._read(pod, not over)
             except kube.Refused as error:
                 if error.code == kube.NOT_FOUND:
@@ -134,14 +134,14 @@ class PodOutput:
                 continue
             tries += 1
             if over and tries > _LAST_TRIES:
-                yield "warning", f"The end of what it printed could not be read: {problem}".encode()
+                yield "warning", f"The last part of its output could not be read: {problem}".encode()
                 return
             time.sleep(jittered(0.2 * 2**tries) if over else 0.2)
-        yield "warning", b"What it printed last is lost with its node"
+        yield "warning", b"The last part of its output is lost with its node"
 
     @contextmanager
     def _noted(self, response: httpx.Response) -> Iterator[None]:
-        """A block while which others know that this is read, and may end it."""
+        """Context manager: publish the response that this thread reads, so that other threads can end it."""
         self._view.reading = response
         try:
             yield
@@ -150,14 +150,14 @@ class PodOutput:
             self._view.notify()
 
     def _read(self, pod: Object, follow: bool) -> Iterator[Piece]:
-        """The lines after those that were read before."""
+        """Yield the lines after the last one read."""
         name = name_of(pod)
         last, count = self._view.read.get(name, ("", 0))
         params = {"container": container_name(pod), "timestamps": "true", "follow": str(follow).lower()}
         since = last or (self._since.strftime("%Y-%m-%dT%H:%M:%SZ") if self._since else "")
         if since:
             params["sinceTime"] = since
-        # Lines of that time are sent again, and all of its second if the node's times are whole seconds.
+        # Lines of that time come again; nodes with a resolution of seconds repeat the whole second.
         skip, last_order = count, _order(last)
         path = kube.path_of("pods", self._view.namespace, name, "log")
         with (
@@ -181,11 +181,8 @@ class PodOutput:
 
 
 def _lines_of(response: httpx.Response, with_open_end: bool) -> Iterator[bytes]:
-    """Whole lines, with their ends, and a last one without.
-
-    A partial line of a broken connection is read again
-    with its rest.
-    """
+    """Yield complete lines, and with `with_open_end` a last line without an end. After a broken connection an
+    incomplete line is read again."""
     rest = bytearray()
     for chunk in response.iter_bytes():
         begin = 0
@@ -202,7 +199,7 @@ def _lines_of(response: httpx.Response, with_open_end: bool) -> Iterator[bytes]:
 
 
 def _microseconds(moment: str) -> int | None:
-    """In microseconds since 1970, truncated."""
+    """Convert a timestamp to microseconds since 1970, truncated; None if it is invalid."""
     found = _MOMENT.match(moment)
     if found is None:
         return None
@@ -211,9 +208,9 @@ def _microseconds(moment: str) -> int | None:
 
 
 def _order(moment: str) -> tuple[str, str]:
-    """By what moments are ordered, which have any number of digits after the point, and any time zone."""
+    """A sort key for timestamps, which have any number of fraction digits and any time zone."""
     found = _MOMENT.match(moment)
     if found is None:
-        return "9", moment  # a node with another format: better twice than never
+        return "9", moment  # unknown format: a repeated line is better than a lost one
     whole = datetime.fromisoformat(found[1] + found[3].replace("Z", "+00:00")).astimezone(UTC)
     return whole.isoformat(), (found[2] or "").ljust(9, "0")

@@ -1,4 +1,4 @@
-"""Creates a run's Job from a pool's `job_manifest`, and the Secret with its secret values."""
+"""Creates a run's Job from the pool's `job_manifest`, and a Secret for its secret values."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from runyard.workers.infrastructure.base import JobRequest
 
-# Annotations: the original labels of the run; and for a Job, how long to wait for its pod.
+# Annotations: the exact labels of the run; and on a Job, the time limits for its pod.
 LABELS = "runyard.io/labels"
 START_WITHIN = "runyard.io/pod-watch-timeout-seconds"
 PENDING_WITHIN = "runyard.io/pending-timeout-seconds"
-# The annotation with the name of the run's container; kubectl reads it too.
+# An annotation of a pod: the run's container; kubectl uses it too.
 CONTAINER = "kubectl.kubernetes.io/default-container"
 _MANAGED_BY = "app.kubernetes.io/managed-by"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -43,25 +43,25 @@ _SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}\Z", re.ASCII)
 _NOT_IN_A_LABEL = re.compile(r"[^A-Za-z0-9_.-]+", re.ASCII)
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+", re.ASCII)
 _LONGEST_LABEL = 63
-# A pod's name is the Job's name and six characters, and a label contains the Job's name.
+# A pod is named like its Job with six more characters, and a label contains the name of the Job.
 _LONGEST_NAME = 45
 _SUFFIX = 10
 
 
 @dataclass(frozen=True)
 class Manifests:
-    """The objects of a run.
+    """The objects to create for a run.
 
     Args:
         job: the Job.
-        secret: the values of its Secret, which has the Job's name; empty if it needs none.
+        secret: the values of its Secret, which has the Job's name; empty: no Secret.
     """
 
     job: dict[str, Any]
     secret: dict[str, str]
 
     def secret_for(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """The Secret, owned by the Job, so that it is deleted with it."""
+        """The Secret; Kubernetes deletes it together with the created Job."""
         metadata = job["metadata"]
         owner = {"apiVersion": "batch/v1", "kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}
         return {
@@ -79,15 +79,15 @@ class Manifests:
 
 
 def manifests(request: JobRequest, grace_seconds: float, host: str | None) -> Manifests:
-    """The objects to create.
+    """Create the manifests of a run.
 
     Args:
         request: the run; its `job` is the pool's job configuration.
-        grace_seconds: between SIGTERM and SIGKILL, if neither the manifest nor `stop_grace_seconds` sets it.
-        host: the address at which pods reach what this machine serves on loopback.
+        grace_seconds: the time from SIGTERM to SIGKILL, unless the manifest or `stop_grace_seconds` sets it.
+        host: the address under which pods reach servers on this machine's loopback address.
 
     Raises:
-        CannotStart: the manifest is not that of a Job with one pod, naming the part.
+        CannotStart: the manifest is not a Job with one pod; the message names the invalid part.
     """
     job = request.job
     manifest = _skeleton(job.get("job_manifest"))
@@ -129,7 +129,7 @@ def manifests(request: JobRequest, grace_seconds: float, host: str | None) -> Ma
 
 
 def _skeleton(given: Any) -> dict[str, Any]:
-    """A copy of the pool's manifest with the fixed fields of every Job; contradictions are refused."""
+    """Copy the pool's manifest and add the fixed parts of every run's Job; refuse contradicting values."""
     if not isinstance(given, dict):
         raise CannotStart(
             "the pool's job configuration has no job_manifest; see: "
@@ -144,7 +144,7 @@ def _skeleton(given: Any) -> dict[str, Any]:
     _part(template, "metadata", "spec.template.")
     pod = _part(template, "spec", "spec.template.")
     for name in ("parallelism", "completions"):
-        # Templates of Prefect have them among the fields of the pod, without effect.
+        # Templates of Prefect have them among the fields of the pod, where they have no effect.
         if name in pod:
             spec.setdefault(name, pod.pop(name))
         _must_be(spec, name, 1, "spec.")
@@ -162,7 +162,7 @@ def _part(mapping: dict[str, Any], name: str, path: str) -> dict[str, Any]:
     if mapping.get(name) is None:
         mapping[name] = {}
     if not isinstance(mapping[name], dict):
-        raise CannotStart(f"job_manifest: {path}{name} is a mapping")
+        raise CannotStart(f"job_manifest: {path}{name} must be a mapping")
     part: dict[str, Any] = mapping[name]
     return part
 
@@ -177,15 +177,13 @@ def _must_be(mapping: dict[str, Any], name: str, value: Any, path: str) -> None:
 def _mapping(job: dict[str, Any], name: str) -> dict[str, Any]:
     found = job.get(name) or {}
     if not isinstance(found, dict):
-        raise CannotStart(f"{name} is a mapping, not {found!r}")
+        raise CannotStart(f"{name} must be a mapping, not {found!r}")
     return found
 
 
 def _name(request: JobRequest, generated: str) -> str:
-    """The name of this attempt's Job, the same at every try.
-
-    So a Job whose response was lost is found, and not created twice.
-    """
+    """The name of this attempt's Job, the same at every try to create it: if the response was lost, the
+    Job is found by its name and not created twice."""
     for text in (generated, str(request.job.get("name") or ""), request.name):
         start = _NOT_IN_A_NAME.sub("-", text.lower())[:_LONGEST_NAME].strip("-")
         if start:
@@ -196,7 +194,7 @@ def _name(request: JobRequest, generated: str) -> str:
 
 
 def label_key(name: str) -> str:
-    """A label's name as Kubernetes has them: `io.runyard.x` is `runyard.io/x`."""
+    """Convert a label's name to the Kubernetes form: `io.runyard.x` becomes `runyard.io/x`."""
     for ours in ("runyard", "prefect"):
         if name.startswith(f"io.{ours}."):
             return f"{ours}.io/{name.removeprefix(f'io.{ours}.')}"
@@ -206,7 +204,7 @@ def label_key(name: str) -> str:
 
 
 def label_value(text: str) -> str:
-    """The valid characters of a label."""
+    """The text, reduced to the characters and length of a label."""
     if _LABEL.match(text):
         return text
     return _NOT_IN_A_LABEL.sub("-", text)[:_LONGEST_LABEL].strip("-_.")
@@ -235,7 +233,7 @@ def _waits(job: dict[str, Any]) -> dict[str, str]:
 def _env(
     request: JobRequest, own: Any, host: str | None, secret_name: str, secret: dict[str, str]
 ) -> list[dict[str, Any]]:
-    """The container's variables; secret values go to `secret`."""
+    """The container's variables; secret values are moved to `secret`."""
     entries = {**request.env, **_mapping(request.job, "env"), **_entries(own)}
     for name in _URL_VARIABLES:
         if isinstance(entries.get(name), str):
@@ -244,13 +242,13 @@ def _env(
 
 
 def _entries(given: Any) -> dict[str, Any]:
-    """The variables of a container by their names; one with `valueFrom` is the whole entry."""
+    """The variables of a container by name; for one with `valueFrom`, the whole entry."""
     if isinstance(given, dict):
         return given
     entries: dict[str, Any] = {}
     for entry in given or ():
         if not isinstance(entry, dict) or "name" not in entry:
-            raise CannotStart(f"job_manifest: an entry of env has a name: {redaction.redact(repr(entry))}")
+            raise CannotStart(f"job_manifest: an entry of env has no name: {redaction.redact(repr(entry))}")
         entries[entry["name"]] = entry if "valueFrom" in entry else entry.get("value")
     return entries
 
@@ -270,7 +268,7 @@ def _variables(
 def _variable(
     name: str, text: str, secret_name: str, secret: dict[str, str], own: str = ""
 ) -> dict[str, Any]:
-    """A variable; `own` is the prefix of the Secret's key for other containers."""
+    """One variable; `own` is a prefix of its key in the Secret, for containers other than the run's."""
     if not _is_secret(name, text):
         return {"name": name, "value": text}
     key = f"{own}{name}"
@@ -284,7 +282,7 @@ def _is_secret(name: str, text: str) -> bool:
 
 
 def _keep_words(container: dict[str, Any], secret_name: str, secret: dict[str, str], own: str = "") -> None:
-    """Replace the words of a command that contain a secret by variables of the container."""
+    """Replace secret words of a command by variables of the container."""
     for part, kind in (("command", "COMMAND"), ("args", "ARGUMENT")):
         given = container.get(part)
         words: list[Any] = given if isinstance(given, list) else []
@@ -296,7 +294,7 @@ def _keep_words(container: dict[str, Any], secret_name: str, secret: dict[str, s
 
 
 def _reachable(url: str, host: str | None) -> str:
-    """The URL for pods."""
+    """Replace a loopback address in a URL by the address that pods can reach."""
     parts = urlsplit(url)
     if host is None or parts.hostname not in _LOOPBACK:
         return url

@@ -1,4 +1,4 @@
-"""Decides when a Job has ended, from the state of its objects, and when to give it up."""
+"""Decides from a Job and its pods when the Job is over, how it ended, and when to give up."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from runyard.workers.infrastructure.kubernetes_reasons import Object, metadata
 if TYPE_CHECKING:
     from runyard.workers.infrastructure.kubernetes_watch import View
 
-# For a Job and a pod without their own time limits.
+# The default time limit for the start of a pod.
 _START_WITHIN_SECONDS = 60.0
 _GRACE_SECONDS = 30.0
-# A pod that others ended is over before its Job says why.
+# A pod that others ended is over shortly before its Job reports the cause.
 _JOB_TELLS_SECONDS = 3.0
-# Pods have a separate stream, which may be behind that of the Jobs.
+# Pods arrive on a separate stream, which may be behind the stream of Jobs.
 _POD_TELLS_SECONDS = 5.0
 _GIVEN_UP = 1
 # The exit code of a run that could not start.
@@ -30,8 +30,8 @@ class Judge:
     """Checks one Job repeatedly.
 
     Args:
-        view: its known state.
-        lost_after_seconds: how long after its grace time a pod that does not end counts as lost.
+        view: the known state of the Job.
+        lost_after_seconds: a pod that has not ended this long after its grace period counts as lost.
     """
 
     def __init__(self, view: View, lost_after_seconds: float) -> None:
@@ -40,15 +40,15 @@ class Judge:
         self._next = math.inf
         self._image = ""
         self._started = False
-        # The Job exists and must be deleted.
+        # The worker gave up: the Job still exists and must be deleted.
         self.gave_up = False
 
     def seconds_until_next_look(self) -> float:
-        """The time at which it may be over although nothing changed."""
+        """The time after which the result may differ although nothing changed."""
         return self._next
 
     def end(self) -> JobEnd | None:
-        """Its end; None while it runs."""
+        """How the Job ended; None while it continues."""
         pod = self._view.pod()
         self._started = self._started or (pod is not None and words.has_started(pod))
         end = self._end()
@@ -79,7 +79,7 @@ class Judge:
         end = words.end_of(pod)
         before = next((each for each in self._view.ordered() if words.has_started(each)), pod)
         if end.code == _NOT_BEGUN and before is not pod:
-            # An earlier pod began the attempt, and no other may begin it again: its end counts.
+            # An earlier pod began the attempt, and no other may begin it again: the earlier end counts.
             return JobEnd(end.code, words.replaced_in_vain(before))
         deleted = metadata(pod).get("deletionTimestamp") or not self._view.lives(pod)
         if end.code == 0 or not deleted or words.disruption(pod):
@@ -91,7 +91,7 @@ class Judge:
         return JobEnd(end.code, failure if failure == words.too_long() else self._deleted(pod) or end.reason)
 
     def _deleted(self, pod: Object | None) -> str | None:
-        """What others deleted, in words."""
+        """What another program deleted or suspended, as text; None if nothing."""
         if self._view.stopped:
             return None
         job = self._view.job
@@ -112,8 +112,8 @@ class Judge:
             return None
         return self._give_up(
             (self._deleted(gone) if gone is not None else None)
-            or f"its Job has no pod after {within:g} s (pod_watch_timeout_seconds); the logs of the run have "
-            "the events of the Job"
+            or f"its Job has no pod after {within:g} s (pod_watch_timeout_seconds); see the events of the "
+            "Job in the logs of the run"
         )
 
     def _over_quota(self, job: Object, why: str) -> JobEnd | None:
@@ -141,7 +141,7 @@ class Judge:
             self._view.seconds("stuck", False)
             return self._unscheduled(job, pod)
         reason, for_good = stuck
-        # The first message has the cause; later ones say that it is retried.
+        # The first message has the cause; later ones only announce the next attempt.
         self._image = max(self._image, reason, key=len)
         within = _seconds(job, START_WITHIN) or _START_WITHIN_SECONDS
         if not for_good and self._waits("stuck", within):
@@ -163,7 +163,7 @@ class Judge:
         return JobEnd(_GIVEN_UP, reason)
 
     def _waits(self, what: str, seconds: float) -> bool:
-        """Whether to keep waiting for a condition."""
+        """Whether to wait longer, as the named situation has not lasted `seconds` yet."""
         left = seconds - self._view.seconds(what, True)
         if left > 0:
             self._next = min(self._next, left)

@@ -1,4 +1,4 @@
-"""Explains the states of a run's objects in a cluster in words for the user."""
+"""Explains the state of a run's pod to the user, from the objects of the cluster."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 _KILLED = 137
-# Why a container that waits will never start, or only when somebody helps.
+# Reasons of a waiting container that will never start, or only after help.
 # Source: https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/images/types.go and
 # pkg/kubelet/kuberuntime/kuberuntime_container.go
 _IMAGE = frozenset(("ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable"))
 _FOR_GOOD = frozenset(("InvalidImageName", "ErrImageNeverPull"))
 _CONFIG = frozenset(("CreateContainerConfigError", "CreateContainerError", "RunContainerError"))
-# Why a pod was ended by others: the reasons of its condition DisruptionTarget.
+# Reasons of the condition DisruptionTarget: why another component ended a pod.
 # Source: https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
 _DISRUPTED = {
     "PreemptionByScheduler": "was preempted to make room for a pod of higher priority",
@@ -31,17 +31,17 @@ _DISRUPTED = {
 }
 _NOT_STARTED = ("StartError", "ContainerCannotRun")
 _SHUT_DOWN = frozenset(("Shutdown", "NodeShutdown", "Terminated"))
-# Events without new information: every run has them.
+# Events without information: every run has them.
 _USUAL = frozenset(("Created", "Started", "SuccessfulCreate", "Completed", "SuccessfulDelete"))
 
 
 def metadata(found: Object) -> Object:
-    """Of an object; empty where there is none."""
+    """The metadata of an object; empty if missing."""
     return found.get("metadata") or {}
 
 
 def status(found: Object) -> Object:
-    """As `metadata`."""
+    """The status of an object; empty if missing."""
     return found.get("status") or {}
 
 
@@ -51,7 +51,7 @@ def name_of(found: Object) -> str:
 
 
 def condition(found: Object, kind: str) -> Object | None:
-    """A condition of an object, where it holds."""
+    """A condition of an object, if its status is True."""
     for each in status(found).get("conditions") or ():
         if each.get("type") == kind and each.get("status") == "True":
             return dict(each)
@@ -59,7 +59,7 @@ def condition(found: Object, kind: str) -> Object | None:
 
 
 def container_name(pod: Object) -> str:
-    """The container that is the run, among others."""
+    """The name of the run's container, among several in its pod."""
     marked = (metadata(pod).get("annotations") or {}).get(CONTAINER)
     containers = (pod.get("spec") or {}).get("containers") or [{}]
     return str(marked or containers[0].get("name") or "")
@@ -74,7 +74,7 @@ def _state(pod: Object) -> Object:
 
 
 def has_logs(pod: Object) -> bool:
-    """Whether the run's container has started, so that there may be output."""
+    """Whether the run's container has started, so that it may have printed something."""
     state = _state(pod)
     return "running" in state or "terminated" in state
 
@@ -93,7 +93,7 @@ def is_over(pod: Object) -> bool:
 
 
 def exit_code(pod: Object) -> int | None:
-    """Of the run's container; None where none is known."""
+    """The exit code of the run's container; None if unknown."""
     ended = _state(pod).get("terminated")
     if ended is not None:
         return int(ended.get("exitCode", 0))
@@ -106,7 +106,7 @@ def is_suspended(job: Object | None) -> bool:
 
 
 def may_start_again(job: Object | None, pod: Object) -> bool:
-    """Whether the Job, which may fail more than once, will create another pod instead of this one."""
+    """Whether the Job may fail more than once and will create another pod after this one."""
     if job is None or exit_code(pod) == 0 or condition(job, "Failed") or condition(job, "FailureTarget"):
         return False
     most = int((job.get("spec") or {}).get("backoffLimit") or 0)
@@ -137,7 +137,7 @@ def _why(pod: Object, code: int | None) -> str | None:
         return f"its pod failed: {reason}{message}"
     ended = _state(pod).get("terminated") or {}
     if ended.get("reason") == "OOMKilled":
-        return "its container ran out of memory and was killed; give it more by memory_limit"
+        return "its container ran out of memory and was killed; raise memory_limit"
     if ended.get("reason") in _NOT_STARTED:
         return f"its container could not start{_sentence(ended.get('message'))}"
     beside = _failed_beside(pod) if code is None else None
@@ -145,14 +145,14 @@ def _why(pod: Object, code: int | None) -> str | None:
 
 
 def replaced_in_vain(pod: Object) -> str:
-    """The end of the pod that began an attempt, which Kubernetes then replaced."""
+    """The end of the pod that began an attempt, after which Kubernetes created others."""
     end = end_of(pod)
     why = end.reason or f"its pod ended with exit code {end.code}"
     return f"{why}; the pods after it (backoff_limit) may not begin it again, as crash_retries does"
 
 
 def disruption(pod: Object) -> str | None:
-    """What ended a pod that did not end by itself."""
+    """Why another component ended a pod; None if none did."""
     found = condition(pod, "DisruptionTarget")
     if found is None:
         return None
@@ -161,12 +161,12 @@ def disruption(pod: Object) -> str | None:
 
 
 def too_long() -> str:
-    """For a deadline of the Job or of its pod."""
+    """The text for an exceeded deadline of the Job or its pod."""
     return "it ran for longer than its Job may (job_watch_timeout_seconds, activeDeadlineSeconds)"
 
 
 def _failed_beside(pod: Object) -> str | None:
-    """A failed init container, or a failed container beside the run's."""
+    """The failure of an init container, or of another container of the pod."""
     its = status(pod)
     for each in (*(its.get("initContainerStatuses") or ()), *(its.get("containerStatuses") or ())):
         ended = (each.get("state") or {}).get("terminated") or {}
@@ -176,7 +176,7 @@ def _failed_beside(pod: Object) -> str | None:
 
 
 def failure_of_job(job: Object) -> str | None:
-    """Why a Job failed, if it did and its pod does not say."""
+    """Why a Job failed, if it did and its pod does not show it."""
     failed = condition(job, "Failed") or condition(job, "FailureTarget")
     if failed is None:
         return None
@@ -186,7 +186,7 @@ def failure_of_job(job: Object) -> str | None:
 
 
 def stuck(pod: Object) -> tuple[str, bool] | None:
-    """Why a pod cannot start its containers now, and whether that is permanent."""
+    """Why a pod cannot start its containers now, and whether this is permanent."""
     its = status(pod)
     for each in (*(its.get("initContainerStatuses") or ()), *(its.get("containerStatuses") or ())):
         waiting = (each.get("state") or {}).get("waiting") or {}
@@ -198,12 +198,12 @@ def stuck(pod: Object) -> tuple[str, bool] | None:
                 text = f"the image {each.get('image')!r} is not on its node, and image_pull_policy is Never"
             return text, reason in _FOR_GOOD
         if reason in _CONFIG:
-            return f"its container could not be made{_sentence(waiting.get('message') or reason)}", False
+            return f"its container could not be created{_sentence(waiting.get('message') or reason)}", False
     return None
 
 
 def unscheduled(pod: Object) -> str | None:
-    """Why a pod has no node yet; None if it has one."""
+    """Why a pod is not scheduled yet; None if it is."""
     for each in status(pod).get("conditions") or ():
         if each.get("type") == "PodScheduled" and each.get("status") == "False":
             return str(each.get("message") or each.get("reason") or "it is not scheduled")
@@ -211,17 +211,17 @@ def unscheduled(pod: Object) -> str | None:
 
 
 def is_over_quota(text: str) -> bool:
-    """Whether an object was not created because a ResourceQuota has no room, which may change."""
+    """Whether an object was refused because it exceeds a ResourceQuota; a retry may succeed later."""
     return "exceeded quota" in text
 
 
 def no_room(seconds: float, why: str) -> str:
-    """For a Job that waited too long for a quota."""
+    """The text for an object that waited too long for room in a quota."""
     return f"there was no room for it within {seconds:g} s (pending_timeout_seconds): {why}"
 
 
 def runs_beside(pod: Object | None) -> bool:
-    """Whether other containers still run after the run's has ended."""
+    """Whether other containers continue although the run's container has ended."""
     if pod is None or status(pod).get("phase") in ("Succeeded", "Failed"):
         return False
     name = container_name(pod)
@@ -230,15 +230,15 @@ def runs_beside(pod: Object | None) -> bool:
 
 
 def lost(pod: Object) -> str:
-    """For a pod that should end and does not."""
+    """The text for a pod that was to be deleted but has not ended."""
     return (
-        f"its node {_node(pod)} does not answer: its pod was to end and did not. The process may still run "
-        "there"
+        f"its node {_node(pod)} does not answer: its pod should have ended but did not. The process may "
+        "still run there"
     )
 
 
 def lines(events: list[Object]) -> Iterator[tuple[str, str, str, datetime]]:
-    """Events, oldest first: the identity of each, `info` or `warning`, its text, and its time."""
+    """The key, level (`info` or `warning`), text and time of each event, the oldest first."""
     for event in sorted(events, key=_moment):
         if event.get("type") != "Warning" and event.get("reason") in _USUAL:
             continue
@@ -263,7 +263,7 @@ def _moment(event: Object) -> datetime:
 
 
 def moment_of(text: str) -> datetime:
-    """A time in the API's format."""
+    """Parse a timestamp of the API."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 

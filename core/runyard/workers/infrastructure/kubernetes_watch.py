@@ -1,4 +1,4 @@
-"""Tracks the Jobs and pods of a worker's runs with one list and one watch, which is resumed if it breaks."""
+"""Tracks the Jobs and pods of a worker's runs with one list and one watch, resumed after a break."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from runyard.workers.infrastructure.kubernetes_api import KubernetesApi
 
-# The server ends a watch after this time, so that a silent one cannot block us.
+# The server ends a watch after this time, so that a silent watch cannot block the worker.
 _WATCH_SECONDS = 120
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
-# After this many broken watches in a row, start again with a list, which shows whether the server works.
+# After so many broken watches in a row the thread reads a list, which shows whether the server responds.
 _BREAKS = 3
 _JOB_NAME = ("batch.kubernetes.io/job-name", "job-name")
 
@@ -33,7 +33,7 @@ class View:
     """The known state of one Job and its pods.
 
     Args:
-        namespace, name: of the Job.
+        namespace, name: the Job.
     """
 
     def __init__(self, namespace: str, name: str) -> None:
@@ -42,29 +42,29 @@ class View:
         self.changed = threading.Condition()
         self.version = 0
         self.job: Object | None = None
-        # By name; deleted ones in their last state.
+        # By name; deleted pods stay with their last state.
         self.pods: dict[str, Object] = {}
         self.gone: set[str] = set()
         self.users = 0
-        # This worker requested its end.
+        # The worker itself has requested its end.
         self.stopped = False
         # Its end is known.
         self.ended = False
-        # Events that the run's logs already have; and their messages about a quota without room.
+        # Events that the run's logs already contain; and the event of an exceeded quota.
         self.told: set[str] = set()
         self.over_quota: str | None = None
-        # How far each pod's output was read: the time of the last line, and the number of lines with it.
+        # The read position of each pod's output: the time of the last line, and its number.
         self.read: dict[str, tuple[str, int]] = {}
-        # The response from which its output is read, and how often data arrived on it.
+        # The response from which its output is being read, and the number of lines that arrived on it.
         self.reading: httpx.Response | None = None
         self.arrived = 0
-        # Its node does not answer: its last output is lost.
+        # Its node does not respond: its last output is lost.
         self.lost = False
-        # Since when a condition holds, on the monotonic clock.
+        # Since when a situation holds, on the monotonic clock.
         self._since: dict[str, float] = {}
 
     def pod(self) -> Object | None:
-        """The latest pod."""
+        """The newest pod."""
         pods = self.ordered()
         return pods[-1] if pods else None
 
@@ -74,11 +74,11 @@ class View:
             return sorted(self.pods.values(), key=lambda pod: str(metadata(pod).get("creationTimestamp")))
 
     def lives(self, pod: Object) -> bool:
-        """Whether the cluster still has the pod."""
+        """Whether the pod still exists in the cluster."""
         return name_of(pod) not in self.gone
 
     def seconds(self, what: str, holds: bool) -> float:
-        """How long a condition has held without interruption."""
+        """For how long a situation has held without interruption."""
         now = time.monotonic()
         if not holds:
             self._since.pop(what, None)
@@ -86,7 +86,7 @@ class View:
         return now - self._since.setdefault(what, now)
 
     def wait(self, seen: int, seconds: float) -> int:
-        """Wait until something changed after `seen`; return the current version."""
+        """Wait until the version differs from `seen`; return the current version."""
         with self.changed:
             self.changed.wait_for(lambda: self.version != seen, seconds)
             return self.version
@@ -99,12 +99,12 @@ class View:
 
 
 class Watcher:
-    """The states of all watched Jobs, updated in two threads.
+    """Keeps the views of all watched Jobs up to date, in two threads.
 
     Args:
         api: the cluster.
-        namespace: the only namespace; None for all.
-        selector: the label selector for the Jobs and pods of this pool.
+        namespace: the only watched namespace; None: all.
+        selector: the label selector of this pool's Jobs and pods.
     """
 
     def __init__(self, api: KubernetesApi, namespace: str | None, selector: str) -> None:
@@ -119,11 +119,11 @@ class Watcher:
 
     @property
     def problem(self) -> Unreachable | None:
-        """Why nothing is known at present."""
+        """Why the state is unknown at present, or None."""
         return next(iter(self._problems.values()), None)
 
     def start(self) -> None:
-        """Start, if it has not started."""
+        """Start the threads, if they are not running."""
         with self._lock:
             if self._threads or self._closing.is_set():
                 return
@@ -135,14 +135,14 @@ class Watcher:
                 thread.start()
 
     def expect(self, job: Object) -> View:
-        """The state of a Job that was just created."""
+        """Create the view of a Job that was just created."""
         view = self._view(str(metadata(job)["namespace"]), name_of(job))
         if view.job is None:
             view.job = job
         return view
 
     def known(self, namespace: str, name: str) -> View | None:
-        """The state of a watched Job."""
+        """The view of a watched Job, or None."""
         with self._lock:
             return self._views.get((namespace, name))
 
@@ -152,10 +152,10 @@ class Watcher:
 
     @contextmanager
     def looking(self, namespace: str, name: str) -> Iterator[View]:
-        """A block with the state of a Job.
+        """Context manager: watch a Job.
 
         Raises:
-            Unreachable, Refused: its present state cannot be read.
+            Unreachable, Refused: its current state cannot be read.
         """
         self.start()
         view = self._view(namespace, name)
@@ -172,7 +172,7 @@ class Watcher:
                     self._views.pop((namespace, name), None)
 
     def refresh(self, view: View) -> None:
-        """Read the present state of the Job and its pods.
+        """Read the current state of the Job and its pods.
 
         Raises:
             Unreachable, Refused: it cannot be read.
@@ -183,9 +183,9 @@ class Watcher:
             job = self.read_job(view)
             pods, _ = self._api.list(kube.path_of("pods", view.namespace), labelSelector=selector)
             with view.changed:
-                if view.version != seen:  # the watch has newer data, and the response may be outdated
+                if view.version != seen:  # the watch delivered a change meanwhile, so this state may be old
                     continue
-                # The Job last: another thread that sees it must see its pods.
+                # Set the Job last: a thread that sees the Job must see its pods.
                 found = {name_of(pod): _lean(pod) for pod in pods}
                 view.gone = (view.gone | view.pods.keys()) - found.keys()
                 view.pods |= found
@@ -193,7 +193,7 @@ class Watcher:
                 return
 
     def read_job(self, view: View) -> Object | None:
-        """The present Job; None if it does not exist."""
+        """Read the Job; None if it does not exist."""
         try:
             return _lean(self._api.request("GET", kube.path_of("jobs", view.namespace, view.name)))
         except kube.Refused as error:
@@ -202,7 +202,7 @@ class Watcher:
             return None
 
     def close(self) -> None:
-        """Stop; waiting threads get Unreachable. The owner closes the connections."""
+        """Stop the threads; waiting callers get Unreachable. The owner closes the connections."""
         self._closing.set()
         for thread in self._threads:
             thread.join(_LONGEST_PAUSE_SECONDS)
@@ -233,11 +233,11 @@ class Watcher:
                     self._tell(resource, None)
                 for reached in self._watch(resource, version):
                     version, breaks, pause = reached, 0, _FIRST_PAUSE_SECONDS
-                continue  # its time limit expired
+                continue  # the watch reached its time limit
             except kube.Refused as error:
                 wait = error.retry_after
                 if error.code == kube.GONE:
-                    version = None  # older events are not available any more: list all objects
+                    version = None  # events were missed: read a list
                 elif not kube.is_busy(error.code):
                     version = None
                     self._tell(resource, self._api.unreachable(str(error)))
@@ -262,7 +262,7 @@ class Watcher:
             views = list(self._views.values())
         for view in views:
             if resource == "jobs":
-                # An object created after the list is not in it: it is read again when needed.
+                # A Job that was created after the list is not in it: read such a Job again.
                 if view.job is not None and (view.namespace, view.name) not in there:
                     with suppress(kube.Refused):
                         self._put_job(view, self.read_job(view))
@@ -279,7 +279,7 @@ class Watcher:
             view.notify()
 
     def _watch(self, resource: str, version: str) -> Iterator[str]:
-        """The versions up to which a watch has reported everything."""
+        """Yield each version up to which the watch has delivered all events."""
         params = {"labelSelector": self._selector, "resourceVersion": version}
         began = time.monotonic()
         for event in self._api.watch(kube.path_of(resource, self._namespace), params, _WATCH_SECONDS):
@@ -290,7 +290,7 @@ class Watcher:
         if time.monotonic() - began < _FIRST_PAUSE_SECONDS:
             self._closing.wait(
                 _FIRST_PAUSE_SECONDS
-            )  # do not ask a server too often that ends watches at once
+            )  # if the server ends it at once, do not ask again immediately
 
     def _apply(self, resource: str, found: Object, deleted: bool) -> None:
         labels = metadata(found).get("labels") or {}
@@ -308,12 +308,12 @@ class Watcher:
             view.pods[name_of(found)] = _lean(found)
             if deleted:
                 view.gone.add(name_of(found))
-            else:  # an object that was read before is not in an older list
+            else:  # a pod that is missing in an older list is not deleted
                 view.gone.discard(name_of(found))
             view.notify()
 
 
 def _lean(found: Object) -> Object:
-    """An object without large fields that nothing reads."""
+    """Remove the large metadata field that nothing here uses."""
     its: dict[str, Any] = {name: value for name, value in metadata(found).items() if name != "managedFields"}
     return {**found, "metadata": its}

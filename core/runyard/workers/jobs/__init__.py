@@ -1,1 +1,1 @@
-"""Runs as jobs of an infrastructure, such as containers: launched, watched, adopted."""
+"""Runs as jobs of an infrastructure, such as containers: launching, watching, adoption."""

@@ -1,4 +1,4 @@
-"""Jobs of lost workers: adopts those that still run, and proves the loss of the others."""
+"""Adopts running jobs of workers that have gone, and proves that their other jobs have ended."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ KIND = "job"
 
 
 class Adopting:
-    """Decides whether workers whose runs are jobs on the same engine are gone.
+    """Checks workers whose runs are jobs in the same engine.
 
     Args:
-        client: reaches the database or API.
-        infrastructure: of the jobs.
-        supervisor: receives adopted jobs.
-        pool: of this worker.
-        name: of this worker.
-        serve_also: also serves the API on the port of a lost worker; None if all runs report to a server.
+        client: the API or database of the runs.
+        infrastructure: the engine of their jobs.
+        supervisor: gets the adopted jobs.
+        pool: the work pool of this worker.
+        name: the name of this worker.
+        serve_also: serves the API at the port of a worker that has gone; None: all runs report to a server.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Adopting:
         death_proofs.add(KIND, infrastructure.place(), self.judge)
 
     def judge(self, facts: dict[str, Any], overdue: bool) -> bool:
-        """Whether nothing of a holder's runs executes any more; adopts its running jobs."""
+        """Whether all jobs of a lease holder have ended; adopts those that still run."""
         if not overdue and self._may_live(facts):
             return False
         proof = json.dumps(facts)
@@ -70,7 +70,7 @@ class Adopting:
         return all(over)
 
     def _may_live(self, facts: dict[str, Any]) -> bool:
-        """Whether the worker may be alive, as far as this machine and the engine can tell."""
+        """Whether the worker may be alive, as far as this machine and the engine know."""
         if facts["machine"] == machine.place():
             if facts["boot"] != machine.boot_id():
                 return False
@@ -84,9 +84,9 @@ class Adopting:
         if job is None:
             return True
         if job.labels.get(base.POOL_LABEL) != self._pool:
-            return False  # a worker of that pool will do it
+            return False  # a worker of that pool handles it
         if not job.started:
-            self._infrastructure.remove(job.id)  # its worker was lost between creating and starting it
+            self._infrastructure.remove(job.id)  # its worker was lost after creating and before starting it
             return True
         with suppress(RunyardError):
             self._adopt(lease, job)
@@ -108,13 +108,13 @@ class Adopting:
             return
         port = job.labels.get(base.API_PORT_LABEL)
         if port and self._serve_also is not None:
-            with suppress(RunyardError):  # another program has the port: the run's exit code decides its end
+            with suppress(RunyardError):  # the port is in use: the exit code reports the run's end
                 self._serve_also(int(port))
         kept = adopted.kept_until
         since = None if kept is None else Since(clock.to_us(kept), adopted.kept_lines)
         try:
             configuration = job_of(adopted.run)
-        except RunyardError:  # one of its variables does not exist any more; the run continues anyway
+        except RunyardError:  # for example, a variable was deleted: the job runs anyway
             configuration = {}
         self._supervisor.adopt(adopted.run, configuration, job, since)
 

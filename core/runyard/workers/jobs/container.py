@@ -1,8 +1,7 @@
 """The first process of a run's container: `python -m runyard.workers.jobs.container`.
 
-It starts the run as its child, forwards its output without secrets, forwards what the run reports to the
-worker, forwards
-signals, and reaps orphaned processes, as the first process of a container must.
+It starts the run as its child and passes on its output without secrets, its status messages, and signals.
+It also reaps orphaned processes, as the first process of a container must.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from runyard.workers.process.run_environment import ENTER, RUN_MODULE
 from runyard.workers.process.status_channel import STATUS_VARIABLE, StatusReader
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# The facts that the worker receives. Secrets stay here.
+# The status messages for the worker. Secrets stay in this process.
 _TOLD = ("failure", "ending", "reported")
 _PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
-    """Run the flow run that the environment names; return its exit code like a shell."""
+    """Run the flow run that the environment names; return its exit code as a shell does."""
     secrets = Secrets()
     status_read, status_write = os.pipe()
     status = StatusReader(status_read, partial(_hear, secrets))
@@ -58,7 +57,7 @@ def main() -> int:
 
 
 def _become_run(files: list[int], status_file: int) -> None:
-    """In the child: become the run, which is killed with the first process, also outside a container."""
+    """In the child: become the run, which the kernel kills when the first process ends."""
     try:
         os.setsid()
         if sys.platform == "linux":
@@ -69,7 +68,7 @@ def _become_run(files: list[int], status_file: int) -> None:
         os.dup2(files[1], 2)
         for number in (files[2], status_file):
             os.set_inheritable(number, True)
-        # So that output appears at once.
+        # So that the run's output appears at once.
         os.environ.setdefault("PYTHONUNBUFFERED", "1")
         os.environ[CONSOLE_VARIABLE] = descriptors.name_of(files[2])
         os.environ[STATUS_VARIABLE] = descriptors.name_of(status_file)
@@ -86,7 +85,7 @@ def _send(pid: int, number: int) -> None:
 
 
 def _hear(secrets: Secrets, said: dict[str, Any]) -> None:
-    """Handle a message of the run: keep its secrets here, forward the rest to the worker."""
+    """Handle a status message: keep secrets here, pass on the rest to the worker."""
     secrets.register(said.get("secrets"))
     told = {name: said[name] for name in _TOLD if name in said}
     if told:
@@ -94,7 +93,7 @@ def _hear(secrets: Secrets, said: dict[str, Any]) -> None:
 
 
 def _watch(pid: int, pipes: list[Pipe], status: StatusReader) -> int:
-    """Forward until the run has ended; return its exit code, negative for a signal."""
+    """Pass on output until the run has ended; return its exit code, negative for a signal."""
     end = os.pidfd_open(pid)
     with selectors.DefaultSelector() as selector:
         for pipe in pipes:
@@ -105,7 +104,7 @@ def _watch(pid: int, pipes: list[Pipe], status: StatusReader) -> int:
         while code is None:
             for key, _ in selector.select(1.0):
                 if key.data is not None and not key.data():
-                    # Closed or empty; only the first is final.
+                    # Either closed or empty for now; forget only closed ones.
                     _forget_closed(selector, key, pipes, status)
             code = _reap(pid)
     status.read()
@@ -123,7 +122,7 @@ def _forget_closed(
 
 
 def _reap(pid: int) -> int | None:
-    """Reap ended processes; return the run's exit code once it is among them."""
+    """Reap ended processes; return the run's exit code if it is among them, else None."""
     code = None
     while True:
         try:
@@ -143,4 +142,4 @@ def _pass_on(file: int, lines: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    os._exit(main())  # it writes unbuffered, and has nothing to clean up
+    os._exit(main())  # output is unbuffered, so no cleanup is needed

@@ -1,4 +1,4 @@
-"""One run as a job: its state, and how its output is stored."""
+"""One run as a job: its state, and the processing of its output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runyard.workers.output import LogBuffer
 
 
-# Shorter texts occur in many words, so they are not searched for alone.
+# A shorter password occurs in too many other words to be hidden alone.
 _LONG_PASSWORD = 8
 
 
@@ -28,8 +28,8 @@ class JobRun(WatchedRun):
     Args:
         claimed: the result of the claim.
         job: the pool's job configuration, resolved for this run.
-        logs: stores its output.
-        hooks: whether it calls the hooks of the run's final state instead of running the flow.
+        logs: the buffer for its output.
+        hooks: call the hooks of the run's final state instead of running the flow.
     """
 
     def __init__(
@@ -42,20 +42,20 @@ class JobRun(WatchedRun):
         self.pipes = [
             Pipe(partial(self._take, name), None, self._output.hide, reach) for name in ("stdout", "stderr")
         ]
-        # Whether a line with its moment follows on each, and the lines of each stream that wait for theirs.
+        # Whether a line with the time follows each output; and each stream's lines that wait for it.
         self.tells_moments = False
         self._waiting: dict[str, list[str]] = {"stdout": [], "stderr": []}
-        # The job's id, once it has one.
+        # The id of the job, once it is started.
         self.id: str | None = None
-        # Its command was started, as far as known.
+        # Whether its command was started, as far as known.
         self.started = True
-        # It must end within this many seconds; a job that is being created is not started any more.
+        # The grace period of a requested stop; a job that is not started yet is then not started at all.
         self.stop_within: float | None = None
         self._over_since: float | None = None
 
     @property
     def over(self) -> bool:
-        """Whether its run had ended when its lease was renewed, for longer than its hooks may take."""
+        """Whether the run has been over at lease renewals for longer than its hooks may take."""
         return self._over_since is not None and time.monotonic() > self._over_since + HOOK_SECONDS
 
     @over.setter
@@ -64,16 +64,16 @@ class JobRun(WatchedRun):
             self._over_since = time.monotonic()
 
     def hide(self, text: str) -> None:
-        """Redact the run's API token, which a command may print."""
+        """Hide this text in the output: the run's API credentials, which a command may print."""
         password = text.partition(":")[2]
         self._output.secrets.register([text, *([password] if len(password) >= _LONG_PASSWORD else [])])
 
     def may_call_hooks(self) -> bool:
-        """Whether another job may call the hooks of its run: not if a user's command ran it."""
+        """Whether another job may call the run's hooks: it must have started, without a user's command."""
         return self.started and not (self.hooks or self.id is None or self.job.get("command"))
 
     def read_status(self) -> None:
-        """What a job says of itself comes with what it prints."""
+        """Nothing to read: the status messages of a job arrive with its output."""
 
     def _take(self, stream: str, lines: list[str]) -> None:
         waiting, seen = self._waiting[stream], []
@@ -103,14 +103,14 @@ class JobRun(WatchedRun):
             terminal.write(stream, "".join(f"{line}\n" for line in seen))
 
     def close_ends(self) -> None:
-        """Nothing more is written into the pipes; called by the writer."""
+        """Close the write ends of the pipes; called by the writing thread."""
         for pipe in self.pipes:
             if pipe.write_end >= 0:
                 os.close(pipe.write_end)
                 pipe.write_end = -1
 
     def finish(self) -> None:
-        """Read the rest of the pipes, and close the read ends."""
+        """Read the rest of the pipes and close the read ends; the write ends stay open."""
         for pipe in self.pipes:
             if pipe.open:
                 pipe.drain()

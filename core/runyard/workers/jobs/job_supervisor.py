@@ -1,8 +1,8 @@
-"""Starts claimed runs as jobs of an infrastructure, watches them and stores their output.
+"""Starts claimed runs as jobs of an infrastructure, watches them and collects their output.
 
 It has the interface of `supervisor.Supervisor`, whose runs are processes of this machine. Each job has two
-threads: one
-waits for its end, one copies its output; the worker's loop receives their results from a queue.
+threads: one waits for its end, the other copies its output. They pass events to the worker's loop through a
+queue.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ if TYPE_CHECKING:
     from runyard.workers.infrastructure.base import FoundJob, Infrastructure
 
 COMMAND = ["python", "-m", "runyard.workers.jobs.container"]
-# The pause between two tries to reach an engine that does not answer.
+# The pause between two attempts to reach an engine that does not respond.
 _AWAY_SECONDS = 1.0
 _LONGEST_AWAY_SECONDS = 30.0
-# Labels that no job has.
+# A label that no job has.
 _NONE = {base.RUN_LABEL: "none"}
-# The last output of a job arrives after its end, and may wait for a slow database.
+# The time limit for the rest of a job's output, which may arrive late or wait for a slow database.
 _LAST_WORDS_SECONDS = 600.0
 _GONE = 137
-# How long a finished earlier attempt may take to disappear.
+# How long an earlier attempt that is over may take to end.
 _ENDING_SECONDS = 3.0
-# What an infrastructure tells of a job, and the levels of the records.
+# Messages of the infrastructure about a job, and their log levels.
 _LEVELS = {"info": 20, "warning": 30}
 
 
 class Since:
-    """How much of a job's output is already stored.
+    """The position up to which a job's output is already stored.
 
     Args:
         at: the time of the last line, in microseconds since 1970.
-        lines: how many lines have that time.
+        lines: the number of stored lines with that time.
     """
 
     def __init__(self, at: int, lines: int) -> None:
@@ -63,7 +63,7 @@ class Since:
         self._lines = lines
 
     def is_before(self, at: int) -> bool:
-        """Whether the next piece, printed at a moment, is new; called once for each piece."""
+        """Whether the next output, printed at `at`, is not stored yet; called once for each."""
         if at == self._at and self._lines:
             self._lines -= 1
             return False
@@ -74,12 +74,12 @@ class JobSupervisor(Watching[JobRun]):
     """The jobs of this worker's runs.
 
     Args:
-        infrastructure: of the jobs.
-        pool: of the runs.
-        environment: returns the variables for a claim, because some belong to that run only.
+        infrastructure: the engine or cluster.
+        pool: the work pool.
+        environment: returns the variables of a claimed run, some of which are specific to it.
         write_logs: writes a list of log bodies.
-        labels: of every job.
-        lease_seconds: of the runs' leases.
+        labels: labels of every job.
+        lease_seconds: the duration of the runs' leases.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class JobSupervisor(Watching[JobRun]):
         self._labels = labels
         self._answers = True
         self._answers_lock = threading.Lock()
-        # Failed starts since the last successful one, because the engine does not work.
+        # The number of failed starts since the last success, because the engine did not work.
         self._refused_in_a_row = 0
         self._closed = False
         self._events: deque[Callable[[], None]] = deque()
@@ -120,18 +120,18 @@ class JobSupervisor(Watching[JobRun]):
         self._proof = json.dumps(facts)
 
     def identity(self) -> tuple[str | None, str | None]:
-        """How others can prove the end of this worker's runs: by their jobs, on their engine."""
+        """The place and proof by which others detect the end of this worker's runs: jobs in the engine."""
         return self._place, self._proof
 
     def beat(self, held_at: float) -> None:
-        """Does nothing: jobs continue without their worker."""
+        """Nothing to do: jobs continue without their worker, so they need no heartbeat."""
 
     def refresh(self) -> bool:
-        """Does nothing: each job starts from its image, so no process can be outdated."""
+        """Nothing to do: each job starts from its image, not from preloaded packages."""
         return False
 
     def accepts(self) -> bool:
-        """Whether jobs can be started: not while the engine does not answer."""
+        """Whether jobs can be started: not while the engine does not respond."""
         return self._answers
 
     def launch(self, claimed: ClaimedRun, job: dict[str, Any], hooks: bool = False) -> JobRun:
@@ -147,13 +147,13 @@ class JobSupervisor(Watching[JobRun]):
         return run
 
     def adopt(self, claimed: ClaimedRun, job: dict[str, Any], found: FoundJob, since: Since | None) -> None:
-        """Continue with the job of a lost worker.
+        """Continue watching the job of a worker that has gone.
 
         Args:
-            claimed: the result of that worker's claim.
+            claimed: the claim of that worker.
             job: the pool's job configuration, resolved for this run.
-            found: its job.
-            since: up to where that worker stored the job's output; None: nothing.
+            found: the job.
+            since: the position up to which that worker stored the output; None: it stored nothing.
         """
         run = JobRun(claimed, job, self.logs, base.HOOKS_LABEL in found.labels)
         run.adopted = True
@@ -165,19 +165,19 @@ class JobSupervisor(Watching[JobRun]):
         self._add(run)
         threading.Thread(target=work, name="runyard-job", daemon=True).start()
 
-    # Called in a job's threads
+    # In a job's threads
 
     def _end_earlier(self, run: JobRun) -> None:
-        """End the jobs of earlier attempts with lost workers: none may execute beside this one."""
+        """Stop the jobs of earlier attempts, which their workers lost: none may run beside this attempt."""
         until = time.monotonic() + _ENDING_SECONDS
         while earlier := self._earlier(run):
-            if time.monotonic() < until:  # one that has reported its end may be about to end
+            if time.monotonic() < until:  # a job that has reported its end may be about to end
                 time.sleep(0.2)
                 continue
             for job in earlier:
                 self._infrastructure.stop(job.id, 0.0)
                 attempt = job.labels[base.ATTEMPT_LABEL]
-                text = f"The job of attempt {attempt}, whose worker was lost, still ran and is ended"
+                text = f"The job of attempt {attempt}, whose worker was lost, still ran and was stopped"
                 self._later(partial(self._note, run, text, _LEVELS["warning"]))
             return
 
@@ -226,7 +226,7 @@ class JobSupervisor(Watching[JobRun]):
         self._later(partial(self._end, run, JobEnd(1, reason), unwatched))
 
     def _away(self, reason: str) -> None:
-        """Claim no run until the engine answers again; report its absence once."""
+        """Claim no runs until the engine responds again; warn once."""
         with self._answers_lock:
             if not self._answers:
                 return
@@ -236,7 +236,7 @@ class JobSupervisor(Watching[JobRun]):
 
     def _await_answer(self) -> None:
         if self._refused_in_a_row > 1:
-            # It answers but starts nothing: do not use up waiting runs by many tries within a minute.
+            # It responds but starts nothing: pause longer, so that waiting runs do not use up their attempts.
             time.sleep(min(_AWAY_SECONDS * 2**self._refused_in_a_row, _LONGEST_AWAY_SECONDS))
         while not self._closed:
             try:
@@ -269,7 +269,7 @@ class JobSupervisor(Watching[JobRun]):
         self._later(partial(self._end, run, end, False))
 
     def _copy(self, run: JobRun, kept: Since | None) -> None:
-        """Copy a job's output into the run's pipes, until it ends."""
+        """Copy a job's output into the run's pipes until the job ends."""
         numbers = {name: pipe.write_end for name, pipe in zip(("stdout", "stderr"), run.pipes, strict=True)}
         since = None if kept is None else kept.seconds
         passes = kept is None
@@ -287,7 +287,7 @@ class JobSupervisor(Watching[JobRun]):
                             since, passes = time.time(), True
                             _write(numbers[stream], data)
                             continue
-                        # The job's clock says what the other worker already stored; ours may differ.
+                        # Compare by the job's clock, as this machine's clock may differ.
                         passes = passes or (kept is not None and kept.is_before(at))
                         if not passes:
                             continue
@@ -299,7 +299,7 @@ class JobSupervisor(Watching[JobRun]):
                 except Unreachable:
                     time.sleep(_AWAY_SECONDS)
         except OSError:
-            pass  # the run has ended, and nothing reads any more
+            pass  # the run is over, and its pipes are closed
         finally:
             run.close_ends()
 
@@ -334,15 +334,15 @@ class JobSupervisor(Watching[JobRun]):
                 time.sleep(_AWAY_SECONDS)
 
     def _later(self, event: Callable[[], None]) -> None:
-        """Call a function in the worker's loop."""
+        """Pass an event to the worker's loop."""
         self._events.append(event)
-        with suppress(OSError):  # it is full, so it wakes the loop anyway; or closed
+        with suppress(OSError):  # full, so that it wakes the loop anyway; or closed
             self._wake_write.send(b"\0")
 
-    # Called in the worker's loop
+    # In the worker's loop
 
     def stop(self, run: JobRun, grace_seconds: float) -> None:
-        """Send SIGTERM to a job, and SIGKILL after `grace_seconds`, or after its own `stop_grace_seconds`."""
+        """Send SIGTERM to a job, and SIGKILL after `grace_seconds` or its own `stop_grace_seconds`."""
         own = run.job.get("stop_grace_seconds")
         if grace_seconds > 0 and own is not None:
             grace_seconds = float(own)
@@ -355,11 +355,11 @@ class JobSupervisor(Watching[JobRun]):
             ).start()
 
     def kill(self, run: JobRun) -> None:
-        """SIGKILL to a job."""
+        """Send SIGKILL to a job."""
         self.stop(run, 0.0)
 
     def close(self) -> None:
-        """Disconnect from the engine; running jobs continue."""
+        """Close the connection to the engine; the jobs continue."""
         self._closed = True
         self._infrastructure.close()
         self.selector.close()
@@ -377,11 +377,11 @@ class JobSupervisor(Watching[JobRun]):
         self.logs.add(run.flow_run_id, "runyard.worker", text, level=level)
 
     def _end(self, run: JobRun, end: JobEnd, unwatched: bool) -> None:
-        """A job has ended, or could not be started."""
+        """Handle the end of a job, or its failed start."""
         if run.key not in self.running:
             return
         run.exit_code = _GONE if end.code is None else end.code
-        # A run that could not start reports that itself; its engine may know why.
+        # A run that could not begin reports that itself; the engine may know why.
         run.failure = end.reason if end.code == CANNOT_START and end.reason else run.failure or end.reason
         run.started = end.started
         run.unwatched = unwatched
@@ -392,7 +392,7 @@ class JobSupervisor(Watching[JobRun]):
         self.ended.append(run)
 
     def forget(self, run: JobRun) -> None:
-        """The end of a run was reported: delete its job, if configured."""
+        """Handle a reported end: remove the job, if its configuration says so."""
         if run.id is not None and (run.job.get("auto_remove") or run.hooks):
             threading.Thread(
                 target=self._clear, args=(run.id,), name="runyard-job-remove", daemon=True

@@ -1,4 +1,4 @@
-"""The parts of a worker for jobs: their infrastructure, the API for them, and adoption."""
+"""The additional parts of a worker of jobs: their infrastructure, the API for them, and adoption."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
     OpenRunApi = Callable[[Database, str | None], "RunApi"]
 
 _PREFIXES = ("RUNYARD_", "PREFECT_")
-# Settings of this machine or worker that have no meaning for a run elsewhere.
+# Prefixes of settings that apply only to this machine or this worker, not to runs elsewhere.
 _OF_HERE = ("HOME", "PROFILE", "DATABASE", "API", "SERVER", "WORKER", "ENCRYPTION", "_")
 
 
 class RunApi(Protocol):
-    """The API that a worker serves to its own runs; `server.run_api` implements it."""
+    """The API that a worker serves to the runs of its own jobs; implemented in `server.run_api`."""
 
     port: int
     problem: str | None
 
     def url(self) -> str:
-        """The URL for runs that share this machine's network."""
+        """Its URL, for runs that share this machine's network."""
         ...
 
     def token(self, flow_run_id: str, attempt: int) -> str:
-        """The credentials of an attempt at a run."""
+        """The API token of an attempt at a run."""
         ...
 
     def serve_also(self, port: int) -> None:
-        """Also listen on the port of a lost worker whose runs continue."""
+        """Also listen at the port of a worker that has gone, whose runs continue."""
         ...
 
     def close(self) -> None:
@@ -57,17 +57,17 @@ class RunApi(Protocol):
 def serving_jobs(
     client: Client, kind: str, pool: str, name: str, open_run_api: OpenRunApi
 ) -> Iterator[JobSupervisor]:
-    """A block with everything that starts the runs of a pool as jobs.
+    """Context manager: a supervisor that starts the runs of a pool as jobs.
 
     Args:
-        client: reaches the database or API.
+        client: the API or database of the runs.
         kind: the pool's type.
-        pool: its name.
-        name: the worker's.
-        open_run_api: serves the API to these runs if there is no server.
+        pool: the pool's name.
+        name: the worker's name.
+        open_run_api: serves the API to these runs, if no server is configured.
 
     Raises:
-        RunyardError: the engine or the cluster does not answer, or a package is missing.
+        RunyardError: the engine or the cluster does not respond, or a package is missing.
     """
     infrastructure = types.infrastructure_of(kind)()
     configure = getattr(infrastructure, "configure", None)
@@ -113,7 +113,7 @@ def serving_jobs(
 
 
 def _settings() -> dict[str, str]:
-    """The settings in this worker's environment that are for its runs as well."""
+    """The settings in this worker's environment that also apply to its runs."""
     found = {}
     for variable, value in os.environ.items():
         for prefix in _PREFIXES:

@@ -1,8 +1,8 @@
-"""Lines in a container's output with which a run reports to its worker.
+"""Special output lines by which a run in a container sends messages to its worker.
 
-A container has no pipes to its worker except its standard streams. A line for the worker starts with a mark
-that no text
-contains; it is a record that is already stored and only shown, or facts about the run as JSON.
+A container has only its standard streams to its worker. Lines for the worker begin with a control character
+that normal output does not contain. They hold text that is shown but not stored, or facts about the run as
+JSON.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MOMENT = f"{_MARK}moment "
 
 
 def shown(line: str) -> str:
-    """A line that the worker shows and does not store."""
+    """A line that the worker shows but does not store."""
     return _SHOWN + line
 
 
@@ -33,7 +33,7 @@ def moment(at: int) -> str:
 
 
 def moment_of(line: str) -> int | None:
-    """The time in such a line; None for any other line, 0 for a damaged one."""
+    """The time of such a line; None for another line, 0 for an invalid one."""
     if not line.startswith(_MOMENT):
         return None
     text = line.removeprefix(_MOMENT)
@@ -44,7 +44,7 @@ def read(line: str) -> tuple[str | None, dict[str, Any] | None, bool]:
     """Parse a line.
 
     Returns:
-        The text to show, the facts, and whether the text is to be stored.
+        The text to show, the facts, and whether to store the text.
     """
     if not line.startswith(_MARK):
         return line, None, True

@@ -56,7 +56,7 @@ def test_the_rights_are_those_that_are_used(home, tmp_path, name):
         yard.worker("third")
         if name == "rbac.yaml":
             message = yard.ended(elsewhere, "CRASHED").message
-            assert "this worker may look for Jobs in 'runyard' only" in message
+            assert "this worker may read Jobs only in 'runyard'" in message
         else:
             yard.release()
             yard.ended(elsewhere, "COMPLETED")

@@ -87,8 +87,8 @@ def test_what_can_be_imported_is_no_stand_in(write, project_folder, said):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("import helprs", "helprs (or is helpers meant?)"),
-        ("import pydantc", "pydantc (or is pydantic meant?)"),
+        ("import helprs", "helprs (did you mean helpers?)"),
+        ("import pydantc", "pydantc (did you mean pydantic?)"),
         ("import helpers.inner", "helpers.inner"),
         ("from helpers import nothing", "nothing"),
         ("import json.nothing", "json.nothing"),

@@ -24,7 +24,7 @@ def test_the_example_deploys(write):
     write("flows/etl.py", "from prefect import flow\n\n@flow\ndef my_etl_flow(date: str = None):\n    pass\n")
     project = read_project()
     (warning,) = project.warnings
-    assert "triggers are kept" in warning
+    assert "triggers are stored" in warning
     daily, hourly = plan.build(project, everything=True).body.deployments
     assert daily.version == "4f2d1c0"
     assert daily.job_variables["env"]["HOME_OF_DEPLOYER"] not in ("", None)

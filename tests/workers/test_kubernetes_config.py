@@ -53,7 +53,9 @@ def token_of(found):
 
 
 def test_without_any_the_message_says_what_to_set(tmp_path):
-    with pytest.raises(InvalidInput, match=r"no Kubernetes cluster is known.*\.kube/config; set KUBECONFIG"):
+    with pytest.raises(
+        InvalidInput, match=r"no Kubernetes cluster is known.*\.kube/config does not exist; set KUBECONFIG"
+    ):
         access()
 
 
@@ -152,7 +154,7 @@ def test_a_program_is_asked_once_for_all_threads(tmp_path):
     ("config", "problem"),
     [
         ({}, "no context is set"),
-        ({**config_of(), "clusters": []}, "there is no cluster 'one'; it has none"),
+        ({**config_of(), "clusters": []}, "cluster 'one' not found; it has none"),
         (config_of(server=""), "has no server"),
         (config_of({"auth-provider": {"name": "gcp"}}), "auth-provider is no longer supported"),
         (config_of({"exec": {"apiVersion": "v0", "command": "x"}}), "exec.apiVersion 'v0' is unknown"),

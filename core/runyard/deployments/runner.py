@@ -311,7 +311,7 @@ def _deploy(
     starts: dict[str, str] = {}  # the command that starts a worker, by pool
     for each in deployments:
         if not isinstance(each, RunnerDeployment):
-            raise InvalidInput(f"deploy() takes what flow.to_deployment(...) gives, not {each!r}")
+            raise InvalidInput(f"deploy() takes results of flow.to_deployment(...), not {each!r}")
         pool_name = work_pool_name or each.work_pool_name or settings.get("default_work_pool_name")
         if not pool_name:
             raise InvalidInput(

@@ -46,7 +46,7 @@ class _Schema(GenerateJsonSchema):
         return {}
 
     def decimal_schema(self, schema: Any) -> JsonSchemaValue:
-        """A number, or a text that keeps every digit of one."""
+        """A number, or a string that keeps all its digits."""
         found = super().decimal_schema(schema)
         for choice in found.get("anyOf", ()):
             if choice.get("type") == "string":
@@ -200,7 +200,7 @@ def _describable(annotation: Any) -> Any:
     """The annotation, or Any if pydantic does not support it."""
     annotation = understood(readable(annotation))
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # it warns of an annotation that is no type, such as `x: 3`
+        warnings.simplefilter("error")  # pydantic warns of an annotation that is not a type, such as `x: 3`
         try:
             TypeAdapter(annotation, config=None if _has_own_config(annotation) else _CONFIG)
         except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError, UserWarning):

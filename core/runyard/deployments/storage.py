@@ -34,18 +34,18 @@ class GitRepository:
     """Code in a git repository.
 
     Args:
-        url: its address or path.
-        credentials: for an https address: a mapping with `access_token` (text, or a saved Secret) and
-            perhaps `username`, or a saved credentials block.
-        name: the folder it is cloned into; by default the repository's name.
-        branch: a branch or tag; by default the repository's own.
+        url: its URL or path.
+        credentials: for an https URL: a mapping with `access_token` (text, or a saved Secret) and optionally
+            `username`, or a saved credentials block.
+        name: the folder to clone into; default: the repository's name.
+        branch: a branch or tag; default: the repository's default branch.
         commit_sha: or this commit.
-        include_submodules: clone its submodules too.
+        include_submodules: also clone its submodules.
         pull_interval: accepted for compatibility; every run gets the newest code.
-        directories: only these folders of it.
+        directories: fetch only these folders.
 
     Raises:
-        InvalidInput: a branch and a commit, or a username without a token.
+        InvalidInput: both a branch and a commit, or a username without a token.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class GitRepository:
         self.directories = directories
 
     def pull_code(self, folder: str) -> str:
-        """Clone the repository below `folder`, or bring a clone up to date; the clone's folder.
+        """Clone the repository below `folder`, or update an existing clone; return the clone's folder.
 
         Raises:
             RunyardError: git failed.
@@ -88,7 +88,7 @@ class GitRepository:
         """The step `git_clone`.
 
         Raises:
-            InvalidInput: the token is plain text, which would be kept with the deployment.
+            InvalidInput: the token is plain text, which would be stored with the deployment.
         """
         options = {key: value for key, value in self._options().items() if value}
         if self.name:
@@ -146,10 +146,10 @@ class RemoteStorage:
     Args:
         url: such as `s3://bucket/folder`.
         pull_interval: accepted for compatibility; every run gets the newest code.
-        settings: options of the store, such as `region` or `endpoint`; secrets among them as saved blocks.
+        settings: options of the store, such as `region` or `endpoint`; secrets as saved blocks.
 
-    Raises:
-        InvalidInput: there is no such kind of store.
+        Raises:
+            InvalidInput: unknown kind of store.
     """
 
     def __init__(self, url: str, pull_interval: int | None = 60, **settings: Any) -> None:
@@ -177,7 +177,7 @@ class RemoteStorage:
         """The step `pull_from_remote_storage`.
 
         Raises:
-            InvalidInput: a secret is plain text, which would be kept with the deployment.
+            InvalidInput: a secret is plain text, which would be stored with the deployment.
         """
         kept = {}
         for name, value in self.settings.items():

@@ -42,7 +42,7 @@ class EventCriteria(_Criteria):
     match_related: Match | list[Match] | None = Field(None, description="Labels of related resources.")
     after: Names | None = Field(None, description="Events that open the window.")
     expect: Names | None = Field(None, description="Events that are counted; * at the end.")
-    for_each: Names | None = Field(None, description="Labels for each of whose values is counted apart.")
+    for_each: Names | None = Field(None, description="Labels; events are counted per combination of values.")
     posture: Literal["Reactive", "Proactive"] | None = Field(
         None, description="Fire when they come, or when they do not (Reactive)."
     )
@@ -121,9 +121,9 @@ InnerTrigger = Annotated[
 class _Action(_Criteria):
     """The fields for the run that a trigger creates."""
 
-    name: str | None = Field(None, description="Its name; by default the deployment's with a number.")
+    name: str | None = Field(None, description="Its name; default: the deployment's name with a number.")
     description: str | None = None
-    enabled: bool | None = Field(None, description="Whether it is looked at (true).")
+    enabled: bool | None = Field(None, description="Whether it is active (true).")
     parameters: dict[str, Any] | None = Field(
         None, description="Of the runs; '{{ event... }}' is filled in when it fires."
     )

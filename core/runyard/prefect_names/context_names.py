@@ -34,7 +34,7 @@ class SettingsContext(NamedTuple):
 
     @classmethod
     def get(cls) -> SettingsContext:
-        """Those of this process."""
+        """The current settings and profile of this process."""
         return get_settings_context()
 
 
@@ -50,7 +50,7 @@ def serialize_context(asset_ctx_kwargs: Any = None) -> dict[str, Any]:
 
 @contextmanager
 def hydrated_context(serialized_context: dict[str, Any] | None = None, client: Any = None) -> Iterator[None]:
-    """A block with the runs from `serialize_context` as the current ones."""
+    """Context manager: make the runs from `serialize_context` the current ones."""
     if not serialized_context:
         yield
         return

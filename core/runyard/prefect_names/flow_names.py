@@ -39,11 +39,10 @@ def select_flow(
     """The only flow, or the flow of a name.
 
     Args:
-        from_message: where the flows are from, for the error.
+        from_message: where the flows come from, for the error.
 
     Raises:
-        MissingFlowError: the name does not exist.
-        UnspecifiedFlowError: there are several flows, and no name was given.
+        MissingFlowError: unknown name, or several flows and no name.
     """
     known = {each.name: each for each in flows}
     where = f" {from_message}" if from_message else ""
@@ -53,6 +52,6 @@ def select_flow(
         )
     if flow_name is None and len(known) != 1:
         raise MissingFlowError(
-            f"there are {len(known)} flows{where}; name one of: {', '.join(known) or 'none'}"
+            f"found {len(known)} flows{where}; select one by name: {', '.join(known) or 'none'}"
         )
     return known[flow_name if flow_name is not None else next(iter(known))]

@@ -20,7 +20,7 @@ PrefectLogAdapter = RunLogger
 
 @contextmanager
 def patch_print() -> Iterator[None]:
-    """A block in which `print` writes to the logs of runs with `log_prints`."""
+    """Context manager: `print` writes to the logs of runs with `log_prints`."""
     prints.install()
     try:
         yield
@@ -30,7 +30,7 @@ def patch_print() -> Iterator[None]:
 
 @contextmanager
 def disable_logger(name: str) -> Iterator[None]:
-    """A block in which a logger is silent."""
+    """Context manager: disable a logger."""
     logger = logging.getLogger(name)
     before, logger.disabled = logger.disabled, True
     try:

@@ -22,7 +22,7 @@ class Profile(NamedTuple):
 
 
 class ProfilesCollection(dict[str, Profile]):
-    """The profiles of the file by name, and which one is active.
+    """The profiles of the file by name, and the name of the active one.
 
     Args:
         found: the profiles.
@@ -105,7 +105,7 @@ def _setting(key: str) -> str:
 def use_profile(
     profile: Profile | str, override_environment_variables: bool = False, include_current_context: bool = True
 ) -> Iterator[Profile]:
-    """A block in which another profile is active.
+    """Context manager: activate another profile.
 
     Args:
         profile: the profile, or its name.

@@ -94,7 +94,7 @@ def get_current_settings() -> Settings:
 def temporary_settings(
     updates: Mapping[Any, Any] | None = None, set_defaults: Mapping[Any, Any] | None = None
 ) -> Iterator[Settings]:
-    """A block in which some settings have other values.
+    """Context manager: give some settings other values.
 
     Args:
         updates: by setting or name; None resets a setting to its default.

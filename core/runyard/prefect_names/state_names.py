@@ -25,7 +25,7 @@ class StateGroup:
     """Counts several states by type.
 
     Args:
-        states: of runs that belong together.
+        states: the states of runs that belong together.
     """
 
     def __init__(self, states: Iterable[State]) -> None:
@@ -69,7 +69,7 @@ class StateGroup:
 
 
 def format_exception(exc: BaseException, tb: TracebackType | None = None) -> str:
-    """`ValueError: what was wrong`; with a traceback, all of it."""
+    """`ValueError: message`; with a traceback, also the traceback."""
     if tb is not None:
         return "".join(traceback.format_exception(type(exc), exc, tb))
     return f"{type(exc).__name__}: {exc}"

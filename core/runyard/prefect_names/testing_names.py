@@ -36,13 +36,13 @@ def exceptions_equal(a: BaseException | None, b: BaseException | None) -> bool:
 
 @contextmanager
 def assert_does_not_warn(ignore_warnings: Iterable[type[Warning]] | None = None) -> Iterator[None]:
-    """A block in which a warning is an error.
+    """Context manager: a warning is an error.
 
     Args:
         ignore_warnings: classes that are allowed.
 
     Raises:
-        AssertionError: there was a warning.
+        AssertionError: a warning was issued.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -58,7 +58,7 @@ def assert_blocks_equal(found: Block, expected: Block, exclude_private: bool = T
     """Assert that two blocks have the same class and values.
 
     Args:
-        exclude_private: ignore under which name they are saved.
+        exclude_private: ignore the names under which they are saved.
         kwargs: options of `model_dump`.
 
     Raises:
@@ -76,10 +76,10 @@ async def get_most_recent_flow_run(client: Any = None, flow_name: str | None = N
 
     Args:
         client: a client of the API.
-        flow_name: of this flow.
+        flow_name: only of this flow.
 
     Raises:
-        IndexError: there is none.
+        IndexError: no flow run exists.
     """
     only = FlowFilter(name=FlowFilterName(any_=[flow_name])) if flow_name is not None else None
     found = await (client or get_client()).read_flow_runs(

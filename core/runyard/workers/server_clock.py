@@ -9,7 +9,7 @@ from runyard.base import clock
 if TYPE_CHECKING:
     from datetime import datetime
 
-# How long the last known time is used: somebody may set the clock.
+# How long the last known time is used: the clock may be set.
 _LONGEST_TRUST_SECONDS = 10.0
 
 

@@ -1,9 +1,8 @@
 """Loads flows whose code cannot be imported completely, as on a machine that only deploys.
 
 A deployment stores a flow's name, its parameters and their types. Stand-ins replace missing packages while
-the
-code is imported. If the import fails for another reason, such as an environment variable that only workers
-have, the flow is read from the source. No file is executed twice.
+the code is imported. If the import fails for another reason, such as an environment variable that only
+workers have, the flow is read from the source. No file is executed twice.
 """
 
 from __future__ import annotations
@@ -48,13 +47,12 @@ class FlowLoader:
         """Load a flow.
 
         Args:
-            entrypoint: of the flow.
+            entrypoint: the flow.
             directory: the folder to which this entrypoint is relative, if it is another.
 
         Raises:
             EntrypointError: the file or the name is missing, the code is not valid Python, or the object is
-                not a
-                flow.
+                not a flow.
         """
         found = loading.parse(entrypoint)
         place = found.file or found.module or ""
@@ -114,7 +112,7 @@ class FlowLoader:
             return package
         own = {os.path.splitext(name)[0] for name in os.listdir(self._directory)}
         close = closest(package, own | set(packages_distributions()), cutoff=0.85)
-        return f"{package} (or is {close} meant?)" if close else package
+        return f"{package} (did you mean {close}?)" if close else package
 
 
 def load_flow(

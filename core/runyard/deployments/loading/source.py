@@ -98,10 +98,10 @@ class Source:
 
 
 def after_failure(error: EntrypointError, found: loading.Entrypoint, directory: str) -> Source | None:
-    """The source of what could not be imported; None if it is missing or not valid Python.
+    """The source of a module that could not be imported; None if it is missing or not valid Python.
 
     Args:
-        error: of `loading.load_flow`.
+        error: the error of `loading.load_flow`.
         found: the entrypoint.
         directory: the folder to which it is relative.
     """

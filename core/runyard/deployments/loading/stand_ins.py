@@ -82,11 +82,10 @@ class Finder(MetaPathFinder, Loader):
     """Finds packages that no other finder finds, if code of the project needs them.
 
     It ignores an import inside `try: ... except ImportError`, and imports by installed packages: those handle
-    a
-    missing package.
+    a missing package.
 
     Args:
-        directory: of the project.
+        directory: the project's folder.
     """
 
     def __init__(self, directory: str) -> None:
@@ -98,7 +97,7 @@ class Finder(MetaPathFinder, Loader):
         parent = sys.modules.get(fullname.rpartition(".")[0])
         if not isinstance(parent, StandInModule):
             if parent is not None and getattr(parent, "__file__", None) is not None:
-                return None  # a part of a package that is there
+                return None  # a part of an installed package
             if fullname.partition(".")[0] in sys.stdlib_module_names or not self._is_wanted():
                 return None
             if fullname not in self.missing:
@@ -110,7 +109,7 @@ class Finder(MetaPathFinder, Loader):
         return StandInModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Does nothing: there is no code."""
+        """Does nothing: a stand-in has no code."""
 
     def forget(self) -> None:
         """Remove the stand-ins; loaded code keeps those it has."""

@@ -107,8 +107,7 @@ def fill(value: Any, lookup: Lookup) -> Any:
     """A copy of `value` with its placeholders replaced.
 
     A placeholder that is the whole text keeps the type of its value; inside other text it becomes text.
-    Replaced
-    values are not searched again.
+    Replaced values are not searched again.
 
     Args:
         value: any YAML value.
@@ -128,11 +127,10 @@ def fill(value: Any, lookup: Lookup) -> Any:
 def fill_outputs(value: Any, outputs: Mapping[str, Any], final: bool = False) -> Any:
     """Fill in step outputs.
 
-    Args:
+    outputs: the outputs of the steps that ran: by name, and by step id.
         value: any YAML value.
         outputs: of the steps that ran: by name, and by step id.
-        final: whether no other step follows: then a missing output is an error; otherwise its placeholder
-            stays.
+        final: whether no other step follows: then a missing output is an error; else its placeholder stays.
 
     Raises:
         MissingValue: with `final`, a placeholder has no value.
@@ -181,9 +179,8 @@ def fill_environment(value: Any, environment: Mapping[str, str], final: bool = F
 def fill_shareable_environment(value: Any, environment: Mapping[str, str]) -> Any:
     """Fill in the environment variables that may be stored; the worker fills in the others.
 
-    Everybody who may read the deployment can read stored values. So a variable whose name says that it is
-    secret
-    is left for the worker, and so is one that is not set here.
+    Every user who may read the deployment can read stored values. So a variable with the name of a secret is
+    left for the worker, and so is a variable that is not set here.
     """
     shareable = {name: text for name, text in environment.items() if not looks_secret(name)}
     return fill_environment(value, shareable)

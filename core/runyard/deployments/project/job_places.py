@@ -19,7 +19,7 @@ _PLACES = {"home": "home", "database_url": "database", "api_url": "API"}
 def warnings(deployment: str, variables: Mapping[str, Any] | None) -> list[str]:
     """One line for each variable that points runs to another home, database or API than their worker's.
 
-    A value that is the same in this process is no warning: the worker probably has it too.
+    A value that is the same in this process gives no warning: the worker probably has it too.
 
     Args:
         deployment: its name, for the lines.

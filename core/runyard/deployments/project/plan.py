@@ -73,8 +73,7 @@ def build(
     """Check everything and return what `deploy` will apply. Nothing has changed anywhere before it returns.
 
     Every entrypoint is loaded (each file once), and every parameter and placeholder is checked, before the
-    first build
-    step runs. Deployments with the same steps share one run of them.
+    first build step runs. Deployments with the same steps share one run of them.
 
     Args:
         project: the file; None for the current folder without one.

@@ -36,8 +36,7 @@ def json_schema() -> dict[str, Any]:
     """The JSON schema (2020-12) of a project file.
 
     It accepts what the parser accepts, including unknown keys, except in schedules. A value of any type may
-    be a
-    placeholder.
+    be a placeholder.
     """
     schema: dict[str, Any] = ProjectSpec.model_json_schema(by_alias=True)
     definitions = schema["$defs"]

@@ -25,8 +25,7 @@ def select(
     """The selected deployments of a project; see `plan.build`.
 
     With `may_be_none`, "all" may be none. A name that the file does not have is a new deployment if an
-    entrypoint was
-    given.
+    entrypoint was given.
     """
     if everything and names:
         raise InvalidInput("give names or --all, not both")

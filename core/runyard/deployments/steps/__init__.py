@@ -31,7 +31,7 @@ from runyard.deployments.steps.step_functions import (
     set_working_directory,
 )
 
-# The name under which Prefect has what a step that fails raises.
+# Prefect's name of the exception of a failed step.
 StepExecutionError = RunyardError
 
 __all__ = [

@@ -28,7 +28,7 @@ _BUILD_OPTIONS = frozenset(
     ("pull", "platform", "buildargs", "labels", "target", "network_mode", "extra_hosts", "rm", "squash",
      "cache_from", "shmsize", "isolation", "nocache")
 )  # fmt: skip
-# The images that this process has built: the same inputs give the same image, which several deployments
+# The images that this process has built. Equal inputs give the same image, which several deployments may
 # share.
 _built: dict[str, dict[str, Any]] = {}
 
@@ -50,25 +50,25 @@ def build_docker_image(
 
     Args:
         image_name: without its tag, such as `registry.example.com/team/etl`.
-        dockerfile: a file below `path`; or `auto`: one that installs requirements.txt and Runyard and
-            copies the directory to /opt/prefect/ is made for the build.
-        tag: by default the moment.
-        additional_tags: further tags of the same image.
-        ignore_cache: build again what this process built from the same inputs, and use no cached layers.
-        persist_dockerfile: keep the file that `auto` made.
-        dockerfile_output_path: as this one.
+        dockerfile: a file below `path`; or `auto`: generate one that installs requirements.txt and Runyard
+            and copies the directory to /opt/prefect/.
+        tag: default: the current time.
+        additional_tags: more tags of the same image.
+        ignore_cache: build again even if this process has built the same inputs, without cached layers.
+        persist_dockerfile: keep the generated file.
+        dockerfile_output_path: the name of the generated file.
         build_backend: accepted; the engine decides how it builds.
-        path: the build's context.
-        base_image: what `auto` starts from; by default python:X.Y-slim of this interpreter.
+        path: the build context.
+        base_image: the base of the generated file; default: python:X.Y-slim of this interpreter.
         build_kwargs: platform, buildargs, labels, target, pull, network_mode, ...
 
     Returns:
         image_name, tag, image (`name:tag`), image_id and additional_tags.
 
     Raises:
-        InvalidInput: an input is wrong.
+        InvalidInput: an input is invalid.
         MissingExtra: runyard[docker] is not installed.
-        RunyardError: the engine does not answer, or the build failed: with the step that did.
+        RunyardError: the engine does not respond, or the build failed; names the failed step.
     """
     if re.search(r"\s", image_name) or not image_name:
         raise InvalidInput(f"invalid image_name {image_name!r}")
@@ -118,9 +118,9 @@ def push_docker_image(
 
     Args:
         image_name: without its tag.
-        tag: by default latest.
-        credentials: username, password and registry_url, to log in with.
-        additional_tags: further tags to push.
+        tag: default: latest.
+        credentials: username, password and registry_url for the login.
+        additional_tags: more tags to push.
         ignore_cache: accepted.
         build_backend: accepted.
 
@@ -129,7 +129,7 @@ def push_docker_image(
 
     Raises:
         MissingExtra: runyard[docker] is not installed.
-        RunyardError: the engine or the registry refused.
+        RunyardError: the engine or the registry refused it.
     """
     tag = tag or "latest"
     login = None
@@ -169,7 +169,7 @@ def _write_auto(path: str, made: str, base_image: str | None) -> None:
 
 
 def _build(engine: Any, path: str, dockerfile: str, reference: str, options: dict[str, Any]) -> str:
-    """Build, show what the engine says, and return the image's id."""
+    """Build, print the engine's output, and return the image's id."""
     if not os.path.isfile(os.path.join(path, dockerfile)):
         raise InvalidInput(f"file {os.path.join(os.path.abspath(path), dockerfile)} not found")
     print(f"Building {reference}", flush=True)
@@ -182,20 +182,20 @@ def _build(engine: Any, path: str, dockerfile: str, reference: str, options: dic
 
 
 def _follow(lines: Iterable[Mapping[str, Any]], what: str) -> None:
-    """Show the engine's lines.
+    """Print the engine's output.
 
     Raises:
-        RunyardError: one is an error; names the step of the Dockerfile it came in.
+        RunyardError: the engine reported an error; names the failed step of the Dockerfile.
     """
     step = failure = ""
-    # To its end even after an error: the engine's connection is given back only then.
+    # Read to the end even after an error: only then is the engine's connection released.
     for line in lines:
         text = str(line.get("stream") or line.get("status") or "").rstrip()
         if text.startswith("Step "):
             step = f" at {text}"
         if line.get("error"):
             failure = failure or f"{what} failed{step}: {str(line['error']).strip().splitlines()[-1]}"
-        # Progress bars of layers come a hundred times a second.
+        # Skip the progress bars of layers, which change a hundred times a second.
         if text and "progressDetail" not in line:
             print(text, flush=True)
     if failure:
@@ -204,7 +204,7 @@ def _follow(lines: Iterable[Mapping[str, Any]], what: str) -> None:
 
 @contextmanager
 def _engine() -> Iterator[Any]:
-    """The Docker Engine's API."""
+    """Context manager: the Docker Engine's API."""
     try:
         import docker
     except ImportError:
@@ -218,7 +218,7 @@ def _engine() -> Iterator[Any]:
 
 
 class _engine_errors:  # noqa: N801  # used as a function
-    """Turns the SDK's errors into one line."""
+    """Converts the SDK's errors into one-line errors."""
 
     def __init__(self, what: str) -> None:
         self._what = what

@@ -82,7 +82,7 @@ def _check_inputs(name: str, inputs: Mapping[str, Any]) -> None:
 
 
 def resolve(name: str, requires: str | Sequence[str] = ()) -> Callable[..., Any]:
-    """The function of a step's dotted name; Prefect's names mean our functions.
+    """Find the function of a step by its dotted name; Prefect's names mean Runyard's functions.
 
     Args:
         name: such as `prefect.deployments.steps.git_clone`, or any importable function.
@@ -93,7 +93,7 @@ def resolve(name: str, requires: str | Sequence[str] = ()) -> Callable[..., Any]
     """
     imports.install(deployed=True)
     if known_steps.outputs_of(name) is not None:
-        # Ours, by whatever name a file knows it; the packages it names need not be installed.
+        # A built-in step, under any of its names; the package in the name need not be installed.
         ours: Callable[..., Any] = getattr(step_functions, name.rpartition(".")[2])
         return ours
     module, _, function = name.rpartition(".")
@@ -116,8 +116,8 @@ def run_step(step: Step, outputs: Outputs) -> Outputs:
     """Run one step.
 
     Args:
-        step: one name with its inputs; `id` names its outputs, `requires` what to install for it.
-        outputs: of the earlier steps; the step's own are added, flat and under its id.
+        step: one name with its inputs; `id` names its outputs, `requires` packages to install.
+        outputs: the outputs of earlier steps; the step's own are added, flat and under its id.
 
     Returns:
         The outputs of this step.
@@ -177,8 +177,7 @@ def run_pull_steps(steps: Sequence[Step]) -> str:
     """Run a deployment's pull steps in the process of its run.
 
     They all start in the current directory, unless `set_working_directory` changes it. An output `directory`
-    is
-    absolute for later steps. At the end, the last of these directories is the current one.
+    is absolute for later steps. At the end, the last of these directories is the current one.
 
     Returns:
         The absolute path of the directory with the flow's code.
@@ -201,7 +200,7 @@ def run_pull_steps(steps: Sequence[Step]) -> str:
 
 
 def folder_of(steps: Sequence[Step]) -> str | None:
-    """The folder here that the first pull step makes the current one; None where it does anything else."""
+    """The existing folder that the first pull step sets as the current one; None for any other step."""
     try:
         name, inputs = named(steps[0])
     except (IndexError, ProjectError):

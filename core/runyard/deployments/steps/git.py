@@ -26,28 +26,28 @@ def git_clone(
     directories: Sequence[str] | None = None,
     clone_directory_name: str | None = None,
 ) -> dict[str, str]:
-    """Clone a repository below the current directory; an existing clone is brought up to date.
+    """Clone a repository below the current directory, or update an existing clone.
 
-    What was fetched is kept in the home folder, where all runs of this machine take it from. Runs that
-    share a clone take turns by a lock beside it. What a network refuses is tried three times, 1 to 10
-    seconds apart.
+    The home folder keeps fetched commits, so that all runs of this machine can reuse them. A lock file
+    beside a clone lets only one run at a time use it. Failed network commands are tried three times, 1 to
+    10 seconds apart.
 
     Args:
         repository: its URL or path.
-        branch: what to check out (a branch or a tag); by default the repository's own default.
+        branch: the branch or tag to check out; default: the repository's default branch.
         commit_sha: or this commit, 4 to 64 hex digits.
-        include_submodules: clone its submodules too.
-        access_token: for an https URL; it is neither left in the clone nor in git's command line.
-        credentials: a mapping or a saved block with a `token`, `access_token` or `password`, and perhaps a
-            `username`, instead; or the token itself.
-        directories: only these folders of it.
-        clone_directory_name: the folder; by default the repository's name, with `-branch`.
+        include_submodules: also clone its submodules.
+        access_token: for an https URL; stored neither in the clone nor in git's command line.
+        credentials: instead of it, a mapping or a saved block with a `token`, `access_token` or `password`,
+            and optionally a `username`; or the token itself.
+        directories: check out only these folders.
+        clone_directory_name: the folder; default: the repository's name, with `-branch`.
 
     Returns:
         directory: the clone, relative to the current directory.
 
     Raises:
-        InvalidInput: options that exclude each other.
+        InvalidInput: the options exclude each other.
         RunyardError: git is not installed, or failed.
     """
     _check(repository, branch, commit_sha, access_token, credentials)
@@ -92,9 +92,9 @@ class _Clone:
     """A clone in a folder.
 
     Args:
-        url: without a login.
-        folder: the clone's.
-        login: environment variables by which git logs in.
+        url: the repository's URL, without credentials.
+        folder: the clone's folder.
+        login: environment variables with which git authenticates.
     """
 
     def __init__(self, url: str, folder: str, login: Mapping[str, str]) -> None:
@@ -122,13 +122,13 @@ class _Clone:
         return True
 
     def _fetch(self, branch: str | None, commit_sha: str | None) -> None:
-        """Fetch what is wanted as FETCH_HEAD."""
+        """Fetch the requested branch or commit as FETCH_HEAD."""
         if "://" in self._url or re.match(r"[^/]+@[^/]+:", self._url):
             try:
                 mirror = Mirror(self._url, self._login)
                 reference = mirror.fetch(branch, commit_sha)
             except OSError:
-                pass  # a home that cannot be written: without a mirror, then
+                pass  # the home folder cannot be written: fetch without a mirror
             else:
                 self.git("fetch", "--quiet", "--depth", "1", mirror.folder, reference)
                 return

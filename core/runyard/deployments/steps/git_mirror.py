@@ -1,8 +1,7 @@
 """Mirrors of repositories on this machine, from which runs take their clones.
 
 Every run with pull steps starts in its own folder. Without a mirror, each run would fetch all its code over
-the
-network, and a hundred runs that start together would fetch it a hundred times.
+the network, and a hundred runs that start together would fetch it a hundred times.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ class Mirror:
         self._git = Git(self.folder, login)
 
     def fetch(self, branch: str | None, commit_sha: str | None) -> str:
-        """Fetch what is wanted; return the name of its reference.
+        """Fetch a branch or commit; return the name of its reference.
 
-        If another process fetched the same while this one waited, use its result.
+        If another process fetched the same one while this process waited, use its result.
 
         Raises:
             RunyardError: git failed.
@@ -65,7 +64,7 @@ class Mirror:
         return reference
 
     def _commit(self, commit_sha: str) -> str:
-        """The whole id of a commit, which is here afterwards."""
+        """Fetch a commit; return its full id."""
         if len(commit_sha) >= FULL_ID:
             if not self._git.knows(commit_sha):
                 self._git.over_network("fetch", "--quiet", "--depth", "1", self._url, commit_sha)

@@ -21,7 +21,7 @@ from runyard.deployments.steps import credentials as given_credentials
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 _ATTEMPTS = 3
 _MOST_DELAY_SECONDS = 10.0
-# Errors that a retry cannot fix, in the words of git and of git servers.
+# Error messages of git and git servers after which a retry is useless.
 _FINAL = re.compile(
     r"not found|does not exist|not appear to be a git repository|couldn't find remote ref|not our ref"
     r"|Authentication failed|Permission denied|could not read (Username|Password)|403|401|unable to find"
@@ -34,13 +34,13 @@ class Git:
     """Git in one folder.
 
     Args:
-        folder: a repository's; it need not be one yet.
-        login: environment variables by which git logs in, from `logged_in`.
+        folder: the repository's folder; the repository may not exist yet.
+        login: environment variables from `logged_in`, with which git authenticates.
     """
 
     def __init__(self, folder: str, login: Mapping[str, str]) -> None:
         self.folder = folder
-        # Never ask for a password: nobody is there to answer.
+        # Never prompt for a password: no user is there to enter it.
         self._environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **login}
 
     def __call__(self, *arguments: str) -> str:
@@ -65,7 +65,7 @@ class Git:
         return done.stdout.strip()
 
     def knows(self, commit: str) -> bool:
-        """Whether a commit, by its whole id, is in the repository."""
+        """Whether the repository has a commit, given by its full id."""
         try:
             self("cat-file", "-e", f"{commit}^{{commit}}")
         except RunyardError:
@@ -86,7 +86,7 @@ class Git:
                 if attempt == _ATTEMPTS or _FINAL.search(str(error)):
                     raise
                 print(f"{error}; trying again", file=sys.stderr, flush=True)
-                # Not all at the same moment: many runs may start together.
+                # Random, as many runs may start together.
                 time.sleep(min(_MOST_DELAY_SECONDS, jittered(delay_seconds, 1.0, 2.0)))
                 delay_seconds *= 3
             else:
@@ -95,10 +95,10 @@ class Git:
 
 @contextmanager
 def turn(folder: str) -> Iterator[None]:
-    """Wait until no other process works on a folder; the lock is a file beside it."""
+    """Context manager: lock a folder for this process; the lock is a file beside it."""
     path = f"{folder.rstrip('/')}.lock"
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    # The file stays: a process that waits for it would hold a deleted one.
+    # Never delete the lock file: a waiting process would lock a deleted file.
     with open(path, "a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -115,26 +115,26 @@ def logged_in(repository: str, credentials: Any) -> tuple[dict[str, str], str]:
         Environment variables, and the URL without credentials.
 
     Raises:
-        InvalidInput: a token for a URL that does not use one, or credentials without one.
+        InvalidInput: a token for a URL other than http(s), or credentials without a token.
     """
     username, token = given_credentials.login(credentials)
     parts = urlsplit(repository)
     if parts.scheme not in ("http", "https"):
         if token:
-            raise InvalidInput("a token is used with an https:// repository only")
+            raise InvalidInput("a token can only be used with an https:// repository")
         return {}, repository
     inside, _, host = parts.netloc.rpartition("@")
     url = urlunsplit(parts._replace(netloc=host))
     if not token and inside:
         name, _, word = inside.partition(":")
-        # A token alone stands where a name would.
+        # A token alone takes the place of the username.
         username, token = (unquote(name), unquote(word)) if word else ("", unquote(name))
     if not token:
         return {}, url
     user = username or ("x-token-auth" if "bitbucket" in host else "oauth2")
     header = "Authorization: Basic " + base64.b64encode(f"{user}:{token}".encode()).decode()
-    # By the environment, as command lines are seen by every user of the machine; and for this host alone,
-    # as a submodule may be another one's.
+    # In the environment, as all users of the machine can read command lines. Only for this host, as a
+    # submodule may belong to another one.
     position = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
     login = {
         "GIT_CONFIG_COUNT": str(position + 1),

@@ -1,4 +1,4 @@
-"""The steps that bring code to an object store, and from there to a run."""
+"""The steps that copy code to an object store, and from there to a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runyard.engine.results.filesystems import RemoteFileSystem
 
 IGNORE_FILE = ".prefectignore"
-# What credentials call a thing, and what obstore calls it.
+# The names of options: in credentials, and in obstore.
 _AWS = {
     "aws_access_key_id": "access_key_id", "aws_secret_access_key": "secret_access_key",
     "aws_session_token": "session_token", "region_name": "region", "endpoint_url": "endpoint",
@@ -38,11 +38,11 @@ def push_to_s3(
 
     Args:
         bucket: its name.
-        folder: below which key.
-        credentials: aws_access_key_id, aws_secret_access_key, aws_session_token, region_name; what is
-            not given comes from the environment.
+        folder: the key prefix.
+        credentials: aws_access_key_id, aws_secret_access_key, aws_session_token, region_name; missing values
+            come from the environment.
         client_parameters: endpoint_url, region_name.
-        ignore_file: what is left out, in the syntax of .gitignore; it need not exist.
+        ignore_file: a file with patterns to leave out, in the syntax of .gitignore; it may not exist.
 
     Returns:
         bucket and folder.
@@ -61,7 +61,7 @@ def pull_from_s3(
     credentials: Mapping[str, Any] | None = None,
     client_parameters: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
-    """Copy a folder of a bucket of S3 into the current directory; the arguments are those of `push_to_s3`.
+    """Copy a folder of an S3 bucket into the current directory; for the arguments see `push_to_s3`.
 
     Returns:
         bucket, folder and directory, the current one.
@@ -81,10 +81,10 @@ def push_to_gcs(
 
     Args:
         bucket: its name.
-        folder: below which key.
-        project: accepted; the bucket knows its own.
-        credentials: service_account_info or service_account_file; else from the environment.
-        ignore_file: what is left out, in the syntax of .gitignore; it need not exist.
+        folder: the key prefix.
+        project: accepted; the bucket's own project is used.
+        credentials: service_account_info or service_account_file; default: from the environment.
+        ignore_file: a file with patterns to leave out, in the syntax of .gitignore; it may not exist.
 
     Returns:
         bucket and folder.
@@ -103,7 +103,7 @@ def pull_from_gcs(
     project: str | None = None,
     credentials: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
-    """Copy a folder of a bucket of Google Cloud Storage into the current directory.
+    """Copy a folder of a Google Cloud Storage bucket into the current directory.
 
     Returns:
         bucket, folder and directory, the current one.
@@ -121,10 +121,10 @@ def push_to_azure_blob_storage(
 
     Args:
         container: its name.
-        folder: below which key.
+        folder: the key prefix.
         credentials: connection_string, or account_url (or account_name) with account_key, sas_token, or
-            tenant_id, client_id and client_secret; else from the environment.
-        ignore_file: what is left out, in the syntax of .gitignore; it need not exist.
+            tenant_id, client_id and client_secret; default: from the environment.
+        ignore_file: a file with patterns to leave out, in the syntax of .gitignore; it may not exist.
 
     Returns:
         container and folder.
@@ -140,7 +140,7 @@ def push_to_azure_blob_storage(
 def pull_from_azure_blob_storage(
     container: str, folder: str = "", credentials: Mapping[str, Any] | None = None
 ) -> dict[str, str]:
-    """Copy a folder of a container of Azure Blob Storage into the current directory.
+    """Copy a folder of an Azure Blob Storage container into the current directory.
 
     Returns:
         container, folder and directory, the current one.
@@ -153,17 +153,17 @@ def pull_from_azure_blob_storage(
 
 
 def pull_from_remote_storage(url: str, **settings: Any) -> dict[str, str]:
-    """Copy what is below a URL into a directory of its own.
+    """Copy all files below a URL into a new directory.
 
     Args:
         url: such as `s3://bucket/folder`.
-        settings: options of the store by the names of obstore, such as `region`.
+        settings: options of the store by their names in obstore, such as `region`.
 
     Returns:
         directory: below the current one.
 
     Raises:
-        InvalidInput: there is no such kind of store.
+        InvalidInput: unknown kind of store.
     """
     from runyard.engine.results.filesystems import RemoteFileSystem
 
@@ -173,7 +173,7 @@ def pull_from_remote_storage(url: str, **settings: Any) -> dict[str, str]:
 
 
 def pull_with_block(block_document_name: str, block_type_slug: str) -> dict[str, str]:
-    """Copy what a saved block of a filesystem holds into a directory of its own.
+    """Copy the files of a saved filesystem block into a new directory.
 
     Args:
         block_document_name: the block's name.
@@ -183,8 +183,8 @@ def pull_with_block(block_document_name: str, block_type_slug: str) -> dict[str,
         directory: below the current one.
 
     Raises:
-        NotFound: no such block is saved.
-        InvalidInput: it holds no files.
+        NotFound: the block does not exist.
+        InvalidInput: it contains no files.
     """
     from runyard.blocks.core import Block
 
@@ -258,12 +258,12 @@ def fetch(store: Any, folder: str, directory: str, what: str) -> None:
 
     Args:
         store: a block with `get_directory`.
-        folder: below its base.
-        directory: here; made when missing.
-        what: the words for it.
+        folder: the folder, below the filesystem's base.
+        directory: the target; created if missing.
+        what: its name for messages.
 
     Raises:
-        RunyardError: it cannot be read, or holds no files.
+        RunyardError: it cannot be read, or contains no files.
     """
     try:
         count = store.get_directory(folder, directory)

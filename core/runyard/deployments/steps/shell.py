@@ -14,13 +14,16 @@ from runyard.base.errors import InvalidInput, RunyardError
 
 
 def set_working_directory(directory: str) -> dict[str, str]:
-    """Go to a directory; relative to the current one.
+    """Change the current directory.
+
+    Args:
+        directory: relative to the current one.
 
     Returns:
         directory: its absolute path.
 
     Raises:
-        InvalidInput: there is no such directory.
+        InvalidInput: the directory does not exist.
     """
     path = os.path.abspath(os.path.expanduser(directory))
     if not os.path.isdir(path):
@@ -41,17 +44,17 @@ def run_shell_script(
 
     Args:
         script: the commands; empty lines and lines starting with # are skipped.
-        directory: where they run; by default the current one.
-        env: environment variables added for them.
-        stream_output: show what they print while they run.
+        directory: where they run; default: the current one.
+        env: more environment variables.
+        stream_output: show the output while they run.
         expand_env_vars: replace $NAME in the commands.
-        shell: give the whole script to the shell, with its pipes, loops and &&.
+        shell: pass the whole script to the shell, with its pipes, loops and &&.
 
     Returns:
-        stdout and stderr: what they printed, without blank space around it.
+        stdout and stderr: the output, without surrounding whitespace.
 
     Raises:
-        RunyardError: a command was not found, or ended with another exit code than 0.
+        RunyardError: a command was not found, or its exit code was not 0.
     """
     environment = {**os.environ, **{name: str(value) for name, value in (env or {}).items()}}
     if expand_env_vars:
@@ -76,15 +79,15 @@ def pip_install_requirements(
     """Install a requirements file into this interpreter's environment.
 
     Args:
-        directory: the folder of the file; by default the current one.
+        directory: the folder of the file; default: the current one.
         requirements_file: its name.
-        stream_output: show what pip prints while it runs.
+        stream_output: show pip's output while it runs.
 
     Returns:
         stdout and stderr of pip.
 
     Raises:
-        InvalidInput: there is no such file.
+        InvalidInput: the file does not exist.
         RunyardError: pip failed.
     """
     file = os.path.join(directory or os.getcwd(), requirements_file)
@@ -113,7 +116,7 @@ def _run(
             command,
             cwd=directory,
             env=environment,
-            shell=isinstance(command, str),  # `shell: true` asks for exactly this
+            shell=isinstance(command, str),  # as `shell: true` requests
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -112,7 +112,7 @@ run_async_from_worker_thread = run_async_in_new_loop = sync
 
 @asynccontextmanager
 async def asyncnullcontext(value: Any = None, *_args: Any, **_kwargs: Any) -> AsyncIterator[Any]:
-    """A block that does nothing."""
+    """Context manager that does nothing."""
     yield value
 
 

@@ -16,7 +16,7 @@ __all__ = ["get_flow_run_id", "get_task_and_flow_run_ids", "get_task_run_id", "t
 
 @contextmanager
 def temporary_context(context: dict[ContextVar[Any], Any]) -> Iterator[None]:
-    """A block in which some context variables have other values."""
+    """Context manager: give some context variables other values."""
     tokens = {variable: variable.set(value) for variable, value in context.items()}
     try:
         yield

@@ -24,7 +24,7 @@ __all__ = [
 
 @contextmanager
 def tmpchdir(path: str | os.PathLike[str]) -> Iterator[str]:
-    """A block in which another folder is the current one.
+    """Context manager: change the current folder.
 
     Args:
         path: the folder, or a file in it.

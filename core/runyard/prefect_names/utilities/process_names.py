@@ -46,7 +46,7 @@ def command_from_string(command: str) -> list[str]:
 
 @asynccontextmanager
 async def open_process(command: list[str], **kwargs: Any) -> AsyncIterator[Process]:
-    """A block with a running process, which is stopped if the block fails.
+    """Context manager: start a process; it is stopped if the block fails.
 
     Args:
         command: the program and its arguments.

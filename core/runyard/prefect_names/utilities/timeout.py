@@ -1,4 +1,4 @@
-"""The names of `prefect.utilities.timeout` that scripts use: blocks with a time limit."""
+"""The names of `prefect.utilities.timeout` that scripts use: time limits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _check(kind: type[BaseException]) -> None:
 def timeout(
     seconds: float | None = None, timeout_exc_type: type[TimeoutError] = TimeoutError
 ) -> Iterator[None]:
-    """A block of sync code with a time limit in seconds; None: no limit.
+    """Context manager: a time limit for sync code, in seconds; None: no limit.
 
     Raises:
         TimeoutError: it took longer; of the class `timeout_exc_type`.
@@ -50,7 +50,7 @@ def timeout(
 async def timeout_async(
     seconds: float | None = None, timeout_exc_type: type[TimeoutError] = TimeoutError
 ) -> AsyncIterator[None]:
-    """A block of async code with a time limit; see `timeout`."""
+    """Context manager: a time limit for async code; see `timeout`."""
     import asyncio
 
     _check(timeout_exc_type)

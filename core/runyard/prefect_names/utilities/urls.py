@@ -101,7 +101,7 @@ def validate_restricted_url(url: str) -> None:
     try:
         found = socket.getaddrinfo(parts.hostname, parts.port or 0, type=socket.SOCK_STREAM)
     except OSError:
-        raise ValueError(f"the host of {url!r} is not found") from None
+        raise ValueError(f"the host of {url!r} was not found") from None
     for *_, address in found:
         if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global:
             raise ValueError(f"{url!r} leads to the private address {address[0]}")

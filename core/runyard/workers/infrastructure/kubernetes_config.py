@@ -310,7 +310,9 @@ class _Plugin:
         if not isinstance(variables, list) or not all(
             isinstance(each, dict) and {"name", "value"} <= each.keys() for each in variables
         ):
-            raise InvalidInput(f"{where}: exec must be a mapping, its env a list of items (name, value)")
+            raise InvalidInput(
+                f"{where}: exec must be a mapping, and its env a list of items with a name and a value"
+            )
         self._told: dict[str, Any] = {"interactive": False}
         if entry.get("provideClusterInfo"):
             self._told["cluster"] = cluster

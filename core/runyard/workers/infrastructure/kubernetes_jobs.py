@@ -149,7 +149,7 @@ class KubernetesInfrastructure:
         """Whether another worker's pod has ended, or its container was restarted; see Infrastructure."""
         namespace, name, uid, container = here
         if self._here is not None and container and [uid, container] == self._here[2:]:
-            return True  # an earlier start of this same container, of which only one runs at a time
+            return True  # an earlier start of this container, which runs only once at a time
         if time.monotonic() < self._ask_again_at:
             return False
         params = {"fieldSelector": f"metadata.name={name}"}

@@ -17,8 +17,8 @@ from runyard.workers.jobs import marked_lines
 # Stands in the place of `runyard.workers.process.child`, as what the first process starts.
 RUN = """
 import json, os, signal, subprocess, sys, time
-from runyard.workers.process.status_channel import StatusLine
-tell = StatusLine.inherited().tell
+from runyard.workers.process.status_channel import StatusChannel
+tell = StatusChannel.inherited().tell
 """
 FACTS = st.dictionaries(st.text(), st.none() | st.booleans() | st.text())
 

@@ -236,7 +236,7 @@ def execute(context: click.Context, reference: str | None) -> None:
     from runyard.base.errors import Conflict
     from runyard.domain.states import PENDING, SCHEDULED
     from runyard.workers.process import claimed_flow
-    from runyard.workers.process.status_channel import StatusLine
+    from runyard.workers.process.status_channel import StatusChannel
 
     named = os.environ.get("RUNYARD__FLOW_RUN_ID") or os.environ.get("PREFECT__FLOW_RUN_ID")
     attempt = os.environ.get("RUNYARD__ATTEMPT")
@@ -244,7 +244,7 @@ def execute(context: click.Context, reference: str | None) -> None:
         # A worker claimed it for us, and looks after its lease.
         from runyard.workers.process.child import execute
 
-        context.exit(execute(named, int(attempt), None, StatusLine.inherited()))
+        context.exit(execute(named, int(attempt), None, StatusChannel.inherited()))
     if not (reference or named):
         raise click.UsageError("Name a run, or set RUNYARD__FLOW_RUN_ID.")
     client = connect()

@@ -29,7 +29,7 @@ from runyard.operations.work_pools.workers import WorkerHeartbeat, heartbeat_wor
 from runyard.workers.endings import Endings
 from runyard.workers.job_configuration import job_of
 from runyard.workers.online_upgrade import LOOK_SECONDS, OnlineUpgrade
-from runyard.workers.server_clock import ClockThere
+from runyard.workers.server_clock import ServerClock
 from runyard.workers.terminal import Signals
 from runyard.workers.worker_duties import Scheduler, Timer, tidy_up
 from runyard.workers.worker_leases import Leases
@@ -104,7 +104,7 @@ class Worker:
         # The last claim returned as many runs as requested: more runs probably wait.
         self._more_wait = False
         self._next_due: int | None = None
-        self._there = ClockThere()
+        self._server_clock = ServerClock()
         self._next_look = 0.0
         self._look_for_cancelled = False
         self._next_cancel_look = 0.0
@@ -131,7 +131,7 @@ class Worker:
                     self.companion.check()
                 self.supervisor.answer_reports(bool(self.outage))
                 self._guarded(self._turn)
-        self._take_leave()
+        self._shut_down()
 
     def _turn(self) -> None:
         """Do all that needs the database. An outage may interrupt it; the next turn repeats it."""
@@ -175,7 +175,9 @@ class Worker:
             for claimed in batch:
                 self._launch(claimed)
             if self._once_until is None:
-                self._once_until = self._there.now_us() + int((self.options.prefetch_seconds or 0) * 1e6)
+                self._once_until = self._server_clock.now_us() + int(
+                    (self.options.prefetch_seconds or 0) * 1e6
+                )
             if len(batch) < limit:
                 self._may_claim = False
                 self._next_due = self._due_after_this()
@@ -208,7 +210,7 @@ class Worker:
         asked = clock.now_us()
         told = self._read_next_due()
         clock.agree(clock.to_us(told.now), asked, clock.now_us())
-        self._there.told(told.now)
+        self._server_clock.set(told.now)
         return told.due
 
     def _read_next_due(self) -> NextDue:
@@ -216,7 +218,7 @@ class Worker:
         return self.client.call(read_next_due, self.options.pool, work_queue_names=queues)
 
     def _seconds_until_due(self) -> float:
-        return math.inf if self._next_due is None else self._there.seconds_until(self._next_due)
+        return math.inf if self._next_due is None else self._server_clock.seconds_until(self._next_due)
 
     @property
     def _free(self) -> int:
@@ -244,7 +246,7 @@ class Worker:
             )
             return
         if self.metrics is not None:
-            self.metrics.launched(claimed, self._there.now_us())
+            self.metrics.launched(claimed, self._server_clock.now_us())
         process = self.supervisor.launch(claimed, job)
         if process.exit_code is None:
             self.say("INFO", f"Flow run {name!r} ({claimed.flow_run_id}) started, attempt {claimed.attempt}")
@@ -381,7 +383,7 @@ class Worker:
             return True
         return self._next_due is not None
 
-    def _take_leave(self) -> None:
+    def _shut_down(self) -> None:
         # A worker that runs once still finishes a retention pass.
         if self.options.run_once and not self._stopping:
             self.retention.finish()

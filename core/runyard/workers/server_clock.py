@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 _LONGEST_TRUST_SECONDS = 10.0
 
 
-class ClockThere:
+class ServerClock:
     """The server's clock, computed from its last known time; before that, this machine's clock."""
 
     def __init__(self) -> None:
-        self._told_us, self._told_at = clock.now_us(), clock.boot_seconds()
+        self._time_us, self._read_at = clock.now_us(), clock.boot_seconds()
 
-    def told(self, now: datetime) -> None:
+    def set(self, now: datetime) -> None:
         """Set the current time of the server."""
-        self._told_us, self._told_at = clock.to_us(now), clock.boot_seconds()
+        self._time_us, self._read_at = clock.to_us(now), clock.boot_seconds()
 
     def now_us(self) -> int:
         """The current time of the server, in microseconds since 1970."""
-        return self._told_us + int((clock.boot_seconds() - self._told_at) * 1e6)
+        return self._time_us + int((clock.boot_seconds() - self._read_at) * 1e6)
 
     def seconds_until(self, moment_us: int) -> float:
         """How long to wait for a server time, at most until the server's clock must be read again."""
-        again = self._told_at + _LONGEST_TRUST_SECONDS - clock.boot_seconds()
+        again = self._read_at + _LONGEST_TRUST_SECONDS - clock.boot_seconds()
         return min((moment_us - self.now_us()) / 1e6, again)

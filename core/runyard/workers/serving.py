@@ -69,11 +69,11 @@ def serve_deployments(
     anchor_paths()
     lease_seconds: float = settings.get("worker_lease_seconds")
     # A new interpreter: the runs must not inherit modules and threads of the calling script.
-    line, beats, pid = launcher.spawn(patience_seconds())
+    channel, beats, pid = launcher.spawn(patience_seconds())
     name = f"runner-{socket.gethostname()}-{os.getpid()}-{ids.new_id()[-4:]}"
     environment: dict[str, str | None] = {"RUNYARD__WORKER_NAME": name, "PREFECT__WORKER_NAME": name}
     supervisor = Supervisor(
-        line,
+        channel,
         beats,
         pid,
         lease_seconds,

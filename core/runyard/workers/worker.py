@@ -52,14 +52,14 @@ def start_worker(options: WorkerOptions, open_run_api: OpenRunApi) -> int:
     # All modules are imported and no file is open: runs are forked from here and share this memory.
     child.preload()
     lease_seconds: float = settings.get("worker_lease_seconds")
-    line, beats, pid = launcher.fork(patience_seconds())
+    channel, beats, pid = launcher.fork(patience_seconds())
     client = connect()
     if isinstance(client, LocalClient):
         # Fail now and not in every turn: a worker with read-only access cannot work.
         with client.database.transaction():
             pass
     supervisor = Supervisor(
-        line,
+        channel,
         beats,
         pid,
         lease_seconds,

@@ -59,7 +59,7 @@ class Leases:
         for flow_run_id in answer.lost:
             self._lose(processes[flow_run_id])
         for flow_run_id in answer.over:
-            self._linger(processes[flow_run_id])
+            self._handle_ended(processes[flow_run_id])
         return [processes[each] for each in answer.cancelling], [processes[each] for each in answer.timed_out]
 
     def recover(self) -> bool:
@@ -95,7 +95,7 @@ class Leases:
         )
         self._supervisor.kill(process)
 
-    def _linger(self, process: RunProcess) -> None:
+    def _handle_ended(self, process: RunProcess) -> None:
         """Handle a run that is over: wait if its process reports its own end, else kill the process (the run
         was ended from outside). Only the second call kills, for processes that cannot report."""
         process.read_status()

@@ -29,7 +29,7 @@ from runyard.workers.process.run_environment import (
     PLACE_VARIABLE,
 )
 from runyard.workers.process.run_place import place
-from runyard.workers.process.status_channel import STATUS_VARIABLE, StatusLine
+from runyard.workers.process.status_channel import STATUS_VARIABLE, StatusChannel
 from runyard.workers.process.through_worker import ThroughWorker
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def main(
 
 
 def _become(message: dict[str, Any], status_file: int, reports: int | None) -> int:
-    status = StatusLine(descriptors.name_of(status_file))
+    status = StatusChannel(descriptors.name_of(status_file))
     for name, value in message["env"].items():
         try:
             if value is None:
@@ -165,7 +165,7 @@ def _take_files(files: list[int]) -> None:
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - as above
 
 
-def _fail(status: StatusLine, text: str, code: int = CANNOT_START) -> int:
+def _fail(status: StatusChannel, text: str, code: int = CANNOT_START) -> int:
     """Report why the run cannot start: to the worker for its state, to stderr for its logs."""
     status.tell(failure=text)
     print(text, file=sys.stderr)
@@ -176,7 +176,7 @@ def execute(
     flow_run_id: str,
     attempt: int,
     claim: dict[str, Any] | None,
-    status: StatusLine,
+    status: StatusChannel,
     reports: str | None = None,
 ) -> int:
     """Load the flow of a claimed run and run it.
@@ -266,7 +266,7 @@ def _from_environment() -> int:
         print("RUNYARD__FLOW_RUN_ID and RUNYARD__ATTEMPT must name a claimed flow run", file=sys.stderr)
         return 2
     claim = _enter_project(flow_run_id) if ENTER in sys.argv else None
-    return execute(flow_run_id, int(attempt), claim, StatusLine.inherited())
+    return execute(flow_run_id, int(attempt), claim, StatusChannel.inherited())
 
 
 def _enter_project(flow_run_id: str) -> dict[str, Any] | None:

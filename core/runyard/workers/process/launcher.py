@@ -241,9 +241,9 @@ def spawn(patience_seconds: float) -> tuple[Channel, int, int]:
     return Channel(ours), write_end, pid
 
 
-def main(here: str, line: str, beats: str, patience_seconds: str) -> None:
+def main(here: str, channel: str, beats: str, patience_seconds: str) -> None:
     """The main function of a spawned launcher; gets an entry of `sys.path`, two descriptors, seconds."""
-    for file in (int(line), int(beats)):
+    for file in (int(channel), int(beats)):
         os.set_inheritable(file, False)
     try:
         child.preload()
@@ -253,4 +253,4 @@ def main(here: str, line: str, beats: str, patience_seconds: str) -> None:
         print(f"runyard: runs start without preloaded modules: {error}", file=sys.stderr)
     sys.path.insert(0, here)
     _settle_memory()
-    serve(Channel(socket.socket(fileno=int(line))), int(beats), float(patience_seconds))
+    serve(Channel(socket.socket(fileno=int(channel))), int(beats), float(patience_seconds))

@@ -15,7 +15,7 @@ LARGEST = 1 << 16
 _MOST_CHUNKS = 16
 
 
-class ReportLine:
+class ReportSocket:
     """The worker's end of a run's report socket."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class ReportLine:
         self.file = self._ours.fileno()
         self.open = True
         # For the run's process.
-        self.far_end = theirs.detach()
+        self.run_end = theirs.detach()
         # The call that the run waits for now; a later message replaces it.
         self.call: Any = None
         self._rest = b""
@@ -36,7 +36,7 @@ class ReportLine:
             for _ in range(_MOST_CHUNKS):
                 data = self._ours.recv(CHUNK)
                 if not data:
-                    self._hang_up()
+                    self._shut_down()
                     return
                 *lines, self._rest = (self._rest + data).split(b"\n")
                 if lines:
@@ -46,32 +46,32 @@ class ReportLine:
         except BlockingIOError:
             pass
         except OSError:
-            self._hang_up()
+            self._shut_down()
         except (ValueError, RecursionError):
             self.call = None
-            self._hang_up()
+            self._shut_down()
 
     def answer(self, answer: dict[str, Any]) -> None:
         """Send a response; close the socket if the run does not read it: the run then makes its calls."""
         data = json.dumps(answer).encode() + b"\n"
         try:
             if self.open and self._ours.send(data) < len(data):
-                self._hang_up()
+                self._shut_down()
         except OSError:
-            self._hang_up()
+            self._shut_down()
 
-    def _hang_up(self) -> None:
+    def _shut_down(self) -> None:
         self.open = False
         with suppress(OSError):
             self._ours.shutdown(socket.SHUT_RDWR)
 
-    def close_far_end(self) -> None:
+    def close_run_end(self) -> None:
         """Close this process's copy of the run's end."""
-        if self.far_end >= 0:
-            os.close(self.far_end)
-            self.far_end = -1
+        if self.run_end >= 0:
+            os.close(self.run_end)
+            self.run_end = -1
 
     def close(self) -> None:
         """Close both ends."""
         self._ours.close()
-        self.close_far_end()
+        self.close_run_end()

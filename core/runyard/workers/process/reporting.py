@@ -22,10 +22,10 @@ from runyard.operations.flow_runs.start_flow_run import start_flow_run
 if TYPE_CHECKING:
     from runyard.client import LocalClient
     from runyard.store.database import Transaction
-    from runyard.workers.process.report_socket import ReportLine
+    from runyard.workers.process.report_socket import ReportSocket
     from runyard.workers.process.supervised_process import RunProcess
 
-    _Call = tuple[RunProcess, ReportLine, dict[str, Any]]
+    _Call = tuple[RunProcess, ReportSocket, dict[str, Any]]
 
 _OPERATIONS = {operation.name: operation for operation in (start_flow_run, report_state)}
 # The response that tells a run to make its call itself.
@@ -41,7 +41,7 @@ class Reports:
 
     def __init__(self, client: LocalClient) -> None:
         self._client = client
-        self._waiting: dict[str, tuple[RunProcess, ReportLine]] = {}
+        self._waiting: dict[str, tuple[RunProcess, ReportSocket]] = {}
         # The runs that may send calls, by the descriptor of their socket.
         self._runs: dict[int, RunProcess] = {}
         self._poll = select.poll()
@@ -59,16 +59,16 @@ class Reports:
 
     def take(self, process: RunProcess) -> None:
         """Read the calls of a run."""
-        line = process.reports
-        if line is None:
+        socket = process.reports
+        if socket is None:
             return
-        line.read()
-        if not line.open:
+        socket.read()
+        if not socket.open:
             self.forget(process)
-        if not _is_of(process, line.call):
-            line.call = None
-        if line.call is not None:
-            self._waiting[process.key] = (process, line)
+        if not _is_of(process, socket.call):
+            socket.call = None
+        if socket.call is not None:
+            self._waiting[process.key] = (process, socket)
 
     def answer(self, outage: bool) -> None:
         """Execute the waiting calls, in one transaction if none is refused.
@@ -79,10 +79,10 @@ class Reports:
         while self._waiting:
             calls: list[_Call] = []
             answers = self._none(calls) if outage else self._make(calls)
-            for (process, line, call), answer in zip(calls, answers, strict=True):
-                if line.call is call:
-                    line.call = None
-                    line.answer({"number": call["number"], **answer})
+            for (process, socket, call), answer in zip(calls, answers, strict=True):
+                if socket.call is call:
+                    socket.call = None
+                    socket.answer({"number": call["number"], **answer})
                 else:
                     self.take(process)
 
@@ -129,10 +129,12 @@ def _refusal(error: Exception) -> dict[str, Any]:
     return {"error": kind, "message": str(error)}
 
 
-def _perform(tx: Transaction, process: RunProcess, line: ReportLine, call: dict[str, Any]) -> dict[str, Any]:
+def _perform(
+    tx: Transaction, process: RunProcess, socket: ReportSocket, call: dict[str, Any]
+) -> dict[str, Any]:
     lock_flow_run(tx, process.flow_run_id)
-    line.read()
-    if line.call is not call:
+    socket.read()
+    if socket.call is not call:
         return _CANNOT  # the run no longer waits
     return {"result": _OPERATIONS[call["operation"]](tx, call["body"])}
 

@@ -49,7 +49,7 @@ class StatusReader:
                 return False
 
 
-class StatusLine:
+class StatusChannel:
     """The writing end, in a run's process: sends `failure`, `ending`, `reported`, `secrets`.
 
     Args:
@@ -61,7 +61,7 @@ class StatusLine:
         self._lock = threading.Lock()
 
     @classmethod
-    def inherited(cls) -> StatusLine:
+    def inherited(cls) -> StatusChannel:
         """Open the channel that the environment names, in a command that a worker started."""
         name = os.environ.pop(STATUS_VARIABLE, None)
         number = descriptors.find(name) if name else None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runyard.base.scratch import Scratch
 from runyard.deployments.steps.execute import folder_of
 from runyard.workers.output import Pipe, RunOutput
-from runyard.workers.process.report_socket import ReportLine
+from runyard.workers.process.report_socket import ReportSocket
 from runyard.workers.process.run_environment import HOOKS_VARIABLE, PLACE_VARIABLE, RUN_MODULE
 from runyard.workers.process.run_place import place
 from runyard.workers.process.status_channel import StatusReader
@@ -60,10 +60,10 @@ class RunProcess(WatchedRun):
             self.pipes.append(Pipe(None, "stderr", self._hide, reach))
         status_read, self._status_write = os.pipe()
         self.status = StatusReader(status_read, self.hear)
-        self.reports = ReportLine() if reports and not hooks and _argv(job) is None else None
+        self.reports = ReportSocket() if reports and not hooks and _argv(job) is None else None
         self.pid: int | None = None
         # The channel to the launcher that starts it.
-        self.line: Channel | None = None
+        self.channel: Channel | None = None
         # The run was over at the last renewal of its lease.
         self.over = False
         self._scratch: Scratch | None = None
@@ -73,11 +73,11 @@ class RunProcess(WatchedRun):
         failed = self.failure and not self.unwatched
         return not (self.hooks or failed or self.pid is None or self.job.get("command"))
 
-    def launch(self, line: Channel, environment: dict[str, str | None]) -> None:
+    def launch(self, channel: Channel, environment: dict[str, str | None]) -> None:
         """Send the launch message to the launcher.
 
         Args:
-            line: the channel to the launcher.
+            channel: the channel to the launcher.
             environment: variables for every run of this worker; None removes a variable.
 
         Raises:
@@ -123,14 +123,14 @@ class RunProcess(WatchedRun):
             },
         }
         out, err, *console = (pipe.write_end for pipe in self.pipes)
-        reports = (self.reports.far_end,) if self.reports is not None else ()
-        line.send(message, (out, err, self._status_write, *reports, *console))
-        self.line = line
+        reports = (self.reports.run_end,) if self.reports is not None else ()
+        channel.send(message, (out, err, self._status_write, *reports, *console))
+        self.channel = channel
         for file in (out, err, self._status_write, *console):
             os.close(file)
         self._status_write = -1
         if self.reports is not None:
-            self.reports.close_far_end()
+            self.reports.close_run_end()
 
     def read_status(self) -> bool:
         """Read the status messages of the run's process; return whether more may come."""
@@ -155,10 +155,10 @@ class RunProcess(WatchedRun):
 
     def signal(self, number: int) -> None:
         """Tell the launcher to signal the run's group."""
-        if self.line is None:
+        if self.channel is None:
             return
         try:
-            self.line.send({"do": "signal", "key": self.key, "signal": int(number)})
+            self.channel.send({"do": "signal", "key": self.key, "signal": int(number)})
         except OSError:
             pass  # the launcher has gone, and its runs with it
 

@@ -34,7 +34,7 @@ class Supervisor(Watching[RunProcess]):
     """The processes of this worker's runs.
 
     Args:
-        line: the channel to the launcher.
+        channel: the channel to the launcher.
         beats: the write end of the heartbeat pipe.
         lease_seconds: the duration of the runs' leases.
         environment: variables for every run.
@@ -48,7 +48,7 @@ class Supervisor(Watching[RunProcess]):
 
     def __init__(
         self,
-        line: Channel,
+        channel: Channel,
         beats: int,
         launcher_pid: int,
         lease_seconds: float,
@@ -59,14 +59,14 @@ class Supervisor(Watching[RunProcess]):
     ) -> None:
         super().__init__(write_logs, lease_seconds)
         self._environment = environment
-        self._line = line
+        self._channel = channel
         self._beats = beats
         self._launcher_pid = launcher_pid
         self._packages = Packages()
         self._reports = reports
         # Replaced launchers and their process ids; each ends with the last of its runs.
         self._retired: dict[Channel, int] = {}
-        self._register_line()
+        self._register_channel()
         self._stopped = threading.Event()
         self._beats_lock = threading.Lock()
         self._older_beats: dict[Channel, int] = {}
@@ -96,12 +96,12 @@ class Supervisor(Watching[RunProcess]):
         """
         if not self._packages.changed():
             return False
-        self._retired[self._line] = self._launcher_pid
+        self._retired[self._channel] = self._launcher_pid
         with self._beats_lock:
-            self._older_beats[self._line] = self._beats
-            self._line, self._beats, self._launcher_pid = launcher.spawn(patience_seconds())
-        self._register_line()
-        self._dismiss()
+            self._older_beats[self._channel] = self._beats
+            self._channel, self._beats, self._launcher_pid = launcher.spawn(patience_seconds())
+        self._register_channel()
+        self._close_idle_channels()
         return True
 
     def accepts(self) -> bool:
@@ -121,7 +121,7 @@ class Supervisor(Watching[RunProcess]):
         if hooks:
             process.kill_at = time.monotonic() + HOOK_SECONDS
         try:
-            process.launch(self._line, self._environment)
+            process.launch(self._channel, self._environment)
         except (OSError, ValueError) as error:
             process.abandon()
             process.exit_code, process.failure = 1, f"the run could not be launched: {error}"
@@ -151,8 +151,8 @@ class Supervisor(Watching[RunProcess]):
     def close(self) -> None:
         """Close the channels to the launchers, which then kill the remaining runs."""
         self._stopped.set()
-        for line, pid in (*self._retired.items(), (self._line, self._launcher_pid)):
-            line.close()
+        for channel, pid in (*self._retired.items(), (self._channel, self._launcher_pid)):
+            channel.close()
             _wait_for(pid)
         self.selector.close()
 
@@ -172,27 +172,27 @@ class Supervisor(Watching[RunProcess]):
         if not process.reports.open:
             self._forget(process.reports.file)
 
-    def _register_line(self) -> None:
-        self._register(self._line.fileno(), partial(self._hear, self._line))
+    def _register_channel(self) -> None:
+        self._register(self._channel.fileno(), partial(self._hear, self._channel))
 
-    def _dismiss(self) -> None:
+    def _close_idle_channels(self) -> None:
         """Close the channels to replaced launchers without runs."""
-        busy = {process.line for process in self.running.values()}
-        for line in [line for line in self._retired if line not in busy]:
-            self._let_go(line, self._retired.pop(line))
+        busy = {process.channel for process in self.running.values()}
+        for channel in [channel for channel in self._retired if channel not in busy]:
+            self._close_channel(channel, self._retired.pop(channel))
 
-    def _let_go(self, line: Channel, pid: int) -> None:
-        self._forget(line.fileno())
-        line.close()
+    def _close_channel(self, channel: Channel, pid: int) -> None:
+        self._forget(channel.fileno())
+        channel.close()
         _wait_for(pid)
         with self._beats_lock:
-            if line in self._older_beats:
-                os.close(self._older_beats.pop(line))
+            if channel in self._older_beats:
+                os.close(self._older_beats.pop(channel))
 
-    def _hear(self, line: Channel) -> None:
-        messages = line.receive()
+    def _hear(self, channel: Channel) -> None:
+        messages = channel.receive()
         if messages is None:
-            self._lose_launcher(line)
+            self._lose_launcher(channel)
             return
         for message, _ in messages:
             process = self.running.get(message["key"])
@@ -217,23 +217,23 @@ class Supervisor(Watching[RunProcess]):
         process.finish()
         self._end(process)
         if self._retired:
-            self._dismiss()
+            self._close_idle_channels()
 
     def _end(self, process: RunProcess) -> None:
         if process.failure and process.pid is None:
             self.logs.add(process.flow_run_id, "runyard.worker", process.failure, level=40)
         self.ended.append(process)
 
-    def _lose_launcher(self, line: Channel) -> None:
+    def _lose_launcher(self, channel: Channel) -> None:
         """Handle the death of a launcher: the kernel killed its runs; clean up and start another launcher."""
-        its = [process for process in self.running.values() if process.line is line]
-        self._let_go(line, self._retired.pop(line, self._launcher_pid))
+        its = [process for process in self.running.values() if process.channel is channel]
+        self._close_channel(channel, self._retired.pop(channel, self._launcher_pid))
         _end_groups([process.pid for process in its if process.pid is not None])
-        if line is self._line:
+        if channel is self._channel:
             with self._beats_lock:
                 os.close(self._beats)
-                self._line, self._beats, self._launcher_pid = launcher.spawn(patience_seconds())
-            self._register_line()
+                self._channel, self._beats, self._launcher_pid = launcher.spawn(patience_seconds())
+            self._register_channel()
         for process in its:
             process.exit_code = -int(signal.SIGKILL)
             process.failure = process.failure or "the launcher of the worker was killed"

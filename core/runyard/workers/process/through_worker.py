@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runyard.operations.operation import Operation
 
 # The timeout of a response. After it the run asks this worker no more, as it may be stopped.
-_PATIENCE_SECONDS = 5.0
+_TIMEOUT_SECONDS = 5.0
 # Do not block, and do not raise SIGPIPE if the worker has closed the socket.
 _FLAGS = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 # The originals, before the user's code replaces them, as gevent does.
@@ -42,7 +42,7 @@ class ThroughWorker:
         self._lock = threading.Lock()
         self._rest = b""
         # Much shorter than the time after which the launcher kills the run because its worker is silent.
-        self._patience_seconds = min(_PATIENCE_SECONDS, patience_seconds() / 4)
+        self._timeout_seconds = min(_TIMEOUT_SECONDS, patience_seconds() / 4)
 
     def call(self, operation: Operation[..., Any], /, body: dict[str, Any]) -> Any:
         """Let the worker execute an operation.
@@ -85,7 +85,7 @@ class ThroughWorker:
         answers = _poll()
         answers.register(file, select.POLLIN)
         while b"\n" not in self._rest:
-            if not answers.poll(self._patience_seconds * 1000):
+            if not answers.poll(self._timeout_seconds * 1000):
                 raise TimeoutError
             data = os.read(file, CHUNK)
             if not data:

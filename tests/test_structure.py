@@ -25,7 +25,7 @@ DOCUMENTED = {
     "context": "engine.context",
     "errors": "base.errors",
     "exceptions": "base.exceptions",
-    "filesystems": "engine.results.filesystems",
+    "filesystems": "blocks.filesystems",
     "flows": "sdk.flows",
     "futures": "engine.futures",
     "input": "sdk.input",

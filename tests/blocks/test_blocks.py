@@ -13,6 +13,7 @@ import pytest
 from pydantic import Field, SecretBytes, SecretStr
 from runyard.base.errors import Conflict, InvalidInput, NotFound
 from runyard.blocks.core import Block, SecretDict, block_class
+from runyard.blocks.filesystems import S3, LocalFileSystem, describe_storage, storage_of
 from runyard.blocks.notifications import (
     AppriseNotificationBlock,
     CustomWebhookNotificationBlock,
@@ -27,7 +28,6 @@ from runyard.blocks.notifications import (
 )
 from runyard.blocks.system import JSON, DateTime, String
 from runyard.blocks.webhook import Webhook
-from runyard.engine.results.filesystems import S3, LocalFileSystem, describe_storage, storage_of
 
 pytestmark = pytest.mark.usefixtures("home")
 

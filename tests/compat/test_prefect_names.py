@@ -211,7 +211,7 @@ def test_what_cannot_be_written_is_said(home):
 
 
 def test_a_storage_that_keeps_nothing(home):
-    from runyard.engine.results.filesystems import NullFileSystem
+    from runyard.blocks.filesystems import NullFileSystem
 
     @task(persist_result=True, result_storage=NullFileSystem())
     def compute():

@@ -8,6 +8,7 @@ import pytest
 from _yard import a_yard, until
 from runyard import Flow, flow
 from runyard.base.errors import EntrypointError, InvalidInput, RunyardError
+from runyard.blocks.filesystems import LocalFileSystem
 from runyard.blocks.system import Secret
 from runyard.client import LocalClient
 from runyard.deployments.storage import (
@@ -17,7 +18,6 @@ from runyard.deployments.storage import (
     RemoteStorage,
     storage_of,
 )
-from runyard.engine.results.filesystems import LocalFileSystem
 from runyard.operations.deployments.deployments import DeploymentFlowRunCreate, find_deployment
 from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 from runyard.operations.flow_runs.flow_runs import read_flow_run

@@ -8,10 +8,10 @@ import sys
 import pytest
 import yaml
 from runyard.base.errors import ProjectError, RunyardError
+from runyard.blocks.filesystems import LocalFileSystem
 from runyard.client import LocalClient
 from runyard.deployments import steps
 from runyard.deployments.project.project import parse_project
-from runyard.engine.results.filesystems import LocalFileSystem
 
 pytestmark = pytest.mark.usefixtures("git")
 

@@ -12,8 +12,7 @@ from pathspec import GitIgnoreSpec
 from runyard import flow, task
 from runyard.base.errors import InvalidInput, MissingExtra
 from runyard.base.paths import is_left_out
-from runyard.engine.cache_policies import INPUTS
-from runyard.engine.results.filesystems import (
+from runyard.blocks.filesystems import (
     GCS,
     S3,
     Azure,
@@ -22,6 +21,7 @@ from runyard.engine.results.filesystems import (
     describe_storage,
     storage_of,
 )
+from runyard.engine.cache_policies import INPUTS
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import uuid
 import pytest
 from runyard import flow, task
 from runyard.base.errors import InvalidInput, MissingExtra, StorageAway
-from runyard.engine.results.filesystems import RemoteFileSystem, describe_storage, storage_of
+from runyard.blocks.filesystems import RemoteFileSystem, describe_storage, storage_of
 
 pytest.importorskip("fsspec")
 
@@ -84,7 +84,7 @@ def failing(monkeypatch):
     """A filesystem that the user registered, whose connection breaks as often as the list says."""
     import fsspec
     from fsspec.implementations.memory import MemoryFileSystem
-    from runyard.engine.results import fsspec_files
+    from runyard.blocks import fsspec_files
 
     left, waits = [], []
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 from runyard import flow, task
+from runyard.blocks.filesystems import S3, RemoteFileSystem
 from runyard.engine.cache_policies import INPUTS
-from runyard.engine.results.filesystems import S3, RemoteFileSystem
 from runyard.engine.results.serializers import JSONSerializer
 
 pytest.importorskip("obstore", reason="needs the extra aws")

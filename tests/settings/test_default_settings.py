@@ -98,7 +98,7 @@ def test_results_are_kept_where_a_setting_says(recorded, tmp_path, monkeypatch):
 
 
 def test_a_saved_filesystem_as_the_default(recorded, tmp_path, monkeypatch):
-    from runyard.engine.results.filesystems import LocalFileSystem
+    from runyard.blocks.filesystems import LocalFileSystem
 
     LocalFileSystem(basepath=tmp_path / "shelf").save("shelf")
     monkeypatch.setenv("PREFECT_DEFAULT_RESULT_STORAGE_BLOCK", "local-file-system/shelf")

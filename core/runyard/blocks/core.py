@@ -41,7 +41,7 @@ _OURS = (
     "runyard.blocks.webhook",
     "runyard.blocks.docker",
     "runyard.blocks.kubernetes",
-    "runyard.engine.results.filesystems",
+    "runyard.blocks.filesystems",
 )
 
 

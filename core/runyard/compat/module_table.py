@@ -42,7 +42,7 @@ MODULES: dict[str, str] = {
     "prefect.docker.docker_image": "runyard.deployments.docker_images",
     "prefect.engine": "runyard.prefect_names.engines",
     "prefect.exceptions": "runyard.base.exceptions",
-    "prefect.filesystems": "runyard.engine.results.filesystems",
+    "prefect.filesystems": "runyard.blocks.filesystems",
     "prefect.flow_engine": "runyard.prefect_names.engines",
     "prefect.flow_runs": "runyard.sdk.pausing",
     "prefect.flows": "runyard.prefect_names.flow_module",

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from runyard.base.errors import InvalidInput
+from runyard.blocks.object_files import is_object_url
 from runyard.deployments.placeholders.templating import looks_secret
 from runyard.deployments.steps.credentials import plain
 from runyard.deployments.steps.git import git_clone
 from runyard.deployments.steps.object_store import fetch
-from runyard.engine.results.object_files import is_object_url
 
 _GIT_HOST = re.compile(r"^(git@|ssh://|git://|git\+)")
 
@@ -166,7 +166,7 @@ class RemoteStorage:
         Raises:
             RunyardError: it cannot be read, or is empty.
         """
-        from runyard.engine.results.filesystems import RemoteFileSystem
+        from runyard.blocks.filesystems import RemoteFileSystem
 
         known = {name: plain(value) for name, value in self.settings.items()}
         target = os.path.join(folder, _name_of(self.url))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runyard import settings
 from runyard.base import forks, texts
 from runyard.base.exceptions import UnreadableResult
+from runyard.base.tracebacks import describe
 from runyard.domain.states import COMPLETED, State
 from runyard.engine.accompanying import is_from_outside
 from runyard.engine.cache_policies import DEFAULT, CacheKeyFnPolicy, CachePolicy, NoCache
@@ -14,7 +15,6 @@ from runyard.engine.context import current_transaction
 from runyard.engine.effects import Block, Commit, Wait
 from runyard.engine.key_scopes import scope_of
 from runyard.engine.logging import flow_logger
-from runyard.engine.outcome import describe
 from runyard.engine.results import known_results
 from runyard.engine.results.result_stores import ResultStore, options_of_flow
 from runyard.engine.runtime import deployment, flow_run, task_run

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from runyard.base import texts
 from runyard.base.exceptions import TerminationSignal
 from runyard.base.redaction import redact
+from runyard.base.tracebacks import describe as describe
+from runyard.base.tracebacks import shown as shown
 from runyard.base.tracebacks import without_engine
 from runyard.domain.states import (
     CANCELLED,
@@ -72,20 +73,6 @@ def _together(states: list[State], value: Any) -> State:
         return State(FAILED, message=f"{failed}/{total} states failed.", value=value)
     open_ones = sum(state.type not in TERMINAL for state in states)
     return State(FAILED, message=f"{open_ones}/{total} states are not final.", value=value)
-
-
-def describe(error: BaseException) -> str:
-    """`ValueError: message`, or only the class name if the exception has no message.
-
-    The text has a limited length. This never raises, even if the exception's own code does.
-    """
-    text = texts.message(redact(texts.told(error)))
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def shown(error: BaseException) -> str:
-    """The `repr` of an exception, limited and redacted as in `describe`."""
-    return texts.message(redact(texts.told(error, repr)))
 
 
 def state_of_error(error: BaseException, kind: str) -> State:

@@ -12,7 +12,7 @@ from runyard.base.texts import counted
 from runyard.deployments.steps.credentials import plain
 
 if TYPE_CHECKING:
-    from runyard.engine.results.filesystems import RemoteFileSystem
+    from runyard.blocks.filesystems import RemoteFileSystem
 
 IGNORE_FILE = ".prefectignore"
 # The names of options: in credentials, and in obstore.
@@ -165,7 +165,7 @@ def pull_from_remote_storage(url: str, **settings: Any) -> dict[str, str]:
     Raises:
         InvalidInput: unknown kind of store.
     """
-    from runyard.engine.results.filesystems import RemoteFileSystem
+    from runyard.blocks.filesystems import RemoteFileSystem
 
     directory = re.sub(r"[^A-Za-z0-9._-]+", "-", url.partition("://")[2]).strip("-.") or "storage"
     fetch(RemoteFileSystem(basepath=url, settings=settings), "", directory, url)
@@ -199,7 +199,7 @@ def pull_with_block(block_document_name: str, block_type_slug: str) -> dict[str,
 def _s3(
     bucket: str, credentials: Mapping[str, Any] | None, client_parameters: Mapping[str, Any] | None
 ) -> RemoteFileSystem:
-    from runyard.engine.results.filesystems import RemoteFileSystem
+    from runyard.blocks.filesystems import RemoteFileSystem
 
     given = dict(credentials or {})
     nested = given.pop("aws_client_parameters", None) or {}
@@ -210,7 +210,7 @@ def _s3(
 def _gcs(bucket: str, credentials: Mapping[str, Any] | None) -> RemoteFileSystem:
     import json
 
-    from runyard.engine.results.filesystems import RemoteFileSystem
+    from runyard.blocks.filesystems import RemoteFileSystem
 
     said = credentials or {}
     settings: dict[str, Any] = {}
@@ -223,7 +223,7 @@ def _gcs(bucket: str, credentials: Mapping[str, Any] | None) -> RemoteFileSystem
 
 
 def _azure(container: str, credentials: Mapping[str, Any] | None) -> RemoteFileSystem:
-    from runyard.engine.results.filesystems import RemoteFileSystem
+    from runyard.blocks.filesystems import RemoteFileSystem
 
     said = dict(credentials or {})
     text = plain(said.pop("connection_string", None))

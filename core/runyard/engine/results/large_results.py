@@ -18,7 +18,7 @@ from runyard.base.exceptions import UnreadableResult
 
 def write(key: str, data: bytes) -> str:
     """Write the file of a result; its path."""
-    from runyard.engine.results.filesystems import storage_of
+    from runyard.blocks.filesystems import storage_of
 
     path = _path(key)
     private_files.make_folder(os.path.dirname(path))
@@ -56,7 +56,7 @@ def remove(key: str, place: str) -> None:
 
 
 def _path(key: str) -> str:
-    from runyard.engine.results.filesystems import storage_of
+    from runyard.blocks.filesystems import storage_of
 
     folder = os.path.abspath(os.path.expanduser(str(storage_of(None).basepath)))
     return os.path.join(folder, _name(key))

@@ -275,7 +275,7 @@ class ResultStore:
     def _place_for_people(self) -> str | None:
         if self.storage is None:
             return None
-        from runyard.engine.results.filesystems import describe_storage
+        from runyard.blocks.filesystems import describe_storage
 
         return describe_storage(self.storage)
 
@@ -338,7 +338,7 @@ class ResultStore:
 @also_awaited
 def resolve_result_storage(result_storage: Any) -> Any:
     """The filesystem of a result storage, however it is given; see `filesystems.storage_of`."""
-    from runyard.engine.results.filesystems import storage_of
+    from runyard.blocks.filesystems import storage_of
 
     return storage_of(result_storage)
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from runyard.base.errors import extra_missing
-from runyard.engine.outcome import describe
+from runyard.base.tracebacks import describe
 from runyard.engine.task_runners.remote_runners import RemoteTaskRunner
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from runyard.base import waits
-from runyard.engine.outcome import describe
+from runyard.base.tracebacks import describe
 from runyard.engine.task_runners.runner_protocol import TaskRunner
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from runyard.base import redaction
 from runyard.base.errors import InvalidInput, MissingExtra, StorageAway
 from runyard.base.paths import object_key
-from runyard.engine.outcome import describe
+from runyard.base.tracebacks import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

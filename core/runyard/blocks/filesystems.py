@@ -13,9 +13,9 @@ from runyard.base.errors import InvalidInput
 from runyard.base.paths import inside, is_left_out, object_key, patterns_of, write_whole
 from runyard.base.syncing import async_twin, sync_compatible
 from runyard.base.url_passwords import hidden
+from runyard.blocks import fsspec_files
 from runyard.blocks.core import Block
-from runyard.engine.results import fsspec_files
-from runyard.engine.results.object_files import ObjectFiles, is_object_url
+from runyard.blocks.object_files import ObjectFiles, is_object_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -116,7 +116,7 @@ cli = Root(
             default=None,
             expose_value=False,
             callback=_remember("RUNYARD_CLI_PROMPT"),
-            help="Ask questions, or never; by default, when a person is at the terminal.",
+            help="Ask questions, or never ask; by default it asks on a terminal.",
         ),
         click.Option(
             ["-v", "--version"],
@@ -186,7 +186,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _show(error: click.ClickException) -> None:
-    """Show what is wrong with a command line, which may repeat a word of any size."""
+    """Show the error of a command line; it may repeat a word of any size."""
     from runyard.base.errors import bounded
 
     vars(error)["message"] = bounded(error.message)
@@ -234,7 +234,7 @@ def _cannot_write(error: OSError) -> int:
 
 
 def _close_stdout() -> int:
-    # Whoever read our output has gone; nothing more must be written, not even at exit.
+    # The reader of the output has gone: nothing more must be written, not even at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return _PIPE_CLOSED
 

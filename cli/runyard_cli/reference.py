@@ -19,9 +19,9 @@ Every command, as its own `--help` shows it. `runyard COMMAND --help` prints the
 
 * `-o json`, on everything that shows data, prints the API's objects as JSON.
 * On a terminal, lists are tables; in a pipe, aligned text without colours.
-* A run or a deployment is named by its id, by a beginning of the id that only it has (at least four
-  characters), or by its name where that is clear.
-* What destroys something asks first on a terminal, and never elsewhere; `-y` answers yes.
+* A run or a deployment is named by its id, by a unique beginning of the id (at least four
+  characters), or by its name where it is unique.
+* Commands that delete something ask first on a terminal, and never elsewhere; `-y` answers yes.
 * Exit codes: 0 done, 1 an error (one line on standard error), 2 wrong usage, 130 interrupted; `api` has
   [more](exit-codes.md).
 * `--debug`, or `RUNYARD_DEBUG=1`, shows the traceback of an error.

@@ -50,7 +50,9 @@ COMMANDS: dict[str, Entry] = {
         "completion", "completion", "Complete commands and names in your shell.", "Installation"
     ),
     "config": Entry("config", "config", "See and change the settings.", "Installation"),
-    "profile": Entry("profile", "profile", "Keep settings by name and switch.", "Installation"),
+    "profile": Entry(
+        "profile", "profile", "Keep named sets of settings and switch between them.", "Installation"
+    ),
     "api": Entry("api", "api", "Call a route of the API, with or without a server.", "Installation"),
     "doctor": Entry("doctor", "doctor", "Find problems and how to fix them.", "Installation"),
     "version": Entry("version", "version", "Show the installed version.", "Installation"),

@@ -36,7 +36,7 @@ _UNREACHED = 7
 @click.option("-v", "--verbose", is_flag=True, help="Show the route on standard error.")
 @click.pass_context
 def api(context: click.Context, method: str, path: str, data: str | None, verbose: bool) -> None:
-    """Call a route of the API and print what it answers, as JSON.
+    """Call a route of the API and print the answer as JSON.
 
     Without RUNYARD_API_URL the route runs in this process, on the database. Exit codes: 0 done, 1
     not sent (unknown route, invalid body), 3 refused, 4 another error of the caller, 5 an error of the

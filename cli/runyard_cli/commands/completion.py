@@ -1,4 +1,4 @@
-"""`runyard completion`, and what the shell is told when somebody presses TAB.
+"""`runyard completion`, and the answer to the shell when the user presses TAB.
 
 Each press is a process of its own: it loads no more than the command it is about, asks for names as
 plain rows, and is silent about errors.

@@ -25,12 +25,12 @@ _REFUSED = {
 
 
 @config.command("view", example="runyard config view --show-defaults")
-@click.option("--show-defaults/--hide-defaults", default=False, help="Also what was not set.")
+@click.option("--show-defaults/--hide-defaults", default=False, help="Show settings that are not set, too.")
 @click.option("--show-sources/--hide-sources", default=True, help="Say where each value comes from.")
 @click.option("--show-secrets/--hide-secrets", default=False, help="Show passwords and database URLs.")
 @output_option
 def view(show_defaults: bool, show_sources: bool, show_secrets: bool, output: str | None) -> None:
-    """Show the settings; those that were set, or all."""
+    """Show the settings: those that are set, or all."""
     from runyard import settings
 
     rows = []
@@ -95,7 +95,7 @@ def _origin(row: dict[str, Any]) -> str:
 def set_(assignments: tuple[str, ...]) -> None:
     """Set values in the active profile.
 
-    NAME is RUNYARD_API_URL, PREFECT_API_URL or api_url. Nothing is changed when one of them is wrong.
+    NAME is RUNYARD_API_URL, PREFECT_API_URL or api_url. When one of them is invalid, none is changed.
     """
     import os
 
@@ -134,7 +134,7 @@ def set_(assignments: tuple[str, ...]) -> None:
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @yes_option
 def unset(names: tuple[str, ...], yes: bool) -> None:
-    """Take settings out of the active profile."""
+    """Delete settings from the active profile."""
     from runyard import settings
     from runyard.base.errors import NotFound
     from runyard.settings import profiles
@@ -191,9 +191,10 @@ def _similar(text: str) -> str:
 @config.command("validate", example="runyard config validate")
 @output_option
 def validate(output: str | None) -> None:
-    """Check every setting wherever it stands: environment, files of this folder, profiles.
+    """Check every setting in all sources: environment, files of this folder, profiles.
 
-    Ends with 1 when something is wrong. Names that only Prefect knows are listed; they have no effect.
+    The exit code is 1 when a setting is invalid. Names that only Prefect knows are listed; they have no
+    effect.
     """
     found = problems()
     wrong = [one for one in found if one["level"] == "error"]
@@ -212,7 +213,7 @@ def validate(output: str | None) -> None:
 
 
 def problems() -> list[dict[str, str]]:
-    """What is wrong with the settings (`level` error), or without effect (`level` warning)."""
+    """The invalid settings (`level` error), and those without effect (`level` warning)."""
     from runyard import settings
     from runyard.base.errors import RunyardError
     from runyard.settings import sources

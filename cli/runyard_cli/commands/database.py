@@ -68,9 +68,9 @@ def backup(target: str, overwrite: bool) -> None:
 
 @database.command("upgrade", example="runyard database upgrade")
 def upgrade() -> None:
-    """Bring the database to this Runyard's schema, with all its indexes, while it is in use.
+    """Upgrade the database to the schema of this Runyard, with all its indexes, while it is in use.
 
-    Every command brings the schema itself; workers and servers create the indexes in the background.
+    Every command upgrades the schema by itself; workers and servers create the indexes in the background.
     """
     from runyard.client import LocalClient
     from runyard.store import integrity
@@ -110,7 +110,8 @@ def vacuum() -> None:
 def stats(output: str | None) -> None:
     """Count what the database holds, and show what retention deletes next.
 
-    Bytes are with indexes, where the database can tell. It counts, so a large database takes its time.
+    The bytes include indexes, where the database can tell. All rows are counted, which takes long in a
+    large database.
     """
     from runyard.operations.retention.database_size import read_database_stats
 

@@ -15,7 +15,7 @@ from runyard_cli.shared.click_classes import Command, output_option, yes_option
 if TYPE_CHECKING:
     from runyard.client import Client
 
-# In the order in which they are told; others follow.
+# In the order in which they are listed; others follow.
 _ORDER = ("flow_runs", "task_runs", "logs", "artifacts", "results")
 # A file of which so much is free is worth a word.
 _FREE_BYTES = 10 * 10**6
@@ -74,10 +74,10 @@ def prune(
 ) -> None:
     """Delete old runs, with their task runs, logs, results, artifacts and inputs.
 
-    A run goes with all that it called, when all of that is over and old; nothing else of it is ever
-    removed. Without --older-than and --logs-older-than, what the settings say (RUNYARD_RETENTION_RUNS_DAYS
-    and so on) goes now; workers and servers do so by themselves. It is done in small parts, beside whoever
-    works, and may be interrupted. With an API it is done there.
+    A run is deleted together with all runs that it called, when all of them have ended and are old.
+    Without --older-than and --logs-older-than, the settings decide (RUNYARD_RETENTION_RUNS_DAYS and so
+    on), as for workers and servers, which do this by themselves. Rows are deleted in small parts, while
+    the database is in use, and the command may be interrupted. With an API, the server does it.
     """
     from runyard.engine import retention_loop
 
@@ -126,7 +126,7 @@ def _tell(rows: Counter[str], verb: str, output: str | None, dry_run: bool) -> N
 
 
 def _tell_of_space(client: Client) -> None:
-    """Say where the space of what was removed is."""
+    """Say where the space of the deleted rows is."""
     from runyard.operations.retention.database_size import read_database_size
 
     size = client.call(read_database_size)
@@ -155,7 +155,7 @@ def _name(table: str, count: int) -> str:
 
 
 class _Line:
-    """One line on a terminal about what is going on, which replaces itself."""
+    """One line about progress on a terminal, which is written over and over."""
 
     def __init__(self, verb: str) -> None:
         self._verb = verb

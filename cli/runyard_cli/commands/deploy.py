@@ -58,9 +58,9 @@ VERSION_TYPES = (
     metavar="KEY=VALUE",
     help="A job variable, or a JSON object of them.",
 )
-@click.option("--cron", multiple=True, help="Adds a schedule, such as '0 6 * * *'.")
-@click.option("--interval", multiple=True, help="Adds a schedule: every so many seconds, or 10m.")
-@click.option("--rrule", multiple=True, help="Adds a schedule by a recurrence rule.")
+@click.option("--cron", multiple=True, help="Add a schedule, such as '0 6 * * *'.")
+@click.option("--interval", multiple=True, help="Add a schedule: every so many seconds, or 10m.")
+@click.option("--rrule", multiple=True, help="Add a schedule by a recurrence rule.")
 @click.option("--anchor-date", help="The time from which intervals are counted.")
 @click.option("--timezone", help="Time zone of the schedules, such as Europe/Berlin.")
 @click.option("--param", multiple=True, metavar="KEY=VALUE", help="A parameter; the value is JSON or text.")
@@ -90,7 +90,7 @@ VERSION_TYPES = (
 @click.option(
     "--plan", "only_plan", is_flag=True, help="Only show what would change; exit code 2 if anything would."
 )
-@click.option("--prune", is_flag=True, help="Delete the deployments that are no longer in this file.")
+@click.option("--prune", is_flag=True, help="Delete deployments that this file declared and no longer has.")
 @click.option(
     "--watch", "watching", is_flag=True, help="Deploy again whenever a file of the project is saved."
 )
@@ -127,7 +127,7 @@ def deploy(
         from runyard_cli.commands.deploy_watch import watch
 
         watch(prefect_file, [word for word in sys.argv[1:] if word != "--watch"])
-    # What is imported stays: to look for garbage in it meanwhile takes an eighth of the whole command.
+    # Imported modules stay: collecting garbage during the import takes an eighth of the whole command.
     gc.disable()
     try:
         from runyard.deployments.project import plan

@@ -1,4 +1,4 @@
-"""`runyard deploy` on a terminal: asks for what is missing, and saves the answers to the project's file."""
+"""`runyard deploy` on a terminal: asks for missing values, and saves the answers to the project's file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Answers:
         self.is_new = False
 
     def ask(self) -> None:
-        """Ask for what is missing."""
+        """Ask for the missing values."""
         self.is_new = self._wants_new()
         if not self.is_new:
             return
@@ -58,7 +58,7 @@ class Answers:
             self.options["pool"], new_pool = self._ask_pool()
         if not any(self.options[kind] for kind in ("cron", "interval", "rrule")):
             self._ask_schedule()
-        if new_pool:  # only now: whoever goes before the last answer leaves nothing behind
+        if new_pool:  # only now: who stops before the last answer creates nothing
             _make_pool(self.options["pool"])
 
     def _wants_new(self) -> bool:

@@ -107,7 +107,7 @@ def _changes(applied: Any) -> None:
 
 
 def brief(value: Any) -> str:
-    """A value in at most 100 characters, without what is secret in it."""
+    """A value in at most 100 characters, without its secrets."""
     shown = hidden_within(out.to_json(value))
     text = shown if isinstance(shown, str) else json.dumps(shown, default=str, ensure_ascii=False)
     return text if len(text) <= 100 else f"{text[:97]}..."

@@ -126,7 +126,7 @@ def backfill(
 
 
 class _Span(NamedTuple):
-    """A schedule with the time that is filled, and the zone in which it is told."""
+    """A schedule with the time range that is filled, and the zone in which it is shown."""
 
     schedule: Any
     first: datetime
@@ -142,7 +142,7 @@ class _Looked(NamedTuple):
 
 
 def _spans(schedules: list[Any], start: str, end: str | None) -> list[_Span]:
-    """What is filled of each schedule: times without an offset are those of its zone."""
+    """The time range of each schedule; times without an offset are those of its zone."""
     from runyard.base.errors import InvalidInput
     from runyard.domain.schedules.time_zones import zone
 

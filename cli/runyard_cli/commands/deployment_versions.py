@@ -22,7 +22,7 @@ from runyard_cli.shared.lookup import find_deployment
 @click.option("--number", type=Count(1), help="Show this version as a whole.")
 @output_option
 def versions(reference: str, number: int | None, output: str | None) -> None:
-    """List the versions of a deployment, the newest first: what each changed, and who declared it.
+    """List the versions of a deployment, the newest first: what changed in each, and who declared it.
 
     A redeploy that changes nothing creates no version. The newest 100 are kept.
     """
@@ -72,7 +72,7 @@ def _changed(version: Any) -> str:
 def rollback(
     context: click.Context, reference: str, number: int | None, plan: bool, output: str | None
 ) -> None:
-    """Bring an earlier version of a deployment into force again, with its schedules.
+    """Go back to an earlier version of a deployment, with its schedules.
 
     A rollback creates a new version, so that it can itself be rolled back. Schedules that an operator added,
     and pauses, stay.

@@ -44,7 +44,7 @@ class Check(NamedTuple):
 def doctor(context: click.Context, output: str | None) -> None:
     """Check settings, home, disk, database, clock, key, API, Docker, workers and waiting runs.
 
-    Nothing is changed. The exit code is 1 where there is a problem, 0 where there are warnings at most.
+    Nothing is changed. The exit code is 1 if there is a problem, else 0, also with warnings.
     """
     found = [check for look in _LOOKS for check in _guarded(look)]
     if output:
@@ -278,7 +278,7 @@ def _stored() -> Iterator[Check]:
 
 
 def _retention() -> Iterator[Check]:
-    """What is removed next, and whether the file holds much that is free."""
+    """What retention deletes next, and whether the file has much free space."""
     from runyard import settings
     from runyard.operations.retention.database_size import read_database_size
 

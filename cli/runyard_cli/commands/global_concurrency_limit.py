@@ -13,7 +13,7 @@ from runyard_cli.shared.client import body, connect, listed
 
 global_concurrency_limit = group(
     "global-concurrency-limit",
-    "Limit by name how much is done at once, or how often.",
+    "Limits by name: how much runs at the same time, or how often.",
     "runyard global-concurrency-limit create database --limit 5",
 )
 

@@ -37,7 +37,7 @@ def ls(output: str | None) -> None:
 
 
 def _active(known: Profiles) -> str:
-    """The active profile, even where it is one that there is not."""
+    """The name of the active profile, even where that profile does not exist."""
     from runyard import settings
     from runyard.base.errors import SettingError
 
@@ -64,7 +64,7 @@ def create(name: str, source: str | None) -> None:
 def use(name: str) -> None:
     """Use a profile from now on, and check whether its API or database answers.
 
-    The switch is kept in any case; the exit code is 1 where nothing answers.
+    The profile is used in any case; the exit code is 1 if there is no answer.
     """
     import os
 
@@ -85,10 +85,10 @@ def use(name: str) -> None:
 
 
 def _answer() -> str:
-    """One line about whoever answers with the settings as they are.
+    """One line about the API or the database that these settings lead to.
 
     Raises:
-        RunyardError: nobody does, or refuses.
+        RunyardError: it does not answer, or refuses.
     """
     from runyard import settings
     from runyard.base.url_passwords import hidden
@@ -148,7 +148,7 @@ def delete(name: str, yes: bool) -> None:
 @click.argument("name")
 @click.argument("new")
 def rename(name: str, new: str) -> None:
-    """Give a profile another name."""
+    """Rename a profile."""
     from runyard.settings import profiles
 
     profiles.rename(name, new)
@@ -160,7 +160,7 @@ def rename(name: str, new: str) -> None:
 def edit(name: str | None) -> None:
     """Open the file of the profiles in $EDITOR, at a profile if one is named.
 
-    What comes back is checked first: a mistake leaves the file as it was.
+    The edited text is checked first: with a mistake in it, the file is not changed.
     """
     from runyard.settings import profiles
 
@@ -190,7 +190,7 @@ def edit(name: str | None) -> None:
 
 
 def _fault(text: str) -> str | None:
-    """What is wrong with the text of a file of profiles."""
+    """The first problem in the text of a file of profiles, or None."""
     from runyard import settings
     from runyard.base.errors import RunyardError
     from runyard.settings import profiles, sources

@@ -1,4 +1,4 @@
-"""`runyard schedule next`: when schedules will fire, and what is odd about it."""
+"""`runyard schedule next`: the next times of schedules, and where clocks change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 schedule = group(
     "schedule",
-    "See when schedules fire: those of deployments, or one given by flags.",
+    "See the next times of schedules: those of a deployment, or one given by flags.",
     "runyard schedule next my-etl-flow/daily-etl",
 )
 _SECOND = timedelta(seconds=1)
@@ -170,7 +170,7 @@ def _short(local: datetime) -> str:
 
 
 def _oddity(instant: datetime, spec: dict[str, Any]) -> str | None:
-    """What is odd about an instant on the clocks of the schedule's time zone."""
+    """A note where the clocks of the schedule's time zone change at an instant, or None."""
     name = zone_of(spec)
     if name == "UTC":
         return None

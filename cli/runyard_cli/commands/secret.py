@@ -77,7 +77,7 @@ def ls(output: str | None) -> None:
 @click.option("--show", is_flag=True, help="Print the value itself.")
 @output_option
 def inspect(name: str, show: bool, output: str | None) -> None:
-    """Show a secret's facts; its value only with --show."""
+    """Show a secret; its value only with --show."""
     from runyard.operations.blocks import block_documents
 
     found = connect().call(block_documents.read_block_document_by_name, "secret", name, include_secrets=show)

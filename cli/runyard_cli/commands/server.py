@@ -7,13 +7,17 @@ import click
 from runyard_cli.shared import output as out
 from runyard_cli.shared.click_classes import group
 
-server = group("server", "Serve the API to others.", "runyard server start")
+server = group("server", "Serve the API to other machines.", "runyard server start")
 
 
 @server.command("start", example="runyard server start --port 4200")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=4200, show_default=True, help="0: any free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=4200,
+    show_default=True,
+    help="The port; 0 is any free one.",
 )
 def start(host: str, port: int) -> None:
     """Serve the API until stopped."""
@@ -27,7 +31,7 @@ def start(host: str, port: int) -> None:
 
 
 def _from_elsewhere(url: str) -> str:
-    """The URL as others write it: every address of this machine is none of theirs."""
+    """The URL for other machines: 0.0.0.0 is no address for them."""
     import socket
     from urllib.parse import urlsplit
 

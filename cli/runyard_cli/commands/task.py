@@ -6,7 +6,7 @@ import click
 
 from runyard_cli.shared.click_classes import Count, group
 
-task = group("task", "Serve tasks that others submit.", "runyard task serve tasks.py:send_mail")
+task = group("task", "Run tasks that other processes submit.", "runyard task serve tasks.py:send_mail")
 
 
 @task.command(

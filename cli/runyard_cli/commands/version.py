@@ -1,4 +1,4 @@
-"""`runyard version`: what is installed, and which database it uses."""
+"""`runyard version`: the installed version, and which database it uses."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def template(file: Any) -> dict[str, Any]:
     """The base job template in an open file.
 
     Raises:
-        InvalidInput: it is no JSON object.
+        InvalidInput: it is not a JSON object.
     """
     from runyard.base.errors import InvalidInput
 

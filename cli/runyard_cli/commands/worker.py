@@ -67,7 +67,7 @@ def start(
     """Start runs of a pool as they become due, until stopped.
 
     Ctrl-C or SIGTERM stops it: its runs may finish for RUNYARD_WORKER_SHUTDOWN_GRACE_SECONDS, then
-    they are cancelled. A second one cancels them at once.
+    they are cancelled. A second signal cancels them at once.
     """
     from runyard import settings
     from runyard.workers.worker import start_worker

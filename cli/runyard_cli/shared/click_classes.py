@@ -39,7 +39,7 @@ def debug_option(hidden: bool) -> click.Option:
 
 
 class Number(click.FloatRange):
-    """A number that is not negative, and neither infinite nor none."""
+    """A finite number that is not negative."""
 
     name = "number"
     _MOST = 1_000_000_000.0
@@ -68,7 +68,11 @@ class Count(click.IntRange):
         super().__init__(least, self._MOST)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number; one that no database can hold is told so."""
+        """The number.
+
+        Raises:
+            click.BadParameter: no database can hold it.
+        """
         number = click.INT.convert(value, param, ctx)
         if number > self._MOST:
             self.fail(f"{value} is more than {self._MOST}", param, ctx)
@@ -119,7 +123,7 @@ class Group(click.Group):
     """
 
     command_class = Command
-    aliases: dict[str, str] = {}  # noqa: RUF012  (a table that nobody changes)
+    aliases: dict[str, str] = {}  # noqa: RUF012  (a table that is never changed)
 
     def __init__(self, *args: Any, example: str = "", **fields: Any) -> None:
         fields["context_settings"] = {**_CONTEXT, **(fields.get("context_settings") or {})}

@@ -55,7 +55,7 @@ def hint(text: str) -> None:
 
 
 def progress(text: str) -> None:
-    """One line on standard error about what is going on, or was noticed."""
+    """Print one line on standard error about progress, or a warning."""
     click.echo(click.style(visible(text), fg="yellow"), err=True)
 
 
@@ -181,7 +181,7 @@ def _style_of(cell: str) -> str:
 
 
 def facts(pairs: Iterable[tuple[str, Any]], secrets: bool = False) -> None:
-    """Print what is known of one object: a name and a value a line; empty values are left out.
+    """Print the fields of one object: a name and a value a line; empty values are left out.
 
     Args:
         secrets: show them too: passwords in URLs, and texts that are named as secrets.
@@ -255,7 +255,7 @@ def state_text(type: str | None, name: str | None) -> str:
 
 
 def at_keyboard() -> bool:
-    """Whether somebody is there to answer a question; `--prompt` and `--no-prompt` decide first."""
+    """Whether a person can answer a question; `--prompt` and `--no-prompt` decide first."""
     from runyard import settings
 
     wanted: bool | None = settings.get("cli_prompt")

@@ -1,4 +1,4 @@
-"""A schedule in words, and the time zone it goes by."""
+"""A schedule in words, and its time zone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def describe_schedule(spec: Any) -> str:
 
 
 def zone_of(spec: dict[str, Any]) -> str:
-    """The name of the zone whose clocks a schedule goes by."""
+    """The name of a schedule's time zone."""
     from runyard.domain.schedules.instants import parse
 
     return getattr(parse(spec), "timezone", None) or "UTC"

@@ -1,4 +1,4 @@
-"""What a pool or a queue has before it, and what its slots are taken by."""
+"""The waiting runs of a pool or a queue, and the runs that hold its slots."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def pair(text: str, option: str) -> tuple[str, str]:
     """The key and the text of `key=value`.
 
     Raises:
-        InvalidInput: there is no `=`, or nothing before it.
+        InvalidInput: `=` or the key is missing.
     """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
@@ -50,7 +50,7 @@ def json_object(text: str, option: str, number: Any = None) -> dict[str, Any]:
         number: as of `parse`.
 
     Raises:
-        InvalidInput: it is no JSON, or no object.
+        InvalidInput: it is not valid JSON, or not an object.
     """
     source = sys.stdin.read() if text == "-" else text
     try:
@@ -125,7 +125,7 @@ def duration(text: str) -> timedelta:
     """The duration of `90s`, `1h30m`, `2 hours`, `in 10 minutes`, or as files have it `01:30:00`, `PT90M`.
 
     Raises:
-        InvalidInput: it is none, or negative.
+        InvalidInput: it is invalid or negative.
     """
     from runyard.domain.durations import read_duration
 
@@ -142,7 +142,7 @@ def later(text: str, now: datetime | None = None) -> datetime:
     """The moment that is this duration after the present.
 
     Raises:
-        InvalidInput: it is no duration, or ends after the year 9999.
+        InvalidInput: the duration is invalid, or ends after the year 9999.
     """
     try:
         return (now or datetime.now(UTC)) + duration(text)
@@ -159,7 +159,7 @@ def moment(text: str, now: datetime | None = None, zone: ZoneInfo | None = None)
         zone: by default this machine's local time.
 
     Raises:
-        InvalidInput: it is none.
+        InvalidInput: it is invalid.
     """
     word = text.strip()
     from runyard.domain.schedules.time_zones import instants_of
@@ -186,7 +186,7 @@ def past(text: str, now: datetime | None = None, zone: ZoneInfo | None = None) -
     """A moment of the past: as `moment`, or how long ago: `30d`, `2 hours`.
 
     Raises:
-        InvalidInput: it is none.
+        InvalidInput: it is invalid.
     """
     try:
         ago = duration(text)

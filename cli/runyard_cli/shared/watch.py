@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 # How long to sleep at most when nothing changes; only a broken notification would make it matter.
 _LONGEST_WAIT_SECONDS = 20.0
-# What a run printed last is kept by its worker, a moment after the run itself reported its end.
-_LAST_WORDS_SECONDS = 0.5
-# After this long without a start the user is told how to learn the reason.
-_PATIENCE_SECONDS = 5.0
+# The worker records the last output of a run a moment after the run reported its end.
+_LAST_OUTPUT_SECONDS = 0.5
+# After this time without a start, a hint says how to find the reason.
+_HINT_AFTER_SECONDS = 5.0
 
 
 def follow(
@@ -62,16 +62,16 @@ def follow(
         left = _LONGEST_WAIT_SECONDS
         if current.state_type in TERMINAL:
             over_at = waited if over_at is None else over_at
-            left = over_at + _LAST_WORDS_SECONDS - waited
+            left = over_at + _LAST_OUTPUT_SECONDS - waited
         if timeout_seconds is not None:
             left = min(left, timeout_seconds - waited)
         if not told and over_at is None:
-            if waited >= _PATIENCE_SECONDS:
+            if waited >= _HINT_AFTER_SECONDS:
                 told = True
                 if current.state_type == SCHEDULED:
                     out.hint(f"It has not started; ask why: runyard flow-run why {flow_run.id}")
             else:
-                left = min(left, _PATIENCE_SECONDS - waited)
+                left = min(left, _HINT_AFTER_SECONDS - waited)
         if left <= 0:
             return current
         client.wait_for_change(since, left)

@@ -116,7 +116,7 @@ def set_(assignments: tuple[str, ...]) -> None:
         settings.parse(name, text, key)
         values[name] = text
     for key in ignored:
-        out.progress(f"Warning: {key} is a setting of Prefect that does nothing here; it is not kept.")
+        out.progress(f"Warning: {key} is a setting of Prefect without effect in Runyard; it was not saved.")
     profile = settings.profile()
     if values:
         profiles.set_values(profile, values)
@@ -125,9 +125,9 @@ def set_(assignments: tuple[str, ...]) -> None:
         out.done(f"Set {own}={shown(name, text)!r} in profile '{profile}'.")
         given = settings.given(name)
         if given is not None and given.source == "environment":
-            out.progress(f"{given.key} is also set in the environment and counts; run: unset {given.key}")
+            out.progress(f"{given.key} in the environment takes precedence; run: unset {given.key}")
         elif given is not None and not given.source.startswith("profile "):
-            out.progress(f"{given.place} also sets {given.key} and counts in {os.getcwd()}")
+            out.progress(f"{given.key} in {given.place} takes precedence in {os.getcwd()}")
 
 
 @config.command("unset", example="runyard config unset RUNYARD_API_URL")
@@ -152,7 +152,7 @@ def unset(names: tuple[str, ...], yes: bool) -> None:
         out.done(f"Unset {settings.variables(name)[0]} in profile '{profile}'.")
         given = settings.given(name)
         if given is not None:
-            out.progress(f"It still has a value from {given.place}: {given.key}")
+            out.progress(f"It still gets a value from {given.key} in {given.place}")
 
 
 def _setting(text: str) -> str:

@@ -133,8 +133,8 @@ def _tell_of_space(client: Client) -> None:
     free = size.free_bytes or 0
     if free >= _FREE_BYTES:
         out.progress(
-            f"{free / 1e6:.0f} of the file's {size.size_bytes / 1e6:.0f} MB are free and will be used again; "
-            "to give them to the disk: runyard database vacuum"
+            f"{free / 1e6:.0f} of the file's {size.size_bytes / 1e6:.0f} MB are free for new rows; "
+            "to return them to the disk: runyard database vacuum"
         )
 
 

@@ -76,7 +76,7 @@ def use(name: str) -> None:
     out.done(f"Profile '{name}' is active.")
     chosen = next((key for key in settings.PROFILE_VARIABLES if os.environ.get(key)), None)
     if chosen is not None and os.environ[chosen] != name:
-        out.progress(f"In this terminal {chosen}={os.environ[chosen]} counts; run: unset {chosen}")
+        out.progress(f"{chosen}={os.environ[chosen]} of this terminal takes precedence; run: unset {chosen}")
     try:
         out.say(_answer())
     except RunyardError as error:

@@ -30,7 +30,7 @@ def utc(*parts: int) -> datetime:
 )
 def test_a_cron_of_another_kind_is_refused_with_what_to_write(cron, words):
     with pytest.raises(ScheduleError) as caught:
-        instants.validate({"cron": cron})
+        instants.parse({"cron": cron})
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -151,5 +151,5 @@ def test_an_anchor_without_an_offset_is_of_the_zone():
 )  # fmt: skip
 def test_a_hint_for_a_zone_never_changes_the_offset(name, words):
     with pytest.raises(ScheduleError) as caught:
-        instants.validate({"cron": "0 6 * * *", "timezone": name})
+        instants.parse({"cron": "0 6 * * *", "timezone": name})
     assert words in str(caught.value)

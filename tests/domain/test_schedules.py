@@ -268,7 +268,7 @@ def test_a_thousand_instants(spec):
 )
 def test_a_wrong_schedule_is_refused_in_one_line(spec, words):
     with pytest.raises(ScheduleError) as caught:
-        schedules.validate(spec)
+        schedules.parse(spec)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 

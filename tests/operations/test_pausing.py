@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 from runyard.base import clock
-from runyard.domain.states import Cancelling, Paused, Running, Suspended
+from runyard.domain.flow_run_rules import is_expired_pause
+from runyard.domain.states import Cancelling, Failed, Paused, Running, Suspended
 from runyard.operations.deployments.deployments import DeploymentCreate, create_deployment
 from runyard.operations.deployments.known_flows import FlowCreate, create_flow
 from runyard.operations.flow_runs.explain import explain_flow_run
@@ -143,6 +144,8 @@ def test_recovery_fails_what_nobody_resumed_in_time(client, deployed):
     assert client.call(recover, later).expired == [deployed]
     state = client.call(read_flow_run, deployed).state
     assert (state.type, state.message) == ("FAILED", "The flow was paused and never resumed.")
+    assert is_expired_pause(state.to_state())
+    assert not is_expired_pause(Failed(message=state.message))
     assert client.call(recover, later).expired == []
 
 

@@ -36,6 +36,8 @@ SLOT_RETRY_SECONDS = 30
 # A longer delay would end after the last possible datetime.
 LONGEST_WAIT_SECONDS = 1000 * 365 * 86_400.0
 _SECOND = 1_000_000
+# In the details of the state of a run that was not resumed in time.
+_EXPIRED = "pause_expired"
 
 
 class FlowRunFacts(NamedTuple):
@@ -117,6 +119,17 @@ def keeps_lease(state: State) -> bool:
     if state.type == PAUSED:
         return not state.state_details.get("pause_reschedule")
     return state.type not in TERMINAL
+
+
+def expired_pause(now_us: int | None = None) -> State:
+    """The state of a run that was paused and not resumed in time; `is_expired_pause` recognizes it."""
+    message = "The flow was paused and never resumed."
+    return State(FAILED, message=message, timestamp=now_us, state_details={_EXPIRED: True})
+
+
+def is_expired_pause(state: State) -> bool:
+    """Whether a run failed because nobody resumed it in time."""
+    return state.type == FAILED and bool(state.state_details.get(_EXPIRED))
 
 
 def scheduled_us(state: State | None) -> int | None:
@@ -279,8 +292,8 @@ def _resuming(current: State | None, proposed: State, facts: FlowRunFacts) -> De
     if suspended and not facts.has_deployment and not facts.reported:
         return Decision(REJECT, reason="Cannot resume a suspended run without a deployment.")
     if facts.pause_over:
-        reason = "The flow was paused and never resumed."
-        return Decision(REJECT, State(FAILED, message=reason, timestamp=facts.now_us), reason)
+        failed = expired_pause(facts.now_us)
+        return Decision(REJECT, failed, failed.message)
     return None
 
 

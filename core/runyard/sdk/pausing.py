@@ -17,6 +17,7 @@ from runyard.base.exceptions import (
 )
 from runyard.base.syncing import async_twin, sync_compatible
 from runyard.client.shared_client import shared_client
+from runyard.domain.flow_run_rules import is_expired_pause
 from runyard.domain.states import FAILED, PAUSED, RUNNING, TERMINAL, Paused, State, Suspended
 from runyard.engine import child_processes
 from runyard.engine.context import current_flow, current_task
@@ -279,7 +280,7 @@ def _resumed(flow_run_id: str, timeout_seconds: float | None) -> State:
         state: State = run.state.to_state()
         if state.type == RUNNING:
             return state
-        if state.type == FAILED and state.message == "The flow was paused and never resumed.":
+        if is_expired_pause(state):
             break
         if state.type in TERMINAL:
             raise Abort(f"the paused run is {state.name}")

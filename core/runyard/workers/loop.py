@@ -305,9 +305,6 @@ class Worker:
         # Claim now and then without a notification, in case one was missed.
         self._may_claim = True
 
-    def _write_logs(self, bodies: list[dict[str, Any]]) -> None:
-        write_logs(self.client, bodies)
-
     # Stopping
 
     @property

@@ -332,7 +332,7 @@ def _zone_is_known(timing: Mapping[str, Any], places: Places, path: Path, faults
 
 def _check_timing(timing: Mapping[str, Any], places: Places, path: Path) -> None:
     try:
-        schedule_rules.validate(timing)
+        schedule_rules.parse(timing)
     except ScheduleError as error:
         kind = next((kind for kind in SCHEDULE_KINDS if timing.get(kind) is not None), None)
         raise places.error((*path, kind) if kind else path, str(error)) from None

@@ -118,15 +118,6 @@ def check_zone(spec: Mapping[str, Any]) -> str | None:
     return name.strip()
 
 
-def validate(spec: Mapping[str, Any] | Schedule) -> Schedule:
-    """Parse a specification, like `parse`, which caches.
-
-    Raises:
-        ScheduleError: it is invalid, or never fires.
-    """
-    return parse(spec)
-
-
 def instants(spec: Mapping[str, Any] | Schedule, after: datetime) -> Iterator[datetime]:
     """The instants of a schedule in UTC, strictly increasing, from just after `after`."""
     schedule = parse(spec)

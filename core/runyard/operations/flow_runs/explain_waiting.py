@@ -76,8 +76,7 @@ def explain(tx: Transaction, run: Row, state: State) -> Explanation:
     if held:
         summary = f"{name} waits: {held[0].text[0].lower()}{held[0].text[1:]}"
         if len(held) > 1:
-            more = len(held) - 1
-            summary = f"{name} waits, for {len(held)} reasons." if more else summary
+            summary = f"{name} waits, for {len(held)} reasons."
         return Explanation(status="waiting", summary=summary, reasons=reasons)
     text = "Nothing holds it back; a worker takes it within a moment."
     reasons.append(Reason(code="ready", text=text))

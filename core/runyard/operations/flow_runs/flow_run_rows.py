@@ -12,13 +12,19 @@ if TYPE_CHECKING:
 
 
 def flow_run_row(tx: Transaction, flow_run_id: str) -> Row:
+    """The row of a flow run.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
     row = tx.one("SELECT * FROM flow_runs WHERE id = :id", {"id": flow_run_id})
     if row is None:
-        raise NotFound(f"no flow run {flow_run_id}")
+        raise NotFound(f"no flow run {flow_run_id}; see: runyard flow-run ls")
     return row
 
 
 def described(outcome: Outcome) -> dict[str, Any]:
+    """What became of a proposed state, as a plain answer has it."""
     return {
         "status": outcome.status,
         "reason": outcome.reason,

@@ -6,16 +6,18 @@ import json
 from typing import Any
 
 from runyard.base.errors import InvalidInput
+from runyard.domain.flow_run_rules import expired_pause
 from runyard.domain.parameter_schemas import hydrate, misfit
-from runyard.domain.states import FAILED, PAUSED, Failed, Resuming, Running, State
+from runyard.domain.states import FAILED, PAUSED, Resuming, Running, State
 from runyard.operations.flow_runs import deadlines, flow_run_inputs
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
+from runyard.operations.flow_runs.flow_run_rows import flow_run_row
 from runyard.operations.flow_runs.flow_run_shapes import OrchestrationResult, answer_of, result_of
 from runyard.operations.operation import Answer, operation
 from runyard.operations.runs.state_columns import state_of
 from runyard.operations.runs.state_outcome import Outcome
 from runyard.operations.schemas import Input
-from runyard.store.database import Row, Transaction
+from runyard.store.database import Transaction
 
 _BATCH = 200
 
@@ -69,7 +71,7 @@ def resume_flow_run(tx: Transaction, flow_run_id: str, body: ResumeFlowRun) -> A
     Raises:
         NotFound: no such flow run.
     """
-    run = _read(tx, flow_run_id)
+    run = flow_run_row(tx, flow_run_id)
     state = state_of(run)
     if state is None or state.type != PAUSED:
         reason = "Cannot resume a flow run that is not paused."
@@ -128,13 +130,6 @@ def expire(tx: Transaction, ahead_us: int = 0) -> list[str]:
         if state is not None and deadlines.is_over(tx, state.state_details, ahead_us):
             expired.append(run["id"])
     for run_id in expired[:_BATCH]:
-        message = "The flow was paused and never resumed."
-        outcome = change_flow_run_state(tx, run_id, Failed(message=message), force=True)
+        outcome = change_flow_run_state(tx, run_id, expired_pause(), force=True)
         assert outcome.state.type == FAILED, outcome
     return expired[:_BATCH]
-
-
-def _read(tx: Transaction, flow_run_id: str) -> Row:
-    from runyard.operations.flow_runs.flow_runs import read_row
-
-    return read_row(tx, flow_run_id)

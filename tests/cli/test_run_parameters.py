@@ -119,3 +119,17 @@ def test_all_of_them_at_once_from_a_file_and_from_standard_input(program, runyar
     both = ("deployment", "run", "d", "--params", json.dumps(given), "-p", "limit=4", "-o", "json")
     assert runyard(*both).json["parameters"]["limit"] == 4
     assert "JSON" in runyard("deployment", "run", "d", "--params", "{", code=1).err
+
+
+@pytest.mark.parametrize("template", ["{limit:9999999999}", "{limit:{limit}}", "{absent}", "{limit.real.x}"])
+def test_a_run_name_that_cannot_be_filled_in_makes_no_run(folder, runyard, template):
+    asked = ("-p", f"config={CONFIG}", "-p", "limit=3", "--flow-run-name", template)
+    told = runyard("deployment", "run", "etl/d", *asked, code=1)
+    assert "cannot be filled in" in told.err
+    assert runyard("flow-run", "ls", "-o", "json").json == []
+
+
+def test_a_parameter_that_the_flow_has_not_is_refused_where_nothing_is_enforced(folder, runyard):
+    runyard("deploy", "etl.py:etl", "-n", "lax", "-p", "pool", "--no-enforce-parameter-schema")
+    told = runyard("deployment", "run", "etl/lax", "-p", "lmit=3", code=1)
+    assert "has no parameter 'lmit'; did you mean 'limit'?" in told.err

@@ -124,7 +124,7 @@ class Answers:
 
     def _ask_schedule(self) -> None:
         from runyard.base.errors import ScheduleError
-        from runyard.domain.schedules.instants import validate
+        from runyard.domain.schedules.instants import parse
 
         while True:
             text = click.prompt(
@@ -133,7 +133,7 @@ class Answers:
             if not text.strip():
                 return
             try:
-                validate({"cron": text})
+                parse({"cron": text})
             except ScheduleError as error:
                 out.error_line(str(error))
                 continue

@@ -79,12 +79,12 @@ def _schedules(options: dict[str, Any]) -> list[dict[str, Any]]:
 def _check_schedule(schedule: dict[str, Any], timezone: str | None, anchor_date: str | None) -> None:
     """Refuse a wrong flag by its own name: later it would be looked for in the project's file."""
     from runyard.base.errors import ScheduleError
-    from runyard.domain.schedules.instants import validate
+    from runyard.domain.schedules.instants import parse
 
     spec = {**schedule, **({} if timezone is None else {"timezone": timezone})}
     if anchor_date and "interval" in schedule:
         spec["anchor_date"] = anchor_date
     try:
-        validate(spec)
+        parse(spec)
     except ScheduleError as error:
         raise ScheduleError(f"--{next(iter(schedule))}: {error}") from None

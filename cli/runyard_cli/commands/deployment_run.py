@@ -6,13 +6,12 @@ from datetime import datetime
 from typing import Any
 
 import click
-from runyard.base.suggestions import did_you_mean
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared import values
 from runyard_cli.shared.click_classes import Command, Number, output_option
 from runyard_cli.shared.client import body, connect
-from runyard_cli.shared.lookup import deployment_reference, find_deployment, full_name
+from runyard_cli.shared.lookup import deployment_reference
 from runyard_cli.shared.watch import watched
 
 
@@ -56,30 +55,30 @@ def run(
 ) -> None:
     """Create a run of a deployment; a worker of its pool starts it."""
     from runyard.deployments.project import job_places
-    from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
+    from runyard.operations.flow_runs.create_deployment_run import run_deployment
 
-    named = deployment_reference(reference, deployment_id)
     due = _due(start_in, start_at)
-    client = connect()
-    found = find_deployment(client, named)
-    given = values.parameters(param, params, found.parameter_openapi_schema)
-    _check_names(given, found.parameter_openapi_schema)
-    fields: dict[str, Any] = {"parameters": given, "state": _scheduled(due)}
-    if tag:
-        fields["tags"] = list(tag)
+    fields: dict[str, Any] = {
+        "deployment": deployment_reference(reference, deployment_id),
+        "parameter_texts": values.typed(param),
+        "parameters_text": values.whole_text(params),
+        "name_template": flow_run_name,
+        "tags": list(tag),
+        "strict": True,
+    }
+    if due:
+        fields["state"] = _scheduled(due)
     if job_variable:
         fields["job_variables"] = values.job_variables(job_variable)
-        _check_job_variables(client, found.work_pool_name, fields["job_variables"])
-        for warning in job_places.warnings(full_name(client, found), fields["job_variables"]):
-            out.progress(warning)
-    if flow_run_name:
-        fields["name"] = _run_name(flow_run_name, {**found.parameters, **given})
-    create = create_flow_run_from_deployment
-    made = client.call(create, found.id, body=body(create, **fields))
+    client = connect()
+    answer = client.call(run_deployment, body(run_deployment, **fields))
+    made, name = answer.flow_run, answer.deployment
+    for warning in job_places.warnings(name, fields.get("job_variables") or {}):
+        out.progress(warning)
     if output:
         out.print_json(made)
     else:
-        out.done(f"Created flow run '{made.name}' of '{full_name(client, found)}'.")
+        out.done(f"Created flow run '{made.name}' of '{name}'.")
         out.facts(
             [
                 ("ID", made.id),
@@ -102,45 +101,7 @@ def _due(start_in: str | None, start_at: str | None) -> datetime | None:
     return values.moment(start_at) if start_at else None
 
 
-def _scheduled(due: datetime | None) -> dict[str, Any]:
+def _scheduled(due: datetime) -> dict[str, Any]:
     from runyard.base import clock
 
-    when = clock.format_time(due or clock.now())
-    return {"type": "SCHEDULED", "state_details": {"scheduled_time": when}}
-
-
-def _check_names(given: dict[str, Any], schema: dict[str, Any] | None) -> None:
-    from runyard.base.errors import ParameterError
-
-    properties = (schema or {}).get("properties")
-    if properties is None:
-        return
-    for name in given:
-        if name not in properties:
-            others = f"it has {', '.join(properties)}" if properties else "it has none"
-            hint = did_you_mean(name, properties, others)
-            raise ParameterError(f"the flow has no parameter '{name}'{hint}")
-
-
-def _check_job_variables(client: Any, pool: str | None, given: dict[str, Any]) -> None:
-    """Refuse variables that nothing would read: they are most often misspelled."""
-    from runyard.base.errors import ParameterError
-    from runyard.domain.job_variables import unknown
-    from runyard.operations.work_pools.work_pools import read_work_pool
-
-    if pool is None:
-        return
-    template = client.call(read_work_pool, pool).base_job_template
-    for name in unknown(given, template):
-        known = list(template["variables"]["properties"])
-        hint = did_you_mean(name, known, f"it has {', '.join(known)}")
-        raise ParameterError(f"work pool '{pool}' has no job variable '{name}'{hint}")
-
-
-def _run_name(template: str, parameters: dict[str, Any]) -> str:
-    from runyard.base.errors import InvalidInput
-
-    try:
-        return template.format(**parameters)
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
-        raise InvalidInput(f"--flow-run-name {template!r} cannot be filled in: {error}") from None
+    return {"type": "SCHEDULED", "state_details": {"scheduled_time": clock.format_time(due)}}

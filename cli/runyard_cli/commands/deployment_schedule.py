@@ -170,7 +170,7 @@ def _timing(options: dict[str, Any]) -> dict[str, Any]:
     """What was said of when it is due; refused before anything changes."""
     from runyard.base import clock
     from runyard.base.errors import ScheduleError
-    from runyard.domain.schedules.instants import validate
+    from runyard.domain.schedules.instants import parse
     from runyard.domain.schedules.schedule_warnings import over, warnings
 
     kinds = [kind for kind in ("cron", "interval", "rrule", "at") if options[kind] is not None]
@@ -195,7 +195,7 @@ def _timing(options: dict[str, Any]) -> dict[str, Any]:
         timing["timezone"] = options["timezone"]
     now = clock.now()
     try:
-        validate(timing)
+        parse(timing)
         if over(timing, now):
             raise ScheduleError("it would never fire: all its times are past")
     except ScheduleError as error:

@@ -82,23 +82,23 @@ def parameters(
     Raises:
         InvalidInput: one of them cannot be read.
     """
-    from runyard.domain.parameter_schemas import Typed, fitted_all
+    from runyard.domain.typed_parameters import read_parameters
 
-    values = json_object(whole, "--params", Typed) if whole is not None else {}
-    properties = (schema or {}).get("properties") or {}
-    for text in given:
-        key, value = pair(text, "--param")
-        kinds = _kinds(properties.get(key, {}))
-        if kinds == {"string"} or (kinds == {"string", "null"} and value != "null"):
-            values[key] = value
-        else:
-            values[key] = parse(value, Typed)
-    return values if schema is None else fitted_all(values, schema)
+    return read_parameters(typed(given), whole_text(whole), schema)
 
 
-def _kinds(schema: dict[str, Any]) -> set[str | None]:
-    """The JSON types that a property may have."""
-    return {choice.get("type") for choice in schema.get("anyOf") or [schema]}
+def typed(given: tuple[str, ...]) -> dict[str, str]:
+    """The texts of `--param`, by parameter.
+
+    Raises:
+        InvalidInput: one of them is not key=value.
+    """
+    return dict(pair(text, "--param") for text in given)
+
+
+def whole_text(given: str | None) -> str | None:
+    """The text of `--params`; `-` reads it from standard input."""
+    return sys.stdin.read() if given == "-" else given
 
 
 def job_variables(given: tuple[str, ...]) -> dict[str, Any]:

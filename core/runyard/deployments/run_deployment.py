@@ -84,22 +84,26 @@ arun_deployment = async_twin(run_deployment)
 def _create(
     name: str, parameters: dict[str, Any], when: datetime | None, body: dict[str, Any], as_subflow: bool
 ) -> FlowRun:
-    from runyard.operations.deployments.deployments import DeploymentFlowRunCreate, find_deployment
-    from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
+    from runyard.operations.deployments.deployment_shapes import DeploymentRunCreate
+    from runyard.operations.deployments.deployments import find_deployment
+    from runyard.operations.flow_runs.create_deployment_run import run_deployment
     from runyard.operations.schemas import StateCreate
 
     client = shared_client()
-    deployment = client.call(find_deployment, name)
     state = Scheduled(when or clock.now())
     body = {
         **body,
+        "deployment": name,
         "parameters": as_json(to_data(parameters), f"deployment {name!r}"),
         "state": StateCreate(type=state.type, name=state.name, state_details=state.state_details),
     }
     flow = current_flow.get()
     if flow is not None and as_subflow:
+        # Its task run has the deployment's own name, and is stored before the run that refers to it.
+        deployment = client.call(find_deployment, name)
+        body["deployment"] = deployment.id
         body["parent_task_run_id"] = _tracking_task_run(flow, deployment)
-    return client.call(create_flow_run_from_deployment, deployment.id, DeploymentFlowRunCreate(**body))
+    return client.call(run_deployment, DeploymentRunCreate(**body)).flow_run
 
 
 def _tracking_task_run(flow: FlowRunContext, deployment: Deployment) -> str:

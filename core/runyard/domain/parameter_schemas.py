@@ -92,10 +92,7 @@ def check(
     if not schema:
         return
     known = schema.get("properties") or {}
-    if not schema.get("additionalProperties"):
-        for name in parameters:
-            if name not in known:
-                raise ParameterError(f"{flow} has no parameter {name!r}{_guess(name, list(known))}")
+    check_names(parameters, schema, flow)
     for name in schema.get("required") or ():
         if complete and name not in parameters:
             raise ParameterError(f"parameter {name!r} of {flow} is required; give it with --param {name}=...")
@@ -104,6 +101,22 @@ def check(
         if problem:
             where, what = problem
             raise ParameterError(f"parameter {where!r} of {flow} {what}")
+
+
+def check_names(
+    parameters: Mapping[str, Any], schema: Mapping[str, Any] | None, flow: str = "the flow"
+) -> None:
+    """Refuse parameters that a flow does not have; arguments as of `check`.
+
+    Raises:
+        ParameterError: naming the first one.
+    """
+    if not schema or schema.get("additionalProperties"):
+        return
+    known = schema.get("properties") or {}
+    for name in parameters:
+        if name not in known:
+            raise ParameterError(f"{flow} has no parameter {name!r}{_guess(name, list(known))}")
 
 
 def misfit(value: Any, schema: Mapping[str, Any], where: str, root: Any = None) -> str | None:

@@ -29,7 +29,7 @@ _CHANGES = frozenset(
     """
     create_artifact update_artifact create_block_document update_block_document create_block_schema
     create_block_type update_block_type create_flow create_flow_run delete_variable delete_variable_by_name
-    create_flow_run_from_deployment
+    create_flow_run_from_deployment run_deployment
     create_flow_run_input create_logs create_task_run create_variable update_variable update_variable_by_name
     decrement_slots decrement_slots_with_lease decrement_tag_slots increment_slots increment_slots_with_lease
     increment_tag_slots renew_slots tick_lease_clock acquire_lock release_lock submit_background_tasks

@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 from runyard.base import clock, ids
-from runyard.base.errors import InvalidInput
+from runyard.base.errors import InvalidInput, ParameterError
+from runyard.base.suggestions import did_you_mean
 from runyard.domain import job_secrets, job_variables
 from runyard.operations.blocks.block_types import hidden_fields
 from runyard.operations.schemas import load
@@ -77,15 +78,35 @@ def check_job_variables(tx: Transaction, work_queue_id: str | None, variables: d
         ParameterError: a job variable is invalid. The message has a line for each.
         InvalidInput: a job variable would reveal a secret.
     """
-    pool = tx.one(
-        """SELECT pool.name, pool.base_job_template FROM work_queues queue
-           JOIN work_pools pool ON pool.id = queue.work_pool_id WHERE queue.id = :id""",
-        {"id": work_queue_id},
-    )
+    pool = _pool_of(tx, work_queue_id)
     if pool is not None:
         template = load(pool["base_job_template"], {})
         job_variables.check_job_variables(variables, template, pool["name"])
         job_secrets.check(template, variables, hidden_fields=partial(hidden_fields, tx))
+
+
+def refuse_unread(tx: Transaction, work_queue_id: str | None, variables: dict[str, Any]) -> None:
+    """Refuse job variables that nothing in the pool of a queue reads: they are most often misspelled.
+
+    Raises:
+        ParameterError: naming the first one.
+    """
+    pool = _pool_of(tx, work_queue_id)
+    if pool is None:
+        return
+    template = load(pool["base_job_template"], {})
+    for name in job_variables.unknown(variables, template):
+        known = list(template["variables"]["properties"])
+        hint = did_you_mean(name, known, f"it has {', '.join(known)}")
+        raise ParameterError(f"work pool {pool['name']!r} has no job variable {name!r}{hint}")
+
+
+def _pool_of(tx: Transaction, work_queue_id: str | None) -> Row | None:
+    return tx.one(
+        """SELECT pool.name, pool.base_job_template FROM work_queues queue
+           JOIN work_pools pool ON pool.id = queue.work_pool_id WHERE queue.id = :id""",
+        {"id": work_queue_id},
+    )
 
 
 def _queue_of(tx: Transaction, pool_id: str, name: str) -> str:

@@ -195,6 +195,24 @@ class DeploymentFlowRunCreate(Input):
     job_variables: dict[str, Any] | None = None
 
 
+class DeploymentRunCreate(DeploymentFlowRunCreate):
+    """A run to make of the deployment that a person names.
+
+    Args:
+        deployment: `flow/name`, a name, an id or the beginning of an id.
+        parameter_texts: values as they are typed, by parameter; the flow's schema says how to read them.
+        parameters_text: the text of a JSON object with all of them.
+        name_template: the run's name, in which `{parameter}` is replaced.
+        strict: refuse parameters and job variables that nothing reads, whatever the deployment enforces.
+    """
+
+    deployment: str
+    parameter_texts: dict[str, str] = Field(default_factory=dict)
+    parameters_text: str | None = None
+    name_template: str | None = None
+    strict: bool = False
+
+
 class ScheduledRunsOfDeployments(Input):
     """The deployments that a process serves and whose due runs it requests."""
 

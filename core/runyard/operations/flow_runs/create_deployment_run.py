@@ -7,19 +7,22 @@ from typing import Any
 from runyard.base import clock
 from runyard.domain import parameter_schemas as rules
 from runyard.domain import states
+from runyard.domain.typed_parameters import fill_name, read_parameters
 from runyard.operations import lease_clock
 from runyard.operations.deployments import deployment_places
 from runyard.operations.deployments.deployment_rows import deployment_row
 from runyard.operations.deployments.deployment_shapes import (
     DeploymentFlowRunCreate,
+    DeploymentRunCreate,
 )
+from runyard.operations.deployments.deployments import find_deployment
 from runyard.operations.flow_runs import flow_runs
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.flow_runs.flow_run_shapes import FlowRun
 from runyard.operations.flow_runs.insert_deployment_runs import check_parameters, insert_deployment_run
 from runyard.operations.operation import Answer, operation
-from runyard.operations.schemas import load
-from runyard.store.database import Transaction
+from runyard.operations.schemas import Model, load
+from runyard.store.database import Row, Transaction
 
 
 @operation("POST", "/deployments/{deployment_id}/create_flow_run", status=201)
@@ -34,7 +37,42 @@ def create_flow_run_from_deployment(
         NotFound: no such deployment.
         ParameterError: the parameters do not fit the flow.
     """
-    deployment = deployment_row(tx, deployment_id)
+    return _create(tx, deployment_row(tx, deployment_id), body)
+
+
+class DeploymentRun(Model):
+    """A run that was made, and the `flow/name` of its deployment."""
+
+    flow_run: FlowRun
+    deployment: str
+
+
+@operation("POST", "/runyard/deployments/run", status=201)
+def run_deployment(tx: Transaction, body: DeploymentRunCreate) -> Answer[DeploymentRun]:
+    """Make a run of the deployment that a person names, with parameters as they are typed.
+
+    Raises:
+        NotFound: no such deployment.
+        Conflict: the name fits several.
+        ParameterError: parameters do not fit the flow, or job variables the work pool.
+    """
+    found = find_deployment(tx, body.deployment)
+    deployment = deployment_row(tx, found.id)
+    schema = found.parameter_openapi_schema
+    typed = read_parameters(body.parameter_texts, body.parameters_text, schema or {})
+    given = {**body.parameters, **typed}
+    if body.strict:
+        rules.check_names(given, schema, f"deployment {found.name!r}")
+        deployment_places.refuse_unread(tx, deployment["work_queue_id"], body.job_variables or {})
+    changes: dict[str, Any] = {"parameters": given}
+    if body.name_template:
+        changes["name"] = fill_name(body.name_template, {**found.parameters, **given})
+    made = _create(tx, deployment, body.model_copy(update=changes))
+    full_name = f"{found.flow_name}/{found.name}"
+    return Answer(DeploymentRun(flow_run=made.result, deployment=full_name), made.status)
+
+
+def _create(tx: Transaction, deployment: Row, body: DeploymentFlowRunCreate) -> Answer[FlowRun]:
     given = {name: rules.hydrate(value) for name, value in body.parameters.items()}
     parameters = {**load(deployment["parameters"], {}), **given}
     check_parameters(deployment, parameters, body.enforce_parameter_schema)

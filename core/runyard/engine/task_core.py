@@ -49,7 +49,7 @@ def new_run(task: TaskDefinition, flow: FlowRunContext | None, journal: Journal)
     tags = task.tags | own if own else task.tags
     policy = task._kept.get("policy")
     if policy is None:
-        policy = task._kept["policy"] = _policy(task)
+        policy = task._kept["policy"] = retry_policy(task)
     key = task.task_key
     if flow is None:
         # Outside of a flow no positions exist; the run's own id is its dynamic key.
@@ -72,7 +72,8 @@ def new_run(task: TaskDefinition, flow: FlowRunContext | None, journal: Journal)
     return run
 
 
-def _policy(task: TaskDefinition) -> str:
+def retry_policy(task: TaskDefinition) -> str:
+    """The retries of a task and the waits before them, as a run's row has them: JSON text."""
     retries = _retries(task)
     if not retries:
         return "{}"

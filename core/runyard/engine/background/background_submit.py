@@ -28,7 +28,7 @@ from runyard.engine.remote import RemoteTraceback
 from runyard.engine.resolve import awaited, futures_in, replace, to_data
 from runyard.engine.results import known_results
 from runyard.engine.runs import TaskRun
-from runyard.engine.task_core import _policy
+from runyard.engine.task_core import retry_policy
 from runyard.operations.task_runs.background_tasks import read_background_task, submit_background_tasks
 
 if TYPE_CHECKING:
@@ -222,7 +222,14 @@ def _prepared(
     """The future of a run that is not submitted yet, and the rows to write."""
     bind(task, args, kwargs)
     run = TaskRun(
-        task.name, None, task.task_key, "", task.tags | current_tags.get(), 0, _policy(task), task.version
+        task.name,
+        None,
+        task.task_key,
+        "",
+        task.tags | current_tags.get(),
+        0,
+        retry_policy(task),
+        task.version,
     )
     run.dynamic_key = run.id
     run.name = f"{task.name}-{run.id[-4:]}"

@@ -20,7 +20,7 @@ def test_a_variable_is_set_read_and_deleted(runyard):
     runyard("variable", "unset", "name", "-y")
     runyard("variable", "delete", "threshold", "-y")
     assert "no variable 'name'" in runyard("variable", "get", "name", code=1).err
-    assert "no variable name" in runyard("variable", "set", "a b", "1", code=1).err
+    assert "invalid variable name" in runyard("variable", "set", "a b", "1", code=1).err
 
 
 @pytest.fixture

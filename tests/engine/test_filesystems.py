@@ -113,7 +113,7 @@ def test_the_settings_folder_is_used(home, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("value", [3, "nope://host/x"])
 def test_what_names_none_is_refused(value):
-    with pytest.raises(InvalidInput, match="no storage"):
+    with pytest.raises(InvalidInput, match=r"invalid storage|unknown storage scheme"):
         storage_of(value)
 
 

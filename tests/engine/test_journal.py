@@ -266,7 +266,7 @@ def test_a_run_waits_for_an_api_that_is_away_while_a_kept_result_is_looked_for(r
     assert needs_results() == (2, 2)
     assert not away
     assert {row["state_type"] for row in recorded.task_runs()} == {"COMPLETED"}
-    assert capsys.readouterr().err.count("cannot look for a kept result, retrying: nobody there") == 1
+    assert capsys.readouterr().err.count("cannot read a stored result, retrying: nobody there") == 1
 
 
 @flow

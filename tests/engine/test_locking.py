@@ -265,6 +265,6 @@ def test_a_run_waits_for_the_lock_of_a_result_while_the_api_is_away(recorded, ca
         return double(4), held, locks.is_locked("k")
 
     assert main() == (8, True, False)
-    assert "cannot take the lock of a result, retrying" in capfd.readouterr().err
+    assert "cannot acquire the lock of a result, retrying" in capfd.readouterr().err
     with pytest.raises(ApiUnavailable):
         locks.is_locked("k")

@@ -175,11 +175,11 @@ def test_options_are_resolved():
     assert resolve_serializer(JSONSerializer) == JSONSerializer()
     assert resolve_serializer({"type": "json"}) == JSONSerializer()
     assert resolve_serializer("reversed") == Reversed()
-    with pytest.raises(InvalidInput, match="no serializer is called 'jsom'; there are: json, pickle"):
+    with pytest.raises(InvalidInput, match="unknown serializer 'jsom'; use one of: json, pickle"):
         resolve_serializer("jsom")
-    with pytest.raises(InvalidInput, match="is no serializer"):
+    with pytest.raises(InvalidInput, match="invalid serializer"):
         resolve_serializer(3)
-    with pytest.raises(InvalidInput, match="is not here"):
+    with pytest.raises(InvalidInput, match="not found"):
         from_description('{"type": "gone", "class": "no.such.Class"}')
     with pytest.raises(InvalidInput, match="cannot be imported"):
         CompressedSerializer("json", "no_such_lib").dumps(1)

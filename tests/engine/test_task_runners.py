@@ -377,5 +377,5 @@ def test_no_more_threads_than_asked_for(recorded):
 
 def test_a_runner_without_workers_is_refused():
     for kind in (ThreadPoolTaskRunner, ProcessPoolTaskRunner):
-        with pytest.raises(ValueError, match="at least one"):
+        with pytest.raises(ValueError, match="give 1 or more"):
             kind(max_workers=0)

@@ -176,5 +176,5 @@ def test_who_asks_for_it_is_told_why(home, shapes):
     store = ResultStore()
     store.write(shapes.Square(), "square")
     del shapes.Square
-    with pytest.raises(UnreadableResult, match="result kept under 'square' cannot be read: AttributeError"):
+    with pytest.raises(UnreadableResult, match="result stored under 'square' cannot be read: AttributeError"):
         store.read("square")

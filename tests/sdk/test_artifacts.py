@@ -60,7 +60,7 @@ def test_a_key_has_versions():
     artifacts.create_markdown_artifact("one", key="k")
     artifacts.create_markdown_artifact("two", key="k")
     assert connect().call(read_latest_artifact, "k").data == "two"
-    with pytest.raises(InvalidInput, match="'Not A Key' is no artifact key"):
+    with pytest.raises(InvalidInput, match="invalid artifact key 'Not A Key'"):
         artifacts.create_markdown_artifact("x", key="Not A Key")
 
 

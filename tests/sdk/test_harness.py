@@ -56,7 +56,7 @@ def test_settings_of_the_developer_do_not_count(monkeypatch):
         assert settings.get("task_default_retries") == 2
         main(1)
     assert os.environ["RUNYARD_API_URL"] == "http://127.0.0.1:1/api"
-    with pytest.raises(SettingError, match="no setting 'nothing'"), harness(nothing=1):
+    with pytest.raises(SettingError, match="unknown setting 'nothing'"), harness(nothing=1):
         pass
 
 

@@ -41,7 +41,7 @@ def test_async_code_awaits_it():
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(InvalidInput, match="'a b' is no variable name"):
+    with pytest.raises(InvalidInput, match="invalid variable name 'a b'"):
         Variable.set("a b", 1)
     with pytest.raises(InvalidInput, match="keep more in a JSON block"):
         Variable.set("x", "x" * 6000)

@@ -1,4 +1,4 @@
-"""Filesystems: folders and object stores, where results and code are kept; paths never leave the base."""
+"""Filesystems: folders and object stores for results and code; paths cannot leave the base."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class FileSystem(Block):
-    """What every filesystem offers: `read`, `write`, `remove` and `walk` by paths below its base."""
+    """The base class of filesystems: `read`, `write`, `remove` and `walk` with paths below its base."""
 
     _block_schema_capabilities: ClassVar[list[str] | None] = [
         "read-path",
@@ -35,21 +35,21 @@ class FileSystem(Block):
         """The content of a file.
 
         Raises:
-            FileNotFoundError: there is none.
-            InvalidInput: the path leads out of the base.
+            FileNotFoundError: the file does not exist.
+            InvalidInput: the path leaves the base.
         """
         raise TypeError(f"{type(self).__name__} does not say how to read files")
 
     def write(self, path: str, content: bytes) -> str:
-        """Write a file, whole or not at all; where it is."""
+        """Write a file atomically; returns its location."""
         raise TypeError(f"{type(self).__name__} does not say how to write files")
 
     def remove(self, path: str) -> None:
-        """Delete a file; it is no error if there is none."""
+        """Delete a file, if it exists."""
         raise TypeError(f"{type(self).__name__} does not say how to delete files")
 
     def walk(self, path: str) -> Iterator[str]:
-        """The paths of all files below a folder, from the base."""
+        """The paths of all files below a folder, relative to the base."""
         raise TypeError(f"{type(self).__name__} does not say how to list files")
 
     @sync_compatible
@@ -69,10 +69,10 @@ class FileSystem(Block):
 
     @sync_compatible
     def get_directory(self, from_path: str | None = None, local_path: str | None = None) -> int:
-        """Copy a folder of this filesystem into a local one, by default the current one.
+        """Copy a folder of this filesystem into a local folder; the default is the current one.
 
         Returns:
-            How many files were copied.
+            The number of copied files.
         """
         base = (from_path or "").strip("/")
         target = os.path.abspath(os.path.expanduser(local_path or "."))
@@ -89,13 +89,13 @@ class FileSystem(Block):
     def put_directory(
         self, local_path: str | None = None, to_path: str | None = None, ignore_file: str | None = None
     ) -> int:
-        """Copy a local folder, by default the current one, into a folder of this filesystem.
+        """Copy a local folder into a folder of this filesystem; the default is the current folder.
 
         Args:
-            ignore_file: a file of patterns, as `.prefectignore`, of what is left out.
+            ignore_file: a file with patterns of files to skip, such as `.prefectignore`.
 
         Returns:
-            How many files were copied.
+            The number of copied files.
         """
         source = os.path.abspath(os.path.expanduser(local_path or "."))
         patterns = patterns_of(ignore_file)
@@ -120,7 +120,7 @@ class FileSystem(Block):
     aput_directory = async_twin(put_directory)
 
 
-# Prefect's names for the interfaces.
+# Prefect's names of the interfaces.
 ReadableFileSystem = WritableFileSystem = ReadableDeploymentStorage = WritableDeploymentStorage = FileSystem
 
 
@@ -128,7 +128,7 @@ class LocalFileSystem(FileSystem):
     """A folder of this machine.
 
     Args:
-        basepath: the folder, by default the current one; made when something is written.
+        basepath: the folder; the default is the current one. The first write creates it.
     """
 
     _block_type_name: ClassVar[str | None] = "Local File System"
@@ -148,7 +148,7 @@ class LocalFileSystem(FileSystem):
             return file.read()
 
     def write(self, path: str, content: bytes) -> str:
-        """Write a file; who reads it meanwhile sees the old one or the new one."""
+        """Write a file atomically: concurrent readers see the old or the new content."""
         file = self._path(path)
         os.makedirs(os.path.dirname(file), exist_ok=True)
         write_whole(file, content)
@@ -170,12 +170,12 @@ class LocalFileSystem(FileSystem):
 
 
 class NullFileSystem(FileSystem):
-    """Keeps nothing: for results that nobody reads again."""
+    """Stores nothing: for results that are never read."""
 
     _block_type_slug: ClassVar[str | None] = "null-file-system"
 
     def read(self, path: str) -> bytes:
-        """Nothing is here."""
+        """Always raise FileNotFoundError."""
         raise FileNotFoundError(path)
 
     def write(self, path: str, content: bytes) -> str:
@@ -191,12 +191,12 @@ class NullFileSystem(FileSystem):
 
 
 class RemoteFileSystem(FileSystem):
-    """A place in an object store, or in what fsspec reaches, by its URL.
+    """A location in an object store, or in any storage that fsspec supports, by its URL.
 
     Args:
         basepath: `s3://bucket/folder`, `gs://...`, `az://...`; `sftp://host/folder`, `memory://...`.
-        settings: options by the names of obstore, such as `region`; what is not given comes from
-            the usual environment variables. For other places than object stores, those of fsspec.
+        settings: options of obstore, such as `region`; the usual environment variables are the defaults.
+            For storages other than object stores, options of fsspec.
     """
 
     _block_type_name: ClassVar[str | None] = "Remote File System"
@@ -216,7 +216,7 @@ class RemoteFileSystem(FileSystem):
         return self.basepath.rstrip("/")
 
     def _store(self) -> Any:
-        """What reads and writes there; opened once."""
+        """The object that reads and writes the files; opened once."""
         kept = self.__dict__.get("_opened")
         if kept is None:
             url = self._url()
@@ -244,12 +244,12 @@ class RemoteFileSystem(FileSystem):
 
 
 class S3(RemoteFileSystem):
-    """A bucket of Amazon S3, or of anything that speaks its protocol.
+    """A bucket of Amazon S3, or of a compatible service.
 
     Args:
         bucket_path: `bucket/folder`.
-        aws_access_key_id, aws_secret_access_key: by default from the environment.
-        endpoint_url, region: by default those of the environment.
+        aws_access_key_id, aws_secret_access_key: the default is the environment.
+        endpoint_url, region: the default is the environment.
     """
 
     _block_type_name: ClassVar[str | None] = "S3"
@@ -282,7 +282,7 @@ class GCS(RemoteFileSystem):
 
     Args:
         bucket_path: `bucket/folder`.
-        service_account_info: the JSON of a service account; by default from the environment.
+        service_account_info: the JSON of a service account; the default is the environment.
     """
 
     _block_type_name: ClassVar[str | None] = "GCS"
@@ -305,7 +305,7 @@ class Azure(RemoteFileSystem):
 
     Args:
         bucket_path: `container/folder`.
-        azure_storage_account_name, azure_storage_account_key: by default from the environment.
+        azure_storage_account_name, azure_storage_account_key: the default is the environment.
     """
 
     _block_type_name: ClassVar[str | None] = "Azure"
@@ -332,15 +332,15 @@ class Azure(RemoteFileSystem):
 
 
 def storage_of(value: Any = None) -> Any:
-    """The filesystem that an option names.
+    """The filesystem of an option.
 
     Args:
-        value: a filesystem, a path, a URL (`file://`, `s3://`, `gs://`, `az://`, or one of fsspec's
-            such as `sftp://`), `type/name` of a saved one, or None for the setting
+        value: a filesystem, a path, a URL (`file://`, `s3://`, `gs://`, `az://`, or one of fsspec,
+            such as `sftp://`), `type/name` of a saved filesystem, or None for the setting
             `results_local_storage_path`.
 
     Raises:
-        InvalidInput: it names none.
+        InvalidInput: the value is not a storage.
     """
     if value is None:
         folder = settings.get("results_local_storage_path") or os.path.join(settings.home(), "storage")
@@ -348,7 +348,7 @@ def storage_of(value: Any = None) -> Any:
     if hasattr(value, "read_path") and hasattr(value, "write_path"):
         return value
     if not isinstance(value, (str, os.PathLike)):
-        raise InvalidInput(f"{value!r} is no storage; give a path, a URL or a filesystem")
+        raise InvalidInput(f"invalid storage {value!r}; give a path, a URL or a filesystem")
     text = os.fspath(value)
     scheme = urlsplit(text).scheme
     if scheme == "file":
@@ -363,7 +363,7 @@ def storage_of(value: Any = None) -> Any:
 
 
 def _saved(reference: str) -> Any:
-    """The saved filesystem of a reference such as `s3/results`; None where it is a path."""
+    """The saved filesystem of a reference such as `s3/results`; None if the reference is a path."""
     slug, _, name = reference.partition("/")
     kinds = {"local-file-system", "remote-file-system", "s3", "gcs", "azure", "s3-bucket", "gcs-bucket"}
     if slug not in kinds or not name or "/" in name or os.path.exists(reference):
@@ -372,7 +372,7 @@ def _saved(reference: str) -> Any:
 
 
 def describe_storage(storage: Any) -> str | None:
-    """The path or URL of a filesystem, without secrets; None where it has neither."""
+    """The path or URL of a filesystem, without secrets; None if it has neither."""
     if isinstance(storage, LocalFileSystem):
         return os.path.abspath(os.path.expanduser(storage.basepath or "."))
     if isinstance(storage, RemoteFileSystem):

@@ -1,4 +1,4 @@
-"""Files in what fsspec reaches (memory, SFTP, SMB, HDFS, ...), by paths below a URL."""
+"""Files in storages that fsspec supports (memory, SFTP, SMB, HDFS, ...), by paths below a URL."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 R = TypeVar("R")
-# Where a file is renamed in one step, over the one that has its name.
+# Storages that rename a file atomically over an existing one.
 _RENAMES = frozenset(("sftp", "ssh", "hdfs", "arrow_hdfs", "webhdfs"))
 
 
 def check(url: str) -> None:
-    """See that fsspec can reach the kind of place that a URL names; nothing is connected yet.
+    """Check that fsspec supports the scheme of a URL, without connecting.
 
     Raises:
-        MissingExtra: fsspec, or what it needs for this kind, is not installed.
-        InvalidInput: fsspec knows no such kind.
+        MissingExtra: fsspec, or a library that it needs for this scheme, is not installed.
+        InvalidInput: unknown scheme.
     """
     try:
         import fsspec
@@ -35,12 +35,12 @@ def check(url: str) -> None:
     try:
         fsspec.get_filesystem_class(scheme)
     except ValueError:
-        raise InvalidInput(f"{url}: there is no storage for {scheme}://") from None
+        raise InvalidInput(f"{url}: unknown storage scheme {scheme}://") from None
     except ImportError as error:
         raise MissingExtra(f"{url}: {error}") from None
 
 
-# The waits before another try, in seconds, and what another try would not change.
+# The delays before the retries in seconds, and the errors that are not retried.
 _DELAYS = (0.2, 1.0, 3.0)
 _FINAL = (
     FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError,
@@ -53,11 +53,11 @@ class FsspecFiles:
 
     Args:
         url: such as `sftp://host/folder`.
-        options: what fsspec's filesystem of that kind takes, such as `username`.
+        options: options of fsspec's filesystem, such as `username`.
 
     Raises:
-        MissingExtra: fsspec, or what it needs for this kind, is not installed.
-        InvalidInput: fsspec knows no such kind.
+        MissingExtra: fsspec, or a library that it needs for this scheme, is not installed.
+        InvalidInput: unknown scheme.
     """
 
     def __init__(self, url: str, options: dict[str, Any]) -> None:
@@ -75,12 +75,12 @@ class FsspecFiles:
         """The content of a file.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: the file does not exist.
         """
         return self._tried(lambda files: bytes(files.cat_file(self._at(path))))
 
     def write(self, path: str, content: bytes) -> None:
-        """Write a file; where files can be renamed over others, whole or not at all."""
+        """Write a file; atomically if the storage supports atomic renames."""
 
         def put(files: Any) -> None:
             place = self._at(path)
@@ -93,25 +93,25 @@ class FsspecFiles:
         self._tried(put)
 
     def remove(self, path: str) -> None:
-        """Delete a file; it is no error if there is none."""
+        """Delete a file, if it exists."""
         try:
             self._tried(lambda files: files.rm_file(self._at(path)))
         except FileNotFoundError:
             pass
 
     def walk(self, path: str) -> Iterator[str]:
-        """The paths of all files below a folder, from the base."""
+        """The paths of all files below a folder, relative to the base."""
         found = self._tried(lambda files: files.find(self._at(path) if path else self._base))
-        # As the filesystem itself writes paths, which may be with a leading slash or without.
+        # The filesystem's own form of paths may or may not have a leading slash.
         base = self._files._strip_protocol(self._base).strip("/")
         for each in found:
             yield str(each).strip("/").removeprefix(base).lstrip("/")
 
     def _tried(self, use: Callable[[Any], R]) -> R:
-        """What `use` makes of the filesystem; a connection that breaks is made anew a few times.
+        """Call `use` with the filesystem and return its result; reconnect and retry a few times.
 
         Raises:
-            StorageAway: it cannot be reached, or fails each time.
+            StorageAway: the storage cannot be reached, or all retries failed.
         """
         for delay in (*_DELAYS, None):
             try:
@@ -127,7 +127,7 @@ class FsspecFiles:
                 if delay is None:
                     raise StorageAway(
                         f"the storage {self._url} failed {len(_DELAYS) + 1} times: "
-                        f"{describe(error)}; see that it can be reached from here"
+                        f"{describe(error)}; check that it can be reached from here"
                     ) from error
                 time.sleep(delay)
         raise AssertionError("unreachable")

@@ -12,7 +12,7 @@ from runyard.base.paths import object_key
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The extra that a kind of object store needs; all bring obstore.
+# The extra that each scheme needs; all of them install obstore.
 _EXTRAS = {
     "s3": "aws",
     "s3a": "aws",
@@ -25,7 +25,7 @@ _EXTRAS = {
 
 
 def is_object_url(address: str) -> bool:
-    """Whether an address is one of an object store, such as `s3://bucket/folder`."""
+    """Whether an address is the URL of an object store, such as `s3://bucket/folder`."""
     return urlsplit(address).scheme in _EXTRAS
 
 
@@ -34,7 +34,7 @@ class ObjectFiles:
 
     Args:
         url: such as `s3://bucket/folder`.
-        options: by the names of obstore.
+        options: options of obstore.
 
     Raises:
         MissingExtra: obstore is not installed.
@@ -47,20 +47,20 @@ class ObjectFiles:
         """The content of an object.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: the object does not exist.
         """
         import obstore
 
         return bytes(obstore.get(self._store, object_key(path)).bytes())
 
     def write(self, path: str, content: bytes) -> None:
-        """Write an object, whole or not at all."""
+        """Write an object atomically."""
         import obstore
 
         obstore.put(self._store, object_key(path), content)
 
     def remove(self, path: str) -> None:
-        """Delete an object; it is no error if there is none."""
+        """Delete an object, if it exists."""
         import obstore
 
         try:

@@ -33,8 +33,7 @@ class _Alias:
         """Replace the module being imported by its target.
 
         `prefect` itself is only a proxy of `runyard`: Python sets imported modules as attributes of their
-        parent, and
-        `prefect.settings` in place of `runyard.settings` would break Runyard.
+        parent, and `prefect.settings` in place of `runyard.settings` would break Runyard.
         """
         target = import_module(self.target)
         if module.__name__ != "prefect":

@@ -324,7 +324,7 @@ class Journal:
             operation = write_journal_soon if self.through else write_journal
             body |= self._body(group)
         client = self.client()
-        persist(lambda: client.call(operation, body), "what this run does")
+        persist(lambda: client.call(operation, body), "the records of this run")
 
     def _body(self, group: list[Any]) -> dict[str, Any]:
         now = clock.now_us()

@@ -1,1 +1,1 @@
-"""What users write: flows, tasks, artifacts, variables, pausing, input, visualization, testing."""
+"""The public Python API: flows, tasks, artifacts, variables, pausing, input, visualization, testing."""

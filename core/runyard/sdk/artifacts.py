@@ -1,4 +1,4 @@
-"""Artifacts: markdown, tables, links, images and progress that runs leave for people."""
+"""Artifacts: markdown, tables, links, images and progress that runs create for users."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def _create(
     data: Any,
     metadata: dict[str, Any] | None = None,
 ) -> str:
-    """Keep an artifact of the run around the caller; its id."""
+    """Create an artifact of the current run; returns its id."""
     if key is not None and not _KEY.match(key):
-        raise InvalidInput(f"{key!r} is no artifact key: lowercase letters, digits and hyphens only")
+        raise InvalidInput(f"invalid artifact key {key!r}: use lowercase letters, digits and hyphens only")
     flow, task = current_flow.get(), current_task.get()
     body = operations.ArtifactCreate(
         key=key,
@@ -49,13 +49,13 @@ def _create(
 def _link(
     link: str, link_text: str | None = None, key: str | None = None, description: str | None = None
 ) -> str:
-    """Keep a link.
+    """Create an artifact with a link.
 
     Args:
-        link: the address.
-        link_text: what is shown; by default the address.
-        key: lowercase letters, digits and hyphens; artifacts with one key are its versions.
-        description: for people.
+        link: the URL.
+        link_text: the text of the link; the default is the URL.
+        key: lowercase letters, digits and hyphens; artifacts with the same key are versions.
+        description: a description for users.
 
     Returns:
         The artifact's id.
@@ -64,12 +64,12 @@ def _link(
 
 
 def _markdown(markdown: str, key: str | None = None, description: str | None = None) -> str:
-    """Keep a text in markdown; see `create_link_artifact` for the other arguments."""
+    """Create an artifact with markdown; see `create_link_artifact` for the other arguments."""
     return _create("markdown", key, description, markdown)
 
 
 def _table(table: Any, key: str | None = None, description: str | None = None) -> str:
-    """Keep a table: a list of rows (dicts or lists), a dict of columns, or a data frame.
+    """Create an artifact with a table: a list of rows (dicts or lists), a dict of columns, or a data frame.
 
     See `create_link_artifact` for the other arguments.
     """
@@ -77,7 +77,7 @@ def _table(table: Any, key: str | None = None, description: str | None = None) -
 
 
 def _progress(progress: float, key: str | None = None, description: str | None = None) -> str:
-    """Keep a progress in percent, to be changed by `update_progress_artifact`.
+    """Create an artifact with a progress in percent; `update_progress_artifact` updates it.
 
     See `create_link_artifact` for the other arguments.
     """
@@ -85,12 +85,12 @@ def _progress(progress: float, key: str | None = None, description: str | None =
 
 
 def _update_progress(artifact_id: Any, progress: float, description: str | None = None) -> str:
-    """Change a progress.
+    """Update the progress of an artifact.
 
     Args:
-        artifact_id: what `create_progress_artifact` returned.
+        artifact_id: the id from `create_progress_artifact`.
         progress: percent.
-        description: a new one, if given.
+        description: a new description, if given.
     """
     given: dict[str, Any] = {"data": _percent(progress)}
     if description is not None:
@@ -100,7 +100,7 @@ def _update_progress(artifact_id: Any, progress: float, description: str | None 
 
 
 def _image(image_url: str, key: str | None = None, description: str | None = None) -> str:
-    """Keep an image by its public address; see `create_link_artifact` for the other arguments."""
+    """Create an artifact with the public URL of an image; see `create_link_artifact` for the arguments."""
     return _create("image", key, description, image_url)
 
 
@@ -111,7 +111,7 @@ def _percent(progress: float) -> float:
 
 
 def _rows_of(table: Any) -> Any:
-    """A table as JSON: what JSON cannot say becomes text, not-a-number becomes null."""
+    """A table as JSON data: values of other types become text, NaN becomes null."""
     if hasattr(table, "to_dict") and hasattr(table, "columns"):
         table = table.to_dict(orient="records")
     if isinstance(table, dict):
@@ -136,7 +136,7 @@ def _cell(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_cell(item) for item in value]
     if hasattr(value, "item") and not hasattr(value, "__len__"):
-        return _cell(value.item())  # a number of numpy
+        return _cell(value.item())  # a numpy scalar
     return str(value)
 
 
@@ -163,10 +163,10 @@ class Artifact:
     """An artifact of any type.
 
     Args:
-        type: such as `markdown`; subclasses give their own.
+        type: such as `markdown`; subclasses set it.
         key: lowercase letters, digits and hyphens.
-        description: for people.
-        data: what it shows.
+        description: a description for users.
+        data: the content.
     """
 
     kind: ClassVar[str | None] = None
@@ -186,7 +186,7 @@ class Artifact:
         self.metadata_ = metadata_
 
     def format(self) -> Any:
-        """What is kept as its data."""
+        """The data to store."""
         return self.data
 
     def _make(self) -> Any:
@@ -198,7 +198,7 @@ class Artifact:
 
     @classmethod
     def _get(cls, key: str) -> Any:
-        """The newest artifact of a key, or None."""
+        """The latest artifact of a key, or None."""
         try:
             return _client().call(operations.read_latest_artifact, key)
         except NotFound:
@@ -206,7 +206,7 @@ class Artifact:
 
     @classmethod
     def _get_or_create(cls, key: str, **options: Any) -> tuple[Any, bool]:
-        """The newest artifact of a key, or one made of the options; and whether it was made."""
+        """The latest artifact of a key, or a new one with the options; and whether it was created."""
         found = cls._get(key)
         return (found, False) if found is not None else (cls(key=key, **options)._make(), True)
 

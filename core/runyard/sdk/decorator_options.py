@@ -1,6 +1,6 @@
-"""The options of `@flow` and `@task` by name and type, for editors and type checkers alone.
+"""The options of `@flow` and `@task` with their types, only for editors and type checkers.
 
-What each means is told by `runyard.sdk.flows.Flow` and `runyard.sdk.tasks.Task`.
+`runyard.sdk.flows.Flow` and `runyard.sdk.tasks.Task` describe them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Hooks = Iterable[Callable[..., Any]] | None
 
 
 class CommonOptions(TypedDict, total=False):
-    """Options of both."""
+    """Options of both decorators."""
 
     name: str | None
     version: str | None

@@ -1,4 +1,4 @@
-"""Flows: the `@flow` decorator and what it makes."""
+"""Flows: the `@flow` decorator and the class Flow."""
 
 from __future__ import annotations
 
@@ -24,55 +24,56 @@ else:
 
 
 class Flow(Base[P, R]):
-    """A function whose runs are recorded; calling it runs it.
+    """A function whose runs are recorded. Calling it runs it.
 
     Args:
         fn: the function, sync or async.
-        name: by default the function's name with hyphens.
-        version: free text, kept with each run.
-        flow_run_name: a template over the parameters (`"{date}-load"`), or a function that gives a name.
-        retries: how often a failed run is tried again; by default the setting.
-        retry_delay_seconds: the wait before each retry: a number, or a list of them.
-        task_runner: where submitted tasks run; by default threads.
-        description: for people; by default the docstring.
-        timeout_seconds: how long a run may take before it fails as TimedOut.
-        validate_parameters: whether pydantic checks and coerces arguments by their annotations.
-        persist_result: whether the results of the flow and of its tasks and subflows that do not
-            say are kept, so that a resumed run does not run again what had completed.
-        result_storage, result_serializer: where and how, see `runyard.results.ResultStore`.
-        cache_result_in_memory: accepted; a result stays in memory as long as its state.
-        log_prints: whether `print` goes to the run's log; None: as the calling run.
+        name: the default is the function's name with hyphens.
+        version: any text, stored with each run.
+        flow_run_name: a template with parameters (`"{date}-load"`), or a function that returns a name.
+        retries: how often a failed run is retried; the default is a setting.
+        retry_delay_seconds: the delay before each retry: a number, or a list of numbers.
+        task_runner: runs submitted tasks; the default is threads.
+        description: a description for users; the default is the docstring.
+        timeout_seconds: a run that takes longer fails as TimedOut.
+        validate_parameters: whether pydantic validates and coerces arguments by their annotations.
+        persist_result: whether to store the result of the flow, and by default those of its tasks and
+            subflows, so that a resumed run does not repeat completed tasks.
+        result_storage, result_serializer: how results are stored, see
+            `runyard.engine.results.result_stores.ResultStore`.
+        cache_result_in_memory: accepted for compatibility; a result stays in memory as long as its state.
+        log_prints: whether `print` goes to the run's log; None: as in the calling run.
         on_completion, on_failure, on_cancellation, on_crashed, on_running: lists of functions of
             (flow, flow_run, state), called when a run enters that state.
     """
 
-    if not TYPE_CHECKING:  # checkers read `engine.calls`
+    if not TYPE_CHECKING:  # type checkers read `sdk/calls.pyi`
 
         def __call__(
             self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
         ) -> Any:
-            """Run the flow, inside another flow as its subflow.
+            """Run the flow; inside another flow, as a subflow.
 
             Args:
-                return_state: give the final State instead of the value; nothing is raised then.
-                wait_for: futures that must be done before.
+                return_state: return the final State instead of the value, and never raise.
+                wait_for: futures that must be done before the run starts.
 
             Returns:
-                What the function returned; for an async flow an awaitable of it.
+                The function's return value; for an async flow, an awaitable of it.
 
             Raises:
-                ParameterError: the arguments do not fit.
-                Exception: what the function raised.
+                ParameterError: the arguments are invalid.
+                Exception: the exception of the function.
             """
             from runyard.engine.run import call_flow
 
             return call_flow(self, args, kwargs, return_state, wait_for)
 
     def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """The parameters by name, checked and coerced by their annotations.
+        """The parameters by name, validated and coerced by their annotations.
 
         Raises:
-            ParameterError: they do not fit.
+            ParameterError: the parameters are invalid.
         """
         from runyard.engine.parameters import signature_of, validated
 
@@ -104,18 +105,18 @@ class Flow(Base[P, R]):
         return fn
 
     def visualize(self, *args: Any, **kwargs: Any) -> Any:
-        """Draw the graph of the flow's tasks, which are not run; see `runyard.sdk.visualization.drawing`.
+        """Draw the graph of the flow's tasks without running them; see `runyard.sdk.visualization.drawing`.
 
         Args:
-            args, kwargs: what the flow is called with, and two options that are not the flow's:
+            args, kwargs: the arguments of the flow, and two further options:
             format: `svg` or `mermaid`.
-            path: where to write it; an SVG goes to `NAME.svg` by default.
+            path: the file to write; the default for SVG is `NAME.svg`.
 
         Returns:
-            The drawing, whose text is `str()` of it; in async code an awaitable of it.
+            The drawing; `str()` gives its text. In async code an awaitable of it.
 
         Raises:
-            VisualizationError: the flow decides by the result of a task that has no viz_return_value.
+            VisualizationError: the flow needs the result of a task without viz_return_value.
         """
         from runyard.sdk.visualization.drawing import run_visualize
 
@@ -125,20 +126,20 @@ class Flow(Base[P, R]):
         """A deployment of this flow, for `serve(...)` and `deploy(...)`.
 
         Args:
-            name: of the deployment.
-            options: as `runyard.deployments.deployment_options.DeploymentOptions` tells.
+            name: the name of the deployment.
+            options: see `runyard.deployments.deployment_options.DeploymentOptions`.
         """
         from runyard.deployments.runner import to_deployment
 
         return to_deployment(self, name, **options)
 
     def deploy(self, name: str, work_pool_name: str | None = None, **options: Unpack[DeployOptions]) -> str:
-        """Make a deployment of this flow, whose runs the workers of a pool start.
+        """Create or update a deployment of this flow; the workers of a work pool start its runs.
 
         Args:
-            name: of the deployment.
-            work_pool_name: by default the setting.
-            options: as `runyard.deployments.deployment_options.DeployOptions` tells.
+            name: the name of the deployment.
+            work_pool_name: the work pool; the default is a setting.
+            options: see `runyard.deployments.deployment_options.DeployOptions`.
 
         Returns:
             The deployment's id; in async code an awaitable of it.
@@ -151,11 +152,11 @@ class Flow(Base[P, R]):
         return deploy_flow(self, name, work_pool_name, **options)
 
     def serve(self, name: str | None = None, **options: Unpack[ServeOptions]) -> None:
-        """Make a deployment of this flow and start its runs from this process, until Ctrl-C.
+        """Create or update a deployment of this flow, and start its runs from this process, until Ctrl-C.
 
         Args:
-            name: of the deployment; by default the flow's.
-            options: as `runyard.deployments.deployment_options.ServeOptions` tells.
+            name: the name of the deployment; the default is the flow's name.
+            options: see `runyard.deployments.deployment_options.ServeOptions`.
         """
         from runyard.workers.serving_deployments import serve_flow
 
@@ -163,11 +164,11 @@ class Flow(Base[P, R]):
 
     @classmethod
     def from_source(cls, source: Any, entrypoint: str) -> Flow:
-        """Load a flow from a git address, a folder or a storage; in async code awaited.
+        """Load a flow from a git URL, a folder or a storage; async code awaits the call.
 
         Args:
             source: such as `https://github.com/team/flows.git`.
-            entrypoint: `path/file.py:function`, below the source.
+            entrypoint: `path/file.py:function`, relative to the source.
         """
         from runyard.deployments.loading.from_source import load
 
@@ -213,14 +214,14 @@ if TYPE_CHECKING:
 
 
 def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make a function a flow: `@flow`, or `@flow(name=..., retries=...)` with the options of Flow."""
+    """Turn a function into a flow: `@flow`, or `@flow(name=..., retries=...)` with the options of Flow."""
     if fn is None:
         return lambda function: Flow(function, **options)
     return Flow(fn, **options)
 
 
-# By this a file's decorators are known, whatever names it gives them.
+# Identifies the decorator in a file, even if the file imports it under another name.
 flow.makes = FlowDefinition  # type: ignore[attr-defined]  # an attribute of a function
-# `flow.from_source(...)` is how Prefect's users write it.
+# Prefect's users write `flow.from_source(...)`.
 flow.from_source = Flow.from_source  # type: ignore[attr-defined]  # likewise
 flow.afrom_source = Flow.afrom_source  # type: ignore[attr-defined]  # likewise

@@ -1,4 +1,4 @@
-"""Pausing flow runs and letting them go on: `pause_flow_run`, `suspend_flow_run`, `resume_flow_run`."""
+"""Pauses, suspends and resumes flow runs: `pause_flow_run`, `suspend_flow_run`, `resume_flow_run`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ __all__ = [
     "wait_for_flow_run",
 ]
 
-# A long poll is asked again after this time, and a busy database looked at no more often than that.
+# The longest duration of one long poll, the shortest pause between two reads, and the delay after an outage.
 _POLL_SECONDS = 20.0
 _LEAST_SECONDS = 0.02
 _AGAIN_SECONDS = 1.0
@@ -53,21 +53,21 @@ def _pause(
     poll_interval: float = 10,
     key: str | None = None,
 ) -> Any:
-    """Wait, in state Paused, until somebody resumes the flow run around the calling code.
+    """Pause the current flow run: wait in state Paused until it is resumed.
 
     Args:
-        wait_for_input: what is asked of who resumes it: a `RunInput` or other pydantic model, or a type.
-        timeout: after how many seconds it fails instead; None waits for ever.
-        poll_interval: there is no polling: the resume wakes the run at once.
-        key: names the pause; a run that starts again does not repeat one that it is past. By default
-            its number.
+        wait_for_input: the input to request on resume: a `RunInput` or other pydantic model, or a type.
+        timeout: the run fails if it is not resumed within this many seconds; None: no limit.
+        poll_interval: ignored: resuming wakes the run immediately.
+        key: the name of the pause; a run that starts again skips pauses it has passed. The default is the
+            number of the pause.
 
     Returns:
-        The input, an instance of `wait_for_input`; None where none is asked.
+        The input, an instance of `wait_for_input`; None if no input was requested.
 
     Raises:
         RuntimeError: outside of a flow run, or the run cannot be paused.
-        FlowPauseTimeout: nobody resumed it in time.
+        FlowPauseTimeout: the run was not resumed in time.
     """
     from runyard.operations.flow_runs.pauses import pause_flow_run as operation
 
@@ -78,7 +78,7 @@ def _pause(
     question = _Question(Paused(timeout_seconds=timeout, pause_key=key or _next_key(context)), wait_for_input)
     if question.key in run.pause_keys:
         return question.answer(run.id)
-    # All that happened before is to be seen by who is asked.
+    # The user who resumes the run must see all earlier records.
     journal.flush()
     journal.check()
     answer = client.call(operation, question.body(run.id, journal.attempt))
@@ -102,19 +102,20 @@ def _suspend(
     timeout: float | None = None,
     key: str | None = None,
 ) -> Any:
-    """End the process of a flow run, until somebody resumes it.
+    """Suspend a flow run: end its process until it is resumed.
 
-    It starts again then from its beginning: tasks that completed and kept their results do not run a
-    second time, and pauses that it is past do not stop it.
+    The resumed run starts from its beginning. Completed tasks with stored results do not run again, and the
+    run skips the pauses it has passed.
 
     Args:
         wait_for_input: as for `pause_flow_run`.
-        flow_run_id: another run than the one around the calling code.
-        timeout: after how many seconds it fails instead; None waits for ever.
-        key: names the suspension, by default its number.
+        flow_run_id: the run to suspend; the default is the current run.
+        timeout: the run fails if it is not resumed within this many seconds; None: no limit.
+        key: the name of the suspension; the default is its number.
 
     Returns:
-        The input, once it runs again; None where none is asked. The first time it does not return.
+        The input, when the run executes again; None if no input was requested. The first call does not
+        return.
 
     Raises:
         RuntimeError: outside of a flow run, inside a task, or the run cannot be suspended.
@@ -151,24 +152,25 @@ def _suspend_this(
     log = _logger(context)
     if not context.persist:
         log.warning(
-            "What completed tasks returned is not kept: they run again; use @flow(persist_result=True)"
+            "The results of completed tasks are not stored: the tasks will run again; use "
+            "@flow(persist_result=True)"
         )
     log.info("Suspending, until: runyard flow-run resume %s", run.id)
     raise Pause(question.body(run.id, run.attempt))
 
 
 def _resume(flow_run_id: Any, run_input: dict[str, Any] | None = None) -> None:
-    """Let a paused or suspended flow run go on.
+    """Resume a paused or suspended flow run.
 
     Args:
-        flow_run_id: its id.
-        run_input: what the pause asks for, by the names of the fields.
+        flow_run_id: the id of the run.
+        run_input: the requested input, by field name.
 
     Raises:
-        NotFound: no such run.
-        NotPausedError: it is not paused.
-        FlowPauseTimeout: it waited for too long, and has failed.
-        RuntimeError: the input does not fit, and the run stays paused; or it has no deployment.
+        NotFound: the run does not exist.
+        NotPausedError: the run is not paused.
+        FlowPauseTimeout: the pause has expired, and the run has failed.
+        RuntimeError: the input is invalid, and the run stays paused; or the run has no deployment.
     """
     from runyard.operations.flow_runs.pauses import ResumeFlowRun
     from runyard.operations.flow_runs.pauses import resume_flow_run as operation
@@ -191,21 +193,21 @@ def _wait_for(
     client: Any = None,
     log_states: bool = False,
 ) -> Any:
-    """Wait until a flow run is over.
+    """Wait until a flow run ends.
 
     Args:
-        flow_run_id: its id.
-        timeout: for how many seconds at most.
-        poll_interval: there is no polling.
-        client: not needed.
-        log_states: log each state that it enters.
+        flow_run_id: the id of the run.
+        timeout: seconds to wait at most.
+        poll_interval: ignored.
+        client: ignored.
+        log_states: whether to log each state that the run enters.
 
     Returns:
-        The run, as the API shows it.
+        The run, as the API returns it.
 
     Raises:
-        NotFound: no such run.
-        FlowRunWaitTimeout: it was not over in time.
+        NotFound: the run does not exist.
+        FlowRunWaitTimeout: the run did not end in time.
     """
     seen = None
     for run in _versions(str(flow_run_id), timeout):
@@ -229,7 +231,7 @@ await_for_flow_run = async_twin(_wait_for)
 
 
 class _Question:
-    """One pause: its state, and the input that it asks for."""
+    """One pause: its state, and the requested input."""
 
     def __init__(self, state: State, wanted: Any) -> None:
         self.state = state
@@ -243,14 +245,14 @@ class _Question:
             state.state_details["run_input_keyset"] = self._keys
 
     def body(self, flow_run_id: str, attempt: int | None) -> dict[str, Any]:
-        """Of the operation `pause_flow_run`."""
+        """The body of the operation `pause_flow_run`."""
         body = {"flow_run_id": flow_run_id, "attempt": attempt, "state": self.state.to_json()}
         if self._model is None:
             return body
         return {**body, "schema": self._model.model_json_schema(), "description": self._model.described()}
 
     def answer(self, flow_run_id: str) -> Any:
-        """What was given; None where nothing is asked."""
+        """The given input; None if no input was requested."""
         return self._model.load(self._keys, flow_run_id, _sync=True) if self._model is not None else None
 
 
@@ -263,17 +265,17 @@ def _logger(context: FlowRunContext) -> Any:
 
 
 def _enter(run: FlowRun, state: State) -> None:
-    """Take a state that the rules have given; going on after a pause is no further run."""
+    """Enter a state from the rules; resuming after a pause does not increase the run count."""
     tries = run.run_count
     run.enter(state)
     run.run_count = tries
 
 
 def _resumed(flow_run_id: str, timeout_seconds: float | None) -> State:
-    """Wait for the resume; the state it gave.
+    """Wait until the run is resumed; returns its new state.
 
     Raises:
-        FlowPauseTimeout: it did not come in time.
+        FlowPauseTimeout: the run was not resumed in time.
         Abort: the run was ended instead.
     """
     for run in _versions(flow_run_id, timeout_seconds):
@@ -288,7 +290,7 @@ def _resumed(flow_run_id: str, timeout_seconds: float | None) -> State:
 
 
 def _versions(flow_run_id: str, timeout_seconds: float | None) -> Any:
-    """A run as it is now and, until the time is over, after every change; outages are waited out."""
+    """Yield a run now and after each change, until the timeout; in an outage, retry."""
     from runyard.operations.flow_runs.flow_runs import read_flow_run
 
     client = shared_client()

@@ -1,4 +1,4 @@
-"""Tasks: the `@task` decorator and what it makes."""
+"""Tasks: the `@task` decorator and the class Task."""
 
 from __future__ import annotations
 
@@ -25,52 +25,55 @@ else:
 
 
 class Task(Base[P, R]):
-    """A function whose runs are recorded inside a flow run; calling it runs it.
+    """A function whose runs are recorded inside a flow run. Calling it runs it.
 
     Args:
         fn: the function, sync or async.
-        name: by default the function's name.
-        description: for people; by default the docstring.
+        name: the default is the function's name.
+        description: a description for users; the default is the docstring.
         tags: labels of each run.
-        version: free text, kept with each run.
-        task_run_name: a template over the parameters, or a function that gives a name.
-        retries: how often a failed run is tried again; by default the setting.
-        retry_delay_seconds: the wait before each retry: a number, a list of them, or a function of
-            `retries` that gives the list.
-        retry_jitter_factor: how much longer a wait may randomly be, as a share of it.
-        retry_condition_fn: a function of (task, task_run, state): whether to retry at all.
-        timeout_seconds: how long a run may take before it fails as TimedOut.
-        log_prints: whether `print` goes to the run's log; None: as the flow.
-        cache_policy: what a cache key is made of, see `runyard.engine.cache_policies`; by default the
-            arguments, the source and the flow run.
-        cache_key_fn: a function that gives the cache key, of as many of (context, parameters) as it
-            takes; None from it: do not cache.
-        cache_expiration: how long a kept result counts.
-        refresh_cache: whether to run anyway, and keep the new result; by default the setting.
-        persist_result: whether the result is kept, so that neither a resumed run nor, by its key,
-            another one runs the task again; by default as the flow, and true where any of the
-            options about results and caching is given.
-        result_storage, result_serializer: where and how, see `runyard.results.ResultStore`.
+        version: any text, stored with each run.
+        task_run_name: a template with parameters, or a function that returns a name.
+        retries: how often a failed run is retried; the default is a setting.
+        retry_delay_seconds: the delay before each retry: a number, a list of numbers, or a function of
+            `retries` that returns the list.
+        retry_jitter_factor: the maximum random increase of a delay, as a share of the delay.
+        retry_condition_fn: a function of (task, task_run, state) that returns whether to retry.
+        timeout_seconds: a run that takes longer fails as TimedOut.
+        log_prints: whether `print` goes to the run's log; None: as in the flow.
+        cache_policy: how the cache key is computed, see `runyard.engine.cache_policies`; the default is
+            from the arguments, the source and the flow run.
+        cache_key_fn: a function that returns the cache key, called with (context, parameters) or fewer
+            arguments; if it returns None, the result is not cached.
+        cache_expiration: how long a stored result is valid.
+        refresh_cache: whether to ignore a stored result, and store the new one; the default is a setting.
+        persist_result: whether to store the result, so that a resumed run, or another run with the same
+            key, does not run the task again. The default is the flow's option, and True if an option about
+            results or caching is given.
+        result_storage, result_serializer: how results are stored, see
+            `runyard.engine.results.result_stores.ResultStore`.
         result_storage_key: a template of the key, such as `"{parameters[day]}.json"`.
-        cache_result_in_memory: accepted; a result stays in memory as long as its future or state.
+        cache_result_in_memory: accepted for compatibility; a result stays in memory as long as its future
+            or state.
         on_completion, on_failure, on_running: lists of functions of (task, task_run, state).
         on_rollback, on_commit: lists of functions of (transaction), see `runyard.engine.transactions`.
-        viz_return_value, asset_deps: accepted for compatibility; they concern drawings and assets.
+        viz_return_value: the result of the task in `flow.visualize()`.
+        asset_deps: accepted for compatibility.
     """
 
-    if not TYPE_CHECKING:  # checkers read `engine.calls`
+    if not TYPE_CHECKING:  # type checkers read `sdk/calls.pyi`
 
         def __call__(
             self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
         ) -> Any:
-            """Run the task here and now.
+            """Run the task in the calling thread.
 
             Args:
-                return_state: give the final State instead of the value; nothing is raised then.
-                wait_for: futures that must be done before.
+                return_state: return the final State instead of the value, and never raise.
+                wait_for: futures that must be done before the run starts.
 
             Returns:
-                What the function returned; for an async task an awaitable of it.
+                The function's return value; for an async task, an awaitable of it.
             """
             from runyard.engine.run import call_task
 
@@ -79,10 +82,10 @@ class Task(Base[P, R]):
         def submit(
             self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
         ) -> Any:
-            """Start the task on the flow's task runner and go on.
+            """Start a run of the task on the flow's task runner, without waiting for it.
 
             Returns:
-                Its future; with `return_state` the final State, waited for.
+                Its future; with `return_state`, wait and return the final State.
             """
             from runyard.engine.submit import submit_task
 
@@ -96,17 +99,16 @@ class Task(Base[P, R]):
             deferred: bool = False,
             **kwargs: Any,
         ) -> Any:
-            """Start the task once for each item of the iterable arguments.
+            """Start one run of the task for each item of the iterable arguments.
 
-            Arguments that are no iterables (strings count as none) and those wrapped in `unmapped` are
-            given to every call.
+            Strings, other non-iterable arguments, and arguments in `unmapped` are passed to every run.
 
             Args:
-                deferred: do not run them here; they wait for a process that serves the task, see `delay`.
+                deferred: submit background runs for a process that serves the task, see `delay`.
 
             Raises:
-                MappingLengthMismatch: iterables of different lengths.
-                MappingMissingIterable: no iterable at all.
+                MappingLengthMismatch: the iterables have different lengths.
+                MappingMissingIterable: no argument is iterable.
             """
             if deferred:
                 from runyard.engine.background.background_submit import delay_map
@@ -117,23 +119,23 @@ class Task(Base[P, R]):
             return map_task(self, args, kwargs, return_state, wait_for)
 
         def delay(self, *args: Any, **kwargs: Any) -> BackgroundFuture[Any]:
-            """Let a run wait for a process that serves the task (`serve`), and go on at once.
+            """Submit a background run, which a process that serves the task (`serve`) executes.
 
             Returns:
-                Its future, which any process with the same database can be asked by.
+                Its future, usable in any process with the same database.
 
             Raises:
-                ParameterError: the arguments do not fit the signature.
+                ParameterError: the arguments do not match the signature.
             """
             return self.apply_async(args, kwargs)
 
     def submit_to(
         self, runner: TaskRunner, parameters: dict[str, Any], wait_for: Iterable[Any] | None = None
     ) -> TaskFuture[Any]:
-        """Start a run on a task runner: what `runner.submit(task, parameters)` does.
+        """Start a run on a task runner; implements `runner.submit(task, parameters)`.
 
         Raises:
-            ParameterError: the arguments do not fit the signature.
+            ParameterError: the arguments do not match the signature.
         """
         from runyard.engine.submit import submit_to
 
@@ -142,7 +144,7 @@ class Task(Base[P, R]):
     def map_on(
         self, runner: TaskRunner, parameters: dict[str, Any], wait_for: Iterable[Any] | None = None
     ) -> FutureList[Any]:
-        """Start a run for each item on a task runner: what `runner.map(task, parameters)` does."""
+        """Start a run for each item on a task runner; implements `runner.map(task, parameters)`."""
         from runyard.engine.mapping import map_on
 
         return map_on(runner, self, parameters, wait_for)
@@ -157,8 +159,8 @@ class Task(Base[P, R]):
         """As `delay`, with options.
 
         Args:
-            args, kwargs: what the task is called with.
-            wait_for: futures that must be done before.
+            args, kwargs: the arguments of the task.
+            wait_for: futures that must be done before the run starts.
             dependencies: accepted for compatibility.
         """
         from runyard.engine.background.background_submit import delay_task
@@ -169,7 +171,7 @@ class Task(Base[P, R]):
         """Execute the runs of this task that `delay` submitted, until Ctrl-C or SIGTERM.
 
         Args:
-            limit: how many at a time; None for any number.
+            limit: the maximum number of concurrent runs; None: no limit.
         """
         from runyard.workers.task_worker import serve
 
@@ -186,12 +188,12 @@ class Task(Base[P, R]):
         return fn
 
     def on_rollback(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        """Call `fn(transaction)` when a run of the task is undone; usable as a decorator."""
+        """Call `fn(transaction)` when a run of the task is rolled back; usable as a decorator."""
         self.on_rollback_hooks.append(fn)
         return fn
 
     def on_commit(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        """Call `fn(transaction)` when a run of the task takes effect; usable as a decorator."""
+        """Call `fn(transaction)` when a run of the task is committed; usable as a decorator."""
         self.on_commit_hooks.append(fn)
         return fn
 
@@ -212,14 +214,14 @@ if TYPE_CHECKING:
 
 
 def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make a function a task: `@task`, or `@task(name=..., retries=...)` with the options of Task."""
+    """Turn a function into a task: `@task`, or `@task(name=..., retries=...)` with the options of Task."""
     if fn is None:
         return lambda function: Task(function, **options)
     return Task(fn, **options)
 
 
 def exponential_backoff(backoff_factor: float) -> Callable[[int], list[float]]:
-    """Delays that double: `backoff_factor`, then twice, four times ... as many seconds."""
+    """Delays that double with each retry, starting with `backoff_factor` seconds."""
 
     def delays(retries: int) -> list[float]:
         return [backoff_factor * 2**retry for retry in range(retries)]
@@ -228,11 +230,11 @@ def exponential_backoff(backoff_factor: float) -> Callable[[int], list[float]]:
 
 
 def task_input_hash(context: Any, arguments: dict[str, Any]) -> str | None:
-    """A `cache_key_fn`: the task, its code and its arguments.
+    """A `cache_key_fn` with a digest of the task, its code and its arguments.
 
     Args:
-        context: of the task run.
-        arguments: by name.
+        context: the context of the task run.
+        arguments: the arguments by name.
     """
     from runyard.engine.hashing.digests import hash_objects
 

@@ -1,4 +1,4 @@
-"""Variables: JSON values by name that flows read and set."""
+"""Variables: named JSON values that flows read and set."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from runyard.operations.records import stored_variables as operations
 
 
 class VariableExists(Conflict, ValueError):
-    """There is a variable of that name already."""
+    """A variable with this name already exists."""
 
 
 class InvalidVariable(InvalidInput, ValueError):
-    """A variable's name or value cannot be one."""
+    """The name or the value of a variable is invalid."""
 
 
 def _client() -> Any:
@@ -40,7 +40,7 @@ def _set(name: str, value: Any, tags: list[str] | None = None, overwrite: bool =
     except Conflict:
         if not overwrite:
             raise VariableExists(
-                f"there is a variable {name!r} already; replace it with overwrite=True (--overwrite)"
+                f"variable {name!r} already exists; replace it with overwrite=True (--overwrite)"
             ) from None
         given: dict[str, Any] = {"value": body.value, **({"tags": tags} if tags is not None else {})}
         client.call(operations.update_variable_by_name, name, operations.VariableUpdate(**given))
@@ -51,7 +51,7 @@ def _set(name: str, value: Any, tags: list[str] | None = None, overwrite: bool =
 def _problem(name: str, error: Any) -> str:
     first = error.errors()[0]
     if first["loc"] == ("name",):
-        return f"{name!r} is no variable name: letters, digits, _ and - only"
+        return f"invalid variable name {name!r}: use letters, digits, _ and - only"
     return str(first["msg"]).removeprefix("Value error, ")
 
 
@@ -88,27 +88,27 @@ class Variable:
     @staticmethod
     @sync_compatible
     def get(name: str, default: Any = None) -> Any:
-        """The value of a variable, or `default` where there is none; awaited in async code."""
+        """The value of a variable, or `default` if it does not exist; async code awaits the call."""
         return _get(name, default)
 
     @staticmethod
     @sync_compatible
     def set(name: str, value: Any, tags: list[str] | None = None, overwrite: bool = False) -> Variable:
-        """Set a variable; awaited in async code.
+        """Set a variable; async code awaits the call.
 
         Args:
-            overwrite: whether an existing one may be replaced; its tags stay unless some are given.
+            overwrite: whether to replace an existing variable; its tags stay unless new ones are given.
 
         Raises:
-            VariableExists: there is one of that name.
-            InvalidInput: the name or the value cannot be.
+            VariableExists: a variable with this name already exists.
+            InvalidInput: the name or the value is invalid.
         """
         return _set(name, value, tags, overwrite)
 
     @staticmethod
     @sync_compatible
     def unset(name: str) -> bool:
-        """Delete a variable; whether there was one. Awaited in async code."""
+        """Delete a variable; returns whether it existed. Async code awaits the call."""
         return _unset(name)
 
     aget = staticmethod(async_twin(_get))

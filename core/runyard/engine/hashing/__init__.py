@@ -1,1 +1,1 @@
-"""Digests of values and of code, which cache keys are made of."""
+"""Digests of values and of code, for cache keys."""

@@ -1,8 +1,8 @@
-"""Digests of values: the same for equal values, in every process; others for others.
+"""Digests of values: equal for equal values in every process, different for different values.
 
-A value is written as bytes that depend on what it is and not on how it came to be: not on the process, the
-order of a set or a dict, which of its parts are one object, or the layout of an array in memory. What pickle
-writes depends on all of these, so it is only asked what an object consists of.
+A value is encoded as bytes that depend only on the value: not on the process, the order of a set or a dict,
+shared objects in it, or the memory layout of an array. Pickles depend on all of these, so the pickle protocol
+is only used to find the parts of an object.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from runyard.engine.results import known_results
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-# Longer encodings are replaced by their digest, so that the whole one cannot grow beyond the value.
+# Longer encodings are replaced by their digest, so that the whole encoding stays small.
 _LONGEST = 1024
-# Encodings from this length on are kept for the next time the same object is met.
+# Encodings of at least this length are cached, in case the same object occurs again.
 _WORTH_KEEPING = 128
-# Objects that hold themselves are encoded anew on each way to them; dense graphs have too many ways. So many
-# in all, and so many for each object, are gone.
+# An object that contains itself is encoded again on each path to it; dense graphs have too many paths. These
+# are the limits: a total number of paths, and a number per object.
 _MOST_WAYS, _MOST_WAYS_EACH = 1_000, 10
 _SCALARS = frozenset((str, int, float, bool, type(None)))
 _ATOMS = _SCALARS | {bytes}
@@ -37,30 +37,30 @@ _TEXT = frozenset((str,))
 _REAL = frozenset((float, bool))
 _ROWS = frozenset((dict,))
 _BUILTIN = frozenset((list, tuple, dict))
-# Met again and again, in all objects of a class.
+# These occur often: in all objects of a class.
 _NAMED = (type, FunctionType, BuiltinFunctionType)
 _NAN = float("nan")
 _NOWHERE = sys.maxsize
 
 
 def join_keys(keys: list[str]) -> str:
-    """One key of several, of 32 characters; their order counts."""
+    """Combine keys into one key of 32 characters; the order matters."""
     return hashlib.sha256("\0".join(keys).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def hash_objects(*values: Any) -> str:
-    """A hexadecimal digest of some values together, of 32 characters.
+    """A hexadecimal digest of 32 characters of all the values together.
 
-    Values of another type have another digest, also where Python calls them equal: 1, 1.0 and True.
-    The order of dicts does not count. Objects are known by their class and what pickle would write of them.
+    Values of different types have different digests, even if Python treats them as equal: 1, 1.0 and True.
+    The order of dict items does not matter. An object is identified by its class and its pickled parts.
 
     Raises:
-        HashError: one of the values can be written by no means, such as a lock.
+        HashError: a value cannot be encoded, such as a lock.
     """
-    # A kept result may hold other values after it was read: it is known by what was kept.
+    # The pickle of a stored result may change after reading: it is identified by its stored bytes.
     values = known_results.in_place_of(values)
     if len(values) == 1 and type(values[0]) is dict:
-        # The arguments of most tasks: the same bytes as the encoder's, in a third of the time.
+        # The arguments of most tasks: the same bytes as from the encoder, in a third of the time.
         written = _flat(dict, values[0])
         if written is not None:
             return hashlib.sha256(frame(b"t", [_short(written)])).hexdigest()[:32]
@@ -68,45 +68,45 @@ def hash_objects(*values: Any) -> str:
 
 
 def source_digest(fn: Callable[..., Any], made: float) -> str:
-    """A digest of a function's source code and of the values that were bound into it.
+    """A digest of a function's source code and of the values bound into it.
 
-    Not of what it calls, nor of the object that a method is bound to.
+    It does not cover the functions that it calls, or the object that a method is bound to.
 
     Args:
-        made: when the function was made, in seconds since 1970: a file that was written later does not say
-            what it does.
+        made: when the function was created, in seconds since 1970: a file that was written later is not its
+            source.
 
     Raises:
-        HashError: one of the bound values can make no key.
+        HashError: a bound value cannot be encoded.
     """
     return Encoder(with_globals=False).digest(hashing_code.Source(fn, made))
 
 
 class Encoder:
-    """Writes values as bytes; one for each digest.
+    """Encodes values as bytes; use a new encoder for each digest.
 
     Args:
-        with_globals: whether a function without an importable name is known by the global values it uses too.
+        with_globals: whether the encoding of a function without an importable name includes its globals.
     """
 
     __slots__ = ("_known", "_looping", "_lowest", "_open", "_ways", "with_globals")
 
     def __init__(self, with_globals: bool = True) -> None:
         self.with_globals = with_globals
-        # The objects around the present one, with their depths.
+        # The objects that contain the current one, with their depths.
         self._open: dict[int, int] = {}
-        # The depth of the outermost object that the present one refers back to.
+        # The depth of the outermost object that the current one refers back to.
         self._lowest = _NOWHERE
-        # Encodings by id; each with its object, so that the id is not given to another one.
+        # Encodings by id; the reference to the object prevents that Python reuses its id.
         self._known: dict[int, tuple[Any, bytes]] = {}
         self._looping: set[int] = set()
         self._ways = 0
 
     def digest(self, value: Any) -> str:
-        """The digest of a value, of 32 hexadecimal characters.
+        """The digest of a value, 32 hexadecimal characters.
 
         Raises:
-            HashError: it cannot be written.
+            HashError: the value cannot be encoded.
         """
         try:
             return hashlib.sha256(self.encode(value)).hexdigest()[:32]
@@ -114,10 +114,10 @@ class Encoder:
             raise HashError(f"no key can be made of these values: {type(error).__name__}: {error}") from error
 
     def encode(self, value: Any) -> bytes:
-        """The bytes of a value: the same for equal ones, and never those of another one.
+        """The encoding of a value: equal for equal values, different for different values.
 
         Raises:
-            Exception: it has none; which one depends on the value.
+            Exception: the value cannot be encoded; the type depends on the value.
         """
         kind = type(value)
         if kind in _ATOMS:
@@ -144,7 +144,7 @@ class Encoder:
                 writer = _looked_up[kind] = _writer(kind)
             written = writer(self, value)
         except BaseException:
-            self._lowest = outer  # who asked may leave this value out
+            self._lowest = outer  # the caller may skip this value
             raise
         finally:
             del opened[key]
@@ -162,8 +162,7 @@ class Encoder:
         return data
 
     def encode_apart(self, value: Any) -> tuple[bytes, bool]:
-        """As `encode`, with whether the bytes are the same wherever the value stands: it refers to nothing
-        around it."""
+        """As `encode`, plus whether the encoding is independent of the objects that contain the value."""
         outer, self._lowest = self._lowest, _NOWHERE
         data = self.encode(value)
         is_apart = self._lowest == _NOWHERE
@@ -171,11 +170,11 @@ class Encoder:
         return data, is_apart
 
     def is_closed(self) -> bool:
-        """Whether what was written since the present object began refers to nothing around that object."""
+        """Whether the encoding of the current object so far is independent of the objects that contain it."""
         return self._lowest >= len(self._open) - 1
 
     def items(self, tag: bytes, values: Iterable[Any]) -> bytes:
-        """Values one after another."""
+        """Encode values in their order."""
         values = list(values)
         kinds = set(map(type, values))
         if kinds <= _SCALARS:
@@ -187,13 +186,13 @@ class Encoder:
         return frame(tag, map(self.encode, values))
 
     def _columns(self, names: list[str], rows: list[dict[str, Any]]) -> bytes:
-        """Dicts with the same names: name by name, which is several times as quick."""
+        """Encode dicts with the same keys column by column, which is several times faster."""
         parts = [marshal.dumps((names, len(rows)), FORMAT)]
         parts += [_short(self.items(b"l", [row[name] for row in rows])) for name in names]
         return frame(b"|", parts)
 
     def mapping(self, value: Any) -> bytes:
-        """A dict, in the order of its keys."""
+        """Encode a dict, sorted by its keys."""
         kinds = set(map(type, value))
         if kinds <= _TEXT:
             names = sorted(value)
@@ -204,7 +203,7 @@ class Encoder:
         return frame(b"p", [part for pair in pairs for part in pair])
 
     def reduced(self, value: Any, leave_out: frozenset[str] = frozenset()) -> bytes:
-        """An object, as the pickle protocol takes it apart; but for some attributes."""
+        """Encode an object by the parts that the pickle protocol returns, without some attributes."""
         import copyreg
 
         kind = type(value)
@@ -231,7 +230,7 @@ class Encoder:
 
 
 def _flat(kind: type, value: Any) -> bytes | None:
-    """A builtin collection of nothing but scalars; None: it holds others."""
+    """Encode a builtin collection of scalars; None if it contains other values."""
     if kind is dict:
         kinds = set(map(type, value.values()))
         if not kinds <= _SCALARS or not _TEXT.issuperset(map(type, value)):
@@ -247,17 +246,17 @@ def _flat(kind: type, value: Any) -> bytes | None:
 
 
 def _with_one_nan(values: list[Any], kinds: set[type]) -> list[Any]:
-    """Scalars with one NaN for all, which may have either sign."""
+    """The scalars with all NaNs replaced by one, because NaNs may have either sign."""
     if float not in kinds or (kinds <= _REAL and isfinite(sum(values))):
         return values
     return [value if value == value else _NAN for value in values]  # NaN is not equal to itself
 
 
 class Written:
-    """Stands for a value in keys that are made in another process, which does not get the value itself.
+    """The encoding of a value, for keys that are computed in another process without the value.
 
     Args:
-        value: what it stands for.
+        value: the value.
     """
 
     def __init__(self, value: Any) -> None:
@@ -279,7 +278,7 @@ def _short(data: bytes) -> bytes:
 
 
 def _without_caches(kind: type, state: dict[str, Any]) -> dict[str, Any]:
-    """The state of an object but for what its class works out from the rest when asked for it first."""
+    """The state of an object without its cached properties."""
     from functools import cached_property
 
     caches = [
@@ -290,12 +289,12 @@ def _without_caches(kind: type, state: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in state.items() if name not in caches} if caches else state
 
 
-# Weakly: classes that are made in a run go with it.
+# Weak references: classes that a run creates can be freed with it.
 _looked_up: WeakKeyDictionary[type, Callable[[Encoder, Any], bytes]] = WeakKeyDictionary()
 
 
 def _writer(kind: type) -> Callable[[Encoder, Any], bytes]:
-    """How values of a class are written, looked up once for each class that is not a builtin one."""
+    """The function that encodes values of a class, looked up once per class."""
     import enum
 
     if issubclass(kind, (set, frozenset)):
@@ -308,7 +307,7 @@ def _writer(kind: type) -> Callable[[Encoder, Any], bytes]:
         if issubclass(kind, BaseModel):
             return _write_model
     for base in kind.__mro__:
-        # Of some classes written in C it is a descriptor.
+        # In some classes written in C, `__module__` is a descriptor.
         package = str(base.__module__).partition(".")[0]
         if package in _PACKAGES:
             found = _PACKAGES[package].writer_of(kind)
@@ -318,7 +317,7 @@ def _writer(kind: type) -> Callable[[Encoder, Any], bytes]:
     return hashing_code.writer_of(kind) or Encoder.reduced
 
 
-# How the values of a package are written.
+# The encoders for values of a package.
 _PACKAGES: dict[str, Any] = {
     "numpy": hashing_arrays,
     "pandas": hashing_pandas,
@@ -331,7 +330,7 @@ def _write_set(encoder: Encoder, value: Any) -> bytes:
     kind = type(value)
     parts = sorted(map(encoder.encode, value))
     if kind not in (set, frozenset):
-        # Pickle would write the elements in the order that this process has them in.
+        # Pickle would write the elements in an order that depends on the process.
         parts += [b"", encoder.encode(kind), encoder.encode(getattr(value, "__dict__", None))]
     return frame(b"{" if isinstance(value, set) else b"(", parts)
 
@@ -341,8 +340,8 @@ def _write_member(encoder: Encoder, value: Any) -> bytes:
 
 
 def _write_model(encoder: Encoder, value: Any) -> bytes:
-    """A pydantic model by its values, as its `==` does; which of them were given and not defaults is lost
-    when a run's parameters are stored."""
+    """Encode a pydantic model by its values, as `==` compares it. The set of explicitly given fields is left
+    out, because storing a run's parameters loses it."""
     state = dict(value.__getstate__())
     state.pop("__pydantic_fields_set__", None)
     fields = _without_caches(type(value), state.pop("__dict__"))

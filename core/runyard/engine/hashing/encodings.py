@@ -1,4 +1,4 @@
-"""What the writers of encodings share: how parts are put together, and what they ask of the encoder."""
+"""The interface of the encoder for the hashing modules, and the function that combines encodings."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# The format of `marshal` without references: equal values give equal bytes, whichever object they are.
+# The format of `marshal` without references: equal values give equal bytes, even if objects are shared.
 FORMAT = 2
 
 
 class Encodes(Protocol):
-    """The encoder of a digest, as `runyard.engine.hashing.digests.Encoder` describes it."""
+    """The interface of `runyard.engine.hashing.digests.Encoder`."""
 
     with_globals: bool
 
     def encode(self, value: Any) -> bytes:
-        """The bytes of a value."""
+        """The encoding of a value."""
 
     def encode_apart(self, value: Any) -> tuple[bytes, bool]:
-        """As `encode`, with whether the value refers to nothing around it."""
+        """As `encode`, plus whether the encoding is independent of the objects that contain the value."""
 
     def is_closed(self) -> bool:
-        """Whether what was written since the present object began refers to nothing around that object."""
+        """Whether the encoding of the current object so far is independent of the objects that contain it."""
 
     def items(self, tag: bytes, values: Iterable[Any]) -> bytes:
-        """Values one after another."""
+        """Encode values in their order."""
 
     def mapping(self, value: Any) -> bytes:
-        """A dict, in the order of its keys."""
+        """Encode a dict, sorted by its keys."""
 
     def reduced(self, value: Any, leave_out: frozenset[str] = frozenset()) -> bytes:
-        """An object, as the pickle protocol takes it apart; but for some attributes."""
+        """Encode an object by the parts that the pickle protocol returns, without some attributes."""
 
 
 def frame(tag: bytes, parts: Iterable[bytes]) -> bytes:
-    """Encodings one after another, so that no others give the same bytes."""
+    """Concatenate encodings unambiguously."""
     return tag + marshal.dumps(list(parts), FORMAT)

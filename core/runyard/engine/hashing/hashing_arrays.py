@@ -1,4 +1,4 @@
-"""Digests of numpy's arrays and scalars: of the values, whatever their layout in memory."""
+"""Encodings of numpy's arrays and scalars, independent of their memory layout."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from runyard.engine.hashing.encodings import Encodes
 
-# So much of an array is copied at once where its memory cannot be read as it is, in bytes.
+# The chunk size in bytes for copying an array whose memory cannot be read directly.
 _CHUNK = 1 << 20
 
 
 def writer_of(kind: type) -> Callable[[Encodes, Any], bytes] | None:
-    """How values of a class of numpy are written; None: as pickle takes them apart."""
+    """The function that encodes values of a numpy class; None: by their pickled parts."""
     import numpy as np
 
     if kind is type(np.ma.masked):
@@ -34,11 +34,11 @@ def writer_of(kind: type) -> Callable[[Encodes, Any], bytes] | None:
 
 
 def write_array(encoder: Encodes, array: Any) -> bytes:
-    """An array, by its type of elements, its shape and its elements."""
+    """Encode an array by its dtype, its shape and its elements."""
     import numpy as np
 
     kind = type(array)
-    # An array in a file is one like others.
+    # A memory-mapped array counts as a plain array.
     own = b"" if kind in (np.ndarray, np.memmap) else encoder.encode(kind)
     plain = array.view(np.ndarray)
     shape = ",".join(map(str, array.shape))
@@ -46,7 +46,7 @@ def write_array(encoder: Encodes, array: Any) -> bytes:
 
 
 def dtype_name(dtype: Any) -> bytes:
-    """The name of a type of elements without fields, its order of bytes included."""
+    """The name of a dtype without fields, including its byte order."""
     if dtype.kind in "OVT":
         return str(dtype.kind if dtype.names else dtype).encode()
     return str(dtype.str).encode()
@@ -55,18 +55,18 @@ def dtype_name(dtype: Any) -> bytes:
 def _elements(encoder: Encodes, array: np.ndarray[Any, Any]) -> list[bytes]:
     dtype = array.dtype
     if dtype.names is not None:
-        # Field by field: there may be anything in the gaps between them.
+        # Field by field: the padding between fields may contain anything.
         names = encoder.encode([(name, *dtype.fields[name][2:]) for name in dtype.names])  # with titles
         return [names, *(write_array(encoder, array[name]) for name in dtype.names)]
     if dtype.kind in "OT":
         return [encoder.items(b"l", array.ravel().tolist())]
     if dtype.char in "gG":
-        return [encoder.items(b"l", map(repr, array.ravel()))]  # there are unused bytes in each element
+        return [encoder.items(b"l", map(repr, array.ravel()))]  # each element has unused bytes
     return [digest_of(array)]
 
 
 def digest_of(array: Any) -> bytes:
-    """A digest of the elements of an array in their order; they must be of a fixed size and no objects."""
+    """A digest of the elements of an array in order; they must have a fixed size and not be objects."""
     hasher = hashlib.sha256()
     _feed(hasher, array)
     return hasher.digest()
@@ -95,7 +95,7 @@ def _feed(hasher: Any, array: Any) -> None:
 
 
 def _feed_floats(hasher: Any, part: Any) -> None:
-    """Numbers with one NaN for all: a processor makes them with either sign."""
+    """Feed numbers with all NaNs replaced by one: processors create NaNs with either sign."""
     import numpy as np
 
     if part.dtype.kind == "c":
@@ -116,7 +116,7 @@ def _write_scalar(encoder: Encodes, value: Any) -> bytes:
 
 
 def _write_masked(encoder: Encodes, value: Any) -> bytes:
-    """A masked array; what stands under the mask does not count."""
+    """Encode a masked array; the values under the mask are ignored."""
     import numpy as np
 
     if value.dtype.names is not None:

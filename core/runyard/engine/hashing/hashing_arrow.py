@@ -1,4 +1,4 @@
-"""Digests of arrow's arrays and tables and of polars' frames: of values, whatever their chunks."""
+"""Encodings of arrow's arrays and tables and of polars' frames, independent of their chunks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def writer_of(kind: type) -> Callable[[Encodes, Any], bytes] | None:
-    """How values of a class of pyarrow or polars are written; None: as pickle takes them apart."""
+    """The function that encodes values of a pyarrow or polars class; None: by their pickled parts."""
     if kind.__module__.partition(".")[0] == "polars":
         return _writer_of_polars(kind)
     import pyarrow as pa
@@ -48,7 +48,7 @@ def _field(one: Any) -> tuple[Any, ...]:
 
 
 def _type(kind: Any) -> Any:
-    """A type, with the fields that it is made of: its text leaves out what is noted on them."""
+    """A type with its inner fields: the type's text does not include their metadata."""
     inner = [_field(kind.field(at)) for at in range(kind.num_fields)]
     return (str(kind), inner) if inner else str(kind)
 
@@ -63,7 +63,7 @@ def _write_chunked(encoder: Encodes, chunked: Any) -> bytes:
 
 
 def write_arrow(encoder: Encodes, array: Any) -> bytes:
-    """An array of arrow: its type, which of its elements are null, and the others."""
+    """Encode an arrow array: its type, which elements are null, and the other elements."""
     kind = array.type
     parts = [encoder.encode(_type(kind)), str(len(array)).encode()]
     if array.null_count:
@@ -86,7 +86,7 @@ def _arrow_errors() -> Any:
 
 
 def _contents(encoder: Encodes, array: Any, kind: Any) -> list[bytes] | None:
-    """The elements; None: there is no quicker way than one after another."""
+    """Encode the elements as buffers; None if they must be encoded one by one."""
     import pyarrow as pa
     from pyarrow import types
 
@@ -116,7 +116,7 @@ def _contents(encoder: Encodes, array: Any, kind: Any) -> list[bytes] | None:
 
 
 def _texts(encoder: Encodes, array: Any) -> list[bytes]:
-    """Texts or bytes: their lengths, and all of them together."""
+    """Encode texts or bytes: their lengths, and their concatenation."""
     import numpy as np
     import pyarrow as pa
 
@@ -133,7 +133,7 @@ def _texts(encoder: Encodes, array: Any) -> list[bytes]:
 
 
 def _numbers(array: Any, kind: Any) -> list[bytes] | None:
-    """Elements of a fixed size; None: of one that is not filled in easily."""
+    """Encode elements of a fixed size; None if nulls of this size cannot be filled easily."""
     import numpy as np
     from pyarrow import types
 
@@ -141,7 +141,7 @@ def _numbers(array: Any, kind: Any) -> list[bytes] | None:
     if array.null_count:
         if width > 8 and not types.is_decimal(kind):
             return None
-        # There may be anything under a null.
+        # The bytes under a null may be anything.
         array = (array if types.is_decimal(kind) else array.view(f"int{8 * width}")).fill_null(0)
     start, end = array.offset * width, (array.offset + len(array)) * width
     floats = {2: np.float16, 4: np.float32, 8: np.float64}
@@ -173,9 +173,9 @@ def _write_series(encoder: Encodes, series: Any) -> bytes:
         return frame(b"polars column", [*parts, encoder.items(b"l", series.to_list())])
     plain = _without_categories(series.dtype)
     if plain != series.dtype:
-        series = series.cast(plain)  # the numbers of the categories depend on the process
+        series = series.cast(plain)  # the category numbers depend on the process
     if "pyarrow" not in sys.modules and not _has_arrow():
-        # As a file of this one column: equal columns with nulls may differ, others never agree.
+        # As an IPC file of this column: equal columns with nulls may differ; different columns always do.
         import io
 
         file = io.BytesIO()
@@ -185,7 +185,7 @@ def _write_series(encoder: Encodes, series: Any) -> bytes:
 
 
 def _without_categories(dtype: Any) -> Any:
-    """A type of polars with texts in the place of categories, also inside of lists and structs."""
+    """A polars type with categories replaced by strings, also inside lists and structs."""
     import polars as pl
 
     if dtype in (pl.Categorical, pl.Enum):

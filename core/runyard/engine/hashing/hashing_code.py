@@ -1,8 +1,8 @@
-"""Digests of what code is made of: functions, classes, methods, modules, tasks.
+"""Encodings of code: functions, classes, methods, modules, tasks.
 
-What another process imports by its name is known by that name. The rest, which is what stands in the script
-itself or was made while it ran, is known by its definition: two classes of one name are not taken for each
-other, and one class is the same in every process.
+An object that another process can import is identified by its name. Objects of the script itself, or created
+at run time, are identified by their definition. So two classes with the same name are different, and one
+class is the same in every process.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from runyard.engine.hashing.encodings import Encodes
 
 _HEAP_TYPE = 1 << 9
-# Attributes of classes that say nothing of what instances do, or change while they do it.
+# Attributes of classes that do not define their behaviour, or that change at run time.
 _PASSED_OVER = frozenset(("_abc_impl",))
-# The definitions of classes that stand in a script, taken when first asked for: what the program counts
-# in a class afterwards does not make it another one.
+# The definitions of classes of the script, cached at first use: later changes of class attributes, such as
+# counters, do not change the identity of the class.
 _definitions: WeakKeyDictionary[type, bytes] = WeakKeyDictionary()
 
 
 def writer_of(kind: type) -> Callable[[Encodes, Any], bytes] | None:
-    """How such values are written, where it is not as the pickle protocol takes them apart."""
+    """The function that encodes such values; None: by their pickled parts."""
     if issubclass(kind, type):
         return write_class
     if issubclass(kind, Runnable):
@@ -42,12 +42,12 @@ def writer_of(kind: type) -> Callable[[Encodes, Any], bytes] | None:
 
 
 def bound_values(fn: Any) -> Any:
-    """What a function took from the functions around it, to be digested; what makes no key is left out."""
+    """The closure values of a function, to be encoded; values that cannot be encoded are skipped."""
     return _Bound(fn)
 
 
 class Source:
-    """Stands for a function where its source code is meant."""
+    """Wraps a function to encode its source code."""
 
     def __init__(self, fn: Any, made: float) -> None:
         self.fn = fn
@@ -55,7 +55,7 @@ class Source:
 
 
 class _Bound:
-    """Stands for the values that are bound into a function."""
+    """Wraps a function to encode its closure values."""
 
     def __init__(self, fn: Any) -> None:
         self.fn = fn
@@ -70,7 +70,7 @@ def _write_bound(encoder: Encodes, value: _Bound) -> bytes:
         try:
             parts.append(_as_first_met(encoder, cell.cell_contents))
         except Exception:
-            parts.append(b"")  # not assigned yet, or nothing to make a key of
+            parts.append(b"")  # not assigned yet, or cannot be encoded
     return frame(b"bound", parts)
 
 
@@ -89,7 +89,7 @@ def _write_source(encoder: Encodes, value: Source) -> bytes:
         return frame(b"callable", map(encoder.encode, (text, fn)))
     parts = [encoder.encode(text), *_cells(encoder, fn)]
     if text is None or fn.__name__ == "<lambda>":
-        # Several may stand on one line.
+        # One line may contain several lambdas.
         parts.append(encoder.encode(fn.__code__))
     return frame(b"source", parts)
 
@@ -106,14 +106,14 @@ def _source_of(fn: Any, made: float) -> str | None:
         try:
             is_of_then = os.stat(file or "").st_mtime <= made
         except OSError:
-            return text  # of a notebook's cell
+            return text  # from a notebook's cell
         return text if is_of_then else None
     return None
 
 
 def write_global(encoder: Encodes, value: Any, name: str) -> bytes:
-    """An object that pickle would write as a name: by it, and by what it wraps where only this program
-    knows the name."""
+    """Encode an object that pickle writes as a name. If other processes cannot import the name, include the
+    wrapped object."""
     import pickle
 
     module = getattr(value, "__module__", None) or pickle.whichmodule(value, name)  # type: ignore[attr-defined]  # undocumented
@@ -125,7 +125,7 @@ def write_global(encoder: Encodes, value: Any, name: str) -> bytes:
 
 
 def _is_importable(module: Any, qualname: str, value: Any) -> bool:
-    """Whether other processes find the value by its name."""
+    """Whether other processes can import the value by its name."""
     return isinstance(module, str) and _found(module, qualname) is value and not _is_of_script(module)
 
 
@@ -138,9 +138,9 @@ def _found(module: str, qualname: str) -> Any:
 
 @cache
 def _is_of_script(module: str) -> bool:
-    """Whether a module is the script itself, or a file beside others that may be run as one.
+    """Whether a module is the script itself, or a file that may be run as a script.
 
-    Such a file is `__main__` in one process and has its own name in the next, which resumes its run.
+    Such a file is `__main__` in one process, and has its own name in the process that resumes the run.
     """
     if module in sys.builtin_module_names:
         return False
@@ -166,7 +166,7 @@ def _write_function(encoder: Encodes, fn: Any) -> bytes:
 
 
 def _global(encoder: Encodes, value: Any) -> bytes:
-    """A value that a function uses; what makes no key, such as a connection, counts by its class."""
+    """Encode a value that a function uses; if that fails, as for a connection, use its class name."""
     try:
         return encoder.encode(value)
     except Exception:
@@ -174,7 +174,7 @@ def _global(encoder: Encodes, value: Any) -> bytes:
 
 
 def _cells(encoder: Encodes, fn: Any) -> Iterator[bytes]:
-    """What a function took from the functions around it."""
+    """Encode the closure values of a function."""
     for cell in fn.__closure__ or ():
         try:
             content = cell.cell_contents
@@ -184,8 +184,8 @@ def _cells(encoder: Encodes, fn: Any) -> Iterator[bytes]:
             yield encoder.encode(content) if encoder.with_globals else _as_first_met(encoder, content)
 
 
-# What is bound into functions, as it was when first met, by its id: a list that a task appends to is no
-# other task afterwards. So many objects are remembered.
+# The first encodings of closure values, by their id: a task that appends to a list in its closure stays the
+# same task. The number of objects is limited.
 _first_met: dict[int, tuple[Any, bytes]] = {}
 _MOST_MET = 256
 
@@ -218,7 +218,7 @@ def _globals_of(code: types.CodeType) -> set[str]:
 
 
 def _write_code(encoder: Encodes, code: types.CodeType) -> bytes:
-    """What the code does; not where it stands."""
+    """Encode what the code does, not its file and line."""
     shape = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
     names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     return frame(
@@ -235,7 +235,7 @@ def _write_module(encoder: Encodes, module: types.ModuleType) -> bytes:
 
 
 def _write_runnable(encoder: Encodes, value: Runnable) -> bytes:
-    """A task or a flow, by what it runs; its options say how."""
+    """Encode a task or a flow by its function, not by its options."""
     name = value.__qualname__
     if _is_importable(value.__module__, name, value):
         return frame(b"g", [value.__module__.encode(), name.encode()])
@@ -243,14 +243,14 @@ def _write_runnable(encoder: Encodes, value: Runnable) -> bytes:
 
 
 def write_class(encoder: Encodes, cls: type) -> bytes:
-    """A class, by its name or by its definition."""
+    """Encode a class by its name or by its definition."""
     known = _definitions.get(cls)
     if known is not None:
         return known
     module, name = cls.__module__, cls.__qualname__
     if not cls.__flags__ & _HEAP_TYPE or _is_importable(module, name, cls):
         return frame(b"g", [str(module).encode(), name.encode()])
-    # In a process of a pool such a class was sent by its definition, and is not found by its name.
+    # A process of a pool receives such a class by its definition, and cannot import it by its name.
     is_of_module = "<locals>" not in name
     parts = [name.encode(), *map(encoder.encode, cls.__bases__)]
     for attribute, value in sorted(vars(cls).items()):
@@ -266,10 +266,10 @@ def write_class(encoder: Encodes, cls: type) -> bytes:
 
 
 def _attribute(encoder: Encodes, name: str, value: Any, is_of_module: bool) -> bytes | None:
-    """An attribute of a class that has no importable name; None where it is passed over.
+    """Encode an attribute of a class without an importable name; None if the attribute is skipped.
 
-    A class that stands in a script is told from others by its functions and plain values. One that was made
-    in a function may have a twin that differs in any attribute.
+    For a class of the script, functions and plain values are enough. A class that was created in a function
+    may have variants that differ in any attribute.
     """
     functions = list(_functions_in(value))
     if functions:
@@ -294,7 +294,7 @@ def _is_empty(cell: types.CellType) -> bool:
 
 
 def _functions_in(value: Any) -> Iterator[Any]:
-    """The functions in an attribute of a class, however they are wrapped."""
+    """The functions in an attribute of a class, unwrapped."""
     import functools
 
     if isinstance(value, types.FunctionType):
@@ -318,7 +318,7 @@ _SCALARS = frozenset((str, bytes, int, float, complex, bool, type(None)))
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether it is a builtin value all through."""
+    """Whether the value and all values in it are of builtin types."""
     kind = type(value)
     if kind is dict:
         return _is_plain(list(value)) and _is_plain(list(value.values()))

@@ -1,4 +1,4 @@
-"""Digests of pandas' frames, series and indexes: of values and types, whatever blocks they are in."""
+"""Encodings of pandas' frames, series and indexes by values and types, independent of their blocks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def writer_of(kind: type) -> Callable[[Encodes, Any], bytes] | None:
-    """How values of a class of pandas are written; None: as pickle takes them apart."""
+    """The function that encodes values of a pandas class; None: by their pickled parts."""
     import pandas as pd
 
     if issubclass(kind, pd.DataFrame):
@@ -40,7 +40,7 @@ def _write_frame(encoder: Encodes, value: Any) -> bytes:
             columns = [_write_array(encoder, value.iloc[:, at].array) for at in places]
             parts.append(frame(b"columns", [b"", encoder.encode(places), *columns]))
             continue
-        # All columns of a type at once, one below the other: a frame may have thousands.
+        # All columns of a type at once: a frame may have thousands of columns.
         whole = value if len(places) == len(dtypes) else value.iloc[:, places]
         values = whole.to_numpy().T
         if values.dtype == dtype and not dtype.hasobject and dtype.char not in "gG":
@@ -58,7 +58,7 @@ def _is_numpy(dtype: Any) -> bool:
 
 
 def _surroundings(encoder: Encodes, value: Any, plain: type) -> list[bytes]:
-    """What belongs to a frame or series besides its values: its class, what a subclass keeps, attributes."""
+    """Encode the parts of a frame or series besides its values: class, metadata of a subclass, attributes."""
     kind = type(value)
     parts = [b"" if kind is plain else encoder.encode(kind)]
     own = [name for name in getattr(kind, "_metadata", ()) if name not in getattr(plain, "_metadata", ())]
@@ -75,7 +75,7 @@ def _write_series(encoder: Encodes, value: Any) -> bytes:
 
 
 def _values(encoder: Encodes, value: Any) -> bytes:
-    """The values of a series or an index."""
+    """Encode the values of a series or an index."""
     if _is_numpy(value.dtype):
         return write_array(encoder, value.to_numpy())
     return _write_array(encoder, value.array)
@@ -98,7 +98,7 @@ def _write_index(encoder: Encodes, value: Any) -> bytes:
 
 
 def _level(encoder: Encodes, level: Any, codes: Any) -> list[bytes]:
-    """One level of a MultiIndex: its labels in the order in which they occur, and which stands where."""
+    """Encode one level of a MultiIndex: its labels in order of occurrence, and the label of each row."""
     import numpy as np
     import pandas as pd
 
@@ -110,8 +110,8 @@ def _level(encoder: Encodes, level: Any, codes: Any) -> list[bytes]:
 
 
 def _steps(index: Any) -> tuple[str, int, int, int] | None:
-    """Start, step and length of an index of numbers that are equally far from each other: pandas keeps some
-    of these as a range, some as an array, and calls them equal."""
+    """Start, step and length of an index of equally spaced numbers. Pandas stores such an index as a range or
+    as an array, and treats both as equal."""
     import numpy as np
     import pandas as pd
 
@@ -133,12 +133,12 @@ def _steps(index: Any) -> tuple[str, int, int, int] | None:
     return ("range", first, step, length)
 
 
-# What an array notes of how it was made, and not of what it holds.
+# Attributes of an array that describe how it was created, not its values.
 _OF_THE_VIEW = frozenset(("_readonly", "_freq"))
 
 
 def _write_array(encoder: Encodes, array: Any) -> bytes:
-    """An array of a type that numpy has not."""
+    """Encode an array of an extension type."""
     import numpy as np
     import pandas as pd
 
@@ -174,7 +174,7 @@ def _write_array(encoder: Encodes, array: Any) -> bytes:
 
 
 def _masked(encoder: Encodes, parts: list[bytes], array: Any, dtype: Any) -> bytes:
-    """Numbers with missing ones, under whose mask there may be anything."""
+    """Encode numbers with missing values; the numbers under the mask are ignored."""
     import numpy as np
 
     is_missing = np.asarray(array.isna())
@@ -196,4 +196,4 @@ def _arrow_of(array: Any) -> Any:
 
     made = array.__arrow_array__()
     chunks = made.chunks if isinstance(made, pa.ChunkedArray) else [made]
-    return pa.chunked_array(chunks, type=made.type)  # there may be no chunk to take the type from
+    return pa.chunked_array(chunks, type=made.type)  # without chunks, the type must be given

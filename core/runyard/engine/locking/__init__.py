@@ -1,1 +1,1 @@
-"""Lock managers: who may compute the value of a key, in one process, on one disk, or anywhere."""
+"""Lock managers for cache keys: within one process, on one disk, or in the database."""

@@ -1,4 +1,4 @@
-"""Locks among all who share a database: rows that are renewed while their process lives."""
+"""Locks among all processes that share a database: leased rows that the holder's process renews."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from runyard.operations.limits import locks
 if TYPE_CHECKING:
     from runyard.client import Client
 
-# A lock whose process was killed is free after this time.
+# If the holder's process is killed, the lock becomes free after this time.
 LEASE_SECONDS = 10.0
-# For the line that says what waits for a database that is away.
+# Names the lock in the message about an outage of the database.
 _WHAT = "the lock of a result"
 _managers: WeakSet[DatabaseLockManager] = WeakSet()
 
 
 class DatabaseLockManager(PolledLocks):
-    """Keeps locks in the database of this process's client.
+    """Stores locks in the database of this process's client.
 
     Args:
-        client: by default the settings' one.
+        client: the default is the client of the settings.
     """
 
     def __init__(self, client: Client | None = None) -> None:
@@ -39,7 +39,7 @@ class DatabaseLockManager(PolledLocks):
 
     def _hold_nothing(self) -> None:
         self._guard = threading.Lock()
-        # Held while a lock is renewed or given back: a renewal on its way would take the lock anew.
+        # Held while a lock is renewed or released: a concurrent renewal would acquire the lock again.
         self._asking = threading.Lock()
         self._renewed: dict[str, str] = {}
         self._thread: threading.Thread | None = None
@@ -51,7 +51,7 @@ class DatabaseLockManager(PolledLocks):
 
     def _take(self, key: str, holder: str, hold_timeout: float | None) -> bool:
         seconds = LEASE_SECONDS if hold_timeout is None else hold_timeout
-        if not waited_for(lambda: self._ask(key, holder, seconds), _WHAT, "take"):
+        if not waited_for(lambda: self._ask(key, holder, seconds), _WHAT, "acquire"):
             return False
         if hold_timeout is None:
             self._renew(key, holder)
@@ -62,7 +62,7 @@ class DatabaseLockManager(PolledLocks):
         return bool(self._client.call(locks.acquire_lock, body)["acquired"])
 
     def release_lock(self, key: str, holder: str) -> None:
-        """Give the lock back; see LockManager."""
+        """Release the lock; see LockManager."""
         with self._guard:
             renewed = self._renewed.get(key) == holder
             if renewed:
@@ -77,7 +77,7 @@ class DatabaseLockManager(PolledLocks):
                 return bool(self._client.call(locks.release_lock, body)["released"])
 
         released = waited_for(release, _WHAT, "release")
-        # The lease may have run out; a try whose answer was lost may have released it.
+        # The lease may have expired, or an earlier attempt whose response was lost has released it.
         if not released and not renewed and tries == 1:
             raise refuse_release(key, holder)
 
@@ -86,15 +86,15 @@ class DatabaseLockManager(PolledLocks):
         return waited_for(lambda: self._client.call(locks.read_lock, {"name": name}), _WHAT, "read")["holder"]
 
     def is_locked(self, key: str) -> bool:
-        """Whether anybody holds the lock."""
+        """Whether the lock is held."""
         return self._holder(key) is not None
 
     def is_lock_holder(self, key: str, holder: str) -> bool:
-        """Whether that holder holds it."""
+        """Whether this holder holds the lock."""
         return bool(self._holder(key) == holder)
 
     def _renew(self, key: str, holder: str) -> None:
-        """Have a thread hold the lock until it is released; it ends with the last one."""
+        """Renew the lock in a thread until it is released; the thread ends with the last lock."""
         with self._guard:
             self._renewed[key] = holder
             if self._thread is None:
@@ -114,11 +114,11 @@ class DatabaseLockManager(PolledLocks):
                 for key, holder in held.items():
                     with self._asking:
                         if self._renewed.get(key) != holder:
-                            continue  # given back meanwhile
+                            continue  # released meanwhile
                         try:
                             self._ask(key, holder, LEASE_SECONDS)
                         except RunyardError:
-                            continue  # tried again soon; until the lease is over it is held anyway
+                            continue  # retried soon; the lock is held until the lease expires
         finally:
             release_thread()
 
@@ -128,7 +128,7 @@ def _name(key: str) -> str:
 
 
 def _after_fork() -> None:
-    """A forked child renews nothing: its parent does, and may have been about to."""
+    """A forked child renews no locks: its parent does, and may have held this module's locks."""
     for manager in list(_managers):
         manager._hold_nothing()
 

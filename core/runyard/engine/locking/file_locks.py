@@ -1,4 +1,4 @@
-"""Locks among the processes that see one folder: the system frees a file with its process."""
+"""Locks among the processes that share a folder; the system releases a file lock when its process ends."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from runyard.engine.locking.lock_protocol import PolledLocks, refuse_release
 
 
 class FileSystemLockManager(PolledLocks):
-    """Keeps locks as files in a folder, which may be on a disk that several processes share.
+    """Stores locks as files in a folder, which several processes may share.
 
     Args:
-        lock_files_directory: the folder; made when missing.
+        lock_files_directory: the folder; created if missing.
     """
 
     def __init__(self, lock_files_directory: Any) -> None:
         self.lock_files_directory = os.path.abspath(os.path.expanduser(str(lock_files_directory)))
         self._guard = threading.Lock()
-        # key -> (holder, open file, when it is given up)
+        # key -> (holder, open file, when it expires)
         self._mine: dict[str, tuple[str, int, float | None]] = {}
 
     def _path(self, key: str) -> str:
@@ -54,7 +54,7 @@ class FileSystemLockManager(PolledLocks):
             os.close(self._mine.pop(key)[1])
 
     def release_lock(self, key: str, holder: str) -> None:
-        """Give the lock back; see LockManager."""
+        """Release the lock; see LockManager."""
         with self._guard:
             self._give_up_old(key)
             held = self._mine.get(key)
@@ -63,7 +63,7 @@ class FileSystemLockManager(PolledLocks):
             os.close(self._mine.pop(key)[1])
 
     def is_locked(self, key: str) -> bool:
-        """Whether anybody holds the lock."""
+        """Whether the lock is held."""
         with self._guard:
             self._give_up_old(key)
             if key in self._mine:
@@ -78,7 +78,7 @@ class FileSystemLockManager(PolledLocks):
             return False
 
     def is_lock_holder(self, key: str, holder: str) -> bool:
-        """Whether that holder, in this process, holds it."""
+        """Whether this holder, in this process, holds the lock."""
         with self._guard:
             self._give_up_old(key)
             return key in self._mine and self._mine[key][0] == holder

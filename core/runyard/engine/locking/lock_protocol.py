@@ -1,4 +1,4 @@
-"""What a lock manager is, and what all of ours share."""
+"""The interface of lock managers, and the base class of ours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runyard.base.waits import jittered
 
 @runtime_checkable
 class LockManager(Protocol):
-    """Guards keys. A holder is any text that names who holds; it may take its own lock again."""
+    """Locks keys. A holder is any text that identifies the holder; it may acquire its own lock again."""
 
     def acquire_lock(
         self,
@@ -20,15 +20,15 @@ class LockManager(Protocol):
         acquire_timeout: float | None = None,
         hold_timeout: float | None = None,
     ) -> bool:
-        """Take the lock of a key.
+        """Acquire the lock of a key.
 
         Args:
-            acquire_timeout: seconds to wait at most; None: as long as it takes.
-            hold_timeout: seconds after which it is free again by itself; None: when released, or when
-                the process that holds it is gone.
+            acquire_timeout: seconds to wait at most; None: no limit.
+            hold_timeout: seconds after which the lock expires; None: it is held until it is released, or
+                until the holder's process ends.
 
         Returns:
-            Whether it was taken.
+            Whether the lock was acquired.
         """
         ...
 
@@ -43,23 +43,23 @@ class LockManager(Protocol):
         ...
 
     def release_lock(self, key: str, holder: str) -> None:
-        """Give the lock back.
+        """Release the lock.
 
         Raises:
-            ValueError: that holder does not hold it.
+            ValueError: this holder does not hold the lock.
         """
         ...
 
     def is_locked(self, key: str) -> bool:
-        """Whether anybody holds the lock."""
+        """Whether the lock is held."""
         ...
 
     def is_lock_holder(self, key: str, holder: str) -> bool:
-        """Whether that holder holds it."""
+        """Whether this holder holds the lock."""
         ...
 
     def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
-        """Wait until nobody holds it, at most `timeout` seconds; whether that is so."""
+        """Wait until the lock is free, at most `timeout` seconds; returns whether it is free."""
         ...
 
     async def await_for_lock(self, key: str, timeout: float | None = None) -> bool:
@@ -68,14 +68,14 @@ class LockManager(Protocol):
 
 
 class Waiting:
-    """The pauses between two looks at a lock: short at first, and never all at once."""
+    """The pauses between two attempts to acquire a lock: short at first, with jitter."""
 
     def __init__(self, timeout: float | None) -> None:
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._pause = 0.002
 
     def again(self) -> bool:
-        """Wait a little; false when the time is over."""
+        """Wait for the next pause; False if the timeout has passed."""
         left = None if self._deadline is None else self._deadline - time.monotonic()
         if left is not None and left <= 0:
             return False
@@ -86,14 +86,14 @@ class Waiting:
 
 
 class PolledLocks:
-    """What our managers share: they try, wait a little, and try again."""
+    """The base class of our managers, which poll the lock."""
 
     def _take(self, key: str, holder: str, hold_timeout: float | None) -> bool:
-        """Take the lock now; whether that was possible."""
+        """Try to acquire the lock once; returns whether it was acquired."""
         raise TypeError(f"{type(self).__name__} does not say how to take a lock")
 
     def is_locked(self, key: str) -> bool:
-        """Whether anybody holds the lock."""
+        """Whether the lock is held."""
         raise TypeError(f"{type(self).__name__} does not say who holds a lock")
 
     def acquire_lock(
@@ -103,7 +103,7 @@ class PolledLocks:
         acquire_timeout: float | None = None,
         hold_timeout: float | None = None,
     ) -> bool:
-        """Take the lock of a key; see LockManager."""
+        """Acquire the lock of a key; see LockManager."""
         waiting = Waiting(acquire_timeout)
         while not self._take(key, holder, hold_timeout):
             if not waiting.again():
@@ -111,7 +111,7 @@ class PolledLocks:
         return True
 
     def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
-        """Wait until nobody holds it; see LockManager."""
+        """Wait until the lock is free; see LockManager."""
         waiting = Waiting(timeout)
         while self.is_locked(key):
             if not waiting.again():
@@ -123,5 +123,5 @@ class PolledLocks:
 
 
 def refuse_release(key: str, holder: str) -> ValueError:
-    """The error of a release by somebody who does not hold the lock."""
+    """The error of a release by another holder."""
     return ValueError(f"{holder} does not hold the lock of {key!r}")

@@ -9,7 +9,7 @@ from runyard.engine.locking.lock_protocol import PolledLocks, refuse_release
 
 
 class MemoryLockManager(PolledLocks):
-    """Keeps locks in memory; all its users in a process share them."""
+    """Stores locks in memory; all managers in a process share them."""
 
     _guard = threading.Lock()
     _held: dict[str, tuple[str, float | None]] = {}  # noqa: RUF012  # shared on purpose
@@ -27,18 +27,18 @@ class MemoryLockManager(PolledLocks):
         return None if until is not None and until <= time.monotonic() else holder
 
     def release_lock(self, key: str, holder: str) -> None:
-        """Give the lock back; see LockManager."""
+        """Release the lock; see LockManager."""
         with self._guard:
             if self._holder(key) != holder:
                 raise refuse_release(key, holder)
             del self._held[key]
 
     def is_locked(self, key: str) -> bool:
-        """Whether anybody holds the lock."""
+        """Whether the lock is held."""
         with self._guard:
             return self._holder(key) is not None
 
     def is_lock_holder(self, key: str, holder: str) -> bool:
-        """Whether that holder holds it."""
+        """Whether this holder holds the lock."""
         with self._guard:
             return self._holder(key) == holder

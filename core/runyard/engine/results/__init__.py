@@ -1,1 +1,1 @@
-"""Results: how they become bytes, where they are kept, and the keys of the cache."""
+"""Results: serializers, storages, and result stores."""

@@ -1,7 +1,7 @@
-"""Objects of classes that JSON can hold with the class's name: models, dataclasses, enums, exceptions.
+"""Objects stored in JSON with the name of their class: models, dataclasses, enums, exceptions.
 
-A name is looked up among the modules that the program has loaded. Reading imports nothing: who
-writes a stored result does not choose what is imported.
+Reading looks up the name in the modules that the program has loaded. It imports nothing, so the author of a
+stored result cannot choose what is imported.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 
 from runyard.base.current_run import current_flow
 
-# The module that holds the code of `__main__` where a value was written, outside of flow runs.
+# Outside of flow runs: the module with the code that was `__main__` when the value was written.
 script: ContextVar[str | None] = ContextVar("script", default=None)
 _BUILTIN = (list, tuple, dict, set, frozenset, str, bytes, int, float, BaseException)
 
-# The kinds of classes, and how to know one.
+# The kinds of classes, with a test for each.
 KINDS: dict[str, Callable[[type], bool]] = {
     "enum": lambda cls: issubclass(cls, enum.Enum),
     "model": lambda cls: hasattr(cls, "__pydantic_validator__") and hasattr(cls, "model_fields"),
@@ -27,7 +27,7 @@ KINDS: dict[str, Callable[[type], bool]] = {
     "namedtuple": lambda cls: issubclass(cls, tuple) and hasattr(cls, "_fields") and hasattr(cls, "_make"),
     "exception": lambda cls: issubclass(cls, BaseException),
 }
-# What exceptions of Python hold beside their arguments.
+# The attributes of Python's exceptions besides their arguments.
 _FACTS = (
     "errno", "strerror", "filename", "filename2", "name", "path", "obj", "code", "value", "exceptions",
     "encoding", "object", "start", "end", "reason", "lineno", "offset", "text", "msg",
@@ -38,7 +38,7 @@ def write(value: Any, to_json: Callable[[Any], Any]) -> tuple[str, dict[str, Any
     """The kind of an object, and its class and content as JSON.
 
     Raises:
-        TypeError: it is of no kind, or would not come back as it is.
+        TypeError: the class is not supported, or reading would not restore the same object.
     """
     cls = type(value)
     kind = next((name for name, fits in KINDS.items() if fits(cls)), None)
@@ -53,7 +53,7 @@ def write(value: Any, to_json: Callable[[Any], Any]) -> tuple[str, dict[str, Any
     except TypeError:
         if kind != "model" or holds_iterator(value):
             raise
-    # A field of another kind, such as a URL: the model itself may know how to write and read it.
+    # A field of an unsupported type, such as a URL: the model itself may be able to write and read it.
     content = value.model_dump(mode="json", round_trip=True)
     if not same(cls.model_validate(content), value):
         raise _refusal(cls)
@@ -64,7 +64,7 @@ def read(kind: str, body: dict[str, Any]) -> Any:
     """The object that `write` wrote.
 
     Raises:
-        TypeError: the class is not of its kind, or has other fields today.
+        TypeError: the class has another kind, or its fields have changed.
         ValueError: the class is not loaded.
     """
     place = str(body.get("class"))
@@ -72,13 +72,13 @@ def read(kind: str, body: dict[str, Any]) -> Any:
     if cls is None:
         raise ValueError(f"the result is of {place}, which is not here or not imported yet")
     if not isinstance(cls, type) or not KINDS["model" if kind == "validated" else kind](cls):
-        # Nothing that a result names is called unless it is a class of data.
+        # A result can name anything: only call classes of data.
         raise TypeError(f"The result names {place}, which is no {kind}")
     return READERS[kind](cls, body["value"])
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are equal in every part, their types included."""
+    """Whether two values are equal in every part, including the types."""
     cls = type(one)
     if cls is not type(other):
         return False
@@ -102,15 +102,15 @@ def same(one: Any, other: Any) -> bool:
 
 
 def holds_iterator(value: Any, take: Callable[[int], Any] = lambda size: None, depth: int = 0) -> bool:
-    """Whether there is an iterator in a value: looking at what it gives would use it up.
+    """Whether a value contains an iterator, which reading would consume.
 
     Args:
-        value: looked into are builtin collections, dataclasses and models.
+        value: the search covers builtin collections, dataclasses and models.
         take: called with the size of each part; may raise to end the search.
-        depth: how deep the value is in another one.
+        depth: the nesting depth of the value.
 
     Raises:
-        RecursionError: it is too deep, or contains itself.
+        RecursionError: the value is nested too deeply, or contains itself.
     """
     cls = type(value)
     if hasattr(cls, "__next__") or hasattr(cls, "__anext__"):
@@ -141,7 +141,7 @@ def _find(place: str) -> Any:
     module, _, names = place.partition(":")
     found = _follow(sys.modules.get(module), names)
     if found is None and module == "__main__":
-        # The script's file, loaded under a name of its own as the code of a flow.
+        # The script's file may be loaded under another name, as the code of a flow.
         context = current_flow.get()
         other = script.get() or (None if context is None else context.flow.__module__)
         found = None if other is None else _follow(sys.modules.get(other), names)
@@ -164,7 +164,7 @@ def _write_model(value: Any) -> Any:
         return None
     if not all(isinstance(getattr(type(value), name, None), cached_property) for name in derived):
         return None
-    private = state.get("__pydantic_private__")  # a RootModel has none, and no extra fields
+    private = state.get("__pydantic_private__")  # a RootModel has neither private attributes nor extra fields
     return [
         {name: item for name, item in content.items() if name in names},
         sorted(state["__pydantic_fields_set__"]),
@@ -214,7 +214,7 @@ def _read_dataclass(cls: Any, content: dict[str, Any]) -> Any:
 
 
 def _has_slots_beside(value: Any, names: set[str]) -> bool:
-    """Whether the object holds something in slots that are no fields."""
+    """Whether the object has slots that are not fields."""
     for cls in type(value).__mro__[:-1]:
         slots = vars(cls).get("__slots__", ())
         if cls.__module__.partition(".")[0] == "pydantic":
@@ -234,7 +234,7 @@ def _check_fields(cls: type, stored: Any, today: Any) -> None:
 
 
 def _write_enum(value: Any) -> Any:
-    """A member's name, or the number of several flags together."""
+    """A member's name, or the number of combined flags."""
     cls = type(value)
     if cls.__members__.get(value.name) is value:
         return value.name
@@ -256,8 +256,8 @@ def _read_namedtuple(cls: Any, content: Any) -> Any:
 
 
 def _write_exception(value: Any) -> Any:
-    """Its arguments and attributes, as long as it can be made again of them."""
-    # An OSError is made of more arguments than it shows: the files are among them.
+    """The exception's arguments and attributes; None if they do not restore it."""
+    # The constructor of OSError takes more arguments than `args` contains: the file names.
     given = OSError.__reduce__(value)[1] if isinstance(value, OSError) else value.args
     content = [list(given), list(value.args), dict(vars(value))]
     try:
@@ -283,7 +283,7 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "namedtuple": _write_namedtuple,
     "exception": _write_exception,
 }
-# How each is read; "validated" are models that wrote themselves.
+# The readers by kind; "validated" is a model that was dumped by its own serializer.
 READERS: dict[str, Callable[[Any, Any], Any]] = {
     "model": _read_model,
     "dataclass": _read_dataclass,

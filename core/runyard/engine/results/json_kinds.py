@@ -1,4 +1,4 @@
-"""The kinds of plain data that JSON does not know, with how each is written and read."""
+"""Types of plain data that JSON does not support, with functions to write and read them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 
 class Kind(NamedTuple):
-    """One kind: its name in JSON, its class, and functions to what JSON holds and back."""
+    """One type: its name in JSON, its class, and functions that convert to and from JSON data."""
 
     name: str
     cls: type
@@ -26,12 +26,12 @@ class Kind(NamedTuple):
 
 
 def by_class(cls: type) -> Kind | None:
-    """The kind of a class: of numpy's and pandas's as well, once the program has loaded them."""
+    """The kind of a class, including classes of numpy and pandas if the program has loaded them."""
     return _tables(_is_loaded("numpy"), _is_loaded("pandas"))[0].get(cls)
 
 
 def by_name(name: str) -> Kind | None:
-    """The kind of a name. For one of numpy or pandas that library is loaded."""
+    """The kind of a name; imports numpy or pandas for their kinds."""
     library = name.partition(".")[0]
     if library in ("numpy", "pandas"):
         importlib.import_module(library)
@@ -39,7 +39,7 @@ def by_name(name: str) -> Kind | None:
 
 
 def _is_loaded(library: str) -> bool:
-    """Whether a library is there, and not just being imported by another thread."""
+    """Whether a library is loaded completely, not being imported by another thread."""
     module = sys.modules.get(library)
     return module is not None and not getattr(module.__spec__, "_initializing", False)
 
@@ -82,7 +82,7 @@ def _builtin() -> list[Kind]:
     ]
 
 
-# What stands for texts, floats and dictionaries that JSON cannot hold; no value has these classes.
+# Marker classes for texts, floats and dicts that JSON cannot represent; no value has these classes.
 class _Text(str): ...
 
 
@@ -128,7 +128,7 @@ def _write_zone(zone: zoneinfo.ZoneInfo) -> str:
 
 
 def _write_time(value: Any) -> list[Any]:
-    """A moment or a time of day: as text without its zone, the zone, and which of two equal hours it is."""
+    """A datetime or time as text without its zone, the zone, and its `fold`."""
     return [value.replace(tzinfo=None, fold=0).isoformat(), value.tzinfo, value.fold]
 
 
@@ -137,7 +137,7 @@ def _reader(cls: Any) -> Callable[[list[Any]], Any]:
 
 
 def _numpy() -> list[Kind]:
-    """The scalars of numpy, but for those whose size differs between machines."""
+    """The scalars of numpy, except those whose size differs between machines."""
     numpy = importlib.import_module("numpy")
 
     numbers = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
@@ -187,7 +187,7 @@ def _pandas() -> list[Kind]:
 
 
 def _write_timestamp(value: Any) -> list[Any]:
-    """The moment as a number of its unit since 1970, by UTC where it has a zone, and the zone."""
+    """The time as a number of its unit since 1970 (in UTC if it has a zone), the unit, and the zone."""
     if value.tzinfo is None and value.fold:
         raise TypeError(
             "JSON cannot hold a pandas.Timestamp with fold=1 and no zone; use the serializer 'pickle'"

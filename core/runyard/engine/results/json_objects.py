@@ -1,8 +1,8 @@
-"""Values of Python as plain JSON, and back: exactly what they were, or refused.
+"""Converts Python values to plain JSON and back: exactly, or with an error.
 
-`to_json` writes what JSON knows as it is, and everything else as an object that says its kind, such as
-`{"__runyard__": "tuple", "value": [1, 2]}`. A value is of a kind only if its class is that very class: a
-`pandas.NaT` is an instance of `datetime`, and would come back as a date.
+`to_json` writes JSON's own types directly, and all other values as an object with their kind, such as
+`{"__runyard__": "tuple", "value": [1, 2]}`. A value has a kind only if its class is exactly the class of the
+kind: `pandas.NaT` is an instance of `datetime`, and would be read as a datetime.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _SCALARS = frozenset((bool, int, type(None)))
 
 
 def to_json(value: Any) -> Any:
-    """A value as JSON has it: dictionaries, lists, texts, numbers, booleans and None.
+    """A value as JSON data: dictionaries, lists, texts, numbers, booleans and None.
 
     Raises:
-        TypeError: it is of no kind that comes back as it was.
-        RecursionError: it contains itself.
+        TypeError: the type is not supported.
+        RecursionError: the value contains itself.
     """
     kind = type(value)
     if kind in _SCALARS:
@@ -28,7 +28,7 @@ def to_json(value: Any) -> Any:
     if kind is str:
         return value if is_storable(value) else _marked("text", value.encode("unicode_escape").decode())
     if kind is float:
-        # NaN and the infinities are no JSON.
+        # JSON does not have NaN and infinities.
         return value if value - value == 0 else _marked("float", repr(value))
     if kind is list:
         return [to_json(item) for item in value]
@@ -40,10 +40,10 @@ def to_json(value: Any) -> Any:
 
 
 def encode(value: Any) -> dict[str, Any]:
-    """The object for a value that JSON does not know.
+    """The JSON object for a value of a type that JSON does not have.
 
     Raises:
-        TypeError: it is of no kind that comes back as it was.
+        TypeError: the type is not supported.
     """
     found = json_kinds.by_class(type(value))
     if found is not None:
@@ -56,7 +56,7 @@ def from_json(value: Any) -> Any:
     """The value that `to_json` wrote.
 
     Raises:
-        TypeError, ValueError: an object in it is of no kind, or names a class that is not of its kind.
+        TypeError, ValueError: an object in it has an unknown kind, or a class of another kind.
     """
     if type(value) is list:
         return [from_json(item) for item in value]
@@ -66,10 +66,10 @@ def from_json(value: Any) -> Any:
 
 
 def decode(body: dict[str, Any]) -> Any:
-    """The value of one object, whose items are decoded already; any other object as it is.
+    """The value of one object, whose items are decoded already; an object without a mark stays unchanged.
 
     Raises:
-        TypeError, ValueError: it is of no kind, or names a class that is not of its kind.
+        TypeError, ValueError: the object has an unknown kind, or a class of another kind.
     """
     name = body.get(MARK)
     if not isinstance(name, str) or "value" not in body:
@@ -78,12 +78,12 @@ def decode(body: dict[str, Any]) -> Any:
         return json_classes.read(name, body)
     found = json_kinds.by_name(name)
     if found is None:
-        raise ValueError(f"JSON holds a value of the unknown kind {name!r}")
+        raise ValueError(f"unknown kind {name!r} of a value in JSON")
     return found.read(body["value"])
 
 
 def may_be_marked(text: str | bytes) -> bool:
-    """Whether written JSON holds what `decode` would read."""
+    """Whether JSON text may contain objects for `decode`."""
     return MARK in text if isinstance(text, str) else MARK.encode() in text
 
 
@@ -92,7 +92,7 @@ def _marked(name: str, value: Any) -> dict[str, Any]:
 
 
 def is_storable(text: str) -> bool:
-    """Whether every JSON library and database takes the text as it is."""
+    """Whether every JSON library and database accepts the text unchanged."""
     if "\0" in text:
         return False
     if text.isascii():

@@ -1,15 +1,15 @@
-"""Kept results, recognised when they are given to another task.
+"""Recognizes stored results when they are passed to another task.
 
-A value that was written and read again may pickle to other bytes than before: views, models, sets, lazily
-filled fields. A key made of these bytes would change when the run is resumed, and what had completed would
-run again. So a kept result is known by the digest of the bytes that were kept, which are the same
-for the process that made the value and for each that reads it.
+A value that was written and read again may have other pickled bytes than before: views, models, sets, lazily
+filled fields. A cache key from these bytes would change when the run is resumed, and completed tasks would
+run again. So a stored result is identified by the digest of its stored bytes, which is the same in every
+process that creates or reads the value.
 
-Frames of pandas are no such results: using them changes their pickles (a look-up fills a cache), while their
-key is made of their values alone, the same before and after.
+Pandas frames are not handled here: using them changes their pickles (a look-up fills a cache), but their key
+depends only on their values.
 
-A result that was changed since then is not that result any more: what it pickles to now is compared
-with what it pickled to when it was returned or read.
+A result that was changed later is no longer the stored result: its current pickle is compared with the
+pickle from when it was returned or read.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 _PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
 # How deep arguments are searched for results.
 _DEPTH = 4
-# Results of several values, of which a task may be given one.
+# Collections with at most this many items also register each item as a result.
 _PARTS = 16
-# Lists, dictionaries and the like do not say when they are gone: so many of them are remembered.
+# Lists and dicts do not support weak references: at most this many of them are registered.
 _MOST = 10_000
 _MARK = "\0runyard kept result"
 
 
 class _Known:
-    """One object: what it pickled to, and what was kept of it."""
+    """One registered object: the digests of its current pickle and of its stored bytes."""
 
     __slots__ = ("alive", "kept", "now", "serializer")
 
@@ -49,28 +49,28 @@ class _Known:
 
 
 _known: dict[int, _Known] = {}
-# Of those in `_known`, the ones that no weak reference watches, oldest first.
+# The objects in `_known` without a weak reference, oldest first.
 _unwatched: dict[int, None] = {}
 
 
 def digest(data: bytes) -> str:
-    """By what a kept result is known: the digest of its bytes."""
+    """The digest that identifies a stored result."""
     return hashlib.sha256(data).hexdigest()
 
 
 def note(value: Any, serializer: Serializer, data: bytes, read: bool = False) -> None:
-    """Remember a result that is kept.
+    """Register a stored result.
 
     Args:
         value: the result itself.
-        serializer: what wrote it.
-        data: the bytes that are kept.
-        read: whether `value` was read from `data`; else it was written to it.
+        serializer: the serializer that wrote it.
+        data: the stored bytes.
+        read: True if `value` was read from `data`, False if it was written.
     """
     if type(value) in _PLAIN:
         return
     if is_plain(value):
-        return  # its key is the same before and after
+        return  # its key does not change
     kept = digest(data)
     compressed = isinstance(serializer, CompressedSerializer)
     while isinstance(serializer, CompressedSerializer):
@@ -81,18 +81,18 @@ def note(value: Any, serializer: Serializer, data: bytes, read: bool = False) ->
 
 
 def note_again(pairs: list[tuple[Any, str]]) -> None:
-    """Remember what `found_in` found in another process; the values came here by pickle."""
+    """Register the results that `found_in` found in another process; the values were sent as pickles."""
     for value, kept in pairs:
         _note_one(value, PickleSerializer(), kept, None)
 
 
 def in_place_of(value: Any) -> Any:
-    """A value with each unchanged kept result in it replaced by a small stand-in, for a key."""
+    """For a key: the value with each unchanged stored result in it replaced by a small placeholder."""
     return _replaced(value, _DEPTH) if _known else value
 
 
 def found_in(value: Any) -> list[tuple[Any, str]]:
-    """The unchanged kept results in a value, each with the digest that it is known by."""
+    """The unchanged stored results in a value, each with its digest."""
     return list(_found(value, _DEPTH)) if _known else []
 
 
@@ -117,7 +117,7 @@ def _note_one(value: Any, serializer: Serializer, kept: str, now: str | None) ->
 
 
 def _has_steady_key(value: Any, depth: int) -> bool:
-    """Whether the key of a value is the same after it was used, pickled and read."""
+    """Whether the key of a value stays the same when the value is used, pickled and read."""
     kind = type(value)
     if kind in _PLAIN:
         return True
@@ -141,11 +141,11 @@ def _digest_now(value: Any, serializer: Serializer) -> str | None:
     try:
         return digest(serializer.dumps(value))
     except Exception:
-        return None  # it cannot be written any more: it is known by what it holds, if by anything
+        return None  # it can no longer be pickled: do not treat it as a stored result
 
 
 def _kept_of(value: Any) -> str | None:
-    """By what a value is known, if it is a kept result and unchanged."""
+    """The digest of a value if it is an unchanged stored result, else None."""
     known = _known.get(id(value))
     if known is None or (known.alive is not None and known.alive() is not value):
         return None
@@ -153,7 +153,7 @@ def _kept_of(value: Any) -> str | None:
 
 
 def _parts(value: Any) -> Iterator[tuple[Any, Any]]:
-    """The values of a result that holds several, where they are no plain ones."""
+    """The items of a result that is a small collection, without plain values."""
     kind = type(value)
     if kind not in (tuple, list, dict) or len(value) > _PARTS:
         return

@@ -1,7 +1,8 @@
-"""Kept results that are too large for the database: files in the folder of results, named by their keys.
+"""Results that are too large for the database: files in the results folder, named by their keys.
 
-A row says where its file is, since processes may use different folders. Who writes the row does not choose
-the file: its name is made of the key, and nothing is deleted outside of this process's own folder.
+The row of a result contains the path of its file, because processes may use different folders. The author of
+a row cannot choose the file: its name is a digest of the key, and a process deletes files only in its own
+folder.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from runyard.base.exceptions import UnreadableResult
 
 
 def write(key: str, data: bytes) -> str:
-    """Write the file of a result; its path."""
+    """Write the file of a result; returns its path."""
     from runyard.blocks.filesystems import storage_of
 
     path = _path(key)
@@ -27,17 +28,17 @@ def write(key: str, data: bytes) -> str:
 
 
 def read(key: str, place: str | None) -> bytes | None:
-    """What `write` wrote; None where it is not there.
+    """Read the file of a result; None if it does not exist.
 
     Args:
-        key: of the result.
+        key: the key of the result.
         place: the path that `write` returned.
 
     Raises:
         UnreadableResult: `place` is not the file of this key.
     """
     if place is None or os.path.basename(place) != _name(key):
-        raise UnreadableResult(f"the result kept under {key!r} names a file that is not its own: {place}")
+        raise UnreadableResult(f"the result stored under {key!r} names a file that is not its own: {place}")
     try:
         with open(place, "rb", opener=_open_without_waiting) as file:
             return file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
@@ -46,13 +47,13 @@ def read(key: str, place: str | None) -> bytes | None:
 
 
 def remove(key: str, place: str) -> None:
-    """Delete the file of a result, if it is in this process's folder; another machine's is left to it."""
+    """Delete the file of a result, if it is in this process's folder; other machines delete their own."""
     if place != _path(key):
         return
     try:
         os.remove(place)
     except OSError:
-        return  # gone already
+        return  # deleted already
 
 
 def _path(key: str) -> str:

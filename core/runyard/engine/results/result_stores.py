@@ -1,4 +1,4 @@
-"""Results that outlive their process: small ones in the database, others in a storage of your choice."""
+"""Result stores: write results under keys and find them, in the database or in a storage."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 
 class ResultRecord:
-    """A kept result.
+    """A stored result.
 
     Args:
         key: its storage key.
         result: the value.
-        serializer: what wrote it.
-        expiration: when it ceases to count, an aware datetime; None: never.
-        storage: the path or URL of the storage it is in; None: the database.
+        serializer: the serializer that wrote it.
+        expiration: when it expires, an aware datetime; None: never.
+        storage: the path or URL of its storage; None: the database.
     """
 
     __slots__ = ("expiration", "key", "result", "serializer", "storage")
@@ -64,7 +64,7 @@ class ResultRecord:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What a state keeps of it, so that any process finds the value again."""
+        """The reference to the result in a state, by which any process finds the value."""
         found: dict[str, Any] = {"storage_key": self.key}
         if self.storage is not None:
             found["storage"] = self.storage
@@ -77,15 +77,15 @@ class ResultRecord:
 
 
 class ResultStore:
-    """Writes results under keys and finds them again.
+    """Writes results under keys, and finds them.
 
     Args:
         result_storage: a path, a URL such as `s3://bucket/results`, a filesystem or the name of a
-            saved one; None: the database, and for what is too large for it a file in the home.
+            saved one; None: the database, or a file in the home for large results.
         result_serializer: a name such as `json`, or a serializer; None: the setting.
-        key_storage: where entries are noted, if not with the results.
-        lock_manager: what guards keys; by default locks in the database.
-        client: for the database; by default the settings' one.
+        key_storage: stores the cache entries, if not with the results.
+        lock_manager: locks keys; the default is locks in the database.
+        client: the client for the database; the default is the client of the settings.
     """
 
     def __init__(
@@ -107,24 +107,24 @@ class ResultStore:
 
     @property
     def result_storage(self) -> Any:
-        """Where results are written, under the name of the argument; None: the database."""
+        """The storage of results; None: the database."""
         return self.storage
 
     @property
     def metadata_storage(self) -> Any:
-        """Where entries are noted, by Prefect's name; None: with the results."""
+        """Prefect's name of `key_storage`; None: entries are stored with the results."""
         return self.key_storage
 
     @property
     def lock_manager(self) -> Any:
-        """What guards keys across processes."""
+        """The lock manager for keys."""
         if self._locks is None:
             self._locks = DatabaseLockManager()
         return self._locks
 
     @property
     def is_quick(self) -> bool:
-        """Whether reading takes microseconds: it may then be done on an event loop."""
+        """Whether reading takes microseconds, so that it need not leave the event loop."""
         return (
             self.storage is None
             and self.key_storage is None
@@ -133,11 +133,11 @@ class ResultStore:
         )
 
     def find(self, key: str) -> ResultRecord | None:
-        """The kept result of a key, or None where there is none or it has expired.
+        """The stored result of a key, or None if it does not exist or has expired.
 
         Raises:
-            UnreadableResult: it is there and cannot be read: its class was renamed, its module is not
-                here, a library changed, or it was written by a serializer that this store does not read.
+            UnreadableResult: it cannot be read: its class was renamed, its module is missing, a library
+                changed, or this store does not read the serializer that wrote it.
         """
         if self.storage is None and self.key_storage is None:
             return self._find_row(key)
@@ -151,7 +151,7 @@ class ResultStore:
         return self._record(entry, key)
 
     def _load(self, key: str, description: str, text: str | bytes) -> tuple[Any, Serializer]:
-        """The value that was written, and the serializer that reads it; `text` is base64, bytes are data."""
+        """The value and the serializer that reads it; `text` is base64 as str, or the data as bytes."""
         try:
             serializer = self.serializer
             if description != self._description:
@@ -159,39 +159,39 @@ class ResultStore:
             data = text if isinstance(text, bytes) else a2b_base64(text)
             value = serializer.loads(data)
         except Exception as error:
-            # Unpickling imports modules and calls classes as they are today: it may raise anything.
+            # Unpickling imports modules and calls current classes: it may raise any exception.
             raise UnreadableResult(
-                f"the result kept under {key!r} cannot be read: {outcome.describe(error)}"
+                f"the result stored under {key!r} cannot be read: {outcome.describe(error)}"
             ) from error
         known_results.note(value, serializer, data, read=True)
         return value, serializer
 
     def read(self, key: str) -> ResultRecord:
-        """The kept result of a key.
+        """The stored result of a key.
 
         Raises:
-            MissingResult: there is none.
+            MissingResult: it does not exist.
         """
         found = self.find(key)
         if found is None:
-            raise MissingResult(f"no result is kept under the key {key!r}")
+            raise MissingResult(f"no result is stored under the key {key!r}")
         return found
 
     def exists(self, key: str) -> bool:
-        """Whether a result of that key is kept and counts."""
+        """Whether a result is stored under the key and has not expired."""
         if self.storage is None and self.key_storage is None:
             return bool(self._row(key))
         return self.find(key) is not None
 
     def write(self, obj: Any, key: str, expiration: datetime | timedelta | None = None) -> ResultRecord:
-        """Keep a value under a key, in place of what the key held before.
+        """Store a value under a key; this replaces an earlier value.
 
         Args:
-            expiration: when the entry ceases to count: an aware datetime, or how long from now.
+            expiration: when the entry expires: an aware datetime, or a timedelta from now.
         """
         record, row = self.prepare(obj, key, expiration, None)
         if row is not None:
-            waited_for(lambda: self._client.call(write_result, {"row": row}), "a kept result", "keep")
+            waited_for(lambda: self._client.call(write_result, {"row": row}), "a result", "store")
         return record
 
     def prepare(
@@ -200,10 +200,10 @@ class ResultStore:
         """Serialize a value, and write it unless it goes into the database.
 
         Args:
-            flow_run_id: the root run with which the entry goes away.
+            flow_run_id: the root run; the entry is deleted with it.
 
         Returns:
-            The record, and the row that is still to be written, if any.
+            The record, and the row that the caller must write, if any.
 
         Raises:
             SerializationError: the serializer cannot write such a value.
@@ -242,25 +242,25 @@ class ResultStore:
     awrite = async_twin(write)
 
     def acquire_lock(self, key: str, holder: str, timeout: float | None = None) -> bool:
-        """Take the lock of a key, waiting at most `timeout` seconds; whether it was taken."""
+        """Acquire the lock of a key, waiting at most `timeout` seconds; returns whether it was acquired."""
         return bool(self.lock_manager.acquire_lock(key, holder, acquire_timeout=timeout))
 
     def release_lock(self, key: str, holder: str) -> None:
-        """Give the lock of a key back."""
+        """Release the lock of a key."""
         self.lock_manager.release_lock(key, holder)
 
     def is_locked(self, key: str) -> bool:
-        """Whether anybody holds the lock of a key."""
+        """Whether the lock of a key is held."""
         return bool(self.lock_manager.is_locked(key))
 
     @also_awaited
     def update_for_flow(self, flow: FlowDefinition) -> Self:
-        """A store as this one, with the options of a flow where it gives any."""
+        """A copy of this store with the result options of a flow."""
         return self._updated(flow.result_storage, flow.result_serializer)
 
     @also_awaited
     def update_for_task(self, task: TaskDefinition) -> Self:
-        """A store as this one, with the options of a task where it gives any."""
+        """A copy of this store with the result options of a task."""
         return self._updated(task.result_storage, task.result_serializer)
 
     def _updated(self, storage: Any, serializer: Any) -> Self:
@@ -282,7 +282,7 @@ class ResultStore:
     def _row(self, key: str) -> dict[str, Any]:
         asked = {"key": texts.indexed(key)}
         row: dict[str, Any] = waited_for(
-            lambda: self._client.call(read_result, asked), "a kept result", "look for"
+            lambda: self._client.call(read_result, asked), "a stored result", "read"
         )
         return row
 
@@ -308,11 +308,11 @@ class ResultStore:
         return ResultRow(key, clock.now_us(), expires, flow_run_id, self._description, text, place)
 
     def _has_files(self) -> bool:
-        """Whether who reads the database sees this machine's files: not so over HTTP."""
+        """Whether readers of the database can read this machine's files; not over HTTP."""
         return isinstance(self._client, LocalClient)
 
     def _data_beside(self, key: str) -> str | bytes | None:
-        """The result whose entry is in the key storage."""
+        """The data of a result whose entry is in the key storage."""
         if self.storage is not None:
             entry = _read_file(self.storage, key)
             return None if entry is None else entry.get("result")
@@ -320,8 +320,7 @@ class ResultStore:
         return self._data_of(row) if row else None
 
     def _data_of(self, row: dict[str, Any]) -> str | bytes | None:
-        """What a row holds; None where its file was removed or is on another machine: it was as good as
-        never written."""
+        """The data of a row; None if its file was deleted or is on another machine, as if never written."""
         if row["data"] is not None:
             text: str = row["data"]
             return text
@@ -337,7 +336,7 @@ class ResultStore:
 
 @also_awaited
 def resolve_result_storage(result_storage: Any) -> Any:
-    """The filesystem of a result storage, however it is given; see `filesystems.storage_of`."""
+    """The filesystem of a result storage option; see `filesystems.storage_of`."""
     from runyard.blocks.filesystems import storage_of
 
     return storage_of(result_storage)
@@ -356,10 +355,10 @@ def _read_file(storage: Any, key: str) -> dict[str, Any] | None:
         entry: dict[str, Any] = json.loads(content)
         if isinstance(entry["metadata"], dict):
             return entry
-        problem = "its metadata is no object"
+        problem = "its metadata is not an object"
     except (ValueError, KeyError, TypeError) as error:
         problem = outcome.describe(error)
-    raise UnreadableResult(f"the result kept under {key!r} is no entry of a result storage: {problem}")
+    raise UnreadableResult(f"invalid file of the result stored under {key!r}: {problem}")
 
 
 def _write_file(storage: Any, key: str, entry: dict[str, Any]) -> None:
@@ -367,8 +366,8 @@ def _write_file(storage: Any, key: str, entry: dict[str, Any]) -> None:
 
 
 def _called(method: Any, *args: Any) -> Any:
-    """What a method of a storage gives, here and now; in a class of a user's it may be plain or async."""
-    if hasattr(method, "aio"):  # else async code around this would decide
+    """Call a method of a storage synchronously; in a user's class it may be sync or async."""
+    if hasattr(method, "aio"):  # without `_sync`, the context of the caller would decide
         return method(*args, _sync=True)
     found = method(*args)
     return effects.finish(found) if effects.is_coroutine(found) else found
@@ -378,22 +377,22 @@ def result_of_reference(data: dict[str, Any]) -> Any:
     """The value that a state refers to.
 
     Args:
-        data: a state's `data`, as `ResultRecord.metadata` gives it.
+        data: a state's `data`, from `ResultRecord.metadata`.
 
     Raises:
-        MissingResult: it is not kept any more.
+        MissingResult: the result was deleted or has expired.
     """
     return ResultStore(result_storage=data.get("storage")).read(data["storage_key"]).result
 
 
 def get_result_store() -> ResultStore:
-    """The store that the run around the caller uses; outside of runs the one of the settings."""
+    """The result store of the current run; outside of runs the store of the settings."""
     task = current_task.get()
     return store_of(current_flow.get(), None if task is None else task.task)
 
 
 def options_of_flow(flow: Any) -> tuple[Any, Any]:
-    """The result storage and serializer that the flows around the caller give, innermost first."""
+    """The result storage and serializer of a flow run, or of its nearest parent that sets them."""
     storage = serializer = None
     while flow is not None and (storage is None or serializer is None):
         storage = flow.flow.result_storage if storage is None else storage
@@ -410,26 +409,26 @@ def store_of(flow: Any, task: TaskDefinition | None) -> ResultStore:
 
 @also_awaited
 def get_default_result_storage() -> Any:
-    """The filesystem of results whose flow or task names none."""
+    """The default filesystem of results."""
     return resolve_result_storage(settings.get("results_default_storage") or None)
 
 
 def get_default_result_serializer() -> Serializer:
-    """The serializer of results whose flow or task names none."""
+    """The default serializer of results."""
     return resolve_serializer()
 
 
 def get_default_persist_setting() -> bool:
-    """Whether flows and tasks that do not say keep their results."""
+    """Whether flows and tasks store their results by default."""
     return bool(settings.get("results_persist_by_default"))
 
 
-# Prefect lets tasks differ.
+# Prefect has a separate setting for tasks.
 get_default_persist_setting_for_tasks = get_default_persist_setting
 
 
 def should_persist_result() -> bool:
-    """Whether the run around the caller keeps its result."""
+    """Whether the current run stores its result."""
     task, flow = current_task.get(), current_flow.get()
     if task is not None and task.task.persist_result is not None:
         return bool(task.task.persist_result)

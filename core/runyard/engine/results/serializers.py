@@ -1,4 +1,4 @@
-"""Serializers: how a result becomes bytes, and bytes a result again."""
+"""Serializers, which convert results to bytes and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runyard.base.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# What plain pickle writes like cloudpickle, and many times faster.
+# Types that plain pickle writes as cloudpickle does, but many times faster.
 _PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
 _COLLECTIONS = frozenset((list, tuple, dict, set, frozenset))
 _DEPTH = 4
@@ -22,23 +22,23 @@ _DECODER = "runyard.engine.results.json_objects.decode"
 
 
 class Serializer:
-    """What every serializer offers; subclass it for one of your own and give it a `type`.
+    """The base class of serializers; subclass it for a custom serializer, and set a `type`.
 
-    Two are equal that are of one class with the same options.
+    Two serializers are equal if they have the same class and the same options.
     """
 
     type: str = ""
 
     def dumps(self, obj: Any) -> bytes:
-        """The bytes of a value."""
+        """Convert a value to bytes."""
         raise TypeError(f"{type(self).__name__} does not say how to write values: define dumps")
 
     def loads(self, blob: bytes) -> Any:
-        """The value of such bytes."""
+        """Convert bytes to the value."""
         raise TypeError(f"{type(self).__name__} does not say how to read values: define loads")
 
     def options(self) -> dict[str, Any]:
-        """What its constructor takes to make it again, as JSON has it."""
+        """The constructor arguments that recreate the serializer, as JSON data."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
     def __eq__(self, other: object) -> bool:
@@ -53,11 +53,10 @@ class Serializer:
 
 
 class PickleSerializer(Serializer):
-    """Any value that pickle can write; read it only from where nobody else can write.
+    """Any value that pickle can write. Only read pickles from storages that you trust.
 
     Args:
-        picklelib: the module that does it, by default cloudpickle, which also writes what is defined
-            in a script.
+        picklelib: the pickle module; the default is cloudpickle, which also writes objects of a script.
     """
 
     type = "pickle"
@@ -75,12 +74,12 @@ class PickleSerializer(Serializer):
         return written
 
     def loads(self, blob: bytes) -> Any:
-        """The value; what stood in front of base64 in older files is understood as well."""
+        """The unpickled value."""
         return _module(self.picklelib).loads(blob)
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value is plain data, of builtin types alone, and neither deep nor long."""
+    """Whether a value is plain data: only builtin types, neither deeply nested nor long."""
     return _is_plain(value, _DEPTH)
 
 
@@ -96,14 +95,14 @@ def _is_plain(value: Any, depth: int) -> bool:
 
 
 class JSONSerializer(Serializer):
-    """JSON, readable by anything; a value comes back exactly as it was, or is refused.
+    """JSON, readable by any program; a value is restored exactly, or refused.
 
-    Tuples, sets, keys of any kind, datetimes with their zones, decimals, bytes, paths, enums, models,
-    dataclasses and scalars of numpy and pandas are among what comes back.
+    It supports tuples, sets, keys of any type, datetimes with their zones, decimals, bytes, paths, enums,
+    models, dataclasses, scalars of numpy and pandas, and more.
 
     Args:
-        object_encoder: `module.function` that turns what JSON does not know into what it does.
-        object_decoder: `module.function` that turns such an object back.
+        object_encoder: `module.function` that converts values of other types to JSON data.
+        object_decoder: `module.function` that converts such data back.
         dumps_kwargs, loads_kwargs: further options of `json.dumps` and `json.loads`.
     """
 
@@ -127,7 +126,7 @@ class JSONSerializer(Serializer):
         """The value as JSON, in UTF-8.
 
         Raises:
-            TypeError: it would not come back as it is.
+            TypeError: the value cannot be restored exactly.
         """
         options = dict(self.dumps_kwargs or {})
         if self.object_encoder == _ENCODER:
@@ -141,7 +140,7 @@ class JSONSerializer(Serializer):
         return text if isinstance(text, bytes) else text.encode()
 
     def loads(self, blob: bytes) -> Any:
-        """The value of JSON."""
+        """The value from JSON."""
         options = dict(self.loads_kwargs or {})
         if self.object_decoder and self.object_decoder != _DECODER:
             options["object_hook"] = _function(self.object_decoder)
@@ -155,10 +154,10 @@ class JSONSerializer(Serializer):
 
 
 class CompressedSerializer(Serializer):
-    """Compresses what another serializer writes.
+    """Compresses the output of another serializer.
 
     Args:
-        serializer: the other one, or its name.
+        serializer: the other serializer, or its name.
         compressionlib: a module with `compress` and `decompress`.
     """
 
@@ -174,11 +173,11 @@ class CompressedSerializer(Serializer):
         return written
 
     def loads(self, blob: bytes) -> Any:
-        """The value of compressed bytes."""
+        """The value from compressed bytes."""
         return self.serializer.loads(_module(self.compressionlib).decompress(blob))
 
     def options(self) -> dict[str, Any]:
-        """As in the base, the inner serializer described."""
+        """As in the base class, with the description of the inner serializer."""
         return {"serializer": json.loads(describe(self.serializer)), "compressionlib": self.compressionlib}
 
 
@@ -206,14 +205,14 @@ _BY_NAME: dict[str, type[Serializer]] = {
 
 
 def resolve_serializer(value: Any = None) -> Serializer:
-    """The serializer that an option names.
+    """The serializer of an option.
 
     Args:
-        value: a serializer, its class, a name such as `compressed/json`, a description as `describe`
-            gives it, or None for the setting `results_default_serializer`.
+        value: a serializer, its class, a name such as `compressed/json`, a description from `describe`,
+            or None for the setting `results_default_serializer`.
 
     Raises:
-        InvalidInput: no serializer goes by that name.
+        InvalidInput: unknown name, or not a serializer.
     """
     if value is None:
         value = settings.get("results_default_serializer")
@@ -226,10 +225,10 @@ def resolve_serializer(value: Any = None) -> Serializer:
             (own for own in _own_ones(Serializer) if own.type == value and value), None
         )
         if kind is None:
-            raise InvalidInput(f"no serializer is called {value!r}; there are: {', '.join(_BY_NAME)}")
+            raise InvalidInput(f"unknown serializer {value!r}; use one of: {', '.join(_BY_NAME)}")
         return kind()
     if not (hasattr(value, "dumps") and hasattr(value, "loads")):
-        raise InvalidInput(f"{value!r} is no serializer; give a name ({', '.join(_BY_NAME)}) or an object")
+        raise InvalidInput(f"invalid serializer {value!r}; give a name ({', '.join(_BY_NAME)}) or an object")
     found: Serializer = value
     return found
 
@@ -239,7 +238,7 @@ def _own_ones(kind: type[Serializer]) -> list[type[Serializer]]:
 
 
 def describe(serializer: Serializer) -> str:
-    """JSON text by which `from_description` makes the serializer again, in any process."""
+    """JSON text from which `from_description` recreates the serializer in any process."""
     kind = type(serializer)
     options = serializer.options() if isinstance(serializer, Serializer) else {}
     defaults = kind().options() if kind in _BY_NAME.values() else {}
@@ -251,35 +250,35 @@ def describe(serializer: Serializer) -> str:
 
 
 def from_description(text: str) -> Serializer:
-    """The serializer that `describe` described, as this program's own code gives it.
+    """The serializer of a description, created with the classes of this program.
 
     Raises:
-        InvalidInput: its class is not loaded here.
+        InvalidInput: its class is not loaded.
     """
     options = json.loads(text)
     name, place = options.pop("type", None), options.pop("class", None)
     kind = _loaded(name, place)
     if kind is None:
         raise InvalidInput(
-            f"the serializer {place or name!r} of this result is not here; import the module that defines it"
+            f"serializer {place or name!r} of this result not found; import the module that defines it"
         )
     made: Serializer = kind(**options)
     return made
 
 
 def serializer_of_entry(text: str, reader: Serializer) -> Serializer:
-    """The serializer of a stored result, whose description another process or a caller of the API wrote.
+    """The serializer of a stored result; another process or a caller of the API wrote the description.
 
-    The description imports nothing and calls nothing: it selects among what this program has loaded, with
-    options from a closed list or the reader's own. Pickles, which run code, are read only by a
-    reader that writes them itself.
+    The description cannot import or call anything. It selects a class that this program has loaded, with
+    options from a fixed list or those of the reader. Pickles can run code, so only a reader that writes
+    pickles itself reads them.
 
     Args:
-        text: as `describe` gives it.
-        reader: the serializer that reads here.
+        text: the description, from `describe`.
+        reader: the serializer of this store.
 
     Raises:
-        InvalidInput: it describes another one.
+        InvalidInput: the description is not allowed for this reader.
     """
     _check_entry(json.loads(text), _parts(reader), reader)
     return from_description(text)
@@ -305,12 +304,12 @@ def _check_entry(told: Any, own: list[Any], reader: Serializer) -> None:
 
 
 def _parts(serializer: Any) -> list[Any]:
-    """The serializer, and those inside of it, of one that compresses."""
+    """The serializer and its inner serializers."""
     inner = getattr(serializer, "serializer", None)
     return [serializer, *([] if inner is None else _parts(inner))]
 
 
-# Options of a built-in serializer that name modules and functions, and the values a stored entry may give.
+# Options of built-in serializers that name modules and functions, with the values allowed in stored entries.
 _SAFE_OPTIONS: dict[str, tuple[str, ...]] = {
     "picklelib": ("cloudpickle", "pickle", "dill"),
     "jsonlib": ("json", "orjson", "ujson", "simplejson"),
@@ -321,7 +320,7 @@ _SAFE_OPTIONS: dict[str, tuple[str, ...]] = {
 
 
 def _loaded(name: Any, place: Any) -> Any:
-    """The class of a serializer that this program has loaded already; None where it has not."""
+    """The class of a serializer, if this program has loaded it; else None."""
     if place is None and name in _BY_NAME:
         return _BY_NAME[name]
     for own in _own_ones(Serializer):
@@ -348,7 +347,7 @@ def _function(place: str) -> Callable[..., Any]:
 
 
 def __getattr__(name: str) -> Any:
-    # Under these names Prefect's users give JSONSerializer what it uses by itself.
+    # Prefect's names of the default encoder and decoder of JSONSerializer.
     if name == "prefect_json_object_encoder":
         return _function(_ENCODER)
     if name == "prefect_json_object_decoder":

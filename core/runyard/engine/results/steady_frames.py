@@ -1,10 +1,10 @@
-"""Which values of pandas have the same key after they were used, written and read."""
+"""Finds out which pandas values keep their cache key when they are used, written and read."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# What objects may be, by `pandas.api.types.infer_dtype`, to have the same key once they were read again.
+# Kinds of objects, by `pandas.api.types.infer_dtype`, whose key is the same after reading.
 _STEADY = (
     "string",
     "bytes",
@@ -20,9 +20,9 @@ _STEADY = (
 
 
 def is_steady(value: Any) -> bool:
-    """Whether a frame, series, index or array has the same key after it was used, pickled and read.
+    """Whether a frame, series, index or array keeps its key when it is used, pickled and read.
 
-    It has not where it holds objects of other classes, or is of a subclass.
+    False if it contains objects of other classes, or if it is a subclass.
     """
     import pandas as pd
 
@@ -40,7 +40,7 @@ def is_steady(value: Any) -> bool:
 
 
 def _holds_steady(values: Any) -> bool:
-    """Whether the elements of a series, an index or an array are such values."""
+    """Whether the elements of a series, an index or an array keep their key."""
     import pandas as pd
 
     dtype = values.dtype

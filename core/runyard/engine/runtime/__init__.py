@@ -1,4 +1,4 @@
-"""Facts about the run around the calling code: `runtime.flow_run.id`, `runtime.task_run.name` ..."""
+"""Attributes of the current run: `runtime.flow_run.id`, `runtime.task_run.name` ..."""
 
 from runyard.engine.runtime import deployment, flow_run, task_run
 

@@ -1,4 +1,4 @@
-"""The deployment that the run around the calling code belongs to; None without one."""
+"""The deployment of the current run; without one every attribute is None or empty."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _value(name: str) -> Any:
         return run.id if run is not None else os.environ.get("RUNYARD__FLOW_RUN_ID")
     deployment_id = run.deployment_id if run is not None else None
     if run is not None and run.stored and deployment_id is None:
-        # While the run is being named, it has not begun.
+        # The function of `flow_run_name` runs before the run has started.
         deployment_id = flow_run.record_of(run.id).deployment_id
     if name == "id" or deployment_id is None:
         return {} if name == "parameters" and deployment_id is None else deployment_id

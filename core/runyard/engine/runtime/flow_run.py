@@ -1,4 +1,4 @@
-"""The flow run around the calling code; outside of any run every attribute is None or empty."""
+"""The current flow run; outside of any run every attribute is None or empty."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _of(context: FlowRunContext, name: str) -> Any:
     while root.parent is not None:
         root = root.parent
     if root.flow_run.deployment_id is None and not root.flow_run.stored:
-        # Started by hand: all that is known of it is here.
+        # Started by hand: the database has no further information.
         known = {"root_flow_run_id": root.flow_run.id, "scheduled_start_time": run.expected_start_time}
         return known.get(name)
     if name == "scheduled_start_time" and parent is not None:
@@ -85,7 +85,7 @@ def _of(context: FlowRunContext, name: str) -> Any:
 
 
 def _stored(record: Any, name: str) -> Any:
-    """An attribute of a run that the database knows."""
+    """An attribute of a stored run."""
     if name in ("name", "tags", "parameters", "run_count", "flow_version", "job_variables"):
         return getattr(record, name)
     if name == "scheduled_start_time":
@@ -105,7 +105,7 @@ def _stored(record: Any, name: str) -> Any:
 
 
 def _parent(record: Any) -> Any:
-    """The run whose task run stands for this one, or None."""
+    """The parent run, whose task run represents this one, or None."""
     if record.parent_task_run_id is None:
         return None
     from runyard.operations.task_runs.task_runs import read_task_run
@@ -122,5 +122,5 @@ def _read(run_id: str) -> Any:
 
 @lru_cache(maxsize=8)
 def record_of(run_id: str) -> Any:
-    """The record of a run that the database knows, for what does not change while it is executed."""
+    """The record of a stored run, cached; for attributes that do not change during the run."""
     return _read(run_id)

@@ -1,4 +1,4 @@
-"""Values of the environment in the place of facts about runs: `PREFECT__RUNTIME__FLOW_RUN__NAME`."""
+"""Environment variables that override attributes of runs: `PREFECT__RUNTIME__FLOW_RUN__NAME`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def attribute(kind: str, name: str, real: Any, known: tuple[str, ...]) -> Any:
 
     Args:
         kind: `flow_run`, `task_run` or `deployment`.
-        name: of the attribute.
-        real: a function without arguments that gives its real value.
-        known: the names that the module has.
+        name: the attribute.
+        real: a function without arguments that returns the real value.
+        known: the attributes of the module.
 
     Raises:
-        AttributeError: it has no such attribute.
-        ValueError: its value is of a kind that no text stands for.
+        AttributeError: the module does not have the attribute.
+        ValueError: a text cannot override values of this type.
     """
     text = _environment(f"__RUNTIME__{kind.upper()}__{name.upper()}")
     if name not in known:
@@ -37,7 +37,7 @@ def _environment(name: str) -> str | None:
 
 
 def _like(value: Any, text: str) -> Any:
-    """The text as a value of the same type."""
+    """The text, converted to the type of the value."""
     if value is None or isinstance(value, str):
         return text
     if isinstance(value, bool):
@@ -54,12 +54,12 @@ def _like(value: Any, text: str) -> Any:
 
 
 def api_url(path: str, run_id: str | None) -> str | None:
-    """Where the API shows a run; None without an API or a run."""
+    """The URL of a run in the API; None without an API or a run."""
     base = settings.get("api_url").rstrip("/")
     return f"{base}/{path}/{run_id}" if base and run_id else None
 
 
 def ui_url(path: str, run_id: str | None) -> str | None:
-    """Where people see a run; None without a server or a run."""
+    """The URL of a run in the UI; None without a server or a run."""
     base = settings.get("ui_url").rstrip("/") or settings.get("api_url").rstrip("/").removesuffix("/api")
     return f"{base}/{path}/{run_id}" if base and run_id else None

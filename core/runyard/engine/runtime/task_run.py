@@ -1,4 +1,4 @@
-"""The task run around the calling code; outside of any task every attribute is None or empty."""
+"""The current task run; outside of any task every attribute is None or empty."""
 
 from __future__ import annotations
 

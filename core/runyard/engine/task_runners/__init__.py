@@ -1,4 +1,4 @@
-"""Task runners: where submitted tasks run. Threads by default; the others load when asked for."""
+"""Task runners, which run submitted tasks. Threads are the default; the others are imported on first use."""
 
 from __future__ import annotations
 

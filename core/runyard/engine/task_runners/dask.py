@@ -1,4 +1,4 @@
-"""Dask as task runner: submitted tasks run on the workers of a cluster."""
+"""The Dask task runner: submitted tasks run on the workers of a Dask cluster."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ def _distributed() -> Any:
 class DaskTaskRunner(RemoteTaskRunner):
     """Runs submitted tasks on a Dask cluster; needs the extra `dask`.
 
-    Without an address a cluster is made for each flow run, and closed with it: by default one of
-    processes on this machine. Workers elsewhere need Runyard, and a database or an API that they
-    reach. A local cluster imports the script again in each of its processes, so the flow is called
-    below `if __name__ == "__main__":`.
+    Without an address, each flow run creates a cluster and closes it at its end; the default is a cluster
+    of processes on this machine. Workers on other machines need Runyard, and access to the database or the
+    API. A local cluster imports the script again in each of its processes, so the flow must be called below
+    `if __name__ == "__main__":`.
 
     Args:
-        cluster: a cluster that exists; it is left open.
-        address: of a scheduler that runs, such as `tcp://10.0.0.5:8786`.
-        cluster_class: what to make the cluster with, or its dotted name; `distributed.LocalCluster`.
+        cluster: an existing cluster; it stays open.
+        address: the address of a running scheduler, such as `tcp://10.0.0.5:8786`.
+        cluster_class: the class of the cluster, or its dotted name; the default is
+            `distributed.LocalCluster`.
         cluster_kwargs: its arguments.
-        adapt_kwargs: given to its `adapt()`, so that it grows and shrinks.
-        client_kwargs: given to the `distributed.Client`.
+        adapt_kwargs: arguments of its `adapt()`, for adaptive scaling.
+        client_kwargs: arguments of the `distributed.Client`.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class DaskTaskRunner(RemoteTaskRunner):
     ) -> None:
         super().__init__()
         if isinstance(cluster, str):
-            # As in `DaskTaskRunner("tcp://...")`.
+            # An address, as in `DaskTaskRunner("tcp://...")`.
             cluster, address = None, cluster
         given = [name for name, value in (("cluster", cluster), ("address", address)) if value is not None]
         if len(given) == 2 or (given and (cluster_class or cluster_kwargs)):
@@ -73,24 +74,24 @@ class DaskTaskRunner(RemoteTaskRunner):
         self._cluster: Any = None
 
     def duplicate(self) -> Self:
-        """A fresh one for the same cluster, or a cluster made the same way."""
+        """A new runner for the same cluster, or for a new cluster with the same options."""
         return type(self)(**self._options)
 
     @property
     def client(self) -> Any:
-        """The `distributed.Client`, connected when first needed."""
+        """The `distributed.Client`, connected on first use."""
         with self._lock:
             if self._client is None:
                 self._client = self._connect()
             return self._client
 
     def options(self) -> Any:
-        """The `dask.annotate(...)` around the submission, such as resources and priority."""
+        """The `dask.annotate(...)` options at the submission, such as resources and priority."""
         dask = import_module("dask") if self.client is not None else None
         return dict(dask.get_annotations()) if dask is not None else {}
 
     def send(self, packet: bytes, work: Submission) -> None:
-        """Hand it to the scheduler."""
+        """Submit the packet to the scheduler."""
         known = ("workers", "resources", "retries", "priority", "allow_other_workers")
         options = {name: value for name, value in (work.options or {}).items() if name in known}
         # 6 ms; not before a task is sent.
@@ -101,7 +102,7 @@ class DaskTaskRunner(RemoteTaskRunner):
         sent.add_done_callback(lambda ended: _settle(ended, work))
 
     def stop(self, cancel: bool) -> None:
-        """Leave the cluster, or close the one made for this run."""
+        """Disconnect from the cluster; close it if this run created it."""
         with self._lock:
             client, self._client = self._client, None
             cluster, self._cluster = self._cluster, None
@@ -121,7 +122,7 @@ class DaskTaskRunner(RemoteTaskRunner):
                 make = getattr(import_module(module), name)
             arguments = dict(options["cluster_kwargs"] or {})
             if make is distributed.LocalCluster:
-                # Several runs make clusters on this machine: the web page of each takes a free port.
+                # Several runs may create clusters on this machine: each dashboard uses a free port.
                 arguments.setdefault("dashboard_address", ":0")
             place = self._cluster = make(**arguments)
         if options["adapt_kwargs"]:
@@ -147,7 +148,7 @@ def get_dask_client(**options: Any) -> Any:
     """Inside a task: the client of the cluster that runs it, as a context manager.
 
     Args:
-        options: given to `distributed.worker_client`, such as `timeout` in seconds.
+        options: arguments of `distributed.worker_client`, such as `timeout` in seconds.
     """
     return _distributed().worker_client(**{"separate_thread": False, **options})
 

@@ -1,4 +1,4 @@
-"""The program of one process of the pool: `python -m runyard.engine.task_runners.pool_process FD`."""
+"""The program of a pool's process: `python -m runyard.engine.task_runners.pool_process FD`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from runyard.engine.task_runners.process_pool import read_frame, write_frame
 
 
 def main() -> int:
-    """Run packets from the socket until its other side is closed."""
-    # Ctrl-C is for the flow's process, which ends this one.
+    """Run packets from the socket until the other side closes it."""
+    # The flow's process handles Ctrl-C and ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = socket.socket(fileno=int(sys.argv[1]))
     greeting = read_frame(connection)
@@ -41,7 +41,7 @@ def main() -> int:
 def _receive(
     connection: socket.socket, packets: queue.SimpleQueue[bytes | None], running: threading.Event
 ) -> None:
-    """Hand packets on; once the flow's process is gone, nobody wants what runs here."""
+    """Queue the received packets; exit if the flow's process ends while a task runs."""
     while (packet := read_frame(connection)) is not None:
         running.set()
         packets.put(packet)

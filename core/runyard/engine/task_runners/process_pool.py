@@ -1,4 +1,4 @@
-"""The process pool: submitted tasks run in processes of their own, one task at a time in each."""
+"""The process pool: submitted tasks run in child processes, one task at a time in each."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from runyard.engine.submission import Submission
 
 _LENGTH = struct.Struct("!Q")
-# How long a child that has nothing left to do may take to end.
+# How long an idle child may take to end.
 _END_SECONDS = 5.0
 
 
 def write_frame(connection: socket.socket, data: bytes) -> None:
-    """Send some bytes, with their length before them."""
+    """Send bytes, preceded by their length."""
     connection.sendall(_LENGTH.pack(len(data)))
     connection.sendall(data)
 
 
 def read_frame(connection: socket.socket) -> bytes | None:
-    """What `write_frame` sent on the other side; None where that side is gone."""
+    """Receive the bytes of one `write_frame`; None if the connection is closed."""
     head = _read(connection, _LENGTH.size)
     return None if head is None else _read(connection, _LENGTH.unpack(head)[0])
 
@@ -54,7 +54,7 @@ def _read(connection: socket.socket, size: int) -> bytes | None:
 
 
 class _Child:
-    """One process that runs tasks, and ends when this one does."""
+    """A process that runs tasks, and ends when this process ends."""
 
     def __init__(self) -> None:
         self._connection, theirs = socket.socketpair()
@@ -68,7 +68,7 @@ class _Child:
         write_frame(self._connection, pickle.dumps((sys.path, sys.argv)))
 
     def run(self, packet: bytes) -> bytes | None:
-        """The outcome of a packet; None where the process ended instead."""
+        """Run a packet and return its outcome; None if the process ended."""
         try:
             write_frame(self._connection, packet)
         except ConnectionError:
@@ -76,7 +76,7 @@ class _Child:
         return read_frame(self._connection)
 
     def end(self) -> int:
-        """Let it finish, and wait for it; its exit code, negative for a signal."""
+        """Ask the process to end, and wait; returns its exit code, negative for a signal."""
         self._connection.close()
         try:
             return self.process.wait(_END_SECONDS)
@@ -85,25 +85,25 @@ class _Child:
             return self.process.wait()
 
     def kill(self) -> None:
-        """End it now."""
+        """Kill the process."""
         self.process.kill()
 
 
 class ProcessPoolTaskRunner(RemoteTaskRunner):
     """Runs submitted tasks in other processes, so that Python code uses several cores.
 
-    Tasks, arguments and results are pickled by cloudpickle; the script needs no
-    `if __name__ == "__main__"`. A process that is killed makes the run of its task Crashed. Tasks
-    that a task submits in turn run in threads of its process.
+    cloudpickle pickles tasks, arguments and results; the script does not need `if __name__ == "__main__"`.
+    If a process is killed, the run of its task becomes Crashed. Tasks that a task submits run in threads of
+    the task's process.
 
     Args:
-        max_workers: how many processes at most; by default as many as there are cores.
+        max_workers: the maximum number of processes; the default is the number of cores.
     """
 
     def __init__(self, max_workers: int | None = None) -> None:
         super().__init__()
         if max_workers is not None and max_workers < 1:
-            raise ValueError(f"max_workers={max_workers}; it takes at least one process")
+            raise ValueError(f"invalid max_workers={max_workers}; give 1 or more")
         self._given = max_workers
         self.max_workers: int = max_workers or os.cpu_count() or 1
         self._jobs: deque[tuple[bytes, Submission]] = deque()
@@ -114,11 +114,11 @@ class ProcessPoolTaskRunner(RemoteTaskRunner):
         self._stopped = False
 
     def duplicate(self) -> Self:
-        """A fresh one with the same limit."""
+        """A new runner with the same limit."""
         return type(self)(self._given)
 
     def send(self, packet: bytes, work: Submission) -> None:
-        """Queue it for the next free process."""
+        """Queue the packet for the next free process."""
         with self._changed:
             self._jobs.append((packet, work))
             if self._idle >= len(self._jobs):
@@ -141,7 +141,7 @@ class ProcessPoolTaskRunner(RemoteTaskRunner):
         waits.for_threads([thread for thread in self._threads if thread is not threading.current_thread()])
 
     def _serve(self) -> None:
-        """Feed one process, and start another where it was lost."""
+        """Send jobs to one process, and start a new process if it was lost."""
         child: _Child | None = None
         try:
             while (job := self._next()) is not None:
@@ -162,7 +162,7 @@ class ProcessPoolTaskRunner(RemoteTaskRunner):
             return self._jobs.popleft()
 
     def _feed(self, child: _Child | None, packet: bytes, work: Submission) -> _Child | None:
-        """Have a job done; returns the process for the next one."""
+        """Run a job; returns the process for the next job."""
         if child is not None and child.process.poll() is not None:
             self._forget(child)
             child = None

@@ -1,4 +1,4 @@
-"""Ray as task runner: submitted tasks run on a Ray cluster."""
+"""The Ray task runner: submitted tasks run on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _around: ContextVar[dict[str, Any] | None] = ContextVar("runyard_ray_options", d
 
 @contextmanager
 def remote_options(**options: Any) -> Iterator[None]:
-    """A block in which submitted tasks get these options of `ray.remote`, such as `num_cpus=4`."""
+    """A block that sets options of `ray.remote`, such as `num_cpus=4`, for submitted tasks."""
     token = _around.set({**(_around.get() or {}), **options})
     try:
         yield
@@ -33,12 +33,12 @@ def remote_options(**options: Any) -> Iterator[None]:
 class RayTaskRunner(RemoteTaskRunner):
     """Runs submitted tasks on Ray; needs the extra `ray`.
 
-    Without an address, and where none was started, an instance on this machine is started and ended
-    with the flow run. Workers elsewhere need Runyard, and a database or an API that they reach.
+    Without an address, if Ray is not initialized, the flow run starts an instance on this machine and stops
+    it at its end. Workers on other machines need Runyard, and access to the database or the API.
 
     Args:
-        address: of a Ray instance that runs, such as `ray://10.0.0.5:10001`.
-        init_kwargs: given to `ray.init`.
+        address: the address of a running Ray instance, such as `ray://10.0.0.5:10001`.
+        init_kwargs: arguments of `ray.init`.
     """
 
     def __init__(self, address: str | None = None, init_kwargs: dict[str, Any] | None = None) -> None:
@@ -51,21 +51,21 @@ class RayTaskRunner(RemoteTaskRunner):
         self._sent: set[Any] = set()
 
     def duplicate(self) -> Self:
-        """A fresh one for the same instance, or one started the same way."""
+        """A new runner for the same instance, or for a new instance with the same options."""
         return type(self)(self._address, self._init)
 
     def options(self) -> Any:
-        """The `remote_options(...)` around the submission; connects when first asked."""
+        """The `remote_options(...)` at the submission; connects on first use."""
         self._connected()
         return _around.get()
 
     def send(self, packet: bytes, work: Submission) -> None:
-        """Hand it to Ray."""
+        """Submit the packet to Ray."""
         # 6 ms; not before a task is sent.
         from runyard.engine.remote import execute
 
         ray = self._connected()
-        # A task that was lost halfway may have had effects: it is Crashed, not run again.
+        # A lost task may have had side effects: it becomes Crashed, and is not retried.
         options = {"name": work.run.name, "max_retries": 0, **(work.options or {})}
         reference = ray.remote(execute).options(**options).remote(packet)
         with self._lock:
@@ -73,7 +73,7 @@ class RayTaskRunner(RemoteTaskRunner):
         reference.future().add_done_callback(lambda ended: self._settle(reference, ended, work))
 
     def stop(self, cancel: bool) -> None:
-        """End the instance that was started for this run; tasks on another one are cancelled."""
+        """Stop the instance if this run started it; on another instance, cancel the tasks."""
         with self._lock:
             ray, self._ray = self._ray, None
             sent, self._sent = self._sent, set()

@@ -1,4 +1,4 @@
-"""What the task runners of other processes share: a task leaves once everything it waits for is over."""
+"""The base class of task runners with other processes: they send a task when all its inputs are ready."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _turn = threading.local()
 
 
 class RemoteTaskRunner(TaskRunner):
-    """A task runner that sends packets; subclasses carry them.
+    """A task runner that sends packets; subclasses implement the transport.
 
-    A packet is sent when all futures among the task's arguments are done, with their results in
-    place: nothing on the other side waits, so tasks cannot fill it and wait for each other.
+    It sends a packet when all futures in the task's arguments are done, with their results in place. So
+    tasks in other processes never wait for each other, and cannot deadlock.
     """
 
     def __init__(self) -> None:
@@ -34,9 +34,9 @@ class RemoteTaskRunner(TaskRunner):
         self._known: tuple[Any, bytes | None] = (None, None)
 
     def start(self, work: Callable[[], Any], future: TaskFuture) -> None:
-        """Send the task when what it waits for is over."""
-        submission: Submission = work  # type: ignore[assignment]  # what the engine submits
-        # What fails here fails the submission, before anybody waits for it.
+        """Send the task when its inputs are ready."""
+        submission: Submission = work  # type: ignore[assignment]  # the engine passes a Submission
+        # An error here makes the call of `submit` fail.
         submission.options = self.options()
         with self._settled:
             self._open += 1
@@ -44,21 +44,21 @@ class RemoteTaskRunner(TaskRunner):
         _after(submission.upstream(), lambda: self._begin(submission))
 
     def options(self) -> Any:
-        """What to remember of the moment of submission, kept as `submission.options`."""
+        """Options of the current context at the submission, stored as `submission.options`."""
         return None
 
     def send(self, packet: bytes, work: Submission) -> None:
-        """Carry a packet to where `runyard.engine.remote.execute` runs it.
+        """Send a packet to a process that runs `runyard.engine.remote.execute` with it.
 
-        Afterwards, in any thread, `work.finish(outcome)` or `work.lost(why)`.
+        Later, in any thread, the subclass calls `work.finish(outcome)` or `work.lost(why)`.
         """
         raise TypeError(f"{type(self).__name__} does not say how to send tasks")
 
     def stop(self, cancel: bool) -> None:
-        """Nothing more will be sent; with `cancel`, give up what runs."""
+        """Stop: nothing more will be sent; with `cancel`, stop the running tasks."""
 
     def close(self, cancel: bool = False) -> None:
-        """Wait for everything submitted, and let go of the processes."""
+        """Wait for all submitted runs, and stop the processes."""
         if cancel:
             self._cancelled = True
         else:
@@ -71,14 +71,14 @@ class RemoteTaskRunner(TaskRunner):
             return
         packet = work.package(self._around)
         if packet is None:
-            return  # it ended without being run
+            return  # the run has ended already
         try:
             self.send(packet, work)
         except Exception as error:
             work.lost(f"it could not be sent: {describe(error)}")
 
     def _around(self, flow: FlowRunContext | None) -> bytes | None:
-        """What is sent of a flow run with each of its tasks, made once."""
+        """The serialized flow run, which is sent with each of its tasks; computed once."""
         # 6 ms; not before a task is sent.
         from runyard.engine import remote
 
@@ -93,7 +93,7 @@ class RemoteTaskRunner(TaskRunner):
 
 
 def _after(futures: list[TaskFuture], begin: Callable[[], None]) -> None:
-    """Call `begin` once all futures are done; in the thread that ends the last one."""
+    """Call `begin` when all futures are done, in the thread that ends the last one."""
     if not futures:
         _in_turn(begin)
         return
@@ -112,7 +112,7 @@ def _after(futures: list[TaskFuture], begin: Callable[[], None]) -> None:
 
 
 def _in_turn(begin: Callable[[], None]) -> None:
-    """Call it; where one end begins another task that ends at once, one after the other, not nested."""
+    """Call `begin`; if it causes further calls in this thread, run them afterwards, not nested."""
     waiting = getattr(_turn, "waiting", None)
     if waiting is not None:
         waiting.append(begin)

@@ -1,4 +1,4 @@
-"""What a flow asks of its task runner, and what a submitted task is to one."""
+"""The base class of task runners, which is also the interface for a user's own runner."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
 
 class TaskRunner:
-    """Where submitted tasks run; each flow run uses a copy of its own.
+    """Runs submitted tasks; each flow run uses its own copy.
 
-    A runner of your own says in `start` how it runs `work`, a `runyard.engine.submission.Submission`: called,
-    it runs the task in the calling thread and resolves the future; `runyard.engine.remote` makes of it what
-    another process can run. Or it overrides `submit(task, parameters, wait_for, dependencies)`, as for
-    Prefect, and returns a future, such as the one of another runner.
+    A custom runner implements `start`, which runs `work`, a `runyard.engine.submission.Submission`. Calling
+    `work` runs the task in the calling thread and resolves the future; `work.package(...)` serializes it for
+    another process. Alternatively the runner overrides `submit(task, parameters, wait_for, dependencies)`,
+    as in Prefect, and returns a future, such as the one of another runner.
     """
 
     def __class_getitem__(cls, _parameters: Any) -> type[Self]:
-        """`TaskRunner[PrefectFuture]` in annotations, as written for Prefect, stands for the class."""
+        """The class itself: Prefect's annotations use `TaskRunner[PrefectFuture]`."""
         return cls
 
     def duplicate(self) -> Self:
-        """A fresh one with the same options."""
+        """A new runner with the same options."""
         raise TypeError(f"{type(self).__name__} does not say how to copy itself")
 
     def start(self, work: Callable[[], Any], future: TaskFuture) -> None:
-        """Run `work()` sometime soon; it resolves `future`."""
+        """Run `work()` now or later; it resolves `future`."""
         raise TypeError(f"{type(self).__name__} does not say how to run tasks")
 
     def submit(
@@ -40,19 +40,19 @@ class TaskRunner:
         wait_for: Iterable[Any] | None = None,
         dependencies: Any = None,
     ) -> Any:
-        """Start a run of a task here.
+        """Start a run of a task on this runner.
 
         Args:
             task: the task.
-            parameters: its arguments by name; futures among them are waited for.
-            wait_for: futures that must be done before.
-            dependencies: accepted for compatibility; what the arguments come from is seen.
+            parameters: its arguments by name; the run waits for futures among them.
+            wait_for: futures that must be done before the run starts.
+            dependencies: accepted for compatibility; dependencies are found in the arguments.
 
         Returns:
             The run's future.
 
         Raises:
-            ParameterError: the arguments do not fit the signature.
+            ParameterError: the arguments do not match the signature.
         """
         # 6 ms that who writes a runner need not pay.
         from runyard.engine.submission import Submission
@@ -67,7 +67,7 @@ class TaskRunner:
         return found
 
     def close(self, cancel: bool = False) -> None:
-        """Wait for everything submitted; with `cancel`, give up what has not started."""
+        """Wait for all submitted runs; with `cancel`, drop the runs that have not started."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""Task runners of this process: threads, which is the default, and none at all."""
+"""Task runners in this process: threads (the default), and sequential execution."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-# How many tasks a thread runs inside each other, each waiting for the next.
+# The maximum number of nested tasks in one thread, each waiting for the next.
 _DEEPEST = 20
 
 
 def _done() -> None:
-    """The work of a job that is done."""
+    """Replaces the work of a finished job."""
 
 
 class _Job:
-    """One submitted call, run by whoever claims it first."""
+    """A submitted call; the first thread that claims it runs it."""
 
     __slots__ = ("_claim", "context", "future", "work")
 
@@ -40,28 +40,28 @@ class _Job:
         self._claim = threading.Lock()
 
     def run(self) -> None:
-        """Do the work, and let go of it: threads that wait for the next job still know this one."""
+        """Run the work, and drop the reference to it: waiting threads still refer to this job."""
         work, self.work, self.future = self.work, _done, None
         self.context.run(work)
 
     def claim(self) -> bool:
-        """Whether the caller is the one to run it."""
+        """Claim the job; returns False if another thread has claimed it."""
         return self._claim.acquire(blocking=False)
 
 
 class ThreadPoolTaskRunner(TaskRunner):
     """Runs submitted tasks in threads.
 
-    A task that waits for another one that has not started runs that one itself, so that tasks which
-    submit tasks cannot fill the pool and wait for each other for ever.
+    If a task waits for another task that has not started, its thread runs that task. So tasks that submit
+    tasks cannot deadlock by filling the pool.
 
     Args:
-        max_workers: how many threads at most; by default the setting `task_runner_max_workers`.
+        max_workers: the maximum number of threads; the default is the setting `task_runner_max_workers`.
     """
 
     def __init__(self, max_workers: int | None = None) -> None:
         if max_workers is not None and max_workers < 1:
-            raise ValueError(f"max_workers={max_workers}; it takes at least one thread")
+            raise ValueError(f"invalid max_workers={max_workers}; give 1 or more")
         self._given = max_workers
         limit = max_workers or settings.get("task_runner_max_workers")
         self.max_workers: int = limit or max(16, 4 * (os.cpu_count() or 1))
@@ -73,7 +73,7 @@ class ThreadPoolTaskRunner(TaskRunner):
         self._closed = False
 
     def duplicate(self) -> Self:
-        """A fresh one with the same limit."""
+        """A new runner with the same limit."""
         return type(self)(self._given)
 
     def start(self, work: Callable[[], Any], future: TaskFuture) -> None:
@@ -92,14 +92,14 @@ class ThreadPoolTaskRunner(TaskRunner):
                 thread.start()
 
     def close(self, cancel: bool = False) -> None:
-        """Wait for all tasks and end the threads; with `cancel`, only for hooks that are being called."""
+        """Wait for all tasks and end the threads; with `cancel`, wait only for running hooks."""
         with self._changed:
             if cancel:
                 self._jobs.clear()
             self._closed = True
             self._changed.notify_all()
         if cancel:
-            # A task in a thread cannot be stopped; the hooks of one that is over are called to their end.
+            # A task in a thread cannot be stopped; the hooks of an ended run may finish.
             wait_for_hooks(self._threads)
             return
         waits.for_threads(self._threads)
@@ -131,14 +131,14 @@ class ThreadPoolTaskRunner(TaskRunner):
         job.run()
 
     def _help(self, future: TaskFuture) -> None:
-        """Run what the calling task waits for, if nobody has begun it."""
+        """Run the task that the calling task waits for, if no thread has started it."""
         with self._changed:
             job = self._waiting.get(future)
         if job is None or not job.claim():
             return
         depth = getattr(helper, "depth", 0)
         if depth >= _DEEPEST:
-            # The stack of this thread has grown enough: it waits, and another one works for it.
+            # The stack of this thread is deep enough: it waits, and a new thread runs the task.
             threading.Thread(target=self._instead, args=(job,), name="runyard-task-more", daemon=True).start()
             return
         helper.depth = depth + 1
@@ -155,15 +155,15 @@ class ThreadPoolTaskRunner(TaskRunner):
             release_thread()
 
 
-# Prefect 2's name for it.
+# Prefect 2's name of the class.
 ConcurrentTaskRunner = ThreadPoolTaskRunner
 
 
 class SequentialTaskRunner(TaskRunner):
-    """Runs each submitted task at once, in the thread that submits it."""
+    """Runs each submitted task immediately, in the submitting thread."""
 
     def duplicate(self) -> Self:
-        """A fresh one."""
+        """A new runner."""
         return type(self)()
 
     def start(self, work: Callable[[], Any], future: TaskFuture) -> None:

@@ -1,4 +1,4 @@
-"""Typed input of flow runs: asked for by a pause, or sent and received while they run."""
+"""Typed input of flow runs: requested by a pause, or sent and received while they run."""
 
 from runyard.sdk.input.input_actions import (
     acreate_flow_run_input,

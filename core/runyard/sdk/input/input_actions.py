@@ -1,4 +1,4 @@
-"""Storing and reading the inputs of flow runs by their keys, sync and async."""
+"""Stores and reads the inputs of flow runs by their keys, sync and async."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def ensure_flow_run_id(flow_run_id: Any = None) -> str:
-    """The given run, or the one around the calling code.
+    """The given run, or the current one.
 
     Raises:
-        RuntimeError: there is neither.
+        RuntimeError: no run was given, and the caller is outside of a flow run.
     """
     if flow_run_id:
         return str(flow_run_id)
@@ -30,7 +30,7 @@ def ensure_flow_run_id(flow_run_id: Any = None) -> str:
 
 
 def sender_here() -> str | None:
-    """How the run around the calling code signs what it sends."""
+    """The sender name of the current run, or None."""
     context = current_flow.get()
     return f"prefect.flow-run.{context.flow_run.id}" if context is not None else None
 
@@ -39,7 +39,7 @@ def create(key: str, value: Any, flow_run_id: Any = None, sender: str | None = N
     """Store a JSON-able value as an input of a flow run.
 
     Raises:
-        Conflict: the run has an input of that key.
+        Conflict: the run already has an input with this key.
     """
     body = operations.FlowRunInputCreate(key=key, value=json.dumps(value), sender=sender)
     shared_client().call(operations.create_flow_run_input, ensure_flow_run_id(flow_run_id), body)
@@ -48,14 +48,14 @@ def create(key: str, value: Any, flow_run_id: Any = None, sender: str | None = N
 def create_from_model(
     key: str, model_instance: BaseModel, flow_run_id: Any = None, sender: str | None = None
 ) -> None:
-    """Store a pydantic model as an input of a flow run, signed by the run around the calling code."""
+    """Store a pydantic model as an input of a flow run; the default sender is the current run."""
     create(key, model_instance.model_dump(mode="json"), flow_run_id, sender or sender_here())
 
 
 def _filter(
     key_prefix: str, limit: int = 1, exclude_keys: Any = None, flow_run_id: Any = None
 ) -> list[operations.FlowRunInput]:
-    """The inputs of a flow run whose keys begin so, the oldest first."""
+    """The inputs of a flow run whose keys have the prefix, the oldest first."""
     body = operations.FlowRunInputFilter(
         prefix=key_prefix, limit=limit, exclude_keys=sorted(exclude_keys or ())
     )
@@ -63,7 +63,7 @@ def _filter(
 
 
 def read(key: str, flow_run_id: Any = None) -> Any:
-    """The value of an input; None where there is none."""
+    """The value of an input; None if it does not exist."""
     try:
         text = shared_client().call(operations.read_flow_run_input, ensure_flow_run_id(flow_run_id), key)
     except NotFound:
@@ -75,7 +75,7 @@ def _delete(key: str, flow_run_id: Any = None) -> None:
     """Delete an input.
 
     Raises:
-        NotFound: there is none of that key.
+        NotFound: the run has no input with this key.
     """
     shared_client().call(operations.delete_flow_run_input, ensure_flow_run_id(flow_run_id), key)
 

@@ -1,4 +1,4 @@
-"""Receiving inputs: an iterator that waits for the next one, sync and async."""
+"""Receives inputs: an iterator that waits for the next input, sync and async."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _POLL_SECONDS = 20.0
 
 
 class GetInputHandler:
-    """The inputs that a flow run receives, one after the other, as they come.
+    """An iterator over the inputs that a flow run receives.
 
     Args:
-        run_input_cls: the model that each becomes.
-        key_prefix: of the keys of what is received.
-        timeout: for how many seconds to wait for each; None waits for ever.
-        poll_interval: there is no polling: what is sent wakes who waits.
-        raise_timeout_error: raise TimeoutError when nothing came in time, instead of ending the loop.
-        exclude_keys: what was received already.
-        flow_run_id: whose inputs; by default those of the run around the calling code.
+        run_input_cls: the model of the inputs.
+        key_prefix: the prefix of their keys.
+        timeout: seconds to wait for each input; None: no limit.
+        poll_interval: ignored: a new input wakes the receiver.
+        raise_timeout_error: raise TimeoutError at the timeout, instead of ending the loop.
+        exclude_keys: the keys of inputs to skip.
+        flow_run_id: the receiving run; the default is the current run.
     """
 
     def __init__(
@@ -69,14 +69,14 @@ class GetInputHandler:
             raise StopAsyncIteration from None
 
     def to_instance(self, flow_run_input: Any) -> Any:
-        """What the receiver gets for a stored input."""
+        """Convert a stored input to the object for the receiver."""
         return self.run_input_cls.load_from_flow_run_input(flow_run_input)
 
     def _next(self) -> Any:
         """Wait for the next input.
 
         Raises:
-            TimeoutError: none came in time.
+            TimeoutError: no input arrived in time.
         """
         client = shared_client()
         deadline = None if self.timeout is None else time.monotonic() + self.timeout
@@ -88,7 +88,7 @@ class GetInputHandler:
                 return self.to_instance(found[0])
             left = _POLL_SECONDS if deadline is None else deadline - time.monotonic()
             if left <= 0:
-                raise TimeoutError(f"no input came within {self.timeout:g} seconds")
+                raise TimeoutError(f"no input arrived within {self.timeout:g} seconds")
             client.wait_for_change(token, min(left, _POLL_SECONDS))
 
     next = sync_compatible(_next)
@@ -96,10 +96,10 @@ class GetInputHandler:
 
 
 class GetAutomaticInputHandler(GetInputHandler):
-    """As GetInputHandler, for values of types that are no models.
+    """As GetInputHandler, for values of types that are not models.
 
     Args:
-        with_metadata: give the models that carry the values, which know their sender.
+        with_metadata: return the models that contain the values, with their sender.
     """
 
     def __init__(self, *args: Any, with_metadata: bool = False, **options: Any) -> None:
@@ -107,6 +107,6 @@ class GetAutomaticInputHandler(GetInputHandler):
         self.with_metadata = with_metadata
 
     def to_instance(self, flow_run_input: Any) -> Any:
-        """The value, or the model that carries it."""
+        """The value, or the model that contains it."""
         received = self.run_input_cls.load_from_flow_run_input(flow_run_input)
         return received if self.with_metadata else received.value

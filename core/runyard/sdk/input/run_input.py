@@ -1,4 +1,4 @@
-"""Models of input: what a pause asks for, and what runs send to each other."""
+"""Models of input, which a pause requests or runs send to each other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ R = TypeVar("R", bound="BaseRunInput")
 
 
 def keyset_from_base_key(base_key: str) -> Keyset:
-    """Under which keys a question and its answer are stored."""
+    """The keys of a request for input and its response."""
     return {kind: f"{base_key}-{kind}" for kind in ("description", "response", "schema")}
 
 
@@ -30,7 +30,7 @@ def keyset_from_paused_state(state: State) -> Keyset:
     """The keys of a pause.
 
     Raises:
-        RuntimeError: the state is none.
+        RuntimeError: the state is not Paused.
     """
     if not state.is_paused():
         raise RuntimeError(f"{state.type!r} is unsupported.")
@@ -38,7 +38,7 @@ def keyset_from_paused_state(state: State) -> Keyset:
 
 
 class RunInputMetadata(BaseModel):
-    """Where an input came from: its key, who sent it, and the id of the run that received it."""
+    """The metadata of an input: its key, its sender, and the id of the receiving run."""
 
     key: str
     sender: str | None = None
@@ -46,7 +46,7 @@ class RunInputMetadata(BaseModel):
 
 
 class BaseRunInput(BaseModel):
-    """What both kinds of input share."""
+    """The base class of both kinds of input."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -54,33 +54,33 @@ class BaseRunInput(BaseModel):
 
     @property
     def metadata(self) -> RunInputMetadata:
-        """Where it came from."""
+        """The metadata of the input."""
         return self._metadata
 
     @classmethod
     def described(cls) -> str | None:
-        """What is shown to who is asked for it."""
+        """The description shown to the user who gives the input."""
         text = cls.__dict__.get("_said")
         return text if isinstance(text, str) else None
 
     @classmethod
     def keyset_from_type(cls) -> Keyset:
-        """The keys of a question named after the class."""
+        """The keys of a request named after the class."""
         return keyset_from_base_key(cls.__name__.lower())
 
     @classmethod
     def _save(cls, keyset: Keyset, flow_run_id: Any = None) -> None:
-        """Store what is asked for: the schema, and the description where there is one."""
+        """Store the request: the schema, and the description if set."""
         create(keyset["schema"], cls.model_json_schema(), flow_run_id)
         if cls.described():
             create(keyset["description"], cls.described(), flow_run_id)
 
     @classmethod
     def _load(cls, keyset: Keyset, flow_run_id: Any = None) -> Any:
-        """The stored answer.
+        """The stored response.
 
         Raises:
-            ValidationError: it does not fit the model.
+            ValidationError: the response does not match the model.
         """
         run_id = ensure_flow_run_id(flow_run_id)
         instance = cls(**(read(keyset["response"], run_id) or {}))
@@ -101,7 +101,7 @@ class BaseRunInput(BaseModel):
 
     @classmethod
     def with_initial_data(cls: type[R], description: str | None = None, **kwargs: Any) -> type[R]:
-        """The same model with values given for some fields, and a text for who is asked."""
+        """A copy of the model with default values for some fields, and a description for the user."""
         fields: dict[str, Any] = {}
         for name, value in kwargs.items():
             known = cls.model_fields.get(name)
@@ -115,7 +115,7 @@ class BaseRunInput(BaseModel):
         """Send an input to the flow run that sent this one.
 
         Raises:
-            RuntimeError: no flow run sent it.
+            RuntimeError: the sender is not a flow run.
         """
         place, _, run_id = (self._metadata.sender or "").rpartition(".")
         if place != "prefect.flow-run":
@@ -137,7 +137,7 @@ class BaseRunInput(BaseModel):
 
 
 class RunInput(BaseRunInput):
-    """Input as a model of its own: subclass it, its fields are what is asked for."""
+    """Input as a model: subclass it; its fields are the requested input."""
 
     @classmethod
     def receive(
@@ -149,7 +149,7 @@ class RunInput(BaseRunInput):
         key_prefix: str | None = None,
         flow_run_id: Any = None,
     ) -> GetInputHandler:
-        """The inputs of this kind that the run receives; see GetInputHandler."""
+        """The inputs of this model that the run receives; see GetInputHandler."""
         return GetInputHandler(
             cls,
             key_prefix or f"{cls.__name__.lower()}-auto",
@@ -162,7 +162,7 @@ class RunInput(BaseRunInput):
 
     @classmethod
     def subclass_from_base_model_type(cls, model_cls: type[BaseModel]) -> type[RunInput]:
-        """A model of input with the fields of any pydantic model."""
+        """An input model with the fields of a pydantic model."""
         return type(f"{model_cls.__name__}RunInput", (RunInput, model_cls), {})
 
 
@@ -176,7 +176,7 @@ class AutomaticRunInput(BaseRunInput):
 
     @classmethod
     def subclass_from_type(cls, _type: Any) -> type[AutomaticRunInput]:
-        """The model that carries values of a type."""
+        """The model that contains values of a type."""
         name = getattr(_type, "__name__", getattr(_type, "_name", None)) or ""
         model: Any = create_model(f"{name.lower()}AutomaticRunInput", __base__=cls, value=(_type, ...))
         return model
@@ -206,7 +206,7 @@ class AutomaticRunInput(BaseRunInput):
 
 
 def run_input_subclass_from_type(_type: Any) -> Any:
-    """The model of input for a type: itself, one with a model's fields, or one that carries a value."""
+    """The input model of a type: the type itself, a model with its fields, or a model with one value."""
     if isclass(_type) and issubclass(_type, BaseRunInput):
         return _type
     if isclass(_type) and issubclass(_type, BaseModel):
@@ -218,13 +218,13 @@ def _send(run_input: Any, flow_run_id: Any, sender: str | None = None, key_prefi
     """Send an input to a flow run: a `RunInput`, another pydantic model, or any value.
 
     Args:
-        run_input: what is sent.
-        flow_run_id: to whom.
-        sender: who sends it; by default the flow run around the calling code.
-        key_prefix: told from other inputs by; by default the type.
+        run_input: the input.
+        flow_run_id: the receiving run.
+        sender: the sender; the default is the current flow run.
+        key_prefix: the prefix of the key; the default is derived from the type.
 
     Raises:
-        NotFound: no such run.
+        NotFound: the run does not exist.
     """
     message = run_input
     if not isinstance(message, BaseRunInput):
@@ -249,17 +249,17 @@ def receive_input(
     flow_run_id: Any = None,
     with_metadata: bool = False,
 ) -> GetInputHandler:
-    """The inputs of a type that the run receives, as they come: iterate it, sync or async.
+    """An iterator, sync or async, over the inputs of a type that the run receives.
 
     Args:
         input_type: a `RunInput`, another pydantic model, or any type.
-        timeout: for how many seconds to wait for each; None waits for ever.
-        poll_interval: there is no polling.
-        raise_timeout_error: raise TimeoutError when nothing came in time, instead of ending the loop.
-        exclude_keys: keys of inputs to pass over.
-        key_prefix: as it was given to `send_input`.
-        flow_run_id: whose inputs; by default those of the run around the calling code.
-        with_metadata: of a type that is no model, give the models that carry the values.
+        timeout: seconds to wait for each input; None: no limit.
+        poll_interval: ignored.
+        raise_timeout_error: raise TimeoutError at the timeout, instead of ending the loop.
+        exclude_keys: the keys of inputs to skip.
+        key_prefix: the prefix that was given to `send_input`.
+        flow_run_id: the receiving run; the default is the current run.
+        with_metadata: if the type is not a model, return the models that contain the values.
     """
     model = run_input_subclass_from_type(input_type)
     options: dict[str, Any] = {"with_metadata": with_metadata} if issubclass(model, AutomaticRunInput) else {}

@@ -1,4 +1,4 @@
-"""Help for tests of flows: `harness()` gives one a home of its own."""
+"""Helpers for tests of flows: `harness()` creates a temporary home."""
 
 from runyard.sdk.testing.harness import harness, prefect_test_harness
 

@@ -1,4 +1,4 @@
-"""A throw-away home for a test: database, results and keys of its own, gone at the end."""
+"""A temporary home for a test, with its own database, results and keys; deleted at the end."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 @contextmanager
 def harness(**settings: str) -> Iterator[Path]:
-    """A block in which everything happens in a fresh home.
+    """A block that uses a new, temporary home.
 
-    No database, server or setting of the developer is seen: what the environment sets by `RUNYARD_...`
-    and `PREFECT_...` counts for nothing inside, but for `settings`.
+    The block does not use databases, servers or settings of the developer: it ignores the environment
+    variables `RUNYARD_...` and `PREFECT_...`, except for `settings`.
 
     Args:
-        settings: by their names, such as `logging_level="ERROR"`.
+        settings: settings by name, such as `logging_level="ERROR"`.
 
     Yields:
         The path of the home.
 
     Raises:
-        SettingError: there is no such setting.
+        SettingError: unknown setting.
     """
     from pathlib import Path
 
     for name in settings:
         if name not in SETTINGS:
-            raise SettingError(f"there is no setting {name!r}; see: runyard config view")
+            raise SettingError(f"unknown setting {name!r}; see: runyard config view")
     before = {name: os.environ.pop(name) for name in list(os.environ) if _is_ours(name)}
     folder = tempfile.mkdtemp(prefix="runyard-test-")
     given = {"home": folder, "logging_level": "ERROR", **settings}
@@ -62,7 +62,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _close_databases(folder: str, url: str) -> None:
-    """Close what was opened in the folder or by the URL, and forget it: the next harness has another."""
+    """Close the databases in the folder or at the URL, and their clients."""
     used = {folder, url} - {""}
     for each in used:
         database.close_databases(each)
@@ -71,6 +71,6 @@ def _close_databases(folder: str, url: str) -> None:
 
 @contextmanager
 def prefect_test_harness(server_startup_timeout: float | None = None) -> Iterator[None]:
-    """Prefect's name for `harness`; there is no server whose start could take time."""
+    """Prefect's name of `harness`; the timeout is ignored, because no server is started."""
     with harness():
         yield

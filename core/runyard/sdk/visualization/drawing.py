@@ -1,7 +1,7 @@
-"""`flow.visualize()`: the graph of a flow's tasks, found by running the flow with its tasks left out.
+"""`flow.visualize()`: the graph of a flow's tasks, found by running the flow without its tasks.
 
-A task that is called gives its `viz_return_value`, or else a placeholder, which may be handed on to
-other tasks, indexed and calculated with, but not decided by: a branch or a loop over it needs the value.
+A task call returns its `viz_return_value`, or else a placeholder. The flow can pass a placeholder to other
+tasks, index it and calculate with it. A branch or a loop over it needs the real value, and fails.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class VisualizationError(RunyardError):
-    """A flow cannot be drawn as it is written."""
+    """A flow cannot be drawn."""
 
 
-# The names under which Prefect has the same.
+# Prefect's names of the class.
 FlowVisualizationError = VisualizationError
 VisualizationUnsupportedError = VisualizationError
 
@@ -42,25 +42,25 @@ class Drawing:
     """The graph of a flow.
 
     Args:
-        name: the flow's.
-        nodes: its calls, in their order.
+        name: the flow's name.
+        nodes: its calls, in order.
     """
 
     def __init__(self, name: str, nodes: list[Node]) -> None:
         self.name = name
         self.nodes = nodes
         self.format = "svg"
-        # Where it was written to, if it was.
+        # The file it was written to, or None.
         self.path: str | None = None
 
     @property
     def edges(self) -> list[tuple[str, str]]:
-        """Pairs of names: what is needed, by what."""
+        """Pairs of names: (upstream, downstream)."""
         return [(upstream, node.name) for node in self.nodes for upstream in node.upstream]
 
     @property
     def mermaid(self) -> str:
-        """It as text for Mermaid."""
+        """The graph as Mermaid text."""
         names = {node.name: f"n{at}" for at, node in enumerate(self.nodes)}
         around = {"task": ('["', '"]'), "flow": ('[["', '"]]'), "map": ('@{ shape: procs, label: "', '" }')}
         lines = ["flowchart TD"]
@@ -72,7 +72,7 @@ class Drawing:
 
     @property
     def svg(self) -> str:
-        """It as an SVG image."""
+        """The graph as an SVG image."""
         return render(self.name, self.nodes)
 
     def __str__(self) -> str:
@@ -83,30 +83,30 @@ class Drawing:
 
 
 class Tracker:
-    """The calls of a flow that is being drawn; the engine calls it instead of running something."""
+    """Records the calls of a flow that is being drawn; the engine calls it instead of running tasks."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self._counters: dict[str, Iterator[int]] = {}
-        # Values given for tasks, which are kept so that no other object gets their id.
+        # Results of tasks by id; the reference to the object prevents that Python reuses its id.
         self._known: dict[int, tuple[Any, str]] = {}
 
     def call(
         self, runnable: Runnable, kind: str, args: Any, kwargs: Any, return_state: bool, wait_for: Any
     ) -> Any:
-        """A call of a task or a subflow."""
+        """Record a call of a task or a subflow."""
         value = self._note(runnable, kind, args, kwargs, wait_for)
         answer = State(COMPLETED, value=value) if return_state else value
         return _at_once(answer) if runnable.isasync else answer
 
     def submit(self, task: TaskDefinition, args: Any, kwargs: Any, return_state: bool, wait_for: Any) -> Any:
-        """A submitted task."""
+        """Record a submitted task."""
         value = self._note(task, "task", args, kwargs, wait_for)
         future = DrawnFuture(self.nodes[-1].name, value)
         return future.state if return_state else future
 
     def map(self, task: TaskDefinition, args: Any, kwargs: Any, return_state: bool, wait_for: Any) -> Any:
-        """A mapped task: one node for all of its runs."""
+        """Record a mapped task: one node for all of its runs."""
         given = [*args, *kwargs.values()]
         lengths = [len(value) for value in given if isinstance(value, (list, tuple, set, range))]
         value = self._note(task, "map", args, kwargs, wait_for, lengths[0] if lengths else None)
@@ -117,7 +117,7 @@ class Tracker:
     def _note(
         self, runnable: Runnable, kind: str, args: Any, kwargs: Any, wait_for: Any, times: int | None = None
     ) -> Any:
-        """Note a call; the value that stands for its result."""
+        """Record a call; returns the value that replaces its result."""
         bind(runnable, args, kwargs)
         name = f"{runnable.name}-{next(self._counters.setdefault(runnable.name, count()))}"
         upstream = tuple(dict.fromkeys(self._origins((args, kwargs, list(wait_for or ())))))
@@ -129,7 +129,7 @@ class Tracker:
         return self._own(value, name)
 
     def _own(self, value: Any, name: str) -> Any:
-        """A value that is known to come from a call: a copy, as several calls give the same value."""
+        """A copy of a value, registered as the result of a call: several calls may return the same value."""
         if type(value) in _TRACED:
             traced = _TRACED[type(value)](value)
             traced._node = name
@@ -137,13 +137,13 @@ class Tracker:
         if value is not True and value is not False:
             try:
                 value = copy.copy(value)
-            except Exception:  # noqa: S110  # then two calls that give it are the same one
+            except Exception:  # noqa: S110  # then two calls with this value cannot be distinguished
                 pass
             self._known[id(value)] = (value, name)
         return value
 
     def _origins(self, value: Any, depth: int = 0) -> Iterator[str]:
-        """The calls that a value comes from."""
+        """The calls that produced a value."""
         if isinstance(value, (Placeholder, DrawnFuture)) or type(value) in _TRACED.values():
             yield value._node
         elif id(value) in self._known:
@@ -163,7 +163,7 @@ class Tracker:
 
 
 class Placeholder:
-    """Stands for the result of a task; what is made of it stands for the same."""
+    """Replaces the result of a task; values derived from it are placeholders of the same task."""
 
     __slots__ = ("_node",)
 
@@ -202,7 +202,7 @@ def _derived(self: Placeholder, *_others: Any) -> Placeholder:
 def _needed(self: Placeholder, *_others: Any) -> Any:
     task = self._node.rpartition("-")[0]
     raise VisualizationError(
-        f"the flow needs the result of {self._node} to go on; say what to draw with: "
+        f"the flow needs the result of {self._node}; set a result for the drawing: "
         f"@task(viz_return_value=...) above {task!r}"
     )
 
@@ -228,7 +228,7 @@ class _TracedStr(str):
     _node: str
 
 
-# Values that the interpreter shares between all who use them: only one of our own has an origin.
+# The interpreter shares values of these types; instances of the subclasses can store their origin.
 _TRACED: dict[type, Any] = {int: _TracedInt, float: _TracedFloat, str: _TracedStr}
 
 
@@ -243,22 +243,22 @@ class DrawnFuture(TaskFuture):
 
     @property
     def state(self) -> State:
-        """Completed, with what stands for the result."""
+        """Completed, with the placeholder of the result."""
         return State(COMPLETED, value=self._value)
 
     def done(self) -> bool:
-        """It is."""
+        """Always True."""
         return True
 
     def wait(self, timeout: float | None = None) -> None:
-        """Nothing to wait for."""
+        """Return immediately."""
 
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> Any:
-        """What stands for the result."""
+        """The placeholder of the result."""
         return self._value
 
     def add_done_callback(self, fn: Callable[[TaskFuture], Any]) -> None:
-        """Call `fn(future)` now."""
+        """Call `fn(future)` immediately."""
         fn(self)
 
     def __repr__(self) -> str:
@@ -273,7 +273,7 @@ async def _at_once(value: Any) -> Any:
 
 
 class _Nowhere:
-    """A journal that keeps nothing."""
+    """A journal that records nothing."""
 
     flow_run_id = attempt = refused = None
 
@@ -282,11 +282,11 @@ class _Nowhere:
 
 
 def draw(flow: FlowDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The drawing of a flow that is called so; of an async flow an awaitable of it.
+    """Draw a call of a flow; for an async flow, returns an awaitable.
 
     Raises:
-        ParameterError: the arguments do not fit the signature.
-        VisualizationError: the flow cannot be drawn as it is written.
+        ParameterError: the arguments do not match the signature.
+        VisualizationError: the flow cannot be drawn.
     """
     parameters = bind(flow, args, kwargs)
     tracker = Tracker()
@@ -321,7 +321,7 @@ async def _draw_async(
 
 
 class _Around:
-    """The contexts of a flow that is being drawn; turns what goes wrong into our error."""
+    """Sets the contexts of a flow that is being drawn, and converts errors to VisualizationError."""
 
     def __init__(self, flow: FlowDefinition, context: FlowRunContext, tracker: Tracker) -> None:
         self._flow = flow
@@ -342,20 +342,20 @@ class _Around:
         if isinstance(error, Exception):
             raise VisualizationError(
                 f"flow {self._flow.name!r} cannot be drawn: {type(error).__name__}: {error}; "
-                "where it needs the result of a task, say @task(viz_return_value=...)"
+                "if it needs the result of a task, set @task(viz_return_value=...)"
             ) from error
 
 
 def visualize(flow: FlowDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What `flow.visualize(...)` does."""
+    """Implements `flow.visualize(...)`."""
     code = getattr(flow.fn, "__code__", None)
     own = set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) if code is not None else set()
-    # A flow's own parameter of that name comes first.
+    # A parameter of the flow with such a name has priority.
     options = {name: kwargs.pop(name) for name in ("format", "path") if name in kwargs and name not in own}
     path = options.get("path")
     wanted = options.get("format") or ("mermaid" if str(path or "").endswith((".mmd", ".mermaid")) else "svg")
     if wanted not in ("svg", "mermaid"):
-        raise InvalidInput(f"format={wanted!r} is neither svg nor mermaid")
+        raise InvalidInput(f"invalid format={wanted!r}; use svg or mermaid")
     if path is None and wanted == "svg":
         path = f"{flow.name.replace('/', '-')}.svg"
     found = draw(flow, args, kwargs)
@@ -378,7 +378,7 @@ def _finished(drawing: Drawing, wanted: str, path: Any) -> Drawing:
 
 
 def run_visualize(flow: FlowDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """As `visualize`; in sync code an async flow is drawn on an event loop of its own."""
+    """As `visualize`; in sync code, an async flow is drawn on a new event loop."""
     answer = visualize(flow, args, kwargs)
     if is_async_context():
         return answer if flow.isasync else _at_once(answer)

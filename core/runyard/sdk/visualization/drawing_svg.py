@@ -1,11 +1,11 @@
-"""The SVG of a flow's graph: calls in layers, each below everything it needs."""
+"""The SVG of a flow's graph: calls in layers, each below its upstream calls."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-# Pixels. The width of a letter is a guess that is never too small for the font.
+# In pixels. The width of a letter is an estimate that is large enough for the font.
 _LETTER, _PADDING, _HEIGHT = 7.4, 14, 36
 _ACROSS, _DOWN, _MARGIN = 24, 56, 20
 _STYLE = (
@@ -16,7 +16,7 @@ _STYLE = (
 
 
 class Node(NamedTuple):
-    """A call in a drawing. `kind` is `task`, `flow` or `map`; `upstream` the names of what it needs."""
+    """A call in a drawing. `kind` is `task`, `flow` or `map`; `upstream` lists its upstream calls by name."""
 
     name: str
     kind: str
@@ -25,11 +25,11 @@ class Node(NamedTuple):
 
 
 def render(title: str, nodes: list[Node]) -> str:
-    """The image of a graph.
+    """Render the SVG image of a graph.
 
     Args:
-        title: what it shows.
-        nodes: the calls, each after everything it needs.
+        title: the title of the image.
+        nodes: the calls, each after its upstream calls.
     """
     layers = _layers(nodes)
     widths = {node.name: len(node.label) * _LETTER + 2 * _PADDING for node in nodes}
@@ -57,7 +57,7 @@ def render(title: str, nodes: list[Node]) -> str:
 
 
 def _layers(nodes: list[Node]) -> list[list[Node]]:
-    """Each call one layer below the lowest of those it needs, and near to them within its layer."""
+    """Assign each call to the layer below its lowest upstream call, and place it near its upstream calls."""
     depths: dict[str, int] = {}
     layers: list[list[Node]] = []
     for node in nodes:

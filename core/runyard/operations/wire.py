@@ -34,7 +34,7 @@ def encode(value: Any) -> Any:
 
 @lru_cache(maxsize=512)
 def hints(operation: Operation[..., Any]) -> dict[str, Any]:
-    """The types of an operation's arguments and of its result (`return`)."""
+    """The types of the arguments of an operation, and of its result (`return`)."""
     found = get_type_hints(operation.function)
     if get_origin(found["return"]) is Answer:
         (found["return"],) = get_args(found["return"])

@@ -1,1 +1,1 @@
-"""Flow runs: insert, claim, start, end; their states, leases, pauses and recovery."""
+"""Flow runs: insert, claim, start and end; their states, leases and pauses."""

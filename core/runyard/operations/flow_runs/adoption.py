@@ -1,4 +1,4 @@
-"""Adoption: a worker goes on with the job of another worker that is gone."""
+"""Adoption: a worker takes over the running job of another worker that has ended."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from runyard.store.database import Transaction
 
 
 class Adoption(Input):
-    """Who takes over which attempt.
+    """A worker's request to take over an attempt.
 
     Args:
-        attempt: that the job executes.
-        work_pool_name: whose worker asks.
-        worker_name: who asks.
-        place: where its jobs are.
-        proof: by what its own end is known.
-        lease_seconds: for how long from now.
+        attempt: the attempt that the job executes.
+        work_pool_name: the work pool of the worker.
+        worker_name: the name of the worker.
+        place: the place (machine) of its jobs.
+        proof: what proves that the worker has ended.
+        lease_seconds: after how many seconds the lease expires without renewal.
     """
 
     attempt: int
@@ -35,8 +35,8 @@ class Adoption(Input):
 
 
 class Adopted(Model):
-    """The run, where the worker has it now; and the moment of the last line that is kept of its job, by the
-    clock of the job where that is told, and how many lines have it."""
+    """`run`: the run, if the worker holds it now. `kept_until`: the time of the last stored output line of
+    the job, by the job's clock if known. `kept_lines`: the number of lines with this time."""
 
     run: ClaimedRun | None
     kept_until: Time | None = None
@@ -45,10 +45,10 @@ class Adopted(Model):
 
 @operation("POST", "/runyard/flow_runs/{flow_run_id}/adopt")
 def adopt_flow_run(tx: Transaction, flow_run_id: str, body: Adoption) -> Adopted:
-    """Take over the lease of an attempt whose job goes on, without another attempt.
+    """Take over the lease of an attempt whose job continues, without a new attempt.
 
     Raises:
-        NotFound: no pool is named so.
+        NotFound: the work pool is not found.
     """
     pool = pool_row(tx, body.work_pool_name)
     lease = leases.holder(tx, flow_run_id)

@@ -1,4 +1,4 @@
-"""How a flow run changes state: read it, ask the rules, write, all in one transaction. Without pydantic."""
+"""State changes of flow runs: read the run, apply the rules, write, in one transaction. Without pydantic."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ def change_flow_run_state(
     force: bool = False,
     attempt: int | None = None,
 ) -> Outcome:
-    """Propose a state of a flow run.
+    """Propose a state for a flow run.
 
     Args:
-        proposed: the state; its time is moved past the current state's where it is not later.
-        force: skip the rules but those that protect a kept result and a run that nobody executes.
-        attempt: of whoever executes the run; its lease is checked. None for everybody else.
+        proposed: the state. If its time is not later than the current state's time, it is moved after it.
+        force: skip all rules except those that protect a stored result and a run that no process executes.
+        attempt: the attempt that executes the run; its lease is checked. None for other callers.
 
     Raises:
-        NotFound: no such flow run.
-        StaleAttempt: `attempt` does not hold the lease any more. The report of an end that is already
-            recorded is accepted instead.
+        NotFound: the flow run is not found.
+        StaleAttempt: `attempt` no longer holds the lease. The report of an end that is already stored is
+            accepted instead.
     """
     run = _read(tx, flow_run_id)
     current = state_columns.state_of(run)
@@ -97,7 +97,7 @@ def change_flow_run_state(
 
 
 def _answered(current: State | None, proposed: State) -> Outcome | None:
-    """The answer to a proposal that is sent again, because the first answer to it was lost."""
+    """The outcome of a repeated proposal, whose first response was lost."""
     if current is None or proposed._id is None:
         return None
     if current.id == proposed._id:
@@ -108,7 +108,7 @@ def _answered(current: State | None, proposed: State) -> Outcome | None:
 
 
 def _read(tx: Transaction, flow_run_id: str) -> Row:
-    lock_flow_run(tx, flow_run_id)  # first: what is read under the lock cannot be older than it
+    lock_flow_run(tx, flow_run_id)  # first, so that the row is read under the lock
     run = tx.one(_READ, {"id": flow_run_id})
     if run is None:
         raise NotFound(f"no flow run {flow_run_id}; see: runyard flow-run ls")
@@ -125,7 +125,7 @@ def _facts(
 ) -> flow_run_rules.FlowRunFacts:
     limit, free = run["concurrency_limit"], 0
     if proposed.type != PENDING or attempt is not None:
-        # Only who takes a run from the queue himself asks for a slot: a claim has already looked.
+        # The limit applies only if a client takes the run from the queue itself: a claim has checked it.
         limit = None
     if limit is not None:
         free = limit - _slots_in_use(tx, run)
@@ -164,7 +164,7 @@ def _write(tx: Transaction, run: Row, state: State, policy: dict[str, Any], resu
 
 
 def _settle_lease(tx: Transaction, run: Row, state: State, attempt: int | None) -> None:
-    """A run of which nobody executes anything holds no lease; who starts one by hand gets one."""
+    """Release the lease of a run that no process executes. Acquire one for a run that is started by hand."""
     if run["root_flow_run_id"] is not None:
         return
     if run["lease_attempt"] is not None:
@@ -175,7 +175,7 @@ def _settle_lease(tx: Transaction, run: Row, state: State, attempt: int | None) 
 
 
 def _mirror(tx: Transaction, task_run_id: str, flow_run_id: str, state: State) -> None:
-    """Show a subflow run's state on the task run that stands for it in the run that called it."""
+    """Copy the state of a subflow run to the task run that represents it in the calling run."""
     task_run = tx.one("SELECT * FROM task_runs WHERE id = :id", {"id": task_run_id})
     if task_run is None:
         return

@@ -1,4 +1,4 @@
-"""Claiming: how a worker, or a process that serves deployments, gets the runs that it starts."""
+"""Claiming: a worker, or a process that serves deployments, claims the runs that it starts."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from runyard.operations.work_pools.work_pools import pool_row
 from runyard.operations.work_pools.work_queues import mark_polled
 from runyard.store.database import Row, Transaction
 
-# How old the note that a queue is asked for may get, so that claims do not write it each time.
+# While workers claim, the stored time of a queue's last poll is at most this old. Not each claim writes it.
 POLL_NOTE_US = 10_000_000
 
 
 class Claim(Input):
-    """What whoever starts runs asks for: at most `limit`, held for `lease_seconds` without a renewal.
+    """A request to claim at most `limit` runs. Their leases expire after `lease_seconds` without renewal.
 
-    `place` and `proof`: where and by what its death can be proved.
+    `place` and `proof`: the machine, and the lock file by which others can prove that the caller is dead.
     """
 
     worker_name: str
@@ -44,10 +44,10 @@ class Claim(Input):
 
 
 class ClaimRequest(Claim):
-    """What a worker of a pool asks for.
+    """A worker's request to claim runs.
 
-    `work_queue_names`: only of these queues; of all when null or empty. `due_before`: only those that are due
-    before this moment as well as now.
+    `work_queue_names`: only runs of these queues; null or empty: of all queues. `due_before`: only runs that
+    are due before this time and now.
     """
 
     work_queue_names: list[str] | None = None
@@ -55,7 +55,7 @@ class ClaimRequest(Claim):
 
 
 class ClaimedRun(Model):
-    """A run that a worker got. `attempt` is what proves it in all reports about it."""
+    """A run that a worker claimed. All reports about the run must contain its `attempt`."""
 
     flow_run_id: str
     attempt: int
@@ -66,8 +66,8 @@ class ClaimedRun(Model):
 
 
 class NextDue(Model):
-    """When a worker should claim next (null: not before something changes), and what time it is for that:
-    a worker's own clock does not count."""
+    """`due`: when a worker should claim next (null: not before something changes). `now`: the present time by
+    the server's clock, because a worker's own clock may differ."""
 
     due: Time | None
     now: Time
@@ -80,20 +80,20 @@ def _nothing_to_claim(tx: Transaction, work_pool_name: str, body: ClaimRequest) 
 
 
 def _until(tx: Transaction, body: ClaimRequest) -> int:
-    """Until when a run must be due for a claim."""
+    """The time until which a run must be due for a claim."""
     now = lease_clock.wall(tx)
     return now if body.due_before is None else min(now, clock.to_us(body.due_before))
 
 
 @operation("POST", "/runyard/work_pools/{work_pool_name}/claim", prepare=_nothing_to_claim)
 def claim_flow_runs(tx: Transaction, work_pool_name: str, body: ClaimRequest) -> list[ClaimedRun]:
-    """Take due runs of a pool: by their queue's priority, then by their time.
+    """Claim due runs of a work pool, sorted by the priority of their queue, then by their due time.
 
-    Nobody gets a run twice, and no limit of the pool, its queues or the deployments is exceeded. Runs
-    that a limit holds back do not hold up those behind them. Where nothing may start, nothing is written.
+    A run is claimed only once, and no limit of the pool, its queues or the deployments is exceeded. Runs
+    that must wait for a limit do not block later runs. If no run can start, nothing is written.
 
     Raises:
-        NotFound: no pool is named so.
+        NotFound: the work pool is not found.
     """
     pool = _locked_pool(tx, work_pool_name)
     found = due_runs.due_of_pool(tx, pool, body.work_queue_names, body.limit, _until(tx, body), lock=True)
@@ -108,7 +108,7 @@ def claim_flow_runs(tx: Transaction, work_pool_name: str, body: ClaimRequest) ->
 
 
 def _locked_pool(tx: Transaction, work_pool_name: str) -> Row:
-    """The row of a pool. On PostgreSQL it is locked: claims of one pool go one after another."""
+    """Read the row of a pool. On PostgreSQL lock it, so that claims of one pool run one after another."""
     pool = pool_row(tx, work_pool_name)
     if tx.dialect == "postgresql":
         pool = tx.one("SELECT * FROM work_pools WHERE id = :id FOR UPDATE", {"id": pool["id"]}) or pool
@@ -123,12 +123,12 @@ def claim_due(
     pool_id: str | None = None,
     worker_id: str | None = None,
 ) -> list[ClaimedRun]:
-    """Take the runs that were found due, and cancel those that find their deployment full.
+    """Claim the due runs, and cancel the runs whose deployment is full and says so.
 
     Args:
-        body: who takes them.
-        base_job_template: the JSON of the template by which they start.
-        pool_id, worker_id: of a worker of a pool.
+        body: the request of the claiming process.
+        base_job_template: the job template, as JSON.
+        pool_id, worker_id: the ids of the pool and the worker, if a worker claims.
     """
     for flow_run_id in found.cancel:
         change_flow_run_state(tx, flow_run_id, Cancelled(message=due_runs.CANCELLED_AS_NEW))
@@ -140,7 +140,8 @@ def claim_due(
 def _claim(
     tx: Transaction, flow_run_id: str, pool_id: str | None, worker_id: str | None, body: Claim
 ) -> int | None:
-    """Lease a run and make it Pending: its attempt; None where another was quicker or it is too late."""
+    """Lease a run and set it to Pending. Returns its attempt, or None if another process was faster or the
+    run is too late."""
     lock = " FOR UPDATE OF r SKIP LOCKED" if tx.dialect == "postgresql" else ""
     run = tx.one(
         f"""SELECT r.id, r.attempt, r.work_queue_id, r.deployment_id, r.expected_start_time, r.start_time,
@@ -161,7 +162,7 @@ def _claim(
 
 
 def claimed(tx: Transaction, base_job_template: str, attempts: dict[str, int]) -> list[ClaimedRun]:
-    """What a worker gets to know of the runs it took, by id with their attempts."""
+    """The details of claimed runs for a worker. `attempts`: the attempts by run id."""
     template = load(base_job_template, {})
     deployments: dict[str, Deployment | None] = {}
     flow_names: dict[str, str] = {}
@@ -189,16 +190,16 @@ def claimed(tx: Transaction, base_job_template: str, attempts: dict[str, int]) -
 
 @operation("GET", "/runyard/work_pools/{work_pool_name}/next_due")
 def read_next_due(tx: Transaction, work_pool_name: str, work_queue_names: list[str] | None = None) -> NextDue:
-    """When a worker should claim next, as long as nothing changes meanwhile.
+    """Read when a worker should claim next, if nothing else changes.
 
     Args:
-        work_queue_names: only these queues count; all when empty.
+        work_queue_names: only these queues; empty: all queues.
 
     Returns:
-        Now, where something may start; else when the next run will be due.
+        The present time if a run can start now, else the time when the next run is due.
 
     Raises:
-        NotFound: no pool is named so.
+        NotFound: the work pool is not found.
     """
     pool, now = pool_row(tx, work_pool_name), lease_clock.wall(tx)
     look = due_runs.due_of_pool(tx, pool, work_queue_names, 1, now)
@@ -208,23 +209,23 @@ def read_next_due(tx: Transaction, work_pool_name: str, work_queue_names: list[s
 
 
 def next_due(due_us: int | None, now_us: int) -> NextDue:
-    """The answer with these times, in microseconds."""
+    """The response with these times, in microseconds."""
     return NextDue(due=None if due_us is None else clock.from_us(due_us), now=clock.from_us(now_us))
 
 
 @operation("POST", "/runyard/flow_runs/{flow_run_id}/return")
 def return_claim(tx: Transaction, flow_run_id: str, attempt: int = 0) -> bool:
-    """Give back a run that was claimed and not started: it waits again, with its place in the queue.
+    """Return a claimed run that was not started. It waits again, with the same due time.
 
     Args:
-        attempt: the one the claim gave.
+        attempt: the attempt that the claim returned.
 
     Returns:
-        Whether it was given back; a run that started or ended meanwhile is left alone.
+        Whether the run was returned. A run that has started or ended does not change.
 
     Raises:
-        StaleAttempt: the run is not that attempt's any more.
-        NotFound: there is no such run.
+        StaleAttempt: the attempt no longer holds the run.
+        NotFound: the flow run is not found.
     """
     row = flow_runs.read_row(tx, flow_run_id)
     if row["state_type"] != PENDING:

@@ -1,4 +1,4 @@
-"""Claiming runs of deployments without a work pool: by the process that serves those deployments."""
+"""A process that serves deployments without a work pool claims their runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ServedDeployments(Input):
 
 
 class ServedClaim(ServedDeployments, Claim):
-    """What it asks for."""
+    """A serving process's request to claim runs."""
 
 
 def _nothing_to_claim(tx: Transaction, body: ServedClaim) -> Settled | None:
@@ -28,9 +28,9 @@ def _nothing_to_claim(tx: Transaction, body: ServedClaim) -> Settled | None:
 
 @operation("POST", "/runyard/served/claim", prepare=_nothing_to_claim)
 def claim_served_flow_runs(tx: Transaction, body: ServedClaim) -> list[ClaimedRun]:
-    """Take due runs of deployments that have no work pool, by their time.
+    """Claim due runs of deployments without a work pool, sorted by their due time.
 
-    Nobody gets a run twice, and no deployment's limit is exceeded; a full deployment does not hold up
+    A run is claimed only once, and no limit of a deployment is exceeded. A full deployment does not block
     the others.
     """
     found = due_of_deployments(tx, body.deployment_ids, body.limit, lock=True)
@@ -39,10 +39,10 @@ def claim_served_flow_runs(tx: Transaction, body: ServedClaim) -> list[ClaimedRu
 
 @operation("POST", "/runyard/served/next_due", write=False)
 def read_next_served(tx: Transaction, body: ServedDeployments) -> NextDue:
-    """When the process should claim next, as long as nothing changes meanwhile.
+    """Read when the process should claim next, if nothing else changes.
 
     Returns:
-        Now, where something may start; else when the next run will be due.
+        The present time if a run can start now, else the time when the next run is due.
     """
     now = lease_clock.wall(tx)
     found = due_of_deployments(tx, body.deployment_ids, 1)

@@ -1,4 +1,4 @@
-"""A flow run crashes: it ends, or starts again as its deployment allows it."""
+"""A flow run crashes: it ends, or starts again if its deployment allows it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runyard.operations.flow_runs import run_policies
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.store.database import Row, Transaction
 
-# A run that takes its worker down each time before it begins is not given to one worker after another.
+# A run that crashes its worker before it starts is not given to further workers after this many attempts.
 MOST_UNBEGUN = 25
 RUN_TO_CRASH = """
     SELECT r.id, r.state, r.state_type, r.attempt, r.crash_count, r.deployment_id, r.work_queue_id,
@@ -27,7 +27,11 @@ RUN_TO_CRASH = """
 
 
 def return_unbegun(tx: Transaction, run: Row, message: str, details: dict[str, Any]) -> bool:
-    """A run whose attempt never began waits again, at no cost; but not for ever. Whether it waits."""
+    """Let a run whose attempt never started wait again, without counting a crash, up to `MOST_UNBEGUN` times.
+
+    Returns:
+        Whether the run waits again.
+    """
     policy = json.loads(run["empirical_policy"])
     policy["never_began"] = (policy.get("never_began") or 0) + 1
     lost = policy["never_began"] > MOST_UNBEGUN
@@ -44,17 +48,17 @@ def return_unbegun(tx: Transaction, run: Row, message: str, details: dict[str, A
 
 
 def _present(tx: Transaction) -> datetime:
-    """Now, for all workers: by the clock by which they judge what is due."""
+    """The present time by the clock that decides which runs are due."""
     return clock.from_us(lease_clock.wall(tx))
 
 
 def crash_flow_run(
     tx: Transaction, run: Row, message: str, details: dict[str, Any], lost: bool = False
 ) -> bool:
-    """Make a run Crashed; whether it starts again after that.
+    """Set a run to Crashed. Returns whether it starts again.
 
     Args:
-        lost: it did not end by itself, but with its worker.
+        lost: the run did not end by itself, but with its worker.
     """
     change_flow_run_state(tx, run["id"], Crashed(message=message, state_details=dict(details)))
     tx.execute("UPDATE flow_runs SET crash_count = crash_count + 1 WHERE id = :id", {"id": run["id"]})
@@ -84,7 +88,7 @@ def may_start_again(tx: Transaction, flow_run_id: str) -> bool:
 
 
 def _crash_retries(run: Row) -> int:
-    """How often a run of a deployment may start again after it crashed."""
+    """How often a run of a deployment may start again after a crash."""
     if run["deployment"] is None:
         return 0
     allowed = run["crash_retries"]

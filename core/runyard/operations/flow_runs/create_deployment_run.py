@@ -1,4 +1,4 @@
-"""Making a run of a deployment."""
+"""Creates a run of a deployment."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from runyard.store.database import Row, Transaction
 def create_flow_run_from_deployment(
     tx: Transaction, deployment_id: str, body: DeploymentFlowRunCreate
 ) -> Answer[FlowRun]:
-    """Create a run of a deployment: its parameters overlaid by the given ones, tags united.
+    """Create a run of a deployment. Given parameters override the deployment's; tags are merged.
 
-    With the idempotency key of an existing run, that one is returned.
+    If a run with the same idempotency key exists, that run is returned.
 
     Raises:
-        NotFound: no such deployment.
-        ParameterError: the parameters do not fit the flow.
+        NotFound: the deployment is not found.
+        ParameterError: the parameters do not match the flow.
     """
     return _create(tx, deployment_row(tx, deployment_id), body)
 

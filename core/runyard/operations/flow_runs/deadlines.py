@@ -1,6 +1,6 @@
-"""Until when a pause lasts, by a clock that nobody sets: a wall clock that jumps ends none too early or late.
+"""The deadlines of pauses, by the boot clock, so that a jump of the wall clock does not matter.
 
-On the start-up path of every flow: nothing here may import pydantic.
+This module must not import pydantic, because every flow imports it at its start.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _READING = "pause_clock"
 
 
 def note(tx: Transaction, state: State) -> None:
-    """Keep in a pause with a time limit what the machine's clock will say then.
+    """Store in a Paused state with a time limit the reading of the boot clock at its deadline.
 
-    How long it lasts is told by its own times, which are both of the clock of whoever proposes it.
+    The duration is the difference of the state's own two times, which are by the same clock.
     """
     limit = state.state_details.get(_MOMENT)
     if limit:
@@ -31,11 +31,11 @@ def note(tx: Transaction, state: State) -> None:
 
 
 def is_over(tx: Transaction, details: dict[str, Any], ahead_us: int = 0) -> bool:
-    """Whether a pause has lasted as long as it may; after a start of the machine the wall clock decides.
+    """Whether the deadline of a pause has passed. After a reboot the wall clock decides.
 
     Args:
-        details: of the state; without a time limit it is never over.
-        ahead_us: judge as if it was so much later.
+        details: the details of the state. Without a time limit the result is false.
+        ahead_us: add this time to the present time.
     """
     limit, noted = details.get(_MOMENT), details.get(_READING)
     if not limit:

@@ -1,8 +1,8 @@
-"""Which runs of a pool, or of served deployments, may start now, within all limits. Only reads.
+"""Which runs of a work pool, or of served deployments, may start now, within all limits. Only reads.
 
-Of a queue: mostly one scan of the index of due runs, as long as a claim is. Where that meets a deployment
-whose limit is full, the deployments are visited one by one through an index of theirs, so that the runs a
-full one has waiting, however many, cost nothing and hold up nobody.
+For a queue this is mostly one scan of the index of due runs, as long as the claim is large. If the scan meets
+a deployment whose limit is full, the deployments are read one by one through their own index. So the waiting
+runs of a full deployment cost nothing and do not block others, even if they are many.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from runyard.operations.schemas import load
 from runyard.operations.work_pools.work_queues import queue_rows
 from runyard.store.database import Row, Transaction
 
-# A condition written as in the partial indexes, which are used only for queries that repeat it.
+# The condition is written as in the partial indexes, which databases use only for queries that repeat it.
 _DUE = f"""run.work_queue_id = :queue AND run.state_type = 'SCHEDULED'
     AND run.next_scheduled_start_time <= :until AND NOT {busy_condition("run")}"""
 _COLUMNS = "run.id, run.deployment_id, run.next_scheduled_start_time AS due"
 _ORDER = "ORDER BY run.next_scheduled_start_time, run.id"
-# The first due time of each deployment with runs waiting in a queue: a loose index scan. It starts
-# with SELECT, as the PostgreSQL driver takes everything else for a change.
+# The first due time of each deployment with waiting runs in a queue: a loose index scan. It starts with
+# SELECT, because the PostgreSQL driver treats every other statement as a write.
 _HEADS = """
     SELECT found.deployment_id, found.due FROM (
         WITH RECURSIVE present (deployment_id) AS (
@@ -50,15 +50,15 @@ _SERVED_DUE = (
     "ORDER BY run.next_scheduled_start_time, run.id LIMIT :room"
 )
 _SERVED_NEXT = f"SELECT min(run.next_scheduled_start_time) {_SERVED} AND run.next_scheduled_start_time > :now"
-# How many runs one claim gets at most.
+# The most runs of one claim.
 MOST_AT_ONCE = 200
-# Runs that find a full deployment and are to be cancelled, at most so many in one go.
+# The most runs that one claim cancels because their deployment is full.
 _CANCEL_BATCH = 200
 CANCELLED_AS_NEW = "Its deployment's concurrency limit is full, and its collision strategy is CANCEL_NEW."
 
 
 class DueRuns(NamedTuple):
-    """Ids of runs that may start, of runs to be cancelled instead, and of the queues that were asked."""
+    """The ids of runs that may start, of runs to cancel instead, and of the queues that were searched."""
 
     start: list[str]
     cancel: list[str]
@@ -69,7 +69,7 @@ class Slots:
     """The free slots of deployments, counted down while one claim picks its runs.
 
     Args:
-        lock: hold the rows of limited deployments, so that nobody else fills their slots meanwhile.
+        lock: lock the rows of limited deployments, so that no other transaction uses their slots.
     """
 
     def __init__(self, tx: Transaction, lock: bool) -> None:
@@ -79,7 +79,7 @@ class Slots:
         self._cancel_new: set[str] = set()
 
     def left(self, deployment_id: str | None) -> int | None:
-        """How many runs of a deployment may still start; None for any number."""
+        """How many more runs of a deployment may start. None if it has no limit."""
         if deployment_id is None:
             return None
         if deployment_id not in self._left:
@@ -87,11 +87,11 @@ class Slots:
         return self._left[deployment_id]
 
     def cancels(self, deployment_id: str | None) -> bool:
-        """Whether runs that find the deployment full are cancelled."""
+        """Whether runs are cancelled when the deployment is full."""
         return deployment_id in self._cancel_new
 
     def use(self, deployment_id: str | None) -> None:
-        """One more run of the deployment starts."""
+        """Count one more run of the deployment as started."""
         left = self.left(deployment_id)
         if deployment_id is not None and left is not None:
             self._left[deployment_id] = left - 1
@@ -111,12 +111,12 @@ class Slots:
 
 
 def due_of_queue(tx: Transaction, queue_id: str, until_us: int, room: int, slots: Slots) -> DueRuns:
-    """The runs of a queue that may start.
+    """Find the runs of a queue that may start.
 
     Args:
-        until_us: those due until then, in microseconds.
-        room: how many at most.
-        slots: of the deployments; what is found is taken off.
+        until_us: only runs due until this time, in microseconds.
+        room: the most runs to find.
+        slots: the free slots of the deployments. The found runs use them.
     """
     if room <= 0:
         return DueRuns([], [])
@@ -137,10 +137,10 @@ def due_of_queue(tx: Transaction, queue_id: str, until_us: int, room: int, slots
 
 
 def _look_behind(tx: Transaction, values: dict, slots: Slots, found: DueRuns, full: set[str]) -> None:
-    """Fill what room is left from the deployments that are not full, always the oldest run first."""
+    """Fill the remaining room with runs of deployments that are not full, oldest first."""
     room = values["room"]
     taken = set(found.start)
-    # A head is a run, or (with an empty id) only the time of a deployment's first run, not yet read.
+    # A head is a run, or, with an empty id, the due time of a deployment's first run that is not read yet.
     heads = [(row["due"], "", row["deployment_id"]) for row in tx.all(_HEADS, values)]
     heads += [(0, "", None)]
     heapq.heapify(heads)
@@ -154,7 +154,7 @@ def _look_behind(tx: Transaction, values: dict, slots: Slots, found: DueRuns, fu
             slots.use(deployment_id)
             found.start.append(run_id)
         if not pages.get(deployment_id):
-            # Reversed, so that the next one is at the end.
+            # Reversed, so that the next run is at the end.
             pages[deployment_id] = _page(tx, values, deployment_id, due, run_id)[::-1]
         if pages[deployment_id]:
             following = pages[deployment_id].pop()
@@ -164,7 +164,7 @@ def _look_behind(tx: Transaction, values: dict, slots: Slots, found: DueRuns, fu
 def _page(
     tx: Transaction, values: dict, deployment_id: str | None, after_us: int, after_id: str
 ) -> list[Row]:
-    """Due runs of a deployment (of none, where it is None) behind one of them, the oldest first."""
+    """The due runs of a deployment after a given run, oldest first. None: runs without a deployment."""
     which = "run.deployment_id IS NULL" if deployment_id is None else "run.deployment_id = :deployment"
     return tx.all(
         f"SELECT {_COLUMNS} FROM flow_runs run WHERE {_DUE} AND {which} "  # noqa: S608  # fixed
@@ -179,7 +179,7 @@ def _all_due_of(tx: Transaction, values: dict, deployment_id: str, but: set[str]
 
 
 def next_future(tx: Transaction, queue_id: str, after_us: int) -> int | None:
-    """When the next run of a queue that is not due yet will be, in microseconds; None without one."""
+    """When the next future run of a queue is due, in microseconds. None if it has no future run."""
     due: int | None = tx.value(
         """SELECT min(run.next_scheduled_start_time) FROM flow_runs run
            WHERE run.work_queue_id = :queue AND run.state_type = 'SCHEDULED'
@@ -192,7 +192,7 @@ def next_future(tx: Transaction, queue_id: str, after_us: int) -> int | None:
 def due_of_pool(
     tx: Transaction, pool: Row, names: list[str] | None, limit: int, until_us: int, lock: bool = False
 ) -> DueRuns:
-    """What may start now, within all limits. Only reads."""
+    """Find the runs of a pool that may start now, within all limits. Only reads."""
     queues = _open_queues(tx, pool, names)
     due = DueRuns([], [], [queue["id"] for queue in queues])
     room = limits.least(limit, MOST_AT_ONCE, _free_of_pool(tx, pool)) or 0
@@ -210,7 +210,7 @@ def due_of_pool(
 
 
 def _open_queues(tx: Transaction, pool: Row, names: list[str] | None) -> list[Row]:
-    """The queues that may be served, in their order; none of a paused pool."""
+    """The queues that are not paused, in their order. Empty if the pool is paused."""
     if pool["is_paused"]:
         return []
     queues = queue_rows(tx, pool["id"])
@@ -236,7 +236,7 @@ def _free_of_queue(tx: Transaction, queue: Row) -> int | None:
 
 
 def due_of_deployments(tx: Transaction, deployment_ids: list[str], limit: int, lock: bool = False) -> DueRuns:
-    """The due runs of deployments without a pool that may start within their limits, the oldest first."""
+    """Find the due runs of deployments without a pool that may start within their limits, oldest first."""
     slots, until, room = Slots(tx, lock), lease_clock.wall(tx), min(limit, MOST_AT_ONCE)
     found: list[Row] = []
     cancel: list[str] = []
@@ -255,6 +255,6 @@ def due_of_deployments(tx: Transaction, deployment_ids: list[str], limit: int, l
 
 
 def next_of_deployments(tx: Transaction, deployment_ids: list[str], after_us: int) -> int | None:
-    """When the next run of deployments without a pool that is not due yet will be; None without one."""
+    """When the next future run of deployments without a pool is due. None if they have no future run."""
     coming = [tx.value(_SERVED_NEXT, {"deployment": each, "now": after_us}) for each in deployment_ids]
     return limits.least(*coming) if coming else None

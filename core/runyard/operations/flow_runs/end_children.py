@@ -1,4 +1,4 @@
-"""Ending what a lost process left open: its task runs and the subflow runs within it."""
+"""Ends the open task runs and subflow runs of a lost process."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _DESCENDANTS = """
 def end_open_children(
     tx: Transaction, root_flow_run_id: str, message: str | None, type: str = CRASHED
 ) -> int:
-    """End what still looks open under a run whose process is gone: its task runs and subflow runs.
+    """End the open task runs and subflow runs of a run whose process has ended.
 
-    Runs of deployments that it started have leases of their own and go on.
+    Runs of deployments that it started have their own leases and continue.
 
     Args:
-        root_flow_run_id: the run, which may itself be a subflow run.
-        message: why, for the states of the children.
-        type: CRASHED, or CANCELLED.
+        root_flow_run_id: the run. It can be a subflow run itself.
+        message: the reason, for the states of the children.
+        type: CRASHED or CANCELLED.
 
     Returns:
-        How many runs were ended.
+        The number of ended runs.
     """
-    # A subflow that is over may have left task runs open, which a signal kept it from waiting for.
+    # An ended subflow may have left task runs open, if a signal prevented it from waiting for them.
     descendants = tx.all(_DESCENDANTS, {"id": root_flow_run_id})
     flow_runs = [run for run in descendants if run["state_type"] not in TERMINAL]
     parents = [root_flow_run_id, *(run["id"] for run in descendants)]
@@ -63,15 +63,15 @@ def end_open_children(
 def crash_task_run(
     tx: Transaction, task_run_id: str, inside: str, message: str, root_id: str | None = None
 ) -> int:
-    """End a task run whose own process is gone, and what it had begun there.
+    """End a task run whose own process has ended, and the runs that it had started there.
 
     Args:
-        inside: how the dynamic keys of task runs inside it begin.
-        message: why, for their states.
-        root_id: the root run; the slots that they held come back.
+        inside: the prefix of the dynamic keys of the task runs inside it.
+        message: the reason, for their states.
+        root_id: the root run. The slots that the task runs held are released.
 
     Returns:
-        How many runs were ended.
+        The number of ended runs.
     """
     values = {"id": task_run_id, "inside": inside, "length": len(inside)}
     task_runs = tx.all(

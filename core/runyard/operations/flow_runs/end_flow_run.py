@@ -1,4 +1,4 @@
-"""What the process of a flow run reports of it: its next state, up to its end. Without pydantic."""
+"""Reports of the process of a flow run: the next states of the run, up to its end. Without pydantic."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
 @operation("POST", "/runyard/journal/state")
 def report_state(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Propose a state of a run on behalf of the attempt that executes it.
+    """Propose a state for a run, by the attempt that executes it.
 
     Args:
-        body: `flow_run_id`, `attempt`, `state` as the API shows states, `force`, and `stopped`: the
-            process was asked to stop, so the state is Cancelled if the run is being cancelled, TimedOut if
-            it has run as long as it may, and otherwise the given one. Where its worker may start it again
-            after a crash, it stays as it is until the worker reports the exit. `logs` are LogRows
-            that are written along, `finished` one that is only where the run is in the given
-            state then.
+        body: `flow_run_id`, `attempt`, `state` as the API shows states, `force`, `stopped`, `logs` and
+            `finished`. `stopped`: the process received a request to stop. Then the state is Cancelled if the
+            run is being cancelled, TimedOut if its maximum run time has passed, else the given state. If its
+            worker may start it again after a crash, the state does not change until the worker reports the
+            exit. `logs`: LogRows to write in the same transaction. `finished`: a LogRow that is written only
+            if the run enters the given state.
 
     Returns:
         `status`, `reason`, `delay_seconds`, `state`, `run_count`, and whether `finished` was written.
@@ -82,10 +82,10 @@ def report_state(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
 
 @operation("POST", "/runyard/journal/lost")
 def report_lost_task(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Note that the process which ran a task, beside the one of its flow, is gone.
+    """Report that the process of a task run, separate from the process of its flow, has ended.
 
     Args:
-        body: `task_run_id`, `inside` (how the dynamic keys of task runs inside it begin), `message`, and
+        body: `task_run_id`, `inside` (the prefix of the dynamic keys of task runs inside it), `message`, and
             `flow_run_id` and `attempt` of the root run, both null outside of flows.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Why a run is not running, in plain words, from the facts of this moment; nothing of it is stored."""
+"""Explains in plain words why a run is not running, from the present facts. Stores nothing."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _STATUS = {
 
 @operation("GET", "/runyard/flow_runs/{flow_run_id}/why")
 def explain_flow_run(tx: Transaction, flow_run_id: str) -> Explanation:
-    """Say why a run is not running, or how far it is, each reason with the command that changes it.
+    """Explain why a run is not running. Each reason has the command that changes it.
 
     Raises:
-        NotFound: there is no such run.
+        NotFound: the flow run is not found.
     """
     run = flow_runs.read_row(tx, flow_run_id)
     state = state_of(run)
@@ -105,7 +105,7 @@ def _lease(tx: Transaction, run: Row, state: State) -> Reason:
     if lease["expires"] is None:
         text += ", who reports its end; nobody watches over it."
         return Reason(code="lease", text=text, command=f"runyard flow-run cancel {run['id']}")
-    # Of the clock of leases only durations count.
+    # Only differences of lease clock times are meaningful.
     now = clock.now()
     expires = now + timedelta(microseconds=lease["expires"] - lease_clock.now(tx))
     if expires < now:

@@ -1,4 +1,4 @@
-"""Why a scheduled run waits: its time, its pool and queue, the limits, the workers, who goes first."""
+"""Explains why a scheduled run waits: its due time, pool and queue, limits, workers, and runs before it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from runyard.operations.schemas import Model, load
 from runyard.operations.work_pools import online
 from runyard.store.database import Row, Transaction
 
-# So many runs are named, and so many counted, before it is only said that there are more.
+# The most runs that a reason names, and the most that it counts.
 _NAMED = 5
 _COUNTED = 1000
-# The deployments whose limit is full, and how many runs of a queue are taken.
+# The deployments whose limit is full, and the number of a queue's runs that hold a lease.
 _FULL = """SELECT d.id FROM deployments d
     WHERE d.concurrency_limit <= (SELECT count(*) FROM leases l WHERE l.deployment_id = d.id)"""
 _TAKEN = "SELECT count(*) FROM leases l WHERE l.work_queue_id = q.id"
 
 
 class Reason(Model):
-    """One reason. `command` is what would change it, null where only waiting helps."""
+    """A reason. `command` is the command that changes it; null if only waiting helps."""
 
     code: str
     text: str
@@ -38,9 +38,9 @@ class Reason(Model):
 
 
 class Explanation(Model):
-    """How it stands with a run.
+    """The status of a run, and the reasons for it.
 
-    `status` is over, running, starting, cancelling, paused, waiting, or ready (nothing holds it back).
+    `status` is over, running, starting, cancelling, paused, waiting, or ready (no reason to wait).
     """
 
     status: str
@@ -58,13 +58,13 @@ class _Place(NamedTuple):
 
     @property
     def is_due(self) -> bool:
-        """Whether it is its time: before that nothing is said of what is only full for now."""
+        """Whether the run is due. Before that, limits that are full now are not a reason."""
         due = self.run["next_scheduled_start_time"]
         return due is None or due <= clock.now_us()
 
 
 def explain(tx: Transaction, run: Row, state: State) -> Explanation:
-    """Why a run in a SCHEDULED state is not running."""
+    """Explain why a run in a SCHEDULED state is not running."""
     name = f"Flow run {run['name']!r}"
     if state.state_details.get("in_process"):
         due = clock.parse_time(state.state_details["scheduled_time"])
@@ -149,7 +149,7 @@ def _nowhere(run: Row, deployment: Row | None) -> Reason:
 
 
 def _deploy(deployment: Row, options: str) -> str:
-    """The command that changes a deployment, in its project's folder: from the file, or as it was made."""
+    """The command that updates a deployment, in its project's folder: from the file, or as it was created."""
     made_by_hand = [deployment["entrypoint"]] if deployment["owner"] == "cli" else []
     return command_of(
         "runyard deploy", *made_by_hand, options=f"--name {quoted(deployment['name'])} {options}"
@@ -230,7 +230,7 @@ def _limit(
     is_due: bool,
     command: Callable[[int], str],
 ) -> Reason | None:
-    """The reason that a limit is, if it is full. `command` sets another limit."""
+    """The reason for a limit, if it is full. `command` returns the command that sets another limit."""
     limit = row["concurrency_limit"]
     if limit is None:
         return None
@@ -320,10 +320,10 @@ def _schedule(tx: Transaction, place: _Place) -> list[Reason]:
 
 
 def _before(tx: Transaction, place: _Place, full: set[str]) -> list[Reason]:
-    """How many due runs the workers take first: those of queues before its own, and older ones in it.
+    """How many due runs workers claim first: runs of queues with a higher priority, older runs of its queue.
 
     Args:
-        full: which limits are, by their reasons' codes. Those that others are held by do not go first.
+        full: the full limits, by the codes of their reasons. Runs that wait for other limits do not count.
     """
     run, now = place.run, clock.now_us()
     due = run["next_scheduled_start_time"]
@@ -356,6 +356,6 @@ def _before(tx: Transaction, place: _Place, full: set[str]) -> list[Reason]:
     many = f"more than {_COUNTED}" if count > _COUNTED else str(count)
     whose = "its deployment" if held else f"work pool {place.pool['name']!r}"
     text = f"It stands behind {many} due run{'s' if count > 1 else ''} of {whose}."
-    # Another worker helps only where no limit holds them all.
+    # Another worker helps only if no limit is full.
     command = None if full else worker_command(place.pool["name"], place.pool["type"])
     return [Reason(code="behind", text=text, command=command)]

@@ -1,4 +1,4 @@
-"""What flow runs are told while they run: texts under keys, written once each."""
+"""Inputs of flow runs: texts that are sent to a run while it runs, each stored once under a key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST = 200
 
 
 class FlowRunInput(Model):
-    """One input. `value` is JSON text; `sender` is `prefect.flow-run.ID` where a run sent it."""
+    """An input. `value` is JSON text. `sender` is `prefect.flow-run.ID` if a flow run sent it."""
 
     id: str
     created: Time
@@ -27,7 +27,7 @@ class FlowRunInput(Model):
 
 
 class FlowRunInputCreate(Input):
-    """An input to store."""
+    """An input to create."""
 
     key: str = Field(min_length=1, pattern=r"^[^/%&<>]+$")
     value: str
@@ -35,7 +35,7 @@ class FlowRunInputCreate(Input):
 
 
 class FlowRunInputFilter(Input):
-    """Which inputs: those whose key begins with `prefix`, without `exclude_keys`, the oldest first."""
+    """Which inputs to list: those whose key starts with `prefix`, without `exclude_keys`."""
 
     prefix: str
     limit: int = Field(default=1, ge=1, le=_MOST)
@@ -44,11 +44,11 @@ class FlowRunInputFilter(Input):
 
 @operation("POST", "/flow_runs/{flow_run_id}/input", status=201)
 def create_flow_run_input(tx: Transaction, flow_run_id: str, body: FlowRunInputCreate) -> None:
-    """Store an input of a flow run.
+    """Create an input of a flow run.
 
     Raises:
-        NotFound: no such flow run.
-        Conflict: it has an input of that key.
+        NotFound: the flow run is not found.
+        Conflict: the flow run already has an input with that key.
     """
     if tx.one("SELECT id FROM flow_runs WHERE id = :id", {"id": flow_run_id}) is None:
         raise NotFound(f"no flow run {flow_run_id}; see: runyard flow-run ls")
@@ -57,7 +57,7 @@ def create_flow_run_input(tx: Transaction, flow_run_id: str, body: FlowRunInputC
 
 
 def put(tx: Transaction, flow_run_id: str, key: str, value: str, sender: str | None = None) -> None:
-    """Store an input of an existing flow run, replacing one of the same key."""
+    """Store an input of an existing flow run. It replaces an input with the same key."""
     remove(tx, flow_run_id, key)
     _insert(tx, flow_run_id, FlowRunInputCreate(key=key, value=value, sender=sender))
 
@@ -73,13 +73,13 @@ def _insert(tx: Transaction, flow_run_id: str, body: FlowRunInputCreate) -> int:
 
 
 def remove(tx: Transaction, flow_run_id: str, key: str) -> int:
-    """Delete an input; how many there were."""
+    """Delete an input. Returns the number of deleted inputs."""
     values = {"id": flow_run_id, "key": key}
     return tx.execute("DELETE FROM flow_run_inputs WHERE flow_run_id = :id AND key = :key", values)
 
 
 def value_of(tx: Transaction, flow_run_id: str, key: str) -> str | None:
-    """The text under a key, or None."""
+    """The value of an input, or None if it does not exist."""
     values = {"id": flow_run_id, "key": key}
     found = tx.value("SELECT value FROM flow_run_inputs WHERE flow_run_id = :id AND key = :key", values)
     return None if found is None else str(found)
@@ -87,7 +87,7 @@ def value_of(tx: Transaction, flow_run_id: str, key: str) -> str | None:
 
 @operation("POST", "/flow_runs/{flow_run_id}/input/filter")
 def filter_flow_run_input(tx: Transaction, flow_run_id: str, body: FlowRunInputFilter) -> list[FlowRunInput]:
-    """The inputs of a flow run whose keys begin alike, the oldest first."""
+    """List the inputs of a flow run whose keys start with `prefix`, oldest first."""
     values = {"id": flow_run_id, "prefix": f"{like_pattern(body.prefix)}%"}
     excluded = {f"k{index}": key for index, key in enumerate(body.exclude_keys)}
     without = f"AND key NOT IN ({', '.join(f':{name}' for name in excluded)}) " if excluded else ""
@@ -101,10 +101,10 @@ def filter_flow_run_input(tx: Transaction, flow_run_id: str, body: FlowRunInputF
 
 @operation("GET", "/flow_runs/{flow_run_id}/input/{key}", text=True)
 def read_flow_run_input(tx: Transaction, flow_run_id: str, key: str) -> str:
-    """The value of one input, as it is.
+    """Read the value of an input as text.
 
     Raises:
-        NotFound: there is none of that key.
+        NotFound: the flow run has no input with that key.
     """
     value = value_of(tx, flow_run_id, key)
     if value is None:
@@ -117,7 +117,7 @@ def delete_flow_run_input(tx: Transaction, flow_run_id: str, key: str) -> None:
     """Delete an input.
 
     Raises:
-        NotFound: there is none of that key.
+        NotFound: the flow run has no input with that key.
     """
     if not remove(tx, flow_run_id, key):
         raise NotFound(f"flow run {flow_run_id} has no input {key!r}")

@@ -1,4 +1,4 @@
-"""The row of one flow run, read and locked. Without pydantic."""
+"""Reads and locks the row of a flow run. Without pydantic."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ def described(outcome: Outcome) -> dict[str, Any]:
 
 
 def lock_flow_run(tx: Transaction, flow_run_id: str) -> None:
-    """Let nobody else change a run until the transaction ends; on SQLite, which has one writer, so it is."""
+    """Lock a run until the transaction ends. SQLite does not need it, because it has one writer."""
     if tx.dialect == "postgresql":
         tx.one("SELECT id FROM flow_runs WHERE id = :id FOR UPDATE", {"id": flow_run_id})

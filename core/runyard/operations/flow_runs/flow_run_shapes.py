@@ -1,4 +1,4 @@
-"""The shapes of flow runs: what the API shows and takes, and a row of the table as such a shape."""
+"""The models of flow runs, and the conversion of a row to its model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class FlowRunPolicy(Model):
-    """How often and after how many seconds a failed run is tried again, and how a pause goes on."""
+    """How often and after how many seconds a failed run is retried, and how a paused run resumes."""
 
     max_retries: int = 0
     retry_delay_seconds: float = 0
@@ -41,7 +41,7 @@ class FlowRunPolicy(Model):
 
 
 class FlowRun(Model):
-    """A flow run. `attempt` counts how often it was claimed."""
+    """A flow run. `attempt` is the number of times that it was claimed."""
 
     id: str
     created: Time
@@ -86,7 +86,7 @@ class FlowRun(Model):
 
 
 class FlowRunCreate(Input):
-    """A flow run to make. Without a state it is PENDING; without a name it gets a friendly one."""
+    """A flow run to create. The default state is PENDING. Without a name it gets a generated name."""
 
     flow_id: str
     name: str | None = None
@@ -109,7 +109,7 @@ class FlowRunCreate(Input):
 
 
 class FlowRunUpdate(Input):
-    """Changes to a flow run; only the fields that are given change."""
+    """Changes to a flow run. Only the given fields change."""
 
     name: str | None = None
     flow_version: str | None = None
@@ -123,8 +123,8 @@ class FlowRunUpdate(Input):
 class SetState(Input):
     """A state to propose.
 
-    `force` skips the rules. `attempt` is given by whoever executes the run; it is refused when that attempt
-    has lost its lease.
+    `force` skips the rules. The process that executes the run gives its `attempt`. The request is rejected
+    if that attempt has lost its lease.
     """
 
     state: StateCreate
@@ -133,7 +133,7 @@ class SetState(Input):
 
 
 class OrchestrationResult(Model):
-    """What became of a proposed state: ACCEPT, REJECT, WAIT or ABORT, and the state of now."""
+    """The outcome of a proposed state: ACCEPT, REJECT, WAIT or ABORT, and the present state."""
 
     state: StateModel | None = None
     status: Literal["ACCEPT", "REJECT", "WAIT", "ABORT"]
@@ -141,7 +141,7 @@ class OrchestrationResult(Model):
 
 
 def result_of(status: str, state: Any, reason: str | None, delay_seconds: int) -> OrchestrationResult:
-    """The answer that the API gives for an outcome of the rules."""
+    """The response of the API for an outcome of the rules."""
     details: dict[str, Any] = {"type": f"{status.lower()}_details"}
     if status != "ACCEPT":
         details["reason"] = reason
@@ -158,7 +158,7 @@ def answer_of(outcome: Outcome) -> Answer[OrchestrationResult]:
     return Answer(result, 201 if outcome.written else 200)
 
 
-# What `flow_run_of` needs besides the columns of flow_runs r.
+# The columns and joins that `flow_run_of` needs.
 VIEW_COLUMNS = "r.*, jq.name AS work_queue_name, jp.id AS work_pool_id, jp.name AS work_pool_name"
 VIEW_JOINS = (
     "LEFT JOIN work_queues jq ON jq.id = r.work_queue_id LEFT JOIN work_pools jp ON jp.id = jq.work_pool_id"
@@ -166,7 +166,7 @@ VIEW_JOINS = (
 
 
 def flow_run_of(row: Row) -> FlowRun:
-    """The flow run in a row of VIEW_COLUMNS."""
+    """Convert a row of VIEW_COLUMNS to its model."""
     state = state_of(row)
     times: dict[str, Any] = {
         name: moment(row[name])
@@ -199,10 +199,10 @@ def flow_run_of(row: Row) -> FlowRun:
 
 
 def estimates(row: Row) -> tuple[timedelta, timedelta]:
-    """Of a run's row: for how long it has run by now, and how late it started."""
+    """The run time of a run until now, and the delay of its start."""
     try:
         return _estimates(row)
-    except (OverflowError, TypeError):  # times that no program of ours wrote
+    except (OverflowError, TypeError):  # invalid times, not written by Runyard
         return timedelta(), timedelta()
 
 

@@ -1,4 +1,4 @@
-"""Flow runs: making, reading, searching, changing and deleting them, and proposing their states."""
+"""Flow runs: create, read, list, update, delete, and propose states."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ __all__ = [
 
 
 def read_row(tx: Transaction, flow_run_id: str) -> Row:
-    """The row of a flow run, with the names of its queue and pool.
+    """Read the row of a flow run, with the names of its queue and pool.
 
     Raises:
-        NotFound: no such flow run.
+        NotFound: the flow run is not found.
     """
     row = tx.one(
         f"SELECT {VIEW_COLUMNS} FROM flow_runs r {VIEW_JOINS} WHERE r.id = :id",  # noqa: S608  # fixed names
@@ -57,7 +57,7 @@ def read_row(tx: Transaction, flow_run_id: str) -> Row:
     return row
 
 
-# The fields of a new run that are columns as they are.
+# The fields of a new run that are stored in columns of the same name.
 _INSERTED = {
     "flow_id", "name", "deployment_id", "deployment_version", "flow_version", "parameters", "context",
     "parent_task_run_id", "tags", "labels", "idempotency_key", "job_variables", "created_by",
@@ -66,11 +66,11 @@ _INSERTED = {
 
 @operation("POST", "/flow_runs/", status=201)
 def create_flow_run(tx: Transaction, body: FlowRunCreate) -> Answer[FlowRun]:
-    """Make a flow run; with an idempotency key that its flow has a run of, get that one.
+    """Create a flow run. If the flow has a run with the same idempotency key, return that run.
 
     Raises:
-        NotFound: no such flow, deployment, work pool or queue.
-        InvalidInput: a run cannot begin in that state.
+        NotFound: the flow, the deployment, the work pool or the queue is not found.
+        InvalidInput: a run cannot start in that state.
     """
     if tx.one("SELECT id FROM flows WHERE id = :id", {"id": body.flow_id}) is None:
         raise NotFound(f"no flow {body.flow_id}; see: runyard flow ls")
@@ -93,7 +93,7 @@ def create_flow_run(tx: Transaction, body: FlowRunCreate) -> Answer[FlowRun]:
 
 
 def _policy(policy: FlowRunPolicy) -> dict[str, Any]:
-    """What was said of retries; the two old names count where the new ones are silent."""
+    """The given fields of a policy. The two old names of retries apply if the new names are not given."""
     said = policy.model_dump(exclude_unset=True)
     if policy.retries is None and policy.max_retries:
         said["retries"] = policy.max_retries
@@ -103,7 +103,7 @@ def _policy(policy: FlowRunPolicy) -> dict[str, Any]:
 
 
 def _queue_id(tx: Transaction, body: FlowRunCreate) -> str | None:
-    """The queue that the run waits in: the named one, the pool's default one, its deployment's."""
+    """The queue in which the run waits: the named one, the default queue of the pool, or the deployment's."""
     if body.work_pool_name is None:
         if body.work_queue_name is not None:
             raise InvalidInput("work_queue_name needs work_pool_name")
@@ -136,7 +136,7 @@ def _queue_id(tx: Transaction, body: FlowRunCreate) -> str | None:
 
 
 def _root_of(tx: Transaction, body: FlowRunCreate) -> str | None:
-    """The run in whose process a subflow run lives; a run of a deployment has a process of its own."""
+    """The root run, in whose process a subflow run executes. A run of a deployment has its own process."""
     if body.parent_task_run_id is None or body.deployment_id is not None:
         return None
     row = tx.one(
@@ -149,24 +149,24 @@ def _root_of(tx: Transaction, body: FlowRunCreate) -> str | None:
 
 @operation("GET", "/flow_runs/{flow_run_id}")
 def read_flow_run(tx: Transaction, flow_run_id: str) -> FlowRun:
-    """One flow run, with its state.
+    """Read a flow run with its state.
 
     Raises:
-        NotFound: no such flow run.
+        NotFound: the flow run is not found.
     """
     return flow_run_of(read_row(tx, flow_run_id))
 
 
 @operation("GET", "/runyard/flow_runs/find")
 def find_flow_run(tx: Transaction, reference: str = "") -> FlowRun:
-    """The flow run that a person means.
+    """Find a flow run by its id, the beginning of its id, or its name.
 
     Args:
-        reference: its id, the first 4 or more characters of the id, or its name.
+        reference: the id, its first 4 or more characters, or the name.
 
     Raises:
-        NotFound: there is none.
-        Conflict: it means several; the message lists them.
+        NotFound: the flow run is not found.
+        Conflict: several flow runs match. The message lists them.
     """
     found = resolve(tx, "flow_runs", reference, "flow run", "runyard flow-run ls")
     return flow_run_of(read_row(tx, found))
@@ -174,10 +174,10 @@ def find_flow_run(tx: Transaction, reference: str = "") -> FlowRun:
 
 @operation("POST", "/flow_runs/filter")
 def filter_flow_runs(tx: Transaction, body: Listing) -> list[FlowRun]:
-    """List flow runs, the newest first unless `sort` says otherwise.
+    """List flow runs, newest first unless `sort` is given.
 
     Raises:
-        InvalidInput: an unknown filter, operator or sort value, or a limit out of range.
+        InvalidInput: a filter, an operator or `sort` is unknown, or a limit is out of range.
     """
     rows = query.search(tx, "flow_runs", body.model_dump(), VIEW_COLUMNS, VIEW_JOINS)
     return [flow_run_of(row) for row in rows]
@@ -185,21 +185,21 @@ def filter_flow_runs(tx: Transaction, body: Listing) -> list[FlowRun]:
 
 @operation("POST", "/flow_runs/count")
 def count_flow_runs(tx: Transaction, body: Filter) -> int:
-    """How many flow runs a filter finds.
+    """Count the flow runs that a filter matches.
 
     Raises:
-        InvalidInput: an unknown filter or operator.
+        InvalidInput: a filter or an operator is unknown.
     """
     return query.count(tx, "flow_runs", body.model_dump())
 
 
 @operation("PATCH", "/flow_runs/{flow_run_id}", status=204)
 def update_flow_run(tx: Transaction, flow_run_id: str, body: FlowRunUpdate) -> None:
-    """Change a flow run.
+    """Update a flow run. Only the given fields change.
 
     Raises:
-        NotFound: no such flow run.
-        Conflict: job variables can change only while a deployment's run is scheduled.
+        NotFound: the flow run is not found.
+        Conflict: job variables can change only while a run of a deployment is scheduled.
     """
     row = read_row(tx, flow_run_id)
     given = body.model_dump(exclude_unset=True)
@@ -227,10 +227,10 @@ def update_flow_run(tx: Transaction, flow_run_id: str, body: FlowRunUpdate) -> N
 
 @operation("PATCH", "/flow_runs/{flow_run_id}/labels", status=204)
 def update_flow_run_labels(tx: Transaction, flow_run_id: str, body: dict[str, Any]) -> None:
-    """Add labels to a flow run, or replace those of the same names.
+    """Add labels to a flow run. They replace labels of the same name.
 
     Raises:
-        NotFound: no such flow run.
+        NotFound: the flow run is not found.
     """
     labels = {**load(read_row(tx, flow_run_id)["labels"], {}), **body}
     tx.execute(
@@ -241,12 +241,12 @@ def update_flow_run_labels(tx: Transaction, flow_run_id: str, body: dict[str, An
 
 @operation("DELETE", "/flow_runs/{flow_run_id}", status=204)
 def delete_flow_run(tx: Transaction, flow_run_id: str) -> None:
-    """Delete a flow run with all that belongs to it, and the subflow runs within it.
+    """Delete a flow run with all its records and its subflow runs.
 
     Runs of deployments that it called stay, without a parent.
 
     Raises:
-        NotFound: no such flow run.
+        NotFound: the flow run is not found.
     """
     read_row(tx, flow_run_id)
     removal.remove_runs(tx, removal.with_subflows(tx, [flow_run_id]), (), clock.now_us())
@@ -254,11 +254,11 @@ def delete_flow_run(tx: Transaction, flow_run_id: str) -> None:
 
 @operation("POST", "/flow_runs/{flow_run_id}/set_state", status=201)
 def set_flow_run_state(tx: Transaction, flow_run_id: str, body: SetState) -> Answer[OrchestrationResult]:
-    """Propose a state of a flow run; the answer says what became of it.
+    """Propose a state for a flow run. The response tells whether the state was accepted.
 
     Raises:
-        NotFound: no such flow run.
-        StaleAttempt: the attempt that reports lost its lease.
+        NotFound: the flow run is not found.
+        StaleAttempt: the reporting attempt lost its lease.
     """
     outcome = change_flow_run_state(
         tx, flow_run_id, body.state.to_state(), force=body.force, attempt=body.attempt
@@ -268,7 +268,7 @@ def set_flow_run_state(tx: Transaction, flow_run_id: str, body: SetState) -> Ans
 
 @operation("GET", "/flow_run_states/")
 def read_flow_run_states(tx: Transaction, flow_run_id: str = "") -> list[StateModel]:
-    """All states that a flow run was in, the oldest first."""
+    """List all states of a flow run, oldest first."""
     rows = tx.all(
         "SELECT * FROM flow_run_states WHERE flow_run_id = :id ORDER BY timestamp, id", {"id": flow_run_id}
     )

@@ -1,4 +1,4 @@
-"""Inserting runs of a deployment: its parameters checked, its tags united, at most one of a key."""
+"""Inserts runs of a deployment: checks parameters, merges tags, and inserts one run per idempotency key."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from runyard.store.database import Row, Transaction
 
 
 def check_parameters(deployment: Row, parameters: dict[str, Any], enforce: bool | None) -> None:
-    """Refuse parameters that do not fit the deployment's schema.
+    """Reject parameters that do not match the schema of the deployment.
 
     Args:
-        deployment: its row.
-        parameters: all of them, the deployment's own included.
-        enforce: whether to check at all; None: as the deployment says.
+        deployment: the row of the deployment.
+        parameters: all parameters, including the deployment's own.
+        enforce: whether to check the parameters; None: as set in the deployment.
 
     Raises:
-        ParameterError: naming the parameter.
+        ParameterError: a parameter is invalid. The message names it.
     """
     if deployment["enforce_parameter_schema"] if enforce is None else enforce:
         schema = load(deployment["parameter_openapi_schema"], None)
@@ -40,14 +40,14 @@ def insert_deployment_run(
     """Insert a run of a deployment, in a Scheduled state.
 
     Args:
-        deployment: its row.
-        state: a SCHEDULED one, with its time.
-        parameters: all of them.
+        deployment: the row of the deployment.
+        state: a SCHEDULED state with its time.
+        parameters: all parameters.
         tags, labels: added to the deployment's own.
-        columns: further columns of `flow_runs`; mappings become JSON.
+        columns: further columns of `flow_runs`. Mappings are stored as JSON.
 
     Returns:
-        (id, created): with an `idempotency_key` that the flow has a run of, that run's id and False.
+        (id, created). If the flow has a run with the same `idempotency_key`, the id of that run and False.
     """
     row = {
         "flow_id": deployment["flow_id"],

@@ -1,7 +1,7 @@
-"""Inserting flow runs: whoever makes one, by hand, of a deployment or of a schedule, calls `insert_flow_run`.
+"""Inserts flow runs. `insert_flow_run` inserts all runs: by hand, of a deployment or of a schedule.
 
-On the start-up path of every flow: nothing here may import pydantic. Subflow runs alone are inserted with
-their other records (`write_journal`), by the engine that executes them.
+Only subflow runs are inserted in another way: the engine writes them with their other records
+(`write_journal`). This module must not import pydantic, because every flow imports it at its start.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def insert_flow_run(tx: Transaction, columns: dict[str, Any], state: State) -> tuple[str, bool]:
-    """Add a flow run in its first state.
+    """Insert a flow run with its first state.
 
     Args:
-        columns: of `flow_runs`, by name, as they are stored: JSON as a text. `flow_id` is needed; what is
-            None, or missing, gets the default of the table.
+        columns: the columns of `flow_runs` by name, as stored: JSON as text. `flow_id` is required. A column
+            that is None or missing gets the default of the table.
         state: its first state.
 
     Returns:
-        The run's id, and whether it is new: with an `idempotency_key` that the flow has a run of
-        already, that run's id and False.
+        The id of the run, and whether it is new. If the flow has a run with the same `idempotency_key`, the
+        id of that run and False.
     """
     given = {name: value for name, value in columns.items() if value is not None}
     run_id = given.setdefault("id", ids.new_id())

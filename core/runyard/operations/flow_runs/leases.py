@@ -1,4 +1,4 @@
-"""Leases: who executes a run right now. Taking, checking and giving back; limits count these rows."""
+"""Leases: which process executes a run now. Acquire, check and release. Limits count these rows."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def take(
     work_pool_id: str | None = None,
     identity: tuple[str | None, str | None] = (None, None),
 ) -> int:
-    """Give a run to an executor, replacing any earlier holder.
+    """Acquire the lease of a run for an executor. It replaces an earlier holder.
 
     Args:
-        run: its row of `flow_runs`.
-        owner: who executes it, for people: a worker's name, or `process 123 on host`.
-        lease_seconds: how long without renewal it counts as alive; None where nobody renews.
-        identity: the place at which its death can be proved, and by what; see `engine.proofs`.
+        run: the row of `flow_runs`.
+        owner: the executor, for people: the name of a worker, or `process 123 on host`.
+        lease_seconds: after how many seconds the lease expires without renewal; None: it never expires.
+        identity: the place and the proof by which the executor's death can be proved; see `engine.proofs`.
 
     Returns:
-        The new attempt number, the fencing token of all further reports.
+        The new attempt number, which is the fencing token of all further reports.
     """
     attempt = run["attempt"] + 1
     tx.execute(
@@ -65,11 +65,12 @@ def take(
 
 
 def limit(tx: Transaction, flow_run_id: str, seconds: float, again: bool) -> None:
-    """Note until when an attempt may run, counted from now: it begins to run.
+    """Set the time until which an attempt may run, counted from now, when it starts to run.
 
     Args:
-        seconds: how long, by the clock of leases: no wall clock moves it, and it stands still in an outage.
-        again: it was paused, and gets that time once more; else what was noted before counts.
+        seconds: the maximum run time, by the lease clock: it does not follow the wall clock, and stands still
+            in an outage.
+        again: the run was paused, and gets the full time again. If false, a time that was set before stays.
     """
     tx.execute(
         "UPDATE leases SET run_until = :until WHERE flow_run_id = :id AND (run_until IS NULL OR :again = 1)",
@@ -86,7 +87,7 @@ def hand_over(
     identity: tuple[str, str],
     lease_seconds: float,
 ) -> None:
-    """Another executor goes on with the same attempt; arguments as for `take`."""
+    """Give the lease of the same attempt to another executor; arguments as for `take`."""
     tx.execute(
         """UPDATE leases SET owner = :owner, worker_id = :worker_id, work_pool_id = :work_pool_id,
                expires = :expires, place = :place, proof = :proof WHERE flow_run_id = :id""",
@@ -103,15 +104,15 @@ def hand_over(
 
 
 def holder(tx: Transaction, flow_run_id: str) -> Row | None:
-    """The lease of a run, or None when nobody executes it."""
+    """The lease of a run, or None if no process executes it."""
     return tx.one("SELECT * FROM leases WHERE flow_run_id = :id", {"id": flow_run_id})
 
 
 def check(tx: Transaction, flow_run_id: str, attempt: int) -> Row:
-    """The lease, if `attempt` still holds it.
+    """Check that `attempt` still holds the lease of a run, and return the lease.
 
     Raises:
-        StaleAttempt: the run was given to a later attempt, or taken back.
+        StaleAttempt: a later attempt holds the lease, or it was released.
     """
     lease = holder(tx, flow_run_id)
     if lease is None or lease["attempt"] != attempt:
@@ -122,5 +123,5 @@ def check(tx: Transaction, flow_run_id: str, attempt: int) -> Row:
 
 
 def release(tx: Transaction, flow_run_id: str) -> None:
-    """Nobody executes the run any more; its slots are free from this transaction on."""
+    """Release the lease of a run. Its slots become free in this transaction."""
     tx.execute("DELETE FROM leases WHERE flow_run_id = :id", {"id": flow_run_id})

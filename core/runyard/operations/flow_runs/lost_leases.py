@@ -1,4 +1,4 @@
-"""Runs that were taken for lost, and are given back to an attempt that is heard from again."""
+"""Returns runs that were marked as lost to their attempt, if it renews its lease again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_s
 from runyard.operations.runs.state_columns import state_of
 from runyard.store.database import Row, Transaction
 
-# Where the states that recovery writes keep what the lost attempt was, for when it is heard from again.
+# The state detail in which recovery stores the lost lease, in case the attempt renews it again.
 _LOST = "lost_lease"
 
 
@@ -26,10 +26,10 @@ def lost_lease_details(lease: Row, run: Row) -> dict[str, Any]:
 
 
 def take_again(tx: Transaction, flow_run_id: str, attempt: int, lease_seconds: float) -> bool:
-    """Give a run back to the attempt that was taken for lost and is not.
+    """Return a run to an attempt that was marked as lost but still lives.
 
-    That is so after an outage of the database, or when a machine slept. The run is put back into the
-    state that it was in, unless it was claimed again, ended in another way or was changed by somebody.
+    This happens after an outage of the database, or when a machine slept. The run gets its previous state
+    again, unless another attempt claimed it, it ended in another way, or a client changed it.
 
     Returns:
         Whether the attempt holds the run again.
@@ -43,7 +43,7 @@ def take_again(tx: Transaction, flow_run_id: str, attempt: int, lease_seconds: f
     before = lost.get("state")
     if before is None or leases.holder(tx, flow_run_id) is not None:
         return False
-    # `take` counts the attempt up: from the one before, to the very same number.
+    # `take` increments the attempt: start from the previous number to get the same number.
     run["attempt"] = attempt - 1
     identity = (lost.get("place"), lost.get("proof"))
     leases.take(tx, run, lost["owner"], lease_seconds, lost["worker_id"], lost["work_pool_id"], identity)
@@ -54,7 +54,7 @@ def take_again(tx: Transaction, flow_run_id: str, attempt: int, lease_seconds: f
         state_details=dict(before["state_details"]),
     )
     change_flow_run_state(tx, flow_run_id, back, force=True, attempt=attempt)
-    # It is the same run of the same attempt: it neither crashed nor started once more.
+    # It is still the same attempt: undo the counts of the crash and of another start.
     tx.execute(
         """UPDATE flow_runs SET run_count = :run_count, crash_count = CASE WHEN :started = 1 AND
                crash_count > 0 THEN crash_count - 1 ELSE crash_count END WHERE id = :id""",

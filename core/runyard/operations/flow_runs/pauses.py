@@ -1,4 +1,4 @@
-"""Pauses: a run waits for a person, in its process or with its process ended, and goes on when resumed."""
+"""Pauses: a run waits until a person resumes it, in its process (paused) or without one (suspended)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ _BATCH = 200
 
 
 class ResumeFlowRun(Input):
-    """`run_input`: what the pause asked for, by the names of its fields.
+    """How to resume a run.
 
-    `here`: the caller runs a suspended run himself: its input is checked and kept, and it stays suspended.
+    `run_input`: the input that the pause requested, by field name. `here`: the caller executes a suspended
+    run itself: the input is checked and stored, and the run stays suspended.
     """
 
     run_input: dict[str, Any] | None = None
@@ -34,19 +35,19 @@ class ResumeFlowRun(Input):
 
 @operation("POST", "/runyard/flow_runs/pause")
 def pause_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Pause or suspend a run on behalf of the attempt that executes it.
+    """Pause or suspend a run, by the attempt that executes it.
 
-    The questions that it asks are stored in the same transaction: who sees the pause sees them too.
+    The schema of the requested input is stored in the same transaction, so that it is visible with the pause.
 
     Args:
-        body: `flow_run_id`, `attempt` (null where somebody else suspends it), `state` as the API shows
-            states, and where input is wanted `schema` (the JSON schema, an object) and `description`.
+        body: `flow_run_id`, `attempt` (null if another client suspends the run), `state` as the API shows
+            states, and, if input is requested, `schema` (a JSON schema object) and `description`.
 
     Returns:
         `status`, `reason` and `state` of the proposal.
 
     Raises:
-        NotFound: no such run.
+        NotFound: the flow run is not found.
         StaleAttempt: a later attempt holds the run.
     """
     flow_run_id, state = body["flow_run_id"], State.from_json(body["state"])
@@ -62,14 +63,14 @@ def pause_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
 
 @operation("POST", "/flow_runs/{flow_run_id}/resume", status=201)
 def resume_flow_run(tx: Transaction, flow_run_id: str, body: ResumeFlowRun) -> Answer[OrchestrationResult]:
-    """Let a paused run go on: at once in its process, or from its work pool where it was suspended.
+    """Resume a paused run: at once in its process, or through its work pool if it was suspended.
 
     Returns:
-        ABORT when it is not paused; REJECT, and the run stays as it is, when the input does not fit, or
-        when it failed meanwhile because nobody resumed it in time.
+        ABORT if the run is not paused. REJECT, without a change of the run, if the input is invalid, or if
+        the run has failed because it was not resumed in time.
 
     Raises:
-        NotFound: no such flow run.
+        NotFound: the flow run is not found.
     """
     run = flow_run_row(tx, flow_run_id)
     state = state_of(run)
@@ -96,10 +97,10 @@ def resume_flow_run(tx: Transaction, flow_run_id: str, body: ResumeFlowRun) -> A
 
 
 def _checked(tx: Transaction, flow_run_id: str, keys: dict[str, str], given: dict[str, Any]) -> Any:
-    """The input of a resume, made plain.
+    """Check the input of a resume, and return it as plain values.
 
     Raises:
-        InvalidInput: it does not fit what the pause asked for.
+        InvalidInput: the input does not match the requested schema.
     """
     schema = flow_run_inputs.value_of(tx, flow_run_id, keys["schema"])
     if schema is None:
@@ -112,12 +113,12 @@ def _checked(tx: Transaction, flow_run_id: str, keys: dict[str, str], given: dic
 
 
 def expire(tx: Transaction, ahead_us: int = 0) -> list[str]:
-    """Fail the runs that were paused and not resumed in time; returns their ids.
+    """Set runs that were paused and not resumed in time to Failed. Returns their ids.
 
-    A living process whose pause is over says so itself, unless it is none of ours.
+    A living process with a lease reports the end of its pause itself.
 
     Args:
-        ahead_us: judge as if it was so much later.
+        ahead_us: add this time to the present time.
     """
     found = tx.all(
         """SELECT r.id, r.state FROM flow_runs r

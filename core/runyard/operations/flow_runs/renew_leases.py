@@ -1,4 +1,4 @@
-"""Renewing: how whoever executes runs keeps them."""
+"""Renews the leases of the runs that a process executes."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _OVER = frozenset((*TERMINAL, PAUSED))
 
 
 class HeldLease(Input):
-    """One attempt at a run."""
+    """An attempt of a run."""
 
     flow_run_id: str
     attempt: int
 
 
 class RenewLeases(Input):
-    """The attempts that somebody executes, to be held for `lease_seconds` from now."""
+    """The attempts that a process executes. Their leases expire `lease_seconds` from now."""
 
     leases: list[HeldLease]
     lease_seconds: LeaseSeconds
 
 
 class RenewedLeases(Model):
-    """Of the renewed: ids of runs that are somebody else's now, of those that are over (or suspended), whose
-    processes may be about to end, and of those to be stopped: cancelled, or run as long as they may."""
+    """Ids of runs by result. `lost`: another attempt holds the run. `over`: the run has ended or is
+    suspended, and its process may be about to end. `cancelling` and `timed_out` (maximum run time): to stop."""
 
     lost: list[str] = Field(default_factory=list)
     over: list[str] = Field(default_factory=list)
@@ -44,11 +44,11 @@ class RenewedLeases(Model):
 
 @operation("POST", "/runyard/leases/renew")
 def renew_leases(tx: Transaction, body: RenewLeases) -> RenewedLeases:
-    """Keep the runs that one executes; one that was taken for lost meanwhile is taken again.
+    """Renew the leases of the runs that the caller executes. A run that was marked as lost is acquired again.
 
     Returns:
-        Which are not the caller's any more: given away, and their processes have to go; or over, as the
-        process itself may have reported a moment ago. And which somebody wants to be stopped.
+        The runs that the caller no longer holds: lost runs, whose processes the caller must stop, and ended
+        runs, whose end the process itself may have reported just now. And the runs to stop.
     """
     renewed = RenewedLeases()
     now = lease_clock.tick(tx)

@@ -1,4 +1,4 @@
-"""The end of a run's process: the run is settled, where its own last report did not do so."""
+"""The end of a run's process: ends the run, if the process did not report the end itself."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from runyard.store.database import Transaction
 
 
 class ExitReport(Input):
-    """A run's process ended: with which exit code (negative: the signal), and what is known of it.
+    """The end of a run's process, with its exit code (negative: a signal) and a message.
 
-    `lost`: not by itself, but with whoever watched over it.
+    `lost`: the process did not end by itself, but with the process that supervised it.
     """
 
     flow_run_id: str
@@ -37,10 +37,10 @@ class ExitReport(Input):
 
 @operation("POST", "/runyard/flow_runs/exit")
 def report_exit(tx: Transaction, body: ExitReport) -> OrchestrationResult | None:
-    """A run's process ended: settle the run, if its own last report did not do so.
+    """Report that the process of a run ended. If the run has not ended, it is ended or starts again.
 
     Returns:
-        What became of the run; None where it was settled already, or is not that attempt's any more.
+        The outcome for the run. None if the run had ended already, or the attempt no longer holds it.
     """
     run = tx.one(RUN_TO_CRASH, {"id": body.flow_run_id})
     lease = leases.holder(tx, body.flow_run_id)

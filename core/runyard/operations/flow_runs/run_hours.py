@@ -1,9 +1,9 @@
 """Counts of flow runs by hour and state, for charts, and Prefect's history of runs.
 
-A run belongs to the hour in which it was expected to start. What is over in an hour that has passed is
-counted once and kept in a row of `flow_run_hours`; triggers of the database remove that row in the
-transaction that changes what it counts (a run that ends late, is retried, is deleted), whoever does it. So a
-row that is there is right. Hours without a row, and runs that are not over, are counted when somebody asks.
+A run belongs to the hour of its expected start. The ended runs of a past hour are counted once, and the
+counts are stored in a row of `flow_run_hours`. Database triggers delete that row in the transaction that
+changes one of its runs (the run ends late, is retried, or is deleted). So an existing row is correct. Hours
+without a row, and runs that have not ended, are counted at each request.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from runyard.store.database import Row
 
 _HOUR = timedelta(hours=1)
-# Older hours are counted when somebody asks.
+# Older hours are counted at each request.
 _KEPT_HOURS = 92 * 24
 _MOST_HOURS = 92 * 24
-# As many as Prefect shows.
+# The same number as in Prefect.
 _MOST_INTERVALS = 500
 
 _COLUMNS = f"""r.state_type, r.state_name, count(*) AS runs,
@@ -46,19 +46,19 @@ _BUCKET = "(r.expected_start_time - :start) / :interval AS bucket"
 _GROUP = "GROUP BY bucket, r.state_type, r.state_name"
 _IN_TIME = "r.expected_start_time >= :begin AND r.expected_start_time < :end"
 _OVER = f"r.state_type IN {TERMINAL_SQL}"
-# By their states: that a range of time holds few of all runs is what a planner would guess wrongly.
+# By their states: a planner would wrongly guess that a time range contains few of all runs.
 _OPEN = (
     "r.state_type IN ('PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')"
     " AND r.expected_start_time + 0 >= :begin AND r.expected_start_time + 0 < :end",
     f"r.state_type = 'SCHEDULED' AND {_IN_TIME}",
 )
 
-# By interval: of each state its runs, their time of running and their lateness, in microseconds.
+# By interval and state: the number of runs, their run time and their lateness, in microseconds.
 Counts = dict[int, dict[tuple[str, str], list[int]]]
 
 
 class RunHistoryRequest(Filter):
-    """What to count: the runs that a filter finds, by intervals of the time of their expected start."""
+    """Which runs to count: filters, and the intervals of the expected start time."""
 
     history_start: Time
     history_end: Time
@@ -66,7 +66,7 @@ class RunHistoryRequest(Filter):
 
 
 class RunHistoryState(Model):
-    """The runs of an interval that are in one state. Times are in seconds, summed over the runs."""
+    """The runs of an interval in one state. Durations are in seconds, summed over the runs."""
 
     state_type: StateType
     state_name: str
@@ -76,7 +76,7 @@ class RunHistoryState(Model):
 
 
 class RunHistory(Model):
-    """One interval, from its start until just before its end."""
+    """An interval, from its start until just before its end."""
 
     interval_start: Time
     interval_end: Time
@@ -84,7 +84,7 @@ class RunHistory(Model):
 
 
 def _look(tx: Transaction) -> Any:
-    """The newest hour that could be counted and is not."""
+    """Find the newest past hour that is not counted yet."""
     if online_steps.has_hours(tx):
         first = tx.value("SELECT min(expected_start_time) FROM flow_runs")
         last = clock.now_us() // HOUR_US - 1
@@ -101,10 +101,10 @@ def _look(tx: Transaction) -> Any:
 
 @operation("POST", "/runyard/flow_runs/hours/count", write=True, durable=False, prepare=_look)
 def count_run_hour(tx: Transaction) -> dict[str, Any]:
-    """Count the runs that are over in the newest hour of the last 92 days for which that was not done.
+    """Count the ended runs of the newest hour of the last 92 days that is not counted yet.
 
     Returns:
-        hour: which one, in hours since 1970; null where all have been counted.
+        hour: the counted hour, in hours since 1970; null if all hours are counted.
     """
     hour = tx.prepared
     if tx.dialect == "postgresql":
@@ -128,17 +128,17 @@ def count_run_hour(tx: Transaction) -> dict[str, Any]:
 
 @operation("GET", "/runyard/flow_runs/hours")
 def read_run_hours(tx: Transaction, since: str = "", until: str = "") -> list[dict[str, Any]]:
-    """How many flow runs there are in each state, by the hour in which they were expected to start.
+    """Count the flow runs in each state, by the hour of their expected start.
 
     Args:
-        since: a time within the first hour; by default 24 hours before `until`.
-        until: where the last hour ends, rounded up; by default now.
+        since: a time in the first hour; by default 24 hours before `until`.
+        until: the end of the last hour, rounded up; by default now.
 
     Returns:
-        For each hour, the oldest first: hour (the time at which it begins), and states: type, name, runs.
+        For each hour, oldest first: hour (the time at which it begins), and states: type, name, runs.
 
     Raises:
-        InvalidInput: no times, or more than 92 days.
+        InvalidInput: a time is invalid, or the range is more than 92 days.
     """
     end = _hour_of(until, clock.now_us() + HOUR_US - 1)
     begin = _hour_of(since, (end - 24) * HOUR_US)
@@ -170,15 +170,15 @@ def _hour_of(text: str, default_us: int) -> int:
     try:
         return clock.to_us(clock.parse_time(text)) // HOUR_US
     except ValueError as error:
-        raise InvalidInput(f"{text!r} is no time such as 2026-01-31T08:00:00Z") from error
+        raise InvalidInput(f"invalid time {text!r}; write it as 2026-01-31T08:00:00Z") from error
 
 
 @operation("POST", "/flow_runs/history", write=False)
 def read_flow_run_history(tx: Transaction, body: RunHistoryRequest) -> list[RunHistory]:
-    """How many flow runs a filter finds in each state, by intervals; at most 500 intervals.
+    """Count the flow runs that a filter matches in each state, by interval; at most 500 intervals.
 
     Raises:
-        InvalidInput: an unknown filter or operator, or an interval of less than a second.
+        InvalidInput: a filter or an operator is unknown, or the interval is less than a second.
     """
     if not body.history_interval_seconds >= 1:
         raise InvalidInput("History interval must not be less than 1 second.")
@@ -213,7 +213,7 @@ def read_flow_run_history(tx: Transaction, body: RunHistoryRequest) -> list[RunH
 
 
 def _counts(tx: Transaction, start: int, interval: int, number: int) -> Counts:
-    """The runs of `number` intervals from `start` on, in microseconds."""
+    """Count the runs of `number` intervals from `start`, in microseconds."""
     kept = {}
     if interval >= HOUR_US:
         hours = _kept(tx, start, start + number * interval, "counts", "times")
@@ -230,7 +230,7 @@ def _counts(tx: Transaction, start: int, interval: int, number: int) -> Counts:
 
 
 def _kept(tx: Transaction, start: int, stop: int, *columns: str) -> dict[int, Any]:
-    """What is kept of the whole hours of a range of time; of several columns a tuple."""
+    """Read the stored counts of the whole hours of a time range; for several columns as tuples."""
     if not online_steps.has_hours(tx):
         return {}
     rows = tx.all(
@@ -238,14 +238,14 @@ def _kept(tx: Transaction, start: int, stop: int, *columns: str) -> dict[int, An
         "ORDER BY hour",
         {"first": -(-start // HOUR_US), "last": stop // HOUR_US},
     )
-    # As one text, since reading many takes twice as long.
+    # Decode one text, because decoding many takes twice as long.
     parts = [json.loads(f"[{','.join(row[column] for row in rows)}]") for column in columns]
     values = parts[0] if len(parts) == 1 else zip(*parts, strict=True)
     return dict(zip([row["hour"] for row in rows], values, strict=True))
 
 
 def _beside(tx: Transaction, start: int, interval: int, number: int, kept: Iterable[int]) -> Counts:
-    """The runs of intervals that are not over, and those that are outside of the kept hours."""
+    """Count the open runs of intervals, and the ended runs outside of the stored hours."""
     stop = start + number * interval
     found: Counts = defaultdict(dict)
     for begin, end in _gaps(kept, start, stop):
@@ -256,7 +256,7 @@ def _beside(tx: Transaction, start: int, interval: int, number: int, kept: Itera
 
 
 def _gaps(kept: Iterable[int], start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """What is left of a range of time beside whole hours."""
+    """The parts of a time range between the stored hours."""
     for hour in kept:
         if start < hour * HOUR_US:
             yield start, hour * HOUR_US
@@ -274,7 +274,7 @@ def _live(
     end: int,
     values: dict[str, Any] | None = None,
 ) -> Counts:
-    """The runs from `begin` to `end` for which conditions hold, counted now."""
+    """Count the runs from `begin` to `end` that match the conditions."""
     rows: list[Row] = tx.all(
         f"SELECT {_BUCKET}, {_COLUMNS} FROM flow_runs r WHERE {' AND '.join(conditions)} {_GROUP}",  # noqa: S608  # ours, values bound
         {

@@ -1,4 +1,4 @@
-"""What a deployment says of its runs: how long one may run, how late it may start, and if it is lost."""
+"""Policies of a deployment for its runs: maximum run time, maximum lateness, handling of lost runs."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from runyard.operations.limits import limit_slots
 from runyard.operations.runs.state_outcome import Outcome
 from runyard.store.database import Row, Transaction
 
-# Of on_lost.
+# The values of on_lost.
 CRASH, RETRY, RESUME = "crash", "retry", "resume"
-# Whatever on_lost says: a run that takes its worker down each time is not given to one worker after another.
+# For each value of on_lost: a run that crashes its worker is not given to further workers after this many.
 MOST_LOST = 25
 
 
 def is_over(lease: Row, state_type: str, now: int) -> bool:
-    """Whether an attempt has run as long as it may.
+    """Whether the maximum run time of an attempt has passed.
 
     Args:
-        lease: with `run_until`.
-        state_type: of the run.
-        now: by the clock of leases.
+        lease: the lease, with `run_until`.
+        state_type: the state type of the run.
+        now: the present time of the lease clock.
     """
-    # Scheduled: it waits for a retry within its process.
+    # SCHEDULED: the run waits for a retry in its process.
     return lease["run_until"] is not None and state_type in (RUNNING, SCHEDULED) and lease["run_until"] <= now
 
 
 def time_out(tx: Transaction, run: Row, attempt: int | None = None) -> Outcome:
-    """End a run that has run as long as it may, with what is open under it; it is not retried.
+    """End a run whose maximum run time has passed, with its open task runs and subflow runs. No retry.
 
     Args:
-        run: its row, with `id` and `deployment_id`.
-        attempt: of the process that executed it.
+        run: the row of the run, with `id` and `deployment_id`.
+        attempt: the attempt of the process that executed it.
     """
     seconds = tx.value("SELECT max_run_seconds FROM deployments WHERE id = :id", {"id": run["deployment_id"]})
     limit = "" if seconds is None else f" of {seconds:g} s"
@@ -46,15 +46,16 @@ def time_out(tx: Transaction, run: Row, attempt: int | None = None) -> Outcome:
 
 
 def skip_late(tx: Transaction, run: Row) -> bool:
-    """Cancel, as Skipped, a run that did not start within the time that its deployment allows.
+    """Cancel a run, with the state name Skipped, if it did not start within the maximum lateness.
 
-    One that began already, and starts again, is not meant.
+    A run that has started before, and starts again, is not skipped.
 
     Args:
-        run: its row, with `expected_start_time`, `start_time`, and `max_lateness_seconds` of its deployment.
+        run: the row of the run, with `expected_start_time`, `start_time`, and `max_lateness_seconds` of its
+            deployment.
 
     Returns:
-        Whether it was skipped.
+        Whether the run was skipped.
     """
     seconds, due = run["max_lateness_seconds"], run["expected_start_time"]
     if seconds is None or due is None or run["start_time"] is not None:
@@ -68,6 +69,6 @@ def skip_late(tx: Transaction, run: Row) -> bool:
 
 
 def start_over(tx: Transaction, flow_run_id: str) -> None:
-    """Forget the results that a run has kept: its next attempt begins from the start."""
+    """Expire the stored results of a run, so that its next attempt starts from the beginning."""
     sql = "UPDATE results SET expires = :now WHERE flow_run_id = :id"
     tx.execute(sql, {"now": clock.now_us(), "id": flow_run_id})

@@ -1,4 +1,4 @@
-"""Showing due runs, to workers and agents that claim each by setting its state to PENDING."""
+"""Lists due runs for workers and agents that claim each run by setting its state to PENDING."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from runyard.store.database import Transaction
 
 
 class ScheduledRunsRequest(Input):
-    """Which due runs of a pool to show; `scheduled_before` is now by default."""
+    """Which due runs of a work pool to list. The default of `scheduled_before` is now."""
 
     work_queue_names: list[str] | None = None
     scheduled_before: Time | None = None
@@ -36,7 +36,7 @@ class ScheduledRunsRequest(Input):
 
 
 class WorkerFlowRun(Model):
-    """A due run and where it waits."""
+    """A due run, with the ids of its work pool and work queue."""
 
     work_pool_id: str
     work_queue_id: str
@@ -47,10 +47,10 @@ class WorkerFlowRun(Model):
 def get_scheduled_flow_runs(
     tx: Transaction, work_pool_name: str, body: ScheduledRunsRequest
 ) -> list[WorkerFlowRun]:
-    """Show the runs that may start, for workers that claim each by setting its state to PENDING.
+    """List the runs that may start, for workers that claim each run by setting its state to PENDING.
 
     Raises:
-        NotFound: there is no such pool, or none of the named queues.
+        NotFound: the work pool is not found, or it has none of the given queues.
     """
     pool, now = pool_row(tx, work_pool_name), lease_clock.wall(tx)
     known = {queue["name"] for queue in queue_rows(tx, pool["id"])}
@@ -74,7 +74,7 @@ def get_scheduled_flow_runs(
 def get_scheduled_flow_runs_of_deployments(
     tx: Transaction, body: ScheduledRunsOfDeployments
 ) -> list[FlowRun]:
-    """The due runs of the given deployments, earliest first, for a process that serves them itself."""
+    """List the due runs of deployments, earliest first, for a process that serves the deployments."""
     if not body.deployment_ids:
         return []
     now = clock.now_us()
@@ -96,7 +96,7 @@ def get_scheduled_flow_runs_of_deployments(
 
 
 class QueueRunsRequest(Input):
-    """Which runs of a queue: those due at `scheduled_before` (by default now), `limit` of them."""
+    """Which runs of a queue to list: at most `limit` runs, due at `scheduled_before` (default: now)."""
 
     only_null = ("agent_id",)
 
@@ -106,10 +106,10 @@ class QueueRunsRequest(Input):
 
 @operation("POST", "/work_queues/{work_queue_id}/get_runs")
 def get_runs_of_queue(tx: Transaction, work_queue_id: str, body: QueueRunsRequest) -> list[FlowRun]:
-    """Show the runs of a queue that may start, for agents that claim each by setting its state to PENDING.
+    """List the runs of a queue that may start, for agents that claim each run by setting it to PENDING.
 
     Raises:
-        NotFound: there is no such queue.
+        NotFound: the queue is not found.
     """
     queue = read_work_queue_by_id(tx, work_queue_id)
     request = ScheduledRunsRequest(

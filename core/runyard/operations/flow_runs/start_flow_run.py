@@ -1,4 +1,4 @@
-"""The start of a flow run: a claimed, a new or a stored one becomes Running. Without pydantic."""
+"""The start of a flow run: a claimed, a new or a stored run becomes Running. Without pydantic."""
 
 from __future__ import annotations
 
@@ -34,28 +34,27 @@ if TYPE_CHECKING:
 
 @operation("POST", "/runyard/journal/start")
 def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Make a run Running: one that a worker claimed, or a new one that takes its own lease.
+    """Start a run: a run that a worker claimed, or a new run that acquires its own lease.
 
     Args:
-        body: `flow_run_id`, `attempt` (null for a new run), `flow_name`, `name` (null: keep it),
+        body: `flow_run_id`, `attempt` (null for a new run), `flow_name`, `name` (null: no change),
             `parameters`, `context` and `empirical_policy` as JSON texts, `tags`, `flow_version`, and for a
-            new run `owner`, `lease_seconds`, and the `place` and `proof` of its death; with `again` it is a
-            run that is over and starts anew, with `waiting` one that waits for a worker. With `start_id` the
-            call may be sent again. `beginning` is a LogRow for a run that becomes Running; its
-            time is that of the start.
+            new run `owner`, `lease_seconds`, `place` and `proof`. `again`: start an ended run again.
+            `waiting`: start a run that waits for a worker. `start_id`: makes a repeated request safe.
+            `beginning`: a LogRow to write if the run becomes Running; its time is set to the start.
 
     Returns:
-        `status`, `reason`, `delay_seconds`, `state` of the proposal, and the run: `attempt`, `name`,
-        `flow_id`, `run_count`, `retries_used`, `deployment_id`, `tags`, `start_time`, `created`, and how
-        often it was resumed by `resumes`, past which pauses by `pause_keys`; and the present by `now`.
+        `status`, `reason`, `delay_seconds` and `state` of the proposal; `attempt`, `name`, `flow_id`,
+        `run_count`, `retries_used`, `deployment_id`, `tags`, `start_time`, `created`, `resumes` (how often
+        it was resumed) and `pause_keys` (the pauses that it has passed) of the run; `now`, the present time.
 
     Raises:
-        StaleAttempt: the claim was lost meanwhile.
-        NotFound: no such run.
-        Conflict: a run to start again is not over, or one that waits does so no more.
+        StaleAttempt: another attempt holds the run.
+        NotFound: the flow run is not found.
+        Conflict: with `again`: the run has not ended. With `waiting`: the run does not wait.
     """
     flow_run_id, attempt, again = body["flow_run_id"], body.get("attempt"), bool(body.get("again"))
-    lock_flow_run(tx, flow_run_id)  # the same start may be under way
+    lock_flow_run(tx, flow_run_id)  # the same start may run concurrently
     started = _started(tx, body)
     if started is not None:
         return {
@@ -70,8 +69,8 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     else:
         leases.check(tx, flow_run_id, attempt)
         _take_over(tx, body)
-    # Forced: a completed run that kept its result starts again only because somebody asked for it. A
-    # suspended one may be too late. One that waits may be due later.
+    # Forced: a completed run with a stored result starts again only on request, and a waiting run may be due
+    # later. Not forced for a suspended run: its deadline may have passed.
     chosen = again or bool(body.get("waiting"))
     force = chosen and flow_run_row(tx, flow_run_id)["state_type"] != PAUSED
     running = Running()
@@ -84,7 +83,7 @@ def start_flow_run(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _create(tx: Transaction, body: dict[str, Any]) -> int:
-    """Insert a run started by hand, Pending and leased; returns its attempt."""
+    """Insert a run that is started by hand, with a lease. Returns its attempt."""
     columns = {
         "id": body["flow_run_id"],
         "name": body["name"],
@@ -97,10 +96,10 @@ def _create(tx: Transaction, body: dict[str, Any]) -> int:
 
 
 def _started(tx: Transaction, body: dict[str, Any]) -> Outcome | None:
-    """What became of this very start, where its answer was lost and it is sent again.
+    """The outcome of the same start, if this is a repeated request whose response was lost.
 
     Raises:
-        StaleAttempt: another process has begun this attempt.
+        StaleAttempt: another process has started this attempt.
     """
     run = tx.one("SELECT attempt, state FROM flow_runs WHERE id = :id", {"id": body["flow_run_id"]})
     if run is None or body.get("start_id") is None:
@@ -118,7 +117,7 @@ def _started(tx: Transaction, body: dict[str, Any]) -> Outcome | None:
 
 
 def _take_stored(tx: Transaction, body: dict[str, Any], waiting: bool) -> int:
-    """Lease a run that waits, or one that is over, to whoever runs it now; returns its attempt."""
+    """Acquire the lease of a waiting or an ended run for the caller. Returns its attempt."""
     row = flow_run_row(tx, body["flow_run_id"])
     free = leases.holder(tx, row["id"]) is None
     if waiting:
@@ -132,13 +131,13 @@ def _take_stored(tx: Transaction, body: dict[str, Any], waiting: bool) -> int:
 
 
 def _holding(body: dict[str, Any]) -> dict[str, Any]:
-    """How whoever starts a run itself holds it, for `leases.take`."""
+    """The arguments of `leases.take` for a process that starts a run itself."""
     identity = (body.get("place"), body.get("proof"))
     return {"owner": body["owner"], "lease_seconds": body["lease_seconds"], "identity": identity}
 
 
 def _take_over(tx: Transaction, body: dict[str, Any]) -> None:
-    """Note on a claimed run what only its code says: a name, its version and its retries."""
+    """Store the values of a claimed run that only its code knows: name, version and retries."""
     row = flow_run_row(tx, body["flow_run_id"])
     known = {name: row[name] for name in ("name", "flow_version", "empirical_policy")}
     policy = {**json.loads(row["empirical_policy"]), **json.loads(body["empirical_policy"])}

@@ -1,4 +1,4 @@
-"""What a running flow writes in groups: all of a group or nothing. Without pydantic."""
+"""The journal: a running flow writes its records in batches, all of a batch or nothing. Without pydantic."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 @operation("POST", "/runyard/journal")
 def write_journal(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Write a group of records of one root run: all of them or none.
+    """Write a batch of records of one root run: all of them or none.
 
     Args:
-        body: `flow_run_id` and `attempt` (both null for tasks outside of any flow), `flows` (names
-            that must exist), and rows: `flow_runs`, `flow_run_states`, `task_runs`,
-            `task_run_states`, `logs`, `results`. Writing the same group again changes nothing.
+        body: `flow_run_id` and `attempt` (both null for tasks outside of any flow), `flows` (names of flows
+            to create if missing), and rows: `flow_runs`, `flow_run_states`, `task_runs`, `task_run_states`,
+            `logs`, `results`. Writing the same batch again changes nothing.
 
     Raises:
-        StaleAttempt: the run was given to a later attempt.
+        StaleAttempt: a later attempt holds the run.
     """
     refuse_stale_records(tx, body)
     for name in body.get("flows") or ():
@@ -51,17 +51,17 @@ def write_journal(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
 
 @operation("POST", "/runyard/journal/soon", durable=False)
 def write_journal_soon(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """As `write_journal`, without waiting for the disk, for processes that write each record at once.
+    """Write a batch like `write_journal`, without waiting for the disk, for processes that write each record.
 
     Raises:
-        StaleAttempt: the run was given to a later attempt.
+        StaleAttempt: a later attempt holds the run.
     """
     return write_journal(tx, body)
 
 
 @operation("POST", "/runyard/journal/open", write=False)
 def is_open(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Whether an attempt of a root run goes on.
+    """Check whether an attempt of a root run is still active.
 
     Args:
         body: `flow_run_id` and `attempt`.
@@ -74,15 +74,15 @@ def is_open(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
 
 @operation("POST", "/runyard/journal/results", durable=False)
 def keep_results(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
-    """Keep results of one root run, before anything says that their tasks completed.
+    """Store results of one root run, before the records that say that their tasks completed.
 
-    The record that says so comes later and is durable, and what is written before it is so as well then.
+    Those records are written later and durably, which makes the results durable too.
 
     Args:
-        body: `flow_run_id` and `attempt` as of `write_journal`, and `results`.
+        body: `flow_run_id` and `attempt` as in `write_journal`, and `results`.
 
     Raises:
-        StaleAttempt: the run was given to a later attempt.
+        StaleAttempt: a later attempt holds the run.
     """
     refuse_stale_records(tx, body)
     RESULTS.write(tx, body["results"])
@@ -93,8 +93,8 @@ def refuse_stale_records(tx: Transaction, body: dict[str, Any]) -> None:
     flow_run_id, attempt = body.get("flow_run_id"), body.get("attempt")
     if flow_run_id is None or attempt is None:
         return
-    # The lock keeps others from ending the run, or giving it away, before these records are there: they would
-    # not see them.
+    # The lock prevents that another transaction ends the run, or gives it to another attempt, before these
+    # records are stored: it would not see them.
     lock = " FOR KEY SHARE" if tx.dialect == "postgresql" else ""
     sql = f"SELECT attempt FROM flow_runs WHERE id = :id{lock}"  # noqa: S608  # fixed
     current = tx.value(sql, {"id": flow_run_id})
@@ -103,7 +103,7 @@ def refuse_stale_records(tx: Transaction, body: dict[str, Any]) -> None:
 
 
 def _end_what_came_late(tx: Transaction, body: dict[str, Any]) -> None:
-    """End what an attempt recorded as open after its run was ended as lost: nothing else would end it."""
+    """End the runs that an attempt stored as open after its run was ended as lost: nothing else ends them."""
     values = {"id": body.get("flow_run_id"), "attempt": body.get("attempt")}
     if None in values.values():
         return

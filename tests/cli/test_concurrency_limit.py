@@ -43,7 +43,7 @@ def test_wrong_usage(runyard):
     assert "Nothing to change" in runyard("gcl", "update", "db", code=2).err
     assert "exclude" in runyard("gcl", "update", "db", "--enable", "--disable", code=2).err
     error = runyard("gcl", "create", "db", "--limit", 1, code=1).err
-    assert error == "Error: there is a limit named 'db' already\n"
+    assert error == "Error: a limit named 'db' exists already\n"
 
 
 @pytest.mark.parametrize("command", ["inspect", "enable", "disable", "delete"])

@@ -61,7 +61,7 @@ def test_no_worker_is_online(client, pool):
     assert told.summary.endswith("waits: no worker is online for work pool 'machines'.")
     assert reasons["no_worker"].command == "runyard worker start --pool machines"
     beat(client, stopped=True)
-    assert "'w', was heard from" in why(client, flow_run)[1]["no_worker"].text
+    assert "'w', sent its last heartbeat" in why(client, flow_run)[1]["no_worker"].text
 
 
 def test_nothing_holds_it_back(client, pool):
@@ -163,7 +163,7 @@ def test_who_stands_before_it(client, pool):
     run(client, its, -5)
     run(client, its, -4)
     _, reasons = why(client, run(client, its, -3))
-    assert "behind 2 due runs" in reasons["behind"].text
+    assert "after 2 due runs" in reasons["behind"].text
 
 
 def test_runs_that_a_limit_holds_do_not_stand_before_those_of_others(client, pool):
@@ -171,14 +171,14 @@ def test_runs_that_a_limit_holds_do_not_stand_before_those_of_others(client, poo
     beat(client)
     first, *_, last = [run(client, narrow, -9 + index) for index in range(4)]
     other = run(client, free)
-    assert "behind 4 due runs of work pool" in why(client, other)[1]["behind"].text
+    assert "after 4 due runs of work pool" in why(client, other)[1]["behind"].text
     claim(client)
     told, reasons = why(client, other)
     assert (told.status, set(reasons)) == ("ready", {"ready"})
     _, reasons = why(client, last)
     assert set(reasons) == {"deployment_limit", "behind"}
     assert first.name in reasons["deployment_limit"].text
-    assert reasons["behind"].text == "It stands behind 2 due runs of its deployment."
+    assert reasons["behind"].text == "It starts after 2 due runs of its deployment."
     assert reasons["behind"].command is None
 
 
@@ -191,7 +191,7 @@ def test_a_queue_whose_limit_is_full_does_not_stand_before_others(client, pool):
     run(client, urgent, -5)
     run(client, urgent, -4)
     other = run(client, rest)
-    assert "behind 2 due runs" in why(client, other)[1]["behind"].text
+    assert "after 2 due runs" in why(client, other)[1]["behind"].text
     claim(client)
     assert why(client, other)[0].status == "ready"
 
@@ -241,7 +241,7 @@ def test_a_run_that_executes_and_how_it_ended(client, pool):
     propose(client, claimed, Running())
     told, reasons = why(client, flow_run)
     assert told.status == "running"
-    assert "Attempt 1 is executed by 'w'; its lease holds until" in reasons["lease"].text
+    assert "Attempt 1 is executed by 'w'; its lease is valid until" in reasons["lease"].text
     propose(client, claimed, Failed(message="boom"))
     told, reasons = why(client, flow_run)
     assert (told.status, reasons["over"].text) == ("over", "boom")
@@ -261,7 +261,7 @@ def test_a_run_whose_executor_is_gone_is_not_said_to_be_executed(client, pool):
         propose(client, *client.call(claim_flow_runs.claim_flow_runs, "machines", body), Running())
     assert set(why(client, alive)[1]) == {"lease"}
     reason = why(client, dead)[1]["executor_gone"]
-    assert reason.text.startswith("Attempt 1 was executed by 'w', whose process is gone.")
+    assert reason.text.startswith("Attempt 1 was executed by 'w', whose process has ended.")
     assert reason.command == "runyard worker start --pool machines"
 
 

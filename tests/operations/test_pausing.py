@@ -95,7 +95,7 @@ def test_only_a_paused_run_is_resumed(client, run):
 
 def test_a_suspended_run_is_scheduled_again_and_takes_no_slot_meanwhile(client, deployed):
     assert pause(client, deployed, Suspended(pause_key="1"))["status"] == "ACCEPT"
-    assert "Nobody executes it" in client.call(explain_flow_run, deployed).reasons[-1].text
+    assert "No process executes it" in client.call(explain_flow_run, deployed).reasons[-1].text
     answer = resume(client, deployed)
     assert (answer.status, answer.state.name) == ("ACCEPT", "Resuming")
     policy = client.call(read_flow_run, deployed).empirical_policy

@@ -62,7 +62,7 @@ def test_a_run_whose_executor_is_lost_crashes_with_what_is_open_under_it(client,
     assert report.crashed == [claimed.flow_run_id]
     run = read(client, claimed)
     assert (run.state_type, run.crash_count) == ("CRASHED", 1)
-    assert "'w', who executed it, was lost" in run.state.message
+    assert "'w', which executed it, was lost" in run.state.message
     assert client.call(task_runs.read_task_run, task.id).state_type == "CRASHED"
     assert recover(client) == recover_flow_runs.RecoverReport()
     with pytest.raises(StaleAttempt):

@@ -21,10 +21,10 @@ def test_any_json_value_comes_back(client, value):
 
 def test_a_name_is_taken_once(client):
     make(client, "x")
-    with pytest.raises(Conflict, match="'x' already"):
+    with pytest.raises(Conflict, match="'x' exists already"):
         make(client, "x")
     make(client, "y")
-    with pytest.raises(Conflict, match="'x' already"):
+    with pytest.raises(Conflict, match="'x' exists already"):
         client.call(ops.update_variable_by_name, "y", ops.VariableUpdate(name="x"))
 
 

@@ -382,7 +382,7 @@ def test_what_does_not_fit_is_not_repeated(server):
         ({"parameters": {"count": ["hunter2"] * 20}}, "must be a whole number, not a list of 20"),
         ({"parameters": {"count": {"a": "hunter2"}}}, 'must be a whole number, not {"a": "..."}'),
         ({"parameters": {"kind": "hunter2"}}, 'must be one of "small", "large", not "..."'),
-        ({"state": {"type": "hunter2"}}, "; known: SCHEDULED"),
+        ({"state": {"type": "hunter2"}}, "; valid are SCHEDULED"),
     ],
 )
 def test_a_wrong_parameter_is_not_repeated(server, given, said):

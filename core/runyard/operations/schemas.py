@@ -37,7 +37,7 @@ Time = Annotated[
 
 def _known_type(kind: str) -> str:
     if kind not in STATE_TYPES:
-        raise ValueError(f"unknown state type {kind!r}; known: {', '.join(STATE_TYPES)}")
+        raise ValueError(f"unknown state type {kind!r}; valid are {', '.join(STATE_TYPES)}")
     return StateTypes(kind)
 
 

@@ -133,7 +133,7 @@ def create_block_type(tx: Transaction, body: BlockTypeCreate) -> BlockType:
         {"id": ids.new_id(), "now": clock.now_us(), **body.model_dump()},
     )
     if row is None:
-        raise Conflict(f"there is a block type {body.slug!r} already")
+        raise Conflict(f"a block type {body.slug!r} exists already")
     return type_of_row(row)
 
 

@@ -21,14 +21,14 @@ def search_terms(query: str) -> list[tuple[str, str]]:
     """The terms of a text search.
 
     Args:
-        query: words, of which any must occur; `+word` must occur, `-word` or `!word` must not;
-            `"a phrase"` is one word.
+        query: words. At least one of them must occur. `+word` must occur, `-word` or `!word` must not
+            occur. `"a phrase"` is one word.
 
     Returns:
         Pairs of a role, `any`, `all` or `none`, and the text.
 
     Raises:
-        InvalidInput: it is longer than 200 characters.
+        InvalidInput: the query is longer than 200 characters.
     """
     if len(query) > MAX_QUERY:
         raise InvalidInput(f"the text to search for has {len(query)} characters; the maximum is {MAX_QUERY}")

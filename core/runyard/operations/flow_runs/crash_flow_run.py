@@ -37,7 +37,7 @@ def return_unbegun(tx: Transaction, run: Row, message: str, details: dict[str, A
     lost = policy["never_began"] > MOST_UNBEGUN
     state = AwaitingRetry(_present(tx), message=message, state_details=details)
     if lost:
-        text = f"{message} It was lost before it began {policy['never_began']} times in a row."
+        text = f"{message} It was lost before it started {policy['never_began']} times in a row."
         state = Crashed(message=text, state_details=details)
     change_flow_run_state(tx, run["id"], state, force=True)
     tx.execute(

@@ -28,7 +28,7 @@ __all__ = ["Explanation", "Reason", "explain_flow_run"]
 
 _STATUS = {
     RUNNING: ("running", "is running"),
-    PENDING: ("starting", "was taken and is about to start"),
+    PENDING: ("starting", "was claimed and is about to start"),
     CANCELLING: ("cancelling", "is being stopped"),
     PAUSED: ("paused", "is paused"),
 }
@@ -70,7 +70,7 @@ def _executing(tx: Transaction, run: Row, state: State) -> Explanation:
     since = in_words((now - state.timestamp).total_seconds())
     explanation = Explanation(status=status, summary=f"Flow run {run['name']!r} {words}, for {since} now.")
     if state.type == PAUSED:
-        text = state.message or "It waits until somebody resumes it."
+        text = state.message or "It waits until a person resumes it."
         if limit := state.state_details.get("pause_timeout"):
             text += f" It fails at {moment_in_words(clock.parse_time(limit), now)} unless it is resumed."
         explanation.reasons.append(Reason(code="paused", text=text, command=_resume_command(run, state)))
@@ -91,29 +91,31 @@ def _lease(tx: Transaction, run: Row, state: State) -> Reason:
     root = run["root_flow_run_id"]
     lease = leases.holder(tx, root or run["id"])
     if lease is None:
-        text = "Nobody executes it right now."
+        text = "No process executes it now."
         command = None if state.type == PAUSED else f"runyard flow-run cancel {run['id']}"
         return Reason(code="no_lease", text=text, command=command)
     part = f"It is part of flow run {root}. " if root else ""
     pool = run["work_pool_name"]
     command = f"runyard worker start --pool {quoted(pool)}" if pool else None
     if machine.is_gone(lease["place"], lease["proof"]):
-        text = f"{part}Attempt {lease['attempt']} was executed by {lease['owner']!r}, whose process is gone. "
-        text += "The next worker or server settles the run."
+        text = (
+            f"{part}Attempt {lease['attempt']} was executed by {lease['owner']!r}, whose process has ended. "
+        )
+        text += "The next worker or server ends or restarts the run."
         return Reason(code="executor_gone", text=text, command=command)
     text = f"{part}Attempt {lease['attempt']} is executed by {lease['owner']!r}"
     if lease["expires"] is None:
-        text += ", who reports its end; nobody watches over it."
+        text += ", which reports its end; its lease never expires."
         return Reason(code="lease", text=text, command=f"runyard flow-run cancel {run['id']}")
     # Only differences of lease clock times are meaningful.
     now = clock.now()
     expires = now + timedelta(microseconds=lease["expires"] - lease_clock.now(tx))
     if expires < now:
         text += (
-            f", whose last sign of life was too long ago: the lease ran out {moment_in_words(expires, now)}. "
-            "The next worker or server settles the run."
+            f", which did not renew its lease: it expired at {moment_in_words(expires, now)}. "
+            "The next worker or server ends or restarts the run."
         )
         return Reason(code="lease_expired", text=text, command=command)
-    text += f"; its lease holds until {moment_in_words(expires, now)} and is renewed as long as it lives."
+    text += f"; its lease is valid until {moment_in_words(expires, now)}, and is renewed while it lives."
     cancel = None if state.type == CANCELLING else f"runyard flow-run cancel {run['id']}"
     return Reason(code="lease", text=text, command=cancel)

@@ -68,9 +68,11 @@ def explain(tx: Transaction, run: Row, state: State) -> Explanation:
     name = f"Flow run {run['name']!r}"
     if state.state_details.get("in_process"):
         due = clock.parse_time(state.state_details["scheduled_time"])
-        text = f"Its process waits to try again, at {moment_in_words(due, clock.now())}."
+        text = f"Its process waits, and retries at {moment_in_words(due, clock.now())}."
         reason = Reason(code="retry_in_process", text=text)
-        return Explanation(status="waiting", summary=f"{name} failed and tries again.", reasons=[reason])
+        return Explanation(
+            status="waiting", summary=f"{name} failed and waits for a retry.", reasons=[reason]
+        )
     reasons = [*_time(run, state), *_holders(tx, run)]
     held = [reason for reason in reasons if reason.code not in ("late", "deployment_paused")]
     if held:
@@ -78,9 +80,9 @@ def explain(tx: Transaction, run: Row, state: State) -> Explanation:
         if len(held) > 1:
             summary = f"{name} waits, for {len(held)} reasons."
         return Explanation(status="waiting", summary=summary, reasons=reasons)
-    text = "Nothing holds it back; a worker takes it within a moment."
+    text = "No limit or pause holds it back; a worker claims it soon."
     reasons.append(Reason(code="ready", text=text))
-    return Explanation(status="ready", summary=f"{name} is about to be taken.", reasons=reasons)
+    return Explanation(status="ready", summary=f"{name} is about to be claimed.", reasons=reasons)
 
 
 def _time(run: Row, state: State) -> list[Reason]:
@@ -90,7 +92,7 @@ def _time(run: Row, state: State) -> list[Reason]:
     retry = state.name == "AwaitingRetry"
     why = f" {state.message}" if retry and state.message else ""
     if due > now:
-        word = "It waits to be tried again" if retry else "It is not due"
+        word = "It waits for a retry" if retry else "It is not due"
         text = f"{word} until {moment_in_words(due, now)}.{why}"
         return [Reason(code="retry" if retry else "not_due", text=text)]
     if state.name == "Late" or now - due > timedelta(seconds=settings.get("scheduler_late_seconds")):
@@ -127,13 +129,13 @@ def _holders(tx: Transaction, run: Row) -> list[Reason]:
 
 def _nowhere(run: Row, deployment: Row | None) -> Reason:
     if deployment is None:
-        text = "It belongs to no deployment and no work pool, so no worker can take it."
+        text = "It has no deployment and no work pool, so no worker can claim it."
         return Reason(code="no_work_pool", text=text, command=f"runyard flow-run delete {run['id']}")
     full_name = f"{deployment['flow_name']}/{deployment['name']}"
     if deployment["work_queue_id"] is None and deployment["owner"] == "python":
         text = (
             f"Its deployment {full_name!r} has no work pool: the script that serves it starts its runs. "
-            "It does not run, or has no free slot."
+            "This script does not run, or has no free slot."
         )
         command = command_of(
             "runyard flow serve",
@@ -142,9 +144,9 @@ def _nowhere(run: Row, deployment: Row | None) -> Reason:
         )
         return Reason(code="not_served", text=text, command=command)
     if deployment["work_queue_id"] is None:
-        text = f"Its deployment {full_name!r} has no work pool, so no worker can take it."
+        text = f"Its deployment {full_name!r} has no work pool, so no worker can claim it."
         return Reason(code="no_work_pool", text=text, command=_deploy(deployment, "--pool NAME"))
-    text = f"It is in no work pool: the one it was in is gone. Its deployment {full_name!r} has one again."
+    text = f"Its work pool was deleted. Its deployment {full_name!r} has another work pool."
     return Reason(code="no_work_pool", text=text, command=command_of("runyard deployment run", full_name))
 
 
@@ -171,9 +173,7 @@ def _paused(place: _Place) -> list[Reason]:
         reasons.append(Reason(code="queue_paused", text=text, command=command))
     if deployment is not None and deployment["paused"]:
         full_name = f"{deployment['flow_name']}/{deployment['name']}"
-        text = (
-            f"Deployment {full_name!r} is paused: its schedules make no runs. This run is not held by that."
-        )
+        text = f"Deployment {full_name!r} is paused: its schedules create no runs. This run can start anyway."
         command = command_of("runyard deployment resume", full_name)
         reasons.append(Reason(code="deployment_paused", text=text, command=command))
     return reasons
@@ -271,7 +271,7 @@ def _workers(tx: Transaction, place: _Place) -> list[Reason]:
         text = f"No worker is online for work pool {pool['name']!r}"
         if workers and workers[0]["last_heartbeat_time"] is not None:
             ago = max(0, present["now"] - workers[0]["last_heartbeat_time"]) / 1e6
-            text += f"; the last one, {workers[0]['name']!r}, was heard from {in_words(ago)} ago"
+            text += f"; the last one, {workers[0]['name']!r}, sent its last heartbeat {in_words(ago)} ago"
         return [Reason(code="no_worker", text=f"{text}.", command=command)]
     serving = [
         worker
@@ -287,7 +287,7 @@ def _workers(tx: Transaction, place: _Place) -> list[Reason]:
         w["concurrency_limit"] is not None and w["used"] >= w["concurrency_limit"] for w in serving
     ):
         full = _named([f"{worker['name']} ({counted(worker['used'], 'run')})" for worker in serving])
-        text = f"Every worker that could take it runs as many as its limit allows: {full}."
+        text = f"Each worker that can claim it has reached its own limit: {full}."
         return [Reason(code="worker_limit", text=text, command=command)]
     return []
 
@@ -355,7 +355,7 @@ def _before(tx: Transaction, place: _Place, full: set[str]) -> list[Reason]:
         return []
     many = f"more than {_COUNTED}" if count > _COUNTED else str(count)
     whose = "its deployment" if held else f"work pool {place.pool['name']!r}"
-    text = f"It stands behind {many} due run{'s' if count > 1 else ''} of {whose}."
+    text = f"It starts after {many} due run{'s' if count > 1 else ''} of {whose}."
     # Another worker helps only if no limit is full.
     command = None if full else worker_command(place.pool["name"], place.pool["type"])
     return [Reason(code="behind", text=text, command=command)]

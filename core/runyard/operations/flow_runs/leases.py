@@ -117,7 +117,7 @@ def check(tx: Transaction, flow_run_id: str, attempt: int) -> Row:
     lease = holder(tx, flow_run_id)
     if lease is None or lease["attempt"] != attempt:
         raise StaleAttempt(
-            f"attempt {attempt} of flow run {flow_run_id} lost its lease; its report was refused"
+            f"attempt {attempt} of flow run {flow_run_id} lost its lease; its report was rejected"
         )
     return lease
 

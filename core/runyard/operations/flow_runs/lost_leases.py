@@ -50,7 +50,7 @@ def take_again(tx: Transaction, flow_run_id: str, attempt: int, lease_seconds: f
     back = State(
         before["type"],
         before["name"],
-        f"{lost['owner']!r} was taken for lost and is there again.",
+        f"{lost['owner']!r} was marked as lost, and has renewed its lease again.",
         state_details=dict(before["state_details"]),
     )
     change_flow_run_state(tx, flow_run_id, back, force=True, attempt=attempt)

@@ -34,7 +34,7 @@ class RenewLeases(Input):
 
 class RenewedLeases(Model):
     """Ids of runs by result. `lost`: another attempt holds the run. `over`: the run has ended or is
-    suspended, and its process may be about to end. `cancelling` and `timed_out` (maximum run time): to stop."""
+    suspended, and its process may be about to end. To stop: `cancelling`, `timed_out` (maximum run time)."""
 
     lost: list[str] = Field(default_factory=list)
     over: list[str] = Field(default_factory=list)

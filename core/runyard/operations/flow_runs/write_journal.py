@@ -99,7 +99,9 @@ def refuse_stale_records(tx: Transaction, body: dict[str, Any]) -> None:
     sql = f"SELECT attempt FROM flow_runs WHERE id = :id{lock}"  # noqa: S608  # fixed
     current = tx.value(sql, {"id": flow_run_id})
     if current != attempt:
-        raise StaleAttempt(f"attempt {attempt} of flow run {flow_run_id} is over; its records were refused")
+        raise StaleAttempt(
+            f"attempt {attempt} of flow run {flow_run_id} has ended; its records were rejected"
+        )
 
 
 def _end_what_came_late(tx: Transaction, body: dict[str, Any]) -> None:

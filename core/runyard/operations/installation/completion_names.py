@@ -47,7 +47,7 @@ def list_names(
     if kind in _RUNS:
         return _of_newest(tx, _RUNS[kind], prefix, limit)
     if kind not in _KINDS:
-        raise InvalidInput(f"unknown kind {kind!r}; known: {', '.join([*_KINDS, *_RUNS])}")
+        raise InvalidInput(f"unknown kind {kind!r}; valid are {', '.join([*_KINDS, *_RUNS])}")
     template = _OF_POOL if kind == "queues" and pool is not None else _KINDS[kind]
     before, _, rest = template.partition("{")
     column, _, after = rest.partition("}")

@@ -120,7 +120,7 @@ def _to_model(tx: Transaction, row: Row) -> ConcurrencyLimit:
 
 def _check_taken(name: str, taken: int, limit: int) -> None:
     if taken > limit:
-        raise InvalidInput(f"limit {name!r} has {counted(limit, 'slot')}, of which {taken} cannot be taken")
+        raise InvalidInput(f"limit {name!r} has {counted(limit, 'slot')}; {taken} cannot be in use")
 
 
 @operation("POST", "/v2/concurrency_limits/", status=201)
@@ -135,7 +135,7 @@ def create_concurrency_limit(tx: Transaction, body: ConcurrencyLimitCreate) -> C
     _check_taken(body.name, body.active_slots, body.limit)
     row = make(tx, body.name, body.limit, body.active, body.slot_decay_per_second)
     if row is None:
-        raise Conflict(f"there is a limit named {body.name!r} already")
+        raise Conflict(f"a limit named {body.name!r} exists already")
     if body.active_slots:
         limit_slots.override(tx, row, body.active_slots)
     return _to_model(tx, limit_row(tx, row["id"]))
@@ -174,7 +174,7 @@ def update_concurrency_limit(tx: Transaction, id_or_name: str, body: Concurrency
     if given.get("name", row["name"]) != row["name"]:
         check_name("limit", given["name"])
         if limit_slots.named(tx, [given["name"]]):
-            raise Conflict(f"there is a limit named {given['name']!r} already")
+            raise Conflict(f"a limit named {given['name']!r} exists already")
     if "active" in given:
         given["active"] = int(given["active"])
     if "slot_decay_per_second" in given and taken is None:

@@ -296,11 +296,11 @@ def _check_attempt(tx: Transaction, run_id: str, attempt: int) -> None:
     sql = f"SELECT attempt, state_type FROM flow_runs WHERE id = :id{lock}"  # noqa: S608  # fixed
     run = tx.one(sql, {"id": run_id})
     if run is None or run["attempt"] != attempt:
-        raise StaleAttempt(f"attempt {attempt} of flow run {run_id} is over; it gets no slots")
+        raise StaleAttempt(f"attempt {attempt} of flow run {run_id} has ended; it gets no slots")
     if run["state_type"] in (CRASHED, CANCELLED, SCHEDULED):
         held = "SELECT 1 FROM leases WHERE flow_run_id = :id AND attempt = :attempt"
         if tx.value(held, {"id": run_id, "attempt": attempt}) is None:
-            raise Locked(f"flow run {run_id} was taken for lost", retry_after_seconds=_LOST_LOOK_SECONDS)
+            raise Locked(f"flow run {run_id} is marked as lost", retry_after_seconds=_LOST_LOOK_SECONDS)
 
 
 @operation("POST", "/v2/concurrency_limits/decrement")

@@ -57,7 +57,7 @@ def _row(tx: Transaction, column: str, value: str) -> Row:
     if row is None:
         tag = value.removeprefix(TAG_PREFIX)
         command = command_of("runyard concurrency-limit create", tag, "N")
-        raise NotFound(f"there is no limit of the tag {tag!r}; run: {command}")
+        raise NotFound(f"the tag {tag!r} has no limit; run: {command}")
     return row
 
 

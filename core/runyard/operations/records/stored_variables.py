@@ -106,7 +106,7 @@ def create_variable(tx: Transaction, body: VariableCreate) -> Variable:
         },
     )
     if row is None:
-        raise Conflict(f"there is a variable {body.name!r} already; use overwrite to replace it")
+        raise Conflict(f"a variable {body.name!r} exists already; use overwrite to replace it")
     return _variable(row)
 
 
@@ -137,7 +137,7 @@ def _update(tx: Transaction, row: Row, body: VariableUpdate) -> None:
         "SELECT id FROM variables WHERE name = :name AND id <> :id", {"name": name, "id": row["id"]}
     )
     if taken is not None:
-        raise Conflict(f"there is a variable {name!r} already")
+        raise Conflict(f"a variable {name!r} exists already")
     tx.execute(
         "UPDATE variables SET name = :name, value = :value, tags = :tags, updated = :now WHERE id = :id",
         {

@@ -133,7 +133,7 @@ def _recover_one(tx: Transaction, lease: Row, report: RecoverReport) -> None:
         return
     run_id, owner = run["id"], lease["owner"]
     if run["state_type"] == CANCELLING:
-        message = f"{owner!r}, who was to stop it, was lost."
+        message = f"{owner!r}, which was to stop it, was lost."
         change_flow_run_state(tx, run_id, Cancelled(message=message), force=True)
         report.cancelled.append(run_id)
     elif run["state_type"] == PENDING and run["deployment"] is not None:
@@ -144,7 +144,7 @@ def _recover_one(tx: Transaction, lease: Row, report: RecoverReport) -> None:
         run_policies.time_out(tx, run)
         report.crashed.append(run_id)
     elif crash_flow_run(
-        tx, run, f"{owner!r}, who executed it, was lost.", lost_lease_details(lease, run), lost=True
+        tx, run, f"{owner!r}, which executed it, was lost.", lost_lease_details(lease, run), lost=True
     ):
         report.rescheduled.append(run_id)
     else:

@@ -122,7 +122,7 @@ def claim_background_tasks(tx: Transaction, body: dict[str, Any]) -> list[dict[s
 
 
 def _take(tx: Transaction, task_run_id: str, body: dict[str, Any], now: int) -> dict[str, Any] | None:
-    """Give a task run to a server. None if another server was faster, or the run must not run any more."""
+    """Give a task run to a server. None if another server was faster, or the run has ended."""
     lock = " FOR UPDATE SKIP LOCKED" if tx.dialect == "postgresql" else ""
     row = tx.one(f"SELECT * FROM background_tasks WHERE task_run_id = :id{lock}", {"id": task_run_id})  # noqa: S608  # fixed
     if row is None or row["done"] is not None or (row["expires"] is not None and row["expires"] > now):
@@ -210,7 +210,7 @@ def report_background_task(tx: Transaction, body: dict[str, Any]) -> dict[str, A
     row = _locked(tx, body["task_run_id"])
     if row["attempt"] != body["attempt"] or row["done"] is not None:
         raise StaleAttempt(
-            f"attempt {body['attempt']} of task run {body['task_run_id']} is over; its report was refused"
+            f"attempt {body['attempt']} of task run {body['task_run_id']} has ended; its report was rejected"
         )
     write_journal.write_journal(tx, {**body["journal"], "flow_run_id": None, "attempt": None})
     if "outcome" in body:

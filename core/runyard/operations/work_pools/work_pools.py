@@ -225,8 +225,8 @@ def update_work_pool(tx: Transaction, name: str, body: WorkPoolUpdate) -> None:
 def delete_work_pool(tx: Transaction, name: str, force: bool = False) -> None:
     """Delete a work pool with its queues and workers.
 
-    Its deployments stay, without a work pool. Its waiting runs stay too, but no worker starts them any more;
-    `runyard flow-run why` tells so.
+    Its deployments stay, without a work pool. Its waiting runs stay too, but no worker starts them:
+    `runyard flow-run why` explains it.
 
     Args:
         force: delete the pool even while its runs execute. These runs continue, and no limit counts them.
@@ -278,7 +278,7 @@ def read_collection_view(tx: Transaction, view: str) -> dict[str, Any]:
         NotFound: the view is unknown. Only `aggregate-worker-metadata` exists.
     """
     if view != "aggregate-worker-metadata":
-        raise NotFound(f"unknown view {view!r}; known: aggregate-worker-metadata")
+        raise NotFound(f"unknown view {view!r}; valid is aggregate-worker-metadata")
     return {
         "runyard": {
             kind: {

@@ -31,30 +31,23 @@ def pair(text: str, option: str) -> tuple[str, str]:
     return key.strip(), value
 
 
-def parse(text: str, number: Any = None) -> Any:
-    """The value of a JSON text; anything else is the text itself.
-
-    Args:
-        number: makes a number with a fraction, NaN or an infinity of its text; by default a float.
-    """
+def parse(text: str) -> Any:
+    """The value of a JSON text; anything else is the text itself."""
     try:
-        return json.loads(text, parse_float=number, parse_constant=number)
+        return json.loads(text)
     except (ValueError, RecursionError):
         return text
 
 
-def json_object(text: str, option: str, number: Any = None) -> dict[str, Any]:
+def json_object(text: str, option: str) -> dict[str, Any]:
     """The mapping that a JSON text holds; `-` reads it from standard input.
-
-    Args:
-        number: as of `parse`.
 
     Raises:
         InvalidInput: it is not valid JSON, or not an object.
     """
     source = sys.stdin.read() if text == "-" else text
     try:
-        value = json.loads(source, parse_float=number, parse_constant=number)
+        value = json.loads(source)
     except RecursionError:
         raise InvalidInput(f"{option} is nested too deep") from None
     except ValueError as error:

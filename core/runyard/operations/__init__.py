@@ -1,6 +1,11 @@
 """Operations: each is defined once, as a function over a transaction.
 
-The client runs an operation in its own process or sends it over HTTP. The server adds a route for each.
+The client runs an operation in this process or sends it over HTTP; the server makes a route of each.
+
+The packages import one way. From the lowest: `filters` (what listings may ask for), `runs` (rows, states and
+removal of flow runs and task runs), `blocks`, `work_pools`, `limits`, `retention`, `schedules` (as stored),
+`deployments`, `flow_runs` (insert, claim, start, change, end), `task_runs`, `recovery`, `scheduling` (runs of
+schedules, backfills), `records` (logs, results, variables, artifacts), `installation`.
 """
 
 from importlib import import_module

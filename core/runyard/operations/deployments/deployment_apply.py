@@ -6,7 +6,6 @@ from typing import Any
 
 from runyard.base.errors import InvalidInput, NotFound, RunyardError
 from runyard.operations.deployments import deployment_versions, deployment_views, schedule_sync
-from runyard.operations.deployments.deployment_places import flow_id_of
 from runyard.operations.deployments.deployment_rows import remove, save
 from runyard.operations.deployments.deployment_shapes import (
     AppliedDeployment,
@@ -15,6 +14,7 @@ from runyard.operations.deployments.deployment_shapes import (
     DeploymentsApply,
 )
 from runyard.operations.operation import operation
+from runyard.operations.runs.flow_ids import flow_id_of
 from runyard.operations.schemas import load
 from runyard.store.database import Transaction
 

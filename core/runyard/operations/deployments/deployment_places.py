@@ -15,18 +15,6 @@ from runyard.operations.work_pools.work_pools import make_lone_pool, no_pool
 from runyard.store.database import Row, Transaction
 
 
-def flow_id_of(tx: Transaction, name: str) -> str:
-    """The id of the flow with that name. A missing flow is created."""
-    now = clock.now_us()
-    tx.execute(
-        """INSERT INTO flows (id, created, updated, name) VALUES (:id, :now, :now, :name)
-           ON CONFLICT (name) DO NOTHING""",
-        {"id": ids.new_id(), "now": now, "name": name},
-    )
-    found: str = tx.value("SELECT id FROM flows WHERE name = :name", {"name": name})
-    return found
-
-
 def queue_id_of(tx: Transaction, work_pool_name: str, work_queue_name: str | None) -> str:
     """The id of a queue of a work pool; by default its default queue. A missing queue is created.
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runyard.base import clock, ids
-from runyard.store.database import Transaction
 
 if TYPE_CHECKING:
-    pass
+    from runyard.store.database import Transaction
 
 
 def flow_id_of(tx: Transaction, name: str) -> str:

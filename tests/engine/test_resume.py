@@ -108,7 +108,7 @@ def test_a_killed_script_is_retried_without_what_it_had_done(home, tmp_path, rec
         elif process.returncode == 0:
             break
         else:
-            assert "only one that is over" in said, said  # its lease has not run out yet
+            assert "only an ended run" in said, said  # its lease has not run out yet
             time.sleep(0.05)
         (run,) = recorded.flow_runs("work")
         command = [
@@ -204,7 +204,7 @@ def test_other_code_runs_again(home, recorded):
 def test_a_run_that_is_not_over_cannot_start_again(home, recorded):
     @flow
     def main():
-        with pytest.raises(Conflict, match="is Running; only one that is over"):
+        with pytest.raises(Conflict, match="is Running; only an ended run"):
             run_again(main, recorded.flow_runs()[0]["id"], {})
 
     main()

@@ -86,7 +86,7 @@ class Operation(Generic[P, R]):
 
 
 class Declare(Protocol):
-    """What makes an operation of a function, whether it returns its result or an answer with it."""
+    """The type of the decorator of `operation`, for functions that return a result or an `Answer`."""
 
     @overload
     def __call__(self, function: Callable[..., Answer[R]]) -> Operation[..., R]: ...

@@ -1,4 +1,4 @@
-"""Performing an operation: in a transaction of its own, begun again where another writer was in its way."""
+"""Performs an operation in its own transaction, and retries after a conflict with another writer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-# A writer that lost against another one in PostgreSQL simply starts again.
+# In PostgreSQL a transaction that conflicts with another writer is retried.
 _TRIES = 5
 
 
@@ -31,16 +31,16 @@ def perform(
     """Run an operation in a transaction of its own.
 
     Args:
-        database: where.
-        args, kwargs: the operation's arguments, without `tx`.
-        durable: whether to wait for the disk; by default as the operation says.
-        prepare: whether to call the operation's `prepare`, if it has one, before.
+        database: the database to use.
+        args, kwargs: the arguments of the operation, without `tx`.
+        durable: whether to wait for the disk; by default as the operation declares.
+        prepare: whether to call the operation's `prepare` first, if it has one.
 
     Returns:
-        What it returned, and the HTTP status it answers with.
+        The result of the operation, and the HTTP status.
 
     Raises:
-        RunyardError: what the operation refuses, or StoreError.
+        RunyardError: the error of the operation, or StoreError.
     """
     durable = operation.durable if durable is None else durable
 
@@ -60,7 +60,7 @@ def perform(
 
 
 def retried(database: Database, work: Callable[[], R]) -> R:
-    """What `work` returns, which is one transaction, and begins again where another writer was in its way."""
+    """Run `work`, which is one transaction, and retry it after a conflict with another writer."""
     for attempt in range(_TRIES):
         try:
             return work()

@@ -147,7 +147,7 @@ def _kind_of(tx: Transaction, row: Row, walk: _Walk) -> tuple[BlockSchema, Block
         schema = tx.one("SELECT * FROM block_schemas WHERE id = :id", {"id": schema_id})
         kind = tx.one("SELECT * FROM block_types WHERE id = :id", {"id": row["block_type_id"]})
         if schema is None or kind is None:
-            raise NotFound(f"the type of the saved block {row['name']!r} is gone")
+            raise NotFound(f"the type of the saved block {row['name']!r} was deleted")
         walk.kinds[schema_id] = schema_of_row(tx, schema), type_of_row(kind)
     return walk.kinds[schema_id]
 

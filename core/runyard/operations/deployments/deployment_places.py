@@ -74,10 +74,10 @@ def check_job_variables(tx: Transaction, work_queue_id: str | None, variables: d
 
 
 def refuse_unread(tx: Transaction, work_queue_id: str | None, variables: dict[str, Any]) -> None:
-    """Refuse job variables that nothing in the pool of a queue reads: they are most often misspelled.
+    """Reject job variables that the work pool of a queue does not use: most of them are misspelled.
 
     Raises:
-        ParameterError: naming the first one.
+        ParameterError: a job variable is unknown. The message names the first.
     """
     pool = _pool_of(tx, work_queue_id)
     if pool is None:

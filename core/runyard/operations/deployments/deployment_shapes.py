@@ -196,14 +196,14 @@ class DeploymentFlowRunCreate(Input):
 
 
 class DeploymentRunCreate(DeploymentFlowRunCreate):
-    """A run to make of the deployment that a person names.
+    """A run of a deployment to create, with parameters as typed text.
 
     Args:
         deployment: `flow/name`, a name, an id or the beginning of an id.
-        parameter_texts: values as they are typed, by parameter; the flow's schema says how to read them.
-        parameters_text: the text of a JSON object with all of them.
-        name_template: the run's name, in which `{parameter}` is replaced.
-        strict: refuse parameters and job variables that nothing reads, whatever the deployment enforces.
+        parameter_texts: typed values by parameter. They are read according to the schema of the flow.
+        parameters_text: the text of a JSON object with all parameters.
+        name_template: the name of the run. `{parameter}` is replaced by the value of the parameter.
+        strict: reject unknown parameters and job variables, even if the deployment does not enforce them.
     """
 
     deployment: str

@@ -86,7 +86,7 @@ def _row(tx: Transaction, column: str, value: str) -> Row:
 
 @operation("POST", "/flows/", status=201)
 def create_flow(tx: Transaction, body: FlowCreate) -> Answer[Flow]:
-    """Get or create a flow by its name.
+    """Create a flow, or return the one with that name.
 
     Raises:
         InvalidInput: the name is invalid.

@@ -1,4 +1,4 @@
-"""Creates a run of a deployment."""
+"""Creates runs of deployments."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def create_flow_run_from_deployment(
 
 
 class DeploymentRun(Model):
-    """A run that was made, and the `flow/name` of its deployment."""
+    """The created run, and the `flow/name` of its deployment."""
 
     flow_run: FlowRun
     deployment: str
@@ -49,12 +49,12 @@ class DeploymentRun(Model):
 
 @operation("POST", "/runyard/deployments/run", status=201)
 def run_deployment(tx: Transaction, body: DeploymentRunCreate) -> Answer[DeploymentRun]:
-    """Make a run of the deployment that a person names, with parameters as they are typed.
+    """Create a run of a deployment by its name or id, with parameters as typed text.
 
     Raises:
-        NotFound: no such deployment.
-        Conflict: the name fits several.
-        ParameterError: parameters do not fit the flow, or job variables the work pool.
+        NotFound: the deployment is not found.
+        Conflict: several deployments match.
+        ParameterError: the parameters do not match the flow, or the job variables do not match the work pool.
     """
     found = find_deployment(tx, body.deployment)
     deployment = deployment_row(tx, found.id)

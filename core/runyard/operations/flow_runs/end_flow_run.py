@@ -61,7 +61,7 @@ def report_state(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
         has_worker = lease is not None and lease["worker_id"] is not None
         if run and has_worker and state.type == CRASHED and crash_flow_run.may_start_again(tx, flow_run_id):
             leases.check(tx, flow_run_id, body["attempt"])
-            why = "the run may start again after a crash, once its process is gone"
+            why = "the run may start again after a crash, once its process has ended"
             outcome = Outcome("REJECT", decode_state(run["state"]) or state, why)
         else:
             outcome = change_flow_run_state(

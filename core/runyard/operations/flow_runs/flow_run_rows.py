@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def flow_run_row(tx: Transaction, flow_run_id: str) -> Row:
-    """The row of a flow run.
+    """Read the row of a flow run.
 
     Raises:
-        NotFound: there is none of that id.
+        NotFound: the flow run is not found.
     """
     row = tx.one("SELECT * FROM flow_runs WHERE id = :id", {"id": flow_run_id})
     if row is None:
@@ -24,7 +24,7 @@ def flow_run_row(tx: Transaction, flow_run_id: str) -> Row:
 
 
 def described(outcome: Outcome) -> dict[str, Any]:
-    """What became of a proposed state, as a plain answer has it."""
+    """Convert the outcome of a proposed state to a plain response."""
     return {
         "status": outcome.status,
         "reason": outcome.reason,

@@ -123,9 +123,9 @@ def _take_stored(tx: Transaction, body: dict[str, Any], waiting: bool) -> int:
     if waiting:
         if row["state_type"] not in (SCHEDULED, PENDING) or not free:
             what = f"flow run '{row['name']}' is {row['state_name']}"
-            raise Conflict(f"{what}; only one that waits can be executed")
+            raise Conflict(f"{what}; only a waiting run can be executed")
     elif row["state_type"] not in TERMINAL and not (row["state_type"] == PAUSED and free):
-        raise Conflict(f"flow run '{row['name']}' is {row['state_name']}; only one that is over runs again")
+        raise Conflict(f"flow run '{row['name']}' is {row['state_name']}; only an ended run can start again")
     _take_over(tx, {**body, "name": None})
     return leases.take(tx, row, **_holding(body))
 

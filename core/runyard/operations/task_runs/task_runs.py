@@ -149,7 +149,7 @@ def _row(tx: Transaction, task_run_id: str) -> Row:
 
 @operation("POST", "/task_runs/", status=201)
 def create_task_run(tx: Transaction, body: TaskRunCreate) -> Answer[TaskRun]:
-    """Get or create a task run by its flow run, task key and dynamic key (or by its id).
+    """Create a task run, or return the one with the same flow run, task key and dynamic key, or the same id.
 
     Raises:
         NotFound: the flow run is not found.

@@ -93,7 +93,7 @@ def test_one_line_says_that_it_is_no_runyard_server(program, address, tmp_path, 
     (tmp_path / "prefect.yaml").write_text(PROJECT)
     answer = program(*command, code=1, cwd=tmp_path)
     (line,) = answer.err.splitlines()
-    assert line.startswith(f"Error: {address} (PREFECT_API_URL) is no Runyard server: it has no ")
+    assert line.startswith(f"Error: {address} (PREFECT_API_URL) is not a Runyard server: it has no ")
     assert line.endswith(
         "Unset it to use this machine's database, or give the address of `runyard server start`"
     )
@@ -109,13 +109,15 @@ def test_a_script_ends_with_that_line(address, tmp_path, monkeypatch, debug):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     line = done.stderr.splitlines()[-1]
-    assert f"{address} (PREFECT_API_URL) is no Runyard server: it has no " in line
+    assert f"{address} (PREFECT_API_URL) is not a Runyard server: it has no " in line
     assert ("Traceback" in done.stderr) == debug
     assert debug or done.stderr == f"{line}\n"
 
 
 def test_doctor_says_so_too(program, address, tmp_path):
-    assert f"{address} (PREFECT_API_URL) is no Runyard server" in program("doctor", code=1, cwd=tmp_path).out
+    assert (
+        f"{address} (PREFECT_API_URL) is not a Runyard server" in program("doctor", code=1, cwd=tmp_path).out
+    )
 
 
 def test_what_it_refuses_is_named(program, address):

@@ -208,7 +208,7 @@ def test_a_limit_that_does_not_exist(yard, recorded):
             pass
 
     says()
-    assert any("no limit named 'nobody'" in line for line in recorded.logs())
+    assert any("Limit 'nobody' not found" in line for line in recorded.logs())
 
 
 def test_more_slots_than_there_are(yard):

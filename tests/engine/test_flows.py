@@ -197,7 +197,7 @@ def test_names_come_from_templates(recorded):
 
 @pytest.mark.parametrize("name", ["daily/etl", "a&b", "<x>"])
 def test_a_name_that_no_reference_could_hold_is_refused(name):
-    with pytest.raises(InvalidNameError, match="no name of a flow"):
+    with pytest.raises(InvalidNameError, match="invalid flow name"):
         flow(name=name)(print)
     assert flow(lambda: 1).name == "lambda"
 

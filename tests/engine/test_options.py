@@ -109,7 +109,7 @@ def test_tags_and_names_of_tasks_are_texts_within_bounds():
 
 @pytest.mark.parametrize("name", ["x" * 300, "a/b", "50%"])
 def test_a_flow_is_not_called_so(name):
-    with pytest.raises(InvalidNameError, match="no name of a flow"):
+    with pytest.raises(InvalidNameError, match="invalid flow name"):
         flow(name=name)(nothing)
 
 

@@ -100,7 +100,7 @@ def test_what_looks_like_our_own_marks_is_data(value, tmp_path, monkeypatch):
 def test_a_result_may_name_only_a_class_of_its_kind(kind, place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     forged = f'{{"__runyard__": "{kind}", "class": "{place}", "value": ["made"]}}'
-    with pytest.raises(TypeError, match=f"names {place}, which is no {kind}"):
+    with pytest.raises(TypeError, match=f"names {place}, which is not of kind {kind}"):
         JSONSerializer().loads(forged.encode())
     assert list(tmp_path.iterdir()) == []
 

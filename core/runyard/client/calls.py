@@ -26,10 +26,10 @@ R = TypeVar("R")
 
 
 class Client(Protocol):
-    """What both clients offer."""
+    """The interface of both clients."""
 
     def call(self, operation: Operation[..., R], /, *args: Any, **kwargs: Any) -> R:
-        """Run an operation; the arguments are its own, without `tx`."""
+        """Run an operation with its arguments, without `tx`."""
         ...
 
     def changes(self) -> Any:
@@ -37,19 +37,19 @@ class Client(Protocol):
         ...
 
     def wait_for_change(self, since: Any, timeout_seconds: float) -> Any:
-        """Wait until somebody changed something, at most `timeout_seconds`; the token of now."""
+        """Wait for a change of the data, at most `timeout_seconds`; returns the current token."""
         ...
 
     def close(self) -> None:
-        """Give back connections."""
+        """Close the connections."""
         ...
 
 
 class LocalClient:
-    """Runs operations in this process, each in a transaction of its own.
+    """Runs operations in this process, each in its own transaction.
 
     Args:
-        database: where; by default the settings' one.
+        database: the database; the default is the database of the settings.
     """
 
     def __init__(self, database: Database | None = None) -> None:
@@ -59,26 +59,26 @@ class LocalClient:
         """Run an operation.
 
         Raises:
-            RunyardError: what the operation refuses, or StoreError.
+            RunyardError: the error of the operation, or StoreError.
         """
         return perform(self.database, operation, args, kwargs)[0]
 
     def call_soon(self, operation: Operation[..., R], /, *args: Any, prepare: bool = True) -> R:
-        """As `call`, for what is worth nothing any more once this machine is down: then it may be undone.
+        """As `call`, for changes that do not matter after this machine went down: they may be lost then.
 
-        It does not wait for the disk, where the database is on this machine.
+        With an SQLite database, it does not wait for the disk.
 
         Args:
-            prepare: False where the operation is likely to find something to do.
+            prepare: False if the operation is likely to find something to do.
         """
         durable = self.database.dialect != "sqlite"
         return perform(self.database, operation, args, {}, durable, prepare)[0]
 
     def together(self, work: Callable[[Transaction], R]) -> R:
-        """Run operations in one transaction, as `work` does; what that returns.
+        """Call `work` in one transaction for several operations; returns its result.
 
         Raises:
-            RunyardError: what one refuses: then none was run. Or StoreError.
+            RunyardError: the error of an operation, which rolls back all of them; or StoreError.
         """
 
         def once() -> R:
@@ -100,15 +100,15 @@ class LocalClient:
         self.database.close()
 
 
-# A connection that was idle for longer is not used again. Servers close idle ones (uvicorn after 5 s): a
-# request that is sent at that instant is lost, and nobody knows whether it was read.
+# A connection that was idle for longer is not reused. Servers close idle connections (uvicorn after 5 s). A
+# request sent at that moment is lost, and the client cannot know whether the server read it.
 _IDLE_SECONDS = 2.0
 
 
 def import_httpx() -> Any:
-    """httpx without its command line, which takes as long to import as the rest of it."""
+    """Import httpx without its command line, which takes as long to import as the rest."""
     if "httpx" not in sys.modules:
-        # What is None there cannot be imported; httpx then goes without.
+        # A module that is None here cannot be imported; httpx works without it.
         sys.modules["httpx._main"] = None  # type: ignore[assignment]
         try:
             import httpx
@@ -121,11 +121,11 @@ def import_httpx() -> Any:
 
 @cache
 def _tls(plain: bool) -> ssl.SSLContext:
-    """What certificates are checked by: read once a process, which takes 30 ms, and not for plain HTTP."""
+    """The TLS context. Loading the certificates takes 30 ms: once per process, and not for plain HTTP."""
     import ssl
 
     if plain:
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which trusts nobody
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate
     context: ssl.SSLContext = import_httpx().create_ssl_context()
     return context
 
@@ -134,7 +134,7 @@ class HttpClient:
     """Sends operations to an API.
 
     Args:
-        url: its base, ending in `/api`.
+        url: the base URL of the API, ending in `/api`.
         auth: `user:password`, or empty.
         transport: an httpx transport, for a server in the same process.
     """
@@ -156,10 +156,10 @@ class HttpClient:
         )
 
     def call(self, operation: Operation[..., R], /, *args: Any, **kwargs: Any) -> R:
-        """Send an operation and rebuild its result from the answer.
+        """Send an operation, and decode its result from the response.
 
         Raises:
-            RunyardError: of the class that the operation itself raised; ApiUnavailable.
+            RunyardError: the error of the operation, with the same class; or ApiUnavailable.
         """
         from runyard.operations.wire import decode_result, encode
 
@@ -184,7 +184,7 @@ class HttpClient:
         return self._send("GET", "/runyard/changes").json()
 
     def wait_for_change(self, since: Any, timeout_seconds: float) -> Any:
-        """A long poll: the server answers when something changed, or after `timeout_seconds`."""
+        """A long poll: the server responds after a change of the data, or after `timeout_seconds`."""
         params = {"since": since, "timeout_seconds": min(timeout_seconds, 20.0)}
         return self._send("GET", "/runyard/changes", params=params).json()
 
@@ -197,14 +197,14 @@ class HttpClient:
         try:
             answer = self._http.request(method, path, **fields)
         except httpx.TransportError as error:
-            # Without the error of each layer of the transport, which says the same in a hundred lines.
+            # `from None`: the errors of the transport's layers repeat the same in a hundred lines.
             raise errors.ApiUnavailable(
                 f"no API answers at {self.url} ({error}); check {settings.place_of('api_url')}"
             ) from None
         if answer.status_code in (404, 405) and _has_no_route(answer):
             raise errors.ApiUnavailable(
-                f"{self.url} ({settings.place_of('api_url')}) is no Runyard server: it has no {method} "
-                f"{path}, which a server of Prefect cannot do. Unset it to use this machine's database, or "
+                f"{self.url} ({settings.place_of('api_url')}) is not a Runyard server: it has no {method} "
+                f"{path}; a Prefect server does not have it. Unset it to use this machine's database, or "
                 "give the address of `runyard server start`"
             )
         if answer.status_code >= 400:
@@ -213,7 +213,7 @@ class HttpClient:
 
 
 def _json(body: Any) -> str:
-    """The JSON of a body; numbers that JSON does not have travel as texts, which a float is read from."""
+    """The JSON of a body; NaN and infinities become texts, which the server converts to floats."""
     try:
         return json.dumps(body, separators=(",", ":"), allow_nan=False)
     except ValueError:
@@ -229,7 +229,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def _has_no_route(answer: Any) -> bool:
-    """Whether the server does not know the request at all, rather than what it asks for."""
+    """Whether the server has no route for the request; False if only the requested object is missing."""
     try:
         return answer.json() in ({"detail": "Not Found"}, {"detail": "Method Not Allowed"})
     except ValueError:
@@ -252,16 +252,16 @@ def _error_of(answer: Any, url: str) -> errors.RunyardError:
     if answer.status_code in by_status:
         return by_status[answer.status_code](str(message))
     if answer.status_code == 500:
-        # The API is there, and the same request would fail again.
-        return errors.RunyardError(f"{url} failed at this request: {message}; its log says why")
+        # The API is available, and the same request would fail again.
+        return errors.RunyardError(f"{url} failed at this request: {message}; see the server's log")
     if 400 <= answer.status_code < 500 and answer.status_code not in (408, 429):
-        # To send the same again would not help.
+        # A retry would not help.
         return errors.InvalidInput(f"{url} answered {answer.status_code}: {message}")
     return errors.ApiUnavailable(f"{url} answered {answer.status_code}: {message}")
 
 
 def _in_words(body: Mapping[str, Any]) -> str | None:
-    """What a server that is none of Runyard's says is wrong, with the parts of the request that it names."""
+    """The error message of another server, such as Prefect's, with the invalid parts of the request."""
     faults = body.get("exception_detail")
     if isinstance(faults, list) and faults and all(isinstance(fault, dict) for fault in faults):
         told = [f"{'.'.join(map(str, fault.get('loc', ())))}: {fault.get('msg')}" for fault in faults[:3]]
@@ -270,7 +270,7 @@ def _in_words(body: Mapping[str, Any]) -> str | None:
 
 
 def connect() -> Client:
-    """The client that the settings ask for: over HTTP when an API URL is set, else in this process."""
+    """The client of the settings: an HttpClient if an API URL is set, else a LocalClient."""
     url = settings.get("api_url")
     if url:
         return HttpClient(url, settings.get("api_auth_string"))

@@ -1,4 +1,4 @@
-"""The engine's client: one per process and setting, shared by its threads."""
+"""The shared client of a process: one per setting, used by all threads."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _clients: dict[tuple[int, str, str], Client] = {}
 
 
 def shared_client() -> Client:
-    """The client that the settings ask for; a forked child gets its own."""
+    """The client of the settings; a forked child gets its own."""
     uncaught.install()
     url = settings.get("api_url")
     key = (os.getpid(), url, "" if url else settings.database_url())
     client = _clients.get(key)
     if client is None:
-        # Of several threads that come first at once, all get the same.
+        # If several threads create a client at the same time, all use the first one.
         client = _clients.setdefault(key, connect())
     return client
 
 
 def forget_clients(part: str) -> None:
-    """Forget the clients of databases whose URL has this part."""
+    """Drop the clients of databases whose URL contains this text."""
     for key in [key for key in _clients if part in key[2]]:
         del _clients[key]

@@ -1,4 +1,4 @@
-"""How a script ends that cannot write its records, or has wrong settings: with one line, not with frames."""
+"""Shows uncaught errors of the store, the API or the settings in one line, without a traceback."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def install() -> None:
-    """Have such errors shown in one line where nothing catches them; a program's own hook stays."""
+    """Install the exception hook; a program's own hook stays."""
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = _show
 
 
 def _show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    # Neither the frames of the program nor ours say anything about a setting or a disk.
+    # A traceback does not help with a setting or a disk.
     if isinstance(error, (ApiUnavailable, SettingError, StoreError)) and not debugging():
         print(f"Error: {error}", file=sys.stderr)
     else:
@@ -27,7 +27,7 @@ def _show(kind: type[BaseException], error: BaseException, traceback: TracebackT
 
 
 def debugging() -> bool:
-    """Whether the setting `debug` is on; not where it is wrong itself."""
+    """Whether the setting `debug` is on; False if its value is invalid."""
     try:
         return bool(settings.get("debug"))
     except SettingError:

@@ -53,13 +53,13 @@ class State(Generic[R]):
 
     Args:
         type: one of STATE_TYPES.
-        name: what is shown, such as `Late` or `TimedOut`; by default the type's own name.
-        message: why, for people.
-        data: the result reference or the described exception, JSON-able, as stored.
-        timestamp: when, in microseconds since 1970 UTC, or an aware datetime; now by default.
-        state_details: further facts by the names of the REST reference.
-        id: a UUID; a fresh one by default.
-        value: the result or the exception itself, while it is still in this process.
+        name: the displayed name, such as `Late` or `TimedOut`; the default is the name of the type.
+        message: the reason, for users.
+        data: the stored reference to the result, or the stored description of the exception; JSON data.
+        timestamp: microseconds since 1970 UTC, or an aware datetime; the default is now.
+        state_details: further details, named as in the REST reference.
+        id: a UUID; the default is a new one.
+        value: the result or the exception itself, if it is in this process.
     """
 
     __slots__ = ("_id", "_value", "data", "message", "name", "state_details", "timestamp_us", "type")
@@ -78,8 +78,8 @@ class State(Generic[R]):
         try:
             self.type = TYPES[type]
         except KeyError:
-            raise ValueError(f"{type!r} is no state type; one of {', '.join(STATE_TYPES)}") from None
-        # What the user's code gives is kept as text of bounded size that every database takes.
+            raise ValueError(f"unknown state type {type!r}; use one of {', '.join(STATE_TYPES)}") from None
+        # Texts of the user's code are limited in size, and converted to a form that every database accepts.
         self.name = texts.name(name) if name else _DEFAULT_NAMES[type]
         self.message = None if message is None else texts.message(message)
         self.data = data
@@ -92,14 +92,14 @@ class State(Generic[R]):
 
     @property
     def id(self) -> str:
-        """The state's UUID, made when first asked for."""
+        """The state's UUID, created on first use."""
         if self._id is None:
             self._id = ids.new_id()
         return self._id
 
     @property
     def belongs_to_run(self) -> bool:
-        """Whether it is known as the state of a run, not made by hand."""
+        """Whether it is the state of a run, not one that the user's code created."""
         return "task_run_id" in self.state_details or "flow_run_id" in self.state_details
 
     @property
@@ -108,7 +108,7 @@ class State(Generic[R]):
         return self._value is not _MISSING
 
     def __getstate__(self) -> dict[str, Any]:
-        """The fields to pickle; a value that is not here is left out, its mark would not be the same."""
+        """The fields to pickle; without a value the marker object is left out, because it is unique."""
         fields = {name: getattr(self, name) for name in self.__slots__}
         if not self.has_value:
             del fields["_value"]
@@ -125,27 +125,27 @@ class State(Generic[R]):
         return clock.from_us(self.timestamp_us)
 
     def is_scheduled(self) -> bool:
-        """Whether the run waits for its time."""
+        """Whether the run waits for its scheduled time."""
         return self.type == SCHEDULED
 
     def is_pending(self) -> bool:
-        """Whether somebody took the run and has not started it yet."""
+        """Whether the run was claimed and has not started yet."""
         return self.type == PENDING
 
     def is_running(self) -> bool:
-        """Whether the run's code runs."""
+        """Whether the run's code is executing."""
         return self.type == RUNNING
 
     def is_paused(self) -> bool:
-        """Whether the run waits for somebody to resume it."""
+        """Whether the run waits to be resumed."""
         return self.type == PAUSED
 
     def is_cancelling(self) -> bool:
-        """Whether the run is being stopped."""
+        """Whether the run is being cancelled."""
         return self.type == CANCELLING
 
     def is_cancelled(self) -> bool:
-        """Whether the run was stopped on request."""
+        """Whether the run was cancelled."""
         return self.type == CANCELLED
 
     def is_completed(self) -> bool:
@@ -157,44 +157,44 @@ class State(Generic[R]):
         return self.type == FAILED
 
     def is_crashed(self) -> bool:
-        """Whether what executed the run was lost."""
+        """Whether the process that executed the run was lost."""
         return self.type == CRASHED
 
     def is_final(self) -> bool:
-        """Whether the run is over."""
+        """Whether the run has ended."""
         return self.type in TERMINAL
 
     def result(self, raise_on_failure: bool = True) -> R:
-        """The value the run returned; async code may await the call.
+        """The return value of the run; async code may await the call.
 
         Args:
-            raise_on_failure: raise the exception of a run that did not succeed, or return it.
+            raise_on_failure: if the run did not succeed, raise its exception; False returns the exception.
 
         Raises:
-            MissingResult: the run succeeded and its value was not kept.
-            Exception: what the run itself raised; RunFailed (RunCrashed, RunCancelled) where that
-                exception is not in this process any more.
+            MissingResult: the run succeeded, but its value was not stored.
+            Exception: the exception of the run; RunFailed (RunCrashed, RunCancelled) if that exception
+                is not in this process.
         """
         if is_awaited(sys._getframe(1)):
             return self.aresult(raise_on_failure)  # type: ignore[return-value]  # the caller awaits it
         if self.type == COMPLETED:
             if self._value is _MISSING:
                 if not isinstance(self.data, dict) or "storage_key" not in self.data:
-                    raise MissingResult("the run's result was not kept; use persist_result=True")
+                    raise MissingResult("the run's result was not stored; use persist_result=True")
                 self._value = kept_values.read(self.data)
             return self._value
         if not raise_on_failure and isinstance(self._value, _SEVERAL):
-            return self._value  # type: ignore[return-value]  # the states that decided
+            return self._value  # type: ignore[return-value]  # the states that determined this one
         failure: Any = self._value if isinstance(self._value, BaseException) else self._failure()
         if not raise_on_failure:
-            return failure  # by request, in place of a value
+            return failure  # as requested, instead of raising it
         try:
             raise failure
         finally:
-            del failure, self  # the frame lives as long as the exception
+            del failure, self  # the exception keeps this frame alive: avoid a cycle
 
     async def aresult(self, raise_on_failure: bool = True) -> Any:
-        """As `result`, for async code: reading a kept result does not hold the event loop."""
+        """As `result`, for async code: reading a stored result does not block the event loop."""
         return await in_thread(lambda: self.result(raise_on_failure))
 
     def _failure(self) -> BaseException:
@@ -210,11 +210,11 @@ class State(Generic[R]):
         if self.type == PAUSED:
             return RunPaused(f"the run is {self.name}, it has no result yet")
         if self.type not in TERMINAL:
-            return RunUnfinished(f"the run is not over, it is {self.name}")
+            return RunUnfinished(f"the run has not ended, it is {self.name}")
         return kind(self.message or self.name)
 
     def to_json(self) -> dict[str, Any]:
-        """The state as the REST API shows it."""
+        """The state as JSON data of the REST API."""
         return {
             "id": self.id,
             "type": self.type,
@@ -227,7 +227,7 @@ class State(Generic[R]):
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> State:
-        """The state that `to_json` showed; a body without `timestamp` is taken as of now."""
+        """The state from the data of `to_json`; the default of `timestamp` is now."""
         moment = body.get("timestamp")
         return cls(
             body["type"],
@@ -240,7 +240,7 @@ class State(Generic[R]):
         )
 
     def model_dump(self, mode: str = "python", **_options: Any) -> dict[str, Any]:
-        """As `to_json`, as Prefect's users write it; without `mode="json"` the time is a datetime."""
+        """As `to_json`, for code written for Prefect; without `mode="json"` the timestamp is a datetime."""
         body = self.to_json()
         return body if mode == "json" else {**body, "timestamp": self.timestamp}
 
@@ -249,7 +249,7 @@ class State(Generic[R]):
         return json.dumps(self.to_json())
 
     def model_copy(self, *, update: dict[str, Any] | None = None, deep: bool = False) -> State:
-        """A copy with some of the fields changed."""
+        """A copy with the given fields changed."""
         fields = {name: getattr(self, name) for name in _FIELDS} | {"id": self._id, "value": self._value}
         fields["state_details"] = dict(self.state_details)
         return State(**{**fields, **(update or {})})
@@ -269,7 +269,7 @@ class State(Generic[R]):
 
 _FIELDS = ("type", "name", "message", "data", "timestamp", "state_details")
 
-# What the result of a run may be that several states decide about, or one of another run.
+# The types of a value that consists of the states that determined the final state of a run.
 _SEVERAL = (State, list, tuple, set, frozenset)
 
 
@@ -288,42 +288,42 @@ def _scheduled(name: str, moment: datetime | None, fields: dict[str, Any]) -> St
 
 
 def Scheduled(scheduled_time: datetime | None = None, **fields: Any) -> State:
-    """Waits for `scheduled_time` (an aware datetime; now by default)."""
+    """The run waits for `scheduled_time`, an aware datetime; the default is now."""
     return _scheduled(fields.pop("name", "Scheduled"), scheduled_time, fields)
 
 
 def Late(scheduled_time: datetime | None = None, **fields: Any) -> State:
-    """Was due at `scheduled_time` and nobody took it."""
+    """The run was due at `scheduled_time` and has not been claimed."""
     return _scheduled("Late", scheduled_time, fields)
 
 
 def AwaitingRetry(scheduled_time: datetime | None = None, **fields: Any) -> State:
-    """Will be tried again at `scheduled_time`."""
+    """The run will be retried at `scheduled_time`."""
     return _scheduled("AwaitingRetry", scheduled_time, fields)
 
 
 def AwaitingConcurrencySlot(scheduled_time: datetime | None = None, **fields: Any) -> State:
-    """Waits for a slot of its deployment's limit."""
+    """The run waits for a slot of a concurrency limit."""
     return _scheduled("AwaitingConcurrencySlot", scheduled_time, fields)
 
 
 def Resuming(scheduled_time: datetime | None = None, **fields: Any) -> State:
-    """A suspended run that goes on at `scheduled_time`."""
+    """The suspended run resumes at `scheduled_time`."""
     return _scheduled("Resuming", scheduled_time, fields)
 
 
 def Pending(**fields: Any) -> State:
-    """Taken and about to start."""
+    """The run was claimed and is about to start."""
     return State(PENDING, **fields)
 
 
 def Running(**fields: Any) -> State:
-    """Its code runs."""
+    """The run's code is executing."""
     return State(RUNNING, **fields)
 
 
 def Retrying(**fields: Any) -> State:
-    """Its code runs again after a failure."""
+    """The run's code is executing again after a failure."""
     return State(RUNNING, "Retrying", **fields)
 
 
@@ -334,11 +334,11 @@ def Paused(
     pause_key: str | None = None,
     **fields: Any,
 ) -> State:
-    """Waits, in its process or with `reschedule` after its end, for somebody to resume it.
+    """The run waits to be resumed: in its process, or with `reschedule` after its process has ended.
 
     Args:
-        timeout_seconds: until when at the latest; or give the moment by `pause_expiration_time`.
-        pause_key: the pause, of which a run has each only once.
+        timeout_seconds: the maximum duration; alternatively give the time as `pause_expiration_time`.
+        pause_key: identifies the pause; a run pauses only once with the same key.
     """
     details = dict(fields.pop("state_details", None) or {})
     if timeout_seconds is not None:
@@ -353,56 +353,56 @@ def Paused(
 
 
 def Suspended(timeout_seconds: float | None = None, pause_key: str | None = None, **fields: Any) -> State:
-    """Waits, with its process ended, for somebody to resume it."""
+    """The run waits to be resumed, and its process has ended."""
     fields.setdefault("name", "Suspended")
     return Paused(timeout_seconds, reschedule=True, pause_key=pause_key, **fields)
 
 
 def Cancelling(**fields: Any) -> State:
-    """Is being stopped."""
+    """The run is being cancelled."""
     return State(CANCELLING, **fields)
 
 
 def Cancelled(**fields: Any) -> State:
-    """Was stopped on request."""
+    """The run was cancelled."""
     return State(CANCELLED, **fields)
 
 
 def Completed(**fields: Any) -> State:
-    """Succeeded; `data` is the result."""
+    """The run succeeded; `data` is the result."""
     fields.setdefault("value", fields.get("data"))
     return State(COMPLETED, fields.pop("name", None), **fields)
 
 
 def Cached(**fields: Any) -> State:
-    """Succeeded without running: its result was known."""
+    """The run succeeded without executing: its result was stored already."""
     return State(COMPLETED, "Cached", **fields)
 
 
 def Failed(**fields: Any) -> State:
-    """Its code failed; `data` may be the exception."""
+    """The run's code failed; `data` may be the exception."""
     if isinstance(fields.get("data"), BaseException):
         fields["value"] = fields.pop("data")
     return State(FAILED, fields.pop("name", None), **fields)
 
 
 def TimedOut(**fields: Any) -> State:
-    """Took longer than allowed."""
+    """The run exceeded its timeout."""
     return State(FAILED, "TimedOut", **fields)
 
 
 def Crashed(**fields: Any) -> State:
-    """What executed it was lost."""
+    """The process that executed the run was lost."""
     return State(CRASHED, fields.pop("name", None), **fields)
 
 
 def InfrastructurePending(**fields: Any) -> State:
-    """What is to execute it is being made."""
+    """The infrastructure for the run is being created."""
     return State(PENDING, "InfrastructurePending", **fields)
 
 
 def Submitting(**fields: Any) -> State:
-    """Is being handed to what is to execute it."""
+    """The run is being submitted to its infrastructure."""
     return State(PENDING, "Submitting", **fields)
 
 
@@ -415,7 +415,7 @@ def get_state_exception(state: State) -> BaseException:
     """The exception of a state that did not succeed.
 
     Raises:
-        ValueError: it did succeed, or is not final.
+        ValueError: the state is Completed or not final.
     """
     if state.type in (FAILED, CRASHED, CANCELLED):
         return _exception_of(state)
@@ -423,12 +423,12 @@ def get_state_exception(state: State) -> BaseException:
 
 
 def raise_state_exception(state: State) -> None:
-    """Raise the exception of a state, if it is one that did not succeed."""
+    """Raise the exception of a state that is Failed, Crashed or Cancelled."""
     if state.type in (FAILED, CRASHED, CANCELLED):
         raise get_state_exception(state)
 
 
 def is_state_iterable(value: Any) -> bool:
-    """Whether something is a list, tuple or set of states, and not empty."""
+    """Whether a value is a non-empty list, tuple or set of states."""
     several = isinstance(value, (list, tuple, set, frozenset)) and bool(value)
     return several and all(isinstance(item, State) for item in value)

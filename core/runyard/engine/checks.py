@@ -54,7 +54,7 @@ def flow_name(name: Any) -> str:
         from runyard.base.exceptions import InvalidNameError
 
         raise InvalidNameError(
-            f"{_said(name)} is no name of a flow: it has 1 to {texts.NAME} characters, without / % & > <"
+            f"invalid flow name {_said(name)}: use 1 to {texts.NAME} characters, without / % & > <"
         )
     return name
 
@@ -112,7 +112,7 @@ def retries(value: Any) -> int | None:
         return None
     number = _number("retries", value, "a whole number")
     if not 0 <= number < 2**31 or number != int(number):
-        raise ValueError(f"retries={_said(value)} is no whole number from 0")
+        raise ValueError(f"invalid retries={_said(value)}; give an integer of 0 or more")
     return int(number)
 
 
@@ -181,7 +181,7 @@ def jitter(value: Any) -> float | None:
         return None
     number = _number("retry_jitter_factor", value, "a number from 0")
     if not 0 <= number < float("inf"):
-        raise ValueError(f"retry_jitter_factor={_said(value)} is no number from 0")
+        raise ValueError(f"invalid retry_jitter_factor={_said(value)}; give a number of 0 or more")
     return number
 
 

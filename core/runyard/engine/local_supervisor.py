@@ -59,15 +59,15 @@ class LeaseKeeper:
         self._lease_seconds: float = settings.get("flow_lease_seconds")
         self._closed = threading.Event()
         self._watching = threading.Lock()
-        self._spared = False
+        self._only_renews = False
         self._main = threading.current_thread() is threading.main_thread()
         self._thread = threading.Thread(target=self._work, name="runyard-lease", daemon=True)
         self._thread.start()
 
-    def spare(self) -> None:
+    def only_renew(self) -> None:
         """Only renew from now on, do not stop this process: it is about to report the end of the run."""
         with self._watching:
-            self._spared = True
+            self._only_renews = True
 
     def close(self) -> None:
         """Stop renewing."""
@@ -96,7 +96,7 @@ class LeaseKeeper:
             return True  # the database or the API is unavailable: the run continues, the next turn renews
         gone = bool(answer.lost or answer.over)
         with self._watching:
-            if self._spared:
+            if self._only_renews:
                 return not gone
             if gone:
                 self._journal.refused = StaleAttempt(

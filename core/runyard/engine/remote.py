@@ -117,7 +117,7 @@ def _prefix(run: TaskRun) -> str:
 
 
 def elsewhere(*_args: Any, **_kwargs: Any) -> Any:
-    """Replaces the function of a flow or task of which this process has only the options."""
+    """Replaces the function of a flow or task that was sent to this process without its code."""
     raise RuntimeError("this flow runs in another process; only its options are available here")
 
 

@@ -147,7 +147,7 @@ class RootRun:
         keeps = self._by_hand or KEEPS_LEASE_VARIABLE in os.environ
         if keeps and self.run.attempt is not None:
             self._keeper = LeaseKeeper(self._client, self.run.id, self.run.attempt, self.reporter.journal)
-            self.reporter.on_ending = self._keeper.spare
+            self.reporter.on_ending = self._keeper.only_renew
 
     def execute(self) -> State:
         """Run it, on a new event loop if it is async; returns the final state."""

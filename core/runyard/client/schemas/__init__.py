@@ -1,4 +1,4 @@
-"""Shapes for users of `get_client()`: filters, sort values, and what the API shows and takes."""
+"""Models for users of `get_client()`: filters, sort values, and the bodies and responses of the API."""
 
 from typing import Any
 

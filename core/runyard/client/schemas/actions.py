@@ -1,4 +1,4 @@
-"""What the API takes to make and change things, by the names of Prefect."""
+"""The request bodies of the API to create and update objects, under Prefect's names."""
 
 from runyard.operations.blocks.block_documents import BlockDocumentCreate, BlockDocumentUpdate
 from runyard.operations.blocks.block_types import BlockSchemaCreate, BlockTypeCreate, BlockTypeUpdate

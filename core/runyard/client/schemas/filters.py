@@ -1,6 +1,6 @@
 """Filters as models: `FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[...])))`.
 
-They are made from a table of what the API can filter by. A part may also be given as a mapping.
+The models are created from a table of the filters of the API. A part may also be given as a mapping.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ class Operator(StrEnum):
 
 
 class FilterBase(BaseModel):
-    """What all filters share."""
+    """The base class of filters."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
 
-# Filter -> field -> its operators; a nested mapping is a filter of its own.
+# Filter -> field -> its operators; a nested mapping is a nested filter.
 _TABLE: dict[str, dict[str, Any]] = {
     "FlowFilter": {
         "id": "any_ not_any_", "deployment": "is_null_", "name": "any_ like_", "tags": "all_ is_null_",
@@ -76,7 +76,7 @@ _TABLE: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-# Where a class is not called as its field.
+# Classes whose names differ from their fields.
 _NAMES = {
     ("TaskRunFilter", "subflow_runs"): "TaskRunFilterSubFlowRuns",
     ("LogFilter", "text"): "LogFilterTextSearch",
@@ -90,7 +90,7 @@ def _camel(name: str) -> str:
 
 
 def _make(name: str, fields: dict[str, Any]) -> type[FilterBase]:
-    """The model of a filter, and those of its parts; all become names of this module."""
+    """Create the model of a filter and the models of its parts, as attributes of this module."""
     models: dict[str, Any] = dict(_COMBINED)
     for field, operators in fields.items():
         part = _NAMES.get((name, field), f"{name}{_camel(field)}")
@@ -113,7 +113,7 @@ for _name, _fields in _TABLE.items():
 
 
 def as_body(value: Any) -> dict[str, Any] | None:
-    """What the API takes for a filter; None for none."""
+    """A filter as the API accepts it; None without a filter."""
     if value is None:
         return None
     dumped: dict[str, Any] = (

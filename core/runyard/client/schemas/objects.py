@@ -1,4 +1,4 @@
-"""What the API shows: runs, flows, deployments, pools and the rest, by the names of Prefect."""
+"""The objects of the API: runs, flows, deployments, work pools and others, under Prefect's names."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ __all__ = [
 
 
 class WorkPoolStatus(StrEnum):
-    """Whether somebody works for a pool."""
+    """Whether a worker of the work pool is online."""
 
     READY = "READY"
     NOT_READY = "NOT_READY"
@@ -87,7 +87,7 @@ class WorkPoolStatus(StrEnum):
 
 
 class WorkQueueStatus(StrEnum):
-    """Whether somebody asks for the runs of a queue."""
+    """Whether a worker polls the work queue."""
 
     READY = "READY"
     NOT_READY = "NOT_READY"
@@ -95,28 +95,28 @@ class WorkQueueStatus(StrEnum):
 
 
 class WorkerStatus(StrEnum):
-    """Whether a worker is there."""
+    """Whether a worker is online."""
 
     ONLINE = "ONLINE"
     OFFLINE = "OFFLINE"
 
 
 class DeploymentStatus(StrEnum):
-    """Whether somebody would run a deployment."""
+    """Whether a worker can run the deployment."""
 
     READY = "READY"
     NOT_READY = "NOT_READY"
 
 
 class ConcurrencyLimitStrategy(StrEnum):
-    """What becomes of a run that finds no free slot of its deployment."""
+    """How a run is handled if its deployment's limit has no free slot."""
 
     ENQUEUE = "ENQUEUE"
     CANCEL_NEW = "CANCEL_NEW"
 
 
 class ConcurrencyLimitConfig(ConcurrencyOptions):
-    """A deployment's limit, and what becomes of a run above it.
+    """A deployment's limit, and how runs above it are handled.
 
     Args:
         limit: how many of its runs at once.
@@ -126,7 +126,7 @@ class ConcurrencyLimitConfig(ConcurrencyOptions):
 
 
 class VersionInfo(Model):
-    """What a version of a deployment is of: a type such as `vcs:git`, the version, and more facts."""
+    """The version of a deployment: its type such as `vcs:git`, the version, and further details."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -135,7 +135,7 @@ class VersionInfo(Model):
 
 
 class RunInput(Model):
-    """Something that a task run was given; each kind has a class."""
+    """An input of a task run; each kind has a class."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -171,7 +171,7 @@ class Constant(RunInput):
 
 
 class CreatedBy(Model):
-    """Who made something: a kind such as `DEPLOYMENT` or `SCHEDULE`, its id and its name."""
+    """The creator of an object: a kind such as `DEPLOYMENT` or `SCHEDULE`, its id and its name."""
 
     id: str | None = None
     type: str | None = None
@@ -179,18 +179,18 @@ class CreatedBy(Model):
 
 
 class UpdatedBy(CreatedBy):
-    """Who changed something last."""
+    """The author of the last update of an object."""
 
 
 class Integration(Model):
-    """A package that a worker has."""
+    """A package that a worker has installed."""
 
     name: str
     version: str
 
 
 class WorkerMetadata(Model):
-    """What a worker tells of itself."""
+    """The metadata that a worker reports."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -198,7 +198,7 @@ class WorkerMetadata(Model):
 
 
 class WorkPoolStorageConfiguration(Model):
-    """Where the code of a pool's runs goes."""
+    """The storage for the code of a work pool's runs."""
 
     bundle_upload_step: dict[str, Any] | None = None
     bundle_execution_step: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""What the API answers, by the names of Prefect."""
+"""The responses of the API, under Prefect's names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class SetStateStatus(StrEnum):
-    """What became of a proposed state."""
+    """The outcome of a proposed state."""
 
     ACCEPT = "ACCEPT"
     REJECT = "REJECT"
@@ -36,27 +36,27 @@ class SetStateStatus(StrEnum):
 
 
 class StateAcceptDetails(Model):
-    """The proposed state holds."""
+    """The proposed state was accepted."""
 
     type: Literal["accept_details"] = "accept_details"
 
 
 class StateRejectDetails(Model):
-    """Another state holds in its place."""
+    """Another state was set instead."""
 
     type: Literal["reject_details"] = "reject_details"
     reason: str | None = None
 
 
 class StateAbortDetails(Model):
-    """The run is not to go on."""
+    """The run must stop."""
 
     type: Literal["abort_details"] = "abort_details"
     reason: str | None = None
 
 
 class StateWaitDetails(Model):
-    """The state is to be proposed again after some seconds."""
+    """The client must propose the state again after some seconds."""
 
     type: Literal["wait_details"] = "wait_details"
     delay_seconds: int
@@ -64,7 +64,7 @@ class StateWaitDetails(Model):
 
 
 class MinimalConcurrencyLimitResponse(Model):
-    """A global limit, as those who take a slot see it."""
+    """A global limit in the response to a request for slots."""
 
     id: str
     name: str
@@ -72,7 +72,7 @@ class MinimalConcurrencyLimitResponse(Model):
 
 
 class WorkerFlowRunResponse(Model):
-    """A run that a worker may take, and where it waits."""
+    """A run that a worker may claim, with its work pool and work queue."""
 
     work_pool_id: str
     work_queue_id: str

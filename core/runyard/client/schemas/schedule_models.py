@@ -33,14 +33,14 @@ class IntervalSchedule(shapes.IntervalSchedule):
 
 
 class NoSchedule(Model):
-    """No schedule, said explicitly."""
+    """Explicitly no schedule."""
 
 
 SCHEDULE_TYPES = CronSchedule | IntervalSchedule | RRuleSchedule
 
 
 def is_schedule_type(obj: Any) -> bool:
-    """Whether something is one of these schedules."""
+    """Whether a value is one of these schedules."""
     return isinstance(obj, (shapes.CronSchedule, shapes.IntervalSchedule, shapes.RRuleSchedule, NoSchedule))
 
 
@@ -51,7 +51,7 @@ def construct_schedule(
     rrule: str | None = None,
     timezone: str | None = None,
 ) -> SCHEDULE_TYPES:
-    """The schedule of whichever is given: `interval`, `cron` or `rrule`.
+    """A schedule from `interval`, `cron` or `rrule`; give exactly one.
 
     Raises:
         ValueError: none of them, or several.

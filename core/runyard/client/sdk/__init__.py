@@ -25,25 +25,25 @@ class SyncRunyardClient(Runs, Work, Records, Limits, Blocks):
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Nothing to close: the connections are those of the process."""
+        """Do nothing: the process shares the connections."""
 
 
 class RunyardClient:
-    """The client of async code: the methods of SyncRunyardClient, each to be awaited."""
+    """The client of async code: the methods of SyncRunyardClient as async methods."""
 
     def __init__(self) -> None:
         self._sync = SyncRunyardClient()
 
     @property
     def api_url(self) -> str:
-        """The API that answers; empty where this process works on the database itself."""
+        """The URL of the API; empty if this process uses the database directly."""
         return self._sync.api_url
 
     async def __aenter__(self) -> RunyardClient:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        """Nothing to close: the connections are those of the process."""
+        """Do nothing: the process shares the connections."""
 
     if TYPE_CHECKING:
 
@@ -58,23 +58,23 @@ def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:
     return twin
 
 
-# Written once: each method of the sync client, to be awaited. Type checkers see `__getattr__` above.
+# Each method of the sync client as an async method. Type checkers see `__getattr__` above.
 for _kind in SyncRunyardClient.__bases__:
     for _name, _method in vars(_kind).items():
         if callable(_method) and not _name.startswith("_"):
             setattr(RunyardClient, _name, _awaited(_method))
 
 
-# The names under which Prefect has the same.
+# Prefect's names of these classes.
 PrefectClient = RunyardClient
 SyncPrefectClient = SyncRunyardClient
 
 
 def get_client(httpx_settings: dict[str, Any] | None = None, sync_client: bool = False) -> Any:
-    """A client of the API, or of this installation's database where no API URL is set.
+    """A client of the API, or of the database if no API URL is set.
 
     Args:
-        httpx_settings: not needed; connections are shared by the process.
-        sync_client: for sync code; otherwise its methods are awaited.
+        httpx_settings: ignored; the process shares its connections.
+        sync_client: True for a sync client; the default is an async client.
     """
     return SyncRunyardClient() if sync_client else RunyardClient()

@@ -1,4 +1,4 @@
-"""The client's blocks: saved ones, their types and the schemas of those."""
+"""The client's methods for blocks, block types and block schemas."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from runyard.operations.blocks import block_documents, block_types
 
 
 class Blocks(Caller):
-    """What is saved for use by name."""
+    """Methods for blocks."""
 
     def create_block_type(self, block_type: Any) -> block_types.BlockType:
-        """Make a block type known, by a BlockTypeCreate."""
+        """Create a block type from a BlockTypeCreate."""
         return self._call(block_types.create_block_type, block_type)
 
     def read_block_types(self) -> list[block_types.BlockType]:
@@ -24,15 +24,15 @@ class Blocks(Caller):
         return self._call(block_types.read_block_type_by_slug, slug)
 
     def update_block_type(self, block_type_id: Any, block_type: Any) -> None:
-        """Change a block type, by a BlockTypeUpdate."""
+        """Update a block type from a BlockTypeUpdate."""
         self._call(block_types.update_block_type, str(block_type_id), block_type)
 
     def delete_block_type(self, block_type_id: Any) -> None:
-        """Delete a block type and all that is saved of it."""
+        """Delete a block type and all its saved blocks."""
         self._call(block_types.delete_block_type, str(block_type_id))
 
     def create_block_schema(self, block_schema: Any) -> block_types.BlockSchema:
-        """Make the fields of a block type known, by a BlockSchemaCreate."""
+        """Create a schema of a block type from a BlockSchemaCreate."""
         return self._call(block_types.create_block_schema, block_schema)
 
     def read_block_schemas(self) -> list[block_types.BlockSchema]:
@@ -48,7 +48,7 @@ class Blocks(Caller):
     def get_most_recent_block_schema_for_block_type(
         self, block_type_id: Any
     ) -> block_types.BlockSchema | None:
-        """The newest schema of a block type; None where it has none."""
+        """The latest schema of a block type; None if it does not have a schema."""
         wanted = block_types.BlockListing(
             block_schemas={"block_type_id": {"any_": [str(block_type_id)]}}, limit=1
         )
@@ -57,7 +57,7 @@ class Blocks(Caller):
     def create_block_document(
         self, block_document: Any, include_secrets: bool = True
     ) -> block_documents.BlockDocument:
-        """Save a block, by a BlockDocumentCreate."""
+        """Save a block from a BlockDocumentCreate."""
         saved = self._call(block_documents.create_block_document, block_document)
         return saved if include_secrets else self.read_block_document(saved.id, include_secrets=False)
 
@@ -88,21 +88,21 @@ class Blocks(Caller):
     def read_block_document_by_name(
         self, name: str, block_type_slug: str, include_secrets: bool = True
     ) -> block_documents.BlockDocument:
-        """A stored block by its name and the slug of its type."""
+        """A saved block by its name and the slug of its type."""
         operation = block_documents.read_block_document_by_name
         return self._call(operation, block_type_slug, name, include_secrets=include_secrets)
 
     def read_block_document(
         self, block_document_id: Any, include_secrets: bool = True
     ) -> block_documents.BlockDocument:
-        """A stored block by its id."""
+        """A saved block by its id."""
         operation = block_documents.read_block_document
         return self._call(operation, str(block_document_id), include_secrets=include_secrets)
 
     def delete_block_document(self, block_document_id: Any) -> None:
-        """Delete a stored block."""
+        """Delete a saved block."""
         self._call(block_documents.delete_block_document, str(block_document_id))
 
     def update_block_document(self, block_document_id: Any, block_document: Any) -> None:
-        """Change a saved block, by a BlockDocumentUpdate."""
+        """Update a saved block from a BlockDocumentUpdate."""
         self._call(block_documents.update_block_document, str(block_document_id), block_document)

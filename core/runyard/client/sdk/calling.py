@@ -1,4 +1,4 @@
-"""What the parts of the client share: how they call operations, and filters as the API takes them."""
+"""The base class of the client's parts, which calls operations, and helpers for request bodies."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from runyard.operations.schemas import Listing
 
 
 class Caller:
-    """Calls operations through the client that the process shares."""
+    """Calls operations through the shared client of the process."""
 
     @property
     def api_url(self) -> str:
-        """The API that answers; empty where this process works on the database itself."""
+        """The URL of the API; empty if this process uses the database directly."""
         return str(settings.get("api_url"))
 
     def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
@@ -23,7 +23,7 @@ class Caller:
 
 
 def listing(limit: int | None = None, offset: int | None = None, sort: Any = None, **filters: Any) -> Listing:
-    """The body of a listing; the filters by the names that the body has for them."""
+    """The body of a request for a list; the filters by their names in the body."""
     return Listing(
         limit=limit,
         offset=offset or None,
@@ -33,7 +33,7 @@ def listing(limit: int | None = None, offset: int | None = None, sort: Any = Non
 
 
 def given(**fields: Any) -> dict[str, Any]:
-    """The fields that are not None; ids and the like as text."""
+    """The fields that are not None; ids and similar values as text."""
     return {
         name: str(value) if name.endswith("_id") else value
         for name, value in fields.items()

@@ -1,4 +1,4 @@
-"""The client's variables and artifacts, and whether the API answers."""
+"""The client's methods for variables and artifacts, and its health check."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def _listing(
 
 
 class Records(Caller):
-    """What is kept besides runs."""
+    """Methods for variables, artifacts and the health check."""
 
     def hello(self) -> httpx.Response:
-        """A greeting of the API, as an HTTP response also where no HTTP is spoken."""
+        """The API's greeting as an HTTP response, also without an HTTP API."""
         import httpx
 
         return httpx.Response(200, json=self._call(admin.read_hello))
 
     def api_healthcheck(self) -> Exception | None:
-        """None when the API, or the database, answers; else why not."""
+        """None if the API or the database is available, else the error."""
         try:
             self._call(admin.read_health)
         except Exception as error:
@@ -40,15 +40,15 @@ class Records(Caller):
         return None
 
     def api_version(self) -> str:
-        """The version of Prefect whose API it is."""
+        """The version of Prefect's API that Runyard implements."""
         return self._call(admin.read_version)
 
     def create_variable(self, variable: Any) -> stored_variables.Variable:
-        """Make a variable, by a VariableCreate."""
+        """Create a variable from a VariableCreate."""
         return self._call(stored_variables.create_variable, variable)
 
     def read_variable_by_name(self, name: str) -> stored_variables.Variable | None:
-        """A variable by its name; None where there is none."""
+        """A variable by its name; None if it does not exist."""
         try:
             return self._call(stored_variables.read_variable_by_name, name)
         except NotFound:
@@ -61,7 +61,7 @@ class Records(Caller):
         )
 
     def update_variable(self, variable: Any) -> None:
-        """Change the variable of that name, by a VariableUpdate with its name."""
+        """Update the variable that a VariableUpdate names."""
         self._call(stored_variables.update_variable_by_name, variable.name, variable)
 
     def delete_variable_by_name(self, name: str) -> None:
@@ -69,24 +69,24 @@ class Records(Caller):
         self._call(stored_variables.delete_variable_by_name, name)
 
     def create_artifact(self, artifact: Any) -> stored_artifacts.Artifact:
-        """Keep an artifact, by an ArtifactCreate."""
+        """Create an artifact from an ArtifactCreate."""
         return self._call(stored_artifacts.create_artifact, artifact)
 
     def read_artifacts(
         self, *, artifact_filter: Any = None, sort: Any = None, limit: int | None = None, offset: int = 0
     ) -> list[stored_artifacts.Artifact]:
-        """The artifacts that the filter finds."""
+        """The artifacts that match the filter."""
         return self._call(stored_artifacts.filter_artifacts, _listing(artifact_filter, sort, limit, offset))
 
     def read_latest_artifacts(
         self, *, artifact_filter: Any = None, sort: Any = None, limit: int | None = None, offset: int = 0
     ) -> list[stored_artifacts.ArtifactCollection]:
-        """The newest artifact of each key, of those that the filter finds."""
+        """The latest artifact of each key, among those that match the filter."""
         body = _listing(artifact_filter, sort, limit, offset)
         return self._call(stored_artifacts.filter_latest_artifacts, body)
 
     def update_artifact(self, artifact_id: Any, artifact: Any) -> None:
-        """Change an artifact, by an ArtifactUpdate."""
+        """Update an artifact from an ArtifactUpdate."""
         self._call(stored_artifacts.update_artifact, str(artifact_id), artifact)
 
     def delete_artifact(self, artifact_id: Any) -> None:

@@ -1,4 +1,4 @@
-"""The client's flows, flow runs, task runs, inputs and logs."""
+"""The client's methods for flows, flow runs, task runs, inputs and logs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from runyard.operations.task_runs import task_runs
 
 
 def state_body(state: Any) -> StateCreate:
-    """A state to propose, from a State of ours or what the API showed."""
+    """The body of a proposed state, from a State or an object of the API."""
     return state if isinstance(state, StateCreate) else StateCreate.of(state)
 
 
 class Runs(Caller):
-    """What is run."""
+    """Methods for flows and runs."""
 
     def create_flow(self, flow: Any) -> str:
-        """Make a flow known, or find it by its name; its id."""
+        """Create a flow, or find it by its name; returns its id."""
         return self.create_flow_from_name(flow.name)
 
     def create_flow_from_name(self, flow_name: str) -> str:
-        """Make a flow of that name known, or find it; its id."""
+        """Create a flow with that name, or find it; returns its id."""
         return str(self._call(known_flows.create_flow, known_flows.FlowCreate(name=flow_name)).id)
 
     def read_flow(self, flow_id: Any) -> known_flows.Flow:
@@ -52,7 +52,7 @@ class Runs(Caller):
         limit: int | None = None,
         offset: int = 0,
     ) -> list[known_flows.Flow]:
-        """The flows that the filters find."""
+        """The flows that match the filters."""
         body = listing(
             limit,
             offset,
@@ -83,7 +83,7 @@ class Runs(Caller):
         work_queue_name: str | None = None,
         job_variables: dict[str, Any] | None = None,
     ) -> flow_runs.FlowRun:
-        """Make a run of a flow, which nobody executes by that alone."""
+        """Create a run of a flow, without executing it."""
         fields = given(
             flow_id=self.create_flow(flow),
             name=name,
@@ -115,7 +115,7 @@ class Runs(Caller):
         limit: int | None = None,
         offset: int = 0,
     ) -> list[flow_runs.FlowRun]:
-        """The flow runs that the filters find; at most 200, the newest first unless `sort` says otherwise."""
+        """The flow runs that match the filters, at most 200; the default of `sort` is the newest first."""
         body = listing(
             limit,
             offset,
@@ -139,7 +139,7 @@ class Runs(Caller):
         work_pool_filter: Any = None,
         work_queue_filter: Any = None,
     ) -> int:
-        """How many flow runs the filters find."""
+        """The number of flow runs that match the filters."""
         body = listing(
             flows=flow_filter,
             flow_runs=flow_run_filter,
@@ -151,7 +151,7 @@ class Runs(Caller):
         return self._call(flow_runs.count_flow_runs, body)
 
     def update_flow_run(self, flow_run_id: Any, **changes: Any) -> None:
-        """Change a flow run: `name`, `parameters`, `tags`, `job_variables` and the like."""
+        """Update a flow run: `name`, `parameters`, `tags`, `job_variables` and similar fields."""
         said = given(**changes)
         if "tags" in said:
             said["tags"] = sorted(said["tags"])
@@ -166,29 +166,29 @@ class Runs(Caller):
         self._call(flow_runs.update_flow_run_labels, str(flow_run_id), labels)
 
     def delete_flow_run(self, flow_run_id: Any) -> None:
-        """Delete a flow run with all that belongs to it."""
+        """Delete a flow run and its related records."""
         self._call(flow_runs.delete_flow_run, str(flow_run_id))
 
     def set_flow_run_state(
         self, flow_run_id: Any, state: Any, force: bool = False
     ) -> flow_runs.OrchestrationResult:
-        """Propose a state of a flow run; the answer says what became of it."""
+        """Propose a state of a flow run; returns the outcome."""
         body = flow_runs.SetState(state=state_body(state), force=force)
         return self._call(flow_runs.set_flow_run_state, str(flow_run_id), body)
 
     def read_flow_run_states(self, flow_run_id: Any) -> list[Any]:
-        """All states that a flow run was in, the oldest first."""
+        """All states of a flow run, the oldest first."""
         return self._call(flow_runs.read_flow_run_states, flow_run_id=str(flow_run_id))
 
     def resume_flow_run(
         self, flow_run_id: Any, run_input: dict[str, Any] | None = None
     ) -> flow_runs.OrchestrationResult:
-        """Let a paused flow run go on."""
+        """Resume a paused flow run."""
         body = pauses.ResumeFlowRun(run_input=run_input)
         return self._call(pauses.resume_flow_run, str(flow_run_id), body)
 
     def cancel_flow_run(self, flow_run_id: Any) -> flow_runs.OrchestrationResult:
-        """Stop a flow run."""
+        """Cancel a flow run."""
         return self.set_flow_run_state(flow_run_id, states.Cancelling())
 
     def create_flow_run_input(
@@ -202,7 +202,7 @@ class Runs(Caller):
     def filter_flow_run_input(
         self, flow_run_id: Any, key_prefix: str, limit: int, exclude_keys: Any = ()
     ) -> list[flow_run_inputs.FlowRunInput]:
-        """The inputs of a flow run whose keys begin so."""
+        """The inputs of a flow run whose keys have the prefix."""
         body = flow_run_inputs.FlowRunInputFilter(
             prefix=key_prefix, limit=limit, exclude_keys=sorted(exclude_keys)
         )
@@ -227,7 +227,7 @@ class Runs(Caller):
         state: Any = None,
         task_inputs: dict[str, list[Any]] | None = None,
     ) -> task_runs.TaskRun:
-        """Make a run of a task known, which nobody executes by that alone."""
+        """Create a run of a task, without executing it."""
         body = task_runs.TaskRunCreate(
             task_key=task.task_key,
             dynamic_key=str(dynamic_key),
@@ -257,7 +257,7 @@ class Runs(Caller):
         limit: int | None = None,
         offset: int = 0,
     ) -> list[task_runs.TaskRun]:
-        """The task runs that the filters find; at most 200."""
+        """The task runs that match the filters, at most 200."""
         body = listing(
             limit,
             offset,
@@ -270,7 +270,7 @@ class Runs(Caller):
         return self._call(task_runs.filter_task_runs, body)
 
     def read_task_run_states(self, task_run_id: Any) -> list[Any]:
-        """All states that a task run was in, the oldest first."""
+        """All states of a task run, the oldest first."""
         return self._call(task_runs.read_task_run_states, task_run_id=str(task_run_id))
 
     def set_task_run_name(self, task_run_id: Any, name: str) -> None:
@@ -287,7 +287,7 @@ class Runs(Caller):
         self._call(task_runs.delete_task_run, str(task_run_id))
 
     def create_logs(self, logs_: Any) -> None:
-        """Keep log records."""
+        """Store log records."""
         records = [each if isinstance(each, logs.LogCreate) else logs.LogCreate(**each) for each in logs_]
         self._call(logs.create_logs, records)
 
@@ -298,6 +298,6 @@ class Runs(Caller):
         offset: int | None = None,
         sort: Any = "TIMESTAMP_ASC",
     ) -> list[logs.Log]:
-        """The log records that the filter finds; at most 200."""
+        """The log records that match the filter, at most 200."""
         body = logs.LogListing(logs=as_body(log_filter), limit=limit, offset=offset, sort=str(sort))
         return self._call(logs.filter_logs, body)

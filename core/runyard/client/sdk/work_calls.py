@@ -1,4 +1,4 @@
-"""The client's deployments, schedules, work pools, queues and workers."""
+"""The client's methods for deployments, schedules, work pools, work queues and workers."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 class Work(Caller):
-    """What is to be run, and where."""
+    """Methods for deployments and work pools."""
 
     def create_deployment(self, flow_id: Any, name: str, **fields: Any) -> str:
-        """Make a deployment, or change the one of that name; its id."""
+        """Create a deployment, or update the deployment with that name; returns its id."""
         body = deployments.DeploymentCreate(flow_id=str(flow_id), name=name, **given(**fields))
         return str(self._call(deployments.create_deployment, body).id)
 
@@ -44,11 +44,11 @@ class Work(Caller):
         """A deployment by `flow/deployment`.
 
         Raises:
-            NotFound: there is none.
+            NotFound: the deployment does not exist.
         """
         flow_name, slash, deployment_name = name.partition("/")
         if not slash:
-            raise NotFound(f"{name!r} names no deployment; write flow/deployment")
+            raise NotFound(f"invalid deployment name {name!r}; use flow/deployment")
         return self._call(deployments.read_deployment_by_name, flow_name, deployment_name)
 
     def read_deployments(
@@ -64,7 +64,7 @@ class Work(Caller):
         sort: Any = None,
         offset: int = 0,
     ) -> list[Deployment]:
-        """The deployments that the filters find."""
+        """The deployments that match the filters."""
         body = listing(
             limit,
             offset,
@@ -79,7 +79,7 @@ class Work(Caller):
         return self._call(deployments.filter_deployments, body)
 
     def update_deployment(self, deployment_id: Any, deployment: Any) -> None:
-        """Change a deployment by a DeploymentUpdate or a mapping."""
+        """Update a deployment from a DeploymentUpdate or a mapping."""
         body = deployment if hasattr(deployment, "model_dump") else deployments.DeploymentUpdate(**deployment)
         self._call(deployments.update_deployment, str(deployment_id), body)
 
@@ -88,15 +88,15 @@ class Work(Caller):
         self._call(deployments.delete_deployment, str(deployment_id))
 
     def pause_deployment(self, deployment_id: Any) -> None:
-        """Stop the schedules of a deployment."""
+        """Pause the schedules of a deployment."""
         self._call(deployments.pause_deployment, str(deployment_id))
 
     def resume_deployment(self, deployment_id: Any) -> None:
-        """Let the schedules of a deployment go on."""
+        """Resume the schedules of a deployment."""
         self._call(deployments.resume_deployment, str(deployment_id))
 
     def set_deployment_paused_state(self, deployment_id: Any, paused: bool) -> None:
-        """Stop the schedules of a deployment, or let them go on."""
+        """Pause or resume the schedules of a deployment."""
         (self.pause_deployment if paused else self.resume_deployment)(deployment_id)
 
     def create_flow_run_from_deployment(
@@ -115,7 +115,7 @@ class Work(Caller):
         labels: dict[str, Any] | None = None,
         enforce_parameter_schema: bool | None = None,
     ) -> FlowRun:
-        """Ask for a run of a deployment."""
+        """Create a run of a deployment."""
         fields = given(
             parameters=parameters,
             context=context,
@@ -139,7 +139,7 @@ class Work(Caller):
     def create_deployment_schedules(
         self, deployment_id: Any, schedules_: list[tuple[Any, bool]]
     ) -> list[DeploymentSchedule]:
-        """Add schedules, given as pairs of a schedule and whether it is active."""
+        """Create schedules from pairs of a schedule and whether it is active."""
         body = [
             DeploymentScheduleCreate(
                 schedule=schedule.model_dump(exclude_none=True)
@@ -154,7 +154,7 @@ class Work(Caller):
     def update_deployment_schedule(
         self, deployment_id: Any, schedule_id: Any, active: bool | None = None, schedule: Any = None
     ) -> None:
-        """Change a schedule, or whether it is active."""
+        """Update a schedule, or whether it is active."""
         body = DeploymentScheduleUpdate(**given(active=active, schedule=schedule))
         self._call(schedules.update_deployment_schedule, str(deployment_id), str(schedule_id), body)
 
@@ -163,7 +163,7 @@ class Work(Caller):
         self._call(schedules.delete_deployment_schedule, str(deployment_id), str(schedule_id))
 
     def create_work_pool(self, work_pool: Any) -> work_pools.WorkPool:
-        """Make a work pool, by a WorkPoolCreate."""
+        """Create a work pool from a WorkPoolCreate."""
         return self._call(work_pools.create_work_pool, work_pool)
 
     def read_work_pool(self, work_pool_name: str) -> work_pools.WorkPool:
@@ -173,11 +173,11 @@ class Work(Caller):
     def read_work_pools(
         self, limit: int | None = None, offset: int = 0, work_pool_filter: Any = None
     ) -> list[work_pools.WorkPool]:
-        """The work pools that the filter finds."""
+        """The work pools that match the filter."""
         return self._call(work_pools.filter_work_pools, listing(limit, offset, work_pools=work_pool_filter))
 
     def update_work_pool(self, work_pool_name: str, work_pool: Any) -> None:
-        """Change a work pool, by a WorkPoolUpdate."""
+        """Update a work pool from a WorkPoolUpdate."""
         self._call(work_pools.update_work_pool, work_pool_name, work_pool)
 
     def delete_work_pool(self, work_pool_name: str) -> None:
@@ -185,7 +185,7 @@ class Work(Caller):
         self._call(work_pools.delete_work_pool, work_pool_name)
 
     def create_work_queue(self, name: str, work_pool_name: str, **fields: Any) -> work_queues.WorkQueue:
-        """Make a queue of a work pool; `fields` are description, is_paused, concurrency_limit, priority."""
+        """Create a queue of a work pool; `fields` are description, is_paused, concurrency_limit, priority."""
         body = work_queues.WorkQueueCreate(name=name, **given(**fields))
         return self._call(work_queues.create_work_queue, work_pool_name, body)
 
@@ -194,7 +194,7 @@ class Work(Caller):
         return self._call(work_queues.read_work_queue_by_id, str(id))
 
     def read_work_queue_by_name(self, name: str, work_pool_name: str) -> work_queues.WorkQueue:
-        """A queue by its name and its pool's."""
+        """A queue by its name and the name of its work pool."""
         return self._call(work_queues.read_work_queue, work_pool_name, name)
 
     def read_work_queues(
@@ -204,14 +204,14 @@ class Work(Caller):
         limit: int | None = None,
         offset: int | None = None,
     ) -> list[work_queues.WorkQueue]:
-        """The queues of a pool, or of all."""
+        """The queues of a work pool, or of all work pools."""
         body = listing(limit, offset, work_queues=work_queue_filter)
         if work_pool_name is None:
             return self._call(work_queues.filter_all_work_queues, body)
         return self._call(work_queues.filter_work_queues, work_pool_name, body)
 
     def update_work_queue(self, id: Any, **changes: Any) -> None:
-        """Change a queue."""
+        """Update a queue."""
         self._call(work_queues.update_work_queue_by_id, str(id), work_queues.WorkQueueUpdate(**changes))
 
     def delete_work_queue_by_id(self, id: Any) -> None:
@@ -221,7 +221,7 @@ class Work(Caller):
     def match_work_queues(
         self, prefixes: list[str], work_pool_name: str | None = None
     ) -> list[work_queues.WorkQueue]:
-        """The queues whose names begin with one of the prefixes."""
+        """The queues whose names start with one of the prefixes."""
         found = self.read_work_queues(work_pool_name)
         return [queue for queue in found if queue.name.startswith(tuple(prefixes))]
 
@@ -231,7 +231,7 @@ class Work(Caller):
         work_queue_names: list[str] | None = None,
         scheduled_before: datetime | None = None,
     ) -> list[scheduled_flow_runs.WorkerFlowRun]:
-        """The runs of a pool that may start, by now or by a moment."""
+        """The runs of a work pool that may start now, or until the given time."""
         body = scheduled_flow_runs.ScheduledRunsRequest(
             work_queue_names=work_queue_names, scheduled_before=scheduled_before
         )
@@ -243,7 +243,7 @@ class Work(Caller):
         scheduled_before: datetime | None = None,
         limit: int | None = None,
     ) -> list[FlowRun]:
-        """The runs of deployments that are due, by now or by a moment."""
+        """The runs of deployments that are due now, or at the given time."""
         body = ScheduledRunsOfDeployments(
             deployment_ids=[str(each) for each in deployment_ids],
             scheduled_before=scheduled_before,

@@ -302,11 +302,11 @@ def check_found(found: list[str], names: list[str], strict: bool) -> None:
         return
     if strict:
         raise ConcurrencySlotAcquisitionError(
-            f"there is no limit named {_listed(names)}; "
+            f"limit {_listed(names)} not found; "
             f"run: {command_of('runyard global-concurrency-limit create', names[0], options='--limit N')}"
         )
     logger = _logger()
-    logger.warning("There is no limit named %s: nothing is limited", _listed(names))
+    logger.warning("Limit %s not found: the code runs without a limit", _listed(names))
 
 
 def lost(lease: Lease) -> ConcurrencyLeaseLost:

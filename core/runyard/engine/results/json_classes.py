@@ -73,7 +73,7 @@ def read(kind: str, body: dict[str, Any]) -> Any:
         raise ValueError(f"the result is of {place}, which is not here or not imported yet")
     if not isinstance(cls, type) or not KINDS["model" if kind == "validated" else kind](cls):
         # A result can name anything: only call classes of data.
-        raise TypeError(f"The result names {place}, which is no {kind}")
+        raise TypeError(f"The result names {place}, which is not of kind {kind}")
     return READERS[kind](cls, body["value"])
 
 

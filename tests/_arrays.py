@@ -1,4 +1,4 @@
-"""What the tests of the keys of arrays and frames share."""
+"""Helpers of the tests about cache keys of arrays and frames."""
 
 from __future__ import annotations
 

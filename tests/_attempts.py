@@ -1,4 +1,4 @@
-"""What holds a run and what becomes of it, asked of the operations as a worker asks them."""
+"""Who holds a run, and what happens to it: calls of operations like a worker's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Docker Engine for the tests that need one, and an image in which this project can run."""
+"""A Docker Engine for tests, and an image in which this project can run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _started: list[subprocess.Popen] = []
 
 
 def lock(name):
-    """Of all processes of this machine, until what is returned is closed."""
+    """A lock across all processes of this machine, until the result is closed."""
     file = open(os.path.join(tempfile.gettempdir(), f"runyard-tests-{name}.lock"), "w")  # noqa: SIM115 - held
     fcntl.flock(file, fcntl.LOCK_EX)
     return file
@@ -42,7 +42,7 @@ def _answers():
 
 @functools.cache
 def _problem():
-    """Why there is no engine; it is installed and started where that may be done (root)."""
+    """Why there is no engine, or None; installs and starts it if allowed (root)."""
     if sys.version_info[:2] != PYTHON:
         return f"the image for tests has Python {PYTHON[0]}.{PYTHON[1]}, this is {sys.version.split()[0]}"
     if _answers():
@@ -67,7 +67,7 @@ def _problem():
 
 @functools.cache
 def _image_problem():
-    """Why there is no image; it is made once for an engine."""
+    """Why there is no image, or None; builds it once per engine."""
     with lock("image"):
         if (
             subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True, check=False).returncode
@@ -94,19 +94,19 @@ def _image_problem():
 
 
 def problem():
-    """Why there can be no engine with the image for tests; None where there is one."""
+    """Why there is no engine with the tests' image, or None."""
     return _problem() or _image_problem()
 
 
 def need_docker():
-    """The image for tests; skips the test, with one line that says why, where there can be no engine."""
+    """The tests' image; skips the test, with the reason in one line, if there is no engine."""
     if reason := problem():
         pytest.skip(reason)
     return IMAGE
 
 
 def job_variables(project):
-    """Of a run in that image: this environment's packages, this source tree and the project are mounted."""
+    """Job variables of a run in that image, with this environment, source tree and project mounted."""
     packages = sysconfig.get_path("purelib")
     bin_folder = project / ".bin"
     bin_folder.mkdir(exist_ok=True)

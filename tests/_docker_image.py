@@ -1,4 +1,4 @@
-"""The image of docs/Dockerfile, built on the engine of the tests from a base that the tests make."""
+"""The image of docs/Dockerfile, built on the tests' engine from a base image that the tests build."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CMD ["sh", "/start"]
 
 
 def build(*arguments, **options):
-    """`docker build`, which may use the network of this machine; what it printed."""
+    """Run `docker build` with this machine's network; return its output."""
     command = ["docker", "build", "--network", "host", *arguments]
     environment = {**os.environ, "DOCKER_BUILDKIT": "0"}  # which is on every engine
     done = subprocess.run(
@@ -51,7 +51,7 @@ def build(*arguments, **options):
 
 @functools.cache
 def _made(kind, dockerfile):
-    """The image for tests with more in it, made once for an engine; skips the test where it cannot be."""
+    """The tests' image with additions, built once per engine; skips the test if that is impossible."""
     need_docker()
     name = f"{IMAGE}-{kind}"
     with lock("image"):
@@ -72,12 +72,12 @@ def _made(kind, dockerfile):
 
 
 def need_base():
-    """An image to build that of docs/Dockerfile from."""
+    """A base image for docs/Dockerfile."""
     return _made("venv", _BASE)
 
 
 def need_database():
-    """An image that takes the variables of the image `postgres`, as far as docs/compose.yaml uses them."""
+    """An image with the variables of the image `postgres` that docs/compose.yaml uses."""
     return _made("postgres", _DATABASE)
 
 
@@ -108,9 +108,9 @@ def _normal(name):
 
 @contextmanager
 def an_index(folder, *requirements):
-    """The URL of an index on loopback with what these requirements need, got with this machine's own pip.
+    """The URL of a package index on loopback with these requirements, downloaded with this machine's pip.
 
-    So that no setting of this machine's pip, such as a certificate, is needed in a container.
+    So a container needs no pip settings of this machine, such as a certificate.
     """
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:", "--dest", folder]
     got = subprocess.run([*command, *requirements], capture_output=True, text=True, check=False, cwd=ROOT)
@@ -125,9 +125,9 @@ def an_index(folder, *requirements):
 
 @contextmanager
 def a_built_image(name, folder):
-    """The image of docs/Dockerfile under that name, and the URL of an index for images made from it.
+    """The image of docs/Dockerfile under that name, and the URL of an index for images built from it.
 
-    One at a time: it takes the whole machine, and much of the engine's disk.
+    One test at a time: it uses the whole machine, and much of the engine's disk.
     """
     base = need_base()
     file = ROOT / "docs" / "Dockerfile"

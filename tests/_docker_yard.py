@@ -71,7 +71,7 @@ def meddles():
 
 
 def docker(*args):
-    """What a command of the engine prints."""
+    """The output of a docker command."""
     done = subprocess.run(["docker", *args], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
@@ -118,7 +118,7 @@ class DockerYard(Yard):
 
 
 def run_all(yard):
-    """Run what is due, and wait until all that it printed is kept."""
+    """Run what is due, and wait until all its output is stored."""
     assert yard.worker(run_once=True).wait(120) == 0
 
 

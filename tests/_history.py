@@ -1,4 +1,4 @@
-"""Runs of the past, for tests of retention, and whether what is left refers to what is gone."""
+"""Old runs for tests of retention, and a check for references to removed rows."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class History:
         return id
 
     def subflow(self, parent, days=100.0, kind="COMPLETED", within=None, **extra):
-        """A flow run that a task run of `parent` stands for; `within` the process of that root."""
+        """A flow run that a task run of `parent` represents; `within` the process of that root."""
         task = self.task_run(parent, days)
         return self.flow_run(days, kind, parent_task_run_id=task, root_flow_run_id=within, **extra)
 
@@ -105,7 +105,7 @@ class History:
         self.put("results", **row, place=place, **of)
 
     def background(self, days=100.0, done=True, upstream=()):
-        """A task run outside of flows that a server of tasks ran, or will."""
+        """A background task run, finished or waiting."""
         id = self.task_run(None, days, "COMPLETED" if done else "SCHEDULED")
         at = self.now - int(days * DAY)
         self.put(
@@ -123,7 +123,7 @@ def there(database, table, column="id"):
 
 
 def orphans(database):
-    """References to rows that are not there."""
+    """References to missing rows."""
     with database.transaction(write=False) as tx:
         return [
             (table, column, row[column])
@@ -136,6 +136,6 @@ def orphans(database):
 
 
 def counts(database, tables):
-    """Rows by table."""
+    """The number of rows per table."""
     with database.transaction(write=False) as tx:
         return {table: tx.value(f"SELECT count(*) FROM {table}") for table in tables}

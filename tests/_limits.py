@@ -1,4 +1,4 @@
-"""Limits in a fresh home, and rooms that count who is inside, for tests of slots."""
+"""Limits in a fresh home, and counters of concurrent users, for tests of slots."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runyard.operations.limits import concurrency_limits as limits
 
 
 def settled():
-    """Threads that give slots back, or ask on behalf of a loop, have ended."""
+    """Wait until threads that release slots, or wait for a loop, have ended."""
     deadline = time.monotonic() + 60
     names = ("runyard-block", "runyard-slots-back")
     while any(thread.name in names for thread in threading.enumerate()):
@@ -38,7 +38,7 @@ class Yard:
 
 
 class Room:
-    """Counts who is inside."""
+    """Counts how many threads are inside."""
 
     def __init__(self):
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""A database as it was before its online steps."""
+"""A database before its online steps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from runyard.store.database import get_database
 
 
 def undo_steps(url=None):
-    """Take away what the online steps of the schema make."""
+    """Remove what the online steps of the schema create."""
     database = get_database(url)
     with database.transaction() as tx:
         for step in online_steps.steps(tx.dialect):
@@ -22,6 +22,6 @@ def undo_steps(url=None):
 
 
 def left(database):
-    """The names of the steps that are still to do."""
+    """The names of the steps that are not done yet."""
     with database.transaction(write=False) as tx:
         return [step.name for step in online_steps.pending(tx)]

@@ -1,4 +1,4 @@
-"""Yards of the types of pools whose runs are jobs: what all types do is tested on each of them."""
+"""Yards for the types of pools whose runs are jobs: each test runs on all of them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class DetachedYard(Yard):
         self.kill_job(run, signal.SIGTERM)
 
     def ended(self, run, *types):
-        """The final state, once the job has ended as well, which needs its worker until then."""
+        """The final state, once the job has ended too; until then its worker must live."""
         state = super().ended(run, *types)
         for _, pid in self.notes():
             until(lambda pid=pid: is_gone(pid), "the end of the job")
@@ -59,7 +59,7 @@ YARDS = {"detached": DetachedYard, "docker": DockerYard, "kubernetes": Kubernete
 
 
 def a_yard_of(kind, tmp_path):
-    """A yard of a type of pool; skips the test where that cannot be had."""
+    """A yard of a type of pool; skips the test if that is impossible here."""
     if kind == "docker":
         need_docker()
     return a_yard(tmp_path, YARDS[kind])

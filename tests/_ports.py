@@ -1,4 +1,4 @@
-"""Ports of 127.0.0.1 for servers that tests start as programs of their own."""
+"""Free ports of 127.0.0.1 for servers that tests start as separate programs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _kept: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """A port that is given to no other program before the server that a test starts listens there.
+    """A port that no other program gets before the test's server listens there.
 
-    A socket which is bound and does not listen keeps it: the kernel chooses its port neither for another
-    server nor for an outgoing connection. A server that may reuse addresses (SO_REUSEADDR, as servers are
-    allowed to) listens there all the same, also when it is started again.
+    A bound socket that does not listen reserves it: the kernel gives the port neither to another server nor
+    to an
+    outgoing connection. A server with SO_REUSEADDR can still listen there, also after a restart.
     """
     keeper = socket.socket()
     keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

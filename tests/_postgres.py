@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL server for tests: made, started, emptied and removed."""
+"""A temporary PostgreSQL server for tests: created, started, emptied and removed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAME = "runyard"
 
 
 def programs() -> str | None:
-    """The folder that holds initdb and pg_ctl: the newest installed, or the one on PATH."""
+    """The folder with initdb and pg_ctl: the newest installed, or the one on PATH."""
     folders = sorted(
         glob.glob("/usr/lib/postgresql/*/bin"),
         key=lambda folder: float(folder.split("/")[-2]),
@@ -31,7 +31,7 @@ def programs() -> str | None:
 class Cluster:
     """One server on a free port of 127.0.0.1 and a socket in its own folder.
 
-    It forgets on a crash (no fsync), which is what makes it fast.
+    It runs without fsync, so it is fast and loses data in a crash.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Cluster:
         self._empty = ""
 
     def start(self) -> None:
-        """Make the cluster and its one database, and start the server."""
+        """Create the cluster and its one database, and start the server."""
         if self.user:
             shutil.chown(self.folder, self.user)
         self._run("initdb", "-D", self.data, "-U", _NAME, "-A", "trust", "-E", "UTF8", "--no-sync")
@@ -64,13 +64,13 @@ class Cluster:
         self._run("pg_ctl", "start", "-w", "-D", self.data, "-l", log, "-o", options)
 
     def pause(self) -> None:
-        """Stop the server; nothing that was committed is forgotten."""
+        """Stop the server without losing committed data."""
         self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", self.data)
 
     def fresh_database(self) -> str:
-        """The URL of the database, migrated, with nothing in it.
+        """The URL of the migrated, empty database.
 
-        Emptying the tables takes some milliseconds, making a database ten times as long.
+        Emptying the tables takes some milliseconds, creating a database ten times as long.
         """
         from runyard.store.database import Database
 
@@ -101,13 +101,13 @@ class Cluster:
         """Stop the server at once and start it again: every connection breaks.
 
         Args:
-            keeping: nothing that was committed is forgotten.
+            keeping: keep all committed data.
         """
         mode = "fast" if keeping else "immediate"
         self._run("pg_ctl", "restart", "-w", "-m", mode, "-D", self.data, "-l", os.devnull)
 
     def stop(self) -> None:
-        """Stop the server and remove all it kept."""
+        """Stop the server and delete its files."""
         if os.path.exists(os.path.join(self.data, "postmaster.pid")):
             self._run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", self.data)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What runs left in the database, for tests to look at."""
+"""Reads what runs left in the database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runyard.engine.flowless_journal import close_journal_without_flow
 
 
 class Recorded:
-    """What the database holds, read with plain SQL."""
+    """The content of the database, read with plain SQL."""
 
     def __init__(self):
         self.client = LocalClient()

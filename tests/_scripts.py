@@ -1,4 +1,4 @@
-"""Scripts that run as programs and say when they are ready for what a test does to them."""
+"""Scripts that run as programs and print `ready` when the test may act on them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 def started(folder, text, *arguments):
     """The process of a script that has printed `ready`.
 
-    Without a buffer: `readline` would take along what follows `ready`, which `communicate` would not see.
+    Unbuffered: `readline` would also read what follows `ready`, and `communicate` would not see it.
     """
     script = folder / "script.py"
     script.write_text(text)

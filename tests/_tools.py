@@ -1,4 +1,4 @@
-"""Programs that some tests need: found, installed where we may (root, with apt), or the test is skipped."""
+"""Programs that some tests need: found, installed if allowed (root, with apt), else the test is skipped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TOOLS = {
 
 
 def need(tool: str) -> str:
-    """Where a tool is; skips the test, with one line that says why, where it cannot be had."""
+    """The path of a tool; skips the test, with the reason in one line, if it is missing."""
     find, package = _TOOLS[tool]
     found = find() or (_install(package) and find())
     if not found:
@@ -43,7 +43,7 @@ def need(tool: str) -> str:
 
 @functools.cache
 def _install(package: str) -> bool:
-    """Install a package of the system, once; whether that may have worked."""
+    """Install a system package, once; return whether that may have worked."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return False
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}  # so it never asks

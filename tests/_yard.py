@@ -1,4 +1,4 @@
-"""A throw-away installation with real workers, for tests that start and kill processes."""
+"""A temporary installation with real workers, for tests that start and kill processes."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ except RunyardError as error:
 
 
 def until(condition, what="it"):
-    """The first true value of `condition`."""
+    """Wait for `condition`; return its first true value."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not (value := condition()):
         assert time.monotonic() < deadline, f"{what} did not happen in time"
@@ -108,7 +108,7 @@ def is_asleep(pid):
 
 
 def stop_between_writes(process, database):
-    """SIGSTOP, but not while it holds the lock of the database: then nobody could write any more."""
+    """Send SIGSTOP, but not while the process holds the database's lock, which would block every writer."""
     threads = f"/proc/{process.pid}/task"
     with database.transaction():
         process.send_signal(signal.SIGSTOP)
@@ -146,7 +146,7 @@ class Yard:
     def run(
         self, crash_retries=0, entrypoint="flows.py:work", job_variables=None, policies=None, **parameters
     ):
-        """Deploy the flow and ask for a run of it."""
+        """Deploy the flow and create a run of it."""
         deployment = DeploymentApply(
             name="crash",
             flow_name="work",
@@ -187,7 +187,7 @@ class Yard:
         return [(int(attempt), int(pid)) for text, attempt, pid in lines if text == kind]
 
     def started(self, count=1, kind="start"):
-        """The process of the latest start, once there were `count`."""
+        """The process of the latest start, once there were `count` starts."""
         return until(lambda: len(self.notes(kind)) >= count and self.notes(kind), "a start")[-1][1]
 
     def release(self):
@@ -197,7 +197,7 @@ class Yard:
         return self.client.call(read_flow_run, run).state
 
     def is_running(self, run):
-        """Whether the code of a run is at work."""
+        """Whether the code of a run is running."""
         return self.state(run).type == "RUNNING" and self.notes()
 
     def cancel(self, run):
@@ -222,7 +222,7 @@ class Yard:
         stop_between_writes(process, self.client.database)
 
     def heartbeats(self):
-        """The signs of life that were seen so far, as this is asked again and again."""
+        """The heartbeats seen so far, by repeated calls."""
         with self.client.database.transaction(write=False) as tx:
             rows = tx.all("SELECT name, last_heartbeat_time AS moment FROM workers")
         self._heartbeats |= {(row["name"], row["moment"]) for row in rows}
@@ -233,7 +233,7 @@ class Yard:
             return tx.all("SELECT * FROM leases")
 
     def end_engine(self):
-        """What a yard has besides its workers, and what runs there, is ended."""
+        """End the yard's additional processes."""
 
     def clean_up(self):
         self.release()
@@ -250,7 +250,7 @@ class Yard:
 
 @contextmanager
 def a_yard(tmp_path, kind=Yard):
-    """A yard in a folder of its own; at the end none of its processes is left."""
+    """A yard in its own folder; at the end none of its processes is left."""
     folder = tmp_path / "project"
     folder.mkdir()
     yard = kind(folder)
@@ -261,7 +261,7 @@ def a_yard(tmp_path, kind=Yard):
 
 
 def status_of(yard, name):
-    """ONLINE or OFFLINE, of a worker; None before its first sign of life."""
+    """ONLINE or OFFLINE of a worker; None before its first heartbeat."""
     workers = yard.client.call(filter_workers, "pool", WorkerListing())
     return next((worker.status for worker in workers if worker.name == name), None)
 

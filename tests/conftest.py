@@ -1,4 +1,4 @@
-"""Shared fixtures: a throw-away home, a database of each kind, and a client on each, four ways."""
+"""Shared fixtures: a temporary home, a database of each kind, and a client on each, four ways."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 
 @pytest.fixture(autouse=True)
 def own_clock(monkeypatch):
-    """Each test goes by this machine's clock at first: runs take that of an API or a server that differs."""
+    """Reset the clock before each test: runs adopt the clock of an API or server that differs."""
     monkeypatch.setattr("runyard.base.clock._behind_us", 0)
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A fresh RUNYARD_HOME; nothing of the developer's own is read or written."""
+    """A fresh RUNYARD_HOME, isolated from the developer's own."""
     for name in list(os.environ):
         if name.startswith(("RUNYARD_", "PREFECT_")):
             monkeypatch.delenv(name)
@@ -57,20 +57,20 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def recorded(home):
-    """What runs leave in a fresh home."""
+    """The records of runs in a fresh home."""
     yield Recorded()
     shared_client._clients.clear()
 
 
 @pytest.fixture(scope="session")
 def git():
-    """Where git is; skips where it is neither there nor to be had."""
+    """The path of git; skips the test if it cannot be installed."""
     return need("git")
 
 
 @pytest.fixture(scope="session")
 def postgres_cluster(tmp_path_factory):
-    """A PostgreSQL server of this test session alone; skips where its programs are missing."""
+    """A PostgreSQL server for this test session; skips the test without its programs."""
     need("postgresql")
     cluster = Cluster()
     try:
@@ -88,7 +88,7 @@ def postgres_url(postgres_cluster):
 
 @pytest.fixture(params=("sqlite", "postgres"))
 def database_url(request, home):
-    """The URL of an empty database of each kind, which the settings name as well."""
+    """The URL of an empty database of each kind, also set as the setting."""
     if request.param == "sqlite":
         return f"sqlite:///{home}/runyard.db"
     url = request.getfixturevalue("postgres_url")
@@ -104,7 +104,7 @@ def database(database_url):
 
 @pytest.fixture(scope="session")
 def api_server():
-    """The API of this test session, without a database; `api` and `client` put one in."""
+    """The API of this test session, without a database; the fixtures `api` and `client` set one."""
     pytest.importorskip("uvicorn", reason="the extra `server` is not installed")
     from _api import ApiServer, no_database
     from runyard.server.app import create_app

@@ -166,7 +166,7 @@ def test_an_attempt_that_never_began_is_not_given_out_for_ever(home):
         losses += 1
         assert losses <= 100
     assert losses == crash_flow_run.MOST_UNBEGUN + 1
-    assert "before it began" in field.run.state.message
+    assert "before it started" in field.run.state.message
 
 
 def test_attempts_that_began_in_between_begin_the_count_anew(home):

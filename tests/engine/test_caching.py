@@ -274,7 +274,7 @@ def test_a_result_that_cannot_be_kept_does_not_fail_the_task(recorded):
         return type(work(1)).__name__
 
     assert main() == "lock"
-    assert any("could not be kept" in line for line in recorded.logs())
+    assert any("could not be stored" in line for line in recorded.logs())
 
 
 def test_failures_are_not_kept():

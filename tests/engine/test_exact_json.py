@@ -252,7 +252,7 @@ def test_a_class_with_other_fields_today_is_not_made_of_yesterdays(monkeypatch):
 
     Other.__qualname__ = "Box"
     monkeypatch.setitem(globals(), "Box", Other)
-    with pytest.raises(TypeError, match="Box has other fields than when the result was kept: size, tags"):
+    with pytest.raises(TypeError, match="Box has other fields than when the result was stored: size, tags"):
         SERIALIZER.loads(written)
     monkeypatch.setitem(globals(), "Model", Open)
     with pytest.raises(TypeError, match="other fields"):

@@ -214,9 +214,9 @@ def test_a_limit_that_is_made_later_is_learned(recorded, limit, monkeypatch):
 
 def test_tasks_without_tags_ask_for_nothing(recorded, limit, monkeypatch):
     limit("db", 1)
-    asked, look = [], engine._look
+    asked, look = [], engine._read_limited_tags
     monkeypatch.setattr(engine, "_FRESH_SECONDS", 60.0)
-    monkeypatch.setattr(engine, "_look", lambda journal: asked.append(1) or look(journal))
+    monkeypatch.setattr(engine, "_read_limited_tags", lambda journal: asked.append(1) or look(journal))
 
     @task
     def plain():

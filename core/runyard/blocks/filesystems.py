@@ -38,19 +38,19 @@ class FileSystem(Block):
             FileNotFoundError: the file does not exist.
             InvalidInput: the path leaves the base.
         """
-        raise TypeError(f"{type(self).__name__} does not say how to read files")
+        raise TypeError(f"{type(self).__name__} does not implement read")
 
     def write(self, path: str, content: bytes) -> str:
         """Write a file atomically; returns its location."""
-        raise TypeError(f"{type(self).__name__} does not say how to write files")
+        raise TypeError(f"{type(self).__name__} does not implement write")
 
     def remove(self, path: str) -> None:
         """Delete a file, if it exists."""
-        raise TypeError(f"{type(self).__name__} does not say how to delete files")
+        raise TypeError(f"{type(self).__name__} does not implement remove")
 
     def walk(self, path: str) -> Iterator[str]:
         """The paths of all files below a folder, relative to the base."""
-        raise TypeError(f"{type(self).__name__} does not say how to list files")
+        raise TypeError(f"{type(self).__name__} does not implement walk")
 
     @sync_compatible
     def read_path(self, path: str) -> bytes:

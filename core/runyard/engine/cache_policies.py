@@ -94,7 +94,7 @@ class CachePolicy:
         Raises:
             HashError: a value cannot be hashed.
         """
-        raise TypeError(f"{type(self).__name__} does not say how to compute a key: define compute_key")
+        raise TypeError(f"{type(self).__name__} does not implement compute_key")
 
     def __add__(self, other: CachePolicy) -> CachePolicy:
         if isinstance(other, NoCache):
@@ -103,7 +103,7 @@ class CachePolicy:
 
     def __sub__(self, name: str) -> CachePolicy:
         if not isinstance(name, str):
-            raise TypeError(f"only names of inputs can be taken from a policy, not {name!r}")
+            raise TypeError(f"only names of inputs can be subtracted from a policy, not {name!r}")
         return self
 
     def __eq__(self, other: object) -> bool:
@@ -186,7 +186,7 @@ class CompoundCachePolicy(CachePolicy):
 
     def __sub__(self, name: str) -> CachePolicy:
         if not isinstance(name, str):
-            raise TypeError(f"only names of inputs can be taken from a policy, not {name!r}")
+            raise TypeError(f"only names of inputs can be subtracted from a policy, not {name!r}")
         if not any(isinstance(policy, Inputs) for policy in self.policies):
             return self
         return CompoundCachePolicy([*self.policies, Inputs(exclude=[name])], **_together(self, self))
@@ -288,7 +288,7 @@ class Inputs(CachePolicy):
 
     def __sub__(self, name: str) -> CachePolicy:
         if not isinstance(name, str):
-            raise TypeError(f"only names of inputs can be taken from a policy, not {name!r}")
+            raise TypeError(f"only names of inputs can be subtracted from a policy, not {name!r}")
         return Inputs([*self.exclude, name], **_together(self, self))
 
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from runyard.engine.journal import Journal
     from runyard.engine.task_definition import TaskDefinition
 
-    # 3 ms, and few tasks stand in a transaction.
+    # 3 ms, and few tasks run in a transaction.
     from runyard.engine.transactions import Transaction
 
-_RUNS_AGAIN = "The kept result of this %s is not used, so it runs again: %s"
+_RUNS_AGAIN = "The stored result of this %s is not used, so it runs again: %s"
 
 
 class Plan:
@@ -184,7 +184,7 @@ class Keeping:
         except BaseException as error:
             if is_from_outside(error):
                 raise
-            self._logger().debug("This result cannot be written", exc_info=True)  # the commit will say so
+            self._logger().debug("This result cannot be written", exc_info=True)  # the commit will report it
 
     def _write(self, plan: Plan, key: str, state: State) -> Generator[Any, Any, None]:
         root, flow = None, self._flow
@@ -201,7 +201,7 @@ class Keeping:
             if is_from_outside(error):
                 raise
             self._logger().warning(
-                "The result of this task could not be kept, so it will not be found again: %s",
+                "The result of this task could not be stored, so the task may run again: %s",
                 describe(error),
             )
             return
@@ -260,7 +260,7 @@ class Keeping:
             if is_from_outside(error):
                 raise
             self._logger().warning(
-                "No cache key for this task run, so its result is not kept: %s", describe(error)
+                "No cache key for this task run, so its result is not stored: %s", describe(error)
             )
             return None
         # An empty key counts as None; otherwise all calls would share one result.
@@ -305,7 +305,7 @@ def keep_flow_result(context: FlowRunContext, state: State, log: Any) -> None:
     except BaseException as error:
         if is_from_outside(error):
             raise
-        log.warning("The result of this flow could not be kept: %s", describe(error))
+        log.warning("The result of this flow could not be stored: %s", describe(error))
         return
     state.data = record.metadata
     if row is not None:

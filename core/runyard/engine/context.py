@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runyard.engine.runs import FlowRun, TaskRun
     from runyard.engine.task_definition import TaskDefinition
 
-# Imported inside functions: kept results (6 ms), for runs that ask for their store.
+# Imported inside functions: result stores (6 ms), for runs that use their store.
 
 
 class NotesCalls(Protocol):

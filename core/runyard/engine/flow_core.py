@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from runyard.engine.runs import FlowRun
     from runyard.engine.state_reports import Reporter
 
-# Imported inside functions: `caching` (8 ms), for subflows and flows whose results are kept.
+# Imported inside functions: `caching` (8 ms), for subflows and flows that store results.
 
 
 def retries_of(flow: FlowDefinition) -> int:

@@ -21,7 +21,7 @@ from runyard.engine.parameters import model_of, signature_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Imported inside functions: exact forms (9 ms), for parameters that JSON does not give back as they are.
+# Imported inside functions: exact forms (9 ms), for parameters that their JSON form does not restore.
 
 
 # In the context of a run: by parameter, `{"value": EXACT}`, `{"lost": WHY}` or `{"default": true}`.

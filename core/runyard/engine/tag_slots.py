@@ -34,18 +34,18 @@ LEASE_SECONDS = 60.0
 _known: WeakKeyDictionary[Journal, tuple[float, frozenset[str]]] = WeakKeyDictionary()
 
 
-def take(task: TaskDefinition, run: TaskRun, journal: Journal) -> Generator[Any, Any, Lease | None]:
+def acquire(task: TaskDefinition, run: TaskRun, journal: Journal) -> Generator[Any, Any, Lease | None]:
     """Wait for the slots that a run with tags needs.
 
     Returns:
-        The lease, for `give_back`; None if no tag of the run has a limit.
+        The lease, for `release`; None if no tag of the run has a limit.
 
     Raises:
         ConcurrencySlotAcquisitionError: a limit has zero slots.
     """
     known = _known.get(journal)
     if known is None or time.monotonic() - known[0] >= _FRESH_SECONDS:
-        known = yield Block(lambda: _look(journal))
+        known = yield Block(lambda: _read_limited_tags(journal))
     names = [f"tag:{tag}" for tag in sorted(run.tags) if tag in known[1]]
     if not names:
         return None
@@ -64,7 +64,7 @@ def take(task: TaskDefinition, run: TaskRun, journal: Journal) -> Generator[Any,
     return request.lease(taken)
 
 
-def give_back(task: TaskDefinition, lease: Lease) -> None:
+def release(task: TaskDefinition, lease: Lease) -> None:
     """Release the slots when the run's code has ended; does not block an event loop."""
     if task.isasync:
         threading.Thread(target=_release, args=(lease,), name="runyard-slots-back").start()
@@ -79,7 +79,7 @@ def _release(lease: Lease) -> None:
         release_thread()
 
 
-def _look(journal: Journal) -> tuple[float, frozenset[str]]:
+def _read_limited_tags(journal: Journal) -> tuple[float, frozenset[str]]:
     """Read which tags have a limit; returns the time and the tags. The first read waits for the database.
 
     Raises:

@@ -31,7 +31,7 @@ from runyard.engine.runs import TaskRun, to_json
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    # 7 ms; only for tasks whose results are kept.
+    # 7 ms; only for tasks that store results.
     from runyard.engine.caching import Keeping
     from runyard.engine.concurrency.slot_leases import Lease
     from runyard.engine.context import FlowRunContext
@@ -215,7 +215,7 @@ def _attempts(
     slots: Lease | None = None
     while True:
         if run.tags:
-            slots = yield from tag_slots.take(task, run, journal)
+            slots = yield from tag_slots.acquire(task, run, journal)
         run.move(State(RUNNING, "Retrying" if run.run_count else None), journal)
         if task.on_running_hooks:
             yield from call_hooks(task, run, logger)
@@ -238,11 +238,11 @@ def _attempts(
             failure = error
         finally:
             if slots is not None:
-                tag_slots.give_back(task, slots)
+                tag_slots.release(task, slots)
         if state.type == FAILED:
             delay = yield from _retry_delay(task, run, state, logger)
             if delay is not None:
-                _count_anew()
+                _reset_counters()
                 _say_retry(task, run, state, delay, failure, logger)
                 if delay > 0:
                     yield from _wait_for_retry(run, state, delay, journal)
@@ -262,7 +262,7 @@ def _attempts(
         return state
 
 
-def _count_anew() -> None:
+def _reset_counters() -> None:
     """Reset the counters of the current task run: its next attempt calls its subflows again."""
     context = current_task.get()
     if context is not None:

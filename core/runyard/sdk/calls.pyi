@@ -1,9 +1,9 @@
-"""What type checkers know of calling flows and tasks; at run time both stand on their definitions.
+"""The types of calls of flows and tasks, only for type checkers; at run time the definitions are used.
 
-A call is checked by the function's own signature. Arguments may also be futures, which give their results:
-a checker takes one as the first, second or third positional argument, and does not look at the others then.
-What is given to `map` is checked in these places; by keyword it takes anything: no type says "an iterable
-of each".
+A call is checked against the function's own signature. An argument may also be a future, whose result the
+call gets. A checker accepts a future as the first, second or third positional argument, and then does not
+check the other arguments. Arguments of `map` are checked in these positions; keyword arguments accept any
+type, because Python's types cannot express "an iterable of each".
 """
 
 from collections.abc import Callable, Coroutine, Iterable
@@ -30,12 +30,12 @@ Cc = TypeVar("Cc", contravariant=True)
 B = TypeVar("B")
 C = TypeVar("C")
 
-# What stands for a value in a call, and gives it.
+# Types that a call accepts instead of a value.
 Given: TypeAlias = (
     TaskFuture[Any] | list[TaskFuture[Any]] | State[Any] | allow_failure[Any] | quote[Any] | opaque[Any]
 )
 
-# What is mapped over: an iterable of values, or one value for all calls.
+# An argument of `map`: an iterable of values, or one value for all calls.
 Mapped: TypeAlias = Iterable[T | TaskFuture[Any] | State[Any]] | T | unmapped[Any] | Given
 
 class Calls(Runnable[P, R]):
@@ -68,7 +68,7 @@ class FlowCalls(Calls[P, R], FlowDefinition[P, R]):
         self: FlowCalls[Concatenate[Any, Q], T], instance: object, owner: type | None = None
     ) -> Flow[Q, T]: ...
 
-# Tasks of at least one, two and three parameters.
+# Tasks with at least one, two and three parameters.
 class Of1(Protocol[Ac, R]):
     @property
     def fn(self) -> Callable[Concatenate[Ac, ...], R]: ...
@@ -82,9 +82,9 @@ class Of3(Protocol[Ac, Bc, Cc, R]):
     def fn(self) -> Callable[Concatenate[Ac, Bc, Cc, ...], R]: ...
 
 class Map:
-    """`task.map`, as the first three parameters of the task's function tell what it takes.
+    """`task.map`, typed by the first three parameters of the task's function.
 
-    They are found by the function: mypy knows none of them by the class of the task.
+    The function determines the types: mypy cannot derive them from the class of the task.
     """
 
     @overload
@@ -220,7 +220,7 @@ class TaskCalls(Calls[P, R], TaskDefinition[P, R]):
     @overload
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> BackgroundFuture[R]: ...
 
-# A checker cannot tell by the type whether `@classmethod` stands above: taken from a class, both fit.
+# The type does not show whether `@classmethod` is applied: for access through a class, both match.
 class FlowOfClass(Flow[Concatenate[A, Q], R], Generic[A, Q, R]):
     @overload  # type: ignore[override]  # it has more ways to be called
     def __call__(self, *args: Q.args, **kwargs: Q.kwargs) -> R: ...

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runyard.engine.context import FlowRunContext
     from runyard.engine.runs import FlowRun
 
-# Imported inside functions: operations and input forms (0.1 s with pydantic), for runs that do pause.
+# Imported inside functions: operations and input forms (0.1 s with pydantic), for runs that pause.
 
 
 __all__ = [

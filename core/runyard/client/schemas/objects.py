@@ -119,7 +119,7 @@ class ConcurrencyLimitConfig(ConcurrencyOptions):
     """A deployment's limit, and how runs above it are handled.
 
     Args:
-        limit: how many of its runs at once.
+        limit: the maximum number of concurrent runs.
     """
 
     limit: int = Field(ge=0)

@@ -90,11 +90,11 @@ class PolledLocks:
 
     def _take(self, key: str, holder: str, hold_timeout: float | None) -> bool:
         """Try to acquire the lock once; returns whether it was acquired."""
-        raise TypeError(f"{type(self).__name__} does not say how to take a lock")
+        raise TypeError(f"{type(self).__name__} does not implement _take")
 
     def is_locked(self, key: str) -> bool:
         """Whether the lock is held."""
-        raise TypeError(f"{type(self).__name__} does not say who holds a lock")
+        raise TypeError(f"{type(self).__name__} does not implement is_locked")
 
     def acquire_lock(
         self,

@@ -229,7 +229,7 @@ def _check_fields(cls: type, stored: Any, today: Any) -> None:
     if set(stored) != set(today):
         changed = ", ".join(sorted(set(stored) ^ set(today)))
         raise TypeError(
-            f"the class {cls.__qualname__} has other fields than when the result was kept: {changed}"
+            f"the class {cls.__qualname__} has other fields than when the result was stored: {changed}"
         )
 
 
@@ -251,7 +251,7 @@ def _write_namedtuple(value: Any) -> Any:
 
 def _read_namedtuple(cls: Any, content: Any) -> Any:
     if len(content) != len(cls._fields):
-        raise TypeError(f"the class {cls.__qualname__} has other fields than when the result was kept")
+        raise TypeError(f"the class {cls.__qualname__} has other fields than when the result was stored")
     return tuple.__new__(cls, content)
 
 

@@ -31,11 +31,11 @@ class Serializer:
 
     def dumps(self, obj: Any) -> bytes:
         """Convert a value to bytes."""
-        raise TypeError(f"{type(self).__name__} does not say how to write values: define dumps")
+        raise TypeError(f"{type(self).__name__} does not implement dumps")
 
     def loads(self, blob: bytes) -> Any:
         """Convert bytes to the value."""
-        raise TypeError(f"{type(self).__name__} does not say how to read values: define loads")
+        raise TypeError(f"{type(self).__name__} does not implement loads")
 
     def options(self) -> dict[str, Any]:
         """The constructor arguments that recreate the serializer, as JSON data."""

@@ -11,7 +11,7 @@ from runyard.client.shared_client import shared_client
 from runyard.engine.context import FlowRunContext, current_flow, current_task
 from runyard.engine.runtime import runtime_overrides
 
-# Imported inside functions: operations (0.1 s with pydantic), for what this process does not know of its run.
+# Imported inside functions: operations (0.1 s with pydantic), for data that this process does not have.
 
 
 _NAMES = (

@@ -52,7 +52,7 @@ class RemoteTaskRunner(TaskRunner):
 
         Later, in any thread, the subclass calls `work.finish(outcome)` or `work.lost(why)`.
         """
-        raise TypeError(f"{type(self).__name__} does not say how to send tasks")
+        raise TypeError(f"{type(self).__name__} does not implement send")
 
     def stop(self, cancel: bool) -> None:
         """Stop: nothing more will be sent; with `cancel`, stop the running tasks."""

@@ -101,7 +101,7 @@ def test_a_flow_whose_run_was_given_away_stops(recorded):
             time.sleep(0.01)
         ran.append("after")
 
-    with pytest.raises(RunAborted, match="refused"):
+    with pytest.raises(RunAborted, match="rejected"):
         robbed()
     assert ran == ["before"]
     assert recorded.flow_runs()[0]["state_type"] == "RUNNING"

@@ -180,7 +180,7 @@ def test_what_does_not_stop_is_ended_with_its_process_and_what_it_started(yard, 
     (child,) = until(lambda: yard.notes("child"))
     cut_off.off()
     assert first.wait(WAIT_SECONDS) == 1
-    assert "this process ends" in first.stdout.read()
+    assert "this process exits" in first.stdout.read()
     until(lambda: not os.path.exists(f"/proc/{child}") or _is_zombie(child))
     assert not future.state.is_final()
 

@@ -185,7 +185,7 @@ def test_the_space_of_what_was_removed_is_told(runyard, home):
             )
     answer = runyard("database", "prune")
     assert "runyard database vacuum" in answer.err
-    assert "will be used again" in answer.err
+    assert "are free for new rows" in answer.err
     runyard("database", "vacuum")
     assert runyard("database", "stats", "-o", "json").json["free_bytes"] < 1_000_000
 

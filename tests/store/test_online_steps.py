@@ -78,7 +78,7 @@ def test_the_command_does_them_all_and_says_which(old):
     assert len(names) > 10
     assert LocalClient(old).call(database_size.read_database_stats).steps_to_do == names
     out = finish(upgrade())
-    assert [line.split()[1] for line in out.splitlines() if line.startswith("Making")] == names
+    assert [line.split()[1] for line in out.splitlines() if line.startswith("Creating")] == names
     assert left(old) == []
     assert "already" in finish(upgrade())
     assert count(old) == RUNS

@@ -22,7 +22,7 @@ def nothing():
     pass
 """
 
-_COMMAND = ("python", "-m", "runyard.workers.jobs.container")
+_COMMAND = ("python", "-m", "runyard.workers.jobs.container_main")
 _ROUNDS, _RUNS = 4, 6
 _STAMPS = 12
 _TURNS = 5
@@ -125,7 +125,7 @@ def _by_worker(product: Product, deployment_id: str) -> float:
 
 def overhead(product: Product) -> Figure:
     """Milliseconds of a run by a worker and by `docker run`, in turn; of the round with the middle ratio."""
-    from runyard.server.run_api import RunApi
+    from runyard.server.worker_api import RunApi
     from runyard.store.database import get_database
 
     job, deployment_id = _deployment(product)

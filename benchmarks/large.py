@@ -193,12 +193,13 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=0)
     parser.add_argument("--days", type=float, default=30)
     options = parser.parse_args()
-    from runyard.store import integrity
+    from runyard.store import database_maintenance
 
     began = time.monotonic()
     fill(options.runs, options.tasks, options.days)
     took = time.monotonic() - began
-    print(f"{options.runs:,} runs and {options.tasks:,} task runs in {took:.0f} s: {integrity.where()}")
+    where = database_maintenance.where()
+    print(f"{options.runs:,} runs and {options.tasks:,} task runs in {took:.0f} s: {where}")
     return 0
 
 

@@ -72,7 +72,7 @@ from runyard.workers.worker import start_worker
 from runyard.workers.worker_options import WorkerOptions
 
 def open_run_api(database, also_at):
-    from runyard.server.run_api import RunApi
+    from runyard.server.worker_api import RunApi
     return RunApi(database, also_at)
 
 try:

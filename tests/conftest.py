@@ -13,7 +13,7 @@ from _recorded import Recorded
 from _tools import need
 from runyard import settings
 from runyard.base import redaction
-from runyard.client import Client, HttpClient, LocalClient, shared_client
+from runyard.client import Client, HttpClient, LocalClient, engine_client
 from runyard.store import database as store
 
 # No test depends on how busy the machine is.
@@ -59,7 +59,7 @@ def home(tmp_path, monkeypatch):
 def recorded(home):
     """The records of runs in a fresh home."""
     yield Recorded()
-    shared_client._clients.clear()
+    engine_client._clients.clear()
 
 
 @pytest.fixture(scope="session")

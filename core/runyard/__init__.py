@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from runyard import deployments
     from runyard.base.markers import allow_failure, unmapped
-    from runyard.client.sdk import get_client
+    from runyard.client.user_client import get_client
+    from runyard.deployments.deploy_from_python import deploy
     from runyard.deployments.run_deployment import run_deployment
-    from runyard.deployments.runner import deploy
     from runyard.domain import states
     from runyard.domain.states import State
     from runyard.engine import runtime
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         suspend_flow_run,
     )
     from runyard.sdk.tasks import Task, task
-    from runyard.workers.serving_deployments import aserve, serve
+    from runyard.workers.serve_from_python import aserve, serve
 
 __version__ = VERSION
 
@@ -47,18 +47,18 @@ _HOMES: dict[str, str | None] = {
     "apause_flow_run": "runyard.sdk.pausing",
     "aresume_flow_run": "runyard.sdk.pausing",
     "as_completed": "runyard.engine.futures",
-    "aserve": "runyard.workers.serving_deployments",
+    "aserve": "runyard.workers.serve_from_python",
     "asuspend_flow_run": "runyard.sdk.pausing",
-    "deploy": "runyard.deployments.runner",
+    "deploy": "runyard.deployments.deploy_from_python",
     "deployments": None,
     "flow": "runyard.sdk.flows",
-    "get_client": "runyard.client.sdk",
+    "get_client": "runyard.client.user_client",
     "get_run_logger": "runyard.engine.logging",
     "pause_flow_run": "runyard.sdk.pausing",
     "resume_flow_run": "runyard.sdk.pausing",
     "run_deployment": "runyard.deployments.run_deployment",
     "runtime": None,
-    "serve": "runyard.workers.serving_deployments",
+    "serve": "runyard.workers.serve_from_python",
     "states": None,
     "suspend_flow_run": "runyard.sdk.pausing",
     "tags": "runyard.engine.context",

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if arguments == ["-m"]:
         sys.exit("Error: -m wants the name of a module, as in: python -m runyard -m pytest tests/")
-    from runyard.client import uncaught
+    from runyard.client import short_errors
     from runyard.compat import imports, programs
 
     run = programs.run_module if is_module else programs.run_file
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"Error: {error}")
     except (ApiUnavailable, SettingError, StoreError) as error:
         # Where the records go is no matter of the program: its frames, and ours, say nothing about that.
-        if uncaught.debugging():
+        if short_errors.debugging():
             raise
         sys.exit(f"Error: {error}")
     except ImportError as error:

@@ -40,7 +40,7 @@ deployments:
 KILLED = """
 import os, random, signal, sys, threading, time
 from runyard.client import LocalClient
-from runyard.operations.scheduling.backfills import backfill_deployment
+from runyard.operations.scheduler.backfills import backfill_deployment
 from runyard_cli.main import main
 
 call, batches = LocalClient.call, []

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
-from runyard.deployments.schema import parameter_schema
+from runyard.deployments.signature_schema import parameter_schema
 from runyard_cli.shared import values
 
 

@@ -8,7 +8,7 @@ import stat
 import pytest
 from runyard import flow, task
 from runyard.blocks.system import Secret
-from runyard.client import shared_client
+from runyard.client import engine_client
 
 
 @pytest.fixture(params=(0o000, 0o077, 0o277))
@@ -44,7 +44,7 @@ def test_home_database_logs_and_keys_are_private(home, monkeypatch, runyard, tmp
     runyard("database", "backup", above / "copy.db")
     # While a connection is open, what SQLite keeps beside the database is there.
     found = modes(tmp_path / "a")
-    shared_client._clients.clear()
+    engine_client._clients.clear()
     names = {name.rpartition("/")[2] for name in found}
     assert {
         "runyard.db",

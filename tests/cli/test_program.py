@@ -52,7 +52,7 @@ def test_an_unexpected_error_is_called_a_bug(runyard, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("nobody thought of this")
 
-    monkeypatch.setattr("runyard.store.integrity.where", broken)
+    monkeypatch.setattr("runyard.store.database_maintenance.where", broken)
     error = runyard("database", "path", code=1).err
     assert "bug" in error
     assert "--debug" in error

@@ -25,7 +25,7 @@ from runyard.client.schemas.actions import (
 )
 from runyard.client.schemas.schedule_models import CronSchedule, IntervalSchedule, construct_schedule
 from runyard.client.schemas.sorting import FlowRunSort, LogSort
-from runyard.client.sdk import RunyardClient, SyncRunyardClient
+from runyard.client.user_client import RunyardClient, SyncRunyardClient
 from runyard.domain.states import Cancelled, Scheduled
 
 

@@ -60,7 +60,7 @@ def load(folder, said, entrypoint="train.py:train"):
 
 
 def test_a_flow_is_loaded_without_its_packages(write, project_folder, said):
-    from runyard.deployments.schema import parameter_schema
+    from runyard.deployments.signature_schema import parameter_schema
 
     write("train.py", FLOW)
     flow = load(project_folder, said)
@@ -104,7 +104,7 @@ def test_what_can_be_imported_is_no_stand_in(write, project_folder, said):
     ],
 )
 def test_what_fails_on_import_is_told_and_the_flow_read(write, project_folder, said, line, words):
-    from runyard.deployments.schema import parameter_schema
+    from runyard.deployments.signature_schema import parameter_schema
 
     rest = """
 from enum import Enum

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from runyard.deployments.project import plan
-from runyard.deployments.project.project import read_project
 from runyard.deployments.project.project_shapes import (
     ConcurrencySpec,
     DeploymentSpec,
     ScheduleSpec,
     WorkPoolSpec,
 )
+from runyard.deployments.project.read_project import read_project
 
 EXAMPLE = (Path(__file__).parents[2] / "prefect.yaml.example").read_text("utf-8")
 # Accepted for older files, read by nobody, or said in another way in the example.

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from runyard.base.errors import InvalidInput, NotFound, StoreError
 from runyard.deployments.project import init, plan
-from runyard.deployments.project.project import read_project
+from runyard.deployments.project.read_project import read_project
 
 FIELDS = {
     "git": {"repository": "https://example.com/team/project.git"},

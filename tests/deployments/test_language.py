@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from runyard.base.errors import ProjectError, RunyardError
 from runyard.client import LocalClient
 from runyard.deployments.project import plan
-from runyard.deployments.project.project import parse_project, read_project
 from runyard.deployments.project.project_schema import json_schema, markdown, steps_markdown
 from runyard.deployments.project.project_shapes import (
     ConcurrencySpec,
@@ -24,6 +23,7 @@ from runyard.deployments.project.project_shapes import (
     ScheduleSpec,
     WorkPoolSpec,
 )
+from runyard.deployments.project.read_project import parse_project, read_project
 from runyard.deployments.project.yaml_places import load
 from runyard.operations.deployments.deployment_apply import apply_deployments
 from runyard.operations.work_pools import work_pools

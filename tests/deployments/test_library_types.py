@@ -9,7 +9,7 @@ import pytest
 from pydantic import Field
 from runyard import flow
 from runyard.base.errors import ParameterError
-from runyard.deployments.schema import check_parameters, parameter_schema
+from runyard.deployments.signature_schema import check_parameters, parameter_schema
 
 numpy = pytest.importorskip("numpy")
 pandas = pytest.importorskip("pandas")

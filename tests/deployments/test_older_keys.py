@@ -7,8 +7,8 @@ from typing import Optional, TypedDict
 
 import pytest
 from runyard.base.errors import ProjectError
-from runyard.deployments.project.project import parse_project
-from runyard.deployments.schema import parameter_schema
+from runyard.deployments.project.read_project import parse_project
+from runyard.deployments.signature_schema import parameter_schema
 
 
 def read(lines):

@@ -12,8 +12,8 @@ from runyard.base.errors import (
     RunyardError,
 )
 from runyard.deployments.project import plan
-from runyard.deployments.project.command_line import Overrides
-from runyard.deployments.project.project import read_project
+from runyard.deployments.project.flag_overrides import Overrides
+from runyard.deployments.project.read_project import read_project
 from runyard.deployments.project.selection import select
 
 ETL = '''\

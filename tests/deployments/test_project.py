@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runyard.base.errors import NotFound, ProjectError
-from runyard.deployments.project.project import Project, parse_project, read_project
+from runyard.deployments.project.read_project import Project, parse_project, read_project
 
 TUTORIAL = """\
 name: my-project

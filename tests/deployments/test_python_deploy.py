@@ -8,8 +8,8 @@ import pytest
 from runyard import flow
 from runyard.base.errors import InvalidInput, NotFound, ParameterError, RunyardError
 from runyard.client import LocalClient
+from runyard.deployments.deploy_from_python import EntrypointType, RunnerDeployment, adeploy, deploy
 from runyard.deployments.legacy import Deployment
-from runyard.deployments.runner import EntrypointType, RunnerDeployment, adeploy, deploy
 from runyard.domain.schedules.specifications import Cron, Interval, RRule
 from runyard.operations.deployments.deployments import find_deployment
 from runyard.operations.work_pools.work_pools import WorkPoolCreate, create_work_pool

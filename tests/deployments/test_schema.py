@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 from runyard.base.errors import ParameterError
-from runyard.deployments.schema import check_parameters, missing_parameters, parameter_schema
+from runyard.deployments.signature_schema import check_parameters, missing_parameters, parameter_schema
 
 
 class Colour(enum.Enum):

@@ -11,7 +11,7 @@ from runyard.base.errors import ProjectError, RunyardError
 from runyard.blocks.filesystems import LocalFileSystem
 from runyard.client import LocalClient
 from runyard.deployments import steps
-from runyard.deployments.project.project import parse_project
+from runyard.deployments.project.read_project import parse_project
 
 pytestmark = pytest.mark.usefixtures("git")
 

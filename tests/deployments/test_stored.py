@@ -10,7 +10,7 @@ from runyard.base.errors import ProjectError
 from runyard.base.redaction import redact
 from runyard.blocks.system import JSON, Secret
 from runyard.client import connect
-from runyard.deployments.placeholders import stored
+from runyard.deployments.placeholders import stored_placeholders
 from runyard.operations.deployments.deployments import DeploymentUpdate, read_deployment, update_deployment
 from runyard.operations.flow_runs.flow_runs import read_flow_run
 from runyard.sdk.variables import Variable
@@ -27,7 +27,7 @@ def test_values_keep_their_type_and_are_text_within_text():
         "block": "{{ prefect.blocks.json.settings }}",
         "field": "{{ prefect.blocks.json.settings.value.a }}",
     }
-    assert stored.resolve(value, "here") == {
+    assert stored_placeholders.resolve(value, "here") == {
         "whole": 3,
         "text": "x-3-{{ $HOME }}",
         "block": {"a": [1]},
@@ -47,7 +47,7 @@ def test_values_keep_their_type_and_are_text_within_text():
 def test_what_is_missing_says_where_and_what_to_type(text, message):
     JSON(value={"a": 1}).save("there")
     with pytest.raises(ProjectError, match=r"prefect\.yaml:3:1: ") as raised:
-        stored.resolve([text], "prefect.yaml:3:1")
+        stored_placeholders.resolve([text], "prefect.yaml:3:1")
     assert message in str(raised.value)
 
 
@@ -55,8 +55,8 @@ def test_a_secret_goes_where_it_is_used_and_nowhere_else():
     Secret(value="swordfish").save("key")
     text = "{{ prefect.blocks.secret.key }}"
     with pytest.raises(ProjectError, match="would be stored in clear text here"):
-        stored.resolve(text, "here", secrets=False)
-    assert stored.resolve(text, "here") == "swordfish"
+        stored_placeholders.resolve(text, "here", secrets=False)
+    assert stored_placeholders.resolve(text, "here") == "swordfish"
     assert redact("the swordfish") == "the ********"
 
 

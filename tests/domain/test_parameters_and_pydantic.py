@@ -15,7 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from runyard.base.errors import ParameterError
-from runyard.deployments.schema import parameter_schema
+from runyard.deployments.signature_schema import parameter_schema
 from runyard.domain import parameter_schemas
 
 

@@ -13,7 +13,7 @@ from dateutil.rrule import rrulestr
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from runyard.base.errors import ScheduleError
-from runyard.domain.schedules import instants, recurrence, recurrence_text
+from runyard.domain.schedules import instants, rrule_search, rrule_text
 
 ZONES = [
     "UTC",
@@ -38,7 +38,7 @@ def signed(high):
 @st.composite
 def rules(draw):
     """A rule of every kind of parts, from a start, without the two in which dateutil is wrong."""
-    freq = draw(st.sampled_from(recurrence.FREQUENCIES))
+    freq = draw(st.sampled_from(rrule_search.FREQUENCIES))
     parts = [f"FREQ={freq}"]
     long = freq in ("YEARLY", "MONTHLY")
     choices = {
@@ -74,11 +74,11 @@ def theirs(text, end):
         return list(takewhile(lambda wall: wall <= end, islice(rrulestr(text), MOST)))
 
 
-def ours(text, after, steps=recurrence.MOST_STEPS):
+def ours(text, after, steps=rrule_search.MOST_STEPS):
     """The times of a rule; those found before the budget is used up."""
-    rule = recurrence_text.read(recurrence_text.lines(text), ZoneInfo("UTC")).rules[0]
-    with suppress(recurrence.OutOfSteps):
-        yield from recurrence.occurrences(rule, after, recurrence.Budget(steps=steps))
+    rule = rrule_text.read(rrule_text.lines(text), ZoneInfo("UTC")).rules[0]
+    with suppress(rrule_search.OutOfSteps):
+        yield from rrule_search.occurrences(rule, after, rrule_search.Budget(steps=steps))
 
 
 @given(rules())

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 from runyard.base import clock
 from runyard.domain import states
+from runyard.domain.api_task_run_rules import TaskRunFacts, decide_task_run
 from runyard.domain.flow_run_rules import FlowRunFacts, decide_flow_run, keeps_lease
 from runyard.domain.states import STATE_TYPES, TERMINAL, State
-from runyard.domain.task_run_rules import TaskRunFacts, decide_task_run
 from runyard.operations.runs import enter_state
 
 NOW = 1_800_000_000_000_000

@@ -10,7 +10,7 @@ import pytest
 from runyard import flow, run_deployment, task
 from runyard.base.errors import InvalidInput, NotFound
 from runyard.engine import runtime
-from runyard.engine.run import run_claimed
+from runyard.engine.entry import run_claimed
 from runyard.operations.deployments.deployments import (
     DeploymentApply,
     DeploymentFlowRunCreate,

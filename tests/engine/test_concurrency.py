@@ -12,7 +12,7 @@ import time
 import pytest
 from _limits import Room, Yard, run_all, settled
 from runyard import flow, task
-from runyard.client import shared_client
+from runyard.client import engine_client
 from runyard.engine.concurrency import asyncio as in_async
 from runyard.engine.concurrency import slot_queue
 from runyard.engine.concurrency import sync as in_sync
@@ -303,7 +303,7 @@ def test_the_holder_is_the_run_around(recorded, yard):
 
 
 def test_over_http(api, monkeypatch):
-    from runyard.client import connect, shared_client
+    from runyard.client import connect, engine_client
 
     monkeypatch.setenv("RUNYARD_API_URL", api.url)
     client = connect()
@@ -321,9 +321,9 @@ def test_over_http(api, monkeypatch):
     assert (room.visits, room.most) == (9, 1)
     assert far.taken("db") == 0
     assert client.call(limit_slots.read_limited_tags) == []
-    for each in (client, *shared_client._clients.values()):
+    for each in (client, *engine_client._clients.values()):
         each.close()
-    shared_client._clients.clear()
+    engine_client._clients.clear()
 
 
 @pytest.mark.parametrize("where", ["changes", "ask"])
@@ -339,7 +339,7 @@ def test_who_waits_goes_on_waiting_when_the_database_is_restarted(yard, monkeypa
         with concurrency("db"):
             left.append(failures)
 
-    client = shared_client.shared_client()
+    client = engine_client.shared_client()
     failures = 0
     whole = type(client)
     original_changes, original_call = whole.changes, whole.call

@@ -9,7 +9,7 @@ import time
 import pytest
 from runyard import flow, get_run_logger, task
 from runyard.domain.states import Cancelled
-from runyard.engine.accompanying import is_from_outside
+from runyard.engine.outside_exceptions import is_from_outside
 
 
 def noting(seen, label):

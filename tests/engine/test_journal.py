@@ -18,7 +18,7 @@ from runyard.domain.states import Completed, Failed, Running, State
 from runyard.engine.cache_policies import INPUTS
 from runyard.engine.journal import Journal
 from runyard.engine.logging import get_logger
-from runyard.engine.runs import TaskRun
+from runyard.engine.run_objects import TaskRun
 from runyard.operations.flow_runs.end_flow_run import report_state
 from runyard.operations.flow_runs.start_flow_run import start_flow_run
 from runyard.operations.flow_runs.write_journal import write_journal

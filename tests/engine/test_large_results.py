@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from runyard import flow, task
-from runyard.client import shared_client
+from runyard.client import engine_client
 
 
 def test_a_large_result_is_kept_over_http(api, monkeypatch):
     monkeypatch.setenv("RUNYARD_API_URL", api.url)
-    shared_client._clients.clear()
+    engine_client._clients.clear()
     calls = []
 
     @task(persist_result=True, cache_key_fn=lambda context, parameters: f"large-{parameters['size']}")
@@ -25,5 +25,5 @@ def test_a_large_result_is_kept_over_http(api, monkeypatch):
             assert both(size)
         assert calls == [10, 5_000_000]
     finally:
-        while shared_client._clients:
-            shared_client._clients.popitem()[1].close()
+        while engine_client._clients:
+            engine_client._clients.popitem()[1].close()

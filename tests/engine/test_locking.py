@@ -13,7 +13,7 @@ import pytest
 from _yard import until
 from runyard import flow, task
 from runyard.base.errors import ApiUnavailable
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.engine.cache_policies import INPUTS
 from runyard.engine.locking import database_locks
 from runyard.engine.locking.database_locks import DatabaseLockManager

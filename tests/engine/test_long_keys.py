@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from runyard import flow, settings, task
-from runyard.client import HttpClient, shared_client
+from runyard.client import HttpClient, engine_client
 from runyard.engine.cache_policies import CacheKeyFnPolicy
 from runyard.engine.results.result_stores import ResultStore
 from runyard.engine.transactions import IsolationLevel, transaction
@@ -17,10 +17,10 @@ def used(request, database_url, monkeypatch):
         monkeypatch.setenv("RUNYARD_API_URL", request.getfixturevalue("api").url)
     settings.reload()
     yield
-    for client in shared_client._clients.values():
+    for client in engine_client._clients.values():
         if isinstance(client, HttpClient):
             client.close()
-    shared_client._clients.clear()
+    engine_client._clients.clear()
 
 
 WAYS = pytest.mark.parametrize("used", ["here", "http"], indirect=True)

@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 from runyard import flow
 from runyard.base import redaction
 from runyard.base.errors import ParameterError
-from runyard.engine import recording
+from runyard.engine import recorded_parameters
+from runyard.engine.entry import run_again
 from runyard.engine.results.json_classes import same
-from runyard.engine.run import run_again
 
 
 class Color(enum.Enum):
@@ -290,7 +290,7 @@ def test_what_a_run_with_bad_parameters_was_given_is_recorded(home, recorded):
 
 def test_what_is_sent_to_a_deployment_is_json(home):
     given_ones = {"day": datetime.date(2026, 1, 1), "ids": {1}, "pair": (1, float("nan")), "box": Box(2)}
-    assert recording.as_json(given_ones, "it") == {
+    assert recorded_parameters.as_json(given_ones, "it") == {
         "day": "2026-01-01", "ids": [1], "pair": [1, "NaN"], "box": {"content": 2}
     }  # fmt: skip
     rows = iter([1, 2])
@@ -302,7 +302,7 @@ def test_what_is_sent_to_a_deployment_is_json(home):
         ("x" * 9_000_000, "larger than 8 MiB"),
     ):
         with pytest.raises(ParameterError, match=f"parameter 'x' cannot be sent to it: .*{why}"):
-            recording.as_json({"x": value}, "it")
+            recorded_parameters.as_json({"x": value}, "it")
     assert list(rows) == [1, 2]
 
 
@@ -376,10 +376,10 @@ values = st.recursive(
 @given(value=values)
 def test_a_value_comes_back_or_is_refused(value):
     """Whatever it is, both texts are JSON, and a run never gets another value."""
-    parameters, context = recording.recorded({"value": value}, lambda name, form: form, {})
+    parameters, context = recorded_parameters.recorded({"value": value}, lambda name, form: form, {})
     json.loads(parameters.encode("utf-8"))
     try:
-        again = recording.restored(json.loads(parameters), json.loads(context), None)["value"]
+        again = recorded_parameters.restored(json.loads(parameters), json.loads(context), None)["value"]
     except ParameterError:
         return
     assert same(again, value)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import pytest
 from runyard import flow, task
 from runyard.engine.cache_policies import INPUTS
+from runyard.engine.entry import run_again
 from runyard.engine.hashing.digests import hash_objects
 from runyard.engine.results import known_results
-from runyard.engine.run import run_again
 from runyard.engine.task_runners import ProcessPoolTaskRunner
 from runyard.engine.transactions import transaction
 

@@ -14,7 +14,7 @@ import pytest
 from _yard import a_yard
 from runyard import flow, task
 from runyard.base.errors import Conflict, MissingResult
-from runyard.engine.run import run_again
+from runyard.engine.entry import run_again
 from runyard.operations.flow_runs.flow_runs import read_flow_run
 
 # Each step notes that it was run, for good, before it returns.

@@ -14,7 +14,7 @@ from runyard.base.texts import MESSAGE, NAME
 from runyard.client import HttpClient, LocalClient
 from runyard.domain.states import Completed, Failed, Running, State
 from runyard.engine.journal import Journal
-from runyard.engine.runs import FlowRun, TaskRun
+from runyard.engine.run_objects import FlowRun, TaskRun
 from runyard.operations.flow_runs.flow_runs import filter_flow_runs
 from runyard.operations.records.logs import LogListing, filter_logs
 from runyard.operations.runs.run_records import LogRow, ResultRow
@@ -150,7 +150,7 @@ def test_a_run_whose_position_is_taken_is_stored_all_the_same(client):
 
 
 def test_texts_of_every_source_are_stored(client, monkeypatch, request):
-    from runyard.client import shared_client
+    from runyard.client import engine_client
 
     class Shared(dict):
         """The clients of this process: one for all settings."""
@@ -159,7 +159,7 @@ def test_texts_of_every_source_are_stored(client, monkeypatch, request):
             return client
 
     # The functions stay as they are: a module that is first imported here would keep another one.
-    monkeypatch.setattr(shared_client, "_clients", Shared())
+    monkeypatch.setattr(engine_client, "_clients", Shared())
 
     @task(log_prints=True, tags=[BAD], version=BAD, task_run_name="load-{what}")
     def load(what):

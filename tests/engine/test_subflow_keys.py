@@ -12,7 +12,7 @@ from contextvars import copy_context
 import pytest
 from runyard import flow, task
 from runyard.base.errors import ParameterError
-from runyard.client import shared_client
+from runyard.client import engine_client
 from runyard.engine.task_runners import ProcessPoolTaskRunner
 
 
@@ -99,12 +99,12 @@ def place(request, home, monkeypatch):
         with serving(server, store.get_database(f"sqlite:///{home}/served.db")):
             monkeypatch.setenv("RUNYARD_API_URL", server.url)
             yield
-            for client in shared_client._clients.values():
+            for client in engine_client._clients.values():
                 client.close()
-            shared_client._clients.clear()
+            engine_client._clients.clear()
     else:
         yield
-        shared_client._clients.clear()
+        engine_client._clients.clear()
 
 
 def test_completed_children_are_not_run_again(place):

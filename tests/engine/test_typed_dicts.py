@@ -8,7 +8,7 @@ from typing import NamedTuple, NotRequired, Required, TypedDict
 import pytest
 from runyard import flow
 from runyard.base.errors import ParameterError
-from runyard.deployments.schema import parameter_schema
+from runyard.deployments.signature_schema import parameter_schema
 
 
 class Row(TypedDict, total=False):

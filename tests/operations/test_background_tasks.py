@@ -4,7 +4,7 @@ import pytest
 from runyard.base import clock
 from runyard.base.errors import NotFound, StaleAttempt
 from runyard.domain.states import COMPLETED, RUNNING, Scheduled, State
-from runyard.engine.runs import TaskRun
+from runyard.engine.run_objects import TaskRun
 from runyard.operations.recovery.recover_flow_runs import RecoverRequest, recover
 from runyard.operations.schemas import StateCreate
 from runyard.operations.task_runs import background_tasks as operations

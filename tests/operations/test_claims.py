@@ -18,12 +18,12 @@ from runyard.operations.flow_runs import (
     claim_flow_runs,
     due_runs,
     flow_runs,
+    poll_due_runs,
     renew_leases,
-    scheduled_flow_runs,
 )
 from runyard.operations.flow_runs.claim_served_flow_runs import ServedClaim, claim_served_flow_runs
 from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
-from runyard.operations.scheduling.scheduler import SchedulerTurn, run_scheduler
+from runyard.operations.scheduler.scheduler import SchedulerTurn, run_scheduler
 from runyard.operations.schemas import Listing, StateCreate
 from runyard.operations.work_pools import work_pools, work_queues
 from runyard.store.database import get_database
@@ -286,16 +286,16 @@ def test_stock_workers_see_what_may_start(client):
     its = deployment(client, concurrency_limit=1)
     first = run(client, its, after_seconds=-5)
     run(client, its, after_seconds=-4)
-    body = scheduled_flow_runs.ScheduledRunsRequest(scheduled_before=clock.now() + timedelta(seconds=10))
-    (seen,) = client.call(scheduled_flow_runs.get_scheduled_flow_runs, "machines", body)
+    body = poll_due_runs.ScheduledRunsRequest(scheduled_before=clock.now() + timedelta(seconds=10))
+    (seen,) = client.call(poll_due_runs.get_scheduled_flow_runs, "machines", body)
     assert seen.flow_run.id == first.id
     pending = flow_runs.SetState(state=StateCreate(type="PENDING"))
     assert client.call(flow_runs.set_flow_run_state, first.id, pending).status == "ACCEPT"
-    assert client.call(scheduled_flow_runs.get_scheduled_flow_runs, "machines", body) == []
+    assert client.call(poll_due_runs.get_scheduled_flow_runs, "machines", body) == []
     assert client.call(work_queues.read_work_queue, "machines", "default").status == "READY"
-    nothing = scheduled_flow_runs.ScheduledRunsRequest(work_queue_names=["nothing"])
+    nothing = poll_due_runs.ScheduledRunsRequest(work_queue_names=["nothing"])
     with pytest.raises(NotFound, match="no queue nothing"):
-        client.call(scheduled_flow_runs.get_scheduled_flow_runs, "machines", nothing)
+        client.call(poll_due_runs.get_scheduled_flow_runs, "machines", nothing)
 
 
 def _claim_until_none_is_left(url):

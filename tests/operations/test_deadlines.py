@@ -11,9 +11,9 @@ from runyard.operations.deployments.known_flows import FlowCreate, create_flow
 from runyard.operations.flow_runs.flow_runs import FlowRunCreate, create_flow_run, read_flow_run
 from runyard.operations.flow_runs.pauses import ResumeFlowRun, pause_flow_run, resume_flow_run
 from runyard.operations.installation.checkup import read_checkup
-from runyard.operations.installation.overview import list_work_pools
 from runyard.operations.recovery.recover_flow_runs import RecoverRequest, recover
 from runyard.operations.work_pools import work_pools, work_queues, workers
+from runyard.operations.work_pools.list_work_pools import list_work_pools
 
 SECOND = 1_000_000
 

@@ -9,7 +9,7 @@ from runyard.base.errors import Conflict, InvalidInput, NotFound, ParameterError
 from runyard.operations.deployments import deployments, known_flows
 from runyard.operations.flow_runs import flow_runs
 from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
-from runyard.operations.flow_runs.scheduled_flow_runs import get_scheduled_flow_runs_of_deployments
+from runyard.operations.flow_runs.poll_due_runs import get_scheduled_flow_runs_of_deployments
 from runyard.operations.schedules import schedules
 from runyard.operations.schemas import Filter, Listing, StateCreate
 from runyard.operations.work_pools import work_pools, work_queues

@@ -12,7 +12,7 @@ from runyard.base.errors import Locked, StaleAttempt
 from runyard.client import LocalClient
 from runyard.domain.states import Cancelling, Completed, Running
 from runyard.engine.journal import Journal
-from runyard.engine.runs import TaskRun
+from runyard.engine.run_objects import TaskRun
 from runyard.operations.deployments import deployments
 from runyard.operations.flow_runs import claim_flow_runs
 from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment

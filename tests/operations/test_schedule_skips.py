@@ -10,8 +10,8 @@ from runyard.client import LocalClient
 from runyard.engine.retention_loop import remove
 from runyard.operations import lease_clock
 from runyard.operations.deployments import deployments
+from runyard.operations.scheduler import scheduler
 from runyard.operations.schedules import schedules
-from runyard.operations.scheduling import scheduler
 
 
 class Travel:

@@ -18,8 +18,8 @@ from runyard.domain.schedules import firing_policies
 from runyard.domain.schedules import instants as schedule_rules
 from runyard.operations.deployments import deployments
 from runyard.operations.flow_runs import flow_runs
+from runyard.operations.scheduler import scheduler
 from runyard.operations.schedules import schedules
-from runyard.operations.scheduling import scheduler
 from runyard.operations.schemas import Listing, StateCreate
 
 HOUR = 3600
@@ -401,7 +401,7 @@ def test_a_waiting_run_becomes_late(client, travel):
 _PROCESS = """
 import os, sys, time
 from runyard.client import LocalClient
-from runyard.operations.scheduling.scheduler import SchedulerTurn, run_scheduler
+from runyard.operations.scheduler.scheduler import SchedulerTurn, run_scheduler
 from runyard.store.database import Database
 
 url, name, folder = sys.argv[1:]

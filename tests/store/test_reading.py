@@ -10,7 +10,7 @@ import tempfile
 
 import pytest
 from runyard import settings
-from runyard.store import integrity
+from runyard.store import database_maintenance
 from runyard.store.database import Database
 
 INSERT = "INSERT INTO flows (id, created, updated, name) VALUES (:name, 1, 1, :name)"
@@ -137,8 +137,8 @@ def test_a_home_of_any_name_has_its_database(tmp_path, monkeypatch, name):
     add(database, "a")
     database.close()
     assert [file.name for file in home.iterdir()] == ["runyard.db"]
-    assert integrity.where() == str(home / "runyard.db")
-    assert integrity.check().problems == []
+    assert database_maintenance.where() == str(home / "runyard.db")
+    assert database_maintenance.check().problems == []
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
 
 

@@ -9,8 +9,8 @@ import pytest
 from runyard import allow_failure, flow, get_run_logger, tags, task
 from runyard.base.errors import MissingResult, ParameterError, RunFailed, RunyardError
 from runyard.client import LocalClient
-from runyard.client import shared_client as connection
-from runyard.client.shared_client import shared_client
+from runyard.client import engine_client as connection
+from runyard.client.engine_client import shared_client
 from runyard.engine.background.background_submit import BackgroundFuture, served_name
 from runyard.operations.records.logs import LogListing, filter_logs
 from runyard.operations.task_runs.task_runs import read_task_run

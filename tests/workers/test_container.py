@@ -58,7 +58,7 @@ def begin(tmp_path):
         # As `python -m runyard.workers.process.child` would be found: by a finder that is asked first.
         (package / "sitecustomize.py").write_text(
             "import ctypes, sys\n"
-            "if 'runyard.workers.jobs.container' in sys.orig_argv:\n"
+            "if 'runyard.workers.jobs.container_main' in sys.orig_argv:\n"
             "    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)\n"  # orphans become its children, as in a container
             "if 'runyard.workers.process.child' in sys.orig_argv:\n"
             f"    code = open({str(tmp_path / 'run.py')!r}).read()\n"
@@ -75,7 +75,7 @@ def begin(tmp_path):
         (tmp_path / "run.py").write_text(RUN + code)
         path = os.pathsep.join([str(package), *sys.path])
         process = subprocess.Popen(
-            [sys.executable, "-m", "runyard.workers.jobs.container"],
+            [sys.executable, "-m", "runyard.workers.jobs.container_main"],
             env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
             cwd=tmp_path,
             stdout=subprocess.PIPE,

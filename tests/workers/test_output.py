@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runyard.base.errors import InvalidInput, StoreError
-from runyard.workers import output, terminal
-from runyard.workers.output import MAX_LINE_CHARACTERS, LogBuffer, Pipe, RunOutput
+from runyard.workers import run_output, terminal
+from runyard.workers.run_output import MAX_LINE_CHARACTERS, LogBuffer, Pipe, RunOutput
 
 
 def _through(pipe: Pipe, chunks: list[bytes]) -> None:
@@ -141,7 +141,7 @@ def test_over_the_limit_one_line_says_so_and_the_end_is_kept(monkeypatch):
 
 
 def test_a_flood_of_short_lines_is_kept_in_large_records(monkeypatch):
-    monkeypatch.setattr(output, "PACKED_FROM_BYTES", 1_000_000)
+    monkeypatch.setattr(run_output, "PACKED_FROM_BYTES", 1_000_000)
     lines = [f"{number:019d}" for number in range(50_000)]
     written = _run_that_prints(lines)
     assert "\n".join(body["message"] for body in written).split("\n") == lines

@@ -18,7 +18,7 @@ from runyard.operations.deployments.deployments import DeploymentFlowRunCreate, 
 from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 from runyard.operations.flow_runs.flow_runs import filter_flow_runs, read_flow_run
 from runyard.operations.schemas import Listing
-from runyard.workers.serving_deployments import Runner, aserve, serve
+from runyard.workers.serve_from_python import Runner, aserve, serve
 
 WAIT_SECONDS = 60
 
@@ -44,7 +44,7 @@ def other():
     note("other")
 
 if __name__ == "__main__":
-    from runyard.workers.serving_deployments import serve
+    from runyard.workers.serve_from_python import serve
     if sys.argv[1] == "plain":
         work.serve(name="served", limit=1)
     elif sys.argv[1] == "interval":

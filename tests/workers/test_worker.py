@@ -25,7 +25,7 @@ from runyard.operations.work_pools.work_pools import (
     read_work_pool,
     update_work_pool,
 )
-from runyard.server.run_api import RunApi
+from runyard.server.worker_api import RunApi
 from runyard.workers import loop
 from runyard.workers.health import start_health_server
 from runyard.workers.worker import start_worker

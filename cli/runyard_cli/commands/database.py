@@ -22,9 +22,9 @@ database.add_command(prune)
 @database.command("path", example="runyard database path")
 def path() -> None:
     """Print where the database is."""
-    from runyard.store import integrity
+    from runyard.store import database_maintenance
 
-    click.echo(integrity.where())
+    click.echo(database_maintenance.where())
 
 
 @database.command("check", example="runyard database check")
@@ -32,9 +32,9 @@ def path() -> None:
 def check(output: str | None) -> None:
     """Read the whole database and check whether it is damaged; changes nothing."""
     from runyard.base.errors import DatabaseCorrupt
-    from runyard.store import integrity
+    from runyard.store import database_maintenance
 
-    report = integrity.check()
+    report = database_maintenance.check()
     if output:
         out.print_json(report._asdict())
     else:
@@ -60,9 +60,9 @@ def check(output: str | None) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 def backup(target: str, overwrite: bool) -> None:
     """Copy the database to the file TARGET while it is in use."""
-    from runyard.store import integrity
+    from runyard.store import database_maintenance
 
-    size = integrity.backup(target, overwrite)
+    size = database_maintenance.backup(target, overwrite)
     out.done(f"Saved a backup to {target} ({size / 1e6:.1f} MB).")
 
 
@@ -73,7 +73,7 @@ def upgrade() -> None:
     Every command upgrades the schema by itself; workers and servers create the indexes in the background.
     """
     from runyard.client import LocalClient
-    from runyard.store import integrity
+    from runyard.store import database_maintenance
     from runyard.workers.online_upgrade import count_hours
 
     steps = []
@@ -82,7 +82,7 @@ def upgrade() -> None:
         steps.append(step)
         out.say(f"Creating {step.name} ({left} left) ...")
 
-    before, after = integrity.upgrade(say)
+    before, after = database_maintenance.upgrade(say)
     client = LocalClient()
     counted = count_hours(client)
     client.close()
@@ -99,9 +99,9 @@ def upgrade() -> None:
 @database.command("vacuum", example="runyard database vacuum")
 def vacuum() -> None:
     """Return the space of deleted rows to the disk."""
-    from runyard.store import integrity
+    from runyard.store import database_maintenance
 
-    before, after = integrity.vacuum()
+    before, after = database_maintenance.vacuum()
     out.done(f"Reduced the database from {before / 1e6:.1f} MB to {after / 1e6:.1f} MB.")
 
 

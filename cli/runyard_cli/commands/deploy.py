@@ -179,7 +179,7 @@ def deploy(
 
 
 def _project(entrypoint: str | None, prefect_file: str, names: Sequence[str], refuse: bool) -> Any:
-    from runyard.deployments.project.project import Project, read_project
+    from runyard.deployments.project.read_project import Project, read_project
 
     if not os.path.exists(prefect_file) and (entrypoint or out.at_keyboard()):
         return Project.empty()
@@ -195,7 +195,7 @@ def _apply(client: Client, wanted: Any, dry_run: bool = False) -> Any:
 def _warn_of_unread(client: Client, deployments: Sequence[Any]) -> None:
     """Say which job variables nothing reads: they are most often misspelled."""
     from runyard.base.errors import NotFound
-    from runyard.deployments.project import job_places
+    from runyard.deployments.project import job_variable_warnings
     from runyard.operations.work_pools.work_pools import read_work_pool
 
     pools: dict[str, Any] = {}
@@ -206,7 +206,7 @@ def _warn_of_unread(client: Client, deployments: Sequence[Any]) -> None:
                 with suppress(NotFound):  # which the deploy says
                     pools[name] = client.call(read_work_pool, name)
             if name in pools:
-                for warning in job_places.unread(each.name, pools[name], each.job_variables):
+                for warning in job_variable_warnings.unread(each.name, pools[name], each.job_variables):
                     out.progress(warning)
 
 

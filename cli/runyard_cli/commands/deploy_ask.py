@@ -15,7 +15,7 @@ from runyard_cli.shared.client import body, connect
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runyard.deployments.project.project import Project
+    from runyard.deployments.project.read_project import Project
 
 
 class Answers:
@@ -111,7 +111,7 @@ class Answers:
 
     def _ask_pool(self) -> tuple[str, bool]:
         """The name of a work pool, and whether it is a new one."""
-        from runyard.operations.installation.overview import list_work_pools
+        from runyard.operations.work_pools.list_work_pools import list_work_pools
 
         pools = connect().call(list_work_pools)
         lines = [f"{pool['name']}  ({pool['type']})" for pool in pools] + ["a new one"]

@@ -9,7 +9,7 @@ from runyard_cli.shared import values
 
 def overrides_of(entrypoint: str | None, options: dict[str, Any]) -> Any:
     """What the flags say of a deployment."""
-    from runyard.deployments.project.command_line import Overrides
+    from runyard.deployments.project.flag_overrides import Overrides
 
     return Overrides(
         entrypoint=entrypoint,

@@ -40,7 +40,7 @@ def announce(applied: Sequence[Any]) -> None:
 def next_step(client: Client, applied: Sequence[Any]) -> None:
     """Say what one may type next."""
     from runyard.domain.job_templates import worker_command
-    from runyard.operations.installation.overview import list_work_pools
+    from runyard.operations.work_pools.list_work_pools import list_work_pools
 
     made = [each.deployment for each in applied if each.action != "deleted"]
     wanted = dict.fromkeys(each.work_pool_name for each in made if each.work_pool_name)

@@ -205,7 +205,7 @@ def _look(
     limit: int | None,
 ) -> _Looked:
     """Look which instants have no run yet, until there are `limit` of them."""
-    from runyard.operations.scheduling.backfills import MOST_RUNS
+    from runyard.operations.scheduler.backfills import MOST_RUNS
 
     looked: list[tuple[dict[str, Any], Any]] = []
     left = limit
@@ -248,7 +248,7 @@ def _send(
     client: Client, deployment_id: str, wanted: list[dict[str, Any]], common: dict[str, Any], dry_run: bool
 ) -> list[Any]:
     """Send the runs in batches, with progress on a terminal."""
-    from runyard.operations.scheduling.backfills import MOST_RUNS, backfill_deployment
+    from runyard.operations.scheduler.backfills import MOST_RUNS, backfill_deployment
 
     made: list[Any] = []
     shown = not dry_run and len(wanted) > MOST_RUNS and sys.stderr.isatty()

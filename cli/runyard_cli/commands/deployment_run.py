@@ -54,7 +54,7 @@ def run(
     output: str | None,
 ) -> None:
     """Create a run of a deployment; a worker of its pool starts it."""
-    from runyard.deployments.project import job_places
+    from runyard.deployments.project import job_variable_warnings
     from runyard.operations.flow_runs.create_deployment_run import run_deployment
 
     due = _due(start_in, start_at)
@@ -73,7 +73,7 @@ def run(
     client = connect()
     answer = client.call(run_deployment, body(run_deployment, **fields))
     made, name = answer.flow_run, answer.deployment
-    for warning in job_places.warnings(name, fields.get("job_variables") or {}):
+    for warning in job_variable_warnings.warnings(name, fields.get("job_variables") or {}):
         out.progress(warning)
     if output:
         out.print_json(made)

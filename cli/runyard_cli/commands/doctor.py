@@ -188,15 +188,15 @@ def _clock() -> Iterator[Check]:
 def _database() -> Iterator[Check]:
     from runyard import settings
     from runyard.base.errors import NotFound
-    from runyard.store import integrity
+    from runyard.store import database_maintenance
 
     if settings.get("api_url"):
         return
     try:
-        report = integrity.check()
+        report = database_maintenance.check()
     except NotFound:
         if all(check.status == OK for check in _home()):
-            where = integrity.where()
+            where = database_maintenance.where()
             yield Check("database", OK, f"{where} does not exist yet; the first command creates it")
         return
     if report.problems:

@@ -62,8 +62,8 @@ def serve(
     global_limit: int | None,
 ) -> None:
     """Create a deployment of a flow and run it in this process, without pool and worker, until Ctrl-C."""
-    from runyard.deployments.runner import RunnerDeployment
-    from runyard.workers.serving_deployments import serve as serve_deployments
+    from runyard.deployments.deploy_from_python import RunnerDeployment
+    from runyard.workers.serve_from_python import serve as serve_deployments
 
     timings = [*(("cron", each) for each in cron), *(("interval", each) for each in interval)]
     timings += [("rrule", each) for each in rrule]

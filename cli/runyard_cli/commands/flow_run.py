@@ -251,7 +251,7 @@ def execute(context: click.Context, reference: str | None) -> None:
     run = find_flow_run(client, reference or str(named))
     if run.state_type not in (SCHEDULED, PENDING):
         raise Conflict(f"flow run '{run.name}' is {run.state_name}; only a waiting run can be executed")
-    from runyard.engine.run import run_waiting
+    from runyard.engine.entry import run_waiting
 
     flow, parameters = claimed_flow.load_run(run.id)
     context.exit(ended(run, run_waiting(flow, run.id, parameters)))

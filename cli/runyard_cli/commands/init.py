@@ -62,7 +62,7 @@ def _ask_recipe(recipes: dict[str, Any], suited: str) -> str:
 
 def _say_pool(recipe: str) -> None:
     """The pool that the new project's deployment wants may not be there: deploying would be refused."""
-    from runyard.deployments.project.project import read_project
+    from runyard.deployments.project.read_project import read_project
 
     pool = read_project().entries[0].spec.work_pool
     if pool and pool.name:

@@ -93,14 +93,14 @@ def _answer() -> str:
     from runyard import settings
     from runyard.base.url_passwords import hidden
     from runyard.operations.installation.admin import read_version
-    from runyard.store import integrity
+    from runyard.store import database_maintenance
 
     from runyard_cli.shared.client import connect
 
     url = hidden(settings.get("api_url"))
     if url:
         return f"The API at {url} answers (version {connect().call(read_version)})."
-    return f"It has no API; commands use the database {integrity.where()}."
+    return f"It has no API; commands use the database {database_maintenance.where()}."
 
 
 @profile.command("inspect", example="runyard profile inspect local")

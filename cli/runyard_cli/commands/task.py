@@ -35,7 +35,7 @@ def serve(entrypoints: tuple[str, ...], module: tuple[str, ...], limit: int, bes
     wanted = list(dict.fromkeys(found))
     try:
         if beside is not None:
-            from runyard.workers.companion import serve_beside
+            from runyard.workers.task_server_process import serve_beside
 
             serve_beside(wanted, limit, beside)
         else:

@@ -19,7 +19,7 @@ def version(output: str | None) -> None:
     from runyard import settings
     from runyard.base.url_passwords import hidden
     from runyard.operations.installation.admin import API_VERSION
-    from runyard.store import integrity
+    from runyard.store import database_maintenance
 
     installed = {}
     for name in ("prefect", "fastapi", "psycopg", "docker"):
@@ -38,7 +38,7 @@ def version(output: str | None) -> None:
         "profile": settings.profile(),
         "server_type": "server" if settings.get("api_url") else "local",
         "api_url": hidden(settings.get("api_url")) or None,
-        "database": integrity.where(),
+        "database": database_maintenance.where(),
         "installed": installed,
     }
     if output:

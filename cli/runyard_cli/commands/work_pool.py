@@ -96,9 +96,9 @@ def create(
 
 def _warn_of_places(name: str, template: dict[str, Any]) -> None:
     """Say which variables of a template lead runs away from the database in which they are recorded."""
-    from runyard.deployments.project import job_places
+    from runyard.deployments.project import job_variable_warnings
 
-    for warning in job_places.template_warnings(name, template):
+    for warning in job_variable_warnings.template_warnings(name, template):
         out.progress(warning)
 
 
@@ -147,7 +147,7 @@ def ls(verbose: bool, output: str | None) -> None:
 
         out.print_json(list(listed(client, work_pools.filter_work_pools)))
         return
-    from runyard.operations.installation.overview import list_work_pools
+    from runyard.operations.work_pools.list_work_pools import list_work_pools
 
     names = ["name", "type", "status", "id", "concurrency_limit"]
     if verbose:

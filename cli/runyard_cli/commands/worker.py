@@ -11,7 +11,7 @@ from runyard_cli.shared.click_classes import Count, Number, group, output_option
 from runyard_cli.shared.client import connect, listed
 
 if TYPE_CHECKING:
-    from runyard.server.run_api import RunApi
+    from runyard.server.worker_api import RunApi
     from runyard.store.database import Database
 
 worker = group("worker", "Start workers and see them.", "runyard worker start --pool default-agent-pool")
@@ -227,7 +227,7 @@ def install(
 
 
 def _open_run_api(database: Database, also_at: str | None) -> RunApi:
-    from runyard.server.run_api import RunApi
+    from runyard.server.worker_api import RunApi
 
     return RunApi(database, also_at)
 

@@ -10,7 +10,7 @@ from runyard_cli.shared import output as out
 def run_again_here(run: Any, entrypoint: str) -> int:
     """Run a run without a deployment again in this process; the exit code."""
     from runyard.deployments.loading.loading import load_flow
-    from runyard.engine.run import run_again
+    from runyard.engine.entry import run_again
 
     return ended(run, run_again(load_flow(entrypoint), run.id, run.parameters))
 

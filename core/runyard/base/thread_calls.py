@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from runyard.base import forks
+from runyard.base import user_forks
 
 if TYPE_CHECKING:
     import asyncio
@@ -73,7 +73,7 @@ def _begin_in_thread(fn: Callable[[], Any]) -> asyncio.Future[Any]:
     def work() -> None:
         value, failure = None, None
         try:
-            value = forks.held(fn)
+            value = user_forks.held(fn)
         except BaseException as error:
             failure = error
         finally:

@@ -14,7 +14,7 @@ from runyard.base.syncing import async_twin, sync_compatible
 from runyard.base.url_passwords import hidden_within
 from runyard.blocks.block_errors import BlockExists, BlockNotFound, InvalidBlock, problems
 from runyard.blocks.fields import SecretDict, fitting, inside, revealed, secret_fields, secrets_in
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.operations.blocks import block_documents, block_types
 from runyard.operations.blocks.block_types import DEFAULT_BLOCK_SCHEMA_VERSION
 

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runyard.deployments.deploy_from_python import RunnerDeployment, deploy
     from runyard.deployments.docker_images import DockerImage
     from runyard.deployments.legacy import Deployment
     from runyard.deployments.run_deployment import arun_deployment, run_deployment
-    from runyard.deployments.runner import RunnerDeployment, deploy
 
 __all__ = [
     "Deployment",
@@ -20,8 +20,8 @@ __all__ = [
 _HOMES = {
     "Deployment": "runyard.deployments.legacy",
     "DockerImage": "runyard.deployments.docker_images",
-    "RunnerDeployment": "runyard.deployments.runner",
-    "deploy": "runyard.deployments.runner",
+    "RunnerDeployment": "runyard.deployments.deploy_from_python",
+    "deploy": "runyard.deployments.deploy_from_python",
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from runyard.base.errors import InvalidInput
 from runyard.deployments.project import version_info
-from runyard.engine import checks
+from runyard.engine import option_checks
 
 if TYPE_CHECKING:
     from runyard.deployments.docker_images import DockerImage
@@ -130,7 +130,7 @@ def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidInput(f"unknown option of a deployment: {', '.join(sorted(given))}")
     fields["schedules"] = schedules
     if "version" in fields:
-        fields["version"] = checks.version(fields["version"])
+        fields["version"] = option_checks.version(fields["version"])
     if isinstance(fields.get("tags"), str):
         fields["tags"] = [fields["tags"]]
     if fields.get("triggers"):

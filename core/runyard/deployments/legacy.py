@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from runyard import settings
 from runyard.base.errors import InvalidInput, NotFound
 from runyard.base.syncing import sync_compatible
-from runyard.client.shared_client import shared_client
-from runyard.deployments.runner import RunnerDeployment
+from runyard.client.engine_client import shared_client
+from runyard.deployments.deploy_from_python import RunnerDeployment
 from runyard.operations.work_pools.work_pools import (
     LONE_POOL,
     WorkPoolCreate,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from runyard.base import clock
 from runyard.base.errors import InvalidInput
 from runyard.base.syncing import async_twin, sync_compatible
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.domain.states import PENDING, TERMINAL, Scheduled, State
 from runyard.engine.context import current_flow, current_tags, current_task
-from runyard.engine.recording import as_json
+from runyard.engine.recorded_parameters import as_json
 from runyard.engine.resolve import to_data
-from runyard.engine.runs import TaskRun
+from runyard.engine.run_objects import TaskRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

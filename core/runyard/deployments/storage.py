@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from runyard.base.errors import InvalidInput
 from runyard.blocks.object_files import is_object_url
-from runyard.deployments.placeholders.templating import looks_secret
+from runyard.deployments.placeholders.fill_placeholders import looks_secret
 from runyard.deployments.steps.credentials import plain
 from runyard.deployments.steps.git import git_clone
 from runyard.deployments.steps.object_store import fetch

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.base import forks, texts
+from runyard.base import texts, user_forks
 from runyard.base.exceptions import UnreadableResult
 from runyard.base.tracebacks import describe
 from runyard.domain.states import COMPLETED, State
-from runyard.engine.accompanying import is_from_outside
 from runyard.engine.cache_policies import DEFAULT, CacheKeyFnPolicy, CachePolicy, NoCache
 from runyard.engine.context import current_transaction
 from runyard.engine.effects import Block, Commit, Wait
 from runyard.engine.key_scopes import scope_of
 from runyard.engine.logging import flow_logger
+from runyard.engine.outside_exceptions import is_from_outside
 from runyard.engine.results import known_results
 from runyard.engine.results.result_stores import ResultStore, options_of_flow
 from runyard.engine.runtime import deployment, flow_run, task_run
@@ -255,7 +255,7 @@ class Keeping:
                 return None
             else:
                 compute, around = plan.policy.compute_key, {} if flow is None else flow.key_parameters
-                key = forks.held(lambda: compute(context, parameters, around))
+                key = user_forks.held(lambda: compute(context, parameters, around))
         except BaseException as error:
             if is_from_outside(error):
                 raise

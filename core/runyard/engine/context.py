@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from runyard.engine.flow_definition import FlowDefinition
     from runyard.engine.journal import Journal
+    from runyard.engine.run_objects import FlowRun, TaskRun
     from runyard.engine.runnable import RunsTasks
-    from runyard.engine.runs import FlowRun, TaskRun
     from runyard.engine.task_definition import TaskDefinition
 
 # Imported inside functions: result stores (6 ms), for runs that use their store.

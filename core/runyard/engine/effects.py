@@ -17,7 +17,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from runyard.base import forks
+from runyard.base import user_forks
 from runyard.base.exceptions import TerminationSignal
 from runyard.base.thread_calls import in_thread, release_thread, unbroken
 from runyard.engine.timeouts import over, time_limit
@@ -93,12 +93,12 @@ def drive(core: Generator[Any, Any, Any]) -> Any:
     """Run a core in the calling thread; returns its return value."""
     send, throw = core.send, core.throw
     effect = outcome = None
-    born = forks.count
+    born = user_forks.count
     try:
         effect = send(None)
         while True:
-            if forks.count != born:
-                forks.leave()
+            if user_forks.count != born:
+                user_forks.leave()
             try:
                 kind = type(effect)
                 if kind is Call:
@@ -121,12 +121,12 @@ def drive(core: Generator[Any, Any, Any]) -> Any:
                     pause(effect.seconds)
                     outcome = None
             except BaseException as error:
-                if forks.count != born:
-                    forks.leave(error)
+                if user_forks.count != born:
+                    user_forks.leave(error)
                 effect = throw(thrown(error))
             else:
-                if forks.count != born:
-                    forks.leave()
+                if user_forks.count != born:
+                    user_forks.leave()
                 effect = send(outcome)
     except StopIteration as stop:
         return stop.value
@@ -221,7 +221,7 @@ def _finish_beside(coroutine: Any) -> Any:
 
     def work() -> None:
         try:
-            done.set_result(forks.held(lambda: asyncio.run(outcome())))
+            done.set_result(user_forks.held(lambda: asyncio.run(outcome())))
         except BaseException as error:
             done.set_exception(error)
         finally:
@@ -248,12 +248,12 @@ async def drive_async(
     import asyncio
 
     effect = outcome = None
-    born = forks.count
+    born = user_forks.count
     try:
         effect = core.send(None)
         while True:
-            if forks.count != born:
-                forks.leave()
+            if user_forks.count != born:
+                user_forks.leave()
             try:
                 kind = type(effect)
                 if kind is Call:
@@ -270,12 +270,12 @@ async def drive_async(
                     await asyncio.sleep(effect.seconds)
                     outcome = None
             except BaseException as error:
-                if forks.count != born:
-                    forks.leave(error)
+                if user_forks.count != born:
+                    user_forks.leave(error)
                 effect = core.throw(_thrown_async(error, stop_requested))
             else:
-                if forks.count != born:
-                    forks.leave()
+                if user_forks.count != born:
+                    user_forks.leave()
                 effect = core.send(outcome)
     except StopIteration as stop:
         return stop.value

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from runyard.engine.flow_definition import FlowDefinition
     from runyard.engine.journal import Journal
-    from runyard.engine.runs import FlowRun
+    from runyard.engine.run_objects import FlowRun
     from runyard.engine.state_reports import Reporter
 
 # Imported inside functions: `caching` (8 ms), for subflows and flows that store results.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import threading
 
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.engine import child_processes
 from runyard.engine.journal import Journal
 

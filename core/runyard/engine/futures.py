@@ -11,9 +11,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from runyard.base import waits
 from runyard.base.syncing import also_awaited, async_twin
 from runyard.domain.states import State
-from runyard.engine.accompanying import is_from_outside
 from runyard.engine.effects import finish, is_coroutine
 from runyard.engine.logging import get_logger
+from runyard.engine.outside_exceptions import is_from_outside
 
 # Work that the calling thread of a task runner does while it waits; see `task_runners`.
 helper = threading.local()

@@ -7,14 +7,14 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from runyard.domain.states import CANCELLED, COMPLETED, CRASHED, FAILED, RUNNING
-from runyard.engine.accompanying import is_from_outside
 from runyard.engine.effects import Call
 from runyard.engine.outcome import is_signal
+from runyard.engine.outside_exceptions import is_from_outside
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from runyard.engine.runs import Run
+    from runyard.engine.run_objects import Run
 
 _LISTS = {
     RUNNING: "on_running_hooks",

@@ -15,13 +15,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.base import clock, forks, texts
+from runyard.base import clock, texts, user_forks
 from runyard.base.errors import (
     StaleAttempt,
 )
 from runyard.base.exceptions import Abort
 from runyard.base.thread_calls import release_thread
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.domain.states import TERMINAL
 from runyard.engine import salvage
 from runyard.engine.log_limit import LogLimit
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from runyard.client import Client
     from runyard.domain.states import State
     from runyard.engine.flow_definition import FlowDefinition
-    from runyard.engine.runs import FlowRun, TaskRun
+    from runyard.engine.run_objects import FlowRun, TaskRun
     from runyard.operations.runs.run_records import LogRow, ResultRow
 
 _STOP = object()
@@ -357,7 +357,7 @@ def close_all() -> None:
         journal.close()
 
 
-forks.before_leaving(close_all)
+user_forks.before_leaving(close_all)
 
 
 def _after_fork() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runyard.base import forks, texts
+from runyard.base import texts, user_forks
 from runyard.base.errors import ParameterError
 from runyard.base.exceptions import RunNameError
 from runyard.base.redaction import STARS, redact
-from runyard.engine.accompanying import is_from_outside
 from runyard.engine.library_types import understood
+from runyard.engine.outside_exceptions import is_from_outside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -351,7 +351,7 @@ def render_name(template: Any, parameters: dict[str, Any]) -> str:
     signature = Signature(template)
     takes_any = "parameters" in (*signature.positional, *signature.keyword_only)
     try:
-        name = forks.held(lambda: template(parameters=parameters) if takes_any else template())
+        name = user_forks.held(lambda: template(parameters=parameters) if takes_any else template())
     except BaseException as error:
         if isinstance(error, Exception) or is_from_outside(error):
             raise

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from runyard import settings
 from runyard.base import redaction, texts
 from runyard.base.errors import RunCrashed, RunFailed, RunyardError
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.compat import imports
 from runyard.domain.states import COMPLETED, CRASHED, FAILED, State
 from runyard.engine import outcome
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runyard.engine.flow_definition import FlowDefinition
-    from runyard.engine.runs import FlowRun, TaskRun
+    from runyard.engine.run_objects import FlowRun, TaskRun
     from runyard.engine.task_definition import TaskDefinition
 
 _BOOKKEEPING = ("name", "run_count", "start_us", "end_us", "total_us", "task_inputs")

@@ -16,14 +16,14 @@ from runyard.base.errors import (
 )
 from runyard.base.exceptions import Abort, RunNameError, TerminationSignal
 from runyard.base.thread_calls import unbroken
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.domain.states import PAUSED, Crashed, State
 from runyard.engine import outcome
 from runyard.engine.context import FlowRunContext, current_flow, current_tags
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flow_core import retries_of, retry_delay_of, run_flow
 from runyard.engine.interrupts import Cancellation, SignalGuard, others_ended, pass_on
-from runyard.engine.local_supervisor import KEEPS_LEASE_VARIABLE, LeaseKeeper, held_by_hand
+from runyard.engine.local_run_lease import KEEPS_LEASE_VARIABLE, LeaseKeeper, held_by_hand
 from runyard.engine.parameters import (
     complete,
     concealed,
@@ -31,8 +31,8 @@ from runyard.engine.parameters import (
     signature_of,
     validated,
 )
-from runyard.engine.recording import recorded_parameters
-from runyard.engine.runs import FlowRun, to_json
+from runyard.engine.recorded_parameters import recorded_parameters
+from runyard.engine.run_objects import FlowRun, to_json
 from runyard.engine.state_reports import RootReporter
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from runyard.engine.journal import Journal
 from runyard.engine.logging import ERROR, INFO, stored_by_report
 from runyard.engine.outages import persist
 from runyard.engine.outcome import crash_message, is_signal
-from runyard.engine.runs import TaskRun
+from runyard.engine.run_objects import TaskRun
 from runyard.operations.flow_runs.end_flow_run import report_state
 from runyard.operations.flow_runs.start_flow_run import start_flow_run
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from runyard.client import Client
     from runyard.engine.context import FlowRunContext
     from runyard.engine.flow_definition import FlowDefinition
-    from runyard.engine.runs import FlowRun
+    from runyard.engine.run_objects import FlowRun
     from runyard.operations.operation import Operation
 
 

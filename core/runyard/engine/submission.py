@@ -16,7 +16,7 @@ from runyard.engine.task_core import inputs_of, run_task
 if TYPE_CHECKING:
     from runyard.engine.context import FlowRunContext
     from runyard.engine.journal import Journal
-    from runyard.engine.runs import TaskRun
+    from runyard.engine.run_objects import TaskRun
     from runyard.engine.task_definition import TaskDefinition
 
 

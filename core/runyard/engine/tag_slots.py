@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from runyard.engine.concurrency.slot_leases import Lease
     from runyard.engine.journal import Journal
-    from runyard.engine.runs import TaskRun
+    from runyard.engine.run_objects import TaskRun
     from runyard.engine.task_definition import TaskDefinition
 
 # The longest time until a run notices a new tag limit. Runs without tags never query the limits.

@@ -12,7 +12,6 @@ from runyard.base.exceptions import RunTimedOut, Signal, UpstreamTaskError
 from runyard.domain.flow_run_rules import retry_wait
 from runyard.domain.states import COMPLETED, FAILED, PENDING, RUNNING, AwaitingRetry, State
 from runyard.engine import outcome, tag_slots
-from runyard.engine.accompanying import is_from_outside
 from runyard.engine.context import (
     TaskRunContext,
     current_flow,
@@ -24,9 +23,10 @@ from runyard.engine.context import (
 from runyard.engine.effects import Call, Read, Sleep, Wait
 from runyard.engine.hooks import call_hooks
 from runyard.engine.logging import DEBUG, WARNING, logs_tasks_at, prints, task_logger
+from runyard.engine.outside_exceptions import is_from_outside
 from runyard.engine.parameters import render_name, signature_of
 from runyard.engine.resolve import awaited, futures_in, has_futures, to_data, to_states
-from runyard.engine.runs import TaskRun, to_json
+from runyard.engine.run_objects import TaskRun, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runyard.engine import checks
+from runyard.engine import option_checks
 from runyard.engine.runnable import P, R, Runnable, documentation, function_name
 
 TYPE_CHECKING = False
@@ -48,19 +48,19 @@ class TaskDefinition(Runnable[P, R]):
     ) -> None:
         # The original arguments: `with_options` and pickles create copies from them.
         options = {key: value for key, value in locals().items() if key not in ("self", "fn", "__class__")}
-        super().__init__(fn, checks.task_name(name or function_name(fn)), options)
-        self.description = checks.text("description", description) or documentation(fn)
-        self.tags = checks.tags(tags)
-        self.version = checks.version(version)
-        self.task_run_name = checks.run_name("task_run_name", task_run_name)
-        self.retries = checks.retries(retries)
+        super().__init__(fn, option_checks.task_name(name or function_name(fn)), options)
+        self.description = option_checks.text("description", description) or documentation(fn)
+        self.tags = option_checks.tags(tags)
+        self.version = option_checks.version(version)
+        self.task_run_name = option_checks.run_name("task_run_name", task_run_name)
+        self.retries = option_checks.retries(retries)
         if callable(retry_delay_seconds):
             retry_delay_seconds = retry_delay_seconds(self.retries or 0)
-        self.retry_delay_seconds = checks.delays(retry_delay_seconds)
-        self.retry_jitter_factor = checks.jitter(retry_jitter_factor)
-        self.retry_condition_fn = checks.function("retry_condition_fn", retry_condition_fn)
-        self.timeout_seconds = checks.timeout(timeout_seconds)
-        self.log_prints = checks.flag("log_prints", log_prints)
+        self.retry_delay_seconds = option_checks.delays(retry_delay_seconds)
+        self.retry_jitter_factor = option_checks.jitter(retry_jitter_factor)
+        self.retry_condition_fn = option_checks.function("retry_condition_fn", retry_condition_fn)
+        self.timeout_seconds = option_checks.timeout(timeout_seconds)
+        self.log_prints = option_checks.flag("log_prints", log_prints)
         if persist_result is None and (
             cache_key_fn is not None
             or result_storage is not None
@@ -69,20 +69,20 @@ class TaskDefinition(Runnable[P, R]):
             or (cache_policy is not None and getattr(cache_policy, "makes_keys", True))
         ):
             persist_result = True
-        self.cache_policy = checks.policy(cache_policy)
-        self.cache_key_fn = checks.function("cache_key_fn", cache_key_fn)
-        self.cache_expiration = checks.expiration(cache_expiration)
-        self.refresh_cache = checks.flag("refresh_cache", refresh_cache)
-        self.persist_result = checks.flag("persist_result", persist_result)
-        self.result_storage = checks.storage(result_storage)
-        self.result_storage_key = checks.text("result_storage_key", result_storage_key)
-        self.result_serializer = checks.serializer(result_serializer)
-        self.cache_result_in_memory = checks.flag("cache_result_in_memory", cache_result_in_memory)
-        self.on_rollback_hooks = checks.hooks("on_rollback", on_rollback)
-        self.on_commit_hooks = checks.hooks("on_commit", on_commit)
-        self.on_completion_hooks = checks.hooks("on_completion", on_completion)
-        self.on_failure_hooks = checks.hooks("on_failure", on_failure)
-        self.on_running_hooks = checks.hooks("on_running", on_running)
+        self.cache_policy = option_checks.policy(cache_policy)
+        self.cache_key_fn = option_checks.function("cache_key_fn", cache_key_fn)
+        self.cache_expiration = option_checks.expiration(cache_expiration)
+        self.refresh_cache = option_checks.flag("refresh_cache", refresh_cache)
+        self.persist_result = option_checks.flag("persist_result", persist_result)
+        self.result_storage = option_checks.storage(result_storage)
+        self.result_storage_key = option_checks.text("result_storage_key", result_storage_key)
+        self.result_serializer = option_checks.serializer(result_serializer)
+        self.cache_result_in_memory = option_checks.flag("cache_result_in_memory", cache_result_in_memory)
+        self.on_rollback_hooks = option_checks.hooks("on_rollback", on_rollback)
+        self.on_commit_hooks = option_checks.hooks("on_commit", on_commit)
+        self.on_completion_hooks = option_checks.hooks("on_completion", on_completion)
+        self.on_failure_hooks = option_checks.hooks("on_failure", on_failure)
+        self.on_running_hooks = option_checks.hooks("on_running", on_running)
         self.viz_return_value = viz_return_value
         self.asset_deps = asset_deps
         self._key: str | None = None

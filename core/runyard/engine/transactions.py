@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.base.exceptions import MissingContextError
 from runyard.base.syncing import also_awaited
-from runyard.engine.accompanying import is_from_outside
 from runyard.engine.context import current_task, current_transaction
 from runyard.engine.effects import Block, Call, Wait, drive, drive_async
 from runyard.engine.logging import get_run_logger
+from runyard.engine.outside_exceptions import is_from_outside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterator

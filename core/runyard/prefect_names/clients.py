@@ -6,7 +6,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
-from runyard.client.sdk import RunyardClient, SyncRunyardClient, get_client
+from runyard.client.user_client import RunyardClient, SyncRunyardClient, get_client
 from runyard.prefect_names.utilities.collections import AutoEnum
 
 if TYPE_CHECKING:

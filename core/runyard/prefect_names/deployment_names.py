@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runyard.deployments.deploy_from_python import RunnerDeployment, deploy
     from runyard.deployments.docker_images import DockerImage
     from runyard.deployments.legacy import Deployment
     from runyard.deployments.run_deployment import arun_deployment, run_deployment
-    from runyard.deployments.runner import RunnerDeployment, deploy
-    from runyard.workers.serving_deployments import Runner, serve
+    from runyard.workers.serve_from_python import Runner, serve
 
 __all__ = [
     "Deployment",
@@ -31,9 +31,9 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in ("Runner", "serve"):
-        from runyard.workers import serving_deployments
+        from runyard.workers import serve_from_python
 
-        return getattr(serving_deployments, name)
+        return getattr(serve_from_python, name)
     from runyard import deployments
 
     return getattr(deployments, name)

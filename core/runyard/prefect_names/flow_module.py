@@ -17,11 +17,11 @@ def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in ("serve", "aserve"):
-        from runyard.workers import serving_deployments
+        from runyard.workers import serve_from_python
 
-        return getattr(serving_deployments, name)
+        return getattr(serve_from_python, name)
     if name == "deploy":
-        from runyard.deployments.runner import deploy
+        from runyard.deployments.deploy_from_python import deploy
 
         return deploy
     if name == "load_flow_from_entrypoint":

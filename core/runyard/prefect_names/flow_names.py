@@ -8,7 +8,7 @@ from typing import Any
 from runyard.base.exceptions import MissingFlowError
 from runyard.deployments.loading.loading import load_object
 from runyard.domain.states import State
-from runyard.engine.runs import FlowRun
+from runyard.engine.run_objects import FlowRun
 from runyard.sdk.flows import Flow
 
 __all__ = [

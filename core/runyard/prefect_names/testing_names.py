@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.client.schemas.filters import FlowFilter, FlowFilterName
 from runyard.client.schemas.sorting import FlowRunSort
-from runyard.client.sdk import get_client
+from runyard.client.user_client import get_client
 from runyard.sdk.testing import harness, prefect_test_harness
 
 if TYPE_CHECKING:

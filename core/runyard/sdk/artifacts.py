@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runyard.base.errors import InvalidInput, NotFound
 from runyard.base.syncing import async_twin, sync_compatible
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.engine.context import current_flow, current_task
 from runyard.operations.records import stored_artifacts as operations
 

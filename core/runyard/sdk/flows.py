@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, TypeVar, Unpack, overload
 
+    from runyard.deployments.deploy_from_python import RunnerDeployment
     from runyard.deployments.deployment_options import DeploymentOptions, DeployOptions, ServeOptions
-    from runyard.deployments.runner import RunnerDeployment
     from runyard.sdk.calls import FlowCalls as Base
     from runyard.sdk.decorator_options import FlowOptions
 
@@ -65,7 +65,7 @@ class Flow(Base[P, R]):
                 ParameterError: the arguments are invalid.
                 Exception: the exception of the function.
             """
-            from runyard.engine.run import call_flow
+            from runyard.engine.entry import call_flow
 
             return call_flow(self, args, kwargs, return_state, wait_for)
 
@@ -129,7 +129,7 @@ class Flow(Base[P, R]):
             name: the name of the deployment.
             options: see `runyard.deployments.deployment_options.DeploymentOptions`.
         """
-        from runyard.deployments.runner import to_deployment
+        from runyard.deployments.deploy_from_python import to_deployment
 
         return to_deployment(self, name, **options)
 
@@ -147,7 +147,7 @@ class Flow(Base[P, R]):
         Raises:
             RunyardError: the deployment is refused.
         """
-        from runyard.deployments.runner import deploy_flow
+        from runyard.deployments.deploy_from_python import deploy_flow
 
         return deploy_flow(self, name, work_pool_name, **options)
 
@@ -158,7 +158,7 @@ class Flow(Base[P, R]):
             name: the name of the deployment; the default is the flow's name.
             options: see `runyard.deployments.deployment_options.ServeOptions`.
         """
-        from runyard.workers.serving_deployments import serve_flow
+        from runyard.workers.serve_from_python import serve_flow
 
         serve_flow(self, name, **options)
 
@@ -185,13 +185,13 @@ class Flow(Base[P, R]):
         self, name: str, work_pool_name: str | None = None, **options: Unpack[DeployOptions]
     ) -> str:
         """As `deploy`, for async code."""
-        from runyard.deployments.runner import deploy_flow
+        from runyard.deployments.deploy_from_python import deploy_flow
 
         return await deploy_flow(self, name, work_pool_name, _sync=False, **options)
 
     async def ato_deployment(self, name: str, **options: Unpack[DeploymentOptions]) -> RunnerDeployment:
         """As `to_deployment`, for async code."""
-        from runyard.deployments.runner import to_deployment
+        from runyard.deployments.deploy_from_python import to_deployment
 
         return await to_deployment(self, name, _sync=False, **options)
 

@@ -16,7 +16,7 @@ from runyard.base.exceptions import (
     Pause,
 )
 from runyard.base.syncing import async_twin, sync_compatible
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.domain.flow_run_rules import is_expired_pause
 from runyard.domain.states import FAILED, PAUSED, RUNNING, TERMINAL, Paused, State, Suspended
 from runyard.engine import child_processes
@@ -25,7 +25,7 @@ from runyard.engine.logging import flow_logger, get_logger
 
 if TYPE_CHECKING:
     from runyard.engine.context import FlowRunContext
-    from runyard.engine.runs import FlowRun
+    from runyard.engine.run_objects import FlowRun
 
 # Imported inside functions: operations and input forms (0.1 s with pydantic), for runs that pause.
 

@@ -75,7 +75,7 @@ class Task(Base[P, R]):
             Returns:
                 The function's return value; for an async task, an awaitable of it.
             """
-            from runyard.engine.run import call_task
+            from runyard.engine.entry import call_task
 
             return call_task(self, args, kwargs, return_state, wait_for)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from runyard.base.errors import Conflict, InvalidInput, NotFound
 from runyard.base.syncing import async_twin, sync_compatible
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.operations.records import stored_variables as operations
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runyard.base.errors import ApiUnavailable, RunyardError, StoreError
 from runyard.operations.flow_runs.report_exit import ExitReport, report_exit
-from runyard.workers.process.run_environment import HOOKED
+from runyard.workers.process.process_constants import HOOKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from runyard.deployments.placeholders import stored
+from runyard.deployments.placeholders import stored_placeholders
 from runyard.domain import job_secrets, job_templates
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ def resolved(
         RunyardError: a variable does not fit the template, or would reveal a secret.
     """
     variables = [deployment.job_variables if deployment else {}, run.job_variables or {}]
-    job_secrets.check(template, *variables, hidden_fields=stored.hidden_fields)
+    job_secrets.check(template, *variables, hidden_fields=stored_placeholders.hidden_fields)
     return job_templates.resolve(
-        stored.resolve(_with_environment(template), "the work pool's base job template"),
-        stored.resolve(variables[0], "job variables of the deployment"),
-        stored.resolve(variables[1], "job variables of the run"),
+        stored_placeholders.resolve(_with_environment(template), "the work pool's base job template"),
+        stored_placeholders.resolve(variables[0], "job variables of the deployment"),
+        stored_placeholders.resolve(variables[1], "job variables of the run"),
         {
             "ctx": {"flow": {"name": flow_name}, "flow_run": {"id": run.id, "name": run.name}},
             "env": os.environ,
@@ -56,7 +56,7 @@ def defaults_of(base_job_template: dict[str, Any]) -> dict[str, Any]:
     Raises:
         RunyardError: a variable or a block is not found.
     """
-    template = stored.resolve(base_job_template, "the work pool's base job template")
+    template = stored_placeholders.resolve(base_job_template, "the work pool's base job template")
     return job_templates.fill(template, {"env": os.environ})
 
 

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from runyard.client import Client
     from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun, NextDue
     from runyard.workers.change_watch import Watcher
-    from runyard.workers.companion import TaskServer
     from runyard.workers.process.supervised_process import RunProcess
     from runyard.workers.process.supervisor import Supervisor
+    from runyard.workers.task_server_process import TaskServer
     from runyard.workers.watching import RunCounter
     from runyard.workers.worker_options import WorkerOptions
 

@@ -23,7 +23,7 @@ from runyard.base.syncing import also_awaited, async_twin
 from runyard.base.thread_calls import in_thread, release_thread, unbroken
 from runyard.base.waits import jittered
 from runyard.client import LocalClient
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.engine.background.background_guard import Guard, Work, Works
 from runyard.engine.background.background_run import FencedJournal, execute
 from runyard.engine.background.background_submit import served_name

@@ -7,13 +7,13 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from runyard.workers.output import LogBuffer
+from runyard.workers.run_output import LogBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun
-    from runyard.workers.output import Pipe
+    from runyard.workers.run_output import Pipe
 
 # The time between two attempts to kill a run that does not end.
 _AGAIN_SECONDS = 1.0

@@ -12,17 +12,17 @@ from runyard.base.quoting import command_of
 from runyard.base.suggestions import closest, did_you_mean
 from runyard.client import LocalClient, connect
 from runyard.operations.installation.completion_names import list_names
-from runyard.operations.installation.overview import list_work_pools
 from runyard.operations.lease_clock import patience_seconds
+from runyard.operations.work_pools.list_work_pools import list_work_pools
 from runyard.operations.work_pools.work_pools import WorkPoolCreate, create_work_pool, read_work_pool
 from runyard.operations.work_pools.workers import WorkerListing, check_worker_name, filter_workers
 from runyard.workers import change_watch, health, loop, types
-from runyard.workers.companion import TaskServer
 from runyard.workers.jobs.job_worker import serving_jobs
 from runyard.workers.process import child, launcher
 from runyard.workers.process.reporting import Reports
 from runyard.workers.process.run_place import anchor_paths
 from runyard.workers.process.supervisor import Supervisor
+from runyard.workers.task_server_process import TaskServer
 from runyard.workers.terminal import flush, say_to_terminal, show
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from runyard.base import clock, scratch
-from runyard.operations.scheduling.scheduler import SchedulerTurn, run_scheduler
+from runyard.operations.scheduler.scheduler import SchedulerTurn, run_scheduler
 from runyard.workers.environments import environment_store
 from runyard.workers.terminal import say_to_terminal
 

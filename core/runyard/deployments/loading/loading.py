@@ -138,9 +138,9 @@ def load_object(entrypoint: str, directory: str | None = None) -> Any:
 def parameter_schema(flow: FlowDefinition) -> dict[str, Any]:
     """The JSON schema of a flow's parameters; see `schema.parameter_schema`."""
     # Imported here, because it loads pydantic, which starting a run does not need.
-    from runyard.deployments import schema
+    from runyard.deployments import signature_schema
 
-    return schema.parameter_schema(flow.fn)
+    return signature_schema.parameter_schema(flow.fn)
 
 
 def flows_in(module: ModuleType) -> list[str]:

@@ -10,10 +10,10 @@ from typing import Any
 
 from runyard.base.errors import ParameterError
 from runyard.base.suggestions import did_you_mean
-from runyard.deployments.placeholders import stored, templating
-from runyard.deployments.project.project import PHASES, Entry, Project
+from runyard.deployments.placeholders import fill_placeholders, stored_placeholders
 from runyard.deployments.project.project_keys import Faults
 from runyard.deployments.project.project_shapes import JOB_VARIABLES, DeploymentSpec
+from runyard.deployments.project.read_project import PHASES, Entry, Project
 from runyard.deployments.project.yaml_places import Path, Places
 from runyard.deployments.steps import named
 from runyard.deployments.steps.outputs import outputs_of
@@ -87,7 +87,7 @@ def check(project: Project, entry: Entry, raw: Mapping[str, Any], path: Path, ph
             _check_value(project, step, place, known, faults)
             # These steps run now, on this machine, so their variables and blocks must exist.
             with faults:
-                stored.resolve(step, project.places.at(place))
+                stored_placeholders.resolve(step, project.places.at(place))
             _add(known, step)
     rest = {
         key: value for key, value in raw.items() if key in DeploymentSpec.model_fields and key not in PHASES
@@ -114,16 +114,16 @@ def fill_outputs(
         ProjectError: with `final`, no step had the output of a placeholder.
     """
     try:
-        filled: dict[str, Any] = templating.fill_outputs(raw, outputs, final)
-    except templating.MissingValue as error:
-        place = templating.place_of(raw, error.placeholder.text)
+        filled: dict[str, Any] = fill_placeholders.fill_outputs(raw, outputs, final)
+    except fill_placeholders.MissingValue as error:
+        place = fill_placeholders.place_of(raw, error.placeholder.text)
         raise project.places.error((*path, *place), str(error)) from None
     return filled
 
 
 def waits_for_step(value: Any) -> bool:
     """Whether `value` still contains a placeholder of a step's output."""
-    return any(found.kind == templating.STEP for found in templating.placeholders(value))
+    return any(found.kind == fill_placeholders.STEP for found in fill_placeholders.placeholders(value))
 
 
 def _placed_steps(project: Project, entry: Entry, phase: str, path: Path) -> list[tuple[Path, Any]]:
@@ -142,14 +142,14 @@ def _add(known: _Known, step: Mapping[str, Any]) -> None:
 def _check_value(
     project: Project, value: Any, path: Path, known: _Known, faults: Faults, environment: bool = True
 ) -> None:
-    for found in templating.placeholders(value):
+    for found in fill_placeholders.placeholders(value):
         problem = None
-        if found.kind == templating.STEP:
+        if found.kind == fill_placeholders.STEP:
             problem = known.problem(found.name)
-        elif found.kind == templating.ENVIRONMENT and environment and found.name[1:] not in os.environ:
+        elif found.kind == fill_placeholders.ENVIRONMENT and environment and found.name[1:] not in os.environ:
             problem = f"the environment variable {found.name[1:]} is not set"
         if problem:
-            place = templating.place_of(value, found.text)
+            place = fill_placeholders.place_of(value, found.text)
             with faults:
                 raise project.places.error((*path, *place), f"{found.text}: {problem}")
 
@@ -189,7 +189,7 @@ def _read(value: Any, places: Places, path: Path) -> Any:
     if isinstance(value, list):
         return [_read(item, places, (*path, position)) for position, item in enumerate(value)]
     written = places.text(path)
-    if not isinstance(value, str) or written is None or not templating.is_placeholder(written):
+    if not isinstance(value, str) or written is None or not fill_placeholders.is_placeholder(written):
         return value
     try:
         return json.loads(value.strip().lower() if value.strip().lower() in _WORDS else value)

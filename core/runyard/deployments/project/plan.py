@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.base import clock
 from runyard.base.errors import InvalidInput, ParameterError, RunyardError
-from runyard.deployments import schema
+from runyard.deployments import signature_schema
 from runyard.deployments.loading import absent, loading
-from runyard.deployments.placeholders import stored, templating
-from runyard.deployments.project import job_places, placeholder_checks, version_info
-from runyard.deployments.project.command_line import Overrides, lay_over
-from runyard.deployments.project.project import Entry, Project, check_deployment
+from runyard.deployments.placeholders import fill_placeholders, stored_placeholders
+from runyard.deployments.project import job_variable_warnings, placeholder_checks, version_info
+from runyard.deployments.project.flag_overrides import Overrides, lay_over
 from runyard.deployments.project.project_keys import AllFaults
 from runyard.deployments.project.project_shapes import JOB_VARIABLES, SCHEDULE_KINDS, DeploymentSpec
+from runyard.deployments.project.read_project import Entry, Project, check_deployment
 from runyard.deployments.project.selection import select
 from runyard.deployments.project.yaml_places import Path
 from runyard.deployments.steps import run_steps
@@ -68,7 +68,7 @@ def build(
     steps: bool = True,
     push: bool = True,
     may_be_none: bool = False,
-    say: Say = templating.silent,
+    say: Say = fill_placeholders.silent,
 ) -> Plan:
     """Check everything and return what `deploy` will apply. Nothing has changed anywhere before it returns.
 
@@ -209,9 +209,9 @@ def _fill_stored(raw: dict[str, Any], where: str) -> None:
             continue
         if key == "work_pool" and isinstance(value, dict):
             named = {name: item for name, item in value.items() if name not in JOB_VARIABLES}
-            raw[key] = {**value, **stored.resolve(named, where, secrets=False)}
+            raw[key] = {**value, **stored_placeholders.resolve(named, where, secrets=False)}
         else:
-            raw[key] = stored.resolve(value, where, secrets=False)
+            raw[key] = stored_placeholders.resolve(value, where, secrets=False)
 
 
 def _load(project: Project, item: _Chosen, loader: absent.FlowLoader, here: str, say: Say) -> None:
@@ -223,7 +223,7 @@ def _load(project: Project, item: _Chosen, loader: absent.FlowLoader, here: str,
             f"{place}deployment {spec.name!r} has no entrypoint; write entrypoint: path/file.py:function"
         )
     where = (*item.path, "entrypoint")
-    if templating.has_placeholder(spec.entrypoint):
+    if fill_placeholders.has_placeholder(spec.entrypoint):
         raise places.error(where, "an entrypoint must be known before the steps run")
     item.folder = _folder_of(spec.entrypoint, project.folder, here)
     if item.folder != project.folder:
@@ -250,7 +250,7 @@ def _warn_of_places(project: Project, item: _Chosen, say: Say) -> None:
     if spec.work_pool is None:
         return
     place = f"{project.places.at((*item.path, 'work_pool'))}: " if item.path else ""
-    for warning in job_places.warnings(str(spec.name), spec.work_pool.variables()):
+    for warning in job_variable_warnings.warnings(str(spec.name), spec.work_pool.variables()):
         say(f"{place}{warning}")
 
 
@@ -267,7 +267,7 @@ def _fit_parameters(project: Project, item: _Chosen, spec: DeploymentSpec) -> No
     assert item.flow is not None
     if spec.enforce_parameter_schema is False or not item.path:
         return
-    wanted = schema.parameter_schema(item.flow.fn)
+    wanted = signature_schema.parameter_schema(item.flow.fn)
 
     def fit(values: dict[str, Any] | None, *keys: str | int) -> dict[str, Any] | None:
         return values and placeholder_checks.fitted(values, wanted, project.places, (*item.path, *keys))
@@ -294,7 +294,7 @@ def _check_parameters(project: Project, item: _Chosen, spec: DeploymentSpec) -> 
         wrong += [
             f"{place}deployment {spec.name}: its scheduled runs would lack the parameter {name!r}, "
             "which has no default; add it to parameters"
-            for name in schema.missing_parameters(item.flow.fn, given)
+            for name in signature_schema.missing_parameters(item.flow.fn, given)
         ]
     if wrong:
         raise ParameterError("\n".join(wrong))
@@ -311,9 +311,9 @@ def _misfits(flow: FlowDefinition, given: dict[str, Any], where: str) -> list[st
 
 def _check_values(flow: FlowDefinition, given: dict[str, Any], where: str) -> None:
     """Check values like the flow, and like the database, which does not accept a text for a number."""
-    schema.check_parameters(flow.fn, given, where)
-    known = {name: value for name, value in given.items() if not templating.has_placeholder(value)}
-    wanted = schema.parameter_schema(flow.fn)
+    signature_schema.check_parameters(flow.fn, given, where)
+    known = {name: value for name, value in given.items() if not fill_placeholders.has_placeholder(value)}
+    wanted = signature_schema.parameter_schema(flow.fn)
     try:
         check(fitted_all(known, wanted), wanted, flow.name, complete=False)
     except ParameterError as error:
@@ -335,8 +335,8 @@ def _finish(
     _fit_parameters(project, item, spec)
     if runs:
         _check_parameters(project, item, spec)
-    pull = templating.fill_outputs(project.phase(item.entry, "pull"), outputs)
-    pull = templating.fill_shareable_environment(pull, os.environ)
+    pull = fill_placeholders.fill_outputs(project.phase(item.entry, "pull"), outputs)
+    pull = fill_placeholders.fill_shareable_environment(pull, os.environ)
     body = _body(project, item, spec, pull, commits)
     unknown = {} if runs else _take_unknown(body, filled)
     return DeploymentApply.model_validate(body), unknown
@@ -362,7 +362,7 @@ def _body(
     """The fields to apply. Fields that are not set are omitted, so a redeploy keeps their stored values."""
     assert item.flow is not None
     flow: FlowDefinition = item.flow
-    parameter_schema = schema.parameter_schema(flow.fn)
+    parameter_schema = signature_schema.parameter_schema(flow.fn)
     body: dict[str, Any] = {
         "name": spec.name,
         "flow_name": flow.name,

@@ -15,7 +15,7 @@ from runyard.base.errors import (
     RunyardError,
 )
 from runyard.base.suggestions import closest
-from runyard.deployments.placeholders import templating
+from runyard.deployments.placeholders import fill_placeholders
 from runyard.deployments.project.project_shapes import ConcurrencySpec, ScheduleSpec, WorkPoolSpec
 from runyard.deployments.project.yaml_places import Path, Places
 
@@ -136,7 +136,7 @@ def flatten(raw: dict[str, Any], places: Places, path: Path, warnings: list[str]
 def _plain_trigger(trigger: Any) -> Any:
     """A trigger whose parameters keep their placeholders, which are filled in when it fires."""
     if isinstance(trigger, dict) and isinstance(trigger.get("parameters"), dict):
-        return {**trigger, "parameters": templating.Verbatim(trigger["parameters"])}
+        return {**trigger, "parameters": fill_placeholders.Verbatim(trigger["parameters"])}
     return trigger
 
 

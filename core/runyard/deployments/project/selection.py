@@ -8,10 +8,10 @@ from fnmatch import fnmatchcase
 
 from runyard.base.errors import InvalidInput, NotFound
 from runyard.base.suggestions import did_you_mean
-from runyard.deployments.placeholders import templating
-from runyard.deployments.project.command_line import Overrides
-from runyard.deployments.project.project import Entry, Project
+from runyard.deployments.placeholders import fill_placeholders
+from runyard.deployments.project.flag_overrides import Overrides
 from runyard.deployments.project.project_shapes import DeploymentSpec
+from runyard.deployments.project.read_project import Entry, Project
 
 
 def select(
@@ -19,7 +19,7 @@ def select(
     names: Sequence[str] = (),
     overrides: Overrides | None = None,
     everything: bool = False,
-    say: templating.Warn = templating.silent,
+    say: fill_placeholders.Warn = fill_placeholders.silent,
     may_be_none: bool = False,
 ) -> list[Entry]:
     """The selected deployments of a project; see `plan.build`.
@@ -45,7 +45,7 @@ def select(
     return list(found.values())
 
 
-def _all_named(project: Project, say: templating.Warn) -> list[Entry]:
+def _all_named(project: Project, say: fill_placeholders.Warn) -> list[Entry]:
     named = [entry for entry in project.entries if entry.spec.name]
     for entry in project.entries:
         if not entry.spec.name:

@@ -14,7 +14,7 @@ from typing import Any
 from runyard.base.errors import InvalidInput, ProjectError, RunyardError
 from runyard.base.suggestions import did_you_mean
 from runyard.compat import imports, module_table
-from runyard.deployments.placeholders import stored, templating
+from runyard.deployments.placeholders import fill_placeholders, stored_placeholders
 from runyard.deployments.steps import outputs as known_steps
 from runyard.deployments.steps import step_functions
 from runyard.engine.effects import finish, is_coroutine
@@ -129,12 +129,12 @@ def run_step(step: Step, outputs: Outputs) -> Outputs:
     identity = inputs.pop("id", None)
     requires = inputs.pop("requires", ())
     try:
-        inputs = templating.fill_outputs(inputs, outputs, final=True)
-        inputs = templating.fill_environment(inputs, os.environ, final=True)
-    except templating.MissingValue as error:
-        place = ".".join(map(str, templating.place_of(inputs, error.placeholder.text)))
+        inputs = fill_placeholders.fill_outputs(inputs, outputs, final=True)
+        inputs = fill_placeholders.fill_environment(inputs, os.environ, final=True)
+    except fill_placeholders.MissingValue as error:
+        place = ".".join(map(str, fill_placeholders.place_of(inputs, error.placeholder.text)))
         raise InvalidInput(f"step {name}: {place}: {error}") from None
-    inputs = stored.resolve(inputs, f"step {name}")
+    inputs = stored_placeholders.resolve(inputs, f"step {name}")
     function = resolve(name, requires)
     try:
         result = function(**inputs)
@@ -152,7 +152,9 @@ def run_step(step: Step, outputs: Outputs) -> Outputs:
     return dict(result)
 
 
-def run_steps(steps: Sequence[Step], outputs: Outputs | None = None, say: Say = templating.silent) -> Outputs:
+def run_steps(
+    steps: Sequence[Step], outputs: Outputs | None = None, say: Say = fill_placeholders.silent
+) -> Outputs:
     """Run steps in order, each with the outputs of those before it.
 
     Args:

@@ -10,9 +10,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from runyard.base.errors import ScheduleError
-from runyard.domain.schedules import recurrence_text
-from runyard.domain.schedules.recurrence import HOURLY, MINUTELY, SECONDLY, Budget, Rule, occurrences
-from runyard.domain.schedules.recurrence_text import DEFAULT_START, Recurrence
+from runyard.domain.schedules import rrule_text
+from runyard.domain.schedules.rrule_search import HOURLY, MINUTELY, SECONDLY, Budget, Rule, occurrences
+from runyard.domain.schedules.rrule_text import DEFAULT_START, Recurrence
 from runyard.domain.schedules.time_zones import first_wall_to_look_at, resolve, zone
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def read(text: str, timezone: str | None) -> tuple[str, str]:
 @lru_cache(maxsize=512)
 def _checked(text: str, timezone: str | None) -> tuple[str, str]:
     try:
-        lines = recurrence_text.lines(text)
-        named = recurrence_text.zones(lines)
+        lines = rrule_text.lines(text)
+        named = rrule_text.zones(lines)
         if len({*named, *([timezone] if timezone else [])}) > 1:
             raise ScheduleError(f"it names the zones {', '.join(named)}; give one time zone only")
         where = timezone or next(iter(named), "UTC")
@@ -85,7 +85,7 @@ def shown(text: str) -> str:
 
 @lru_cache(maxsize=512)
 def _recurrence(text: str, where: ZoneInfo) -> Recurrence:
-    return recurrence_text.read(recurrence_text.lines(text), where)
+    return rrule_text.read(rrule_text.lines(text), where)
 
 
 def _is_rhythm(rule: Recurrence) -> bool:

@@ -19,7 +19,7 @@ from runyard.domain.schedules.instants import (
     next_instants,
     parse,
 )
-from runyard.domain.schedules.recurrence_text import days_without_their_number
+from runyard.domain.schedules.rrule_text import days_without_their_number
 
 _STEP = re.compile(r"(?:\*|\d+)/(\d+)")
 # The fields of a cron expression: name, number of values, seconds of a unit if an interval has that unit.

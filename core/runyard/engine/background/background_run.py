@@ -13,7 +13,7 @@ from runyard.engine.effects import drive, drive_async
 from runyard.engine.journal import Journal
 from runyard.engine.outages import persist
 from runyard.engine.remote import dumped_value
-from runyard.engine.runs import TaskRun
+from runyard.engine.run_objects import TaskRun
 from runyard.engine.task_core import run_task
 from runyard.operations.task_runs.background_tasks import report_background_task
 

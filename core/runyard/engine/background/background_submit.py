@@ -17,7 +17,7 @@ from runyard.base.errors import MissingResult, RunyardError
 from runyard.base.markers import allow_failure
 from runyard.base.syncing import also_awaited, async_twin
 from runyard.base.thread_calls import release_thread
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.domain.states import COMPLETED, Scheduled, State
 from runyard.engine import outcome
 from runyard.engine.context import current_drawing, current_flow, current_tags, current_task
@@ -27,7 +27,7 @@ from runyard.engine.parameters import bind, signature_of
 from runyard.engine.remote import RemoteTraceback
 from runyard.engine.resolve import awaited, futures_in, replace, to_data
 from runyard.engine.results import known_results
-from runyard.engine.runs import TaskRun
+from runyard.engine.run_objects import TaskRun
 from runyard.engine.task_core import retry_policy
 from runyard.operations.task_runs.background_tasks import read_background_task, submit_background_tasks
 

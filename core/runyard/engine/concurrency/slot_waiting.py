@@ -19,7 +19,7 @@ from runyard.base.exceptions import MissingContextError, TerminationSignal
 from runyard.base.quoting import command_of
 from runyard.base.thread_calls import in_thread
 from runyard.base.waits import jittered
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.engine.concurrency import (
     AcquireConcurrencySlotTimeoutError,
     ConcurrencyLeaseLost,

@@ -10,7 +10,7 @@ from weakref import WeakSet
 from runyard.base import texts
 from runyard.base.errors import RunyardError
 from runyard.base.thread_calls import release_thread
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.engine.locking.lock_protocol import PolledLocks, refuse_release
 from runyard.engine.outages import waited_for
 from runyard.operations.limits import locks

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from runyard.engine.context import FlowRunContext, TaskRunContext
     from runyard.engine.journal import Journal
-    from runyard.engine.runs import FlowRun, TaskRun
+    from runyard.engine.run_objects import FlowRun, TaskRun
     from runyard.operations.runs.run_records import LogRow
 
 DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR

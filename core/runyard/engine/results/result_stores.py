@@ -15,7 +15,7 @@ from runyard.base.errors import MissingResult
 from runyard.base.exceptions import SerializationError, UnreadableResult
 from runyard.base.syncing import also_awaited, async_twin
 from runyard.client import LocalClient
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.engine import effects, outcome
 from runyard.engine.locking.database_locks import DatabaseLockManager
 from runyard.engine.outages import waited_for

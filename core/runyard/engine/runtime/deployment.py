@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.engine.context import current_flow
 from runyard.engine.runtime import flow_run, runtime_overrides
 

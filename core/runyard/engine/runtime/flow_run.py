@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from runyard.base import clock
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.engine.context import FlowRunContext, current_flow, current_task
 from runyard.engine.runtime import runtime_overrides
 

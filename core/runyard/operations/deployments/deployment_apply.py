@@ -14,7 +14,7 @@ from runyard.operations.deployments.deployment_shapes import (
     DeploymentsApply,
 )
 from runyard.operations.operation import operation
-from runyard.operations.runs.flow_ids import flow_id_of
+from runyard.operations.runs.find_or_create_flow import flow_id_of
 from runyard.operations.schemas import load
 from runyard.store.database import Transaction
 

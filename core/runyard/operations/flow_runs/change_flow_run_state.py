@@ -18,7 +18,7 @@ from runyard.domain.states import (
     State,
 )
 from runyard.operations import json_columns
-from runyard.operations.flow_runs import deadlines, leases
+from runyard.operations.flow_runs import leases, pause_deadlines
 from runyard.operations.flow_runs.end_children import end_open_children
 from runyard.operations.flow_runs.flow_run_rows import lock_flow_run
 from runyard.operations.limits import limit_slots
@@ -78,7 +78,7 @@ def change_flow_run_state(
     if decision.state is None:
         return Outcome(decision.status, current or proposed, decision.reason, decision.delay_seconds)
     if decision.state.type == PAUSED:
-        deadlines.note(tx, decision.state)
+        pause_deadlines.note(tx, decision.state)
     state = enter_state.after(decision.state, run["state_timestamp"])
     state.state_details["flow_run_id"] = flow_run_id
     if decision.status == flow_run_rules.REJECT and proposed._id is not None:
@@ -146,7 +146,9 @@ def _facts(
 
 
 def _is_pause_over(tx: Transaction, current: State | None) -> bool:
-    return current is not None and current.type == PAUSED and deadlines.is_over(tx, current.state_details)
+    return (
+        current is not None and current.type == PAUSED and pause_deadlines.is_over(tx, current.state_details)
+    )
 
 
 def _slots_in_use(tx: Transaction, run: Row) -> int:

@@ -17,7 +17,7 @@ from runyard.domain.states import (
 from runyard.operations import lease_clock
 from runyard.operations.deployments import deployment_views
 from runyard.operations.deployments.deployment_shapes import Deployment
-from runyard.operations.flow_runs import due_runs, flow_runs, leases, run_policies
+from runyard.operations.flow_runs import due_runs, enforce_run_policies, flow_runs, leases
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.flow_runs.flow_run_shapes import FlowRun, flow_run_of
 from runyard.operations.operation import Settled, operation
@@ -150,7 +150,7 @@ def _claim(
             WHERE r.id = :id AND r.state_type = 'SCHEDULED'{lock}""",  # noqa: S608  # fixed
         {"id": flow_run_id},
     )
-    if run is None or run_policies.skip_late(tx, run):
+    if run is None or enforce_run_policies.skip_late(tx, run):
         return None
     identity = (body.place, body.proof)
     attempt = leases.take(tx, run, body.worker_name, body.lease_seconds, worker_id, pool_id, identity)

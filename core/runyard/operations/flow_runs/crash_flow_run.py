@@ -14,7 +14,7 @@ from runyard.domain.states import (
     Crashed,
 )
 from runyard.operations import lease_clock
-from runyard.operations.flow_runs import run_policies
+from runyard.operations.flow_runs import enforce_run_policies
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.store.database import Row, Transaction
 
@@ -66,12 +66,12 @@ def crash_flow_run(
         return False
     allowed = _crash_retries(run)
     if lost and run["on_lost"] is not None:
-        allowed = 0 if run["on_lost"] == run_policies.CRASH else run_policies.MOST_LOST
+        allowed = 0 if run["on_lost"] == enforce_run_policies.CRASH else enforce_run_policies.MOST_LOST
     count = run["crash_count"] + 1
     if count > allowed:
         return False
-    if lost and run["on_lost"] == run_policies.RETRY:
-        run_policies.start_over(tx, run["id"])
+    if lost and run["on_lost"] == enforce_run_policies.RETRY:
+        enforce_run_policies.start_over(tx, run["id"])
     retry = AwaitingRetry(
         _present(tx) + timedelta(seconds=run["crash_retry_delay_seconds"] or 0),
         message=f"{message} Starts again, {count} of {counted(allowed, 'time')}.",

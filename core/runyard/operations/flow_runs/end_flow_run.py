@@ -11,11 +11,7 @@ from runyard.domain.states import (
     State,
 )
 from runyard.operations import lease_clock
-from runyard.operations.flow_runs import (
-    crash_flow_run,
-    leases,
-    run_policies,
-)
+from runyard.operations.flow_runs import crash_flow_run, enforce_run_policies, leases
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.flow_runs.end_children import crash_task_run
 from runyard.operations.flow_runs.flow_run_rows import described, flow_run_row, lock_flow_run
@@ -53,8 +49,8 @@ def report_state(tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
     lock_flow_run(tx, flow_run_id)
     run = flow_run_row(tx, flow_run_id) if body.get("stopped") else None
     lease = None if run is None else leases.holder(tx, flow_run_id)
-    if run and lease and run_policies.is_over(lease, run["state_type"], lease_clock.now(tx)):
-        outcome = run_policies.time_out(tx, run, body["attempt"])
+    if run and lease and enforce_run_policies.is_over(lease, run["state_type"], lease_clock.now(tx)):
+        outcome = enforce_run_policies.time_out(tx, run, body["attempt"])
     else:
         if run and run["state_type"] in (CANCELLING, CANCELLED):
             state = State(CANCELLED, message="the run was cancelled")

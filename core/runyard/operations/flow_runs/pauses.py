@@ -9,7 +9,7 @@ from runyard.base.errors import InvalidInput
 from runyard.domain.flow_run_rules import expired_pause
 from runyard.domain.parameter_schemas import hydrate, misfit
 from runyard.domain.states import FAILED, PAUSED, Resuming, Running, State
-from runyard.operations.flow_runs import deadlines, flow_run_inputs
+from runyard.operations.flow_runs import flow_run_inputs, pause_deadlines
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.flow_runs.flow_run_rows import flow_run_row
 from runyard.operations.flow_runs.flow_run_shapes import OrchestrationResult, answer_of, result_of
@@ -128,7 +128,7 @@ def expire(tx: Transaction, ahead_us: int = 0) -> list[str]:
     expired = []
     for run in found:
         state = state_of(run)
-        if state is not None and deadlines.is_over(tx, state.state_details, ahead_us):
+        if state is not None and pause_deadlines.is_over(tx, state.state_details, ahead_us):
             expired.append(run["id"])
     for run_id in expired[:_BATCH]:
         outcome = change_flow_run_state(tx, run_id, expired_pause(), force=True)

@@ -10,7 +10,7 @@ from runyard.domain.states import (
     TERMINAL,
 )
 from runyard.operations import lease_clock
-from runyard.operations.flow_runs import lost_leases, run_policies
+from runyard.operations.flow_runs import enforce_run_policies, retake_leases
 from runyard.operations.operation import operation
 from runyard.operations.schemas import Input, LeaseSeconds, Model
 from runyard.store.database import Transaction
@@ -59,7 +59,7 @@ def renew_leases(tx: Transaction, body: RenewLeases) -> RenewedLeases:
             "UPDATE leases SET expires = :expires WHERE flow_run_id = :id AND attempt = :attempt", values
         )
         if not kept:
-            kept = lost_leases.take_again(tx, held.flow_run_id, held.attempt, body.lease_seconds)
+            kept = retake_leases.take_again(tx, held.flow_run_id, held.attempt, body.lease_seconds)
         run = tx.one(
             """SELECT r.state_type, l.run_until FROM flow_runs r
                LEFT JOIN leases l ON l.flow_run_id = r.id WHERE r.id = :id""",
@@ -70,6 +70,6 @@ def renew_leases(tx: Transaction, body: RenewLeases) -> RenewedLeases:
             (renewed.over if state in _OVER else renewed.lost).append(held.flow_run_id)
         elif state == CANCELLING:
             renewed.cancelling.append(held.flow_run_id)
-        elif run is not None and run_policies.is_over(run, run["state_type"], now):
+        elif run is not None and enforce_run_policies.is_over(run, run["state_type"], now):
             renewed.timed_out.append(held.flow_run_id)
     return renewed

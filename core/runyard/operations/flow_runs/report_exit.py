@@ -12,7 +12,7 @@ from runyard.domain.states import (
     Cancelled,
 )
 from runyard.operations import lease_clock
-from runyard.operations.flow_runs import leases, run_policies
+from runyard.operations.flow_runs import enforce_run_policies, leases
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.flow_runs.crash_flow_run import RUN_TO_CRASH, crash_flow_run, return_unbegun
 from runyard.operations.flow_runs.flow_run_shapes import OrchestrationResult, result_of
@@ -58,8 +58,8 @@ def report_exit(tx: Transaction, body: ExitReport) -> OrchestrationResult | None
     elif run["state_type"] == PENDING and body.lost and run["deployment"] is not None:
         return_unbegun(tx, run, body.message or describe_exit(body.exit_code), {})
         leases.release(tx, body.flow_run_id)
-    elif run_policies.is_over(lease, run["state_type"], lease_clock.now(tx)):
-        run_policies.time_out(tx, run, body.attempt)
+    elif enforce_run_policies.is_over(lease, run["state_type"], lease_clock.now(tx)):
+        enforce_run_policies.time_out(tx, run, body.attempt)
     else:
         crash_flow_run(tx, run, body.message or describe_exit(body.exit_code), {}, body.lost)
     now = decode_state(tx.value("SELECT state FROM flow_runs WHERE id = :id", {"id": body.flow_run_id}))

@@ -23,7 +23,7 @@ from runyard.operations.flow_runs.flow_run_rows import described, flow_run_row, 
 from runyard.operations.flow_runs.insert_flow_runs import insert_flow_run
 from runyard.operations.json_columns import to_json
 from runyard.operations.operation import operation
-from runyard.operations.runs.flow_ids import flow_id_of
+from runyard.operations.runs.find_or_create_flow import flow_id_of
 from runyard.operations.runs.run_records import LOGS, LogRow
 from runyard.operations.runs.state_outcome import Outcome
 from runyard.store.database import Transaction

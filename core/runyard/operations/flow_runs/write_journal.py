@@ -15,7 +15,7 @@ from runyard.domain.states import (
 from runyard.operations.flow_runs.end_children import end_open_children
 from runyard.operations.flow_runs.flow_run_rows import flow_run_row
 from runyard.operations.operation import operation
-from runyard.operations.runs.flow_ids import flow_id_of
+from runyard.operations.runs.find_or_create_flow import flow_id_of
 from runyard.operations.runs.run_records import FLOW_RUNS, FLOW_STATES, LOGS, RESULTS, TASK_RUNS, TASK_STATES
 from runyard.store.database import Transaction
 

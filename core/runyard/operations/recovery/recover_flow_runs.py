@@ -14,11 +14,11 @@ from runyard.domain.states import (
     Cancelled,
 )
 from runyard.operations import lease_clock
-from runyard.operations.flow_runs import leases, pauses, run_policies
+from runyard.operations.flow_runs import enforce_run_policies, leases, pauses
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.flow_runs.crash_flow_run import RUN_TO_CRASH, crash_flow_run, return_unbegun
-from runyard.operations.flow_runs.lost_leases import lost_lease_details
 from runyard.operations.flow_runs.renew_leases import HeldLease
+from runyard.operations.flow_runs.retake_leases import lost_lease_details
 from runyard.operations.limits import limit_slots
 from runyard.operations.operation import operation
 from runyard.operations.schemas import MOST_SECONDS, Input, Model, Time
@@ -140,8 +140,8 @@ def _recover_one(tx: Transaction, lease: Row, report: RecoverReport) -> None:
         message = f"{owner!r} was lost before it started the run."
         waits = return_unbegun(tx, run, message, lost_lease_details(lease, run))
         (report.rescheduled if waits else report.crashed).append(run_id)
-    elif run_policies.is_over(lease, run["state_type"], lease_clock.now(tx)):
-        run_policies.time_out(tx, run)
+    elif enforce_run_policies.is_over(lease, run["state_type"], lease_clock.now(tx)):
+        enforce_run_policies.time_out(tx, run)
         report.crashed.append(run_id)
     elif crash_flow_run(
         tx, run, f"{owner!r}, which executed it, was lost.", lost_lease_details(lease, run), lost=True

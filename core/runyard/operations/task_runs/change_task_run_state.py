@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from runyard.base import clock
 from runyard.base.errors import NotFound
-from runyard.domain import task_run_rules
+from runyard.domain import api_task_run_rules
 from runyard.domain.states import RUNNING, State
 from runyard.operations.flow_runs import leases
 from runyard.operations.runs import enter_state, state_columns
@@ -55,7 +55,7 @@ def set_task_run_state(
     if attempt is not None and run["root_flow_run_id"] is not None:
         leases.check(tx, run["root_flow_run_id"], attempt)
     current = state_columns.state_of(run)
-    facts = task_run_rules.TaskRunFacts(
+    facts = api_task_run_rules.TaskRunFacts(
         now_us=max(clock.now_us(), proposed.timestamp_us),
         run_count=run["run_count"],
         flow_run_run_count=run["flow_run_run_count"],
@@ -64,7 +64,7 @@ def set_task_run_state(
         flow_run_count=run["flow_run_count"] or 0,
         jitter=random.random(),  # noqa: S311  # spreads retries, keeps no secret
     )
-    decision = task_run_rules.decide_task_run(current, proposed, facts, force)
+    decision = api_task_run_rules.decide_task_run(current, proposed, facts, force)
     if decision.state is None:
         return Outcome(decision.status, current or proposed, decision.reason, decision.delay_seconds)
     state = enter_state.after(decision.state, run["state_timestamp"])

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from runyard.base.errors import ParameterError
 from runyard.base.exceptions import ReservedArgumentError
-from runyard.deployments import schema
+from runyard.deployments import signature_schema
 from runyard.deployments.loading.loading import load_flow
 from runyard.engine.parameters import Signature
 
@@ -55,7 +55,7 @@ def parameter_schema(fn: Callable[..., Any]) -> ParameterSchema:
     Raises:
         InvalidInput: an annotation has no JSON schema.
     """
-    return ParameterSchema.model_validate(schema.parameter_schema(fn))
+    return ParameterSchema.model_validate(signature_schema.parameter_schema(fn))
 
 
 def parameter_schema_from_entrypoint(entrypoint: str) -> ParameterSchema:
@@ -69,7 +69,7 @@ def parameter_docstrings(docstring: str | None) -> dict[str, str]:
     def described() -> None: ...
 
     described.__doc__ = docstring
-    return schema.described(described)
+    return signature_schema.described(described)
 
 
 def get_call_parameters(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runyard.base.markers import NotSet
 from runyard.base.syncing import async_twin
-from runyard.deployments.placeholders import stored, templating
-from runyard.deployments.placeholders.templating import BLOCK, ENVIRONMENT, KEEP, MISSING, VARIABLE
+from runyard.deployments.placeholders import fill_placeholders, stored_placeholders
+from runyard.deployments.placeholders.fill_placeholders import BLOCK, ENVIRONMENT, KEEP, MISSING, VARIABLE
 from runyard.engine.logging import get_logger
 from runyard.prefect_names.utilities.collections import get_from_dict
 from runyard.sdk.variables import Variable
@@ -61,7 +61,7 @@ def find_placeholders(template: Any) -> set[Placeholder]:
     """All placeholders in the strings of a value."""
     return {
         Placeholder(found.text, found.name, _KINDS.get(found.kind, PlaceholderType.STANDARD))
-        for found in templating.placeholders(template)
+        for found in fill_placeholders.placeholders(template)
     }
 
 
@@ -83,7 +83,7 @@ def apply_values(
     """
     import os
 
-    def lookup(placeholder: templating.Placeholder) -> Any:
+    def lookup(placeholder: fill_placeholders.Placeholder) -> Any:
         name = placeholder.name
         if placeholder.kind in (BLOCK, VARIABLE) or name.startswith(tuple(skip_prefixes or ())):
             return KEEP
@@ -111,7 +111,7 @@ def apply_values(
         if isinstance(value, list):
             return [item for item in map(filled, value) if item is not NotSet]
         whole = value if isinstance(value, str) else None
-        return templating.fill(value, lookup)
+        return fill_placeholders.fill(value, lookup)
 
     return filled(template)
 
@@ -123,12 +123,12 @@ _EMPTY = "None"
 async def resolve_variables(template: Any, client: Any = None) -> Any:
     """A copy of a value with the variables that it names filled in; None for unknown ones."""
 
-    def lookup(placeholder: templating.Placeholder) -> Any:
+    def lookup(placeholder: fill_placeholders.Placeholder) -> Any:
         if placeholder.kind != VARIABLE:
             return KEEP
         return Variable.get(placeholder.name.removeprefix("prefect.variables."), _sync=True)
 
-    return await async_twin(templating.fill)(template, lookup)
+    return await async_twin(fill_placeholders.fill)(template, lookup)
 
 
 async def resolve_block_document_references(
@@ -143,10 +143,10 @@ async def resolve_block_document_references(
         RunyardError: the block does not exist, or does not have the field.
     """
 
-    def lookup(placeholder: templating.Placeholder) -> Any:
+    def lookup(placeholder: fill_placeholders.Placeholder) -> Any:
         if placeholder.kind != BLOCK:
             return KEEP
-        value = stored.resolve(placeholder.text, "the template")
+        value = stored_placeholders.resolve(placeholder.text, "the template")
         return value if value_transformer is None else value_transformer(placeholder.name, value)
 
-    return await async_twin(templating.fill)(template, lookup)
+    return await async_twin(fill_placeholders.fill)(template, lookup)

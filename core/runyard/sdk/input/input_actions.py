@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.base.errors import NotFound
 from runyard.base.syncing import async_twin, sync_compatible
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.engine.context import current_flow
 from runyard.operations.flow_runs import flow_run_inputs as operations
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from runyard.base.syncing import async_twin, sync_compatible
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.sdk.input.input_actions import ensure_flow_run_id, filter_flow_run_input
 
 if TYPE_CHECKING:

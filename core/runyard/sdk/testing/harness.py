@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from runyard.base.errors import SettingError
-from runyard.client import shared_client
+from runyard.client import engine_client
 from runyard.engine import flowless_journal
 from runyard.settings import SETTINGS
 from runyard.store import database
@@ -66,7 +66,7 @@ def _close_databases(folder: str, url: str) -> None:
     used = {folder, url} - {""}
     for each in used:
         database.close_databases(each)
-        shared_client.forget_clients(each)
+        engine_client.forget_clients(each)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from runyard.domain.states import COMPLETED, RUNNING, State
 from runyard.engine.context import FlowRunContext, current_drawing, current_flow, current_task
 from runyard.engine.futures import FutureList, TaskFuture
 from runyard.engine.parameters import bind
-from runyard.engine.runs import FlowRun
+from runyard.engine.run_objects import FlowRun
 from runyard.sdk.visualization.drawing_svg import Node, render
 
 if TYPE_CHECKING:

@@ -50,7 +50,7 @@ _QUIET = {
 }
 _VERSION = "import sys; print('.'.join(map(str, sys.version_info[:3])))"
 # The modules that every run needs.
-_CHECK = "import runyard.workers.process.child, runyard.engine.run, runyard.client"
+_CHECK = "import runyard.workers.process.child, runyard.engine.entry, runyard.client"
 
 
 def environment_for(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from runyard.base import redaction, url_passwords
-from runyard.deployments.placeholders.templating import looks_secret
+from runyard.deployments.placeholders.fill_placeholders import looks_secret
 from runyard.workers.infrastructure.base import (
     ATTEMPT_LABEL,
     HOOKS_LABEL,

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.workers import terminal
 from runyard.workers.jobs import marked_lines
-from runyard.workers.output import Pipe, RunOutput
-from runyard.workers.process.run_environment import HOOK_SECONDS
+from runyard.workers.process.process_constants import HOOK_SECONDS
+from runyard.workers.run_output import Pipe, RunOutput
 from runyard.workers.watching import WatchedRun
 
 if TYPE_CHECKING:
     from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun
-    from runyard.workers.output import LogBuffer
+    from runyard.workers.run_output import LogBuffer
 
 
 # A shorter password occurs in too many other words to be hidden alone.

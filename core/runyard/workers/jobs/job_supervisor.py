@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.base import machine
 from runyard.base.errors import RunyardError
-from runyard.engine.local_supervisor import KEEPS_LEASE_VARIABLE
+from runyard.engine.local_run_lease import KEEPS_LEASE_VARIABLE
 from runyard.workers.infrastructure import base
 from runyard.workers.infrastructure.base import CannotStart, JobEnd, JobRequest, Unreachable
 from runyard.workers.jobs import marked_lines
 from runyard.workers.jobs.job_run import JobRun
-from runyard.workers.process.run_environment import CANNOT_START, HOOK_SECONDS, HOOKS_VARIABLE
+from runyard.workers.process.process_constants import CANNOT_START, HOOK_SECONDS, HOOKS_VARIABLE
 from runyard.workers.terminal import say_to_terminal
 from runyard.workers.watching import Watching
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun
     from runyard.workers.infrastructure.base import FoundJob, Infrastructure
 
-COMMAND = ["python", "-m", "runyard.workers.jobs.container"]
+COMMAND = ["python", "-m", "runyard.workers.jobs.container_main"]
 # The pause between two attempts to reach an engine that does not respond.
 _AWAY_SECONDS = 1.0
 _LONGEST_AWAY_SECONDS = 30.0

@@ -14,20 +14,15 @@ from runyard import settings
 from runyard.base import descriptors, scratch
 from runyard.base.errors import RunyardError
 from runyard.client import import_httpx
+from runyard.engine.entry import run_claimed
 from runyard.engine.logging.handlers import CONSOLE_VARIABLE
-from runyard.engine.run import run_claimed
 from runyard.store.database import get_database
 from runyard.store.sqlite import path_of
 from runyard.workers.process import hooks_of_killed_runs
 from runyard.workers.process.claimed_flow import load, read
 from runyard.workers.process.enter_environment import enter
+from runyard.workers.process.process_constants import CANNOT_START, ENTER, HOOKS_VARIABLE, PLACE_VARIABLE
 from runyard.workers.process.process_exit import wind_up
-from runyard.workers.process.run_environment import (
-    CANNOT_START,
-    ENTER,
-    HOOKS_VARIABLE,
-    PLACE_VARIABLE,
-)
 from runyard.workers.process.run_place import place
 from runyard.workers.process.status_channel import STATUS_VARIABLE, StatusChannel
 from runyard.workers.process.through_worker import ThroughWorker

@@ -10,7 +10,7 @@ from runyard.workers.environments import environment_store
 from runyard.workers.environments.make_environment import environment_for
 from runyard.workers.environments.requirement_files import AUTO, find
 from runyard.workers.process import run_code
-from runyard.workers.process.run_environment import HOOKS_VARIABLE, RUN_MODULE
+from runyard.workers.process.process_constants import HOOKS_VARIABLE, RUN_MODULE
 
 
 def enter(job: dict[str, Any], deployment: dict[str, Any] | None, argv: list[str] | None) -> list[str]:

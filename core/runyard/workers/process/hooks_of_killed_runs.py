@@ -12,14 +12,14 @@ import traceback
 from typing import TYPE_CHECKING
 
 from runyard.base import clock
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.domain.states import State
 from runyard.engine.effects import drive
 from runyard.engine.hooks import call_hooks
-from runyard.engine.runs import FlowRun
+from runyard.engine.run_objects import FlowRun
 from runyard.operations.records.logs import LogCreate, create_logs
 from runyard.workers.process.claimed_flow import load, read
-from runyard.workers.process.run_environment import HOOKED
+from runyard.workers.process.process_constants import HOOKED
 
 if TYPE_CHECKING:
     from runyard.client import Client

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.base.scratch import Scratch
 from runyard.deployments.steps.execute import folder_of
-from runyard.workers.output import Pipe, RunOutput
+from runyard.workers.process.process_constants import HOOKS_VARIABLE, PLACE_VARIABLE, RUN_MODULE
 from runyard.workers.process.report_socket import ReportSocket
-from runyard.workers.process.run_environment import HOOKS_VARIABLE, PLACE_VARIABLE, RUN_MODULE
 from runyard.workers.process.run_place import place
 from runyard.workers.process.status_channel import StatusReader
+from runyard.workers.run_output import Pipe, RunOutput
 from runyard.workers.watching import WatchedRun
 
 if TYPE_CHECKING:
     from runyard.operations.flow_runs.claim_flow_runs import ClaimedRun
-    from runyard.workers.output import LogBuffer
     from runyard.workers.process.launcher_channel import Channel
+    from runyard.workers.run_output import LogBuffer
 
 
 # Prefixes of variables that only a new interpreter reads.

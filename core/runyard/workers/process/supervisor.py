@@ -14,7 +14,7 @@ from runyard.base import clock, machine
 from runyard.operations.lease_clock import patience_seconds
 from runyard.workers.process import launcher
 from runyard.workers.process.packages import Packages
-from runyard.workers.process.run_environment import HOOK_SECONDS
+from runyard.workers.process.process_constants import HOOK_SECONDS
 from runyard.workers.process.supervised_process import RunProcess
 from runyard.workers.watching import Watching
 

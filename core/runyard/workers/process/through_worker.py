@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.base import descriptors, errors
 from runyard.base.errors import RunyardError
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.operations.lease_clock import patience_seconds
 from runyard.workers.process.report_socket import CHUNK, LARGEST
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from runyard import settings
+from runyard.client.engine_client import shared_client
 from runyard.client.schemas.filters import as_body
-from runyard.client.shared_client import shared_client
 from runyard.operations.schemas import Listing
 
 

@@ -9,7 +9,7 @@ from runyard.operations.deployments.deployment_rows import deployment_row
 from runyard.operations.flow_runs import due_runs
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.operation import Settled, operation
-from runyard.operations.scheduling import schedule_firing
+from runyard.operations.scheduler import schedule_firing
 from runyard.operations.schemas import Input, Model, Time
 from runyard.store.database import Transaction
 

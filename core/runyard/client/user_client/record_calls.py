@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.base.errors import NotFound
 from runyard.client.schemas.filters import as_body
-from runyard.client.sdk.calling import Caller, given
+from runyard.client.user_client.calling import Caller, given
 from runyard.operations.installation import admin
 from runyard.operations.records import stored_artifacts, stored_variables
 

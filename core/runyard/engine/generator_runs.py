@@ -11,7 +11,7 @@ import time
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from runyard.base import forks
+from runyard.base import user_forks
 from runyard.base.exceptions import TerminationSignal
 from runyard.base.thread_calls import in_thread, unbroken
 from runyard.engine.context import current_flow
@@ -103,7 +103,7 @@ def _items(
     core = context.run(begin)
     step, given, closed = core.send, None, False
     while True:
-        born = forks.count
+        born = user_forks.count
         try:
             effect = context.run(step, given)
         except StopIteration as stop:
@@ -111,7 +111,7 @@ def _items(
             break
         finally:
             given = None  # it may be an exception whose traceback contains this frame
-            forks.check(born)
+            user_forks.check(born)
         try:
             if type(effect) is not Read:
                 given = context.run(_perform, effect)
@@ -136,7 +136,7 @@ def _pass_on(effect: Read, context: Context) -> Generator[Any, Any, Any]:
     generator, left = effect.generator, effect.timeout_seconds
     step, given = generator.send, None
     while True:
-        began, born = time.monotonic(), forks.count
+        began, born = time.monotonic(), user_forks.count
         try:
             if left is None:
                 item = context.run(step, given)
@@ -146,12 +146,12 @@ def _pass_on(effect: Read, context: Context) -> Generator[Any, Any, Any]:
                     item = context.run(step, given)
                 left = max(1e-6, left - (time.monotonic() - began))
         except StopIteration as stop:
-            forks.check(born)
+            user_forks.check(born)
             return stop.value
         except BaseException as error:
-            forks.check(born, error)
+            user_forks.check(born, error)
             raise
-        forks.check(born)
+        user_forks.check(born)
         try:
             given, step = (yield item), generator.send
         except GeneratorExit:
@@ -203,7 +203,7 @@ async def _items_async(
     step: Any = core.send
     given, closed = None, False
     while True:
-        born = forks.count
+        born = user_forks.count
         try:
             effect = context.run(step, given)
         except StopIteration as stop:
@@ -211,7 +211,7 @@ async def _items_async(
             break
         finally:
             given = None  # it may be an exception whose traceback contains this frame
-            forks.check(born)
+            user_forks.check(born)
         step = core.send
         try:
             if type(effect) is not Read:
@@ -219,16 +219,16 @@ async def _items_async(
                 continue
             generator, left, given = effect.generator, effect.timeout_seconds, None
             while not closed:
-                began, born = time.monotonic(), forks.count
+                began, born = time.monotonic(), user_forks.count
                 try:
                     item = await _Within(_next(generator, given, left, effect.limit), context)
                 except StopAsyncIteration:
-                    forks.check(born)
+                    user_forks.check(born)
                     break
                 except BaseException as error:
-                    forks.check(born, error)
+                    user_forks.check(born, error)
                     raise
-                forks.check(born)
+                user_forks.check(born)
                 if left is not None:
                     left = max(1e-6, left - (time.monotonic() - began))
                 try:

@@ -9,12 +9,12 @@ from runyard.base.errors import InvalidInput, NotFound, RunyardError
 from runyard.base.quoting import command_of
 from runyard.base.syncing import also_awaited, async_twin, is_async_context
 from runyard.base.thread_calls import unbroken
-from runyard.client.shared_client import shared_client
+from runyard.client.engine_client import shared_client
 from runyard.deployments import local_flows
+from runyard.deployments.deploy_from_python import RunnerDeployment, apply_all
 from runyard.deployments.loading import loading
-from runyard.deployments.runner import RunnerDeployment, apply_all
 from runyard.operations.deployments.deployments import pause_deployment
-from runyard.workers.serving import serve_deployments
+from runyard.workers.serving_loop import serve_deployments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from runyard.deployments.deployment_options import DeploymentOptions
     from runyard.engine.flow_definition import FlowDefinition
-    from runyard.workers.serving import ServingLoop
+    from runyard.workers.serving_loop import ServingLoop
 
 
 def serve(

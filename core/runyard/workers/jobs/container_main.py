@@ -1,4 +1,4 @@
-"""The first process of a run's container: `python -m runyard.workers.jobs.container`.
+"""The first process of a run's container: `python -m runyard.workers.jobs.container_main`.
 
 It starts the run as its child and passes on its output without secrets, its status messages, and signals.
 It also reaps orphaned processes, as the first process of a container must.
@@ -17,9 +17,9 @@ from runyard.base import descriptors
 from runyard.base.redaction import Secrets
 from runyard.engine.logging.handlers import CONSOLE_VARIABLE
 from runyard.workers.jobs import marked_lines
-from runyard.workers.output import Pipe
-from runyard.workers.process.run_environment import ENTER, RUN_MODULE
+from runyard.workers.process.process_constants import ENTER, RUN_MODULE
 from runyard.workers.process.status_channel import STATUS_VARIABLE, StatusReader
+from runyard.workers.run_output import Pipe
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # The status messages for the worker. Secrets stay in this process.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runyard.base.errors import NotFound
-from runyard.client.sdk.calling import Caller, given
+from runyard.client.user_client.calling import Caller, given
 from runyard.operations.limits import concurrency_limits, tag_limits
 
 

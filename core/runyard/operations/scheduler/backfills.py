@@ -13,8 +13,8 @@ from runyard.domain.states import CRASHED, FAILED
 from runyard.operations.deployments.deployment_rows import deployment_row
 from runyard.operations.flow_runs.insert_deployment_runs import check_parameters, insert_deployment_run
 from runyard.operations.operation import operation
+from runyard.operations.scheduler.schedule_firing import run_key
 from runyard.operations.schedules.schedules import rows_of
-from runyard.operations.scheduling.schedule_firing import run_key
 from runyard.operations.schemas import Input, Model, Time, load
 from runyard.store.database import Row, Transaction
 

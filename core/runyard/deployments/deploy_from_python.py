@@ -14,13 +14,13 @@ from runyard.base.markers import freeze
 from runyard.base.quoting import command_of
 from runyard.base.syncing import async_twin, sync_compatible
 from runyard.base.thread_calls import in_thread
-from runyard.client.shared_client import shared_client
-from runyard.deployments import docker_images, local_flows, schema
+from runyard.client.engine_client import shared_client
+from runyard.deployments import docker_images, local_flows, signature_schema
 from runyard.deployments.deployment_options import fields_of, schedule_of
 from runyard.deployments.docker_images import provide
 from runyard.deployments.entrypoint_type import EntrypointType as EntrypointType
 from runyard.deployments.loading.loading import load_flow
-from runyard.deployments.project import job_places, version_info
+from runyard.deployments.project import job_variable_warnings, version_info
 from runyard.deployments.storage import RunnerStorage
 from runyard.domain.job_templates import worker_command
 from runyard.operations.deployments.deployment_apply import apply_deployments
@@ -107,7 +107,7 @@ class RunnerDeployment:
         where = f"deployment {name}"
         parameters_schema = _schema_of(flow, given)
         if given.get("enforce_parameter_schema", True):
-            schema.check_parameters(flow.fn, given.get("parameters") or {}, where)
+            signature_schema.check_parameters(flow.fn, given.get("parameters") or {}, where)
         return cls(
             name=name,
             flow_name=flow.name,
@@ -320,8 +320,8 @@ def _deploy(
         each.work_pool_name = pool_name
         pool = shared_client().call(read_work_pool, pool_name)
         warnings = [
-            *job_places.warnings(each.full_name, each.job_variables),
-            *job_places.unread(each.full_name, pool, each.job_variables),
+            *job_variable_warnings.warnings(each.full_name, each.job_variables),
+            *job_variable_warnings.unread(each.full_name, pool, each.job_variables),
         ]
         for warning in [] if ignore_warnings else warnings:
             print(f"runyard: {warning}", file=sys.stderr)
@@ -360,7 +360,7 @@ def _say_next_steps(deployments: list[RunnerDeployment], starts: Iterable[str]) 
 
 def _schema_of(flow: FlowDefinition, given: dict[str, Any]) -> dict[str, Any]:
     """The schema of a flow's parameters; a frozen parameter has only one valid value."""
-    made = schema.parameter_schema(flow.fn)
+    made = signature_schema.parameter_schema(flow.fn)
     for name, value in (given.get("parameters") or {}).items():
         if isinstance(value, freeze):
             given["parameters"] = {**given["parameters"], name: value.unfreeze()}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from runyard.base import redaction
 from runyard.base.errors import InvalidInput, NotFound, ProjectError
 from runyard.base.quoting import command_of
-from runyard.client.shared_client import shared_client
-from runyard.deployments.placeholders import templating
+from runyard.client.engine_client import shared_client
+from runyard.deployments.placeholders import fill_placeholders
 from runyard.domain.job_variables import refers_to_block
 
 if TYPE_CHECKING:
@@ -31,18 +31,18 @@ def resolve(value: Any, where: str, secrets: bool = True) -> Any:
         ProjectError: a variable or block does not exist, has no such field, or is secret.
     """
     value = _with_blocks(value, where, secrets)
-    kinds = (templating.VARIABLE, templating.BLOCK)
-    if not any(placeholder.kind in kinds for placeholder in templating.placeholders(value)):
+    kinds = (fill_placeholders.VARIABLE, fill_placeholders.BLOCK)
+    if not any(placeholder.kind in kinds for placeholder in fill_placeholders.placeholders(value)):
         return value
 
-    def lookup(placeholder: templating.Placeholder) -> Any:
-        if placeholder.kind == templating.VARIABLE:
+    def lookup(placeholder: fill_placeholders.Placeholder) -> Any:
+        if placeholder.kind == fill_placeholders.VARIABLE:
             return _variable(placeholder, where)
-        if placeholder.kind == templating.BLOCK:
+        if placeholder.kind == fill_placeholders.BLOCK:
             return _block(placeholder, where, secrets)
-        return templating.KEEP
+        return fill_placeholders.KEEP
 
-    return templating.fill(value, lookup)
+    return fill_placeholders.fill(value, lookup)
 
 
 def _with_blocks(value: Any, where: str, secrets: bool) -> Any:
@@ -50,7 +50,7 @@ def _with_blocks(value: Any, where: str, secrets: bool) -> Any:
         return value
     if isinstance(value, list):
         return [_with_blocks(item, where, secrets) for item in value]
-    if not isinstance(value, dict | Mapping) or isinstance(value, templating.Verbatim):
+    if not isinstance(value, dict | Mapping) or isinstance(value, fill_placeholders.Verbatim):
         return value
     if "$ref" not in value or not refers_to_block(value):
         return {key: _with_blocks(item, where, secrets) for key, item in value.items()}
@@ -82,7 +82,7 @@ def _hidden_in(document: BlockDocument) -> list[str]:
     return list(schema.fields.get("secret_fields") or []) if schema is not None else []
 
 
-def _variable(placeholder: templating.Placeholder, where: str) -> Any:
+def _variable(placeholder: fill_placeholders.Placeholder, where: str) -> Any:
     from runyard.operations.records.stored_variables import read_variable_by_name
 
     name = placeholder.name.removeprefix("prefect.variables.")
@@ -95,7 +95,7 @@ def _variable(placeholder: templating.Placeholder, where: str) -> Any:
         ) from None
 
 
-def _block(placeholder: templating.Placeholder, where: str, secrets: bool) -> Any:
+def _block(placeholder: fill_placeholders.Placeholder, where: str, secrets: bool) -> Any:
     from runyard.operations.blocks.block_documents import read_block_document_by_name
 
     slug, _, rest = placeholder.name.removeprefix("prefect.blocks.").partition(".")

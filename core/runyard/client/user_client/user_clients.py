@@ -1,4 +1,4 @@
-"""The client for users' code: `async with get_client() as client: await client.read_flow_runs()`."""
+"""The clients behind `get_client()`, sync and async: every method of Prefect's client, over operations."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from runyard.base.thread_calls import in_thread
-from runyard.client.sdk.block_calls import Blocks
-from runyard.client.sdk.limit_calls import Limits
-from runyard.client.sdk.record_calls import Records
-from runyard.client.sdk.run_calls import Runs
-from runyard.client.sdk.work_calls import Work
+from runyard.client.user_client.block_calls import Blocks
+from runyard.client.user_client.limit_calls import Limits
+from runyard.client.user_client.record_calls import Records
+from runyard.client.user_client.run_calls import Runs
+from runyard.client.user_client.work_calls import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from runyard.base.errors import NotFound, ProjectError, ScheduleError
 from runyard.base.suggestions import did_you_mean
-from runyard.deployments.placeholders import templating
+from runyard.deployments.placeholders import fill_placeholders
 from runyard.deployments.project.project_keys import Faults, check_keys, flatten
 from runyard.deployments.project.project_shapes import (
     FIELD_NAMES,
@@ -229,7 +229,7 @@ def _is_meant(raw: Any, names: Sequence[str]) -> bool:
     name = raw.get("name") if isinstance(raw, dict) else None
     if name is None or isinstance(name, dict | list):
         return False
-    shown = str(templating.fill_environment(name, os.environ))
+    shown = str(fill_placeholders.fill_environment(name, os.environ))
     return any(fnmatchcase(shown, pattern.rpartition("/")[2]) for pattern in names)
 
 
@@ -276,11 +276,11 @@ def _fill_environment(raw: dict[str, Any]) -> dict[str, Any]:
     In job variables, only those that may be stored; the worker fills in the rest.
     """
     pool = raw.get("work_pool")
-    filled: dict[str, Any] = templating.fill_environment(raw, os.environ)
+    filled: dict[str, Any] = fill_placeholders.fill_environment(raw, os.environ)
     if isinstance(pool, dict):
         for key in JOB_VARIABLES:
             if key in pool:
-                filled["work_pool"][key] = templating.fill_shareable_environment(pool[key], os.environ)
+                filled["work_pool"][key] = fill_placeholders.fill_shareable_environment(pool[key], os.environ)
     return filled
 
 
@@ -343,7 +343,7 @@ def _check_triggers(triggers: list[Any], places: Places, path: Path, final: bool
 
     checked: list[Any] = []
     for position, trigger in enumerate(triggers):
-        if not final and templating.has_placeholder(trigger):
+        if not final and fill_placeholders.has_placeholder(trigger):
             continue
         try:
             checked += check_triggers([trigger])
@@ -363,7 +363,7 @@ def _refuse_same_names(project: Project) -> None:
     seen: dict[tuple[str, str | None], int] = {}
     for entry in project.entries:
         name, entrypoint = entry.spec.name, entry.spec.entrypoint
-        if name is None or templating.has_placeholder(name):
+        if name is None or fill_placeholders.has_placeholder(name):
             continue
         first = seen.setdefault((name, entrypoint), entry.index)
         if first != entry.index:
@@ -379,10 +379,10 @@ def _without_placeholders(raw: Mapping[str, Any]) -> dict[str, Any]:
     )
     kept: dict[str, Any] = {}
     for key, value in raw.items():
-        if key in loose or not templating.has_placeholder(value):
+        if key in loose or not fill_placeholders.has_placeholder(value):
             kept[key] = value
         elif key == "schedules" and isinstance(value, list):
-            kept[key] = [item for item in value if not templating.has_placeholder(item)]
+            kept[key] = [item for item in value if not fill_placeholders.has_placeholder(item)]
     return kept
 
 

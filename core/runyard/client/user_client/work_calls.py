@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.base.errors import NotFound
 from runyard.client.schemas.filters import as_body
-from runyard.client.sdk.calling import Caller, given, listing
-from runyard.client.sdk.run_calls import state_body
+from runyard.client.user_client.calling import Caller, given, listing
+from runyard.client.user_client.run_calls import state_body
 from runyard.operations.deployments import deployments
 from runyard.operations.deployments.deployment_shapes import (
     Deployment,
     DeploymentFlowRunCreate,
     ScheduledRunsOfDeployments,
 )
-from runyard.operations.flow_runs import create_deployment_run, scheduled_flow_runs
+from runyard.operations.flow_runs import create_deployment_run, poll_due_runs
 from runyard.operations.flow_runs.flow_run_shapes import FlowRun
 from runyard.operations.schedules import schedules
 from runyard.operations.schedules.schedule_shapes import (
@@ -230,12 +230,12 @@ class Work(Caller):
         work_pool_name: str,
         work_queue_names: list[str] | None = None,
         scheduled_before: datetime | None = None,
-    ) -> list[scheduled_flow_runs.WorkerFlowRun]:
+    ) -> list[poll_due_runs.WorkerFlowRun]:
         """The runs of a work pool that may start now, or until the given time."""
-        body = scheduled_flow_runs.ScheduledRunsRequest(
+        body = poll_due_runs.ScheduledRunsRequest(
             work_queue_names=work_queue_names, scheduled_before=scheduled_before
         )
-        return self._call(scheduled_flow_runs.get_scheduled_flow_runs, work_pool_name, body)
+        return self._call(poll_due_runs.get_scheduled_flow_runs, work_pool_name, body)
 
     def get_scheduled_flow_runs_for_deployments(
         self,
@@ -249,7 +249,7 @@ class Work(Caller):
             scheduled_before=scheduled_before,
             limit=limit,
         )
-        return self._call(scheduled_flow_runs.get_scheduled_flow_runs_of_deployments, body)
+        return self._call(poll_due_runs.get_scheduled_flow_runs_of_deployments, body)
 
     def read_workers_for_work_pool(
         self,

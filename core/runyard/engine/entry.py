@@ -10,22 +10,22 @@ from runyard.base.errors import (
     RunAborted,
     RunyardError,
 )
-from runyard.client import uncaught
-from runyard.client.shared_client import shared_client
+from runyard.client import short_errors
+from runyard.client.engine_client import shared_client
 from runyard.engine import child_processes
 from runyard.engine.context import FlowRunContext, current_drawing, current_flow
 from runyard.engine.effects import drive, drive_async
 from runyard.engine.flow_core import run_flow
 from runyard.engine.flowless_journal import journal_without_flow
-from runyard.engine.local_supervisor import held_by_hand
+from runyard.engine.generator_runs import stream_root, stream_subflow, stream_task
+from runyard.engine.local_run_lease import held_by_hand
 from runyard.engine.parameters import (
     bind,
 )
-from runyard.engine.recording import restored
+from runyard.engine.recorded_parameters import restored
 from runyard.engine.resolve import awaited, to_data
 from runyard.engine.root_runs import prepare, root_run_by_hand, stored_root_run
 from runyard.engine.state_reports import SubflowReporter, stand_in_for
-from runyard.engine.streams import stream_root, stream_subflow, stream_task
 from runyard.engine.task_core import new_run, run_task
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def call_flow(
         return _call_subflow(flow, given, inputs, parent, return_state)
     if flow.isgenerator and not return_state:
         return stream_root(flow, lambda: root_run_by_hand(flow, parameters))
-    uncaught.install()
+    short_errors.install()
     root = root_run_by_hand(flow, parameters)
     if flow.isasync:
         return root.call_async(return_state)

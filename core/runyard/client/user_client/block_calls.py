@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runyard.client.sdk.calling import Caller, given
+from runyard.client.user_client.calling import Caller, given
 from runyard.operations.blocks import block_documents, block_types
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from runyard.client.schemas.filters import as_body
-from runyard.client.sdk.calling import Caller, given, listing
+from runyard.client.user_client.calling import Caller, given, listing
 from runyard.domain import states
 from runyard.operations.deployments import known_flows
 from runyard.operations.flow_runs import flow_run_inputs, flow_runs, pauses

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from runyard import settings
-from runyard.client import connect, uncaught
+from runyard.client import connect, short_errors
 
 if TYPE_CHECKING:
     from runyard.client import Client
@@ -16,7 +16,7 @@ _clients: dict[tuple[int, str, str], Client] = {}
 
 def shared_client() -> Client:
     """The client of the settings; a forked child gets its own."""
-    uncaught.install()
+    short_errors.install()
     url = settings.get("api_url")
     key = (os.getpid(), url, "" if url else settings.database_url())
     client = _clients.get(key)

@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runyard.base.errors import ScheduleError
-from runyard.domain.schedules import recurrence
-from runyard.domain.schedules.recurrence import FREQUENCIES, MONTHLY, Rule
+from runyard.domain.schedules import rrule_search
+from runyard.domain.schedules.rrule_search import FREQUENCIES, MONTHLY, Rule
 from runyard.domain.schedules.time_zones import wall_time
 
 if TYPE_CHECKING:
@@ -245,14 +245,14 @@ def _completed(start: datetime, values: dict[str, Any]) -> Rule:
         **values,
     )
     if not (byday or rule.weeks or rule.yeardays or rule.monthdays or rule.easter):
-        if freq == recurrence.YEARLY and not rule.months:
+        if freq == rrule_search.YEARLY and not rule.months:
             rule = replace(rule, months=frozenset({start.month}))
         if freq <= MONTHLY:
             rule = replace(rule, monthdays=frozenset({start.day}))
-        elif freq == recurrence.WEEKLY:
+        elif freq == rrule_search.WEEKLY:
             rule = replace(rule, weekdays=frozenset({start.weekday()}))
     own = {"hours": start.hour, "minutes": start.minute, "seconds": start.second}
-    for unit, field in enumerate(own, start=recurrence.HOURLY):
+    for unit, field in enumerate(own, start=rrule_search.HOURLY):
         if freq < unit and not getattr(rule, field):
             said: dict[str, Any] = {field: frozenset({own[field]})}
             rule = replace(rule, **said)

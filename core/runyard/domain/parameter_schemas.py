@@ -144,7 +144,7 @@ def hydrate(value: Any) -> Any:
     """A parameter as the API's form sends it, `{"__prefect_kind": "json", "value": ..}`, made plain.
 
     Raises:
-        InvalidInput: the text is no JSON, or the kind is none that is known here.
+        InvalidInput: the text is invalid JSON, or the kind is unknown.
     """
     if isinstance(value, Mapping):
         kind = value.get("__prefect_kind", _PLAIN)

@@ -56,7 +56,7 @@ class RunProgress:
         due = scheduled_us(state) if kind == SCHEDULED else None
         if self.expected_us is None:
             self.expected_us = moment if due is None else due
-        # Who retries within his process waits himself: nobody else may take the run meanwhile.
+        # A retry within the process waits there: no other process may take the run meanwhile.
         self.next_scheduled_us = None if due is None or keeps_lease(state) else due
         self.end_us = moment if kind in TERMINAL else None
         self.was_paused = kind == PAUSED

@@ -31,7 +31,7 @@ def fits(limit: int, used: float, wanted: int) -> bool:
 
 
 def seconds_until_decayed(limit: int, used: float, wanted: int, per_second: float) -> float:
-    """How long until `wanted` slots are free if nobody acquires any meanwhile; 0 if they are free now."""
+    """How long until `wanted` slots are free if no process acquires any meanwhile; 0 if free now."""
     return max(0.0, (used + wanted - limit) / per_second)
 
 

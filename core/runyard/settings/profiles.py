@@ -197,7 +197,7 @@ def replace_text(text: str, expected: str) -> None:
     parse_profiles(text, path())
     with _locked():
         if read_text() != expected:
-            raise Conflict(f"{path()} was changed by somebody else meanwhile; nothing was written")
+            raise Conflict(f"{path()} was changed by another process meanwhile; nothing was written")
         _write(text)
 
 

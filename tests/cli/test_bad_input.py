@@ -290,7 +290,7 @@ def test_a_job_variable_that_nothing_reads_is_refused(runyard, folder):
 
 def test_a_backup_is_no_pipe_and_slots_taken_are_no_more_than_there_are(runyard, folder):
     runyard("global-concurrency-limit", "create", "g", "--limit", "1")
-    one_line(runyard("global-concurrency-limit", "update", "g", "--active-slots", "2", code=1), "1 slot,")
+    one_line(runyard("global-concurrency-limit", "update", "g", "--active-slots", "2", code=1), "1 slot;")
     os.mkfifo(folder / "pipe")
     one_line(runyard("database", "backup", "pipe", "--overwrite", code=1), "not a regular file")
     assert not (folder / "pipe").is_file()

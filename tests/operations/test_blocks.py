@@ -133,7 +133,7 @@ def test_filters(client, saved):
 
 
 def test_types_and_schemas(client, saved):
-    with pytest.raises(Conflict, match="'login' already"):
+    with pytest.raises(Conflict, match="'login' exists already"):
         client.call(types.create_block_type, types.BlockTypeCreate(name="Login", slug="login"))
     again = types.BlockSchemaCreate(fields=FIELDS, block_type_id=saved.kind.id)
     assert client.call(types.create_block_schema, again).id == saved.schema.id

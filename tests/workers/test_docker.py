@@ -63,7 +63,7 @@ def test_a_run_out_of_memory_is_told_as_such(yard):
 
 @pytest.mark.parametrize(
     ("command", "reason"),
-    [(("kill",), "its container was killed"), (("rm", "-f"), "its container was")],
+    [(("kill",), "in it was killed"), (("rm", "-f"), "its container ")],
 )
 def test_a_container_that_is_ended_behind_our_back(yard, command, reason):
     run = yard.run(crash_retries=1)

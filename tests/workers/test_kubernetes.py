@@ -40,7 +40,7 @@ CANNOT_START = [
     ({"command": "/no/such/program"}, "its container could not start: exec: "),
     ({"service_account_name": "none"}, "its Job has no pod after 2 s"),
     ({"namespace": "no-such"}, 'namespaces "no-such" not found'),
-    ({"cluster_config": {"context_name": "other"}}, "cluster_config is not the one"),
+    ({"cluster_config": {"context_name": "other"}}, "cluster_config differs from the one"),
 ]
 
 

@@ -226,7 +226,7 @@ def test_an_address_that_is_not_here_is_told_as_such(host):
 
 
 def test_a_port_that_is_taken_is_told_as_such():
-    told = pytest.raises(RunyardError, match="set RUNYARD_WORKER_WEBSERVER_PORT to a free one")
+    told = pytest.raises(RunyardError, match="set RUNYARD_WORKER_WEBSERVER_PORT to a free port")
     with socket.create_server(("127.0.0.1", 0)) as taken, told:
         start_health_server("127.0.0.1", taken.getsockname()[1], lambda: None)
 

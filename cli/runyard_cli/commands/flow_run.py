@@ -203,7 +203,7 @@ def retry(context: click.Context, reference: str, entrypoint: str | None) -> Non
     client.call(recover_flow_runs.recover, body(recover_flow_runs.recover))
     run = find_flow_run(client, reference)
     if run.state_type not in TERMINAL:
-        raise Conflict(f"flow run '{run.name}' is {run.state_name}; only a run that has ended can be retried")
+        raise Conflict(f"flow run '{run.name}' is {run.state_name}; only an ended run can be retried")
     if run.deployment_id is None:
         if entrypoint is None:
             raise click.UsageError(

@@ -19,6 +19,7 @@ from runyard.deployments import docker_images, local_flows, signature_schema
 from runyard.deployments.deployment_options import fields_of, schedule_of
 from runyard.deployments.docker_images import provide
 from runyard.deployments.entrypoint_type import EntrypointType as EntrypointType
+from runyard.deployments.loading.from_source import flow_from_source
 from runyard.deployments.loading.loading import load_flow
 from runyard.deployments.project import job_variable_warnings, version_info
 from runyard.deployments.storage import RunnerStorage
@@ -161,8 +162,6 @@ class RunnerDeployment:
         Raises:
             RunyardError: the code cannot be fetched, or does not contain the flow.
         """
-        from runyard.deployments.loading.from_source import flow_from_source
-
         made = cls.from_flow(flow_from_source(storage, entrypoint), name, **options)
         made.flow_name = flow_name or made.flow_name
         return made

@@ -84,6 +84,7 @@ arun_deployment = async_twin(run_deployment)
 def _create(
     name: str, parameters: dict[str, Any], when: datetime | None, body: dict[str, Any], as_subflow: bool
 ) -> FlowRun:
+    # A flow that imports `run_deployment` and never calls it is spared pydantic (140 ms).
     from runyard.operations.deployments.deployment_shapes import DeploymentRunCreate
     from runyard.operations.deployments.deployments import find_deployment
     from runyard.operations.flow_runs.create_deployment_run import run_deployment

@@ -166,6 +166,7 @@ class RemoteStorage:
         Raises:
             RunyardError: it cannot be read, or is empty.
         """
+        # Only remote storage needs it (100 ms, with pydantic).
         from runyard.blocks.filesystems import RemoteFileSystem
 
         known = {name: plain(value) for name, value in self.settings.items()}

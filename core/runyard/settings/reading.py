@@ -178,6 +178,7 @@ def _load() -> None:
     if not places and not chosen and not os.path.isfile(os.path.join(folder, PROFILES_FILE)):
         _files, _profile = {}, DEFAULT_PROFILE
         return
+    # Only where there is a file: most processes have none.
     from runyard.settings import sources
 
     _files, _profile = sources.read(places, folder)

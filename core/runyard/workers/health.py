@@ -38,6 +38,7 @@ def answering(worker: Worker, wanted: bool) -> Iterator[None]:
         return
     text = None
     try:
+        # The extra `metrics` may be missing.
         from runyard.workers.metrics import Metrics
     except ImportError:
         pass

@@ -112,6 +112,7 @@ def serve_beside(tasks: Sequence[TaskDefinition], limit: int, file: int) -> None
         limit: the maximum number of concurrent runs.
         file: the descriptor of a socket to the worker; it closes when the worker ends.
     """
+    # Only the process that serves tasks needs it (7 ms).
     from runyard.workers.task_worker import TaskWorker
 
     server = TaskWorker(*tasks, limit=limit, say=lambda line: print(line, flush=True), own_process=True)

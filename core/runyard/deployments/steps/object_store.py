@@ -12,6 +12,7 @@ from runyard.base.texts import counted
 from runyard.deployments.steps.credentials import plain
 
 if TYPE_CHECKING:
+    # Only these steps need pydantic models of file systems (100 ms); the same below.
     from runyard.blocks.filesystems import RemoteFileSystem
 
 IGNORE_FILE = ".prefectignore"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,9 +14,6 @@ from runyard_cli.shared import output as out
 from runyard_cli.shared.click_classes import group, output_option, yes_option
 from runyard_cli.shared.client import connect, listed
 from runyard_cli.shared.lookup import find_deployment, flow_names, full_name
-
-if TYPE_CHECKING:
-    pass
 
 deployment = group(
     "deployment",

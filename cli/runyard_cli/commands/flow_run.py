@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -23,9 +23,6 @@ from runyard_cli.shared.run_here import ended, run_again_here
 from runyard_cli.shared.run_lists import no_runs, state_filter, when
 from runyard_cli.shared.watch import follow as follow_run
 from runyard_cli.shared.watch import watched
-
-if TYPE_CHECKING:
-    pass
 
 flow_run = group(
     "flow-run",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runyard.domain.states import (
     CANCELLED,
@@ -21,9 +21,6 @@ from runyard.operations.runs.run_records import LOGS
 from runyard.operations.runs.state_columns import decode_state
 from runyard.operations.runs.state_outcome import Outcome
 from runyard.store.database import Transaction
-
-if TYPE_CHECKING:
-    pass
 
 
 @operation("POST", "/runyard/journal/state")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runyard.base.errors import StaleAttempt
 from runyard.domain.states import (
@@ -18,9 +18,6 @@ from runyard.operations.operation import operation
 from runyard.operations.runs.find_or_create_flow import flow_id_of
 from runyard.operations.runs.run_records import FLOW_RUNS, FLOW_STATES, LOGS, RESULTS, TASK_RUNS, TASK_STATES
 from runyard.store.database import Transaction
-
-if TYPE_CHECKING:
-    pass
 
 
 @operation("POST", "/runyard/journal")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from runyard.domain.states import (
     State,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 class Outcome(NamedTuple):

@@ -12,6 +12,7 @@ from runyard.domain import parameter_schemas as parameter_rules
 from runyard.domain.schedules import instants as rules
 from runyard.domain.schedules.schedule_warnings import over
 from runyard.operations.operation import operation
+from runyard.operations.runs import removal
 from runyard.operations.schedules import next_due
 from runyard.operations.schedules.next_due import OPEN_STATES, due_after
 from runyard.operations.schedules.schedule_shapes import (
@@ -164,14 +165,15 @@ def drop_waiting_runs(tx: Transaction, column: Literal["schedule_id", "deploymen
     A run that a worker has claimed stays. A run whose instant has passed stays too, even if its schedule
     is deleted.
     """
-    where = f"""{column} = :key AND auto_scheduled = 1 AND attempt = 0 AND run_count = 0
-        AND state_type = 'SCHEDULED' AND expected_start_time > :now"""
-    values = {"key": key, "now": clock.now_us()}
-    tx.execute(
-        f"DELETE FROM flow_run_states WHERE flow_run_id IN (SELECT id FROM flow_runs WHERE {where})",  # noqa: S608  # closed list
-        values,
+    now = clock.now_us()
+    # Locked, so that no worker claims one of them meanwhile.
+    lock = " FOR UPDATE" if tx.dialect == "postgresql" else ""
+    rows = tx.all(
+        f"""SELECT id FROM flow_runs WHERE {column} = :key AND auto_scheduled = 1 AND attempt = 0
+        AND run_count = 0 AND state_type = 'SCHEDULED' AND expected_start_time > :now{lock}""",  # noqa: S608  # closed list
+        {"key": key, "now": now},
     )
-    tx.execute(f"DELETE FROM flow_runs WHERE {where}", values)  # noqa: S608  # closed list
+    removal.remove_runs(tx, [row["id"] for row in rows], [], now)
 
 
 def recompute(tx: Transaction, deployment: Row) -> None:

@@ -6,8 +6,10 @@ import inspect
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
+from fastapi import Body, FastAPI, Query, Request, Response
+from fastapi.middleware.gzip import GZipMiddleware
+
 from runyard import settings
-from runyard.base.errors import extra_missing
 from runyard.base.version import VERSION
 from runyard.operations import all_operations
 from runyard.operations.perform import perform
@@ -20,12 +22,6 @@ from runyard.server.long_polls import Changes
 from runyard.server.reference import add_reference
 from runyard.server.server_duties import Maintenance
 from runyard.store.database import Database, get_database
-
-try:
-    from fastapi import Body, FastAPI, Query, Request, Response
-    from fastapi.middleware.gzip import GZipMiddleware
-except ImportError as error:
-    raise extra_missing("fastapi", "server") from error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable

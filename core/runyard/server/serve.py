@@ -7,19 +7,17 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
+import uvicorn
+
 from runyard import settings
-from runyard.base.errors import Conflict, InvalidInput, SettingError, extra_missing
+from runyard.base.errors import Conflict, InvalidInput, SettingError
+from runyard.server.app import create_app
 from runyard.server.guard import is_loopback
 from runyard.settings import api_token
 from runyard.store.database import get_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-try:
-    import uvicorn
-except ImportError as error:
-    raise extra_missing("uvicorn", "server") from error
 
 
 def serve(
@@ -42,9 +40,6 @@ def serve(
         InvalidInput: this machine does not have the address, or this user may not use it.
         StoreError: the database cannot be used.
     """
-    # A setting or an address that is wrong is told before FastAPI loads (90 ms).
-    from runyard.server.app import create_app
-
     if not settings.get("api_auth_string") and not is_loopback(host):
         raise SettingError(
             f"other machines can reach {host}; set RUNYARD_API_AUTH_STRING=user:password, "

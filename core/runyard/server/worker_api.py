@@ -7,7 +7,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from runyard.base.errors import Conflict, InvalidInput, RunyardError, extra_missing
+import uvicorn
+
+from runyard.base.errors import Conflict, InvalidInput, RunyardError
 from runyard.server import run_tokens
 from runyard.server.app import create_app
 from runyard.server.serve import listen
@@ -16,11 +18,6 @@ if TYPE_CHECKING:
     import socket
 
     from runyard.store.database import Database
-
-try:
-    import uvicorn
-except ImportError as error:
-    raise extra_missing("uvicorn", "server") from error
 
 _START_SECONDS = 10.0
 _STOP_SECONDS = 5.0

@@ -1,3 +1,3 @@
 """The documented path of `runyard.sdk.artifacts`."""
 
-from runyard.sdk.artifacts import *  # noqa: F403
+from runyard.sdk.artifacts import *

@@ -1,3 +1,3 @@
 """The documented path of `runyard.engine.cache_policies`."""
 
-from runyard.engine.cache_policies import *  # noqa: F403
+from runyard.engine.cache_policies import *

@@ -1,3 +1,3 @@
 """The documented path of `runyard.engine.context`."""
 
-from runyard.engine.context import *  # noqa: F403
+from runyard.engine.context import *

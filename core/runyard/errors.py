@@ -1,3 +1,3 @@
 """The documented path of `runyard.base.errors`."""
 
-from runyard.base.errors import *  # noqa: F403
+from runyard.base.errors import *

@@ -1,3 +1,3 @@
 """The documented path of `runyard.base.exceptions`."""
 
-from runyard.base.exceptions import *  # noqa: F403
+from runyard.base.exceptions import *

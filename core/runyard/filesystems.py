@@ -1,3 +1,3 @@
 """The documented path of `runyard.blocks.filesystems`."""
 
-from runyard.blocks.filesystems import *  # noqa: F403
+from runyard.blocks.filesystems import *

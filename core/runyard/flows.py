@@ -1,3 +1,3 @@
 """The documented path of `runyard.sdk.flows`."""
 
-from runyard.sdk.flows import *  # noqa: F403
+from runyard.sdk.flows import *

@@ -1,3 +1,3 @@
 """The documented path of `runyard.engine.futures`."""
 
-from runyard.engine.futures import *  # noqa: F403
+from runyard.engine.futures import *

@@ -1,3 +1,3 @@
 """The documented path of `runyard.sdk.input`."""
 
-from runyard.sdk.input import *  # noqa: F403
+from runyard.sdk.input import *

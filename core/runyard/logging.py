@@ -1,3 +1,3 @@
 """The documented path of `runyard.engine.logging`."""
 
-from runyard.engine.logging import *  # noqa: F403
+from runyard.engine.logging import *

@@ -1,3 +1,3 @@
 """The documented path of `runyard.base.markers`."""
 
-from runyard.base.markers import *  # noqa: F403
+from runyard.base.markers import *

@@ -1,3 +1,3 @@
 """The documented path of `runyard.sdk.pausing`."""
 
-from runyard.sdk.pausing import *  # noqa: F403
+from runyard.sdk.pausing import *

@@ -1,3 +1,3 @@
 """The documented path of `runyard.engine.results.result_stores`."""
 
-from runyard.engine.results.result_stores import *  # noqa: F403
+from runyard.engine.results.result_stores import *

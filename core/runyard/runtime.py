@@ -1,3 +1,3 @@
 """The documented path of `runyard.engine.runtime`."""
 
-from runyard.engine.runtime import *  # noqa: F403
+from runyard.engine.runtime import *

@@ -1,3 +1,3 @@
 """The documented path of `runyard.domain.schedules.specifications`."""
 
-from runyard.domain.schedules.specifications import *  # noqa: F403
+from runyard.domain.schedules.specifications import *

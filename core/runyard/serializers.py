@@ -1,3 +1,3 @@
 """The documented path of `runyard.engine.results.serializers`."""
 
-from runyard.engine.results.serializers import *  # noqa: F403
+from runyard.engine.results.serializers import *

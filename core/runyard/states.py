@@ -1,3 +1,3 @@
 """The documented path of `runyard.domain.states`."""
 
-from runyard.domain.states import *  # noqa: F403
+from runyard.domain.states import *

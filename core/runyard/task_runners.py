@@ -1,3 +1,3 @@
 """The documented path of `runyard.engine.task_runners`."""
 
-from runyard.engine.task_runners import *  # noqa: F403
+from runyard.engine.task_runners import *

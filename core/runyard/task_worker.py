@@ -1,3 +1,3 @@
 """The documented path of `runyard.workers.task_worker`."""
 
-from runyard.workers.task_worker import *  # noqa: F403
+from runyard.workers.task_worker import *

@@ -1,3 +1,3 @@
 """The documented path of `runyard.sdk.tasks`."""
 
-from runyard.sdk.tasks import *  # noqa: F403
+from runyard.sdk.tasks import *

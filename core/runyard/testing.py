@@ -1,3 +1,3 @@
 """The documented path of `runyard.sdk.testing`."""
 
-from runyard.sdk.testing import *  # noqa: F403
+from runyard.sdk.testing import *

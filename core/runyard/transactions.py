@@ -1,3 +1,3 @@
 """The documented path of `runyard.engine.transactions`."""
 
-from runyard.engine.transactions import *  # noqa: F403
+from runyard.engine.transactions import *

@@ -1,3 +1,3 @@
 """The documented path of `runyard.sdk.variables`."""
 
-from runyard.sdk.variables import *  # noqa: F403
+from runyard.sdk.variables import *

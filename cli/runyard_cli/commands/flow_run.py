@@ -11,6 +11,7 @@ from runyard_cli.shared import output as out
 from runyard_cli.shared import values
 from runyard_cli.shared.click_classes import (
     Number,
+    entrypoint_option,
     group,
     limit_option,
     output_option,
@@ -178,12 +179,7 @@ def cancel(references: tuple[str, ...]) -> None:
 
 @flow_run.command("retry", example="runyard flow-run retry calm-otter")
 @click.argument("reference", metavar="RUN")
-@click.option(
-    "-e",
-    "--entrypoint",
-    metavar="FILE:FLOW",
-    help="The code of a run without a deployment; it runs in this process.",
-)
+@entrypoint_option
 @click.pass_context
 def retry(context: click.Context, reference: str, entrypoint: str | None) -> None:
     """Run an ended run again; tasks whose results were kept do not run again.

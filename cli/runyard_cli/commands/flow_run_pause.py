@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import Command, Number
+from runyard_cli.shared.click_classes import Command, Number, entrypoint_option
 from runyard_cli.shared.client import connect
 from runyard_cli.shared.lookup import find_flow_run
 from runyard_cli.shared.run_here import run_again_here
@@ -28,12 +28,7 @@ from runyard_cli.shared.values import json_object
     metavar="JSON",
     help="The input that the pause asks for; - reads standard input.",
 )
-@click.option(
-    "-e",
-    "--entrypoint",
-    metavar="FILE:FLOW",
-    help="The code of a run without a deployment; it runs in this process.",
-)
+@entrypoint_option
 @click.pass_context
 def resume(context: click.Context, reference: str, given: str | None, entrypoint: str | None) -> None:
     """Resume a paused or suspended run.

@@ -163,6 +163,14 @@ _YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 _LIMIT = click.option("-l", "--limit", type=Count(1), default=15, show_default=True, help="How many at most.")
 
 
+_ENTRYPOINT = click.option(
+    "-e",
+    "--entrypoint",
+    metavar="FILE:FLOW",
+    help="The code of a run without a deployment; it runs in this process.",
+)
+
+
 def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """`-o json`, given to the function as `output`."""
     return _OUTPUT(function)
@@ -176,3 +184,8 @@ def yes_option(function: Callable[..., Any]) -> Callable[..., Any]:
 def limit_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """`-l N`, given to the function as `limit`."""
     return _LIMIT(function)
+
+
+def entrypoint_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`-e FILE:FLOW`, given to the function as `entrypoint`."""
+    return _ENTRYPOINT(function)

@@ -45,16 +45,9 @@ def json_object(text: str, option: str) -> dict[str, Any]:
     Raises:
         InvalidInput: it is not valid JSON, or not an object.
     """
-    source = sys.stdin.read() if text == "-" else text
-    try:
-        value = json.loads(source)
-    except RecursionError:
-        raise InvalidInput(f"{option} is nested too deep") from None
-    except ValueError as error:
-        raise InvalidInput(f"{option} is not valid JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise InvalidInput(f"{option} must be a JSON object, such as '{{\"x\": 1}}'")
-    return value
+    from runyard.domain.typed_parameters import read_object
+
+    return read_object(sys.stdin.read() if text == "-" else text, option)
 
 
 def parameters(

@@ -1,3 +1,3 @@
 """The documented path of `runyard.client.schemas.filters`."""
 
-from runyard.client.schemas.filters import *  # noqa: F403
+from runyard.client.schemas.filters import *

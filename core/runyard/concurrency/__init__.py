@@ -1,3 +1,3 @@
 """The documented path of `runyard.engine.concurrency`."""
 
-from runyard.engine.concurrency import *  # noqa: F403
+from runyard.engine.concurrency import *

@@ -1,3 +1,3 @@
 """The documented path of `runyard.engine.concurrency.asyncio`."""
 
-from runyard.engine.concurrency.asyncio import *  # noqa: F403
+from runyard.engine.concurrency.asyncio import *

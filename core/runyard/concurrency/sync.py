@@ -1,3 +1,3 @@
 """The documented path of `runyard.engine.concurrency.sync`."""
 
-from runyard.engine.concurrency.sync import *  # noqa: F403
+from runyard.engine.concurrency.sync import *

@@ -11,7 +11,7 @@ from runyard.base.errors import InvalidInput
 from runyard.domain.parameter_schemas import Typed, fitted_all
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 # Of a format: a width that fills the memory, or one that is itself filled in.
 _TOO_WIDE = re.compile(r"\d{4}|{")
@@ -35,13 +35,34 @@ def read_parameters(
     Raises:
         InvalidInput: `whole` is not a JSON object.
     """
-    values = _object(whole) if whole is not None else {}
+    values = read_object(whole, "--params", Typed) if whole is not None else {}
     properties = (schema or {}).get("properties") or {}
     for name, text in texts.items():
         kinds = _kinds(properties.get(name, {}))
         plain = kinds == {"string"} or (kinds == {"string", "null"} and text != "null")
         values[name] = text if plain else _value(text)
     return values if schema is None else fitted_all(values, schema)
+
+
+def read_object(text: str, option: str, number: Callable[[str], Any] | None = None) -> dict[str, Any]:
+    """The mapping that a JSON text holds.
+
+    Args:
+        option: the command's option that gave the text, for errors.
+        number: makes the value of a number with a fraction, or of NaN; by default `float`.
+
+    Raises:
+        InvalidInput: it is not valid JSON, or not an object.
+    """
+    try:
+        value = json.loads(text, parse_float=number, parse_constant=number)
+    except RecursionError:
+        raise InvalidInput(f"{option} is nested too deep") from None
+    except ValueError as error:
+        raise InvalidInput(f"{option} is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{option} must be a JSON object, such as '{{\"x\": 1}}'")
+    return value
 
 
 def fill_name(template: str, parameters: Mapping[str, Any]) -> str:
@@ -64,18 +85,6 @@ def _value(text: str) -> Any:
         return json.loads(text, parse_float=Typed, parse_constant=Typed)
     except (ValueError, RecursionError):
         return text
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text, parse_float=Typed, parse_constant=Typed)
-    except RecursionError:
-        raise InvalidInput("--params is nested too deep") from None
-    except ValueError as error:
-        raise InvalidInput(f"--params is not valid JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise InvalidInput("--params must be a JSON object, such as '{\"x\": 1}'")
-    return value
 
 
 def _kinds(schema: Mapping[str, Any]) -> set[str | None]:

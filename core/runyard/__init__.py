@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runyard.base.markers import allow_failure, unmapped
     from runyard.client.user_client import get_client
     from runyard.deployments.deploy_from_python import deploy
-    from runyard.deployments.run_deployment import run_deployment
+    from runyard.deployments.run_from_python import run_deployment
     from runyard.domain import states
     from runyard.domain.states import State
     from runyard.engine import runtime
@@ -56,7 +56,7 @@ _HOMES: dict[str, str | None] = {
     "get_run_logger": "runyard.engine.logging",
     "pause_flow_run": "runyard.sdk.pausing",
     "resume_flow_run": "runyard.sdk.pausing",
-    "run_deployment": "runyard.deployments.run_deployment",
+    "run_deployment": "runyard.deployments.run_from_python",
     "runtime": None,
     "serve": "runyard.workers.serve_from_python",
     "states": None,

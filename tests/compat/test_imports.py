@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -272,3 +273,44 @@ def test_a_folder_named_prefect_is_not_taken_for_it(home, tmp_path):
     (tmp_path / "prefect").mkdir()
     (tmp_path / "script.py").write_text("from prefect import flow\nprint(flow.__module__)\n")
     assert _run(tmp_path, "script.py").stdout == "runyard.sdk.flows\n"
+
+
+EVERY_NAME = """
+import sys
+from importlib import import_module
+from types import ModuleType
+from runyard.compat.module_table import MODULES
+
+wrong = []
+# Modules that are names of others on purpose, such as `from prefect import states`.
+homes = {*MODULES.values(), *(f"runyard.{name}" for name in ("deployments", "runtime", "states"))}
+ours = {name: home for name, home in MODULES.items() if not name.startswith("prefect_")}
+modules = {name: import_module(home) for name, home in ours.items()}
+for theirs, module in modules.items():
+    for name in getattr(module, "__all__", ()):
+        values = [getattr(module, name) for _ in range(2)]
+        is_module = isinstance(values[0], ModuleType) and values[0].__name__ not in homes
+        if values[0] is not values[1] or is_module:
+            wrong.append(f"{theirs}.{name}")
+print(wrong)
+"""
+
+
+def test_a_name_is_the_same_each_time_and_no_module_of_that_name(home):
+    """A late name of a package would be hidden by a submodule called the same, once that is imported."""
+    done = subprocess.run([sys.executable, "-c", EVERY_NAME], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "module", ["prefect", "prefect.deployments", "prefect.deployments.flow_runs", "runyard.deployments"]
+)
+def test_run_deployment_is_the_function(home, module):
+    program = f"from runyard.compat import imports; imports.install(); from {module} import run_deployment"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}; run_deployment('no/such')"],
+        env={**os.environ, "RUNYARD_PREFECT_IMPORTS": "always"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.splitlines()[-1].startswith("runyard.base.errors.NotFound: "), done.stderr

@@ -32,7 +32,7 @@ MODULES: dict[str, str] = {
     "prefect.context": "runyard.prefect_names.context_names",
     "prefect.deployments": "runyard.prefect_names.deployment_names",
     "prefect.deployments.deployments": "runyard.deployments.legacy",
-    "prefect.deployments.flow_runs": "runyard.deployments.run_deployment",
+    "prefect.deployments.flow_runs": "runyard.deployments.run_from_python",
     "prefect.deployments.runner": "runyard.deployments.deploy_from_python",
     "prefect.deployments.steps": "runyard.deployments.steps",
     "prefect.deployments.steps.core": "runyard.deployments.steps",

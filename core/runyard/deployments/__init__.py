@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from runyard.deployments.deploy_from_python import RunnerDeployment, deploy
     from runyard.deployments.docker_images import DockerImage
     from runyard.deployments.legacy import Deployment
-    from runyard.deployments.run_deployment import arun_deployment, run_deployment
+    from runyard.deployments.run_from_python import arun_deployment, run_deployment
 
 __all__ = [
     "Deployment",
@@ -30,5 +30,5 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
-        return getattr(import_module(_HOMES.get(name, "runyard.deployments.run_deployment")), name)
+        return getattr(import_module(_HOMES.get(name, "runyard.deployments.run_from_python")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

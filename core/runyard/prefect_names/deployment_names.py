@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from runyard.deployments.deploy_from_python import RunnerDeployment, deploy
     from runyard.deployments.docker_images import DockerImage
     from runyard.deployments.legacy import Deployment
-    from runyard.deployments.run_deployment import arun_deployment, run_deployment
+    from runyard.deployments.run_from_python import arun_deployment, run_deployment
     from runyard.workers.serve_from_python import Runner, serve
 
 __all__ = [

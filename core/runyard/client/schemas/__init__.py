@@ -2,16 +2,10 @@
 
 from typing import Any
 
-from runyard.client.schemas import (
-    actions,
-    filters,
-    objects,
-    responses,
-    schedule_models,
-    sorting,
-)
+from runyard.client.schemas import actions, filters, objects, responses, sorting
+from runyard.client.schemas import schedule_models as schedules
 
-__all__ = ["actions", "filters", "objects", "responses", "schedule_models", "sorting"]
+__all__ = ["actions", "filters", "objects", "responses", "schedules", "sorting"]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,7 +20,6 @@ from runyard.store.database import get_database
 from runyard.store.sqlite import path_of
 from runyard.workers.process import hooks_of_killed_runs
 from runyard.workers.process.claimed_flow import load, read
-from runyard.workers.process.enter_environment import enter
 from runyard.workers.process.process_constants import CANNOT_START, ENTER, HOOKS_VARIABLE, PLACE_VARIABLE
 from runyard.workers.process.process_exit import wind_up
 from runyard.workers.process.run_place import place
@@ -122,6 +121,9 @@ def _become(message: dict[str, Any], status_file: int, reports: int | None) -> i
         time.tzset()
     argv = message["argv"]
     if message["environment"]:
+        # Only runs with an environment need it; the others would carry it.
+        from runyard.workers.process.enter_environment import enter
+
         status.listen_for_secrets()
         try:
             argv = enter(message, message["claim"]["deployment"], argv)

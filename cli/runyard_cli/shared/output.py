@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from runyard.base.texts import visible
 
+from runyard_cli.shared import times
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
@@ -30,7 +32,9 @@ STATE_COLOURS = {
 _ABBREVIATIONS = {"api": "API", "id": "ID", "sqlite": "SQLite", "url": "URL"}
 # Beyond ASCII, what terminals obey (see `visible`), and halves of surrogate pairs, which UTF-8 cannot hold.
 _OBEYED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+
+ago, span = times.relative, times.rough
 
 
 def on_terminal() -> bool:
@@ -220,28 +224,6 @@ def heading(name: str) -> str:
         *(_ABBREVIATIONS.get(word, word) for word in rest),
     ]
     return " ".join(words)
-
-
-def ago(moment: datetime | None) -> str:
-    """How long ago, or in how long: `2 minutes ago`, `in 3 hours`."""
-    if moment is None:
-        return ""
-    from runyard.base import clock
-
-    seconds = (clock.now() - moment).total_seconds()
-    if abs(seconds) < 1:
-        return "now"
-    text = span(abs(seconds))
-    return f"{text} ago" if seconds > 0 else f"in {text}"
-
-
-def span(seconds: float) -> str:
-    """A duration in its largest whole unit."""
-    for size, unit in _UNITS:
-        if seconds >= size:
-            count = int(seconds // size)
-            return f"{count} {unit}{'' if count == 1 else 's'}"
-    return f"{seconds:.1f} seconds"
 
 
 def local(moment: datetime | None) -> str:

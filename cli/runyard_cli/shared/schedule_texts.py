@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runyard_cli.shared import output as out
+from runyard_cli.shared.times import every
 
 
 def describe_schedule(spec: Any) -> str:
@@ -16,7 +17,7 @@ def describe_schedule(spec: Any) -> str:
     for kind in ("cron", "interval", "rrule", "at"):
         if fields.get(kind) is not None:
             if kind == "interval":
-                text = f"every {out.span(fields[kind])}"
+                text = every(fields[kind])
             elif kind == "rrule":
                 text = f"rrule: {shown(fields[kind])}"
             else:

@@ -1,0 +1,102 @@
+"""The one rule for time: zones are printed, lists are relative, durations are true."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from runyard.base.errors import ScheduleError
+from runyard_cli.shared import times
+
+NOW = datetime(2026, 11, 29, 6, 0, 0, tzinfo=UTC)
+
+
+@pytest.fixture(params=["Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu"])
+def zone_of_user(request, monkeypatch):
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield request.param
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_moment_is_shown_in_the_zone_of_the_user(zone_of_user):
+    expected = {
+        "Europe/Berlin": "2026-11-29 07:00:00 CET",
+        "America/Sao_Paulo": "2026-11-29 03:00:00 -03",
+        "Asia/Kathmandu": "2026-11-29 11:45:00 +0545",
+    }
+    assert times.absolute(NOW) == expected[zone_of_user]
+    assert times.user_zone_name() == zone_of_user
+
+
+def test_a_moment_is_shown_in_a_given_zone_summer_and_winter():
+    assert times.absolute(NOW, "Europe/Berlin") == "2026-11-29 07:00:00 CET"
+    assert times.absolute(NOW.replace(month=7), "Europe/Berlin") == "2026-07-29 08:00:00 CEST"
+    assert times.absolute(NOW, UTC) == "2026-11-29 06:00:00 UTC"
+    assert times.absolute(NOW, timezone(timedelta(hours=2))) == "2026-11-29 08:00:00 UTC+02:00"
+    assert times.absolute(NOW + timedelta(microseconds=1999), "UTC", precise=True).endswith("00.001 UTC")
+    assert times.absolute(None) == ""
+    with pytest.raises(ScheduleError, match="Europe/Berlin"):
+        times.absolute(NOW, "Europe/Berlni")
+
+
+def test_the_first_and_the_last_moment_are_shown_in_every_zone():
+    assert times.absolute(datetime.max.replace(tzinfo=UTC), "Asia/Tokyo") == "9999-12-31 23:59:59 UTC"
+    assert times.absolute(datetime.min.replace(tzinfo=UTC), "America/Lima") == "0001-01-01 00:00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.4, "now"),
+        (1, "1 second ago"),
+        (59.4, "59 seconds ago"),
+        (59.6, "1 minute ago"),
+        (100, "2 minutes ago"),
+        (3_569, "59 minutes ago"),
+        (3_599, "1 hour ago"),
+        (35 * 3_600, "35 hours ago"),
+        (47 * 3_600, "2 days ago"),
+        (400 * 86_400, "400 days ago"),
+        (1100 * 86_400, "3 years ago"),
+        (-7_199, "in 2 hours"),
+        (-86_400, "in 24 hours"),
+    ],
+)
+def test_relative_times_are_rounded_to_the_nearest(seconds, shown):
+    assert times.relative(NOW - timedelta(seconds=seconds), NOW) == shown
+
+
+def test_both_forms():
+    due = NOW + timedelta(hours=2)
+    assert times.both(due, "Europe/Berlin", NOW) == "2026-11-29 09:00:00 CET (in 2 hours)"
+    assert times.both(None) == ""
+    assert times.cell(None, wide=True) == ""
+    assert times.cell(due, True, "Europe/Berlin") == "2026-11-29 09:00:00 CET"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (60, "every minute"),
+        (600, "every 10 minutes"),
+        (3_600, "every hour"),
+        (5_400, "every 1 hour 30 minutes"),
+        (86_400, "every day"),
+        (129_600, "every 1 day 12 hours"),
+        (604_800, "every 7 days"),
+        (90.5, "every 1 minute 30.5 seconds"),
+        (0.5, "every 0.5 seconds"),
+        (1, "every second"),
+    ],
+)
+def test_an_interval_is_shown_in_full(seconds, shown):
+    assert times.every(seconds) == shown
+
+
+def test_moments_in_texts_of_operations_are_shown_in_the_zone():
+    text = "It was due at 2026-11-29 06:00:00 UTC (5 min ago), not 2026-13-29 06:00:00 UTC."
+    shown = "It was due at 2026-11-29 07:00:00 CET (5 min ago), not 2026-13-29 06:00:00 UTC."
+    assert times.texts_in_zone(text, "Europe/Berlin") == shown

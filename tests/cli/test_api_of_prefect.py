@@ -56,6 +56,19 @@ class _Prefect(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _Pages(_Prefect):
+    """Answers each request with a page that says 404, as a web server does."""
+
+    def _answer(self):
+        self.send_response(404)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<html>404</html>")
+
+    do_GET = _answer  # noqa: N815  # as above
+    do_POST = _answer  # noqa: N815  # as above
+
+
 @pytest.fixture
 def address(home, monkeypatch):
     """The address of such a server, which is set as the API."""
@@ -123,3 +136,30 @@ def test_doctor_says_so_too(program, address, tmp_path):
 def test_what_it_refuses_is_named(program, address):
     (line,) = program("variable", "set", "a", "1", code=1).err.splitlines()
     assert line == "Error: the server refuses the request: body.tags: Input should be a valid list"
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_an_address_without_api_is_told_its_end(program, address, monkeypatch, end):
+    short = address.removesuffix("/api")
+    monkeypatch.setenv("PREFECT_API_URL", short + end)
+    (line,) = program("flow-run", "ls", code=1).err.splitlines()
+    assert line == (
+        f"Error: {short} (PREFECT_API_URL) lacks the end of the address, /api; set it to {short}/api"
+    )
+
+
+@pytest.mark.parametrize("path", ["/", "/elsewhere"])
+def test_a_server_of_pages_is_no_runyard_server(program, home, monkeypatch, path):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Pages)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    monkeypatch.setenv("RUNYARD_API_URL", url + path)
+    try:
+        (line,) = program("work-pool", "ls", code=1).err.splitlines()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    place = (url + path).rstrip("/")
+    assert line.startswith(f"Error: {place} (RUNYARD_API_URL) is not a Runyard server: it has no GET ")

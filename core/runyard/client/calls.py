@@ -203,6 +203,11 @@ class HttpClient:
                 f"no API answers at {self.url} ({error}); check {settings.place_of('api_url')}"
             ) from None
         if answer.status_code in (404, 405) and _has_no_route(answer):
+            if self._lacks_prefix():
+                raise errors.ApiUnavailable(
+                    f"{self.url} ({settings.place_of('api_url')}) lacks the end of the address, /api; "
+                    f"set it to {self.url}/api"
+                )
             raise errors.ApiUnavailable(
                 f"{self.url} ({settings.place_of('api_url')}) is not a Runyard server: it has no {method} "
                 f"{path}; a Prefect server does not have it. Unset it to use this machine's database, or "
@@ -211,6 +216,17 @@ class HttpClient:
         if answer.status_code >= 400:
             raise _error_of(answer, self.url)
         return answer
+
+    def _lacks_prefix(self) -> bool:
+        """Whether an API answers below this address, at `/api`."""
+        if self.url.endswith("/api"):
+            return False
+        try:
+            answer = self._http.get("/api/health", timeout=5.0)
+        except import_httpx().TransportError:
+            return False
+        # A server that asks for a password answers this route without one.
+        return bool(answer.status_code == 200)
 
 
 def _json(body: Any) -> str:
@@ -230,11 +246,14 @@ def _without_nan(value: Any) -> Any:
 
 
 def _has_no_route(answer: Any) -> bool:
-    """Whether the server has no route for the request; False if only the requested object is missing."""
+    """Whether the server has no route for the request; False if only the requested object is missing.
+
+    An answer that is not JSON comes from another program, such as a proxy.
+    """
     try:
         return answer.json() in ({"detail": "Not Found"}, {"detail": "Method Not Allowed"})
     except ValueError:
-        return False
+        return True
 
 
 def _error_of(answer: Any, url: str) -> errors.RunyardError:

@@ -26,7 +26,12 @@ def names(runyard):
 def test_a_plan_changes_nothing_and_says_what_would(runyard, project):
     project({"name": "a"}, {"name": "b", "parameters": {"size": 1}})
     planned = runyard("deploy", "--all", "--plan", code=2)
-    assert planned.out.splitlines()[:2] == ["+ my-etl-flow/a", "+ my-etl-flow/b"]
+    lines = planned.out.splitlines()
+    assert [line for line in lines if line[0] == "+"] == ["+ my-etl-flow/a", "+ my-etl-flow/b"]
+    second = lines[lines.index("+ my-etl-flow/b") :]
+    assert '    parameters: {"size": 1}' in second
+    assert "    work_pool: pool" in second
+    assert "    entrypoint: flows/etl.py:my_etl_flow" in second
     assert names(runyard) == []
     runyard("deploy", "--all")
     assert "0 to create, 0 to update, 0 to delete, 2 unchanged." in runyard("deploy", "--all", "--plan").out
@@ -68,7 +73,10 @@ def test_prune_deletes_what_left_the_file_and_nothing_else(runyard, project):
         "deploy", "flows/etl.py:my_etl_flow", "-n", "by-hand", "-p", "pool", "--prefect-file", "none.yaml"
     )
     project({"name": "a"})
-    runyard("deploy", "--all")
+    told = runyard("deploy", "--all").err
+    assert "1 left the file: my-etl-flow/b. Delete with: --prune" in told
+    assert "1 left the file: my-etl-flow/b" in runyard("deploy", "--all", "--plan").err
+    assert "left the file" not in runyard("deploy", "--name", "a").err
     assert names(runyard) == ["a", "b", "by-hand", "other"]
     planned = runyard("deploy", "--prune", "--plan", code=2)
     assert planned.out.splitlines()[0] == "- my-etl-flow/b"
@@ -119,6 +127,24 @@ def test_without_upload_the_push_steps_do_not_run(runyard, project):
     assert not (project.folder / "pushed").exists()
     project({"name": "a", "tags": ["{{ pushed.stdout }}x"]}, push=[step("pushed")])
     assert "no earlier step has this output" in runyard("deploy", "--no-upload", code=1).err
+
+
+def test_what_would_be_refused_is_said_before_the_first_step(runyard, project):
+    step = {"prefect.deployments.steps.run_shell_script": {"id": "sha", "script": "touch made"}}
+    project(
+        {"name": "a", "work_pool": {"name": "Pol"}},
+        {"name": "b", "tags": ["{{ sha.stdout }}"], "work_pool": {"name": "elsewhere"}},
+        build=[step],
+    )
+    told = runyard("deploy", "--all", code=1).err
+    assert (
+        "work pool 'Pol' not found; did you mean 'pool'? To create 'Pol': runyard work-pool create Pol"
+        in told
+    )
+    assert "work pool 'elsewhere' not found; there are: pool. To create it: runyard work-pool create" in told
+    assert not (project.folder / "made").exists()
+    runyard("deploy", "--name", "a", "--pool", "pool")
+    assert (project.folder / "made").exists()
 
 
 def test_equal_steps_of_one_deploy_run_once(runyard, project):

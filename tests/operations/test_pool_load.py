@@ -63,7 +63,7 @@ def test_the_runs_of_each_queue_are_counted(client):
 
 
 def test_what_is_not_there_is_said(client):
-    with pytest.raises(NotFound, match="no work pool is named 'no'"):
+    with pytest.raises(NotFound, match="work pool 'no' not found"):
         client.call(pool_load.read_pool_load, "no")
     client.call(work_pools.create_work_pool, work_pools.WorkPoolCreate(name="machines"))
     with pytest.raises(NotFound, match="no worker 'w'"):

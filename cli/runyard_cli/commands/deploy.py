@@ -145,6 +145,7 @@ def deploy(
         answers = Answers(project, entrypoint, names, everything, options)
         answers.ask()
         entrypoint, names, everything = answers.entrypoint, tuple(answers.names), answers.everything
+    client = connect()
     with out.prints_aside(bool(output)):
         wanted = plan.build(
             project,
@@ -155,9 +156,9 @@ def deploy(
             push=upload,
             may_be_none=prune,
             say=out.progress,
+            accepts=lambda body: _apply(client, body, dry_run=True),
         )
     wanted.body.prune = prune
-    client = connect()
     _warn_of_unread(client, wanted.body.deployments)
     if only_plan:
         applied = _apply(client, wanted.body, dry_run=True)
@@ -165,7 +166,7 @@ def deploy(
             out.print_json(show.plan_json(applied, wanted.unknown))
         else:
             show.show_plan(applied, wanted.unknown)
-        context.exit(2 if any(each.action != "unchanged" for each in applied) else 0)
+        context.exit(2 if any(each.action not in ("unchanged", "left") for each in applied) else 0)
     if prune:
         _confirm_deletions(_apply(client, wanted.body, dry_run=True), yes)
     applied = _apply(client, wanted.body)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from runyard.client import Client
 
+# Fields of every new deployment that say nothing to people.
+_SILENT = frozenset(("parameter_openapi_schema", "pull_steps", "version"))
 _SIGNS = {"created": ("+", "green"), "updated": ("~", "yellow"), "deleted": ("-", "red")}
 
 
@@ -27,6 +29,8 @@ def announce(applied: Sequence[Any]) -> None:
     """Say what was done with each deployment."""
     for each in applied:
         name = name_of(each)
+        if each.action == "left":
+            continue
         if each.action == "unchanged":
             out.say(f"Deployment '{name}' is unchanged.")
         elif each.action == "deleted":
@@ -35,6 +39,7 @@ def announce(applied: Sequence[Any]) -> None:
             verb = "Created" if each.action == "created" else "Updated"
             out.done(f"{verb} deployment '{name}' ({each.deployment.id}).")
             _changes(each)
+    _left(applied)
 
 
 def next_step(client: Client, applied: Sequence[Any]) -> None:
@@ -42,7 +47,7 @@ def next_step(client: Client, applied: Sequence[Any]) -> None:
     from runyard.domain.job_templates import worker_command
     from runyard.operations.work_pools.list_work_pools import list_work_pools
 
-    made = [each.deployment for each in applied if each.action != "deleted"]
+    made = [each.deployment for each in applied if each.action not in ("deleted", "left")]
     wanted = dict.fromkeys(each.work_pool_name for each in made if each.work_pool_name)
     found = {pool["name"]: pool for pool in client.call(list_work_pools)} if wanted else {}
     for pool in wanted:
@@ -74,10 +79,12 @@ def show_plan(applied: Sequence[Any], unknown: Sequence[dict[str, Any]]) -> None
     for position, each in enumerate(applied):
         waiting = unknown[position] if position < len(unknown) else {}
         sign, colour = _SIGNS.get(each.action, ("=", None))
-        if each.action == "unchanged" and not waiting:
+        if each.action in ("unchanged", "left") and not waiting:
             continue
         out.say(f"{sign} {name_of(each)}", colour)
         _changes(each)
+        if each.action == "created":
+            _contents(each)
         for field, text in waiting.items():
             out.say(f"    {field}: known after the steps have run ({brief(text)})")
     counts = {action: sum(each.action == action for each in applied) for action in (*_SIGNS, "unchanged")}
@@ -85,6 +92,7 @@ def show_plan(applied: Sequence[Any], unknown: Sequence[dict[str, Any]]) -> None
         f"{counts['created']} to create, {counts['updated']} to update, {counts['deleted']} to delete, "
         f"{counts['unchanged']} unchanged."
     )
+    _left(applied)
 
 
 def plan_json(applied: Sequence[Any], unknown: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -104,6 +112,21 @@ def _changes(applied: Any) -> None:
     if applied.action == "updated":
         for change in applied.changes:
             out.say(f"    {change.field}: {brief(change.before)} -> {brief(change.after)}")
+
+
+def _contents(applied: Any) -> None:
+    """The fields of a new deployment."""
+    for change in applied.changes:
+        if change.field not in _SILENT and change.after not in (None, "", [], {}):
+            out.say(f"    {change.field}: {brief(change.after)}")
+
+
+def _left(applied: Sequence[Any]) -> None:
+    """Say which deployments left the file."""
+    gone = [name_of(each) for each in applied if each.action == "left"]
+    if gone:
+        more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
+        out.progress(f"{len(gone)} left the file: {', '.join(gone[:3])}{more}. Delete with: --prune")
 
 
 def brief(value: Any) -> str:

@@ -11,6 +11,7 @@ from runyard.base.suggestions import closest, did_you_mean
 from runyard.client import LocalClient, connect
 from runyard.operations.installation.completion_names import list_names
 from runyard.operations.work_pools.list_work_pools import list_work_pools
+from runyard.operations.work_pools.missing_pool import missing_pool
 from runyard.operations.work_pools.work_pools import WorkPoolCreate, create_work_pool, read_work_pool
 from runyard.operations.work_pools.workers import WorkerListing, filter_workers
 from runyard.workers import change_watch, health, loop, types
@@ -99,8 +100,7 @@ def _pool(client: Client, options: WorkerOptions) -> WorkPool:
         pool = client.call(read_work_pool, options.pool)
     except NotFound as error:
         if not options.create_pool_if_not_found:
-            command = command_of("runyard work-pool create", options.pool, options="--type process")
-            raise NotFound(f"no work pool {options.pool!r}; run: {command}") from error
+            raise missing_pool(options.pool, _pool_names(client)) from error
         _refuse_misspelt(client, options.pool)
         fields: dict[str, Any] = {"name": options.pool, "type": options.type or "process"}
         if options.base_job_template is not None:
@@ -116,13 +116,13 @@ def _pool(client: Client, options: WorkerOptions) -> WorkPool:
 
 def _refuse_misspelt(client: Client, name: str) -> None:
     """Refuse to create a missing pool if an existing pool has nearly the same name."""
-    known = [pool["name"] for pool in client.call(list_work_pools)]
-    close = closest(name, known, cutoff=0.8)
-    if close:
-        raise NotFound(
-            f"no work pool {name!r}; did you mean {close!r}? To have both: "
-            + command_of("runyard work-pool create", name, options="--type process")
-        )
+    known = _pool_names(client)
+    if closest(name, known, cutoff=0.8):
+        raise missing_pool(name, known)
+
+
+def _pool_names(client: Client) -> list[str]:
+    return [pool["name"] for pool in client.call(list_work_pools)]
 
 
 def _warn_of_namesake(client: Client, pool: WorkPool, options: WorkerOptions) -> None:

@@ -69,6 +69,7 @@ def build(
     push: bool = True,
     may_be_none: bool = False,
     say: Say = fill_placeholders.silent,
+    accepts: Callable[[DeploymentsApply], object] | None = None,
 ) -> Plan:
     """Check everything and return what `deploy` will apply. Nothing has changed anywhere before it returns.
 
@@ -84,6 +85,8 @@ def build(
         push: run the push steps too.
         may_be_none: with `everything`, a file without any deployment is valid.
         say: called with progress and warnings, one line each.
+        accepts: called before the first step, if there are any, with what is known by then. It raises what
+            applying would raise, such as a missing work pool: an image is not built in vain.
 
     Raises:
         ProjectError: the file is invalid.
@@ -121,12 +124,18 @@ def build(
         loader.report(say)
         runs = _StepRuns(project, phases, say) if steps else None
         commits = _Commits(project.folder)
-        plan = Plan(DeploymentsApply(deployments=[], owner=project.owner))
-        for item in chosen:
-            declared, unknown = _finish(project, item, runs, commits)
-            plan.body.deployments.append(declared)
-            plan.unknown.append(unknown)
-    return plan
+
+        def finished(runs: _StepRuns | None) -> Plan:
+            plan = Plan(DeploymentsApply(deployments=[], owner=project.owner, whole=everything))
+            for item in chosen:
+                declared, unknown = _finish(project, item, runs, commits)
+                plan.body.deployments.append(declared)
+                plan.unknown.append(unknown)
+            return plan
+
+        if accepts and runs and any(map(runs.of, (item.entry for item in chosen))):
+            accepts(finished(None).body)
+        return finished(runs)
 
 
 class _StepRuns:
@@ -137,6 +146,10 @@ class _StepRuns:
         self._phases = phases
         self._say = say
         self._done: dict[str, dict[str, Any]] = {}
+
+    def of(self, entry: Entry) -> list[Any]:
+        """The steps of a deployment."""
+        return [step for phase in self._phases for step in self._project.phase(entry, phase)]
 
     def outputs(self, entry: Entry) -> dict[str, Any]:
         """The outputs of a deployment's steps."""

@@ -33,7 +33,8 @@ def apply_deployments(tx: Transaction, body: DeploymentsApply) -> list[AppliedDe
 
     A field that is not given keeps its stored value. Schedules keep their identity and an operator's pause
     (see `schedule_sync.reconcile`). Missing flows are created. With `prune`, deployments that the owner
-    declared before and does not declare now are deleted. With `dry_run` nothing changes.
+    declared before and does not declare now are deleted; with `whole` they are returned and stay. With
+    `dry_run` nothing changes.
 
     Raises:
         NotFound: a work pool does not exist.
@@ -46,8 +47,8 @@ def apply_deployments(tx: Transaction, body: DeploymentsApply) -> list[AppliedDe
             raise InvalidInput(f"deployment {item.flow_name}/{item.name} is declared twice")
         seen.add((item.flow_name, item.name))
     applied = _apply_all(tx, body)
-    if body.prune:
-        applied += _prune(tx, body.owner, {each.deployment.id for each in applied})
+    if body.prune or body.whole:
+        applied += _left(tx, body, {each.deployment.id for each in applied})
     tx.kept = not body.dry_run
     return applied
 
@@ -69,22 +70,21 @@ def _apply_all(tx: Transaction, body: DeploymentsApply) -> list[AppliedDeploymen
     return applied
 
 
-def _prune(tx: Transaction, owner: str, kept: set[str]) -> list[AppliedDeployment]:
-    """Delete the deployments that this owner declared before and does not declare now."""
-    gone = [
-        each
-        for each in deployment_views.select(tx, "d.owner = :owner", {"owner": owner})
-        if each.id not in kept
-    ]
-    for each in gone:
-        remove(tx, each.id)
-    return [AppliedDeployment(deployment=each, action="deleted") for each in gone]
+def _left(tx: Transaction, body: DeploymentsApply, kept: set[str]) -> list[AppliedDeployment]:
+    """The deployments that this owner declared before and does not declare now; with `prune`, delete them."""
+    declared = tx.all("SELECT id FROM deployments WHERE owner = :owner ORDER BY id", {"owner": body.owner})
+    gone = [deployment_views.one(tx, row["id"]) for row in declared if row["id"] not in kept]
+    if body.prune:
+        for each in gone:
+            remove(tx, each.id)
+    action: Any = "deleted" if body.prune else "left"
+    return [AppliedDeployment(deployment=each, action=action) for each in gone]
 
 
 def _apply(tx: Transaction, item: DeploymentApply, owner: str) -> AppliedDeployment:
     saved = save(tx, flow_id_of(tx, item.flow_name), item.name, item, owner)
     changes = [
-        _change(tx, column, before, after)
+        _change(tx, column, None if saved.created else before, after)
         for column, (before, after) in sorted(saved.changes.items())
         if column not in ("owner", "version_info")
     ]
@@ -95,9 +95,7 @@ def _apply(tx: Transaction, item: DeploymentApply, owner: str) -> AppliedDeploym
     if saved.created or changes:
         deployment_versions.record(tx, saved.row)
     deployment = deployment_views.one(tx, saved.row["id"])
-    if saved.created:
-        return AppliedDeployment(deployment=deployment, action="created")
-    action: Any = "updated" if changes else "unchanged"
+    action: Any = "created" if saved.created else "updated" if changes else "unchanged"
     return AppliedDeployment(deployment=deployment, action=action, changes=changes)
 
 

@@ -11,7 +11,8 @@ from runyard.base.suggestions import did_you_mean
 from runyard.domain import job_secrets, job_variables
 from runyard.operations.blocks.block_types import hidden_fields
 from runyard.operations.schemas import load
-from runyard.operations.work_pools.work_pools import make_lone_pool, no_pool
+from runyard.operations.work_pools.missing_pool import no_pool
+from runyard.operations.work_pools.work_pools import make_lone_pool
 from runyard.store.database import Row, Transaction
 
 

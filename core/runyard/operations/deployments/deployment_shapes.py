@@ -152,12 +152,14 @@ class DeploymentsApply(Input):
 
     Args:
         prune: delete the deployments of this owner that are not in the list.
+        whole: the list is all that the file declares: also return what prune would delete.
         dry_run: change nothing, only return what would change.
     """
 
     deployments: list[DeploymentApply]
     owner: str
     prune: bool = False
+    whole: bool = False
     dry_run: bool = False
 
 
@@ -170,10 +172,13 @@ class Change(Model):
 
 
 class AppliedDeployment(Model):
-    """The result for one declared deployment."""
+    """The result for one deployment. One that `left` was declared before, is not now, and stays.
+
+    The changes of a created deployment are its fields, with None before.
+    """
 
     deployment: Deployment
-    action: Literal["created", "updated", "unchanged", "deleted"]
+    action: Literal["created", "updated", "unchanged", "deleted", "left"]
     changes: list[Change] = Field(default_factory=list)
 
 

@@ -30,6 +30,7 @@ from runyard.operations.operation import Answer, operation
 from runyard.operations.references import resolve
 from runyard.operations.runs import removal
 from runyard.operations.schemas import Filter, Listing, StateModel, dump, load, state_of_row
+from runyard.operations.work_pools.missing_pool import no_pool
 from runyard.store.database import Row, Transaction
 
 __all__ = [
@@ -119,9 +120,7 @@ def _queue_id(tx: Transaction, body: FlowRunCreate) -> str | None:
         "SELECT id, default_queue_id FROM work_pools WHERE name = :name", {"name": body.work_pool_name}
     )
     if pool is None:
-        name = body.work_pool_name
-        command = command_of("runyard work-pool create", name, options="--type process")
-        raise NotFound(f"no work pool {name!r}; run: {command}")
+        raise no_pool(tx, body.work_pool_name)
     if body.work_queue_name is None:
         return pool["default_queue_id"]
     queue = tx.one(

@@ -10,7 +10,6 @@ from pydantic import Field
 from runyard.base import clock, ids
 from runyard.base.errors import Conflict, NotAllowed, NotFound
 from runyard.base.quoting import command_of
-from runyard.base.suggestions import closest
 from runyard.base.texts import counted
 from runyard.domain import job_secrets, job_templates
 from runyard.domain.states import SCHEDULED
@@ -19,6 +18,7 @@ from runyard.operations.filters import query
 from runyard.operations.operation import operation
 from runyard.operations.schemas import Filter, Input, Listing, Model, Time, check_name, dump, load, moment
 from runyard.operations.work_pools import online
+from runyard.operations.work_pools.missing_pool import no_pool
 from runyard.store.database import Row, Transaction
 
 _COLUMNS = f"""p.*,
@@ -89,15 +89,6 @@ def pool_row(tx: Transaction, name: str) -> Row:
     if row is None:
         raise no_pool(tx, name)
     return row
-
-
-def no_pool(tx: Transaction, name: str) -> NotFound:
-    """The error for an unknown work pool. It suggests a pool with a similar name."""
-    known = [row["name"] for row in tx.all("SELECT name FROM work_pools LIMIT 1000")]
-    close = closest(name, known, cutoff=0.8)
-    hint = f"did you mean {close!r}? To have both:" if close else "run:"
-    command = command_of("runyard work-pool create", name, options="--type process")
-    return NotFound(f"no work pool is named {name!r}; {hint} {command}")
 
 
 def _check_template(tx: Transaction, template: dict[str, Any]) -> None:

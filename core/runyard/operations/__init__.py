@@ -59,6 +59,7 @@ MODULES = (
     "work_pools.list_work_pools",
     "installation.completion_names",
     "installation.checkup",
+    "installation.overview",
     "retention.retention",
     "retention.database_size",
 )

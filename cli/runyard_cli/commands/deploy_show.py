@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from runyard.base.quoting import command_of
+from runyard.base.texts import listed
 from runyard.base.url_passwords import hidden_within
 
 from runyard_cli.shared import output as out
@@ -44,12 +45,16 @@ def announce(applied: Sequence[Any]) -> None:
 
 def next_step(client: Client, applied: Sequence[Any]) -> None:
     """Say what one may type next."""
+    from runyard.deployments.project.code_place_warnings import code_place_warnings, is_shared
     from runyard.domain.job_templates import worker_command
     from runyard.operations.work_pools.list_work_pools import list_work_pools
 
     made = [each.deployment for each in applied if each.action not in ("deleted", "left")]
     wanted = dict.fromkeys(each.work_pool_name for each in made if each.work_pool_name)
     found = {pool["name"]: pool for pool in client.call(list_work_pools)} if wanted else {}
+    types = {name: str(pool["type"]) for name, pool in found.items()}
+    for warning in code_place_warnings(applied, types, is_shared(client)):
+        out.progress(warning)
     for pool in wanted:
         status = found[pool]["status"] if pool in found else None
         if status == "NOT_READY":
@@ -125,8 +130,7 @@ def _left(applied: Sequence[Any]) -> None:
     """Say which deployments left the file."""
     gone = [name_of(each) for each in applied if each.action == "left"]
     if gone:
-        more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
-        out.progress(f"{len(gone)} left the file: {', '.join(gone[:3])}{more}. Delete with: --prune")
+        out.progress(f"{len(gone)} left the file: {listed(gone)}. Delete with: --prune")
 
 
 def brief(value: Any) -> str:

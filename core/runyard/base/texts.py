@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 # The maximum lengths of a state's message (and of an exception in a log) and of a name.
@@ -77,6 +77,12 @@ def name(value: object) -> str:
 def counted(number: int, noun: str) -> str:
     """A number and a noun: `1 record`, `3,000 records`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are: `a, b, c and 2 more`."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def indexed(key: str) -> str:

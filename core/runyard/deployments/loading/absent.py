@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 
 from runyard.base.errors import EntrypointError
 from runyard.base.suggestions import closest
+from runyard.base.texts import listed
 from runyard.compat import module_table
 from runyard.deployments.loading import loading, source
 from runyard.deployments.loading.stand_ins import Finder
 
 if TYPE_CHECKING:
     from runyard.engine.flow_definition import FlowDefinition
-
-_SHOWN = 3
 
 
 class FlowLoader:
@@ -91,7 +90,7 @@ class FlowLoader:
         for package in self._missing:
             advice = module_table.advice(package) if module_table.is_integration(package) else None
             if advice:
-                users = _listed(missing.pop(package))
+                users = listed(missing.pop(package))
                 say(f"{users}: {package} is not installed, and no run can use it: {advice}")
         if len({tuple(each) for each in missing.values()}) == 1:
             say(_lacking(", ".join(map(self._named, missing)), next(iter(missing.values()))))
@@ -100,7 +99,7 @@ class FlowLoader:
                 say(_lacking(self._named(package), entrypoints))
         for cause, entrypoints in self._causes.items():
             say(
-                f"{_listed(entrypoints)}: {cause}; deployed from the source code; types of parameters that "
+                f"{listed(entrypoints)}: {cause}; deployed from the source code; types of parameters that "
                 f"the "
                 "import did not reach are not checked"
             )
@@ -127,12 +126,7 @@ def load_flow(
 
 def _lacking(packages: str, entrypoints: list[str]) -> str:
     return (
-        f"{_listed(entrypoints)}: not installed here: {packages}; its runs need it, and parameters with "
+        f"{listed(entrypoints)}: not installed here: {packages}; its runs need it, and parameters with "
         f"types "
         "from it are not checked"
     )
-
-
-def _listed(entrypoints: list[str]) -> str:
-    more = len(entrypoints) - _SHOWN
-    return ", ".join(entrypoints[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -286,3 +286,15 @@ def test_logs_name_the_task_runs_and_stand_among_the_states(runyard, home, tmp_p
         assert [line[-1] for line in lines if "Task run" in line[-1]] == expected
         moments = [line[0] for line in lines if len(line) > 1]
         assert moments == sorted(moments)
+
+
+def test_why_code_could_not_be_imported_is_logged_as_an_error_and_once(runyard, waiting, tmp_path):
+    run = waiting(1)
+    jobs = tmp_path / "jobs.py"
+    jobs.write_text(f"import nosuchmodule\n{jobs.read_text()}")
+    runyard("worker", "start", "--pool", "pool", "--run-once")
+    (record,) = runyard("flow-run", "logs", run, "--level", "error", "-o", "json").json
+    assert record["message"].startswith("jobs.py fails on import: ModuleNotFoundError: No module named")
+    everything = runyard("flow-run", "logs", run).out
+    assert everything.count("fails on import") == 1
+    assert "process" not in runyard("flow-run", "why", run).out

@@ -11,7 +11,7 @@ from runyard.base import clock, machine
 from runyard.client import LocalClient
 from runyard.domain.states import Completed, Failed, Running
 from runyard.operations.deployments import deployments, known_flows
-from runyard.operations.flow_runs import claim_flow_runs, explain, flow_runs
+from runyard.operations.flow_runs import claim_flow_runs, explain, flow_runs, report_exit
 from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
 from runyard.operations.schemas import StateCreate
 from runyard.operations.work_pools import work_pools, work_queues, workers
@@ -244,8 +244,9 @@ def test_a_run_that_executes_and_how_it_ended(client, pool):
     assert "Attempt 1 is executed by 'w'; its lease is valid until" in reasons["lease"].text
     propose(client, claimed, Failed(message="boom"))
     told, reasons = why(client, flow_run)
-    assert (told.status, reasons["over"].text) == ("over", "boom")
-    assert reasons["over"].command == f"runyard flow-run logs {flow_run.id}"
+    assert (told.status, reasons["over"].text) == ("over", "boom.")
+    assert reasons["over"].command == f"runyard flow-run retry {flow_run.id}"
+    assert reasons["logs"].command == f"runyard flow-run logs {flow_run.id}"
 
 
 @pytest.mark.skipif(machine.place() is None, reason="this system proves no process dead")
@@ -281,3 +282,29 @@ def test_a_completed_run_needs_no_command(client, pool):
     propose(client, claimed, Running())
     propose(client, claimed, Completed())
     assert why(client, flow_run)[1]["over"].command is None
+
+
+def test_a_process_that_died_is_told_in_words(client, pool):
+    flow_run = run(client, deployment(client, crash_retries=2))
+    for died in ("once", "2 times"):
+        (claimed,) = claim(client)
+        propose(client, claimed, Running())
+        body = report_exit.ExitReport(flow_run_id=flow_run.id, attempt=claimed.attempt, exit_code=-9)
+        client.call(report_exit.report_exit, body)
+        (claimed,) = claim(client)
+        propose(client, claimed, Running())
+        propose(client, claimed, Failed(message="boom"))
+        assert why(client, flow_run)[1]["over"].text == f"boom. Its process died {died}."
+        retry = flow_runs.SetState(state=StateCreate(type="SCHEDULED", name="AwaitingRetry"), force=True)
+        client.call(flow_runs.set_flow_run_state, flow_run.id, retry)
+
+
+def test_the_message_of_a_crash_is_all(client, pool):
+    flow_run = run(client, deployment(client))
+    (claimed,) = claim(client)
+    propose(client, claimed, Running())
+    body = report_exit.ExitReport(
+        flow_run_id=flow_run.id, attempt=claimed.attempt, exit_code=1, message="No space left."
+    )
+    client.call(report_exit.report_exit, body)
+    assert why(client, flow_run)[1]["over"].text == "No space left."

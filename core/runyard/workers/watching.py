@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # The time between two attempts to kill a run that does not end.
 _AGAIN_SECONDS = 1.0
+_ERROR = 40
 
 
 class RunCounter(Protocol):
@@ -126,6 +127,12 @@ class Watching(Generic[Watched]):
         self.running[run.key] = run
         for pipe in run.pipes:
             self._register(pipe.read_end, partial(self._read, pipe))
+
+    def _end_with(self, run: Watched, failure: str | None) -> None:
+        """Note that a run has ended, with the reason why it could not run, for its logs."""
+        if failure:
+            self.logs.add(run.flow_run_id, "runyard.worker", failure, level=_ERROR)
+        self.ended.append(run)
 
     def _remove(self, run: Watched) -> None:
         del self.running[run.key]

@@ -11,6 +11,7 @@ from runyard.domain.durations import in_words, moment_in_words
 from runyard.domain.states import (
     CANCELLING,
     COMPLETED,
+    CRASHED,
     PAUSED,
     PENDING,
     RUNNING,
@@ -18,7 +19,7 @@ from runyard.domain.states import (
     State,
 )
 from runyard.operations import lease_clock
-from runyard.operations.flow_runs import explain_waiting, flow_runs, leases
+from runyard.operations.flow_runs import explain_failure, explain_waiting, flow_runs, leases
 from runyard.operations.flow_runs.explain_waiting import Explanation, Reason
 from runyard.operations.operation import operation
 from runyard.operations.runs.state_columns import state_of
@@ -46,22 +47,28 @@ def explain_flow_run(tx: Transaction, flow_run_id: str) -> Explanation:
     if state is None:
         return Explanation(status="waiting", summary=f"Flow run {run['name']!r} has no state yet.")
     if state.type in TERMINAL:
-        return _over(run, state)
+        return _over(tx, run, state)
     if state.type in _STATUS:
         return _executing(tx, run, state)
     return explain_waiting.explain(tx, run, state)
 
 
-def _over(run: Row, state: State) -> Explanation:
+def _over(tx: Transaction, run: Row, state: State) -> Explanation:
     when = moment_in_words(state.timestamp, clock.now())
     summary = f"Flow run {run['name']!r} is over: {state.name} since {when}."
-    text = state.message or f"It ended as {state.name}."
-    command = None if state.type == COMPLETED else command_of("runyard flow-run logs", run["id"])
-    if run["crash_count"]:
-        text += f" Its process was lost {counted(run['crash_count'], 'time')}."
-    return Explanation(
-        status="over", summary=summary, reasons=[Reason(code="over", text=text, command=command)]
-    )
+    text, command = state.message or f"It ended as {state.name}.", None
+    failure = explain_failure.explain_failure(tx, run, state)
+    logs = command_of("runyard flow-run logs", run["id"])
+    if failure is not None:
+        text, command = failure.summary, failure.retry
+    # The message of a crash tells of that one itself.
+    if run["crash_count"] > (state.type == CRASHED):
+        died = "once" if run["crash_count"] == 1 else counted(run["crash_count"], "time")
+        text = f"{text.rstrip()}{'' if text.rstrip().endswith('.') else '.'} Its process died {died}."
+    reasons = [Reason(code="over", text=text, command=command)]
+    if state.type != COMPLETED:
+        reasons.append(Reason(code="logs", text="Its log has the details.", command=logs))
+    return Explanation(status="over", summary=summary, reasons=reasons, failure=failure)
 
 
 def _executing(tx: Transaction, run: Row, state: State) -> Explanation:

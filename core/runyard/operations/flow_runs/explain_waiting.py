@@ -15,6 +15,7 @@ from runyard.base.texts import counted
 from runyard.domain.durations import in_words, moment_in_words
 from runyard.domain.job_templates import worker_command
 from runyard.domain.states import State
+from runyard.operations.flow_runs.explain_failure import Failure
 from runyard.operations.schedules.schedules import OPEN_STATES
 from runyard.operations.schemas import Model, load
 from runyard.operations.work_pools import online
@@ -40,12 +41,14 @@ class Reason(Model):
 class Explanation(Model):
     """The status of a run, and the reasons for it.
 
-    `status` is over, running, starting, cancelling, paused, waiting, or ready (no reason to wait).
+    `status` is over, running, starting, cancelling, paused, waiting, or ready (no reason to wait). `failure`
+    is how a run failed; null for all others.
     """
 
     status: str
     summary: str
     reasons: list[Reason] = Field(default_factory=list)
+    failure: Failure | None = None
 
 
 class _Place(NamedTuple):

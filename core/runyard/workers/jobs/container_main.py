@@ -90,6 +90,9 @@ def _hear(secrets: Secrets, said: dict[str, Any]) -> None:
     told = {name: said[name] for name in _TOLD if name in said}
     if told:
         _pass_on(2, [marked_lines.facts(told)])
+    if "failure" in told:
+        # For those who read the container's output. The worker stores it from the facts.
+        _pass_on(2, [marked_lines.shown(line) for line in told["failure"].splitlines()])
 
 
 def _watch(pid: int, pipes: list[Pipe], status: StatusReader) -> int:

@@ -381,15 +381,14 @@ class JobSupervisor(Watching[JobRun]):
         if run.key not in self.running:
             return
         run.exit_code = _GONE if end.code is None else end.code
-        # A run that could not begin reports that itself; the engine may know why.
+        # The run itself reports why it could not begin; else the engine may know.
+        why = run.failure or (None if run.id and end.started else end.reason)
         run.failure = end.reason if end.code == CANNOT_START and end.reason else run.failure or end.reason
         run.started = end.started
         run.unwatched = unwatched
-        if not (run.id and end.started) and end.reason:
-            self.logs.add(run.flow_run_id, "runyard.worker", end.reason, level=40)
         self._remove(run)
         run.finish()
-        self.ended.append(run)
+        self._end_with(run, why)
 
     def forget(self, run: JobRun) -> None:
         """Handle a reported end: remove the job, if its configuration says so."""

@@ -163,9 +163,10 @@ def _take_files(files: list[int]) -> None:
 
 
 def _fail(status: StatusChannel, text: str, code: int = CANNOT_START) -> int:
-    """Report why the run cannot start: to the worker for its state, to stderr for its logs."""
+    """Report why the run cannot start: to the worker, for its state and its logs; without one, to stderr."""
     status.tell(failure=text)
-    print(text, file=sys.stderr)
+    if not status.is_open:
+        print(text, file=sys.stderr)
     return code
 
 

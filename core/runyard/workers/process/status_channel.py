@@ -70,6 +70,11 @@ class StatusChannel:
         os.set_inheritable(number, False)
         return cls(name)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a worker may read the messages."""
+        return self._name is not None and descriptors.find(self._name) is not None
+
     def tell(self, **what: Any) -> None:
         """Send a message; a closed channel is not an error."""
         if self._name is None:

@@ -220,9 +220,7 @@ class Supervisor(Watching[RunProcess]):
             self._close_idle_channels()
 
     def _end(self, process: RunProcess) -> None:
-        if process.failure and process.pid is None:
-            self.logs.add(process.flow_run_id, "runyard.worker", process.failure, level=40)
-        self.ended.append(process)
+        self._end_with(process, None if process.unwatched and process.pid is not None else process.failure)
 
     def _lose_launcher(self, channel: Channel) -> None:
         """Handle the death of a launcher: the kernel killed its runs; clean up and start another launcher."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -25,7 +25,6 @@ schedule = group(
     "See the next times of schedules: those of a deployment, or one given by flags.",
     "runyard schedule next my-etl-flow/daily-etl",
 )
-_SECOND = timedelta(seconds=1)
 
 
 class _Source(NamedTuple):
@@ -84,6 +83,8 @@ def next_(
     else:
         sources = _of_deployment(reference, everything)
     start = values.moment(after, zone=_zone(tz or _only_zone(sources))) if after else datetime.now(UTC)
+    from runyard.domain.schedules.clock_changes import note_of
+
     _warn(sources, start)
     rows: list[dict[str, Any]] = []
     for instant, source in itertools.islice(_merged(sources, start), count):
@@ -94,7 +95,7 @@ def next_(
                 "utc": instant.isoformat().replace("+00:00", "Z"),
                 "timezone": tz or zone_of(source.spec),
                 "schedule": source.name,
-                "note": _oddity(instant, source.spec),
+                "note": note_of(instant, zone_of(source.spec)),
             }
         )
     if output:
@@ -167,23 +168,3 @@ def _warn(sources: list[_Source], start: datetime) -> None:
 
 def _short(local: datetime) -> str:
     return local.strftime("%a %Y-%m-%d %H:%M:%S %z")
-
-
-def _oddity(instant: datetime, spec: dict[str, Any]) -> str | None:
-    """A note where the clocks of the schedule's time zone change at an instant, or None."""
-    name = zone_of(spec)
-    if name == "UTC":
-        return None
-    from runyard.domain.schedules.time_zones import instants_of, wall_time, zone
-
-    where: ZoneInfo = zone(name)
-    before = (instant - _SECOND).astimezone(where)
-    local = instant.astimezone(where)
-    if (local.utcoffset() or timedelta()) > (before.utcoffset() or timedelta()):
-        missing = f"{(before + _SECOND).replace(tzinfo=None):%H:%M} to {local:%H:%M}"
-        return f"the clocks go forward: {missing} does not exist"
-    _, second, exists = instants_of(wall_time(instant, where).replace(fold=0), where)
-    if exists and second is not None:
-        which = "second" if instant == second else "first"
-        return f"the clocks go back: {local:%H:%M} comes twice, this is the {which}"
-    return None

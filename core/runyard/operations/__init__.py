@@ -27,6 +27,7 @@ MODULES = (
     "flow_runs.create_deployment_run",
     "deployments.deployment_apply",
     "schedules.schedules",
+    "schedules.all_schedules",
     "work_pools.work_pools",
     "work_pools.work_queues",
     "work_pools.workers",

@@ -23,7 +23,8 @@ from runyard.engine.concurrency.sync import (
     concurrency,
     rate_limit,
 )
-from runyard.operations.limits import limit_slots
+from runyard.operations.flow_runs import explain
+from runyard.operations.limits import concurrency_limits, limit_slots, slot_holders
 
 
 @pytest.fixture
@@ -377,3 +378,43 @@ def test_prefects_names():
     environment = {**os.environ, "RUNYARD_PREFECT_IMPORTS": "always"}
     script = f"from runyard.compat.imports import install\ninstall()\n{code}"
     subprocess.run([sys.executable, "-c", script], check=True, env=environment)
+
+
+@pytest.mark.parametrize("how", ["concurrency", "rate_limit", "tag"])
+def test_what_a_run_waits_for_is_told_while_it_waits(yard, how):
+    name = "tag:api" if how == "tag" else "warehouse"
+    yard.limit(name, 1, slot_decay_per_second=1e-9 if how == "rate_limit" else 0.0)
+    held = yard.client.call(limit_slots.increment_slots_with_lease, {"names": [name]})
+
+    @task(tags=["api"])
+    def load():
+        pass
+
+    @flow
+    def waits():
+        if how == "tag":
+            load()
+        elif how == "concurrency":
+            with concurrency("warehouse"):
+                pass
+        else:
+            rate_limit("warehouse")
+
+    def waiting():
+        return yard.client.call(slot_holders.read_limit_holders, name).waiting
+
+    thread = threading.Thread(target=waits)
+    thread.start()
+    yard.until(waiting)
+    (wait,) = waiting()
+    told = yard.client.call(explain.explain_flow_run, wait.flow_run_id)
+    assert [reason.code for reason in told.reasons] == ["slot", "lease"]
+    assert (wait.name == wait.flow_run_name) == (how != "tag")
+    if how == "rate_limit":
+        change = concurrency_limits.ConcurrencyLimitUpdate(active_slots=0)
+        yard.client.call(concurrency_limits.update_concurrency_limit, name, change)
+    else:
+        yard.client.call(limit_slots.decrement_slots_with_lease, {"lease_id": held["lease_id"]})
+    thread.join(60)
+    assert waiting() == []
+    assert yard.taken(name) == 0

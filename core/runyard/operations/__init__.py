@@ -56,6 +56,8 @@ MODULES = (
     "limits.concurrency_limits",
     "limits.tag_limits",
     "limits.limit_slots",
+    "limits.slot_waits",
+    "limits.slot_holders",
     "flow_runs.explain",
     "work_pools.list_work_pools",
     "installation.completion_names",

@@ -342,6 +342,14 @@ class LeasedSlots(WantedSlots):
     holder: dict[str, Any] | None = None
 
 
+class SlotWait(SlotNames):
+    """A body of `note_slot_wait`."""
+
+    lease_id: Text
+    holder: dict[str, Any] | None = None
+    run_id: Text | None = None
+
+
 class LeaseId(PlainBody):
     """A body of `decrement_slots_with_lease`."""
 
@@ -379,6 +387,7 @@ BODIES: dict[str, type[PlainBody]] = {
     "pause_flow_run": Paused,
     "increment_slots": WantedSlots,
     "increment_slots_with_lease": LeasedSlots,
+    "note_slot_wait": SlotWait,
     "decrement_slots": GivenSlots,
     "decrement_slots_with_lease": LeaseId,
     "renew_slots": LeaseTime,

@@ -32,8 +32,9 @@ _CHANGES = frozenset(
     create_flow_run_from_deployment run_deployment
     create_flow_run_input create_logs create_task_run create_variable update_variable update_variable_by_name
     decrement_slots decrement_slots_with_lease decrement_tag_slots increment_slots increment_slots_with_lease
-    increment_tag_slots renew_slots tick_lease_clock acquire_lock release_lock submit_background_tasks
-    is_open keep_results report_lost_task report_state start_flow_run write_journal write_journal_soon
+    increment_tag_slots note_slot_wait renew_slots tick_lease_clock acquire_lock release_lock
+    submit_background_tasks is_open keep_results report_lost_task report_state start_flow_run write_journal
+    write_journal_soon
     write_result delete_result renew_leases pause_flow_run set_task_run_state update_task_run
     """.split()  # noqa: SIM905  # a list of a hundred quotes is harder to read
 )

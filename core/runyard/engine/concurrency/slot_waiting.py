@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from runyard.base import ids
@@ -13,6 +14,8 @@ from runyard.base.errors import (
     DatabaseTooNew,
     InvalidInput,
     Locked,
+    NotFound,
+    RunyardError,
     StoreError,
 )
 from runyard.base.exceptions import MissingContextError, TerminationSignal
@@ -30,7 +33,7 @@ from runyard.engine.concurrency import (
 from runyard.engine.concurrency.slot_leases import Lease
 from runyard.engine.context import current_flow, current_task
 from runyard.engine.logging import get_logger, get_run_logger
-from runyard.operations.limits import limit_slots
+from runyard.operations.limits import limit_slots, slot_waits
 from runyard.operations.limits.limit_slots import tick_lease_clock
 
 if TYPE_CHECKING:
@@ -46,6 +49,8 @@ _LONGEST_LOOK_SECONDS = 2.0
 _SHORTEST_PAUSE_SECONDS = 0.02
 _AWAY_SECONDS = 1.0
 _TICK_SECONDS = 1.0
+# A request that waits for longer is noted, so that a user can see what its run waits for.
+_NOTED_AFTER_SECONDS = 0.5
 
 
 class Request:
@@ -84,9 +89,10 @@ class Request:
         self.timeout_seconds = timeout_seconds
         self._mode = mode
         self._body = {"names": self.names, "slots": slots, "mode": mode, "lease_id": self.lease_id}
+        run_id, attempt = run or _run_around()
+        self._who = {"holder": _described(holder), "run_id": run_id}
         if mode == "concurrency":
-            self._body |= {"lease_duration": lease_seconds, "holder": _described(holder)}
-            self._body["run_id"], self._body["attempt"] = run or _run_around()
+            self._body |= {"lease_duration": lease_seconds, **self._who, "attempt": attempt}
         self._retries = max_retries
         self._given_up = given_up
         self._on_wait = on_wait
@@ -99,6 +105,7 @@ class Request:
         # Whether this request may hold slots: it asked for them and was not refused.
         self._asked = False
         self._told = False
+        self._noted = False
 
     def take(self) -> list[str]:
         """Wait for the slots in this thread; returns the names of the limits that exist."""
@@ -192,7 +199,17 @@ class Request:
         return [limit["name"] for limit in shown]
 
     def _ask_until_taken(self, queue: RequestQueue) -> list[str]:
+        try:
+            return self._ask_again_and_again(queue)
+        finally:
+            if self._noted:
+                with suppress(RunyardError):  # the note expires
+                    lease_id = f"{slot_waits.PREFIX}{self.lease_id}"
+                    self.client.call(limit_slots.decrement_slots_with_lease, {"lease_id": lease_id})
+
+    def _ask_again_and_again(self, queue: RequestQueue) -> list[str]:
         token: Any = None
+        refused_at: float | None = None
         while True:
             queue.freed.clear()
             try:
@@ -202,6 +219,9 @@ class Request:
                 self.waits()
                 self._check()
                 self._count(seconds)
+                refused_at = refused_at or time.monotonic()
+                if not self._noted:
+                    seconds = self._note_wait(refused_at, seconds)
                 # After the first token, ask again without a pause, so as not to miss slots freed in between.
                 token = self.client.changes() if token is None else self._pause(queue, token, seconds)
             except (DatabaseCorrupt, DatabaseTooNew):
@@ -226,6 +246,17 @@ class Request:
             raise ConcurrencySlotAcquisitionError(
                 f"cannot acquire slots of {_listed(self.names)}: {error}"
             ) from error
+
+    def _note_wait(self, refused_at: float, seconds: float) -> float:
+        """Note a request that waits for long; returns how long to wait before the next one."""
+        left = refused_at + _NOTED_AFTER_SECONDS - time.monotonic()
+        if left > 0:
+            return min(seconds, left)
+        self._noted = True
+        body = {**self._who, **{name: self._body[name] for name in ("lease_id", "names", "slots")}}
+        with suppress(InvalidInput, NotFound):  # the server is older
+            self.client.call(slot_waits.note_slot_wait, body)
+        return seconds
 
     def _tick(self) -> None:
         """Advance the lease clock at intervals: leases only expire while a process advances it."""

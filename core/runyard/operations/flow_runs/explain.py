@@ -21,12 +21,16 @@ from runyard.domain.states import (
 from runyard.operations import lease_clock
 from runyard.operations.flow_runs import explain_failure, explain_waiting, flow_runs, leases
 from runyard.operations.flow_runs.explain_waiting import Explanation, Reason
+from runyard.operations.limits import slot_holders
+from runyard.operations.limits.limit_slots import TAG_PREFIX
 from runyard.operations.operation import operation
 from runyard.operations.runs.state_columns import state_of
 from runyard.store.database import Row, Transaction
 
 __all__ = ["Explanation", "Reason", "explain_flow_run"]
 
+# The most waits of a run, and the most holders of a limit, that an explanation names.
+_MOST_WAITS = 5
 _STATUS = {
     RUNNING: ("running", "is running"),
     PENDING: ("starting", "was claimed and is about to start"),
@@ -81,8 +85,46 @@ def _executing(tx: Transaction, run: Row, state: State) -> Explanation:
         if limit := state.state_details.get("pause_timeout"):
             text += f" It fails at {moment_in_words(clock.parse_time(limit), now)} unless it is resumed."
         explanation.reasons.append(Reason(code="paused", text=text, command=_resume_command(run, state)))
+    if state.type == RUNNING:
+        _add_slot_waits(tx, run, explanation)
     explanation.reasons.append(_lease(tx, run, state))
     return explanation
+
+
+def _add_slot_waits(tx: Transaction, run: Row, explanation: Explanation) -> None:
+    """Add the limits whose slots the process of a run waits for, and the holders of the slots."""
+    waits = slot_holders.waits_of_run(tx, run["root_flow_run_id"] or run["id"])
+    for wait in waits[:_MOST_WAITS]:
+        since = in_words((clock.now() - wait.since).total_seconds())
+        tag = wait.limit.removeprefix(TAG_PREFIX)
+        what, kind = f"{wait.limit!r}", "global-concurrency-limit"
+        if tag != wait.limit:
+            what, kind = f"the limit of the tag {tag!r}", "concurrency-limit"
+        for_it = (
+            f"waits for {'a slot' if wait.slots == 1 else f'{wait.slots} slots'} of {what}, for {since} now"
+        )
+        waiter = (
+            "It"
+            if wait.id in (None, run["id"])
+            else f"{(wait.type or '').replace('_', ' ').capitalize()} {wait.name!r}"
+        )
+        uses = slot_holders.read_limit_holders(tx, wait.limit)
+        held = ", ".join(_holder(use) for use in uses.holders[:_MOST_WAITS]) or "nothing that is known"
+        if len(uses.holders) > _MOST_WAITS:
+            held += f" and {len(uses.holders) - _MOST_WAITS} more"
+        command = command_of(f"runyard {kind} inspect", tag)
+        reason = Reason(code="slot", text=f"{waiter} {for_it}; held by {held}.", command=command)
+        explanation.reasons.append(reason)
+        if waiter == "It":
+            explanation.summary = f"Flow run {run['name']!r} {for_it}."
+
+
+def _holder(use: slot_holders.SlotUse) -> str:
+    """A holder of slots in words: `fetch-3 of calm-otter (0193...)`."""
+    if use.flow_run_name is None or use.id == use.flow_run_id:
+        name = use.name or use.flow_run_name or f"{use.type or 'a client'} {use.id or ''}".strip()
+        return f"{name} ({use.flow_run_id})" if use.flow_run_id else name
+    return f"{use.name or use.id} of {use.flow_run_name} ({use.flow_run_id})"
 
 
 def _resume_command(run: Row, state: State) -> str:

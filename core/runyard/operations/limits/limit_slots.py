@@ -184,7 +184,8 @@ def _wait(tx: Transaction, limit: Row, used: float, slots: int, now: int) -> flo
     rate = limit["slot_decay_per_second"]
     if rate > 0:
         return arithmetic.seconds_until_decayed(limit["limit"], used, slots, rate)
-    sql = f"SELECT slots, acquired, expires FROM limit_slots WHERE limit_id = :id AND {_LIVE}"  # noqa: S608  # fixed
+    # A row without slots is a request that waits (`slot_waits`), or came while the limit was inactive.
+    sql = f"SELECT slots, acquired, expires FROM limit_slots WHERE limit_id = :id AND slots > 0 AND {_LIVE}"  # noqa: S608  # fixed
     rows = tx.all(sql, {"id": limit["id"], "now": now})
     since = [row["acquired"] for row in rows]
     guess = arithmetic.seconds_until_returned(since, now, limit["occupancy_seconds"])

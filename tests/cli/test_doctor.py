@@ -200,3 +200,37 @@ def test_a_home_that_cannot_be_made(runyard, monkeypatch, tmp_path):
     assert "the first command makes it" not in runyard("doctor", code=1).out
     monkeypatch.setenv("RUNYARD_HOME", str(tmp_path / "file" / "below"))
     assert "is not a folder" in found(runyard, code=1)["home"]["text"]
+
+
+SCHEDULED = """
+deployments:
+  - name: nightly
+    entrypoint: a.py:my_flow
+    work_pool: {name: my-pool}
+    schedules: [{cron: "0 6 * * *"}, {cron: "0 7 * * *"}]
+"""
+
+
+def test_schedules_of_a_pool_that_no_worker_serves(runyard, deployed, tmp_path):
+    (tmp_path / "prefect.yaml").write_text(SCHEDULED)
+    runyard("deploy", "--all")
+    told = found(runyard)["workers"]
+    assert told["text"].startswith("no worker serves pool 'my-pool'; 2 schedules depend on it, next due in ")
+    assert told["command"] == "runyard worker start --pool my-pool"
+    assert "All is well" not in runyard("doctor").out
+    runyard("deployment", "run", "nightly")
+    told = found(runyard, code=1)["workers"]["text"]
+    assert "has 1 waiting run and no online worker; 2 schedules depend on it" in told
+    runyard("worker", "start", "--pool", "my-pool", "--run-once")
+    runyard("deployment", "pause", "nightly")
+    assert found(runyard) == {}
+
+
+def test_the_key_is_tried(runyard, home):
+    from runyard.blocks.system import Secret
+
+    Secret(value="x" * 20).save("mine")
+    checks = {check["name"]: check for check in runyard("doctor", "-o", "json").json}
+    assert checks["secrets"]["status"] == "ok"
+    (home / "secret.key").write_text("A" * 43 + "=\n")
+    assert "encrypted with another key" in found(runyard, code=1)["secrets"]["text"]

@@ -52,6 +52,8 @@ ARGUMENTS = {
     "block type inspect": ["json"],
     "concurrency-limit create": ["made", "2"],
     "concurrency-limit inspect": ["db"],
+    "database backup": ["copy.db"],
+    "database restore": ["copy.db", "--dry-run"],
     "deploy": ["--all"],
     "deployment backfill": ["daily", "--from", "2026-01-01", "--to", "2026-01-03", "--yes"],
     "deployment inspect": ["daily"],

@@ -56,3 +56,15 @@ def test_a_person_is_asked_without_echo(home):
     os.close(ours)
     assert CLEAR.encode() not in shown
     assert Secret.load("my-key").get() == CLEAR
+
+
+def test_a_rotation_that_cannot_decrypt_leaves_the_key_as_it_was(home, runyard):
+    Secret(value=CLEAR).save("mine")
+    key = home / "secret.key"
+    right = key.read_text()
+    key.write_text("A" * 43 + "=\n")
+    assert "another key" in runyard("secret", "rotate", code=1).err
+    assert key.read_text() == "A" * 43 + "=\n"
+    key.write_text(right)
+    runyard("secret", "rotate")
+    assert Secret.load("mine").get() == CLEAR

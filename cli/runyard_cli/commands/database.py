@@ -8,8 +8,9 @@ import click
 from runyard.base.texts import counted
 
 from runyard_cli.commands.database_prune import prune
+from runyard_cli.shared import database_files
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import group, output_option
+from runyard_cli.shared.click_classes import group, output_option, yes_option
 
 database = group(
     "database",
@@ -55,15 +56,65 @@ def check(output: str | None) -> None:
         out.done("The database is not damaged.")
 
 
-@database.command("backup", example="runyard database backup ~/runyard-backup.db")
+@database.command(
+    "backup",
+    example="""runyard database backup ~/runyard-backup.db
+        runyard database backup ~/runyard-backup.db --results --overwrite""",
+)
 @click.argument("target", type=click.Path(dir_okay=False))
-@click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
-def backup(target: str, overwrite: bool) -> None:
-    """Copy the database to the file TARGET while it is in use."""
-    from runyard.store import database_maintenance
+@click.option("--overwrite", is_flag=True, help="Replace the files if they exist.")
+@click.option(
+    "--key/--no-key",
+    "with_key",
+    default=True,
+    help="Copy the key of the secrets to TARGET.key, or do not.",
+)
+@click.option("--results", "with_results", is_flag=True, help="Copy large results to TARGET.results.tar.")
+@output_option
+def backup(target: str, overwrite: bool, with_key: bool, with_results: bool, output: str | None) -> None:
+    """Copy the database to the file TARGET while it is in use, and the key of its secrets to TARGET.key."""
+    from runyard.store import database_backups
 
-    size = database_maintenance.backup(target, overwrite)
-    out.done(f"Saved a backup to {target} ({size / 1e6:.1f} MB).")
+    made = database_backups.backup(target, overwrite, with_key, with_results)
+    if output:
+        out.print_json(made._asdict())
+    else:
+        database_files.tell_of_backup(made)
+
+
+@database.command(
+    "restore",
+    example="""runyard database restore ~/runyard-backup.db
+        runyard database restore ~/runyard-backup.db --key ~/keys/runyard.key --yes""",
+)
+@click.argument("source", type=click.Path(dir_okay=False))
+@click.option(
+    "--key", metavar="FILE", help="The key of its secrets; by default SOURCE.key, or the present key."
+)
+@click.option("--without-key", is_flag=True, help="Restore it although its secrets cannot be decrypted.")
+@click.option("--dry-run", is_flag=True, help="Only check the backup, and show what would change.")
+@yes_option
+@output_option
+def restore(
+    source: str, key: str | None, without_key: bool, dry_run: bool, yes: bool, output: str | None
+) -> None:
+    """Put the backup SOURCE in the place of the database, with the key of its secrets and its results.
+
+    No process may use the database meanwhile. The present database and its key are kept beside it.
+    """
+    from runyard.store import database_restores
+
+    plan = database_restores.plan_restore(source, key, without_key)
+    if not output:
+        database_files.show_plan(plan)
+    if not dry_run:
+        if plan.replaced:
+            out.confirm(f"Replace {plan.target}?", yes, "Nothing was restored.")
+        database_restores.restore(plan)
+    if output:
+        out.print_json({**plan._asdict(), "dry_run": dry_run})
+    else:
+        database_files.tell_of_restore(plan, dry_run)
 
 
 @database.command("upgrade", example="runyard database upgrade")

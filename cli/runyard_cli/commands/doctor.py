@@ -254,15 +254,24 @@ def _stored() -> Iterator[Check]:
             "clock", PROBLEM, "the newest run is in the future: this clock or that of its machine is wrong"
         )
     yield from _docker(report["docker"])
+    yield from _secrets(report)
+    served = {pool["name"]: pool["schedules"] for pool in report["unserved"]}
     for pool in report["pools"]:
         waiting = counted(pool["waiting"], "waiting run")
         text = f"pool '{pool['name']}' has {waiting} and no online worker"
+        if pool["name"] in served:
+            text += f"; {_depend(served.pop(pool['name']))}"
         start = worker_command(pool["name"], pool["type"])
         yield Check("workers", PROBLEM, text, start)
     for worker in report["workers"]:
         text = f"'{worker['name']}' of pool '{worker['pool']}' was lost with {counted(worker['runs'], 'run')}"
         yield Check("workers", WARNING, f"{text}; the next worker of the pool recovers them")
-    if not report["pools"] and not report["workers"]:
+    for pool in report["unserved"]:
+        if pool["name"] in served:
+            due = out.ago(clock.from_us(pool["next_us"]))
+            text = f"no worker serves pool '{pool['name']}'; {_depend(pool['schedules'])}, next due {due}"
+            yield Check("workers", WARNING, text, worker_command(pool["name"], pool["type"]))
+    if not report["pools"] and not report["workers"] and not report["unserved"]:
         yield Check("workers", OK, "no run is waiting for an offline worker")
     # What would start a worker was said of its pool already, and need not be said of each of its runs.
     told = {worker_command(pool["name"], pool["type"]) for pool in report["pools"]}
@@ -275,6 +284,28 @@ def _stored() -> Iterator[Check]:
         yield Check("runs", WARNING, f"{report['late']} runs are late", "runyard flow-run ls --state Late")
     elif not report["late"]:
         yield Check("runs", OK, "no run is late")
+
+
+def _depend(schedules: int) -> str:
+    return f"{counted(schedules, 'schedule')} depend{'s' if schedules == 1 else ''} on it"
+
+
+def _secrets(report: dict[str, Any]) -> Iterator[Check]:
+    """Whether the key decrypts what is saved."""
+    found = report["secrets"]
+    if found["count"]:
+        names = ", ".join(f"'{name}'" for name in found["names"])
+        more = (
+            f" and {found['count'] - len(found['names'])} more"
+            if found["count"] > len(found["names"])
+            else ""
+        )
+        text = (
+            f"{counted(found['count'], 'saved block')} cannot be decrypted ({names}{more}): {found['reason']}"
+        )
+        yield Check("secrets", PROBLEM, text)
+    elif report["encrypted"]:
+        yield Check("secrets", OK, "the key decrypts all saved blocks")
 
 
 def _retention() -> Iterator[Check]:

@@ -112,7 +112,7 @@ def rotate() -> None:
     one first, separated by a comma; when this is done the old one can go.
     """
     from runyard import settings
-    from runyard.base.errors import InvalidInput
+    from runyard.base.errors import InvalidInput, SettingError
     from runyard.operations.blocks import block_documents
     from runyard.settings import encryption
 
@@ -123,9 +123,14 @@ def rotate() -> None:
         count = client.call(block_documents.rotate_encryption)
     else:
         with encryption.changing_keys():
+            before = encryption.keys()
             new = encryption.new_key()
             # Old and new are in the file until everything is encrypted anew: a crash loses nothing.
-            encryption.write_keys([new, *encryption.keys()])
-            count = client.call(block_documents.rotate_encryption)
+            encryption.write_keys([new, *before])
+            try:
+                count = client.call(block_documents.rotate_encryption)
+            except SettingError:  # nothing was encrypted with the new key
+                encryption.write_keys(before)
+                raise
             encryption.write_keys([new])
     out.done(f"Encrypted {count} saved block{'s' if count != 1 else ''} with the new key.")

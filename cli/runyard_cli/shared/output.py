@@ -71,14 +71,17 @@ def error_line(text: str) -> None:
         click.echo(line, err=True)
 
 
-def confirm(question: str, yes: bool) -> None:
+def confirm(question: str, yes: bool, refused: str = "Nothing was deleted.") -> None:
     """Ask before something is deleted, when a person is there to answer.
+
+    Args:
+        refused: printed if the answer is no.
 
     Raises:
         click.exceptions.Exit: the answer was no.
     """
     if not yes and at_keyboard() and not click.confirm(visible(question)):
-        click.echo("Nothing was deleted.", err=True)
+        click.echo(refused, err=True)
         raise click.exceptions.Exit(1)
 
 

@@ -11,7 +11,7 @@ from runyard.base import private_files
 from runyard.base.errors import SettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 KEY_FILE = "secret.key"
 _OR_DELETE = (
@@ -76,7 +76,7 @@ def keys() -> list[str]:
     Raises:
         SettingError: there is no key.
     """
-    found = [key.strip() for key in _text().replace(",", "\n").split("\n") if key.strip()]
+    found = present_keys()
     if not found:
         raise SettingError(
             f"the encryption key {key_path()} of this database was not found; restore it from a backup, "
@@ -85,8 +85,39 @@ def keys() -> list[str]:
     return found
 
 
+def present_keys() -> list[str]:
+    """The current keys as in `keys`; empty if there is no key."""
+    return _split(_text())
+
+
+def keys_in(path: str) -> list[str]:
+    """The keys in a key file, the newest first; empty if the file does not exist.
+
+    Raises:
+        SettingError: the file cannot be read.
+    """
+    return _split(_read_file(path))
+
+
+def opens(given: list[str], tokens: Iterable[str]) -> bool:
+    """Whether these keys decrypt all tokens; False if there is no key, or one is invalid."""
+    from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+    try:
+        ring = MultiFernet([Fernet(key) for key in given])
+        for token in tokens:
+            ring.decrypt(token.encode())
+    except (ValueError, InvalidToken):
+        return False
+    return True
+
+
+def _split(text: str) -> list[str]:
+    return [key.strip() for key in text.replace(",", "\n").split("\n") if key.strip()]
+
+
 def _text() -> str:
-    return settings.get("encryption_key") or _read_file()
+    return settings.get("encryption_key") or _read_file(key_path())
 
 
 @contextmanager
@@ -135,16 +166,16 @@ def _fernet() -> Any:
     return _made[1]
 
 
-def _read_file() -> str:
+def _read_file(path: str) -> str:
     try:
-        with open(key_path(), encoding="ascii") as file:
+        with open(path, encoding="ascii") as file:
             return file.read().strip()
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError:
-        raise SettingError(f"{key_path()} {_NO_KEY}") from None
+        raise SettingError(f"{path} {_NO_KEY}") from None
     except OSError as error:
-        raise SettingError(f"{key_path()} cannot be read: {error.strerror}") from None
+        raise SettingError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _make_file(key: str) -> None:

@@ -1,26 +1,17 @@
-"""Maintenance of the database: check, backup, upgrade, vacuum."""
+"""Maintenance of the database: check, upgrade, vacuum."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-import stat
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 from runyard import settings
-from runyard.base import private_files
-from runyard.base.errors import (
-    Conflict,
-    DatabaseReadOnly,
-    InvalidInput,
-    NotFound,
-    StoreError,
-)
 from runyard.base.url_passwords import hidden
-from runyard.settings import api_token, encryption, profiles
-from runyard.store import migrate, online_steps, sqlite_reading
+from runyard.store import migrate, online_steps
+from runyard.store.backup_files import open_readonly, own_url, sqlite_url
 from runyard.store.database import get_database
 from runyard.store.sqlite import SQLiteDriver, SQLiteTransaction, as_dict, path_of
 
@@ -58,14 +49,15 @@ def check() -> Report:
 
     Raises:
         NotFound: there is no database yet.
+        InvalidInput: the database is that of a server.
         StoreError: it cannot be read, is not a database, or a newer Runyard created it.
     """
-    url = settings.database_url()
+    url = own_url()
     if not url.startswith("sqlite"):
         return _check_server()
     driver = SQLiteDriver(url)
     try:
-        with closing(_open_readonly(driver.path)) as connection:
+        with closing(open_readonly(driver.path)) as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             migrate.check(version, driver.path)
             found = connection.execute(f"PRAGMA integrity_check({_MANY})").fetchall()
@@ -81,65 +73,6 @@ def check() -> Report:
     return Report(driver.path, version, migrate.LATEST, _size(driver.path), runs, problems, steps)
 
 
-def backup(target: str, overwrite: bool = False) -> int:
-    """Copy the database into a file, while others may use it.
-
-    Args:
-        target: the file to write; it appears only when the copy is complete.
-        overwrite: whether an existing file may be replaced.
-
-    Returns:
-        The size of the copy in bytes.
-
-    Raises:
-        Conflict: the file exists.
-        InvalidInput: this kind of database cannot be copied, or `target` is a file that Runyard needs,
-            or exists and is not a regular file.
-        StoreError: the database cannot be read, or the copy cannot be written.
-    """
-    driver = SQLiteDriver(_sqlite_url("backup", "copy it with pg_dump"))
-    target = os.path.abspath(os.path.expanduser(target))
-    _check_not_own(target, driver.path)
-    _check_target(target, overwrite)
-    partial = f"{target}.{os.getpid()}.partial"
-    try:
-        with closing(_open_readonly(driver.path)) as source, closing(_create(partial)) as copy:
-            source.backup(copy)
-        _check_target(target, overwrite)
-        os.replace(partial, target)
-    except sqlite3.Error as error:
-        raise driver.translate(error) from error
-    except OSError as error:
-        raise DatabaseReadOnly(f"cannot write {target}: {error.strerror}") from error
-    finally:
-        _remove(partial)
-    return os.path.getsize(target)
-
-
-def _check_not_own(target: str, database: str) -> None:
-    """Refuse the database, SQLite's files beside it, and Runyard's files in the home."""
-    at = os.path.realpath(target)
-    own = os.path.realpath(database)
-    if at == own:
-        raise InvalidInput(f"{target} is the database itself; choose another file")
-    others = (encryption.key_path(), api_token.token_path(), profiles.path())
-    if at in {f"{own}-{end}" for end in ("wal", "shm", "journal")} | set(map(os.path.realpath, others)):
-        raise InvalidInput(f"{target} is a file that Runyard needs; choose another file")
-
-
-def _check_target(target: str, overwrite: bool) -> None:
-    """Refuse to replace an existing file without `overwrite`, and anything that is not a regular file."""
-    try:
-        mode = os.lstat(target).st_mode
-    except OSError:
-        return  # It does not exist; if its folder does not either, the write error says so.
-    if not stat.S_ISREG(mode):
-        kind = "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-        raise InvalidInput(f"{target} is {kind}, which a backup does not replace; choose another file")
-    if not overwrite:
-        raise Conflict(f"{target} exists; choose another file, or use --overwrite")
-
-
 def upgrade(say: Callable[[online_steps.Step, int], None] | None = None) -> tuple[int, int]:
     """Upgrade the database to the newest schema, with all online steps; create it if it does not exist.
 
@@ -150,6 +83,7 @@ def upgrade(say: Callable[[online_steps.Step, int], None] | None = None) -> tupl
         The schema before and after.
 
     Raises:
+        InvalidInput: the database is that of a server.
         StoreError: the database cannot be used, or a newer Runyard created it.
     """
     before = _stored_schema()
@@ -168,10 +102,10 @@ def vacuum() -> tuple[int, int]:
         Its size in bytes before and after.
 
     Raises:
-        InvalidInput: the database does this automatically.
+        InvalidInput: the database does this automatically, or is that of a server.
         StoreError: it cannot be used, a writer holds it, or the disk is full.
     """
-    driver = SQLiteDriver(_sqlite_url("vacuum", "it does so by itself (autovacuum)"))
+    driver = SQLiteDriver(sqlite_url("vacuum", "it does so by itself (autovacuum)"))
     before = _size(driver.path)
     try:
         with closing(driver.connect()) as connection:
@@ -197,7 +131,7 @@ def _check_server() -> Report:
 
 
 def _stored_schema() -> int:
-    url = settings.database_url()
+    url = own_url()
     if not url.startswith("sqlite"):
         # Connecting upgrades, so read the version before.
         get_database().changes()
@@ -206,43 +140,12 @@ def _stored_schema() -> int:
     if not os.path.exists(driver.path):
         return 0
     try:
-        with closing(_open_readonly(driver.path)) as connection:
+        with closing(open_readonly(driver.path)) as connection:
             version: int = connection.execute("PRAGMA user_version").fetchone()[0]
             return version
     except sqlite3.Error as error:
         raise driver.translate(error) from error
 
 
-def _sqlite_url(verb: str, instead: str) -> str:
-    url = settings.database_url()
-    if not url.startswith("sqlite"):
-        raise InvalidInput(f"cannot {verb} a PostgreSQL database from here; {instead}")
-    return url
-
-
-def _open_readonly(path: str) -> sqlite3.Connection:
-    if not os.path.exists(path):
-        raise NotFound(f"no database found at {path}; the first command that stores data creates it")
-    if not os.access(path, os.R_OK):
-        raise StoreError(f"cannot read {path}; check its permissions")
-    return sqlite3.connect(
-        sqlite_reading.uri(path), uri=True, timeout=settings.get("database_timeout_seconds")
-    )
-
-
-def _create(path: str) -> sqlite3.Connection:
-    # Created here and not by SQLite, so that the error names the reason; private, because it contains logs
-    # and parameters.
-    os.close(private_files.make_file(path))
-    return sqlite3.connect(path)
-
-
 def _size(path: str) -> int:
     return sum(os.path.getsize(name) for name in (path, f"{path}-wal") if os.path.exists(name))
-
-
-def _remove(path: str) -> None:
-    try:
-        os.remove(path)
-    except OSError:
-        pass

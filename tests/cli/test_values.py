@@ -106,6 +106,49 @@ def test_moments_of_a_zone():
     assert values.moment("2026-10-25T02:30", zone=berlin) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("text", "coming", "last"),
+    [
+        ("today", "11-29 00:00", "11-29 00:00"),
+        ("Yesterday", "11-28 00:00", "11-28 00:00"),
+        ("tomorrow", "11-30 00:00", "11-30 00:00"),
+        ("yesterday 9am", "11-28 09:00", "11-28 09:00"),
+        ("06:00", "11-29 06:00", "11-28 06:00"),
+        ("monday", "11-30 00:00", "11-23 00:00"),
+        ("monday 9am", "11-30 09:00", "11-23 09:00"),
+        ("2026-11-20", "11-20 00:00", "11-20 00:00"),
+    ],
+)
+def test_days_are_those_of_the_calendar_in_the_zone(text, coming, last):
+    berlin = ZoneInfo("Europe/Berlin")
+    now = datetime(2026, 11, 28, 23, 30, tzinfo=UTC)  # 00:30 of Sunday, the 29th, in Berlin
+    assert f"{values.moment(text, now, berlin).astimezone(berlin):%m-%d %H:%M}" == coming
+    assert f"{values.past(text, now, berlin).astimezone(berlin):%m-%d %H:%M}" == last
+
+
+def test_a_day_whose_midnight_does_not_exist_starts_at_the_end_of_the_gap():
+    cairo = ZoneInfo("Africa/Cairo")
+    now = datetime(2026, 4, 23, 12, tzinfo=UTC)
+    assert values.moment("tomorrow", now, cairo) == datetime(2026, 4, 23, 22, tzinfo=UTC)
+    assert f"{values.moment('tomorrow', now, cairo).astimezone(cairo):%d %H:%M}" == "24 01:00"
+
+
+def test_a_start_in_the_past_is_refused():
+    now = datetime(2026, 11, 29, 12, 0, 30, tzinfo=UTC)
+    for text in ("yesterday", "2026-11-29T11:59:00Z", "2 hours ago"):
+        with pytest.raises(InvalidInput, match=r"--start-at .* is in the past \(2026-11-2\d .*\); omit"):
+            values.start_time(text, "--start-at", now)
+    assert values.start_time("now", "--start-at", now) == now
+    assert values.start_time("2026-11-29T12:00:00Z", "--start-at", now) == now.replace(second=0)
+    assert values.start_time("in 2 hours", "--start-at", now) == now.replace(hour=14)
+
+
+def test_a_template_in_a_plain_parameter_is_refused():
+    values.refuse_templates(("day=2026-11-29", "text={instance}"))
+    with pytest.raises(InvalidInput, match=r"use --param-template 'day=\{instant:%Y-%m-%d\}'"):
+        values.refuse_templates(("n=1", "day={instant:%Y-%m-%d}"))
+
+
 @given(st.datetimes(min_value=datetime(2020, 1, 1), max_value=datetime(2040, 1, 1), timezones=st.just(UTC)))
 def test_a_clock_time_is_the_next_such_time(now):
     found = values.moment("06:00", now)

@@ -85,6 +85,7 @@ def backfill(
     Times that already have a run are left out, so that it can be repeated after an interruption.
     The runs start as the deployment's concurrency limit allows, after those that are already waiting.
     """
+    values.refuse_templates(param)
     client = connect()
     found = find_deployment(client, reference)
     given = values.parameters(param, None, found.parameter_openapi_schema)

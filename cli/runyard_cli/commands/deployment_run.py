@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared import values
+from runyard_cli.shared import times, values
 from runyard_cli.shared.click_classes import Command, Number, output_option
 from runyard_cli.shared.client import body, connect
 from runyard_cli.shared.lookup import deployment_reference
@@ -84,7 +84,7 @@ def run(
                 ("ID", made.id),
                 ("Parameters", made.parameters),
                 ("Job variables", made.job_variables),
-                ("Starts", f"{out.local(due)} ({out.ago(due)})" if due else "now"),
+                ("Starts", times.both(due) if due else "now"),
             ]
         )
     if watch:
@@ -98,7 +98,7 @@ def _due(start_in: str | None, start_at: str | None) -> datetime | None:
         raise click.UsageError("--start-in and --start-at exclude each other.")
     if start_in:
         return values.later(start_in)
-    return values.moment(start_at) if start_at else None
+    return values.start_time(start_at, "--start-at") if start_at else None
 
 
 def _scheduled(due: datetime) -> dict[str, Any]:

@@ -172,6 +172,7 @@ def _timing(options: dict[str, Any]) -> dict[str, Any]:
     from runyard.base.errors import ScheduleError
     from runyard.domain.schedules.instants import parse
     from runyard.domain.schedules.schedule_warnings import over, warnings
+    from runyard.domain.schedules.time_zones import UnknownZone
 
     kinds = [kind for kind in ("cron", "interval", "rrule", "at") if options[kind] is not None]
     if len(kinds) != 1:
@@ -198,6 +199,8 @@ def _timing(options: dict[str, Any]) -> dict[str, Any]:
         parse(timing)
         if over(timing, now):
             raise ScheduleError("it would never fire: all its times are past")
+    except UnknownZone as error:
+        raise ScheduleError(f"--timezone: {error}") from None
     except ScheduleError as error:
         raise ScheduleError(f"--{kind}: {error}") from None
     for warning in warnings(timing, now):

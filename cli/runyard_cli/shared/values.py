@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from runyard.base.errors import InvalidInput
 
+from runyard_cli.shared.times import absolute
+
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+# What was `now` when it was typed has not passed yet.
+_JUST_NOW = timedelta(seconds=60)
+_INSTANT = re.compile(r"\{instant\b")
+_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?")
+# Words for the start of a day, and how many days it is from today.
+_DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _NO_TIME = (
     "invalid time {text!r}; write 2026-11-22T06:00, with an offset if not local, 06:00, "
     "or words such as 'tomorrow 9am'"
@@ -71,6 +80,20 @@ def parameters(
     from runyard.domain.typed_parameters import read_parameters
 
     return read_parameters(typed(given), whole_text(whole), schema)
+
+
+def refuse_templates(given: tuple[str, ...]) -> None:
+    """Refuse values that only `--param-template` fills in, which would be the same text in all runs.
+
+    Args:
+        given: `key=value` texts of `--param`.
+
+    Raises:
+        InvalidInput: a value names `{instant}`.
+    """
+    for text in given:
+        if _INSTANT.search(text):
+            raise InvalidInput(f"--param does not fill in {text!r}; use --param-template {shlex.quote(text)}")
 
 
 def typed(given: tuple[str, ...]) -> dict[str, str]:
@@ -136,13 +159,17 @@ def later(text: str, now: datetime | None = None) -> datetime:
         raise InvalidInput(f"{text!r} from now is after the year 9999; give a shorter duration") from None
 
 
-def moment(text: str, now: datetime | None = None, zone: ZoneInfo | None = None) -> datetime:
-    """The moment of an ISO 8601 text, of words, or the next time a clock shows `HH:MM`.
+def moment(
+    text: str, now: datetime | None = None, zone: ZoneInfo | None = None, ahead: bool = True
+) -> datetime:
+    """The moment of an ISO 8601 text, of words, or when a clock shows `HH:MM`.
 
     Args:
-        text: without an offset it is a time of the zone's clocks.
+        text: without an offset it is a time of the zone's clocks. `today`, `yesterday` and `tomorrow` are
+            the start of that day.
         now: the present.
         zone: by default this machine's local time.
+        ahead: of several moments, such as those of `06:00` and `monday`, the coming one; False: the last one.
 
     Raises:
         InvalidInput: it is invalid.
@@ -151,13 +178,15 @@ def moment(text: str, now: datetime | None = None, zone: ZoneInfo | None = None)
     from runyard.domain.schedules.time_zones import instants_of
 
     present = (now or datetime.now(UTC)).astimezone(zone)
-    clock = re.fullmatch(r"(\d{1,2}):(\d\d)(?::(\d\d))?", word)
+    clock = _CLOCK.fullmatch(word)
     try:
         if clock:
             hour, minute, second = (int(part or 0) for part in clock.groups())
             found = present.replace(hour=hour, minute=minute, second=second, microsecond=0)
-            return (found if found > present else found + timedelta(days=1)).astimezone(UTC)
-        given = datetime.fromisoformat(word)
+            step = (found <= present) if ahead else -(found > present)
+            return (found + timedelta(days=step)).astimezone(UTC)
+        days = _DAYS.get(word.lower())
+        given = datetime.fromisoformat(word if days is None else str(present.date() + timedelta(days=days)))
         if zone is not None and given.tzinfo is None:
             # A time that the clocks skip is the end of the gap, as it is for schedules.
             return instants_of(given, zone)[0]
@@ -165,27 +194,49 @@ def moment(text: str, now: datetime | None = None, zone: ZoneInfo | None = None)
     except OverflowError:
         raise InvalidInput(f"{text!r} is not within the years 1 to 9999") from None
     except ValueError:
-        return _in_words(word, text, zone)
+        return _in_words(word, text, present, zone, ahead)
+
+
+def start_time(text: str, option: str, now: datetime | None = None) -> datetime:
+    """The coming moment at which something is to start.
+
+    Args:
+        text: as for `moment`, in this machine's local time.
+        option: where it was given, for errors.
+        now: the present.
+
+    Raises:
+        InvalidInput: it is invalid, or in the past.
+    """
+    present = now or datetime.now(UTC)
+    found = moment(text, now)
+    if found < present - _JUST_NOW:
+        raise InvalidInput(
+            f"{option} {text!r} is in the past ({absolute(found)}); omit {option} to start now"
+        )
+    return found
 
 
 def past(text: str, now: datetime | None = None, zone: ZoneInfo | None = None) -> datetime:
-    """A moment of the past: as `moment`, or how long ago: `30d`, `2 hours`.
+    """A moment of the past: as `moment`, of several the last one, or how long ago: `30d`, `2 hours`.
 
     Raises:
         InvalidInput: it is invalid.
     """
+    if _CLOCK.fullmatch(text.strip()):
+        return moment(text, now, zone, ahead=False)
     try:
         ago = duration(text)
     except InvalidInput:
-        return moment(text, now, zone)
+        return moment(text, now, zone, ahead=False)
     try:
         return (now or datetime.now(UTC)) - ago
     except OverflowError:
         raise InvalidInput(f"{text!r} ago is before the year 1; give a shorter duration") from None
 
 
-def _in_words(word: str, text: str, zone: ZoneInfo | None) -> datetime:
-    """The moment that words such as `tomorrow 9am` name, the coming one where there are several."""
+def _in_words(word: str, text: str, present: datetime, zone: ZoneInfo | None, ahead: bool) -> datetime:
+    """The moment that words such as `tomorrow 9am` name."""
     import warnings
 
     if not re.search(r"[A-Za-z]{2}", word):
@@ -194,7 +245,11 @@ def _in_words(word: str, text: str, zone: ZoneInfo | None) -> datetime:
         warnings.simplefilter("ignore")
         import dateparser
 
-        wishes: dict[str, Any] = {"PREFER_DATES_FROM": "future", "RETURN_AS_TIMEZONE_AWARE": True}
+        wishes: dict[str, Any] = {
+            "PREFER_DATES_FROM": "future" if ahead else "past",
+            "RELATIVE_BASE": present.replace(tzinfo=None),
+            "RETURN_AS_TIMEZONE_AWARE": True,
+        }
         if zone is not None:
             wishes["TIMEZONE"] = zone.key
         plain = re.sub(r"(?i)^(next|on|at|this)\s+", "", word)

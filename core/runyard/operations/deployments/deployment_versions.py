@@ -56,7 +56,10 @@ class Rollback(Input):
 
 
 class RolledBack(Model):
-    """What a rollback changed, or would change. `number` is the restored version."""
+    """What a rollback changed, or would change, in the words of a deploy.
+
+    `number` is the restored version.
+    """
 
     deployment: Deployment
     number: int
@@ -181,13 +184,15 @@ def roll_back_deployment(tx: Transaction, deployment_id: str, body: Rollback) ->
     )
     owner = deployment["owner"]
     saved = save(tx, deployment["flow_id"], deployment["name"], given, owner)
+    of_schedules: list[Change] = []
     if given.schedules is not None and owner is not None:
-        schedule_sync.reconcile(tx, saved.row, given.schedules, owner)
+        of_schedules = schedule_sync.reconcile(tx, saved.row, given.schedules, owner)
     after = _content(tx, saved.row)
     record(tx, saved.row)
     shown = deployment_views.one(tx, deployment_id)
     tx.kept = not body.dry_run
-    return RolledBack(deployment=shown, number=chosen["number"], changes=_differences(before, after))
+    changes = [change for change in _differences(before, after) if change.field != "schedules"]
+    return RolledBack(deployment=shown, number=chosen["number"], changes=[*changes, *of_schedules])
 
 
 def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:

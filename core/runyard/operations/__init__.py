@@ -59,6 +59,7 @@ MODULES = (
     "limits.slot_waits",
     "limits.slot_holders",
     "flow_runs.explain",
+    "flow_runs.bulk_changes",
     "work_pools.list_work_pools",
     "installation.completion_names",
     "installation.checkup",

@@ -124,7 +124,7 @@ def test_an_entrypoint_with_flags(runyard, project):
     assert (made["concurrency_limit"], made["description"], made["version"]) == (2, "what for", "7")
     assert {each["schedule"]["timezone"] for each in made["schedules"]} == {"Europe/Berlin"}
     listing = runyard("deployment", "schedule", "ls", "by-hand").out
-    assert "cron: 0 6 * * * (Europe/Berlin)" in listing
+    assert "every day at 06:00 (Europe/Berlin)" in listing
     assert "every 10 minutes" in listing
 
 

@@ -77,25 +77,6 @@ def test_both_forms():
     assert times.cell(due, True, "Europe/Berlin") == "2026-11-29 09:00:00 CET"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [
-        (60, "every minute"),
-        (600, "every 10 minutes"),
-        (3_600, "every hour"),
-        (5_400, "every 1 hour 30 minutes"),
-        (86_400, "every day"),
-        (129_600, "every 1 day 12 hours"),
-        (604_800, "every 7 days"),
-        (90.5, "every 1 minute 30.5 seconds"),
-        (0.5, "every 0.5 seconds"),
-        (1, "every second"),
-    ],
-)
-def test_an_interval_is_shown_in_full(seconds, shown):
-    assert times.every(seconds) == shown
-
-
 def test_moments_in_texts_of_operations_are_shown_in_the_zone():
     text = "It was due at 2026-11-29 06:00:00 UTC (5 min ago), not 2026-13-29 06:00:00 UTC."
     shown = "It was due at 2026-11-29 07:00:00 CET (5 min ago), not 2026-13-29 06:00:00 UTC."

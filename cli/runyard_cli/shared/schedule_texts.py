@@ -5,25 +5,71 @@ from __future__ import annotations
 from typing import Any
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.times import every
+from runyard_cli.shared import times
 
 
 def describe_schedule(spec: Any) -> str:
-    """A schedule in a few words, such as `cron: 0 6 * * * (Europe/Berlin)`."""
-    from runyard.domain.schedules.rrule import shown
+    """A schedule with its time zone, such as `Monday to Friday at 06:00 (Europe/Berlin)`.
+
+    It is in words where these say all of it, else the expression.
+
+    Args:
+        spec: a specification, or a model of one.
+    """
+    from runyard.base.errors import ScheduleError
+    from runyard.domain.schedules.words import in_words
 
     fields = spec if isinstance(spec, dict) else out.to_json(spec)
-    zone = fields.get("timezone")
-    for kind in ("cron", "interval", "rrule", "at"):
-        if fields.get(kind) is not None:
-            if kind == "interval":
-                text = every(fields[kind])
-            elif kind == "rrule":
-                text = f"rrule: {shown(fields[kind])}"
-            else:
-                text = f"{kind}: {fields[kind]}"
-            return f"{text} ({zone})" if zone else text
-    return str(fields)
+    if fields.get("at") is not None:
+        return f"once at {_moment(fields['at'])}"
+    zone = fields.get("timezone") or "UTC"
+    try:
+        words = in_words(fields)
+    except ScheduleError:
+        words = None
+    return f"{words or expression(fields)} ({zone})"
+
+
+def expression(spec: dict[str, Any]) -> str:
+    """What a schedule is given by: `cron: 0 6 * * *`, `rrule: FREQ=DAILY`, `interval: 600 s`.
+
+    Args:
+        spec: a specification.
+    """
+    from runyard.domain.schedules.rrule import shown
+
+    if spec.get("cron") is not None:
+        return f"cron: {spec['cron']}"
+    if spec.get("rrule") is not None:
+        return f"rrule: {shown(spec['rrule'])}"
+    if spec.get("interval") is not None:
+        return f"interval: {spec['interval']:g} s"
+    return f"at: {spec.get('at')}"
+
+
+def summary(schedules: list[Any]) -> str:
+    """The schedules of a deployment in a cell: the one that is due next, and how many others there are.
+
+    Args:
+        schedules: as the API shows them.
+    """
+    from datetime import UTC, datetime
+
+    if not schedules:
+        return ""
+    last = datetime.max.replace(tzinfo=UTC)
+    first, *rest = sorted(schedules, key=lambda each: (not each.active, each.next_due or last))
+    text = describe_schedule(first.schedule) + ("" if first.active else ", paused")
+    return f"{text} +{len(rest)}" if rest else text
+
+
+def next_due(schedules: list[Any]) -> Any:
+    """When the first of some schedules is due, or None.
+
+    Args:
+        schedules: as the API shows them.
+    """
+    return min((each.next_due for each in schedules if each.next_due is not None), default=None)
 
 
 def zone_of(spec: dict[str, Any]) -> str:
@@ -31,3 +77,10 @@ def zone_of(spec: dict[str, Any]) -> str:
     from runyard.domain.schedules.instants import parse
 
     return getattr(parse(spec), "timezone", None) or "UTC"
+
+
+def _moment(value: Any) -> str:
+    from datetime import datetime
+
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return times.absolute(moment)

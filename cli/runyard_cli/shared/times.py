@@ -10,7 +10,6 @@ import os
 import re
 from datetime import UTC, datetime, tzinfo
 
-_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 _YEAR_SECONDS = 365.25 * 86_400
 # Units, their sizes, and from how many seconds on a duration is rounded to them: 36 hours, but 2 days.
 _ROUGH = (
@@ -98,27 +97,6 @@ def rough(seconds: float) -> str:
         if seconds >= least:
             return _counted(round(seconds / size), unit)
     return f"{seconds:.1f} seconds"
-
-
-def exact(seconds: float) -> str:
-    """A duration in full, as the interval of a schedule: `1 hour 30 minutes`, `45 seconds`, `0.5 seconds`."""
-    whole, fraction = divmod(seconds, 1)
-    rest = int(whole)
-    parts: list[str] = []
-    for size, unit in _UNITS:
-        count, rest = divmod(rest, size)
-        if unit == "second" and (fraction or not (count or parts)):
-            parts.append(f"{count + fraction:g} seconds")
-        elif count:
-            parts.append(_counted(count, unit))
-    return " ".join(parts)
-
-
-def every(seconds: float) -> str:
-    """An interval in words: `every day`, `every 90 seconds` is `every 1 minute 30 seconds`."""
-    text = exact(seconds)
-    one, _, unit = text.partition(" ")
-    return f"every {unit}" if one == "1" and " " not in unit else f"every {text}"
 
 
 def texts_in_zone(text: str, zone: str | tzinfo | None = None) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 _UNITS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_FULL_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 # Above this number of days, hours are omitted.
 _ROUGH_DAYS = 7
 _CLOCK_FORM = re.compile(r"(?:(\d+) days?,? )?(\d+):(\d{1,2})(?::(\d{1,2}(?:\.\d+)?))?")
@@ -82,6 +83,19 @@ def in_words(seconds: float) -> str:
         return words
     smaller, smaller_size = _UNITS[place + 1]
     return f"{words} {rest // smaller_size} {smaller}" if rest >= smaller_size else words
+
+
+def in_full(seconds: float) -> str:
+    """A duration with all its units: `1 hour 30 minutes`, `45 seconds`, `0.5 seconds`."""
+    whole, fraction = divmod(seconds, 1)
+    rest, parts = int(whole), []
+    for unit, size in _FULL_UNITS:
+        count: float
+        count, rest = divmod(rest, size)
+        count += fraction if unit == "second" else 0
+        if count:
+            parts.append(f"{count:g} {unit}" if count == 1 else f"{count:g} {unit}s")
+    return " ".join(parts) or "0 seconds"
 
 
 def _plural(unit: str, count: int) -> str:

@@ -12,7 +12,6 @@ import threading
 import jsonschema
 import pytest
 import yaml
-from runyard_cli.commands import deploy_watch
 
 pytestmark = pytest.mark.usefixtures("git")
 
@@ -241,16 +240,6 @@ def test_watch_deploys_again_on_save(runyard, project, home):
         os.killpg(process.pid, signal.SIGINT)
         process.communicate(timeout=DEADLINE_SECONDS)
     assert runyard("deployment", "inspect", "a", "-o", "json").json["tags"] == ["new"]
-
-
-def test_a_file_that_got_its_end_in_the_same_tick_of_the_clock_has_changed(tmp_path):
-    file = tmp_path / "prefect.yaml"
-    file.write_text("name: m")
-    began = deploy_watch._stamps(str(file))
-    at = file.stat().st_mtime_ns
-    file.write_text("name: mine\n")
-    os.utime(file, ns=(at, at))
-    assert deploy_watch._stamps(str(file)) != began
 
 
 def _line(process, word):

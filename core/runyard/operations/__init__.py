@@ -26,6 +26,7 @@ MODULES = (
     "deployments.deployments",
     "flow_runs.create_deployment_run",
     "deployments.deployment_apply",
+    "deployments.discard_deployment",
     "schedules.schedules",
     "schedules.all_schedules",
     "work_pools.work_pools",

@@ -328,9 +328,10 @@ class Worker:
             self.companion.stop(self._signals + bool(self._stop_by and now >= self._stop_by))
         if self._handled_signals == 0:
             self._handled_signals = 1
-            grace: float = settings.get("worker_shutdown_grace_seconds")
+            asked = self.options.shutdown_grace_seconds
+            grace: float = settings.get("worker_shutdown_grace_seconds") if asked is None else asked
             self._stop_by = now + grace
-            if running:
+            if running and grace:
                 self.say(
                     "INFO",
                     f"Stopping: running flow runs ({len(running)}) may finish within {grace:g} s; "

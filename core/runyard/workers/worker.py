@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,16 +15,24 @@ from runyard.workers.process.run_place import anchor_paths
 from runyard.workers.terminal import flush, show
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from runyard.workers.jobs.job_worker import OpenRunApi
     from runyard.workers.worker_options import WorkerOptions
 
 
-def start_worker(options: WorkerOptions, open_run_api: OpenRunApi) -> int:
+def start_worker(
+    options: WorkerOptions,
+    open_run_api: OpenRunApi,
+    beside: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> int:
     """Serve a work pool until a signal arrives.
 
     Args:
         options: the options of `worker start`.
         open_run_api: serves the API to runs in containers, if no server is configured.
+        beside: entered while the worker serves, and after its launcher is forked: it may start threads.
 
     Returns:
         The exit code of the command: 0.
@@ -41,7 +50,8 @@ def start_worker(options: WorkerOptions, open_run_api: OpenRunApi) -> int:
     # Imported after the fork: each run would carry it, which cost 1.6 MB and 4 % of the runs a second.
     from runyard.workers.pool_service import serve_pool
 
-    serve_pool(options, channel, beats, pid, open_run_api)
+    with beside():
+        serve_pool(options, channel, beats, pid, open_run_api)
     show(f"Worker {options.name!r} stopped!")
     flush()
     return 0

@@ -22,6 +22,7 @@ class WorkerOptions:
         create_pool_if_not_found: create a missing pool.
         base_job_template: the template of a created pool.
         tasks: entrypoints of background tasks to run as well.
+        shutdown_grace_seconds: how long runs may go on after a signal; None: as the setting says.
     """
 
     pool: str
@@ -35,3 +36,4 @@ class WorkerOptions:
     create_pool_if_not_found: bool = True
     base_job_template: dict[str, Any] | None = None
     tasks: list[str] = field(default_factory=list)
+    shutdown_grace_seconds: float | None = None

@@ -61,6 +61,7 @@ MODULES = (
     "limits.slot_holders",
     "flow_runs.explain",
     "flow_runs.bulk_changes",
+    "flow_runs.run_tree",
     "work_pools.list_work_pools",
     "installation.completion_names",
     "installation.checkup",

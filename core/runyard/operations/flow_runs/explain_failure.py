@@ -64,7 +64,7 @@ def explain_failure(tx: Transaction, run: Row, state: State) -> Failure | None:
     """
     if state.type not in (FAILED, CRASHED):
         return None
-    error = _error_of(state)
+    error = error_of(state)
     # When a process ends, its open runs end with its message: they are no causes.
     causes = [one for one in _causes(tx, run, _DEPTH) if state.type != CRASHED or one.error != error]
     causes = _once(causes)
@@ -93,7 +93,7 @@ def _retry(run: Row) -> str:
     return command
 
 
-def _error_of(state: State | None) -> str:
+def error_of(state: State | None) -> str:
     """The error of a state: its message without the words that say which kind of run it is."""
     message = (state.message or "") if state is not None else ""
     for prefix in _PREFIXES:
@@ -128,7 +128,7 @@ def _names(names: list[str]) -> str:
     return ", ".join(names[:_NAMES]) + more
 
 
-def _of_last_attempt(tx: Transaction, run: Row) -> int:
+def last_attempt(tx: Transaction, run: Row) -> int:
     """The attempt of the run whose task runs count. Those of earlier attempts stay beside them."""
     sql = "SELECT max(flow_run_run_count) FROM task_runs WHERE flow_run_id = :id"
     newest = int(tx.value(sql, {"id": run["id"]}) or 0)
@@ -141,9 +141,9 @@ def _causes(tx: Transaction, run: Row, depth: int) -> list[FailedRun]:
     rows = tx.all(
         f"""SELECT * FROM task_runs WHERE flow_run_id = :id AND state_type IN ('FAILED', 'CRASHED')
             AND flow_run_run_count >= :attempt ORDER BY expected_start_time, id LIMIT {_READ}""",  # noqa: S608  # constants
-        {"id": run["id"], "attempt": _of_last_attempt(tx, run)},
+        {"id": run["id"], "attempt": last_attempt(tx, run)},
     )
-    called = _called(tx, [row["id"] for row in rows])
+    called = called_runs(tx, [row["id"] for row in rows])
     found: list[FailedRun] = []
     for row in _innermost(rows):
         other = called.get(row["id"])
@@ -154,19 +154,19 @@ def _causes(tx: Transaction, run: Row, depth: int) -> list[FailedRun]:
     return sorted(found, key=lambda each: (each.ended is None, each.ended))
 
 
-def _called(tx: Transaction, task_run_ids: list[str]) -> dict[str, Row]:
+def called_runs(tx: Transaction, task_run_ids: list[str]) -> dict[str, Row]:
     """The flow runs that task runs stand for, by the id of the task run."""
     found: dict[str, Row] = {}
     for ids in chunks(task_run_ids):
         wanted, values = named(ids, "t")
-        for row in tx.all(f"SELECT * FROM flow_runs WHERE parent_task_run_id IN ({wanted})", values):  # noqa: S608  # names
-            found[row["parent_task_run_id"]] = row
+        sql = f"SELECT * FROM flow_runs WHERE parent_task_run_id IN ({wanted})"  # noqa: S608  # names
+        found.update((row["parent_task_run_id"], row) for row in tx.all(sql, values))
     return found
 
 
 def _innermost(rows: list[Row]) -> list[Row]:
     """Task runs without those that only passed on the error of a task run inside them."""
-    errors = {row["id"]: _error_of(state_of(row)) for row in rows}
+    errors = {row["id"]: error_of(state_of(row)) for row in rows}
     passed_on = set()
     for row in rows:
         for parent in load(row["task_inputs"], {}).get("__parents__", []):
@@ -182,7 +182,7 @@ def _failed(row: Row, kind: str, run: Row) -> FailedRun:
         flow_run_id=run["id"],
         flow_run_name=run["name"],
         state_name=row["state_name"] or "",
-        error=_error_of(state_of(row)),
+        error=error_of(state_of(row)),
         ended=moment(row["end_time"]),
     )
 
@@ -212,7 +212,7 @@ def _counts(tx: Transaction, run: Row) -> Counter[str]:
     waiting, seen = [run], {run["id"]}
     while waiting:
         one = waiting.pop()
-        attempt = _of_last_attempt(tx, one)
+        attempt = last_attempt(tx, one)
         counts += _counts_of(tx, one["id"], attempt)
         for row in callers.get(one["id"], ()):
             if row["attempt"] >= attempt and row["id"] not in seen:

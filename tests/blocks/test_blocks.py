@@ -96,7 +96,7 @@ def test_mistakes_say_what_to_do():
         Login(user="u", password="p").save("My Login")
     with pytest.raises(InvalidInput, match="a block needs a name"):
         Login(user="u", password="p").save()
-    with pytest.raises(NotFound, match="no saved block login/none"):
+    with pytest.raises(NotFound, match="saved block login/none not found"):
         Login.load("none")
     with pytest.raises(InvalidInput, match="write TYPE/NAME"):
         Block.load("none")

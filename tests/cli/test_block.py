@@ -49,7 +49,7 @@ def test_a_secret_is_replaced_rotated_and_deleted(cli, secret, home):
     cli("secret", "set", "key", stdin="other-value")
     assert "other-value" in cli("secret", "inspect", "key", "--show").out
     cli("secret", "delete", "key", "-y")
-    assert "no saved block secret/key" in cli("secret", "inspect", "key", code=1).err
+    assert "saved block secret/key not found" in cli("secret", "inspect", "key", code=1).err
 
 
 def test_a_secret_needs_a_value_and_a_name(cli):
@@ -132,7 +132,7 @@ def test_all_blocks_go_when_the_key_is_lost(cli, home):
 
 def test_a_type_that_comes_with_runyard_is_shown_before_any_block_is_saved(runyard, home):
     assert "value" in runyard("block", "type", "inspect", "secret").out
-    assert "no block type 'nosuch'" in runyard("block", "type", "inspect", "nosuch", code=1).err
+    assert "block type 'nosuch' not found" in runyard("block", "type", "inspect", "nosuch", code=1).err
 
 
 def test_a_module_of_the_current_folder_is_registered(home, tmp_path):

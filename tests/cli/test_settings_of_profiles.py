@@ -197,7 +197,7 @@ def test_settings_cost_nothing_where_there_are_no_files(here):
 
 
 def test_an_unknown_profile_is_refused(program, here):
-    assert "no profile 'nosuch'" in program("--profile", "nosuch", "work-pool", "ls", code=1).err
+    assert "profile 'nosuch' not found" in program("--profile", "nosuch", "work-pool", "ls", code=1).err
 
 
 def test_the_page_of_the_documentation_says_every_setting():

@@ -19,7 +19,7 @@ def test_a_variable_is_set_read_and_deleted(runyard):
     assert [each["name"] for each in runyard("variables", "ls", "-o", "json").json] == ["name", "threshold"]
     runyard("variable", "unset", "name", "-y")
     runyard("variable", "delete", "threshold", "-y")
-    assert "no variable 'name'" in runyard("variable", "get", "name", code=1).err
+    assert "variable 'name' not found" in runyard("variable", "get", "name", code=1).err
     assert "invalid variable name" in runyard("variable", "set", "a b", "1", code=1).err
 
 

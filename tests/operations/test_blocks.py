@@ -56,7 +56,7 @@ def test_a_name_is_taken_once_for_each_type(client, saved):
     saved()
     with pytest.raises(Conflict, match="already saved as 'mine'"):
         saved()
-    with pytest.raises(NotFound, match="no saved block login/other"):
+    with pytest.raises(NotFound, match="saved block login/other not found"):
         read(client, "other")
 
 

@@ -43,7 +43,7 @@ def test_they_are_deleted(client):
     client.call(ops.delete_variable, made.id)
     make(client, "x")
     client.call(ops.delete_variable_by_name, "x")
-    with pytest.raises(NotFound, match="no variable 'x'"):
+    with pytest.raises(NotFound, match="variable 'x' not found"):
         client.call(ops.read_variable_by_name, "x")
 
 

@@ -285,7 +285,7 @@ class Block(BaseModel):
             if not overwrite:
                 slug = self.get_block_type_slug()
                 raise BlockExists(
-                    f"{slug}/{name} exists; replace it with overwrite=True (--overwrite)"
+                    f"{slug}/{name} exists already; use overwrite=True (--overwrite) to replace it"
                 ) from None
             document = known.call(
                 block_documents.read_block_document_by_name, self.get_block_type_slug(), name

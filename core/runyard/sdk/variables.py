@@ -40,7 +40,7 @@ def _set(name: str, value: Any, tags: list[str] | None = None, overwrite: bool =
     except Conflict:
         if not overwrite:
             raise VariableExists(
-                f"variable {name!r} already exists; replace it with overwrite=True (--overwrite)"
+                f"variable {name!r} exists already; use overwrite=True (--overwrite) to replace it"
             ) from None
         given: dict[str, Any] = {"value": body.value, **({"tags": tags} if tags is not None else {})}
         client.call(operations.update_variable_by_name, name, operations.VariableUpdate(**given))

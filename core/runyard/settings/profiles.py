@@ -15,6 +15,7 @@ from runyard import settings
 from runyard.base import private_files
 from runyard.base.errors import Conflict, InvalidInput, NotFound, SettingError
 from runyard.base.quoting import command_of, quoted
+from runyard.base.suggestions import did_you_mean
 from runyard.settings.sources import (
     BUILT_IN,
     OTHER_WORDS,
@@ -54,13 +55,14 @@ def find(profiles: Profiles, name: str) -> dict[str, Any]:
     """What a profile holds, as written.
 
     Raises:
-        NotFound: there is no such profile.
+        NotFound: the profile is not found.
     """
     known = profiles.tables.get(name)
     if known is None:
         known = BUILT_IN.get(OTHER_WORDS.get(name, name))
     if known is None:
-        raise NotFound(f"there is no profile {name!r}; there are: {', '.join(names(profiles))}")
+        there = names(profiles)
+        raise NotFound(f"profile {name!r} not found" + did_you_mean(name, there, "see: runyard profile ls"))
     return known
 
 
@@ -70,7 +72,7 @@ def create(name: str, source: str | None = None) -> None:
     Raises:
         Conflict: it exists.
         InvalidInput: the name cannot be one.
-        NotFound: there is no profile `source`.
+        NotFound: the profile `source` is not found.
     """
     check_name(name)
 
@@ -87,7 +89,7 @@ def use(name: str) -> None:
     """Make a profile the active one.
 
     Raises:
-        NotFound: there is no such profile.
+        NotFound: the profile is not found.
     """
 
     def change(profiles: Profiles) -> Profiles:
@@ -102,7 +104,7 @@ def delete(name: str) -> None:
 
     Raises:
         Conflict: it is the active one, or built in.
-        NotFound: there is no such profile.
+        NotFound: the profile is not found.
     """
 
     def change(profiles: Profiles) -> Profiles:
@@ -123,7 +125,7 @@ def rename(name: str, new: str) -> None:
     Raises:
         Conflict: the new name is taken, or the profile is built in.
         InvalidInput: the new name cannot be one.
-        NotFound: there is no such profile.
+        NotFound: the profile is not found.
     """
     check_name(new)
 
@@ -148,7 +150,7 @@ def set_values(name: str, values: dict[str, str]) -> None:
         values: by setting.
 
     Raises:
-        NotFound: there is no such profile.
+        NotFound: the profile is not found.
     """
 
     def change(profiles: Profiles) -> Profiles:
@@ -167,7 +169,7 @@ def unset_values(name: str, wanted: list[str]) -> list[str]:
         Those that were not in it, and so are not changed.
 
     Raises:
-        NotFound: there is no such profile.
+        NotFound: the profile is not found.
     """
     missing: list[str] = []
 

@@ -107,9 +107,7 @@ def resolve(name: str, profiles: Profiles, path: str) -> str:
     if name in profiles.tables or name in BUILT_IN:
         return name
     known = ", ".join(sorted({*profiles.tables, *BUILT_IN}))
-    raise SettingError(
-        f"there is no profile {name!r} in {path} (there are: {known}); see: runyard profile ls"
-    )
+    raise SettingError(f"profile {name!r} not found in {path} (it has: {known}); see: runyard profile ls")
 
 
 def profile_lines(name: str, profiles: Profiles, path: str) -> Iterator[Written]:

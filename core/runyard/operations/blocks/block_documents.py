@@ -89,7 +89,7 @@ _BY_ID = "SELECT * FROM block_documents WHERE id = :value"
 def _row(tx: Transaction, document_id: str) -> Row:
     row = tx.one(_BY_ID, {"value": document_id})
     if row is None:
-        raise NotFound(f"no saved block {document_id}; see: runyard block ls")
+        raise NotFound(f"saved block {document_id} not found; see: runyard block ls")
     return row
 
 
@@ -321,7 +321,7 @@ def read_block_document_by_name(
         {"slug": slug, "name": block_document_name},
     )
     if row is None:
-        raise NotFound(f"no saved block {slug}/{block_document_name}; see: runyard block ls")
+        raise NotFound(f"saved block {slug}/{block_document_name} not found; see: runyard block ls")
     return _document(tx, row, include_secrets)
 
 

@@ -98,7 +98,7 @@ def type_of_row(row: Row) -> BlockType:
 def _type_row(tx: Transaction, column: str, value: str) -> Row:
     row = tx.one(f"SELECT * FROM block_types WHERE {column} = :value", {"value": value})  # noqa: S608  # id, slug
     if row is None:
-        raise NotFound(f"no block type {value!r}; see: runyard block type ls")
+        raise NotFound(f"block type {value!r} not found; see: runyard block type ls")
     return row
 
 

@@ -95,7 +95,7 @@ def _fields(row: Row) -> dict[str, Any]:
 def _row(tx: Transaction, artifact_id: str) -> Row:
     row = tx.one("SELECT * FROM artifacts WHERE id = :id", {"id": artifact_id})
     if row is None:
-        raise NotFound(f"no artifact {artifact_id}; see: runyard artifact ls")
+        raise NotFound(f"artifact {artifact_id} not found; see: runyard artifact ls")
     return row
 
 
@@ -140,7 +140,7 @@ def read_latest_artifact(tx: Transaction, key: str) -> Artifact:
     """
     row = tx.one("SELECT * FROM artifacts WHERE key = :key ORDER BY id DESC LIMIT 1", {"key": key})
     if row is None:
-        raise NotFound(f"no artifact with the key {key!r}; see: runyard artifact ls")
+        raise NotFound(f"no artifact has the key {key!r}; see: runyard artifact ls")
     return Artifact(**_fields(row))
 
 

@@ -82,7 +82,7 @@ def _variable(row: Row) -> Variable:
 def _row(tx: Transaction, column: str, value: str) -> Row:
     row = tx.one(f"SELECT * FROM variables WHERE {column} = :value", {"value": value})  # noqa: S608  # id or name
     if row is None:
-        raise NotFound(f"no variable {value!r}; see: runyard variable ls")
+        raise NotFound(f"variable {value!r} not found; see: runyard variable ls")
     return row
 
 
@@ -106,7 +106,7 @@ def create_variable(tx: Transaction, body: VariableCreate) -> Variable:
         },
     )
     if row is None:
-        raise Conflict(f"a variable {body.name!r} exists already; use overwrite to replace it")
+        raise Conflict(f"variable {body.name!r} exists already; use overwrite to replace it")
     return _variable(row)
 
 
@@ -137,7 +137,7 @@ def _update(tx: Transaction, row: Row, body: VariableUpdate) -> None:
         "SELECT id FROM variables WHERE name = :name AND id <> :id", {"name": name, "id": row["id"]}
     )
     if taken is not None:
-        raise Conflict(f"a variable {name!r} exists already")
+        raise Conflict(f"variable {name!r} exists already")
     tx.execute(
         "UPDATE variables SET name = :name, value = :value, tags = :tags, updated = :now WHERE id = :id",
         {

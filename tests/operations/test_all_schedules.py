@@ -9,6 +9,7 @@ from runyard.base.errors import InvalidInput
 from runyard.client import LocalClient
 from runyard.operations.deployments import deployments
 from runyard.operations.schedules import all_schedules, schedules
+from runyard.operations.schemas import Listing
 
 AFTER = datetime(2026, 10, 24, 12, 0, tzinfo=UTC)
 
@@ -165,6 +166,20 @@ def test_schedules_are_filtered_counted_and_paged(client, made):
     assert len({each.id for page in pages for each in page}) == 5
     with pytest.raises(InvalidInput, match="NEXT_DUE_ASC"):
         client.call(all_schedules.filter_schedules, all_schedules.ScheduleListing(sort="SLUG"))
+
+
+def test_deployments_are_sorted_by_their_flow_and_by_what_is_due_next(client, made):
+    def names(**fields):
+        listing = Listing.model_validate(fields)
+        found = client.call(deployments.filter_deployments, listing)
+        return [f"{each.flow_name}/{each.name}" for each in found]
+
+    by_flow = ["etl/manual", "etl/nightly", "report/paused", "report/weekly"]
+    assert names(sort="FLOW_NAME_ASC") == by_flow
+    assert names(sort="FLOW_NAME_ASC", limit=2, offset=1) == by_flow[1:3]
+    due = names(sort="NEXT_DUE_ASC")
+    assert set(due[:2]) == {"etl/nightly", "report/weekly"}
+    assert due[2:] == ["etl/manual", "report/paused"]
 
 
 def test_a_schedule_that_cannot_be_read_hides_no_other(home):

@@ -221,10 +221,17 @@ def _runs(alias: str) -> dict[str, str]:
 
 _STARTED = "coalesce(r.start_time, r.expected_start_time)"
 
+_FLOW_OF_DEPLOYMENT = "(SELECT x.name FROM flows x WHERE x.id = d.flow_id)"
+_NEXT_DUE = "(SELECT min(x.next_due) FROM deployment_schedules x WHERE x.deployment_id = d.id)"
+
 # By kind: the sort values, the default first, and their orders.
 SORTS: dict[str, dict[str, str]] = {
     "flows": _named("f"),
-    "deployments": _named("d"),
+    "deployments": {
+        **_named("d"),
+        "FLOW_NAME_ASC": f"{_FLOW_OF_DEPLOYMENT}, d.name, d.id",
+        "NEXT_DUE_ASC": f"{_NEXT_DUE} IS NULL, {_NEXT_DUE}, {_FLOW_OF_DEPLOYMENT}, d.name, d.id",
+    },
     "flow_runs": {
         **_runs("r"),
         "START_TIME_ASC": f"{_STARTED}, r.id",

@@ -51,6 +51,20 @@ def test_the_recipe_suits_the_folder(project_folder):
     assert "branch: trunk" in text
 
 
+@pytest.mark.parametrize("recipe", ["local", "minimal", "docker"])
+@pytest.mark.parametrize("pool", ["my-pool", "no", "007", "it's: a #pool", "\U0001f40e {x}"])
+def test_the_pool_may_be_named(project_folder, recipe, pool):
+    init.init_project(".", recipe, fields=FIELDS.get(recipe), pool=pool)
+    (entry,) = read_project().entries
+    assert entry.spec.work_pool.name == pool
+
+
+def test_a_pool_that_cannot_be_is_refused(project_folder):
+    with pytest.raises(InvalidInput, match="work pool"):
+        init.init_project(".", "local", pool="a/b\n")
+    assert list(project_folder.iterdir()) == []
+
+
 def test_nothing_that_exists_is_overwritten(project_folder):
     (project_folder / "prefect.yaml").write_text("name: mine\n")
     assert "prefect.yaml" not in init.init_project(".", "local")

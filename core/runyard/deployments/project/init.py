@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,13 +11,17 @@ from importlib.abc import Traversable
 from typing import NamedTuple
 
 from runyard.base.errors import InvalidInput, NotFound, StoreError
+from runyard.base.quoting import command_of
 from runyard.base.suggestions import did_you_mean
 from runyard.deployments.loading.discovery import FoundFlow, find_flows
 from runyard.deployments.project.version_info import git
+from runyard.operations.schemas import check_name
 
 _MARK = re.compile(r"@([A-Z_]+)@")
 _PLAIN = re.compile(r"[A-Za-z0-9._/@:+~-]+")
-
+# What YAML reads as the same text without quotes.
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_YAML_WORDS = frozenset(("true", "false", "yes", "no", "on", "off", "null", "y", "n"))
 
 _IMAGE = {"image_name": "image to build, without its tag", "tag": "tag of the image"}
 _BUCKET = {"bucket": "bucket for the code"}
@@ -51,6 +56,16 @@ class Recipe(NamedTuple):
     def is_docker(self) -> bool:
         """Whether its runs start in an image."""
         return bool(self.build)
+
+    @property
+    def pool_type(self) -> str:
+        """The type of the work pool that its deployments need."""
+        return "docker" if self.is_docker else "process"
+
+    @property
+    def default_pool(self) -> str:
+        """The work pool of its deployments, if none is given."""
+        return "docker-pool" if self.is_docker else "default-agent-pool"
 
 
 def _stored(kind: str, where: str, fields: dict[str, str]) -> tuple[Recipe, Recipe]:
@@ -117,6 +132,7 @@ def init_project(
     recipe: str | None = None,
     name: str | None = None,
     fields: Mapping[str, str] | None = None,
+    pool: str | None = None,
 ) -> list[str]:
     """Write the first files of a project. Existing files are never overwritten.
 
@@ -125,13 +141,14 @@ def init_project(
         recipe: one of RECIPES; default: chosen for the folder.
         name: of the project; default: the folder's name.
         fields: the recipe's fields.
+        pool: the work pool of its deployments; default: the recipe's.
 
     Returns:
         The written paths, relative to `folder`.
 
     Raises:
         NotFound: the recipe does not exist.
-        InvalidInput: a field is missing, unknown, or contains invalid characters.
+        InvalidInput: a field is missing, unknown or invalid, or the pool's name is invalid.
         StoreError: the folder cannot be written.
     """
     folder = os.path.abspath(folder)
@@ -147,7 +164,7 @@ def init_project(
     if missing:
         asked = ", ".join(f"--field {key}=... ({text})" for key, text in missing.items())
         raise InvalidInput(f"recipe {chosen.name!r} needs {asked}")
-    values = _values(chosen.name, folder, name, fields)
+    values = {**_values(chosen.name, folder, name, fields), **_pool_values(chosen, pool)}
     files = _files(chosen, values, find_flows(folder)[:_MOST_FLOWS])
     return [path for path, text in files if _write(folder, path, text)]
 
@@ -164,6 +181,16 @@ def _values(recipe: str, folder: str, name: str | None, fields: Mapping[str, str
         values["REPOSITORY"] = re.sub(r"(?<=://)[^/@\s]+@", "", remote)
         values["BRANCH"] = git(folder, "symbolic-ref", "--short", "HEAD") or "main"
     return {**values, **{key.upper(): value for key, value in fields.items()}}
+
+
+def _pool_values(recipe: Recipe, pool: str | None) -> dict[str, str]:
+    """The values of the marks of a work pool."""
+    name = pool or recipe.default_pool
+    if name != recipe.default_pool:
+        check_name("work pool", name)
+    command = command_of("runyard work-pool create", name, options=f"--type {recipe.pool_type}")
+    is_plain = _PLAIN_NAME.fullmatch(name) and name.lower() not in _YAML_WORDS
+    return {"POOL": name if is_plain else json.dumps(name, ensure_ascii=False), "POOL_COMMAND": command}
 
 
 def _files(
@@ -196,8 +223,6 @@ def _project_file(
     if not recipe.pull:
         sections.append("# Runs execute the code in the folder of this file.\npull: []\n")
     common = {
-        "POOL": "docker-pool" if recipe.is_docker else "default-agent-pool",
-        "POOL_TYPE": "docker" if recipe.is_docker else "process",
         "JOB_VARIABLES": '{image: "{{ build_image.image }}"}' if recipe.is_docker else "{}",
     }
     hello = FoundFlow("flows/hello.py", "hello", "hello", 1)

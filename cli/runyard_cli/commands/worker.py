@@ -47,6 +47,7 @@ worker = group("worker", "Start workers and see them.", "runyard worker start --
     metavar="FILE.py[:TASK]",
     help="Also run what this task's delay() submits.",
 )
+@click.option("--plain", is_flag=True, help="Print lines only: no live view on a terminal.")
 @click.option("--install-policy", hidden=True, help="Accepted; workers install nothing.")
 @click.pass_context
 def start(
@@ -62,9 +63,12 @@ def start(
     create_pool_if_not_found: bool,
     base_job_template: Any,
     tasks: tuple[str, ...],
+    plain: bool,
     install_policy: str | None,
 ) -> None:
     """Start runs of a pool as they become due, until stopped.
+
+    On a terminal, a live view below the output shows slots, what runs, what is due next and the last results.
 
     Ctrl-C or SIGTERM stops it: its runs may finish for RUNYARD_WORKER_SHUTDOWN_GRACE_SECONDS, then
     they are cancelled. A second signal cancels them at once.
@@ -92,6 +96,7 @@ def start(
         create_pool_if_not_found=create_pool_if_not_found,
         base_job_template=template(base_job_template) if base_job_template is not None else None,
         tasks=list(tasks),
+        plain=plain,
     )
     context.exit(start_worker(options, _open_run_api) or 0)
 

@@ -125,6 +125,7 @@ def run_claimed(
     reports_to: TakesReports | None = None,
     on_ending: Callable[[], None] = lambda: None,
     on_refused: Callable[[str], None] = lambda reason: None,
+    on_ended: Callable[[State], None] = lambda state: None,
 ) -> int:
     """Execute a run that a worker claimed, in this process.
 
@@ -137,6 +138,7 @@ def run_claimed(
         reports_to: receives the states of the run; the default is the client of this process.
         on_ending: called before the end is reported; the hooks of the final state follow.
         on_refused: called with the reason if the run cannot start.
+        on_ended: called with the final state, or with Paused if the run is suspended, once it is recorded.
 
     Returns:
         The exit code: 0 if the end of the run was reported, or if another process has the run.
@@ -154,6 +156,8 @@ def run_claimed(
             print(f"runyard: {error}", file=sys.stderr)
         elif not root.reporter.ended:
             raise
+    if root.reporter.ended:
+        on_ended(root.run.state)
     return 0
 
 

@@ -33,6 +33,7 @@ MODULES = (
     "work_pools.work_queues",
     "work_pools.workers",
     "work_pools.pool_load",
+    "work_pools.coming_runs",
     "flow_runs.claim_flow_runs",
     "flow_runs.poll_due_runs",
     "flow_runs.renew_leases",

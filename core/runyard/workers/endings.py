@@ -60,7 +60,8 @@ class Endings:
             elif not process.reported and not process.lost:
                 self._report_exit(process)
             elif process.reported:
-                self._say("INFO", f"Flow run {process.name!r} finished")
+                how = f": {process.state_name}" if process.state_name else ""
+                self._say("INFO", f"Flow run {process.name!r} finished{how}")
             self._on_end(process)
             self._supervisor.forget(ended.pop(0))
         return True
@@ -82,14 +83,16 @@ class Endings:
             # Refused: another worker owns the run, or the run was deleted.
             self._say("WARNING", f"The end of flow run {process.name!r} was not recorded: {error}")
             return
-        how = f"; it is {outcome.state.name}" if outcome is not None and outcome.state is not None else ""
+        state = None if outcome is None else outcome.state
+        if state is not None:
+            process.state_type, process.state_name = state.type, state.name
+        how = "" if state is None else f"; it is {state.name}"
         reason = f": {process.failure}" if process.failure else ""
         self._say(
             "INFO" if process.cancelling or not code else "ERROR",
             f"Flow run {process.name!r} ended with exit code {code}{reason}{how}",
         )
-        ended = None if outcome is None or outcome.state is None else outcome.state.type
-        if ended in HOOKED and process.may_call_hooks():
+        if state is not None and state.type in HOOKED and process.may_call_hooks():
             self._supervisor.launch(process.claimed, process.job, hooks=True)
 
     def _report_hooks(self, process: RunProcess) -> None:

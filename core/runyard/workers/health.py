@@ -43,8 +43,9 @@ def answering(worker: Worker, wanted: bool) -> Iterator[None]:
     except ImportError:
         pass
     else:
-        worker.metrics = Metrics(worker)
-        text = worker.metrics.text
+        metrics = Metrics(worker)
+        worker.observers.append(metrics)
+        text = metrics.text
     host, port = settings.get("worker_webserver_host"), settings.get("worker_webserver_port")
     server = start_health_server(host, port, lambda: problem_of(worker), text)
     try:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from runyard.workers.process.supervised_process import RunProcess
     from runyard.workers.process.supervisor import Supervisor
     from runyard.workers.task_server_process import TaskServer
-    from runyard.workers.watching import RunCounter
+    from runyard.workers.watching import Listener, RunObserver
     from runyard.workers.worker_options import WorkerOptions
 
 _BATCH = 16
@@ -85,9 +85,11 @@ class Worker:
         self.heartbeat_seconds: float = settings.get("worker_heartbeat_seconds")
         self.leases = Leases(client, supervisor, say)
         self.endings = Endings(client, supervisor, say, self._note_end)
-        # Counts the runs, if metrics are enabled.
-        self.metrics: RunCounter | None = None
+        # Metrics and the live view, if enabled.
+        self.observers: list[RunObserver] = []
         self.scheduler = Scheduler(client, self.name)
+        # Notified of changes in the database.
+        self.listeners: list[Listener] = [self.scheduler]
         self.retention = Retention(client, say)
         self.timers = [
             Timer(look_seconds(), self._renew_and_recover),
@@ -140,12 +142,13 @@ class Worker:
             self._next_look = now + (self.watcher.interval_seconds or 0.0)
             if self.watcher.changed():
                 self._may_claim = self._look_for_cancelled = True
-                self.scheduler.changed()
+                for listener in self.listeners:
+                    listener.changed()
         if self.endings.report():
             self._may_claim = True
         for timer in self.timers:
             timer.run_if_due()
-        if not self._stopping and self.scheduler.run_if_due():
+        if not self.stopping and self.scheduler.run_if_due():
             self._may_claim = True
         if self._look_for_cancelled and self.supervisor.running and now >= self._next_cancel_look:
             self._stop_cancelled()
@@ -161,9 +164,9 @@ class Worker:
     def _claim(self) -> None:
         if self._next_due is not None and self._seconds_until_due() <= 0:
             self._next_due, self._may_claim = None, True
-        if self.options.run_once and self._once_until is None and self._may_claim and not self._stopping:
+        if self.options.run_once and self._once_until is None and self._may_claim and not self.stopping:
             self._ask_for_next_due()  # also reads the server's clock
-        while self._may_claim and not self._stopping and self._free > 0:
+        while self._may_claim and not self.stopping and self._free > 0:
             limit = min(self._free, _BATCH)
             if self.supervisor.refresh():
                 self.say("INFO", "Installed packages have changed: runs that start from now on get them")
@@ -245,15 +248,15 @@ class Worker:
                 ),
             )
             return
-        if self.metrics is not None:
-            self.metrics.launched(claimed, self._server_clock.now_us())
+        for observer in self.observers:
+            observer.launched(claimed, self._server_clock.now_us())
         process = self.supervisor.launch(claimed, job)
         if process.exit_code is None:
             self.say("INFO", f"Flow run {name!r} ({claimed.flow_run_id}) started, attempt {claimed.attempt}")
 
     def _note_end(self, process: RunProcess) -> None:
-        if self.metrics is not None:
-            self.metrics.ended(process, time.monotonic() - process.launched_at)
+        for observer in self.observers:
+            observer.ended(process, time.monotonic() - process.launched_at)
 
     # Leases and cancelling
 
@@ -308,7 +311,8 @@ class Worker:
     # Stopping
 
     @property
-    def _stopping(self) -> bool:
+    def stopping(self) -> bool:
+        """Whether a stop was requested: no more runs are claimed."""
         return self._signals > 0
 
     def stop(self) -> None:
@@ -320,7 +324,7 @@ class Worker:
         self._signals += 1
 
     def _obey_signals(self) -> None:
-        if not self._stopping:
+        if not self.stopping:
             return
         running = self.supervisor.running
         now = time.monotonic()
@@ -362,10 +366,10 @@ class Worker:
 
     def _finished(self) -> bool:
         if self.supervisor.running or (
-            self.companion is not None and self._stopping and self.companion.running
+            self.companion is not None and self.stopping and self.companion.running
         ):
             return False
-        if self._stopping or (self.options.run_once and not self._waits_for_more()):
+        if self.stopping or (self.options.run_once and not self._waits_for_more()):
             if not self.supervisor.ended and not len(self.supervisor.logs):
                 return True
             # All processes have ended. Other workers recover unreported runs when their leases expire.
@@ -383,7 +387,7 @@ class Worker:
 
     def _shut_down(self) -> None:
         # A worker that runs once still finishes a retention pass.
-        if self.options.run_once and not self._stopping:
+        if self.options.run_once and not self.stopping:
             self.retention.finish()
         self.retention.stop()
         self._guarded(lambda: self._heartbeat(stopped=True))
@@ -396,7 +400,7 @@ class Worker:
         if self.companion is not None:
             moments.append(self.companion.next_at)
         if not self.outage:
-            if not self._stopping:
+            if not self.stopping:
                 moments.append(self.scheduler.next_at)
             if self.watcher.interval_seconds is not None:
                 moments.append(self._next_look)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
@@ -19,9 +21,11 @@ from runyard.workers.jobs.job_worker import serving_jobs
 from runyard.workers.process.reporting import Reports
 from runyard.workers.process.supervisor import Supervisor
 from runyard.workers.task_server_process import TaskServer
-from runyard.workers.terminal import say_to_terminal, show
+from runyard.workers.terminal import is_screen, say_to_terminal, show, write
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from runyard.client import Client
     from runyard.operations.work_pools.work_pools import WorkPool
     from runyard.workers.jobs.job_worker import OpenRunApi
@@ -60,7 +64,9 @@ def serve_pool(
     companion = None
     try:
         if options.tasks:
-            companion = TaskServer(options.tasks, say_to_terminal)
+            # Its output must not disturb the live view.
+            echo = partial(write, "stderr") if _shows_view(options) else None
+            companion = TaskServer(options.tasks, say_to_terminal, echo)
         pool = _pool(client, options)
         _warn_of_namesake(client, pool, options)
         if pool.type == types.PROCESS:
@@ -81,10 +87,23 @@ def _work(client: Client, supervisor: Any, options: WorkerOptions, companion: An
     watcher = change_watch.watch(client, settings.get("worker_poll_seconds"))
     worker = loop.Worker(client, supervisor, watcher, options, say_to_terminal, companion)
     try:
-        with health.answering(worker, options.with_healthcheck):
+        with health.answering(worker, options.with_healthcheck), _view(worker, options):
             worker.run()
     finally:
         watcher.close()
+
+
+def _shows_view(options: WorkerOptions) -> bool:
+    return is_screen() and not options.plain
+
+
+def _view(worker: loop.Worker, options: WorkerOptions) -> AbstractContextManager[None]:
+    if not _shows_view(options):
+        return nullcontext()
+    # Loaded only on a terminal: services need neither its time nor its memory.
+    from runyard.workers.live_view import live_view
+
+    return live_view(worker)
 
 
 def _environment(options: WorkerOptions) -> dict[str, str | None]:

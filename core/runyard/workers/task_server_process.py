@@ -8,9 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from runyard.base.errors import InvalidInput
+from runyard.base.texts import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.5
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
+# How long to wait for the last output of a killed process.
+_ECHO_SECONDS = 1.0
 # After running this long the process counts as healthy: the next pause is the shortest again.
 _SOUND_SECONDS = 60.0
 
@@ -30,13 +33,21 @@ class TaskServer:
     Args:
         entrypoints: the tasks, as arguments of `task serve`.
         say: prints one line to the user (level, text).
+        echo: prints lines of the process's output; None: the process writes to this process's streams.
 
     Raises:
         InvalidInput: the tasks cannot be served; the process has printed the reason.
     """
 
-    def __init__(self, entrypoints: Sequence[str], say: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        entrypoints: Sequence[str],
+        say: Callable[[str, str], None],
+        echo: Callable[[str], None] | None = None,
+    ) -> None:
         self.next_at = 0.0
+        self._echo = echo
+        self._echoing: threading.Thread | None = None
         self._entrypoints = list(entrypoints)
         self._say = say
         self._asked = 0
@@ -87,6 +98,9 @@ class TaskServer:
         self._ours.close()
         self._process.kill()
         self._process.wait()
+        if self._echoing is not None:
+            # A process that outlives it may hold the other end.
+            self._echoing.join(_ECHO_SECONDS)
 
     def _start(self) -> None:
         self._ours, theirs = socket.socketpair()
@@ -97,11 +111,25 @@ class TaskServer:
                 [*command, "--beside", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                stdout=None if self._echo is None else subprocess.PIPE,
+                stderr=None if self._echo is None else subprocess.STDOUT,
                 process_group=0,
             )
         finally:
             theirs.close()
+        if self._echo is not None and self._process.stdout is not None:
+            self._echoing = threading.Thread(
+                target=_echo_lines, args=(self._process.stdout, self._echo), name="runyard-echo", daemon=True
+            )
+            self._echoing.start()
         self._started = time.monotonic()
+
+
+def _echo_lines(output: IO[bytes], echo: Callable[[str], None]) -> None:
+    with output:
+        for line in output:
+            text = line.decode(errors="replace").rstrip("\r\n")
+            echo(f"{visible(text, colours=True)}\n")
 
 
 def serve_beside(tasks: Sequence[TaskDefinition], limit: int, file: int) -> None:

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runyard import settings
 from runyard.base.texts import counted
@@ -28,6 +28,8 @@ _MOST_CHARACTERS = 4 << 20
 _CLOSE_SECONDS = 2.0
 # Output within this time is shown together.
 _GATHER_SECONDS = 0.01
+# With more buffered output than this, it is shown at once.
+_HURRY_CHARACTERS = 1 << 20
 
 
 class Signals:
@@ -86,6 +88,30 @@ def _stopping() -> list[int]:
     return [int(number) for number in numbers]
 
 
+class Region(Protocol):
+    """Lines that stay at the bottom of a terminal, below the output; see `live_region`. For one thread."""
+
+    def wait_seconds(self) -> float:
+        """How long the region stays as it is, if no output comes."""
+        ...
+
+    def gather_seconds(self) -> float:
+        """How long to gather output before it is shown together."""
+        ...
+
+    def show(self, texts: list[tuple[str, str]]) -> None:
+        """Write output (stream, lines) above the region, and draw the region if it has changed.
+
+        Raises:
+            OSError: the terminal has gone.
+        """
+        ...
+
+    def erase(self) -> None:
+        """Remove the region."""
+        ...
+
+
 class Terminal:
     """Writes the worker's standard streams in a thread, so that a broken stream never stops the worker.
 
@@ -93,6 +119,10 @@ class Terminal:
     """
 
     def __init__(self) -> None:
+        self._region: Region | None = None
+        self._drawn: Region | None = None
+        # Show the output now instead of gathering more.
+        self._hurry = threading.Event()
         self._lock = threading.Condition()
         self._waiting: deque[tuple[str, str]] = deque()
         self._characters = 0
@@ -112,15 +142,36 @@ class Terminal:
                 self._left_out = 0
                 self._put(name, note)
             self._put(name, text)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="runyard-terminal", daemon=True)
-                self._thread.start()
-            self._lock.notify_all()
+            if self._characters > _HURRY_CHARACTERS:
+                self._hurry.set()
+            self._wake()
 
     def flush(self, seconds: float = _CLOSE_SECONDS) -> None:
         """Wait until all output is written, at most `seconds`."""
+        self._hurry.set()
         with self._lock:
             self._lock.wait_for(lambda: not (self._waiting or self._writing), seconds)
+
+    def set_region(self, region: Region | None) -> None:
+        """Show a region from now on; None: remove the present one, and wait until it is removed."""
+        with self._lock:
+            self._region = region
+            self._wake()
+        if region is None:
+            self._hurry.set()
+            with self._lock:
+                self._lock.wait_for(lambda: self._drawn is None, _CLOSE_SECONDS)
+
+    @property
+    def region(self) -> Region | None:
+        """The present region."""
+        return self._region
+
+    def _wake(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="runyard-terminal", daemon=True)
+            self._thread.start()
+        self._lock.notify_all()
 
     def _put(self, name: str, text: str) -> None:
         self._waiting.append((name, text))
@@ -130,16 +181,41 @@ class Terminal:
         while True:
             with self._lock:
                 self._writing = False
+                self._hurry.clear()
                 self._lock.notify_all()
-                self._lock.wait_for(lambda: self._waiting)
+                seconds = None if self._region is None else self._region.wait_seconds()
+                self._lock.wait_for(lambda: self._waiting or self._region is not self._drawn, seconds)
                 self._writing = True
+                region = self._region
             # Each wake-up of this thread interrupts the others, so it waits and writes their output together.
-            time.sleep(_GATHER_SECONDS)
+            self._hurry.wait(_GATHER_SECONDS if region is None else region.gather_seconds())
             with self._lock:
                 waiting, self._waiting = self._waiting, deque()
                 self._characters = 0
-            for name, texts in groupby(waiting, key=itemgetter(0)):
-                self._show(name, "".join(text for _, text in texts))
+            texts = [
+                (name, "".join(text for _, text in same))
+                for name, same in groupby(waiting, key=itemgetter(0))
+            ]
+            if self._drawn is not None or self._region is not None:
+                texts = self._show_region(texts)
+            for name, text in texts:
+                self._show(name, text)
+
+    def _show_region(self, texts: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Show output with the region; return what is still to be shown, as the region was removed."""
+        region = self._region
+        try:
+            if self._drawn is not None and self._drawn is not region:
+                self._drawn.erase()
+            if region is not None:
+                region.show(texts)
+                texts = []
+        except Exception:  # the terminal has gone, or the view cannot be drawn: the plain output continues
+            self._region = region = None
+        with self._lock:
+            self._drawn = region
+            self._lock.notify_all()
+        return texts
 
     def _show(self, name: str, text: str) -> None:
         stream = getattr(sys, name)
@@ -151,7 +227,7 @@ class Terminal:
         if number in self._gone:
             return
         try:
-            _write_file(number, text.encode(stream.encoding or "utf-8", "backslashreplace"))
+            write_file(number, text.encode(stream.encoding or "utf-8", "backslashreplace"))
         except OSError as error:
             # A full disk may have space again later; other errors are permanent.
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -166,7 +242,8 @@ def _write_object(stream: Any, text: str) -> None:
         pass  # the output is lost; the worker continues
 
 
-def _write_file(number: int, data: bytes) -> None:
+def write_file(number: int, data: bytes) -> None:
+    """Write all data to a file, also if it does not block."""
     while data:
         try:
             data = data[os.write(number, data) :]
@@ -177,6 +254,16 @@ def _write_file(number: int, data: bytes) -> None:
 _terminal = Terminal()
 write = _terminal.write
 flush = _terminal.flush
+set_region = _terminal.set_region
+
+
+def is_screen() -> bool:
+    """Whether both standard streams are a terminal that can move its cursor."""
+    try:
+        both = os.isatty(sys.stdout.fileno()) and os.isatty(sys.stderr.fileno())
+    except (AttributeError, OSError, ValueError):
+        return False  # closed, or not files
+    return both and os.environ.get("TERM", "") not in ("", "dumb")
 
 
 def show(line: str) -> None:

@@ -20,8 +20,8 @@ _AGAIN_SECONDS = 1.0
 _ERROR = 40
 
 
-class RunCounter(Protocol):
-    """Counts the runs of a worker; see `metrics`."""
+class RunObserver(Protocol):
+    """Observes the runs of a worker; see `metrics` and `live_view`."""
 
     def launched(self, claimed: ClaimedRun, now_us: int) -> None:
         """Record the launch of a run."""
@@ -29,6 +29,14 @@ class RunCounter(Protocol):
 
     def ended(self, run: WatchedRun, seconds: float) -> None:
         """Record the end of a run's process, `seconds` after its launch."""
+        ...
+
+
+class Listener(Protocol):
+    """Is notified of changes in the database."""
+
+    def changed(self) -> None:
+        """Handle a change."""
         ...
 
 
@@ -59,6 +67,9 @@ class WatchedRun:
         self.failure: str | None = None
         # The run itself reported that its end is recorded.
         self.reported = False
+        # Its recorded state at the end, where known.
+        self.state_type: str | None = None
+        self.state_name: str | None = None
         self.cancelling = False
         # It exceeded its maximum run time and is being stopped.
         self.timed_out = False
@@ -71,10 +82,12 @@ class WatchedRun:
         self.kill_at: float | None = None
 
     def hear(self, said: dict[str, Any]) -> None:
-        """Read a status message of the run: `reported`, `ending`, `failure`."""
+        """Read a status message of the run: `reported`, `state_type`, `state_name`, `ending`, `failure`."""
         self.reported = self.reported or bool(said.get("reported"))
         self.ending = self.ending or bool(said.get("ending"))
         self.failure = said.get("failure") or self.failure
+        self.state_type = said.get("state_type") or self.state_type
+        self.state_name = said.get("state_name") or self.state_name
 
 
 Watched = TypeVar("Watched", bound=WatchedRun)

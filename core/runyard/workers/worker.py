@@ -50,8 +50,11 @@ def start_worker(
     # Imported after the fork: each run would carry it, which cost 1.6 MB and 4 % of the runs a second.
     from runyard.workers.pool_service import serve_pool
 
-    with beside():
-        serve_pool(options, channel, beats, pid, open_run_api)
+    try:
+        with beside():
+            serve_pool(options, channel, beats, pid, open_run_api)
+    finally:
+        flush()
     show(f"Worker {options.name!r} stopped!")
     flush()
     return 0

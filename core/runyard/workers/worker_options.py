@@ -23,6 +23,7 @@ class WorkerOptions:
         base_job_template: the template of a created pool.
         tasks: entrypoints of background tasks to run as well.
         shutdown_grace_seconds: how long runs may go on after a signal; None: as the setting says.
+        plain: print lines only, also on a terminal, where a live view is shown by default.
     """
 
     pool: str
@@ -37,3 +38,4 @@ class WorkerOptions:
     base_job_template: dict[str, Any] | None = None
     tasks: list[str] = field(default_factory=list)
     shutdown_grace_seconds: float | None = None
+    plain: bool = False

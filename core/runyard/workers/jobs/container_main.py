@@ -23,7 +23,7 @@ from runyard.workers.run_output import Pipe
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # The status messages for the worker. Secrets stay in this process.
-_TOLD = ("failure", "ending", "reported")
+_TOLD = ("failure", "ending", "reported", "state_type", "state_name")
 _PR_SET_PDEATHSIG = 1
 
 

@@ -23,7 +23,7 @@ def shown(line: str) -> str:
 
 
 def facts(what: dict[str, Any]) -> str:
-    """A line with facts: `failure`, `ending`, `reported`."""
+    """A line with facts: `failure`, `ending`, `reported`, `state_type`, `state_name`."""
     return _FACTS + json.dumps(what)
 
 

@@ -210,6 +210,7 @@ def execute(
         status.tell(failure=f"the flow could not be loaded: {type(error).__name__}: {error}")
         return CANNOT_START
     refusals: list[str] = []
+    ended: dict[str, Any] = {}
     try:
         code = run_claimed(
             flow,
@@ -220,6 +221,7 @@ def execute(
             ThroughWorker(reports) if reports and not elsewhere else None,
             on_ending=lambda: status.tell(ending=True),
             on_refused=refusals.append,
+            on_ended=lambda state: ended.update(state_type=state.type, state_name=state.name),
         )
     except RunyardError as error:
         return _fail(status, f"the end of the run could not be recorded: {error}", 1)
@@ -227,7 +229,7 @@ def execute(
         status.tell(failure=_not_begun(refusals[0]))
         return CANNOT_START
     if code == 0:
-        status.tell(reported=True)
+        status.tell(reported=True, **ended)
     return code
 
 

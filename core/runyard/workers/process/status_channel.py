@@ -50,7 +50,8 @@ class StatusReader:
 
 
 class StatusChannel:
-    """The writing end, in a run's process: sends `failure`, `ending`, `reported`, `secrets`.
+    """The writing end, in a run's process: sends `failure`, `ending`, `reported` with the recorded
+    state, `secrets`.
 
     Args:
         name: the name (`descriptors.name_of`) of the pipe; None: send nothing.

@@ -1,10 +1,14 @@
 """Where the server listens, and when it refuses to."""
 
+import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import httpx
@@ -68,6 +72,31 @@ def test_it_serves_until_it_is_told_to_stop(home, stop):
             _, errors = server.communicate(timeout=60)
             assert errors == ""
             assert server.returncode == 0
+        finally:
+            server.kill()
+
+
+def test_a_long_poll_does_not_hold_up_the_stop(home):
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            url = urlsplit(server.stdout.readline().strip())
+            # While this transaction is open, nothing else ends a poll: no other can commit.
+            with (
+                closing(sqlite3.connect(home / "runyard.db")) as writer,
+                closing(HTTPConnection(url.hostname, url.port, timeout=60)) as poll,
+            ):
+                writer.execute("BEGIN IMMEDIATE")
+                poll.request("GET", "/api/runyard/changes")
+                token = json.loads(poll.getresponse().read())
+                poll.request("GET", f"/api/runyard/changes?since={token}&timeout_seconds=30")
+                # Answered after the server has read the request above.
+                assert httpx.get(f"{url.geturl()}/health", timeout=60).json() is True
+                server.terminate()
+                # Another token: the poll was ended. After its 30 s it would have answered the same.
+                assert json.loads(poll.getresponse().read()) != token
+            assert server.wait(60) == 0
         finally:
             server.kill()
 

@@ -55,7 +55,7 @@ class Changes:
             self._waiters.add(waiter)
         try:
             # Compared after joining the waiters, so that no change is missed in between.
-            if self._token() == since:
+            if self._token() == since and not self._stop.is_set():
                 async with asyncio.timeout(timeout_seconds):
                     await waiter[1].wait()
         except TimeoutError:
@@ -65,10 +65,14 @@ class Changes:
                 self._waiters.discard(waiter)
         return self._token()
 
-    def close(self) -> None:
-        """Stop the thread, and every wait."""
+    def end_waits(self) -> None:
+        """Answer every long poll now, and each later one at once: the server is about to stop."""
         self._stop.set()
         self._bump()
+
+    def close(self) -> None:
+        """Stop the thread, and every wait."""
+        self.end_waits()
         if self._thread is not None:
             self._thread.join(timeout=2 * _RETRY_SECONDS)
 

@@ -19,6 +19,18 @@ from runyard.store.database import get_database
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastapi import FastAPI
+
+
+class _Server(uvicorn.Server):
+    """Ends the long polls before it waits for requests: each may take 30 s, and every idle worker has one."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop serving; called by uvicorn after a signal."""
+        app: FastAPI = self.config.app  # type: ignore[assignment]
+        app.state.service.changes.end_waits()
+        await super().shutdown(sockets)
+
 
 def serve(
     host: str = "127.0.0.1",
@@ -53,7 +65,7 @@ def serve(
         app = create_app(database, hosts=[host], any_address=not is_loopback(host))
         # Longer than the 5 s after which most clients drop an idle connection: a request on a connection that
         # the server is closing is lost.
-        server = uvicorn.Server(uvicorn.Config(app, log_level=log_level, timeout_keep_alive=30))
+        server = _Server(uvicorn.Config(app, log_level=log_level, timeout_keep_alive=30))
         # A signal that arrives before uvicorn handles signals stops it right after its start. After its
         # shutdown uvicorn raises the signal again; this handler ends the process in order.
         before = signal.signal(signal.SIGTERM, lambda number, frame: setattr(server, "should_exit", True))

@@ -1,5 +1,5 @@
 # Every target makes what it needs: a machine with python3 (3.11 or newer) is enough.
-.PHONY: test fuzz lint format types demo demo-docker bench clean
+.PHONY: test fuzz lint format types docs docs-serve demo demo-docker bench clean
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 # Python compiles a module once, not for each of the thousands of processes that the tests start.
 unexport PYTHONDONTWRITEBYTECODE
-CODE := core cli templates tests benchmarks
+CODE := core cli templates tests benchmarks docs/site_hooks.py
 
 $(INSTALLED): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; say make PYTHON=/path/to/python3"; exit 1; }
@@ -31,6 +31,13 @@ format: $(INSTALLED)  ## is it formatted? (ruff format to do it)
 types: $(INSTALLED)  ## static types
 	$(BIN)/mypy core/runyard cli/runyard_cli templates/runyard_templates
 
+docs: $(INSTALLED)  ## the documentation as a site in build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "Built build/site; open build/site/index.html, or: make docs-serve"
+
+docs-serve: $(INSTALLED)  ## the site on http://127.0.0.1:8000, built again after each change
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
 demo: $(INSTALLED)  ## the main job, end to end, in a folder that is thrown away
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/end_to_end/demo.sh
 
@@ -41,4 +48,4 @@ bench: $(INSTALLED)  ## figures beside their limits; PREFECT=/path/to/python add
 	$(BIN)/python benchmarks $(if $(PREFECT),--prefect $(PREFECT)) $(if $(BASE),--base $(BASE))
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,38 @@
+"""The tutorial and the how-to pages do what they say: every file is written, every command typed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from _pages import Reader
+from _ports import free_port
+
+DOCS = Path(__file__).parents[2] / "docs"
+TUTORIAL = re.findall(r": (tutorial/[\w-]+\.md)$", (DOCS.parent / "mkdocs.yml").read_text(), re.MULTILINE)
+
+
+def test_the_tutorial_works_from_its_first_page_to_its_last(tmp_path):
+    own = {"4200": str(free_port()), "/tmp/prefect": str(tmp_path / "prefect")}
+    with Reader(tmp_path / "reader", own) as reader:
+        assert len(TUTORIAL) == 8  # one for each chapter, and the practice
+        for page in TUTORIAL:
+            reader.follow((DOCS / page).read_text())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["index", "from-airflow", "from-cron", "from-prefect", "operating", "server", "upgrading", "backup"],
+)
+def test_a_page_does_what_it_says(tmp_path, name):
+    with Reader(tmp_path / "reader", {"4200": str(free_port())}) as reader:
+        reader.follow((DOCS / f"{name}.md").read_text())
+
+
+def test_the_way_to_postgresql(tmp_path, postgres_cluster):
+    address = "postgresql://runyard:PASSWORD@db.example.org/runyard"
+    page = (DOCS / "moving.md").read_text()
+    assert page.count(address) == 1
+    with Reader(tmp_path / "reader", {address: postgres_cluster.fresh_database()}) as reader:
+        reader.follow(page)

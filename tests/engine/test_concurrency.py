@@ -215,7 +215,7 @@ def test_a_limit_that_does_not_exist(yard, recorded):
 def test_more_slots_than_there_are(yard):
     yard.limit("db", 1)
     with (
-        pytest.raises(ConcurrencySlotAcquisitionError, match="has 1 slot; 2 cannot"),
+        pytest.raises(ConcurrencySlotAcquisitionError, match="allows 1 slot; 2 are needed"),
         concurrency("db", occupy=2),
     ):
         pass

@@ -188,7 +188,7 @@ def test_a_limit_of_none_lets_nothing_run(recorded, limit):
     stuck(return_state=True)
     (run,) = recorded.task_runs("query")
     assert run["state_type"] == "FAILED"
-    assert "'tag:db' has 0 slots" in recorded.state(run)["message"]
+    assert "'tag:db' allows 0 slots" in recorded.state(run)["message"]
 
 
 def test_a_limit_that_is_made_later_is_learned(recorded, limit, monkeypatch):

@@ -118,10 +118,10 @@ def test_unknown_and_inactive_limits_limit_nothing(client):
 
 def test_more_slots_than_there_are(client):
     make(client)
-    with pytest.raises(InvalidInput, match="3 cannot be taken"):
+    with pytest.raises(InvalidInput, match="'db' allows 2 slots; 3 are needed"):
         take(client, slots_=3)
     make(client, "none", 0)
-    with pytest.raises(InvalidInput, match="'none' has 0 slots"):
+    with pytest.raises(InvalidInput, match="'none' allows 0 slots; 1 is needed"):
         take(client, "none")
 
 

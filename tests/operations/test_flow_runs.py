@@ -142,3 +142,37 @@ def test_a_run_cannot_begin_paused(client, flow):
     body = FlowRunCreate(flow_id=flow.id, state=StateCreate(type="PAUSED"))
     with pytest.raises(InvalidInput):
         client.call(flow_runs.create_flow_run, body=body)
+
+
+def find(client, reference):
+    return client.call(flow_runs.find_flow_run, reference=reference)
+
+
+def test_what_a_reference_may_be_and_what_is_said_of_a_wrong_one(client, flow):
+    with pytest.raises(NotFound, match=r"^no flow run exists yet$"):
+        find(client, "-")
+    made = [
+        client.call(flow_runs.create_flow_run, FlowRunCreate(flow_id=flow.id, name=name))
+        for name in ("calm-otter", "two", "two")
+    ]
+    assert find(client, "-").id == made[-1].id
+    assert find(client, "calm-otter").id == find(client, made[0].id[:-1]).id == made[0].id
+    with pytest.raises(NotFound, match=r"^flow run 'clam-otter' not found; did you mean 'calm-otter'\?$"):
+        find(client, "clam-otter")
+    with pytest.raises(NotFound, match=r"^flow run 'nothing' not found; see: runyard flow-run ls$"):
+        find(client, "nothing")
+    with pytest.raises(Conflict) as error:
+        find(client, "two")
+    assert str(error.value) == (
+        f"2 flow runs are named 'two'; give the id of one, the newest first: {made[2].id}, {made[1].id}"
+    )
+    with pytest.raises(Conflict, match=rf"^the ids of 3 flow runs begin with '{made[0].id[:6]}'"):
+        find(client, made[0].id[:6])
+
+
+def test_the_last_run_is_not_a_subflow(client, flow):
+    run = client.call(flow_runs.create_flow_run, FlowRunCreate(flow_id=flow.id, name="outer"))
+    task = task_runs.TaskRunCreate(task_key="sub", dynamic_key="0", flow_run_id=run.id)
+    caller = client.call(task_runs.create_task_run, task).id
+    client.call(flow_runs.create_flow_run, FlowRunCreate(flow_id=flow.id, parent_task_run_id=caller))
+    assert find(client, "-").name == "outer"

@@ -238,7 +238,7 @@ def _deployment_slot(current: State | None, proposed: State, facts: FlowRunFacts
         return Decision(ABORT, reason="The deployment concurrency limit is 0. The flow will not run.")
     if facts.free_slots > 0:
         return None
-    reason = f"All {facts.limit} concurrency slots of the deployment are in use."
+    reason = f"The concurrency limit ({facts.limit}) of the deployment is reached."
     if facts.cancel_new:
         return Decision(REJECT, State(CANCELLED, message=reason, timestamp=facts.now_us), reason)
     due = clock.format_time(clock.from_us(facts.now_us + SLOT_RETRY_SECONDS * _SECOND))

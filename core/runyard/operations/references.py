@@ -6,22 +6,27 @@ import re
 from typing import TYPE_CHECKING
 
 from runyard.base.errors import Conflict, NotFound
+from runyard.base.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from runyard.store.database import Transaction
 
+LAST = "-"
 _MIN_PREFIX = 4
 _SHOWN = 5
+# How many of the newest names are compared with a misspelt one.
+_SUGGESTED = 500
 _HEX = re.compile(r"[0-9a-f-]+")
 _LENGTHS = (8, 4, 4, 4, 12)
 
 
 def resolve(tx: Transaction, table: str, reference: str, what: str, command: str) -> str:
-    """Find the id of the object that `reference` names.
+    """Find the id of the run that `reference` names.
 
     Args:
-        table: a table with an id and a name.
-        reference: a full id, its first 4 or more characters, or a name.
+        table: flow_runs or task_runs.
+        reference: a full id, its first 4 or more characters, a name, or `-` for the last run that was not
+            created by a schedule or inside another run.
         what: the kind of object for messages, such as `flow run`.
         command: the command that lists such objects.
 
@@ -30,25 +35,46 @@ def resolve(tx: Transaction, table: str, reference: str, what: str, command: str
         Conflict: several objects match. The message lists them.
     """
     text = reference.strip()
+    if text == LAST:
+        return _last(tx, table, what)
     bounds = id_bounds(text.lower())
-    found = []
+    found, by_name = [], False
     if bounds is not None:
         found = tx.all(
             f"SELECT id, name FROM {table} WHERE id BETWEEN :low AND :high ORDER BY id LIMIT {_SHOWN + 1}",  # noqa: S608  # the caller's constant
             {"low": bounds[0], "high": bounds[1]},
         )
     if not found:
+        by_name = True
         found = tx.all(
             f"SELECT id, name FROM {table} WHERE name = :name ORDER BY id DESC LIMIT {_SHOWN + 1}",  # noqa: S608  # the caller's constant
             {"name": text},
         )
     if not found:
-        raise NotFound(f"no {what} {text!r}; see: {command}")
+        raise NotFound(f"{what} {text!r} not found{_suggestion(tx, table, text, f'see: {command}')}")
     if len(found) > 1:
+        many = f"more than {_SHOWN}" if len(found) > _SHOWN else str(len(found))
+        if by_name:
+            ids = ", ".join(row["id"] for row in found[:_SHOWN])
+            raise Conflict(f"{many} {what}s are named {text!r}; give the id of one, the newest first: {ids}")
         shown = ", ".join(f"{row['id']} ({row['name']})" for row in found[:_SHOWN])
-        more = ", ..." if len(found) > _SHOWN else ""
-        raise Conflict(f"{text!r} is several {what}s: {shown}{more}; give more of the id")
+        raise Conflict(f"the ids of {many} {what}s begin with {text!r}; give more of the id: {shown}")
     return str(found[0]["id"])
+
+
+def _last(tx: Transaction, table: str, what: str) -> str:
+    """The id of the newest run that a person, a script or a program created."""
+    own = "WHERE auto_scheduled = 0 AND root_flow_run_id IS NULL " if table == "flow_runs" else ""
+    # Ids are in the order of their creation.
+    found = tx.value(f"SELECT id FROM {table} {own}ORDER BY id DESC LIMIT 1")  # noqa: S608  # the caller's constant
+    if found is None:
+        raise NotFound(f"no {what} exists yet")
+    return str(found)
+
+
+def _suggestion(tx: Transaction, table: str, text: str, otherwise: str) -> str:
+    rows = tx.all(f"SELECT name FROM {table} ORDER BY id DESC LIMIT {_SUGGESTED}")  # noqa: S608  # the caller's constant
+    return did_you_mean(text, dict.fromkeys(str(row["name"]) for row in rows), otherwise)
 
 
 def id_bounds(prefix: str) -> tuple[str, str] | None:

@@ -111,7 +111,7 @@ def _read(tx: Transaction, flow_run_id: str) -> Row:
     lock_flow_run(tx, flow_run_id)  # first, so that the row is read under the lock
     run = tx.one(_READ, {"id": flow_run_id})
     if run is None:
-        raise NotFound(f"no flow run {flow_run_id}; see: runyard flow-run ls")
+        raise NotFound(f"flow run {flow_run_id} not found; see: runyard flow-run ls")
     return run
 
 

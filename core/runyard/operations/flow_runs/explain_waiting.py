@@ -242,9 +242,12 @@ def _limit(
     if used < limit or (limit and not is_due):
         return None
     if limit == 0:
-        text = f"The limit of {what} is 0, so none of its runs starts."
+        text = f"The concurrency limit of {what} is 0, so none of its runs starts."
     else:
-        text = f"All {limit} slots of {what} are in use, by {_executing(tx, condition, values, used)}."
+        text = (
+            f"The concurrency limit ({limit}) of {what} is reached. It is held by "
+            f"{_executing(tx, condition, values, used)}."
+        )
     return Reason(code=f"{kind}_limit", text=text, command=command(limit + 1))
 
 

@@ -51,7 +51,7 @@ def create_flow_run_input(tx: Transaction, flow_run_id: str, body: FlowRunInputC
         Conflict: the flow run already has an input with that key.
     """
     if tx.one("SELECT id FROM flow_runs WHERE id = :id", {"id": flow_run_id}) is None:
-        raise NotFound(f"no flow run {flow_run_id}; see: runyard flow-run ls")
+        raise NotFound(f"flow run {flow_run_id} not found; see: runyard flow-run ls")
     if not _insert(tx, flow_run_id, body):
         raise Conflict(f"flow run {flow_run_id} has an input {body.key!r} already")
 

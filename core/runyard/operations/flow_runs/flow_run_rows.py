@@ -19,7 +19,7 @@ def flow_run_row(tx: Transaction, flow_run_id: str) -> Row:
     """
     row = tx.one("SELECT * FROM flow_runs WHERE id = :id", {"id": flow_run_id})
     if row is None:
-        raise NotFound(f"no flow run {flow_run_id}; see: runyard flow-run ls")
+        raise NotFound(f"flow run {flow_run_id} not found; see: runyard flow-run ls")
     return row
 
 

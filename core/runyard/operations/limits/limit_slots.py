@@ -161,8 +161,8 @@ def take(
 def _check(limits: list[Row], slots: int, mode: str) -> None:
     for limit in limits:
         if slots > limit["limit"]:
-            has = counted(limit["limit"], "slot")
-            raise InvalidInput(f"the limit {limit['name']!r} has {has}; {slots} cannot be taken at once")
+            allows, needed = counted(limit["limit"], "slot"), "is" if slots == 1 else "are"
+            raise InvalidInput(f"{limit['name']!r} allows {allows}; {slots} {needed} needed")
         if mode == "rate_limit" and limit["slot_decay_per_second"] <= 0:
             raise InvalidInput(
                 f"the slots of the limit {limit['name']!r} do not decay, so it cannot limit a rate; run: "

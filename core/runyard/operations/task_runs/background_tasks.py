@@ -239,7 +239,7 @@ def read_background_task(tx: Transaction, body: dict[str, Any]) -> dict[str, Any
         {"id": task_run_id},
     )
     if run is None:
-        raise NotFound(f"no task run {task_run_id}; see: runyard task-run ls")
+        raise NotFound(f"task run {task_run_id} not found; see: runyard task-run ls")
     over = run["done"] is not None or run["state_type"] in TERMINAL
     return {"state": json.loads(run["state"]), "done": over, "outcome": run["outcome"]}
 

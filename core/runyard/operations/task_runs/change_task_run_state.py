@@ -51,7 +51,7 @@ def set_task_run_state(
         tx.one("SELECT id FROM task_runs WHERE id = :id FOR UPDATE", values)
     run = tx.one(_READ, values)
     if run is None:
-        raise NotFound(f"no task run {task_run_id}; see: runyard task-run ls")
+        raise NotFound(f"task run {task_run_id} not found; see: runyard task-run ls")
     if attempt is not None and run["root_flow_run_id"] is not None:
         leases.check(tx, run["root_flow_run_id"], attempt)
     current = state_columns.state_of(run)

@@ -143,7 +143,7 @@ def _task_run(row: Row) -> TaskRun:
 def _row(tx: Transaction, task_run_id: str) -> Row:
     row = tx.one("SELECT * FROM task_runs WHERE id = :id", {"id": task_run_id})
     if row is None:
-        raise NotFound(f"no task run {task_run_id}; see: runyard task-run ls")
+        raise NotFound(f"task run {task_run_id} not found; see: runyard task-run ls")
     return row
 
 
@@ -157,7 +157,7 @@ def create_task_run(tx: Transaction, body: TaskRunCreate) -> Answer[TaskRun]:
     if body.flow_run_id is not None:
         known = tx.one("SELECT id FROM flow_runs WHERE id = :id", {"id": body.flow_run_id})
         if known is None:
-            raise NotFound(f"no flow run {body.flow_run_id}; see: runyard flow-run ls")
+            raise NotFound(f"flow run {body.flow_run_id} not found; see: runyard flow-run ls")
     state = body.state.to_state() if body.state else State(PENDING)
     run_id = body.id or ids.new_id()
     state.state_details["task_run_id"] = run_id

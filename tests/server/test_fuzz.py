@@ -101,7 +101,7 @@ class Target:
                 operation.method == "GET"
                 or operation.path.rpartition("/")[2] in ("filter", "count", "paginate")
             )
-            and operation.name not in ("read_csrf_token", "list_names")
+            and operation.name not in ("read_csrf_token", "list_names", "list_candidates")
             and not operation.name.startswith("find_")
         ]
 

@@ -65,6 +65,7 @@ MODULES = (
     "flow_runs.run_tree",
     "work_pools.list_work_pools",
     "installation.completion_names",
+    "installation.completion_candidates",
     "installation.checkup",
     "installation.overview",
     "retention.retention",

@@ -64,6 +64,7 @@ MODULES = (
     "flow_runs.bulk_changes",
     "flow_runs.run_tree",
     "work_pools.list_work_pools",
+    "work_pools.list_workers",
     "installation.completion_names",
     "installation.completion_candidates",
     "installation.checkup",

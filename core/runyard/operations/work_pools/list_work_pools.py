@@ -18,17 +18,17 @@ def list_work_pools(tx: Transaction, limit: int = 1000) -> list[dict[str, Any]]:
 
     Returns:
         For each work pool: id, name, type, description, status (PAUSED; READY if a worker is online; or
-        NOT_READY), concurrency_limit, and active_slots, the number of runs that execute.
+        NOT_READY), concurrency_limit, active_slots (the number of runs that execute), and workers_online.
     """
     rows = tx.all(
         f"""SELECT id, name, type, description, is_paused, concurrency_limit,
                (SELECT count(*) FROM leases WHERE leases.work_pool_id = work_pools.id) AS active_slots,
-               EXISTS (SELECT 1 FROM workers w WHERE w.work_pool_id = work_pools.id
-                   AND {online.ONLINE}) AS has_worker
+               (SELECT count(*) FROM workers w WHERE w.work_pool_id = work_pools.id
+                   AND {online.ONLINE}) AS workers_online
            FROM work_pools ORDER BY created, id LIMIT :limit""",  # noqa: S608  # a constant
         {**online.present(tx), "limit": limit},
     )
     for row in rows:
-        has_worker, paused = row.pop("has_worker"), row.pop("is_paused")
-        row["status"] = "PAUSED" if paused else "READY" if has_worker else "NOT_READY"
+        paused = row.pop("is_paused")
+        row["status"] = "PAUSED" if paused else "READY" if row["workers_online"] else "NOT_READY"
     return rows

@@ -13,6 +13,16 @@ DOCS = Path(__file__).parents[2] / "docs"
 TUTORIAL = re.findall(r": (tutorial/[\w-]+\.md)$", (DOCS.parent / "mkdocs.yml").read_text(), re.MULTILINE)
 
 
+@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=lambda path: path.stem)
+def test_the_text_before_a_file_names_it(path):
+    # A site shows the title of a block, GitHub does not.
+    page = path.read_text()
+    for found in re.finditer(r'^```\w+ title="([^"]+)"', page, re.MULTILINE):
+        before = [line for line in page[: found.start()].split("```")[-1].splitlines() if line[:4] != "<!--"]
+        earlier = f"`{found[1]}`" in page[: found.start()] and not "".join(before).strip()
+        assert f"`{found[1]}`" in "".join(before) or earlier, found[1]
+
+
 def test_the_tutorial_works_from_its_first_page_to_its_last(tmp_path):
     own = {"4200": str(free_port()), "/tmp/prefect": str(tmp_path / "prefect")}
     with Reader(tmp_path / "reader", own) as reader:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
-import click
+import typer
 
-from runyard_cli.shared import idle_settings
-from runyard_cli.shared.click_classes import Group, debug_option, wants_tracebacks
-from runyard_cli.tree import ALIASES, COMMANDS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from click.shell_completion import CompletionItem
+from runyard_cli.shared import closing, idle_settings, root_help
+from runyard_cli.shared.app import App, Group, Member, WrongUsage
+from runyard_cli.shared.options import option
+from runyard_cli.shared.output import error_line, wants_tracebacks
+from runyard_cli.tree import ALIASES, COMMANDS, Entry
 
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141  # 128 + SIGPIPE, as a program that does not catch the signal
@@ -26,14 +25,26 @@ _PIPE_CLOSED = 141  # 128 + SIGPIPE, as a program that does not catch the signal
 _MENDING = frozenset(("completion", "config", "doctor", "profile", "version"))
 
 
-class Root(Group):
+class RootApp(App):
     """`runyard` itself: knows its commands from a table and imports the one that is called."""
 
-    aliases = ALIASES
+    def members(self) -> dict[str, Member]:
+        """The rows of the table."""
+        return {
+            name: Member(name, entry.help, partial(_import, entry), panel=entry.section)
+            for name, entry in COMMANDS.items()
+        }
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+
+def _import(entry: Entry) -> Any:
+    app: App = getattr(import_module(f"runyard_cli.commands.{entry.module}"), entry.attribute)
+    return app.build()
+
+
+class Root(Group):
+    """The group of all commands."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the first argument names; first, wrong settings are refused."""
         found = super().resolve_command(ctx, args)
         if not ctx.resilient_parsing and not {"-h", "--help"} & set(args):
@@ -45,90 +56,76 @@ class Root(Group):
                 idle_settings.tell(name, args[1:])
         return found
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """The commands of the table, none of which is imported for it."""
-        from click.shell_completion import CompletionItem
-
-        names = [name for name in COMMANDS if name.startswith(incomplete)]
-        items = [CompletionItem(name, help=COMMANDS[name].help) for name in names]
-        return items or [CompletionItem(name) for name in ALIASES if name.startswith(incomplete)]
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of the table."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """The command of a name or of its plural."""
-        entry = COMMANDS.get(ALIASES.get(name, name))
-        if entry is None:
-            return None
-        command: click.Command = getattr(
-            import_module(f"runyard_cli.commands.{entry.module}"), entry.attribute
-        )
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands by section, from the table alone."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for name, entry in COMMANDS.items():
-            sections.setdefault(entry.section, []).append((name, entry.help))
-        width = max(len(name) for name in COMMANDS)
-        for title, rows in sections.items():
-            with formatter.section(title):
-                formatter.write_dl([(f"{name:{width}}", text) for name, text in rows])
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the sections of the table in panels, without the long import of rich."""
+        root_help.write(self, ctx, formatter)
 
 
-def _show_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+def _show_version(value: bool) -> None:
     if value:
         from importlib.metadata import version
 
-        click.echo(version("runyard"))
-        context.exit()
+        typer.echo(version("runyard"))
+        raise typer.Exit
 
 
-def _remember(variable: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+def _remember(variable: str) -> Callable[[typer.Context, Any], None]:
     """Give an option to this process, and to those it starts, as a variable."""
 
-    def callback(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    def callback(context: typer.Context, value: Any) -> None:
         if value is not None and not context.resilient_parsing:
             os.environ[variable] = str(value).lower() if isinstance(value, bool) else value
 
+    callback.__annotations__ = {"context": typer.Context, "value": Any}
     return callback
 
 
-cli = Root(
+app = RootApp(
     "runyard",
     help="Deployments, work pools and workers for Python workflows, on one file.",
     example="""runyard init
         runyard work-pool create default-agent-pool --type process
         runyard deploy --all
         runyard worker start --pool default-agent-pool""",
-    params=[
-        click.Option(
-            ["-p", "--profile"],
+    aliases=ALIASES,
+    cls=Root,
+)
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    profile: Annotated[
+        str | None,
+        option(
+            "-p",
+            "--profile",
             metavar="NAME",
-            expose_value=False,
             callback=_remember("RUNYARD_PROFILE"),
             help="Use the settings of this profile.",
         ),
-        click.Option(
-            ["--prompt/--no-prompt"],
-            default=None,
-            expose_value=False,
+    ] = None,
+    prompt: Annotated[
+        bool | None,
+        option(
+            "--prompt/--no-prompt",
             callback=_remember("RUNYARD_CLI_PROMPT"),
             help="Ask questions, or never ask; by default it asks on a terminal.",
         ),
-        click.Option(
-            ["-v", "--version"],
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_show_version,
-            help="Show the version and exit.",
-        ),
-    ],
-)
-cli.params[-1] = debug_option(hidden=False)
+    ] = None,
+    version: Annotated[
+        bool,
+        option("-v", "--version", is_eager=True, callback=_show_version, help="Show the version and exit."),
+    ] = False,
+    debug: Annotated[
+        bool, option("--debug", help="Show tracebacks of errors; every command takes it.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+cli = app.build()
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -141,14 +138,14 @@ def main(arguments: list[str] | None = None) -> None:
     commands have more, see docs/exit-codes.md.
     """
     if "_RUNYARD_COMPLETE" in os.environ:
-        from runyard_cli.commands.completion import answer
+        from runyard_cli.shared.completers import answer
 
         sys.exit(answer(cli))
     from runyard.base.descriptors import open_standard
 
     open_standard()
     forget_settings()
-    code = _run(sys.argv[1:] if arguments is None else arguments)
+    code = _run(_without_debug(sys.argv[1:] if arguments is None else list(arguments)))
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -166,17 +163,29 @@ def forget_settings() -> None:
         settings.reload()
 
 
+def _without_debug(arguments: list[str]) -> list[str]:
+    """Take `--debug` out of a command line, wherever it stands before a `--`."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    if "--debug" not in arguments[:end]:
+        return arguments
+    os.environ["RUNYARD_DEBUG"] = "1"
+    return [each for each in arguments[:end] if each != "--debug"] + arguments[end:]
+
+
 def _run(arguments: list[str]) -> int:
     try:
-        with cli.make_context("runyard", list(arguments)) as context:
+        with closing.at_end(), cli.make_context("runyard", arguments) as context:
             cli.invoke(context)
-    except click.exceptions.Exit as ended:
+    except typer.Exit as ended:
         return ended.exit_code
-    except click.ClickException as error:
+    except typer.TyperException as error:
         _show(error)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort, EOFError):
-        click.echo("Interrupted.", err=True)
+    except WrongUsage as error:
+        error_line(str(error))
+        return 2
+    except (KeyboardInterrupt, typer.Abort, EOFError):
+        typer.echo("Interrupted.", err=True)
         return _INTERRUPTED
     except BrokenPipeError:
         return _close_stdout()
@@ -185,19 +194,21 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
-def _show(error: click.ClickException) -> None:
+def _show(error: typer.TyperException) -> None:
     """Show the error of a command line; it may repeat a word of any size."""
     from runyard.base.errors import bounded
 
-    vars(error)["message"] = bounded(error.message)
-    error.show()
+    error.message = bounded(error.message)
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        usage = context.get_usage()
+        typer.echo(f"{usage}\nTry '{context.command_path} -h' for help.\n", err=True)
+    error_line(error.format_message())
 
 
 def _report(error: Exception) -> int:
     from runyard.base.errors import RunyardError, bounded
     from runyard.base.url_passwords import hidden
-
-    from runyard_cli.shared.output import error_line
 
     known = isinstance(error, RunyardError)
     try:
@@ -207,7 +218,7 @@ def _report(error: Exception) -> int:
     if tracebacks:
         import traceback
 
-        click.echo(hidden("".join(traceback.format_exception(error))), err=True, nl=False)
+        typer.echo(hidden("".join(traceback.format_exception(error))), err=True, nl=False)
     if known or isinstance(error, OSError):
         error_line(bounded(hidden(str(error))) if not known else str(error))
     else:
@@ -227,7 +238,7 @@ def _first_line(error: Exception) -> str:
 def _cannot_write(error: OSError) -> int:
     """Standard output takes no more, as on a full disk."""
     try:
-        click.echo(f"Error: cannot write the output: {error.strerror}", err=True)
+        typer.echo(f"Error: cannot write the output: {error.strerror}", err=True)
     except OSError:
         pass  # standard error goes the same way
     return 1

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One name below `runyard`. `attribute` is the click command in `runyard_cli.commands.<module>`."""
+    """One name below `runyard`. `attribute` is the app in `runyard_cli.commands.<module>`."""
 
     module: str
     attribute: str

@@ -260,7 +260,7 @@ def test_init_names_the_pool_that_deploying_wants(runyard, tmp_path, monkeypatch
 def test_no_as_the_answer_deletes_nothing(runyard, monkeypatch):
     runyard("work-pool", "create", "mine", "-t", "process")
     monkeypatch.setattr("runyard_cli.shared.output.at_keyboard", lambda: True)
-    monkeypatch.setattr("click.confirm", lambda question: False)
+    monkeypatch.setattr("typer.confirm", lambda question: False)
     assert "Nothing was deleted." in runyard("work-pool", "delete", "mine", code=1).err
     assert len(runyard("work-pool", "ls", "-o", "json").json) == 1
 

@@ -117,12 +117,12 @@ def test_wrong_options(runyard, home, options, said):
 def test_a_person_is_asked(runyard, home, monkeypatch):
     old_runs()
     monkeypatch.setattr("runyard_cli.shared.output.at_keyboard", lambda: True)
-    monkeypatch.setattr("click.confirm", lambda question: print(question))
+    monkeypatch.setattr("typer.confirm", lambda question: print(question))
     answer = runyard("database", "prune", "--older-than", "30d", code=1)
     assert "Delete 6 flow runs, 12 task runs" in answer.out
     assert "Nothing was deleted." in answer.err
     assert len(there(get_database(), "flow_runs")) == 7
-    monkeypatch.setattr("click.confirm", lambda question: True)
+    monkeypatch.setattr("typer.confirm", lambda question: True)
     runyard("database", "prune", "--older-than", "30d")
     assert len(there(get_database(), "flow_runs")) == 1
 

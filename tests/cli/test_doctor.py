@@ -138,13 +138,13 @@ def completed(*words, shell="bash"):
     done = subprocess.run(
         [sys.executable, "-m", "runyard_cli.main"],
         env={
-            **os.environ, "_RUNYARD_COMPLETE": f"{shell}_complete", "COMP_WORDS": line,
+            **os.environ, "_RUNYARD_COMPLETE": f"complete_{shell}", "COMP_WORDS": line,
             "COMP_CWORD": str(len(words)),
         },
         capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     assert done.stderr == ""
-    return [row.partition(",")[2] for row in done.stdout.splitlines() if row]
+    return [row for row in done.stdout.splitlines() if row]
 
 
 def test_names_are_completed_from_the_database(deployed):
@@ -180,7 +180,7 @@ def test_bash_itself_completes(deployed, runyard, tmp_path):
     (tmp_path / "script").write_text(runyard("completion", "bash").out)
     code = (
         ". ./script; runyard() { :; }; COMP_WORDS=(runyard deployment run my-); COMP_CWORD=3; "
-        '_runyard_complete "$PROGRAM" run my-; printf \'%s\\n\' "${COMPREPLY[@]}"'
+        '_runyard_completion "$PROGRAM" run my-; printf \'%s\\n\' "${COMPREPLY[@]}"'
     )
     program = os.path.join(os.path.dirname(sys.executable), "runyard")
     done = subprocess.run(

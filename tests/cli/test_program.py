@@ -25,7 +25,7 @@ def test_text_in_a_pipe_has_no_colours(program):
     program("work-pool", "create", "mine", "-t", "process")
     answer = program("work-pool", "ls")
     assert "\x1b" not in answer.out
-    assert answer.out.splitlines()[1].split()[0] == "mine"
+    assert answer.out.split("\t")[0] == "mine"
 
 
 def test_a_reader_that_leaves_is_no_error(home):

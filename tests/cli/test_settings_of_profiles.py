@@ -245,7 +245,7 @@ def test_profiles_are_edited_and_checked_first(runyard, editor, home, monkeypatc
     assert runyard("profile", "inspect", "-o", "json").json["name"] == "mine"
     before = (home / "profiles.toml").read_text()
     editor('[profiles.mine]\nRUNYARD_NO_SUCH = "x"\n')
-    monkeypatch.setattr("click.confirm", lambda *_args, **_options: False)
+    monkeypatch.setattr("typer.confirm", lambda *_args, **_options: False)
     assert "RUNYARD_NO_SUCH" in runyard("profile", "edit", "mine", code=1).err
     assert (home / "profiles.toml").read_text() == before
     monkeypatch.delenv("RUNYARD_CLI_PROMPT")

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
+import typer
 from runyard_cli import reference
 from runyard_cli.main import cli
 from runyard_cli.tree import ALIASES, COMMANDS
@@ -29,19 +29,19 @@ def test_every_command_and_option_has_a_help():
     for context in every_command():
         assert context.command.help, context.command_path
         for parameter in context.command.params:
-            if isinstance(parameter, click.Option):
+            if isinstance(parameter, typer.core.TyperOption):
                 assert parameter.help, f"{context.command_path} {parameter.name}"
 
 
 def test_every_row_of_the_table_leads_to_a_command():
-    context = click.Context(cli)
+    context = typer.Context(cli)
     for name in COMMANDS:
         assert cli.get_command(context, name).name == name
 
 
 @pytest.mark.parametrize(("plural", "singular"), ALIASES.items())
 def test_plurals_are_the_same_command(plural, singular):
-    context = click.Context(cli)
+    context = typer.Context(cli)
     assert cli.get_command(context, plural) is cli.get_command(context, singular)
 
 

@@ -14,9 +14,11 @@ def pool(runyard):
 
 
 def test_a_pool_is_made_listed_and_shown(runyard, pool):
-    listing = runyard("work-pools", "ls").out.splitlines()
-    assert listing[0].split() == ["NAME", "TYPE", "STATUS", "ID", "CONCURRENCY", "LIMIT"]
-    assert listing[1].split()[:2] == ["mine", "process"]
+    (listing,) = runyard("work-pools", "ls").out.splitlines()
+    assert listing.split("\t")[:4] == ["mine", "process", "NOT_READY", ""]
+    assert runyard("work-pools", "ls", "-o", "name").out == "mine\n"
+    assert runyard("work-pools", "ls", "--columns", "type,name").out == "process\tmine\n"
+    assert "did you mean 'name'" in runyard("work-pools", "ls", "--columns", "nme", code=2).err
     assert runyard("work-pool", "inspect", "mine", "-o", "json").json["type"] == "process"
     assert "Name:" in runyard("work-pool", "inspect", "mine").out
 
@@ -123,7 +125,7 @@ def test_no_workers(runyard, pool):
 
 
 def status(runyard):
-    return runyard("work-pool", "ls").out.splitlines()[1].split()[2]
+    return runyard("work-pool", "ls").out.split("\t")[2]
 
 
 def test_the_list_says_whether_a_pool_is_served(runyard, store, pool):
@@ -143,7 +145,7 @@ def test_the_list_says_whether_a_pool_is_served(runyard, store, pool):
 
 def test_the_text_list_and_the_json_list_agree(runyard, pool):
     runyard("work-pool", "create", "other", "-t", "docker", "--concurrency-limit", 2)
-    text = {line.split()[0] for line in runyard("work-pool", "ls", "--verbose").out.splitlines()[1:]}
+    text = {line.split()[0] for line in runyard("work-pool", "ls", "--verbose").out.splitlines()}
     assert (
         text == {each["name"] for each in runyard("work-pool", "ls", "-o", "json").json} == {"mine", "other"}
     )

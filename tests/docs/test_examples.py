@@ -9,9 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
+import typer
 from runyard_cli.main import cli
+from runyard_cli.shared.app import Group
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
@@ -71,11 +72,11 @@ def command_lines():
 def test_a_command_line_is_one(line):
     words = shlex.split(line.split(" | ")[0].split(" > ")[0].split(" < ")[0], comments=True)[1:]
     words = [word for word in words if word != "&"]
-    command, context = cli, click.Context(cli, info_name="runyard", **cli.context_settings)
-    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+    command, context = cli, typer.Context(cli, info_name="runyard", **cli.context_settings)
+    while isinstance(command, Group) and words and not words[0].startswith("-"):
         found = command.get_command(context, words[0])
         assert found is not None, f"{line}: there is no command {words[0]}"
         command, words = found, words[1:]
-        context = click.Context(command, parent=context, info_name=command.name, **command.context_settings)
-    if not isinstance(command, click.Group):
+        context = typer.Context(command, parent=context, info_name=command.name, **command.context_settings)
+    if not isinstance(command, Group):
         command.make_parser(context).parse_args(list(words))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import click
+import typer
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import Command
+from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import connect
+from runyard_cli.shared.coercion import one_of
+from runyard_cli.shared.options import argument, option
 
 if TYPE_CHECKING:
     from runyard.operations.operation import Operation
@@ -21,21 +23,29 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _UNREACHED = 7
 
 
-@click.command(
+api = App()
+
+
+@api.command(
     "api",
-    cls=Command,
     example="""runyard api GET /work_pools/my-pool
         runyard api POST /flow_runs/filter --data '{"limit": 3}'
         runyard api PATCH /work_pools/my-pool --data @change.json""",
 )
-@click.argument("method", type=click.Choice(_METHODS, case_sensitive=False))
-@click.argument("path")
-@click.option(
-    "--data", metavar="JSON|@FILE", help="The body; @FILE reads it from a file, - from standard input."
-)
-@click.option("-v", "--verbose", is_flag=True, help="Show the route on standard error.")
-@click.pass_context
-def api(context: click.Context, method: str, path: str, data: str | None, verbose: bool) -> None:
+def _api(
+    context: typer.Context,
+    method: Annotated[str, argument("METHOD", parser=one_of(_METHODS))],
+    path: Annotated[str, argument("PATH")],
+    data: Annotated[
+        str | None,
+        option(
+            "--data",
+            help="The body; @FILE reads it from a file, - from standard input.",
+            metavar="JSON|@FILE",
+        ),
+    ] = None,
+    verbose: Annotated[bool, option("-v", "--verbose", help="Show the route on standard error.")] = False,
+) -> None:
     """Call a route of the API and print the answer as JSON.
 
     Without RUNYARD_API_URL the route runs in this process, on the database. Exit codes: 0 done, 1
@@ -61,11 +71,11 @@ def api(context: click.Context, method: str, path: str, data: str | None, verbos
     if answer is None:
         return
     if operation.text:
-        click.echo(answer)
+        typer.echo(answer)
     elif out.on_terminal():
         out.print_json(answer)
     else:
-        click.echo(out.json_text(answer))
+        typer.echo(out.json_text(answer))
 
 
 def _find(method: str, path: str) -> tuple[Operation[..., Any], dict[str, Any]]:
@@ -91,7 +101,7 @@ def _find(method: str, path: str) -> tuple[Operation[..., Any], dict[str, Any]]:
             kinds = hints(operation)
             for name, text in parse_qsl(parts.query):
                 if name not in kinds:
-                    raise click.UsageError(f"{operation.path} takes no {name!r} in its query.")
+                    raise WrongUsage(f"{operation.path} takes no {name!r} in its query.")
                 given[name] = model(kinds[name], text)  # which reads numbers and switches from text
             return operation, given
     raise NotFound(f"unknown route {method} {wanted}; a route is written like /flow_runs/filter")
@@ -106,7 +116,7 @@ def _body(operation: Operation[..., Any], data: str | None) -> Any:
     kind = hints(operation).get("body")
     if kind is None:
         if data is not None:
-            raise click.UsageError(f"{operation.path} takes no body.")
+            raise WrongUsage(f"{operation.path} takes no body.")
         return None
     text = "{}"
     if data == "-":

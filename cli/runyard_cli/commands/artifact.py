@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
-import click
+import typer
 from runyard.base.texts import visible
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import Count, group, output_option, yes_option
+from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import connect, listed
+from runyard_cli.shared.options import Output, Yes, argument, option, whole
 
-artifact = group(
+artifact = App(
     "artifact",
     "See artifacts: markdown, tables, links, images and progress that runs left. Those with one key are "
     "versions of one thing.",
@@ -22,19 +23,20 @@ _COLUMNS = ["ID", "Key", "Type", "Updated"]
 
 
 @artifact.command("ls", example="runyard artifact ls --all")
-@click.option("-l", "--limit", type=Count(1), default=100, show_default=True, help="How many at most.")
-@click.option(
-    "-a", "--all", "everything", is_flag=True, help="Every version, not only the newest of each key."
-)
-@output_option
-def ls(limit: int, everything: bool, output: str | None) -> None:
+def ls(
+    limit: Annotated[int, whole("-l", "--limit", help="How many at most.", least=1, show_default=True)] = 100,
+    everything: Annotated[
+        bool, option("-a", "--all", help="Every version, not only the newest of each key.")
+    ] = False,
+    output: Output = None,
+) -> None:
     """List the newest artifact of each key."""
     from runyard.operations.records import stored_artifacts
 
     which = stored_artifacts.filter_artifacts if everything else stored_artifacts.filter_latest_artifacts
     found = list(listed(connect(), which, limit=limit))
     if output:
-        out.print_json(found)
+        out.print_data(found, output)
         return
     rows = [[each.id, each.key, each.type, out.ago(each.updated)] for each in found]
     empty = "No artifacts." if everything else "No artifacts with a key; see all: runyard artifact ls --all"
@@ -42,15 +44,16 @@ def ls(limit: int, everything: bool, output: str | None) -> None:
 
 
 @artifact.command("inspect", example="runyard artifact inspect sales-report")
-@click.argument("key", metavar="KEY|ID")
-@click.option("-l", "--limit", type=Count(1), default=10, show_default=True, help="How many versions.")
-@output_option
-def inspect(key: str, limit: int, output: str | None) -> None:
+def inspect(
+    key: Annotated[str, argument("KEY|ID")],
+    limit: Annotated[int, whole("-l", "--limit", help="How many versions.", least=1, show_default=True)] = 10,
+    output: Output = None,
+) -> None:
     """Show an artifact's newest version, and list the others."""
     client = connect()
     found = _versions(client, key, limit)
     if output:
-        out.print_json(found)
+        out.print_data(found, output)
         return
     newest, *older = found
     out.facts(
@@ -64,11 +67,11 @@ def inspect(key: str, limit: int, output: str | None) -> None:
             ("Updated", out.local(newest.updated)),
         ]
     )
-    click.echo()
+    typer.echo()
     text = newest.data if isinstance(newest.data, str) else json.dumps(newest.data, indent=2)
-    click.echo(visible(text) if out.on_terminal() else text)
+    typer.echo(visible(text) if out.on_terminal() else text)
     if older:
-        click.echo()
+        typer.echo()
         out.table(
             "Earlier versions",
             _COLUMNS,
@@ -91,15 +94,16 @@ def _versions(client: Any, key: str, limit: int) -> list[Any]:
 
 
 @artifact.command("delete", example="runyard artifact delete sales-report")
-@click.argument("key", metavar="[KEY]", required=False)
-@click.option("--id", "artifact_id", help="Delete one version, by its id.")
-@yes_option
-def delete(key: str | None, artifact_id: str | None, yes: bool) -> None:
+def delete(
+    key: Annotated[str | None, argument("KEY")] = None,
+    artifact_id: Annotated[str | None, option("--id", help="Delete one version, by its id.")] = None,
+    yes: Yes = False,
+) -> None:
     """Delete all versions of a key, or one artifact by its id."""
     from runyard.operations.records import stored_artifacts
 
     if (key is None) == (artifact_id is None):
-        raise click.UsageError("Give a KEY or --id, one of them.")
+        raise WrongUsage("Give a KEY or --id, one of them.")
     client = connect()
     if artifact_id is not None:
         found = [client.call(stored_artifacts.read_artifact, artifact_id)]

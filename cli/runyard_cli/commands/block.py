@@ -6,21 +6,20 @@ import json
 import os
 import re
 import sys
-from typing import Any
-
-import click
+from typing import Annotated, Any
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import group, output_option, yes_option
+from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import connect, listed
+from runyard_cli.shared.options import Output, Yes, argument, option, words
 
-block = group(
+block = App(
     "block",
     "Save configuration by name, see it, and register types of it. A block is named TYPE/NAME.",
     "runyard block ls",
 )
-block_type = group("type", "See and delete block types.", "runyard block type ls")
-block.add_command(block_type)
+block_type = App("type", "See and delete block types.", "runyard block type ls")
+block.add_typer(block_type)
 block.aliases = {"types": "type"}
 _ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -33,20 +32,19 @@ def document_of(client: Any, reference: str) -> Any:
     if _ID.fullmatch(reference):
         return client.call(block_documents.read_block_document, reference)
     if not name:
-        raise click.UsageError(
-            f"invalid block name {reference!r}; write TYPE/NAME, such as secret/{reference}."
-        )
+        raise WrongUsage(f"invalid block name {reference!r}; write TYPE/NAME, such as secret/{reference}.")
     return client.call(block_documents.read_block_document_by_name, slug, name)
 
 
 @block.command("ls", example="runyard block ls")
-@click.option("--all", "everything", is_flag=True, help="Show blocks without a name too.")
-@output_option
-def ls(everything: bool, output: str | None) -> None:
+def ls(
+    everything: Annotated[bool, option("--all", help="Show blocks without a name too.")] = False,
+    output: Output = None,
+) -> None:
     """List the saved blocks."""
     found = _saved(connect(), everything)
     if output:
-        out.print_json(found)
+        out.print_data(found, output)
         return
     rows = [
         [each.id, each.block_type.name, each.name, f"{each.block_type.slug}/{each.name}"] for each in found
@@ -65,13 +63,11 @@ def _saved(client: Any, everything: bool) -> list[Any]:
 
 
 @block.command("inspect", example="runyard block inspect json/settings")
-@click.argument("reference", metavar="TYPE/NAME")
-@output_option
-def inspect(reference: str, output: str | None) -> None:
+def inspect(reference: Annotated[str, argument("TYPE/NAME")], output: Output = None) -> None:
     """Show one block; secrets are hidden."""
     found = document_of(connect(), reference)
     if output:
-        out.print_json(found)
+        out.print_data(found, output)
         return
     out.facts([("Name", reference), ("Type", found.block_type_name), ("ID", found.id)])
     out.facts((name, _shown(value)) for name, value in sorted(found.data.items()))
@@ -82,11 +78,12 @@ def _shown(value: Any) -> str:
 
 
 @block.command("create", example="runyard block create json --name settings value='{\"retries\": 3}'")
-@click.argument("kind", metavar="TYPE")
-@click.option("-n", "--name", required=True, help="Lowercase letters, digits and hyphens.")
-@click.option("--overwrite", is_flag=True, help="Replace a block saved by that name.")
-@click.argument("fields", metavar="FIELD=VALUE...", nargs=-1)
-def create(kind: str, name: str, overwrite: bool, fields: tuple[str, ...]) -> None:
+def create(
+    kind: Annotated[str, argument("TYPE")],
+    name: Annotated[str, option("-n", "--name", help="Lowercase letters, digits and hyphens.")],
+    fields: Annotated[list[str], words("FIELD=VALUE")],
+    overwrite: Annotated[bool, option("--overwrite", help="Replace a block saved by that name.")] = False,
+) -> None:
     """Save a block. Each value is JSON or text; a secret value that is left out is asked for."""
     from runyard.base.errors import InvalidInput, NotFound
     from runyard.blocks.core import block_class
@@ -98,11 +95,11 @@ def create(kind: str, name: str, overwrite: bool, fields: tuple[str, ...]) -> No
     for field in fields:
         key, equals, value = field.partition("=")
         if not equals:
-            raise click.UsageError(f"{field!r} is not FIELD=VALUE.")
+            raise WrongUsage(f"{field!r} is not FIELD=VALUE.")
         given[key] = _value(value)
     for secret in found.schema_fields()["secret_fields"]:
         if secret in given:
-            raise click.UsageError(
+            raise WrongUsage(
                 f"{secret} is a secret, which others could read from a command line; leave it out, and it is "
                 "asked for."
             )
@@ -136,17 +133,18 @@ def _first_problem(error: Any) -> str:
 
 
 @block.command("delete", example="runyard block delete json/settings")
-@click.argument("references", metavar="[TYPE/NAME|ID]...", nargs=-1)
-@click.option(
-    "--all", "everything", is_flag=True, help="All blocks, including secrets and blocks without a name."
-)
-@yes_option
-def delete(references: tuple[str, ...], everything: bool, yes: bool) -> None:
+def delete(
+    references: Annotated[list[str], words("TYPE/NAME|ID")],
+    everything: Annotated[
+        bool, option("--all", help="All blocks, including secrets and blocks without a name.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
     """Delete blocks. No key is needed: blocks that cannot be decrypted can be deleted too."""
     from runyard.operations.blocks import block_documents
 
     if bool(references) == everything:
-        raise click.UsageError("Name the blocks, or give --all.")
+        raise WrongUsage("Name the blocks, or give --all.")
     client = connect()
     if everything:
         found = _saved(client, everything=True)
@@ -163,13 +161,14 @@ def delete(references: tuple[str, ...], everything: bool, yes: bool) -> None:
 
 
 @block.command("register", example="runyard block register -m my_project.blocks")
-@click.option("-m", "--module", help="A module that declares blocks.")
-@click.option("-f", "--file", "path", type=click.Path(), help="A Python file that declares blocks.")
-@output_option
-def register(module: str | None, path: str | None, output: str | None) -> None:
+def register(
+    module: Annotated[str | None, option("-m", "--module", help="A module that declares blocks.")] = None,
+    path: Annotated[str | None, option("-f", "--file", help="A Python file that declares blocks.")] = None,
+    output: Output = None,
+) -> None:
     """Register the block types of a module or a file."""
     if (module is None) == (path is None):
-        raise click.UsageError("Give --module or --file, one of them.")
+        raise WrongUsage("Give --module or --file, one of them.")
     found = _declared_in(module, path)
     if not found:
         from runyard.base.errors import NotFound
@@ -179,7 +178,7 @@ def register(module: str | None, path: str | None, output: str | None) -> None:
         each.register_type_and_schema(_sync=True)
     rows = [[each.get_block_type_name(), each.get_block_type_slug()] for each in found]
     if output:
-        out.print_json([{"name": name, "slug": slug} for name, slug in rows])
+        out.print_data([{"name": name, "slug": slug} for name, slug in rows], output)
         return
     out.table("Registered blocks", ["Name", "Slug"], rows, "")
     out.done(f"Registered {len(found)} block type{'s' if len(found) != 1 else ''}.")
@@ -217,14 +216,13 @@ def _declared_in(module: str | None, path: str | None) -> list[Any]:
 
 
 @block_type.command("ls", example="runyard block type ls")
-@output_option
-def type_ls(output: str | None) -> None:
+def type_ls(output: Output = None) -> None:
     """List the registered block types; a type is registered when a block of it is first saved."""
     from runyard.operations.blocks import block_types
 
     found = list(listed(connect(), block_types.filter_block_types))
     if output:
-        out.print_json(found)
+        out.print_data(found, output)
         return
     rows = [[each.slug, each.name, each.description or ""] for each in found]
     out.table(
@@ -234,9 +232,7 @@ def type_ls(output: str | None) -> None:
 
 
 @block_type.command("inspect", example="runyard block type inspect secret")
-@click.argument("slug")
-@output_option
-def type_inspect(slug: str, output: str | None) -> None:
+def type_inspect(slug: Annotated[str, argument("SLUG")], output: Output = None) -> None:
     """Show a block type and its fields."""
     from runyard.operations.blocks import block_types
 
@@ -245,7 +241,7 @@ def type_inspect(slug: str, output: str | None) -> None:
     listing = block_types.BlockListing(block_schemas={"block_type_id": {"any_": [kind.id]}}, limit=1)
     schemas = client.call(block_types.filter_block_schemas, listing)
     if output:
-        out.print_json({"block_type": kind, "schema": schemas[0] if schemas else None})
+        out.print_data({"block_type": kind, "schema": schemas[0] if schemas else None}, output)
         return
     out.facts([("Name", kind.name), ("Slug", kind.slug), ("Description", kind.description), ("ID", kind.id)])
     if schemas:
@@ -280,9 +276,7 @@ def _kind(client: Any, slug: str) -> Any:
 
 
 @block_type.command("delete", example="runyard block type delete my-type")
-@click.argument("slug")
-@yes_option
-def type_delete(slug: str, yes: bool) -> None:
+def type_delete(slug: Annotated[str, argument("SLUG")], yes: Yes = False) -> None:
     """Delete a block type with every block saved of it."""
     from runyard.operations.blocks import block_types
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import click
+from typing import Annotated
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import Count, group, output_option, yes_option
+from runyard_cli.shared.app import App
 from runyard_cli.shared.client import body, connect, listed
+from runyard_cli.shared.coercion import count
+from runyard_cli.shared.options import Output, Yes, argument
 
-concurrency_limit = group(
+concurrency_limit = App(
     "concurrency-limit",
     "Limit how many task runs with a tag run at once.",
     "runyard concurrency-limit create database 5",
@@ -16,30 +18,30 @@ concurrency_limit = group(
 
 
 @concurrency_limit.command("create", example="runyard concurrency-limit create database 5")
-@click.argument("tag")
-@click.argument("limit", type=Count(0))
-@output_option
-def create(tag: str, limit: int, output: str | None) -> None:
+def create(
+    tag: Annotated[str, argument("TAG")],
+    limit: Annotated[int, argument("LIMIT", parser=count(0))],
+    output: Output = None,
+) -> None:
     """Let at most LIMIT task runs with TAG run at once; an earlier limit is replaced."""
     from runyard.operations.limits import tag_limits
 
     wanted = body(tag_limits.create_tag_limit, tag=tag, concurrency_limit=limit)
     made = connect().call(tag_limits.create_tag_limit, wanted)
     if output:
-        out.print_json(made)
+        out.print_data(made, output)
         return
     out.done(f"Limit set: {limit} task runs tagged '{tag}' at a time.")
 
 
 @concurrency_limit.command("ls", example="runyard concurrency-limit ls -o json")
-@output_option
-def ls(output: str | None) -> None:
+def ls(output: Output = None) -> None:
     """List the limits of tags."""
     from runyard.operations.limits import tag_limits
 
     found = list(listed(connect(), tag_limits.filter_tag_limits))
     if output:
-        out.print_json(found)
+        out.print_data(found, output)
         return
     rows = [[limit.tag, limit.concurrency_limit, len(limit.active_slots), limit.id] for limit in found]
     empty = "No tag has a limit; create one with: runyard concurrency-limit create TAG N"
@@ -47,9 +49,7 @@ def ls(output: str | None) -> None:
 
 
 @concurrency_limit.command("inspect", example="runyard concurrency-limit inspect database")
-@click.argument("tag")
-@output_option
-def inspect(tag: str, output: str | None) -> None:
+def inspect(tag: Annotated[str, argument("TAG")], output: Output = None) -> None:
     """Show the limit of a tag, and which task runs hold its slots."""
     from runyard.operations.limits import tag_limits
 
@@ -57,9 +57,7 @@ def inspect(tag: str, output: str | None) -> None:
 
 
 @concurrency_limit.command("delete", example="runyard concurrency-limit delete database")
-@click.argument("tag")
-@yes_option
-def delete(tag: str, yes: bool) -> None:
+def delete(tag: Annotated[str, argument("TAG")], yes: Yes = False) -> None:
     """Delete the limit of a tag; task runs that hold its slots continue."""
     from runyard.operations.limits import tag_limits
 
@@ -71,8 +69,7 @@ def delete(tag: str, yes: bool) -> None:
 
 
 @concurrency_limit.command("reset", example="runyard concurrency-limit reset database")
-@click.argument("tag")
-def reset(tag: str) -> None:
+def reset(tag: Annotated[str, argument("TAG")]) -> None:
     """Free all slots of a tag's limit, also those that task runs hold now."""
     from runyard.operations.limits import tag_limits
 

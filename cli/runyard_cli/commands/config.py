@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
+import typer
 from runyard.base.suggestions import did_you_mean
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import group, output_option, yes_option
+from runyard_cli.shared.app import App, WrongUsage
+from runyard_cli.shared.options import Output, Yes, argument, option
 
 if TYPE_CHECKING:
     from runyard.settings import Given
 
-config = group("config", "See and change the settings.", "runyard config view --show-defaults")
+config = App("config", "See and change the settings.", "runyard config view --show-defaults")
 
 _MASK = "********"
 # They say where the profiles are, and which one counts: a profile cannot.
@@ -25,11 +26,18 @@ _REFUSED = {
 
 
 @config.command("view", example="runyard config view --show-defaults")
-@click.option("--show-defaults/--hide-defaults", default=False, help="Show settings that are not set, too.")
-@click.option("--show-sources/--hide-sources", default=True, help="Say where each value comes from.")
-@click.option("--show-secrets/--hide-secrets", default=False, help="Show passwords and database URLs.")
-@output_option
-def view(show_defaults: bool, show_sources: bool, show_secrets: bool, output: str | None) -> None:
+def view(
+    show_defaults: Annotated[
+        bool, option("--show-defaults/--hide-defaults", help="Show settings that are not set, too.")
+    ] = False,
+    show_sources: Annotated[
+        bool, option("--show-sources/--hide-sources", help="Say where each value comes from.")
+    ] = True,
+    show_secrets: Annotated[
+        bool, option("--show-secrets/--hide-secrets", help="Show passwords and database URLs.")
+    ] = False,
+    output: Output = None,
+) -> None:
     """Show the settings: those that are set, or all."""
     from runyard import settings
 
@@ -51,16 +59,16 @@ def view(show_defaults: bool, show_sources: bool, show_secrets: bool, output: st
             }
         )
     if output:
-        out.print_json(rows)
+        out.print_data(rows, output)
         return
-    click.echo(f"RUNYARD_PROFILE={settings.profile()!r}")
+    typer.echo(f"RUNYARD_PROFILE={settings.profile()!r}")
     for row in rows:
         if show_defaults:
-            click.echo(click.style(f"# {row['help']}", dim=True))
+            typer.echo(typer.style(f"# {row['help']}", dim=True))
         origin = f"  ({_origin(row)})" if show_sources else ""
-        click.echo(f"{row['name']}={str('' if row['value'] is None else row['value'])!r}{origin}")
+        typer.echo(f"{row['name']}={str('' if row['value'] is None else row['value'])!r}{origin}")
     if not rows:
-        click.echo("Nothing is set; see all with: runyard config view --show-defaults", err=True)
+        typer.echo("Nothing is set; see all with: runyard config view --show-defaults", err=True)
 
 
 def shown(name: str | None, value: Any) -> Any:
@@ -91,8 +99,7 @@ def _origin(row: dict[str, Any]) -> str:
 
 
 @config.command("set", example="runyard config set RUNYARD_API_URL=http://127.0.0.1:4200/api")
-@click.argument("assignments", metavar="NAME=VALUE...", nargs=-1, required=True)
-def set_(assignments: tuple[str, ...]) -> None:
+def set_(assignments: Annotated[list[str], argument("NAME=VALUE")]) -> None:
     """Set values in the active profile.
 
     NAME is RUNYARD_API_URL, PREFECT_API_URL or api_url. When one of them is invalid, none is changed.
@@ -108,7 +115,7 @@ def set_(assignments: tuple[str, ...]) -> None:
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
-            raise click.UsageError(f"{assignment!r} is not NAME=VALUE.")
+            raise WrongUsage(f"{assignment!r} is not NAME=VALUE.")
         if settings.name_of(key) is None and is_without_effect(key):
             ignored.append(key)
             continue
@@ -131,9 +138,7 @@ def set_(assignments: tuple[str, ...]) -> None:
 
 
 @config.command("unset", example="runyard config unset RUNYARD_API_URL")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@yes_option
-def unset(names: tuple[str, ...], yes: bool) -> None:
+def unset(names: Annotated[list[str], argument("NAME")], yes: Yes = False) -> None:
     """Delete settings from the active profile."""
     from runyard import settings
     from runyard.base.errors import NotFound
@@ -189,8 +194,7 @@ def _similar(text: str) -> str:
 
 
 @config.command("validate", example="runyard config validate")
-@output_option
-def validate(output: str | None) -> None:
+def validate(output: Output = None) -> None:
     """Check every setting in all sources: environment, files of this folder, profiles.
 
     The exit code is 1 when a setting is invalid. Names that only Prefect knows are listed; they have no
@@ -199,17 +203,17 @@ def validate(output: str | None) -> None:
     found = problems()
     wrong = [one for one in found if one["level"] == "error"]
     if output:
-        out.print_json(found)
+        out.print_data(found, output)
     else:
         for one in found:
-            click.echo(
-                click.style(f"{one['level']}: ", fg="red" if one["level"] == "error" else "yellow")
+            typer.echo(
+                typer.style(f"{one['level']}: ", fg="red" if one["level"] == "error" else "yellow")
                 + one["text"]
             )
         if not wrong:
             out.done("The settings are valid.")
     if wrong:
-        raise click.exceptions.Exit(1)
+        raise typer.Exit(1)
 
 
 def problems() -> list[dict[str, str]]:

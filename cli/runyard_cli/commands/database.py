@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-import click
+import typer
 from runyard.base.texts import counted
 
 from runyard_cli.commands.database_prune import prune
 from runyard_cli.shared import database_files
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import group, output_option, yes_option
+from runyard_cli.shared.app import App
+from runyard_cli.shared.options import Output, Yes, argument, option
 
-database = group(
+database = App(
     "database",
     "Check, back up, upgrade and empty the database.",
     "runyard database backup ~/runyard-backup.db",
 )
-database.add_command(prune)
+database.add_typer(prune)
 
 
 @database.command("path", example="runyard database path")
@@ -25,19 +26,18 @@ def path() -> None:
     """Print where the database is."""
     from runyard.store import database_maintenance
 
-    click.echo(database_maintenance.where())
+    typer.echo(database_maintenance.where())
 
 
 @database.command("check", example="runyard database check")
-@output_option
-def check(output: str | None) -> None:
+def check(output: Output = None) -> None:
     """Read the whole database and check whether it is damaged; changes nothing."""
     from runyard.base.errors import DatabaseCorrupt
     from runyard.store import database_maintenance
 
     report = database_maintenance.check()
     if output:
-        out.print_json(report._asdict())
+        out.print_data(report._asdict(), output)
     else:
         out.facts(
             [
@@ -61,23 +61,23 @@ def check(output: str | None) -> None:
     example="""runyard database backup ~/runyard-backup.db
         runyard database backup ~/runyard-backup.db --results --overwrite""",
 )
-@click.argument("target", type=click.Path(dir_okay=False))
-@click.option("--overwrite", is_flag=True, help="Replace the files if they exist.")
-@click.option(
-    "--key/--no-key",
-    "with_key",
-    default=True,
-    help="Copy the key of the secrets to TARGET.key, or do not.",
-)
-@click.option("--results", "with_results", is_flag=True, help="Copy large results to TARGET.results.tar.")
-@output_option
-def backup(target: str, overwrite: bool, with_key: bool, with_results: bool, output: str | None) -> None:
+def backup(
+    target: Annotated[str, argument("TARGET")],
+    overwrite: Annotated[bool, option("--overwrite", help="Replace the files if they exist.")] = False,
+    with_key: Annotated[
+        bool, option("--key/--no-key", help="Copy the key of the secrets to TARGET.key, or do not.")
+    ] = True,
+    with_results: Annotated[
+        bool, option("--results", help="Copy large results to TARGET.results.tar.")
+    ] = False,
+    output: Output = None,
+) -> None:
     """Copy the database to the file TARGET while it is in use, and the key of its secrets to TARGET.key."""
     from runyard.store import database_backups
 
     made = database_backups.backup(target, overwrite, with_key, with_results)
     if output:
-        out.print_json(made._asdict())
+        out.print_data(made._asdict(), output)
     else:
         database_files.tell_of_backup(made)
 
@@ -87,16 +87,22 @@ def backup(target: str, overwrite: bool, with_key: bool, with_results: bool, out
     example="""runyard database restore ~/runyard-backup.db
         runyard database restore ~/runyard-backup.db --key ~/keys/runyard.key --yes""",
 )
-@click.argument("source", type=click.Path(dir_okay=False))
-@click.option(
-    "--key", metavar="FILE", help="The key of its secrets; by default SOURCE.key, or the present key."
-)
-@click.option("--without-key", is_flag=True, help="Restore it although its secrets cannot be decrypted.")
-@click.option("--dry-run", is_flag=True, help="Only check the backup, and show what would change.")
-@yes_option
-@output_option
 def restore(
-    source: str, key: str | None, without_key: bool, dry_run: bool, yes: bool, output: str | None
+    source: Annotated[str, argument("SOURCE")],
+    key: Annotated[
+        str | None,
+        option(
+            "--key", help="The key of its secrets; by default SOURCE.key, or the present key.", metavar="FILE"
+        ),
+    ] = None,
+    without_key: Annotated[
+        bool, option("--without-key", help="Restore it although its secrets cannot be decrypted.")
+    ] = False,
+    dry_run: Annotated[
+        bool, option("--dry-run", help="Only check the backup, and show what would change.")
+    ] = False,
+    yes: Yes = False,
+    output: Output = None,
 ) -> None:
     """Put the backup SOURCE in the place of the database, with the key of its secrets and its results.
 
@@ -112,7 +118,7 @@ def restore(
             out.confirm(f"Replace {plan.target}?", yes, "Nothing was restored.")
         database_restores.restore(plan)
     if output:
-        out.print_json({**plan._asdict(), "dry_run": dry_run})
+        out.print_data({**plan._asdict(), "dry_run": dry_run}, output)
     else:
         database_files.tell_of_restore(plan, dry_run)
 
@@ -157,8 +163,7 @@ def vacuum() -> None:
 
 
 @database.command("stats", example="runyard database stats")
-@output_option
-def stats(output: str | None) -> None:
+def stats(output: Output = None) -> None:
     """Count what the database holds, and show what retention deletes next.
 
     The bytes include indexes, where the database can tell. All rows are counted, which takes long in a
@@ -170,14 +175,14 @@ def stats(output: str | None) -> None:
 
     found = connect().call(read_database_stats)
     if output:
-        out.print_json(found)
+        out.print_data(found, output)
         return
     rows = [
         [table, f"{count:,}", f"{found.bytes[table] / 1e6:.1f} MB" if table in found.bytes else ""]
         for table, count in found.rows.items()
     ]
     out.table("Database", ["Table", "Rows", "Bytes"], rows, "")
-    click.echo()
+    typer.echo()
     free = found.free_bytes
     out.facts(
         [

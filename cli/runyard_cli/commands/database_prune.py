@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
+import typer
 from runyard.domain.states import TERMINAL
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import Command, output_option, yes_option
+from runyard_cli.shared.app import App, WrongUsage
+from runyard_cli.shared.coercion import one_of
+from runyard_cli.shared.options import Output, Yes, many, option
 
 if TYPE_CHECKING:
     from runyard.client import Client
@@ -21,56 +23,63 @@ _ORDER = ("flow_runs", "task_runs", "logs", "artifacts", "results")
 _FREE_BYTES = 10 * 10**6
 
 
-class Age(click.ParamType):
-    """A duration with its unit, longer than nothing."""
+def age(text: str) -> float:
+    """The seconds of a duration with its unit, longer than nothing."""
+    from runyard.base.errors import InvalidInput
 
-    name = "duration"
+    from runyard_cli.shared import values
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Its seconds."""
-        from runyard.base.errors import InvalidInput
-
-        from runyard_cli.shared import values
-
-        if isinstance(value, float):
-            return value
-        if value.strip().replace(".", "").isdigit():
-            self.fail(f"{value!r} has no unit; write {value.strip()}d for days.", param, ctx)
-        try:
-            seconds = values.duration(value).total_seconds()
-        except InvalidInput as error:
-            self.fail(str(error), param, ctx)
-        if seconds <= 0:
-            self.fail(f"{value!r} is not longer than nothing.", param, ctx)
-        return seconds
+    if text.strip().replace(".", "").isdigit():
+        raise typer.BadParameter(f"{text!r} has no unit; write {text.strip()}d for days.")
+    try:
+        seconds = values.duration(text).total_seconds()
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error)) from None
+    if seconds <= 0:
+        raise typer.BadParameter(f"{text!r} is not longer than nothing.")
+    return seconds
 
 
-@click.command(
+prune = App()
+
+
+@prune.command(
     "prune",
-    cls=Command,
     example="""runyard database prune --older-than 30d --dry-run
         runyard database prune --older-than 30d --state COMPLETED --yes
         runyard database prune""",
 )
-@click.option("--older-than", type=Age(), help="Delete runs that ended so long ago: 30d, 12h, 2w.")
-@click.option("--logs-older-than", type=Age(), help="Delete log records of this age, also of runs that stay.")
-@click.option(
-    "--state",
-    "states",
-    multiple=True,
-    type=click.Choice(sorted(TERMINAL), case_sensitive=False),
-    help="Only runs that ended in this state; may be repeated.",
-)
-@click.option("--dry-run", is_flag=True, help="Only count what would be deleted.")
-@yes_option
-@output_option
-def prune(
-    older_than: float | None,
-    logs_older_than: float | None,
-    states: tuple[str, ...],
-    dry_run: bool,
-    yes: bool,
-    output: str | None,
+def _prune(
+    states: Annotated[
+        list[str],
+        many(
+            "--state",
+            metavar="STATE",
+            parser=one_of(sorted(TERMINAL)),
+            help="Only runs that ended in this state; may be repeated.",
+        ),
+    ],
+    older_than: Annotated[
+        float | None,
+        option(
+            "--older-than",
+            metavar="AGE",
+            parser=age,
+            help="Delete runs that ended so long ago: 30d, 12h, 2w.",
+        ),
+    ] = None,
+    logs_older_than: Annotated[
+        float | None,
+        option(
+            "--logs-older-than",
+            metavar="AGE",
+            parser=age,
+            help="Delete log records of this age, also of runs that stay.",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, option("--dry-run", help="Only count what would be deleted.")] = False,
+    yes: Yes = False,
+    output: Output = None,
 ) -> None:
     """Delete old runs, with their task runs, logs, results, artifacts and inputs.
 
@@ -84,7 +93,7 @@ def prune(
     from runyard_cli.shared.client import connect
 
     if states and older_than is None:
-        raise click.UsageError("--state needs --older-than.")
+        raise WrongUsage("--state needs --older-than.")
     wanted: dict[str, Any] = {}
     if older_than is not None or logs_older_than is not None:
         wanted = {"by_settings": False, "runs_seconds": older_than, "logs_seconds": logs_older_than}
@@ -118,7 +127,7 @@ def _check(done: Any) -> None:
 
 def _tell(rows: Counter[str], verb: str, output: str | None, dry_run: bool) -> None:
     if output:
-        out.print_json({"dry_run": dry_run, "removed": dict(_ordered(rows))})
+        out.print_data({"dry_run": dry_run, "removed": dict(_ordered(rows))}, output)
     elif rows:
         out.done(f"{verb} {in_words(rows)}.")
     else:
@@ -166,12 +175,12 @@ class _Line:
 
     def __exit__(self, *raised: object) -> None:
         if self._width:
-            click.echo(f"\r{' ' * self._width}\r", err=True, nl=False)
+            typer.echo(f"\r{' ' * self._width}\r", err=True, nl=False)
 
     def show(self, rows: Counter[str]) -> None:
         if not (rows and sys.stderr.isatty()):
             return
         main = Counter({table: rows[table] for table in _ORDER[:3]})
         text = f"{self._verb} {in_words(+main)} ..." if +main else f"{self._verb} ..."
-        click.echo(f"\r{text:{self._width}}", err=True, nl=False)
+        typer.echo(f"\r{text:{self._width}}", err=True, nl=False)
         self._width = len(text)

@@ -6,14 +6,16 @@ import gc
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import click
+import typer
 
 from runyard_cli.commands.deploy_flags import overrides_of
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import Command, Count, output_option, yes_option
+from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import connect
+from runyard_cli.shared.coercion import one_of
+from runyard_cli.shared.options import Output, Yes, argument, many, option, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,97 +28,127 @@ VERSION_TYPES = (
 )  # fmt: skip
 
 
-@click.command(
+deploy = App()
+
+
+@deploy.command(
     "deploy",
-    cls=Command,
     example="""runyard deploy --all
         runyard deploy --name daily-etl
         runyard deploy --all --prune --plan
         runyard deploy flows/etl.py:my_etl_flow -n daily-etl -p my-pool --cron '0 6 * * *'""",
 )
-@click.argument("entrypoint", required=False)
-@click.option(
-    "-n", "--name", "names", multiple=True, help="Which of the file's deployments, or the new one's name."
-)
-@click.option("--all", "everything", is_flag=True, help="Every deployment of the file.")
-@click.option("-p", "--pool", help="The work pool.")
-@click.option("-q", "--work-queue", help="The pool's queue.")
-@click.option("-d", "--description", help="Its description.")
-@click.option("--version", help="Its version.")
-@click.option("--version-type", type=click.Choice(VERSION_TYPES), help="Where its version comes from.")
-@click.option("-t", "--tag", multiple=True, help="A tag; those given replace the file's.")
-@click.option("-cl", "--concurrency-limit", type=Count(0), help="How many of its runs at once.")
-@click.option(
-    "--collision-strategy",
-    type=click.Choice(["ENQUEUE", "CANCEL_NEW"], case_sensitive=False),
-    help="What happens to a run beyond the limit.",
-)
-@click.option(
-    "-jv",
-    "--job-variable",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A job variable, or a JSON object of them.",
-)
-@click.option("--cron", multiple=True, help="Add a schedule, such as '0 6 * * *'.")
-@click.option("--interval", multiple=True, help="Add a schedule: every so many seconds, or 10m.")
-@click.option("--rrule", multiple=True, help="Add a schedule by a recurrence rule.")
-@click.option("--anchor-date", help="The time from which intervals are counted.")
-@click.option("--timezone", help="Time zone of the schedules, such as Europe/Berlin.")
-@click.option("--param", multiple=True, metavar="KEY=VALUE", help="A parameter; the value is JSON or text.")
-@click.option("--params", metavar="JSON", help="Parameters as a JSON object; - reads standard input.")
-@click.option(
-    "--trigger",
-    multiple=True,
-    metavar="JSON|FILE",
-    help="A trigger, or a .yaml or .json file with `triggers`; instead of the file's.",
-)
-@click.option("--sla", multiple=True, hidden=True, help="Refused: a feature of Prefect Cloud.")
-@click.option(
-    "--enforce-parameter-schema/--no-enforce-parameter-schema",
-    default=None,
-    help="Refuse runs with other parameters.",
-)
-@click.option(
-    "--prefect-file",
-    type=click.Path(readable=False),
-    default="prefect.yaml",
-    show_default=True,
-    help="The project's file.",
-)
-@click.option(
-    "--upload/--no-upload", default=True, show_default=True, help="Run the push steps, after those of build."
-)
-@click.option(
-    "--plan", "only_plan", is_flag=True, help="Only show what would change; exit code 2 if anything would."
-)
-@click.option("--prune", is_flag=True, help="Delete deployments that this file declared and no longer has.")
-@click.option(
-    "--watch", "watching", is_flag=True, help="Deploy again whenever a file of the project is saved."
-)
-@click.option("--schema", is_flag=True, help="Print the JSON schema of prefect.yaml, for editors.")
-@yes_option
-@output_option
-@click.pass_context
-def deploy(
-    context: click.Context,
-    entrypoint: str | None,
-    names: tuple[str, ...],
-    everything: bool,
-    prefect_file: str,
-    upload: bool,
-    only_plan: bool,
-    prune: bool,
-    watching: bool,
-    schema: bool,
-    yes: bool,
-    output: str | None,
-    **options: Any,
+def _deploy(
+    context: typer.Context,
+    names: Annotated[
+        list[str], many("-n", "--name", help="Which of the file's deployments, or the new one's name.")
+    ],
+    tag: Annotated[list[str], many("-t", "--tag", help="A tag; those given replace the file's.")],
+    job_variable: Annotated[
+        list[str],
+        many("-jv", "--job-variable", help="A job variable, or a JSON object of them.", metavar="KEY=VALUE"),
+    ],
+    cron: Annotated[list[str], many("--cron", help="Add a schedule, such as '0 6 * * *'.")],
+    interval: Annotated[list[str], many("--interval", help="Add a schedule: every so many seconds, or 10m.")],
+    rrule: Annotated[list[str], many("--rrule", help="Add a schedule by a recurrence rule.")],
+    param: Annotated[
+        list[str], many("--param", help="A parameter; the value is JSON or text.", metavar="KEY=VALUE")
+    ],
+    trigger: Annotated[
+        list[str],
+        many(
+            "--trigger",
+            help="A trigger, or a .yaml or .json file with `triggers`; instead of the file's.",
+            metavar="JSON|FILE",
+        ),
+    ],
+    sla: Annotated[list[str], many("--sla", help="Refused: a feature of Prefect Cloud.", hidden=True)],
+    entrypoint: Annotated[str | None, argument("ENTRYPOINT")] = None,
+    everything: Annotated[bool, option("--all", help="Every deployment of the file.")] = False,
+    pool: Annotated[str | None, option("-p", "--pool", help="The work pool.")] = None,
+    work_queue: Annotated[str | None, option("-q", "--work-queue", help="The pool's queue.")] = None,
+    description: Annotated[str | None, option("-d", "--description", help="Its description.")] = None,
+    version: Annotated[str | None, option("--version", help="Its version.")] = None,
+    version_type: Annotated[
+        str | None,
+        option(
+            "--version-type",
+            metavar="TYPE",
+            parser=one_of(VERSION_TYPES),
+            help="Where its version comes from.",
+        ),
+    ] = None,
+    concurrency_limit: Annotated[
+        int | None, whole("-cl", "--concurrency-limit", help="How many of its runs at once.")
+    ] = None,
+    collision_strategy: Annotated[
+        Literal["ENQUEUE", "CANCEL_NEW"] | None,
+        option("--collision-strategy", help="What happens to a run beyond the limit."),
+    ] = None,
+    anchor_date: Annotated[
+        str | None, option("--anchor-date", help="The time from which intervals are counted.")
+    ] = None,
+    timezone: Annotated[
+        str | None, option("--timezone", help="Time zone of the schedules, such as Europe/Berlin.")
+    ] = None,
+    params: Annotated[
+        str | None,
+        option("--params", help="Parameters as a JSON object; - reads standard input.", metavar="JSON"),
+    ] = None,
+    enforce_parameter_schema: Annotated[
+        bool | None,
+        option(
+            "--enforce-parameter-schema/--no-enforce-parameter-schema",
+            help="Refuse runs with other parameters.",
+        ),
+    ] = None,
+    prefect_file: Annotated[
+        str, option("--prefect-file", help="The project's file.", show_default=True)
+    ] = "prefect.yaml",
+    upload: Annotated[
+        bool,
+        option("--upload/--no-upload", help="Run the push steps, after those of build.", show_default=True),
+    ] = True,
+    only_plan: Annotated[
+        bool, option("--plan", help="Only show what would change; exit code 2 if anything would.")
+    ] = False,
+    prune: Annotated[
+        bool, option("--prune", help="Delete deployments that this file declared and no longer has.")
+    ] = False,
+    watching: Annotated[
+        bool, option("--watch", help="Deploy again whenever a file of the project is saved.")
+    ] = False,
+    schema: Annotated[
+        bool, option("--schema", help="Print the JSON schema of prefect.yaml, for editors.")
+    ] = False,
+    yes: Yes = False,
+    output: Output = None,
 ) -> None:
     """Create or update deployments: those of the project's file, or one of ENTRYPOINT.
 
     What the file does not set keeps its value. A schedule that is already there keeps its pause.
     """
+    options: dict[str, Any] = {
+        "pool": pool,
+        "work_queue": work_queue,
+        "description": description,
+        "version": version,
+        "version_type": version_type,
+        "tag": tag,
+        "concurrency_limit": concurrency_limit,
+        "collision_strategy": collision_strategy,
+        "job_variable": job_variable,
+        "cron": cron,
+        "interval": interval,
+        "rrule": rrule,
+        "anchor_date": anchor_date,
+        "timezone": timezone,
+        "param": param,
+        "params": params,
+        "trigger": trigger,
+        "sla": sla,
+        "enforce_parameter_schema": enforce_parameter_schema,
+    }
     if schema:
         from runyard.deployments.project.project_schema import json_schema
 
@@ -144,7 +176,7 @@ def deploy(
 
         answers = Answers(project, entrypoint, names, everything, options)
         answers.ask()
-        entrypoint, names, everything = answers.entrypoint, tuple(answers.names), answers.everything
+        entrypoint, names, everything = answers.entrypoint, list(answers.names), answers.everything
     client = connect()
     with out.prints_aside(bool(output)):
         wanted = plan.build(
@@ -163,7 +195,7 @@ def deploy(
     if only_plan:
         applied = _apply(client, wanted.body, dry_run=True)
         if output:
-            out.print_json(show.plan_json(applied, wanted.unknown))
+            out.print_data(show.plan_json(applied, wanted.unknown), output)
         else:
             show.show_plan(applied, wanted.unknown)
         context.exit(2 if any(each.action not in ("unchanged", "left") for each in applied) else 0)
@@ -171,7 +203,7 @@ def deploy(
         _confirm_deletions(_apply(client, wanted.body, dry_run=True), yes)
     applied = _apply(client, wanted.body)
     if output:
-        out.print_json(applied)
+        out.print_data(applied, output)
         return
     show.announce(applied)
     show.next_step(client, applied)
@@ -225,7 +257,7 @@ def _confirm_deletions(applied: Any, yes: bool) -> None:
 
 
 def _refuse_contradictions(
-    names: tuple[str, ...],
+    names: list[str],
     everything: bool,
     prune: bool,
     only_plan: bool,
@@ -233,10 +265,10 @@ def _refuse_contradictions(
     options: dict[str, Any],
 ) -> None:
     if everything and names:
-        raise click.UsageError("--all and --name exclude each other.")
+        raise WrongUsage("--all and --name exclude each other.")
     if prune and names:
-        raise click.UsageError("--prune looks at the whole file; leave out --name.")
+        raise WrongUsage("--prune looks at the whole file; leave out --name.")
     if watching and only_plan:
-        raise click.UsageError("--watch and --plan exclude each other.")
+        raise WrongUsage("--watch and --plan exclude each other.")
     if options.pop("sla"):
-        raise click.UsageError("--sla is a feature of Prefect Cloud.")
+        raise WrongUsage("--sla is a feature of Prefect Cloud.")

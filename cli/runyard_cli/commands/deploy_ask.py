@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import click
+import typer
 from runyard.base.quoting import quoted
 
 from runyard_cli.commands.deploy_flags import overrides_of
 from runyard_cli.shared import output as out
 from runyard_cli.shared.client import body, connect
+from runyard_cli.shared.coercion import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,7 @@ class Answers:
         if self.entrypoint is None:
             self.entrypoint = self._ask_flow()
         if not self.names:
-            self.names = [click.prompt("Name of the deployment", default="default")]
+            self.names = [typer.prompt("Name of the deployment", default="default")]
         new_pool = False
         if not self.options["pool"]:
             self.options["pool"], new_pool = self._ask_pool()
@@ -83,7 +84,7 @@ class Answers:
 
     def offer_to_save(self, prefect_file: str) -> None:
         """Save a new deployment to the project's file, if wanted."""
-        if not self.is_new or not click.confirm(f"Save it to {prefect_file}?", default=True):
+        if not self.is_new or not typer.confirm(f"Save it to {prefect_file}?", default=True):
             return
         from runyard.deployments.project.saving import save_deployment
 
@@ -105,7 +106,7 @@ class Answers:
 
         found = find_flows(self.project.folder)
         if not found:
-            return str(click.prompt("No flow found here. Entrypoint (path/file.py:function)"))
+            return str(typer.prompt("No flow found here. Entrypoint (path/file.py:function)"))
         lines = [f"{flow.name}  ({flow.entrypoint})" for flow in found]
         return found[_choose("Which flow?", lines)].entrypoint
 
@@ -119,7 +120,7 @@ class Answers:
         if chosen < len(pools):
             return str(pools[chosen]["name"]), False
         known = {pool["name"] for pool in pools}
-        name = str(click.prompt("Name of the new work pool (type process)", default="default-agent-pool"))
+        name = str(typer.prompt("Name of the new work pool (type process)", default="default-agent-pool"))
         return name, name not in known
 
     def _ask_schedule(self) -> None:
@@ -127,7 +128,7 @@ class Answers:
         from runyard.domain.schedules.instants import parse
 
         while True:
-            text = click.prompt(
+            text = typer.prompt(
                 "Schedule, as a cron expression (empty: none)", default="", show_default=False
             )
             if not text.strip():
@@ -183,6 +184,6 @@ def _make_pool(name: str) -> None:
 def _choose(question: str, lines: Sequence[str]) -> int:
     """The position of the line that a person chooses by its number."""
     for number, line in enumerate(lines, 1):
-        click.echo(f"{number:>3}  {line}")
-    chosen: int = click.prompt(question, type=click.IntRange(1, len(lines)), default=1)
+        typer.echo(f"{number:>3}  {line}")
+    chosen: int = typer.prompt(question, default=1, value_proc=whole_number(1, len(lines)))
     return chosen - 1

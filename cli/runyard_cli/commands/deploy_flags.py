@@ -31,7 +31,7 @@ def overrides_of(entrypoint: str | None, options: dict[str, Any]) -> Any:
     )
 
 
-def _triggers(given: tuple[str, ...]) -> list[Any] | None:
+def _triggers(given: list[str]) -> list[Any] | None:
     """The triggers of --trigger: JSON texts, or files with a list of them."""
     from runyard.base.errors import InvalidInput
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import click
+from typing import Annotated, Any
 
 from runyard_cli.commands.deployment_backfill import backfill
 from runyard_cli.commands.deployment_run import run
 from runyard_cli.commands.deployment_schedule import schedule
 from runyard_cli.commands.deployment_versions import rollback, versions
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import group, output_option, yes_option
+from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import connect, listed
 from runyard_cli.shared.lookup import find_deployment, flow_names, full_name
+from runyard_cli.shared.options import Output, Yes, argument, many, option, words
 
-deployment = group(
+deployment = App(
     "deployment",
     "See, run, pause and delete deployments. A deployment is named by flow/name, by its own name "
     "where it is unique, or by its id or the beginning of it.",
@@ -24,10 +23,11 @@ deployment = group(
 
 
 @deployment.command("ls", example="runyard deployment ls my-etl-flow")
-@click.argument("flow", nargs=-1)
-@click.option("--by-created", is_flag=True, help="The newest first instead of by name.")
-@output_option
-def ls(flow: tuple[str, ...], by_created: bool, output: str | None) -> None:
+def ls(
+    flow: Annotated[list[str], words("FLOW")],
+    by_created: Annotated[bool, option("--by-created", help="The newest first instead of by name.")] = False,
+    output: Output = None,
+) -> None:
     """List deployments, of all flows or of the FLOWs named."""
     from runyard.operations.deployments import deployments
 
@@ -36,7 +36,7 @@ def ls(flow: tuple[str, ...], by_created: bool, output: str | None) -> None:
     sort = "CREATED_DESC" if by_created else "NAME_ASC"
     found = list(listed(client, deployments.filter_deployments, sort=sort, **fields))
     if output:
-        out.print_json(found)
+        out.print_data(found, output)
         return
     flows = flow_names(client, {each.flow_id for each in found})
     rows = [
@@ -57,16 +57,13 @@ def _status(found: Any) -> str:
 
 
 @deployment.command("inspect", example="runyard deployment inspect my-etl-flow/daily-etl")
-@click.argument("reference", metavar="DEPLOYMENT")
-@output_option
-def inspect(reference: str, output: str | None) -> None:
+def inspect(reference: Annotated[str, argument("DEPLOYMENT")], output: Output = None) -> None:
     """Show one deployment."""
     out.show(find_deployment(connect(), reference), output)
 
 
 @deployment.command("pause", example="runyard deployment pause my-etl-flow/daily-etl")
-@click.argument("references", metavar="DEPLOYMENT...", nargs=-1, required=True)
-def pause(references: tuple[str, ...]) -> None:
+def pause(references: Annotated[list[str], argument("DEPLOYMENT")]) -> None:
     """Pause deployments: their schedules create no more runs."""
     from runyard.operations.deployments import deployments
 
@@ -77,8 +74,7 @@ def pause(references: tuple[str, ...]) -> None:
 
 
 @deployment.command("resume", example="runyard deployment resume my-etl-flow/daily-etl")
-@click.argument("references", metavar="DEPLOYMENT...", nargs=-1, required=True)
-def resume(references: tuple[str, ...]) -> None:
+def resume(references: Annotated[list[str], argument("DEPLOYMENT")]) -> None:
     """Resume paused deployments: their schedules create runs again."""
     from runyard.operations.deployments import deployments
 
@@ -89,16 +85,17 @@ def resume(references: tuple[str, ...]) -> None:
 
 
 @deployment.command("delete", example="runyard deployment delete my-etl-flow/daily-etl")
-@click.argument("references", metavar="[DEPLOYMENT]...", nargs=-1)
-@click.option("--id", "ids", metavar="ID", multiple=True, help="A deployment's id instead of its name.")
-@click.option("--all", "everything", is_flag=True, help="All deployments.")
-@yes_option
-def delete(references: tuple[str, ...], ids: tuple[str, ...], everything: bool, yes: bool) -> None:
+def delete(
+    references: Annotated[list[str], words("DEPLOYMENT")],
+    ids: Annotated[list[str], many("--id", help="A deployment's id instead of its name.", metavar="ID")],
+    everything: Annotated[bool, option("--all", help="All deployments.")] = False,
+    yes: Yes = False,
+) -> None:
     """Delete deployments with their schedules and waiting runs; other runs stay."""
     from runyard.operations.deployments import deployments
 
     if bool(references or ids) == everything:
-        raise click.UsageError("Name the deployments, or give --all.")
+        raise WrongUsage("Name the deployments, or give --all.")
     client = connect()
     if everything:
         chosen = list(listed(client, deployments.filter_deployments))
@@ -112,8 +109,8 @@ def delete(references: tuple[str, ...], ids: tuple[str, ...], everything: bool, 
         out.done(f"Deleted deployment '{name}'.")
 
 
-deployment.add_command(backfill)
-deployment.add_command(rollback)
-deployment.add_command(run)
-deployment.add_command(schedule)
-deployment.add_command(versions)
+deployment.add_typer(backfill)
+deployment.add_typer(rollback)
+deployment.add_typer(run)
+deployment.add_typer(schedule)
+deployment.add_typer(versions)

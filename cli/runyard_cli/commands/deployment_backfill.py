@@ -7,17 +7,18 @@ import itertools
 import sys
 from datetime import UTC, datetime
 from string import Formatter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import click
+import typer
 from runyard.base.quoting import command_of
 from runyard.base.texts import counted
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared import values
-from runyard_cli.shared.click_classes import Command, Count, output_option, yes_option
+from runyard_cli.shared.app import App
 from runyard_cli.shared.client import body, connect
 from runyard_cli.shared.lookup import find_deployment, find_schedules, full_name
+from runyard_cli.shared.options import Output, Yes, argument, many, option, whole
 from runyard_cli.shared.schedule_texts import zone_of
 
 if TYPE_CHECKING:
@@ -29,56 +30,54 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-@click.command(
+backfill = App()
+
+
+@backfill.command(
     "backfill",
-    cls=Command,
     example="""runyard deployment backfill my-etl-flow/daily-etl --from 2026-01-01 --to 2026-02-01 --plan
         runyard deployment backfill daily-etl --from 30d --param-template date={instant:%Y-%m-%d}""",
 )
-@click.argument("reference", metavar="DEPLOYMENT")
-@click.option(
-    "--from",
-    "start",
-    required=True,
-    metavar="TIME",
-    help="From this time on; 30d: 30 days ago. Without an offset, a time of the schedule's zone.",
-)
-@click.option("--to", "end", metavar="TIME", help="End of the range (exclusive); by default now.")
-@click.option("--schedule", "keys", multiple=True, help="Only this schedule, by id or slug.")
-@click.option("--reverse", is_flag=True, help="The newest times first.")
-@click.option("-l", "--limit", type=Count(1), help="Create at most so many runs; call again for more.")
-@click.option(
-    "--param-template",
-    multiple=True,
-    metavar="KEY=TEMPLATE",
-    help="A parameter of each run; {instant:%Y-%m-%d} is its scheduled time in the schedule's time zone.",
-)
-@click.option("-p", "--param", multiple=True, metavar="KEY=VALUE", help="A parameter of all runs.")
-@click.option("-t", "--tag", multiple=True, help="A tag of the runs, besides `backfill`.")
-@click.option("-jv", "--job-variable", multiple=True, metavar="KEY=VALUE", help="Overrides a job variable.")
-@click.option(
-    "--redo-failed", is_flag=True, help="Also create a run where the run of that time failed or crashed."
-)
-@click.option("--plan", is_flag=True, help="Only show the times; exit code 2 if any would get a run.")
-@yes_option
-@output_option
-@click.pass_context
-def backfill(
-    context: click.Context,
-    reference: str,
-    start: str,
-    end: str | None,
-    keys: tuple[str, ...],
-    reverse: bool,
-    limit: int | None,
-    param_template: tuple[str, ...],
-    param: tuple[str, ...],
-    tag: tuple[str, ...],
-    job_variable: tuple[str, ...],
-    redo_failed: bool,
-    plan: bool,
-    yes: bool,
-    output: str | None,
+def _backfill(
+    context: typer.Context,
+    reference: Annotated[str, argument("DEPLOYMENT")],
+    start: Annotated[
+        str,
+        option(
+            "--from",
+            help="From this time on; 30d: 30 days ago. Without an offset, a time of the schedule's zone.",
+            metavar="TIME",
+        ),
+    ],
+    keys: Annotated[list[str], many("--schedule", help="Only this schedule, by id or slug.")],
+    param_template: Annotated[
+        list[str],
+        many(
+            "--param-template",
+            help="A parameter of each run; {instant:%Y-%m-%d} is its scheduled time in the schedule's zone.",
+            metavar="KEY=TEMPLATE",
+        ),
+    ],
+    param: Annotated[list[str], many("-p", "--param", help="A parameter of all runs.", metavar="KEY=VALUE")],
+    tag: Annotated[list[str], many("-t", "--tag", help="A tag of the runs, besides `backfill`.")],
+    job_variable: Annotated[
+        list[str], many("-jv", "--job-variable", help="Overrides a job variable.", metavar="KEY=VALUE")
+    ],
+    end: Annotated[
+        str | None, option("--to", help="End of the range (exclusive); by default now.", metavar="TIME")
+    ] = None,
+    reverse: Annotated[bool, option("--reverse", help="The newest times first.")] = False,
+    limit: Annotated[
+        int | None, whole("-l", "--limit", help="Create at most so many runs; call again for more.", least=1)
+    ] = None,
+    redo_failed: Annotated[
+        bool, option("--redo-failed", help="Also create a run where the run of that time failed or crashed.")
+    ] = False,
+    plan: Annotated[
+        bool, option("--plan", help="Only show the times; exit code 2 if any would get a run.")
+    ] = False,
+    yes: Yes = False,
+    output: Output = None,
 ) -> None:
     """Create a run for each past time at which the deployment's schedules were due.
 
@@ -111,10 +110,10 @@ def backfill(
     left = " (more are left for the next call)" if looked.more else ""
     if not yes and out.at_keyboard() and new:
         _say_spans(spans)
-        click.confirm(f"Create {counted(len(new), 'run')} of '{full_name(client, found)}'{left}?", abort=True)
+        typer.confirm(f"Create {counted(len(new), 'run')} of '{full_name(client, found)}'{left}?", abort=True)
     made = _send(client, found.id, new, common, dry_run=False)
     if output:
-        out.print_json(made)
+        out.print_data(made, output)
         return
     _say_spans(spans)
     created = sum(run.created for run in made)
@@ -174,7 +173,7 @@ def _say_spans(spans: list[_Span]) -> None:
         out.say(line)
 
 
-def _schedules(found: Any, keys: tuple[str, ...]) -> list[Any]:
+def _schedules(found: Any, keys: list[str]) -> list[Any]:
     from runyard.base.errors import NotFound
 
     if not found.schedules:
@@ -223,7 +222,7 @@ def _look(
     return _Looked(looked, next(wanted, None) is not None)
 
 
-def _filled(templates: tuple[str, ...], instant: datetime, span: _Span, found: Any) -> dict[str, Any]:
+def _filled(templates: list[str], instant: datetime, span: _Span, found: Any) -> dict[str, Any]:
     """The parameters of one instant."""
     if not templates:
         return {}
@@ -242,7 +241,7 @@ def _filled(templates: tuple[str, ...], instant: datetime, span: _Span, found: A
                 f"--param-template {template!r} does not name the instant; write {key}={{instant:%Y-%m-%d}}, "
                 f"or --param {template} for all runs"
             )
-    return values.parameters(tuple(texts), None, found.parameter_openapi_schema)
+    return values.parameters(list(texts), None, found.parameter_openapi_schema)
 
 
 def _send(
@@ -253,7 +252,7 @@ def _send(
 
     made: list[Any] = []
     shown = not dry_run and len(wanted) > MOST_RUNS and sys.stderr.isatty()
-    with click.progressbar(
+    with typer.progressbar(
         length=len(wanted), label="Making runs", file=sys.stderr, hidden=not shown
     ) as progress:
         for at in range(0, len(wanted), MOST_RUNS):
@@ -279,7 +278,7 @@ def _show_plan(looked: _Looked, spans: list[_Span], output: str | None) -> None:
         for each, run in looked.runs
     ]
     if output:
-        out.print_json([{**row, "instant": row["instant"].isoformat()} for row in rows])
+        out.print_data([{**row, "instant": row["instant"].isoformat()} for row in rows], output)
         return
     _say_spans(spans)
     cells = [

@@ -3,55 +3,63 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-import click
+import typer
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared import times, values
-from runyard_cli.shared.click_classes import Command, Number, output_option
+from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import body, connect
 from runyard_cli.shared.lookup import deployment_reference
+from runyard_cli.shared.options import Output, argument, many, option, seconds
 from runyard_cli.shared.watch import watched
 
+run = App()
 
-@click.command(
+
+@run.command(
     "run",
-    cls=Command,
     example="""runyard deployment run 'my-etl-flow/daily-etl' --param date=2026-11-22 --watch
         runyard deployment run daily-etl --start-in 1h30m""",
 )
-@click.argument("reference", metavar="[DEPLOYMENT]", required=False)
-@click.option("--id", "deployment_id", metavar="ID", help="The deployment's id instead of its name.")
-@click.option(
-    "-p", "--param", multiple=True, metavar="KEY=VALUE", help="A parameter; the value is JSON or text."
-)
-@click.option("--params", metavar="JSON", help="All parameters as a JSON object; - reads standard input.")
-@click.option("--start-in", metavar="DURATION", help="Start later: 90s, 10m, 1h30m.")
-@click.option("--start-at", metavar="TIME", help="Start then: 06:00, 'tomorrow 9am', an ISO time.")
-@click.option("-t", "--tag", multiple=True, help="A tag of the run, besides the deployment's.")
-@click.option("-jv", "--job-variable", multiple=True, metavar="KEY=VALUE", help="Overrides a job variable.")
-@click.option("--flow-run-name", help="The run's name; {parameter} is replaced.")
-@click.option("--watch", is_flag=True, help="Follow states and logs; exit code 0 only if it completes.")
-@click.option("--watch-interval", type=Number(), hidden=True, help="Not needed: changes are seen at once.")
-@click.option("--watch-timeout", type=Number(), help="Stop following after so many seconds.")
-@output_option
-@click.pass_context
-def run(
-    context: click.Context,
-    reference: str | None,
-    deployment_id: str | None,
-    param: tuple[str, ...],
-    params: str | None,
-    start_in: str | None,
-    start_at: str | None,
-    tag: tuple[str, ...],
-    job_variable: tuple[str, ...],
-    flow_run_name: str | None,
-    watch: bool,
-    watch_interval: float | None,
-    watch_timeout: float | None,
-    output: str | None,
+def _run(
+    context: typer.Context,
+    param: Annotated[
+        list[str], many("-p", "--param", help="A parameter; the value is JSON or text.", metavar="KEY=VALUE")
+    ],
+    tag: Annotated[list[str], many("-t", "--tag", help="A tag of the run, besides the deployment's.")],
+    job_variable: Annotated[
+        list[str], many("-jv", "--job-variable", help="Overrides a job variable.", metavar="KEY=VALUE")
+    ],
+    reference: Annotated[str | None, argument("DEPLOYMENT")] = None,
+    deployment_id: Annotated[
+        str | None, option("--id", help="The deployment's id instead of its name.", metavar="ID")
+    ] = None,
+    params: Annotated[
+        str | None,
+        option("--params", help="All parameters as a JSON object; - reads standard input.", metavar="JSON"),
+    ] = None,
+    start_in: Annotated[
+        str | None, option("--start-in", help="Start later: 90s, 10m, 1h30m.", metavar="DURATION")
+    ] = None,
+    start_at: Annotated[
+        str | None,
+        option("--start-at", help="Start then: 06:00, 'tomorrow 9am', an ISO time.", metavar="TIME"),
+    ] = None,
+    flow_run_name: Annotated[
+        str | None, option("--flow-run-name", help="The run's name; {parameter} is replaced.")
+    ] = None,
+    watch: Annotated[
+        bool, option("--watch", help="Follow states and logs; exit code 0 only if it completes.")
+    ] = False,
+    watch_interval: Annotated[
+        float | None, seconds("--watch-interval", help="Not needed: changes are seen at once.", hidden=True)
+    ] = None,
+    watch_timeout: Annotated[
+        float | None, seconds("--watch-timeout", help="Stop following after so many seconds.")
+    ] = None,
+    output: Output = None,
 ) -> None:
     """Create a run of a deployment; a worker of its pool starts it."""
     from runyard.deployments.project import job_variable_warnings
@@ -76,7 +84,7 @@ def run(
     for warning in job_variable_warnings.warnings(name, fields.get("job_variables") or {}):
         out.progress(warning)
     if output:
-        out.print_json(made)
+        out.print_data(made, output)
     else:
         out.done(f"Created flow run '{made.name}' of '{name}'.")
         out.facts(
@@ -95,7 +103,7 @@ def run(
 
 def _due(start_in: str | None, start_at: str | None) -> datetime | None:
     if start_in and start_at:
-        raise click.UsageError("--start-in and --start-at exclude each other.")
+        raise WrongUsage("--start-in and --start-at exclude each other.")
     if start_in:
         return values.later(start_in)
     return values.start_time(start_at, "--start-at") if start_at else None

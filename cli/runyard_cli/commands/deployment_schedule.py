@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import click
+import typer
 from runyard.base.texts import counted
 
 from runyard_cli.commands.schedule_next import next_
 from runyard_cli.shared import output as out
 from runyard_cli.shared import values
-from runyard_cli.shared.click_classes import Group, output_option
+from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import body, connect
+from runyard_cli.shared.coercion import whole_number
 from runyard_cli.shared.lookup import find_deployment, find_schedules
+from runyard_cli.shared.options import Output, argument, many, option
 from runyard_cli.shared.schedule_texts import describe_schedule
 
 if TYPE_CHECKING:
@@ -20,24 +22,22 @@ if TYPE_CHECKING:
 
     from runyard.client import Client
 
-schedule = Group(
+schedule = App(
     "schedule",
     help="See, add, pause and delete the schedules of a deployment. A pause survives a redeploy.",
     example="runyard deployment schedule ls my-etl-flow/daily-etl",
 )
 
 
-schedule.add_command(next_)
+schedule.add_typer(next_)
 
 
 @schedule.command("ls", example="runyard deployment schedule ls my-etl-flow/daily-etl")
-@click.argument("reference", metavar="DEPLOYMENT")
-@output_option
-def ls(reference: str, output: str | None) -> None:
+def ls(reference: Annotated[str, argument("DEPLOYMENT")], output: Output = None) -> None:
     """List the schedules of a deployment."""
     found = find_deployment(connect(), reference)
     if output:
-        out.print_json(found.schedules)
+        out.print_data(found.schedules, output)
         return
     rows = [
         [
@@ -57,7 +57,7 @@ def _set_active(reference: str, key: str | None, everything: bool, active: bool)
     from runyard.operations.schedules import schedules
 
     if (key is not None) == everything:
-        raise click.UsageError("Name one schedule, or give --all for all schedules of the deployment.")
+        raise WrongUsage("Name one schedule, or give --all for all schedules of the deployment.")
     client = connect()
     found = find_deployment(client, reference)
     update = schedules.update_deployment_schedule
@@ -71,10 +71,11 @@ def _set_active(reference: str, key: str | None, everything: bool, active: bool)
 
 
 @schedule.command("inspect", example="runyard deployment schedule inspect daily-etl nightly")
-@click.argument("reference", metavar="DEPLOYMENT")
-@click.argument("key", metavar="SCHEDULE")
-@output_option
-def inspect(reference: str, key: str, output: str | None) -> None:
+def inspect(
+    reference: Annotated[str, argument("DEPLOYMENT")],
+    key: Annotated[str, argument("SCHEDULE")],
+    output: Output = None,
+) -> None:
     """Show one schedule, named by id or slug, and what it skipped lately."""
     from runyard.operations.schedules import schedules
 
@@ -88,7 +89,7 @@ def inspect(reference: str, key: str, output: str | None) -> None:
         each for each in client.call(schedules.read_schedule_skips, found.id) if each.schedule_id == one.id
     ]
     if skips:
-        click.echo()
+        typer.echo()
         rows = [[out.local(each.instant), each.count, each.reason] for each in skips[:10]]
         out.table("Skipped", ["Skipped instant", "How many", "Why"], rows, "")
 
@@ -98,39 +99,77 @@ def inspect(reference: str, key: str, output: str | None) -> None:
     example="""runyard deployment schedule create daily-etl --cron '0 6 * * *' --timezone Europe/Berlin
         runyard deployment schedule create daily-etl --interval 10m --slug often --overlap skip""",
 )
-@click.argument("reference", metavar="DEPLOYMENT")
-@click.option("--cron", help="Runs when the wall clock matches, such as '0 6 * * *'.")
-@click.option("--interval", metavar="DURATION", help="Runs at this interval: seconds, or 10m.")
-@click.option("--rrule", help="Runs by this recurrence rule; or JSON with rrule and timezone.")
-@click.option("--at", metavar="TIME", help="Runs once, at this time.")
-@click.option(
-    "--anchor-date", metavar="TIME", help="The time from which --interval is counted; by default now."
-)
-@click.option(
-    "--day-or/--no-day-or",
-    "--day_or/--no-day_or",
-    default=True,
-    show_default=True,
-    help="With a day of the month and one of the week: either is enough.",
-)
-@click.option("--timezone", help="Time zone whose wall clock counts, such as Europe/Berlin.")
-@click.option("--active/--no-active", default=True, show_default=True, help="Whether it creates runs.")
-@click.option("--slug", help="The schedule's own name.")
-@click.option(
-    "--catchup", type=click.Choice(["skip", "latest", "all"]), help="What to do about missed times."
-)
-@click.option("--catchup-limit", type=click.IntRange(1, 1000), help="How many missed times at most.")
-@click.option(
-    "--overlap",
-    type=click.Choice(["allow", "skip", "queue", "replace"]),
-    help="What to do when the previous run is still running.",
-)
-@click.option("-p", "--param", multiple=True, metavar="KEY=VALUE", help="A parameter of its runs.")
-@click.option("--replace", is_flag=True, help="Delete the deployment's other schedules.")
-@click.option("-y", "--accept-yes", "yes", is_flag=True, help="Do not ask.")
-@output_option
-def create(reference: str, replace: bool, yes: bool, output: str | None, **options: Any) -> None:
+def create(
+    reference: Annotated[str, argument("DEPLOYMENT")],
+    param: Annotated[list[str], many("-p", "--param", help="A parameter of its runs.", metavar="KEY=VALUE")],
+    cron: Annotated[
+        str | None, option("--cron", help="Runs when the wall clock matches, such as '0 6 * * *'.")
+    ] = None,
+    interval: Annotated[
+        str | None, option("--interval", help="Runs at this interval: seconds, or 10m.", metavar="DURATION")
+    ] = None,
+    rrule: Annotated[
+        str | None, option("--rrule", help="Runs by this recurrence rule; or JSON with rrule and timezone.")
+    ] = None,
+    at: Annotated[str | None, option("--at", help="Runs once, at this time.", metavar="TIME")] = None,
+    anchor_date: Annotated[
+        str | None,
+        option(
+            "--anchor-date", help="The time from which --interval is counted; by default now.", metavar="TIME"
+        ),
+    ] = None,
+    day_or: Annotated[
+        bool,
+        option(
+            "--day-or/--no-day-or",
+            "--day_or/--no-day_or",
+            help="With a day of the month and one of the week: either is enough.",
+            show_default=True,
+        ),
+    ] = True,
+    timezone: Annotated[
+        str | None, option("--timezone", help="Time zone whose wall clock counts, such as Europe/Berlin.")
+    ] = None,
+    active: Annotated[
+        bool, option("--active/--no-active", help="Whether it creates runs.", show_default=True)
+    ] = True,
+    slug: Annotated[str | None, option("--slug", help="The schedule's own name.")] = None,
+    catchup: Annotated[
+        Literal["skip", "latest", "all"] | None, option("--catchup", help="What to do about missed times.")
+    ] = None,
+    catchup_limit: Annotated[
+        int | None,
+        option(
+            "--catchup-limit",
+            metavar="N",
+            parser=whole_number(1, 1000),
+            help="How many missed times at most.",
+        ),
+    ] = None,
+    overlap: Annotated[
+        Literal["allow", "skip", "queue", "replace"] | None,
+        option("--overlap", help="What to do when the previous run is still running."),
+    ] = None,
+    replace: Annotated[bool, option("--replace", help="Delete the deployment's other schedules.")] = False,
+    yes: Annotated[bool, option("-y", "--accept-yes", help="Do not ask.")] = False,
+    output: Output = None,
+) -> None:
     """Add a schedule to a deployment; a redeploy does not delete it."""
+    options: dict[str, Any] = {
+        "cron": cron,
+        "interval": interval,
+        "rrule": rrule,
+        "at": at,
+        "anchor_date": anchor_date,
+        "day_or": day_or,
+        "timezone": timezone,
+        "active": active,
+        "slug": slug,
+        "catchup": catchup,
+        "catchup_limit": catchup_limit,
+        "overlap": overlap,
+        "param": param,
+    }
     from runyard.operations.schedules import schedules
 
     timing = _timing(options)
@@ -159,7 +198,7 @@ def create(reference: str, replace: bool, yes: bool, output: str | None, **optio
     for each in others:
         client.call(schedules.delete_deployment_schedule, found.id, each.id)
     if output:
-        out.print_json(made)
+        out.print_data(made, output)
         return
     out.done(f"Created schedule {made.id} ({describe_schedule(made.schedule)}).")
     if made.next_due:
@@ -176,10 +215,10 @@ def _timing(options: dict[str, Any]) -> dict[str, Any]:
 
     kinds = [kind for kind in ("cron", "interval", "rrule", "at") if options[kind] is not None]
     if len(kinds) != 1:
-        raise click.UsageError("Give exactly one of --cron, --interval, --rrule and --at.")
+        raise WrongUsage("Give exactly one of --cron, --interval, --rrule and --at.")
     kind = kinds[0]
     if options["anchor_date"] and kind != "interval":
-        raise click.UsageError("--anchor-date goes with --interval.")
+        raise WrongUsage("--anchor-date goes with --interval.")
     timing: dict[str, Any] = {kind: options[kind]}
     if kind == "interval":
         timing["interval"] = values.duration(options["interval"]).total_seconds()
@@ -215,10 +254,11 @@ def _zone(name: str | None) -> ZoneInfo | None:
 
 
 @schedule.command("delete", example="runyard deployment schedule delete daily-etl nightly")
-@click.argument("reference", metavar="DEPLOYMENT")
-@click.argument("keys", metavar="SCHEDULE...", nargs=-1, required=True)
-@click.option("-y", "--yes", "--accept-yes", "yes", is_flag=True, help="Do not ask.")
-def delete(reference: str, keys: tuple[str, ...], yes: bool) -> None:
+def delete(
+    reference: Annotated[str, argument("DEPLOYMENT")],
+    keys: Annotated[list[str], argument("SCHEDULE")],
+    yes: Annotated[bool, option("-y", "--yes", "--accept-yes", help="Do not ask.")] = False,
+) -> None:
     """Delete schedules, named by id or slug; their runs that are already due stay."""
     client = connect()
     found = find_deployment(client, reference)
@@ -226,9 +266,10 @@ def delete(reference: str, keys: tuple[str, ...], yes: bool) -> None:
 
 
 @schedule.command("clear", example="runyard deployment schedule clear daily-etl")
-@click.argument("reference", metavar="DEPLOYMENT")
-@click.option("-y", "--yes", "--accept-yes", "yes", is_flag=True, help="Do not ask.")
-def clear(reference: str, yes: bool) -> None:
+def clear(
+    reference: Annotated[str, argument("DEPLOYMENT")],
+    yes: Annotated[bool, option("-y", "--yes", "--accept-yes", help="Do not ask.")] = False,
+) -> None:
     """Delete all schedules of a deployment."""
     client = connect()
     found = find_deployment(client, reference)
@@ -253,18 +294,20 @@ def _delete(client: Client, found: Any, gone: list[Any], yes: bool) -> None:
 
 
 @schedule.command("pause", example="runyard deployment schedule pause my-etl-flow/daily-etl --all")
-@click.argument("reference", metavar="DEPLOYMENT")
-@click.argument("key", metavar="[SCHEDULE]", required=False)
-@click.option("--all", "everything", is_flag=True, help="All schedules of the deployment.")
-def pause(reference: str, key: str | None, everything: bool) -> None:
+def pause(
+    reference: Annotated[str, argument("DEPLOYMENT")],
+    key: Annotated[str | None, argument("SCHEDULE")] = None,
+    everything: Annotated[bool, option("--all", help="All schedules of the deployment.")] = False,
+) -> None:
     """Pause a schedule, named by id or slug: it creates no more runs."""
     _set_active(reference, key, everything, False)
 
 
 @schedule.command("resume", example="runyard deployment schedule resume my-etl-flow/daily-etl --all")
-@click.argument("reference", metavar="DEPLOYMENT")
-@click.argument("key", metavar="[SCHEDULE]", required=False)
-@click.option("--all", "everything", is_flag=True, help="All schedules of the deployment.")
-def resume(reference: str, key: str | None, everything: bool) -> None:
+def resume(
+    reference: Annotated[str, argument("DEPLOYMENT")],
+    key: Annotated[str | None, argument("SCHEDULE")] = None,
+    everything: Annotated[bool, option("--all", help="All schedules of the deployment.")] = False,
+) -> None:
     """Resume a paused schedule, named by id or slug: it creates runs again."""
     _set_active(reference, key, everything, True)

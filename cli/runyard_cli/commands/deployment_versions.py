@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-import click
+import typer
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import Command, Count, output_option
+from runyard_cli.shared.app import App
 from runyard_cli.shared.client import body, connect
 from runyard_cli.shared.lookup import find_deployment
+from runyard_cli.shared.options import Output, argument, option, whole
+
+versions = App()
 
 
-@click.command(
+@versions.command(
     "versions",
-    cls=Command,
     example="""runyard deployment versions my-etl-flow/daily-etl
         runyard deployment versions daily-etl --number 3""",
 )
-@click.argument("reference", metavar="DEPLOYMENT")
-@click.option("--number", type=Count(1), help="Show this version as a whole.")
-@output_option
-def versions(reference: str, number: int | None, output: str | None) -> None:
+def _versions(
+    reference: Annotated[str, argument("DEPLOYMENT")],
+    number: Annotated[int | None, whole("--number", help="Show this version as a whole.", least=1)] = None,
+    output: Output = None,
+) -> None:
     """List the versions of a deployment, the newest first: what changed in each, and who declared it.
 
     A redeploy that changes nothing creates no version. The newest 100 are kept.
@@ -43,7 +46,7 @@ def versions(reference: str, number: int | None, output: str | None) -> None:
             out.facts((out.heading(name), value) for name, value in known[0].content.items())
             return
     if output:
-        out.print_json(known)
+        out.print_data(known, output)
         return
     rows = [
         [each.number, out.local(each.created)[:19], each.version, each.owner, _changed(each)]
@@ -58,19 +61,24 @@ def _changed(version: Any) -> str:
     return ", ".join(change.field for change in version.changes)
 
 
-@click.command(
+rollback = App()
+
+
+@rollback.command(
     "rollback",
-    cls=Command,
     example="""runyard deployment rollback my-etl-flow/daily-etl --plan
         runyard deployment rollback daily-etl --to 3""",
 )
-@click.argument("reference", metavar="DEPLOYMENT")
-@click.option("--to", "number", type=Count(1), help="This version; by default the one before.")
-@click.option("--plan", is_flag=True, help="Only show what would change; exit code 2 if anything would.")
-@output_option
-@click.pass_context
-def rollback(
-    context: click.Context, reference: str, number: int | None, plan: bool, output: str | None
+def _rollback(
+    context: typer.Context,
+    reference: Annotated[str, argument("DEPLOYMENT")],
+    number: Annotated[
+        int | None, whole("--to", help="This version; by default the one before.", least=1)
+    ] = None,
+    plan: Annotated[
+        bool, option("--plan", help="Only show what would change; exit code 2 if anything would.")
+    ] = False,
+    output: Output = None,
 ) -> None:
     """Go back to an earlier version of a deployment, with its schedules.
 
@@ -86,7 +94,7 @@ def rollback(
     request = body(roll_back_deployment, number=number, dry_run=plan)
     done = client.call(roll_back_deployment, found.id, body=request)
     if output:
-        out.print_json(done)
+        out.print_data(done, output)
     elif not done.changes:
         out.say(f"Deployment '{found.name}' already matches version {done.number}; nothing changed.")
     else:

@@ -6,12 +6,13 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import click
+import typer
 from runyard.base.quoting import PATH, quoted
 from runyard.base.texts import counted, visible
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import Command, output_option
+from runyard_cli.shared.app import App
+from runyard_cli.shared.options import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,26 +39,27 @@ class Check(NamedTuple):
     command: str | None = None
 
 
-@click.command("doctor", cls=Command, example="runyard doctor")
-@output_option
-@click.pass_context
-def doctor(context: click.Context, output: str | None) -> None:
+doctor = App()
+
+
+@doctor.command("doctor", example="runyard doctor")
+def _doctor(context: typer.Context, output: Output = None) -> None:
     """Check settings, home, disk, database, clock, key, API, Docker, workers and waiting runs.
 
     Nothing is changed. The exit code is 1 if there is a problem, else 0, also with warnings.
     """
     found = [check for look in _LOOKS for check in _guarded(look)]
     if output:
-        out.print_json([check._asdict() for check in found])
+        out.print_data([check._asdict() for check in found], output)
     else:
         for check in found:
-            mark = click.style(f"{check.status:8}", fg=_COLOURS[check.status])
-            click.echo(f"{mark} {check.name}: {visible(check.text)}")
+            mark = typer.style(f"{check.status:8}", fg=_COLOURS[check.status])
+            typer.echo(f"{mark} {check.name}: {visible(check.text)}")
             if check.command:
                 out.hint(f"         {check.command}")
         bad = [check for check in found if check.status != OK]
         problems = sum(check.status == PROBLEM for check in bad)
-        click.echo()
+        typer.echo()
         told = f"{counted(problems, 'problem')}, {counted(len(bad) - problems, 'warning')}."
         out.say(told if bad else "All is well.")
     context.exit(1 if any(check.status == PROBLEM for check in found) else 0)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
-
-import click
+from typing import TYPE_CHECKING, Annotated, Any
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import group, output_option, yes_option
+from runyard_cli.shared.app import App
+from runyard_cli.shared.options import Output, Yes, argument
 
 if TYPE_CHECKING:
     from runyard.workers.environments.environment_store import Found
 
-environment = group(
+environment = App(
     "environment",
     "See and delete the virtual environments that runs have on this machine (job variable environment).",
     "runyard environment ls",
@@ -22,14 +21,13 @@ environment = group(
 
 
 @environment.command("ls", example="runyard environment ls")
-@output_option
-def ls(output: str | None) -> None:
+def ls(output: Output = None) -> None:
     """List the environments, those used last first."""
     from runyard.workers.environments import environment_store
 
     found = [_shown(each) for each in environment_store.listed()]
     if output:
-        out.print_json(found)
+        out.print_data(found, output)
         return
     rows = [
         [
@@ -44,9 +42,7 @@ def ls(output: str | None) -> None:
 
 
 @environment.command("rm", example="runyard environment rm 70d2ff15a7582545")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@yes_option
-def rm(names: tuple[str, ...], yes: bool) -> None:
+def rm(names: Annotated[list[str], argument("NAME")], yes: Yes = False) -> None:
     """Delete environments; the next run that needs one creates it again, with the newest packages."""
     from runyard.base.errors import Conflict, NotFound
     from runyard.workers.environments import environment_store

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-import click
+import typer
 
 from runyard_cli.commands.flow_run_pause import resume, suspend
 from runyard_cli.shared import output as out
 from runyard_cli.shared import values
-from runyard_cli.shared.click_classes import (
-    Number,
-    entrypoint_option,
-    group,
-    limit_option,
-    output_option,
-    yes_option,
-)
+from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import body, connect, listed
-from runyard_cli.shared.logs import RunNames, log_options, select
+from runyard_cli.shared.logs import Head, Level, NumLogs, Reverse, RunNames, Tail, select
 from runyard_cli.shared.lookup import find_flow_run, flow_names
+from runyard_cli.shared.options import Entrypoint, Limit, Output, Yes, argument, many, option, seconds
 from runyard_cli.shared.run_here import ended, run_again_here
 from runyard_cli.shared.run_lists import no_runs, state_filter, when
 from runyard_cli.shared.watch import follow as follow_run
 from runyard_cli.shared.watch import watched
 
-flow_run = group(
+flow_run = App(
     "flow-run",
     "See flow runs and their logs, cancel them, and see why they wait. "
     "A run is named by its id, the beginning of its id, or its name.",
@@ -38,27 +32,24 @@ flow_run = group(
     example="""runyard flow-run ls --flow-name my-etl-flow --state Failed
         runyard flow-run ls --deployment daily-etl --tag nightly --since 2d""",
 )
-@click.option("--flow-name", multiple=True, help="Only runs of this flow.")
-@click.option("--deployment", help="Only runs of this deployment: flow/name or an id.")
-@click.option("--state", multiple=True, help="Only runs in this state, such as Late or Running.")
-@click.option("--state-type", multiple=True, help="Only runs in a state of this type.")
-@click.option("-t", "--tag", multiple=True, help="Only runs with this tag; of several, with all.")
-@click.option("--name", help="Only runs with this in their name.")
-@click.option("--since", metavar="TIME", help="Only runs expected after this time: 2h, 1d, or a time.")
-@click.option("--until", metavar="TIME", help="Only runs expected before this time.")
-@limit_option
-@output_option
 def ls(
-    flow_name: tuple[str, ...],
-    deployment: str | None,
-    state: tuple[str, ...],
-    state_type: tuple[str, ...],
-    tag: tuple[str, ...],
-    name: str | None,
-    since: str | None,
-    until: str | None,
-    limit: int,
-    output: str | None,
+    flow_name: Annotated[list[str], many("--flow-name", help="Only runs of this flow.")],
+    state: Annotated[list[str], many("--state", help="Only runs in this state, such as Late or Running.")],
+    state_type: Annotated[list[str], many("--state-type", help="Only runs in a state of this type.")],
+    tag: Annotated[list[str], many("-t", "--tag", help="Only runs with this tag; of several, with all.")],
+    deployment: Annotated[
+        str | None, option("--deployment", help="Only runs of this deployment: flow/name or an id.")
+    ] = None,
+    name: Annotated[str | None, option("--name", help="Only runs with this in their name.")] = None,
+    since: Annotated[
+        str | None,
+        option("--since", help="Only runs expected after this time: 2h, 1d, or a time.", metavar="TIME"),
+    ] = None,
+    until: Annotated[
+        str | None, option("--until", help="Only runs expected before this time.", metavar="TIME")
+    ] = None,
+    limit: Limit = 15,
+    output: Output = None,
 ) -> None:
     """List flow runs, the newest first."""
     from runyard.operations.flow_runs import flow_runs
@@ -83,7 +74,7 @@ def ls(
         listed(client, flow_runs.filter_flow_runs, limit=limit, sort="EXPECTED_START_TIME_DESC", **fields)
     )
     if output:
-        out.print_json(runs)
+        out.print_data(runs, output)
         return
     flows = flow_names(client, {run.flow_id for run in runs})
     rows = [[run.id, flows.get(run.flow_id), run.name, run.state_name, when(run)] for run in runs]
@@ -99,9 +90,7 @@ def _of_time(since: str | None, until: str | None) -> dict[str, Any]:
 
 
 @flow_run.command("inspect", example="runyard flow-run inspect 0193c5a2")
-@click.argument("reference", metavar="RUN")
-@output_option
-def inspect(reference: str, output: str | None) -> None:
+def inspect(reference: Annotated[str, argument("RUN")], output: Output = None) -> None:
     """Show one flow run and its artifacts."""
     client = connect()
     run = find_flow_run(client, reference)
@@ -115,51 +104,53 @@ def inspect(reference: str, output: str | None) -> None:
     )
     if left:
         rows = [[each.id, each.key, each.type, each.description] for each in left]
-        click.echo()
+        typer.echo()
         out.table("Artifacts", ["Artifact", "Key", "Type", "Description"], rows, "")
 
 
 @flow_run.command("logs", example="runyard flow-run logs calm-otter --follow")
-@click.argument("reference", metavar="RUN")
-@click.option("-f", "--follow", is_flag=True, help="Continue until the run has ended.")
-@log_options
-@output_option
 def logs(
-    reference: str,
-    follow: bool,
-    level: str | None,
-    output: str | None,
-    **chosen: Any,
+    reference: Annotated[str, argument("RUN")],
+    follow: Annotated[bool, option("-f", "--follow", help="Continue until the run has ended.")] = False,
+    output: Output = None,
+    level: Level = None,
+    reverse: Reverse = False,
+    num_logs: NumLogs = None,
+    tail: Tail = False,
+    head: Head = False,
 ) -> None:
     """Show the log records of a flow run and of its task runs."""
+    chosen: dict[str, Any] = {"head": head, "tail": tail, "num_logs": num_logs, "reverse": reverse}
     client = connect()
     run = find_flow_run(client, reference)
     if follow:
         if output or any(chosen.values()):
-            raise click.UsageError("--follow goes with --level and no other option.")
+            raise WrongUsage("--follow goes with --level and no other option.")
         follow_run(client, run, show_states=False, level=level)
         return
     records = select(client, {"flow_run_id": {"any_": [run.id]}}, level=level, **chosen)
     if output:
-        out.print_json(records)
+        out.print_data(records, output)
     else:
         for line in RunNames(client, run).lines(records):
-            click.echo(line)
+            typer.echo(line)
 
 
 @flow_run.command("watch", example="runyard flow-run watch calm-otter --timeout 600")
-@click.argument("reference", metavar="RUN")
-@click.option("--timeout", type=Number(), help="Stop following after so many seconds.")
-@click.pass_context
-def watch(context: click.Context, reference: str, timeout: float | None) -> None:
+def watch(
+    context: typer.Context,
+    reference: Annotated[str, argument("RUN")],
+    timeout: Annotated[
+        float | None, seconds("--timeout", help="Stop following after so many seconds.")
+    ] = None,
+) -> None:
     """Follow a run's states and logs; exit code 0 only if it completes."""
     client = connect()
     context.exit(watched(client, find_flow_run(client, reference), timeout))
 
 
 @flow_run.command("cancel", example="runyard flow-run cancel calm-otter")
-@click.argument("references", metavar="RUN...", nargs=-1, required=True)
-def cancel(references: tuple[str, ...]) -> None:
+def cancel(references: Annotated[list[str], argument("RUN")]) -> None:
     """Cancel runs; a run that has not started is cancelled at once."""
     from runyard.base.errors import Conflict
     from runyard.operations.flow_runs import flow_runs
@@ -178,10 +169,9 @@ def cancel(references: tuple[str, ...]) -> None:
 
 
 @flow_run.command("retry", example="runyard flow-run retry calm-otter")
-@click.argument("reference", metavar="RUN")
-@entrypoint_option
-@click.pass_context
-def retry(context: click.Context, reference: str, entrypoint: str | None) -> None:
+def retry(
+    context: typer.Context, reference: Annotated[str, argument("RUN")], entrypoint: Entrypoint = None
+) -> None:
     """Run an ended run again; tasks whose results were kept do not run again.
 
     A deployment's run goes back to its work pool. Any other one runs in this process.
@@ -199,12 +189,12 @@ def retry(context: click.Context, reference: str, entrypoint: str | None) -> Non
         raise Conflict(f"flow run '{run.name}' is {run.state_name}; only an ended run can be retried")
     if run.deployment_id is None:
         if entrypoint is None:
-            raise click.UsageError(
+            raise WrongUsage(
                 f"flow run '{run.name}' has no deployment; name its code: --entrypoint FILE.py:FLOW."
             )
         context.exit(run_again_here(run, entrypoint))
     if entrypoint is not None:
-        raise click.UsageError(f"flow run '{run.name}' has a deployment, which names its code.")
+        raise WrongUsage(f"flow run '{run.name}' has a deployment, which names its code.")
     proposal = body(
         flow_runs.set_flow_run_state, state={"type": "SCHEDULED", "name": "AwaitingRetry"}, force=True
     )
@@ -216,9 +206,7 @@ def retry(context: click.Context, reference: str, entrypoint: str | None) -> Non
 
 
 @flow_run.command("execute", example="runyard flow-run execute 0193c5a2")
-@click.argument("reference", metavar="[RUN]", required=False)
-@click.pass_context
-def execute(context: click.Context, reference: str | None) -> None:
+def execute(context: typer.Context, reference: Annotated[str | None, argument("RUN")] = None) -> None:
     """Run a deployment's run here and now, as containers do; no worker is needed.
 
     Without RUN it is the one that RUNYARD__FLOW_RUN_ID or PREFECT__FLOW_RUN_ID names. The exit code is 0 when
@@ -239,7 +227,7 @@ def execute(context: click.Context, reference: str | None) -> None:
 
         context.exit(execute(named, int(attempt), None, StatusChannel.inherited()))
     if not (reference or named):
-        raise click.UsageError("Name a run, or set RUNYARD__FLOW_RUN_ID.")
+        raise WrongUsage("Name a run, or set RUNYARD__FLOW_RUN_ID.")
     client = connect()
     run = find_flow_run(client, reference or str(named))
     if run.state_type not in (SCHEDULED, PENDING):
@@ -251,9 +239,7 @@ def execute(context: click.Context, reference: str | None) -> None:
 
 
 @flow_run.command("delete", example="runyard flow-run delete 0193c5a2")
-@click.argument("references", metavar="RUN...", nargs=-1, required=True)
-@yes_option
-def delete(references: tuple[str, ...], yes: bool) -> None:
+def delete(references: Annotated[list[str], argument("RUN")], yes: Yes = False) -> None:
     """Delete runs with their task runs, states and logs."""
     from runyard.operations.flow_runs import flow_runs
 
@@ -266,16 +252,14 @@ def delete(references: tuple[str, ...], yes: bool) -> None:
 
 
 @flow_run.command("why", example="runyard flow-run why calm-otter")
-@click.argument("reference", metavar="RUN")
-@output_option
-def why(reference: str, output: str | None) -> None:
+def why(reference: Annotated[str, argument("RUN")], output: Output = None) -> None:
     """Explain why a run is not running, and which command would change that."""
     from runyard.operations.flow_runs import explain
 
     client = connect()
     told = client.call(explain.explain_flow_run, find_flow_run(client, reference).id)
     if output:
-        out.print_json(told)
+        out.print_data(told, output)
         return
     out.say(told.summary)
     for reason in told.reasons:
@@ -284,5 +268,5 @@ def why(reference: str, output: str | None) -> None:
             out.hint(f"  {reason.command}")
 
 
-flow_run.add_command(resume)
-flow_run.add_command(suspend)
+flow_run.add_typer(resume)
+flow_run.add_typer(suspend)

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-import click
+import typer
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import Command, Number, entrypoint_option
+from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import connect
 from runyard_cli.shared.lookup import find_flow_run
+from runyard_cli.shared.options import Entrypoint, argument, option, seconds
 from runyard_cli.shared.run_here import run_again_here
 from runyard_cli.shared.values import json_object
 
+resume = App()
 
-@click.command(
+
+@resume.command(
     "resume",
-    cls=Command,
     example="""runyard flow-run resume calm-otter
         runyard flow-run resume calm-otter --input '{"approved": true}'""",
 )
-@click.argument("reference", metavar="RUN")
-@click.option(
-    "-i",
-    "--input",
-    "given",
-    metavar="JSON",
-    help="The input that the pause asks for; - reads standard input.",
-)
-@entrypoint_option
-@click.pass_context
-def resume(context: click.Context, reference: str, given: str | None, entrypoint: str | None) -> None:
+def _resume(
+    context: typer.Context,
+    reference: Annotated[str, argument("RUN")],
+    given: Annotated[
+        str | None,
+        option(
+            "-i", "--input", help="The input that the pause asks for; - reads standard input.", metavar="JSON"
+        ),
+    ] = None,
+    entrypoint: Entrypoint = None,
+) -> None:
     """Resume a paused or suspended run.
 
     A paused run continues in its process, a suspended one in its work pool. A run without a deployment
@@ -44,11 +46,11 @@ def resume(context: click.Context, reference: str, given: str | None, entrypoint
     suspended = run.state is not None and run.state.state_details.get("pause_reschedule")
     here = bool(suspended and run.deployment_id is None)
     if here and entrypoint is None:
-        raise click.UsageError(
+        raise WrongUsage(
             f"flow run '{run.name}' has no deployment; name its code: --entrypoint FILE.py:FLOW."
         )
     if entrypoint is not None and run.state_type == "PAUSED" and not here:
-        raise click.UsageError(f"flow run '{run.name}' does not need --entrypoint: its code is known.")
+        raise WrongUsage(f"flow run '{run.name}' does not need --entrypoint: its code is known.")
     run_input = json_object(given, "--input") if given is not None else None
     answer = client.call(pauses.resume_flow_run, run.id, pauses.ResumeFlowRun(run_input=run_input, here=here))
     if answer.status == "ABORT":
@@ -62,10 +64,16 @@ def resume(context: click.Context, reference: str, given: str | None, entrypoint
     out.done(f"Resumed flow run '{run.name}'{': it is scheduled again' if suspended else ''}.")
 
 
-@click.command("suspend", cls=Command, example="runyard flow-run suspend calm-otter --timeout 3600")
-@click.argument("reference", metavar="RUN")
-@click.option("--timeout", type=Number(), help="The run fails unless it is resumed within so many seconds.")
-def suspend(reference: str, timeout: float | None) -> None:
+suspend = App()
+
+
+@suspend.command("suspend", example="runyard flow-run suspend calm-otter --timeout 3600")
+def _suspend(
+    reference: Annotated[str, argument("RUN")],
+    timeout: Annotated[
+        float | None, seconds("--timeout", help="The run fails unless it is resumed within so many seconds.")
+    ] = None,
+) -> None:
     """Suspend a running run of a deployment: its process is stopped until the run is resumed."""
     from runyard.base import ids
     from runyard.base.errors import Conflict

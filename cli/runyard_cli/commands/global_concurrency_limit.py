@@ -2,47 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-import click
 from runyard.base.texts import counted
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import Count, Number, group, output_option, yes_option
+from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import body, connect, listed
+from runyard_cli.shared.options import Output, Yes, argument, option, seconds, whole
 
-global_concurrency_limit = group(
+global_concurrency_limit = App(
     "global-concurrency-limit",
     "Limits by name: how much runs at the same time, or how often.",
     "runyard global-concurrency-limit create database --limit 5",
 )
 
-_decay_option = click.option(
-    "--slot-decay-per-second", type=Number(), help="How many slots become free by themselves each second."
-)
-_slots_option = click.option("--active-slots", type=Count(0), help="How many slots count as in use.")
+Decay = Annotated[
+    float | None,
+    seconds(
+        "--slot-decay-per-second",
+        metavar="NUMBER",
+        help="How many slots become free by themselves each second.",
+    ),
+]
+ActiveSlots = Annotated[int | None, whole("--active-slots", help="How many slots count as in use.")]
 
 
 @global_concurrency_limit.command(
     "create",
-    example="runyard global-concurrency-limit create database --limit 5\n"
-    "runyard global-concurrency-limit create api --limit 10 --slot-decay-per-second 2",
+    example="""runyard global-concurrency-limit create database --limit 5
+        runyard global-concurrency-limit create api --limit 10 --slot-decay-per-second 2""",
 )
-@click.argument("name")
-@click.option("-l", "--limit", type=Count(0), required=True, help="How many slots there are.")
-@click.option("--active/--inactive", default=True, help="Whether the limit is in force.")
-@click.option("--disable", is_flag=True, help="The same as --inactive.")
-@_slots_option
-@_decay_option
-@output_option
 def create(
-    name: str,
-    limit: int,
-    active: bool,
-    disable: bool,
-    active_slots: int | None,
-    slot_decay_per_second: float | None,
-    output: str | None,
+    name: Annotated[str, argument("NAME")],
+    limit: Annotated[int, whole("-l", "--limit", help="How many slots there are.")],
+    active: Annotated[bool, option("--active/--inactive", help="Whether the limit is in force.")] = True,
+    disable: Annotated[bool, option("--disable", help="The same as --inactive.")] = False,
+    output: Output = None,
+    active_slots: ActiveSlots = None,
+    slot_decay_per_second: Decay = None,
 ) -> None:
     """Create a limit."""
     from runyard.operations.limits import concurrency_limits as operations
@@ -53,21 +51,20 @@ def create(
     )
     made = connect().call(operations.create_concurrency_limit, wanted)
     if output:
-        out.print_json(made)
+        out.print_data(made, output)
         return
     state = "" if made.active else ", which is inactive"
     out.done(f"Created limit '{name}' of {counted(limit, 'slot')}{state}.")
 
 
 @global_concurrency_limit.command("ls", example="runyard global-concurrency-limit ls -o json")
-@output_option
-def ls(output: str | None) -> None:
+def ls(output: Output = None) -> None:
     """List the limits; limits of tags are named `tag:` and the tag."""
     from runyard.operations.limits import concurrency_limits as operations
 
     found = list(listed(connect(), operations.filter_concurrency_limits))
     if output:
-        out.print_json(found)
+        out.print_data(found, output)
         return
     names = ["name", "active", "limit", "active_slots", "slot_decay_per_second", "id"]
     rows = [[_cell(getattr(limit, name)) for name in names] for limit in found]
@@ -76,9 +73,7 @@ def ls(output: str | None) -> None:
 
 
 @global_concurrency_limit.command("inspect", example="runyard global-concurrency-limit inspect database")
-@click.argument("name")
-@output_option
-def inspect(name: str, output: str | None) -> None:
+def inspect(name: Annotated[str, argument("NAME")], output: Output = None) -> None:
     """Show one limit, and how many of its slots are in use."""
     from runyard.operations.limits import concurrency_limits as operations
 
@@ -88,53 +83,43 @@ def inspect(name: str, output: str | None) -> None:
 @global_concurrency_limit.command(
     "update", example="runyard global-concurrency-limit update database --limit 8"
 )
-@click.argument("name")
-@click.option("-l", "--limit", type=Count(0), help="How many slots there are.")
-@click.option("--enable", is_flag=True, help="Turn the limit on.")
-@click.option("--disable", is_flag=True, help="Turn the limit off.")
-@_slots_option
-@_decay_option
 def update(
-    name: str,
-    limit: int | None,
-    enable: bool,
-    disable: bool,
-    active_slots: int | None,
-    slot_decay_per_second: float | None,
+    name: Annotated[str, argument("NAME")],
+    limit: Annotated[int | None, whole("-l", "--limit", help="How many slots there are.")] = None,
+    enable: Annotated[bool, option("--enable", help="Turn the limit on.")] = False,
+    disable: Annotated[bool, option("--disable", help="Turn the limit off.")] = False,
+    active_slots: ActiveSlots = None,
+    slot_decay_per_second: Decay = None,
 ) -> None:
     """Update a limit; what is not given stays."""
     if enable and disable:
-        raise click.UsageError("--enable and --disable exclude each other.")
+        raise WrongUsage("--enable and --disable exclude each other.")
     active = True if enable else False if disable else None
     fields = _given(
         limit=limit, active=active, active_slots=active_slots, slot_decay_per_second=slot_decay_per_second
     )
     if not fields:
-        raise click.UsageError("Nothing to change; give one of the options.")
+        raise WrongUsage("Nothing to change; give one of the options.")
     _update(name, **fields)
     out.done(f"Updated limit '{name}'.")
 
 
 @global_concurrency_limit.command("enable", example="runyard global-concurrency-limit enable database")
-@click.argument("name")
-def enable(name: str) -> None:
+def enable(name: Annotated[str, argument("NAME")]) -> None:
     """Turn a limit on."""
     _update(name, active=True)
     out.done(f"Limit '{name}' is on.")
 
 
 @global_concurrency_limit.command("disable", example="runyard global-concurrency-limit disable database")
-@click.argument("name")
-def disable(name: str) -> None:
+def disable(name: Annotated[str, argument("NAME")]) -> None:
     """Turn a limit off until it is enabled again."""
     _update(name, active=False)
     out.done(f"Limit '{name}' is off.")
 
 
 @global_concurrency_limit.command("delete", example="runyard global-concurrency-limit delete database")
-@click.argument("name")
-@yes_option
-def delete(name: str, yes: bool) -> None:
+def delete(name: Annotated[str, argument("NAME")], yes: Yes = False) -> None:
     """Delete a limit; runs that hold its slots continue."""
     from runyard.operations.limits import concurrency_limits as operations
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-import click
+import typer
 from runyard.base.quoting import command_of
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared import values
-from runyard_cli.shared.click_classes import Command
+from runyard_cli.shared.app import App
+from runyard_cli.shared.coercion import one_of
+from runyard_cli.shared.options import many, option
+
+init = App()
 
 
-@click.command(
+@init.command(
     "init",
-    cls=Command,
     example="""runyard init
         runyard init --recipe docker --field image_name=registry/etl --field tag=latest""",
 )
-@click.option("--recipe", help="How runs get their code; by default what fits this folder.")
-@click.option("-f", "--field", multiple=True, metavar="KEY=VALUE", help="An input of the recipe.")
-@click.option("--name", help="The project's name; by default the folder's.")
-def init(recipe: str | None, field: tuple[str, ...], name: str | None) -> None:
+def _init(
+    field: Annotated[list[str], many("-f", "--field", help="An input of the recipe.", metavar="KEY=VALUE")],
+    recipe: Annotated[
+        str | None, option("--recipe", help="How runs get their code; by default what fits this folder.")
+    ] = None,
+    name: Annotated[str | None, option("--name", help="The project's name; by default the folder's.")] = None,
+) -> None:
     """Write prefect.yaml and .prefectignore into this folder, where they are missing.
 
     The recipes: local, git, docker, docker-git, s3, gcs, azure, docker-s3, docker-gcs, docker-azure,
@@ -39,7 +45,7 @@ def init(recipe: str | None, field: tuple[str, ...], name: str | None) -> None:
         if recipe is None:
             chosen = _ask_recipe(project.RECIPES, chosen)
         for key, meaning in project.missing_fields(chosen, folder, fields).items():
-            fields[key] = click.prompt(f"{key} ({meaning})")
+            fields[key] = typer.prompt(f"{key} ({meaning})")
     made = project.init_project(folder, chosen, name, fields)
     if not made:
         out.say("Nothing to do: prefect.yaml and .prefectignore already exist.")
@@ -56,7 +62,7 @@ def _ask_recipe(recipes: dict[str, Any], suited: str) -> str:
     """The recipe that a person chooses from a table."""
     rows = [[each.name, each.description] for each in recipes.values()]
     out.table("Recipes", ["Name", "Description"], rows, "")
-    chosen: str = click.prompt("Recipe", type=click.Choice(list(recipes)), default=suited, show_choices=False)
+    chosen: str = typer.prompt("Recipe", default=suited, value_proc=one_of(list(recipes)))
     return chosen
 
 

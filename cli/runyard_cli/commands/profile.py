@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
+import typer
 from runyard.base.quoting import command_of
 
 from runyard_cli.commands.config import shown
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import group, output_option, yes_option
+from runyard_cli.shared.app import App, WrongUsage
+from runyard_cli.shared.options import Output, Yes, argument, option
 
 if TYPE_CHECKING:
     from runyard.settings.sources import Profiles
 
-profile = group("profile", "Keep settings by name and switch between them.", "runyard profile use local")
+profile = App("profile", "Keep settings by name and switch between them.", "runyard profile use local")
 
 
 @profile.command("ls", example="runyard profile ls")
-@output_option
-def ls(output: str | None) -> None:
+def ls(output: Output = None) -> None:
     """List the profiles; `*` marks the active one."""
     from runyard.settings import profiles
 
@@ -30,7 +30,7 @@ def ls(output: str | None) -> None:
         for name in profiles.names(known)
     ]
     if output:
-        out.print_json(rows)
+        out.print_data(rows, output)
         return
     cells = [[f"{'*' if row['active'] else ' '} {row['name']}", row["settings"]] for row in rows]
     out.table("Profiles", ["Name", "Settings"], cells, "")
@@ -48,9 +48,12 @@ def _active(known: Profiles) -> str:
 
 
 @profile.command("create", example="runyard profile create staging --from local")
-@click.argument("name")
-@click.option("--from", "source", metavar="PROFILE", help="Copy the settings of another profile.")
-def create(name: str, source: str | None) -> None:
+def create(
+    name: Annotated[str, argument("NAME")],
+    source: Annotated[
+        str | None, option("--from", help="Copy the settings of another profile.", metavar="PROFILE")
+    ] = None,
+) -> None:
     """Create a profile."""
     from runyard.settings import profiles
 
@@ -60,8 +63,7 @@ def create(name: str, source: str | None) -> None:
 
 
 @profile.command("use", example="runyard profile use local")
-@click.argument("name")
-def use(name: str) -> None:
+def use(name: Annotated[str, argument("NAME")]) -> None:
     """Use a profile from now on, and check whether its API or database answers.
 
     The profile is used in any case; the exit code is 1 if there is no answer.
@@ -81,7 +83,7 @@ def use(name: str) -> None:
         out.say(_answer())
     except RunyardError as error:
         out.error_line(str(error))
-        raise click.exceptions.Exit(1) from None
+        raise typer.Exit(1) from None
 
 
 def _answer() -> str:
@@ -104,10 +106,13 @@ def _answer() -> str:
 
 
 @profile.command("inspect", example="runyard profile inspect local")
-@click.argument("name", required=False)
-@click.option("--show-secrets/--hide-secrets", default=False, help="Show passwords and database URLs.")
-@output_option
-def inspect(name: str | None, show_secrets: bool, output: str | None) -> None:
+def inspect(
+    name: Annotated[str | None, argument("NAME")] = None,
+    show_secrets: Annotated[
+        bool, option("--show-secrets/--hide-secrets", help="Show passwords and database URLs.")
+    ] = False,
+    output: Output = None,
+) -> None:
     """Show what a profile sets; the active one when none is named."""
     from runyard import settings
     from runyard.settings import profiles
@@ -119,18 +124,16 @@ def inspect(name: str | None, show_secrets: bool, output: str | None) -> None:
         if not show_secrets:
             values[key] = shown(settings.name_of(key), values[key])
     if output:
-        out.print_json({"name": name, "active": name == _active(known), "settings": values})
+        out.print_data({"name": name, "active": name == _active(known), "settings": values}, output)
         return
     for key, value in values.items():
-        click.echo(f"{key}={value!r}")
+        typer.echo(f"{key}={value!r}")
     if not values:
-        click.echo(f"Profile '{name}' sets nothing; set something with: runyard config set", err=True)
+        typer.echo(f"Profile '{name}' sets nothing; set something with: runyard config set", err=True)
 
 
 @profile.command("delete", example="runyard profile delete staging")
-@click.argument("name")
-@yes_option
-def delete(name: str, yes: bool) -> None:
+def delete(name: Annotated[str, argument("NAME")], yes: Yes = False) -> None:
     """Delete a profile that is not the active one."""
     from runyard.base.errors import Conflict
     from runyard.settings import profiles
@@ -145,9 +148,7 @@ def delete(name: str, yes: bool) -> None:
 
 
 @profile.command("rename", example="runyard profile rename staging testing")
-@click.argument("name")
-@click.argument("new")
-def rename(name: str, new: str) -> None:
+def rename(name: Annotated[str, argument("NAME")], new: Annotated[str, argument("NEW")]) -> None:
     """Rename a profile."""
     from runyard.settings import profiles
 
@@ -156,8 +157,7 @@ def rename(name: str, new: str) -> None:
 
 
 @profile.command("edit", example="runyard profile edit staging")
-@click.argument("name", required=False)
-def edit(name: str | None) -> None:
+def edit(name: Annotated[str | None, argument("NAME")] = None) -> None:
     """Open the file of the profiles in $EDITOR, at a profile if one is named.
 
     The edited text is checked first: with a mistake in it, the file is not changed.
@@ -167,24 +167,24 @@ def edit(name: str | None) -> None:
     if name is not None:
         profiles.find(profiles.read(), name)
     if not out.at_keyboard():
-        raise click.UsageError(f"'edit' needs a terminal; the file is {profiles.path()}.")
+        raise WrongUsage(f"'edit' needs a terminal; the file is {profiles.path()}.")
     before = profiles.read_text()
     start = before or profiles.rendered(profiles.read())
     if name is not None and name not in profiles.read().tables:
         start += f"\n[profiles.{name}]\n"
     text = start
     while True:
-        answer = click.edit(text, extension=".toml")
+        answer = _edited(text)
         if answer is None or answer == before:
-            click.echo("Nothing was changed.", err=True)
+            typer.echo("Nothing was changed.", err=True)
             return
         text = answer
         fault = _fault(text)
         if fault is None:
             break
         out.error_line(fault)
-        if not click.confirm("Edit it again? Otherwise nothing is changed", default=True):
-            raise click.exceptions.Exit(1)
+        if not typer.confirm("Edit it again? Otherwise nothing is changed", default=True):
+            raise typer.Exit(1)
     profiles.replace_text(text, before)
     out.done(f"Wrote {profiles.path()}.")
 
@@ -209,3 +209,34 @@ def _fault(text: str) -> str | None:
     except RunyardError as error:
         return str(error)
     return None
+
+
+def _edited(text: str) -> str | None:
+    """What a person makes of a text in the editor of the environment; None when the editor wrote nothing.
+
+    Raises:
+        InvalidInput: the editor cannot be started, or failed.
+    """
+    import os
+    import shlex
+    import subprocess
+    import tempfile
+
+    from runyard.base.errors import InvalidInput
+
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    with tempfile.TemporaryDirectory(prefix="runyard-") as folder:
+        path = os.path.join(folder, "profiles.toml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        before = os.stat(path).st_mtime_ns
+        try:
+            done = subprocess.run([*shlex.split(editor), path], check=False)
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"the editor {editor!r} cannot be started: {error}; set EDITOR") from None
+        if done.returncode:
+            raise InvalidInput(f"the editor {editor!r} ended with exit code {done.returncode}")
+        if os.stat(path).st_mtime_ns == before:
+            return None
+        with open(path, encoding="utf-8") as file:
+            return file.read()

@@ -5,35 +5,36 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import Any
+from typing import Annotated, Any
 
-import click
+import typer
 from runyard.base.quoting import PATH, quoted
 
+from runyard_cli.shared import output as out
 from runyard_cli.shared import values
-from runyard_cli.shared.click_classes import Command, wants_tracebacks
+from runyard_cli.shared.app import App, WrongUsage
+from runyard_cli.shared.options import argument, many, option, words
+
+run = App()
 
 
-@click.command(
+@run.command(
     "run",
-    cls=Command,
     example="""runyard run flows/etl.py:my_etl_flow --param date=2026-11-22
         runyard run report.py --month 2026-11""",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True},
 )
-@click.argument("target", metavar="FILE.py[:FLOW]")
-@click.option(
-    "-p", "--param", multiple=True, metavar="KEY=VALUE", help="A parameter; the value is JSON or text."
-)
-@click.option("--params", metavar="JSON", help="All parameters as a JSON object; - reads standard input.")
-@click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
-@click.pass_context
-def run(
-    context: click.Context,
-    target: str,
-    param: tuple[str, ...],
-    params: str | None,
-    arguments: tuple[str, ...],
+def _run(
+    context: typer.Context,
+    target: Annotated[str, argument("FILE.py:FLOW")],
+    param: Annotated[
+        list[str], many("-p", "--param", help="A parameter; the value is JSON or text.", metavar="KEY=VALUE")
+    ],
+    arguments: Annotated[list[str], words("ARGS")],
+    params: Annotated[
+        str | None,
+        option("--params", help="All parameters as a JSON object; - reads standard input.", metavar="JSON"),
+    ] = None,
 ) -> None:
     """Run a flow, or a whole script with ARGS, in this process.
 
@@ -42,9 +43,9 @@ def run(
     """
     is_script = ":" not in target and target.endswith(".py")
     if is_script and (param or params is not None):
-        raise click.UsageError(f"Parameters need a flow; write {target}:FLOW.")
+        raise WrongUsage(f"Parameters need a flow; write {target}:FLOW.")
     if not is_script and arguments:
-        raise click.UsageError(f"A flow takes --param and not {arguments[0]!r}.")
+        raise WrongUsage(f"A flow takes --param and not {arguments[0]!r}.")
     if is_script:
         context.exit(_run_script(target, list(arguments)))
     context.exit(_run_flow(target, param, params))
@@ -94,7 +95,7 @@ def _is_docstring(part: Any) -> bool:
     return isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)
 
 
-def _run_flow(entrypoint: str, param: tuple[str, ...], params: str | None) -> int:
+def _run_flow(entrypoint: str, param: list[str], params: str | None) -> int:
     from runyard.deployments.loading.loading import load_flow, parameter_schema
 
     flow: Any = load_flow(entrypoint)
@@ -136,7 +137,7 @@ def _report(error: BaseException) -> int:
     shown = traceback.TracebackException.from_exception(error)
     if isinstance(error, RunyardError) and not any(_is_users(frame) for frame in shown.stack):
         raise error
-    if not wants_tracebacks():
+    if not out.wants_tracebacks():
         _keep_users_frames(shown)
     print("".join(shown.format()), end="", file=sys.stderr)
     return 1

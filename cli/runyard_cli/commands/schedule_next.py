@@ -5,22 +5,22 @@ from __future__ import annotations
 import heapq
 import itertools
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import click
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared import values
-from runyard_cli.shared.click_classes import Command, group, output_option
+from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import connect
+from runyard_cli.shared.coercion import whole_number
 from runyard_cli.shared.lookup import find_deployment
+from runyard_cli.shared.options import Output, argument, option
 from runyard_cli.shared.schedule_texts import describe_schedule, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from zoneinfo import ZoneInfo
 
-schedule = group(
+schedule = App(
     "schedule",
     "See the next times of schedules: those of a deployment, or one given by flags.",
     "runyard schedule next my-etl-flow/daily-etl",
@@ -34,36 +34,39 @@ class _Source(NamedTuple):
     name: str
 
 
-@click.command(
+next_ = App()
+
+
+@next_.command(
     "next",
-    cls=Command,
     example="""runyard schedule next my-etl-flow/daily-etl -n 20
         runyard deployment schedule next daily-etl
         runyard schedule next --cron '30 2 * * *' --timezone Europe/Berlin --after 2026-10-24""",
 )
-@click.argument("reference", metavar="[DEPLOYMENT]", required=False)
-@click.option(
-    "-n", "--count", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many."
-)
-@click.option("--tz", help="The time zone to show; by default each schedule's own.")
-@click.option("--after", metavar="TIME", help="Start from this time instead of now.")
-@click.option("--cron", help="A cron expression instead of a deployment.")
-@click.option("--interval", metavar="DURATION", help="An interval instead of a deployment.")
-@click.option("--rrule", help="A recurrence rule instead of a deployment.")
-@click.option("--timezone", help="The time zone of --cron, --interval and --rrule.")
-@click.option("--all", "everything", is_flag=True, help="Show paused schedules too.")
-@output_option
-def next_(
-    reference: str | None,
-    count: int,
-    tz: str | None,
-    after: str | None,
-    cron: str | None,
-    interval: str | None,
-    rrule: str | None,
-    timezone: str | None,
-    everything: bool,
-    output: str | None,
+def _next_(
+    reference: Annotated[str | None, argument("DEPLOYMENT")] = None,
+    count: Annotated[
+        int,
+        option(
+            "-n", "--count", metavar="N", parser=whole_number(1, 100_000), help="How many.", show_default=True
+        ),
+    ] = 10,
+    tz: Annotated[
+        str | None, option("--tz", help="The time zone to show; by default each schedule's own.")
+    ] = None,
+    after: Annotated[
+        str | None, option("--after", help="Start from this time instead of now.", metavar="TIME")
+    ] = None,
+    cron: Annotated[str | None, option("--cron", help="A cron expression instead of a deployment.")] = None,
+    interval: Annotated[
+        str | None, option("--interval", help="An interval instead of a deployment.", metavar="DURATION")
+    ] = None,
+    rrule: Annotated[str | None, option("--rrule", help="A recurrence rule instead of a deployment.")] = None,
+    timezone: Annotated[
+        str | None, option("--timezone", help="The time zone of --cron, --interval and --rrule.")
+    ] = None,
+    everything: Annotated[bool, option("--all", help="Show paused schedules too.")] = False,
+    output: Output = None,
 ) -> None:
     """Show the next times of a deployment's schedules, or of a schedule given by flags.
 
@@ -73,9 +76,9 @@ def next_(
     given = {"cron": cron, "interval": values.duration(interval).total_seconds() if interval else None}
     spec = {key: value for key, value in {**given, "rrule": rrule}.items() if value is not None}
     if (reference is None) == (not spec) or len(spec) > 1:
-        raise click.UsageError("Name a deployment, or give one of --cron, --interval and --rrule.")
+        raise WrongUsage("Name a deployment, or give one of --cron, --interval and --rrule.")
     if timezone and reference:
-        raise click.UsageError("--timezone goes with --cron, --interval and --rrule; did you mean --tz?")
+        raise WrongUsage("--timezone goes with --cron, --interval and --rrule; did you mean --tz?")
     if tz:
         _zone(tz)
     if reference is None:
@@ -99,7 +102,7 @@ def next_(
             }
         )
     if output:
-        out.print_json(rows)
+        out.print_data(rows, output)
         return
     several = len(sources) > 1
     zones = {row["timezone"] for row in rows}
@@ -119,7 +122,7 @@ def next_(
         out.table("Next times", columns, cells, "The schedule has ended.")
 
 
-schedule.add_command(next_)
+schedule.add_typer(next_)
 
 
 def _of_deployment(reference: str, everything: bool) -> list[_Source]:

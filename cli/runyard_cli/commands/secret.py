@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Annotated, Any
 
-import click
+import typer
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import group, output_option, yes_option
+from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import connect
+from runyard_cli.shared.options import Output, Yes, argument, option
 
-secret = group(
+secret = App(
     "secret",
     "Keep secret values by name; flows read them by Secret.load(NAME).get().",
     "runyard secret set my-api-key",
@@ -22,14 +23,14 @@ def ask(what: str) -> str:
     """A secret, asked for without echo on a terminal, else all of standard input.
 
     Raises:
-        click.UsageError: standard input is empty.
+        WrongUsage: standard input is empty.
     """
     if out.at_keyboard():
-        value: str = click.prompt(what, hide_input=True, confirmation_prompt=True, err=True)
+        value: str = typer.prompt(what, hide_input=True, confirmation_prompt=True, err=True)
         return value
     value = sys.stdin.read().removesuffix("\n")
     if not value:
-        raise click.UsageError(f"{what} is read from standard input, which is empty.")
+        raise WrongUsage(f"{what} is read from standard input, which is empty.")
     return value
 
 
@@ -38,8 +39,7 @@ def ask(what: str) -> str:
     example="""runyard secret set my-api-key
         runyard secret set my-api-key < key.txt""",
 )
-@click.argument("name")
-def set_(name: str) -> None:
+def set_(name: Annotated[str, argument("NAME")]) -> None:
     """Save a secret; an earlier one of that name is replaced.
 
     It is asked for without echo, or read from standard input.
@@ -59,12 +59,11 @@ def _all(client: Any) -> list[Any]:
 
 
 @secret.command("ls", example="runyard secret ls")
-@output_option
-def ls(output: str | None) -> None:
+def ls(output: Output = None) -> None:
     """List the names of the secrets."""
     found = _all(connect())
     if output:
-        out.print_json(found)
+        out.print_data(found, output)
         return
     rows = [[each.name, out.ago(each.created), out.ago(each.updated)] for each in found]
     out.table(
@@ -73,16 +72,17 @@ def ls(output: str | None) -> None:
 
 
 @secret.command("inspect", example="runyard secret inspect my-api-key")
-@click.argument("name")
-@click.option("--show", is_flag=True, help="Print the value itself.")
-@output_option
-def inspect(name: str, show: bool, output: str | None) -> None:
+def inspect(
+    name: Annotated[str, argument("NAME")],
+    show: Annotated[bool, option("--show", help="Print the value itself.")] = False,
+    output: Output = None,
+) -> None:
     """Show a secret; its value only with --show."""
     from runyard.operations.blocks import block_documents
 
     found = connect().call(block_documents.read_block_document_by_name, "secret", name, include_secrets=show)
     if output:
-        out.print_json(found)
+        out.print_data(found, output)
         return
     value = found.data.get("value")
     known = [("Name", name), ("Value", value), ("Updated", out.local(found.updated)), ("ID", found.id)]
@@ -90,9 +90,7 @@ def inspect(name: str, show: bool, output: str | None) -> None:
 
 
 @secret.command("delete", example="runyard secret delete my-api-key")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@yes_option
-def delete(names: tuple[str, ...], yes: bool) -> None:
+def delete(names: Annotated[list[str], argument("NAME")], yes: Yes = False) -> None:
     """Delete secrets."""
     from runyard.operations.blocks import block_documents
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import click
+from typing import Annotated
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import group
+from runyard_cli.shared.app import App
+from runyard_cli.shared.coercion import whole_number
+from runyard_cli.shared.options import option
 
-server = group("server", "Serve the API to other machines.", "runyard server start")
+server = App("server", "Serve the API to other machines.", "runyard server start")
 
 
 @server.command("start", example="runyard server start --port 4200")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=4200,
-    show_default=True,
-    help="The port; 0 is any free one.",
-)
-def start(host: str, port: int) -> None:
+def start(
+    host: Annotated[str, option("--host", help="The address to listen on.", show_default=True)] = "127.0.0.1",
+    port: Annotated[
+        int,
+        option(
+            "--port",
+            metavar="PORT",
+            parser=whole_number(0, 65_535),
+            help="The port; 0 is any free one.",
+            show_default=True,
+        ),
+    ] = 4200,
+) -> None:
     """Serve the API until stopped."""
     from runyard.server.serve import serve
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import click
+from typing import Annotated
 
-from runyard_cli.shared.click_classes import Count, group
+from runyard_cli.shared.app import App, WrongUsage
+from runyard_cli.shared.options import many, option, whole, words
 
-task = group("task", "Run tasks that other processes submit.", "runyard task serve tasks.py:send_mail")
+task = App("task", "Run tasks that other processes submit.", "runyard task serve tasks.py:send_mail")
 
 
 @task.command(
@@ -15,11 +16,16 @@ task = group("task", "Run tasks that other processes submit.", "runyard task ser
         runyard task serve tasks.py
         runyard task serve --module shop.tasks""",
 )
-@click.argument("entrypoints", metavar="[FILE.py[:TASK]]...", nargs=-1)
-@click.option("-m", "--module", multiple=True, help="All tasks of this module.")
-@click.option("-l", "--limit", type=Count(1), default=10, show_default=True, help="How many runs at once.")
-@click.option("--beside", type=int, hidden=True, help="A socket to the worker that started it.")
-def serve(entrypoints: tuple[str, ...], module: tuple[str, ...], limit: int, beside: int | None) -> None:
+def serve(
+    entrypoints: Annotated[list[str], words("FILE.py:TASK")],
+    module: Annotated[list[str], many("-m", "--module", help="All tasks of this module.")],
+    limit: Annotated[
+        int, whole("-l", "--limit", help="How many runs at once.", least=1, show_default=True)
+    ] = 10,
+    beside: Annotated[
+        int | None, option("--beside", help="A socket to the worker that started it.", hidden=True)
+    ] = None,
+) -> None:
     """Run what `task.delay(...)` submits, until Ctrl-C; running tasks are finished first.
 
     A task is FILE.py:TASK or package.module.TASK; FILE.py alone means all tasks in it.
@@ -29,7 +35,7 @@ def serve(entrypoints: tuple[str, ...], module: tuple[str, ...], limit: int, bes
     from runyard.workers.task_worker import serve
 
     if not entrypoints and not module:
-        raise click.UsageError("Missing argument 'FILE.py[:TASK]'.")
+        raise WrongUsage("Missing argument 'FILE.py[:TASK]'.")
     found = [each for entrypoint in entrypoints for each in load_tasks(entrypoint)]
     found += [each for name in module for each in load_module_tasks(name)]
     wanted = list(dict.fromkeys(found))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
-import click
+import typer
 from runyard.base.texts import visible
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import Count, group, output_option, yes_option
+from runyard_cli.shared.app import App
 from runyard_cli.shared.client import connect, listed
+from runyard_cli.shared.options import Output, Yes, argument, many, option, whole
 
-variable = group(
+variable = App(
     "variable",
     "Set and see variables: JSON values by name that flows read by Variable.get(NAME).",
     "runyard variable set threshold 42",
@@ -25,11 +26,12 @@ _WIDEST = 50
     example="""runyard variable set threshold 42
         runyard variable set regions '["eu", "us"]' --overwrite --tag production""",
 )
-@click.argument("name")
-@click.argument("value")
-@click.option("--overwrite", is_flag=True, help="Replace an existing one.")
-@click.option("--tag", multiple=True, help="A label; may be given several times.")
-def set_(name: str, value: str, overwrite: bool, tag: tuple[str, ...]) -> None:
+def set_(
+    name: Annotated[str, argument("NAME")],
+    value: Annotated[str, argument("VALUE")],
+    tag: Annotated[list[str], many("--tag", help="A label; may be given several times.")],
+    overwrite: Annotated[bool, option("--overwrite", help="Replace an existing one.")] = False,
+) -> None:
     """Set a variable; VALUE is JSON, or else text."""
     from runyard.sdk.variables import Variable
 
@@ -45,20 +47,17 @@ def _value(text: str) -> Any:
 
 
 @variable.command("get", example="runyard variable get threshold")
-@click.argument("name")
-def get(name: str) -> None:
+def get(name: Annotated[str, argument("NAME")]) -> None:
     """Print a variable's value: a text as it is, anything else as JSON."""
     from runyard.operations.records import stored_variables
 
     value = connect().call(stored_variables.read_variable_by_name, name).value
     text = value if isinstance(value, str) else json.dumps(value)
-    click.echo(visible(text) if out.on_terminal() else text)
+    typer.echo(visible(text) if out.on_terminal() else text)
 
 
 @variable.command("inspect", example="runyard variable inspect threshold")
-@click.argument("name")
-@output_option
-def inspect(name: str, output: str | None) -> None:
+def inspect(name: Annotated[str, argument("NAME")], output: Output = None) -> None:
     """Show a variable."""
     from runyard.operations.records import stored_variables
 
@@ -66,15 +65,16 @@ def inspect(name: str, output: str | None) -> None:
 
 
 @variable.command("ls", example="runyard variable ls")
-@click.option("-l", "--limit", type=Count(1), default=100, show_default=True, help="How many at most.")
-@output_option
-def ls(limit: int, output: str | None) -> None:
+def ls(
+    limit: Annotated[int, whole("-l", "--limit", help="How many at most.", least=1, show_default=True)] = 100,
+    output: Output = None,
+) -> None:
     """List the variables."""
     from runyard.operations.records import stored_variables
 
     found = list(listed(connect(), stored_variables.filter_variables, limit=limit))
     if output:
-        out.print_json(found)
+        out.print_data(found, output)
         return
     rows = [[each.name, _short(each.value), ", ".join(each.tags), out.ago(each.updated)] for each in found]
     out.table(
@@ -89,9 +89,7 @@ def _short(value: Any) -> str:
 
 
 @variable.command("unset", example="runyard variable unset threshold")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@yes_option
-def unset(names: tuple[str, ...], yes: bool) -> None:
+def unset(names: Annotated[list[str], argument("NAME")], yes: Yes = False) -> None:
     """Delete variables."""
     from runyard.operations.records import stored_variables
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import click
-
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import Command, output_option
+from runyard_cli.shared.app import App
+from runyard_cli.shared.options import Output
+
+version = App()
 
 
-@click.command("version", cls=Command, example="runyard version -o json")
-@output_option
-def version(output: str | None) -> None:
+@version.command("version", example="runyard version -o json")
+def _version(output: Output = None) -> None:
     """Show the installed version and where its data is."""
     import platform
     import sqlite3
@@ -42,7 +42,7 @@ def version(output: str | None) -> None:
         "installed": installed,
     }
     if output:
-        out.print_json(facts)
+        out.print_data(facts, output)
         return
     also = ", ".join(f"{name} {number}" for name, number in installed.items())
     out.facts((out.heading(name), also if name == "installed" else value) for name, value in facts.items())

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
-import click
+import typer
 from runyard.base.quoting import command_of, quoted
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import Count, group, limit_option, output_option, yes_option
+from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import body, connect, listed
+from runyard_cli.shared.coercion import count, one_of
+from runyard_cli.shared.lists import Column, Listing, Page, View, cut, show_list
+from runyard_cli.shared.options import (
+    Columns,
+    Limit,
+    ListOutput,
+    Output,
+    Sort,
+    Watch,
+    Yes,
+    argument,
+    option,
+    whole,
+)
 
-work_pool = group(
+work_pool = App(
     "work-pool",
     "Create and manage work pools: where runs start, and how many at once.",
     "runyard work-pool create default-agent-pool --type process",
@@ -20,27 +34,27 @@ work_pool = group(
 
 
 @work_pool.command("create", example="runyard work-pool create my-pool --type process --concurrency-limit 4")
-@click.argument("name")
-@click.option("-t", "--type", "kind", help="process, docker or kubernetes; or ecs, cloud-run...")
-@click.option(
-    "--base-job-template", type=click.File(), help="A JSON file instead of the type's own template."
-)
-@click.option("--description", help="What the pool is for.")
-@click.option("--concurrency-limit", type=Count(0), help="How many runs at once.")
-@click.option("--paused", is_flag=True, help="Create it paused: no run starts until it is resumed.")
-@click.option("--overwrite", is_flag=True, help="Update the pool if it exists.")
-@click.option("--set-as-default", is_flag=True, help="Use it when a command names no pool.")
-@output_option
 def create(
-    name: str,
-    kind: str | None,
-    base_job_template: Any,
-    description: str | None,
-    concurrency_limit: int | None,
-    paused: bool,
-    overwrite: bool,
-    set_as_default: bool,
-    output: str | None,
+    name: Annotated[str, argument("NAME")],
+    kind: Annotated[
+        str | None, option("-t", "--type", help="process, docker or kubernetes; or ecs, cloud-run...")
+    ] = None,
+    base_job_template: Annotated[
+        typer.FileText | None,
+        option("--base-job-template", help="A JSON file instead of the type's own template."),
+    ] = None,
+    description: Annotated[str | None, option("--description", help="What the pool is for.")] = None,
+    concurrency_limit: Annotated[
+        int | None, whole("--concurrency-limit", help="How many runs at once.")
+    ] = None,
+    paused: Annotated[
+        bool, option("--paused", help="Create it paused: no run starts until it is resumed.")
+    ] = False,
+    overwrite: Annotated[bool, option("--overwrite", help="Update the pool if it exists.")] = False,
+    set_as_default: Annotated[
+        bool, option("--set-as-default", help="Use it when a command names no pool.")
+    ] = False,
+    output: Output = None,
 ) -> None:
     """Create a work pool."""
     from runyard import settings
@@ -74,7 +88,7 @@ def create(
     if set_as_default:
         _set_as_default(name)
     if output:
-        out.print_json(pool)
+        out.print_data(pool, output)
         return
     out.done(f"{verb} work pool '{name}' of type {pool.type}.")
     if set_as_default:
@@ -114,9 +128,9 @@ def _ask_type() -> str:
 
     types = list(known_types())
     if out.at_keyboard():
-        answer: str = click.prompt("Type", type=click.Choice(types), default="process")
+        answer: str = typer.prompt(f"Type ({', '.join(types)})", default="process", value_proc=one_of(types))
         return answer
-    raise click.UsageError(f"Missing option '-t' / '--type': one of {', '.join(types)}.")
+    raise WrongUsage(f"Missing option '-t' / '--type': one of {', '.join(types)}.")
 
 
 def template(file: Any) -> dict[str, Any]:
@@ -136,31 +150,49 @@ def template(file: Any) -> dict[str, Any]:
     return found
 
 
+POOLS = Listing(
+    "Work pools",
+    (
+        Column("Name", lambda pool: pool["name"], "name"),
+        Column("Type", lambda pool: pool["type"]),
+        Column("Status", lambda pool: pool["status"], "state"),
+        Column("Limit", lambda pool: pool["concurrency_limit"]),
+        Column("Active slots", lambda pool: pool["active_slots"], wide=True),
+        Column("Description", lambda pool: pool["description"], wide=True),
+        Column("ID", lambda pool: pool["id"], "id"),
+    ),
+    "No work pools; create one with: runyard work-pool create NAME",
+)
+
+
 @work_pool.command("ls", example="runyard work-pool ls -o json")
-@click.option("-v", "--verbose", is_flag=True, help="Show descriptions and slots in use.")
-@output_option
-def ls(verbose: bool, output: str | None) -> None:
+def ls(
+    verbose: Annotated[bool, option("-v", "--verbose", help="The same as -o wide.")] = False,
+    limit: Limit = 0,
+    sort: Sort = None,
+    columns: Columns = None,
+    watch: Watch = False,
+    output: ListOutput = None,
+) -> None:
     """List the work pools."""
     client = connect()
-    if output:
-        from runyard.operations.work_pools import work_pools
 
-        out.print_json(list(listed(client, work_pools.filter_work_pools)))
-        return
-    from runyard.operations.work_pools.list_work_pools import list_work_pools
+    def read() -> Page:
+        if output in ("json", "yaml"):
+            from runyard.operations.work_pools import work_pools
 
-    names = ["name", "type", "status", "id", "concurrency_limit"]
-    if verbose:
-        names += ["active_slots", "description"]
-    rows = [[pool[name] for name in names] for pool in client.call(list_work_pools)]
-    columns = [out.heading(name) for name in names]
-    out.table("Work pools", columns, rows, "No work pools; create one with: runyard work-pool create NAME")
+            return cut(list(listed(client, work_pools.filter_work_pools)), limit)
+        from runyard.operations.work_pools.list_work_pools import list_work_pools
+
+        pools: list[Any] = client.call(list_work_pools)
+        return cut(pools, limit)
+
+    view = View(output or ("wide" if verbose else None), columns, sort, watch)
+    show_list(POOLS, read, view, client)
 
 
 @work_pool.command("inspect", example="runyard work-pool inspect my-pool")
-@click.argument("name")
-@output_option
-def inspect(name: str, output: str | None) -> None:
+def inspect(name: Annotated[str, argument("NAME")], output: Output = None) -> None:
     """Show one work pool."""
     from runyard.operations.work_pools import work_pools
 
@@ -174,27 +206,30 @@ def _update(name: str, **fields: Any) -> None:
 
 
 @work_pool.command("pause", example="runyard work-pool pause my-pool")
-@click.argument("name")
-def pause(name: str) -> None:
+def pause(name: Annotated[str, argument("NAME")]) -> None:
     """Start no more runs of a pool; running ones continue."""
     _update(name, is_paused=True)
     out.done(f"Paused work pool '{name}'.")
 
 
 @work_pool.command("resume", example="runyard work-pool resume my-pool")
-@click.argument("name")
-def resume(name: str) -> None:
+def resume(name: Annotated[str, argument("NAME")]) -> None:
     """Start runs of a paused pool again."""
     _update(name, is_paused=False)
     out.done(f"Resumed work pool '{name}'.")
 
 
 @work_pool.command("update", example="runyard work-pool update my-pool --description 'nightly jobs'")
-@click.argument("name")
-@click.option("--base-job-template", type=click.File(), help="A JSON file with the new template.")
-@click.option("--concurrency-limit", type=Count(0), help="How many runs at once.")
-@click.option("--description", help="What the pool is for.")
-def update(name: str, base_job_template: Any, concurrency_limit: int | None, description: str | None) -> None:
+def update(
+    name: Annotated[str, argument("NAME")],
+    base_job_template: Annotated[
+        typer.FileText | None, option("--base-job-template", help="A JSON file with the new template.")
+    ] = None,
+    concurrency_limit: Annotated[
+        int | None, whole("--concurrency-limit", help="How many runs at once.")
+    ] = None,
+    description: Annotated[str | None, option("--description", help="What the pool is for.")] = None,
+) -> None:
     """Update a work pool; what is not given stays."""
     fields: dict[str, Any] = {}
     if base_job_template is not None:
@@ -204,7 +239,7 @@ def update(name: str, base_job_template: Any, concurrency_limit: int | None, des
     if description is not None:
         fields["description"] = description
     if not fields:
-        raise click.UsageError("Nothing to update; give one of the options.")
+        raise WrongUsage("Nothing to update; give one of the options.")
     _update(name, **fields)
     if base_job_template is not None:
         _warn_of_places(name, fields["base_job_template"])
@@ -212,28 +247,30 @@ def update(name: str, base_job_template: Any, concurrency_limit: int | None, des
 
 
 @work_pool.command("set-concurrency-limit", example="runyard work-pool set-concurrency-limit my-pool 4")
-@click.argument("name")
-@click.argument("limit", type=Count(0))
-def set_concurrency_limit(name: str, limit: int) -> None:
+def set_concurrency_limit(
+    name: Annotated[str, argument("NAME")], limit: Annotated[int, argument("LIMIT", parser=count(0))]
+) -> None:
     """Let a pool run at most LIMIT runs at once."""
     _update(name, concurrency_limit=limit)
     out.done(f"Work pool '{name}' runs at most {limit} at once.")
 
 
 @work_pool.command("clear-concurrency-limit", example="runyard work-pool clear-concurrency-limit my-pool")
-@click.argument("name")
-def clear_concurrency_limit(name: str) -> None:
+def clear_concurrency_limit(name: Annotated[str, argument("NAME")]) -> None:
     """Remove a pool's limit."""
     _update(name, concurrency_limit=None)
     out.done(f"Work pool '{name}' has no concurrency limit now.")
 
 
 @work_pool.command("preview", example="runyard work-pool preview my-pool --jobs")
-@click.argument("name")
-@limit_option
-@click.option("--jobs", is_flag=True, help="Show the job that a worker here would start for each.")
-@output_option
-def preview(name: str, limit: int, jobs: bool, output: str | None) -> None:
+def preview(
+    name: Annotated[str, argument("NAME")],
+    limit: Limit = 15,
+    jobs: Annotated[
+        bool, option("--jobs", help="Show the job that a worker here would start for each.")
+    ] = False,
+    output: Output = None,
+) -> None:
     """Show the waiting runs of a pool, the next first."""
     from runyard.operations.work_pools import work_pools
 
@@ -245,9 +282,7 @@ def preview(name: str, limit: int, jobs: bool, output: str | None) -> None:
 
 
 @work_pool.command("slots", example="runyard work-pool slots my-pool")
-@click.argument("name")
-@output_option
-def slots(name: str, output: str | None) -> None:
+def slots(name: Annotated[str, argument("NAME")], output: Output = None) -> None:
     """Show which runs hold a pool's slots."""
     from runyard.operations.work_pools import work_pools
 
@@ -259,9 +294,7 @@ def slots(name: str, output: str | None) -> None:
 
 
 @work_pool.command("delete", example="runyard work-pool delete my-pool")
-@click.argument("name")
-@yes_option
-def delete(name: str, yes: bool) -> None:
+def delete(name: Annotated[str, argument("NAME")], yes: Yes = False) -> None:
     """Delete a work pool with its queues."""
     from runyard.operations.work_pools import work_pools
 
@@ -276,16 +309,19 @@ def delete(name: str, yes: bool) -> None:
     "get-default-base-job-template",
     example="runyard work-pool get-default-base-job-template --type process -f template.json",
 )
-@click.option("-t", "--type", "kind", required=True, help="process, docker or kubernetes.")
-@click.option("-f", "--file", type=click.File("w", lazy=True), help="Write it to a file.")
-def get_default_base_job_template(kind: str, file: Any) -> None:
+def get_default_base_job_template(
+    kind: Annotated[str, option("-t", "--type", help="process, docker or kubernetes.")],
+    file: Annotated[
+        typer.FileTextWrite | None, option("-f", "--file", help="Write it to a file.", lazy=True)
+    ] = None,
+) -> None:
     """Print the base job template that pools of a type start with."""
     from runyard.domain import job_templates
 
     job_templates.check_spelling(kind)
     text = json.dumps(job_templates.default(kind), indent=2)
     if file is None:
-        click.echo(text)
+        typer.echo(text)
         return
     file.write(text + "\n")
     out.done(f"Wrote {file.name}.")

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import click
+from typing import Annotated, Any
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import Count, group, limit_option, output_option, yes_option
+from runyard_cli.shared.app import App
 from runyard_cli.shared.client import body, connect, listed
+from runyard_cli.shared.coercion import count
+from runyard_cli.shared.options import Limit, Output, Yes, argument, option, whole
 
-work_queue = group(
+work_queue = App(
     "work-queue",
     "Create and manage a pool's queues: priorities, limits, pauses.",
     "runyard work-queue create urgent --pool my-pool --priority 1",
 )
 
-_POOL = click.option(
-    "-p", "--pool", help="The queue's pool; needed when several pools have a queue of this name."
-)
+Pool = Annotated[
+    str | None,
+    option("-p", "--pool", help="The queue's pool; needed when several pools have a queue of this name."),
+]
 
 
 def _pool_of(client: Any, name: str, pool: str | None) -> str:
@@ -51,19 +52,16 @@ def _update(name: str, pool: str | None, **fields: Any) -> str:
 
 
 @work_queue.command("create", example="runyard work-queue create urgent --pool my-pool --priority 1")
-@click.argument("name")
-@click.option("-p", "--pool", help="Its pool; by default default-agent-pool, which is created if missing.")
-@click.option("-q", "--priority", type=Count(1), help="1 is served first.")
-@click.option("-l", "--limit", type=Count(0), help="How many of its runs at once.")
-@click.option("--description", help="What the queue is for.")
-@output_option
 def create(
-    name: str,
-    pool: str | None,
-    priority: int | None,
-    limit: int | None,
-    description: str | None,
-    output: str | None,
+    name: Annotated[str, argument("NAME")],
+    pool: Annotated[
+        str | None,
+        option("-p", "--pool", help="Its pool; by default default-agent-pool, which is created if missing."),
+    ] = None,
+    priority: Annotated[int | None, whole("-q", "--priority", help="1 is served first.", least=1)] = None,
+    limit: Annotated[int | None, whole("-l", "--limit", help="How many of its runs at once.")] = None,
+    description: Annotated[str | None, option("--description", help="What the queue is for.")] = None,
+    output: Output = None,
 ) -> None:
     """Create a work queue."""
     from runyard.operations.work_pools import lone_queues, work_queues
@@ -76,17 +74,22 @@ def create(
     else:
         queue = connect().call(work_queues.create_work_queue, pool, body=made)
     if output:
-        out.print_json(queue)
+        out.print_data(queue, output)
         return
     out.done(f"Created work queue '{queue.work_pool_name}/{queue.name}' with priority {queue.priority}.")
 
 
 @work_queue.command("ls", example="runyard work-queue ls --pool my-pool")
-@click.option("-p", "--pool", help="Only this pool's.")
-@click.option("-m", "--match", metavar="PREFIX", help="Only those whose name begins so.")
-@click.option("-v", "--verbose", is_flag=True, help="Show when they were last polled, and descriptions.")
-@output_option
-def ls(pool: str | None, match: str | None, verbose: bool, output: str | None) -> None:
+def ls(
+    pool: Annotated[str | None, option("-p", "--pool", help="Only this pool's.")] = None,
+    match: Annotated[
+        str | None, option("-m", "--match", help="Only those whose name begins so.", metavar="PREFIX")
+    ] = None,
+    verbose: Annotated[
+        bool, option("-v", "--verbose", help="Show when they were last polled, and descriptions.")
+    ] = False,
+    output: Output = None,
+) -> None:
     """List work queues in the order in which they are served."""
     from runyard.operations.work_pools import work_pools, work_queues
 
@@ -99,7 +102,7 @@ def ls(pool: str | None, match: str | None, verbose: bool, output: str | None) -
         if queue.name.startswith(match or "")
     ]
     if output:
-        out.print_json([queue for _, queue in queues])
+        out.print_data([queue for _, queue in queues], output)
         return
     rows = [
         [name, queue.name, queue.priority, queue.status, queue.id, queue.concurrency_limit]
@@ -114,10 +117,7 @@ def ls(pool: str | None, match: str | None, verbose: bool, output: str | None) -
 
 
 @work_queue.command("inspect", example="runyard work-queue inspect default --pool my-pool")
-@click.argument("name")
-@_POOL
-@output_option
-def inspect(name: str, pool: str | None, output: str | None) -> None:
+def inspect(name: Annotated[str, argument("NAME")], output: Output = None, pool: Pool = None) -> None:
     """Show one work queue."""
     from runyard.operations.work_pools import work_queues
 
@@ -126,17 +126,13 @@ def inspect(name: str, pool: str | None, output: str | None) -> None:
 
 
 @work_queue.command("pause", example="runyard work-queue pause urgent --pool my-pool")
-@click.argument("name")
-@_POOL
-def pause(name: str, pool: str | None) -> None:
+def pause(name: Annotated[str, argument("NAME")], pool: Pool = None) -> None:
     """Start no more runs of a queue; running ones continue."""
     out.done(f"Paused {_update(name, pool, is_paused=True)}.")
 
 
 @work_queue.command("resume", example="runyard work-queue resume urgent --pool my-pool")
-@click.argument("name")
-@_POOL
-def resume(name: str, pool: str | None) -> None:
+def resume(name: Annotated[str, argument("NAME")], pool: Pool = None) -> None:
     """Start runs of a paused queue again."""
     out.done(f"Resumed {_update(name, pool, is_paused=False)}.")
 
@@ -144,10 +140,11 @@ def resume(name: str, pool: str | None) -> None:
 @work_queue.command(
     "set-concurrency-limit", example="runyard work-queue set-concurrency-limit urgent 2 --pool my-pool"
 )
-@click.argument("name")
-@click.argument("limit", type=Count(0))
-@_POOL
-def set_concurrency_limit(name: str, limit: int, pool: str | None) -> None:
+def set_concurrency_limit(
+    name: Annotated[str, argument("NAME")],
+    limit: Annotated[int, argument("LIMIT", parser=count(0))],
+    pool: Pool = None,
+) -> None:
     """Let a queue run at most LIMIT runs at once."""
     where = _update(name, pool, concurrency_limit=limit)
     out.done(f"{where[0].upper() + where[1:]} runs at most {limit} at once.")
@@ -156,19 +153,15 @@ def set_concurrency_limit(name: str, limit: int, pool: str | None) -> None:
 @work_queue.command(
     "clear-concurrency-limit", example="runyard work-queue clear-concurrency-limit urgent --pool my-pool"
 )
-@click.argument("name")
-@_POOL
-def clear_concurrency_limit(name: str, pool: str | None) -> None:
+def clear_concurrency_limit(name: Annotated[str, argument("NAME")], pool: Pool = None) -> None:
     """Remove a queue's limit."""
     out.done(f"Removed the concurrency limit of {_update(name, pool, concurrency_limit=None)}.")
 
 
 @work_queue.command("preview", example="runyard work-queue preview urgent --pool my-pool")
-@click.argument("name")
-@_POOL
-@limit_option
-@output_option
-def preview(name: str, pool: str | None, limit: int, output: str | None) -> None:
+def preview(
+    name: Annotated[str, argument("NAME")], limit: Limit = 15, output: Output = None, pool: Pool = None
+) -> None:
     """Show the waiting runs of a queue, the next first."""
     from runyard.operations.work_pools import work_queues
 
@@ -181,10 +174,7 @@ def preview(name: str, pool: str | None, limit: int, output: str | None) -> None
 
 
 @work_queue.command("slots", example="runyard work-queue slots urgent --pool my-pool")
-@click.argument("name")
-@_POOL
-@output_option
-def slots(name: str, pool: str | None, output: str | None) -> None:
+def slots(name: Annotated[str, argument("NAME")], output: Output = None, pool: Pool = None) -> None:
     """Show which runs hold a queue's slots."""
     from runyard.operations.work_pools import work_queues
 
@@ -197,10 +187,7 @@ def slots(name: str, pool: str | None, output: str | None) -> None:
 
 
 @work_queue.command("read-runs", example="runyard work-queue read-runs urgent --pool my-pool")
-@click.argument("name")
-@_POOL
-@output_option
-def read_runs(name: str, pool: str | None, output: str | None) -> None:
+def read_runs(name: Annotated[str, argument("NAME")], output: Output = None, pool: Pool = None) -> None:
     """Show the due runs of a queue that wait for a worker."""
     from datetime import UTC, datetime
 
@@ -215,10 +202,7 @@ def read_runs(name: str, pool: str | None, output: str | None) -> None:
 
 
 @work_queue.command("delete", example="runyard work-queue delete urgent --pool my-pool")
-@click.argument("name")
-@_POOL
-@yes_option
-def delete(name: str, pool: str | None, yes: bool) -> None:
+def delete(name: Annotated[str, argument("NAME")], yes: Yes = False, pool: Pool = None) -> None:
     """Delete a work queue."""
     from runyard.operations.work_pools import work_queues
 

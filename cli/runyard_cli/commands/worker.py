@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
+import typer
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import Count, Number, group, output_option
+from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import connect, listed
+from runyard_cli.shared.options import Output, argument, many, option, seconds, whole
 
 if TYPE_CHECKING:
     from runyard.server.worker_api import RunApi
     from runyard.store.database import Database
 
-worker = group("worker", "Start workers and see them.", "runyard worker start --pool default-agent-pool")
+worker = App("worker", "Start workers and see them.", "runyard worker start --pool default-agent-pool")
 
 
 @worker.command(
@@ -22,6 +23,7 @@ worker = group("worker", "Start workers and see them.", "runyard worker start --
     example="""runyard worker start --pool default-agent-pool --limit 8
         runyard worker start --pool default-agent-pool --task tasks.py:send_mail""",
 )
+<<<<<<< HEAD
 @click.option("-p", "--pool", help="The work pool whose runs it starts.")
 @click.option("-n", "--name", help="The worker's name, unique in its pool; by default it is generated.")
 @click.option("-q", "--work-queue", multiple=True, help="Only runs of this queue.")
@@ -65,6 +67,45 @@ def start(
     tasks: tuple[str, ...],
     plain: bool,
     install_policy: str | None,
+=======
+def start(
+    context: typer.Context,
+    work_queue: Annotated[list[str], many("-q", "--work-queue", help="Only runs of this queue.")],
+    tasks: Annotated[
+        list[str], many("--task", help="Also run what this task's delay() submits.", metavar="FILE.py[:TASK]")
+    ],
+    pool: Annotated[str | None, option("-p", "--pool", help="The work pool whose runs it starts.")] = None,
+    name: Annotated[
+        str | None,
+        option("-n", "--name", help="The worker's name, unique in its pool; by default it is generated."),
+    ] = None,
+    kind: Annotated[
+        str | None, option("-t", "--type", help="The pool's type; a missing pool is created with it.")
+    ] = None,
+    limit: Annotated[int | None, whole("-l", "--limit", help="How many runs at once.", least=1)] = None,
+    run_once: Annotated[bool, option("--run-once", help="Run what is due now, then exit.")] = False,
+    prefetch_seconds: Annotated[
+        float | None,
+        seconds("--prefetch-seconds", help="With --run-once: also run what is due within so many seconds."),
+    ] = None,
+    with_healthcheck: Annotated[
+        bool, option("--with-healthcheck", help="Answer GET /health and GET /metrics over HTTP.")
+    ] = False,
+    create_pool_if_not_found: Annotated[
+        bool,
+        option(
+            "--create-pool-if-not-found/--no-create-pool-if-not-found",
+            help="Create the pool if it is missing.",
+        ),
+    ] = True,
+    base_job_template: Annotated[
+        typer.FileText | None,
+        option("--base-job-template", help="A JSON file: the template of a pool that it creates."),
+    ] = None,
+    install_policy: Annotated[
+        str | None, option("--install-policy", help="Accepted; workers install nothing.", hidden=True)
+    ] = None,
+>>>>>>> 90e7c05 (The command line is a Typer application: typed functions, lazy groups, Typer's help panels and completion)
 ) -> None:
     """Start runs of a pool as they become due, until stopped.
 
@@ -81,9 +122,9 @@ def start(
 
     chosen = pool or settings.get("default_work_pool_name")
     if not chosen:
-        raise click.UsageError("Missing option '-p' / '--pool'.")
+        raise WrongUsage("Missing option '-p' / '--pool'.")
     if run_once and tasks:
-        raise click.UsageError("--task is for a worker that goes on; leave out --run-once.")
+        raise WrongUsage("--task is for a worker that goes on; leave out --run-once.")
     options = WorkerOptions(
         pool=chosen,
         name=name,
@@ -102,9 +143,10 @@ def start(
 
 
 @worker.command("ls", example="runyard worker ls --pool default-agent-pool")
-@click.option("-p", "--pool", help="Only this pool's.")
-@output_option
-def ls(pool: str | None, output: str | None) -> None:
+def ls(
+    pool: Annotated[str | None, option("-p", "--pool", help="Only this pool's.")] = None,
+    output: Output = None,
+) -> None:
     """List workers."""
     from runyard.operations.work_pools import work_pools, workers
 
@@ -114,7 +156,7 @@ def ls(pool: str | None, output: str | None) -> None:
         (name, each) for name in pools for each in listed(client, workers.filter_workers, name)
     ]
     if output:
-        out.print_json([each for _, each in found])
+        out.print_data([each for _, each in found], output)
         return
     rows = [[each.name, name, each.status, out.ago(each.last_heartbeat_time)] for name, each in found]
     columns = ["Name", "Pool", "Status", "Last seen"]
@@ -122,10 +164,14 @@ def ls(pool: str | None, output: str | None) -> None:
 
 
 @worker.command("inspect", example="runyard worker inspect night-1 --pool default-agent-pool")
-@click.argument("name")
-@click.option("-p", "--pool", help="Its pool; needed when workers of several pools have this name.")
-@output_option
-def inspect(name: str, pool: str | None, output: str | None) -> None:
+def inspect(
+    name: Annotated[str, argument("NAME")],
+    pool: Annotated[
+        str | None,
+        option("-p", "--pool", help="Its pool; needed when workers of several pools have this name."),
+    ] = None,
+    output: Output = None,
+) -> None:
     """Show one worker and the runs that it executes."""
     from runyard.base.errors import InvalidInput, NotFound
     from runyard.operations.work_pools import work_pools, workers
@@ -146,7 +192,7 @@ def inspect(name: str, pool: str | None, output: str | None) -> None:
         (pool,) = found
     shown = client.call(workers.read_worker, pool, name)
     if output:
-        out.print_json(shown)
+        out.print_data(shown, output)
         return
     limit = "unlimited" if shown.concurrency_limit is None else shown.concurrency_limit
     out.facts(
@@ -170,21 +216,16 @@ def inspect(name: str, pool: str | None, output: str | None) -> None:
 @worker.command(
     "install", example="runyard worker install --systemd --pool default-agent-pool > runyard-worker.service"
 )
-@click.option("--systemd", is_flag=True, required=True, help="Print a systemd unit.")
-@click.option("-p", "--pool", help="The work pool whose runs it starts.")
-@click.option("-n", "--name", help="The worker's name.")
-@click.option("-q", "--work-queue", multiple=True, help="Only runs of this queue.")
-@click.option("-l", "--limit", type=Count(1), help="How many runs at once.")
-@click.option("--with-healthcheck", is_flag=True, help="Answer GET /health and GET /metrics over HTTP.")
-@click.option("--user", "of_user", is_flag=True, help="A unit for `systemctl --user`.")
 def install(
-    systemd: bool,
-    pool: str | None,
-    name: str | None,
-    work_queue: tuple[str, ...],
-    limit: int | None,
-    with_healthcheck: bool,
-    of_user: bool,
+    work_queue: Annotated[list[str], many("-q", "--work-queue", help="Only runs of this queue.")],
+    systemd: Annotated[bool, option("--systemd", help="Print a systemd unit.")] = False,
+    pool: Annotated[str | None, option("-p", "--pool", help="The work pool whose runs it starts.")] = None,
+    name: Annotated[str | None, option("-n", "--name", help="The worker's name.")] = None,
+    limit: Annotated[int | None, whole("-l", "--limit", help="How many runs at once.", least=1)] = None,
+    with_healthcheck: Annotated[
+        bool, option("--with-healthcheck", help="Answer GET /health and GET /metrics over HTTP.")
+    ] = False,
+    of_user: Annotated[bool, option("--user", help="A unit for `systemctl --user`.")] = False,
 ) -> None:
     """Print a unit that starts a worker with the machine; nothing is changed.
 
@@ -201,13 +242,13 @@ def install(
 
     chosen = pool or settings.get("default_work_pool_name")
     if not chosen:
-        raise click.UsageError("Missing option '-p' / '--pool'.")
+        raise WrongUsage("Missing option '-p' / '--pool'.")
     if name is not None:
         check_worker_name(name)
     command = [os.path.abspath(sys.executable), "-m", "runyard_cli.main", "worker", "start", "--pool", chosen]
-    for option, value in (("--name", name), ("--limit", limit)):
+    for flag, value in (("--name", name), ("--limit", limit)):
         if value is not None:
-            command += [option, str(value)]
+            command += [flag, str(value)]
     for queue in work_queue:
         command += ["--work-queue", queue]
     if with_healthcheck:
@@ -225,7 +266,7 @@ def install(
         text = unit(command, f"Runyard worker of pool {chosen}", environment, seconds, of_user, _own_name())
     except ValueError as error:
         raise InvalidInput(f"invalid value for a systemd unit: {error}") from None
-    click.echo(text, nl=False)
+    typer.echo(text, nl=False)
     place = "~/.config/systemd/user" if of_user else "/etc/systemd/system"
     systemctl = "systemctl --user" if of_user else "systemctl"
     out.progress(f"Save it as {place}/runyard-worker.service, then: {systemctl} enable --now runyard-worker")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
+from runyard_cli.shared.closing import when_done
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +20,7 @@ def connect() -> Client:
     from runyard.client import connect as open_client
 
     client = open_client()
-    context = click.get_current_context(silent=True)
-    if context is not None:
-        context.call_on_close(client.close)
+    when_done(client.close)
     return client
 
 

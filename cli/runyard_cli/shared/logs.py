@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
+import typer
 from runyard.base.texts import visible
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.click_classes import Count
+from runyard_cli.shared.app import WrongUsage
 from runyard_cli.shared.client import listed
+from runyard_cli.shared.coercion import one_of
+from runyard_cli.shared.options import option, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from runyard.client import Client
 
@@ -28,18 +30,21 @@ _LATENESS = timedelta(seconds=5)
 _AT_ONCE = 200
 
 
-def log_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--head`, `--tail`, `--num-logs`, `--reverse` and `--level`."""
-    names = click.Choice([name for _, name in sorted(_LEVELS.items())], case_sensitive=False)
-    for option in (
-        click.option("--level", type=names, help="Only records of this level or above."),
-        click.option("-r", "--reverse", is_flag=True, help="The newest first."),
-        click.option("-n", "--num-logs", type=Count(1), help="How many; 20 with --head or --tail."),
-        click.option("-t", "--tail", is_flag=True, help="Only the last ones."),
-        click.option("--head", is_flag=True, help="Only the first ones."),
-    ):
-        function = option(function)
-    return function
+Level = Annotated[
+    str | None,
+    option(
+        "--level",
+        metavar="LEVEL",
+        parser=one_of([name for _, name in sorted(_LEVELS.items())]),
+        help="Only records of this level or above.",
+    ),
+]
+Reverse = Annotated[bool, option("-r", "--reverse", help="The newest first.")]
+NumLogs = Annotated[
+    int | None, whole("-n", "--num-logs", least=1, help="How many; 20 with --head or --tail.")
+]
+Tail = Annotated[bool, option("-t", "--tail", help="Only the last ones.")]
+Head = Annotated[bool, option("--head", help="Only the first ones.")]
 
 
 def select(
@@ -52,19 +57,19 @@ def select(
     reverse: bool,
     level: str | None,
 ) -> list[Any]:
-    """The log records that `log_options` ask for.
+    """The log records that the options of `logs` ask for.
 
     Args:
         whose: a log filter, by the API's names.
         head, tail, num_logs, reverse, level: the options.
 
     Raises:
-        click.UsageError: both ends were asked for.
+        WrongUsage: both ends were asked for.
     """
     from runyard.operations.records import logs
 
     if head and tail:
-        raise click.UsageError("--head and --tail exclude each other.")
+        raise WrongUsage("--head and --tail exclude each other.")
     criteria = {**whose, "level": {"ge_": _number(level)}} if level else whose
     limit = num_logs or (20 if head or tail else None)
     backwards = tail or (reverse and not head)
@@ -82,7 +87,7 @@ def log_line(record: Any, name: str) -> str:
     level = _LEVELS.get(record.level, str(record.level))
     message = visible(record.message, colours=True)
     line = f"{out.local(record.timestamp)} | {level:<7} | {visible(name)} - {message}"
-    return click.style(line, fg=_COLOURS[level]) if level in _COLOURS else line
+    return typer.style(line, fg=_COLOURS[level]) if level in _COLOURS else line
 
 
 class LogTail:

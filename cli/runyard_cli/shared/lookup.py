@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from runyard_cli.shared.app import WrongUsage
 from runyard_cli.shared.client import listed
 
 if TYPE_CHECKING:
@@ -25,10 +24,10 @@ def deployment_reference(reference: str | None, deployment_id: str | None) -> st
     """The deployment that a command was given, by its argument or by --id.
 
     Raises:
-        click.UsageError: neither was given, or both.
+        WrongUsage: neither was given, or both.
     """
     if (reference is None) == (deployment_id is None):
-        raise click.UsageError("Name a deployment, or give --id.")
+        raise WrongUsage("Name a deployment, or give --id.")
     return str(deployment_id if reference is None else reference)
 
 

@@ -9,7 +9,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-import click
+import typer
 from runyard.base.texts import visible
 
 from runyard_cli.shared import times
@@ -43,9 +43,9 @@ def on_terminal() -> bool:
 
 
 def say(text: str, colour: str | None = None) -> None:
-    """Print a line; click leaves the colour away in a pipe."""
+    """Print a line; in a pipe without its colour."""
     text = visible(text)
-    click.echo(click.style(text, fg=colour) if colour else text)
+    typer.echo(typer.style(text, fg=colour) if colour else text)
 
 
 def done(text: str) -> None:
@@ -60,15 +60,15 @@ def hint(text: str) -> None:
 
 def progress(text: str) -> None:
     """Print one line on standard error about progress, or a warning."""
-    click.echo(click.style(visible(text), fg="yellow"), err=True)
+    typer.echo(typer.style(visible(text), fg="yellow"), err=True)
 
 
 def error_line(text: str) -> None:
     """The one line on standard error that tells why a command failed."""
     first, *rest = visible(text).strip().splitlines() or ["no message"]
-    click.echo(click.style(f"Error: {first}", fg="red"), err=True)
+    typer.echo(typer.style(f"Error: {first}", fg="red"), err=True)
     for line in rest:
-        click.echo(line, err=True)
+        typer.echo(line, err=True)
 
 
 def confirm(question: str, yes: bool, refused: str = "Nothing was deleted.") -> None:
@@ -78,11 +78,11 @@ def confirm(question: str, yes: bool, refused: str = "Nothing was deleted.") -> 
         refused: printed if the answer is no.
 
     Raises:
-        click.exceptions.Exit: the answer was no.
+        typer.Exit: the answer was no.
     """
-    if not yes and at_keyboard() and not click.confirm(visible(question)):
-        click.echo(refused, err=True)
-        raise click.exceptions.Exit(1)
+    if not yes and at_keyboard() and not typer.confirm(visible(question)):
+        typer.echo(refused, err=True)
+        raise typer.Exit(1)
 
 
 def to_json(value: Any) -> Any:
@@ -125,7 +125,21 @@ def prints_aside(wanted: bool = True) -> Iterator[None]:
 
 def print_json(value: Any) -> None:
     """Print API objects as JSON, two spaces deep."""
-    click.echo(json_text(value, 2))
+    typer.echo(json_text(value, 2))
+
+
+def print_data(value: Any, output: str) -> None:
+    """Print API objects.
+
+    Args:
+        output: `json` or `yaml`.
+    """
+    if output == "yaml":
+        import yaml
+
+        typer.echo(yaml.safe_dump(to_json(value), sort_keys=False, allow_unicode=True), nl=False)
+    else:
+        print_json(value)
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
@@ -146,7 +160,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], emp
     """
     cells = [["" if cell is None else visible(str(cell)) for cell in row] for row in rows]
     if not cells:
-        click.echo(empty, err=True)
+        typer.echo(empty, err=True)
     elif on_terminal():
         _rich_table(title, columns, cells)
     else:
@@ -159,7 +173,7 @@ def _plain_table(columns: Sequence[str], cells: list[list[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         text = "  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True))
-        click.echo(text.rstrip())
+        typer.echo(text.rstrip())
 
 
 def _rich_table(title: str, columns: Sequence[str], cells: list[list[str]]) -> None:
@@ -201,19 +215,19 @@ def facts(pairs: Iterable[tuple[str, Any]], secrets: bool = False) -> None:
     width = max((len(name) for name, _ in kept), default=0) + 2
     for name, value in kept:
         text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-        label = click.style(f"{visible(name)}:".ljust(width), bold=True)
-        click.echo(label + visible(text).replace("\n", "\n" + " " * width))
+        label = typer.style(f"{visible(name)}:".ljust(width), bold=True)
+        typer.echo(label + visible(text).replace("\n", "\n" + " " * width))
 
 
 def show(value: Any, output: str | None, skip: Sequence[str] = ()) -> None:
-    """Print one API object: as JSON when asked, else its fields in their order.
+    """Print one API object: as JSON or YAML when asked, else its fields in their order.
 
     Args:
-        output: `json` or None.
+        output: `json`, `yaml` or None.
         skip: fields to leave out of the text.
     """
     if output:
-        print_json(value)
+        print_data(value, output)
         return
     body = to_json(value)
     facts((heading(name), item) for name, item in body.items() if name not in skip)
@@ -236,7 +250,7 @@ def local(moment: datetime | None) -> str:
 
 def state_text(type: str | None, name: str | None) -> str:
     """A state's name in its colour."""
-    return click.style(visible(name or type or "no state"), fg=STATE_COLOURS.get(type or ""))
+    return typer.style(visible(name or type or "no state"), fg=STATE_COLOURS.get(type or ""))
 
 
 def at_keyboard() -> bool:
@@ -245,3 +259,48 @@ def at_keyboard() -> bool:
 
     wanted: bool | None = settings.get("cli_prompt")
     return sys.stdin.isatty() and on_terminal() if wanted is None else wanted
+
+
+def wants_tracebacks() -> bool:
+    """Whether tracebacks of Runyard's own errors are asked for."""
+    from runyard import settings
+
+    return bool(settings.get("debug"))
+
+
+# A sign beside each colour: state names and types, in capitals without spaces.
+_SIGNS = {
+    "COMPLETED": "✓",
+    "CACHED": "✓",
+    "READY": "✓",
+    "ONLINE": "✓",
+    "FAILED": "✗",
+    "CRASHED": "✗",
+    "TIMEDOUT": "✗",
+    "OFFLINE": "✗",
+    "NOT_READY": "✗",
+    "RUNNING": "●",
+    "RETRYING": "●",
+    "PENDING": "◌",
+    "SCHEDULED": "◌",
+    "LATE": "!",
+    "PAUSED": "‖",
+    "SUSPENDED": "‖",
+    "CANCELLING": "⊘",
+    "CANCELLED": "⊘",
+}
+_SIGN_COLOURS = {
+    "✓": "green",
+    "✗": "red",
+    "●": "blue",
+    "◌": "yellow",
+    "!": "bold yellow",
+    "‖": "magenta",
+    "⊘": "bright_black",
+}
+
+
+def state_sign(name: str) -> tuple[str, str]:
+    """A state or a status with the sign that stands for it, and its style of rich."""
+    sign = _SIGNS.get(name.upper().replace(" ", ""), "")
+    return (f"{sign} {name}" if sign else name), _SIGN_COLOURS.get(sign, "")

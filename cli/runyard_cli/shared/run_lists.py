@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
+import typer
 from runyard.base.suggestions import did_you_mean
 
 from runyard_cli.shared import output as out
 
 
-def state_filter(names: tuple[str, ...], types: tuple[str, ...]) -> dict[str, Any]:
+def state_filter(names: list[str], types: list[str]) -> dict[str, Any]:
     """The `state` part of a run filter.
 
     Args:
@@ -18,7 +18,7 @@ def state_filter(names: tuple[str, ...], types: tuple[str, ...]) -> dict[str, An
         types: state types in any case.
 
     Raises:
-        click.BadParameter: one of `types` is none.
+        typer.BadParameter: one of `types` is none.
     """
     from runyard.domain.states import STATE_TYPES
 
@@ -29,7 +29,7 @@ def state_filter(names: tuple[str, ...], types: tuple[str, ...]) -> dict[str, An
         upper = [kind.upper() for kind in types]
         for kind in upper:
             if kind not in STATE_TYPES:
-                raise click.BadParameter(
+                raise typer.BadParameter(
                     f"unknown state type {kind!r}; it is one of {', '.join(STATE_TYPES)}."
                 )
         found["type"] = {"any_": upper}
@@ -57,7 +57,7 @@ def _state_name(name: str) -> str:
     return known.get(name.lower(), name)
 
 
-def no_runs(what: str, states: tuple[str, ...]) -> str:
+def no_runs(what: str, states: list[str]) -> str:
     """What an empty list says: a misspelt state would hide every run, and code may make names of its own."""
     for name in states:
         if _state_name(name) not in _NAMES:

@@ -14,6 +14,7 @@ from runyard.base.errors import InvalidInput
 from runyard_cli.shared.times import absolute
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from zoneinfo import ZoneInfo
 
 # What was `now` when it was typed has not passed yet.
@@ -59,9 +60,7 @@ def json_object(text: str, option: str) -> dict[str, Any]:
     return read_object(sys.stdin.read() if text == "-" else text, option)
 
 
-def parameters(
-    given: tuple[str, ...], whole: str | None, schema: dict[str, Any] | None = None
-) -> dict[str, Any]:
+def parameters(given: list[str], whole: str | None, schema: dict[str, Any] | None = None) -> dict[str, Any]:
     """Parameters from `--param` and `--params`; of both, `--param` wins.
 
     Args:
@@ -82,7 +81,7 @@ def parameters(
     return read_parameters(typed(given), whole_text(whole), schema)
 
 
-def refuse_templates(given: tuple[str, ...]) -> None:
+def refuse_templates(given: Sequence[str]) -> None:
     """Refuse values that only `--param-template` fills in, which would be the same text in all runs.
 
     Args:
@@ -96,7 +95,7 @@ def refuse_templates(given: tuple[str, ...]) -> None:
             raise InvalidInput(f"--param does not fill in {text!r}; use --param-template {shlex.quote(text)}")
 
 
-def typed(given: tuple[str, ...]) -> dict[str, str]:
+def typed(given: Sequence[str]) -> dict[str, str]:
     """The texts of `--param`, by parameter.
 
     Raises:
@@ -110,7 +109,7 @@ def whole_text(given: str | None) -> str | None:
     return sys.stdin.read() if given == "-" else given
 
 
-def job_variables(given: tuple[str, ...]) -> dict[str, Any]:
+def job_variables(given: list[str]) -> dict[str, Any]:
     """Job variables from `key=value` texts and JSON objects, later ones over earlier ones.
 
     A value is read as JSON where that loses nothing: `true` is a boolean, `3.10` stays text.

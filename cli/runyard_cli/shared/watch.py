@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import click
+import typer
 from runyard.base.texts import visible
 
 from runyard_cli.shared import output as out
@@ -57,7 +57,7 @@ def follow(
         records = tail.fresh()
         news += zip((record.timestamp for record in records), names.lines(records), strict=True)
         for _, line in sorted(news, key=lambda each: each[0]):
-            click.echo(line)
+            typer.echo(line)
         waited = time.monotonic() - started
         left = _LONGEST_WAIT_SECONDS
         if current.state_type in TERMINAL:

@@ -1,0 +1,284 @@
+"""Apps of Typer for groups of commands, whose commands are built only when one of them is called."""
+
+from __future__ import annotations
+
+import inspect
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
+
+from runyard_cli.shared.coercion import coerce_lightly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class WrongUsage(Exception):
+    """The options or arguments of a command do not fit together. It ends with exit code 2 and its usage."""
+
+
+class Command(TyperCommand):
+    """A command. `example` is one command line, or several, one a line."""
+
+    def __init__(self, *args: Any, **fields: Any) -> None:
+        fields["context_settings"] = {**_CONTEXT, **(fields.get("context_settings") or {})}
+        self.example = fields.pop("epilog", None) or ""
+        super().__init__(*args, **fields)
+
+    def get_params(self, ctx: Any) -> Any:
+        """Its parameters, `--help` too."""
+        return _ours(super().get_params(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Call the command; tell a wrong usage with the usage of this command."""
+        try:
+            return super().invoke(ctx)
+        except WrongUsage as error:
+            ctx.fail(str(error))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, and the example below it without a line break."""
+        super().format_help(ctx, formatter)
+        formatter.write(_shown(self.example))
+
+
+class Group(TyperGroup):
+    """The commands of an app. Typer converts the one that is called, and none for the list of a help."""
+
+    app: App
+    _listing = False
+
+    def __init__(self, *args: Any, **fields: Any) -> None:
+        fields["context_settings"] = {**_CONTEXT, **(fields.get("context_settings") or {})}
+        self.example = fields.pop("epilog", None) or ""
+        super().__init__(*args, **fields)
+
+    def get_params(self, ctx: Any) -> Any:
+        """Its parameters, `--help` too."""
+        return _ours(super().get_params(ctx))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of its commands and groups, in the order in which they were added."""
+        return list(self.app.members())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a name or of another word for it; None where there is none."""
+        members = self.app.members()
+        name = self.app.aliases.get(cmd_name, cmd_name)
+        if name not in members:
+            return None
+        if self._listing:
+            return members[name].summary()
+        if name not in self.commands:
+            self.commands[name] = members[name].build()
+        if ctx is not None and ctx.resilient_parsing:
+            from runyard_cli.shared.completers import attach
+
+            attach(self.commands[name], [*ctx.command_path.split()[1:], name])
+        return self.commands[name]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first argument names.
+
+        Raises:
+            typer.TyperException: there is none; names those that are spelled like it.
+        """
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            from runyard.base.suggestions import did_you_mean
+
+            instead = self.app.instead.get(name)
+            names = [*self.list_commands(ctx), *self.app.aliases]
+            hint = f"; use: {instead}" if instead else did_you_mean(name, names) or "."
+            ctx.fail(f"No such command '{name}'{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, for which the summaries of commands are enough."""
+        self._listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._listing = False
+        formatter.write(_shown(self.example))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """The commands that begin so, for which their summaries are enough."""
+        self._listing = True
+        try:
+            return super().shell_complete(ctx, incomplete)
+        finally:
+            self._listing = False
+
+
+class Member:
+    """A command or a group below an app.
+
+    Args:
+        name: what it is called there.
+        help: one line about it.
+        build: makes it.
+        hidden: not shown in helps.
+        panel: the title above it in a help.
+    """
+
+    def __init__(
+        self, name: str, help: str, build: Callable[[], Any], hidden: bool = False, panel: str | None = None
+    ) -> None:
+        self.name, self.help, self.build, self.hidden, self.panel = name, help, build, hidden, panel
+
+    def summary(self) -> TyperCommand:
+        """What a help shows of it, for which it is not built."""
+        return TyperCommand(self.name, help=self.help, hidden=self.hidden, rich_help_panel=self.panel)
+
+
+class App(typer.Typer):
+    """A group of commands, or the home of one command: typed functions under `@app.command(...)`.
+
+    Args:
+        name: of the group. Without a name its commands are added to the group that adds it.
+        help: what the group is for.
+        example: command lines, one a line.
+        aliases: other words for its commands.
+        instead: commands that people try first and that are not here, with the command line to use.
+        bare: what the group does when it is called without a command; by default it shows its help.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        help: str = "",
+        example: str = "",
+        aliases: dict[str, str] | None = None,
+        instead: dict[str, str] | None = None,
+        bare: Callable[[], Any] | None = None,
+        cls: type[Group] = Group,
+    ) -> None:
+        super().__init__(
+            name=name,
+            help=escaped(help),
+            epilog=_example(example),
+            cls=cls,
+            callback=_when_bare(bare) if name else None,
+            invoke_without_command=True,
+            add_completion=False,
+            pretty_exceptions_enable=False,
+            rich_markup_mode="rich",
+        )
+        self.name, self.aliases, self.instead = name, aliases or {}, instead or {}
+
+    def command(self, name: str | None = None, *, example: str = "", **fields: Any) -> Any:
+        """Declare a command.
+
+        Args:
+            name: what it is called.
+            example: command lines, one a line.
+            fields: as for `typer.Typer.command`.
+        """
+        add = super().command
+
+        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+            text = escaped(_paragraphs(inspect.getdoc(function) or ""))
+            options = {"cls": Command, "help": text, "epilog": _example(example), **fields}
+            declared: Callable[..., Any] = add(name, **options)(function)
+            return declared
+
+        return declare
+
+    def members(self) -> dict[str, Member]:
+        """Its commands and groups by name."""
+        found: dict[str, Member] = {}
+        for info in self.registered_commands:
+            name = str(info.name)
+            found[name] = Member(
+                name,
+                _first_line(info.help or ""),
+                partial(_one_command, info),
+                info.hidden,
+                info.rich_help_panel if isinstance(info.rich_help_panel, str) else None,
+            )
+        for group in self.registered_groups:
+            app = group.typer_instance
+            if isinstance(app, App) and app.name:
+                found[app.name] = Member(app.name, _first_line(str(app.info.help)), app.build)
+            elif isinstance(app, App):
+                found.update(app.members())
+        return found
+
+    def build(self) -> Any:
+        """The group, or the one command of an app without a name; as `typer.main.get_command`, but lazy."""
+        if self.name is None:
+            return typer.main.get_command(self)
+        shell = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
+        shell.info, shell.registered_callback = self.info, self.registered_callback
+        group = typer.main.get_group(shell)
+        group.name = self.name
+        assert isinstance(group, Group)
+        group.app = self
+        return group
+
+
+def _one_command(info: Any) -> Any:
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+    alone.registered_commands.append(info)
+    return typer.main.get_command(alone)
+
+
+def _when_bare(bare: Callable[[], Any] | None) -> Callable[[typer.Context], None]:
+    def when_bare(context: typer.Context) -> None:
+        if context.invoked_subcommand is not None or context.resilient_parsing:
+            return
+        if bare is not None:
+            bare()
+        elif text := context.get_help():
+            typer.echo(text)
+
+    # Typer reads the annotation where this module's names are not known.
+    when_bare.__annotations__ = {"context": typer.Context, "return": None}
+    return when_bare
+
+
+def _first_line(text: str) -> str:
+    return " ".join(text.strip().partition("\n\n")[0].split())
+
+
+def _paragraphs(text: str) -> str:
+    """A docstring whose paragraphs are one line each, as terminals break lines where they have to."""
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+
+
+def _example(text: str) -> str:
+    return "\n".join(line.strip() for line in text.strip().splitlines())
+
+
+def _shown(example: str) -> str:
+    lines = "".join(f"   {line}\n" for line in example.splitlines())
+    return f" Example:\n{lines}" if example else ""
+
+
+def _ours(parameters: Any) -> Any:
+    """Prepare parameters: quick coercion, and in helps no value for a flag, and TEXT for texts."""
+    for parameter in parameters:
+        coerce_lightly(parameter)
+        if parameter.metavar is not None or parameter.param_type_name != "option":
+            continue
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+        elif parameter.type_descriptor.annotation in (str, list[str]):
+            parameter.metavar = "TEXT"
+    return parameters
+
+
+def escaped(text: str) -> str:
+    """A text in which square brackets are no markup of rich."""
+    return text.replace("[", "\\[")
+
+
+def unescaped(text: str) -> str:
+    """The text that was escaped."""
+    return text.replace("\\[", "[")

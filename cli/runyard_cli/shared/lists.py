@@ -1,0 +1,257 @@
+"""Lists of things: a table that fits a terminal, tab-separated text in a pipe, JSON, YAML, or only names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+from runyard.base.texts import visible
+
+from runyard_cli.shared import output as out
+from runyard_cli.shared.app import WrongUsage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runyard.client import Client
+
+_SHORTEST_ID = 8
+_WATCH_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a list.
+
+    Args:
+        title: its heading; in lower case with `-` between words it is its name for --columns and --sort.
+        value: the cell of a row: a text, a number, a datetime, None for an empty one.
+        kind: how a terminal shows it: `text`; `name`, which is not split; `state`, in its colour with a sign;
+            `id`, shortened to what is unique in the list; `time`, relative, and absolute with -o wide.
+        wide: shown only with -o wide, or when --columns names it.
+        order: what --sort compares, if not the value.
+    """
+
+    title: str
+    value: Callable[[Any], Any]
+    kind: str = "text"
+    wide: bool = False
+    order: Callable[[Any], Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """What --columns and --sort call it."""
+        return self.title.lower().replace(" ", "-")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A kind of list.
+
+    Args:
+        title: stands above the table on a terminal.
+        columns: from left to right; the first one of kind `name` is what -o name prints.
+        empty: what an empty list says, with the command that makes the first one.
+        more: the rest of the line that says that not all are shown, after `15 of 51 shown; `.
+    """
+
+    title: str
+    columns: Sequence[Column]
+    empty: str
+    more: str = "--limit 0 shows all."
+
+
+@dataclass
+class Page:
+    """What a list shows.
+
+    Args:
+        rows: the API's objects, in their order.
+        total: how many there are; None for at least one more than `rows`, and the exact number is not known.
+        facts: what columns need besides the rows.
+    """
+
+    rows: Sequence[Any]
+    total: int | None = 0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class View:
+    """How a list is to be shown: the options of `ls`.
+
+    Args:
+        output: `json`, `yaml`, `wide`, `name` or None.
+        columns: names with commas between, or None.
+        sort: the name of a column, with `-` before it for the other way, or None.
+        watch: show it again when something changes.
+    """
+
+    output: str | None = None
+    columns: str | None = None
+    sort: str | None = None
+    watch: bool = False
+
+
+def cut(rows: Sequence[Any], limit: int) -> Page:
+    """The first rows of a list that was read whole.
+
+    Args:
+        limit: how many at most; 0 for all.
+    """
+    return Page(rows[:limit] if limit else rows, len(rows))
+
+
+def show_list(listing: Listing, read: Callable[[], Page], view: View, client: Client | None = None) -> None:
+    """Print a list once, or until Ctrl-C.
+
+    Args:
+        listing: its columns and words.
+        read: reads what it shows.
+        view: the options.
+        client: tells when something changed, for `watch`.
+
+    Raises:
+        WrongUsage: a column does not exist; or JSON or YAML of columns is wanted.
+    """
+    chosen = _columns(listing, view)
+    if not view.watch:
+        _print(listing, chosen, read(), view)
+        return
+    if client is None or view.output in ("json", "yaml"):
+        raise WrongUsage("--watch does not go together with -o json or -o yaml.")
+    while True:
+        since = client.changes()
+        page = read()
+        if out.on_terminal():
+            typer.echo("\x1b[2J\x1b[H", nl=False)
+        _print(listing, chosen, page, view)
+        client.wait_for_change(since, _WATCH_SECONDS)
+
+
+def _columns(listing: Listing, view: View) -> list[Column]:
+    by_name = {column.name: column for column in listing.columns}
+    for name in [*(view.columns or "").split(","), (view.sort or "").removeprefix("-")]:
+        word = name.strip().lower()
+        if word and word not in by_name:
+            from runyard.base.suggestions import did_you_mean
+
+            hint = did_you_mean(word, list(by_name)) or f"; there are: {', '.join(by_name)}"
+            raise WrongUsage(f"No column '{word}'{hint}")
+    if view.columns:
+        if view.output in ("json", "yaml", "name"):
+            raise WrongUsage(f"--columns does not go together with -o {view.output}.")
+        return [by_name[name.strip().lower()] for name in view.columns.split(",") if name.strip()]
+    return [column for column in listing.columns if view.output == "wide" or not column.wide]
+
+
+def _print(listing: Listing, columns: Sequence[Column], page: Page, view: View) -> None:
+    rows = _sorted(listing, page.rows, view.sort)
+    if view.output in ("json", "yaml"):
+        out.print_data(rows, view.output)
+    elif view.output == "name":
+        named = next(column for column in listing.columns if column.kind == "name")
+        for row in rows:
+            typer.echo(visible(str(named.value(row))))
+    elif not rows:
+        typer.echo(listing.empty, err=True)
+    elif out.on_terminal():
+        _print_table(listing, columns, rows, wide=view.output == "wide")
+    else:
+        for row in rows:
+            typer.echo("\t".join(_plain(column.value(row)) for column in columns))
+    if page.total is None or page.total > len(rows):
+        count = f"{len(rows)} of {page.total}" if page.total else f"{len(rows)}"
+        more = "" if page.total else " and there are more"
+        out.progress(f"{count} shown{more}; {listing.more}")
+
+
+def _sorted(listing: Listing, rows: Sequence[Any], sort: str | None) -> Sequence[Any]:
+    if not sort:
+        return rows
+    column = next(each for each in listing.columns if each.name == sort.removeprefix("-").lower())
+    order = column.order or column.value
+
+    def key(row: Any) -> tuple[bool, Any]:
+        value = order(row)
+        if isinstance(value, str):
+            value = value.casefold()
+        return value is None, "" if value is None else value
+
+    return sorted(rows, key=key, reverse=sort.startswith("-"))
+
+
+def _plain(value: Any) -> str:
+    """A cell in a pipe: times as ISO 8601 in the user's zone, no tab and no line break inside."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.astimezone().isoformat(timespec="seconds")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " ".join(visible(str(value)).split())
+
+
+def _print_table(listing: Listing, columns: Sequence[Column], rows: Sequence[Any], wide: bool) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=listing.title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    cells: list[list[Text]] = []
+    for column in columns:
+        values = [column.value(row) for row in rows]
+        texts = [Text(*_shown(column, value, wide)) for value in values]
+        if column.kind == "id" and not wide:
+            texts = [Text(text, style="dim") for text in shortened([str(value or "") for value in values])]
+        whole = column.kind in ("name", "state", "id", "time")
+        table.add_column(
+            column.title,
+            no_wrap=whole,
+            overflow="fold" if column.kind == "name" else "ellipsis",
+            justify="right" if all(isinstance(value, (int, float)) for value in values) else "left",
+            min_width=max((len(text) for text in texts), default=0)
+            if column.kind in ("state", "id")
+            else None,
+        )
+        cells.append(texts)
+    for line in zip(*cells, strict=True):
+        table.add_row(*line)
+    # A wide table keeps its cells whole; the terminal breaks its lines.
+    Console(width=10_000 if wide else None).print(table)
+
+
+def _longest(texts: Sequence[Any]) -> int:
+    return max(map(len, texts), default=0)
+
+
+def _shown(column: Column, value: Any, wide: bool) -> tuple[str, str]:
+    """A cell on a terminal: its text and its style."""
+    if value is None:
+        return "", ""
+    if isinstance(value, bool):
+        return ("yes" if value else "no"), ""
+    if isinstance(value, datetime):
+        return (out.local(value) if wide else out.ago(value)), ""
+    text = visible(str(value))
+    return out.state_sign(text) if column.kind == "state" else (text, "")
+
+
+def shortened(ids: Sequence[str]) -> list[str]:
+    """The shortest beginnings of ids, all of one length, that are unique among them."""
+    distinct = set(ids)
+    longest = max(map(len, ids), default=0)
+    for length in range(_SHORTEST_ID, longest):
+        if len({each[:length] for each in distinct}) == len(distinct):
+            return [each[:length].rstrip("-") for each in ids]
+    return list(ids)

@@ -165,7 +165,7 @@ def test_stats_say_what_is_there_and_what_goes_next(runyard, home, monkeypatch):
     assert "1 flow run and 2 log records" in runyard("database", "stats").out
     assert "1 flow run and 2 log records" in runyard("doctor").out
     runyard("database", "prune")
-    assert "in 9 days" in runyard("database", "stats").out
+    assert "in 10 days" in runyard("database", "stats").out
     monkeypatch.setenv("RUNYARD_RETENTION_RUNS_DAYS", "0")
     assert "runs for ever" in runyard("doctor").out
 

@@ -23,51 +23,6 @@ worker = App("worker", "Start workers and see them.", "runyard worker start --po
     example="""runyard worker start --pool default-agent-pool --limit 8
         runyard worker start --pool default-agent-pool --task tasks.py:send_mail""",
 )
-<<<<<<< HEAD
-@click.option("-p", "--pool", help="The work pool whose runs it starts.")
-@click.option("-n", "--name", help="The worker's name, unique in its pool; by default it is generated.")
-@click.option("-q", "--work-queue", multiple=True, help="Only runs of this queue.")
-@click.option("-t", "--type", "kind", help="The pool's type; a missing pool is created with it.")
-@click.option("-l", "--limit", type=Count(1), help="How many runs at once.")
-@click.option("--run-once", is_flag=True, help="Run what is due now, then exit.")
-@click.option(
-    "--prefetch-seconds", type=Number(), help="With --run-once: also run what is due within so many seconds."
-)
-@click.option("--with-healthcheck", is_flag=True, help="Answer GET /health and GET /metrics over HTTP.")
-@click.option(
-    "--create-pool-if-not-found/--no-create-pool-if-not-found",
-    default=True,
-    help="Create the pool if it is missing.",
-)
-@click.option(
-    "--base-job-template", type=click.File(), help="A JSON file: the template of a pool that it creates."
-)
-@click.option(
-    "--task",
-    "tasks",
-    multiple=True,
-    metavar="FILE.py[:TASK]",
-    help="Also run what this task's delay() submits.",
-)
-@click.option("--plain", is_flag=True, help="Print lines only: no live view on a terminal.")
-@click.option("--install-policy", hidden=True, help="Accepted; workers install nothing.")
-@click.pass_context
-def start(
-    context: click.Context,
-    pool: str | None,
-    name: str | None,
-    work_queue: tuple[str, ...],
-    kind: str | None,
-    limit: int | None,
-    run_once: bool,
-    prefetch_seconds: float | None,
-    with_healthcheck: bool,
-    create_pool_if_not_found: bool,
-    base_job_template: Any,
-    tasks: tuple[str, ...],
-    plain: bool,
-    install_policy: str | None,
-=======
 def start(
     context: typer.Context,
     work_queue: Annotated[list[str], many("-q", "--work-queue", help="Only runs of this queue.")],
@@ -105,7 +60,7 @@ def start(
     install_policy: Annotated[
         str | None, option("--install-policy", help="Accepted; workers install nothing.", hidden=True)
     ] = None,
->>>>>>> 90e7c05 (The command line is a Typer application: typed functions, lazy groups, Typer's help panels and completion)
+    plain: Annotated[bool, option("--plain", help="Print lines only: no live view on a terminal.")] = False,
 ) -> None:
     """Start runs of a pool as they become due, until stopped.
 

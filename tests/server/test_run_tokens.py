@@ -17,8 +17,8 @@ from runyard.server import run_tokens
 # A new change has to be put here, or among the changes that the code of a flow makes.
 NOT_FOR_RUNS = frozenset(
     """
-    update_flow delete_flow delete_flow_run change_flow_runs next_times delete_task_run
-    look_for_background_tasks
+    update_flow delete_flow delete_flow_run change_flow_runs retry_flow_run next_times discard_deployment
+    delete_task_run look_for_background_tasks
     claim_background_tasks renew_background_tasks report_background_task create_deployment
     update_deployment delete_deployment pause_deployment resume_deployment
     get_scheduled_flow_runs_of_deployments apply_deployments create_deployment_schedules

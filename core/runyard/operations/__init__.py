@@ -62,6 +62,7 @@ MODULES = (
     "limits.slot_holders",
     "flow_runs.explain",
     "flow_runs.bulk_changes",
+    "flow_runs.retry_flow_run",
     "flow_runs.run_tree",
     "work_pools.list_work_pools",
     "work_pools.list_workers",

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from runyard.base.errors import ScheduleError
-from runyard_cli.shared import times
+from runyard_cli.shared import output, times
+from runyard_cli.shared.lists import Column, Listing, View, cut, show_list
 
 NOW = datetime(2026, 11, 29, 6, 0, 0, tzinfo=UTC)
 
@@ -81,3 +82,24 @@ def test_moments_in_texts_of_operations_are_shown_in_the_zone():
     text = "It was due at 2026-11-29 06:00:00 UTC (5 min ago), not 2026-13-29 06:00:00 UTC."
     shown = "It was due at 2026-11-29 07:00:00 CET (5 min ago), not 2026-13-29 06:00:00 UTC."
     assert times.texts_in_zone(text, "Europe/Berlin") == shown
+
+
+def test_a_list_shows_times_in_the_zone_of_the_row(zone_of_user, capsys, monkeypatch):
+    columns = [
+        Column("Name", lambda row: row[0], "name"),
+        Column("Next", lambda row: row[1], "time", zone=lambda row: row[2]),
+        Column("Created", lambda row: row[1], "time"),
+    ]
+    rows = [("night", NOW, "Asia/Tokyo"), ("ended", None, "UTC")]
+    listing = Listing("Schedules", columns, "none")
+    offset = {"Europe/Berlin": "07:00:00+01:00", "America/Sao_Paulo": "03:00:00-03:00"}
+    show_list(listing, lambda: cut(rows, 0), View())
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("night\t2026-11-29T15:00:00+09:00\t2026-11-29T")
+    assert first.endswith(offset.get(zone_of_user, "11:45:00+05:45"))
+    assert second == "ended\t\t"
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    show_list(listing, lambda: cut(rows, 0), View(output="wide"))
+    shown = capsys.readouterr().out
+    assert "2026-11-29 15:00:00 JST" in shown
+    assert times.absolute(NOW) in shown

@@ -10,6 +10,7 @@ import typer
 from runyard.base.texts import visible
 
 from runyard_cli.shared import output as out
+from runyard_cli.shared import times
 from runyard_cli.shared.app import WrongUsage
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Column:
             `id`, shortened to what is unique in the list; `time`, relative, and absolute with -o wide.
         wide: shown only with -o wide, or when --columns names it.
         order: what --sort compares, if not the value.
+        zone: the name of the time zone in which a row's time is shown, such as its schedule's; by default
+            the user's.
     """
 
     title: str
@@ -39,6 +42,14 @@ class Column:
     kind: str = "text"
     wide: bool = False
     order: Callable[[Any], Any] | None = None
+    zone: Callable[[Any], str] | None = None
+
+    def cell(self, row: Any) -> Any:
+        """The value of a row; a time in its zone."""
+        value = self.value(row)
+        if not isinstance(value, datetime):
+            return value
+        return times.in_zone(value, self.zone(row) if self.zone else None)
 
     @property
     def name(self) -> str:
@@ -161,7 +172,7 @@ def _print(listing: Listing, columns: Sequence[Column], page: Page, view: View) 
         _print_table(listing, columns, rows, wide=view.output == "wide")
     else:
         for row in rows:
-            typer.echo("\t".join(_plain(column.value(row)) for column in columns))
+            typer.echo("\t".join(_plain(column.cell(row)) for column in columns))
     if page.total is None or page.total > len(rows):
         count = f"{len(rows)} of {page.total}" if page.total else f"{len(rows)}"
         more = "" if page.total else " and there are more"
@@ -184,11 +195,11 @@ def _sorted(listing: Listing, rows: Sequence[Any], sort: str | None) -> Sequence
 
 
 def _plain(value: Any) -> str:
-    """A cell in a pipe: times as ISO 8601 in the user's zone, no tab and no line break inside."""
+    """A cell in a pipe: times as ISO 8601 with their offset, no tab and no line break inside."""
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return value.astimezone().isoformat(timespec="seconds")
+        return value.isoformat(timespec="seconds")
     if isinstance(value, bool):
         return "yes" if value else "no"
     return " ".join(visible(str(value)).split())
@@ -210,7 +221,7 @@ def _print_table(listing: Listing, columns: Sequence[Column], rows: Sequence[Any
     )
     cells: list[list[Text]] = []
     for column in columns:
-        values = [column.value(row) for row in rows]
+        values = [column.cell(row) for row in rows]
         texts = [Text(*_shown(column, value, wide)) for value in values]
         if column.kind == "id" and not wide:
             texts = [Text(text, style="dim") for text in shortened([str(value or "") for value in values])]
@@ -242,7 +253,7 @@ def _shown(column: Column, value: Any, wide: bool) -> tuple[str, str]:
     if isinstance(value, bool):
         return ("yes" if value else "no"), ""
     if isinstance(value, datetime):
-        return (out.local(value) if wide else out.ago(value)), ""
+        return times.cell(value, wide, value.tzinfo), ""
     text = visible(str(value))
     return out.state_sign(text) if column.kind == "state" else (text, "")
 

@@ -40,13 +40,25 @@ def absolute(moment: datetime | None, zone: str | tzinfo | None = None, precise:
     """
     if moment is None:
         return ""
-    where = _zone(zone)
-    try:
-        shown = moment.astimezone(where)
-    except OverflowError:  # the first or last day of all
-        shown = moment.astimezone(UTC)
+    shown = in_zone(moment, zone)
     text = shown.replace(tzinfo=None).isoformat(" ", "milliseconds" if precise else "seconds")
     return f"{text} {shown.tzname()}"
+
+
+def in_zone(moment: datetime, zone: str | tzinfo | None = None) -> datetime:
+    """A moment as the clocks of a time zone show it; in UTC where its calendar ends before.
+
+    Args:
+        moment: aware.
+        zone: as for `absolute`.
+
+    Raises:
+        UnknownZone: there is no zone of this name.
+    """
+    try:
+        return moment.astimezone(_zone(zone))
+    except OverflowError:  # the first or last day of all
+        return moment.astimezone(UTC)
 
 
 def relative(moment: datetime | None, now: datetime | None = None) -> str:

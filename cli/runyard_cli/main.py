@@ -138,7 +138,7 @@ def main(arguments: list[str] | None = None) -> None:
     commands have more, see docs/exit-codes.md.
     """
     if "_RUNYARD_COMPLETE" in os.environ:
-        from runyard_cli.shared.completers import answer
+        from runyard_cli.shared.completing import answer
 
         sys.exit(answer(cli))
     from runyard.base.descriptors import open_standard

@@ -1,10 +1,8 @@
-"""`runyard doctor` finds what is broken, and `runyard completion` completes what is stored."""
+"""`runyard doctor` finds what is broken."""
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 
 import pytest
 
@@ -130,67 +128,6 @@ def test_docker_is_asked_where_a_pool_needs_it(runyard, home, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     runyard("work-pool", "create", "boxes", "--type", "docker")
     assert "does not answer" in found(runyard, code=1)["Docker"]["text"]
-
-
-def completed(*words, shell="bash"):
-    """What the shell is told when somebody presses TAB after these words."""
-    line = " ".join(("runyard", *words))
-    done = subprocess.run(
-        [sys.executable, "-m", "runyard_cli.main"],
-        env={
-            **os.environ, "_RUNYARD_COMPLETE": f"complete_{shell}", "COMP_WORDS": line,
-            "COMP_CWORD": str(len(words)),
-        },
-        capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
-    assert done.stderr == ""
-    return [row for row in done.stdout.splitlines() if row]
-
-
-def test_names_are_completed_from_the_database(deployed):
-    assert completed("work-p") == ["work-pool"]
-    assert completed("deployment", "run", "my-f") == ["my-flow/nightly"]
-    assert completed("work-pool", "inspect", "my") == ["my-pool"]
-    assert completed("worker", "start", "--pool", "m") == ["my-pool"]
-    assert "--param" in completed("deployment", "run", "--par")
-    assert "RUNYARD_LOGGING_LEVEL" in completed("config", "set", "RUNYARD_LOGGING")
-    assert "daily" not in completed("work-pool", "create", "d")
-
-
-def test_completion_is_silent_about_what_is_wrong(home, tmp_path, monkeypatch):
-    monkeypatch.setenv("RUNYARD_DATABASE_URL", f"sqlite:///{tmp_path}/none/x.db")
-    assert completed("deployment", "run", "x") == []
-    monkeypatch.setenv("RUNYARD_API_URL", "http://127.0.0.1:9/api")
-    assert completed("deployment", "run", "x") == []
-    assert completed("nosuch", "x") == []
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_is_printed_and_installed(runyard, tmp_path, monkeypatch, shell):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    script = runyard("completion", shell).out
-    assert "_RUNYARD_COMPLETE" in script
-    runyard("completion", shell, "--install")
-    assert script in [path.read_text() for path in tmp_path.rglob("*runyard*") if path.is_file()]
-
-
-def test_bash_itself_completes(deployed, runyard, tmp_path):
-    (tmp_path / "script").write_text(runyard("completion", "bash").out)
-    code = (
-        ". ./script; runyard() { :; }; COMP_WORDS=(runyard deployment run my-); COMP_CWORD=3; "
-        '_runyard_completion "$PROGRAM" run my-; printf \'%s\\n\' "${COMPREPLY[@]}"'
-    )
-    program = os.path.join(os.path.dirname(sys.executable), "runyard")
-    done = subprocess.run(
-        ["bash", "-c", code],
-        env={**os.environ, "PROGRAM": program},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split() == ["my-flow/nightly"]
 
 
 def test_a_home_that_cannot_be_made(runyard, monkeypatch, tmp_path):

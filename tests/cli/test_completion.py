@@ -1,0 +1,223 @@
+"""Pressing TAB: in real shells, and what they are told."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from _history import History
+from _shells import Shell
+from runyard.operations.deployments import deployments
+from runyard.operations.schedules import schedules
+from runyard.operations.work_pools import work_pools, workers
+from runyard.store.database import get_database
+
+SHELLS = ("bash", "zsh", "fish")
+PROGRAM = os.path.dirname(sys.executable)
+# Each would do something if a shell evaluated it, or be several words.
+TRAPS = (
+    "$(touch pwned1)", r"\$(touch pwned2)", "`touch pwned3`", r"\`touch pwned4`", "x;touch pwned5",
+    "it's one", 'a "quoted" name', "back\\slash", "naïve 🦊", "[red]x[red]", "a:b", "*", "~", "-x",
+)  # fmt: skip
+
+
+def deploy(store, flow, name, **fields):
+    item = {"flow_name": flow, "name": name, "work_pool_name": "machines", **fields}
+    body = deployments.DeploymentsApply.model_validate({"owner": f"{flow} {name}", "deployments": [item]})
+    return store.call(deployments.apply_deployments, body)[0].deployment
+
+
+@pytest.fixture
+def stored(store):
+    """A pool, a worker, deployments with schedules and parameters, and runs."""
+    for name in ("machines", "boxes"):
+        store.call(work_pools.create_work_pool, work_pools.WorkPoolCreate(name=name))
+    store.call(workers.heartbeat_worker, "boxes", workers.WorkerHeartbeat(name="crane"))
+    schema = {"type": "object", "properties": {"date": {"type": "string"}, "size": {"type": "integer"}}}
+    daily = deploy(store, "etl", "daily", parameter_openapi_schema=schema)
+    deploy(store, "report", "weekly")
+    specs = [
+        {"schedule": {"cron": f"0 {hour} * * *"}, "slug": slug} for hour, slug in ((6, "early"), (18, "late"))
+    ]
+    bodies = [schedules.DeploymentScheduleCreate.model_validate(each) for each in specs]
+    store.call(schedules.create_deployment_schedules, daily.id, bodies)
+    with History(get_database()) as history:
+        for days, name, kind in (
+            (3, "twin", "FAILED"),
+            (2, "twin", "COMPLETED"),
+            (1, "calm-otter", "RUNNING"),
+        ):
+            history.flow_run(days, kind, name=name)
+    return store
+
+
+@pytest.fixture
+def shell(request, tmp_path, runyard):
+    """Starts a shell that completes."""
+    begun = []
+
+    def start(kind):
+        (tmp_path / "script").write_text(runyard("completion", kind).out)
+        begun.append(Shell(kind, tmp_path, PROGRAM))
+        return begun[-1]
+
+    yield start
+    for each in begun:
+        each.close()
+
+
+@pytest.mark.parametrize("kind", SHELLS)
+def test_a_shell_completes(stored, shell, tmp_path, kind):
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "etl.py").write_text("@flow\ndef my_flow():\n    pass\n")
+    here = shell(kind)
+    for typed, words in (
+        ("work-p", ["work-pool", "."]),
+        ("deployment run e", ["deployment", "run", "etl/daily", "."]),
+        ("deployment run dai", ["deployment", "run", "daily", "."]),
+        ("deployment run 'rep", ["deployment", "run", "report/weekly", "."]),
+        ("deployment run daily -p si", ["deployment", "run", "daily", "-p", "size=."]),
+        ("schedule next etl", ["schedule", "next", "etl/daily", "."]),
+        ("deployment schedule pause daily ea", ["deployment", "schedule", "pause", "daily", "early", "."]),
+        ("flow-run ls --state La", ["flow-run", "ls", "--state", "Late", "."]),
+        ("flow-run ls --state=La", ["flow-run", "ls", "--state=Late", "."]),
+        ("flow-run ls --deployment re", ["flow-run", "ls", "--deployment", "report/weekly", "."]),
+        ("flow-run cancel ", ["flow-run", "cancel", "calm-otter", "."]),
+        ("worker inspect --pool boxes c", ["worker", "inspect", "--pool", "boxes", "crane", "."]),
+        ("deploy fl", ["deploy", "flows/."]),
+        ("deploy flows/", ["deploy", "flows/etl.py:."]),
+        ("deploy flows/etl.py:my", ["deploy", "flows/etl.py:my_flow", "."]),
+        ("config set RUNYARD_LOGGING_LEV", ["config", "set", "RUNYARD_LOGGING_LEVEL=."]),
+    ):
+        assert here.completed(f"runyard {typed}") == ["runyard", *words], typed
+    if kind != "fish":
+        # Several runs have this name: their ids replace it, as far as they are the same. (Not in fish.)
+        assert re.fullmatch("[0-9a-f-]{4,}[.]", here.completed("runyard flow-run inspect twin")[3])
+    assert sorted(here.offers("runyard flow-run ls --state C")) == [
+        "Cached", "Cancelled", "Cancelling", "Completed", "Crashed",
+    ]  # fmt: skip
+    assert {"inspect", "pause", "resume"} <= set(here.offers("runyard work-pool "))
+
+
+@pytest.mark.parametrize("kind", SHELLS)
+def test_a_name_is_one_word_and_no_command(stored, shell, tmp_path, kind):
+    for at, trap in enumerate(TRAPS):
+        deploy(stored, f"f{at}-{trap.replace('/', '')}", trap)
+    here = shell(kind)
+    for at, trap in enumerate(TRAPS):
+        words = here.completed(f"runyard deployment inspect f{at}-")
+        # fish writes the tilde and others as they are where they mean nothing.
+        assert words == ["runyard", "deployment", "inspect", f"f{at}-{trap}/{trap}", "."], trap
+    assert not list(tmp_path.glob("**/pwned*"))
+
+
+def told(*words, shell="fish", **environment):
+    """What a shell is told when TAB is pressed at the end of these words."""
+    done = subprocess.run(
+        [sys.executable, "-m", "runyard_cli.main", *words],
+        env={**os.environ, "_RUNYARD_COMPLETE": shell, **environment},
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stderr == ""
+    return [tuple(line.split("\t")) for line in done.stdout.splitlines()]
+
+
+def values(*words, **environment):
+    return [value for _, value, _ in told(*words, **environment)]
+
+
+def test_names_come_with_a_few_words_about_them(stored):
+    assert told("work-p") == [("plain", "work-pool", "Create and manage work pools.")]
+    assert told("deployment", "run", "daily", "-p", "d") == [("part", "date=", "string")]
+    assert told("deployment", "schedule", "inspect", "etl/daily", "e") == [
+        ("plain", "early", "cron 0 6 * * *")
+    ]
+    assert told("flow-run", "logs", "calm") == [("plain", "calm-otter", "Running")]
+
+
+def test_a_name_that_two_runs_have_is_offered_by_their_ids(stored):
+    found = told("flow-run", "inspect", "twin")
+    assert [help for _, _, help in found] == ["twin, Completed", "twin, Failed"]
+    assert all(len(value) == 36 for _, value, _ in found)
+
+
+def test_a_word_that_was_given_is_not_offered_again(stored):
+    assert values("deployment", "pause", "etl/daily", "") == ["report/weekly"]
+    assert "--state" not in values("flow-run", "ls", "--limit", "5", "--l")
+    assert "--limit" not in values("flow-run", "ls", "--limit", "5", "--l")
+    assert "--state" in values("flow-run", "ls", "--state", "Late", "--st")
+
+
+def test_options_are_offered_by_their_long_names(stored):
+    offered = values("deployment", "run", "daily", "-")
+    assert {"--param", "--watch", "--tag"} <= set(offered)
+    assert "-p" not in offered
+    assert values("deployment", "run", "daily", "-p") == ["-p"]
+    assert values("work-pool", "create", "new", "--type", "d") == ["docker"]
+    assert values("work-pool", "create", "ma") == []
+    assert values("flow-run", "ls", "-ojs") == []
+    assert values("deployment", "run", "--", "e") == ["etl/daily"]
+
+
+def test_words_of_the_project_file(stored, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert values("deploy", "--name", "") == []
+    text = "deployments:\n  - {name: nightly, entrypoint: 'a.py:f'}\n  - {name: hourly}\n  - 3\n"
+    (tmp_path / "prefect.yaml").write_text(text)
+    assert told("deploy", "-n", "") == [("plain", "nightly", "a.py:f"), ("plain", "hourly", "")]
+    (tmp_path / "other.yaml").write_text("deployments: [{name: weekly}]")
+    assert values("deploy", "--prefect-file", "other.yaml", "--name", "") == ["weekly"]
+    assert told("deploy", "--prefect-file", "o") == [("file", "", "")]
+    (tmp_path / "prefect.yaml").write_text("deployments: [")
+    assert values("deploy", "--name", "") == []
+
+
+def test_names_come_from_the_profile_that_the_line_chooses(stored, program, tmp_path):
+    program("profile", "create", "empty")
+    program("--profile", "empty", "config", "set", f"database_url=sqlite:///{tmp_path}/none.db")
+    assert values("work-pool", "inspect", "m") == ["machines"]
+    assert values("--profile", "empty", "work-pool", "inspect", "m") == []
+    assert values("--profile", "e") == ["empty"]
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_names_come_from_the_api(api, home, monkeypatch):
+    from runyard.client import HttpClient
+
+    client = HttpClient(api.url)
+    client.call(work_pools.create_work_pool, work_pools.WorkPoolCreate(name="remote"))
+    client.close()
+    monkeypatch.setenv("RUNYARD_API_URL", api.url)
+    assert values("work-pool", "inspect", "r") == ["remote"]
+
+
+def test_it_is_silent_about_what_is_wrong(home, tmp_path, monkeypatch):
+    assert told("deployment", "run", "x") == []
+    assert not home.exists()
+    monkeypatch.setenv("RUNYARD_DATABASE_URL", f"sqlite:///{tmp_path}/none/x.db")
+    assert told("deployment", "run", "x") == []
+    monkeypatch.setenv("RUNYARD_API_URL", "http://127.0.0.1:9/api")
+    assert told("deployment", "run", "x") == []
+    assert told("nosuch", "x") == []
+    assert told("work-pool", "nosuch", "x") == []
+    assert told("deploy", "no/such/folder/x") == []
+
+
+def test_powershell_gives_the_word_beside_the_others(stored):
+    word = {"shell": "powershell", "_RUNYARD_COMPLETE_WORD": "rep"}
+    assert told("deployment", "run", **word) == [("plain", "report/weekly", "")]
+    assert told("deployment", "run", shell="powershell")[0] == ("plain", "etl/daily", "")
+
+
+@pytest.mark.parametrize("kind", [*SHELLS, "powershell"])
+def test_the_script_is_printed_and_installed(runyard, tmp_path, monkeypatch, kind):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    script = runyard("completion", kind).out
+    assert "_RUNYARD_COMPLETE" in script
+    runyard("completion", kind, "--install")
+    assert script in [path.read_text() for path in tmp_path.rglob("*runyard*") if path.is_file()]

@@ -33,7 +33,7 @@ types: $(INSTALLED)  ## static types
 
 docs: $(INSTALLED)  ## the documentation as a site in build/site; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
-	@echo "Built build/site; open build/site/index.html, or: make docs-serve"
+	@echo "Built build/site/index.html; to read it with search: make docs-serve"
 
 docs-serve: $(INSTALLED)  ## the site on http://127.0.0.1:8000, built again after each change
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve

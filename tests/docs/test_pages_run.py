@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 from _pages import Reader
 from _ports import free_port
@@ -23,12 +24,29 @@ def test_the_text_before_a_file_names_it(path):
         assert f"`{found[1]}`" in "".join(before) or earlier, found[1]
 
 
-def test_the_tutorial_works_from_its_first_page_to_its_last(tmp_path):
+@pytest.fixture
+def bucket(monkeypatch):
+    """The bucket of the tutorial, and the environment that leads to it."""
+    moto = pytest.importorskip("moto.server", reason="needs moto[server]")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    httpx.put(f"http://{host}:{port}/my-bucket", headers={"Host": "my-bucket"}, timeout=60).raise_for_status()
+    yield f"http://{host}:{port}/my-bucket"
+    server.stop()
+
+
+def test_the_tutorial_works_from_its_first_page_to_its_last(tmp_path, bucket):
     own = {"4200": str(free_port()), "/tmp/prefect": str(tmp_path / "prefect")}
     with Reader(tmp_path / "reader", own) as reader:
         assert len(TUTORIAL) == 8  # one for each chapter, and the practice
         for page in TUTORIAL:
             reader.follow((DOCS / page).read_text())
+    assert "<Key>results/" in httpx.get(f"{bucket}?list-type=2", timeout=60).text
+    assert list((tmp_path / "prefect").iterdir()) != []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from runyard.base import clock, ids
 from runyard.base.errors import InvalidInput, ParameterError
 from runyard.base.suggestions import did_you_mean
 from runyard.domain import job_secrets, job_variables
-from runyard.operations.blocks.block_types import hidden_fields
+from runyard.operations.blocks.hidden_fields import hidden_fields
 from runyard.operations.schemas import load
 from runyard.operations.work_pools.missing_pool import no_pool
 from runyard.operations.work_pools.work_pools import make_lone_pool

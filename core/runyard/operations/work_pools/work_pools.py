@@ -13,7 +13,7 @@ from runyard.base.quoting import command_of
 from runyard.base.texts import counted
 from runyard.domain import job_secrets, job_templates
 from runyard.domain.states import SCHEDULED
-from runyard.operations.blocks.block_types import hidden_fields
+from runyard.operations.blocks.hidden_fields import hidden_fields
 from runyard.operations.filters import query
 from runyard.operations.operation import operation
 from runyard.operations.schemas import Filter, Input, Listing, Model, Time, check_name, dump, load, moment

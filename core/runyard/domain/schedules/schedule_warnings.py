@@ -19,7 +19,6 @@ from runyard.domain.schedules.instants import (
     next_instants,
     parse,
 )
-from runyard.domain.schedules.rrule_text import days_without_their_number
 
 _STEP = re.compile(r"(?:\*|\d+)/(\d+)")
 # The fields of a cron expression: name, number of values, seconds of a unit if an interval has that unit.
@@ -120,6 +119,8 @@ def _single_values(schedule: Cron) -> Iterator[str]:
 
 def _numbered_days(schedule: RRule) -> Iterator[str]:
     """Warn of numbered weekdays such as 2MO if the rule has no month or year in which they are counted."""
+    from runyard.domain.schedules.rrule_text import days_without_their_number  # not for other schedules
+
     for frequency, day in days_without_their_number(schedule.rrule):
         yield (
             f"rrule: {day} is every such day with FREQ={frequency}, as in Prefect; its number has a meaning "

@@ -126,7 +126,8 @@ def build(
         commits = _Commits(project.folder)
 
         def finished(runs: _StepRuns | None) -> Plan:
-            plan = Plan(DeploymentsApply(deployments=[], owner=project.owner, whole=everything))
+            made = DeploymentsApply.model_construct(deployments=[], owner=project.owner, whole=everything)
+            plan = Plan(made)
             for item in chosen:
                 declared, unknown = _finish(project, item, runs, commits)
                 plan.body.deployments.append(declared)

@@ -14,6 +14,7 @@ from runyard.base.version import VERSION
 from runyard.operations import all_operations
 from runyard.operations.perform import perform
 from runyard.operations.plain_bodies import BODIES, WITH_RESULTS, PlainBody
+from runyard.operations.schemas import build_models
 from runyard.operations.wire import encode_result, hints
 from runyard.server.bodies import StrictRoute
 from runyard.server.error_answers import install_error_handlers
@@ -103,6 +104,8 @@ def create_app(
         ),
     )
     app.router.route_class = StrictRoute
+    all_operations()  # imports all models
+    build_models()
     _add_changes(app)
     add_reference(app)
     for operation in sorted(all_operations() if operations is None else operations, key=_specificity):

@@ -16,6 +16,7 @@ from runyard.base.errors import RunyardError
 from runyard.client import import_httpx
 from runyard.engine.entry import run_claimed
 from runyard.engine.logging.handlers import CONSOLE_VARIABLE
+from runyard.operations.schemas import build_models
 from runyard.store.database import get_database
 from runyard.store.sqlite import path_of
 from runyard.workers.process import hooks_of_killed_runs
@@ -34,10 +35,11 @@ _prctl: Callable[..., int] | None = None
 
 
 def preload() -> None:
-    """Import modules that every run needs, once for all runs that are forked from this process."""
+    """Import and build what every run needs, once for all runs that are forked from this process."""
     import asyncio  # noqa: F401  # 25 ms
     import sqlite3  # noqa: F401
 
+    build_models()
     try:
         if settings.get("api_url"):
             import_httpx()

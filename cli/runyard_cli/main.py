@@ -121,8 +121,10 @@ def _options(
         bool, option("--debug", help="Show tracebacks of errors; every command takes it.")
     ] = False,
 ) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+    if context.invoked_subcommand is None and not context.resilient_parsing:
+        from runyard_cli.commands.status import bare
+
+        bare()
 
 
 cli = app.build()

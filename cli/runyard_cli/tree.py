@@ -16,6 +16,7 @@ class Entry(NamedTuple):
 
 
 COMMANDS: dict[str, Entry] = {
+    "status": Entry("status", "status", "See where things stand and what to do next.", "Projects"),
     "init": Entry("init", "init", "Start a project: write its prefect.yaml.", "Projects"),
     "deploy": Entry("deploy", "deploy", "Create deployments of a project's flows.", "Projects"),
     "run": Entry("run", "run", "Run a flow or a script here and now.", "Projects"),

@@ -76,7 +76,7 @@ def test_what_speaks_http_or_reads_deployments_imports_no_more_than_it_needs():
 
 def test_a_bare_group_prints_its_help(runyard):
     assert "create" in runyard("work-pool").out
-    assert "Usage: runyard" in runyard().out
+    assert "runyard --help" in runyard().out
 
 
 def test_an_unknown_command_is_wrong_usage_with_a_guess(runyard):

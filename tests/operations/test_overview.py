@@ -146,11 +146,21 @@ def test_the_counts_and_names_of_runs(client, pool):
     assert [(each["id"], each["pool"]) for each in found["next"]] == [(later.id, "machines")]
     assert waits.id not in [each["id"] for each in found["next"]]
     codes = dict(steps(found))
-    assert codes["failed"] == f"runyard flow-run why {crashed.flow_run_id}"
-    assert codes["run_paused"] == f"runyard flow-run why {paused.flow_run_id}"
+    assert codes["failed"] == f"runyard flow-run why {found['failed_runs'][0]['name']}"
+    assert codes["run_paused"] == f"runyard flow-run why {found['waiting_runs'][0]['name']}"
     text = next(step["text"] for step in found["steps"] if step["code"] == "failed")
     assert text == f"2 flow runs failed; the latest is {found['failed_runs'][0]['name']!r}."
     assert pending.flow_run_id not in [each["id"] for each in found["running_runs"]]
+
+
+def test_a_run_whose_name_another_has_is_named_by_its_id(client):
+    with History(get_database()) as history:
+        history.flow_run(50, "COMPLETED", name="twin")
+        failed = history.flow_run(0.1, "FAILED", name="twin")
+        history.flow_run(0.2, "FAILED", name="two words")
+    found = look(client)
+    assert [each["reference"] for each in found["failed_runs"]] == [failed, "two words"]
+    assert dict(steps(found))["failed"] == f"runyard flow-run why {failed}"
 
 
 def test_only_runs_that_ended_since_the_time_count(client, pool):

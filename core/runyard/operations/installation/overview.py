@@ -56,7 +56,7 @@ def read_overview(tx: Transaction, since: str = "", limit: int = 5) -> dict[str,
         workers_online: how many.
         running, pending, late, due, waiting: how many flow runs execute; are starting; are late; should have
             started; are paused and wait for a person or for a time.
-        running_runs, waiting_runs: some of them.
+        running_runs, waiting_runs: some of them. `reference` is the name, or the id if others have the name.
         ended, failed: how many flow runs ended since that time, and how many of those failed or crashed.
         failed_runs: the latest of these, with the message of their state.
         next: what is due next, soonest first: due, flow_name, deployment_name, pool, and either slug and
@@ -165,13 +165,15 @@ def _runs(tx: Transaction, condition: str, order: str, limit: int, **values: Any
         f"SELECT {_RUN}, r.state FROM flow_runs r {_NAMES} WHERE {condition} ORDER BY {order} LIMIT :limit",  # noqa: S608  # constants
         {**values, "limit": limit},
     )
-    return [_run(row) for row in rows]
+    return [_run(tx, row) for row in rows]
 
 
-def _run(row: Row) -> dict[str, Any]:
+def _run(tx: Transaction, row: Row) -> dict[str, Any]:
+    named = tx.all("SELECT id FROM flow_runs WHERE name = :name LIMIT 2", {"name": row["name"]})
     message = _field(row.pop("state"), "message")
     times = ("expected_start_time", "start_time", "end_time", "due")
-    return {**row, **{name: _shown(row[name]) for name in times}, "message": message}
+    shown = {name: _shown(row[name]) for name in times}
+    return {**row, **shown, "message": message, "reference": row["name"] if len(named) == 1 else row["id"]}
 
 
 def _field(text: str | None, name: str) -> Any:

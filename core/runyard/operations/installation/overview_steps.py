@@ -24,6 +24,11 @@ def next_steps(found: dict[str, Any]) -> list[Step]:
     return steps or [_step("all_well", "Nothing needs you.", "runyard flow-run ls")]
 
 
+def first_steps() -> list[Step]:
+    """The next steps before anything exists."""
+    return list(_first_steps({"pool_count": 0, "deployments": 0}))
+
+
 def _step(code: str, text: str, command: str) -> Step:
     return {"code": code, "text": text, "command": command}
 
@@ -41,12 +46,12 @@ def _urgent(found: dict[str, Any]) -> Iterator[Step]:
         latest = found["failed_runs"][0]
         number = counted(found["failed"], "flow run")
         text = f"{number} failed; the latest is {latest['name']!r}."
-        yield _step("failed", text, f"runyard flow-run why {latest['id']}")
+        yield _step("failed", text, command_of("runyard flow-run why", latest["reference"]))
     if found["waiting"] and found["waiting_runs"]:
         first = found["waiting_runs"][0]
         verb = "is" if found["waiting"] == 1 else "are"
         text = f"{counted(found['waiting'], 'flow run')} {verb} paused."
-        yield _step("run_paused", text, f"runyard flow-run why {first['id']}")
+        yield _step("run_paused", text, command_of("runyard flow-run why", first["reference"]))
     if found["late"] and all(pool["workers_online"] for pool in found["pools"] if pool["due"]):
         verb = "is" if found["late"] == 1 else "are"
         text = f"{counted(found['late'], 'flow run')} {verb} late."

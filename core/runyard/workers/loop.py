@@ -87,7 +87,7 @@ class Worker:
         self.endings = Endings(client, supervisor, say, self._note_end)
         # Metrics and the live view, if enabled.
         self.observers: list[RunObserver] = []
-        self.scheduler = Scheduler(client, self.name)
+        self.scheduler = Scheduler(client, self.name, options.schedules)
         # Notified of changes in the database.
         self.listeners: list[Listener] = [self.scheduler]
         self.retention = Retention(client, say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -44,14 +45,15 @@ class Scheduler:
     Args:
         client: the API or database.
         owner: the name of this worker, as the holder of the scheduler's lock.
+        enabled: False: leave it to others.
     """
 
-    def __init__(self, client: Client, owner: str) -> None:
+    def __init__(self, client: Client, owner: str, enabled: bool = True) -> None:
         self._client = client
         self._owner = owner
-        self._last = 0.0
+        self._last = 0.0 if enabled else math.inf
         self._next_due: datetime | None = None
-        self.next_at = 0.0
+        self.next_at = self._last
 
     def changed(self) -> None:
         """Notify the scheduler of a change in the database."""

@@ -22,6 +22,7 @@ class WorkerOptions:
         create_pool_if_not_found: create a missing pool.
         base_job_template: the template of a created pool.
         tasks: entrypoints of background tasks to run as well.
+        schedules: create the runs of due schedules, of all pools.
         shutdown_grace_seconds: how long runs may go on after a signal; None: as the setting says.
         plain: print lines only, also on a terminal, where a live view is shown by default.
     """
@@ -37,5 +38,6 @@ class WorkerOptions:
     create_pool_if_not_found: bool = True
     base_job_template: dict[str, Any] | None = None
     tasks: list[str] = field(default_factory=list)
+    schedules: bool = True
     shutdown_grace_seconds: float | None = None
     plain: bool = False

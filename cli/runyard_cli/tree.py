@@ -20,6 +20,7 @@ COMMANDS: dict[str, Entry] = {
     "init": Entry("init", "init", "Start a project: write its prefect.yaml.", "Projects"),
     "deploy": Entry("deploy", "deploy", "Create deployments of a project's flows.", "Projects"),
     "run": Entry("run", "run", "Run a flow or a script here and now.", "Projects"),
+    "dev": Entry("dev", "dev", "Try flows: deploy on save, run, see logs.", "Projects"),
     "deployment": Entry("deployment", "deployment", "See, run, pause and delete deployments.", "Work"),
     "schedule": Entry("schedule_next", "schedule", "See when schedules fire.", "Work"),
     "flow": Entry("flow", "flow", "See flows, and serve one.", "Work"),
@@ -50,6 +51,7 @@ COMMANDS: dict[str, Entry] = {
     "completion": Entry(
         "completion", "completion", "Complete commands and names in your shell.", "Installation"
     ),
+    "alias": Entry("alias", "alias", "Make prefect another word for runyard.", "Installation"),
     "config": Entry("config", "config", "See and change the settings.", "Installation"),
     "profile": Entry(
         "profile", "profile", "Keep named sets of settings and switch between them.", "Installation"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-import os
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from runyard_cli.commands import deploy_project as steps
+from runyard_cli.commands import deploy_show as show
 from runyard_cli.commands.deploy_flags import overrides_of
 from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App, WrongUsage
@@ -27,6 +26,10 @@ VERSION_TYPES = (
     "prefect:simple", "vcs:git", "vcs:github", "vcs:gitlab", "vcs:bitbucket", "vcs:azuredevops",
 )  # fmt: skip
 
+# The titles of the help, each with its options.
+_PLACE, _SCHEDULES, _PARAMETERS, _WORDS = (
+    "Where its runs start", "Schedules and triggers", "Parameters", "Description",
+)  # fmt: skip
 
 deploy = App()
 
@@ -43,16 +46,37 @@ def _deploy(
     names: Annotated[
         list[str], many("-n", "--name", help="Which of the file's deployments, or the new one's name.")
     ],
-    tag: Annotated[list[str], many("-t", "--tag", help="A tag; those given replace the file's.")],
+    tag: Annotated[
+        list[str], many("-t", "--tag", help="A tag; those given replace the file's.", rich_help_panel=_WORDS)
+    ],
     job_variable: Annotated[
         list[str],
-        many("-jv", "--job-variable", help="A job variable, or a JSON object of them.", metavar="KEY=VALUE"),
+        many(
+            "-jv",
+            "--job-variable",
+            help="A job variable, or a JSON object of them.",
+            metavar="KEY=VALUE",
+            rich_help_panel=_PLACE,
+        ),
     ],
-    cron: Annotated[list[str], many("--cron", help="Add a schedule, such as '0 6 * * *'.")],
-    interval: Annotated[list[str], many("--interval", help="Add a schedule: every so many seconds, or 10m.")],
-    rrule: Annotated[list[str], many("--rrule", help="Add a schedule by a recurrence rule.")],
+    cron: Annotated[
+        list[str], many("--cron", help="Add a schedule, such as '0 6 * * *'.", rich_help_panel=_SCHEDULES)
+    ],
+    interval: Annotated[
+        list[str],
+        many("--interval", help="Add a schedule: every so many seconds, or 10m.", rich_help_panel=_SCHEDULES),
+    ],
+    rrule: Annotated[
+        list[str], many("--rrule", help="Add a schedule by a recurrence rule.", rich_help_panel=_SCHEDULES)
+    ],
     param: Annotated[
-        list[str], many("--param", help="A parameter; the value is JSON or text.", metavar="KEY=VALUE")
+        list[str],
+        many(
+            "--param",
+            help="A parameter; the value is JSON or text.",
+            metavar="KEY=VALUE",
+            rich_help_panel=_PARAMETERS,
+        ),
     ],
     trigger: Annotated[
         list[str],
@@ -60,15 +84,23 @@ def _deploy(
             "--trigger",
             help="A trigger, or a .yaml or .json file with `triggers`; instead of the file's.",
             metavar="JSON|FILE",
+            rich_help_panel=_SCHEDULES,
         ),
     ],
     sla: Annotated[list[str], many("--sla", help="Refused: a feature of Prefect Cloud.", hidden=True)],
-    entrypoint: Annotated[str | None, argument("ENTRYPOINT")] = None,
-    everything: Annotated[bool, option("--all", help="Every deployment of the file.")] = False,
-    pool: Annotated[str | None, option("-p", "--pool", help="The work pool.")] = None,
-    work_queue: Annotated[str | None, option("-q", "--work-queue", help="The pool's queue.")] = None,
-    description: Annotated[str | None, option("-d", "--description", help="Its description.")] = None,
-    version: Annotated[str | None, option("--version", help="Its version.")] = None,
+    entrypoint: Annotated[
+        str | None,
+        argument("ENTRYPOINT", help="A flow, as path/file.py:function; with flags instead of a file."),
+    ] = None,
+    everything: Annotated[bool, option("-a", "--all", help="Every deployment of the file.")] = False,
+    pool: Annotated[str | None, option("-p", "--pool", help="The work pool.", rich_help_panel=_PLACE)] = None,
+    work_queue: Annotated[
+        str | None, option("-q", "--work-queue", help="The pool's queue.", rich_help_panel=_PLACE)
+    ] = None,
+    description: Annotated[
+        str | None, option("-d", "--description", help="Its description.", rich_help_panel=_WORDS)
+    ] = None,
+    version: Annotated[str | None, option("--version", help="Its version.", rich_help_panel=_WORDS)] = None,
     version_type: Annotated[
         str | None,
         option(
@@ -76,30 +108,48 @@ def _deploy(
             metavar="TYPE",
             parser=one_of(VERSION_TYPES),
             help="Where its version comes from.",
+            rich_help_panel=_WORDS,
         ),
     ] = None,
     concurrency_limit: Annotated[
-        int | None, whole("-cl", "--concurrency-limit", help="How many of its runs at once.")
+        int | None,
+        whole("-cl", "--concurrency-limit", help="How many of its runs at once.", rich_help_panel=_PLACE),
     ] = None,
     collision_strategy: Annotated[
         Literal["ENQUEUE", "CANCEL_NEW"] | None,
-        option("--collision-strategy", help="What happens to a run beyond the limit."),
+        option(
+            "--collision-strategy", help="What happens to a run beyond the limit.", rich_help_panel=_PLACE
+        ),
     ] = None,
     anchor_date: Annotated[
-        str | None, option("--anchor-date", help="The time from which intervals are counted.")
+        str | None,
+        option(
+            "--anchor-date", help="The time from which intervals are counted.", rich_help_panel=_SCHEDULES
+        ),
     ] = None,
     timezone: Annotated[
-        str | None, option("--timezone", help="Time zone of the schedules, such as Europe/Berlin.")
+        str | None,
+        option(
+            "--timezone",
+            help="Time zone of the schedules, such as Europe/Berlin.",
+            rich_help_panel=_SCHEDULES,
+        ),
     ] = None,
     params: Annotated[
         str | None,
-        option("--params", help="Parameters as a JSON object; - reads standard input.", metavar="JSON"),
+        option(
+            "--params",
+            help="Parameters as a JSON object; - reads standard input.",
+            metavar="JSON",
+            rich_help_panel=_PARAMETERS,
+        ),
     ] = None,
     enforce_parameter_schema: Annotated[
         bool | None,
         option(
             "--enforce-parameter-schema/--no-enforce-parameter-schema",
             help="Refuse runs with other parameters.",
+            rich_help_panel=_PARAMETERS,
         ),
     ] = None,
     prefect_file: Annotated[
@@ -110,7 +160,12 @@ def _deploy(
         option("--upload/--no-upload", help="Run the push steps, after those of build.", show_default=True),
     ] = True,
     only_plan: Annotated[
-        bool, option("--plan", help="Only show what would change; exit code 2 if anything would.")
+        bool,
+        option(
+            "--plan",
+            "--dry-run",
+            help="Only show what would change, by default of all; exit code 2 if anything would.",
+        ),
     ] = False,
     prune: Annotated[
         bool, option("--prune", help="Delete deployments that this file declared and no longer has.")
@@ -146,30 +201,21 @@ def _deploy(
         "param": param,
         "params": params,
         "trigger": trigger,
-        "sla": sla,
         "enforce_parameter_schema": enforce_parameter_schema,
     }
     if schema:
         from runyard.deployments.project.project_schema import json_schema
 
-        out.print_json(json_schema())
+        out.print_data(json_schema(), output or "json")
         return
-    _refuse_contradictions(names, everything, prune, only_plan, watching, options)
+    _refuse_contradictions(names, everything, prune, only_plan, watching, sla)
     if watching:
         from runyard_cli.commands.deploy_watch import watch
 
         watch(prefect_file, [word for word in sys.argv[1:] if word != "--watch"])
-    # Imported modules stay: collecting garbage during the import takes an eighth of the whole command.
-    gc.disable()
-    try:
-        from runyard.deployments.project import plan
-    finally:
-        gc.enable()
-
-    from runyard_cli.commands import deploy_show as show
 
     asks = out.at_keyboard() and not (only_plan or prune or output)
-    project = _project(entrypoint, prefect_file, names, refuse=asks)
+    project = steps.read(entrypoint, prefect_file, names, refuse=asks)
     answers = None
     if asks:
         from runyard_cli.commands.deploy_ask import Answers
@@ -177,31 +223,25 @@ def _deploy(
         answers = Answers(project, entrypoint, names, everything, options)
         answers.ask()
         entrypoint, names, everything = answers.entrypoint, list(answers.names), answers.everything
+    looks_at_all = only_plan and not names and entrypoint is None and _has_named(project)
     client = connect()
     with out.prints_aside(bool(output)):
-        wanted = plan.build(
+        wanted = steps.plan(
+            client,
             project,
             names,
             overrides_of(entrypoint, options),
-            everything=everything or prune,
+            everything=everything or prune or looks_at_all,
             steps=not only_plan,
             push=upload,
             may_be_none=prune,
-            say=out.progress,
-            accepts=lambda body: _apply(client, body, dry_run=True),
         )
     wanted.body.prune = prune
-    _warn_of_unread(client, wanted.body.deployments)
     if only_plan:
-        applied = _apply(client, wanted.body, dry_run=True)
-        if output:
-            out.print_data(show.plan_json(applied, wanted.unknown), output)
-        else:
-            show.show_plan(applied, wanted.unknown)
-        context.exit(2 if any(each.action not in ("unchanged", "left") for each in applied) else 0)
+        context.exit(_show_plan(client, wanted, output, whole_command=not (everything or prune)))
     if prune:
-        _confirm_deletions(_apply(client, wanted.body, dry_run=True), yes)
-    applied = _apply(client, wanted.body)
+        _confirm_deletions(steps.apply(client, wanted.body, dry_run=True), yes)
+    applied = steps.apply(client, wanted.body)
     if output:
         out.print_data(applied, output)
         return
@@ -211,58 +251,43 @@ def _deploy(
         answers.offer_to_save(prefect_file)
 
 
-def _project(entrypoint: str | None, prefect_file: str, names: Sequence[str], refuse: bool) -> Any:
-    from runyard.deployments.project.read_project import Project, read_project
-
-    if not os.path.exists(prefect_file) and (entrypoint or out.at_keyboard()):
-        return Project.empty()
-    return read_project(prefect_file, names, refuse)
+def _has_named(project: Any) -> bool:
+    return any(entry.spec.name for entry in project.entries)
 
 
-def _apply(client: Client, wanted: Any, dry_run: bool = False) -> Any:
-    from runyard.operations.deployments.deployment_apply import apply_deployments
+def _show_plan(client: Client, wanted: Any, output: str | None, whole_command: bool) -> int:
+    """Show what a deploy would change; the exit code.
 
-    return client.call(apply_deployments, body=wanted.model_copy(update={"dry_run": dry_run}))
-
-
-def _warn_of_unread(client: Client, deployments: Sequence[Any]) -> None:
-    """Say which job variables nothing reads: they are most often misspelled."""
-    from runyard.base.errors import NotFound
-    from runyard.deployments.project import job_variable_warnings
-    from runyard.operations.work_pools.work_pools import read_work_pool
-
-    pools: dict[str, Any] = {}
-    for each in deployments:
-        name = each.work_pool_name
-        if name and each.job_variables:
-            if name not in pools:
-                with suppress(NotFound):  # which the deploy says
-                    pools[name] = client.call(read_work_pool, name)
-            if name in pools:
-                for warning in job_variable_warnings.unread(each.name, pools[name], each.job_variables):
-                    out.progress(warning)
+    Args:
+        whole_command: it planned all deployments of the file without being told so.
+    """
+    applied = steps.apply(client, wanted.body, dry_run=True)
+    changes = any(each.action not in ("unchanged", "left") for each in applied)
+    if output:
+        out.print_data(show.plan_json(applied, wanted.unknown), output)
+        return 2 if changes else 0
+    show.show_plan(applied, wanted.unknown)
+    steps.warn_of_places(client, applied, steps.pools_by_name(client, applied))
+    if changes:
+        several = sum(each.action != "left" for each in applied) > 1
+        more = ", with --all instead of it" if whole_command and several and wanted.body.whole else ""
+        out.hint(f"Apply it: the same command without --plan{more}.")
+    return 2 if changes else 0
 
 
-def _confirm_deletions(applied: Any, yes: bool) -> None:
+def _confirm_deletions(applied: Sequence[Any], yes: bool) -> None:
     """Show what --prune deletes before it does."""
-    from runyard_cli.commands.deploy_show import name_of
-
-    gone = [name_of(each) for each in applied if each.action == "deleted"]
+    gone = [show.name_of(each) for each in applied if each.action == "deleted"]
     for name in gone:
         out.progress(
-            f"'{name}' is no longer in the file; it is deleted, with its schedules and waiting runs."
+            f"'{name}' is no longer in the file; its schedules and waiting runs are deleted with it."
         )
     if gone:
         out.confirm(f"Delete {len(gone)} deployment{'s' if len(gone) > 1 else ''}?", yes)
 
 
 def _refuse_contradictions(
-    names: list[str],
-    everything: bool,
-    prune: bool,
-    only_plan: bool,
-    watching: bool,
-    options: dict[str, Any],
+    names: list[str], everything: bool, prune: bool, only_plan: bool, watching: bool, sla: list[str]
 ) -> None:
     if everything and names:
         raise WrongUsage("--all and --name exclude each other.")
@@ -270,5 +295,5 @@ def _refuse_contradictions(
         raise WrongUsage("--prune looks at the whole file; leave out --name.")
     if watching and only_plan:
         raise WrongUsage("--watch and --plan exclude each other.")
-    if options.pop("sla"):
+    if sla:
         raise WrongUsage("--sla is a feature of Prefect Cloud.")

@@ -9,16 +9,21 @@ from runyard.base.quoting import command_of
 from runyard.base.texts import listed
 from runyard.base.url_passwords import hidden_within
 
+from runyard_cli.commands import deploy_project as steps
 from runyard_cli.shared import output as out
+from runyard_cli.shared import times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runyard.client import Client
 
-# Fields of every new deployment that say nothing to people.
-_SILENT = frozenset(("parameter_openapi_schema", "pull_steps", "version"))
 _SIGNS = {"created": ("+", "green"), "updated": ("~", "yellow"), "deleted": ("-", "red")}
+# Fields of a new deployment that say nothing to people: from the flow, or empty.
+_SILENT = frozenset(("parameter_openapi_schema", "version"))
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
+# The next commands are for the first deployment; the runs of more than these are not listed.
+_MOST_RUNS = 5
 
 
 def name_of(applied: Any) -> str:
@@ -28,38 +33,52 @@ def name_of(applied: Any) -> str:
 
 def announce(applied: Sequence[Any]) -> None:
     """Say what was done with each deployment."""
+    shown = 0
     for each in applied:
         name = name_of(each)
         if each.action == "left":
             continue
-        if each.action == "unchanged":
-            out.say(f"Deployment '{name}' is unchanged.")
-        elif each.action == "deleted":
+        if each.action == "deleted":
             out.done(f"Deleted deployment '{name}', which is no longer in the file.")
+        elif each.action == "unchanged":
+            out.say(f"Deployment '{name}' is unchanged.")
         else:
             verb = "Created" if each.action == "created" else "Updated"
             out.done(f"{verb} deployment '{name}' ({each.deployment.id}).")
-            _changes(each)
+            if each.action == "updated":
+                _changes(each)
+            shown += 1
+            if shown <= _MOST_RUNS:
+                _next_run(each.deployment)
     _left(applied)
+
+
+def _next_run(deployment: Any) -> None:
+    """Say when its schedules fire next, in the zone of the first one."""
+    active = [each for each in deployment.schedules if each.active and each.next_due]
+    if not active:
+        return
+    if deployment.paused:
+        command = command_of("runyard deployment resume", f"{deployment.flow_name}/{deployment.name}")
+        out.progress(f"    Its schedules are paused; resume them: {command}")
+        return
+    first = min(active, key=lambda each: each.next_due)
+    zone = getattr(first.schedule, "timezone", None)
+    out.say(f"    Next run: {times.both(first.next_due, zone)}")
 
 
 def next_step(client: Client, applied: Sequence[Any]) -> None:
     """Say what one may type next."""
-    from runyard.deployments.project.code_place_warnings import code_place_warnings, is_shared
     from runyard.domain.job_templates import worker_command
-    from runyard.operations.work_pools.list_work_pools import list_work_pools
 
     made = [each.deployment for each in applied if each.action not in ("deleted", "left")]
-    wanted = dict.fromkeys(each.work_pool_name for each in made if each.work_pool_name)
-    found = {pool["name"]: pool for pool in client.call(list_work_pools)} if wanted else {}
-    types = {name: str(pool["type"]) for name, pool in found.items()}
-    for warning in code_place_warnings(applied, types, is_shared(client)):
-        out.progress(warning)
-    for pool in wanted:
-        status = found[pool]["status"] if pool in found else None
+    pools = steps.pools_by_name(client, applied)
+    steps.warn_of_places(client, applied, pools)
+    for pool in dict.fromkeys(each.work_pool_name for each in made if each.work_pool_name):
+        status = pools[pool]["status"] if pool in pools else None
         if status == "NOT_READY":
             out.hint(
-                f"No worker is online for '{pool}'; start one: {worker_command(pool, found[pool]['type'])}"
+                f"No worker is online for '{pool}'; start one: {worker_command(pool, pools[pool]['type'])}"
             )
         elif status == "PAUSED":
             command = command_of("runyard work-pool resume", pool)
@@ -87,9 +106,10 @@ def show_plan(applied: Sequence[Any], unknown: Sequence[dict[str, Any]]) -> None
         if each.action in ("unchanged", "left") and not waiting:
             continue
         out.say(f"{sign} {name_of(each)}", colour)
-        _changes(each)
         if each.action == "created":
             _contents(each)
+        elif each.action == "updated":
+            _changes(each)
         for field, text in waiting.items():
             out.say(f"    {field}: known after the steps have run ({brief(text)})")
     counts = {action: sum(each.action == action for each in applied) for action in (*_SIGNS, "unchanged")}
@@ -114,15 +134,15 @@ def plan_json(applied: Sequence[Any], unknown: Sequence[dict[str, Any]]) -> list
 
 
 def _changes(applied: Any) -> None:
-    if applied.action == "updated":
-        for change in applied.changes:
-            out.say(f"    {change.field}: {brief(change.before)} -> {brief(change.after)}")
+    """The changed fields of a deployment, with both values."""
+    for change in applied.changes:
+        out.say(f"    {change.field}: {brief(change.before)} -> {brief(change.after)}")
 
 
 def _contents(applied: Any) -> None:
     """The fields of a new deployment."""
     for change in applied.changes:
-        if change.field not in _SILENT and change.after not in (None, "", [], {}):
+        if change.field not in _SILENT and change.after not in _EMPTY:
             out.say(f"    {change.field}: {brief(change.after)}")
 
 

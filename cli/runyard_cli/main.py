@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from runyard_cli.shared import closing, idle_settings, root_help
+from runyard_cli.shared import closing, idle_settings
 from runyard_cli.shared.app import App, Group, Member, WrongUsage
 from runyard_cli.shared.options import option
 from runyard_cli.shared.output import error_line, wants_tracebacks
@@ -55,10 +55,6 @@ class Root(Group):
                 settings.check()
                 idle_settings.tell(name, args[1:])
         return found
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the sections of the table in panels, without the long import of rich."""
-        root_help.write(self, ctx, formatter)
 
 
 def _show_version(value: bool) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from runyard_cli.main import cli
-from runyard_cli.shared.app import Group, unescaped
+from runyard_cli.shared.app import Group
+from runyard_cli.shared.markup import unescaped
 from runyard_cli.tree import ALIASES, COMMANDS
 
 if TYPE_CHECKING:

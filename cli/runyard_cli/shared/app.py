@@ -10,7 +10,9 @@ import typer
 import typer.main
 from typer.core import TyperCommand, TyperGroup
 
+from runyard_cli.shared import group_help
 from runyard_cli.shared.coercion import coerce_lightly
+from runyard_cli.shared.markup import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,11 +98,7 @@ class Group(TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help, for which the summaries of commands are enough."""
-        self._listing = True
-        try:
-            super().format_help(ctx, formatter)
-        finally:
-            self._listing = False
+        group_help.write(self, ctx, formatter)
         formatter.write(_shown(self.example))
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
@@ -268,13 +266,3 @@ def _ours(parameters: Any) -> Any:
         elif parameter.type_descriptor.annotation in (str, list[str]):
             parameter.metavar = "TEXT"
     return parameters
-
-
-def escaped(text: str) -> str:
-    """A text in which square brackets are no markup of rich."""
-    return text.replace("[", "\\[")
-
-
-def unescaped(text: str) -> str:
-    """The text that was escaped."""
-    return text.replace("\\[", "[")

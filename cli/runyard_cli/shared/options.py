@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from runyard_cli.shared.app import escaped
 from runyard_cli.shared.coercion import count, number
+from runyard_cli.shared.markup import escaped
 
 
 def option(*names: str, help: str, **fields: Any) -> Any:

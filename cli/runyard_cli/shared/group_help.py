@@ -1,33 +1,32 @@
-"""The help of `runyard` itself: panels as Typer draws them, without the import of rich."""
+"""The help of groups: panels as Typer draws them, without rich, whose import is half of such a help."""
 
 from __future__ import annotations
 
 import shutil
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
-from runyard_cli.shared.app import unescaped
-
-if TYPE_CHECKING:
-    from runyard_cli.shared.app import Group
+from runyard_cli.shared.markup import unescaped
 
 _WIDEST = 100
 
 
-def write(group: Group, context: Any, formatter: Any) -> None:
+def write(group: Any, context: Any, formatter: Any) -> None:
     """Write the help of a group.
 
     Args:
-        group: whose commands stand in panels.
+        group: a `Group`, whose commands stand in panels.
         context: of the group.
         formatter: takes the text.
     """
     width = min(shutil.get_terminal_size().columns, _WIDEST)
     usage = context.get_usage().removeprefix("Usage: ")
     formatter.write(f"\n {typer.style('Usage:', fg='yellow')} {typer.style(usage, bold=True)}\n\n")
-    formatter.write(f" {unescaped(group.help or '')}\n\n")
+    for line in textwrap.wrap(unescaped(group.help or ""), width - 2):
+        formatter.write(f" {line}\n")
+    formatter.write("\n")
     options = [param.get_help_record(context) for param in group.get_params(context)]
     _panel(formatter, "Options", [row for row in options if row], width)
     panels: dict[str, list[tuple[str, str]]] = {}
@@ -36,8 +35,6 @@ def write(group: Group, context: Any, formatter: Any) -> None:
     longest = max(len(name) for rows in panels.values() for name, _ in rows)
     for title, rows in panels.items():
         _panel(formatter, title, rows, width, longest)
-    lines = "\n".join(f"   {line}" for line in group.example.splitlines())
-    formatter.write(f" Example:\n{lines}\n")
 
 
 def _panel(formatter: Any, title: str, rows: list[tuple[str, str]], width: int, first: int = 0) -> None:

@@ -1,0 +1,113 @@
+"""Lists: which rows and columns each form shows, and what a terminal shows beside a pipe."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from runyard_cli.shared import output as out
+from runyard_cli.shared.app import WrongUsage
+from runyard_cli.shared.lists import Column, Listing, Page, View, cut, shortened, show_list
+
+NOW = datetime.now(UTC)
+SOON = NOW + timedelta(hours=2)
+THINGS = Listing(
+    "Things",
+    (
+        Column("Name", lambda row: row["name"], "name"),
+        Column("State", lambda row: row["state"], "state"),
+        Column("Next run", lambda row: row["next"], "time"),
+        Column("Size", lambda row: row["size"]),
+        Column("Note", lambda row: row["note"], wide=True),
+        Column("ID", lambda row: row["id"], "id"),
+    ),
+    "No things; create one with: runyard thing create",
+)
+ROWS = [
+    {"name": "b\tx", "state": "FAILED", "next": SOON, "size": 10, "note": None, "id": "abcd1234-1"},
+    {"name": "[red]a[/red]", "state": "Late", "next": None, "size": 9, "note": "n\nm", "id": "abcd1234-2"},
+]  # fmt: skip
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    monkeypatch.setattr(out, "on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+def printed(capsys, view=View(), page=None):  # noqa: B008  (never changed)
+    show_list(THINGS, lambda: page or cut(ROWS, 0), view)
+    return capsys.readouterr()
+
+
+def test_a_pipe_has_one_row_a_line_without_a_heading(capsys):
+    lines = printed(capsys).out.splitlines()
+    assert [line.split("\t") for line in lines] == [
+        ["b x", "FAILED", SOON.astimezone().isoformat(timespec="seconds"), "10", "abcd1234-1"],
+        ["[red]a[/red]", "Late", "", "9", "abcd1234-2"],
+    ]  # fmt: skip
+
+
+def test_wide_has_all_columns_and_name_only_names(capsys):
+    assert "n m" in printed(capsys, View("wide")).out
+    assert printed(capsys, View("name")).out.splitlines()[1] == "[red]a[/red]"
+
+
+def test_json_and_yaml_are_the_whole_objects(capsys):
+    assert [row["note"] for row in json.loads(printed(capsys, View("json")).out)] == [None, "n\nm"]
+    assert [row["size"] for row in yaml.safe_load(printed(capsys, View("yaml")).out)] == [10, 9]
+
+
+def test_columns_and_sort(capsys):
+    assert printed(capsys, View(columns="size, next-run", sort="size")).out.splitlines()[0] == "9\t"
+    assert printed(capsys, View(columns="Size", sort="-size")).out == "10\n9\n"
+    # What is missing is last.
+    assert printed(capsys, View(columns="size", sort="next-run")).out == "10\n9\n"
+
+
+@pytest.mark.parametrize(
+    ("view", "text"),
+    [
+        (View(columns="nme"), "did you mean 'name'"),
+        (View(sort="-sizes"), "did you mean 'size'"),
+        (View("json", columns="name"), "--columns does not go together"),
+        (View("json", watch=True), "--watch does not go together"),
+    ],
+)
+def test_wrong_options(view, text):
+    with pytest.raises(WrongUsage, match=re.escape(text)):
+        show_list(THINGS, lambda: cut(ROWS, 0), view)
+
+
+def test_what_is_left_out_is_said_on_standard_error(capsys):
+    assert "1 of 2 shown; --limit 0 shows all." in printed(capsys, page=cut(ROWS, 1)).err
+    assert "1 shown and there are more" in printed(capsys, View("json"), Page(ROWS[:1], None)).err
+    assert printed(capsys, page=cut(ROWS, 2)).err == ""
+
+
+def test_an_empty_list_says_how_to_make_the_first(capsys):
+    shown = printed(capsys, page=Page([]))
+    assert (shown.out, shown.err) == ("", THINGS.empty + "\n")
+
+
+def test_a_terminal_has_signs_relative_times_and_short_ids(capsys, terminal):
+    shown = printed(capsys).out
+    assert "✗ FAILED" in shown
+    assert "! Late" in shown
+    assert "in 2 hours" in shown or "in 119 minutes" in shown
+    assert "[red]a[/red]" in shown
+    assert "abcd1234-1" in shown  # its first eight are no name for one of them
+    assert SOON.astimezone().strftime("%Y-%m-%d %H:%M:%S") in printed(capsys, View("wide")).out
+
+
+@given(st.lists(st.uuids().map(str), min_size=1, max_size=20, unique=True))
+def test_shortened_ids_are_unique_beginnings(ids):
+    short = shortened(ids)
+    assert all(whole.startswith(part) for whole, part in zip(ids, short, strict=True))
+    assert len(set(short)) == len(ids)
+    assert all(sum(other.startswith(part) for other in ids) == 1 for part in short)

@@ -115,13 +115,14 @@ class Shell:
         found.unlink(missing_ok=True)
         if self.kind == "bash":
             self.type(
-                '_offers() { _runyard_complete "$@"; printf \'%s\\n\' "${COMPREPLY[@]}" > "$OUT.offers"; }; '
+                '_offers() { _runyard_completion "$@"; '
+                'printf \'%s\\n\' "${COMPREPLY[@]}" > "$OUT.offers"; }; '
                 "complete -F _offers runyard; _words set\n"
             )
             self.words()
         self.completed(line)
         if self.kind == "bash":
-            self.type("complete -F _runyard_complete runyard; _words set\n")
+            self.type("complete -F _runyard_completion runyard; _words set\n")
             self.words()
         return found.read_text().splitlines() if found.exists() else []
 

@@ -65,12 +65,13 @@ def _show_version(value: bool) -> None:
         raise typer.Exit
 
 
-def _remember(variable: str) -> Callable[[typer.Context, Any], None]:
+def _remember(variable: str) -> Callable[[typer.Context, Any], Any]:
     """Give an option to this process, and to those it starts, as a variable."""
 
-    def callback(context: typer.Context, value: Any) -> None:
+    def callback(context: typer.Context, value: Any) -> Any:
         if value is not None and not context.resilient_parsing:
             os.environ[variable] = str(value).lower() if isinstance(value, bool) else value
+        return value
 
     callback.__annotations__ = {"context": typer.Context, "value": Any}
     return callback
@@ -136,7 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
     commands have more, see docs/exit-codes.md.
     """
     if "_RUNYARD_COMPLETE" in os.environ:
-        from runyard_cli.shared.completing import answer
+        from runyard_cli.shared.completers import answer
 
         sys.exit(answer(cli))
     from runyard.base.descriptors import open_standard

@@ -78,6 +78,10 @@ class Group(TyperGroup):
             return members[name].summary()
         if name not in self.commands:
             self.commands[name] = members[name].build()
+            if ctx is not None and ctx.resilient_parsing:
+                from runyard_cli.shared.completers import attach
+
+                attach(self.commands[name], [*ctx.command_path.split()[1:], name])
         return self.commands[name]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

@@ -1,18 +1,27 @@
-"""Which values the arguments and options of commands take, and where a shell finds them.
+"""What a shell offers when a person presses TAB: Typer finds what the word is, and asks here for its values.
 
-One table says what each takes, by the name of the option or the place of the argument, so that the same word
-is completed the same way in every command.
+One table says what each option and argument takes, so that the same word is completed the same way in every
+command. Each press is a process of its own: it imports no more than the command that is typed, asks for names
+as plain rows, and is silent about errors.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+from runyard_cli.shared.markup import unescaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-# A value and its help; and, where they differ from the defaults of a candidate, its kind and `whole`.
+VARIABLE = "_RUNYARD_COMPLETE"
+# What shells neither split nor evaluate. Typer's script for zsh evaluates what it is told, and that for bash
+# expands it: a name that another person chose must not run a command here, so others are not offered.
+_SAFE = re.compile(r"[\w./:@+=,%-]+")
+# A value and its help; and the kind `file`, for which the shell offers paths.
 Offer = tuple[Any, ...]
 # What was given before: arguments under ARGUMENTS, values of options under each name of the option.
 Values = dict[str, list[str]]
@@ -113,6 +122,81 @@ _STATE_TYPES = (
 )  # fmt: skip
 
 
+def answer(root: Any) -> int:
+    """Print the words that fit, for the shell that the environment names; never an error.
+
+    Args:
+        root: the command line whose commands, options and values are completed.
+
+    Returns:
+        The exit code: 0, or 1 for an unknown shell.
+    """
+    import typer
+    from typer.completion import get_completion_inspect_parameters, shell_complete
+
+    # Typer strips the markup of helps by rich, whose import is longer than all else here.
+    vars(typer)["rich_utils"] = SimpleNamespace(rich_render_text=unescaped)
+    get_completion_inspect_parameters()  # registers the shells
+    attach(root, [])
+    try:
+        return shell_complete(root, {}, "runyard", VARIABLE, os.environ.pop(VARIABLE))
+    except Exception:  # whatever it is, the person is typing: the next command will tell
+        return 0
+
+
+def attach(command: Any, path: list[str]) -> None:
+    """Let the options and arguments of a command complete their values.
+
+    Args:
+        path: the names that lead to it, such as `["work-pool", "inspect"]`.
+    """
+    position = 0
+    for parameter in command.params:
+        kind = kind_of(path, parameter, position)
+        position += parameter.param_type_name == "argument"
+        if kind is not None:
+            parameter.shell_complete = _Values(kind, path).complete
+
+
+class _Values:
+    """Completes one parameter.
+
+    Args:
+        kind: of its values, as `kind_of` returns it.
+        path: the names that lead to its command.
+    """
+
+    def __init__(self, kind: str, path: list[str]) -> None:
+        self._kind, self._path = kind, path
+
+    def complete(self, context: Any, typed: str) -> list[Any]:
+        """The values that begin with what is typed, as Typer reads them."""
+        profile = context.find_root().params.get("profile")
+        if profile:  # names come from the installation that the command line itself chooses
+            os.environ["RUNYARD_PROFILE"] = profile
+        found = offered(self._kind, typed.strip("'\""), self._path, _given(context))
+        return [
+            SimpleNamespace(value=value, help=help or None, type="file" if more[:1] == ("file",) else "plain")
+            for value, help, *more in (map(tuple, found))
+            if more[:1] == ("file",) or _SAFE.fullmatch(value)
+        ]
+
+
+def _given(context: Any) -> Values:
+    """What stands on the command line before, with the options of the root."""
+    # Before an option without its value nothing is parsed: then all other words are left.
+    values: Values = {ARGUMENTS: [*context.args]} if context.args else {}
+    while context is not None:
+        for parameter in context.command.params:
+            value = context.params.get(parameter.name)
+            texts = [str(each) for each in (value if isinstance(value, (list, tuple)) else [value]) if each]
+            names = [ARGUMENTS] if parameter.param_type_name == "argument" else parameter.opts
+            for name in names if texts else ():
+                values.setdefault(name, []).extend(texts)
+        context = context.parent
+    return values
+
+
 def kind_of(path: list[str], parameter: Any, position: int) -> str | None:
     """What values a parameter takes; None if the table does not say: then the parameter itself may know.
 
@@ -166,7 +250,7 @@ def _stored(kind: str, typed: str, path: list[str], values: Values) -> list[Offe
     found = _candidates(runs, typed, of)
     given = set(values.get(ARGUMENTS, []))
     found = [each for each in found if each[0] not in given]
-    return [(value, help, "plain", False) for value, help in found] if kind == "parameters" else found
+    return [(value, help) for value, help in found] if kind == "parameters" else found
 
 
 def _last(values: Values, *names: str) -> str:
@@ -234,7 +318,7 @@ def _settings(typed: str, values: Values) -> Iterable[Offer]:
 
 def _assignments(typed: str, values: Values) -> Iterable[Offer]:
     if "=" not in typed:
-        yield from ((f"{name}=", help, "plain", False) for name, help in _settings(typed, values))
+        yield from ((f"{name}=", help) for name, help in _settings(typed, values))
 
 
 def _recipes(typed: str, values: Values) -> Iterable[Offer]:
@@ -247,7 +331,7 @@ def _recipe_fields(typed: str, values: Values) -> Iterable[Offer]:
     from runyard.deployments.project.init import RECIPES
 
     recipe = RECIPES.get(_last(values, "--recipe"))
-    return [(f"{name}=", help, "plain", False) for name, help in (recipe.fields.items() if recipe else ())]
+    return [(f"{name}=", help) for name, help in (recipe.fields.items() if recipe else ())]
 
 
 def _environments(typed: str, values: Values) -> Iterable[Offer]:
@@ -307,9 +391,9 @@ def _entrypoints(typed: str, values: Values) -> Iterable[Offer]:
         for each in sorted(entries, key=lambda entry: entry.name):
             hidden = each.name.startswith((".", "__"))
             if not hidden and each.is_dir():
-                yield os.path.join(folder, each.name) + "/", "", "plain", False
+                yield os.path.join(folder, each.name) + "/", ""
             elif not hidden and each.name.endswith(".py"):
-                yield os.path.join(folder, each.name) + ":", "", "plain", False
+                yield os.path.join(folder, each.name) + ":", ""
 
 
 _LOCAL: dict[str, Callable[[str, Values], Iterable[Offer]]] = {

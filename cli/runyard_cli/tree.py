@@ -22,7 +22,7 @@ COMMANDS: dict[str, Entry] = {
     "run": Entry("run", "run", "Run a flow or a script here and now.", "Projects"),
     "dev": Entry("dev", "dev", "Try flows: deploy on save, run, see logs.", "Projects"),
     "deployment": Entry("deployment", "deployment", "See, run, pause and delete deployments.", "Work"),
-    "schedule": Entry("schedule_next", "schedule", "See when schedules fire.", "Work"),
+    "schedule": Entry("schedule", "schedule", "See what is due next; list and pause schedules.", "Work"),
     "flow": Entry("flow", "flow", "See flows, and serve one.", "Work"),
     "flow-run": Entry("flow_run", "flow_run", "See flow runs, their logs, and cancel them.", "Work"),
     "task-run": Entry("task_run", "task_run", "See task runs and their logs.", "Work"),

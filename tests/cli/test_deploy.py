@@ -186,7 +186,11 @@ def test_a_paused_schedule_survives_a_redeploy(runyard, deployed):
     runyard("deployment", "schedule", "resume", "daily-etl", "--all")
     assert [each["active"] for each in shown(runyard)["schedules"]] == [True]
     assert "no schedule" in runyard("deployment", "schedule", "pause", "daily-etl", "nope", code=1).err
-    assert "--all" in runyard("deployment", "schedule", "pause", "daily-etl", code=2).err
+    runyard("deployment", "schedule", "create", "daily-etl", "--interval", "1h", "--slug", "hourly")
+    refused = runyard("deployment", "schedule", "pause", "daily-etl", code=2).err
+    assert "2 schedules" in refused
+    assert "--all" in refused
+    assert "--all" in runyard("deployment", "schedule", "pause", code=2).err
 
 
 def test_delete(runyard, deployed):

@@ -62,7 +62,7 @@ def test_a_deployment_without_schedules_is_said_to_have_none(runyard, deployed):
 
 def test_a_schedule_given_by_flags(runyard, home):
     shown = runyard("schedule", "next", "--cron", "0 6 * * *", "--tz", "UTC", "-n", "3")
-    assert len(shown.out.splitlines()) == 4
+    assert len(shown.out.splitlines()) == 3
     twice = runyard(
         "schedule", "next", "--cron", "30 * * * *", "--timezone", "Europe/Berlin",
         "--after", "2026-10-24T23:50Z", "-n", "3", "-o", "json",
@@ -70,7 +70,7 @@ def test_a_schedule_given_by_flags(runyard, home):
     assert [each["note"] and each["note"].rpartition(" ")[2] for each in twice] == ["first", "second", None]
     assert runyard("schedule", "next", "--interval", "90m", "-n", "2", "-o", "json").json
     assert "cron" in runyard("schedule", "next", "--cron", "61 * * * *", code=1).err
-    runyard("schedule", "next", code=2)
+    assert "No schedules" in runyard("schedule", "next").err
     runyard("schedule", "next", "x", "--cron", "* * * * *", code=2)
 
 
@@ -202,3 +202,124 @@ def test_a_run_starts_at_a_time_in_words(runyard, deployed):
     due = datetime.fromisoformat(made["expected_start_time"])
     assert timedelta(0) < due - datetime.now(UTC) <= timedelta(days=2)
     assert "invalid time" in runyard("deployment", "run", "nightly", "--start-at", "whenever", code=1).err
+
+
+TWO = """
+name: mine
+deployments:
+  - name: nightly
+    entrypoint: etl.py:etl
+    tags: [prod]
+    work_pool: {name: pool}
+    schedules:
+      - {cron: "30 2 * * *", timezone: Europe/Berlin, slug: night}
+      - {cron: "0 4 * * *", timezone: America/New_York, slug: early}
+  - name: weekly
+    entrypoint: etl.py:etl
+    work_pool: {name: pool}
+    schedules:
+      - {cron: "0 12 * * 1", slug: monday}
+"""
+
+
+@pytest.fixture
+def two(tmp_path, deployed, runyard):
+    (tmp_path / "prefect.yaml").write_text(TWO)
+    runyard("deploy", "--all")
+
+
+def test_what_is_due_next_of_all_deployments_in_the_zone_of_each(runyard, two):
+    options = ("--after", "2026-11-30T00:00Z", "--until", "2026-12-01T00:00Z")
+    shown = [line.split("\t") for line in runyard("schedule", "next", *options).out.splitlines()]
+    assert [(line[0], line[2], line[3]) for line in shown] == [
+        ("2026-11-30T02:30:00+01:00", "etl/nightly", "night"),
+        ("2026-11-30T04:00:00-05:00", "etl/nightly", "early"),
+        ("2026-11-30T12:00:00+00:00", "etl/weekly", "monday"),
+    ]
+    found = runyard("schedule", "next", *options, "-o", "json").json
+    assert [each["deployment"] for each in found] == ["etl/nightly", "etl/nightly", "etl/weekly"]
+    assert found[0]["utc"] == "2026-11-30T01:30:00Z"
+    tagged = runyard("schedule", "next", *options, "--tag", "prod", "-o", "json").json
+    assert {each["schedule"] for each in tagged} == {"night", "early"}
+    assert runyard("schedule", "next", *options, "--pool", "other", "-o", "json").json == []
+    shown = runyard("schedule", "next", "-n", "1", *options)
+    assert "1 shown and there are more" in shown.err
+    assert len(shown.out.splitlines()) == 1
+    assert len(runyard("schedule", "next", "-n", "1200", "-o", "json").json) == 1200
+
+
+def test_what_is_due_next_says_why_nothing_is(runyard, two):
+    runyard("deployment", "pause", "nightly", "weekly")
+    assert "see all 3 schedules: runyard schedule ls" in runyard("schedule", "next").err
+    assert "paused" in runyard("schedule", "next", "nightly").err
+    assert runyard("schedule", "next", "--all", "-n", "1", "-o", "json").json[0]["paused"] is True
+    runyard("deployment", "delete", "--all", "-y")
+    assert "runyard deployment schedule create" in runyard("schedule", "next").err
+    assert "must be later than now" in runyard("schedule", "next", "--until", "yesterday", code=1).err
+    assert "--cron" in runyard("schedule", "next", "--timezone", "UTC", code=2).err
+    assert "--cron" in runyard("schedule", "next", "--tag", "x", "--cron", "@daily", code=2).err
+
+
+def test_all_schedules_are_listed(runyard, two):
+    lines = [line.split("\t") for line in runyard("schedule", "ls", "--sort", "deployment").out.splitlines()]
+    assert {(line[0], line[1], line[3], line[4]) for line in lines} == {
+        ("etl/nightly", "every day at 02:30 (Europe/Berlin)", "Active", "night"),
+        ("etl/nightly", "every day at 04:00 (America/New_York)", "Active", "early"),
+        ("etl/weekly", "every Monday at 12:00 (UTC)", "Active", "monday"),
+    }
+    assert "T02:30:00+0" in next(line[2] for line in lines if line[4] == "night")
+    assert (
+        runyard("schedule", "ls", "--tag", "prod", "--sort", "slug", "--columns", "slug").out
+        == "early\nnight\n"
+    )
+    part = runyard("schedule", "ls", "--limit", "1")
+    assert "1 of 3 shown" in part.err
+    runyard("schedule", "pause", "weekly", "monday")
+    assert len(runyard("schedule", "ls", "--paused", "-o", "json").json) == 1
+    assert len(runyard("deployment", "schedule", "ls", "weekly", "nightly", "-o", "yaml").out) > 100
+
+
+def test_schedules_are_paused_and_resumed_in_bulk(runyard, two):
+    def active():
+        return {each["slug"] for each in runyard("schedule", "ls", "--active", "-o", "json").json}
+
+    plan = runyard("schedule", "pause", "--all", "--dry-run").out
+    assert plan == "Would pause 3 schedules of 2 deployments: etl/nightly, etl/weekly.\n"
+    assert active() == {"night", "early", "monday"}
+    changed = runyard("schedule", "pause", "--tag", "prod", "-o", "json").json
+    assert {each["slug"]: each["active"] for each in changed} == {"night": False, "early": False}
+    assert active() == {"monday"}
+    shown = runyard("schedule", "resume", "nightly", "night")
+    assert "It is due next at 20" in shown.out
+    assert " 02:30:00 CE" in shown.out
+    assert "Resumed 1 schedule of 1 deployment" in runyard("schedule", "resume", "--all").out
+    assert "already active" in runyard("schedule", "resume", "--all").out
+    assert active() == {"night", "early", "monday"}
+    assert "2 schedules: " in runyard("schedule", "pause", "nightly", code=2).err
+    runyard("schedule", "pause", "nightly", "--all")
+    assert active() == {"monday"}
+    assert "--all" in runyard("schedule", "pause", code=2).err
+    runyard("schedule", "pause", "nightly", "night", "--all", code=2)
+    runyard("deployment", "pause", "weekly")
+    runyard("schedule", "pause", "weekly")
+    assert "deployment resume etl/weekly" in runyard("schedule", "resume", "weekly", "monday").err
+
+
+def test_a_schedule_is_inspected_in_its_zone(runyard, two):
+    shown = runyard("schedule", "inspect", "nightly", "early").out
+    assert "every day at 04:00 (America/New_York)" in shown
+    assert shown.count(" 04:00:00 E") == 5
+    assert "cron: 0 4 * * *" in shown
+    assert "file" in shown or "project mine" in shown
+
+
+def test_schedules_are_deleted_after_a_look(runyard, two):
+    assert (
+        "Would delete schedule 'night'" in runyard("schedule", "delete", "nightly", "night", "--dry-run").out
+    )
+    assert len(schedules(runyard)) == 2
+    gone = runyard("schedule", "delete", "nightly", "night", "night", "-o", "json").json
+    assert [each["slug"] for each in gone] == ["night"]
+    assert [each["slug"] for each in schedules(runyard)] == ["early"]
+    assert runyard("schedule", "clear", "nightly", "-o", "json").json[0]["slug"] == "early"
+    assert "has no schedules" in runyard("schedule", "clear", "nightly").out

@@ -1,102 +1,112 @@
-"""`runyard deployment schedule`: the schedules of a deployment, and an operator's pause."""
+"""`runyard deployment schedule`, and the commands that it shares with `runyard schedule`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
+from runyard.base.quoting import command_of
 from runyard.base.texts import counted
 
+from runyard_cli.commands.schedule_list import ls
 from runyard_cli.commands.schedule_next import next_
+from runyard_cli.commands.schedule_pause import pausing
 from runyard_cli.shared import output as out
-from runyard_cli.shared import values
+from runyard_cli.shared import times, values
 from runyard_cli.shared.app import App, WrongUsage
-from runyard_cli.shared.client import body, connect
+from runyard_cli.shared.client import connect
 from runyard_cli.shared.coercion import whole_number
+from runyard_cli.shared.details import Section, show_details
 from runyard_cli.shared.lookup import find_deployment, find_schedules
-from runyard_cli.shared.options import Output, argument, many, option
-from runyard_cli.shared.schedule_texts import describe_schedule
+from runyard_cli.shared.options import DryRun, Output, argument, many, option
+from runyard_cli.shared.schedule_texts import describe_schedule, expression, next_lines, zone_of
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from runyard.client import Client
 
-schedule = App(
-    "schedule",
-    help="See, add, pause and delete the schedules of a deployment. A pause survives a redeploy.",
-    example="runyard deployment schedule ls my-etl-flow/daily-etl",
+_MOST_SKIPS = 10
+_Yes = Annotated[bool, option("-y", "--yes", "--accept-yes", help="Do not ask.")]
+
+changing = App()
+
+
+@changing.command(
+    "inspect",
+    example="""runyard schedule inspect daily-etl nightly
+        runyard deployment schedule inspect daily-etl nightly""",
 )
-
-
-schedule.add_typer(next_)
-
-
-@schedule.command("ls", example="runyard deployment schedule ls my-etl-flow/daily-etl")
-def ls(reference: Annotated[str, argument("DEPLOYMENT")], output: Output = None) -> None:
-    """List the schedules of a deployment."""
-    found = find_deployment(connect(), reference)
-    if output:
-        out.print_data(found.schedules, output)
-        return
-    rows = [
-        [
-            each.id,
-            describe_schedule(each.schedule),
-            "yes" if each.active else "no",
-            out.ago(each.next_due),
-            each.slug,
-        ]
-        for each in found.schedules
-    ]
-    columns = ["ID", "Schedule", "Active", "Next", "Slug"]
-    out.table("Deployment schedules", columns, rows, "The deployment has no schedules.")
-
-
-def _set_active(reference: str, key: str | None, everything: bool, active: bool) -> None:
-    from runyard.operations.schedules import schedules
-
-    if (key is not None) == everything:
-        raise WrongUsage("Name one schedule, or give --all for all schedules of the deployment.")
-    client = connect()
-    found = find_deployment(client, reference)
-    update = schedules.update_deployment_schedule
-    word = "Resumed" if active else "Paused"
-    for each in find_schedules(found, key):
-        if each.active == active:
-            out.say(f"Schedule {each.id} is already {'active' if active else 'paused'}.")
-            continue
-        client.call(update, found.id, each.id, body=body(update, active=active))
-        out.done(f"{word} schedule {each.id} ({describe_schedule(each.schedule)}).")
-
-
-@schedule.command("inspect", example="runyard deployment schedule inspect daily-etl nightly")
 def inspect(
     reference: Annotated[str, argument("DEPLOYMENT")],
     key: Annotated[str, argument("SCHEDULE")],
     output: Output = None,
 ) -> None:
-    """Show one schedule, named by id or slug, and what it skipped lately."""
+    """Show one schedule, named by id or slug: its next times, and what it skipped lately."""
     from runyard.operations.schedules import schedules
 
     client = connect()
     found = find_deployment(client, reference)
     (one,) = find_schedules(found, key)
-    out.show(one, output)
     if output:
+        out.print_data(one, output)
         return
     skips = [
         each for each in client.call(schedules.read_schedule_skips, found.id) if each.schedule_id == one.id
     ]
-    if skips:
-        typer.echo()
-        rows = [[out.local(each.instant), each.count, each.reason] for each in skips[:10]]
-        out.table("Skipped", ["Skipped instant", "How many", "Why"], rows, "")
+    spec = one.schedule.model_dump(mode="json")
+    zone = zone_of(spec)
+    name = f"{found.flow_name}/{found.name}"
+    sections = [
+        Section(
+            "When",
+            [
+                ("Due", describe_schedule(one.schedule)),
+                ("Expression", expression(spec)),
+                ("Last", times.both(one.last_fired, zone)),
+                ("Note", "its deployment is paused, so it creates no runs" if found.paused else None),
+            ],
+        ),
+        Section("Next runs", lines=next_lines([one], 5) if one.active and not found.paused else []),
+        Section(
+            "Rules",
+            [
+                ("Missed times", _catchup(one)),
+                ("Previous run running", _OVERLAP.get(one.overlap, one.overlap)),
+                ("Declared by", one.owner or "an operator"),
+                ("ID", one.id),
+            ],
+        ),
+        Section("Parameters", data=one.parameters),
+        Section("Skipped lately", lines=[_skip(each, zone) for each in skips[:_MOST_SKIPS]]),
+    ]
+    title = f"Schedule {one.slug or one.id} of {name}"
+    show_details(title, sections, "Active" if one.active else "Paused")
+    if not one.active:
+        out.hint(f"Resume it with: {command_of('runyard schedule resume', name, one.slug or one.id)}")
 
 
-@schedule.command(
+_OVERLAP = {
+    "allow": "a new run starts beside it",
+    "skip": "no new run",
+    "queue": "the new run waits for it",
+    "replace": "it is cancelled for the new run",
+}
+
+
+def _catchup(schedule: Any) -> str:
+    if schedule.catchup == "all":
+        return f"a run for each, at most {schedule.catchup_limit}"
+    return {"skip": "no run", "latest": "one run for the latest"}.get(schedule.catchup, schedule.catchup)
+
+
+def _skip(skip: Any, zone: str) -> str:
+    more = f" and {skip.count - 1} more until {times.absolute(skip.until, zone)}" if skip.count > 1 else ""
+    return f"{times.absolute(skip.instant, zone)}{more}: {skip.reason}"
+
+
+@changing.command(
     "create",
-    example="""runyard deployment schedule create daily-etl --cron '0 6 * * *' --timezone Europe/Berlin
+    example="""runyard schedule create daily-etl --cron '0 6 * * *' --timezone Europe/Berlin
         runyard deployment schedule create daily-etl --interval 10m --slug often --overlap skip""",
 )
 def create(
@@ -151,7 +161,7 @@ def create(
         option("--overlap", help="What to do when the previous run is still running."),
     ] = None,
     replace: Annotated[bool, option("--replace", help="Delete the deployment's other schedules.")] = False,
-    yes: Annotated[bool, option("-y", "--accept-yes", help="Do not ask.")] = False,
+    yes: _Yes = False,
     output: Output = None,
 ) -> None:
     """Add a schedule to a deployment; a redeploy does not delete it."""
@@ -200,9 +210,18 @@ def create(
     if output:
         out.print_data(made, output)
         return
-    out.done(f"Created schedule {made.id} ({describe_schedule(made.schedule)}).")
-    if made.next_due:
-        out.say(f"It is due next {out.ago(made.next_due)}, {out.local(made.next_due)[:19]}.")
+    zone = zone_of(made.schedule.model_dump(mode="json"))
+    out.done(f"Created schedule '{made.slug or made.id}': {describe_schedule(made.schedule)}.")
+    name = f"{found.flow_name}/{found.name}"
+    if found.paused:
+        command = command_of("runyard deployment resume", name)
+        out.progress(f"Deployment '{name}' is paused, so it creates no runs; resume it: {command}")
+    elif made.next_due:
+        out.say(f"It is due next at {times.both(made.next_due, zone)}.")
+    if not made.active:
+        out.hint(f"Start it with: {command_of('runyard schedule resume', name, made.slug or made.id)}")
+    else:
+        out.hint(f"See its times: {command_of('runyard schedule next', name)}")
 
 
 def _timing(options: dict[str, Any]) -> dict[str, Any]:
@@ -253,61 +272,77 @@ def _zone(name: str | None) -> ZoneInfo | None:
     return None if name is None else zone(name)
 
 
-@schedule.command("delete", example="runyard deployment schedule delete daily-etl nightly")
+@changing.command(
+    "delete",
+    example="""runyard schedule delete daily-etl nightly
+        runyard deployment schedule delete daily-etl nightly""",
+)
 def delete(
     reference: Annotated[str, argument("DEPLOYMENT")],
     keys: Annotated[list[str], argument("SCHEDULE")],
-    yes: Annotated[bool, option("-y", "--yes", "--accept-yes", help="Do not ask.")] = False,
+    dry_run: DryRun = False,
+    yes: _Yes = False,
+    output: Output = None,
 ) -> None:
     """Delete schedules, named by id or slug; their runs that are already due stay."""
     client = connect()
     found = find_deployment(client, reference)
-    _delete(client, found, [one for key in keys for one in find_schedules(found, key)], yes)
+    chosen = {one.id: one for key in keys for one in find_schedules(found, key)}
+    _delete(client, found, list(chosen.values()), dry_run, yes, output)
 
 
-@schedule.command("clear", example="runyard deployment schedule clear daily-etl")
+@changing.command(
+    "clear",
+    example="""runyard schedule clear daily-etl
+        runyard deployment schedule clear daily-etl""",
+)
 def clear(
     reference: Annotated[str, argument("DEPLOYMENT")],
-    yes: Annotated[bool, option("-y", "--yes", "--accept-yes", help="Do not ask.")] = False,
+    dry_run: DryRun = False,
+    yes: _Yes = False,
+    output: Output = None,
 ) -> None:
     """Delete all schedules of a deployment."""
     client = connect()
     found = find_deployment(client, reference)
-    if not found.schedules:
-        out.say(f"Deployment '{found.name}' has no schedules.")
-        return
-    _delete(client, found, list(found.schedules), yes)
+    _delete(client, found, list(found.schedules), dry_run, yes, output)
 
 
-def _delete(client: Client, found: Any, gone: list[Any], yes: bool) -> None:
+def _delete(
+    client: Client, found: Any, gone: list[Any], dry_run: bool, yes: bool, output: str | None
+) -> None:
     from runyard.operations.schedules import schedules
 
-    out.confirm(
-        f"Delete {', '.join(describe_schedule(each.schedule) for each in gone)} from '{found.name}'?", yes
-    )
-    for each in gone:
-        client.call(schedules.delete_deployment_schedule, found.id, each.id)
-        out.done(f"Deleted schedule {each.id} ({describe_schedule(each.schedule)}).")
-    declared = [each for each in gone if each.owner]
-    if declared:
-        out.progress("It is declared in a file; the next deploy of that file creates it again.")
+    name = f"{found.flow_name}/{found.name}"
+    texts = [f"'{each.slug or each.id}': {describe_schedule(each.schedule)}" for each in gone]
+    if gone and not dry_run:
+        out.confirm(f"Delete {counted(len(gone), 'schedule')} of '{name}' ({'; '.join(texts)})?", yes)
+        for each in gone:
+            client.call(schedules.delete_deployment_schedule, found.id, each.id)
+    if output:
+        out.print_data(gone, output)
+        return
+    if not gone:
+        out.say(f"Deployment '{name}' has no schedules.")
+        return
+    for text in texts:
+        if dry_run:
+            out.say(f"Would delete schedule {text}.")
+        else:
+            out.done(f"Deleted schedule {text}.")
+    if any(each.owner for each in gone):
+        out.progress(
+            f"{'It is' if len(gone) == 1 else 'They are'} declared in a file; the next deploy of that file "
+            f"creates {'it' if len(gone) == 1 else 'them'} again."
+        )
 
 
-@schedule.command("pause", example="runyard deployment schedule pause my-etl-flow/daily-etl --all")
-def pause(
-    reference: Annotated[str, argument("DEPLOYMENT")],
-    key: Annotated[str | None, argument("SCHEDULE")] = None,
-    everything: Annotated[bool, option("--all", help="All schedules of the deployment.")] = False,
-) -> None:
-    """Pause a schedule, named by id or slug: it creates no more runs."""
-    _set_active(reference, key, everything, False)
-
-
-@schedule.command("resume", example="runyard deployment schedule resume my-etl-flow/daily-etl --all")
-def resume(
-    reference: Annotated[str, argument("DEPLOYMENT")],
-    key: Annotated[str | None, argument("SCHEDULE")] = None,
-    everything: Annotated[bool, option("--all", help="All schedules of the deployment.")] = False,
-) -> None:
-    """Resume a paused schedule, named by id or slug: it creates runs again."""
-    _set_active(reference, key, everything, True)
+schedule = App(
+    "schedule",
+    help="See, add, pause and delete the schedules of a deployment. A pause survives a redeploy.",
+    example="runyard deployment schedule ls my-etl-flow/daily-etl",
+)
+schedule.add_typer(ls)
+schedule.add_typer(next_)
+schedule.add_typer(changing)
+schedule.add_typer(pausing)

@@ -1,61 +1,62 @@
-"""`runyard schedule next`: the next times of schedules, and where clocks change."""
+"""`runyard schedule next`: what is due next, of all deployments or some, and where clocks change."""
 
 from __future__ import annotations
 
-import heapq
-import itertools
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared import values
 from runyard_cli.shared.app import App, WrongUsage
-from runyard_cli.shared.client import connect
+from runyard_cli.shared.client import body, connect
 from runyard_cli.shared.coercion import whole_number
+from runyard_cli.shared.lists import Column, Listing, Page, View, show_list
 from runyard_cli.shared.lookup import find_deployment
-from runyard_cli.shared.options import Output, argument, option
-from runyard_cli.shared.schedule_texts import describe_schedule, zone_of
+from runyard_cli.shared.next_times import NextTime, of_deployments, of_spec
+from runyard_cli.shared.options import many, option, words
+from runyard_cli.shared.schedule_texts import zone_of
+from runyard_cli.shared.times import relative
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from datetime import datetime
     from zoneinfo import ZoneInfo
 
-schedule = App(
-    "schedule",
-    "See the next times of schedules: those of a deployment, or one given by flags.",
-    "runyard schedule next my-etl-flow/daily-etl",
-)
+    from runyard.client import Client
 
-
-class _Source(NamedTuple):
-    """A schedule to look at: its specification and what it is called."""
-
-    spec: dict[str, Any]
-    name: str
-
+_USUAL, _MOST_UNTIL = 10, 1_000
 
 next_ = App()
 
 
 @next_.command(
     "next",
-    example="""runyard schedule next my-etl-flow/daily-etl -n 20
-        runyard deployment schedule next daily-etl
+    example="""runyard schedule next --until 'tomorrow 18:00'
+        runyard deployment schedule next my-etl-flow/daily-etl -n 20
         runyard schedule next --cron '30 2 * * *' --timezone Europe/Berlin --after 2026-10-24""",
 )
 def _next_(
-    reference: Annotated[str | None, argument("DEPLOYMENT")] = None,
+    references: Annotated[list[str], words("DEPLOYMENT")],
+    tag: Annotated[list[str], many("-t", "--tag", help="Only deployments with this tag.")],
     count: Annotated[
-        int,
+        int | None,
         option(
-            "-n", "--count", metavar="N", parser=whole_number(1, 100_000), help="How many.", show_default=True
+            "-n",
+            "--count",
+            metavar="N",
+            parser=whole_number(1, 100_000),
+            help="How many; by default 10, with --until 1000.",
         ),
-    ] = 10,
+    ] = None,
+    until: Annotated[
+        str | None, option("--until", help="End of the range (exclusive): a time, tomorrow.", metavar="TIME")
+    ] = None,
     tz: Annotated[
         str | None, option("--tz", help="The time zone to show; by default each schedule's own.")
     ] = None,
     after: Annotated[
         str | None, option("--after", help="Start from this time instead of now.", metavar="TIME")
+    ] = None,
+    pool: Annotated[
+        str | None, option("-p", "--pool", help="Only deployments of this work pool.", metavar="POOL")
     ] = None,
     cron: Annotated[str | None, option("--cron", help="A cron expression instead of a deployment.")] = None,
     interval: Annotated[
@@ -66,93 +67,103 @@ def _next_(
         str | None, option("--timezone", help="The time zone of --cron, --interval and --rrule.")
     ] = None,
     everything: Annotated[bool, option("--all", help="Show paused schedules too.")] = False,
-    output: Output = None,
+    output: Annotated[
+        Literal["json", "yaml", "wide"] | None,
+        option("-o", "--output", help="Print JSON, YAML or all columns."),
+    ] = None,
 ) -> None:
-    """Show the next times of a deployment's schedules, or of a schedule given by flags.
+    """Show what is due next: of all deployments, of those named, or of a schedule given by flags.
 
-    Times are those of the schedule's own time zone.
-    Times at which the clocks of the schedule's time zone change are marked.
+    Times are those of the schedule's own time zone. Times at which its clocks change are marked.
     """
-    given = {"cron": cron, "interval": values.duration(interval).total_seconds() if interval else None}
-    spec = {key: value for key, value in {**given, "rrule": rrule}.items() if value is not None}
-    if (reference is None) == (not spec) or len(spec) > 1:
-        raise WrongUsage("Name a deployment, or give one of --cron, --interval and --rrule.")
-    if timezone and reference:
+    spec = _spec(cron, interval, rrule)
+    if len(spec) > 1 or (spec and (references or tag or pool)):
+        raise WrongUsage("Name deployments, or give one of --cron, --interval and --rrule.")
+    if timezone and not spec:
         raise WrongUsage("--timezone goes with --cron, --interval and --rrule; did you mean --tz?")
-    if tz:
-        _zone(tz)
-    if reference is None:
-        sources = [_Source({**spec, **({} if timezone is None else {"timezone": timezone})}, "")]
-    else:
-        sources = _of_deployment(reference, everything)
-    start = values.moment(after, zone=_zone(tz or _only_zone(sources))) if after else datetime.now(UTC)
-    from runyard.domain.schedules.clock_changes import note_of
-
-    _warn(sources, start)
-    rows: list[dict[str, Any]] = []
-    for instant, source in itertools.islice(_merged(sources, start), count):
-        local = instant.astimezone(_zone(tz or zone_of(source.spec)))
-        rows.append(
-            {
-                "local": local.isoformat(),
-                "utc": instant.isoformat().replace("+00:00", "Z"),
-                "timezone": tz or zone_of(source.spec),
-                "schedule": source.name,
-                "note": note_of(instant, zone_of(source.spec)),
-            }
-        )
-    if output:
-        out.print_data(rows, output)
+    shown_in = _zone(tz) if tz else None
+    most = count or (_MOST_UNTIL if until else _USUAL)
+    if spec:
+        spec |= {"timezone": timezone} if timezone else {}
+        start, end = _range(after, until, shown_in or _zone(zone_of(spec)))
+        _warn(spec, "", start)
+        rows = of_spec(spec, start, end, most + 1, tz)
+        _show(rows, most, end, "The schedule has ended.", output)
         return
-    several = len(sources) > 1
-    zones = {row["timezone"] for row in rows}
-    where = f" ({zones.pop()})" if len(zones) == 1 else ""
-    columns = [f"Local{where}", "UTC", "When", *(["Schedule"] if several else []), "Note"]
-    cells = [
-        [
-            _short(datetime.fromisoformat(row["local"])),
-            row["utc"],
-            out.ago(datetime.fromisoformat(row["utc"])),
-            *([row["schedule"]] if several else []),
-            row["note"],
-        ]
-        for row in rows
-    ]
-    if sources:
-        out.table("Next times", columns, cells, "The schedule has ended.")
+    client = connect()
+    found = [find_deployment(client, reference) for reference in references]
+    start, end = _range(after, until, shown_in or _only_zone(found))
+    for each in found:
+        _tell(each, everything, start)
+    filters = _filters(found, tag, pool)
+    if found and not everything:
+        filters["schedules"] = {"active": {"eq_": True}}
+    rows = of_deployments(client, start, end, most + 1, tz, paused=everything or bool(found), **filters)
+    _show(rows, most, end, "" if rows else _nothing(client, found, filters, end), output)
 
 
-schedule.add_typer(next_)
+def _spec(cron: str | None, interval: str | None, rrule: str | None) -> dict[str, Any]:
+    length = values.duration(interval).total_seconds() if interval else None
+    given = {"cron": cron, "interval": length, "rrule": rrule}
+    return {key: value for key, value in given.items() if value is not None}
 
 
-def _of_deployment(reference: str, everything: bool) -> list[_Source]:
-    found = find_deployment(connect(), reference)
+def _range(after: str | None, until: str | None, zone: ZoneInfo | None) -> tuple[datetime, datetime | None]:
+    """The time from which on, and until before which, times are shown."""
+    from runyard.base import clock
+    from runyard.base.errors import InvalidInput
+
+    now = clock.now()
+    start = values.moment(after, now, zone) if after else now
+    end = values.moment(until, start, zone) if until else None
+    if end is not None and end <= start:
+        from runyard_cli.shared.times import absolute
+
+        raise InvalidInput(
+            f"--until ({absolute(end, zone)}) must be later than {'--after' if after else 'now'} "
+            f"({absolute(start, zone)})"
+        )
+    return start, end
+
+
+def _filters(found: list[Any], tags: list[str], pool: str | None) -> dict[str, Any]:
+    """Filter objects of the API for deployments that are named, and those with tags and in a pool."""
+    wanted: dict[str, Any] = {}
+    if found:
+        wanted["id"] = {"any_": [each.id for each in found]}
+    if tags:
+        wanted["tags"] = {"all_": tags}
+    filters: dict[str, Any] = {"deployments": wanted} if wanted else {}
+    if pool is not None:
+        filters["work_pools"] = {"name": {"any_": [pool]}}
+    return filters
+
+
+def _tell(found: Any, everything: bool, start: datetime) -> None:
+    """Say that a named deployment is paused or has no schedule, and warn of schedules that mislead."""
+    name = f"{found.flow_name}/{found.name}"
     chosen = [each for each in found.schedules if each.active or everything]
-    if found.paused:
-        out.progress(f"Deployment '{found.name}' is paused: these create no runs until it is resumed.")
+    if found.paused and chosen:
+        out.progress(f"Deployment '{name}' is paused: these create no runs until it is resumed.")
     if not chosen:
-        paused = len(found.schedules) - len(chosen)
+        paused = len(found.schedules)
         hint = f" that is active ({paused} paused; see them with --all)" if paused else ""
-        out.progress(f"Deployment '{found.name}' has no schedule{hint}.")
-    return [
-        _Source(each.schedule.model_dump(mode="json"), each.slug or describe_schedule(each.schedule))
-        for each in chosen
-    ]
+        out.progress(f"Deployment '{name}' has no schedule{hint}.")
+    for each in chosen:
+        _warn(each.schedule.model_dump(mode="json"), each.slug or "", start)
 
 
-def _merged(sources: list[_Source], start: datetime) -> Iterator[tuple[datetime, _Source]]:
-    from runyard.domain.schedules.instants import instants
+def _warn(spec: dict[str, Any], name: str, start: datetime) -> None:
+    from runyard.domain.schedules.schedule_warnings import warnings
 
-    def of(source: _Source) -> Iterator[tuple[datetime, _Source]]:
-        return ((instant, source) for instant in instants(source.spec, start))
-
-    return heapq.merge(*map(of, sources), key=lambda pair: pair[0])
+    for warning in warnings(spec, start):
+        out.progress(f"{name}: {warning}" if name else warning)
 
 
-def _only_zone(sources: list[_Source]) -> str:
-    """The zone of all schedules, or UTC where they have several."""
-    zones = {zone_of(source.spec) for source in sources}
-    return zones.pop() if len(zones) == 1 else "UTC"
+def _only_zone(found: list[Any]) -> ZoneInfo | None:
+    """The zone of all schedules of some deployments; None, for the user's, where they have several."""
+    zones = {zone_of(each.schedule.model_dump(mode="json")) for one in found for each in one.schedules}
+    return _zone(zones.pop()) if len(zones) == 1 else None
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -161,13 +172,46 @@ def _zone(name: str) -> ZoneInfo:
     return zone(name)
 
 
-def _warn(sources: list[_Source], start: datetime) -> None:
-    from runyard.domain.schedules.schedule_warnings import warnings
+def _nothing(client: Client, found: list[Any], filters: dict[str, Any], end: datetime | None) -> str:
+    """Why nothing is due, with the command that helps."""
+    if found:
+        return "" if not any(each.schedules for each in found) else "No scheduled time is left."
+    from runyard.operations.schedules.all_schedules import count_schedules
 
-    for source in sources:
-        for warning in warnings(source.spec, start):
-            out.progress(f"{source.name}: {warning}" if source.name else warning)
+    count = client.call(count_schedules, body=body(count_schedules, **filters))
+    if not count:
+        which = " of these deployments" if filters else ""
+        return (
+            f"No schedules{which}; add one: "
+            "runyard deployment schedule create DEPLOYMENT --cron '0 6 * * *' --timezone Europe/Berlin"
+        )
+    when = " in this time" if end else ""
+    return f"Nothing is due{when}; see all {count} schedules: runyard schedule ls"
 
 
-def _short(local: datetime) -> str:
-    return local.strftime("%a %Y-%m-%d %H:%M:%S %z")
+def _show(rows: list[NextTime], most: int, end: datetime | None, empty: str, output: str | None) -> None:
+    """Print times, with the columns in which they differ."""
+    shown = rows[:most]
+    total = None if end is not None and len(rows) > most else len(shown)
+    columns = [
+        Column("Time", lambda row: row.instant, "moment", zone=lambda row: row.timezone),
+        Column("When", lambda row: relative(row.instant)),
+    ]
+    # A pipe gets the same columns always.
+    compact = out.on_terminal()
+    one_deployment = len({row.deployment for row in shown}) <= 1
+    one_schedule = len({(row.schedule_id, row.schedule) for row in shown}) <= 1
+    no_note = not any(row.note for row in shown)
+    columns += [
+        Column("Deployment", lambda row: row.deployment, "name", wide=compact and one_deployment),
+        Column("Schedule", lambda row: row.schedule, wide=compact and one_schedule),
+        Column("Note", lambda row: row.note, wide=compact and no_note),
+    ]
+    columns.append(Column("UTC", lambda row: row.instant, "moment", wide=True, zone=lambda _: "UTC"))
+    columns.append(Column("Zone", lambda row: row.timezone, wide=True))
+    if empty or output or shown:
+        show_list(
+            Listing("Next times", columns, empty, more="-n shows more."),
+            lambda: Page(shown, total),
+            View(output),
+        )

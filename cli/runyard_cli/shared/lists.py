@@ -30,7 +30,8 @@ class Column:
         title: its heading; in lower case with `-` between words it is its name for --columns and --sort.
         value: the cell of a row: a text, a number, a datetime, None for an empty one.
         kind: how a terminal shows it: `text`; `name`, which is not split; `state`, in its colour with a sign;
-            `id`, shortened to what is unique in the list; `time`, relative, and absolute with -o wide.
+            `id`, shortened to what is unique in the list; `time`, relative, and absolute with -o wide;
+            `moment`, always absolute, with its day of the week.
         wide: shown only with -o wide, or when --columns names it.
         order: what --sort compares, if not the value.
         zone: the name of the time zone in which a row's time is shown, such as its schedule's; by default
@@ -225,7 +226,7 @@ def _print_table(listing: Listing, columns: Sequence[Column], rows: Sequence[Any
         texts = [Text(*_shown(column, value, wide)) for value in values]
         if column.kind == "id" and not wide:
             texts = [Text(text, style="dim") for text in shortened([str(value or "") for value in values])]
-        whole = column.kind in ("name", "state", "id", "time")
+        whole = column.kind in ("name", "state", "id", "time", "moment")
         table.add_column(
             column.title,
             no_wrap=whole,
@@ -253,6 +254,8 @@ def _shown(column: Column, value: Any, wide: bool) -> tuple[str, str]:
     if isinstance(value, bool):
         return ("yes" if value else "no"), ""
     if isinstance(value, datetime):
+        if column.kind == "moment":
+            return times.with_day(value, value.tzinfo), ""
         return times.cell(value, wide, value.tzinfo), ""
     text = visible(str(value))
     return out.state_sign(text) if column.kind == "state" else (text, "")

@@ -72,6 +72,37 @@ def next_due(schedules: list[Any]) -> Any:
     return min((each.next_due for each in schedules if each.next_due is not None), default=None)
 
 
+def next_lines(schedules: list[Any], count: int) -> list[str]:
+    """The next times of some schedules in lines for people, each in its schedule's time zone.
+
+    Args:
+        schedules: as the API shows them; those that are paused are left out.
+        count: how many lines at most.
+    """
+    from heapq import merge
+    from itertools import islice
+
+    from runyard.base import clock
+    from runyard.domain.schedules.clock_changes import note_of
+    from runyard.domain.schedules.instants import instants
+
+    now = clock.now()
+
+    def of(schedule: Any) -> Any:
+        spec = out.to_json(schedule.schedule)
+        return ((instant, zone_of(spec), schedule.slug) for instant in instants(spec, now))
+
+    found = merge(*(of(each) for each in schedules if each.active), key=lambda each: each[0])
+    lines = []
+    for instant, zone, slug in islice(found, count):
+        name = f"  {slug}" if slug and len(schedules) > 1 else ""
+        note = note_of(instant, zone)
+        lines.append(
+            f"{times.with_day(instant, zone)} ({times.relative(instant)}){name}{f'; {note}' if note else ''}"
+        )
+    return lines
+
+
 def zone_of(spec: dict[str, Any]) -> str:
     """The name of a schedule's time zone."""
     from runyard.domain.schedules.instants import parse

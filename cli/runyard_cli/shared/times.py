@@ -10,6 +10,7 @@ import os
 import re
 from datetime import UTC, datetime, tzinfo
 
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")  # in English, whatever the locale
 _YEAR_SECONDS = 365.25 * 86_400
 # Units, their sizes, and from how many seconds on a duration is rounded to them: 36 hours, but 2 days.
 _ROUGH = (
@@ -90,6 +91,18 @@ def both(moment: datetime | None, zone: str | tzinfo | None = None, now: datetim
         now: as for `relative`.
     """
     return f"{absolute(moment, zone)} ({relative(moment, now)})" if moment else ""
+
+
+def with_day(moment: datetime | None, zone: str | tzinfo | None = None) -> str:
+    """A moment with its day of the week: `Mon 2026-11-30 06:00:00 CET`.
+
+    Args:
+        moment: aware; None is an empty text.
+        zone: as for `absolute`.
+    """
+    if moment is None:
+        return ""
+    return f"{_WEEKDAYS[in_zone(moment, zone).weekday()]} {absolute(moment, zone)}"
 
 
 def cell(moment: datetime | None, wide: bool, zone: str | tzinfo | None = None) -> str:

@@ -51,7 +51,19 @@ def test_the_tutorial_works_from_its_first_page_to_its_last(tmp_path, bucket):
 
 @pytest.mark.parametrize(
     "name",
-    ["index", "from-airflow", "from-cron", "from-prefect", "operating", "server", "upgrading", "backup"],
+    [
+        "backup",
+        "deploying",
+        "from-airflow",
+        "from-cron",
+        "from-prefect",
+        "index",
+        "operating",
+        "retention",
+        "server",
+        "steps",
+        "upgrading",
+    ],
 )
 def test_a_page_does_what_it_says(tmp_path, name):
     with Reader(tmp_path / "reader", {"4200": str(free_port())}) as reader:

@@ -51,7 +51,9 @@ ARGUMENTS = {
     "block register": ["-m", "runyard.blocks.system"],
     "block type inspect": ["json"],
     "concurrency-limit create": ["made", "2"],
+    "concurrency-limit delete": ["spare"],
     "concurrency-limit inspect": ["db"],
+    "concurrency-limit reset": ["db"],
     "database backup": ["copy.db"],
     "database restore": ["copy.db", "--dry-run"],
     "deploy": ["--all"],
@@ -72,7 +74,11 @@ ARGUMENTS = {
     "flow-run logs": [RUN],
     "flow-run why": [LATER],
     "global-concurrency-limit create": ["made", "--limit", "2"],
+    "global-concurrency-limit delete": ["spare"],
+    "global-concurrency-limit disable": ["spare"],
+    "global-concurrency-limit enable": ["spare"],
     "global-concurrency-limit inspect": ["shared"],
+    "global-concurrency-limit update": ["spare", "--limit", "2"],
     "profile inspect": ["default"],
     "schedule clear": ["daily", "--dry-run"],
     "schedule create": ["daily", "--interval", "7200"],
@@ -86,13 +92,24 @@ ARGUMENTS = {
     "task-run logs": [TASK_RUN],
     "variable inspect": ["v"],
     "work-pool create": ["made", "--type", "process"],
+    "work-pool clear-concurrency-limit": ["spare"],
+    "work-pool delete": ["spare"],
     "work-pool inspect": ["pool"],
+    "work-pool pause": ["spare"],
     "work-pool preview": ["pool"],
+    "work-pool resume": ["spare"],
+    "work-pool set-concurrency-limit": ["spare", "2"],
     "work-pool slots": ["pool"],
+    "work-pool update": ["spare", "--description", "nightly"],
     "work-queue create": ["made", "--pool", "pool"],
+    "work-queue clear-concurrency-limit": ["spare"],
+    "work-queue delete": ["spare"],
     "work-queue inspect": ["default", "--pool", "pool"],
+    "work-queue pause": ["spare"],
     "work-queue preview": ["default", "--pool", "pool"],
     "work-queue read-runs": ["default", "--pool", "pool"],
+    "work-queue resume": ["spare"],
+    "work-queue set-concurrency-limit": ["spare", "2"],
     "work-queue slots": ["default", "--pool", "pool"],
     "worker inspect": ["counted"],
 }
@@ -149,6 +166,11 @@ def answers(tmp_path_factory):
     type_("block", "create", "json", "value={}", "--name", "settings")
     type_("gcl", "create", "shared", "--limit", "1")
     type_("concurrency-limit", "create", "db", "1")
+    # To be changed and deleted.
+    type_("gcl", "create", "spare", "--limit", "1")
+    type_("concurrency-limit", "create", "spare", "1")
+    type_("work-pool", "create", "spare", "--type", "process")
+    type_("work-queue", "create", "spare", "--pool", "pool")
     subprocess.run([sys.executable, "-c", ENVIRONMENT], env=environment, check=True, timeout=120)
     type_("config", "set", "RUNYARD_LOGGING_LEVEL=INFO")
     (task_run,) = json.loads(type_("task-run", "ls", "--flow-run", run, "-o", "json"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 
 import pytest
@@ -20,7 +21,11 @@ def test_a_pool_is_made_listed_and_shown(runyard, pool):
     assert runyard("work-pools", "ls", "--columns", "type,name").out == "process\tmine\n"
     assert "did you mean 'name'" in runyard("work-pools", "ls", "--columns", "nme", code=2).err
     assert runyard("work-pool", "inspect", "mine", "-o", "json").json["type"] == "process"
-    assert "Name:" in runyard("work-pool", "inspect", "mine").out
+    shown = runyard("work-pool", "inspect", "mine").out
+    assert shown.startswith("Work pool mine  ✗ NOT_READY\n")
+    assert "  Slots    0 in use\n" in shown
+    assert "\nQueues\n  default  priority 1  ✗ NOT_READY  0 in use\n" in shown
+    assert shown.endswith("start one with: runyard worker start --pool mine\n")
 
 
 def test_an_empty_list(runyard):
@@ -238,7 +243,92 @@ def test_a_template_that_leads_runs_elsewhere_is_warned_of(runyard, home, tmp_pa
 
 def test_the_command_that_is_suggested_for_a_name_with_a_dash_makes_it(runyard):
     error = runyard("work-pool", "inspect", "--", "-x", code=1).err
-    program, *words = shlex.split(error.partition("run: ")[2])
+    program, *words = shlex.split(error.partition("create it: ")[2])
     assert program == "runyard"
     runyard(*words)
     assert runyard("work-pool", "inspect", "-o", "json", "--", "-x").json["name"] == "-x"
+
+
+def paused(runyard, kind="work-pool"):
+    return sorted(each["name"] for each in runyard(kind, "ls", "-o", "json").json if each["is_paused"])
+
+
+def test_several_pools_or_all_are_paused_and_resumed(runyard, pool):
+    for name in ("second", "third"):
+        runyard("work-pool", "create", name, "-t", "process")
+    said = runyard("work-pool", "pause", "mine", "second").out
+    assert said.startswith("Paused work pool 'mine'.\nPaused work pool 'second'.\n")
+    assert said.endswith("no other run starts until: runyard work-pool resume mine second\n")
+    assert paused(runyard) == ["mine", "second"]
+    # Only those that were not paused.
+    assert [each["name"] for each in runyard("work-pool", "pause", "--all", "-o", "json").json] == ["third"]
+    assert "nothing changed" in runyard("work-pool", "pause", "-a").out
+    runyard("work-pool", "resume", "--all")
+    assert paused(runyard) == []
+    # A misspelt name changes nothing.
+    assert "did you mean 'second'" in runyard("work-pool", "pause", "mine", "secnd", code=1).err
+    assert paused(runyard) == []
+    assert runyard("work-pool", "pause", "mine", "-o", "json").json["is_paused"] is True
+    for wrong in ([], ["mine", "--all"]):
+        assert "Name work pools, or give --all." in runyard("work-pool", "resume", *wrong, code=2).err
+
+
+def test_queues_of_a_pool_are_paused_by_name_id_or_all(runyard, pool):
+    runyard("work-pool", "create", "other", "-t", "process")
+    runyard("work-queue", "create", "urgent", "--pool", "mine", "--priority", 1)
+    ids = {each["name"]: each["id"] for each in runyard("work-queue", "ls", "-p", "mine", "-o", "json").json}
+    assert "Paused work queue 'mine/urgent'." in runyard("work-queue", "pause", ids["urgent"]).out
+    assert paused(runyard, "work-queue") == ["urgent"]
+    assert runyard("work-queue", "resume", ids["urgent"][:32], "-o", "json").json["is_paused"] is False
+    said = runyard("work-queue", "pause", "--all", "--pool", "mine").out
+    assert "until: runyard work-queue resume --all --pool mine" in said
+    assert sorted(paused(runyard, "work-queue")) == ["default", "urgent"]
+    runyard("work-queue", "resume", "--all")
+    assert paused(runyard, "work-queue") == []
+    assert "did you mean 'urgent'" in runyard("work-queue", "pause", "urgnt", code=1).err
+
+
+def test_what_is_due_next_is_shown_in_the_zone_of_its_schedule(runyard, project):
+    project({"name": "d", "schedules": [{"cron": "0 7 1 1 *", "timezone": "Europe/Berlin"}]})
+    runyard("deploy", "--all")
+    for words in (["work-pool", "inspect", "pool"], ["work-queue", "inspect", "default", "-p", "pool"]):
+        shown = runyard(*words).out
+        assert re.search(r"Next runs\n  in \d+ \w+  my-etl-flow/d  20\d\d-01-01 07:00:00 CET\n", shown), shown
+
+
+def test_lists_of_workers_and_queues(runyard, store, pool):
+    from runyard.operations.work_pools import workers
+
+    for name, limit in (("w", 4), ("v", None)):
+        body = workers.WorkerHeartbeat(name=name, heartbeat_interval_seconds=30, concurrency_limit=limit)
+        store.call(workers.heartbeat_worker, "mine", body=body)
+    lines = [line.split("\t")[:4] for line in runyard("worker", "ls", "--sort", "name").out.splitlines()]
+    assert lines == [["v", "mine", "ONLINE", "0"], ["w", "mine", "ONLINE", "0 of 4"]]
+    shown = runyard("worker", "inspect", "w").out
+    assert shown.startswith("Worker w  ✓ ONLINE\n")
+    assert "  Slots           0 of 4 in use\n" in shown
+    assert "did you mean 'w'" in runyard("worker", "inspect", "ww", code=1).err
+    (queue,) = runyard("work-queue", "ls").out.splitlines()
+    assert queue.split("\t")[:6] == ["mine", "default", "1", "READY", "", "0"]
+    assert "In use" not in runyard("work-pool", "ls").out
+
+
+def test_a_deletion_tells_what_else_it_changes(runyard, project, monkeypatch):
+    project({"name": "d"})
+    runyard("deploy", "--all")
+    runyard("deployment", "run", "d")
+    asked = []
+    monkeypatch.setattr("runyard_cli.shared.output.at_keyboard", lambda: True)
+    monkeypatch.setattr("typer.confirm", lambda question: asked.append(question))
+    runyard("work-pool", "delete", "pool", code=1)
+    assert asked == [
+        "Delete work pool 'pool' and its queues? 1 deployment will have no work pool. "
+        "1 waiting run will not start."
+    ]
+    assert runyard("work-pool", "delete", "pool", "-y", "-o", "json").json["name"] == "pool"
+    assert runyard("work-pool", "ls", "-o", "json").json == []
+
+
+def test_a_pool_that_exists_says_how_to_update_it(runyard, pool):
+    error = runyard("work-pool", "create", "mine", "-t", "process", code=1).err
+    assert "use --overwrite to update it" in error

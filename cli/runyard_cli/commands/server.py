@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App
@@ -12,7 +13,11 @@ from runyard_cli.shared.options import option
 server = App("server", "Serve the API to other machines.", "runyard server start")
 
 
-@server.command("start", example="runyard server start --port 4200")
+@server.command(
+    "start",
+    example="""runyard server start --port 4200
+        RUNYARD_API_AUTH_STRING=team:secret runyard server start --host 0.0.0.0""",
+)
 def start(
     host: Annotated[str, option("--host", help="The address to listen on.", show_default=True)] = "127.0.0.1",
     port: Annotated[
@@ -26,20 +31,32 @@ def start(
         ),
     ] = 4200,
 ) -> None:
-    """Serve the API until stopped."""
+    """Serve the API until stopped.
+
+    It listens on this machine only. To let other machines in, set RUNYARD_API_AUTH_STRING to USER:PASSWORD
+    and name an address with --host; 0.0.0.0 is all addresses.
+    """
     from runyard.server.serve import serve
 
-    def announce(url: str) -> None:
-        out.done(f"Serving the API at {url}")
-        out.hint(f"Use it from elsewhere with: export RUNYARD_API_URL={_from_elsewhere(url)}")
-
-    serve(host, port, on_listening=announce)
+    serve(host, port, on_listening=_announce)
 
 
-def _from_elsewhere(url: str) -> str:
-    """The URL for other machines: 0.0.0.0 is no address for them."""
+def _announce(url: str) -> None:
+    """Say where the API is, and what to set to use it: the URL, and the password if it needs one."""
+    from runyard import settings
+    from runyard.server.guard import is_loopback
+
+    out.done(f"Serving the API at {url}; Ctrl-C stops it.")
+    host = urlsplit(url).hostname or ""
+    where = "on this machine" if is_loopback(host) else "from elsewhere"
+    out.hint(f"Use it {where} with: export RUNYARD_API_URL={_reachable(url)}")
+    if settings.get("api_auth_string"):
+        out.hint("and its user and password: export RUNYARD_API_AUTH_STRING=USER:PASSWORD")
+
+
+def _reachable(url: str) -> str:
+    """The URL as other machines write it: 0.0.0.0 and :: are no address for them, the host's name is."""
     import socket
-    from urllib.parse import urlsplit
 
     parts = urlsplit(url)
     if parts.hostname not in ("0.0.0.0", "::"):  # noqa: S104 - nothing listens here

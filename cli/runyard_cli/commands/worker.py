@@ -5,13 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from runyard.base.quoting import command_of
 
+from runyard_cli.commands.worker_install import worker_install
 from runyard_cli.shared import output as out
+from runyard_cli.shared import times
 from runyard_cli.shared.app import App, WrongUsage
+from runyard_cli.shared.cells import ALL, aligned, moment, of_limit
 from runyard_cli.shared.client import connect, listed
-from runyard_cli.shared.options import Output, argument, many, option, seconds, whole
+from runyard_cli.shared.details import Section, show_details
+from runyard_cli.shared.lists import Column, Listing, Page, View, cut, show_list
+from runyard_cli.shared.options import (
+    Columns,
+    Limit,
+    ListOutput,
+    Output,
+    Sort,
+    Watch,
+    argument,
+    many,
+    option,
+    seconds,
+    whole,
+)
 
 if TYPE_CHECKING:
+    from runyard.client import Client
     from runyard.server.worker_api import RunApi
     from runyard.store.database import Database
 
@@ -43,6 +62,7 @@ def start(
         float | None,
         seconds("--prefetch-seconds", help="With --run-once: also run what is due within so many seconds."),
     ] = None,
+    plain: Annotated[bool, option("--plain", help="Print lines only: no live view on a terminal.")] = False,
     with_healthcheck: Annotated[
         bool, option("--with-healthcheck", help="Answer GET /health and GET /metrics over HTTP.")
     ] = False,
@@ -60,7 +80,6 @@ def start(
     install_policy: Annotated[
         str | None, option("--install-policy", help="Accepted; workers install nothing.", hidden=True)
     ] = None,
-    plain: Annotated[bool, option("--plain", help="Print lines only: no live view on a terminal.")] = False,
 ) -> None:
     """Start runs of a pool as they become due, until stopped.
 
@@ -73,11 +92,11 @@ def start(
     from runyard.workers.worker import start_worker
     from runyard.workers.worker_options import WorkerOptions
 
-    from runyard_cli.commands.work_pool import template
+    from runyard_cli.shared.job_templates import template
 
     chosen = pool or settings.get("default_work_pool_name")
     if not chosen:
-        raise WrongUsage("Missing option '-p' / '--pool'.")
+        raise WrongUsage("Missing option '-p' / '--pool'; see: runyard work-pool ls")
     if run_once and tasks:
         raise WrongUsage("--task is for a worker that goes on; leave out --run-once.")
     options = WorkerOptions(
@@ -97,25 +116,52 @@ def start(
     context.exit(start_worker(options, _open_run_api) or 0)
 
 
+WORKERS = Listing(
+    "Workers",
+    (
+        Column("Name", lambda row: row["name"], "name"),
+        Column("Pool", lambda row: row["pool"]),
+        Column("Status", lambda row: row["status"], "state"),
+        Column(
+            "Runs",
+            lambda row: of_limit(row["active_slots"], row["concurrency_limit"]),
+            order=lambda row: row["active_slots"],
+        ),
+        Column("Last heartbeat", lambda row: moment(row["last_heartbeat"]), "time"),
+        Column("Queues", lambda row: ", ".join(row["work_queue_names"]) or "all", wide=True),
+        Column("Since", lambda row: moment(row["created"]), "time", wide=True),
+        Column("ID", lambda row: row["id"], "id", wide=True),
+    ),
+    "No workers; start one with: runyard worker start --pool NAME",
+)
+
+
 @worker.command("ls", example="runyard worker ls --pool default-agent-pool")
 def ls(
     pool: Annotated[str | None, option("-p", "--pool", help="Only this pool's.")] = None,
-    output: Output = None,
+    limit: Limit = 0,
+    sort: Sort = None,
+    columns: Columns = None,
+    watch: Watch = False,
+    output: ListOutput = None,
 ) -> None:
-    """List workers."""
-    from runyard.operations.work_pools import work_pools, workers
-
+    """List workers, the online ones first."""
     client = connect()
-    pools = [pool] if pool else [each.name for each in listed(client, work_pools.filter_work_pools)]
-    found: list[tuple[str, Any]] = [
-        (name, each) for name in pools for each in listed(client, workers.filter_workers, name)
-    ]
-    if output:
-        out.print_data([each for _, each in found], output)
-        return
-    rows = [[each.name, name, each.status, out.ago(each.last_heartbeat_time)] for name, each in found]
-    columns = ["Name", "Pool", "Status", "Last seen"]
-    out.table("Workers", columns, rows, "No workers; start one with: runyard worker start --pool NAME")
+
+    def read() -> Page:
+        if output in ("json", "yaml"):
+            from runyard.operations.work_pools import work_pools, workers
+
+            pools = [pool] if pool else [each.name for each in listed(client, work_pools.filter_work_pools)]
+            return cut(
+                [each for name in pools for each in listed(client, workers.filter_workers, name)], limit
+            )
+        from runyard.operations.work_pools.list_workers import list_workers
+
+        rows: list[Any] = client.call(list_workers, pool=pool, limit=ALL)
+        return cut(rows, limit)
+
+    show_list(WORKERS, read, View(output, columns, sort, watch), client)
 
 
 @worker.command("inspect", example="runyard worker inspect night-1 --pool default-agent-pool")
@@ -128,103 +174,57 @@ def inspect(
     output: Output = None,
 ) -> None:
     """Show one worker and the runs that it executes."""
-    from runyard.base.errors import InvalidInput, NotFound
-    from runyard.operations.work_pools import work_pools, workers
+    from runyard.operations.work_pools import workers
 
     client = connect()
-    if pool is None:
-        found = [
-            each.name
-            for each in listed(client, work_pools.filter_work_pools)
-            if name in {one.name for one in listed(client, workers.filter_workers, each.name)}
-        ]
-        if not found:
-            raise NotFound(f"worker {name!r} not found; see: runyard worker ls")
-        if len(found) > 1:
-            raise InvalidInput(
-                f"workers of the pools {', '.join(map(repr, found))} have this name; give --pool NAME"
-            )
-        (pool,) = found
-    shown = client.call(workers.read_worker, pool, name)
+    shown = client.call(workers.read_worker, pool or _pool_of(client, name), name)
     if output:
         out.print_data(shown, output)
         return
-    limit = "unlimited" if shown.concurrency_limit is None else shown.concurrency_limit
-    out.facts(
-        [
-            ("Name", shown.name),
-            ("Pool", shown.work_pool_name),
-            ("Queues", ", ".join(shown.work_queue_names) or "all"),
-            ("Status", shown.status),
-            ("Last seen", out.ago(shown.last_heartbeat_time)),
-            ("Since", out.local(shown.created)[:19]),
-            ("Runs", f"{len(shown.runs)} of {limit}"),
-        ]
-    )
-    rows = [
-        [run.name, run.state_name, run.attempt, out.ago(run.since), run.flow_run_id] for run in shown.runs
+    facts = [
+        ("Pool", shown.work_pool_name),
+        ("Queues", ", ".join(shown.work_queue_names) or "all"),
+        ("Slots", f"{of_limit(len(shown.runs), shown.concurrency_limit)} in use"),
+        ("Last heartbeat", shown.last_heartbeat_time),
+        ("Since", shown.created),
+        ("ID", shown.id),
     ]
-    if rows:
-        out.table("Runs", ["Name", "State", "Attempt", "Since", "ID"], rows, "")
+    runs = aligned(
+        [
+            run.name,
+            out.state_sign(run.state_name or "")[0],
+            f"attempt {run.attempt}",
+            times.relative(run.since),
+            run.flow_run_id,
+        ]
+        for run in shown.runs
+    )
+    show_details(
+        f"Worker {shown.name}", [Section("Worker", facts), Section("Runs", lines=runs)], shown.status
+    )
+    if shown.status == "OFFLINE":
+        out.hint(f"Start it with: {command_of('runyard worker start --pool', shown.work_pool_name)}")
 
 
-@worker.command(
-    "install", example="runyard worker install --systemd --pool default-agent-pool > runyard-worker.service"
-)
-def install(
-    work_queue: Annotated[list[str], many("-q", "--work-queue", help="Only runs of this queue.")],
-    systemd: Annotated[bool, option("--systemd", help="Print a systemd unit.")] = False,
-    pool: Annotated[str | None, option("-p", "--pool", help="The work pool whose runs it starts.")] = None,
-    name: Annotated[str | None, option("-n", "--name", help="The worker's name.")] = None,
-    limit: Annotated[int | None, whole("-l", "--limit", help="How many runs at once.", least=1)] = None,
-    with_healthcheck: Annotated[
-        bool, option("--with-healthcheck", help="Answer GET /health and GET /metrics over HTTP.")
-    ] = False,
-    of_user: Annotated[bool, option("--user", help="A unit for `systemctl --user`.")] = False,
-) -> None:
-    """Print a unit that starts a worker with the machine; nothing is changed.
+def _pool_of(client: Client, name: str) -> str:
+    """The pool of a worker by the worker's name.
 
-    The unit has this installation, this user and home and, where one is set, this API address.
+    Raises:
+        NotFound: there is no such worker.
+        InvalidInput: workers of several pools have this name.
     """
-    import os
-    import sys
+    from runyard.base.errors import InvalidInput, NotFound
+    from runyard.base.suggestions import did_you_mean
+    from runyard.operations.work_pools.list_workers import list_workers
 
-    from runyard import settings
-    from runyard.base.errors import InvalidInput
-    from runyard.base.url_passwords import hidden
-    from runyard.operations.work_pools.workers import check_worker_name
-    from runyard.workers.systemd import unit
-
-    chosen = pool or settings.get("default_work_pool_name")
-    if not chosen:
-        raise WrongUsage("Missing option '-p' / '--pool'.")
-    if name is not None:
-        check_worker_name(name)
-    command = [os.path.abspath(sys.executable), "-m", "runyard_cli.main", "worker", "start", "--pool", chosen]
-    for flag, value in (("--name", name), ("--limit", limit)):
-        if value is not None:
-            command += [flag, str(value)]
-    for queue in work_queue:
-        command += ["--work-queue", queue]
-    if with_healthcheck:
-        command.append("--with-healthcheck")
-    environment = {"RUNYARD_HOME": settings.home()}
-    for key in ("api_url", "database_url"):
-        value = settings.get(key)
-        if value and settings.given(key) is not None:
-            if hidden(value) != value:
-                out.progress(f"RUNYARD_{key.upper()} holds a password: set it in the unit's EnvironmentFile")
-            else:
-                environment[f"RUNYARD_{key.upper()}"] = value
-    seconds = settings.get("worker_shutdown_grace_seconds") + settings.get("worker_kill_grace_seconds")
-    try:
-        text = unit(command, f"Runyard worker of pool {chosen}", environment, seconds, of_user, _own_name())
-    except ValueError as error:
-        raise InvalidInput(f"invalid value for a systemd unit: {error}") from None
-    typer.echo(text, nl=False)
-    place = "~/.config/systemd/user" if of_user else "/etc/systemd/system"
-    systemctl = "systemctl --user" if of_user else "systemctl"
-    out.progress(f"Save it as {place}/runyard-worker.service, then: {systemctl} enable --now runyard-worker")
+    known = client.call(list_workers, limit=ALL)
+    found = [each["pool"] for each in known if each["name"] == name]
+    if not found:
+        names = [each["name"] for each in known]
+        raise NotFound(f"worker {name!r} not found{did_you_mean(name, names, 'see: runyard worker ls')}")
+    if len(found) > 1:
+        raise InvalidInput(f"workers of the pools {', '.join(found)} are named {name!r}; choose with --pool")
+    return str(found[0])
 
 
 def _open_run_api(database: Database, also_at: str | None) -> RunApi:
@@ -233,13 +233,4 @@ def _open_run_api(database: Database, also_at: str | None) -> RunApi:
     return RunApi(database, also_at)
 
 
-def _own_name() -> str:
-    """The user of this process as a unit says it: by name, or by number where it has none."""
-    import os
-    import pwd
-
-    try:
-        name = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
-    return name if name.replace("-", "").replace("_", "").isalnum() else str(os.geteuid())
+worker.add_typer(worker_install)

@@ -3,7 +3,8 @@
 - A block with `title="FILE"` is a file.
 - In a `console` block, what follows `$ ` is typed, in one shell for the whole page. Lines of output that the
   page shows must appear in that order; `...` stands for anything.
-- `<!-- second terminal -->` before a block: its last command runs in the background until the page ends.
+- `<!-- second terminal -->` before a block: its last command runs in the background until the page ends. The
+  page goes on when it has printed the lines that are shown, or else its first line.
 - `<!-- exit code N -->` before a block: what its commands return.
 - `<!-- not run: REASON -->` before a block: its file is not written, its commands are not typed.
 """
@@ -83,14 +84,14 @@ class Reader:
             "NO_COLOR": "1",
             "PYTHONUNBUFFERED": "1",
         }
-        self._running: list[tuple[subprocess.Popen[bytes], str]] = []
+        self._running: list[subprocess.Popen[bytes]] = []
         self._shell = self._start(["bash", "--norc"], stdin=subprocess.PIPE)
 
     def __enter__(self) -> Reader:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        for process in [*(process for process, _ in self._running), self._shell]:
+        for process in [*reversed(self._running), self._shell]:  # a worker before its server
             try:
                 os.killpg(process.pid, signal.SIGTERM)
                 process.wait(20)
@@ -113,16 +114,16 @@ class Reader:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(block.text)
             elif block.mark == "second terminal":
-                self._run_beside([command for command, _ in block.commands()])
+                self._run_beside(block.commands())
             else:
                 expected = int(block.mark.removeprefix("exit code ")) if block.mark.startswith("exit") else 0
                 for command, lines in block.commands():
                     self._type(command, lines, expected)
 
-    def _start(self, arguments: list[str], **options: int) -> subprocess.Popen[bytes]:
+    def _start(self, arguments: list[str], stdin: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             arguments, cwd=self._folder, env=self._environment, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True, **options,
+            stderr=subprocess.STDOUT, start_new_session=True, stdin=stdin,
         )  # fmt: skip
 
     def _type(self, command: str, lines: list[str], expected: int) -> None:
@@ -135,15 +136,27 @@ class Reader:
         code, _, folder = end.strip().partition(" ")
         self._folder = Path(folder)
         assert int(code) == expected, f"$ {command}\nexit code {code}\n{said}"
-        rest = iter(said.splitlines())
-        for line in lines:
-            pattern = re.compile(".*".join(re.escape(part) for part in line.split("...")))
-            assert any(pattern.fullmatch(one) for one in rest), f"$ {command}\nnot shown: {line}\n{said}"
+        missing = _not_shown(lines, said)
+        assert missing is None, f"$ {command}\nnot shown: {missing}\n{said}"
 
-    def _run_beside(self, commands: list[str]) -> None:
-        script = "\n".join(["set -e", *commands[:-1], f"exec {commands[-1]}"])
+    def _run_beside(self, commands: list[tuple[str, list[str]]]) -> None:
+        *first, (last, lines) = commands
+        script = "\n".join(["set -e", *(command for command, _ in first), f"exec {last}"])
         process = self._start(["bash", "-c", script], stdin=subprocess.DEVNULL)
-        self._running.append((process, _read(process, commands[-1], "\n")))
+        self._running.append(process)
+        output = _read(process, last, "\n")
+        while _not_shown(lines, output) is not None:
+            output += _read(process, last, "\n")
+
+
+def _not_shown(lines: list[str], output: str) -> str | None:
+    """The first of the lines that does not follow the ones before it in the output."""
+    rest = iter(output.splitlines())
+    for line in lines:
+        pattern = re.compile(".*".join(re.escape(part) for part in line.split("...")))
+        if not any(pattern.fullmatch(one) for one in rest):
+            return line
+    return None
 
 
 def _read(process: subprocess.Popen[bytes], command: str, end: str) -> str:

@@ -54,6 +54,7 @@ def test_the_tutorial_works_from_its_first_page_to_its_last(tmp_path, bucket):
     [
         "backup",
         "deploying",
+        "developing",
         "from-airflow",
         "from-cron",
         "from-prefect",

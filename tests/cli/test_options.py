@@ -109,7 +109,7 @@ def test_deployments_are_listed_and_deleted(runyard, pool):
 
     assert names() == ["a", "b", "c"]
     assert names("--by-created") == ["c", "a", "b"]
-    assert "etl/c" in runyard("deployment", "ls", "--by-created").out.splitlines()[1]
+    assert "etl/c" in runyard("deployment", "ls", "--by-created").out.splitlines()[0]
     runyard("deployment", "delete", "--id", shown(runyard, "b")["id"], "--yes")
     assert names() == ["a", "c"]
     assert "--all" in runyard("deployment", "delete", code=2).err

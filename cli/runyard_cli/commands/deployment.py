@@ -5,111 +5,97 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from runyard_cli.commands.deployment_backfill import backfill
+from runyard_cli.commands.deployment_inspect import inspect
+from runyard_cli.commands.deployment_pause import filters, pausing
 from runyard_cli.commands.deployment_run import run
 from runyard_cli.commands.deployment_schedule import schedule
 from runyard_cli.commands.deployment_versions import rollback, versions
-from runyard_cli.shared import output as out
-from runyard_cli.shared.app import App, WrongUsage
-from runyard_cli.shared.client import connect, listed
-from runyard_cli.shared.lookup import find_deployment, flow_names, full_name
-from runyard_cli.shared.options import Output, Yes, argument, many, option, words
+from runyard_cli.shared.app import App
+from runyard_cli.shared.client import body, connect, listed
+from runyard_cli.shared.lists import Column, Listing, Page, View, show_list
+from runyard_cli.shared.options import Columns, Limit, ListOutput, Sort, Watch, many, option, words
+from runyard_cli.shared.schedule_texts import first_schedule, next_due, summary
 
 deployment = App(
     "deployment",
     "See, run, pause and delete deployments. A deployment is named by flow/name, by its own name "
     "where it is unique, or by its id or the beginning of it.",
     "runyard deployment run 'my-etl-flow/daily-etl' --watch",
+    instead={"create": "runyard deploy", "update": "runyard deploy", "build": "runyard deploy"},
 )
 
 
-@deployment.command("ls", example="runyard deployment ls my-etl-flow")
+@deployment.command(
+    "ls",
+    example="""runyard deployment ls my-etl-flow
+        runyard deployment ls --tag prod --sort next""",
+)
 def ls(
     flow: Annotated[list[str], words("FLOW")],
+    tag: Annotated[list[str], many("-t", "--tag", help="Only those with this tag.")],
+    pool: Annotated[
+        str | None, option("-p", "--pool", help="Only those of this work pool.", metavar="POOL")
+    ] = None,
+    paused: Annotated[
+        bool | None, option("--paused/--active", help="Only those that are, or are not, paused.")
+    ] = None,
     by_created: Annotated[bool, option("--by-created", help="The newest first instead of by name.")] = False,
-    output: Output = None,
+    limit: Limit = 0,
+    sort: Sort = None,
+    columns: Columns = None,
+    watch: Watch = False,
+    output: ListOutput = None,
 ) -> None:
-    """List deployments, of all flows or of the FLOWs named."""
-    from runyard.operations.deployments import deployments
+    """List deployments, of all flows or of the FLOWs named: when each runs, and where."""
+    from runyard.operations.deployments.deployments import count_deployments, filter_deployments
 
     client = connect()
-    fields: dict[str, Any] = {"flows": {"name": {"any_": list(flow)}}} if flow else {}
-    sort = "CREATED_DESC" if by_created else "NAME_ASC"
-    found = list(listed(client, deployments.filter_deployments, sort=sort, **fields))
-    if output:
-        out.print_data(found, output)
-        return
-    flows = flow_names(client, {each.flow_id for each in found})
-    rows = [
-        [f"{flows.get(each.flow_id)}/{each.name}", each.id, each.work_pool_name, _status(each)]
-        for each in found
-    ]
-    if not by_created:
-        rows.sort()
-    columns = ["Name", "ID", "Work pool", "Status"]
-    none = f"No deployments of {' or '.join(map(repr, flow))}; see all: runyard deployment ls"
-    out.table(
-        "Deployments", columns, rows, none if flow else "No deployments; create one with: runyard deploy"
-    )
+    wanted = filters(tag, pool)
+    if flow:
+        wanted["flows"] = {"name": {"any_": flow}}
+    if paused is not None:
+        wanted["deployments"] = {**wanted.get("deployments", {}), "paused": {"eq_": paused}}
+    order = {"next": "NEXT_DUE_ASC"}.get(sort or "", "CREATED_DESC" if by_created else "FLOW_NAME_ASC")
+
+    def read() -> Page:
+        rows = list(listed(client, filter_deployments, limit=limit or None, sort=order, **wanted))
+        total = len(rows)
+        if limit and total == limit:
+            total = client.call(count_deployments, body=body(count_deployments, **wanted))
+        return Page(rows, total)
+
+    empty = "No deployments; create one with: runyard deploy"
+    if flow:
+        empty = f"No deployments of {' or '.join(map(repr, flow))}; see all: runyard deployment ls"
+    elif wanted:
+        empty = "No deployments match; see all: runyard deployment ls"
+    listing = Listing("Deployments", _COLUMNS, empty)
+    show_list(listing, read, View(output, columns, sort, watch), client)
 
 
-def _status(found: Any) -> str:
-    return "PAUSED" if found.paused else str(found.status or "")
+def _zone(found: Any) -> str:
+    first = first_schedule(found.schedules)
+    return getattr(first.schedule, "timezone", None) or "UTC" if first else "UTC"
 
 
-@deployment.command("inspect", example="runyard deployment inspect my-etl-flow/daily-etl")
-def inspect(reference: Annotated[str, argument("DEPLOYMENT")], output: Output = None) -> None:
-    """Show one deployment."""
-    out.show(find_deployment(connect(), reference), output)
-
-
-@deployment.command("pause", example="runyard deployment pause my-etl-flow/daily-etl")
-def pause(references: Annotated[list[str], argument("DEPLOYMENT")]) -> None:
-    """Pause deployments: their schedules create no more runs."""
-    from runyard.operations.deployments import deployments
-
-    client = connect()
-    for found in [find_deployment(client, reference) for reference in references]:
-        client.call(deployments.pause_deployment, found.id)
-        out.done(f"Paused deployment '{full_name(client, found)}'.")
-
-
-@deployment.command("resume", example="runyard deployment resume my-etl-flow/daily-etl")
-def resume(references: Annotated[list[str], argument("DEPLOYMENT")]) -> None:
-    """Resume paused deployments: their schedules create runs again."""
-    from runyard.operations.deployments import deployments
-
-    client = connect()
-    for found in [find_deployment(client, reference) for reference in references]:
-        client.call(deployments.resume_deployment, found.id)
-        out.done(f"Resumed deployment '{full_name(client, found)}'.")
-
-
-@deployment.command("delete", example="runyard deployment delete my-etl-flow/daily-etl")
-def delete(
-    references: Annotated[list[str], words("DEPLOYMENT")],
-    ids: Annotated[list[str], many("--id", help="A deployment's id instead of its name.", metavar="ID")],
-    everything: Annotated[bool, option("--all", help="All deployments.")] = False,
-    yes: Yes = False,
-) -> None:
-    """Delete deployments with their schedules and waiting runs; other runs stay."""
-    from runyard.operations.deployments import deployments
-
-    if bool(references or ids) == everything:
-        raise WrongUsage("Name the deployments, or give --all.")
-    client = connect()
-    if everything:
-        chosen = list(listed(client, deployments.filter_deployments))
-    else:
-        chosen = [find_deployment(client, reference) for reference in (*references, *ids)]
-    names = [full_name(client, found) for found in chosen]
-    if names:
-        out.confirm(f"Delete {', '.join(names)}?", yes)
-    for found, name in zip(chosen, names, strict=True):
-        client.call(deployments.delete_deployment, found.id)
-        out.done(f"Deleted deployment '{name}'.")
-
+_COLUMNS = (
+    Column("Name", lambda each: f"{each.flow_name}/{each.name}", "name"),
+    Column("Schedule", lambda each: summary(each.schedules)),
+    Column("Next", lambda each: next_due(each.schedules), "time", zone=_zone),
+    Column("Pool", lambda each: each.work_pool_name),
+    Column("Status", lambda each: "PAUSED" if each.paused else str(each.status), "state"),
+    Column("Tags", lambda each: ", ".join(each.tags), wide=True),
+    Column("Version", lambda each: each.version, wide=True),
+    Column("Entrypoint", lambda each: each.entrypoint, wide=True),
+    Column("Queue", lambda each: each.work_queue_name, wide=True),
+    Column("Created", lambda each: each.created, "time", wide=True),
+    Column("Updated", lambda each: each.updated, "time", wide=True),
+    Column("ID", lambda each: each.id, "id", wide=True),
+)
 
 deployment.add_typer(backfill)
+deployment.add_typer(inspect)
+deployment.add_typer(pausing)
 deployment.add_typer(rollback)
 deployment.add_typer(run)
 deployment.add_typer(schedule)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runyard_cli.shared.client import body
-from runyard_cli.shared.schedule_texts import describe_schedule, zone_of
+from runyard_cli.shared.schedule_texts import timing, zone_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -84,7 +84,7 @@ def of_spec(
     if until is not None:
         last = until
         found = itertools.takewhile(lambda instant: instant < last, found)
-    words = describe_schedule(spec)
+    words = timing(spec)
     return [
         NextTime(instant, tz or zone, words, note_of(instant, zone))
         for instant in itertools.islice(found, count)
@@ -133,7 +133,7 @@ def of_deployments(
         NextTime(
             each.instant,
             tz or each.timezone,
-            each.slug or describe_schedule(each.schedule),
+            each.slug or timing(each.schedule.model_dump(mode="json")),
             each.note,
             f"{each.flow_name}/{each.deployment_name}",
             each.deployment_id,

@@ -16,18 +16,27 @@ def describe_schedule(spec: Any) -> str:
     Args:
         spec: a specification, or a model of one.
     """
+    fields = spec if isinstance(spec, dict) else out.to_json(spec)
+    text = timing(fields)
+    return text if fields.get("at") is not None else f"{text} ({fields.get('timezone') or 'UTC'})"
+
+
+def timing(spec: dict[str, Any]) -> str:
+    """A schedule without its time zone: in words where they say all of it, else the expression.
+
+    Args:
+        spec: a specification.
+    """
     from runyard.base.errors import ScheduleError
     from runyard.domain.schedules.words import in_words
 
-    fields = spec if isinstance(spec, dict) else out.to_json(spec)
-    if fields.get("at") is not None:
-        return f"once at {_moment(fields['at'])}"
-    zone = fields.get("timezone") or "UTC"
+    if spec.get("at") is not None:
+        return f"once at {_moment(spec['at'])}"
     try:
-        words = in_words(fields)
+        words = in_words(spec)
     except ScheduleError:
         words = None
-    return f"{words or expression(fields)} ({zone})"
+    return words or expression(spec)
 
 
 def expression(spec: dict[str, Any]) -> str:
@@ -53,14 +62,23 @@ def summary(schedules: list[Any]) -> str:
     Args:
         schedules: as the API shows them.
     """
+    first = first_schedule(schedules)
+    if first is None:
+        return ""
+    text = describe_schedule(first.schedule) + ("" if first.active else ", paused")
+    return f"{text} +{len(schedules) - 1}" if len(schedules) > 1 else text
+
+
+def first_schedule(schedules: list[Any]) -> Any:
+    """Of some schedules the one that is due next, else an active one; None if there are none.
+
+    Args:
+        schedules: as the API shows them.
+    """
     from datetime import UTC, datetime
 
-    if not schedules:
-        return ""
     last = datetime.max.replace(tzinfo=UTC)
-    first, *rest = sorted(schedules, key=lambda each: (not each.active, each.next_due or last))
-    text = describe_schedule(first.schedule) + ("" if first.active else ", paused")
-    return f"{text} +{len(rest)}" if rest else text
+    return min(schedules, key=lambda each: (not each.active, each.next_due or last), default=None)
 
 
 def next_due(schedules: list[Any]) -> Any:

@@ -27,3 +27,21 @@ def test_a_queue_that_is_not_there_is_said(program, runyard):
 def test_a_worker_that_runs_once_serves_no_tasks(runyard):
     told = runyard("worker", "start", "-p", "pool", "--run-once", "--task", "jobs.py:double", code=2).err
     assert "leave out --run-once" in told
+
+
+def test_a_worker_without_a_name_gets_one_of_its_host_and_process(program, runyard):
+    import re
+    import socket
+
+    said = program("worker", "start", "--pool", "mine", "--run-once").out
+    (name,) = re.findall(r"Worker '(.+)' started!", said)
+    host = "".join(c for c in socket.gethostname().partition(".")[0] if c.isalnum() or c in "-_")[:20]
+    assert re.fullmatch(re.escape(host or "worker") + r"-\d+-[0-9a-f]{4}", name)
+    assert [each["name"] for each in runyard("worker", "ls", "-o", "json").json] == [name]
+
+
+def test_wrong_usage(runyard):
+    told = runyard("worker", "start", code=2).err
+    assert "Missing option '-p' / '--pool'; see: runyard work-pool ls" in told
+    both = ["--create-pool-if-not-found", "--no-create-pool-if-not-found"]
+    assert "exclude each other" in runyard("worker", "start", "-p", "pool", *both, code=2).err

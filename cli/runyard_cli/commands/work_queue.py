@@ -126,12 +126,16 @@ def create(
 QUEUES = Listing(
     "Work queues",
     (
-        Column("Pool", lambda row: row["pool"]),
         Column("Name", lambda row: row["name"], "name"),
+        Column("Pool", lambda row: row["pool"], "name"),
         Column("Priority", lambda row: row["priority"]),
         Column("Status", lambda row: row["status"], "state"),
-        Column("Limit", lambda row: row["concurrency_limit"]),
-        Column("In use", lambda row: row["active_slots"]),
+        Column(
+            "Slots",
+            lambda row: of_limit(row["active_slots"], row["concurrency_limit"]),
+            order=lambda row: row["active_slots"],
+        ),
+        Column("Limit", lambda row: row["concurrency_limit"], wide=True),
         Column("Last polled", lambda row: moment(row["last_polled"]), "time", wide=True),
         Column("Description", lambda row: row["description"], wide=True),
         Column("ID", lambda row: row["id"], "id"),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from runyard.server.worker_api import RunApi
     from runyard.store.database import Database
 
+_WATCHING, _MISSING = "Output and monitoring", "A pool that does not exist yet"
 worker = App("worker", "Start workers and see them.", "runyard worker start --pool default-agent-pool")
 
 
@@ -44,38 +45,64 @@ worker = App("worker", "Start workers and see them.", "runyard worker start --po
 )
 def start(
     context: typer.Context,
+    *,
+    pool: Annotated[str | None, option("-p", "--pool", help="The work pool whose runs it starts.")] = None,
+    name: Annotated[
+        str | None,
+        option(
+            "-n", "--name", help="The worker's name, unique in its pool; by default of the host and process."
+        ),
+    ] = None,
+    limit: Annotated[int | None, whole("-l", "--limit", help="How many runs at once.", least=1)] = None,
     work_queue: Annotated[list[str], many("-q", "--work-queue", help="Only runs of this queue.")],
     tasks: Annotated[
         list[str], many("--task", help="Also run what this task's delay() submits.", metavar="FILE.py[:TASK]")
     ],
-    pool: Annotated[str | None, option("-p", "--pool", help="The work pool whose runs it starts.")] = None,
-    name: Annotated[
-        str | None,
-        option("-n", "--name", help="The worker's name, unique in its pool; by default it is generated."),
-    ] = None,
-    kind: Annotated[
-        str | None, option("-t", "--type", help="The pool's type; a missing pool is created with it.")
-    ] = None,
-    limit: Annotated[int | None, whole("-l", "--limit", help="How many runs at once.", least=1)] = None,
     run_once: Annotated[bool, option("--run-once", help="Run what is due now, then exit.")] = False,
     prefetch_seconds: Annotated[
         float | None,
         seconds("--prefetch-seconds", help="With --run-once: also run what is due within so many seconds."),
     ] = None,
-    plain: Annotated[bool, option("--plain", help="Print lines only: no live view on a terminal.")] = False,
-    with_healthcheck: Annotated[
-        bool, option("--with-healthcheck", help="Answer GET /health and GET /metrics over HTTP.")
+    plain: Annotated[
+        bool,
+        option("--plain", help="Print lines only: no live view on a terminal.", rich_help_panel=_WATCHING),
     ] = False,
-    create_pool_if_not_found: Annotated[
+    with_healthcheck: Annotated[
         bool,
         option(
-            "--create-pool-if-not-found/--no-create-pool-if-not-found",
-            help="Create the pool if it is missing.",
+            "--with-healthcheck",
+            help="Answer GET /health and GET /metrics over HTTP.",
+            rich_help_panel=_WATCHING,
         ),
-    ] = True,
+    ] = False,
+    kind: Annotated[
+        str | None,
+        option(
+            "-t",
+            "--type",
+            help="The pool's type; a missing pool is created with it.",
+            rich_help_panel=_MISSING,
+        ),
+    ] = None,
+    no_create_pool: Annotated[
+        bool,
+        option(
+            "--no-create-pool-if-not-found",
+            help="Do not create it: end with an error.",
+            rich_help_panel=_MISSING,
+        ),
+    ] = False,
+    create_pool: Annotated[
+        bool, option("--create-pool-if-not-found", help="Accepted; this is the default.", hidden=True)
+    ] = False,
     base_job_template: Annotated[
         typer.FileText | None,
-        option("--base-job-template", help="A JSON file: the template of a pool that it creates."),
+        option(
+            "--base-job-template",
+            metavar="FILE",
+            help="A JSON file: the template of a pool that it creates.",
+            rich_help_panel=_MISSING,
+        ),
     ] = None,
     install_policy: Annotated[
         str | None, option("--install-policy", help="Accepted; workers install nothing.", hidden=True)
@@ -97,6 +124,8 @@ def start(
     chosen = pool or settings.get("default_work_pool_name")
     if not chosen:
         raise WrongUsage("Missing option '-p' / '--pool'; see: runyard work-pool ls")
+    if create_pool and no_create_pool:
+        raise WrongUsage("--create-pool-if-not-found and --no-create-pool-if-not-found exclude each other.")
     if run_once and tasks:
         raise WrongUsage("--task is for a worker that goes on; leave out --run-once.")
     options = WorkerOptions(
@@ -108,7 +137,7 @@ def start(
         run_once=run_once,
         prefetch_seconds=prefetch_seconds,
         with_healthcheck=with_healthcheck,
-        create_pool_if_not_found=create_pool_if_not_found,
+        create_pool_if_not_found=not no_create_pool,
         base_job_template=template(base_job_template) if base_job_template is not None else None,
         tasks=list(tasks),
         plain=plain,
@@ -120,7 +149,7 @@ WORKERS = Listing(
     "Workers",
     (
         Column("Name", lambda row: row["name"], "name"),
-        Column("Pool", lambda row: row["pool"]),
+        Column("Pool", lambda row: row["pool"], "name"),
         Column("Status", lambda row: row["status"], "state"),
         Column(
             "Runs",

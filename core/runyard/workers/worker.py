@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
     from runyard.workers.jobs.job_worker import OpenRunApi
     from runyard.workers.worker_options import WorkerOptions
+
+# The longest part of the host's name in a worker's generated name.
+_HOST_CHARACTERS = 20
 
 
 def start_worker(
@@ -41,7 +46,7 @@ def start_worker(
         RunyardError: an invalid option, an unknown pool or type, a database that cannot be used.
     """
     _check(options)
-    options = replace(options, name=options.name or f"Worker {ids.new_id()}")
+    options = replace(options, name=options.name or _own_name())
     descriptors.open_standard()
     anchor_paths()
     # All modules of runs are imported and no file is open: runs are forked from here and share this memory.
@@ -58,6 +63,12 @@ def start_worker(
     show(f"Worker {options.name!r} stopped!")
     flush()
     return 0
+
+
+def _own_name() -> str:
+    """A name for this worker that tells where it is: its host, its process, and a random end."""
+    host = "".join(c for c in socket.gethostname().partition(".")[0] if c.isalnum() or c in "-_")
+    return f"{host[:_HOST_CHARACTERS] or 'worker'}-{os.getpid()}-{ids.new_id()[-4:]}"
 
 
 def _check(options: WorkerOptions) -> None:

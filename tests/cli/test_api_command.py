@@ -30,6 +30,23 @@ def test_what_is_wrong_has_its_exit_code(runyard, home, words, code):
     assert runyard("api", *words, code=code).out == ""
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("POST", "/flow_runs/filtr"), "POST /flow_runs/filtr; did you mean '/flow_runs/filter'?"),
+        (("POST", "/work_pools/p"), "POST /work_pools/p; it has DELETE, GET, PATCH"),
+        (("GET", "/nothing/here"), "GET /nothing/here; a route is written like /flow_runs/filter"),
+    ],
+)
+def test_an_unknown_route_leads_on(runyard, home, words, told):
+    assert runyard("api", *words, code=1).err == f"Error: unknown route {told}\n"
+
+
+def test_the_answer_as_yaml(runyard, home):
+    runyard("work-pool", "create", "p", "--type", "process")
+    assert "\nname: p\n" in runyard("api", "GET", "/work_pools/p", "-o", "yaml").out
+
+
 def test_an_api_that_does_not_answer(runyard, home, monkeypatch):
     monkeypatch.setenv("RUNYARD_API_URL", "http://127.0.0.1:9/api")
     assert "no API answers" in runyard("api", "GET", "/work_pools/p", code=7).err
@@ -59,7 +76,7 @@ def test_what_waits_and_what_takes_slots(runyard, store, tmp_path, monkeypatch):
     coming = runyard("work-pool", "preview", "p", "-o", "json").json
     assert [run["work_queue_name"] for run in coming] == ["default", "urgent"]
     assert len(runyard("work-queue", "preview", "urgent", "-o", "json").json) == 1
-    assert "in 59 minutes" in runyard("work-pool", "preview", "p").out
+    assert "in 1 hour" in runyard("work-pool", "preview", "p").out
     before = store.call(work_queues.read_work_queue, "p", "urgent").last_polled
     assert before is None
     assert "Slots in use: 0 of 3." in runyard("work-pool", "slots", "p").out

@@ -262,7 +262,7 @@ def test_without_a_name_the_owner_is_the_file(project, project_folder):
 
 
 def test_nothing_to_deploy(project_folder):
-    with pytest.raises(InvalidInput, match="nothing to deploy"):
+    with pytest.raises(InvalidInput, match="change the folder, or give an entrypoint"):
         build(None)
     with pytest.raises(InvalidInput, match="collision"):
         build(None, ["x"], Overrides(entrypoint="a.py:f", collision_strategy="ENQUEUE"))

@@ -14,7 +14,7 @@ from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import connect
 from runyard_cli.shared.coercion import one_of
-from runyard_cli.shared.options import argument, option
+from runyard_cli.shared.options import Output, argument, option
 
 if TYPE_CHECKING:
     from runyard.operations.operation import Operation
@@ -45,8 +45,9 @@ def _api(
         ),
     ] = None,
     verbose: Annotated[bool, option("-v", "--verbose", help="Show the route on standard error.")] = False,
+    form: Output = None,
 ) -> None:
-    """Call a route of the API and print the answer as JSON.
+    """Call a route of the API and print the answer, as JSON if nothing else is asked for.
 
     Without RUNYARD_API_URL the route runs in this process, on the database. Exit codes: 0 done, 1
     not sent (unknown route, invalid body), 3 refused, 4 another error of the caller, 5 an error of the
@@ -72,8 +73,8 @@ def _api(
         return
     if operation.text:
         typer.echo(answer)
-    elif out.on_terminal():
-        out.print_json(answer)
+    elif form or out.on_terminal():
+        out.print_data(answer, form or "json")
     else:
         typer.echo(out.json_text(answer))
 
@@ -81,20 +82,23 @@ def _api(
 def _find(method: str, path: str) -> tuple[Operation[..., Any], dict[str, Any]]:
     """The operation of a route, and its arguments in the path and the query."""
     from runyard.base.errors import NotFound
+    from runyard.base.suggestions import did_you_mean
     from runyard.operations import all_operations
     from runyard.operations.wire import hints
 
     from runyard_cli.shared.client import model
 
     parts = urlsplit(path)
+    # The route that another method has.
+    others: list[str] = []
     wanted = "/" + parts.path.strip("/").removeprefix("api/")
     candidates = sorted(all_operations(), key=lambda each: len(each.placeholders))
     for operation in candidates:
-        if operation.method != method:
-            continue
         pattern = re.sub(r"{\w+}", "([^/]+)", operation.path.rstrip("/"))
         match = re.fullmatch(pattern, wanted.rstrip("/"))
-        if match:
+        if match and operation.method != method:
+            others.append(operation.method)
+        elif match:
             given: dict[str, Any] = dict(
                 zip(operation.placeholders, map(unquote, match.groups()), strict=True)
             )
@@ -104,7 +108,15 @@ def _find(method: str, path: str) -> tuple[Operation[..., Any], dict[str, Any]]:
                     raise WrongUsage(f"{operation.path} takes no {name!r} in its query.")
                 given[name] = model(kinds[name], text)  # which reads numbers and switches from text
             return operation, given
-    raise NotFound(f"unknown route {method} {wanted}; a route is written like /flow_runs/filter")
+    depth = wanted.rstrip("/").count("/")
+    known = [
+        each.path
+        for each in candidates
+        if each.method == method and each.path.rstrip("/").count("/") == depth
+    ]
+    there = f"it has {', '.join(sorted(set(others)))}" if others else ""
+    hint = did_you_mean(wanted, known, there or "a route is written like /flow_runs/filter", cutoff=0.85)
+    raise NotFound(f"unknown route {method} {wanted}{hint}")
 
 
 def _body(operation: Operation[..., Any], data: str | None) -> Any:

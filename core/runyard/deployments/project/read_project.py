@@ -117,12 +117,19 @@ def read_project(path: str = FILE_NAME, names: Sequence[str] = (), refuse: bool 
         with open(file, encoding="utf-8-sig") as stream:
             text = stream.read()
     except FileNotFoundError:
-        raise NotFound(f"file {shown} not found; `runyard init` creates one") from None
+        raise NotFound(_missing(shown)) from None
     except UnicodeDecodeError as error:
         raise ProjectError(f"{shown}: is not UTF-8 text: {error.reason} at byte {error.start}") from None
     except OSError as error:
         raise ProjectError(f"{shown}: cannot be read: {error.strerror}") from None
     return parse_project(text, file, shown, names, refuse)
+
+
+def _missing(shown: str) -> str:
+    """The error for a missing file; who does not name one may be in another folder."""
+    if shown != FILE_NAME:
+        return f"file {shown} not found; `runyard init` creates a {FILE_NAME} in the current folder"
+    return "no prefect.yaml here; change the folder, give an entrypoint, or create it with: runyard init"
 
 
 def parse_project(

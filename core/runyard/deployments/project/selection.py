@@ -32,7 +32,7 @@ def select(
     if everything:
         named = _all_named(project, say)
         if not named and not may_be_none:
-            raise NotFound(f"{project.places.name} has no deployment with a name")
+            raise NotFound(_nothing_in(project))
         return named
     if not names:
         return [_only_one(project, overrides)]
@@ -91,7 +91,14 @@ def _only_one(project: Project, overrides: Overrides | None) -> Entry:
         )
     if entrypoint:
         return _new("default")
-    raise InvalidInput("nothing to deploy: no prefect.yaml with a deployment, and no entrypoint")
+    raise InvalidInput(_nothing_in(project))
+
+
+def _nothing_in(project: Project) -> str:
+    if project.file is None:
+        return "no prefect.yaml here; change the folder, or give an entrypoint"
+    named = " with a name" if project.entries else ""
+    return f"{project.places.name} has no deployment{named}; add one, or give an entrypoint"
 
 
 def _unmatched(project: Project, name: str, alone: bool, overrides: Overrides | None) -> Entry:
@@ -104,6 +111,8 @@ def _unmatched(project: Project, name: str, alone: bool, overrides: Overrides | 
         return _new(name)
     if "*" not in name and alone and overrides and overrides.entrypoint:
         raise InvalidInput(f"no deployment can be called {name!r}: a name has no /")
+    if project.file is None:
+        raise NotFound(_nothing_in(project))
     known = [entry.spec.name for entry in project.entries if entry.spec.name]
     others = f"it has: {', '.join(known)}" if known else "it has none; give an entrypoint to make one"
     hint = did_you_mean(name.rpartition("/")[2], known, others)

@@ -101,9 +101,14 @@ def test_a_run_is_found_by_every_reference(runyard, run):
 
 
 def test_runs_are_listed_and_filtered(runyard, run):
-    listing = runyard("flow-run", "ls").out
-    assert listing.splitlines()[0].split() == ["ID", "FLOW", "NAME", "STATE", "WHEN"]
-    assert run["id"] in listing
+    (line,) = runyard("flow-run", "ls").out.splitlines()
+    name, flow, state, start, took, key = line.split("\t")
+    assert (name, flow, state, took, key) == (run["name"], "etl", "Scheduled", "", run["id"])
+    assert datetime.fromisoformat(start) == clock.parse_time(run["expected_start_time"]).replace(
+        microsecond=0
+    )
+    assert runyard("flow-run", "ls", "-o", "name").out == f"{run['name']}\n"
+    assert runyard("flow-runs", "list", "--columns", "deployment,state").out == "etl/daily\tScheduled\n"
     for options, found in (
         (("--state", "scheduled"), 1),
         (("--state", "Running"), 0),
@@ -112,6 +117,8 @@ def test_runs_are_listed_and_filtered(runyard, run):
         (("--flow-name", "other"), 0),
         (("--deployment", "etl/daily"), 1),
         (("--limit", "1"), 1),
+        (("--pool", "mine"), 1),
+        (("--pool", "other"), 0),
     ):
         assert len(runyard("flow-run", "ls", "-o", "json", *options).json) == found, options
     assert "SCHEDULED" in runyard("flow-run", "ls", "--state-type", "nope", code=2).err

@@ -44,6 +44,8 @@ with shelf.making("0123456789abcdef", None) as folder:
     shelf.publish("0123456789abcdef", folder, {})
 """
 RUN, LATER, TASK_RUN = "{run}", "{later}", "{task_run}"
+# A run that waits, and one that is marked as running.
+WAITS, RUNS = "{waits}", "{runs}"
 # What each is called with; a command that is not here is called with nothing.
 ARGUMENTS = {
     "artifact inspect": ["report"],
@@ -73,8 +75,14 @@ ARGUMENTS = {
     "deployment schedule pause": ["daily", "early"],
     "deployment schedule resume": ["daily", "early"],
     "deployment versions": ["daily"],
+    "flow-run cancel": [WAITS],
+    "flow-run delete": [WAITS],
     "flow-run inspect": [RUN],
     "flow-run logs": [RUN],
+    "flow-run resume": [RUNS],
+    "flow-run retry": [WAITS],
+    "flow-run suspend": [RUNS],
+    "flow-run watch": [RUN],
     "flow-run why": [LATER],
     "global-concurrency-limit create": ["made", "--limit", "2"],
     "global-concurrency-limit delete": ["spare"],
@@ -164,6 +172,10 @@ def answers(tmp_path_factory):
     run = json.loads(type_("deployment", "run", "daily", "-o", "json"))["id"]
     type_("worker", "start", "--pool", "pool", "--name", "counted", "--run-once")
     later = json.loads(type_("deployment", "run", "daily", "-o", "json"))["id"]
+    waits = json.loads(type_("deployment", "run", "daily", "-o", "json"))["id"]
+    runs = json.loads(type_("deployment", "run", "daily", "-o", "json"))["id"]
+    running = json.dumps({"state": {"type": "RUNNING"}, "force": True})
+    type_("api", "POST", f"/flow_runs/{runs}/set_state", "--data", running)
     type_("variable", "set", "v", "1")
     type_("secret", "set", "token", given="abc\n")
     type_("block", "create", "json", "value={}", "--name", "settings")
@@ -177,7 +189,7 @@ def answers(tmp_path_factory):
     subprocess.run([sys.executable, "-c", ENVIRONMENT], env=environment, check=True, timeout=120)
     type_("config", "set", "RUNYARD_LOGGING_LEVEL=INFO")
     (task_run,) = json.loads(type_("task-run", "ls", "--flow-run", run, "-o", "json"))
-    known = {RUN: run, LATER: later, TASK_RUN: task_run["id"]}
+    known = {RUN: run, LATER: later, TASK_RUN: task_run["id"], WAITS: waits, RUNS: runs}
 
     def answer(path):
         arguments = [known.get(each, each) for each in ARGUMENTS.get(path, [])]

@@ -10,7 +10,7 @@ from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import connect
 from runyard_cli.shared.lookup import find_flow_run
-from runyard_cli.shared.options import Entrypoint, argument, option, seconds
+from runyard_cli.shared.options import Entrypoint, Output, argument, option, seconds
 from runyard_cli.shared.run_here import run_again_here
 from runyard_cli.shared.values import json_object
 
@@ -32,6 +32,7 @@ def _resume(
         ),
     ] = None,
     entrypoint: Entrypoint = None,
+    output: Output = None,
 ) -> None:
     """Resume a paused or suspended run.
 
@@ -39,7 +40,7 @@ def _resume(
     was suspended by a script: it runs in this process.
     """
     from runyard.base.errors import Conflict, InvalidInput
-    from runyard.operations.flow_runs import pauses
+    from runyard.operations.flow_runs import flow_runs, pauses
 
     client = connect()
     run = find_flow_run(client, reference)
@@ -60,8 +61,12 @@ def _resume(
         kind = InvalidInput if state == "PAUSED" else Conflict
         raise kind(f"flow run '{run.name}' cannot be resumed: {answer.details.get('reason')}")
     if here:
-        context.exit(run_again_here(run, str(entrypoint)))
+        context.exit(run_again_here(client, run, str(entrypoint), output=output))
+    if output:
+        out.print_data(client.call(flow_runs.read_flow_run, run.id), output)
+        return
     out.done(f"Resumed flow run '{run.name}'{': it is scheduled again' if suspended else ''}.")
+    out.hint(f"Follow it with: runyard flow-run watch {run.id}")
 
 
 suspend = App()
@@ -73,12 +78,13 @@ def _suspend(
     timeout: Annotated[
         float | None, seconds("--timeout", help="The run fails unless it is resumed within so many seconds.")
     ] = None,
+    output: Output = None,
 ) -> None:
     """Suspend a running run of a deployment: its process is stopped until the run is resumed."""
     from runyard.base import ids
     from runyard.base.errors import Conflict
     from runyard.domain.states import Suspended
-    from runyard.operations.flow_runs import pauses
+    from runyard.operations.flow_runs import flow_runs, pauses
 
     client = connect()
     run = find_flow_run(client, reference)
@@ -87,4 +93,8 @@ def _suspend(
     answer = client.call(pauses.pause_flow_run, proposal)
     if answer["status"] != "ACCEPT":
         raise Conflict(f"flow run '{run.name}' cannot be suspended: {answer['reason']}")
-    out.done(f"Suspended flow run '{run.name}'; resume it with: runyard flow-run resume {run.id}")
+    if output:
+        out.print_data(client.call(flow_runs.read_flow_run, run.id), output)
+        return
+    out.done(f"Suspended flow run '{run.name}'.")
+    out.hint(f"Resume it with: runyard flow-run resume {run.id}")

@@ -160,7 +160,7 @@ def _columns(listing: Listing, view: View) -> list[Column]:
 
 
 def _print(listing: Listing, columns: Sequence[Column], page: Page, view: View) -> None:
-    rows = _sorted(listing, page.rows, view.sort)
+    rows = in_order(listing, page.rows, view.sort)
     if view.output in ("json", "yaml"):
         out.print_data(rows, view.output)
     elif view.output == "name":
@@ -180,7 +180,14 @@ def _print(listing: Listing, columns: Sequence[Column], page: Page, view: View) 
         out.progress(f"{count} shown{more}; {listing.more}")
 
 
-def _sorted(listing: Listing, rows: Sequence[Any], sort: str | None) -> Sequence[Any]:
+def in_order(listing: Listing, rows: Sequence[Any], sort: str | None) -> Sequence[Any]:
+    """Rows sorted by a column.
+
+    Args:
+        listing: has the column.
+        rows: what is sorted.
+        sort: the name of the column, with `-` before it for the other way; None keeps the order.
+    """
     if not sort:
         return rows
     column = next(each for each in listing.columns if each.name == sort.removeprefix("-").lower())

@@ -76,3 +76,14 @@ def flow_names(client: Client, flow_ids: set[str]) -> dict[str, str]:
 
     wanted = {"id": {"any_": sorted(flow_ids)}}
     return {flow.id: flow.name for flow in listed(client, known_flows.filter_flows, flows=wanted)}
+
+
+def deployment_names(client: Client, deployment_ids: set[str]) -> dict[str, str]:
+    """The names `flow/name` of deployments, by id."""
+    if not deployment_ids:
+        return {}
+    from runyard.operations.deployments import deployments
+
+    wanted = {"id": {"any_": sorted(deployment_ids)}}
+    found = listed(client, deployments.filter_deployments, deployments=wanted)
+    return {each.id: f"{each.flow_name}/{each.name}" for each in found}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from runyard.base.suggestions import did_you_mean
 
-from runyard_cli.shared import output as out
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+# Below this many seconds a duration is shown with a fraction.
+_EXACT_SECONDS = 10
 
 
 def state_filter(names: list[str], types: list[str]) -> dict[str, Any]:
@@ -65,8 +69,21 @@ def no_runs(what: str, states: list[str]) -> str:
     return f"No {what}."
 
 
-def when(run: Any) -> str:
-    """When a waiting run is due, else when it entered its state."""
-    if run.state_type == "SCHEDULED":
-        return out.ago(run.next_scheduled_start_time or run.expected_start_time)
-    return out.ago(run.state.timestamp if run.state else None)
+def started(run: Any) -> Any:
+    """When a run started, or is expected to: what --since and --until compare."""
+    return run.start_time or run.expected_start_time
+
+
+def took(length: timedelta) -> str:
+    """How long a run took: `120 ms`, `2.5 s`, `2 min 5 s`."""
+    from runyard.domain.durations import in_words
+
+    seconds = length.total_seconds()
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < _EXACT_SECONDS else in_words(seconds)
+
+
+def run_time(run: Any) -> str | None:
+    """How long a run has run so far; None if it has not begun."""
+    return None if run.start_time is None else took(run.estimated_run_time)

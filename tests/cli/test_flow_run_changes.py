@@ -1,0 +1,178 @@
+"""`runyard flow-run cancel`, `retry` and `delete`: of named runs, and of all that a filter matches."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+FLOW = """
+from runyard import flow, task
+
+@task(persist_result=True)
+def fetch(n):
+    with open("calls.txt", "a") as file:
+        file.write(f"{n} ")
+    if n == 7:
+        raise ValueError("no page 7")
+    return n
+
+@flow
+def etl(n: int = 1):
+    fetch(1)
+    fetch(n)
+"""
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch, runyard):
+    """Create runs of a deployment."""
+    (tmp_path / "etl.py").write_text(FLOW)
+    monkeypatch.chdir(tmp_path)
+    runyard("work-pool", "create", "mine", "--type", "process")
+    runyard("deploy", "etl.py:etl", "-n", "daily", "-p", "mine")
+
+    def run(*options):
+        return runyard("deployment", "run", "etl/daily", *options, "-o", "json").json
+
+    return run
+
+
+def states(runyard):
+    return {run["name"]: run["state_name"] for run in runyard("flow-run", "ls", "-o", "json").json}
+
+
+def test_a_change_names_runs_or_filters(runyard, make):
+    run = make()
+    for command in ("cancel", "retry", "delete"):
+        assert "Name a run, or give a filter" in runyard("flow-run", command, code=2).err
+        assert "not both" in runyard("flow-run", command, run["id"], "--state", "Late", code=2).err
+    assert states(runyard) == {run["name"]: "Scheduled"}
+
+
+def test_cancel_by_filter_shows_counts_and_does_it(runyard, make):
+    names = [make("-t", "x")["name"] for _ in range(3)] + [make()["name"]]
+    plan = runyard("flow-run", "cancel", "--tag", "x", "--dry-run").out
+    assert plan.startswith("Would cancel 3 flow runs (3 Scheduled): ")
+    assert set(states(runyard).values()) == {"Scheduled"}
+    assert runyard("flow-run", "cancel", "--tag", "x").out == "Cancelled 3 flow runs.\n"
+    assert states(runyard) == dict(zip(names, ["Cancelled"] * 3 + ["Scheduled"], strict=True))
+    answer = runyard("flow-run", "cancel", "--tag", "x")
+    assert answer.out == (
+        "No flow run was cancelled.\n"
+        "Left out, because runs in these states cannot be cancelled: 3 Cancelled.\n"
+    )
+    told = runyard("flow-run", "cancel", "--deployment", "daily", "-o", "json").json
+    assert (told["count"], [run["state_name"] for run in told["runs"]]) == (1, ["Cancelled"])
+
+
+def test_a_filter_by_age(runyard, make):
+    make()
+    assert (
+        "No flow run would be deleted" in runyard("flow-run", "delete", "--older-than", "1d", "--dry-run").out
+    )
+    plan = runyard("flow-run", "delete", "--older-than", "0s", "--dry-run", "-o", "json").json
+    assert plan == {"action": "delete", "count": 1, "states": {"Scheduled": 1}, "left_out": {}}
+    assert "exclude" in runyard("flow-run", "delete", "--older-than", "1d", "--until", "1d", code=2).err
+    assert runyard("flow-run", "delete", "--older-than", "0s").out == "Deleted 1 flow run.\n"
+    assert states(runyard) == {}
+
+
+def test_changes_of_named_runs_as_json(runyard, make):
+    first, second = make(), make()
+    told = runyard("flow-run", "cancel", first["id"], second["name"], "-o", "json").json
+    assert [(run["id"], run["state_name"]) for run in told] == [
+        (first["id"], "Cancelled"), (second["id"], "Cancelled"),
+    ]  # fmt: skip
+    told = runyard("flow-run", "retry", first["id"], second["id"], "-o", "json").json
+    assert {run["state_name"] for run in told} == {"AwaitingRetry"}
+    assert (
+        "Would delete 2 flow runs"
+        in runyard("flow-run", "delete", first["id"], second["id"], "--dry-run").out
+    )
+    told = runyard("flow-run", "delete", first["id"], second["id"], "-o", "json").json
+    assert [run["id"] for run in told] == [first["id"], second["id"]]
+    assert states(runyard) == {}
+
+
+def test_the_failure_is_told_and_a_retry_with_another_parameter_reuses_results(runyard, make, tmp_path):
+    run = make("-p", "n=7")
+    runyard("worker", "start", "--pool", "mine", "--run-once")
+    why = runyard("flow-run", "why", "-").out
+    assert "1 of 2 tasks failed: fetch-1: ValueError: no page 7.\n" in why
+    assert f"runyard flow-run retry {run['id']}\n" in why
+    watched = runyard("flow-run", "watch", "-", code=1)
+    assert watched.out.count("ValueError: no page 7") == 1
+    first, *more = watched.err.splitlines()
+    assert first.endswith("ended as Failed: 1 of 2 tasks failed: fetch-1: ValueError: no page 7.")
+    assert more == [
+        f"Retry it with: runyard flow-run retry {run['id']}",
+        f"See its log with: runyard flow-run logs {run['id']}",
+    ]
+    assert "no parameter 'm'" in runyard("flow-run", "retry", "-", "--param", "m=1", code=1).err
+    out = runyard("flow-run", "retry", "-", "--param", "n=8").out
+    assert out.splitlines()[-1] == f"Follow it with: runyard flow-run watch {run['id']}"
+    runyard("worker", "start", "--pool", "mine", "--run-once")
+    assert (tmp_path / "calls.txt").read_text() == "1 7 8 "
+    assert runyard("flow-run", "watch", run["id"], "-o", "json").json["parameters"] == {"n": 8}
+
+
+def test_a_run_of_a_script_runs_again_here_with_another_parameter(runyard, make, tmp_path):
+    runyard("run", "etl.py:etl", "--param", "n=7", code=1)
+    assert "--entrypoint" in runyard("flow-run", "retry", "-", code=2).err
+    runyard("flow-run", "retry", "-", "--entrypoint", "etl.py:etl", "--param", "n=9")
+    assert (tmp_path / "calls.txt").read_text() == "1 7 9 "
+    (run,) = runyard("flow-run", "ls", "-o", "json").json
+    assert (run["parameters"], run["state_name"]) == ({"n": 9}, "Completed")
+    assert "for one run" in runyard("flow-run", "retry", "--state", "Failed", "--watch", code=2).err
+
+
+def test_retry_by_filter_leaves_out_runs_whose_code_is_not_known(runyard, make):
+    make()
+    runyard("flow-run", "cancel", "-")
+    runyard("run", "etl.py:etl", "--param", "n=7", code=1)
+    out = runyard("flow-run", "retry", "--state", "Failed", "--state", "cancelled").out
+    assert out.splitlines()[0] == "Retrying 1 flow run."
+    assert "Left out: 1 run without a deployment" in out
+
+
+def test_inspect_shows_sections_and_the_tree(runyard, make):
+    make("-p", "n=7")
+    runyard("worker", "start", "--pool", "mine", "--run-once")
+    out = runyard("flow-run", "inspect", "-").out
+    titles = [line for line in out.splitlines()[1:] if line and not line.startswith(" ")]
+    assert titles == ["What", "Why it failed", "When", "Where", "Parameters", "Runs inside (2 runs)"]
+    assert "  Deployment  etl/daily" in out
+    tree = runyard("flow-run", "inspect", "-", "--tree").out.splitlines()
+    assert tree[1].startswith("├─ fetch-1  ✗ Failed  ")
+    assert tree[1].endswith("ValueError: no page 7")
+    assert tree[2].strip("│ ") == "Traceback (most recent call last):"
+    assert tree[-1].startswith("└─ fetch-0  ✓ Completed")
+    whole = runyard("flow-run", "inspect", "-", "--tree", "-o", "json").json
+    assert [child["name"] for child in whole["children"]] == ["fetch-1", "fetch-0"]
+    task = runyard("task-run", "inspect", whole["children"][0]["id"]).out
+    assert "Task run encountered an exception: ValueError: no page 7" in task
+
+
+def test_logs_by_text_task_and_time(runyard, make):
+    make("-p", "n=7")
+    runyard("worker", "start", "--pool", "mine", "--run-once")
+
+    def found(*options):
+        return [
+            line.partition(" - ")[2] for line in runyard("flow-run", "logs", "-", *options).out.splitlines()
+        ]
+
+    assert found("--grep", r"^task run failed with .* page \d") != []
+    assert found("--grep", "nothing of this") == []
+    assert "no regular expression" in runyard("flow-run", "logs", "-", "--grep", "(", code=2).err
+    everything = runyard("flow-run", "logs", "-", "--task", "fetch").out
+    assert "Flow run '" not in everything
+    assert "fetch-1" in everything
+    assert found("--task", "fetch-0") != found("--task", "fetch-1")
+    assert "did you mean 'fetch'" in runyard("flow-run", "logs", "-", "--task", "fetsh", code=1).err
+    assert found("--since", "1h") != []
+    assert found("--since", "0s") == []
+    followed = runyard("flow-run", "logs", "-", "--follow", "--tail", "-n", 1).out
+    assert len([line for line in followed.splitlines() if " | " in line]) == 1
+    assert json.loads(runyard("flow-run", "logs", "-", "--level", "error", "-o", "json").out)

@@ -12,17 +12,23 @@ from pathlib import Path
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
-OUTSIDE = ("CONTRIBUTING.md", "CHANGELOG.md", "prefect.yaml.example")
+# Each file of the root, and its name in the site.
+OUTSIDE = {
+    "CONTRIBUTING.md": "CONTRIBUTING.md",
+    "CHANGELOG.md": "CHANGELOG.md",
+    "benchmarks/README.md": "benchmarks.md",
+    "prefect.yaml.example": "prefect.yaml.example",
+}
 _LINK = re.compile(rf"\]\(\.\./({'|'.join(map(re.escape, OUTSIDE))})")
 
 
 def on_files(files: Files, config) -> Files:
     """Add the files."""
-    for name in OUTSIDE:
-        files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
+    for name, place in OUTSIDE.items():
+        files.append(File.generated(config, place, abs_src_path=str(ROOT / name)))
     return files
 
 
 def on_page_markdown(markdown: str, **_unused) -> str:
     """Let links to those files lead to their place in the site."""
-    return _LINK.sub(r"](\1", markdown)
+    return _LINK.sub(lambda found: f"]({OUTSIDE[found[1]]}", markdown)

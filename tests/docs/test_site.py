@@ -84,7 +84,9 @@ def test_the_search_knows_words_of_the_pages(site):
 
 def test_broken_links_are_errors(tmp_path):
     shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("__pycache__", "flows"))
-    for name in ("mkdocs.yml", "CONTRIBUTING.md", "CHANGELOG.md", "prefect.yaml.example"):
+    (tmp_path / "benchmarks").mkdir()
+    names = ("CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "prefect.yaml.example")
+    for name in ("mkdocs.yml", *names):
         shutil.copy(ROOT / name, tmp_path / name)
     with (tmp_path / "docs" / "tasks.md").open("a") as page:
         page.write("\n[a](nowhere.md) [b](flows.md#no-such-heading) [c](../README.md)\n")

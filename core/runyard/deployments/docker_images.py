@@ -56,7 +56,7 @@ class DockerImage:
 
         Raises:
             InvalidInput: an option is unknown, or `auto` would hide an existing Dockerfile.
-            MissingExtra: runyard[docker] is not installed.
+            MissingExtra: the package docker is not installed.
             RunyardError: the engine does not answer, or the build failed.
         """
         with self._shown():
@@ -66,7 +66,7 @@ class DockerImage:
         """Push the image to its registry.
 
         Raises:
-            MissingExtra: runyard[docker] is not installed.
+            MissingExtra: the package docker is not installed.
             RunyardError: the engine or the registry refused.
         """
         with self._shown():

@@ -67,7 +67,7 @@ def build_docker_image(
 
     Raises:
         InvalidInput: an input is invalid.
-        MissingExtra: runyard[docker] is not installed.
+        MissingExtra: the package docker is not installed.
         RunyardError: the engine does not respond, or the build failed; names the failed step.
     """
     if re.search(r"\s", image_name) or not image_name:
@@ -128,7 +128,7 @@ def push_docker_image(
         image_name, tag, image and additional_tags.
 
     Raises:
-        MissingExtra: runyard[docker] is not installed.
+        MissingExtra: the package docker is not installed.
         RunyardError: the engine or the registry refused it.
     """
     tag = tag or "latest"

@@ -50,7 +50,7 @@ def docker_client() -> Iterator[Any]:
     """A client of the library docker from the environment, for one block.
 
     Raises:
-        MissingExtra: runyard[docker] is not installed.
+        MissingExtra: the package docker is not installed.
     """
     try:
         import docker

@@ -128,6 +128,16 @@ def test_without_upload_the_push_steps_do_not_run(runyard, project):
     assert "no earlier step has this output" in runyard("deploy", "--no-upload", code=1).err
 
 
+def test_a_new_deployments_schedules_are_in_words(runyard, project):
+    given = [{"cron": "0 6 * * *", "timezone": "Europe/Berlin"}, {"interval": 3600, "active": False}]
+    project({"name": "a", "schedules": given, "description": "two\nlines"})
+    lines = runyard("deploy", "--plan", code=2).out.splitlines()
+    assert "    schedule: every day at 06:00 (Europe/Berlin)" in lines
+    assert "    schedule: every hour (UTC), paused" in lines
+    assert '    description: "two\\nlines"' in lines
+    assert sum("schedule" in line for line in lines) == 2
+
+
 def test_what_would_be_refused_is_said_before_the_first_step(runyard, project):
     step = {"prefect.deployments.steps.run_shell_script": {"id": "sha", "script": "touch made"}}
     project(

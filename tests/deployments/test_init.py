@@ -59,6 +59,18 @@ def test_the_pool_may_be_named(project_folder, recipe, pool):
     assert entry.spec.work_pool.name == pool
 
 
+def test_files_and_flows_of_any_name_deploy(project_folder, write):
+    code = "from runyard import flow\n\n@flow\ndef f(a: int = 1): ...\n"
+    for path in ("a #b.py", "x: y/- c.py", "\u00e9\U0001f40e'.py", "other/x.py", "x.py", "123.py"):
+        write(path, code)
+    write("odd.py", code.replace("@flow", "@flow(name='-- no --')"))
+    init.init_project(".", "local")
+    applied = plan.build(read_project(), steps=False, everything=True).body.deployments
+    names = [each.name for each in applied]
+    assert sorted(names) == sorted(["f-123", "f-a-b", "no", "f-x", "f-x-2", "f-c", "f"])
+    assert {each.entrypoint for each in applied} >= {"a #b.py:f", "x: y/- c.py:f", "\u00e9\U0001f40e'.py:f"}
+
+
 def test_a_pool_that_cannot_be_is_refused(project_folder):
     with pytest.raises(InvalidInput, match="work pool"):
         init.init_project(".", "local", pool="a/b\n")

@@ -184,6 +184,6 @@ def _make_pool(name: str) -> None:
 def _choose(question: str, lines: Sequence[str]) -> int:
     """The position of the line that a person chooses by its number."""
     for number, line in enumerate(lines, 1):
-        typer.echo(f"{number:>3}  {line}")
+        out.say(f"{number:>3}  {line}")
     chosen: int = typer.prompt(question, default=1, value_proc=whole_number(1, len(lines)))
     return chosen - 1

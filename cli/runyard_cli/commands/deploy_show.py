@@ -12,6 +12,7 @@ from runyard.base.url_passwords import hidden_within
 from runyard_cli.commands import deploy_project as steps
 from runyard_cli.shared import output as out
 from runyard_cli.shared import times
+from runyard_cli.shared.schedule_texts import describe_schedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,8 +143,11 @@ def _changes(applied: Any) -> None:
 def _contents(applied: Any) -> None:
     """The fields of a new deployment."""
     for change in applied.changes:
-        if change.field not in _SILENT and change.after not in _EMPTY:
+        if change.field not in (*_SILENT, "schedules") and change.after not in _EMPTY:
             out.say(f"    {change.field}: {brief(change.after)}")
+    for schedule in applied.deployment.schedules:
+        paused = "" if schedule.active else ", paused"
+        out.say(f"    schedule: {describe_schedule(schedule.schedule)}{paused}")
 
 
 def _left(applied: Sequence[Any]) -> None:
@@ -156,5 +160,6 @@ def _left(applied: Sequence[Any]) -> None:
 def brief(value: Any) -> str:
     """A value in at most 100 characters, without its secrets."""
     shown = hidden_within(out.to_json(value))
-    text = shown if isinstance(shown, str) else json.dumps(shown, default=str, ensure_ascii=False)
+    is_line = isinstance(shown, str) and "\n" not in shown
+    text = shown if is_line else json.dumps(shown, default=str, ensure_ascii=False)
     return text if len(text) <= 100 else f"{text[:97]}..."

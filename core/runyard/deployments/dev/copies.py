@@ -162,7 +162,8 @@ def _flows(entrypoint: str | None, names: Sequence[str]) -> list[tuple[str, str]
             "no prefect.yaml with deployments here, and no flow; change the folder, or write both with: "
             "runyard init"
         )
-    return [(flow.name.replace("/", "-"), flow.entrypoint) for flow in flows]
+    entrypoints = [flow.entrypoint for flow in flows]
+    return list(zip(discovery.deployment_names(flows), entrypoints, strict=True))
 
 
 def _copy(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 _SKIPPED = frozenset(("__pycache__", "site-packages", "node_modules", "venv", "env", "build", "dist"))
@@ -46,6 +47,32 @@ def find_flows(folder: str) -> list[FoundFlow]:
                 file = os.path.join(base, name)
                 found += _flows_of(file, os.path.relpath(file, folder).replace(os.sep, "/"))
     return found
+
+
+def deployment_names(flows: Sequence[FoundFlow]) -> list[str]:
+    """A name for a deployment of each flow; flows of the same name get the name of their file too.
+
+    Args:
+        flows: the flows.
+
+    Returns:
+        Different names, in the order of the flows, with letters, digits, dots, `_` and `-`.
+    """
+    names: list[str] = []
+    plain = [_plain(flow.name) for flow in flows]
+    for flow, name in zip(flows, plain, strict=True):
+        if plain.count(name) > 1:
+            name = _plain(f"{name}-{os.path.splitext(os.path.basename(flow.path))[0]}")
+        number, unique = 1, name
+        while unique in names:
+            number += 1
+            unique = f"{name}-{number}"
+        names.append(unique)
+    return names
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.") or "flow"
 
 
 def _is_skipped(path: str, name: str) -> bool:

@@ -13,14 +13,14 @@ from typing import NamedTuple
 from runyard.base.errors import InvalidInput, NotFound, StoreError
 from runyard.base.quoting import command_of
 from runyard.base.suggestions import did_you_mean
-from runyard.deployments.loading.discovery import FoundFlow, find_flows
+from runyard.deployments.loading.discovery import FoundFlow, deployment_names, find_flows
 from runyard.deployments.project.version_info import git
 from runyard.operations.schemas import check_name
 
 _MARK = re.compile(r"@([A-Z_]+)@")
 _PLAIN = re.compile(r"[A-Za-z0-9._/@:+~-]+")
 # What YAML reads as the same text without quotes.
-_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_PLAIN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*(:[A-Za-z0-9_.]+)?")
 _YAML_WORDS = frozenset(("true", "false", "yes", "no", "on", "off", "null", "y", "n"))
 
 _IMAGE = {"image_name": "image to build, without its tag", "tag": "tag of the image"}
@@ -189,8 +189,13 @@ def _pool_values(recipe: Recipe, pool: str | None) -> dict[str, str]:
     if name != recipe.default_pool:
         check_name("work pool", name)
     command = command_of("runyard work-pool create", name, options=f"--type {recipe.pool_type}")
-    is_plain = _PLAIN_NAME.fullmatch(name) and name.lower() not in _YAML_WORDS
-    return {"POOL": name if is_plain else json.dumps(name, ensure_ascii=False), "POOL_COMMAND": command}
+    return {"POOL": _in_yaml(name), "POOL_COMMAND": command}
+
+
+def _in_yaml(text: str) -> str:
+    """A text in a YAML file, in quotes if it would not be read as the same text without them."""
+    is_plain = _PLAIN_TEXT.fullmatch(text) and text.lower() not in _YAML_WORDS
+    return text if is_plain else json.dumps(text, ensure_ascii=False)
 
 
 def _files(
@@ -226,15 +231,16 @@ def _project_file(
         "JOB_VARIABLES": '{image: "{{ build_image.image }}"}' if recipe.is_docker else "{}",
     }
     hello = FoundFlow("flows/hello.py", "hello", "hello", 1)
+    found = flows or [hello]
     entries = [
         part(
             "deployment",
-            DEPLOYMENT=re.sub(r"[^A-Za-z0-9._-]+", "-", flow.name),
-            ENTRYPOINT=flow.entrypoint,
+            DEPLOYMENT=_in_yaml(name),
+            ENTRYPOINT=_in_yaml(flow.entrypoint),
             PARAMETERS="{}" if flows else "{name: world}",
             **common,
         )
-        for flow in flows or [hello]
+        for name, flow in zip(deployment_names(found), found, strict=True)
     ]
     sections.append("deployments:\n" + "\n".join(entries))
     return "\n".join(sections)

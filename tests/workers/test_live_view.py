@@ -114,15 +114,16 @@ def stop(worker):
 
 def test_slots_what_runs_and_the_results_are_shown_until_the_worker_stops(yard, screen):
     worker = on_screen(yard, screen)
-    until(lambda: f"{RULE}\nWorker first · pool pool · 0 of 2 slots" in screen.text, "the empty view")
+    head = "Worker first · pool pool · 0 of 2 slots"
+    until(lambda: f"{RULE}\n{head}\nNext     · nothing is due" in screen.text, "the empty view")
     run = yard.run()
     yard.started()
     until(lambda: "· 1 of 2 slots" in screen.text and "Running  ● " in screen.text, "the running run")
-    assert re.search(r"Running  ● \S+  work/crash  \d+ s$", screen.text, re.MULTILINE)
+    assert re.search(r"Running  ● \S+ +work/crash  \d+ s$", screen.text, re.MULTILINE)
     yard.release()
     yard.ended(run, "COMPLETED")
     until(lambda: "0 of 2 slots · 1 completed" in screen.text, "the result")
-    assert re.search(r"Last     ✓ \S+  work/crash  Completed in \d+ s, just now$", screen.text, re.MULTILINE)
+    assert re.search(r"Last     ✓ \S+ +work/crash  Completed in \d+ s, just now$", screen.text, re.MULTILINE)
     yard.ended(yard.run(entrypoint="fails.py:fails"), "FAILED")
     until(lambda: "1 completed, 1 failed" in screen.text, "the second result")
     assert re.search(r"Last     ✗ \S+ +work/crash  Failed in \d+ s", screen.text)

@@ -36,6 +36,7 @@ _RESULTS, _COMING = 5, 5
 _AFTER_CHANGE_SECONDS, _AT_MOST_EVERY_SECONDS = 5.0, 60.0
 # After a run is due: the worker has claimed it by then.
 _AFTER_DUE_SECONDS = 1.0
+_NOTHING = Line("", "nothing is due", "", "")
 
 
 class Result(NamedTuple):
@@ -129,8 +130,12 @@ class LiveView:
 
     def summary(self) -> str | None:
         """What the worker did, in one sentence; None if it ran nothing."""
-        total = sum(self._counts.values())
-        return f"{counted(total, 'flow run')}: {self._counted()}." if total else None
+        if not self._counts:
+            return None
+        total = counted(sum(self._counts.values()), "flow run")
+        if len(self._counts) == 1:
+            return f"{total} {next(iter(self._counts)).lower()}."
+        return f"{total}: {self._counted()}."
 
     def lines(self, columns: int, most: int) -> Sequence[str]:
         """The lines to show now; see `live_region.View`."""
@@ -156,7 +161,7 @@ class LiveView:
             title.append(self._counted())
         warning = None
         if worker.outage:
-            warning = "no connection to the database; runs continue"
+            warning = "no connection; runs continue"
         elif worker.stopping:
             warning = "stopping: no new runs start"
         elif coming is not None and coming.paused:
@@ -165,7 +170,7 @@ class LiveView:
             title,
             warning,
             [_running(run, now) for run in sorted(runs, key=lambda run: run.launched_at)],
-            [] if coming is None else _next(coming, now - self._coming.read_at),
+            [] if coming is None else _next(coming, now - self._coming.read_at) or [_NOTHING],
             [_result(result, now) for result in list(self._results)],
         )
 

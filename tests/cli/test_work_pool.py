@@ -331,3 +331,24 @@ def test_a_deletion_tells_what_else_it_changes(runyard, project, monkeypatch):
 def test_a_pool_that_exists_says_how_to_update_it(runyard, pool):
     error = runyard("work-pool", "create", "mine", "-t", "process", code=1).err
     assert "use --overwrite to update it" in error
+
+
+@pytest.mark.parametrize("group", ["worker", "work-queue"])
+def test_listing_workers_and_queues_loads_no_models(program, group):
+    import subprocess
+    import sys
+
+    code = "import sys\nfrom runyard_cli.main import main\n"
+    code += f"try: main([{group!r}, 'ls'])\nfinally: print('pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_message_names_a_few_of_many_pools(runyard):
+    for number in range(7):
+        runyard("work-pool", "create", f"pool-{number}", "-t", "process")
+    error = runyard("work-queue", "inspect", "default", code=1).err
+    assert error == (
+        "Error: the pools pool-0, pool-1, pool-2, pool-3, pool-4 and 2 more have a queue 'default'; "
+        "choose with --pool\n"
+    )

@@ -9,7 +9,7 @@ from runyard.base.texts import counted
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App, WrongUsage
-from runyard_cli.shared.cells import ALL, moment, of_limit
+from runyard_cli.shared.cells import ALL, moment, of_limit, some
 from runyard_cli.shared.client import body, connect, listed
 from runyard_cli.shared.coercion import count
 from runyard_cli.shared.details import Section, show_details
@@ -68,7 +68,7 @@ def _place_of(client: Client, reference: str, pool: str | None) -> tuple[str, st
         hint = did_you_mean(reference, names, "see: runyard work-queue ls")
         raise NotFound(f"work queue '{reference}' not found{where}{hint}")
     if len(found) > 1:
-        pools = ", ".join(row["pool"] for row in found)
+        pools = some([row["pool"] for row in found])
         raise Conflict(f"the pools {pools} have a queue '{reference}'; choose with --pool")
     return found[0]["pool"], found[0]["name"]
 

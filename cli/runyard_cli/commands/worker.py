@@ -11,7 +11,7 @@ from runyard_cli.commands.worker_install import worker_install
 from runyard_cli.shared import output as out
 from runyard_cli.shared import times
 from runyard_cli.shared.app import App, WrongUsage
-from runyard_cli.shared.cells import ALL, aligned, moment, of_limit
+from runyard_cli.shared.cells import ALL, aligned, moment, of_limit, some
 from runyard_cli.shared.client import connect, listed
 from runyard_cli.shared.details import Section, show_details
 from runyard_cli.shared.lists import Column, Listing, Page, View, cut, show_list
@@ -252,7 +252,7 @@ def _pool_of(client: Client, name: str) -> str:
         names = [each["name"] for each in known]
         raise NotFound(f"worker {name!r} not found{did_you_mean(name, names, 'see: runyard worker ls')}")
     if len(found) > 1:
-        raise InvalidInput(f"workers of the pools {', '.join(found)} are named {name!r}; choose with --pool")
+        raise InvalidInput(f"workers of the pools {some(found)} are named {name!r}; choose with --pool")
     return str(found[0])
 
 

@@ -1,4 +1,4 @@
-"""Cells of lists: moments of plain rows, slots in use, and columns within a section of `inspect`."""
+"""Cells of lists: moments of plain rows, slots, columns within a section of `inspect`; names in messages."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 # As many rows as an operation may return.
 ALL = 1_000_000
+# How many names a message holds.
+_NAMES = 5
 
 
 def moment(microseconds: int | None) -> datetime | None:
@@ -44,3 +46,9 @@ def aligned(rows: Iterable[Sequence[object]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in cells
     ]
+
+
+def some(names: Sequence[str]) -> str:
+    """Names within a message: the first ones, and how many more there are."""
+    shown = ", ".join(names[:_NAMES])
+    return f"{shown} and {len(names) - _NAMES} more" if len(names) > _NAMES else shown

@@ -1,15 +1,14 @@
-"""Short listings of workers and queues over all work pools as plain rows: one query each, for people."""
+"""Short listings of workers and queues of all work pools as plain rows, one query each. Without pydantic."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from runyard.operations import lease_clock
 from runyard.operations.operation import operation
-from runyard.operations.schemas import load
 from runyard.operations.work_pools import online
-from runyard.operations.work_pools.work_pools import pool_row
-from runyard.operations.work_pools.work_queues import READY_SECONDS
+from runyard.operations.work_pools.missing_pool import no_pool
 from runyard.store.database import Transaction
 
 
@@ -30,7 +29,7 @@ def list_workers(tx: Transaction, pool: str | None = None, limit: int = 1000) ->
     """
     values = {**online.present(tx), "limit": limit}
     if pool is not None:
-        values["pool"] = pool_row(tx, pool)["id"]
+        values["pool"] = _pool_id(tx, pool)
     rows = tx.all(
         f"""SELECT w.id, w.name, p.name AS pool, CASE WHEN {online.ONLINE} THEN 'ONLINE' ELSE 'OFFLINE' END
                AS status, (SELECT count(*) FROM leases l WHERE l.worker_id = w.id) AS active_slots,
@@ -41,7 +40,7 @@ def list_workers(tx: Transaction, pool: str | None = None, limit: int = 1000) ->
         values,
     )
     for row in rows:
-        row["work_queue_names"] = load(row["work_queue_names"], [])
+        row["work_queue_names"] = json.loads(row["work_queue_names"] or "[]")
     return rows
 
 
@@ -60,11 +59,11 @@ def list_work_queues(tx: Transaction, pool: str | None = None, limit: int = 1000
     Raises:
         NotFound: the work pool is not found.
     """
-    ready_us = READY_SECONDS * 1_000_000
+    ready_us = online.READY_SECONDS * 1_000_000
     now = lease_clock.wall(tx)
     values: dict[str, Any] = {"limit": limit}
     if pool is not None:
-        values["pool"] = pool_row(tx, pool)["id"]
+        values["pool"] = _pool_id(tx, pool)
     rows = tx.all(
         f"""SELECT q.id, q.name, p.name AS pool, q.priority, q.is_paused, q.concurrency_limit, q.description,
                q.last_polled, (SELECT count(*) FROM leases l WHERE l.work_queue_id = q.id) AS active_slots
@@ -79,3 +78,10 @@ def list_work_queues(tx: Transaction, pool: str | None = None, limit: int = 1000
         ready = polled is not None and abs(now - polled) <= ready_us
         row["status"] = "PAUSED" if paused else "READY" if ready else "NOT_READY"
     return rows
+
+
+def _pool_id(tx: Transaction, name: str) -> str:
+    pool_id: str | None = tx.value("SELECT id FROM work_pools WHERE name = :name", {"name": name})
+    if pool_id is None:
+        raise no_pool(tx, name)
+    return pool_id

@@ -9,10 +9,10 @@ from runyard.base.errors import NotFound
 from runyard.domain.states import SCHEDULED
 from runyard.operations.operation import operation
 from runyard.operations.schemas import Model, Time
+from runyard.operations.work_pools.online import READY_SECONDS
 from runyard.operations.work_pools.work_pools import LONE_POOL as POOL
 from runyard.operations.work_pools.work_pools import make_lone_pool
 from runyard.operations.work_pools.work_queues import (
-    READY_SECONDS,
     WorkQueue,
     WorkQueueCreate,
     create_work_queue,

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 # A worker is offline after it has missed this many heartbeats.
 MISSED_HEARTBEATS = 3
 DEFAULT_HEARTBEAT_SECONDS = 30.0
+# A queue is ready if a worker polled it within this time.
+READY_SECONDS = 60
 _WINDOW = (
     f"{MISSED_HEARTBEATS} * 1000000 * coalesce(w.heartbeat_interval_seconds, {DEFAULT_HEARTBEAT_SECONDS})"
 )

@@ -15,11 +15,10 @@ from runyard.operations import lease_clock
 from runyard.operations.filters import query
 from runyard.operations.operation import operation
 from runyard.operations.schemas import Input, Listing, Model, Time, check_name, moment
+from runyard.operations.work_pools.online import READY_SECONDS
 from runyard.operations.work_pools.work_pools import pool_row
 from runyard.store.database import Row, Transaction
 
-# A queue is ready if a worker polled it within this time.
-READY_SECONDS = 60
 _COLUMNS = """q.*, qp.name AS work_pool_name, qp.is_paused AS pool_paused,
     (SELECT count(*) FROM leases l WHERE l.work_queue_id = q.id) AS active_slots"""
 _JOINS = "JOIN work_pools qp ON qp.id = q.work_pool_id"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 
@@ -76,7 +78,16 @@ def test_what_waits_and_what_takes_slots(runyard, store, tmp_path, monkeypatch):
     coming = runyard("work-pool", "preview", "p", "-o", "json").json
     assert [run["work_queue_name"] for run in coming] == ["default", "urgent"]
     assert len(runyard("work-queue", "preview", "urgent", "-o", "json").json) == 1
-    assert "in 1 hour" in runyard("work-pool", "preview", "p").out
+    first, second = runyard("work-pool", "preview", "p").out.splitlines()
+    assert first.split("\t")[1:4:2] == ["Scheduled", "default"]
+    due = datetime.fromisoformat(first.split("\t")[2])
+    stored = datetime.fromisoformat(coming[0]["next_scheduled_start_time"])
+    assert due == stored.replace(microsecond=0)
+    assert datetime.fromisoformat(second.split("\t")[2]) > due
+    part = runyard("work-pool", "preview", "p", "--limit", "1")
+    assert len(part.out.splitlines()) == 1
+    assert "there are more" in part.err
+    assert "name: " in runyard("work-pool", "preview", "p", "-o", "yaml").out
     before = store.call(work_queues.read_work_queue, "p", "urgent").last_polled
     assert before is None
     assert "Slots in use: 0 of 3." in runyard("work-pool", "slots", "p").out
@@ -85,5 +96,8 @@ def test_what_waits_and_what_takes_slots(runyard, store, tmp_path, monkeypatch):
     store.call(claim_flow_runs.claim_flow_runs, "p", body=claim)
     taken = runyard("work-pool", "slots", "p", "-o", "json").json
     assert (taken["active"], taken["limit"]) == (1, 3)
-    assert "Slots in use: 1 of unlimited." in runyard("work-queue", "slots", "urgent", "--pool", "p").out
+    shown = runyard("work-queue", "slots", "urgent", "--pool", "p").out
+    assert "Slots in use: 1 of unlimited." in shown
+    assert "\tf\tPending\t" in shown
+    assert "active: 1\n" in runyard("work-pool", "slots", "p", "-o", "yaml").out
     runyard("work-pool", "preview", "nosuch", code=1)

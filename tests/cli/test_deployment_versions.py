@@ -50,7 +50,14 @@ def test_every_change_makes_a_version_and_nothing_else_does(runyard, deploy):
     assert newest["owner"] == "project mine"
     shown = runyard("deployment", "versions", "nightly").out
     assert "parameters, tags" in shown
-    assert '{"n": 1}' in runyard("deployment", "versions", "nightly", "--number", "1").out
+    whole = runyard("deployment", "versions", "nightly", "--number", "1").out
+    assert "  parameters:\n    n: 1\n" in whole
+    assert "rollback etl/nightly --to 1" in whole
+    second = runyard("deployment", "versions", "nightly", "--number", "2").out
+    assert 'parameters: {"n": 1} -> {"n": 2}' in second
+    part = runyard("deployment", "versions", "nightly", "--limit", "1")
+    assert part.out.startswith("2\t")
+    assert "1 of 2 shown" in part.err
     assert "no version 9" in runyard("deployment", "versions", "nightly", "--number", "9", code=1).err
 
 
@@ -63,8 +70,12 @@ def test_a_rollback_brings_everything_back_and_can_be_rolled_back(runyard, deplo
     assert "schedules: two: cron: 0 2 * * * -> null" in plan.out
     assert "schedules: null -> one: cron: 0 1 * * *" in plan.out
     assert "mine" not in plan.out
+    assert "runyard deployment rollback etl/nightly --to 1" in plan.out
+    assert runyard("deployment", "rollback", "nightly", "--dry-run", code=2).out == plan.out
     assert now(runyard)["parameters"] == {"n": 2}
-    runyard("deployment", "rollback", "nightly")
+    second = runyard("deployment", "versions", "nightly", "--number", "2").out
+    assert "schedules: one: every day at 01:00 (UTC) -> null" in second
+    assert "Undo it: " in runyard("deployment", "rollback", "nightly").out
     after = now(runyard)
     assert (after["parameters"], after["version"]) == ({"n": 1}, "1")
     assert {each["slug"] for each in after["schedules"]} == {"one", "mine"}

@@ -167,3 +167,25 @@ def test_deployments_are_deleted_after_a_look(runyard, deployed):
     assert "No deployments match" in runyard("deployment", "delete", "--tag", "prod").out
     assert "--all" in runyard("deployment", "delete", code=2).err
     assert "runyard deploy" in runyard("deployment", "create", "x", code=2).err
+
+
+def test_flows_are_listed(runyard, deployed):
+    assert {line.split("\t")[0] for line in runyard("flow", "ls").out.splitlines()} == {"etl", "report"}
+    part = runyard("flow", "ls", "--limit", "1", "--sort", "name")
+    assert part.out.startswith("etl\t")
+    assert "1 of 2 shown" in part.err
+    assert runyard("flow", "ls", "--sort", "-name", "-o", "name").out == "report\netl\n"
+    assert len(runyard("flow", "ls", "--limit", "0", "-o", "json").json) == 2
+    assert "runyard run FILE.py:FLOW" in runyard("flow", "run", "x", code=2).err
+
+
+def test_a_run_says_that_no_worker_would_start_it(runyard, deployed):
+    shown = runyard("deployment", "run", "nightly")
+    assert "start one: runyard worker start --pool pool" in shown.err
+    assert "Follow it with: runyard flow-run logs " in shown.out
+    later = runyard("deployment", "run", "nightly", "--start-in", "2h")
+    assert "(in 2 hours)" in later.out
+    assert "runyard flow-run cancel " in later.out
+    runyard("work-pool", "pause", "pool")
+    assert "runyard work-pool resume pool" in runyard("deployment", "run", "nightly").err
+    assert "is in the past" in runyard("deployment", "run", "nightly", "--start-at", "yesterday", code=1).err

@@ -1,4 +1,4 @@
-"""`runyard deployment backfill`: runs for the past instants of a schedule."""
+"""`runyard deployment backfill`: runs for the past times of a schedule."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from string import Formatter
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
-from runyard.base.quoting import command_of
+from runyard.base.quoting import command_of, quoted
 from runyard.base.texts import counted
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared import values
+from runyard_cli.shared import times, values
 from runyard_cli.shared.app import App
 from runyard_cli.shared.client import body, connect
-from runyard_cli.shared.lookup import find_deployment, find_schedules, full_name
+from runyard_cli.shared.lists import Column, Listing, Page, View, show_list
+from runyard_cli.shared.lookup import find_deployment, find_schedules
 from runyard_cli.shared.options import Output, Yes, argument, many, option, whole
 from runyard_cli.shared.schedule_texts import zone_of
 
@@ -74,7 +75,7 @@ def _backfill(
         bool, option("--redo-failed", help="Also create a run where the run of that time failed or crashed.")
     ] = False,
     plan: Annotated[
-        bool, option("--plan", help="Only show the times; exit code 2 if any would get a run.")
+        bool, option("--plan", "--dry-run", help="Only show the times; exit code 2 if any would get a run.")
     ] = False,
     yes: Yes = False,
     output: Output = None,
@@ -107,10 +108,13 @@ def _backfill(
     if plan:
         _show_plan(looked, spans, output)
         context.exit(2 if new else 0)
+    name = f"{found.flow_name}/{found.name}"
     left = " (more are left for the next call)" if looked.more else ""
-    if not yes and out.at_keyboard() and new:
+    if new and not yes and out.at_keyboard():
         _say_spans(spans)
-        typer.confirm(f"Create {counted(len(new), 'run')} of '{full_name(client, found)}'{left}?", abort=True)
+        out.confirm(
+            f"Create {counted(len(new), 'run')} of '{name}'{left}?", yes, refused="Nothing was created."
+        )
     made = _send(client, found.id, new, common, dry_run=False)
     if output:
         out.print_data(made, output)
@@ -118,11 +122,11 @@ def _backfill(
     _say_spans(spans)
     created = sum(run.created for run in made)
     out.done(
-        f"Created {counted(created, 'run')} of '{full_name(client, found)}'; "
+        f"Created {counted(created, 'run')} of '{name}'; "
         f"{len(looked.runs) - len(new)} of {len(looked.runs)} scheduled times already had a run{left}."
     )
     if created:
-        out.hint("See them: runyard flow-run ls --deployment " + found.id)
+        out.hint(f"See them: {command_of('runyard flow-run ls', options=f'--deployment {quoted(name)}')}")
 
 
 class _Span(NamedTuple):
@@ -163,7 +167,7 @@ def _spans(schedules: list[Any], start: str, end: str | None) -> list[_Span]:
 
 
 def _shown(moment: datetime, where: ZoneInfo) -> str:
-    return f"{moment.astimezone(where):%Y-%m-%d %H:%M:%S} {where.key}"
+    return times.absolute(moment, where)
 
 
 def _say_spans(spans: list[_Span]) -> None:
@@ -178,7 +182,7 @@ def _schedules(found: Any, keys: list[str]) -> list[Any]:
 
     if not found.schedules:
         raise NotFound(
-            f"deployment '{found.name}' has no schedule whose instants could be filled; add one: "
+            f"deployment '{found.name}' has no schedule to fill; add one: "
             + command_of("runyard deployment schedule create", found.name, options="--cron '0 6 * * *'")
         )
     if not keys:
@@ -238,7 +242,7 @@ def _filled(templates: list[str], instant: datetime, span: _Span, found: Any) ->
             raise InvalidInput(f"--param-template {template!r} cannot be filled in: {error!r}") from None
         if not any(field for _, field, _, _ in Formatter().parse(text)):
             raise InvalidInput(
-                f"--param-template {template!r} does not name the instant; write {key}={{instant:%Y-%m-%d}}, "
+                f"--param-template {template!r} contains no {{instant}}; write {key}={{instant:%Y-%m-%d}}, "
                 f"or --param {template} for all runs"
             )
     return values.parameters(list(texts), None, found.parameter_openapi_schema)
@@ -253,7 +257,7 @@ def _send(
     made: list[Any] = []
     shown = not dry_run and len(wanted) > MOST_RUNS and sys.stderr.isatty()
     with typer.progressbar(
-        length=len(wanted), label="Making runs", file=sys.stderr, hidden=not shown
+        length=len(wanted), label="Creating runs", file=sys.stderr, hidden=not shown
     ) as progress:
         for at in range(0, len(wanted), MOST_RUNS):
             batch = wanted[at : at + MOST_RUNS]
@@ -281,18 +285,15 @@ def _show_plan(looked: _Looked, spans: list[_Span], output: str | None) -> None:
         out.print_data([{**row, "instant": row["instant"].isoformat()} for row in rows], output)
         return
     _say_spans(spans)
-    cells = [
-        [_shown(row["instant"], zones[row["schedule_id"]]), row["action"], row["parameters"] or None]
-        for row in rows[:_SHOWN]
+    shown = rows[:_SHOWN] if out.on_terminal() else rows
+    columns = [
+        Column("Time", lambda row: row["instant"], "moment", zone=lambda row: row["timezone"]),
+        Column("Run", lambda row: row["action"]),
+        Column("Parameters", lambda row: out.json_text(row["parameters"]) if row["parameters"] else None),
     ]
-    out.table(
-        "Backfill",
-        ["Scheduled time", "Run", "Parameters"],
-        cells,
-        "No scheduled time lies between --from and --to.",
-    )
-    if len(rows) > _SHOWN:
-        out.say(f"... and {len(rows) - _SHOWN} more.")
+    empty = "No scheduled time lies between --from and --to."
+    listing = Listing("Backfill", columns, empty, more="-o json shows all.")
+    show_list(listing, lambda: Page(shown, len(rows)), View())
     new = sum(row["action"] != "exists" for row in rows)
     more = "; later times were not checked" if looked.more else ""
     out.say(f"{new} to create, {len(rows) - new} exist{more}.")

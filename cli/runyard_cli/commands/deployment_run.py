@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from runyard.base.quoting import command_of
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared import times, values
@@ -14,6 +14,11 @@ from runyard_cli.shared.client import body, connect
 from runyard_cli.shared.lookup import deployment_reference
 from runyard_cli.shared.options import Output, argument, many, option, seconds
 from runyard_cli.shared.watch import watched
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from runyard.client import Client
 
 run = App()
 
@@ -92,13 +97,37 @@ def _run(
                 ("ID", made.id),
                 ("Parameters", made.parameters),
                 ("Job variables", made.job_variables),
-                ("Starts", times.both(due) if due else "now"),
+                ("Starts", times.both(due) if due else "as soon as a worker takes it"),
             ]
         )
+        _warn_of_pool(client, made)
     if watch:
         context.exit(watched(client, made, watch_timeout))
-    if not output:
+    if output:
+        return
+    if due:
+        out.hint(f"See it: {command_of('runyard flow-run inspect', made.id)}")
+        out.hint(f"Cancel it: {command_of('runyard flow-run cancel', made.id)}")
+    else:
         out.hint(f"Follow it with: runyard flow-run logs {made.id} --follow")
+
+
+def _warn_of_pool(client: Client, made: Any) -> None:
+    """Say that no worker would start the run, with the command that mends it."""
+    from runyard.domain.job_templates import worker_command
+    from runyard.operations.work_pools.list_work_pools import list_work_pools
+
+    if made.work_pool_name is None:
+        return
+    pool = next((each for each in client.call(list_work_pools) if each["name"] == made.work_pool_name), None)
+    if pool is None:
+        return
+    if pool["status"] == "PAUSED":
+        command = command_of("runyard work-pool resume", pool["name"])
+        out.progress(f"The work pool '{pool['name']}' is paused; resume it: {command}")
+    elif not pool["workers_online"]:
+        command = worker_command(pool["name"], pool["type"])
+        out.progress(f"No worker is online for '{pool['name']}'; start one: {command}")
 
 
 def _due(start_in: str | None, start_at: str | None) -> datetime | None:

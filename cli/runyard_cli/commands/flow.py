@@ -4,26 +4,65 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App
-from runyard_cli.shared.client import connect, listed
+from runyard_cli.shared.client import body, connect, listed
 from runyard_cli.shared.coercion import number
-from runyard_cli.shared.options import Limit, Output, argument, many, option, whole
+from runyard_cli.shared.lists import Column, Listing, Page, View, show_list
+from runyard_cli.shared.options import (
+    Columns,
+    Limit,
+    ListOutput,
+    Sort,
+    Watch,
+    argument,
+    many,
+    option,
+    whole,
+)
 
-flow = App("flow", "See flows, and serve one.", "runyard flow ls")
+flow = App(
+    "flow",
+    "See flows, and serve one.",
+    "runyard flow ls",
+    instead={
+        "run": "runyard run FILE.py:FLOW",
+        "deploy": "runyard deploy FILE.py:FLOW",
+        "inspect": "runyard deployment ls FLOW",
+        "logs": "runyard flow-run logs RUN",
+    },
+)
+
+_COLUMNS = (
+    Column("Name", lambda each: each.name, "name"),
+    Column("Created", lambda each: each.created, "time"),
+    Column("Tags", lambda each: ", ".join(each.tags), wide=True),
+    Column("ID", lambda each: each.id, "id"),
+)
+_FLOWS = Listing(
+    "Flows", _COLUMNS, "No flows yet; run one (runyard run FILE.py:FLOW) or deploy it (runyard deploy)."
+)
 
 
 @flow.command("ls", example="runyard flow ls --limit 50")
-def ls(limit: Limit = 15, output: Output = None) -> None:
+def ls(
+    limit: Limit = 15,
+    sort: Sort = None,
+    columns: Columns = None,
+    watch: Watch = False,
+    output: ListOutput = None,
+) -> None:
     """List flows, the newest first."""
-    from runyard.operations.deployments import known_flows
+    from runyard.operations.deployments.known_flows import count_flows, filter_flows
 
-    found = list(listed(connect(), known_flows.filter_flows, limit=limit, sort="CREATED_DESC"))
-    if output:
-        out.print_data(found, output)
-        return
-    rows = [[each.id, each.name, out.ago(each.created)] for each in found]
-    out.table("Flows", ["ID", "Name", "Created"], rows, "No flows yet; run or deploy one.")
+    client = connect()
+    order = {"name": "NAME_ASC", "-name": "NAME_DESC"}.get(sort or "", "CREATED_DESC")
+
+    def read() -> Page:
+        rows = list(listed(client, filter_flows, limit=limit or None, sort=order))
+        more = limit and len(rows) == limit
+        return Page(rows, client.call(count_flows, body=body(count_flows)) if more else len(rows))
+
+    show_list(_FLOWS, read, View(output, columns, sort, watch), client)
 
 
 @flow.command("serve", example="runyard flow serve flows.py:etl --name daily --cron '0 6 * * *'")

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from runyard.base.quoting import command_of
 
 from runyard_cli.shared import output as out
+from runyard_cli.shared import times
 from runyard_cli.shared.client import listed
+from runyard_cli.shared.lists import Column, Listing, Page, View, show_list
 from runyard_cli.shared.lookup import flow_names
 
 if TYPE_CHECKING:
@@ -36,26 +38,17 @@ def preview(
         jobs: also the job that a worker would start for each.
     """
     more = {"next_scheduled_start_time": {"before_": before.isoformat()}} if before else {}
-    runs = _runs(client, pool, queue, _COMING, limit, "NEXT_SCHEDULED_START_TIME_ASC", more)
+    order = "NEXT_SCHEDULED_START_TIME_ASC"
     if jobs:
-        _show_jobs(client, pool, runs, output)
+        _show_jobs(client, pool, _runs(client, pool, queue, _COMING, limit, order, more), output)
         return
-    if output:
-        out.print_json(runs)
-        return
-    rows = [
-        [
-            out.local(run.next_scheduled_start_time)[:19],
-            out.ago(run.next_scheduled_start_time),
-            run.state_name,
-            run.name,
-            run.work_queue_name,
-            run.id,
-        ]
-        for run in runs
-    ]
-    columns = ["Due", "When", "State", "Name", "Queue", "ID"]
-    out.table("Next runs", columns, rows, f"No run is waiting in '{queue or pool}'.")
+    # One more, to know whether there are more.
+    runs = _runs(client, pool, queue, _COMING, None if limit is None else limit + 1, order, more)
+    page = Page(runs, len(runs))
+    if limit is not None and len(runs) > limit:
+        page = Page(runs[:limit], None)
+    listing = Listing("Next runs", _WAITING, f"No run is waiting in '{queue or pool}'.")
+    show_list(listing, lambda: page, View(output))
 
 
 def _show_jobs(client: Client, pool: str, runs: list[Any], output: str | None) -> None:
@@ -91,10 +84,10 @@ def _show_jobs(client: Client, pool: str, runs: list[Any], output: str | None) -
             + command_of("runyard work-pool update", pool, options="--base-job-template FILE")
         )
     if output:
-        out.print_json(found)
+        out.print_data(found, output)
         return
     for run, shown in zip(runs, found, strict=True):
-        out.say(f"{run.name} ({run.id}), due {out.local(run.next_scheduled_start_time)[:19]}")
+        out.say(f"{run.name} ({run.id}), due {times.both(run.next_scheduled_start_time)}")
         text = f"cannot start: {shown['job_problem']}"
         if shown["job"] is not None:
             text = yaml.safe_dump(shown["job"], sort_keys=False, allow_unicode=True).strip()
@@ -111,19 +104,34 @@ def slots(client: Client, pool: str, queue: str | None, limit: int | None, outpu
     """
     runs = _runs(client, pool, queue, _ACTIVE, None, "EXPECTED_START_TIME_DESC")
     if output:
-        out.print_json({"active": len(runs), "limit": limit, "flow_runs": runs})
+        out.print_data({"active": len(runs), "limit": limit, "flow_runs": runs}, output)
         return
     out.say(f"Slots in use: {len(runs)} of {'unlimited' if limit is None else limit}.")
     flows = flow_names(client, {run.flow_id for run in runs})
-    rows = [
-        [run.work_queue_name, flows.get(run.flow_id), run.name, run.state_name, _since(run)] for run in runs
+    columns = [
+        Column("Name", lambda run: run.name, "name"),
+        Column("Flow", lambda run: flows.get(run.flow_id)),
+        Column("State", lambda run: run.state_name, "state"),
+        Column("Since", _since, "time"),
+        Column("Queue", lambda run: run.work_queue_name),
+        Column("ID", lambda run: run.id, "id"),
     ]
-    if rows:
-        out.table("Slots", ["Queue", "Flow", "Name", "State", "Since"], rows, "")
+    if runs:
+        show_list(Listing("Slots", columns, ""), lambda: Page(runs, len(runs)), View())
 
 
-def _since(run: Any) -> str:
-    return out.ago(run.start_time or (run.state.timestamp if run.state else None))
+def _since(run: Any) -> datetime | None:
+    found: datetime | None = run.start_time or (run.state.timestamp if run.state else None)
+    return found
+
+
+_WAITING = (
+    Column("Name", lambda run: run.name, "name"),
+    Column("State", lambda run: run.state_name, "state"),
+    Column("Due", lambda run: run.next_scheduled_start_time, "time"),
+    Column("Queue", lambda run: run.work_queue_name),
+    Column("ID", lambda run: run.id, "id"),
+)
 
 
 def _runs(

@@ -4,6 +4,7 @@
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+MAN ?= $(HOME)/.local/share/man
 INSTALLED := .venv/.installed
 # Python compiles a module once, not for each of the thousands of processes that the tests start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -43,6 +44,9 @@ demo: $(INSTALLED)  ## the main job, end to end, in a folder that is thrown away
 
 demo-docker: $(INSTALLED)  ## the docker pool of the tutorial from nothing, on the Docker Engine of this machine
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/end_to_end/demo_docker.sh
+
+man: $(INSTALLED)  ## man pages of all commands in MAN; read them with: man -M MAN runyard
+	$(BIN)/python -m runyard_cli.reference --man $(MAN)/man1
 
 bench: $(INSTALLED)  ## figures beside their limits; PREFECT=/path/to/python adds Prefect's; BASE=COMMIT compares
 	$(BIN)/python benchmarks $(if $(PREFECT),--prefect $(PREFECT)) $(if $(BASE),--base $(BASE))

@@ -28,6 +28,7 @@ _TOOLS = {
     "docker-compose": (lambda: shutil.which("docker-compose"), "docker-compose"),
     "docker-registry": (lambda: shutil.which("docker-registry"), "docker-registry"),
     "htpasswd": (lambda: shutil.which("htpasswd"), "apache2-utils"),
+    "groff": (lambda: shutil.which("groff"), "groff-base"),
     "bash": (lambda: shutil.which("bash"), "bash"),
     "zsh": (lambda: shutil.which("zsh"), "zsh"),
     "fish": (lambda: shutil.which("fish"), "fish"),

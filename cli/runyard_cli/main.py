@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import typer
 
-from runyard_cli.shared import closing, idle_settings
+from runyard_cli.shared import closing, first_tries, idle_settings
 from runyard_cli.shared.app import App, Group, Member, WrongUsage
 from runyard_cli.shared.options import option
 from runyard_cli.shared.output import error_line, wants_tracebacks
@@ -46,6 +47,14 @@ class Root(Group):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the first argument names; first, wrong settings are refused."""
+        if ctx.resilient_parsing and first_tries.wants_thing(args):
+            return None, None, []  # the shell offers the groups, as at the beginning
+        args = first_tries.rewritten(args, {*COMMANDS, *ALIASES})
+        if not args:
+            typer.echo(ctx.get_help())
+            ctx.exit()
+        if args[0] not in COMMANDS and (problem := first_tries.incomplete(args)):
+            ctx.fail(problem)
         found = super().resolve_command(ctx, args)
         if not ctx.resilient_parsing and not {"-h", "--help"} & set(args):
             from runyard import settings
@@ -55,6 +64,12 @@ class Root(Group):
                 settings.check()
                 idle_settings.tell(name, args[1:])
         return found
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """The commands that begin so; other words for them only where they were begun."""
+        found = super().shell_complete(ctx, incomplete)
+        more = [word for word in first_tries.WORDS if incomplete and word.startswith(incomplete)]
+        return [*found, *(SimpleNamespace(value=word, help=None, type="plain") for word in more)]
 
 
 def _show_version(value: bool) -> None:
@@ -202,7 +217,7 @@ def _show(error: typer.TyperException) -> None:
     if context is not None:
         usage = context.get_usage()
         typer.echo(f"{usage}\nTry '{context.command_path} -h' for help.\n", err=True)
-    error_line(error.format_message())
+    error_line(first_tries.no_such_option(error) or error.format_message())
 
 
 def _report(error: Exception) -> int:

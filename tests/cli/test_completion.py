@@ -136,6 +136,17 @@ def test_a_word_that_was_given_is_not_offered_again(stored):
     assert "--state" in values("flow-run", "ls", "--limit", "5", "--st")
 
 
+def test_other_words_for_commands_are_completed_too(stored):
+    assert values("work-pools", "inspect", "m") == ["machines"]
+    assert values("work-pools", "describe", "m") == ["machines"]
+    assert values("lo") == ["logs"]
+    assert values("logs", "calm") == ["calm-otter"]
+    assert values("get", "work-p") == ["work-pool"]
+    assert values("describe", "pool", "ma") == ["machines"]
+    assert values("help", "work-p") == ["work-pool"]
+    assert values("--profile", "default", "ps", "--since", "1d", "--limi") == ["--limit"]
+
+
 def test_options_and_choices_are_offered(stored):
     assert {"--param", "--watch", "--tag"} <= set(values("deployment", "run", "daily", "-"))
     assert values("work-pool", "create", "new", "--type", "d") == ["docker"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from _tools import need
 from runyard_cli import reference
 from runyard_cli.main import cli
 from runyard_cli.tree import ALIASES, COMMANDS
@@ -48,6 +49,25 @@ def test_plurals_are_the_same_command(plural, singular):
 def test_the_reference_page_is_what_the_commands_say():
     page = (ROOT / "docs" / "cli.md").read_text()
     assert page == reference.text(), "run: python -m runyard_cli.reference > docs/cli.md"
+
+
+def test_man_pages_are_sound_and_say_what_the_commands_say(tmp_path):
+    groff = need("groff")
+    reference.main(["--man", str(tmp_path)])
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "runyard.1",
+        *(f"runyard-{name}.1" for name in COMMANDS),
+    }
+    for page in tmp_path.iterdir():
+        done = subprocess.run(
+            [groff, "-man", "-Tutf8", "-P-cbou", "-ww", page], capture_output=True, text=True, check=True
+        )
+        assert done.stderr == ""
+        shown = " ".join(done.stdout.split())
+        if page.name == "runyard-work-pool.1":
+            assert "runyard-work-pool - Create and manage work pools" in shown
+            assert "--concurrency-limit N How many runs at once." in shown
+            assert "runyard work-pool create my-pool --type process --concurrency-limit 4" in shown
 
 
 def modules_of(code):

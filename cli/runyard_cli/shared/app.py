@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from runyard_cli.shared import group_help
 from runyard_cli.shared.coercion import coerce_lightly
+from runyard_cli.shared.first_tries import IN_GROUPS
 from runyard_cli.shared.markup import escaped
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class Group(TyperGroup):
         """The command of a name or of another word for it; None where there is none."""
         members = self.app.members()
         name = self.app.aliases.get(cmd_name, cmd_name)
+        if name not in members and name not in self.app.instead:
+            name = IN_GROUPS.get(name, name)
         if name not in members:
             return None
         if self._listing:
@@ -81,7 +84,7 @@ class Group(TyperGroup):
             if ctx is not None and ctx.resilient_parsing:
                 from runyard_cli.shared.completers import attach
 
-                attach(self.commands[name], [*ctx.command_path.split()[1:], name])
+                attach(self.commands[name], [*_path(ctx), name])
         return self.commands[name]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -112,6 +115,15 @@ class Group(TyperGroup):
             return super().shell_complete(ctx, incomplete)
         finally:
             self._listing = False
+
+
+def _path(context: Any) -> list[str]:
+    """The names of the groups that lead to a command, whatever words were used for them."""
+    names: list[str] = []
+    while context.parent is not None:
+        names.insert(0, context.command.name)
+        context = context.parent
+    return names
 
 
 class Member:

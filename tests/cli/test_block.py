@@ -49,7 +49,7 @@ def test_a_secret_is_replaced_rotated_and_deleted(cli, secret, home):
     cli("secret", "set", "key", stdin="other-value")
     assert "other-value" in cli("secret", "inspect", "key", "--show").out
     cli("secret", "delete", "key", "-y")
-    assert "saved block secret/key not found" in cli("secret", "inspect", "key", code=1).err
+    assert "secret 'key' not found" in cli("secret", "inspect", "key", code=1).err
 
 
 def test_a_secret_needs_a_value_and_a_name(cli):
@@ -60,7 +60,7 @@ def test_a_secret_needs_a_value_and_a_name(cli):
 def test_blocks_are_saved_and_seen(cli):
     cli("block", "create", "json", "--name", "settings", 'value={"retries": 3}')
     assert "json/settings" in cli("block", "ls").out
-    assert '{"retries": 3}' in cli("block", "inspect", "json/settings").out
+    assert "retries: 3" in cli("block", "inspect", "json/settings").out
     found = json.loads(cli("block", "inspect", "json/settings", "-o", "json").out)
     assert found["data"] == {"value": {"retries": 3}}
     assert "--overwrite" in cli("block", "create", "json", "--name", "settings", "value=1", code=1).err
@@ -82,8 +82,8 @@ def test_mistakes(cli):
 
     assert "write TYPE/NAME" in said("inspect", "settings", code=2)
     assert "not FIELD=VALUE" in said("create", "json", "-n", "x", "value", code=2)
-    assert "unknown block type 'nothing'" in said("create", "nothing", "-n", "x", code=1)
-    assert "value: Field required" in said("create", "json", "-n", "x", code=1)
+    assert "block type 'nothing' not found" in said("create", "nothing", "-n", "x", code=1)
+    assert "the field 'value' is missing" in said("create", "json", "-n", "x", code=1)
     assert "one of them" in said("register", code=2)
     assert "cannot be imported" in said("register", "-m", "no_such_module", code=1)
 
@@ -145,4 +145,34 @@ def test_a_module_of_the_current_folder_is_registered(home, tmp_path):
         [sys.executable, "-c", code, "block", "register", "-m", "my_blocks"],
         cwd=tmp_path, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    assert "Registered 1 block type." in done.stdout, done.stderr
+    assert "Registered 1 block type: shelf." in done.stdout, done.stderr
+
+
+def test_blocks_say_what_happened_and_what_is_next(cli):
+    said = cli("block", "create", "json", "--name", "settings", "value=1").out
+    assert said == "Created block 'json/settings'.\nSee it with: runyard block inspect json/settings\n"
+    told = cli("block", "create", "json", "--name", "settings", "value=1", code=1).err
+    assert told == "Error: block 'json/settings' exists already; use --overwrite to replace it\n"
+    assert "Updated" in cli("block", "create", "json", "-n", "settings", "--overwrite", "value=2").out
+    assert "did you mean 'json'?" in cli("block", "create", "jsn", "-n", "x", "value=1", code=1).err
+    assert "did you mean 'value'?" in cli("block", "create", "json", "-n", "x", "vale=1", code=1).err
+    assert "did you mean 'json/settings'?" in cli("block", "inspect", "json/setings", code=1).err
+    saved = json.loads(cli("block", "create", "string", "-n", "s", "value=a", "-o", "json").out)
+    assert saved["data"] == {"value": "a"}
+    assert saved["name"] in cli("block", "inspect", saved["id"][:24]).out
+    assert cli("block", "ls", "--type", "string", "-o", "name").out == "string/s\n"
+    assert "not found" in cli("block", "ls", "--type", "strin", code=1).err
+    assert "Would delete block 'string/s'." in cli("block", "delete", "string/s", "--dry-run").out
+    assert "with 1 saved block" in cli("block", "type", "delete", "string", "--dry-run").out
+    assert len(json.loads(cli("block", "delete", "--all", "-o", "json").out)) == 2
+
+
+def test_a_secret_is_created_then_updated(cli):
+    told = cli("secret", "create", "key", stdin="sk-12345").out
+    assert told.startswith("Created secret 'key'.\n")
+    assert "Updated secret 'key'." in cli("secret", "set", "key", stdin="sk-123456").out
+    shown = json.loads(cli("secret", "set", "key", "-o", "json", stdin="sk-1234567").out)
+    assert shown["data"] == {"value": "********"}
+    assert "use: runyard secret inspect NAME --show" in cli("secret", "get", "key", code=2).err
+    assert "did you mean 'key'?" in cli("secret", "inspect", "ke", code=1).err
+    assert json.loads(cli("secret", "delete", "key", "-o", "json").out)[0]["name"] == "key"

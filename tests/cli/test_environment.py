@@ -32,7 +32,7 @@ def test_they_are_shown_and_removed(runyard, folder):
 
 def test_one_in_use_stays(runyard, folder):
     held = environment_store.take(KEY)
-    assert "now" in runyard("environment", "ls").out
+    assert runyard("environment", "ls", "--columns", "in-use").out == "yes\n"
     assert "is in use by a run" in runyard("environment", "rm", KEY, "-y", code=1).err
     os.close(held.lock)
     assert os.path.exists(folder)

@@ -123,6 +123,23 @@ ARGUMENTS = {
     "work-queue set-concurrency-limit": ["spare", "2"],
     "work-queue slots": ["default", "--pool", "pool"],
     "worker inspect": ["counted"],
+    "artifact delete": ["report", "--dry-run"],
+    "block create": ["string", "value=a", "--name", "made"],
+    "block delete": ["string/made"],
+    "block type delete": ["string"],
+    "config get": ["RUNYARD_LOGGING_LEVEL"],
+    "config set": ["RUNYARD_LOGGING_LEVEL=INFO"],
+    "config unset": ["RUNYARD_LOGGING_LEVEL"],
+    "environment rm": ["0123456789abcdef", "--dry-run"],
+    "profile create": ["made"],
+    "profile delete": ["made"],
+    "profile rename": ["old", "older"],
+    "profile use": ["default"],
+    "secret delete": ["made"],
+    "secret set": ["made"],
+    "variable get": ["v"],
+    "variable set": ["made", "1"],
+    "variable unset": ["made"],
 }
 
 
@@ -141,6 +158,8 @@ def shape(value):
     if isinstance(value, list):
         keys = shape(value[0])[1] if value and isinstance(value[0], dict) else []
         return "a list", keys
+    if not isinstance(value, dict):
+        return "any value", []
     return "an object", list(value)
 
 
@@ -188,6 +207,7 @@ def answers(tmp_path_factory):
     type_("work-queue", "create", "spare", "--pool", "pool")
     subprocess.run([sys.executable, "-c", ENVIRONMENT], env=environment, check=True, timeout=120)
     type_("config", "set", "RUNYARD_LOGGING_LEVEL=INFO")
+    type_("profile", "create", "old")
     (task_run,) = json.loads(type_("task-run", "ls", "--flow-run", run, "-o", "json"))
     known = {RUN: run, LATER: later, TASK_RUN: task_run["id"], WAITS: waits, RUNS: runs}
 
@@ -195,7 +215,7 @@ def answers(tmp_path_factory):
         arguments = [known.get(each, each) for each in ARGUMENTS.get(path, [])]
         # No worker is there any more, which `doctor` finds.
         codes = (1,) if path == "doctor" else (0,)
-        return json.loads(type_(*path.split(), *arguments, "-o", "json", codes=codes))
+        return json.loads(type_(*path.split(), *arguments, "-o", "json", given="abc\n", codes=codes))
 
     return {path: answer(path) for path in commands()}
 

@@ -48,7 +48,7 @@ def test_artifacts_are_deleted(runyard, made):
     assert "2 versions" in runyard("artifact", "delete", "report", "-y").out
     assert runyard("artifact", "ls", "--all", "-o", "json").json == []
     assert "one of them" in runyard("artifact", "delete", code=2).err
-    assert "no artifact" in runyard("artifact", "delete", "none", code=1).err
+    assert "artifact 'none' not found" in runyard("artifact", "delete", "none", code=1).err
 
 
 def test_a_flow_run_shows_what_it_left(runyard, store):
@@ -62,3 +62,57 @@ def test_a_flow_run_shows_what_it_left(runyard, store):
     main()
     assert store.call(find_flow_run, reference="leaver")
     assert "left-by-it" in runyard("flow-run", "inspect", "leaver").out
+
+
+def test_a_variable_says_what_happened_and_what_is_next(runyard):
+    said = runyard("variable", "set", "threshold", "1").out
+    assert said == "Created variable 'threshold'.\nRead it with: runyard variable get threshold\n"
+    told = runyard("variable", "set", "threshold", "2", code=1).err
+    assert told == "Error: variable 'threshold' exists already; use --overwrite to replace it\n"
+    assert "Updated variable 'threshold'." in runyard("variable", "set", "threshold", "2", "--overwrite").out
+    assert runyard("variable", "set", "other", "1", "-o", "json").json["name"] == "other"
+    assert "did you mean 'threshold'?" in runyard("variable", "get", "treshold", code=1).err
+    assert runyard("variable", "get", "threshold", "-o", "json").json == 2
+    gone = runyard("variable", "unset", "threshold", "other", "-o", "json").json
+    assert [each["name"] for each in gone] == ["threshold", "other"]
+
+
+def test_variables_are_found_by_tag_and_counted(runyard):
+    for number in range(5):
+        runyard("variable", "set", f"v{number}", "1", "--tag", f"t{number % 2}", "--tag", "all")
+    assert runyard("variable", "ls", "--tag", "t1", "--tag", "all", "-o", "name").out == "v1\nv3\n"
+    few = runyard("variable", "ls", "--limit", "2")
+    assert few.out.splitlines()[0].split("\t")[:2] == ["v0", "1"]
+    assert few.err == "2 of 5 shown; --limit 0 shows all.\n"
+
+
+@pytest.mark.parametrize("value", ["[red]x[/red]", "a\x1b[2Jb", "\U0001d11e" * 3, '"\\ud834"', ""])
+def test_values_of_all_kinds_are_shown(runyard, value):
+    runyard("variable", "set", "v", value)
+    for command in ("get", "inspect"):
+        assert "\x1b" not in runyard("variable", command, "v", "-o", "json").out
+    assert "\x1b" not in runyard("variable", "ls").out
+    assert runyard("variable", "inspect", "v").code == 0
+
+
+def test_an_artifact_is_named_by_the_beginning_of_its_id(runyard, made):
+    assert made[:18] in runyard("artifact", "inspect", made[:20]).out
+    assert "did you mean 'report'?" in runyard("artifact", "inspect", "reprt", code=1).err
+    assert "is the beginning of" in runyard("artifact", "inspect", made[:8], code=1).err
+    assert "not found" in runyard("artifact", "delete", "--id", "report", code=1).err
+    assert len(runyard("artifact", "delete", "report", "--dry-run", "-o", "json").json) == 2
+    assert "report" in runyard("artifact", "ls", "-o", "name").out
+    assert runyard("artifact", "ls", "--all", "-o", "name").out.split() == [made, "report", "report"]
+
+
+def test_artifacts_of_one_run(runyard, store):
+    from runyard import flow
+
+    @flow(flow_run_name="leaver")
+    def main():
+        artifacts.create_markdown_artifact("# hi")
+
+    main()
+    artifacts.create_markdown_artifact("# by hand", key="by-hand")
+    (found,) = runyard("artifact", "ls", "--flow-run", "leaver", "-o", "json").json
+    assert found["data"] == "# hi"

@@ -2,45 +2,95 @@
 
 from __future__ import annotations
 
-import json
+import re
 from typing import Annotated, Any
 
-import typer
-from runyard.base.texts import visible
+from runyard.base.texts import counted
 
+from runyard_cli.shared import artifact_data
 from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App, WrongUsage
-from runyard_cli.shared.client import connect, listed
-from runyard_cli.shared.options import Output, Yes, argument, option, whole
+from runyard_cli.shared.client import body, connect, listed
+from runyard_cli.shared.details import Section, show_details
+from runyard_cli.shared.lists import Column, Listing, Page, View, show_list
+from runyard_cli.shared.options import (
+    Columns,
+    DryRun,
+    Limit,
+    ListOutput,
+    Output,
+    Sort,
+    Watch,
+    Yes,
+    argument,
+    option,
+    whole,
+)
 
 artifact = App(
     "artifact",
     "See artifacts: markdown, tables, links, images and progress that runs left. Those with one key are "
     "versions of one thing.",
     "runyard artifact ls",
+    aliases={"rm": "delete"},
 )
-_COLUMNS = ["ID", "Key", "Type", "Updated"]
+_ID_BEGINNING = re.compile(r"[0-9a-f]{8}[0-9a-f-]*", re.IGNORECASE)
 
 
-@artifact.command("ls", example="runyard artifact ls --all")
+def _listing(output: str | None, title: str = "Artifacts", empty: str = "") -> Listing:
+    return Listing(
+        title,
+        (
+            # Artifacts without a key are named by their ids.
+            Column("Key", lambda each: each.key or (each.id if output == "name" else None), "name"),
+            Column("Type", lambda each: each.type),
+            Column("Updated", lambda each: each.updated, "time"),
+            Column("Description", lambda each: each.description, wide=True),
+            Column("Flow run", lambda each: each.flow_run_id, wide=True),
+            Column("ID", lambda each: each.id, "id"),
+        ),
+        empty,
+    )
+
+
+@artifact.command(
+    "ls",
+    example="""runyard artifact ls --all
+        runyard artifact ls --flow-run rapid-hare""",
+)
 def ls(
-    limit: Annotated[int, whole("-l", "--limit", help="How many at most.", least=1, show_default=True)] = 100,
     everything: Annotated[
         bool, option("-a", "--all", help="Every version, not only the newest of each key.")
     ] = False,
-    output: Output = None,
+    flow_run: Annotated[
+        str | None, option("--flow-run", metavar="RUN", help="Every artifact of this flow run.")
+    ] = None,
+    limit: Limit = 100,
+    sort: Sort = None,
+    columns: Columns = None,
+    watch: Watch = False,
+    output: ListOutput = None,
 ) -> None:
     """List the newest artifact of each key."""
     from runyard.operations.records import stored_artifacts
 
-    which = stored_artifacts.filter_artifacts if everything else stored_artifacts.filter_latest_artifacts
-    found = list(listed(connect(), which, limit=limit))
-    if output:
-        out.print_data(found, output)
-        return
-    rows = [[each.id, each.key, each.type, out.ago(each.updated)] for each in found]
-    empty = "No artifacts." if everything else "No artifacts with a key; see all: runyard artifact ls --all"
-    out.table("Artifacts", _COLUMNS, rows, empty)
+    client = connect()
+    wanted: dict[str, Any] = {}
+    which, count = stored_artifacts.filter_latest_artifacts, stored_artifacts.count_latest_artifacts
+    empty = "No artifacts with a key; see all with: runyard artifact ls --all"
+    if flow_run is not None:
+        from runyard_cli.shared.lookup import find_flow_run
+
+        wanted = {"flow_runs": {"id": {"any_": [find_flow_run(client, flow_run).id]}}}
+    if everything or wanted:
+        which, count = stored_artifacts.filter_artifacts, stored_artifacts.count_artifacts  # type: ignore[assignment]
+        empty = "This run has no artifacts." if wanted else "No artifacts."
+
+    def read() -> Page:
+        found = list(listed(client, which, limit=limit or None, **wanted))
+        return Page(found, client.call(count, body=body(count, **wanted)))
+
+    show_list(_listing(output, empty=empty), read, View(output, columns, sort, watch), client)
 
 
 @artifact.command("inspect", example="runyard artifact inspect sales-report")
@@ -56,48 +106,73 @@ def inspect(
         out.print_data(found, output)
         return
     newest, *older = found
-    out.facts(
-        [
-            ("Key", newest.key),
-            ("Type", newest.type),
-            ("Description", newest.description),
-            ("ID", newest.id),
-            ("Flow run", newest.flow_run_id),
-            ("Task run", newest.task_run_id),
-            ("Updated", out.local(newest.updated)),
-        ]
-    )
-    typer.echo()
-    text = newest.data if isinstance(newest.data, str) else json.dumps(newest.data, indent=2)
-    typer.echo(visible(text) if out.on_terminal() else text)
+    facts = [
+        ("Type", newest.type),
+        ("Description", newest.description),
+        ("Updated", newest.updated),
+        ("ID", newest.id),
+    ]
+    made_by = [("Flow run", newest.flow_run_id), ("Task run", newest.task_run_id)]
+    heading = f"Artifact {newest.key}" if newest.key else "Artifact"
+    show_details(heading, [Section("Details", facts), Section("Created by", made_by)])
+    out.say("")
+    artifact_data.show(newest.type, newest.data)
     if older:
-        typer.echo()
-        out.table(
-            "Earlier versions",
-            _COLUMNS,
-            [[one.id, one.key, one.type, out.ago(one.updated)] for one in older],
-            "",
-        )
+        out.say("")
+        show_list(_listing(None, "Earlier versions"), lambda: Page(older, len(older)), View())
 
 
-def _versions(client: Any, key: str, limit: int) -> list[Any]:
-    from runyard.base.errors import NotFound
+def _versions(
+    client: Any, reference: str, limit: int | None, fields: tuple[str, ...] = ("key", "id")
+) -> list[Any]:
+    """The newest versions of a key, or the one artifact that an id or its beginning means.
+
+    Raises:
+        Conflict: it is the beginning of several ids.
+        NotFound: there is no such artifact.
+    """
+    from runyard.base.errors import Conflict
     from runyard.operations.records import stored_artifacts
 
-    for field in ("key", "id"):
-        found = list(
-            listed(client, stored_artifacts.filter_artifacts, limit=limit, artifacts={field: {"any_": [key]}})
-        )
-        if found:
+    def matching(field: str) -> list[Any]:
+        wanted = {field: {"any_": [reference]}}
+        return list(listed(client, stored_artifacts.filter_artifacts, limit=limit, artifacts=wanted))
+
+    for field in fields:
+        if found := matching(field):
             return found
-    raise NotFound(f"artifact {key!r} not found; see: runyard artifact ls --all")
+    found = []
+    if _ID_BEGINNING.fullmatch(reference):
+        everything = listed(client, stored_artifacts.filter_artifacts)
+        found = [each for each in everything if each.id.startswith(reference.lower())]
+    if len(found) > 1:
+        raise Conflict(f"{reference!r} is the beginning of {', '.join(each.id for each in found)}")
+    if not found:
+        raise _not_found(client, reference)
+    return found
 
 
-@artifact.command("delete", example="runyard artifact delete sales-report")
+def _not_found(client: Any, reference: str) -> Exception:
+    from runyard.base.errors import NotFound
+    from runyard.base.suggestions import did_you_mean
+    from runyard.operations.installation.completion_names import list_names
+
+    keys: list[str] = client.call(list_names, kind="artifacts", limit=1000)
+    hint = did_you_mean(reference, keys, "see: runyard artifact ls --all")
+    return NotFound(f"artifact {reference!r} not found{hint}")
+
+
+@artifact.command(
+    "delete",
+    example="""runyard artifact delete sales-report
+        runyard artifact delete --id 01a206d5-70f1-78bb-bf95-fee96ea31d92""",
+)
 def delete(
     key: Annotated[str | None, argument("KEY")] = None,
     artifact_id: Annotated[str | None, option("--id", help="Delete one version, by its id.")] = None,
+    dry_run: DryRun = False,
     yes: Yes = False,
+    output: Output = None,
 ) -> None:
     """Delete all versions of a key, or one artifact by its id."""
     from runyard.operations.records import stored_artifacts
@@ -106,12 +181,18 @@ def delete(
         raise WrongUsage("Give a KEY or --id, one of them.")
     client = connect()
     if artifact_id is not None:
-        found = [client.call(stored_artifacts.read_artifact, artifact_id)]
+        found = _versions(client, artifact_id, None, ("id",))
     else:
-        client.call(stored_artifacts.read_latest_artifact, key)
-        found = list(listed(client, stored_artifacts.filter_artifacts, artifacts={"key": {"any_": [key]}}))
-    count = f"{len(found)} version{'s' if len(found) != 1 else ''}"
-    out.confirm(f"Delete {key or artifact_id} ({count})?", yes)
-    for each in found:
-        client.call(stored_artifacts.delete_artifact, each.id)
-    out.done(f"Deleted {count} of {key or artifact_id}.")
+        wanted = {"key": {"any_": [key]}}
+        found = list(listed(client, stored_artifacts.filter_artifacts, artifacts=wanted))
+        if not found:
+            raise _not_found(client, str(key))
+    what = f"artifact '{key or artifact_id}' ({counted(len(found), 'version')})"
+    if not dry_run:
+        out.confirm(f"Delete {what}?", yes)
+        for each in found:
+            client.call(stored_artifacts.delete_artifact, each.id)
+    if output:
+        out.print_data(found, output)
+    else:
+        out.done(f"{'Would delete' if dry_run else 'Deleted'} {what}.")

@@ -1,65 +1,107 @@
-"""`runyard block`: configuration saved by name, and the types it comes in."""
+"""`runyard block`: configuration saved by name."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
 from typing import Annotated, Any
 
+from runyard.base.quoting import command_of
+from runyard.base.texts import counted
+
+from runyard_cli.commands.block_type import block_type, type_called
 from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App, WrongUsage
-from runyard_cli.shared.client import connect, listed
-from runyard_cli.shared.options import Output, Yes, argument, option, words
+from runyard_cli.shared.block_fields import block_of, given_fields, unknown_type
+from runyard_cli.shared.client import connect
+from runyard_cli.shared.details import Section, show_details
+from runyard_cli.shared.lists import Column, Listing, Page, View, cut, show_list
+from runyard_cli.shared.options import (
+    Columns,
+    DryRun,
+    Limit,
+    ListOutput,
+    Output,
+    Sort,
+    Watch,
+    Yes,
+    argument,
+    option,
+    words,
+)
+from runyard_cli.shared.saved_blocks import saved_blocks, slug_of
+from runyard_cli.shared.suggesting import suggesting
 
 block = App(
     "block",
     "Save configuration by name, see it, and register types of it. A block is named TYPE/NAME.",
     "runyard block ls",
+    aliases={"types": "type", "rm": "delete"},
 )
-block_type = App("type", "See and delete block types.", "runyard block type ls")
 block.add_typer(block_type)
-block.aliases = {"types": "type"}
-_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{0,4}){0,3}(-[0-9a-f]{0,12})?", re.IGNORECASE)
 
 
 def document_of(client: Any, reference: str) -> Any:
-    """The saved block that TYPE/NAME or an id means, its secrets hidden."""
+    """The saved block that TYPE/NAME, an id or the beginning of an id means, its secrets hidden."""
+    from runyard.base.errors import Conflict
     from runyard.operations.blocks import block_documents
 
     slug, _, name = reference.partition("/")
-    if _ID.fullmatch(reference):
+    if name:
+        with suggesting(client, "blocks", reference, "runyard block ls"):
+            return client.call(block_documents.read_block_document_by_name, slug, name)
+    if len(reference) == 36 and _ID.fullmatch(reference):
         return client.call(block_documents.read_block_document, reference)
-    if not name:
+    found = []
+    if _ID.fullmatch(reference):
+        found = [each for each in saved_blocks(client, True) if each.id.startswith(reference.lower())]
+    if len(found) > 1:
+        raise Conflict(f"{reference!r} is the beginning of {', '.join(each.id for each in found)}")
+    if not found:
         raise WrongUsage(f"invalid block name {reference!r}; write TYPE/NAME, such as secret/{reference}.")
-    return client.call(block_documents.read_block_document_by_name, slug, name)
+    return found[0]
 
 
-@block.command("ls", example="runyard block ls")
+BLOCKS = Listing(
+    "Blocks",
+    (
+        Column("Name", slug_of, "name"),
+        Column("Type", lambda each: each.block_type.name),
+        Column("Updated", lambda each: each.updated, "time"),
+        Column("Created", lambda each: each.created, "time", wide=True),
+        Column("ID", lambda each: each.id, "id"),
+    ),
+    "No blocks; save one with: runyard block create TYPE --name NAME FIELD=VALUE",
+)
+
+
+@block.command(
+    "ls",
+    example="""runyard block ls
+        runyard block ls --type secret -o json""",
+)
 def ls(
     everything: Annotated[bool, option("--all", help="Show blocks without a name too.")] = False,
-    output: Output = None,
+    kind: Annotated[
+        str | None, option("-t", "--type", metavar="TYPE", help="Only blocks of this type.")
+    ] = None,
+    limit: Limit = 100,
+    sort: Sort = None,
+    columns: Columns = None,
+    watch: Watch = False,
+    output: ListOutput = None,
 ) -> None:
     """List the saved blocks."""
-    found = _saved(connect(), everything)
-    if output:
-        out.print_data(found, output)
-        return
-    rows = [
-        [each.id, each.block_type.name, each.name, f"{each.block_type.slug}/{each.name}"] for each in found
-    ]
-    out.table(
-        "Blocks", ["ID", "Type", "Name", "Slug"], rows, "No blocks; save one: runyard block create --help"
-    )
+    client = connect()
+    if kind is not None:
+        type_called(client, kind)
 
+    def read() -> Page:
+        return cut(saved_blocks(client, everything, kind), limit)
 
-def _saved(client: Any, everything: bool) -> list[Any]:
-    """The saved blocks; with `everything`, also the anonymous ones."""
-    from runyard.operations.blocks import block_documents
-
-    fields: dict[str, Any] = {"block_documents": {"is_anonymous": None}} if everything else {}
-    return list(listed(client, block_documents.filter_block_documents, **fields))
+    show_list(BLOCKS, read, View(output, columns, sort, watch), client)
 
 
 @block.command("inspect", example="runyard block inspect json/settings")
@@ -69,76 +111,61 @@ def inspect(reference: Annotated[str, argument("TYPE/NAME")], output: Output = N
     if output:
         out.print_data(found, output)
         return
-    out.facts([("Name", reference), ("Type", found.block_type_name), ("ID", found.id)])
-    out.facts((name, _shown(value)) for name, value in sorted(found.data.items()))
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    facts = [
+        ("Type", found.block_type_name),
+        ("Description", found.block_type.description),
+        ("Created", found.created),
+        ("Updated", found.updated),
+        ("ID", found.id),
+    ]
+    values = {name: value for name, value in sorted(found.data.items()) if value is not None}
+    show_details(f"Block {slug_of(found)}", [Section("Details", facts), Section("Values", data=values)])
 
 
 @block.command("create", example="runyard block create json --name settings value='{\"retries\": 3}'")
 def create(
     kind: Annotated[str, argument("TYPE")],
-    name: Annotated[str, option("-n", "--name", help="Lowercase letters, digits and hyphens.")],
     fields: Annotated[list[str], words("FIELD=VALUE")],
+    name: Annotated[str, option("-n", "--name", help="Lowercase letters, digits and hyphens.")],
     overwrite: Annotated[bool, option("--overwrite", help="Replace a block saved by that name.")] = False,
+    output: Output = None,
 ) -> None:
     """Save a block. Each value is JSON or text; a secret value that is left out is asked for."""
-    from runyard.base.errors import InvalidInput, NotFound
+    from runyard.base.errors import Conflict
     from runyard.blocks.core import block_class
 
     found = block_class(kind)
     if found is None:
-        raise NotFound(f"unknown block type {kind!r}; save yours from Python: block.save()")
-    given: dict[str, Any] = {}
-    for field in fields:
-        key, equals, value = field.partition("=")
-        if not equals:
-            raise WrongUsage(f"{field!r} is not FIELD=VALUE.")
-        given[key] = _value(value)
-    for secret in found.schema_fields()["secret_fields"]:
-        if secret in given:
-            raise WrongUsage(
-                f"{secret} is a secret, which others could read from a command line; leave it out, and it is "
-                "asked for."
-            )
-        if secret in found.model_json_schema().get("required", ()):
-            from runyard_cli.commands.secret import ask
-
-            given[secret] = ask(secret)
+        raise unknown_type(kind)
+    made = block_of(found, given_fields(found, fields))
+    verb = "Created"
     try:
-        made = found(**given)
-    except ValueError as error:
-        from runyard.base.errors import RunyardError
-
-        if isinstance(error, RunyardError):
-            raise
-        raise InvalidInput(_first_problem(error)) from None
-    made.save(name, overwrite=overwrite, _sync=True)
-    out.done(f"Saved {kind}/{name}.")
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+        made.save(name, _sync=True)
+    except Conflict:
+        if not overwrite:
+            raise Conflict(f"block '{kind}/{name}' exists already; use --overwrite to replace it") from None
+        made.save(name, overwrite=True, _sync=True)
+        verb = "Updated"
+    if output:
+        out.print_data(document_of(connect(), f"{kind}/{name}"), output)
+        return
+    out.done(f"{verb} block '{kind}/{name}'.")
+    out.hint(f"See it with: {command_of('runyard block inspect', f'{kind}/{name}')}")
 
 
-def _first_problem(error: Any) -> str:
-    details = error.errors()[0] if hasattr(error, "errors") else {"loc": (), "msg": str(error)}
-    place = ".".join(str(part) for part in details["loc"])
-    return f"{place}: {details['msg']}" if place else str(details["msg"])
-
-
-@block.command("delete", example="runyard block delete json/settings")
+@block.command(
+    "delete",
+    example="""runyard block delete json/settings
+        runyard block delete --all --dry-run""",
+)
 def delete(
-    references: Annotated[list[str], words("TYPE/NAME|ID")],
+    references: Annotated[list[str], words("[TYPE/NAME|ID]")],
     everything: Annotated[
         bool, option("--all", help="All blocks, including secrets and blocks without a name.")
     ] = False,
+    dry_run: DryRun = False,
     yes: Yes = False,
+    output: Output = None,
 ) -> None:
     """Delete blocks. No key is needed: blocks that cannot be decrypted can be deleted too."""
     from runyard.operations.blocks import block_documents
@@ -147,17 +174,23 @@ def delete(
         raise WrongUsage("Name the blocks, or give --all.")
     client = connect()
     if everything:
-        found = _saved(client, everything=True)
+        found = saved_blocks(client, everything=True)
     else:
-        found = [document_of(client, reference) for reference in references]
-    names = [f"{each.block_type.slug}/{each.name}" for each in found]
-    if not names:
-        out.done("No blocks.")
+        found = [document_of(client, reference) for reference in dict.fromkeys(references)]
+    names = [slug_of(each) for each in found]
+    if not names and not output:
+        out.say("There are no blocks.")
         return
-    out.confirm(f"Delete {', '.join(names)}?", yes)
+    if not dry_run:
+        what = f"block '{names[0]}'" if len(names) == 1 else f"{len(names)} blocks: {', '.join(names)}"
+        out.confirm(f"Delete {what}?", yes)
     for each, name in zip(found, names, strict=True):
-        client.call(block_documents.delete_block_document, each.id)
-        out.done(f"Deleted {name}.")
+        if not dry_run:
+            client.call(block_documents.delete_block_document, each.id)
+        if not output:
+            out.done(f"{'Would delete' if dry_run else 'Deleted'} block '{name}'.")
+    if output:
+        out.print_data(found, output)
 
 
 @block.command("register", example="runyard block register -m my_project.blocks")
@@ -180,8 +213,8 @@ def register(
     if output:
         out.print_data([{"name": name, "slug": slug} for name, slug in rows], output)
         return
-    out.table("Registered blocks", ["Name", "Slug"], rows, "")
-    out.done(f"Registered {len(found)} block type{'s' if len(found) != 1 else ''}.")
+    out.done(f"Registered {counted(len(rows), 'block type')}: {', '.join(slug for _, slug in rows)}.")
+    out.hint(f"See its fields with: {command_of('runyard block type inspect', rows[0][1])}")
 
 
 def _declared_in(module: str | None, path: str | None) -> list[Any]:
@@ -213,75 +246,3 @@ def _declared_in(module: str | None, path: str | None) -> list[Any]:
         and each.__module__ == loaded.__name__
         and not inspection.isabstract(each)
     ]
-
-
-@block_type.command("ls", example="runyard block type ls")
-def type_ls(output: Output = None) -> None:
-    """List the registered block types; a type is registered when a block of it is first saved."""
-    from runyard.operations.blocks import block_types
-
-    found = list(listed(connect(), block_types.filter_block_types))
-    if output:
-        out.print_data(found, output)
-        return
-    rows = [[each.slug, each.name, each.description or ""] for each in found]
-    out.table(
-        "Block types", ["Slug", "Name", "Description"], rows,
-        "No block types are registered yet; register some: runyard block register -m runyard.blocks.system",
-    )  # fmt: skip
-
-
-@block_type.command("inspect", example="runyard block type inspect secret")
-def type_inspect(slug: Annotated[str, argument("SLUG")], output: Output = None) -> None:
-    """Show a block type and its fields."""
-    from runyard.operations.blocks import block_types
-
-    client = connect()
-    kind = _kind(client, slug)
-    listing = block_types.BlockListing(block_schemas={"block_type_id": {"any_": [kind.id]}}, limit=1)
-    schemas = client.call(block_types.filter_block_schemas, listing)
-    if output:
-        out.print_data({"block_type": kind, "schema": schemas[0] if schemas else None}, output)
-        return
-    out.facts([("Name", kind.name), ("Slug", kind.slug), ("Description", kind.description), ("ID", kind.id)])
-    if schemas:
-        fields = schemas[0].fields
-        required = fields.get("required") or ()
-        rows = [
-            [
-                name,
-                field.get("type") or "any",
-                "yes" if name in required else "",
-                field.get("description") or "",
-            ]
-            for name, field in (fields.get("properties") or {}).items()
-        ]
-        out.table("Fields", ["Name", "Type", "Required", "Description"], rows, "No fields.")
-
-
-def _kind(client: Any, slug: str) -> Any:
-    """A registered type; one that comes with Runyard is registered when it is first asked for."""
-    from runyard.base.errors import NotFound
-    from runyard.blocks.core import block_class
-    from runyard.operations.blocks import block_types
-
-    try:
-        return client.call(block_types.read_block_type_by_slug, slug)
-    except NotFound:
-        found = block_class(slug)
-        if found is None:
-            raise
-        found.register_type_and_schema(_sync=True)
-        return client.call(block_types.read_block_type_by_slug, slug)
-
-
-@block_type.command("delete", example="runyard block type delete my-type")
-def type_delete(slug: Annotated[str, argument("SLUG")], yes: Yes = False) -> None:
-    """Delete a block type with every block saved of it."""
-    from runyard.operations.blocks import block_types
-
-    client = connect()
-    kind = client.call(block_types.read_block_type_by_slug, slug)
-    out.confirm(f"Delete the block type {slug} and all its blocks?", yes)
-    client.call(block_types.delete_block_type, kind.id)
-    out.done(f"Deleted block type {slug}.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from runyard.base.suggestions import did_you_mean
+from runyard.base.texts import visible
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App, WrongUsage
@@ -14,7 +15,12 @@ from runyard_cli.shared.options import Output, Yes, argument, option
 if TYPE_CHECKING:
     from runyard.settings import Given
 
-config = App("config", "See and change the settings.", "runyard config view --show-defaults")
+config = App(
+    "config",
+    "See and change the settings.",
+    "runyard config view --show-defaults",
+    aliases={"ls": "view", "show": "view", "inspect": "view"},
+)
 
 _MASK = "********"
 # They say where the profiles are, and which one counts: a profile cannot.
@@ -71,6 +77,29 @@ def view(
         typer.echo("Nothing is set; see all with: runyard config view --show-defaults", err=True)
 
 
+@config.command("get", example="runyard config get RUNYARD_API_URL")
+def get(
+    name: Annotated[str, argument("NAME")],
+    show_secrets: Annotated[
+        bool, option("--show-secrets/--hide-secrets", help="Show passwords and database URLs.")
+    ] = False,
+    output: Output = None,
+) -> None:
+    """Print the value of one setting, which may be its default."""
+    from runyard import settings
+
+    found = _setting(name)
+    given, value = settings.given(found), settings.get(found)
+    if not show_secrets:
+        value = shown(found, value)
+    if output:
+        source = given.source if given else "default"
+        row = {"name": settings.variables(found)[0], "value": value, "source": source, "place": _place(given)}
+        out.print_data(row, output)
+        return
+    typer.echo("" if value is None else visible(str(value)))
+
+
 def shown(name: str | None, value: Any) -> Any:
     """A setting's value as it may be shown.
 
@@ -99,7 +128,7 @@ def _origin(row: dict[str, Any]) -> str:
 
 
 @config.command("set", example="runyard config set RUNYARD_API_URL=http://127.0.0.1:4200/api")
-def set_(assignments: Annotated[list[str], argument("NAME=VALUE")]) -> None:
+def set_(assignments: Annotated[list[str], argument("NAME=VALUE")], output: Output = None) -> None:
     """Set values in the active profile.
 
     NAME is RUNYARD_API_URL, PREFECT_API_URL or api_url. When one of them is invalid, none is changed.
@@ -127,9 +156,12 @@ def set_(assignments: Annotated[list[str], argument("NAME=VALUE")]) -> None:
     profile = settings.profile()
     if values:
         profiles.set_values(profile, values)
+    if output:
+        out.print_data(_changed(profile, {name: shown(name, text) for name, text in values.items()}), output)
     for name, text in values.items():
         own = settings.variables(name)[0]
-        out.done(f"Set {own}={shown(name, text)!r} in profile '{profile}'.")
+        if not output:
+            out.done(f"Set {own}={shown(name, text)!r} in profile '{profile}'.")
         given = settings.given(name)
         if given is not None and given.source == "environment":
             out.progress(f"{given.key} in the environment takes precedence; run: unset {given.key}")
@@ -137,8 +169,17 @@ def set_(assignments: Annotated[list[str], argument("NAME=VALUE")]) -> None:
             out.progress(f"{given.key} in {given.place} takes precedence in {os.getcwd()}")
 
 
+def _changed(profile: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+    from runyard import settings
+
+    return [
+        {"name": settings.variables(name)[0], "value": value, "profile": profile}
+        for name, value in values.items()
+    ]
+
+
 @config.command("unset", example="runyard config unset RUNYARD_API_URL")
-def unset(names: Annotated[list[str], argument("NAME")], yes: Yes = False) -> None:
+def unset(names: Annotated[list[str], argument("NAME")], yes: Yes = False, output: Output = None) -> None:
     """Delete settings from the active profile."""
     from runyard import settings
     from runyard.base.errors import NotFound
@@ -150,11 +191,14 @@ def unset(names: Annotated[list[str], argument("NAME")], yes: Yes = False) -> No
     missing = [settings.variables(name)[0] for name in wanted if name not in held]
     if missing:
         raise NotFound(f"{', '.join(missing)} is not set in profile '{profile}'; see: runyard config view")
-    shown = ", ".join(settings.variables(name)[0] for name in wanted)
-    out.confirm(f"Unset {shown} in profile '{profile}'?", yes)
+    listed = ", ".join(settings.variables(name)[0] for name in wanted)
+    out.confirm(f"Unset {listed} in profile '{profile}'?", yes, "Nothing was changed.")
     profiles.unset_values(profile, wanted)
+    if output:
+        out.print_data(_changed(profile, dict.fromkeys(wanted)), output)
     for name in wanted:
-        out.done(f"Unset {settings.variables(name)[0]} in profile '{profile}'.")
+        if not output:
+            out.done(f"Unset {settings.variables(name)[0]} in profile '{profile}'.")
         given = settings.given(name)
         if given is not None:
             out.progress(f"It still gets a value from {given.key} in {given.place}")

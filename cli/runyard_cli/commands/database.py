@@ -5,28 +5,33 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from runyard.base.texts import counted
 
 from runyard_cli.commands.database_prune import prune
+from runyard_cli.commands.database_stats import stats
 from runyard_cli.shared import database_files
 from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App
-from runyard_cli.shared.options import Output, Yes, argument, option
+from runyard_cli.shared.options import DryRun, Output, Yes, argument, option
 
 database = App(
     "database",
-    "Check, back up, upgrade and empty the database.",
+    "Check, back up, restore, upgrade and empty the database.",
     "runyard database backup ~/runyard-backup.db",
 )
 database.add_typer(prune)
+database.add_typer(stats)
 
 
 @database.command("path", example="runyard database path")
 def path() -> None:
-    """Print where the database is."""
+    """Print where the database is; with an API, the database of this machine that commands do not use."""
+    from runyard import settings
+    from runyard.base.url_passwords import hidden
     from runyard.store import database_maintenance
 
     typer.echo(database_maintenance.where())
+    if settings.get("api_url"):
+        out.progress(f"Commands do not use it: they use the API at {hidden(settings.get('api_url'))}")
 
 
 @database.command("check", example="runyard database check")
@@ -92,15 +97,13 @@ def restore(
     key: Annotated[
         str | None,
         option(
-            "--key", help="The key of its secrets; by default SOURCE.key, or the present key.", metavar="FILE"
+            "--key", metavar="FILE", help="The key of its secrets; by default SOURCE.key, or the present key."
         ),
     ] = None,
     without_key: Annotated[
         bool, option("--without-key", help="Restore it although its secrets cannot be decrypted.")
     ] = False,
-    dry_run: Annotated[
-        bool, option("--dry-run", help="Only check the backup, and show what would change.")
-    ] = False,
+    dry_run: DryRun = False,
     yes: Yes = False,
     output: Output = None,
 ) -> None:
@@ -124,7 +127,7 @@ def restore(
 
 
 @database.command("upgrade", example="runyard database upgrade")
-def upgrade() -> None:
+def upgrade(output: Output = None) -> None:
     """Upgrade the database to the schema of this Runyard, with all its indexes, while it is in use.
 
     Every command upgrades the schema by itself; workers and servers create the indexes in the background.
@@ -137,12 +140,17 @@ def upgrade() -> None:
 
     def say(step: Any, left: int) -> None:
         steps.append(step)
-        out.say(f"Creating {step.name} ({left} left) ...")
+        if not output:
+            out.say(f"Creating {step.name} ({left} left) ...")
 
     before, after = database_maintenance.upgrade(say)
     client = LocalClient()
     counted = count_hours(client)
     client.close()
+    if output:
+        done = {"before": before, "after": after, "steps": [step.name for step in steps], "hours": counted}
+        out.print_data(done, output)
+        return
     if counted:
         out.say(f"Counted the runs of {counted} hours.")
     if before != after:
@@ -154,66 +162,12 @@ def upgrade() -> None:
 
 
 @database.command("vacuum", example="runyard database vacuum")
-def vacuum() -> None:
+def vacuum(output: Output = None) -> None:
     """Return the space of deleted rows to the disk."""
     from runyard.store import database_maintenance
 
     before, after = database_maintenance.vacuum()
-    out.done(f"Reduced the database from {before / 1e6:.1f} MB to {after / 1e6:.1f} MB.")
-
-
-@database.command("stats", example="runyard database stats")
-def stats(output: Output = None) -> None:
-    """Count what the database holds, and show what retention deletes next.
-
-    The bytes include indexes, where the database can tell. All rows are counted, which takes long in a
-    large database.
-    """
-    from runyard.operations.retention.database_size import read_database_stats
-
-    from runyard_cli.shared.client import connect
-
-    found = connect().call(read_database_stats)
     if output:
-        out.print_data(found, output)
+        out.print_data({"before_bytes": before, "after_bytes": after}, output)
         return
-    rows = [
-        [table, f"{count:,}", f"{found.bytes[table] / 1e6:.1f} MB" if table in found.bytes else ""]
-        for table, count in found.rows.items()
-    ]
-    out.table("Database", ["Table", "Rows", "Bytes"], rows, "")
-    typer.echo()
-    free = found.free_bytes
-    out.facts(
-        [
-            ("Size", f"{found.size_bytes / 1e6:.1f} MB"),
-            ("Free in the file", None if free is None else f"{free / 1e6:.1f} MB, reused by new rows"),
-            ("Kept", kept(found)),
-            ("Oldest finished run", found.oldest_finished and out.ago(found.oldest_finished)),
-            ("Deleted next", removed_next(found)),
-            ("Steps of an upgrade to do", steps_to_do(found.steps_to_do)),
-        ]
-    )
-
-
-def steps_to_do(steps: list[str]) -> str | None:
-    """What an upgrade has still to make, in words."""
-    return f"{len(steps)}, by a worker or a server; at once by: runyard database upgrade" if steps else None
-
-
-def kept(found: Any) -> str:
-    """How long runs and logs are kept, in words."""
-    runs = f"runs {found.runs_days:g} days" if found.runs_days else "runs for ever"
-    return (
-        f"{runs}, logs {found.logs_days:g} days" if found.logs_days else f"{runs}, logs as long as their runs"
-    )
-
-
-def removed_next(found: Any) -> str:
-    """What retention removes next, in words."""
-    if found.old_flow_runs or found.old_logs:
-        runs, logs = counted(found.old_flow_runs, "flow run"), counted(found.old_logs, "log record")
-        return f"{runs} and {logs}, by the next worker or server"
-    if found.next_removal is None:
-        return "nothing"
-    return f"nothing yet; the oldest finished run {out.ago(found.next_removal)}"
+    out.done(f"Reduced the database from {before / 1e6:.1f} MB to {after / 1e6:.1f} MB.")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import textwrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
@@ -11,6 +13,7 @@ from runyard.base.quoting import PATH, quoted
 from runyard.base.texts import counted, visible
 
 from runyard_cli.shared import output as out
+from runyard_cli.shared import times
 from runyard_cli.shared.app import App
 from runyard_cli.shared.options import Output
 
@@ -18,7 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
-_COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
+_SIGNS = {OK: ("✓", "green"), WARNING: ("!", "yellow"), PROBLEM: ("✗", "red")}
+# The width of a sign, a status and a name; and the narrowest text beside them.
+_INDENT = 22
+_NARROWEST = 30
 _FREE_BYTES_PROBLEM = 100 * 10**6
 _FREE_BYTES_WARNING = 10**9
 # So much that is free in the database's file, and a quarter of it, is worth a word.
@@ -53,16 +59,28 @@ def _doctor(context: typer.Context, output: Output = None) -> None:
         out.print_data([check._asdict() for check in found], output)
     else:
         for check in found:
-            mark = typer.style(f"{check.status:8}", fg=_COLOURS[check.status])
-            typer.echo(f"{mark} {check.name}: {visible(check.text)}")
-            if check.command:
-                out.hint(f"         {check.command}")
+            _print(check)
         bad = [check for check in found if check.status != OK]
         problems = sum(check.status == PROBLEM for check in bad)
         typer.echo()
         told = f"{counted(problems, 'problem')}, {counted(len(bad) - problems, 'warning')}."
         out.say(told if bad else "All is well.")
     context.exit(1 if any(check.status == PROBLEM for check in found) else 0)
+
+
+def _print(check: Check) -> None:
+    """Print one finding: on a terminal wrapped below its name, in a pipe on one line."""
+    sign, colour = _SIGNS[check.status]
+    lines = [visible(check.text)]
+    if out.on_terminal():
+        width = max(shutil.get_terminal_size().columns - _INDENT, _NARROWEST)
+        lines = textwrap.wrap(lines[0], width, break_long_words=False, break_on_hyphens=False)
+    mark = typer.style(f"{sign} {check.status:8}", fg=colour)
+    typer.echo(f"{mark} {check.name + ':':10} {lines[0]}")
+    for line in lines[1:]:
+        typer.echo(f"{'':{_INDENT}}{line}")
+    if check.command:
+        out.hint(f"{'':{_INDENT}}{check.command}")
 
 
 def _guarded(look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
@@ -162,8 +180,6 @@ def _lets_others_in(path: str) -> bool:
 
 
 def _disk() -> Iterator[Check]:
-    import shutil
-
     from runyard import settings
 
     home = settings.home()
@@ -270,7 +286,7 @@ def _stored() -> Iterator[Check]:
         yield Check("workers", WARNING, f"{text}; the next worker of the pool recovers them")
     for pool in report["unserved"]:
         if pool["name"] in served:
-            due = out.ago(clock.from_us(pool["next_us"]))
+            due = times.relative(clock.from_us(pool["next_us"]))
             text = f"no worker serves pool '{pool['name']}'; {_depend(pool['schedules'])}, next due {due}"
             yield Check("workers", WARNING, text, worker_command(pool["name"], pool["type"]))
     if not report["pools"] and not report["workers"] and not report["unserved"]:
@@ -315,15 +331,14 @@ def _retention() -> Iterator[Check]:
     from runyard import settings
     from runyard.operations.retention.database_size import read_database_size
 
-    from runyard_cli.commands.database import kept, removed_next
+    from runyard_cli.commands.database_stats import kept, removed_next
     from runyard_cli.shared.client import connect
 
     if not settings.get("api_url") and not _has_database():
         return
     size = connect().call(read_database_size)
-    oldest = (
-        f"oldest finished run {out.ago(size.oldest_finished)}" if size.oldest_finished else "no finished run"
-    )
+    ended = times.relative(size.oldest_finished)
+    oldest = f"oldest finished run {ended}" if ended else "no finished run"
     yield Check("retention", OK, f"kept: {kept(size)}; {oldest}; deleted next: {removed_next(size)}")
     free = size.free_bytes or 0
     if free > max(_MUCH_FREE_BYTES, size.size_bytes / 4):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App
-from runyard_cli.shared.options import Output, Yes, argument
+from runyard_cli.shared.lists import Column, Listing, View, cut, show_list
+from runyard_cli.shared.options import Columns, DryRun, Limit, ListOutput, Output, Sort, Yes, argument
 
 if TYPE_CHECKING:
     from runyard.workers.environments.environment_store import Found
@@ -17,49 +18,69 @@ environment = App(
     "environment",
     "See and delete the virtual environments that runs have on this machine (job variable environment).",
     "runyard environment ls",
+    aliases={"delete": "rm"},
+)
+
+
+ENVIRONMENTS = Listing(
+    "Environments",
+    (
+        Column("Name", lambda each: each["name"], "name"),
+        Column("Created from", lambda each: os.path.join(each["folder_of_files"] or "", each["file"] or "")),
+        Column(
+            "Size", lambda each: f"{each['size_bytes'] / 1e6:.0f} MB", order=lambda each: each["size_bytes"]
+        ),
+        Column("Used", lambda each: datetime.fromisoformat(each["used"]), "time"),
+        Column("In use", lambda each: each["in_use"]),
+        Column("Python", lambda each: each["python"], wide=True),
+        Column("Folder", lambda each: each["folder"], wide=True),
+    ),
+    "No environments; a run with the job variable 'environment' creates one.",
 )
 
 
 @environment.command("ls", example="runyard environment ls")
-def ls(output: Output = None) -> None:
+def ls(limit: Limit = 0, sort: Sort = None, columns: Columns = None, output: ListOutput = None) -> None:
     """List the environments, those used last first."""
     from runyard.workers.environments import environment_store
 
     found = [_shown(each) for each in environment_store.listed()]
-    if output:
-        out.print_data(found, output)
-        return
-    rows = [
-        [
-            each["name"],
-            os.path.join(each["folder_of_files"] or "", each["file"] or ""),
-            f"{each['size_bytes'] / 1e6:.0f} MB",
-            "now" if each["in_use"] else out.ago(datetime.fromisoformat(each["used"])),
-        ]
-        for each in found
-    ]
-    out.table("Environments", ["Name", "Created from", "Size", "Used"], rows, "No environments.")
+    show_list(ENVIRONMENTS, lambda: cut(found, limit), View(output, columns, sort))
 
 
 @environment.command("rm", example="runyard environment rm 70d2ff15a7582545")
-def rm(names: Annotated[list[str], argument("NAME")], yes: Yes = False) -> None:
+def rm(
+    names: Annotated[list[str], argument("NAME")],
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    output: Output = None,
+) -> None:
     """Delete environments; the next run that needs one creates it again, with the newest packages."""
     from runyard.base.errors import Conflict, NotFound
+    from runyard.base.suggestions import did_you_mean
     from runyard.workers.environments import environment_store
 
     known = {each.key: each for each in environment_store.listed()}
     for name in names:
         if name not in known:
-            raise NotFound(f"environment {name!r} not found on this machine; see: runyard environment ls")
-    out.confirm(f"Delete {', '.join(names)}?", yes)
-    for name in dict.fromkeys(names):
-        if not environment_store.remove(name):
-            raise Conflict(f"environment {name} is in use by a run; delete it when the run has ended")
-        out.done(f"Deleted environment {name}.")
+            hint = did_you_mean(name, list(known), "see: runyard environment ls")
+            raise NotFound(f"environment {name!r} not found on this machine{hint}")
+    found = [_shown(known[name]) for name in dict.fromkeys(names)]
+    size = f"{sum(each['size_bytes'] for each in found) / 1e6:.0f} MB"
+    if not dry_run:
+        what = f"environment {names[0]}" if len(found) == 1 else f"{len(found)} environments"
+        out.confirm(f"Delete {what} ({size})?", yes)
+    for each in found:
+        if not dry_run and not environment_store.remove(each["name"]):
+            raise Conflict(f"environment {each['name']} is in use by a run; delete it when the run has ended")
+        if not output:
+            out.done(f"{'Would delete' if dry_run else 'Deleted'} environment {each['name']}.")
+    if output:
+        out.print_data(found, output)
 
 
 @environment.command("prune", example="runyard environment prune")
-def prune() -> None:
+def prune(output: Output = None) -> None:
     """Delete the environments that no run has used for RUNYARD_ENVIRONMENTS_KEEP_DAYS.
 
     Workers do the same every ten minutes.
@@ -67,7 +88,10 @@ def prune() -> None:
     from runyard.workers.environments import environment_store
 
     gone = environment_store.evict_old()
-    out.done(f"Deleted {', '.join(gone)}." if gone else "No environment is old enough to delete.")
+    if output:
+        out.print_data({"deleted": gone}, output)
+    else:
+        out.done(f"Deleted {', '.join(gone)}." if gone else "No environment is old enough to delete.")
 
 
 def _shown(found: Found) -> dict[str, Any]:

@@ -6,34 +6,59 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from runyard.base.quoting import command_of
+from runyard.base.texts import counted
 
 from runyard_cli.commands.config import shown
 from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App, WrongUsage
-from runyard_cli.shared.options import Output, Yes, argument, option
+from runyard_cli.shared.lists import Column, Listing, View, cut, show_list
+from runyard_cli.shared.options import Columns, Limit, ListOutput, Output, Sort, Yes, argument, option
 
 if TYPE_CHECKING:
     from runyard.settings.sources import Profiles
 
-profile = App("profile", "Keep settings by name and switch between them.", "runyard profile use local")
+profile = App(
+    "profile",
+    "Keep settings by name and switch between them.",
+    "runyard profile use local",
+    aliases={"rm": "delete"},
+)
+
+PROFILES = Listing(
+    "Profiles",
+    (
+        Column("Name", lambda row: row["name"], "name"),
+        Column("Active", lambda row: row["active"]),
+        Column("Settings", lambda row: row["settings"]),
+    ),
+    "",
+)
 
 
 @profile.command("ls", example="runyard profile ls")
-def ls(output: Output = None) -> None:
-    """List the profiles; `*` marks the active one."""
+def ls(limit: Limit = 0, sort: Sort = None, columns: Columns = None, output: ListOutput = None) -> None:
+    """List the profiles, and which one is active."""
     from runyard.settings import profiles
 
     known = profiles.read()
-    active = _active(known)
-    rows = [
-        {"name": name, "active": name == active, "settings": len(profiles.find(known, name))}
-        for name in profiles.names(known)
-    ]
+    rows = [_row(known, name) for name in profiles.names(known)]
+    show_list(PROFILES, lambda: cut(rows, limit), View(output, columns, sort))
+
+
+def _row(known: Profiles, name: str) -> dict[str, Any]:
+    from runyard.settings import profiles
+
+    return {"name": name, "active": name == _active(known), "settings": len(profiles.find(known, name))}
+
+
+def _tell(name: str, output: str | None, text: str) -> None:
+    """Say what was done to a profile, or print it as `ls` does."""
+    from runyard.settings import profiles
+
     if output:
-        out.print_data(rows, output)
-        return
-    cells = [[f"{'*' if row['active'] else ' '} {row['name']}", row["settings"]] for row in rows]
-    out.table("Profiles", ["Name", "Settings"], cells, "")
+        out.print_data(_row(profiles.read(), name), output)
+    else:
+        out.done(text)
 
 
 def _active(known: Profiles) -> str:
@@ -53,17 +78,19 @@ def create(
     source: Annotated[
         str | None, option("--from", help="Copy the settings of another profile.", metavar="PROFILE")
     ] = None,
+    output: Output = None,
 ) -> None:
     """Create a profile."""
     from runyard.settings import profiles
 
     profiles.create(name, source)
-    out.done(f"Created profile '{name}'.")
-    out.hint(f"Use it with: {command_of('runyard profile use', name)}")
+    _tell(name, output, f"Created profile '{name}'.")
+    if not output:
+        out.hint(f"Use it with: {command_of('runyard profile use', name)}")
 
 
 @profile.command("use", example="runyard profile use local")
-def use(name: Annotated[str, argument("NAME")]) -> None:
+def use(name: Annotated[str, argument("NAME")], output: Output = None) -> None:
     """Use a profile from now on, and check whether its API or database answers.
 
     The profile is used in any case; the exit code is 1 if there is no answer.
@@ -75,15 +102,17 @@ def use(name: Annotated[str, argument("NAME")]) -> None:
     from runyard.settings import profiles
 
     profiles.use(name)
-    out.done(f"Profile '{name}' is active.")
+    _tell(name, output, f"Profile '{name}' is active.")
     chosen = next((key for key in settings.PROFILE_VARIABLES if os.environ.get(key)), None)
     if chosen is not None and os.environ[chosen] != name:
         out.progress(f"{chosen}={os.environ[chosen]} of this terminal takes precedence; run: unset {chosen}")
     try:
-        out.say(_answer())
+        answer = _answer()
     except RunyardError as error:
         out.error_line(str(error))
         raise typer.Exit(1) from None
+    if not output:
+        out.say(answer)
 
 
 def _answer() -> str:
@@ -133,7 +162,7 @@ def inspect(
 
 
 @profile.command("delete", example="runyard profile delete staging")
-def delete(name: Annotated[str, argument("NAME")], yes: Yes = False) -> None:
+def delete(name: Annotated[str, argument("NAME")], yes: Yes = False, output: Output = None) -> None:
     """Delete a profile that is not the active one."""
     from runyard.base.errors import Conflict
     from runyard.settings import profiles
@@ -142,18 +171,24 @@ def delete(name: Annotated[str, argument("NAME")], yes: Yes = False) -> None:
     profiles.find(known, name)
     if name in (known.active, _active(known)):
         raise Conflict(f"profile '{name}' is the active one; first run: runyard profile use OTHER")
-    out.confirm(f"Delete profile '{name}'?", yes)
+    row = _row(known, name)
+    out.confirm(f"Delete profile '{name}' with {counted(row['settings'], 'setting')}?", yes)
     profiles.delete(name)
-    out.done(f"Deleted profile '{name}'.")
+    if output:
+        out.print_data(row, output)
+    else:
+        out.done(f"Deleted profile '{name}'.")
 
 
 @profile.command("rename", example="runyard profile rename staging testing")
-def rename(name: Annotated[str, argument("NAME")], new: Annotated[str, argument("NEW")]) -> None:
+def rename(
+    name: Annotated[str, argument("NAME")], new: Annotated[str, argument("NEW")], output: Output = None
+) -> None:
     """Rename a profile."""
     from runyard.settings import profiles
 
     profiles.rename(name, new)
-    out.done(f"Profile '{name}' is now '{new}'.")
+    _tell(new, output, f"Renamed profile '{name}' to '{new}'.")
 
 
 @profile.command("edit", example="runyard profile edit staging")

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-import sys
+import re
 from typing import Annotated, Any
 
-import typer
+from runyard.base.quoting import command_of
+from runyard.base.texts import counted
 
 from runyard_cli.shared import output as out
-from runyard_cli.shared.app import App, WrongUsage
+from runyard_cli.shared.app import App
 from runyard_cli.shared.client import connect
-from runyard_cli.shared.options import Output, Yes, argument, option
+from runyard_cli.shared.details import Section, show_details
+from runyard_cli.shared.lists import Column, Listing, Page, View, cut, show_list
+from runyard_cli.shared.options import (
+    Columns,
+    Limit,
+    ListOutput,
+    Output,
+    Sort,
+    Watch,
+    Yes,
+    argument,
+    option,
+)
+from runyard_cli.shared.secrets import ask_secret
+from runyard_cli.shared.suggesting import suggesting
 
 secret = App(
     "secret",
     "Keep secret values by name; flows read them by Secret.load(NAME).get().",
     "runyard secret set my-api-key",
+    aliases={"create": "set", "unset": "delete", "rm": "delete"},
+    instead={"get": "runyard secret inspect NAME --show"},
 )
-
-
-def ask(what: str) -> str:
-    """A secret, asked for without echo on a terminal, else all of standard input.
-
-    Raises:
-        WrongUsage: standard input is empty.
-    """
-    if out.at_keyboard():
-        value: str = typer.prompt(what, hide_input=True, confirmation_prompt=True, err=True)
-        return value
-    value = sys.stdin.read().removesuffix("\n")
-    if not value:
-        raise WrongUsage(f"{what} is read from standard input, which is empty.")
-    return value
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 @secret.command(
@@ -39,71 +42,119 @@ def ask(what: str) -> str:
     example="""runyard secret set my-api-key
         runyard secret set my-api-key < key.txt""",
 )
-def set_(name: Annotated[str, argument("NAME")]) -> None:
+def set_(name: Annotated[str, argument("NAME")], output: Output = None) -> None:
     """Save a secret; an earlier one of that name is replaced.
 
     It is asked for without echo, or read from standard input.
     """
+    from runyard.base.errors import InvalidInput, NotFound
     from runyard.blocks.system import Secret
 
-    given: Any = ask(f"Value of {name}")
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(f"invalid name {name!r}: use lowercase letters, digits and -")
+    given: Any = ask_secret(f"Value of {name}")
+    client = connect()
+    try:
+        _read(client, name)
+        verb = "Updated"
+    except NotFound:
+        verb = "Created"
     Secret(value=given).save(name, overwrite=True, _sync=True)
-    out.done(f"Secret '{name}' is set.")
+    if output:
+        out.print_data(_read(client, name), output)
+        return
+    out.done(f"{verb} secret '{name}'.")
+    out.hint(f'Read it in a flow with: Secret.load("{name}").get()')
 
 
-def _all(client: Any) -> list[Any]:
+def _read(client: Any, name: str, show: bool = False) -> Any:
     from runyard.operations.blocks import block_documents
 
-    found: list[Any] = client.call(block_documents.read_block_documents_of_type, "secret")
-    return found
+    return client.call(block_documents.read_block_document_by_name, "secret", name, include_secrets=show)
+
+
+SECRETS = Listing(
+    "Secrets",
+    (
+        Column("Name", lambda each: each.name, "name"),
+        Column("Created", lambda each: each.created, "time"),
+        Column("Updated", lambda each: each.updated, "time"),
+        Column("ID", lambda each: each.id, "id", wide=True),
+    ),
+    "No secrets; save one with: runyard secret set NAME",
+)
 
 
 @secret.command("ls", example="runyard secret ls")
-def ls(output: Output = None) -> None:
+def ls(
+    limit: Limit = 100,
+    sort: Sort = None,
+    columns: Columns = None,
+    watch: Watch = False,
+    output: ListOutput = None,
+) -> None:
     """List the names of the secrets."""
-    found = _all(connect())
-    if output:
-        out.print_data(found, output)
-        return
-    rows = [[each.name, out.ago(each.created), out.ago(each.updated)] for each in found]
-    out.table(
-        "Secrets", ["Name", "Created", "Updated"], rows, "No secrets; keep one: runyard secret set NAME"
-    )
+    from runyard.operations.blocks import block_documents
+
+    client = connect()
+
+    def read() -> Page:
+        found: list[Any] = client.call(block_documents.read_block_documents_of_type, "secret")
+        return cut(found, limit)
+
+    show_list(SECRETS, read, View(output, columns, sort, watch), client)
 
 
-@secret.command("inspect", example="runyard secret inspect my-api-key")
+@secret.command(
+    "inspect",
+    example="""runyard secret inspect my-api-key
+        runyard secret inspect my-api-key --show""",
+)
 def inspect(
     name: Annotated[str, argument("NAME")],
     show: Annotated[bool, option("--show", help="Print the value itself.")] = False,
     output: Output = None,
 ) -> None:
     """Show a secret; its value only with --show."""
-    from runyard.operations.blocks import block_documents
-
-    found = connect().call(block_documents.read_block_document_by_name, "secret", name, include_secrets=show)
+    client = connect()
+    with suggesting(client, "secrets", name, "runyard secret ls"):
+        found = _read(client, name, show)
     if output:
         out.print_data(found, output)
         return
-    value = found.data.get("value")
-    known = [("Name", name), ("Value", value), ("Updated", out.local(found.updated)), ("ID", found.id)]
-    out.facts(known, secrets=show)
+    facts = [
+        ("Value", found.data.get("value")),
+        ("Created", found.created),
+        ("Updated", found.updated),
+        ("ID", found.id),
+    ]
+    show_details(f"Secret {name}", [Section("Details", facts)])
+    if not show:
+        out.hint(f"Show its value with: {command_of('runyard secret inspect', name, options='--show')}")
 
 
 @secret.command("delete", example="runyard secret delete my-api-key")
-def delete(names: Annotated[list[str], argument("NAME")], yes: Yes = False) -> None:
+def delete(names: Annotated[list[str], argument("NAME")], yes: Yes = False, output: Output = None) -> None:
     """Delete secrets."""
     from runyard.operations.blocks import block_documents
 
     client = connect()
-    found = [client.call(block_documents.read_block_document_by_name, "secret", name) for name in names]
-    out.confirm(f"Delete the secret{'s' if len(names) > 1 else ''} {', '.join(names)}?", yes)
+    found = []
+    for name in dict.fromkeys(names):
+        with suggesting(client, "secrets", name, "runyard secret ls"):
+            found.append(_read(client, name))
+    what = f"secret '{found[0].name}'" if len(found) == 1 else f"{len(found)} secrets: {', '.join(names)}"
+    out.confirm(f"Delete {what}?", yes)
     for each in found:
         client.call(block_documents.delete_block_document, each.id)
-        out.done(f"Deleted secret '{each.name}'.")
+        if not output:
+            out.done(f"Deleted secret '{each.name}'.")
+    if output:
+        out.print_data(found, output)
 
 
 @secret.command("rotate", example="runyard secret rotate")
-def rotate() -> None:
+def rotate(output: Output = None) -> None:
     """Encrypt every saved block with a new key.
 
     With a key file, a new key is created. With RUNYARD_ENCRYPTION_KEY, put the new key in front of the old
@@ -131,4 +182,8 @@ def rotate() -> None:
                 encryption.write_keys(before)
                 raise
             encryption.write_keys([new])
-    out.done(f"Encrypted {count} saved block{'s' if count != 1 else ''} with the new key.")
+    if output:
+        out.print_data({"rotated": count}, output)
+        return
+    out.done(f"Encrypted {counted(count, 'saved block')} with the new key.")
+    out.hint("Backups need the old key; make a new one with: runyard database backup FILE")

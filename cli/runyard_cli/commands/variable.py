@@ -6,19 +6,36 @@ import json
 from typing import Annotated, Any
 
 import typer
+from runyard.base.quoting import command_of
 from runyard.base.texts import visible
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App
-from runyard_cli.shared.client import connect, listed
-from runyard_cli.shared.options import Output, Yes, argument, many, option, whole
+from runyard_cli.shared.client import body, connect, listed
+from runyard_cli.shared.details import Section, show_details
+from runyard_cli.shared.lists import Column, Listing, Page, View, show_list
+from runyard_cli.shared.options import (
+    Columns,
+    Limit,
+    ListOutput,
+    Output,
+    Sort,
+    Watch,
+    Yes,
+    argument,
+    many,
+    option,
+)
+from runyard_cli.shared.suggesting import suggesting
 
 variable = App(
     "variable",
     "Set and see variables: JSON values by name that flows read by Variable.get(NAME).",
     "runyard variable set threshold 42",
+    aliases={"delete": "unset", "create": "set", "rm": "unset"},
 )
-_WIDEST = 50
+_WIDEST = 40
+_LS = "runyard variable ls"
 
 
 @variable.command(
@@ -31,15 +48,31 @@ def set_(
     value: Annotated[str, argument("VALUE")],
     tag: Annotated[list[str], many("--tag", help="A label; may be given several times.")],
     overwrite: Annotated[bool, option("--overwrite", help="Replace an existing one.")] = False,
+    output: Output = None,
 ) -> None:
     """Set a variable; VALUE is JSON, or else text."""
+    from runyard.base.errors import Conflict
+    from runyard.operations.records import stored_variables
     from runyard.sdk.variables import Variable
 
-    Variable.set(name, _value(value), list(tag) or None, overwrite, _sync=True)
-    out.done(f"Variable '{name}' is set.")
+    given: Any = (name, value_of(value), list(tag) or None)
+    verb = "Created"
+    try:
+        Variable.set(*given, _sync=True)
+    except Conflict:
+        if not overwrite:
+            raise Conflict(f"variable {name!r} exists already; use --overwrite to replace it") from None
+        Variable.set(*given, overwrite=True, _sync=True)
+        verb = "Updated"
+    if output:
+        out.print_data(connect().call(stored_variables.read_variable_by_name, name), output)
+        return
+    out.done(f"{verb} variable '{name}'.")
+    out.hint(f"Read it with: {command_of('runyard variable get', name)}")
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
+    """The value of an argument that is JSON, or else text."""
     try:
         return json.loads(text)
     except ValueError:
@@ -47,11 +80,16 @@ def _value(text: str) -> Any:
 
 
 @variable.command("get", example="runyard variable get threshold")
-def get(name: Annotated[str, argument("NAME")]) -> None:
+def get(name: Annotated[str, argument("NAME")], output: Output = None) -> None:
     """Print a variable's value: a text as it is, anything else as JSON."""
     from runyard.operations.records import stored_variables
 
-    value = connect().call(stored_variables.read_variable_by_name, name).value
+    client = connect()
+    with suggesting(client, "variables", name, _LS):
+        value = client.call(stored_variables.read_variable_by_name, name).value
+    if output:
+        out.print_data(value, output)
+        return
     text = value if isinstance(value, str) else json.dumps(value)
     typer.echo(visible(text) if out.on_terminal() else text)
 
@@ -61,45 +99,85 @@ def inspect(name: Annotated[str, argument("NAME")], output: Output = None) -> No
     """Show a variable."""
     from runyard.operations.records import stored_variables
 
-    out.show(connect().call(stored_variables.read_variable_by_name, name), output)
+    client = connect()
+    with suggesting(client, "variables", name, _LS):
+        found = client.call(stored_variables.read_variable_by_name, name)
+    if output:
+        out.print_data(found, output)
+        return
+    plain = not isinstance(found.value, (dict, list))
+    facts = [
+        ("Value", json.dumps(found.value, ensure_ascii=False) if plain else None),
+        ("Tags", found.tags),
+        ("Created", found.created),
+        ("Updated", found.updated),
+        ("ID", found.id),
+    ]
+    sections = [Section("Details", facts), Section("Value", data=None if plain else found.value)]
+    show_details(f"Variable {found.name}", sections)
 
 
-@variable.command("ls", example="runyard variable ls")
+VARIABLES = Listing(
+    "Variables",
+    (
+        Column("Name", lambda each: each.name, "name"),
+        Column("Value", lambda each: _short(each.value)),
+        Column("Tags", lambda each: ", ".join(each.tags)),
+        Column("Updated", lambda each: each.updated, "time"),
+        Column("Created", lambda each: each.created, "time", wide=True),
+        Column("ID", lambda each: each.id, "id", wide=True),
+    ),
+    "No variables; set one with: runyard variable set NAME VALUE",
+)
+
+
+@variable.command(
+    "ls",
+    example="""runyard variable ls
+        runyard variable ls --tag production -o json""",
+)
 def ls(
-    limit: Annotated[int, whole("-l", "--limit", help="How many at most.", least=1, show_default=True)] = 100,
-    output: Output = None,
+    tag: Annotated[list[str], many("--tag", help="Only those with this label; may be given several times.")],
+    limit: Limit = 100,
+    sort: Sort = None,
+    columns: Columns = None,
+    watch: Watch = False,
+    output: ListOutput = None,
 ) -> None:
     """List the variables."""
     from runyard.operations.records import stored_variables
 
-    found = list(listed(connect(), stored_variables.filter_variables, limit=limit))
-    if output:
-        out.print_data(found, output)
-        return
-    rows = [[each.name, _short(each.value), ", ".join(each.tags), out.ago(each.updated)] for each in found]
-    out.table(
-        "Variables", ["Name", "Value", "Tags", "Updated"], rows,
-        "No variables; set one: runyard variable set NAME VALUE",
-    )  # fmt: skip
+    client = connect()
+    wanted: dict[str, Any] = {"variables": {"tags": {"all_": list(tag)}}} if tag else {}
+
+    def read() -> Page:
+        found = list(listed(client, stored_variables.filter_variables, limit=limit or None, **wanted))
+        counted = body(stored_variables.count_variables, **wanted)
+        return Page(found, client.call(stored_variables.count_variables, body=counted))
+
+    show_list(VARIABLES, read, View(output, columns, sort, watch), client)
 
 
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+    return text if len(text) <= _WIDEST or not out.on_terminal() else text[: _WIDEST - 1] + "…"
 
 
 @variable.command("unset", example="runyard variable unset threshold")
-def unset(names: Annotated[list[str], argument("NAME")], yes: Yes = False) -> None:
+def unset(names: Annotated[list[str], argument("NAME")], yes: Yes = False, output: Output = None) -> None:
     """Delete variables."""
     from runyard.operations.records import stored_variables
 
     client = connect()
-    for name in names:
-        client.call(stored_variables.read_variable_by_name, name)
-    out.confirm(f"Delete {', '.join(names)}?", yes)
-    for name in names:
-        client.call(stored_variables.delete_variable_by_name, name)
-        out.done(f"Deleted variable '{name}'.")
-
-
-variable.aliases = {"delete": "unset"}
+    found = []
+    for name in dict.fromkeys(names):
+        with suggesting(client, "variables", name, _LS):
+            found.append(client.call(stored_variables.read_variable_by_name, name))
+    what = f"variable '{names[0]}'" if len(found) == 1 else f"{len(found)} variables: {', '.join(names)}"
+    out.confirm(f"Delete {what}?", yes)
+    for each in found:
+        client.call(stored_variables.delete_variable_by_name, each.name)
+        if not output:
+            out.done(f"Deleted variable '{each.name}'.")
+    if output:
+        out.print_data(found, output)

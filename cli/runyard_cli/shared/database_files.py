@@ -9,6 +9,7 @@ from runyard.base.quoting import PATH, quoted
 from runyard.base.texts import counted
 
 from runyard_cli.shared import output as out
+from runyard_cli.shared import times
 
 if TYPE_CHECKING:
     from runyard.store.database_backups import Backup
@@ -39,7 +40,7 @@ def show_plan(plan: RestorePlan) -> None:
     out.facts(
         [
             ("Backup", plan.source),
-            ("Last change", out.local(plan.newest)),
+            ("Last change", times.both(plan.newest)),
             ("Deployments", str(plan.deployments)),
             ("Flow runs", f"{plan.flow_runs:,}"),
             ("Saved blocks", str(plan.secrets)),

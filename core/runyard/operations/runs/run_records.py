@@ -119,7 +119,7 @@ class ResultRow(NamedTuple):
 
 # Rows per statement, largest first. Few sizes, so that prepared statements are reused. Many rows per
 # statement, so that the writing thread seldom takes the interpreter from the running flow.
-_GROUPS = (32, 8, 1)
+_GROUPS = (128, 32, 8, 1)
 _KEPT = frozenset(("id", "created", "flow_id", "flow_run_id", "task_key", "dynamic_key"))
 # Fields whose value differs from the column: the column, and the SQL that computes its value.
 _INSTEAD = {"flow_name": ("flow_id", "(SELECT id FROM flows WHERE name = ?)")}

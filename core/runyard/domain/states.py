@@ -46,6 +46,7 @@ else:
     R = None
 
 _MISSING: Any = object()
+_PICKLED = ("_id", "_value", "data", "message", "name", "state_details", "timestamp_us", "type")
 
 
 class State(Generic[R]):
@@ -62,7 +63,7 @@ class State(Generic[R]):
         value: the result or the exception itself, if it is in this process.
     """
 
-    __slots__ = ("_id", "_value", "data", "message", "name", "state_details", "timestamp_us", "type")
+    __slots__ = ("_details", "_id", "_value", "data", "message", "name", "timestamp_us", "type")
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class State(Generic[R]):
         if timestamp is None:
             timestamp = clock.now_us()
         self.timestamp_us: int = timestamp if isinstance(timestamp, int) else clock.to_us(timestamp)
-        self.state_details = StateDetails() if state_details is None else StateDetails(state_details)
+        self._details = StateDetails(state_details) if state_details else None
         self._id = id
         self._value = value
 
@@ -96,6 +97,22 @@ class State(Generic[R]):
         if self._id is None:
             self._id = ids.new_id()
         return self._id
+
+    @property
+    def has_details(self) -> bool:
+        """Whether it has further details."""
+        return bool(self._details)
+
+    @property
+    def state_details(self) -> StateDetails:
+        """Further details, created on first use: most states have none."""
+        if self._details is None:
+            self._details = StateDetails()
+        return self._details
+
+    @state_details.setter
+    def state_details(self, details: dict[str, Any]) -> None:
+        self._details = StateDetails(details)
 
     @property
     def belongs_to_run(self) -> bool:
@@ -109,10 +126,7 @@ class State(Generic[R]):
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields to pickle; without a value the marker object is left out, because it is unique."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        if not self.has_value:
-            del fields["_value"]
-        return fields
+        return {name: getattr(self, name) for name in _PICKLED if name != "_value" or self.has_value}
 
     def __setstate__(self, fields: dict[str, Any]) -> None:
         self._value = _MISSING
@@ -251,7 +265,6 @@ class State(Generic[R]):
     def model_copy(self, *, update: dict[str, Any] | None = None, deep: bool = False) -> State:
         """A copy with the given fields changed."""
         fields = {name: getattr(self, name) for name in _FIELDS} | {"id": self._id, "value": self._value}
-        fields["state_details"] = dict(self.state_details)
         return State(**{**fields, **(update or {})})
 
     def __repr__(self) -> str:

@@ -126,17 +126,17 @@ class Run(RunProgress):
 
     def _state_row(self, row: type[S], state: State) -> S:
         data = None if state.data is None else to_json(state.data)
-        details = self._details if not state.state_details else self._with(state.state_details)
-        return row(
-            state.id, self.id, state.type.value, state.name, state.timestamp_us, state.message, data, details
-        )
+        details = self._with(state.state_details) if state.has_details else self._details
+        # `_value_`, because `value` is a property in Python.
+        kind = state.type._value_
+        return row(state.id, self.id, kind, state.name, state.timestamp_us, state.message, data, details)
 
     def _with(self, details: dict[str, Any]) -> str:
         return to_json({**json.loads(self._details), **details})
 
     def _state_columns(self, state: State) -> tuple[str, str, str, int, str]:
-        details = self._details if not state.state_details else self._with(state.state_details)
-        return (state.id, state.type.value, state.name, state.timestamp_us, state_json(state, details))
+        details = self._with(state.state_details) if state.has_details else self._details
+        return (state.id, state.type._value_, state.name, state.timestamp_us, state_json(state, details))
 
 
 class TaskRun(Run):

@@ -37,6 +37,8 @@ _tails: Iterator[str] = iter(())
 # The size of the next draw; it starts small because many processes need few ids.
 _FEWEST, _MOST = 16, 256
 _size = _FEWEST
+# The last millisecond of an id, and how such ids start.
+_start = (-1, "")
 
 
 def _draw() -> str:
@@ -70,9 +72,14 @@ def new_id() -> str:
     The 12 bits after the millisecond hold its fraction (method 3 of the RFC), so ids of one process
     are ordered to a quarter of a microsecond.
     """
+    global _start
     millisecond, rest = divmod(time.time_ns(), 1_000_000)
-    text = f"{millisecond:012x}"
-    return f"{text[:8]}-{text[8:]}-7{rest * 4096 // 1_000_000:03x}{next(_tails, None) or _draw()}"
+    known, start = _start
+    if millisecond != known:
+        text = f"{millisecond:012x}"
+        start = f"{text[:8]}-{text[8:]}-7"
+        _start = (millisecond, start)
+    return f"{start}{rest * 4096 // 1_000_000:03x}{next(_tails, None) or _draw()}"
 
 
 def new_name() -> str:

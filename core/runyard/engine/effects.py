@@ -86,6 +86,8 @@ class Sleep:
         self.seconds = seconds
 
 
+# Of these no value is a coroutine.
+_PLAIN = frozenset((type(None), bool, int, float, str, bytes, list, tuple, dict))
 Effect = Call | Read | Block | Wait | Commit | Sleep
 
 
@@ -104,7 +106,7 @@ def drive(core: Generator[Any, Any, Any]) -> Any:
                 if kind is Call:
                     if effect.timeout_seconds is None:
                         outcome = effect.fn(*effect.args, **effect.kwargs)
-                        if hasattr(type(outcome), "__await__") and is_coroutine(outcome):
+                        if type(outcome) not in _PLAIN and is_coroutine(outcome):
                             outcome = finish(outcome)
                     else:
                         with time_limit(effect.timeout_seconds, effect):
@@ -152,6 +154,8 @@ def is_coroutine(value: Any) -> bool:
 
     Other awaitables (futures, Dask collections, ORM queries, mocks) are ordinary results.
     """
+    if not hasattr(type(value), "__await__"):
+        return False
     from collections.abc import Coroutine
 
     return isinstance(value, Coroutine)

@@ -30,7 +30,7 @@ def call_back(fn: Callable[[TaskFuture], Any], future: TaskFuture) -> None:
     """
     try:
         result = fn(future)
-        if hasattr(type(result), "__await__") and is_coroutine(result):
+        if is_coroutine(result):
             finish(result)
     except BaseException as error:
         if is_from_outside(error):

@@ -190,8 +190,13 @@ _by_kind: WeakKeyDictionary[type, Callable[..., Any] | None] = WeakKeyDictionary
 
 def has_futures(args: Any, kwargs: dict[str, Any]) -> bool:
     """Whether an argument may contain a future; fast if all arguments are plain values."""
-    plain = _PLAIN
-    return not (all(type(item) in plain for item in args) and all(type(i) in plain for i in kwargs.values()))
+    for item in args:
+        if type(item) not in _PLAIN:
+            return True
+    for item in kwargs.values():  # noqa: SIM110  # `any` with a generator takes three times as long
+        if type(item) not in _PLAIN:
+            return True
+    return False
 
 
 def awaited(wait_for: Any) -> list[Any]:

@@ -22,6 +22,7 @@ else:
 
 # Imported inside functions, since every script imports this: the engine (45 ms), background tasks and serving
 # (65 ms), hashing (20 ms).
+_call: Any = None
 
 
 class Task(Base[P, R]):
@@ -75,9 +76,11 @@ class Task(Base[P, R]):
             Returns:
                 The function's return value; for an async task, an awaitable of it.
             """
-            from runyard.engine.entry import call_task
+            global _call
+            if _call is None:  # the import statement would take 1 us of each call
+                from runyard.engine.entry import call_task as _call
 
-            return call_task(self, args, kwargs, return_state, wait_for)
+            return _call(self, args, kwargs, return_state, wait_for)
 
         def submit(
             self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any

@@ -67,8 +67,8 @@ def test_a_rollback_brings_everything_back_and_can_be_rolled_back(runyard, deplo
     runyard("deployment", "schedule", "create", "nightly", "--cron", "0 9 * * *", "--slug", "mine")
     plan = runyard("deployment", "rollback", "nightly", "--plan", code=2)
     assert 'parameters: {"n": 2} -> {"n": 1}' in plan.out
-    assert "schedules: two: cron: 0 2 * * * -> null" in plan.out
-    assert "schedules: null -> one: cron: 0 1 * * *" in plan.out
+    assert "schedules: two: cron: 0 2 * * * -> none" in plan.out
+    assert "schedules: none -> one: cron: 0 1 * * *" in plan.out
     assert "mine" not in plan.out
     assert "runyard deployment rollback etl/nightly --to 1" in plan.out
     assert runyard("deployment", "rollback", "nightly", "--dry-run", code=2).out == plan.out

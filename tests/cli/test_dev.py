@@ -194,6 +194,23 @@ def test_over_http_too(runyard, start, api_server, monkeypatch):
     assert left(runyard) == []
 
 
+def test_without_a_reader_it_ends_and_leaves_nothing(runyard, start):
+    read_end, write_end = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runyard_cli.main", "dev"],
+        stdin=subprocess.DEVNULL, stdout=write_end, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    os.close(write_end)
+    seen = b""
+    while b"etl/etl-dev" not in seen:
+        seen += os.read(read_end, 4096)
+    os.close(read_end)
+    save(start.folder, "flows.py", FLOWS + "\n")
+    _, errors = process.communicate(timeout=DEADLINE_SECONDS)
+    assert (process.returncode, "Traceback" in errors) == (141, False), errors
+    assert left(runyard) == []
+
+
 def test_nothing_to_do_is_said(runyard, start):
     (start.folder / "flows.py").unlink()
     session = start()

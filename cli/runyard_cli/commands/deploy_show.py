@@ -25,6 +25,8 @@ _SILENT = frozenset(("parameter_openapi_schema", "version"))
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 # The next commands are for the first deployment; the runs of more than these are not listed.
 _MOST_RUNS = 5
+# More deployments without a change are counted and not listed.
+_MOST_UNCHANGED = 10
 
 
 def name_of(applied: Any) -> str:
@@ -35,6 +37,9 @@ def name_of(applied: Any) -> str:
 def announce(applied: Sequence[Any]) -> None:
     """Say what was done with each deployment."""
     shown = 0
+    unchanged = sum(each.action == "unchanged" for each in applied)
+    if unchanged > _MOST_UNCHANGED:
+        out.say(f"{unchanged} deployments are unchanged.")
     for each in applied:
         name = name_of(each)
         if each.action == "left":
@@ -42,7 +47,8 @@ def announce(applied: Sequence[Any]) -> None:
         if each.action == "deleted":
             out.done(f"Deleted deployment '{name}', which is no longer in the file.")
         elif each.action == "unchanged":
-            out.say(f"Deployment '{name}' is unchanged.")
+            if unchanged <= _MOST_UNCHANGED:
+                out.say(f"Deployment '{name}' is unchanged.")
         else:
             verb = "Created" if each.action == "created" else "Updated"
             out.done(f"{verb} deployment '{name}' ({each.deployment.id}).")
@@ -159,6 +165,8 @@ def _left(applied: Sequence[Any]) -> None:
 
 def brief(value: Any) -> str:
     """A value in at most 100 characters, without its secrets."""
+    if value is None:
+        return "none"
     shown = hidden_within(out.to_json(value))
     is_line = isinstance(shown, str) and "\n" not in shown
     text = shown if is_line else json.dumps(shown, default=str, ensure_ascii=False)

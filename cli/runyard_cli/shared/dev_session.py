@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # How often files are looked at; also how long a typed line may wait.
 _LOOK_SECONDS = 0.3
+# More deployments are listed only when `l` is typed.
+_SHOWN = 20
 _HELP = "Type a number to run it (1 date=2026-01-01); Enter repeats, l lists, q ends."
 
 
@@ -59,6 +61,7 @@ class DevSession:
     def _work(self) -> None:
         from runyard.client import connect
         from runyard.deployments.dev.saved_files import SavedFiles
+        from runyard.workers.terminal import say_to_terminal
 
         client = connect()
         try:
@@ -71,6 +74,10 @@ class DevSession:
                 if saved and not self._stopped.is_set():
                     more = f" and {len(saved) - 1} more" if len(saved) > 1 else ""
                     self._deploy(client, f"{saved[0]}{more} saved; ")
+        except BrokenPipeError:
+            pass  # the reader of the output has gone
+        except OSError as error:
+            say_to_terminal("ERROR", f"{error}; the session ends")
         finally:
             client.close()
             if not self._stopped.is_set():
@@ -108,13 +115,16 @@ class DevSession:
         count = f"{len(self._copies)} deployment{'' if len(self._copies) == 1 else 's'}"
         out.done(f"{why}deployed again." if why else f"Deployed {count} to the pool '{self._wanted.pool}'.")
         if before != [(each.name, each.needs) for each in self._copies]:
-            self._list()
+            self._list(_SHOWN)
 
-    def _list(self) -> None:
-        width = max((len(each.name) for each in self._copies), default=0)
-        for number, each in enumerate(self._copies, 1):
+    def _list(self, most: int | None = None) -> None:
+        shown = self._copies[:most]
+        width = max((len(each.name) for each in shown), default=0)
+        for number, each in enumerate(shown, 1):
             needs = f"  (needs {', '.join(each.needs)})" if each.needs else ""
             out.say(f"{number:>3}  {each.name:{width}}  {each.entrypoint}{needs}")
+        if len(shown) < len(self._copies):
+            out.say(f"     and {len(self._copies) - len(shown)} more")
         if self._reads:
             out.hint(_HELP)
 

@@ -70,7 +70,7 @@ class Recipe(NamedTuple):
 
 def _stored(kind: str, where: str, fields: dict[str, str]) -> tuple[Recipe, Recipe]:
     """The recipes that store code in an object store: without an image, and with one."""
-    text = f"runs get the code from {where}, where deploy puts it"
+    text = f"deploy stores the code in {where}; runs fetch it"
     image = f"runs start in an image, with the code from {where}"
     return (
         Recipe(kind, text, fields, push=(kind,), pull=(kind,)),
@@ -85,7 +85,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe("git", "runs clone the code from a repository", _REPOSITORY, pull=("git",)),
         Recipe(
             "docker",
-            "runs start in an image with the code, which deploy builds and pushes",
+            "deploy builds an image with the code; runs start in it",
             _IMAGE, ("docker",), ("docker",), ("docker",),
         ),
         Recipe(
@@ -93,9 +93,9 @@ RECIPES: dict[str, Recipe] = {
             "runs start in an image, and clone the code from a repository",
             {**_IMAGE, **_REPOSITORY}, ("docker",), ("docker",), ("git",),
         ),
-        *_stored("s3", "a bucket of S3", _BUCKET),
-        *_stored("gcs", "a bucket of Google Cloud Storage", _BUCKET),
-        *_stored("azure", "a container of Azure Blob Storage", _CONTAINER),
+        *_stored("s3", "S3", _BUCKET),
+        *_stored("gcs", "Google Cloud Storage", _BUCKET),
+        *_stored("azure", "Azure Blob Storage", _CONTAINER),
         Recipe("minimal", "the shortest prefect.yaml that works", {}),
     )
 }  # fmt: skip
